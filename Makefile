@@ -1,0 +1,153 @@
+# Makefile for the webhook extension
+#
+#   make                build
+#   make install        install into the server that pg_config belongs to
+#   make installcheck   run the server's tests against that installation
+#   make test           run all tests, without installing anything
+#   make demo           watch a contract being signed (KEEP=1: and look around)
+#   make bench          measure
+#   make stage          a private copy of the server with the extension in it
+#   make clean
+#
+# PG_CONFIG=/path/to/pg_config chooses among several servers.  Only a part of
+# the tests: make test REGRESS= ISOLATION= UNITS= PROVE_TESTS=test/t/002*
+
+EXTENSION      = webhook
+MODULE_big     = webhook
+DATA           = $(wildcard sql/webhook--*.sql)
+
+# What knows nothing of PostgreSQL: the endpoint's rules and the HTTP engine.
+# It is all of the second library, webhook_http, which alone is linked to
+# libcurl and loaded by the worker only.  The rules are in both.
+RULES          = $(patsubst %.c,%.o,$(wildcard src/address.c src/endpoint.c))
+ENGINE         = $(patsubst %.c,%.o,$(filter-out src/http_module.c,$(wildcard src/http*.c)))
+FREE           = $(RULES) $(ENGINE)
+HTTP_OBJS      = $(FREE) src/http_module.o
+HTTP_LIB       = webhook_http$(DLSUFFIX)
+OBJS           = $(filter-out $(ENGINE) src/http_module.o,$(patsubst %.c,%.o,$(wildcard src/*.c)))
+
+# The last three come from the server's own headers.
+WARNINGS       = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+PG_CFLAGS      = $(WARNINGS)
+CURL_CPPFLAGS  = $(shell curl-config --cflags)
+CURL_LIBS      = $(shell curl-config --libs)
+
+# No bitcode: nothing here is worth inlining into a query, and no clang needed.
+override with_llvm = no
+
+# Every suite starts a cluster of its own that preloads the library; say
+# "make installcheck TEMP=" to use a running server instead.
+TEMP           = --temp-instance=tmp_check --temp-config=test/webhook.conf
+REGRESS        = $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql))
+REGRESS_OPTS   = --inputdir=test --load-extension=webhook $(TEMP)
+ISOLATION      = $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec))
+ISOLATION_OPTS = --inputdir=test/isolation --load-extension=webhook $(TEMP)
+TAP_TESTS      = 1
+PROVE_TESTS    = test/t/*.pl
+UNITS          = $(patsubst test/unit/%.c,build/%,$(wildcard test/unit/*.c))
+EXTRA_CLEAN    = stage build log $(HTTP_LIB) $(HTTP_OBJS)
+
+# A database in SQL_ASCII, initdb's choice without a locale, is refused.
+export LANG    = C.UTF-8
+unexport LC_ALL LC_CTYPE LC_COLLATE
+
+# A server refuses to run as root, so root's way is another one; see below.
+ROOT          := $(filter 0,$(shell id -u))
+ifneq ($(ROOT),)
+NO_INSTALLCHECK = 1
+endif
+
+PG_CONFIG     ?= pg_config
+PGXS          := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+
+ifeq ($(PGXS),)
+.PHONY: all install uninstall installcheck stage test demo bench clean
+all install uninstall installcheck stage test demo bench clean:
+	@echo 'make: no server to build for: $(PG_CONFIG) --pgxs names nothing' >&2
+	@echo 'Install the packages that "sh test/demo" would, or say PG_CONFIG=/path/to/pg_config.' >&2
+	@exit 1
+else
+
+include $(PGXS)
+
+# Packaged servers are built without dependency tracking.
+$(sort $(OBJS) $(HTTP_OBJS)): $(wildcard src/*.h) Makefile
+
+# No server header is even in reach.
+$(FREE): override CPPFLAGS = $(CURL_CPPFLAGS)
+
+all: $(HTTP_LIB)
+$(HTTP_LIB): $(HTTP_OBJS)
+	$(LINK.shared) -o $@ $(HTTP_OBJS) $(LDFLAGS) $(LDFLAGS_SL) $(CURL_LIBS)
+
+.PHONY: install-http uninstall-http
+install: install-http
+install-http: $(HTTP_LIB) installdirs
+	$(INSTALL_SHLIB) $(HTTP_LIB) '$(DESTDIR)$(pkglibdir)/$(HTTP_LIB)'
+uninstall: uninstall-http
+uninstall-http:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(HTTP_LIB)'
+
+# Server programs find their libraries and extensions relative to where they
+# are themselves, so a copy of three directories is a server of its own.
+STAGE          = $(CURDIR)/stage
+
+.PHONY: stage
+stage: all
+	@rm -rf '$(STAGE)'
+	@for dir in '$(bindir)' '$(pkglibdir)' '$(datadir)'; do \
+	    mkdir -p "$(STAGE)$$dir" && cp -R "$$dir/." "$(STAGE)$$dir" || exit; \
+	done
+	@$(MAKE) -s --no-print-directory install DESTDIR='$(STAGE)'
+
+# What has no PostgreSQL in it is tested as plain C, once as it is built and
+# once under the sanitizers.
+UNIT_CC        = $(CC) -g $(WARNINGS) -Isrc $(CURL_CPPFLAGS)
+UNIT_SOURCES   = $(FREE:.o=.c)
+UNIT_LIBS      = $(CURL_LIBS) -lpthread
+
+build/%: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h test/unit/*.h) Makefile
+	@mkdir -p build
+	$(UNIT_CC) -O2 -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
+build/%-sanitized: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h test/unit/*.h) Makefile
+	@mkdir -p build
+	$(UNIT_CC) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+	    -fno-sanitize-recover=all -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
+
+.PHONY: test demo bench
+ifeq ($(ROOT),)
+
+CHECK          = $(MAKE) -s --no-print-directory installcheck bindir='$(STAGE)$(bindir)'
+
+test: stage $(UNITS) $(UNITS:=-sanitized)
+	@perl test/suites.pl \
+	    $(if $(strip $(UNITS)),"C units" "$(PROVE) --exec '' $(UNITS) $(UNITS:=-sanitized)") \
+	    $(if $(strip $(REGRESS)),"pg_regress" "$(CHECK) ISOLATION= TAP_TESTS=") \
+	    $(if $(strip $(ISOLATION)),"isolation" "$(CHECK) REGRESS= TAP_TESTS=") \
+	    $(if $(strip $(PROVE_TESTS)),"TAP" "$(CHECK) REGRESS= ISOLATION=")
+
+demo: stage
+	@perl test/demo.pl '$(STAGE)$(bindir)' $(if $(filter-out 0,$(KEEP)),--keep '$(COPY)')
+
+bench: stage
+	@PATH='$(STAGE)$(bindir)':"$$PATH" STAGE='$(STAGE)' PG_CONFIG='$(PG_CONFIG)' bench/run
+
+else
+
+# As root: the same as somebody else, in a copy of the tree that is kept when
+# something fails.
+TESTUSER       = $(shell id -un postgres 2>/dev/null || echo nobody)
+
+.PHONY: installcheck
+installcheck test demo bench:
+	@dir=$$(mktemp -d /tmp/webhook-$@.XXXXXX) && \
+	tar -cf - --exclude=./.git --exclude=./stage --exclude=./build --exclude=./tmp_check . | \
+	    tar -xf - -C "$$dir" && chown -R $(TESTUSER) "$$dir" && \
+	if su -s /bin/sh $(TESTUSER) -c "cd '$$dir' && $(MAKE) COPY='$$dir' --no-print-directory $@"; then \
+	    $(if $(filter-out 0,$(KEEP)),:,rm -rf "$$dir"); \
+	else \
+	    echo "kept for a look: $$dir" >&2; exit 1; \
+	fi
+
+endif
+endif

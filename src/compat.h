@@ -1,0 +1,179 @@
+/*
+ * compat.h
+ *	  Differences between PostgreSQL 15, 16, 17 and 18, in one place.
+ *
+ * The rest of the sources is written against one spelling of each call; this
+ * header gives that spelling its meaning on the server being built for.
+ * postgres.h comes first in every file that includes this one.
+ */
+#ifndef WEBHOOK_COMPAT_H
+#define WEBHOOK_COMPAT_H
+
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "catalog/pg_database.h"
+#include "commands/tablecmds.h"
+#include "common/base64.h"
+#include "executor/executor.h"
+#include "storage/latch.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/wait_event.h"
+
+#if PG_VERSION_NUM < 150000
+#error "webhook needs PostgreSQL 15 or newer"
+#endif
+
+/* Which indexes need an entry for a new version of a row. */
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes CompatIndexes;
+#define COMPAT_ALL_INDEXES TU_All
+#define COMPAT_NO_INDEXES TU_None
+#else
+typedef bool CompatIndexes;
+#define COMPAT_ALL_INDEXES true
+#define COMPAT_NO_INDEXES false
+#endif
+
+/* Index entries of a row just written. */
+static inline void
+compat_insert_index_entries(ResultRelInfo *info, TupleTableSlot *slot,
+							EState *estate, CompatIndexes which)
+{
+#if PG_VERSION_NUM >= 160000
+	(void) ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL,
+								 which == TU_Summarizing);
+#else
+	(void) ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+/* Close the indexes that ExecOpenIndices() opened, but keep their locks. */
+static inline void
+compat_close_indexes(ResultRelInfo *info)
+{
+	for (int i = 0; i < info->ri_NumIndices; i++)
+	{
+#if PG_VERSION_NUM >= 170000
+		index_insert_cleanup(info->ri_IndexRelationDescs[i],
+							 info->ri_IndexRelationInfo[i]);
+#endif
+		index_close(info->ri_IndexRelationDescs[i], NoLock);
+	}
+}
+
+static inline IndexScanDesc
+compat_index_beginscan(Relation heap, Relation index, Snapshot snapshot,
+					   int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(heap, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(heap, index, snapshot, nkeys, 0);
+#endif
+}
+
+/* TRUNCATE without telling logical decoding; the caller holds the lock. */
+static inline void
+compat_truncate_quietly(Relation rel)
+{
+	List	   *rels = list_make1(rel);
+	List	   *relids = list_make1_oid(RelationGetRelid(rel));
+
+#if PG_VERSION_NUM >= 160000
+	ExecuteTruncateGuts(rels, relids, NIL, DROP_RESTRICT, false, false);
+#else
+	ExecuteTruncateGuts(rels, relids, NIL, DROP_RESTRICT, false);
+#endif
+}
+
+/* The oldest transaction whose commit status can still be looked up. */
+static inline TransactionId
+compat_oldest_clog_xid(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return TransamVariables->oldestClogXid;
+#else
+	return ShmemVariableCache->oldestClogXid;
+#endif
+}
+
+static inline bool
+compat_owns_database(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, role);
+#else
+	return pg_database_ownercheck(database, role);
+#endif
+}
+
+/* A wait event that pg_stat_activity names, where the server can. */
+static inline uint32
+compat_wait_event(const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	return WaitEventExtensionNew(name);
+#else
+	(void) name;
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/* Base64; bytes are uint8 from 18 on. Both return a length, or -1. */
+static inline int
+compat_b64_encode(const uint8 *bytes, int length, char *text, int size)
+{
+#if PG_VERSION_NUM >= 180000
+	return pg_b64_encode(bytes, length, text, size);
+#else
+	return pg_b64_encode((const char *) bytes, length, text, size);
+#endif
+}
+
+static inline int
+compat_b64_decode(const char *text, int length, uint8 *bytes, int size)
+{
+#if PG_VERSION_NUM >= 180000
+	return pg_b64_decode(text, length, bytes, size);
+#else
+	return pg_b64_decode(text, length, (char *) bytes, size);
+#endif
+}
+
+/* Memory for the "extra" of a setting's check hook; NULL: there is none. */
+static inline void *
+compat_guc_malloc(Size size)
+{
+#if PG_VERSION_NUM >= 160000
+	return guc_malloc(LOG, size);
+#else
+	return malloc(size);
+#endif
+}
+
+static inline void
+compat_guc_free(void *ptr)
+{
+#if PG_VERSION_NUM >= 160000
+	guc_free(ptr);
+#else
+	free(ptr);
+#endif
+}
+
+/* A set of things to wait for that lives as long as the process. */
+static inline WaitEventSet *
+compat_create_wait_event_set(int size)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, size);
+#else
+	return CreateWaitEventSet(TopMemoryContext, size);
+#endif
+}
+
+#endif							/* WEBHOOK_COMPAT_H */

@@ -1,0 +1,112 @@
+/*
+ * delivery.h
+ *	  Everything between "read" and "final": which delivery may start, which
+ *	  waits behind which. Memory only; time is an argument.
+ */
+#ifndef WEBHOOK_DELIVERY_H
+#define WEBHOOK_DELIVERY_H
+
+#include "journal.h"
+#include "lane.h"
+#include "order.h"
+#include "progress.h"
+
+/* One event on its way to one subscription, from offer to flushed. */
+typedef struct WebhookDelivery
+{
+	WebhookOutcome outcome;		/* the delivery and, once ended, the rest */
+	bool		stored;			/* it has a row in webhook.pending */
+	TimestampTz offered_at;
+	WebhookEpoch *epoch;		/* held until flushed; NULL: it came from
+								 * webhook.pending */
+	WebhookLane *lane;			/* its subscription's */
+	WebhookSubject *subject;	/* its place in the order; NULL: unordered */
+	dlist_node	node;			/* in a lane, behind a subject, or ended */
+} WebhookDelivery;
+
+/* How much of everything there is. */
+typedef struct WebhookLoad
+{
+	int			queued;			/* deliveries that wait in memory */
+	int			in_flight;
+	int			unflushed;		/* ended, not committed */
+	Size		memory;			/* bytes of all of them and their events */
+} WebhookLoad;
+
+extern void webhook_delivery_init(void);
+
+/*
+ * A new delivery of an event that was read from the ring; holds the epoch.
+ * "behind" tells that earlier ones of its subject wait in webhook.pending.
+ * "attempts" have been made already.
+ */
+extern void webhook_delivery_offer(WebhookEvent *event, int64 subscription_id,
+								   int64 position, WebhookCause cause,
+								   bool behind, int attempts,
+								   WebhookEpoch *epoch, TimestampTz now);
+
+/*
+ * Must webhook.pending be asked before an event is offered, whether earlier
+ * ones of its subject are there?
+ */
+extern bool webhook_delivery_must_ask(int64 subscription_id, const char *subject);
+
+/* A head that was loaded from webhook.pending because it is due. */
+extern void webhook_delivery_resume(const WebhookPending *row, TimestampTz now);
+
+/* End a row of webhook.pending as cancelled. */
+extern void webhook_delivery_cancel(const WebhookPending *row);
+
+/* Is this row of webhook.pending in memory already, or in its way? */
+extern bool webhook_delivery_has_row(int64 subscription_id, const char *subject,
+									 int64 position, int64 id);
+
+/* Is a delivery of this subject in memory that has not ended? */
+extern bool webhook_delivery_has_subject(int64 subscription_id, const char *subject);
+
+/* The next delivery to start a POST for, its attempt counted; NULL: none. */
+extern WebhookDelivery *webhook_delivery_next(void);
+
+/* Its POST has ended: judge it. The transfer is needed until it is flushed. */
+extern void webhook_delivery_finish(WebhookDelivery *delivery,
+									const WebhookHttpTransfer *transfer,
+									TimestampTz now);
+
+/* It could not even be made a message of: it ends as failed. */
+extern void webhook_delivery_reject(WebhookDelivery *delivery, const char *error);
+
+/* It could not be started for want of memory: it is ready again. */
+extern void webhook_delivery_postpone(WebhookDelivery *delivery);
+
+/*
+ * Subscriptions or settings have changed: what may not be sent any more goes
+ * to webhook.pending, or ends if nobody wants it. "sending": webhook.enabled.
+ */
+extern void webhook_delivery_review(bool sending, TimestampTz now);
+
+/* What has waited unstarted for too long goes to webhook.pending. */
+extern void webhook_delivery_spill(TimestampTz now);
+
+/*
+ * Ended deliveries, oldest first, at most "size", for the journal; they stay
+ * the room's until webhook_delivery_flushed() is told that they are committed.
+ */
+extern int	webhook_delivery_ended(WebhookDelivery **batch, int size);
+extern void webhook_delivery_flushed(WebhookDelivery **batch, int count);
+
+/* Is a row of this subscription on its way to webhook.pending? */
+extern bool webhook_delivery_has_rows_to_come(int64 subscription_id);
+
+/* Is anything due, or on its way, that came from webhook.pending? */
+extern bool webhook_delivery_is_due(TimestampTz now);
+
+/*
+ * May more be read, with so many bytes in use elsewhere? Bounds what is queued,
+ * in flight and unflushed together.
+ */
+extern bool webhook_delivery_has_room(Size elsewhere);
+
+/* What there is of it. */
+extern const WebhookLoad *webhook_delivery_load(void);
+
+#endif							/* WEBHOOK_DELIVERY_H */

@@ -1,0 +1,34 @@
+/*
+ * guc.h
+ *	  The settings of the extension, all named webhook.*.
+ */
+#ifndef WEBHOOK_GUC_H
+#define WEBHOOK_GUC_H
+
+/* Waits between the attempts of one delivery, in seconds. */
+typedef struct WebhookSchedule
+{
+	int			count;
+	int			seconds[];
+} WebhookSchedule;
+
+extern bool webhook_enabled;
+extern int	webhook_max_in_flight;
+extern int	webhook_max_in_flight_per_subscription;
+extern int	webhook_timeout;	/* milliseconds */
+extern int	webhook_connect_timeout;	/* milliseconds */
+extern int	webhook_event_retention;	/* seconds */
+extern int	webhook_log_retention;	/* seconds */
+extern int	webhook_shutdown_grace; /* milliseconds */
+extern int	webhook_max_memory; /* kilobytes */
+extern int	webhook_max_data_size;	/* bytes */
+extern char *webhook_user_agent;
+extern char *webhook_ca_file;
+
+/* webhook.retry_schedule, parsed; never NULL. */
+extern const WebhookSchedule *webhook_retry_schedule(void);
+
+/* Define all settings; called once by _PG_init. */
+extern void webhook_guc_init(void);
+
+#endif							/* WEBHOOK_GUC_H */

@@ -1,0 +1,458 @@
+/*
+ * http.c
+ *	  The HTTP engine: libcurl's multi interface on an epoll set of its own.
+ *
+ * The caller sees one descriptor and a time, so that it can wait for the
+ * engine together with whatever else it waits for.  libcurl does no work but
+ * in run(), and in release() of a transfer that is still on its way; all
+ * signals are blocked there, because its resolver threads inherit the mask,
+ * and a handler of the process must not run on one of them.
+ *
+ * Nothing is torn down at exit: that could wait for a resolver.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+
+#include "http.h"
+#include "http_easy.h"
+#include "http_transfer.h"
+
+#define EVENTS_A_TURN		256
+#define OLDEST_LIBCURL		0x075700	/* the first with QUICK_EXIT */
+
+struct WebhookHttp
+{
+	CURLM	   *multi;
+	int			epoll;
+	int64_t		deadline;		/* of libcurl's timer, monotonic; -1: none */
+	WebhookHttpList waiting;
+	WebhookHttpList ended;
+	int			in_flight;
+	WebhookHttpHeap heap;
+	WebhookHttpPool pool;
+};
+
+/* One a process: libcurl's global state is the process's. */
+static WebhookHttp *engine = NULL;
+
+static int64_t
+clock_us(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void
+block_signals(sigset_t *before)
+{
+	sigset_t	all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+static void
+restore_signals(const sigset_t *before)
+{
+	pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+/*
+ * libcurl wants other events of a socket.  It may have closed the descriptor
+ * already, and the number may be another socket's by now: hence no memory of
+ * what is registered, and no error that matters; a transfer that is not told
+ * of its socket ends at its timeout.
+ */
+static int
+on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+	WebhookHttp *http = arg;
+	struct epoll_event event;
+
+	(void) easy;
+	(void) socket_arg;
+	if (what == CURL_POLL_REMOVE)
+	{
+		epoll_ctl(http->epoll, EPOLL_CTL_DEL, fd, NULL);
+		return 0;
+	}
+	memset(&event, 0, sizeof(event));
+	event.data.fd = fd;
+	if (what & CURL_POLL_IN)
+		event.events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		event.events |= EPOLLOUT;
+	if (epoll_ctl(http->epoll, EPOLL_CTL_ADD, fd, &event) < 0 &&
+		errno == EEXIST)
+		epoll_ctl(http->epoll, EPOLL_CTL_MOD, fd, &event);
+	return 0;
+}
+
+static int
+on_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+	WebhookHttp *http = arg;
+
+	(void) multi;
+	http->deadline = timeout_ms < 0 ? -1 :
+		clock_us(CLOCK_MONOTONIC) + (int64_t) timeout_ms * 1000;
+	return 0;
+}
+
+static WebhookHttpTransfer *
+http_submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
+{
+	WebhookHttpPost *post = webhook_http_new(&http->heap, request, tag);
+
+	if (post == NULL)
+		return NULL;
+	webhook_http_append(&http->waiting, post);
+	http->in_flight++;
+	return &post->transfer;
+}
+
+static void
+end(WebhookHttp *http, WebhookHttpPost *post)
+{
+	post->stage = WEBHOOK_HTTP_ENDED;
+	post->easy = NULL;
+	webhook_http_append(&http->ended, post);
+}
+
+static void
+start(WebhookHttp *http, WebhookHttpPost *post)
+{
+	WebhookHttpEasy *easy;
+
+	post->start = clock_us(CLOCK_MONOTONIC);
+	post->transfer.started = clock_us(CLOCK_REALTIME);
+	easy = webhook_http_easy_get(&http->pool, post);
+	if (easy && curl_multi_add_handle(http->multi, easy->curl) != CURLM_OK)
+	{
+		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL,
+						  "libcurl did not accept the request");
+		webhook_http_easy_put(&http->pool, easy, false);
+		easy = NULL;
+	}
+	if (easy == NULL)
+	{
+		end(http, post);
+		return;
+	}
+	post->easy = easy;
+	post->stage = WEBHOOK_HTTP_RUNNING;
+}
+
+static void
+finish(WebhookHttp *http, WebhookHttpEasy *easy, CURLcode result)
+{
+	WebhookHttpPost *post = easy->post;
+	bool		removed;
+
+	post->transfer.duration = clock_us(CLOCK_MONOTONIC) - post->start;
+	webhook_http_easy_read(easy, result);
+	removed = curl_multi_remove_handle(http->multi, easy->curl) == CURLM_OK;
+	webhook_http_easy_put(&http->pool, easy,
+						  removed && result != CURLE_OUT_OF_MEMORY);
+	end(http, post);
+}
+
+static void
+collect(WebhookHttp *http)
+{
+	CURLMsg    *message;
+	int			left;
+
+	while ((message = curl_multi_info_read(http->multi, &left)) != NULL)
+	{
+		/* The message is gone with the handle. */
+		CURLcode	result = message->data.result;
+		char	   *easy = NULL;
+
+		if (message->msg == CURLMSG_DONE &&
+			curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
+							  &easy) == CURLE_OK)
+			finish(http, (WebhookHttpEasy *) easy, result);
+	}
+}
+
+static void
+http_run(WebhookHttp *http)
+{
+	struct epoll_event events[EVENTS_A_TURN];
+	sigset_t	before;
+	WebhookHttpPost *post;
+	int			count;
+	int			i;
+	int			running;
+
+	block_signals(&before);
+
+	while ((post = webhook_http_pop(&http->waiting)) != NULL)
+		start(http, post);
+
+	count = epoll_wait(http->epoll, events, EVENTS_A_TURN, 0);
+	for (i = 0; i < count; i++)
+	{
+		int			bits = 0;
+
+		/* Of an error libcurl learns by reading or writing. */
+		if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+			bits |= CURL_CSELECT_IN;
+		if (events[i].events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+			bits |= CURL_CSELECT_OUT;
+		curl_multi_socket_action(http->multi, events[i].data.fd, bits,
+								 &running);
+	}
+
+	if (http->deadline >= 0 && http->deadline <= clock_us(CLOCK_MONOTONIC))
+	{
+		/* libcurl sets the next one, if there is one. */
+		http->deadline = -1;
+		curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0,
+								 &running);
+	}
+	collect(http);
+
+	restore_signals(&before);
+}
+
+static WebhookHttpTransfer *
+http_harvest(WebhookHttp *http)
+{
+	WebhookHttpPost *post = webhook_http_pop(&http->ended);
+
+	if (post == NULL)
+		return NULL;
+	post->stage = WEBHOOK_HTTP_HARVESTED;
+	http->in_flight--;
+	return &post->transfer;
+}
+
+static void
+http_release(WebhookHttp *http, WebhookHttpTransfer *transfer)
+{
+	WebhookHttpPost *post = (WebhookHttpPost *) transfer;
+	WebhookHttpEasy *easy = post->easy;
+	sigset_t	before;
+
+	switch (post->stage)
+	{
+		case WEBHOOK_HTTP_WAITING:
+			webhook_http_unlink(&http->waiting, post);
+			break;
+		case WEBHOOK_HTTP_RUNNING:
+			block_signals(&before);
+			curl_multi_remove_handle(http->multi, easy->curl);
+			webhook_http_easy_put(&http->pool, easy, false);
+			restore_signals(&before);
+			break;
+		case WEBHOOK_HTTP_ENDED:
+			webhook_http_unlink(&http->ended, post);
+			break;
+		case WEBHOOK_HTTP_HARVESTED:
+			break;
+	}
+	if (post->stage != WEBHOOK_HTTP_HARVESTED)
+		http->in_flight--;
+	webhook_http_free(post);
+}
+
+static int
+http_descriptor(WebhookHttp *http)
+{
+	return http->epoll;
+}
+
+static long
+http_wait_ms(WebhookHttp *http)
+{
+	int64_t		left;
+
+	if (http->waiting.first || http->ended.first)
+		return 0;
+	if (http->deadline < 0)
+		return -1;
+	left = http->deadline - clock_us(CLOCK_MONOTONIC);
+	return left <= 0 ? 0 : (long) ((left + 999) / 1000);
+}
+
+static int
+http_in_flight(WebhookHttp *http)
+{
+	return http->in_flight;
+}
+
+static size_t
+http_memory(WebhookHttp *http)
+{
+	return http->heap.used;
+}
+
+static const char *
+http_version(void)
+{
+	return curl_version();
+}
+
+/*
+ * How many connections the process can afford: half of its descriptors, whose
+ * limit is raised first if it may be.
+ */
+static long
+affordable_connections(long wanted)
+{
+	struct rlimit limit;
+	rlim_t		needed = (rlim_t) wanted * 2 + 1024;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+		limit.rlim_cur == RLIM_INFINITY)
+		return wanted;
+	if (limit.rlim_cur < needed)
+	{
+		struct rlimit higher = limit;
+
+		higher.rlim_cur = limit.rlim_max == RLIM_INFINITY ||
+			limit.rlim_max > needed ? needed : limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &higher) == 0)
+			limit = higher;
+	}
+	if (limit.rlim_cur / 2 < (rlim_t) wanted)
+		wanted = limit.rlim_cur / 2;
+	return wanted > 1 ? wanted : 1;
+}
+
+/* Why this libcurl will not do, or NULL. */
+static const char *
+judge_libcurl(const curl_version_info_data *info)
+{
+	if (info->version_num < OLDEST_LIBCURL)
+		return "libcurl is older than 7.87";
+	if (!(info->features & CURL_VERSION_ASYNCHDNS))
+		return "libcurl waits for name servers in this build";
+	if (!(info->features & CURL_VERSION_SSL))
+		return "libcurl has no TLS in this build";
+	return NULL;
+}
+
+static bool
+set_multi_options(WebhookHttp *http, long connections)
+{
+	CURLM	   *multi = http->multi;
+
+	return
+		curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION,
+						  on_socket) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION,
+						  on_timer) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS,
+						  connections) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_PIPELINING,
+						  CURLPIPE_MULTIPLEX) == CURLM_OK;
+}
+
+/* NULL, or why not. */
+static const char *
+set_up(WebhookHttp *http, const WebhookHttpOptions *options)
+{
+	curl_version_info_data *info;
+	const char *problem;
+	long		connections;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return "libcurl cannot be initialized";
+	info = curl_version_info(CURLVERSION_NOW);
+	problem = judge_libcurl(info);
+	if (problem)
+		return problem;
+
+	if (options->ca_file && options->ca_file[0] != '\0')
+	{
+		http->pool.ca_file = strdup(options->ca_file);
+		if (http->pool.ca_file == NULL)
+			return "out of memory";
+	}
+
+	/* libcurl caches the CAs of a file, but not those of a directory. */
+	http->pool.drop_ca_path = http->pool.ca_file != NULL ||
+		(info->cainfo != NULL && access(info->cainfo, R_OK) == 0);
+
+	http->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (http->epoll < 0)
+		return "out of descriptors";
+	http->multi = curl_multi_init();
+	if (http->multi == NULL)
+		return "out of memory";
+	connections = affordable_connections(options->max_connections > 0 ?
+										 options->max_connections : 1);
+	http->pool.max_spare = (int) connections;
+	if (!set_multi_options(http, connections))
+		return "libcurl refused an option";
+	return NULL;
+}
+
+static WebhookHttp *
+http_create(const WebhookHttpOptions *options, char *reason, size_t size)
+{
+	const char *problem;
+	WebhookHttp *http;
+	sigset_t	before;
+
+	if (engine)
+	{
+		snprintf(reason, size, "there is an engine already");
+		return NULL;
+	}
+	http = calloc(1, sizeof(WebhookHttp));
+	if (http == NULL)
+	{
+		snprintf(reason, size, "out of memory");
+		return NULL;
+	}
+	http->epoll = -1;
+	http->deadline = -1;
+
+	block_signals(&before);
+	problem = set_up(http, options);
+	if (problem && http->multi)
+		curl_multi_cleanup(http->multi);
+	restore_signals(&before);
+	if (problem)
+	{
+		snprintf(reason, size, "%s", problem);
+		if (http->epoll >= 0)
+			close(http->epoll);
+		free((char *) http->pool.ca_file);
+		free(http);
+		return NULL;
+	}
+	engine = http;
+	return http;
+}
+
+const WebhookHttpApi webhook_http_api = {
+	.create = http_create,
+	.descriptor = http_descriptor,
+	.wait_ms = http_wait_ms,
+	.submit = http_submit,
+	.run = http_run,
+	.harvest = http_harvest,
+	.release = http_release,
+	.in_flight = http_in_flight,
+	.memory = http_memory,
+	.version = http_version,
+};

@@ -1,0 +1,45 @@
+/*
+ * intake.h
+ *	  What comes in: windows of the ring, due rows of webhook.pending, changed
+ *	  subscriptions, cancellations.
+ */
+#ifndef WEBHOOK_INTAKE_H
+#define WEBHOOK_INTAKE_H
+
+#include "checkpoint.h"
+#include "shmem.h"
+
+/*
+ * Begin after a checkpoint; NULL: nothing has been seen yet. In a transaction.
+ * The first window is a recovery.
+ */
+extern void webhook_intake_init(const WebhookCheckpoint *checkpoint,
+								WebhookCounters *counters);
+
+/*
+ * Read the subscriptions anew, in a transaction of its own. False: that failed
+ * and has to be tried again.
+ */
+extern bool webhook_intake_reload(void);
+
+/*
+ * Read the next part of a window into deliveries, opening one if "wake" and
+ * none is open. Does nothing while there is no room: "elsewhere" are bytes of
+ * memory in use outside of deliveries. False if that failed: to be tried again.
+ */
+extern bool webhook_intake_read(bool wake, Size elsewhere, TimestampTz now);
+
+/* Is a window open, that is: does more wait to be read? */
+extern bool webhook_intake_is_reading(void);
+
+/* Load heads of webhook.pending that are due. False if that failed. */
+extern bool webhook_intake_load_due(Size elsewhere, TimestampTz now);
+
+/* Go on with cancellations. False if that failed. */
+extern bool webhook_intake_cancel(void);
+extern bool webhook_intake_is_cancelling(void);
+
+/* Forget that a subscription had rows in webhook.pending, if that is so. */
+extern bool webhook_intake_settle_doubts(void);
+
+#endif							/* WEBHOOK_INTAKE_H */

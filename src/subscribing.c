@@ -1,0 +1,278 @@
+/*
+ * subscribing.c
+ *	  What is behind subscribe() and its like, where SQL does not reach.
+ *
+ * The install script says in PL/pgSQL what SQL says best; here is what needs
+ * the server's insides: a snapshot newer than the transaction's, the rules
+ * for endpoints and headers, which the sender applies too, and the ring. The
+ * functions are called from those of the install script only, which run as
+ * their owner; EXECUTE on them is nobody else's.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/snapmgr.h"
+
+#include "catalog.h"
+#include "endpoint.h"
+#include "ring.h"
+#include "snapshot.h"
+
+#define SHOWN_BYTES		200		/* of a value that a message repeats */
+
+static void refuse(const char *what, const char *value, int length,
+				   WebhookVerdict verdict);
+static void check_header(JsonbValue *name, JsonbValue *value);
+static void refuse_same_name(char **names, int count);
+
+PG_FUNCTION_INFO_V1(webhook_canonical_endpoint);
+PG_FUNCTION_INFO_V1(webhook_checked_headers);
+PG_FUNCTION_INFO_V1(webhook_refuse_duplicate);
+PG_FUNCTION_INFO_V1(webhook_since);
+PG_FUNCTION_INFO_V1(webhook_this_home);
+PG_FUNCTION_INFO_V1(webhook_caller);
+PG_FUNCTION_INFO_V1(webhook_command);
+
+/* canonical_endpoint(endpoint text): as it is stored and sent */
+Datum
+webhook_canonical_endpoint(PG_FUNCTION_ARGS)
+{
+	char		canonical[WEBHOOK_MAX_ENDPOINT + 2];
+	WebhookVerdict verdict;
+	text	   *endpoint;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("endpoint must not be null"),
+				 errhint("Give the URL that events are to be sent to, for example 'https://example.com/hook'.")));
+	endpoint = PG_GETARG_TEXT_PP(0);
+	verdict = webhook_endpoint_check(VARDATA_ANY(endpoint),
+									 VARSIZE_ANY_EXHDR(endpoint), canonical);
+	if (verdict.problem != NULL)
+		refuse("endpoint", VARDATA_ANY(endpoint), VARSIZE_ANY_EXHDR(endpoint),
+			   verdict);
+	PG_RETURN_TEXT_P(cstring_to_text(canonical));
+}
+
+/*
+ * checked_headers(headers jsonb): the same, if it is an object of what may be
+ * a header. Messages name a header, never its value.
+ */
+Datum
+webhook_checked_headers(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *headers;
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	name = {0};
+	JsonbValue	value;
+	char	   *names[WEBHOOK_MAX_HEADERS];
+	int			count = 0;
+	Size		bytes = 0;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("headers must not be null"),
+				 errhint("Give '{}' for no headers of your own.")));
+	headers = PG_GETARG_JSONB_P(0);
+	if (!JB_ROOT_IS_OBJECT(headers))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("headers must be a JSON object"),
+				 errhint("Give an object of name to value, for example '{\"X-Api-Key\": \"abc\"}'.")));
+	if (JB_ROOT_COUNT(headers) > WEBHOOK_MAX_HEADERS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%d headers are too many",
+						(int) JB_ROOT_COUNT(headers)),
+				 errhint("A subscription may have %d.", WEBHOOK_MAX_HEADERS)));
+
+	iterator = JsonbIteratorInit(&headers->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = value;
+		else if (token == WJB_VALUE)
+		{
+			check_header(&name, &value);
+			bytes += name.val.string.len + value.val.string.len;
+			names[count++] = pnstrdup(name.val.string.val, name.val.string.len);
+		}
+	}
+
+	if (bytes > WEBHOOK_MAX_HEADER_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("headers of %zu bytes are too long", bytes),
+				 errhint("Names and values of a subscription's headers may have %d bytes together.",
+						 WEBHOOK_MAX_HEADER_BYTES)));
+	refuse_same_name(names, count);
+	PG_RETURN_JSONB_P(headers);
+}
+
+/*
+ * refuse_duplicate(endpoint text, events text[], subscription bigint): an
+ * error if another subscription brings one of the events to the endpoint. The
+ * caller holds a lock that keeps subscriptions from changing; a snapshot taken
+ * under it sees all of them, whatever the transaction's isolation level.
+ */
+Datum
+webhook_refuse_duplicate(PG_FUNCTION_ARGS)
+{
+	Oid			types[3] = {TEXTOID, TEXTARRAYOID, INT8OID};
+	Datum		values[3];
+	char		nulls[4] = "   ";
+	SPIPlanPtr	plan;
+
+	for (int i = 0; i < 3; i++)
+	{
+		values[i] = PG_GETARG_DATUM(i);
+		if (PG_ARGISNULL(i))
+			nulls[i] = 'n';
+	}
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	plan = SPI_prepare("SELECT s.id, e.name"
+					   " FROM webhook.subscription s,"
+					   " pg_catalog.unnest(s.events) AS e(name)"
+					   " WHERE s.endpoint OPERATOR(pg_catalog.=) $1"
+					   " AND e.name OPERATOR(pg_catalog.=) ANY ($2)"
+					   " AND s.id IS DISTINCT FROM $3"
+					   " ORDER BY 1, 2",
+					   3, types);
+	if (plan == NULL)
+		elog(ERROR, "could not plan a query of webhook.subscription");
+	if (SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(),
+							 InvalidSnapshot, true, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read webhook.subscription");
+	if (SPI_processed > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("endpoint \"%s\" is subscribed to event type \"%s\" already",
+						TextDatumGetCString(values[0]),
+						SPI_getvalue(SPI_tuptable->vals[0],
+									 SPI_tuptable->tupdesc, 2)),
+				 errdetail("By subscription %s.",
+						   SPI_getvalue(SPI_tuptable->vals[0],
+										SPI_tuptable->tupdesc, 1)),
+				 errhint("Change that one with webhook.alter_subscription(), or end it with webhook.unsubscribe().")));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * since(): what a subscription does not get, that is all that has committed
+ * by now. This transaction's own changes it gets.
+ */
+Datum
+webhook_since(PG_FUNCTION_ARGS)
+{
+	FullTransactionId own = GetTopFullTransactionId();
+	WebhookSnapshot *since = webhook_snapshot_make(GetLatestSnapshot(), own);
+
+	PG_RETURN_DATUM(webhook_snapshot_to_datum(since));
+}
+
+/* home(): this database of this cluster */
+Datum
+webhook_this_home(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(webhook_home()));
+}
+
+/*
+ * caller(): who is behind a function that runs as its owner. Not the session's
+ * login role, if it has changed its role by SET ROLE.
+ */
+Datum
+webhook_caller(PG_FUNCTION_ARGS)
+{
+	Name		name = palloc0(NAMEDATALEN);
+
+	namestrcpy(name, GetUserNameFromId(GetOuterUserId(), false));
+	PG_RETURN_NAME(name);
+}
+
+/* command(kind "char", subject text): tells the worker, through the ring */
+Datum
+webhook_command(PG_FUNCTION_ARGS)
+{
+	char		kind = PG_ARGISNULL(0) ? '\0' : PG_GETARG_CHAR(0);
+
+	switch (kind)
+	{
+		case WEBHOOK_CHANGED:
+		case WEBHOOK_CANCEL:
+			(void) webhook_ring_command((WebhookKind) kind,
+										PG_ARGISNULL(1) ? NULL :
+										text_to_cstring(PG_GETARG_TEXT_PP(1)),
+										NULL);
+			break;
+		default:
+			elog(ERROR, "unknown kind of command: %d", kind);
+	}
+	PG_RETURN_VOID();
+}
+
+/* An error that names the argument and, as far as it is short, the value. */
+static void
+refuse(const char *what, const char *value, int length, WebhookVerdict verdict)
+{
+	int			shown = pg_mbcliplen(value, length, SHOWN_BYTES);
+
+	ereport(ERROR,
+			(errcode(verdict.too_long ? ERRCODE_PROGRAM_LIMIT_EXCEEDED :
+					 ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid %s \"%s%s\"", what, pnstrdup(value, shown),
+					shown < length ? "..." : ""),
+			 errdetail("%s", verdict.problem),
+			 verdict.hint ? errhint("%s", verdict.hint) : 0));
+}
+
+static void
+check_header(JsonbValue *name, JsonbValue *value)
+{
+	WebhookVerdict verdict;
+
+	if (value->type != jbvString)
+	{
+		verdict.problem = "Its value is not a string.";
+		verdict.hint = "Write the value in quotes.";
+		verdict.too_long = false;
+	}
+	else
+		verdict = webhook_header_check(name->val.string.val,
+									   name->val.string.len,
+									   value->val.string.val,
+									   value->val.string.len);
+	if (verdict.problem != NULL)
+		refuse("header", name->val.string.val, name->val.string.len, verdict);
+}
+
+/* jsonb tells names in different case apart, HTTP does not. */
+static void
+refuse_same_name(char **names, int count)
+{
+	for (int i = 1; i < count; i++)
+	{
+		for (int j = 0; j < i; j++)
+		{
+			if (pg_strcasecmp(names[i], names[j]) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("header \"%s\" is given twice", names[i]),
+						 errdetail("Case does not matter in the name of a header."),
+						 errhint("Give each header once.")));
+		}
+	}
+}

@@ -1,0 +1,63 @@
+/*
+ * subscription.h
+ *	  Who wants what: the worker's copy of webhook.subscription.
+ */
+#ifndef WEBHOOK_SUBSCRIPTION_H
+#define WEBHOOK_SUBSCRIPTION_H
+
+#include "event.h"
+#include "http.h"
+#include "snapshot.h"
+
+/* One live secret. */
+typedef struct WebhookSecret
+{
+	const char *text;			/* whsec_..., the key of the abp scheme */
+	const uint8 *key;			/* decoded, the key of Standard Webhooks */
+	int			key_length;
+} WebhookSecret;
+
+typedef struct WebhookSubscription
+{
+	int64		id;
+	const char *endpoint;		/* canonical */
+	int			nevents;
+	const char **events;
+	int			nheaders;
+	const WebhookHttpHeader *headers;
+	int			nsecrets;		/* newest first */
+	const WebhookSecret *secrets;
+	bool		sign_abp;
+	bool		enabled;
+	bool		paused;
+	bool		fenced;			/* its home is not here */
+	const WebhookSnapshot *since;
+} WebhookSubscription;
+
+/*
+ * Read all subscriptions anew, in a transaction with an active snapshot; the
+ * former ones become invalid, pointers to them too. Rehomes subscriptions
+ * that pg_upgrade moved, told by the home that the checkpoint carries (NULL:
+ * there is no checkpoint).
+ */
+extern void webhook_subscription_reload(const char *checkpoint_home);
+
+/* The subscription, or NULL: it is gone. Valid until the next reload. */
+extern const WebhookSubscription *webhook_subscription_get(int64 id);
+
+/*
+ * The subscriptions that an event goes to, one call each until NULL: enabled,
+ * of its type, their "since" not seeing it. "cursor" starts at 0.
+ */
+extern const WebhookSubscription *webhook_subscription_match(const WebhookEvent *event,
+															 int *cursor);
+
+/* May a delivery to it be started: not paused, not fenced? */
+extern bool webhook_subscription_sends(const WebhookSubscription *subscription);
+
+extern int	webhook_subscription_count(void);
+
+/* Is any fenced? */
+extern bool webhook_subscription_any_fenced(void);
+
+#endif							/* WEBHOOK_SUBSCRIPTION_H */

@@ -1,0 +1,27 @@
+/*
+ * transaction.h
+ *	  The worker's short transactions.
+ */
+#ifndef WEBHOOK_TRANSACTION_H
+#define WEBHOOK_TRANSACTION_H
+
+/* Settle what a database or role may have set for this process; once. */
+extern void webhook_transaction_settings(void);
+
+/*
+ * Begin a transaction with an active snapshot; "activity", a constant, shows
+ * in pg_stat_activity. Ends the process, to be started again or not, if the
+ * extension has gone or its version is not the library's.
+ */
+extern void webhook_transaction_begin(const char *activity);
+
+/* Commit it; an asynchronous one may be lost in a crash of the server. */
+extern void webhook_transaction_commit(void);
+
+/*
+ * After an error, caught: report it to the server's log and abort. The memory
+ * context that was current before the transaction is the caller's to restore.
+ */
+extern void webhook_transaction_abort(void);
+
+#endif							/* WEBHOOK_TRANSACTION_H */

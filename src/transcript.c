@@ -1,0 +1,331 @@
+/*
+ * transcript.c
+ *	  What was sent and what was answered, as values of the log.
+ *
+ * An endpoint may answer with any bytes at all, and a log row that cannot be
+ * written would hold up all others. So nothing here hands bytes to a function
+ * that could refuse them: texts are verified or converted piece by piece, and
+ * the values are put together directly.
+ *
+ * Messages are UTF-8 on the wire; what they carry is taken as that.
+ */
+#include "postgres.h"
+
+#include <arpa/inet.h>
+
+#include "catalog/namespace.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/inet.h"
+#include "utils/jsonb.h"
+
+#include "transcript.h"
+
+/*
+ * Bytes that are looked at together once something is wrong with a text. An
+ * error in the middle makes the verifier look at all of them.
+ */
+#define VERIFIED_AT_ONCE	64
+#define CONVERTED_AT_ONCE	8192
+
+/* A header on its way into an object. */
+typedef struct Entry
+{
+	char	   *name;			/* in lower case */
+	int			name_length;
+	int			place;			/* among the headers */
+	const char *value;
+	int			value_length;
+} Entry;
+
+static const char *clean(const char *bytes, int length, int encoding,
+						 int *clean_length);
+static int	take_valid(const char *bytes, int length, int encoding,
+					   Oid conversion, StringInfo result);
+static Datum headers_datum(const WebhookHttpHeader *headers, int count,
+						   bool (*is_secret) (const char *name));
+static bool is_credential(const char *name);
+static bool is_request_credential(const char *name);
+static void set_string(JsonbValue *to, const char *text, int length);
+
+static int
+compare_entries(const Entry *x, const Entry *y)
+{
+	int			result;
+
+	if (x->name_length != y->name_length)
+		return x->name_length < y->name_length ? -1 : 1;
+	result = memcmp(x->name, y->name, x->name_length);
+	return result != 0 ? result : x->place - y->place;
+}
+
+#define ST_SORT sort_entries
+#define ST_ELEMENT_TYPE Entry
+#define ST_COMPARE(a, b) compare_entries(a, b)
+#define ST_SCOPE static
+#define ST_DECLARE
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+static inline char
+to_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
+
+Datum
+webhook_transcript_text(const char *bytes, size_t length, int encoding)
+{
+	int			clean_length;
+	const char *valid = clean(bytes, (int) length, encoding, &clean_length);
+	text	   *result = cstring_to_text_with_len(valid, clean_length);
+
+	if (valid != bytes)
+		pfree(unconstify(char *, valid));
+	return PointerGetDatum(result);
+}
+
+Datum
+webhook_transcript_request_headers(const WebhookHttpHeader *headers,
+								   int count)
+{
+	return headers_datum(headers, count, is_request_credential);
+}
+
+Datum
+webhook_transcript_response_headers(const WebhookHttpHeader *headers,
+									int count)
+{
+	return headers_datum(headers, count, is_credential);
+}
+
+bool
+webhook_transcript_address(const char *text, Datum *value)
+{
+	inet	   *address = palloc0_object(inet);
+	char		plain[INET6_ADDRSTRLEN + 1];
+	char	   *zone;
+
+	/* A link-local address may have a zone; the type has no room for it. */
+	strlcpy(plain, text, sizeof(plain));
+	zone = strchr(plain, '%');
+	if (zone)
+		*zone = '\0';
+
+	if (inet_pton(AF_INET, plain, ip_addr(address)) == 1)
+	{
+		ip_family(address) = PGSQL_AF_INET;
+		ip_bits(address) = 32;
+	}
+	else if (inet_pton(AF_INET6, plain, ip_addr(address)) == 1)
+	{
+		ip_family(address) = PGSQL_AF_INET6;
+		ip_bits(address) = 128;
+	}
+	else
+		return false;
+	SET_INET_VARSIZE(address);
+	*value = InetPGetDatum(address);
+	return true;
+}
+
+/*
+ * The text in the database's encoding, not terminated. It is the argument
+ * itself where nothing needs to be changed.
+ */
+static const char *
+clean(const char *bytes, int length, int encoding, int *clean_length)
+{
+	int			server_encoding = GetDatabaseEncoding();
+	Oid			conversion = InvalidOid;
+	StringInfoData result;
+
+	if (encoding == server_encoding)
+	{
+		*clean_length = length;
+		if (pg_encoding_verifymbstr(encoding, bytes, length) == length)
+			return bytes;
+	}
+	else
+		conversion = FindDefaultConversionProc(encoding, server_encoding);
+
+	initStringInfo(&result);
+	while (length > 0)
+	{
+		int			taken = take_valid(bytes, length, encoding, conversion,
+									   &result);
+
+		if (taken == 0)
+		{
+			appendStringInfo(&result, "\\x%02X", (unsigned char) *bytes);
+			taken = 1;
+		}
+		bytes += taken;
+		length -= taken;
+	}
+	*clean_length = result.len;
+	return result.data;
+}
+
+/*
+ * Append what can be taken over from the start of the bytes, and return how
+ * many of them that was; 0: not even the first.
+ */
+static int
+take_valid(const char *bytes, int length, int encoding, Oid conversion,
+		   StringInfo result)
+{
+	int			taken;
+
+	if (encoding == GetDatabaseEncoding() || !OidIsValid(conversion))
+	{
+		taken = pg_encoding_verifymbstr(GetDatabaseEncoding(), bytes,
+										Min(length, VERIFIED_AT_ONCE));
+		appendBinaryStringInfo(result, bytes, taken);
+	}
+	else
+	{
+		unsigned char *source = (unsigned char *) unconstify(char *, bytes);
+		int			room;
+
+		length = Min(length, CONVERTED_AT_ONCE);
+		room = length * MAX_CONVERSION_GROWTH + 1;
+		enlargeStringInfo(result, room);
+		taken = pg_do_encoding_conversion_buf(conversion, encoding,
+											  GetDatabaseEncoding(),
+											  source, length,
+											  (unsigned char *) result->data +
+											  result->len, room, true);
+		result->len += strlen(result->data + result->len);
+	}
+	return taken;
+}
+
+/*
+ * jsonb keeps the names of an object in order of length, then of bytes, each
+ * once. The headers are brought into that form here, for a header that is
+ * repeated has to be found anyway.
+ */
+static Datum
+headers_datum(const WebhookHttpHeader *headers, int count,
+			  bool (*is_secret) (const char *name))
+{
+	Entry	   *entries = palloc_array(Entry, Max(count, 1));
+	JsonbPair  *pairs = palloc_array(JsonbPair, Max(count, 1));
+	JsonbValue *values = palloc_array(JsonbValue, Max(count, 1));
+	JsonbValue	object;
+	int			npairs = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		Entry	   *entry = &entries[i];
+		const char *name;
+
+		name = clean(headers[i].name, strlen(headers[i].name), PG_UTF8,
+					 &entry->name_length);
+		entry->name = palloc(entry->name_length + 1);
+		for (int k = 0; k < entry->name_length; k++)
+			entry->name[k] = to_lower(name[k]);
+		entry->name[entry->name_length] = '\0';
+		entry->place = i;
+		if (is_secret(entry->name))
+		{
+			entry->value = "***";
+			entry->value_length = 3;
+		}
+		else
+			entry->value = clean(headers[i].value, strlen(headers[i].value),
+								 PG_UTF8, &entry->value_length);
+	}
+	sort_entries(entries, count);
+
+	for (int i = 0; i < count;)
+	{
+		Entry	   *entry = &entries[i];
+		JsonbPair  *pair = &pairs[npairs++];
+		int			n = 0;
+
+		while (i + n < count && entry[n].name_length == entry->name_length &&
+			   memcmp(entry[n].name, entry->name, entry->name_length) == 0)
+		{
+			set_string(&values[i + n], entry[n].value, entry[n].value_length);
+			n++;
+		}
+		set_string(&pair->key, entry->name, entry->name_length);
+		pair->order = 0;
+		if (n == 1)
+			pair->value = values[i];
+		else
+		{
+			pair->value.type = jbvArray;
+			pair->value.val.array.nElems = n;
+			pair->value.val.array.elems = &values[i];
+			pair->value.val.array.rawScalar = false;
+		}
+		i += n;
+	}
+
+	object.type = jbvObject;
+	object.val.object.nPairs = npairs;
+	object.val.object.pairs = pairs;
+	return JsonbPGetDatum(JsonbValueToJsonb(&object));
+}
+
+/* Does a header of this name, in lower case, carry a credential? */
+static bool
+is_credential(const char *name)
+{
+	return strcmp(name, "authorization") == 0 ||
+		strcmp(name, "proxy-authorization") == 0 ||
+		strcmp(name, "cookie") == 0 ||
+		strcmp(name, "set-cookie") == 0;
+}
+
+/*
+ * A subscription's own headers have names of its owner's making; what sounds
+ * like a credential is taken for one.
+ */
+static bool
+is_request_credential(const char *name)
+{
+	for (const char *place = name; *place; place++)
+	{
+		const char *word;
+
+		switch (*place)
+		{
+			case 'a':
+				word = "auth";	/* authorization, proxy-authorization */
+				break;
+			case 'c':
+				word = place[1] == 'o' ? "cookie" : "credential";
+				break;
+			case 'k':
+				word = "key";
+				break;
+			case 'p':
+				word = "password";
+				break;
+			case 's':
+				word = "secret";
+				break;
+			case 't':
+				word = "token";
+				break;
+			default:
+				continue;
+		}
+		if (strncmp(place, word, strlen(word)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+set_string(JsonbValue *to, const char *text, int length)
+{
+	to->type = jbvString;
+	to->val.string.val = unconstify(char *, text);
+	to->val.string.len = length;
+}

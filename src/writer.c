@@ -1,0 +1,242 @@
+/*
+ * writer.c
+ *	  What goes out to tables: outcomes, in groups, and the checkpoint.
+ *
+ * Commits are asynchronous: what a crash of the server takes from the log is
+ * sent again. They are in the order of the WAL, so a checkpoint never survives
+ * the outcomes that it stands on.
+ *
+ * When a group cannot be written, its rows are tried one by one, to find the
+ * one that is to blame, and that one without bodies and headers. If that fails
+ * too, the fault is not the row's (a full disk, a lock on the log): the
+ * outcomes stay in memory, nothing more is sent, and writing is tried again
+ * with growing pauses. So a log that cannot be written never becomes a storm
+ * of duplicates.
+ *
+ * An index that somebody put on our tables may run code in a flush; a flush
+ * has five seconds.
+ */
+#include "postgres.h"
+
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "catalog.h"
+#include "checkpoint.h"
+#include "delivery.h"
+#include "sender.h"
+#include "transaction.h"
+#include "writer.h"
+
+#define GROUP_ROWS 500
+#define GROUP_DELAY 5000		/* microseconds */
+#define FLUSH_LIMIT 5000		/* milliseconds */
+#define FIRST_PAUSE USECS_PER_SEC
+#define LONGEST_PAUSE (10 * USECS_PER_SEC)
+#define CHECKPOINT_DELAY USECS_PER_SEC
+
+static WebhookCounters *counters;
+static TimestampTz waiting_since;	/* 0: nothing waits */
+static TimestampTz blocked_until;	/* 0: not blocked */
+static int64 retry_pause;
+static int	cautious;			/* rows still to be written one by one */
+static TimestampTz last_checkpoint;
+
+static bool write_group(WebhookDelivery **batch, int count, bool bodies);
+static void settle(WebhookDelivery **batch, int count);
+static void count_outcomes(WebhookDelivery **batch, int count);
+static void note_promoted(int64 subscription_id, TimestampTz next_at);
+static void save_checkpoint(void);
+
+void
+webhook_writer_init(WebhookCounters *shared)
+{
+	counters = shared;
+	save_checkpoint();
+}
+
+bool
+webhook_writer_flush(TimestampTz now, bool at_once)
+{
+	WebhookDelivery *batch[GROUP_ROWS];
+	int			count;
+
+	if (webhook_delivery_load()->unflushed == 0)
+	{
+		waiting_since = 0;
+		return false;
+	}
+	if (waiting_since == 0)
+		waiting_since = now;
+	if (blocked_until != 0)
+	{
+		if (now < blocked_until)
+			return false;
+	}
+	else if (!at_once && now - waiting_since < GROUP_DELAY &&
+			 webhook_delivery_load()->unflushed < GROUP_ROWS)
+		return false;
+
+	count = webhook_delivery_ended(batch, cautious > 0 ? 1 : GROUP_ROWS);
+	if (write_group(batch, count, true))
+		settle(batch, count);
+	else if (count > 1)
+	{
+		cautious = count;
+		return false;
+	}
+	else if (write_group(batch, count, false))
+		settle(batch, count);
+	else
+	{
+		retry_pause = retry_pause == 0 ? FIRST_PAUSE : Min(retry_pause * 2, LONGEST_PAUSE);
+		blocked_until = now + retry_pause;
+		return false;
+	}
+	if (cautious > 0)
+		cautious--;
+	blocked_until = 0;
+	retry_pause = 0;
+	waiting_since = webhook_delivery_load()->unflushed > 0 ? now : 0;
+	return true;
+}
+
+bool
+webhook_writer_is_blocked(void)
+{
+	return blocked_until != 0;
+}
+
+TimestampTz
+webhook_writer_next_time(void)
+{
+	if (blocked_until != 0)
+		return blocked_until;
+	return waiting_since == 0 ? 0 : waiting_since + GROUP_DELAY;
+}
+
+void
+webhook_writer_checkpoint(TimestampTz now, bool at_once)
+{
+	const WebhookSnapshot *snapshot;
+	const WebhookSnapshot *partial;
+	int64		upto_id;
+	MemoryContext old = CurrentMemoryContext;
+
+	if (!at_once && now - last_checkpoint < CHECKPOINT_DELAY &&
+		now >= last_checkpoint)
+		return;
+	if (!webhook_progress_point(&snapshot, &partial, &upto_id))
+		return;
+	last_checkpoint = now;
+
+	PG_TRY();
+	{
+		webhook_transaction_begin("writing the checkpoint");
+		save_checkpoint();
+		webhook_transaction_commit();
+		webhook_progress_saved();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(old);
+		webhook_transaction_abort();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+}
+
+/* In one transaction; false if that failed, with nothing written. */
+static bool
+write_group(WebhookDelivery **batch, int count, bool bodies)
+{
+	WebhookOutcome *outcomes[GROUP_ROWS];
+	MemoryContext old = CurrentMemoryContext;
+	volatile bool written = false;
+
+	for (int i = 0; i < count; i++)
+		outcomes[i] = &batch[i]->outcome;
+
+	PG_TRY();
+	{
+		webhook_transaction_begin("writing outcomes");
+		enable_timeout_after(STATEMENT_TIMEOUT, FLUSH_LIMIT);
+		webhook_journal_write(outcomes, count, bodies, GetCurrentTimestamp(),
+							  webhook_delivery_has_subject, note_promoted);
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		webhook_transaction_commit();
+		written = true;
+	}
+	PG_CATCH();
+	{
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		MemoryContextSwitchTo(old);
+		webhook_transaction_abort();
+		pg_atomic_fetch_add_u64(&counters->flush_errors, 1);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	return written;
+}
+
+/* They are committed. */
+static void
+settle(WebhookDelivery **batch, int count)
+{
+	count_outcomes(batch, count);
+	for (int i = 0; i < count; i++)
+	{
+		if (batch[i]->outcome.transfer != NULL)
+			webhook_sender_release(batch[i]->outcome.transfer);
+	}
+	webhook_delivery_flushed(batch, count);
+}
+
+static void
+count_outcomes(WebhookDelivery **batch, int count)
+{
+	uint64		delivered = 0;
+	uint64		retrying = 0;
+	uint64		failed = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		switch (batch[i]->outcome.result)
+		{
+			case WEBHOOK_DELIVERED:
+				delivered++;
+				break;
+			case WEBHOOK_RETRYING:
+				retrying++;
+				break;
+			case WEBHOOK_FAILED:
+			case WEBHOOK_CANCELLED:
+				failed++;
+				break;
+			case WEBHOOK_PARKED:
+				break;
+		}
+	}
+	pg_atomic_fetch_add_u64(&counters->flushes, 1);
+	pg_atomic_fetch_add_u64(&counters->delivered, delivered);
+	pg_atomic_fetch_add_u64(&counters->retrying, retrying);
+	pg_atomic_fetch_add_u64(&counters->failed, failed);
+}
+
+static void
+note_promoted(int64 subscription_id, TimestampTz next_at)
+{
+	webhook_lane_note_row(webhook_lane_get(subscription_id), next_at);
+}
+
+static void
+save_checkpoint(void)
+{
+	WebhookCheckpoint checkpoint = {0};
+
+	webhook_progress_point(&checkpoint.snapshot, &checkpoint.partial,
+						   &checkpoint.upto_id);
+	checkpoint.home = webhook_home();
+	checkpoint.at = webhook_journal_now();
+	webhook_checkpoint_save(&checkpoint);
+}

@@ -1,0 +1,31 @@
+/*
+ * writer.h
+ *	  What goes out to tables: outcomes, in groups, and the checkpoint.
+ */
+#ifndef WEBHOOK_WRITER_H
+#define WEBHOOK_WRITER_H
+
+#include "shmem.h"
+
+/*
+ * In a transaction, before anything else is written or sent: the checkpoint
+ * that this process starts from, as its own.
+ */
+extern void webhook_writer_init(WebhookCounters *counters);
+
+/*
+ * Write ended deliveries if it is time to: the oldest has waited 5 ms, there
+ * are 500, or "at_once". True if something was written.
+ */
+extern bool webhook_writer_flush(TimestampTz now, bool at_once);
+
+/* Does writing fail at present? Nothing is sent then. */
+extern bool webhook_writer_is_blocked(void);
+
+/* When the next flush is due; 0: nothing waits. */
+extern TimestampTz webhook_writer_next_time(void);
+
+/* Write a checkpoint if there is news, once a second or "at_once". */
+extern void webhook_writer_checkpoint(TimestampTz now, bool at_once);
+
+#endif							/* WEBHOOK_WRITER_H */

@@ -1,0 +1,89 @@
+# needed.sh
+#	  Read by test/all and test/demo: installs what is missing of what building
+#	  and testing needs, and sets PG_CONFIG.
+#
+# The newest server from 15 on that is here with its headers is taken;
+# otherwise the newest that apt offers.  Debian's server package would create
+# and start a cluster: it is told not to while we install it, so nothing runs
+# afterwards that did not run before.
+
+needed_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		env DEBIAN_FRONTEND=noninteractive "$@"
+	elif command -v sudo >/dev/null; then
+		sudo env DEBIAN_FRONTEND=noninteractive "$@"
+	else
+		echo "needed: $*" >&2
+		echo "Run that as root, or install sudo." >&2
+		return 1
+	fi
+}
+
+needed_has()
+{
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# The newest major version that has packages, by the command that lists names.
+needed_newest()
+{
+	sed -n 's/^postgresql-server-dev-\([0-9]*\)$/\1/p' | sort -n |
+		awk '$1 >= 15 { newest = $1 } END { print newest }'
+}
+
+needed_missing()
+{
+	missing=
+	for package in make gcc libc6-dev perl openssl libcurl4-openssl-dev \
+		libipc-run-perl libtap-parser-sourcehandler-pgtap-perl \
+		${version:+postgresql-$version postgresql-server-dev-$version postgresql-$version-pgtap}
+	do
+		needed_has "$package" || missing="$missing $package"
+	done
+}
+
+needed_loud()
+{
+	[ ! -e "$quiet" ] || needed_root rm "$quiet"
+	[ ! -d "${quiet%/*}" ] || needed_root rmdir --ignore-fail-on-non-empty "${quiet%/*}"
+}
+
+needed_install()
+{
+	quiet=/etc/postgresql-common/createcluster.d/webhook-test.conf
+	if ! needed_has "postgresql-$version"; then
+		needed_root mkdir -p "${quiet%/*}" &&
+			echo "create_main_cluster = false" | needed_root tee "$quiet" >/dev/null ||
+			return 1
+		trap needed_loud EXIT
+		trap 'exit 1' HUP INT TERM
+	fi
+	needed_root apt-get install -y --no-install-recommends $missing
+	status=$?
+	needed_loud
+	trap - EXIT HUP INT TERM
+	return $status
+}
+
+needed()
+{
+	version=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 'postgresql-server-dev-*' 2>/dev/null |
+		sed -n 's/^installed //p' | needed_newest)
+	needed_missing
+	if [ -z "$version" ] || [ -n "$missing" ]; then
+		needed_root apt-get update || return 1
+		if [ -z "$version" ]; then
+			version=$(apt-cache pkgnames postgresql-server-dev- | needed_newest)
+			if [ -z "$version" ]; then
+				echo "apt offers no PostgreSQL from 15 on" >&2
+				return 1
+			fi
+		fi
+		needed_missing
+		needed_install || return 1
+	fi
+	PG_CONFIG=/usr/lib/postgresql/$version/bin/pg_config
+}
+
+needed || exit 1

@@ -1,0 +1,102 @@
+--
+-- The contract: names, arguments, columns, and how little is open.
+--
+BEGIN;
+SELECT plan(70);
+
+-- functions with their arguments and results
+SELECT has_function('webhook', 'watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]']);
+SELECT has_function('webhook', 'unwatch', ARRAY['regclass']);
+SELECT function_returns('webhook', 'publish', ARRAY['text', 'json', 'text'], 'uuid');
+SELECT has_function('webhook', 'define_event_type', ARRAY['text', 'text']);
+SELECT function_returns('webhook', 'subscribe',
+	ARRAY['text', 'text[]', 'text', 'text', 'jsonb', 'text[]'], 'bigint');
+SELECT has_function('webhook', 'alter_subscription',
+	ARRAY['bigint', 'text', 'text[]', 'text', 'jsonb', 'text[]', 'boolean']);
+SELECT has_function('webhook', 'unsubscribe', ARRAY['bigint']);
+SELECT has_function('webhook', 'pause', ARRAY['bigint']);
+SELECT has_function('webhook', 'resume', ARRAY['bigint']);
+SELECT has_function('webhook', 'resume_database', ARRAY['boolean']);
+SELECT function_returns('webhook', 'secret', ARRAY['bigint'], 'text');
+SELECT function_returns('webhook', 'sign', ARRAY['text', 'text', 'bigint', 'text'], 'text');
+SELECT function_returns('webhook', 'verify', ARRAY['text', 'jsonb', 'text', 'interval'], 'boolean');
+SELECT function_returns('webhook', 'drain', ARRAY['interval'], 'boolean');
+
+-- tables and views
+SELECT has_table('webhook', name, format('table %s', name))
+	FROM unnest(ARRAY['event_type', 'subscription', 'subscription_secret', 'event_0', 'event_1',
+		'event_2', 'event_3', 'pending', 'checkpoint']) AS name;
+SELECT is((SELECT relkind FROM pg_class WHERE oid = 'webhook.log'::regclass), 'p',
+	'the log is partitioned');
+SELECT has_view('webhook', 'event', 'view event');
+SELECT has_view('webhook', 'stat_worker', 'view stat_worker');
+SELECT has_column('webhook', 'log', name, format('log.%s', name))
+	FROM unnest('{id,event_id,position,cause,logged_at,subscription_id,event_type,attempt,method,
+		endpoint,source_ip,source_port,requested_at,request_headers,request_body,response_status,
+		response_headers,response_body,duration,outcome,error_class,error}'::text[]) AS name;
+SELECT has_column('webhook', 'subscription', name, format('subscription.%s', name))
+	FROM unnest('{id,endpoint,events,description,headers,signature_schemes,enabled,paused,
+		created_at,created_by}'::text[]) AS name;
+SELECT columns_are('webhook', 'event',
+	ARRAY['id', 'event_id', 'event_type', 'subject', 'data', 'created']);
+
+-- the tables of the ring are alike
+SELECT results_eq(
+	format($$ SELECT attname::text, atttypid::regtype::text, attnotnull FROM pg_attribute
+		WHERE attrelid = 'webhook.event_%s'::regclass AND attnum > 0 ORDER BY attnum $$, n),
+	$$ SELECT attname::text, atttypid::regtype::text, attnotnull FROM pg_attribute
+		WHERE attrelid = 'webhook.event_0'::regclass AND attnum > 0 ORDER BY attnum $$,
+	format('event_%s is like event_0', n))
+	FROM generate_series(1, 3) AS n;
+
+-- what holds for every member of the extension
+CREATE TEMPORARY VIEW member AS
+	SELECT classid, objid FROM pg_depend
+	WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+		AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'webhook');
+SELECT is_empty(
+	$$ SELECT pg_describe_object(classid, objid, 0) FROM member, pg_proc
+		WHERE classid = 'pg_proc'::regclass AND pg_proc.oid = objid
+			AND pronamespace <> 'webhook'::regnamespace $$,
+	'no function is outside schema webhook');
+SELECT is_empty(
+	$$ SELECT p.oid::regprocedure FROM member JOIN pg_proc p ON p.oid = objid
+		WHERE classid = 'pg_proc'::regclass AND has_function_privilege('public', p.oid, 'EXECUTE') $$,
+	'no function is open to all');
+SELECT is_empty(
+	$$ SELECT p.oid::regprocedure
+		FROM member JOIN pg_proc p ON p.oid = objid JOIN pg_language l ON l.oid = prolang
+		WHERE classid = 'pg_proc'::regclass AND (l.lanname <> 'c' OR p.prosecdef)
+			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}' $$,
+	'every function that is not C has a search_path of its own');
+SELECT set_eq(
+	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
+		WHERE classid = 'pg_proc'::regclass AND p.prosecdef $$,
+	ARRAY['define_event_type', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
+		'resume_database', 'secret'],
+	'these and no others run as their owner');
+SELECT is_empty(
+	$$ SELECT c.oid::regclass FROM member JOIN pg_class c ON c.oid = objid,
+			aclexplode(c.relacl) a
+		WHERE classid = 'pg_class'::regclass AND a.grantee = 0 $$,
+	'no relation is open to all');
+SELECT is_empty(
+	$$ SELECT 1 FROM pg_namespace, aclexplode(nspacl) a WHERE nspname = 'webhook' AND a.grantee = 0 $$,
+	'the schema is not open to all');
+
+-- the vectors of Standard Webhooks
+SELECT is(
+	webhook.sign('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+		1614265330, '{"test": 2432232314}'),
+	'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
+	'sign() makes the signature of Standard Webhooks');
+SELECT is(
+	webhook.sign('whsec_d2hzXzAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm',
+		'3f2504e0-4f89-11d3-9a0c-0305e82c3301', 1704164645,
+		'{"Id":"3f2504e0-4f89-11d3-9a0c-0305e82c3301","WebhookEvent":"App.BusinessRequestStatusChange",'
+		'"Attempt":1,"Data":{"RequestId":42,"Status":"Approved"},"CreationTimeUtc":"2024-01-02T03:04:05.1234567Z"}'),
+	'v1,n8oGEHBpKlFEF5gmjeflcouBUu3E2bZ6E9q+fQW54No=',
+	'... also over the body of an event');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,380 @@
+-- Which changes of a watched table become events, and which do not.
+
+-- What needs a commit: a move that gets lost last in its transaction.
+CREATE SCHEMA app;
+CREATE TABLE app.part (id int, status text) PARTITION BY LIST (status);
+CREATE TABLE app.part_a PARTITION OF app.part FOR VALUES IN ('a');
+CREATE TABLE app.part_b PARTITION OF app.part FOR VALUES IN ('b');
+CREATE FUNCTION app.swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER swallow BEFORE INSERT ON app.part_b FOR EACH ROW EXECUTE FUNCTION app.swallow();
+SELECT webhook.watch('app.part', id_columns => '{id}');
+SELECT coalesce(max(id), 0) AS before FROM webhook.event \gset
+INSERT INTO app.part VALUES (1, 'a'), (2, 'a'), (3, 'a');
+UPDATE app.part SET status = 'b' WHERE id = 1;
+BEGIN;
+SAVEPOINT one;
+UPDATE app.part SET status = 'b' WHERE id = 2;
+RELEASE one;
+SAVEPOINT two;
+UPDATE app.part SET status = 'b' WHERE id = 3;
+ROLLBACK TO two;
+COMMIT;
+BEGIN;
+UPDATE app.part SET status = 'b' WHERE id = 3;
+ROLLBACK;
+SELECT coalesce(string_agg(format('%s %s>%s', subject, data ->> 'OldStatus', data ->> 'NewStatus'), ', ' ORDER BY id), '') AS at_commit
+  FROM webhook.event WHERE id > :before AND data ->> 'OldStatus' IS NOT NULL \gset
+SET client_min_messages = warning;
+DROP SCHEMA app CASCADE;
+RESET client_min_messages;
+
+BEGIN;
+SELECT no_plan();
+SELECT is(:'at_commit'::text, 'part/1 a>, part/2 a>', 'a lost move is sent before the commit');
+
+CREATE SCHEMA app;
+SELECT webhook.define_event_type('App.Other');
+
+-- What a statement publishes, as 'subject old>new', '' for null.
+CREATE TEMP TABLE seen (id bigint);
+INSERT INTO seen VALUES (0);
+CREATE FUNCTION pg_temp.published(type text DEFAULT NULL) RETURNS text[]
+LANGUAGE plpgsql AS $$
+DECLARE
+	last	bigint := (SELECT id FROM seen);
+BEGIN
+	UPDATE seen SET id = (SELECT coalesce(max(id), last) FROM webhook.event);
+	RETURN coalesce((SELECT array_agg(format('%s %s>%s', subject, data ->> 'OldStatus', data ->> 'NewStatus') ORDER BY id)
+		FROM webhook.event WHERE id > last AND event_type = coalesce(type, event_type)), '{}');
+END $$;
+CREATE FUNCTION pg_temp.publishes(statement text, wanted text[], name text) RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_temp.published();
+	EXECUTE statement;
+	RETURN is(pg_temp.published(), wanted, name);
+END $$;
+
+--
+-- One table
+--
+CREATE TYPE app.status AS ENUM ('draft', 'sent', 'signed');
+CREATE TABLE app.doc (id int PRIMARY KEY, status app.status, note text);
+SELECT webhook.watch('app.doc');
+
+SELECT pg_temp.publishes(statement, wanted::text[], name)
+  FROM (VALUES
+	('INSERT INTO app.doc VALUES (1, ''draft''), (2, ''draft''), (3, NULL)',
+	 '{doc/1 >draft,doc/2 >draft,doc/3 >}', 'INSERT, in order'),
+	('UPDATE app.doc SET status = status', '{}', 'UPDATE to the same'),
+	('UPDATE app.doc SET note = ''x''', '{}', 'UPDATE of another column'),
+	('UPDATE app.doc SET status = ''sent'' WHERE id = 1', '{doc/1 draft>sent}', 'UPDATE'),
+	('UPDATE app.doc SET status = NULL WHERE id = 1', '{doc/1 sent>}', 'UPDATE to null'),
+	('UPDATE app.doc SET status = ''sent'' WHERE id IN (1, 3)', '{doc/1 >sent,doc/3 >sent}', 'UPDATE from null'),
+	('UPDATE app.doc SET id = id + 10 WHERE id = 3', '{}', 'UPDATE of the key alone'),
+	('UPDATE app.doc SET id = 3, status = ''signed'' WHERE id = 13', '{doc/3 sent>signed}', 'UPDATE of key and status'),
+	('INSERT INTO app.doc VALUES (1, ''sent'') ON CONFLICT DO NOTHING', '{}', 'ON CONFLICT DO NOTHING'),
+	('INSERT INTO app.doc VALUES (1, ''draft'') ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status',
+	 '{doc/1 sent>draft}', 'ON CONFLICT DO UPDATE'),
+	('MERGE INTO app.doc d USING (VALUES (1, ''sent''), (2, NULL), (4, ''draft'')) AS v (id, status) ON d.id = v.id
+	  WHEN MATCHED AND v.status IS NULL THEN DELETE
+	  WHEN MATCHED THEN UPDATE SET status = v.status::app.status
+	  WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.status::app.status)',
+	 '{doc/1 draft>sent,doc/2 draft>,doc/4 >draft}', 'MERGE'),
+	('WITH gone AS (DELETE FROM app.doc WHERE id = 4 RETURNING *) INSERT INTO app.doc SELECT 5, status, note FROM gone',
+	 '{doc/4 draft>,doc/5 >draft}', 'a DELETE and an INSERT in one statement'),
+	('DELETE FROM app.doc WHERE id < 3; DELETE FROM app.doc', '{doc/1 sent>,doc/3 signed>,doc/5 draft>}', 'DELETE'),
+	('INSERT INTO app.doc VALUES (1, ''draft''); UPDATE app.doc SET status = ''sent''; DELETE FROM app.doc',
+	 '{"doc/1 >draft",doc/1 draft>sent,doc/1 sent>}', 'a row of one transaction'),
+	('TRUNCATE app.doc', '{}', 'TRUNCATE'))
+	AS v (statement, wanted, name);
+
+SELECT pg_temp.published();
+COPY app.doc FROM stdin;
+1	draft	\N
+2	sent	\N
+\.
+SELECT is(pg_temp.published(), '{doc/1 >draft,doc/2 >sent}', 'COPY');
+
+-- What BEFORE triggers do counts, as does what they undo.
+CREATE FUNCTION app.before() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF NEW.note = 'sign' THEN NEW.status := 'signed'; END IF;
+	IF NEW.note = 'keep' THEN NEW.status := OLD.status; END IF;
+	IF NEW.note = 'swallow' THEN RETURN NULL; END IF;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER before BEFORE UPDATE ON app.doc FOR EACH ROW EXECUTE FUNCTION app.before();
+SELECT pg_temp.publishes(statement, wanted::text[], name)
+  FROM (VALUES
+	('UPDATE app.doc SET note = ''sign'' WHERE id = 1', '{doc/1 draft>signed}', 'changed by a BEFORE trigger'),
+	('UPDATE app.doc SET note = ''keep'', status = ''draft'' WHERE id = 1', '{}', 'kept by a BEFORE trigger'),
+	('UPDATE app.doc SET note = ''swallow'', status = ''draft'' WHERE id = 1', '{}', 'swallowed by a BEFORE trigger'))
+	AS v (statement, wanted, name);
+
+-- Savepoints
+SELECT pg_temp.publishes($stmt$DO $do$
+	BEGIN
+		UPDATE app.doc SET status = 'draft', note = 'a' WHERE id = 1;
+		BEGIN
+			UPDATE app.doc SET status = 'sent', note = 'b' WHERE id = 1;
+			RAISE division_by_zero;
+		EXCEPTION WHEN division_by_zero THEN
+			NULL;
+		END;
+		UPDATE app.doc SET status = 'signed', note = 'c' WHERE id = 1;
+	END $do$$stmt$, '{doc/1 signed>draft,doc/1 draft>signed}', 'a savepoint that is rolled back');
+
+-- Disabled, and as a replica
+SELECT pg_temp.publishes('ALTER TABLE app.doc DISABLE TRIGGER USER; UPDATE app.doc SET status = ''sent''; ALTER TABLE app.doc ENABLE TRIGGER USER',
+						 '{}', 'a trigger that is disabled');
+SELECT pg_temp.publishes('SET LOCAL session_replication_role = replica; UPDATE app.doc SET status = ''draft''; SET LOCAL session_replication_role = origin',
+						 '{}', 'what replication brings');
+
+--
+-- Changed means: the JSON differs
+--
+CREATE FUNCTION pg_temp.changes(type text, old text, new text, changed boolean) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+	found	int;
+BEGIN
+	EXECUTE format('CREATE TABLE app.t (id int PRIMARY KEY, status %s)', type);
+	PERFORM webhook.watch('app.t');
+	EXECUTE format('INSERT INTO app.t VALUES (1, %L)', old);
+	PERFORM pg_temp.published();
+	EXECUTE format('UPDATE app.t SET status = %L', new);
+	found := cardinality(pg_temp.published());
+	DROP TABLE app.t;
+	RETURN is(found, changed::int, format('%s from %L to %L', type, left(old, 20), left(new, 20)));
+END $$;
+SELECT pg_temp.changes(type, old, new, changed)
+  FROM (VALUES
+	('text', 'a', 'a', false),
+	('text', 'a', 'A', true),
+	('text', 'a', 'a ', true),
+	('text', '', NULL, true),
+	('text', NULL, NULL, false),
+	('text', 'null', NULL, true),
+	('text', repeat('a', 100000), repeat('a', 100000), false),
+	('text', repeat('a', 100000), repeat('a', 99999) || 'b', true),
+	('char(5)', 'a', 'a ', false),
+	('numeric', '1.0', '1.0', false),
+	('numeric', '1.0', '1.00', true),
+	('numeric', 'NaN', 'NaN', false),
+	('float8', '0', '-0', true),
+	('bool', 't', 'true', false),
+	('json', '{"a":1}', '{"a":1}', false),
+	('json', '{"a":1}', '{"a": 1}', true),
+	('jsonb', '{"a":1}', '{"a": 1}', false),
+	('jsonb', 'null', NULL, false),
+	('int[]', '{1,2}', '[0:1]={1,2}', false),
+	('interval', '24 hours', '1 day', true),
+	('timestamptz', '2024-01-01 00:00+00', '2024-01-01 01:00+01', false),
+	('int4range', '[1,2)', '[1,1]', false))
+	AS v (type, old, new, changed);
+
+-- Compressed and stored elsewhere
+CREATE TABLE app.big (id int PRIMARY KEY, status text, note text);
+ALTER TABLE app.big ALTER status SET STORAGE EXTERNAL;
+SELECT webhook.watch('app.big');
+INSERT INTO app.big VALUES (1, repeat('s', 10000));
+SELECT pg_temp.publishes('UPDATE app.big SET note = ''x''', '{}', 'a status in the TOAST table, untouched');
+SELECT pg_temp.publishes('UPDATE app.big SET status = repeat(''s'', 10000)', '{}', 'written anew');
+SELECT is(cardinality(pg_temp.published()), 0, 'none in between');
+UPDATE app.big SET status = repeat('s', 10001);
+SELECT is(cardinality(pg_temp.published()), 1, 'and changed');
+
+--
+-- Partitions
+--
+CREATE TABLE app.part (region text, id int, status text, note text, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
+CREATE TABLE app.part_a PARTITION OF app.part FOR VALUES IN ('a');
+-- Columns in another order
+CREATE TABLE app.part_b (note text, gone int, status text, id int NOT NULL, region text NOT NULL);
+ALTER TABLE app.part_b DROP gone;
+ALTER TABLE app.part ATTACH PARTITION app.part_b FOR VALUES IN ('b');
+CREATE TABLE app.part_c PARTITION OF app.part FOR VALUES IN ('c') PARTITION BY RANGE (id);
+CREATE TABLE app.part_c1 PARTITION OF app.part_c FOR VALUES FROM (0) TO (100);
+CREATE TABLE app.part_c2 PARTITION OF app.part_c FOR VALUES FROM (100) TO (200);
+SELECT webhook.watch('app.part', id_columns => '{id}');
+
+CREATE FUNCTION app.swallow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF NEW.note = 'swallow' THEN RETURN NULL; END IF;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER swallow BEFORE INSERT ON app.part_b FOR EACH ROW EXECUTE FUNCTION app.swallow();
+
+SELECT pg_temp.publishes(statement, wanted::text[], name)
+  FROM (VALUES
+	('INSERT INTO app.part VALUES (''a'', 1, ''draft''), (''b'', 2, ''draft''), (''c'', 3, ''draft'')',
+	 '{part/1 >draft,part/2 >draft,part/3 >draft}', 'INSERT into a partitioned table'),
+	('UPDATE app.part SET status = ''sent''',
+	 '{part/1 draft>sent,part/2 draft>sent,part/3 draft>sent}', 'UPDATE'),
+	('UPDATE app.part_b SET status = ''draft''', '{part/2 sent>draft}', 'UPDATE of a partition'),
+	('UPDATE app.part SET region = ''b'', status = ''signed'' WHERE id = 1',
+	 '{part/1 sent>signed}', 'a move with a change is one change'),
+	('UPDATE app.part SET region = ''a'' WHERE id = 1', '{}', 'a move without one is none'),
+	('UPDATE app.part SET region = ''c'', id = id + 100, status = ''draft'' WHERE id = 1',
+	 '{part/101 signed>draft}', 'a move with a change of the key'),
+	('UPDATE app.part SET region = CASE region WHEN ''b'' THEN ''c'' ELSE ''b'' END, status = ''x'' || id',
+	 '{part/2 draft>x2,part/3 sent>x3,part/101 draft>x101}', 'many moves'),
+	('UPDATE app.part SET status = NULL, region = ''a'' WHERE id = 2', '{part/2 x2>}', 'a move to null'),
+	('UPDATE app.part SET status = ''y2'', region = ''b'' WHERE id = 2', '{part/2 >y2}', 'a move from null'),
+	('MERGE INTO app.part p USING (VALUES (2), (7)) AS v (id) ON p.id = v.id
+	  WHEN MATCHED THEN UPDATE SET region = ''a'', status = ''merged''
+	  WHEN NOT MATCHED THEN INSERT VALUES (''c'', v.id, ''merged'')',
+	 '{part/2 y2>merged,part/7 >merged}', 'a move by MERGE'),
+	('DELETE FROM app.part', '{part/2 merged>,part/3 x3>,part/101 x101>,part/7 merged>}', 'DELETE'))
+	AS v (statement, wanted, name);
+
+-- A move that does not arrive is a deletion, in its place.
+CREATE FUNCTION pg_temp.fill() RETURNS void LANGUAGE sql AS $$
+	DELETE FROM app.part;
+	INSERT INTO app.part SELECT 'a', i, 'draft' FROM generate_series(1, 4) AS i;
+$$;
+SELECT pg_temp.fill();
+SELECT pg_temp.publishes('UPDATE app.part SET region = ''b'', status = ''sent'', note = CASE WHEN id % 2 = 1 THEN ''swallow'' END',
+						 '{part/1 draft>,part/2 draft>sent,part/3 draft>,part/4 draft>sent}', 'moves that get lost');
+SELECT pg_temp.fill();
+SELECT pg_temp.publishes('UPDATE app.part SET region = ''b'', status = ''sent'', note = ''swallow'' WHERE id = 4;
+						  INSERT INTO app.part VALUES (''a'', 4, ''new'')',
+						 '{part/4 draft>,part/4 >new}', 'a lost move before another statement');
+SELECT pg_temp.fill();
+SELECT pg_temp.publishes($stmt$DO $do$
+	BEGIN
+		BEGIN
+			UPDATE app.part SET region = 'b', status = 'sent', note = 'swallow' WHERE id = 4;
+			RAISE division_by_zero;
+		EXCEPTION WHEN division_by_zero THEN
+			NULL;
+		END;
+		UPDATE app.part SET status = 'signed' WHERE id = 4;
+	END $do$$stmt$, '{part/4 draft>signed}', 'a lost move that is undone');
+SELECT pg_temp.publishes($stmt$DO $do$
+	BEGIN
+		UPDATE app.part SET region = 'b', note = 'swallow' WHERE id = 4;
+		BEGIN
+			UPDATE app.part SET status = 'sent' WHERE id = 3;
+			RAISE division_by_zero;
+		EXCEPTION WHEN division_by_zero THEN
+			NULL;
+		END;
+		BEGIN
+			UPDATE app.part SET status = 'signed' WHERE id = 2;
+		EXCEPTION WHEN division_by_zero THEN
+			NULL;
+		END;
+		UPDATE app.part SET status = 'signed' WHERE id = 1;
+	END $do$$stmt$, '{part/4 signed>,part/2 draft>signed,part/1 draft>signed}',
+	'a lost move that was sent in a savepoint which is undone');
+
+-- Two watches of one table, and one of a partition alone
+SELECT webhook.watch('app.part', 'App.Other', id_columns => '{region,id}');
+SELECT pg_temp.fill();
+SELECT pg_temp.published();
+UPDATE app.part SET region = 'c', status = 'two' WHERE id IN (1, 2);
+UPDATE seen SET id = (SELECT max(id) - 4 FROM webhook.event);
+SELECT is(pg_temp.published('App.Other'), '{part/c/1 draft>two,part/c/2 draft>two}', 'two watches: one');
+UPDATE seen SET id = (SELECT max(id) - 4 FROM webhook.event);
+SELECT is(pg_temp.published('App.BusinessRequestStatusChange'), '{part/1 draft>two,part/2 draft>two}', 'and the other');
+
+SELECT webhook.unwatch('app.part');
+SELECT webhook.watch('app.part_a', id_columns => '{id}');
+SELECT pg_temp.publishes('UPDATE app.part SET region = ''b'', status = ''left'' WHERE id = 3; UPDATE app.part SET region = ''a'' WHERE id = 3',
+						 '{part_a/3 draft>,part_a/3 >left}', 'a partition alone is left and entered');
+
+-- A deferred trigger, made by hand
+CREATE TABLE app.late (id int PRIMARY KEY, status text);
+CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE OR DELETE ON app.late
+	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+	EXECUTE FUNCTION webhook.enqueue('App.Other', 'late', 'status', '1', 'id');
+SELECT pg_temp.publishes('INSERT INTO app.late VALUES (1, ''a''); UPDATE app.late SET status = ''b''',
+						 '{}', 'a deferred trigger waits');
+SELECT pg_temp.publishes('SET CONSTRAINTS ALL IMMEDIATE', '{late/1 >a,late/1 a>b}', 'and comes');
+
+--
+-- Columns that are altered, renamed, dropped
+--
+SET LOCAL client_min_messages = error;
+CREATE TABLE app.alter (id int PRIMARY KEY, status text, title text, note text);
+SELECT webhook.watch('app.alter', data_columns => '{title,note}');
+INSERT INTO app.alter VALUES (1, '1', 't', 'n');
+
+SELECT lives_ok('ALTER TABLE app.alter ALTER status TYPE int USING status::int', 'ALTER TYPE of the status');
+SELECT pg_temp.publishes('UPDATE app.alter SET status = 2', '{alter/1 1>2}', 'is followed');
+SELECT lives_ok('ALTER TABLE app.alter ALTER id TYPE bigint', 'ALTER TYPE of the key');
+SELECT pg_temp.publishes('UPDATE app.alter SET status = 3', '{alter/1 2>3}', 'is followed');
+SELECT lives_ok('ALTER TABLE app.alter DROP title', 'DROP of a data column');
+SELECT pg_temp.publishes('UPDATE app.alter SET status = 4', '{alter/1 3>4}', 'does not keep the event away');
+SELECT is((SELECT data ->> 'Record' FROM webhook.event ORDER BY id DESC LIMIT 1), '{"note":"n"}', 'it is left out');
+SELECT lives_ok('ALTER TABLE app.alter RENAME note TO remark', 'RENAME of the last data column');
+SELECT pg_temp.publishes('UPDATE app.alter SET status = 5', '{alter/1 4>5}', 'does not keep the event away');
+SELECT is((SELECT data ->> 'Record' FROM webhook.event ORDER BY id DESC LIMIT 1), '{}', 'nothing is left');
+SELECT lives_ok('ALTER TABLE app.alter RENAME TO altered', 'RENAME of the table');
+SELECT pg_temp.publishes('UPDATE app.altered SET status = 6', '{alter/1 5>6}', 'changes no subject');
+SELECT lives_ok('ALTER TABLE app.altered RENAME id TO number', 'RENAME of the key');
+SELECT pg_temp.publishes('UPDATE app.altered SET status = 7', '{}', 'ends the events');
+SELECT is((SELECT status FROM app.altered), 7, 'not the changes');
+SELECT lives_ok('ALTER TABLE app.altered RENAME number TO id', 'RENAME back');
+SELECT pg_temp.publishes('UPDATE app.altered SET status = 8', '{alter/1 7>8}', 'they are back');
+SELECT lives_ok('ALTER TABLE app.altered DROP status', 'DROP of the status');
+SELECT pg_temp.publishes('UPDATE app.altered SET remark = ''x''; INSERT INTO app.altered VALUES (2); DELETE FROM app.altered',
+						 '{}', 'ends the events, not the changes');
+SELECT lives_ok('DROP TABLE app.altered', 'DROP of the table');
+
+--
+-- Wrong use
+--
+CREATE TABLE app.wrong (id int PRIMARY KEY, status text);
+CREATE FUNCTION pg_temp.wrong(timing text, level text, arguments text, change text, function text DEFAULT 'enqueue')
+RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+	result	text;
+BEGIN
+	EXECUTE format('CREATE TRIGGER wrong %s ON app.wrong FOR EACH %s EXECUTE FUNCTION webhook.%s(%s)',
+				   timing, level, function, arguments);
+	result := throws_ok(change, '39P01', NULL, format('%s %s %s(%s)', timing, level, function, arguments));
+	DROP TRIGGER wrong ON app.wrong;
+	RETURN result;
+END $$;
+SELECT pg_temp.wrong(timing, level, arguments, 'INSERT INTO app.wrong VALUES (1, ''x'')')
+  FROM (VALUES
+	('BEFORE INSERT', 'ROW', '''t'', ''wrong'', ''status'', 1, ''id'''),
+	('AFTER INSERT', 'STATEMENT', '''t'', ''wrong'', ''status'', 1, ''id'''),
+	('AFTER INSERT', 'ROW', ''),
+	('AFTER INSERT', 'ROW', '''t'', ''wrong'', ''status'', 1'),
+	('AFTER INSERT', 'ROW', '''t'', ''wrong'', ''status'', 0, ''id'''),
+	('AFTER INSERT', 'ROW', '''t'', ''wrong'', ''status'', ''-1'', ''id'''),
+	('AFTER INSERT', 'ROW', '''t'', ''wrong'', ''status'', 2, ''id'''),
+	('AFTER INSERT', 'ROW', '''t'', ''wrong'', ''status'', 4294967297, ''id'''),
+	('AFTER INSERT', 'ROW', '''t'', ''wrong'', ''status'', ''id'', ''id'''))
+	AS v (timing, level, arguments);
+SELECT pg_temp.wrong('AFTER INSERT', 'ROW', '', 'INSERT INTO app.wrong VALUES (1, ''x'')', 'drop_replicated');
+SELECT pg_temp.wrong('BEFORE INSERT', 'STATEMENT', '', 'INSERT INTO app.wrong VALUES (1, ''x'')', 'drop_replicated');
+INSERT INTO app.wrong VALUES (1, 'x');
+SELECT pg_temp.wrong('BEFORE UPDATE', 'ROW', '', 'UPDATE app.wrong SET id = 2', 'drop_replicated');
+SELECT throws_ok('SELECT webhook.enqueue()', '39P01', NULL, 'not as a trigger at all');
+
+--
+-- What replication brings into the ring is dropped.
+--
+CREATE FUNCTION pg_temp.replicate(slot int) RETURNS int
+LANGUAGE plpgsql AS $$
+DECLARE
+	rows	int;
+BEGIN
+	SET LOCAL session_replication_role = replica;
+	EXECUTE format('INSERT INTO webhook.event_%s (id, txid, created, event_id, kind, event_type, data)
+		VALUES (1, pg_current_xact_id(), now(), gen_random_uuid(), ''e'', ''App.Other'', ''{}'')', slot);
+	GET DIAGNOSTICS rows = ROW_COUNT;
+	SET LOCAL session_replication_role = origin;
+	RETURN rows;
+END $$;
+SELECT is(pg_temp.replicate(slot), 0, format('a row replicated into event_%s', slot))
+  FROM generate_series(0, 3) AS slot;
+
+SELECT * FROM finish();
+ROLLBACK;

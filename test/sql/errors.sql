@@ -1,0 +1,229 @@
+--
+-- Bad input: each is refused with an SQLSTATE that fits, and told what to do.
+--
+\pset format unaligned
+\pset tuples_only on
+
+CREATE FUNCTION refusal(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	message text;
+	detail text;
+	hint text;
+	state text;
+BEGIN
+	EXECUTE command;
+	RETURN 'accepted';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN concat(state, ' ', message, E'\n  DETAIL: ' || nullif(detail, ''),
+		E'\n  HINT: ' || nullif(hint, ''));
+END
+$$;
+
+-- event types
+SELECT refusal($$ SELECT webhook.define_event_type(NULL) $$);
+SELECT refusal($$ SELECT webhook.define_event_type('') $$);
+SELECT refusal($$ SELECT webhook.define_event_type('.hidden') $$);
+SELECT refusal($$ SELECT webhook.define_event_type('two words') $$);
+SELECT refusal($$ SELECT webhook.define_event_type(E'App.Signed\n') $$);
+SELECT refusal($$ SELECT webhook.define_event_type('App.Größe') $$);
+SELECT refusal($$ SELECT webhook.define_event_type(repeat('x', 129)) $$);
+SELECT refusal($$ SELECT webhook.define_event_type('App.BusinessRequestStatusChange') $$);
+SELECT refusal($$ SELECT webhook.define_event_type(repeat('x', 128)) $$);
+DELETE FROM webhook.event_type WHERE name = repeat('x', 128);
+
+-- publish
+SELECT refusal($$ SELECT webhook.publish(NULL, '{}') $$);
+SELECT refusal($$ SELECT webhook.publish('App.BusinessRequestStatusChange', NULL) $$);
+SELECT refusal($$ SELECT webhook.publish('App.Unknown', '{}') $$);
+SELECT refusal($$ SELECT webhook.publish('app.businessrequeststatuschange', '{}') $$);
+SELECT refusal($$ SELECT webhook.publish('App.BusinessRequestStatusChange', '{"not": json}') $$);
+SELECT refusal($$ SELECT webhook.publish('App.BusinessRequestStatusChange', '{}', '') $$);
+SELECT refusal($$ SELECT webhook.publish('App.BusinessRequestStatusChange', '{}', repeat('x', 513)) $$);
+SELECT refusal($$ SELECT webhook.publish('App.BusinessRequestStatusChange', to_json(repeat('x', 1048575))) $$);
+SELECT count(*) FROM webhook.event;
+BEGIN READ ONLY;
+SELECT webhook.publish('App.BusinessRequestStatusChange', '{}');
+ROLLBACK;
+
+-- watch
+CREATE TABLE business_request (id bigint PRIMARY KEY, status text, total numeric);
+CREATE TABLE keyless (id bigint, status text);
+CREATE TABLE parent (id bigint PRIMARY KEY, status text) PARTITION BY RANGE (id);
+CREATE TABLE child PARTITION OF parent FOR VALUES FROM (0) TO (10);
+CREATE VIEW a_view AS SELECT * FROM business_request;
+CREATE MATERIALIZED VIEW a_matview AS SELECT * FROM business_request;
+CREATE SEQUENCE a_sequence;
+CREATE TYPE a_type AS (id bigint, status text);
+CREATE TEMPORARY TABLE a_temp (id bigint PRIMARY KEY, status text);
+CREATE FOREIGN DATA WRAPPER nothing;
+CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing;
+CREATE FOREIGN TABLE a_foreign (id bigint, status text) SERVER nowhere;
+
+SELECT refusal($$ SELECT webhook.watch(NULL) $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', NULL) $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', status_column => NULL) $$);
+SELECT refusal($$ SELECT webhook.watch('no_such_table') $$);
+SELECT refusal($$ SELECT webhook.watch(1::oid) $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', 'App.Unknown') $$);
+SELECT refusal($$ SELECT webhook.watch('a_view') $$);
+SELECT refusal($$ SELECT webhook.watch('a_matview') $$);
+SELECT refusal($$ SELECT webhook.watch('a_foreign') $$);
+SELECT refusal($$ SELECT webhook.watch('business_request_pkey') $$);
+SELECT refusal($$ SELECT webhook.watch('a_sequence') $$);
+SELECT refusal($$ SELECT webhook.watch('a_type') $$);
+SELECT refusal($$ SELECT webhook.watch('a_temp') $$);
+SELECT refusal($$ SELECT webhook.watch('webhook.subscription') $$);
+SELECT refusal($$ SELECT webhook.watch('pg_class') $$);
+SELECT refusal($$ SELECT webhook.watch('information_schema.sql_features') $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', status_column => 'state') $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', status_column => 'ctid') $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', id_columns => '{number}') $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', id_columns => '{}') $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', id_columns => '{NULL}') $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', id_columns => '{id,id}') $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', data_columns => '{total,sum}') $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', data_columns => '{total,total}') $$);
+SELECT refusal($$ SELECT webhook.watch('business_request', data_columns => '{total,NULL}') $$);
+SELECT refusal($$ SELECT webhook.watch('keyless') $$);
+
+-- watched twice, also through a partition or its parent
+SELECT webhook.watch('business_request');
+SELECT refusal($$ SELECT webhook.watch('business_request') $$);
+SELECT webhook.watch('child');
+SELECT refusal($$ SELECT webhook.watch('parent') $$);
+SELECT webhook.unwatch('child');
+SELECT webhook.watch('parent');
+SELECT refusal($$ SELECT webhook.watch('child') $$);
+SELECT refusal($$ SELECT webhook.unwatch('child') $$);
+
+-- unwatch
+SELECT webhook.unwatch('business_request');
+SELECT refusal($$ SELECT webhook.unwatch('business_request') $$);
+SELECT refusal($$ SELECT webhook.unwatch(NULL) $$);
+SELECT webhook.unwatch('parent');
+
+-- The trigger's function is nobody else's.
+SELECT refusal($$ CREATE TRIGGER t BEFORE INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION webhook.enqueue();
+	INSERT INTO keyless VALUES (1, 'Draft') $$);
+SELECT refusal($$ CREATE TRIGGER t AFTER INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION webhook.enqueue();
+	INSERT INTO keyless VALUES (1, 'Draft') $$);
+
+-- subscribe: the endpoint
+CREATE FUNCTION subscribe_to(endpoint text) RETURNS text LANGUAGE sql AS $$
+	SELECT refusal(format('SELECT webhook.subscribe(%L, ''{App.BusinessRequestStatusChange}'')', endpoint))
+$$;
+SELECT subscribe_to(NULL);
+SELECT subscribe_to('');
+SELECT subscribe_to('example.com/hook');
+SELECT subscribe_to('ftp://example.com/hook');
+SELECT subscribe_to('https:///hook');
+SELECT subscribe_to(' https://example.com/hook');
+SELECT subscribe_to(E'https://example.com/hook\r\nX-Evil: 1');
+SELECT subscribe_to('https://user:password@example.com/hook');
+SELECT subscribe_to('https://example.com/hook#part');
+SELECT subscribe_to('https://example.com:0/hook');
+SELECT subscribe_to('https://example.com:70000/hook');
+SELECT subscribe_to('https://ex ample.com/hook');
+SELECT subscribe_to('https://bücher.example/hook');
+SELECT subscribe_to('https://example.com/%zz');
+SELECT subscribe_to('https://example.com/' || repeat('x', 2048));
+
+-- the event types
+CREATE FUNCTION subscribe_with(arguments text) RETURNS text LANGUAGE sql AS $$
+	SELECT refusal('SELECT webhook.subscribe(''https://example.com/hook'', ' || arguments || ')')
+$$;
+SELECT subscribe_with($$ NULL $$);
+SELECT subscribe_with($$ '{}' $$);
+SELECT subscribe_with($$ '{NULL}' $$);
+SELECT subscribe_with($$ '{App.Unknown}' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange,App.Unknown}' $$);
+
+-- the secret, which no message repeats
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => '' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'password' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'whsec_' || encode(decode(repeat('00', 23), 'hex'), 'base64') $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'whsec_' || translate(encode(decode(repeat('00', 65), 'hex'), 'base64'), E'\n', '') $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'whsec_!fKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa w' $$);
+
+-- the headers
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => NULL $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => '[]' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => '{"X-A": 1}' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => '{"X-A": ["a", "b"]}' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => '{"": "a"}' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => '{"X A": "a"}' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => '{"X-A": "a\r\nX-Evil: 1"}' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => '{"Host": "example.org"}' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => '{"Webhook-Id": "1"}' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => '{"X-A": "a", "x-a": "b"}' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => jsonb_build_object('X-A', repeat('x', 4097)) $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => (SELECT jsonb_object_agg('X-' || n, '') FROM generate_series(1, 33) n) $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => (SELECT jsonb_object_agg('X-' || n, repeat('x', 4000)) FROM generate_series(1, 5) n) $$);
+
+-- the signature schemes
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', signature_schemes => NULL $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', signature_schemes => '{NULL}' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', signature_schemes => '{standard,md5}' $$);
+
+SELECT count(*) FROM webhook.subscription;
+
+-- twice the same event to the same endpoint
+SELECT webhook.define_event_type('App.ContractSigned');
+ALTER SEQUENCE webhook.subscription_id_seq RESTART 1001;
+BEGIN;
+SELECT webhook.subscribe('https://example.com/hook', '{App.BusinessRequestStatusChange,App.BusinessRequestStatusChange}');
+SELECT webhook.subscribe('https://example.com/other', '{App.ContractSigned}');
+SELECT refusal($$ SELECT webhook.subscribe('HTTPS://Example.COM:443/hook', '{App.ContractSigned,App.BusinessRequestStatusChange}') $$);
+SELECT refusal($$ SELECT webhook.alter_subscription(1002, endpoint => 'https://example.com/hook', events => '{App.BusinessRequestStatusChange}') $$);
+SELECT refusal($$ SELECT webhook.alter_subscription(1002, endpoint => '') $$);
+SELECT refusal($$ SELECT webhook.alter_subscription(1002, events => '{}') $$);
+SELECT refusal($$ SELECT webhook.alter_subscription(1002, headers => '{"Host": "example.org"}') $$);
+SELECT refusal($$ SELECT webhook.alter_subscription(1002, signature_schemes => '{md5}') $$);
+ROLLBACK;
+
+-- an unknown subscription
+SELECT refusal($$ SELECT webhook.alter_subscription(7) $$);
+SELECT refusal($$ SELECT webhook.alter_subscription(NULL) $$);
+SELECT refusal($$ SELECT webhook.unsubscribe(7) $$);
+SELECT refusal($$ SELECT webhook.unsubscribe(NULL) $$);
+SELECT refusal($$ SELECT webhook.pause(7) $$);
+SELECT refusal($$ SELECT webhook.pause(NULL) $$);
+SELECT refusal($$ SELECT webhook.resume(7) $$);
+SELECT refusal($$ SELECT webhook.resume(NULL) $$);
+SELECT refusal($$ SELECT webhook.secret(7) $$);
+SELECT refusal($$ SELECT webhook.secret(NULL) $$);
+
+-- sign and verify
+SELECT refusal($$ SELECT webhook.sign('password', 'a', 1, 'b') $$);
+SELECT refusal($$ SELECT webhook.sign('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'a.b', 1, 'b') $$);
+SELECT refusal($$ SELECT webhook.verify('password', '{}', 'b') $$);
+SELECT refusal($$ SELECT webhook.verify('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', '[]', 'b') $$);
+SELECT refusal($$ SELECT webhook.verify('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+	'{"webhook-id": "a", "webhook-timestamp": "1", "webhook-signature": ""}', 'b', '-1 s') $$);
+
+-- drain and resume_database
+SELECT refusal($$ SELECT webhook.drain(NULL) $$);
+SELECT refusal($$ SELECT webhook.drain('-1 s') $$);
+SELECT refusal($$ SELECT webhook.resume_database(NULL) $$);
+BEGIN;
+SELECT length(webhook.publish('App.BusinessRequestStatusChange', '{}')::text);
+SELECT refusal($$ SELECT webhook.drain() $$);
+ROLLBACK;
+
+-- an extension that has lost a part
+BEGIN;
+ALTER EXTENSION webhook DROP TABLE webhook.event_2;
+ALTER TABLE webhook.event_2 RENAME TO lost;
+SELECT refusal($$ SELECT webhook.publish('App.BusinessRequestStatusChange', '{}') $$);
+ROLLBACK;
+
+SET client_min_messages = warning;
+DELETE FROM webhook.event_type WHERE name = 'App.ContractSigned';
+DROP FUNCTION refusal, subscribe_to, subscribe_with;
+DROP FOREIGN DATA WRAPPER nothing CASCADE;
+DROP TABLE business_request, keyless, parent CASCADE;
+DROP SEQUENCE a_sequence;
+DROP TYPE a_type;

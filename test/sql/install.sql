@@ -1,0 +1,94 @@
+--
+-- What CREATE EXTENSION makes.
+--
+SELECT extname, extversion, extrelocatable, extnamespace::regnamespace
+	FROM pg_extension WHERE extname = 'webhook';
+
+-- members; row types have been among them since PostgreSQL 17
+SELECT pg_describe_object(classid, objid, objsubid) COLLATE "C" AS member
+	FROM pg_depend
+	WHERE refclassid = 'pg_extension'::regclass
+		AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'webhook')
+		AND deptype = 'e' AND classid <> 'pg_type'::regclass
+	ORDER BY 1;
+
+-- columns
+SELECT a.attrelid::regclass AS relation, a.attname AS column,
+		format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS "not null",
+		pg_get_expr(d.adbin, d.adrelid) AS default
+	FROM pg_attribute a
+		JOIN pg_class c ON c.oid = a.attrelid
+		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+	WHERE c.relnamespace = 'webhook'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+		AND NOT c.relispartition AND a.attnum > 0
+	ORDER BY c.relname COLLATE "C", a.attnum;
+
+-- indexes, constraints, options
+SELECT indexdef FROM pg_indexes
+	WHERE schemaname = 'webhook' AND tablename !~ '^log_'
+	ORDER BY indexname COLLATE "C";
+SELECT conrelid::regclass AS relation, conname, pg_get_constraintdef(oid) AS definition
+	FROM pg_constraint
+	WHERE connamespace = 'webhook'::regnamespace AND contype NOT IN ('n', 'p')
+	ORDER BY 1, 2;
+SELECT oid::regclass AS relation, reloptions FROM pg_class
+	WHERE relnamespace = 'webhook'::regnamespace AND reloptions IS NOT NULL
+	ORDER BY relname COLLATE "C";
+SELECT tgrelid::regclass AS relation, tgname, tgenabled, pg_get_triggerdef(oid) AS definition
+	FROM pg_trigger
+	WHERE tgrelid::regclass::text LIKE 'webhook.%' AND NOT tgisinternal
+	ORDER BY 1;
+
+-- functions: the arguments are a contract
+\pset format unaligned
+SELECT proname AS function, pg_get_function_arguments(oid) AS arguments,
+		pg_get_function_result(oid) AS result
+	FROM pg_proc WHERE pronamespace = 'webhook'::regnamespace
+	ORDER BY proname COLLATE "C";
+\pset format aligned
+
+-- what runs as the owner, and with which search_path
+SELECT proname AS function, proconfig
+	FROM pg_proc WHERE pronamespace = 'webhook'::regnamespace AND prosecdef
+	ORDER BY proname COLLATE "C";
+
+-- none is without a comment
+SELECT pg_describe_object(classid, objid, objsubid) AS "without a comment"
+	FROM pg_depend
+	WHERE refclassid = 'pg_extension'::regclass
+		AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'webhook')
+		AND deptype = 'e' AND classid <> 'pg_type'::regclass
+		AND obj_description(objid, classid::regclass::name) IS NULL;
+SELECT a.attrelid::regclass AS "without a comment", a.attname
+	FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+	WHERE c.relnamespace = 'webhook'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+		AND NOT c.relispartition AND a.attnum > 0
+		AND col_description(a.attrelid, a.attnum) IS NULL;
+SELECT t.tgrelid::regclass AS "without a comment", t.tgname
+	FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+	WHERE c.relnamespace = 'webhook'::regnamespace AND NOT t.tgisinternal
+		AND obj_description(t.oid, 'pg_trigger') IS NULL;
+
+-- what pg_dump takes along
+SELECT c.table_oid::regclass AS relation, c.condition
+	FROM pg_extension, unnest(extconfig::regclass[], extcondition) AS c (table_oid, condition)
+	WHERE extname = 'webhook'
+	ORDER BY 1;
+
+-- what is there from the start
+SELECT name, description FROM webhook.event_type WHERE name LIKE 'App.Business%';
+
+-- A trigger on a watched table keeps the extension, unless CASCADE is said.
+BEGIN;
+CREATE TABLE business_request (id bigint PRIMARY KEY, status text);
+SELECT webhook.watch('business_request');
+SAVEPOINT watched;
+\set VERBOSITY terse
+DROP EXTENSION webhook;
+ROLLBACK TO watched;
+SET LOCAL client_min_messages = warning;
+DROP EXTENSION webhook CASCADE;
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'business_request'::regclass;
+SELECT to_regnamespace('webhook');
+INSERT INTO business_request VALUES (1, 'Draft');
+ROLLBACK;

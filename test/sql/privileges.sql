@@ -1,0 +1,83 @@
+--
+-- A stranger can do nothing but what he may do to the contracts themselves.
+--
+SELECT proname AS "open to all" FROM pg_proc
+	WHERE pronamespace = 'webhook'::regnamespace
+		AND has_function_privilege('public', oid, 'EXECUTE');
+SELECT relname AS "open to all" FROM pg_class
+	WHERE relnamespace = 'webhook'::regnamespace AND relkind IN ('r', 'p', 'v')
+		AND has_table_privilege('public', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER');
+SELECT sequencename AS "open to all" FROM pg_sequences
+	WHERE schemaname = 'webhook'
+		AND has_sequence_privilege('public', format('webhook.%I', sequencename), 'USAGE, SELECT, UPDATE');
+SELECT has_schema_privilege('public', 'webhook', 'USAGE, CREATE') AS "open to all";
+
+CREATE ROLE regress_webhook_stranger;
+CREATE TABLE business_request (id bigint PRIMARY KEY, status text);
+GRANT SELECT, INSERT, UPDATE, DELETE ON business_request TO regress_webhook_stranger;
+SELECT webhook.watch('business_request');
+
+\set VERBOSITY sqlstate
+SET ROLE regress_webhook_stranger;
+SELECT webhook.publish('App.BusinessRequestStatusChange', '{}');
+SELECT webhook.subscribe('https://example.com/hook', '{App.BusinessRequestStatusChange}');
+SELECT webhook.watch('business_request');
+SELECT webhook.drain();
+SELECT * FROM webhook.event;
+SELECT * FROM webhook.log;
+SELECT * FROM webhook.subscription_secret;
+INSERT INTO webhook.event_0 (id) VALUES (1);
+CREATE TABLE forged (id bigint PRIMARY KEY, status text);
+CREATE TEMPORARY TABLE forged (id bigint PRIMARY KEY, status text);
+CREATE TRIGGER forged AFTER INSERT ON forged FOR EACH ROW EXECUTE FUNCTION webhook.enqueue();
+\set VERBOSITY default
+
+-- His changes are events all the same, whatever his search_path holds.
+CREATE FUNCTION pg_temp.lower(text) RETURNS text LANGUAGE sql AS $$ SELECT 'gotcha' $$;
+SET search_path = pg_temp;
+INSERT INTO public.business_request VALUES (1, 'Draft');
+UPDATE public.business_request SET status = 'Approved';
+DELETE FROM public.business_request;
+RESET search_path;
+RESET ROLE;
+SELECT subject, data FROM webhook.event
+	WHERE subject = 'business_request/1' ORDER BY id;
+
+-- So they are under row-level security.
+ALTER TABLE business_request ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON business_request USING (id > 1);
+SET ROLE regress_webhook_stranger;
+INSERT INTO business_request VALUES (2, 'Draft');
+RESET ROLE;
+SELECT subject, data FROM webhook.event
+	WHERE subject = 'business_request/2' ORDER BY id;
+
+-- EXECUTE is the permission and needs no other, but watch() needs TRIGGER and
+-- unwatch() the owner, as CREATE TRIGGER and DROP TRIGGER do.
+BEGIN;
+SELECT webhook.define_event_type('App.ContractSigned');
+GRANT USAGE ON SCHEMA webhook TO regress_webhook_stranger;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA webhook TO regress_webhook_stranger;
+SET LOCAL ROLE regress_webhook_stranger;
+SELECT webhook.publish('App.BusinessRequestStatusChange', '{"a":  1}', 'stranger') IS NOT NULL AS published;
+SELECT webhook.subscribe('https://example.com/hook', '{App.BusinessRequestStatusChange}') IS NOT NULL AS subscribed;
+SAVEPOINT here;
+\set VERBOSITY terse
+SELECT * FROM webhook.subscription;
+ROLLBACK TO here;
+SELECT webhook.unwatch('business_request');
+ROLLBACK TO here;
+SELECT webhook.watch('business_request', 'App.ContractSigned');
+ROLLBACK TO here;
+SET LOCAL search_path = pg_temp;
+CREATE TEMPORARY TABLE subscription (id bigint);
+SELECT webhook.define_event_type('App.ContractEnded');
+\set VERBOSITY default
+RESET ROLE;
+SELECT data FROM webhook.event WHERE subject = 'stranger';
+SELECT endpoint, created_by FROM webhook.subscription;
+ROLLBACK;
+
+DROP TABLE business_request;
+DROP OWNED BY regress_webhook_stranger;
+DROP ROLE regress_webhook_stranger;

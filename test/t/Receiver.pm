@@ -1,0 +1,450 @@
+# Receiver.pm
+#	  A recording HTTP/1.1 server on loopback, for tests: each request that
+#	  came in whole is a line in a file before it is answered.
+#
+# It is a process of its own, so a test may be busy or waiting while requests
+# come; it ends with the test.  One thread, select(), keep-alive, any number of
+# connections; some thousands of requests a second.  How it answers is told by
+# the first words of the path, and the rest of the path tells tests apart:
+#
+#	/ok                  200
+#	/status/NNN          that status; 3xx with a Location
+#	/hang                never
+#	/slow/MS             200 after that many milliseconds
+#	/reset               RST before any byte
+#	/drip                the head, then a byte of the body each 100 ms
+#	/short               a body shorter than promised, then the end
+#	/large/BYTES         200 and a body of that size
+#	/fail-first/N        500 to the first N requests of an Id, then 200
+#	/flip                503 while fail_while()'s file exists, then 200
+#	/fail-subject/REGEX  500 while that file exists and the body matches
+#	/retry-after/S       429 and Retry-After to the first of an Id, then 200
+#
+# The file has a line a request: time, method, path, peer's port, headers,
+# body, separated by tabs, with backslash, tab, CR and LF escaped.
+
+package Receiver;
+
+use strict;
+use warnings;
+
+use Errno qw(EAGAIN EINTR EWOULDBLOCK);
+use IO::Socket::INET;
+use POSIX ();
+use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER TCP_NODELAY);
+use Time::HiRes qw(time sleep);
+
+my @running;
+
+END
+{
+	my $status = $?;
+	$_->stop foreach grep { $_->{owner} == $$ } @running;
+	$? = $status;
+}
+
+# file: where to record.  port: 0 or none is a free one.  keep: outlives us.
+sub new
+{
+	my ($class, %options) = @_;
+	my $self = bless {
+		owner => $$,
+		file => $options{file},
+		port => $options{port} || 0,
+		keep => $options{keep},
+		control => "$options{file}.fail",
+		offset => 0,
+		requests => [],
+	}, $class;
+
+	open my $record, '>', $self->{file} or die "$self->{file}: $!";
+	close $record;
+	unlink $self->{control};
+	$self->start;
+	push @running, $self unless $self->{keep};
+	return $self;
+}
+
+sub port { return $_[0]{port}; }
+sub pid { return $_[0]{pid}; }
+sub url { return "http://127.0.0.1:$_[0]{port}" . ($_[1] // '/ok'); }
+
+# Let /flip and /fail-subject fail from now on, or no longer.
+sub fail_while
+{
+	my ($self, $failing) = @_;
+
+	if ($failing)
+	{
+		open my $control, '>', $self->{control} or die "$self->{control}: $!";
+		close $control;
+	}
+	else
+	{
+		unlink $self->{control};
+	}
+	return;
+}
+
+# All requests so far, in the order in which they came: hashes of time (Unix,
+# fractional), method, path, peer_port, headers (names in lower case; a repeated
+# one joined by a comma), header_lines (as sent) and body (bytes).  With an
+# argument only those whose path matches it.
+sub requests
+{
+	my ($self, $path) = @_;
+
+	open my $record, '<:raw', $self->{file} or die "$self->{file}: $!";
+	seek $record, $self->{offset}, 0;
+	while (my $line = <$record>)
+	{
+		last unless $line =~ /\n\z/;
+		$self->{offset} += length $line;
+		chomp $line;
+		my ($time, $method, $where, $peer_port, $head, $body) =
+		  map { unescape($_) } split /\t/, $line, -1;
+		my %headers;
+		my @header_lines = split /\r\n/, $head;
+		foreach (@header_lines)
+		{
+			my ($name, $value) = /^([^:]+):[ \t]*(.*?)[ \t]*$/s or next;
+			$name = lc $name;
+			$headers{$name} =
+			  exists $headers{$name} ? "$headers{$name}, $value" : $value;
+		}
+		push @{ $self->{requests} },
+		  {
+			time => $time + 0,
+			method => $method,
+			path => $where,
+			peer_port => $peer_port,
+			headers => \%headers,
+			header_lines => \@header_lines,
+			body => $body,
+		  };
+	}
+	return @{ $self->{requests} } unless defined $path;
+	return grep { $_->{path} =~ $path } @{ $self->{requests} };
+}
+
+# Wait until at least n requests (to paths that match) have come; what has come
+# by then, or by the timeout in seconds.
+sub wait_for
+{
+	my ($self, $n, $timeout, $path) = @_;
+	my $until = time() + ($timeout // 10);
+
+	while (1)
+	{
+		my @requests = $self->requests($path);
+		return @requests if @requests >= $n or time() > $until;
+		sleep 0.005;
+	}
+}
+
+# Forget what has come so far.
+sub clear
+{
+	my ($self) = @_;
+	$self->requests;
+	$self->{requests} = [];
+	return;
+}
+
+sub stop
+{
+	my ($self) = @_;
+	my $pid = delete $self->{pid} or return;
+	kill 'KILL', $pid;
+	waitpid $pid, 0;
+	return;
+}
+
+# Start, or start again after stop(): at the same port.
+sub start
+{
+	my ($self) = @_;
+	my $listener = IO::Socket::INET->new(
+		LocalAddr => '127.0.0.1',
+		LocalPort => $self->{port},
+		Listen => 1024,
+		ReuseAddr => 1) or die "cannot listen: $@";
+
+	$self->{port} = $listener->sockport;
+	my $parent = $$;
+	defined(my $pid = fork) or die "fork: $!";
+	if ($pid == 0)
+	{
+		$SIG{$_} = 'DEFAULT' foreach qw(INT TERM HUP ALRM CHLD);
+		$SIG{PIPE} = 'IGNORE';
+		open STDIN, '<', '/dev/null';
+		open STDOUT, '>', '/dev/null';
+		open STDERR, '>', '/dev/null' if $self->{keep};
+		eval { serve($self, $listener, $self->{keep} ? 0 : $parent); };
+		warn "receiver: $@" if $@;
+		POSIX::_exit(1);
+	}
+	close $listener;
+	$self->{pid} = $pid;
+	return;
+}
+
+my %escape = ("\\" => "\\\\", "\t" => "\\t", "\r" => "\\r", "\n" => "\\n");
+my %unescape = ("\\" => "\\", t => "\t", r => "\r", n => "\n");
+
+sub escape
+{
+	my ($text) = @_;
+	$text =~ s/([\\\t\r\n])/$escape{$1}/g;
+	return $text;
+}
+
+sub unescape
+{
+	my ($text) = @_;
+	$text =~ s/\\(.)/$unescape{$1}/g if index($text, '\\') >= 0;
+	return $text;
+}
+
+# The server, in its own process from here on.
+
+my (%connection, $reading, $writing, @timers, %seen, $record, $control);
+
+sub serve
+{
+	my ($self, $listener, $parent) = @_;
+	my $listening = fileno $listener;
+
+	open $record, '>>:raw', $self->{file} or die "$self->{file}: $!";
+	$control = $self->{control};
+	$listener->blocking(0);
+	$reading = $writing = '';
+	vec($reading, $listening, 1) = 1;
+
+	while (1)
+	{
+		exit_with($parent);
+		my $wait = @timers ? $timers[0][0] - time() : 1;
+		$wait = $wait < 0 ? 0 : $wait > 1 ? 1 : $wait;
+		my $found = select my $r = $reading, my $w = $writing, undef, $wait;
+
+		while (@timers and $timers[0][0] <= time())
+		{
+			my $timer = shift @timers;
+			$timer->[1]->();
+		}
+		next if $found <= 0;
+
+		if (vec($r, $listening, 1))
+		{
+			while (my $socket = $listener->accept)
+			{
+				$socket->blocking(0);
+				setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1;
+				my $fd = fileno $socket;
+				$connection{$fd} = {
+					fd => $fd,
+					socket => $socket,
+					port => $socket->peerport,
+					in => '',
+					out => '',
+				};
+				vec($reading, $fd, 1) = 1;
+			}
+		}
+		foreach my $c (values %connection)
+		{
+			receive($c) if vec($r, $c->{fd}, 1);
+			transmit($c) if $c->{socket} and vec($w, $c->{fd}, 1);
+		}
+	}
+}
+
+sub exit_with
+{
+	my ($parent) = @_;
+	POSIX::_exit(0) if $parent and getppid() != $parent;
+	return;
+}
+
+sub later
+{
+	my ($seconds, $what) = @_;
+	@timers = sort { $a->[0] <=> $b->[0] } @timers, [ time() + $seconds, $what ];
+	return;
+}
+
+sub drop
+{
+	my ($c) = @_;
+	my $fd = $c->{fd};
+	vec($reading, $fd, 1) = 0;
+	vec($writing, $fd, 1) = 0;
+	delete $connection{$fd};
+	close delete $c->{socket};
+	return;
+}
+
+sub transmit
+{
+	my ($c) = @_;
+
+	while (length $c->{out})
+	{
+		my $n = syswrite $c->{socket}, $c->{out};
+		if (!defined $n)
+		{
+			last if $!{EAGAIN} or $!{EWOULDBLOCK} or $!{EINTR};
+			return drop($c);
+		}
+		substr $c->{out}, 0, $n, '';
+	}
+	vec($writing, $c->{fd}, 1) = length $c->{out} ? 1 : 0;
+	drop($c) if $c->{ending} and !length $c->{out};
+	return;
+}
+
+sub send_out
+{
+	my ($c, $bytes) = @_;
+	return unless $c->{socket};
+	$c->{out} .= $bytes;
+	return transmit($c);
+}
+
+sub receive
+{
+	my ($c) = @_;
+	my $n = sysread $c->{socket}, $c->{in}, 65536, length $c->{in};
+
+	if (!defined $n)
+	{
+		return if $!{EAGAIN} or $!{EWOULDBLOCK} or $!{EINTR};
+		return drop($c);
+	}
+	return drop($c) if $n == 0;
+
+	while ($c->{socket} and !$c->{busy} and length $c->{in})
+	{
+		my $end = index $c->{in}, "\r\n\r\n";
+		return if $end < 0;
+		my $head = substr $c->{in}, 0, $end;
+		my ($length) = $head =~ /\r\ncontent-length:\s*(\d+)/i;
+		$length //= 0;
+		if (length $c->{in} < $end + 4 + $length)
+		{
+			if (!$c->{continued} and $head =~ /\r\nexpect:\s*100-continue/i)
+			{
+				$c->{continued} = 1;
+				send_out($c, "HTTP/1.1 100 Continue\r\n\r\n");
+			}
+			return;
+		}
+		$c->{continued} = 0;
+		my $body = substr $c->{in}, $end + 4, $length;
+		substr $c->{in}, 0, $end + 4 + $length, '';
+
+		my ($request, $headers) = split /\r\n/, $head, 2;
+		my ($method, $path) = split / /, $request;
+
+		# Who sees the record may change the control file: look at it before.
+		my $failing = $path =~ m{^/f} && -e $control;
+		syswrite $record, join("\t",
+			sprintf('%.6f', time()), $method, $path, $c->{port},
+			escape($headers // ''), escape($body)) . "\n";
+		answer($c, $path, $body, $failing);
+	}
+	return;
+}
+
+sub respond
+{
+	my ($c, $status, $body, @headers) = @_;
+	$body //= "status $status\n";
+	return send_out($c,
+		join("\r\n", "HTTP/1.1 $status Status",
+			'Content-Type: text/plain', 'Content-Length: ' . length $body,
+			@headers) . "\r\n\r\n$body");
+}
+
+sub answer
+{
+	my ($c, $path, $body, $failing) = @_;
+	my ($word, $argument) = $path =~ m{^/([^/?]*)/?([^/?]*)};
+	my ($id) = $body =~ /"Id":"([^"]*)"/;
+	$id //= '';
+
+	if ($word eq 'ok')
+	{
+		return respond($c, 200, "ok\n");
+	}
+	elsif ($word eq 'status')
+	{
+		return respond($c, $argument, undef,
+			$argument =~ /^3/ ? 'Location: /ok/redirected' : ());
+	}
+	elsif ($word eq 'hang')
+	{
+		$c->{busy} = 1;
+	}
+	elsif ($word eq 'slow')
+	{
+		$c->{busy} = 1;
+		later($argument / 1000, sub { $c->{busy} = 0; respond($c, 200, "ok\n"); });
+	}
+	elsif ($word eq 'reset')
+	{
+		setsockopt $c->{socket}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
+		drop($c);
+	}
+	elsif ($word eq 'drip')
+	{
+		$c->{busy} = 1;
+		send_out($c, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+		drip($c);
+	}
+	elsif ($word eq 'short')
+	{
+		$c->{ending} = 1;
+		send_out($c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes\n");
+	}
+	elsif ($word eq 'large')
+	{
+		respond($c, 200, 'x' x $argument);
+	}
+	elsif ($word eq 'fail-first')
+	{
+		respond($c, $seen{"$path $id"}++ < $argument ? 500 : 200);
+	}
+	elsif ($word eq 'flip')
+	{
+		respond($c, $failing ? 503 : 200);
+	}
+	elsif ($word eq 'fail-subject')
+	{
+		$argument =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ge;
+		respond($c, $failing && $body =~ /$argument/ ? 500 : 200);
+	}
+	elsif ($word eq 'retry-after')
+	{
+		$seen{"$path $id"}++
+		  ? respond($c, 200)
+		  : respond($c, 429, undef, "Retry-After: $argument");
+	}
+	else
+	{
+		respond($c, 404);
+	}
+	return;
+}
+
+sub drip
+{
+	my ($c) = @_;
+	return unless $c->{socket};
+	send_out($c, '.');
+	later(0.1, sub { drip($c); });
+	return;
+}
+
+1;
