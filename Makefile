@@ -130,7 +130,7 @@ demo: stage
 	@perl test/demo.pl '$(STAGE)$(bindir)' $(if $(filter-out 0,$(KEEP)),--keep '$(COPY)')
 
 bench: stage
-	@PATH='$(STAGE)$(bindir)':"$$PATH" STAGE='$(STAGE)' PG_CONFIG='$(PG_CONFIG)' bench/run
+	@PATH='$(STAGE)$(bindir)':"$$PATH" STAGE='$(STAGE)' PG_CONFIG='$(bindir)/pg_config' bench/run
 
 else
 

@@ -14,7 +14,6 @@
  * without zones. Headers: RFC 9110, sections 5.1, 5.5 and 5.6.2.
  */
 #include <string.h>
-#include <strings.h>
 
 #include "endpoint.h"
 
@@ -28,12 +27,13 @@ static bool is_letter(unsigned char c);
 static unsigned char lower(unsigned char c);
 static bool is_dotted_quad(const char *host, size_t length);
 static bool is_ipv6(const char *text, size_t length);
+static bool is_number(const char *label, size_t length);
 static const char *judge_name(const char *host, size_t length);
 static const char *judge_port(const char *text, size_t length, long *port);
 static const char *judge_target(const char *text, size_t length, const char **hint);
 static bool is_token(unsigned char c);
 static bool is_reserved(const char *name, size_t length);
-static bool same_name(const char *name, size_t length, const char *other);
+static bool begins_with(const char *text, size_t length, const char *start);
 
 static const char *const percent_hint =
 "Percent-encode it.";
@@ -74,12 +74,12 @@ webhook_endpoint_check(const char *url, size_t length, char *canonical)
 	}
 
 	/* Scheme, and exactly two slashes. */
-	if (length >= 8 && strncasecmp(url, "https://", 8) == 0)
+	if (begins_with(url, length, "https://"))
 	{
 		secure = true;
 		host = url + 8;
 	}
-	else if (length >= 7 && strncasecmp(url, "http://", 7) == 0)
+	else if (begins_with(url, length, "http://"))
 	{
 		secure = false;
 		host = url + 7;
@@ -217,7 +217,7 @@ refused(const char *problem, const char *hint)
 	return verdict;
 }
 
-/* ctype.h depends on the locale; these do not. */
+/* ctype.h and strings.h depend on the locale; these do not. */
 static bool
 is_digit(unsigned char c)
 {
@@ -306,6 +306,20 @@ is_ipv6(const char *text, size_t length)
 	return gap ? groups < 8 : groups == 8;
 }
 
+/* A last label of this form would have the whole name read as an address. */
+static bool
+is_number(const char *label, size_t length)
+{
+	bool		hex = length >= 2 && label[0] == '0' && lower(label[1]) == 'x';
+
+	for (size_t i = hex ? 2 : 0; i < length; i++)
+	{
+		if (hex ? !is_hex(label[i]) : !is_digit(label[i]))
+			return false;
+	}
+	return true;
+}
+
 /* A name of several labels, or a dotted quad; NULL: it is one. */
 static const char *
 judge_name(const char *host, size_t length)
@@ -343,21 +357,11 @@ judge_name(const char *host, size_t length)
 		dots = true;
 		label = dot + 1;
 	}
-	if (is_digit(*label))
-	{
-		const char *c = label;
-
-		/* Whatever ends in a number would be read as an address. */
-		if (end - label > 1 && label[0] == '0' && lower(label[1]) == 'x')
-			c += 2;
-		while (c < end && is_hex(*c) && (is_digit(*c) || c > label + 1))
-			c++;
-		if (c == end)
-			return "Its host looks like an address, but is not a plain one.";
-	}
+	if (is_number(label, end - label))
+		return "Its host looks like an address, but is not a plain one.";
 	if (!dots)
 		return "Its host is a name without a dot.";
-	if (end - label == 9 && strncasecmp(label, "localhost", 9) == 0)
+	if (end - label == 9 && begins_with(label, 9, "localhost"))
 		return "Its host is a name of this machine itself.";
 	return NULL;
 }
@@ -450,21 +454,24 @@ is_reserved(const char *name, size_t length)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 	{
-		if (same_name(name, length, names[i]))
+		if (length == strlen(names[i]) && begins_with(name, length, names[i]))
 			return true;
 	}
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
 	{
-		size_t		prefix = strlen(prefixes[i]);
-
-		if (length >= prefix && strncasecmp(name, prefixes[i], prefix) == 0)
+		if (begins_with(name, length, prefixes[i]))
 			return true;
 	}
 	return false;
 }
 
+/* Whatever the case; "start" is in lower case. */
 static bool
-same_name(const char *name, size_t length, const char *other)
+begins_with(const char *text, size_t length, const char *start)
 {
-	return length == strlen(other) && strncasecmp(name, other, length) == 0;
+	size_t		i = 0;
+
+	while (start[i] != '\0' && i < length && lower(text[i]) == start[i])
+		i++;
+	return start[i] == '\0';
 }

@@ -28,6 +28,8 @@
 #include "http_transfer.h"
 
 #define EVENTS_A_TURN		256
+#define MAX_TRACKED			65536
+#define IDLE				0x80	/* libcurl wants no events of it now */
 #define OLDEST_LIBCURL		0x075700	/* the first with QUICK_EXIT */
 
 struct WebhookHttp
@@ -40,6 +42,17 @@ struct WebhookHttp
 	int			in_flight;
 	WebhookHttpHeap heap;
 	WebhookHttpPool pool;
+
+	/*
+	 * A connection that has answered often gets its next request at once, and
+	 * then asks for the events that it just gave up.  So its descriptor stays
+	 * in the epoll set until new requests have started.  By descriptor: the
+	 * events that it was set to last, and IDLE.
+	 */
+	unsigned char *tracked;
+	int			ntracked;
+	int			idle[EVENTS_A_TURN];
+	int			nidle;
 };
 
 /* One a process: libcurl's global state is the process's. */
@@ -70,23 +83,79 @@ restore_signals(const sigset_t *before)
 }
 
 /*
+ * Only descriptors of connections that work are kept: these libcurl closes by
+ * way of forget().  Others it may close unheard.
+ */
+static bool
+keep_idle(WebhookHttp *http, CURL *curl, int fd)
+{
+	char	   *private = NULL;
+	WebhookHttpEasy *easy;
+
+	if (fd >= http->ntracked || http->tracked[fd] != CURL_POLL_IN ||
+		http->nidle == EVENTS_A_TURN)
+		return false;
+	curl_easy_getinfo(curl, CURLINFO_PRIVATE, &private);
+	easy = (WebhookHttpEasy *) private;
+	if (easy == NULL || easy->post == NULL || easy->post->transfer.status == 0)
+		return false;
+	http->tracked[fd] |= IDLE;
+	http->idle[http->nidle++] = fd;
+	return true;
+}
+
+static void
+forget(void *arg, int fd)
+{
+	WebhookHttp *http = arg;
+
+	if (fd < http->ntracked)
+		http->tracked[fd] = 0;
+}
+
+static void
+drop_idle(WebhookHttp *http)
+{
+	while (http->nidle > 0)
+	{
+		int			fd = http->idle[--http->nidle];
+
+		if (http->tracked[fd] & IDLE)
+		{
+			epoll_ctl(http->epoll, EPOLL_CTL_DEL, fd, NULL);
+			http->tracked[fd] = 0;
+		}
+	}
+}
+
+/*
  * libcurl wants other events of a socket.  It may have closed the descriptor
- * already, and the number may be another socket's by now: hence no memory of
- * what is registered, and no error that matters; a transfer that is not told
- * of its socket ends at its timeout.
+ * already, and the number may be another socket's by now: hence no error that
+ * matters; a transfer that is not told of its socket ends at its timeout.
  */
 static int
-on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+on_socket(CURL *curl, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	WebhookHttp *http = arg;
 	struct epoll_event event;
 
-	(void) easy;
 	(void) socket_arg;
 	if (what == CURL_POLL_REMOVE)
 	{
-		epoll_ctl(http->epoll, EPOLL_CTL_DEL, fd, NULL);
+		if (!keep_idle(http, curl, fd))
+		{
+			epoll_ctl(http->epoll, EPOLL_CTL_DEL, fd, NULL);
+			forget(http, fd);
+		}
 		return 0;
+	}
+	if (fd < http->ntracked)
+	{
+		bool		is_set = http->tracked[fd] == (what | IDLE);
+
+		http->tracked[fd] = (unsigned char) what;
+		if (is_set)
+			return 0;
 	}
 	memset(&event, 0, sizeof(event));
 	event.data.fd = fd;
@@ -203,6 +272,16 @@ http_run(WebhookHttp *http)
 	while ((post = webhook_http_pop(&http->waiting)) != NULL)
 		start(http, post);
 
+	/* New requests are sent here, as their time has come. */
+	if (http->deadline >= 0 && http->deadline <= clock_us(CLOCK_MONOTONIC))
+	{
+		/* libcurl sets the next one, if there is one. */
+		http->deadline = -1;
+		curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0,
+								 &running);
+	}
+	drop_idle(http);
+
 	count = epoll_wait(http->epoll, events, EVENTS_A_TURN, 0);
 	for (i = 0; i < count; i++)
 	{
@@ -215,14 +294,9 @@ http_run(WebhookHttp *http)
 			bits |= CURL_CSELECT_OUT;
 		curl_multi_socket_action(http->multi, events[i].data.fd, bits,
 								 &running);
-	}
 
-	if (http->deadline >= 0 && http->deadline <= clock_us(CLOCK_MONOTONIC))
-	{
-		/* libcurl sets the next one, if there is one. */
-		http->deadline = -1;
-		curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0,
-								 &running);
+		/* At once, while it is in the processor's cache. */
+		collect(http);
 	}
 	collect(http);
 
@@ -400,6 +474,13 @@ set_up(WebhookHttp *http, const WebhookHttpOptions *options)
 	connections = affordable_connections(options->max_connections > 0 ?
 										 options->max_connections : 1);
 	http->pool.max_spare = (int) connections;
+	http->pool.closing = forget;
+	http->pool.closing_arg = http;
+	http->ntracked = connections < MAX_TRACKED / 4 ?
+		(int) connections * 4 : MAX_TRACKED;
+	http->tracked = calloc(http->ntracked, 1);
+	if (http->tracked == NULL)
+		return "out of memory";
 	if (!set_multi_options(http, connections))
 		return "libcurl refused an option";
 	return NULL;
@@ -437,6 +518,7 @@ http_create(const WebhookHttpOptions *options, char *reason, size_t size)
 		if (http->epoll >= 0)
 			close(http->epoll);
 		free((char *) http->pool.ca_file);
+		free(http->tracked);
 		free(http);
 		return NULL;
 	}

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 
@@ -39,12 +40,36 @@ static char no_expect[] = "Expect:";
 static struct curl_slist without_expect = {no_expect, NULL};
 static struct curl_slist without_accept = {no_accept, &without_expect};
 
+/* No "TE" was sent: only chunked may come, anything else would be unpacked. */
+static bool
+foreign_coding(const char *line, size_t length)
+{
+	static const char name[] = "transfer-encoding:";
+	const char *end = line + length;
+
+	if (length < sizeof(name) - 1 ||
+		!curl_strnequal(line, name, sizeof(name) - 1))
+		return false;
+	line += sizeof(name) - 1;
+	while (line < end && (*line == ' ' || *line == '\t'))
+		line++;
+	while (line < end && strchr(" \t\r\n", end[-1]))
+		end--;
+	return !(end - line == 7 && curl_strnequal(line, "chunked", 7)) &&
+		!(end - line == 8 && curl_strnequal(line, "identity", 8));
+}
+
 static size_t
 on_header(char *line, size_t size, size_t count, void *arg)
 {
 	WebhookHttpEasy *easy = arg;
 	size_t		length = size * count;
 
+	if (foreign_coding(line, length))
+	{
+		easy->post->stop = WEBHOOK_HTTP_STOP_CODING;
+		return 0;
+	}
 	return webhook_http_take_header(easy->post, line, length) ? length : 0;
 }
 
@@ -74,9 +99,19 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	return fd;
 }
 
+/* Of connections; what never got that far, libcurl closes by itself. */
+static int
+on_close_socket(void *arg, curl_socket_t fd)
+{
+	const WebhookHttpPool *pool = arg;
+
+	pool->closing(pool->closing_arg, fd);
+	return close(fd);
+}
+
 /* All options that never change. */
 static bool
-set_options(const WebhookHttpPool *pool, WebhookHttpEasy *easy)
+set_options(WebhookHttpPool *pool, WebhookHttpEasy *easy)
 {
 	CURL	   *curl = easy->curl;
 	bool		ok = true;
@@ -92,6 +127,8 @@ set_options(const WebhookHttpPool *pool, WebhookHttpEasy *easy)
 	SET(CURLOPT_WRITEDATA, easy);
 	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, easy);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+	SET(CURLOPT_CLOSESOCKETDATA, pool);
 	SET(CURLOPT_POST, 1L);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L);	/* leave a slow resolver behind */
@@ -154,7 +191,7 @@ set_request(WebhookHttpEasy *easy, WebhookHttpPost *post)
 }
 
 static WebhookHttpEasy *
-new_easy(const WebhookHttpPool *pool)
+new_easy(WebhookHttpPool *pool)
 {
 	WebhookHttpEasy *easy = calloc(1, sizeof(WebhookHttpEasy));
 

@@ -16,6 +16,8 @@ typedef struct WebhookHttpPool
 	int			max_spare;
 	const char *ca_file;		/* NULL: the system's */
 	bool		drop_ca_path;
+	void		(*closing) (void *arg, int fd); /* told before it is closed */
+	void	   *closing_arg;
 } WebhookHttpPool;
 
 typedef struct WebhookHttpEasy

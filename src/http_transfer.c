@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "http_transfer.h"
 
@@ -284,25 +283,6 @@ parse_status(const char *line, size_t length)
 	return digits == 3 ? status : 0;
 }
 
-/* No "TE" was sent: only chunked may come, anything else would be unpacked. */
-static bool
-foreign_coding(const char *line, size_t length)
-{
-	static const char name[] = "transfer-encoding:";
-	const char *end = line + length;
-
-	if (length < sizeof(name) - 1 ||
-		strncasecmp(line, name, sizeof(name) - 1) != 0)
-		return false;
-	line += sizeof(name) - 1;
-	while (line < end && (*line == ' ' || *line == '\t'))
-		line++;
-	while (line < end && strchr(" \t\r\n", end[-1]))
-		end--;
-	return !(end - line == 7 && strncasecmp(line, "chunked", 7) == 0) &&
-		!(end - line == 8 && strncasecmp(line, "identity", 8) == 0);
-}
-
 bool
 webhook_http_take_header(WebhookHttpPost *post, const char *line,
 						 size_t length)
@@ -328,8 +308,6 @@ webhook_http_take_header(WebhookHttpPost *post, const char *line,
 	}
 	else if (++post->header_lines > WEBHOOK_HTTP_MAX_HEADER_LINES)
 		post->stop = WEBHOOK_HTTP_STOP_HEADERS;
-	else if (foreign_coding(line, length))
-		post->stop = WEBHOOK_HTTP_STOP_CODING;
 	return post->stop == WEBHOOK_HTTP_STOP_NONE;
 }
 

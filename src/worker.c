@@ -90,7 +90,7 @@ webhook_worker_main(Datum arg)
 
 	memcpy(&extra, MyBgworkerEntry->bgw_extra, sizeof(extra));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 
 	/* Before connecting, so that DDL on the database knows of us. */
@@ -98,7 +98,10 @@ webhook_worker_main(Datum arg)
 		proc_exit(0);
 	slot = webhook_shmem_slot(number);
 	stop_count = pg_atomic_read_u32(&slot->stop);
+
+	/* Connecting may wait for DDL; from then on this process leaves in order. */
 	BackgroundWorkerInitializeConnectionByOid(extra.database, InvalidOid, 0);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 
 	start_up();
 	for (;;)

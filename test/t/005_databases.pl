@@ -211,8 +211,8 @@ ok($node->poll_query_until('postgres',
 		WHERE locktype = 'object' AND NOT granted"),
 	'a worker waits for the lock of a prepared RENAME');
 isnt(worker('five'), '', '... and no other');
-$node->stop('fast', timeout => 10);
-pass('... nor does a fast shutdown');
+$node->stop('fast');
+pass('... nor of a fast shutdown');
 $node->start;
 sql("COMMIT PREPARED 'rename'");
 ok(wait_for_worker('vier'), '... and connects in the end');
