@@ -10,17 +10,21 @@
 #define WEBHOOK_COMPAT_H
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/tableam.h"
 #include "access/transam.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/tablecmds.h"
 #include "common/base64.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 150000
@@ -109,6 +113,23 @@ compat_owns_database(Oid database, Oid role)
 #else
 	return pg_database_ownercheck(database, role);
 #endif
+}
+
+/* The server has such a function too, but not every minor release exports it. */
+static inline bool
+compat_may_create_databases(void)
+{
+	HeapTuple	tuple;
+	bool		may;
+
+	if (superuser())
+		return true;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	may = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+	ReleaseSysCache(tuple);
+	return may;
 }
 
 /* A wait event that pg_stat_activity names, where the server can. */

@@ -15,6 +15,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/pg_collation.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -170,6 +171,11 @@ webhook_drain(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("webhook is not loaded via shared_preload_libraries, so nothing is sent"),
 				 errhint("Add this line to postgresql.conf and restart the server: shared_preload_libraries = 'webhook'")));
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("recovery is in progress, so nothing is sent"),
+				 errhint("Call webhook.drain() on the primary.")));
 	if (webhook_shmem_is_armed())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -288,13 +288,18 @@ copy_headers(WebhookHttpPost *post, CURL *curl)
 	{
 		size_t		name_length = strlen(header->name);
 		size_t		value_length = strlen(header->value);
-		char	   *text = webhook_http_allocate(post,
-									name_length + value_length + 2);
+		char	   *text;
 
+		/* Of an empty value, libcurl leaves the carriage return. */
+		while (value_length > 0 && strchr(" \t\r\n",
+										  header->value[value_length - 1]))
+			value_length--;
+		text = webhook_http_allocate(post, name_length + value_length + 2);
 		if (text == NULL)
 			return false;
 		memcpy(text, header->name, name_length + 1);
-		memcpy(text + name_length + 1, header->value, value_length + 1);
+		memcpy(text + name_length + 1, header->value, value_length);
+		text[name_length + 1 + value_length] = '\0';
 		headers[count].name = text;
 		headers[count].value = text + name_length + 1;
 		count++;
@@ -370,9 +375,11 @@ classify(CURLcode result, bool sent, int socket_errno, const char *detail)
 		case CURLE_SEND_ERROR:
 		case CURLE_HTTP2_STREAM:
 			return WEBHOOK_HTTP_RESET;
-		case CURLE_RECV_ERROR:
-			return strstr(detail, "chunked") ? WEBHOOK_HTTP_PROTOCOL :
-				WEBHOOK_HTTP_RESET;
+		case CURLE_RECV_ERROR:	/* also chunks that are none */
+			if (strstr(detail, "chunked") == NULL)
+				return WEBHOOK_HTTP_RESET;
+			return strstr(detail, "memory") ? WEBHOOK_HTTP_TOO_LARGE :
+				WEBHOOK_HTTP_PROTOCOL;
 		case CURLE_WEIRD_SERVER_REPLY:
 		case CURLE_HTTP2:
 		case CURLE_BAD_CONTENT_ENCODING:

@@ -23,7 +23,6 @@
 
 #include "access/table.h"
 #include "access/xact.h"
-#include "commands/sequence.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
@@ -38,6 +37,7 @@
 #include "guc.h"
 #include "ring.h"
 #include "ring_row.h"
+#include "sequence.h"
 #include "shmem.h"
 #include "table.h"
 
@@ -67,7 +67,7 @@ webhook_ring_append(WebhookEvent *event)
 
 	if (!OidIsValid(sequence))
 		(void) webhook_catalog_required();	/* says what is wrong */
-	event->id = nextval_internal(sequence, false);
+	event->id = webhook_sequence_next(sequence);
 	event->txid = GetTopFullTransactionId();
 
 	webhook_ring_row_form(event, values, nulls);
@@ -85,6 +85,8 @@ webhook_ring_command(WebhookKind kind, const char *subject, const char *data)
 {
 	WebhookEvent event = {0};
 
+	/* After a restore the sequence has been set. */
+	webhook_sequence_resync();
 	event.kind = kind;
 	event.created = GetCurrentTimestamp();
 	webhook_event_new_id(&event.event_id, event.created);

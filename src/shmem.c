@@ -132,6 +132,9 @@ init_slot(WebhookSlot *slot)
 	pg_atomic_init_u32(&slot->stop, 0);
 	pg_atomic_init_u32(&slot->blockers, 0);
 	pg_atomic_init_u32(&slot->ring_slot, 0);
+	LWLockInitialize(&slot->number_lock, lock->tranche);
+	pg_atomic_init_u64(&slot->number_next, 0);
+	pg_atomic_init_u64(&slot->number_limit, 0);
 	pg_atomic_init_u64(&slot->drain_wanted, 0);
 	pg_atomic_init_u64(&slot->drain_done, 0);
 	for (i = 0; i < NCOUNTERS; i++)
@@ -153,6 +156,9 @@ clear_slot(WebhookSlot *slot)
 	pg_atomic_write_u32(&slot->wake, 0);
 	pg_atomic_write_u32(&slot->changed, 0);
 	pg_atomic_write_u32(&slot->ring_slot, 0);
+	slot->number_sequence = InvalidOid;
+	pg_atomic_write_u64(&slot->number_next, 0);
+	pg_atomic_write_u64(&slot->number_limit, 0);
 	pg_atomic_write_u64(&slot->drain_wanted, 0);
 	pg_atomic_write_u64(&slot->drain_done, 0);
 	clear_counters(slot);

@@ -9,6 +9,7 @@
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "storage/latch.h"
+#include "storage/lwlock.h"
 
 /* Life of a slot; changed under the lock of shared memory. */
 typedef enum WebhookSlotState
@@ -75,6 +76,10 @@ typedef struct WebhookSlot
 	pg_atomic_uint32 stop;		/* anybody: counts requests to stop */
 	pg_atomic_uint32 blockers;	/* anybody: DDL on the database under way */
 	pg_atomic_uint32 ring_slot; /* worker: table of the ring to write to */
+	LWLock		number_lock;	/* to reserve numbers for the ring's rows */
+	Oid			number_sequence;	/* of which; under number_lock */
+	pg_atomic_uint64 number_next;	/* anybody: the next number; only grows */
+	pg_atomic_uint64 number_limit;	/* the first not reserved; 0: none is */
 	pg_atomic_uint64 drain_wanted;	/* anybody: last ticket drawn */
 	pg_atomic_uint64 drain_done;	/* worker: last ticket honoured */
 	WebhookCounters counters;

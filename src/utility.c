@@ -104,7 +104,7 @@ before_statement(Node *stmt)
 
 		case T_RenameStmt:
 			if (castNode(RenameStmt, stmt)->renameType == OBJECT_DATABASE &&
-				have_createdb_privilege())
+				compat_may_create_databases())
 				block_owned(castNode(RenameStmt, stmt)->subname);
 			break;
 
@@ -116,7 +116,7 @@ before_statement(Node *stmt)
 			break;
 
 		case T_CreatedbStmt:
-			if (have_createdb_privilege())
+			if (compat_may_create_databases())
 				block_template(castNode(CreatedbStmt, stmt));
 			webhook_shmem_databases_at_commit();
 			break;

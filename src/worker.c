@@ -108,6 +108,8 @@ webhook_worker_main(Datum arg)
 	{
 		TimestampTz now;
 
+		/* Between transactions there is nothing to cancel. */
+		QueryCancelPending = false;
 		CHECK_FOR_INTERRUPTS();
 		if (must_leave())
 			leave();
@@ -364,6 +366,7 @@ leave(void)
 		wait_for_work(engine >= 0 ? Min(wait, engine) : wait);
 	}
 	webhook_writer_checkpoint(GetCurrentTimestamp(), true);
+	webhook_shmem_set_exit(WEBHOOK_EXIT_ASKED);
 	ereport(LOG,
 			(errmsg("webhook worker for database %u stops", MyDatabaseId)));
 	proc_exit(1);

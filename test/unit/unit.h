@@ -1,0 +1,87 @@
+/*
+ * unit.h
+ *	  TAP from plain C: ok(), is_int(), is_text(), then return unit_done().
+ */
+#ifndef UNIT_H
+#define UNIT_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static int	unit_tests = 0;
+static int	unit_failures = 0;
+
+static void unit_result(bool passed, const char *format, va_list args)
+			__attribute__((format(printf, 2, 0)));
+static bool ok(bool passed, const char *format,...)
+			__attribute__((format(printf, 2, 3), unused));
+static bool is_int(long long got, long long expected, const char *format,...)
+			__attribute__((format(printf, 3, 4), unused));
+static bool is_text(const char *got, const char *expected,
+					const char *format,...)
+			__attribute__((format(printf, 3, 4), unused));
+static int	unit_done(void) __attribute__((unused));
+
+static void
+unit_result(bool passed, const char *format, va_list args)
+{
+	unit_tests++;
+	if (!passed)
+		unit_failures++;
+	printf("%sok %d - ", passed ? "" : "not ", unit_tests);
+	vprintf(format, args);
+	printf("\n");
+	fflush(stdout);
+}
+
+static bool
+ok(bool passed, const char *format,...)
+{
+	va_list		args;
+
+	va_start(args, format);
+	unit_result(passed, format, args);
+	va_end(args);
+	return passed;
+}
+
+static bool
+is_int(long long got, long long expected, const char *format,...)
+{
+	va_list		args;
+
+	va_start(args, format);
+	unit_result(got == expected, format, args);
+	va_end(args);
+	if (got != expected)
+		printf("#   got %lld, expected %lld\n", got, expected);
+	return got == expected;
+}
+
+static bool
+is_text(const char *got, const char *expected, const char *format,...)
+{
+	bool		same = got && expected ? strcmp(got, expected) == 0 :
+		got == expected;
+	va_list		args;
+
+	va_start(args, format);
+	unit_result(same, format, args);
+	va_end(args);
+	if (!same)
+		printf("#   got \"%s\"\n#   expected \"%s\"\n",
+			   got ? got : "(null)", expected ? expected : "(null)");
+	return same;
+}
+
+/* The plan, and what main() returns. */
+static int
+unit_done(void)
+{
+	printf("1..%d\n", unit_tests);
+	return unit_failures > 0;
+}
+
+#endif							/* UNIT_H */
