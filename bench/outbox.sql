@@ -76,7 +76,7 @@ BEGIN
 					'webhook-timestamp', '1795512600',
 					'webhook-signature', 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=',
 					'webhook-event', d.event_type, 'webhook-attempt', '1'),
-				outbox_body(d::outbox), a.status, '{"content-length": "2"}'::jsonb,
+				outbox_body(ROW(d.*)::outbox), a.status, '{"content-length": "2"}'::jsonb,
 				'ok', CASE a.status WHEN 200 THEN 'delivered' ELSE 'failed' END
 			FROM done d
 				JOIN unnest(ids, started, took, statuses) AS a (id, started, took, status)

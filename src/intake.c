@@ -12,6 +12,11 @@
  * Recovery is the first window of a process: its deliveries may have ended, or
  * wait in webhook.pending, so each is looked up in the log and there. After it
  * every subject that waits gets a head, if the crash has taken its.
+ *
+ * What is due in webhook.pending is not loaded while the ring may hold an
+ * unread command to end it: not before the end of the recovery, nor when a
+ * fence has been lifted before the window with the commands beside that is
+ * read.
  */
 #include "postgres.h"
 
@@ -66,8 +71,10 @@ static WebhookWindow *window;
 static bool recovering = true;
 static int	step_rows = STEP_ROWS;
 static bool reloaded;			/* subscriptions, in the present step */
+static int	held_windows = 1;	/* to be read before anything due is loaded */
 static List *cancellations = NIL;
 
+static void hold_windows(int count);
 static List *read_step(List **matches);
 static void add_matches(WebhookEvent *event, List **matches);
 static void offer_step(List *events, List *matches, TimestampTz now);
@@ -103,6 +110,7 @@ webhook_intake_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared
 	webhook_subscription_reload(checkpoint_home);
 	checkpoint_home = NULL;
 	note_waiting_rows();
+	webhook_lane_hold(true);
 }
 
 bool
@@ -110,6 +118,10 @@ webhook_intake_reload(void)
 {
 	MemoryContext old = CurrentMemoryContext;
 	volatile bool done = false;
+
+	/* Lifted by resume_database()? A window that is open may be too old. */
+	if (webhook_subscription_any_fenced())
+		hold_windows(window == NULL ? 1 : 2);
 
 	PG_TRY();
 	{
@@ -295,6 +307,7 @@ webhook_intake_cancel(void)
 		if (rows == NIL)
 		{
 			webhook_progress_release(cancellation->epoch);
+			webhook_lane_get(cancellation->subscription_id)->cancelling--;
 			cancellations = list_delete_first(cancellations);
 			pfree(cancellation);
 		}
@@ -353,6 +366,8 @@ read_step(List **matches)
 
 		if (event->kind != WEBHOOK_EVENT)
 		{
+			if (webhook_subscription_any_fenced())
+				hold_windows(1);
 			webhook_subscription_reload(NULL);
 			reloaded = true;
 			break;
@@ -440,6 +455,7 @@ offer_step(List *events, List *matches, TimestampTz now)
 		cancellation->before = event->id;
 		cancellation->epoch = epoch;
 		webhook_progress_hold(epoch);
+		webhook_lane_get(cancellation->subscription_id)->cancelling++;
 		cancellations = lappend(cancellations, cancellation);
 	}
 
@@ -478,6 +494,16 @@ finish_window(TimestampTz now)
 		recovering = false;
 		repair_heads();
 	}
+	if (held_windows > 0 && --held_windows == 0)
+		webhook_lane_hold(false);
+}
+
+/* Load nothing that is due before the end of so many windows. */
+static void
+hold_windows(int count)
+{
+	held_windows = Max(held_windows, count);
+	webhook_lane_hold(true);
 }
 
 /*

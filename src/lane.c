@@ -23,6 +23,7 @@
 static HTAB *lanes;
 static dlist_head round = DLIST_STATIC_INIT(round);
 static bool sending = true;
+static bool held;				/* nothing is to be loaded */
 static TimestampTz earliest;	/* of next_due among lanes that send */
 static bool earliest_known;
 static bool any_doubts;
@@ -160,17 +161,23 @@ webhook_lane_due(TimestampTz now)
 	WebhookLane *best = NULL;
 	TimestampTz first = webhook_lane_next_time();
 
-	if (first == 0 || first > now)
+	if (held || first == 0 || first > now)
 		return NULL;
 	hash_seq_init(&scan, lanes);
 	while ((lane = hash_seq_search(&scan)) != NULL)
 	{
 		if (lane->sends && lane->next_due != 0 && lane->next_due <= now &&
-			lane->nready < webhook_lane_limit(lane) &&
+			lane->nready < webhook_lane_limit(lane) && lane->cancelling == 0 &&
 			(best == NULL || lane->next_due < best->next_due))
 			best = lane;
 	}
 	return best;
+}
+
+void
+webhook_lane_hold(bool hold)
+{
+	held = hold;
 }
 
 void

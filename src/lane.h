@@ -22,6 +22,7 @@ typedef struct WebhookLane
 	bool		spilling;		/* arrivals go to webhook.pending */
 	bool		has_rows;		/* it may have rows there ... */
 	bool		doubts;			/* ... or not any more */
+	int			cancelling;		/* commands under way that end rows there */
 	TimestampTz next_due;		/* earliest head there, not in memory; 0: none */
 } WebhookLane;
 
@@ -55,6 +56,12 @@ extern void webhook_lane_note_row(WebhookLane *lane, TimestampTz next_at);
 
 /* The lane to load due heads of, or NULL. */
 extern WebhookLane *webhook_lane_due(TimestampTz now);
+
+/*
+ * Load nothing for the time being: the ring may hold commands, not yet read,
+ * to end what is due.
+ */
+extern void webhook_lane_hold(bool hold);
 
 /* They have been loaded; the first left is due at "next", 0: none. */
 extern void webhook_lane_loaded(WebhookLane *lane, TimestampTz next);

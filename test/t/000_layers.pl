@@ -14,8 +14,7 @@ use Test::More;
 my @floors = (
 	'guc catalog snapshot table event secret address endpoint http[http_easy http_transfer]',
 	'shmem[wakeup] ring_row http_module',
-	'sequence',
-	'ring window subscription pending[pending_row pending_due] partition checkpoint',
+	'ring[sequence] window subscription pending[pending_row pending_due] partition checkpoint',
 	'message journal[transcript]',
 	'delivery[lane order progress verdict]',
 	'launcher[databases] utility worker[intake sender transaction upkeep writer]',
