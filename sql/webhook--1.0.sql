@@ -200,6 +200,25 @@ CREATE TRIGGER drop_replicated
 	FOR EACH ROW EXECUTE FUNCTION webhook.drop_replicated();
 ALTER TABLE webhook.event_3 ENABLE REPLICA TRIGGER drop_replicated;
 
+-- A restore, or a hand, writes where the worker would not look by itself.
+CREATE FUNCTION webhook.note_change() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_note_change';
+
+CREATE TRIGGER note_change
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook.subscription
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook.note_change();
+ALTER TABLE webhook.subscription ENABLE ALWAYS TRIGGER note_change;
+
+CREATE TRIGGER note_change
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook.subscription_secret
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook.note_change();
+ALTER TABLE webhook.subscription_secret ENABLE ALWAYS TRIGGER note_change;
+
+CREATE TRIGGER note_change
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook.pending
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook.note_change();
+ALTER TABLE webhook.pending ENABLE ALWAYS TRIGGER note_change;
+
 /*
  * Helpers of the functions below; nobody else calls them.
  */
@@ -880,6 +899,10 @@ BEGIN
 END
 $$;
 
+COMMENT ON TRIGGER note_change ON webhook.subscription IS 'the worker reads it anew';
+COMMENT ON TRIGGER note_change ON webhook.subscription_secret IS 'the worker reads it anew';
+COMMENT ON TRIGGER note_change ON webhook.pending IS 'the worker, which writes past it, looks what has come';
+
 COMMENT ON TABLE webhook.pending IS 'deliveries that failed and will be repeated, or wait; the worker alone writes it';
 COMMENT ON COLUMN webhook.pending.subscription_id IS 'where it goes';
 COMMENT ON COLUMN webhook.pending.subject IS 'what the event is about; empty: it has no subject';
@@ -973,6 +996,7 @@ COMMENT ON FUNCTION webhook.drain(interval) IS 'wait until all that is committed
 COMMENT ON FUNCTION webhook.worker_state() IS 'behind view webhook.stat_worker';
 COMMENT ON FUNCTION webhook.enqueue() IS 'trigger that webhook.watch() puts on a table';
 COMMENT ON FUNCTION webhook.drop_replicated() IS 'trigger that keeps replicated events out of the ring';
+COMMENT ON FUNCTION webhook.note_change() IS 'trigger that tells the worker to read anew what it keeps in memory';
 COMMENT ON FUNCTION webhook.require_event_type(text) IS 'internal: refuse an event type that does not exist';
 COMMENT ON FUNCTION webhook.canonical_endpoint(text) IS 'internal: the endpoint as it is stored, or an error';
 COMMENT ON FUNCTION webhook.checked_headers(jsonb) IS 'internal: the headers, or an error';

@@ -38,6 +38,7 @@
 #include "utils/syscache.h"
 
 #include "catalog.h"
+#include "compat.h"
 
 static const Oid event_columns[] = {
 	INT8OID, XID8OID, TIMESTAMPTZOID, UUIDOID, CHAROID, TEXTOID, TEXTOID,
@@ -89,7 +90,7 @@ static uint64 known = 0;		/* value of "changes" that catalog is of; 0:
 								 * of none */
 
 static bool refresh(void);
-static void report_absence(void) pg_attribute_noreturn();
+pg_noreturn static void report_absence(void);
 static void forget(Datum arg, Oid relid);
 static bool look_up(void);
 static bool find_extension(void);

@@ -31,6 +31,11 @@
 #error "webhook needs PostgreSQL 15 or newer"
 #endif
 
+/* A function that does not return; the word comes before all others. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* Which indexes need an entry for a new version of a row. */
 #if PG_VERSION_NUM >= 160000
 typedef TU_UpdateIndexes CompatIndexes;

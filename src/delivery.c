@@ -31,6 +31,7 @@
 #define UNSTARTED_LIMIT (INT64CONST(2) * USECS_PER_SEC)
 #define MAX_QUEUED 1000			/* deliveries waiting in memory: enough to keep
 								 * every place busy until more are read */
+#define MAX_LOADED 500			/* the same, before due ones are loaded */
 
 /* Identity of a row of webhook.pending that is in memory. */
 typedef struct RowKey
@@ -39,6 +40,9 @@ typedef struct RowKey
 	int64		position;
 	int64		id;
 } RowKey;
+
+#define ROW_KEY(row) \
+	((RowKey) {(row)->subscription_id, (row)->position, (row)->event->id})
 
 static MemoryContext delivery_context;
 static HTAB *rows;
@@ -58,7 +62,6 @@ static void end_for_retry(WebhookDelivery *delivery, TimestampTz next_at);
 static void park(WebhookDelivery *delivery, TimestampTz next_at);
 static void empty_waiting(WebhookSubject *subject, bool cancel);
 static void evict(WebhookDelivery *delivery, bool cancel, TimestampTz now);
-static RowKey row_key(const WebhookPending *row);
 
 void
 webhook_delivery_init(void)
@@ -156,11 +159,12 @@ webhook_delivery_has_row(int64 subscription_id, const char *subject,
 		return true;
 
 	/* Never two of one subject, whatever the table says; it is asked again. */
-	if (subject != NULL && subject[0] != '\0' &&
-		webhook_delivery_has_subject(subscription_id, subject))
+	if (subject != NULL && subject[0] != '\0')
 	{
-		webhook_order_find(subscription_id, subject)->deferring = true;
-		return true;
+		WebhookSubject *known = webhook_order_find(subscription_id, subject);
+
+		if (known != NULL && known->head != NULL)
+			return known->deferring = true;
 	}
 	return false;
 }
@@ -171,7 +175,8 @@ webhook_delivery_has_subject(int64 subscription_id, const char *name)
 	WebhookSubject *subject = webhook_order_find(subscription_id, name);
 
 	return subject != NULL &&
-		(subject->head != NULL || !dlist_is_empty(&subject->waiting));
+		(subject->head != NULL || !dlist_is_empty(&subject->waiting) ||
+		 subject->unflushed > subject->in_batch);
 }
 
 WebhookDelivery *
@@ -327,19 +332,26 @@ webhook_delivery_ended(WebhookDelivery **batch, int size)
 		outcome->promote = delivery->subject != NULL &&
 			delivery->lane->has_rows &&
 			(outcome->row == WEBHOOK_ROW_DELETE || outcome->delivery.next_at == 0);
+		if (delivery->subject != NULL)
+			delivery->subject->in_batch++;
 		batch[count++] = delivery;
 	}
 	return count;
 }
 
 void
-webhook_delivery_flushed(WebhookDelivery **batch, int count)
+webhook_delivery_flushed(WebhookDelivery **batch, int count, bool committed)
 {
 	for (int i = 0; i < count; i++)
 	{
 		WebhookDelivery *delivery = batch[i];
 		const WebhookOutcome *outcome = &delivery->outcome;
 		WebhookSubject *subject = delivery->subject;
+
+		if (subject != NULL)
+			subject->in_batch--;
+		if (!committed)
+			continue;
 
 		dlist_delete(&delivery->node);
 		load.unflushed--;
@@ -381,9 +393,9 @@ webhook_delivery_is_due(TimestampTz now)
 }
 
 bool
-webhook_delivery_has_room(Size elsewhere)
+webhook_delivery_has_room(bool for_due, Size elsewhere)
 {
-	return load.queued < MAX_QUEUED &&
+	return load.queued < (for_due ? MAX_LOADED : MAX_QUEUED) &&
 		load.memory + elsewhere < (Size) webhook_max_memory * 1024 / 2;
 }
 
@@ -414,11 +426,7 @@ make_delivery(const WebhookPending *row, bool stored, TimestampTz now)
 		load.memory += row->event->size;
 	}
 	if (stored)
-	{
-		RowKey		key = row_key(row);
-
-		hash_search(rows, &key, HASH_ENTER, NULL);
-	}
+		hash_search(rows, &ROW_KEY(row), HASH_ENTER, NULL);
 	return delivery;
 }
 
@@ -428,11 +436,7 @@ free_delivery(WebhookDelivery *delivery)
 	const WebhookPending *row = &delivery->outcome.delivery;
 
 	if (delivery->stored)
-	{
-		RowKey		key = row_key(row);
-
-		hash_search(rows, &key, HASH_REMOVE, NULL);
-	}
+		hash_search(rows, &ROW_KEY(row), HASH_REMOVE, NULL);
 	load.memory -= sizeof(WebhookDelivery);
 	if (row->event->references == 1)
 		load.memory -= row->event->size;
@@ -586,12 +590,4 @@ evict(WebhookDelivery *delivery, bool cancel, TimestampTz now)
 		if (subject != NULL)
 			webhook_order_drop_if_idle(subject);
 	}
-}
-
-static RowKey
-row_key(const WebhookPending *row)
-{
-	RowKey		key = {row->subscription_id, row->position, row->event->id};
-
-	return key;
 }

@@ -61,7 +61,10 @@ extern void webhook_delivery_cancel(const WebhookPending *row);
 extern bool webhook_delivery_has_row(int64 subscription_id, const char *subject,
 									 int64 position, int64 id);
 
-/* Is a delivery of this subject in memory that has not ended? */
+/*
+ * Is anything of this subject in memory, or on its way to webhook.pending?
+ * While a group is written: besides what is in that group.
+ */
 extern bool webhook_delivery_has_subject(int64 subscription_id, const char *subject);
 
 /* The next delivery to start a POST for, its attempt counted; NULL: none. */
@@ -88,11 +91,13 @@ extern void webhook_delivery_review(bool sending, TimestampTz now);
 extern void webhook_delivery_spill(TimestampTz now);
 
 /*
- * Ended deliveries, oldest first, at most "size", for the journal; they stay
- * the room's until webhook_delivery_flushed() is told that they are committed.
+ * Ended deliveries, oldest first, at most "size", a group for the journal; they
+ * stay the room's until webhook_delivery_flushed() is told whether they are
+ * committed.
  */
 extern int	webhook_delivery_ended(WebhookDelivery **batch, int size);
-extern void webhook_delivery_flushed(WebhookDelivery **batch, int count);
+extern void webhook_delivery_flushed(WebhookDelivery **batch, int count,
+									 bool committed);
 
 /* Is a row of this subscription on its way to webhook.pending? */
 extern bool webhook_delivery_has_rows_to_come(int64 subscription_id);
@@ -102,9 +107,9 @@ extern bool webhook_delivery_is_due(TimestampTz now);
 
 /*
  * May more be read, with so many bytes in use elsewhere? Bounds what is queued,
- * in flight and unflushed together.
+ * in flight and unflushed together. What is due leaves room to what is new.
  */
-extern bool webhook_delivery_has_room(Size elsewhere);
+extern bool webhook_delivery_has_room(bool for_due, Size elsewhere);
 
 /* What there is of it. */
 extern const WebhookLoad *webhook_delivery_load(void);

@@ -29,6 +29,7 @@
 
 #define EVENTS_A_TURN		256
 #define MAX_TRACKED			65536
+#define AGAIN_US			10000	/* after libcurl gave up in the middle */
 #define IDLE				0x80	/* libcurl wants no events of it now */
 #define OLDEST_LIBCURL		0x075700	/* the first with QUICK_EXIT */
 
@@ -257,6 +258,23 @@ collect(WebhookHttp *http)
 	}
 }
 
+/*
+ * Let libcurl act on a socket, or on its timer.  Out of memory, it stops in the
+ * middle and does not say when to go on.
+ */
+static void
+act(WebhookHttp *http, curl_socket_t fd, int bits)
+{
+	int			running;
+	int64_t		again;
+
+	if (curl_multi_socket_action(http->multi, fd, bits, &running) == CURLM_OK)
+		return;
+	again = clock_us(CLOCK_MONOTONIC) + AGAIN_US;
+	if (http->deadline < 0 || http->deadline > again)
+		http->deadline = again;
+}
+
 static void
 http_run(WebhookHttp *http)
 {
@@ -265,7 +283,6 @@ http_run(WebhookHttp *http)
 	WebhookHttpPost *post;
 	int			count;
 	int			i;
-	int			running;
 
 	block_signals(&before);
 
@@ -277,8 +294,7 @@ http_run(WebhookHttp *http)
 	{
 		/* libcurl sets the next one, if there is one. */
 		http->deadline = -1;
-		curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0,
-								 &running);
+		act(http, CURL_SOCKET_TIMEOUT, 0);
 	}
 	drop_idle(http);
 
@@ -292,8 +308,7 @@ http_run(WebhookHttp *http)
 			bits |= CURL_CSELECT_IN;
 		if (events[i].events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 			bits |= CURL_CSELECT_OUT;
-		curl_multi_socket_action(http->multi, events[i].data.fd, bits,
-								 &running);
+		act(http, events[i].data.fd, bits);
 
 		/* At once, while it is in the processor's cache. */
 		collect(http);

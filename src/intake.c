@@ -16,7 +16,8 @@
  * What is due in webhook.pending is not loaded while the ring may hold an
  * unread command to end it: not before the end of the recovery, nor when a
  * fence has been lifted before the window with the commands beside that is
- * read.
+ * read. Then, too, heads are given to subjects that have none: a dump does not
+ * have what was in memory.
  */
 #include "postgres.h"
 
@@ -80,6 +81,7 @@ static void add_matches(WebhookEvent *event, List **matches);
 static void offer_step(List *events, List *matches, TimestampTz now);
 static void finish_window(TimestampTz now);
 static void repair_heads(void);
+static bool is_known(int64 subscription_id, const char *subject);
 static void note_waiting_rows(void);
 static void recover_from_error(MemoryContext old);
 
@@ -127,6 +129,7 @@ webhook_intake_reload(void)
 	{
 		webhook_transaction_begin("reading subscriptions");
 		webhook_subscription_reload(NULL);
+		note_waiting_rows();
 		webhook_transaction_commit();
 		done = true;
 	}
@@ -155,7 +158,7 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 
 	if (window == NULL && !wake)
 		return true;
-	if (!webhook_delivery_has_room(elsewhere))
+	if (!webhook_delivery_has_room(false, elsewhere))
 		return window != NULL;	/* a wake-up is not forgotten */
 
 	PG_TRY();
@@ -211,7 +214,7 @@ webhook_intake_load_due(Size elsewhere, TimestampTz now)
 	volatile bool done = false;
 	ListCell   *cell;
 
-	if (lane == NULL || !webhook_delivery_has_room(elsewhere))
+	if (lane == NULL || !webhook_delivery_has_room(true, elsewhere))
 		return true;
 
 	PG_TRY();
@@ -242,6 +245,10 @@ webhook_intake_load_due(Size elsewhere, TimestampTz now)
 		{
 			WebhookPending *row = lfirst(cell);
 
+			/* Two heads of one subject, made by hand: one after the other. */
+			if (webhook_delivery_has_row(row->subscription_id, row->event->subject,
+										 row->position, row->event->id))
+				continue;
 			row->event = webhook_event_copy(row->event);
 			webhook_delivery_resume(row, now);
 		}
@@ -304,7 +311,8 @@ webhook_intake_cancel(void)
 			webhook_delivery_cancel(row);
 		}
 		MemoryContextSwitchTo(old);
-		if (rows == NIL)
+		if (rows == NIL &&
+			!webhook_delivery_has_rows_to_come(cancellation->subscription_id))
 		{
 			webhook_progress_release(cancellation->epoch);
 			webhook_lane_get(cancellation->subscription_id)->cancelling--;
@@ -347,7 +355,8 @@ webhook_intake_settle_doubts(void)
 
 /*
  * The events of the next step, and who gets them. Whoever reads past a command
- * that subscriptions have changed has read them anew.
+ * that subscriptions have changed has read them anew, and so has who reads an
+ * event that came after a change without a command, of a restore for instance.
  */
 static List *
 read_step(List **matches)
@@ -364,7 +373,8 @@ read_step(List **matches)
 	{
 		WebhookEvent *event = lfirst(cell);
 
-		if (event->kind != WEBHOOK_EVENT)
+		if (event->kind != WEBHOOK_EVENT ||
+			pg_atomic_read_u32(&webhook_shmem_my_slot()->changed) != 0)
 		{
 			if (webhook_subscription_any_fenced())
 				hold_windows(1);
@@ -489,13 +499,12 @@ finish_window(TimestampTz now)
 	window = NULL;
 	MemoryContextSwitchTo(old);
 
-	if (recovering)
-	{
-		recovering = false;
-		repair_heads();
-	}
+	recovering = false;
 	if (held_windows > 0 && --held_windows == 0)
+	{
+		repair_heads();
 		webhook_lane_hold(false);
+	}
 }
 
 /* Load nothing that is due before the end of so many windows. */
@@ -507,9 +516,9 @@ hold_windows(int count)
 }
 
 /*
- * After the recovery: a subject whose head was in memory at the crash and is
- * not wanted any more, or had ended, has no head. An error ends the process:
- * nobody else would do this but the next one.
+ * After the recovery: a subject whose head was in memory at the crash, or when
+ * this was dumped, and is not wanted any more, or had ended, has no head. An
+ * error ends the process: nobody else would do this but the next one.
  */
 static void
 repair_heads(void)
@@ -520,10 +529,20 @@ repair_heads(void)
 	webhook_transaction_begin("looking for deliveries that wait for nothing");
 	foreach(cell, webhook_pending_subscriptions())
 		webhook_pending_repair(*(int64 *) lfirst(cell), GetCurrentTimestamp(),
-							   webhook_delivery_has_subject);
+							   is_known);
 	note_waiting_rows();
 	webhook_transaction_commit();
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Is anything of the subject in memory? What has ended counts too: the flush
+ * to come brings a head, and there may be an earlier row among it.
+ */
+static bool
+is_known(int64 subscription_id, const char *subject)
+{
+	return webhook_order_find(subscription_id, subject) != NULL;
 }
 
 /* Which subscriptions have rows in webhook.pending, and when they are due. */

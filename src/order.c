@@ -54,6 +54,7 @@ webhook_order_get(int64 subscription_id, const char *name)
 		subject->head = NULL;
 		dlist_init(&subject->waiting);
 		subject->unflushed = 0;
+		subject->in_batch = 0;
 		subject->parking = false;
 		subject->deferring = false;
 	}

@@ -20,6 +20,7 @@ typedef struct WebhookSubject
 	void	   *head;			/* its delivery that is ready or in flight */
 	dlist_head	waiting;		/* deliveries behind it, in order */
 	int			unflushed;		/* ended, their outcomes not committed */
+	int			in_batch;		/* of these, in the group being written */
 	bool		parking;		/* later arrivals go to webhook.pending: earlier
 								 * ones are there, or on their way */
 	bool		deferring;		/* a due row was passed over for the head */

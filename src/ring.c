@@ -54,7 +54,7 @@ static bool is_finished(Relation relation, Oid index,
 						const WebhookSnapshot *checkpoint);
 static bool edge(Relation relation, Oid index, Snapshot snapshot,
 				 ScanDirection direction, int64 *id, TimestampTz *created);
-static bool past(TimestampTz instant, int64 seconds);
+static bool past(TimestampTz instant, int64 interval);
 
 void
 webhook_ring_append(WebhookEvent *event)
@@ -243,7 +243,7 @@ wants_successor(int slot)
 
 		result = edge(relation, webhook_catalog_required()->event_index[slot],
 					  snapshot, ForwardScanDirection, &id, &created) &&
-			past(created, webhook_event_retention / 2);
+			past(created, webhook_event_retention * USECS_PER_SEC / 2);
 		UnregisterSnapshot(snapshot);
 	}
 	table_close(relation, NoLock);
@@ -311,7 +311,7 @@ is_finished(Relation relation, Oid index, const WebhookSnapshot *checkpoint)
 	TimestampTz created;
 	bool		found = edge(relation, index, snapshot, BackwardScanDirection,
 							 &id, &created);
-	bool		result = !found || past(created, webhook_event_retention);
+	bool		result = !found || past(created, webhook_event_retention * USECS_PER_SEC);
 
 	if (found && result)
 	{
@@ -370,7 +370,7 @@ edge(Relation relation, Oid index, Snapshot snapshot, ScanDirection direction,
 
 /* Was the instant so long ago? */
 static bool
-past(TimestampTz instant, int64 seconds)
+past(TimestampTz instant, int64 interval)
 {
-	return GetCurrentTimestamp() - instant >= seconds * USECS_PER_SEC;
+	return GetCurrentTimestamp() - instant >= interval;
 }

@@ -23,6 +23,7 @@ static WebhookHttp *http;
 static MemoryContext message_context;
 static WebhookCounters *counters;
 
+static bool has_room(void);
 static bool start(WebhookDelivery *delivery, TimestampTz now);
 static bool build(WebhookMessage *message, WebhookDelivery *delivery,
 				  const WebhookSubscription *subscription, TimestampTz now);
@@ -71,7 +72,7 @@ webhook_sender_start(void)
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		started = 0;
 
-	while ((delivery = webhook_delivery_next()) != NULL)
+	while (has_room() && (delivery = webhook_delivery_next()) != NULL)
 	{
 		if (!start(delivery, now))
 			break;
@@ -106,6 +107,14 @@ Size
 webhook_sender_memory(void)
 {
 	return api->memory(http);
+}
+
+/* Copies of large events are bounded too; one at a time always goes. */
+static bool
+has_room(void)
+{
+	return api->in_flight(http) == 0 ||
+		webhook_delivery_load()->memory + api->memory(http) < (Size) webhook_max_memory * 1024;
 }
 
 /* False: memory is out, try again later. */

@@ -27,6 +27,7 @@
 #include "move.h"
 #include "payload.h"
 #include "ring.h"
+#include "shmem.h"
 
 /* Places of the arguments. */
 enum
@@ -77,6 +78,7 @@ static void publish(TriggerPlan *plan);
 
 PG_FUNCTION_INFO_V1(webhook_enqueue);
 PG_FUNCTION_INFO_V1(webhook_drop_replicated);
+PG_FUNCTION_INFO_V1(webhook_note_change);
 
 /*
  * webhook.enqueue(): AFTER ... FOR EACH ROW trigger on a watched table.
@@ -207,6 +209,28 @@ webhook_drop_replicated(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" must be called as a BEFORE INSERT ROW trigger",
 						"webhook.drop_replicated")));
 
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * webhook.note_change(): AFTER ... FOR EACH STATEMENT trigger, enabled ALWAYS,
+ * on what people and dumps write and the worker keeps in memory. At commit it
+ * reads that anew.
+ */
+Datum
+webhook_note_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as an AFTER STATEMENT trigger",
+						"webhook.note_change")));
+
+	webhook_shmem_wake_at_commit(true);
 	return PointerGetDatum(NULL);
 }
 

@@ -44,6 +44,7 @@
 #define POLL_INTERVAL USECS_PER_SEC
 #define RETRY_INTERVAL (USECS_PER_SEC / 5)	/* after an error in reading */
 #define SPILL_INTERVAL (USECS_PER_SEC / 2)
+#define BLOCKED_LIMIT 32		/* deliveries, while none can be written down */
 #define DDL_GRACE 200			/* milliseconds, if DDL waits for us to leave */
 
 /* How far a request of webhook.drain() is. */
@@ -74,7 +75,7 @@ static void start_up(void);
 static void take_requests(TimestampTz now);
 static void take_in(TimestampTz now);
 static void send_out(void);
-static void follow_drain(TimestampTz now);
+static void follow_drain(void);
 static bool may_read(TimestampTz now);
 static long wait_ms(TimestampTz now);
 static void wait_for_work(long timeout);
@@ -127,7 +128,7 @@ webhook_worker_main(Datum arg)
 		now = GetCurrentTimestamp();
 		webhook_writer_flush(now, webhook_delivery_load()->in_flight == 0);
 		webhook_writer_checkpoint(now, false);
-		follow_drain(now);
+		follow_drain();
 		if (now >= next_upkeep || next_upkeep - now > 60 * USECS_PER_SEC)
 			next_upkeep = webhook_upkeep(now);
 		report();
@@ -180,7 +181,8 @@ take_requests(TimestampTz now)
 	if (now >= next_spill || next_spill - now > SPILL_INTERVAL)
 	{
 		next_spill = now + SPILL_INTERVAL;
-		webhook_delivery_spill(now);
+		if (!webhook_writer_is_blocked())
+			webhook_delivery_spill(now);
 	}
 	if (drain_state == DRAIN_IDLE)
 	{
@@ -208,6 +210,9 @@ take_in(TimestampTz now)
 			webhook_delivery_review(webhook_enabled, now);
 		}
 	}
+	/* What is due comes before what is new: there is more of the new. */
+	if (done)
+		done = webhook_intake_load_due(elsewhere, now);
 	if (done && may_read(now))
 	{
 		bool		opens = !webhook_intake_is_reading();
@@ -221,8 +226,6 @@ take_in(TimestampTz now)
 		}
 	}
 	if (done)
-		done = webhook_intake_load_due(elsewhere, now);
-	if (done)
 		done = webhook_intake_cancel();
 	retry_at = done ? 0 : now + RETRY_INTERVAL;
 }
@@ -232,7 +235,9 @@ static bool
 may_read(TimestampTz now)
 {
 	return (wake || drain_state == DRAIN_WINDOW || webhook_intake_is_reading()) &&
-		webhook_delivery_has_room(webhook_sender_memory());
+		webhook_delivery_has_room(false, webhook_sender_memory()) &&
+		(!webhook_writer_is_blocked() ||
+		 webhook_delivery_load()->queued + webhook_delivery_load()->unflushed < BLOCKED_LIMIT);
 }
 
 static void
@@ -247,9 +252,12 @@ send_out(void)
 		webhook_sender_start();
 }
 
-/* A drain is over once all that was committed before it is flushed, or later. */
+/*
+ * A drain is over once all that was committed before it is flushed, or later.
+ * Due is what is so now: the last flush has made rows due that wait for others.
+ */
 static void
-follow_drain(TimestampTz now)
+follow_drain(void)
 {
 	if (drain_state == DRAIN_READING && !webhook_intake_is_reading())
 	{
@@ -258,7 +266,8 @@ follow_drain(TimestampTz now)
 	}
 	if (drain_state == DRAIN_FINISHING &&
 		webhook_progress_reached(drain_mark) &&
-		!webhook_intake_is_cancelling() && !webhook_delivery_is_due(now))
+		!webhook_intake_is_cancelling() &&
+		!webhook_delivery_is_due(GetCurrentTimestamp()))
 	{
 		pg_atomic_write_u64(&slot->drain_done, drain_ticket);
 		drain_state = DRAIN_IDLE;
@@ -286,7 +295,7 @@ wait_ms(TimestampTz now)
 		if (due > now)
 			next = Min(next, due);
 		else if (due != 0 && webhook_lane_due(now) != NULL &&
-				 webhook_delivery_has_room(webhook_sender_memory()))
+				 webhook_delivery_has_room(true, webhook_sender_memory()))
 			return 0;
 	}
 	if (flush != 0)

@@ -37,7 +37,8 @@
 
 static WebhookCounters *counters;
 static TimestampTz waiting_since;	/* 0: nothing waits */
-static TimestampTz blocked_until;	/* 0: not blocked */
+static bool blocked;			/* the log cannot be written at present */
+static TimestampTz retry_at;	/* a write failed; 0: it did not */
 static int64 retry_pause;
 static int	cautious;			/* rows still to be written one by one */
 static TimestampTz last_checkpoint;
@@ -68,34 +69,33 @@ webhook_writer_flush(TimestampTz now, bool at_once)
 	}
 	if (waiting_since == 0)
 		waiting_since = now;
-	if (blocked_until != 0)
-	{
-		if (now < blocked_until)
-			return false;
-	}
-	else if (!at_once && now - waiting_since < GROUP_DELAY &&
+	if (retry_at != 0 && now < retry_at && retry_at - now <= LONGEST_PAUSE)
+		return false;
+	if (!blocked && !at_once && now - waiting_since < GROUP_DELAY &&
 			 webhook_delivery_load()->unflushed < GROUP_ROWS)
 		return false;
 
 	count = webhook_delivery_ended(batch, cautious > 0 ? 1 : GROUP_ROWS);
-	if (write_group(batch, count, true))
+	if (write_group(batch, count, true) ||
+		(count == 1 && write_group(batch, count, false)))
 		settle(batch, count);
 	else if (count > 1)
 	{
+		webhook_delivery_flushed(batch, count, false);
 		cautious = count;
 		return false;
 	}
-	else if (write_group(batch, count, false))
-		settle(batch, count);
 	else
 	{
+		webhook_delivery_flushed(batch, count, false);
 		retry_pause = retry_pause == 0 ? FIRST_PAUSE : Min(retry_pause * 2, LONGEST_PAUSE);
-		blocked_until = now + retry_pause;
+		retry_at = now + retry_pause;
+		blocked = true;
 		return false;
 	}
 	if (cautious > 0)
 		cautious--;
-	blocked_until = 0;
+	retry_at = 0;
 	retry_pause = 0;
 	waiting_since = webhook_delivery_load()->unflushed > 0 ? now : 0;
 	return true;
@@ -104,14 +104,14 @@ webhook_writer_flush(TimestampTz now, bool at_once)
 bool
 webhook_writer_is_blocked(void)
 {
-	return blocked_until != 0;
+	return blocked;
 }
 
 TimestampTz
 webhook_writer_next_time(void)
 {
-	if (blocked_until != 0)
-		return blocked_until;
+	if (retry_at != 0)
+		return retry_at;
 	return waiting_since == 0 ? 0 : waiting_since + GROUP_DELAY;
 }
 
@@ -186,10 +186,14 @@ settle(WebhookDelivery **batch, int count)
 	count_outcomes(batch, count);
 	for (int i = 0; i < count; i++)
 	{
+		/* What only moves to webhook.pending proves nothing of the log. */
+		if (batch[i]->outcome.result != WEBHOOK_PARKED ||
+			webhook_delivery_load()->unflushed == count)
+			blocked = false;
 		if (batch[i]->outcome.transfer != NULL)
 			webhook_sender_release(batch[i]->outcome.transfer);
 	}
-	webhook_delivery_flushed(batch, count);
+	webhook_delivery_flushed(batch, count, true);
 }
 
 static void

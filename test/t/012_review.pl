@@ -1,7 +1,7 @@
 # 012_review.pl
-#	  What goes wrong in a queue when two things happen at once: places taken by
-#	  slow endpoints, a clock that is set back, tables that are locked, copies
-#	  that fill the memory.
+#	  Where two things meet: slow endpoints and others, a backlog and what is
+#	  due, a locked table and the end of a subscription, a clock that is set
+#	  back.
 
 use strict;
 use warnings;
@@ -24,13 +24,18 @@ my $node = PostgreSQL::Test::Cluster->new('review');
 $node->init;
 $node->append_conf('postgresql.conf', slurp_file('test/webhook.conf'));
 $node->append_conf('postgresql.conf', "webhook.retry_schedule = '1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s'");
-{
-	local $ENV{LD_PRELOAD} = $shim if $shim;
-	local $ENV{TEST_CLOCK} = $clock;
-	$node->start;
-}
+restart('start');
 
 my $receiver = Receiver->new(file => "$node->{_basedir}/received");
+
+sub restart
+{
+	my ($how) = @_;
+	local $ENV{LD_PRELOAD} = $shim // '';
+	local $ENV{TEST_CLOCK} = $clock;
+	$node->$how;
+	return;
+}
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -137,7 +142,7 @@ sql('CREATE EXTENSION webhook');
 # ---- Slow endpoints with a backlog leave room to others
 
 {
-	my @slow = map { [ subscribe("/slow/1000/$_") ] } 1 .. 2;
+	my @slow = map { [ subscribe("/slow/4000/$_") ] } 1 .. 2;
 	my ($type, $fast) = subscribe('/ok/fast');
 
 	publish($_->[0], 3000) foreach @slow;
@@ -153,8 +158,7 @@ sql('CREATE EXTENSION webhook');
 		$worst = $took if $took > $worst;
 		sleep 0.3;
 	}
-	cmp_ok($worst, '<', 1.5, 'others do not wait for them');
-	cmp_ok(scalar $receiver->requests(qr/slow/) + 1, '>', 1, 'which go on');
+	cmp_ok($worst, '<', 1, 'others do not wait for them');
 	sql("SELECT webhook.unsubscribe($_->[1])") foreach @slow;
 	settle('slow ones');
 	sql("SELECT webhook.unsubscribe($fast)");
@@ -201,7 +205,7 @@ sql('CREATE EXTENSION webhook');
 {
 	sql('CREATE ROLE nobody; ALTER DATABASE postgres SET role = nobody');
 	sql('SET ROLE NONE; ALTER DATABASE postgres SET temp_file_limit = 0');
-	$node->restart;
+	restart('restart');
 	sub plain { return sql("SET ROLE NONE; SET temp_file_limit = -1; $_[0]"); }
 	my $url = $receiver->url('/ok/settings');
 	plain("SELECT webhook.define_event_type('Settings')");
@@ -212,7 +216,7 @@ sql('CREATE EXTENSION webhook');
 	plain("SELECT webhook.unsubscribe(max(id)) FROM webhook.subscription");
 	plain("SELECT webhook.drain('60 s')");
 	plain('ALTER DATABASE postgres RESET role; ALTER DATABASE postgres RESET temp_file_limit; DROP ROLE nobody');
-	$node->restart;
+	restart('restart');
 }
 
 # ---- Two heads of one subject, as somebody makes them by hand
