@@ -31,7 +31,8 @@
 #define UNSTARTED_LIMIT (INT64CONST(2) * USECS_PER_SEC)
 #define MAX_QUEUED 1000			/* deliveries waiting in memory: enough to keep
 								 * every place busy until more are read */
-#define MAX_LOADED 500			/* the same, before due ones are loaded */
+#define MAX_LOADED 500			/* of these, and in flight or unflushed, from
+								 * webhook.pending */
 
 /* Identity of a row of webhook.pending that is in memory. */
 typedef struct RowKey
@@ -395,7 +396,8 @@ webhook_delivery_is_due(TimestampTz now)
 bool
 webhook_delivery_has_room(bool for_due, Size elsewhere)
 {
-	return load.queued < (for_due ? MAX_LOADED : MAX_QUEUED) &&
+	return (for_due ? hash_get_num_entries(rows) < MAX_LOADED :
+			load.queued < MAX_QUEUED) &&
 		load.memory + elsewhere < (Size) webhook_max_memory * 1024 / 2;
 }
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
@@ -309,26 +310,26 @@ copy_headers(WebhookHttpPost *post, CURL *curl)
 	return true;
 }
 
-/* libcurl says 0 for "none", "not readable" and "now" alike. */
+/* Not CURLINFO_RETRY_AFTER: newer libcurls make six hours of all that is more. */
 static long
 retry_after(CURL *curl)
 {
 	struct curl_header *header;
-	curl_off_t	seconds = 0;
 	const char *text;
+	time_t		date;
+	time_t		now;
 
 	if (curl_easy_header(curl, "Retry-After", 0, CURLH_HEADER, -1,
-						 &header) != CURLHE_OK ||
-		curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &seconds) != CURLE_OK)
+						 &header) != CURLHE_OK)
 		return -1;
 	text = header->value;
-	if (text[0] == '-')
+	if (text[0] != '\0' && text[strspn(text, "0123456789")] == '\0')
+		return strtol(text, NULL, 10);
+	date = curl_getdate(text, NULL);
+	if (date == -1)
 		return -1;
-	if (seconds < 0)
-		return 0;				/* a date that is past */
-	if (seconds == 0)
-		return text[strspn(text, "0")] == '\0' && text[0] != '\0' ? 0 : -1;
-	return seconds < LONG_MAX ? (long) seconds : LONG_MAX;
+	now = time(NULL);
+	return date > now ? (long) (date - now) : 0;
 }
 
 /*
@@ -376,7 +377,7 @@ classify(CURLcode result, bool sent, int socket_errno, const char *detail)
 		case CURLE_HTTP2_STREAM:
 			return WEBHOOK_HTTP_RESET;
 		case CURLE_RECV_ERROR:	/* also chunks that are none */
-			if (strstr(detail, "chunked") == NULL)
+			if (strstr(detail, "chunk") == NULL)
 				return WEBHOOK_HTTP_RESET;
 			return strstr(detail, "memory") ? WEBHOOK_HTTP_TOO_LARGE :
 				WEBHOOK_HTTP_PROTOCOL;

@@ -15,6 +15,7 @@
 #	/drip                the head, then a byte of the body each 100 ms
 #	/short               a body shorter than promised, then the end
 #	/large/BYTES         200 and a body of that size
+#	/bytes/HEX           200 and a body of these bytes
 #	/fail-first/N        500 to the first N requests of an Id, then 200
 #	/flip                503 while fail_while()'s file exists, then 200
 #	/fail-subject/REGEX  500 while that file exists and the body matches
@@ -411,6 +412,10 @@ sub answer
 	elsif ($word eq 'large')
 	{
 		respond($c, 200, 'x' x $argument);
+	}
+	elsif ($word eq 'bytes')
+	{
+		respond($c, 200, pack('H*', $argument));
 	}
 	elsif ($word eq 'fail-first')
 	{
