@@ -56,6 +56,7 @@ static void free_delivery(WebhookDelivery *delivery);
 static void make_ready(WebhookDelivery *delivery);
 static void unqueue(WebhookDelivery *delivery);
 static void land(WebhookDelivery *delivery);
+static bool waits_too_long(const WebhookDelivery *delivery, TimestampTz now);
 static void end(WebhookDelivery *delivery, WebhookResult result,
 				WebhookRowChange row);
 static void end_finally(WebhookDelivery *delivery, WebhookResult result);
@@ -295,7 +296,7 @@ webhook_delivery_spill(TimestampTz now)
 			WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node,
 														 &lane->ready);
 
-			if (now - oldest->offered_at < UNSTARTED_LIMIT)
+			if (!waits_too_long(oldest, now))
 				break;
 			lane->spilling = true;
 			evict(oldest, false, now);
@@ -310,7 +311,7 @@ webhook_delivery_spill(TimestampTz now)
 		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node,
 													 &subject->waiting);
 
-		if (now - oldest->offered_at >= UNSTARTED_LIMIT)
+		if (waits_too_long(oldest, now))
 			empty_waiting(subject, false);
 	}
 }
@@ -479,6 +480,14 @@ land(WebhookDelivery *delivery)
 	delivery->lane->in_flight--;
 	load.in_flight--;
 	webhook_lane_update(delivery->lane);
+}
+
+/* Also if the clock was set back: nobody knows how long, then. */
+static bool
+waits_too_long(const WebhookDelivery *delivery, TimestampTz now)
+{
+	return now < delivery->offered_at ||
+		now - delivery->offered_at >= UNSTARTED_LIMIT;
 }
 
 /* To the ended ones; it is in no queue any more. */
