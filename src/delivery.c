@@ -155,9 +155,8 @@ bool
 webhook_delivery_has_row(int64 subscription_id, const char *subject,
 						 int64 position, int64 id)
 {
-	RowKey		key = {subscription_id, position, id};
-
-	if (hash_search(rows, &key, HASH_FIND, NULL) != NULL)
+	if (hash_search(rows, &(RowKey) {subscription_id, position, id},
+					HASH_FIND, NULL) != NULL)
 		return true;
 
 	/* Never two of one subject, whatever the table says; it is asked again. */
@@ -293,8 +292,7 @@ webhook_delivery_spill(TimestampTz now)
 	{
 		while (!dlist_is_empty(&lane->ready))
 		{
-			WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node,
-														 &lane->ready);
+			WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &lane->ready);
 
 			if (!waits_too_long(oldest, now))
 				break;
@@ -308,8 +306,7 @@ webhook_delivery_spill(TimestampTz now)
 	for (WebhookSubject *subject = webhook_order_first_waiting(&scan);
 		 subject != NULL; subject = webhook_order_following(&scan))
 	{
-		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node,
-													 &subject->waiting);
+		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &subject->waiting);
 
 		if (waits_too_long(oldest, now))
 			empty_waiting(subject, false);
@@ -397,8 +394,7 @@ webhook_delivery_is_due(TimestampTz now)
 bool
 webhook_delivery_has_room(bool for_due, Size elsewhere)
 {
-	return (for_due ? hash_get_num_entries(rows) < MAX_LOADED :
-			load.queued < MAX_QUEUED) &&
+	return (for_due ? hash_get_num_entries(rows) < MAX_LOADED : load.queued < MAX_QUEUED) &&
 		load.memory + elsewhere < (Size) webhook_max_memory * 1024 / 2;
 }
 
@@ -486,8 +482,7 @@ land(WebhookDelivery *delivery)
 static bool
 waits_too_long(const WebhookDelivery *delivery, TimestampTz now)
 {
-	return now < delivery->offered_at ||
-		now - delivery->offered_at >= UNSTARTED_LIMIT;
+	return now < delivery->offered_at || now - delivery->offered_at >= UNSTARTED_LIMIT;
 }
 
 /* To the ended ones; it is in no queue any more. */
