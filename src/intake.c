@@ -6,8 +6,10 @@
  * Reading goes in steps, each in a transaction of its own that ends before
  * anything is sent. A step first finds out all that it needs from tables, and
  * touches deliveries only after its commit, where nothing can fail any more.
- * After an error the step is as if it had not been: the window is opened anew
- * from where the last complete step had ended.
+ * After an error the step is as if it had not been: what is left of the window
+ * after the last complete step is opened anew, up to the same end. With another
+ * end, rows of lower ids would come in, and upto_id would not tell any more
+ * what has been read.
  *
  * Recovery is the first window of a process: its deliveries may have ended, or
  * wait in webhook.pending, so each is looked up in the log and there. After it
@@ -68,6 +70,7 @@ static const char *checkpoint_home; /* for the first reload only */
 static WebhookSnapshot *from;
 static WebhookSnapshot *partial;
 static int64 upto_id;
+static bool begun;				/* "partial" is a window's end of this process */
 static WebhookWindow *window;
 static bool recovering = true;
 static int	step_rows = STEP_ROWS;
@@ -145,7 +148,7 @@ webhook_intake_reload(void)
 bool
 webhook_intake_is_reading(void)
 {
-	return window != NULL;
+	return window != NULL || begun;
 }
 
 bool
@@ -156,10 +159,10 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 	List	   *volatile matches = NIL;
 	volatile bool done = false;
 
-	if (window == NULL && !wake)
+	if (!webhook_intake_is_reading() && !wake)
 		return true;
 	if (!webhook_delivery_has_room(false, elsewhere))
-		return window != NULL;	/* a wake-up is not forgotten */
+		return webhook_intake_is_reading(); /* a wake-up is not forgotten */
 
 	PG_TRY();
 	{
@@ -169,7 +172,8 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 		if (window == NULL)
 		{
 			MemoryContextSwitchTo(context);
-			window = webhook_window_open(from, partial, upto_id);
+			window = webhook_window_open(from, partial, upto_id,
+										 begun ? partial : NULL);
 			pg_atomic_fetch_add_u64(&counters->windows, 1);
 		}
 		MemoryContextSwitchTo(step_context);
@@ -476,6 +480,7 @@ offer_step(List *events, List *matches, TimestampTz now)
 			pfree(partial);
 		partial = webhook_snapshot_copy(webhook_window_end(window));
 		upto_id = last;
+		begun = true;
 	}
 	MemoryContextSwitchTo(old);
 
@@ -495,6 +500,7 @@ finish_window(TimestampTz now)
 	from = webhook_snapshot_copy(webhook_window_end(window));
 	partial = NULL;
 	upto_id = 0;
+	begun = false;
 	webhook_window_close(window);
 	window = NULL;
 	MemoryContextSwitchTo(old);

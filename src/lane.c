@@ -29,6 +29,7 @@ static bool earliest_known;
 static bool any_doubts;
 
 static bool may_send(int64 id);
+static bool wants_rows(const WebhookLane *lane);
 
 void
 webhook_lane_init(void)
@@ -105,6 +106,8 @@ webhook_lane_review(bool now_sending)
 int
 webhook_lane_limit(const WebhookLane *lane)
 {
+	if (lane->spilling)
+		return webhook_max_in_flight_per_subscription;
 	return lane->ailing ? MAX_AILING : MAX_READY;
 }
 
@@ -167,7 +170,7 @@ webhook_lane_due(TimestampTz now)
 	while ((lane = hash_seq_search(&scan)) != NULL)
 	{
 		if (lane->sends && lane->next_due != 0 && lane->next_due <= now &&
-			lane->nready < webhook_lane_limit(lane) && lane->cancelling == 0 &&
+			wants_rows(lane) && lane->cancelling == 0 &&
 			(best == NULL || lane->next_due < best->next_due))
 			best = lane;
 	}
@@ -238,4 +241,17 @@ may_send(int64 id)
 {
 	return sending && webhook_lane_wanted(id) &&
 		webhook_subscription_sends(webhook_subscription_get(id));
+}
+
+/*
+ * Has it room for so many that a look is worth it? A slow one gets only what
+ * it can start, so that the places are left to others.
+ */
+static bool
+wants_rows(const WebhookLane *lane)
+{
+	if (lane->spilling)
+		return lane->nready == 0 &&
+			lane->in_flight < webhook_max_in_flight_per_subscription;
+	return lane->nready <= webhook_lane_limit(lane) / 2;
 }

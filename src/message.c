@@ -39,6 +39,8 @@ static void append_instant(StringInfo out, TimestampTz instant);
 static char *sign_all(const WebhookSubscription *subscription, const char *id,
 					  int64 timestamp, const WebhookMessage *message);
 static char *percent_encode(const char *text);
+static char *uuid_text(const pg_uuid_t *id);
+static char *number_text(int64 number);
 static void add_header(WebhookMessage *message, const char *name,
 					   const char *value);
 static void compute_hmac(uint8 *digest, const uint8 *key, size_t key_length,
@@ -50,8 +52,7 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 					  const WebhookSubscription *subscription,
 					  int attempt, TimestampTz now)
 {
-	Datum		event_id = UUIDPGetDatum(&event->event_id);
-	const char *id = DatumGetCString(DirectFunctionCall1(uuid_out, event_id));
+	const char *id = uuid_text(&event->event_id);
 	int64		timestamp = (now +
 							 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
 							 USECS_PER_DAY) / USECS_PER_SEC;
@@ -73,7 +74,7 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 	add_header(message, "User-Agent", webhook_user_agent);
 	add_header(message, "webhook-id", id);
 	add_header(message, "webhook-timestamp",
-			   psprintf("%lld", (long long) timestamp));
+			   number_text(timestamp));
 	add_header(message, "webhook-signature",
 			   sign_all(subscription, id, timestamp, message));
 	if (subscription->sign_abp)
@@ -82,7 +83,7 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 											message->body,
 											message->body_length));
 	add_header(message, "webhook-event", percent_encode(event->event_type));
-	add_header(message, "webhook-attempt", psprintf("%d", attempt));
+	add_header(message, "webhook-attempt", number_text(attempt));
 
 	for (i = 0; i < subscription->nheaders; i++)
 	{
@@ -100,11 +101,15 @@ webhook_message_sign(const uint8 *key, int key_length,
 {
 	const int	size = pg_b64_enc_len(PG_SHA256_DIGEST_LENGTH);
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char	   *signed_head = psprintf("%s.%lld.", id, (long long) timestamp);
+	int			length = strlen(id);
+	char	   *signed_head = palloc(length + MAXINT8LEN + 2);
 	char	   *entry = palloc(3 + size + 1);
-	int			length;
 
-	compute_hmac(digest, key, key_length, signed_head, strlen(signed_head),
+	memcpy(signed_head, id, length);
+	signed_head[length++] = '.';
+	length += pg_lltoa(timestamp, signed_head + length);
+	signed_head[length++] = '.';
+	compute_hmac(digest, key, key_length, signed_head, length,
 				 body, body_length);
 	pfree(signed_head);
 
@@ -262,6 +267,34 @@ percent_encode(const char *text)
 	}
 	*place = '\0';
 	return value;
+}
+
+/* As uuid_out() has it, which takes several times as long. */
+static char *
+uuid_text(const pg_uuid_t *id)
+{
+	static const char digits[] = "0123456789abcdef";
+	char	   *text = palloc(ID_LENGTH + 1);
+	char	   *place = text;
+
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*place++ = '-';
+		*place++ = digits[id->data[i] >> 4];
+		*place++ = digits[id->data[i] & 0x0f];
+	}
+	*place = '\0';
+	return text;
+}
+
+static char *
+number_text(int64 number)
+{
+	char	   *text = palloc(MAXINT8LEN + 1);
+
+	pg_lltoa(number, text);
+	return text;
 }
 
 static void

@@ -65,7 +65,7 @@ webhook_sender_wait_ms(void)
 	return api->wait_ms(http);
 }
 
-void
+bool
 webhook_sender_start(void)
 {
 	WebhookDelivery *delivery;
@@ -80,6 +80,7 @@ webhook_sender_start(void)
 	}
 	if (started > 0)
 		pg_atomic_fetch_add_u64(&counters->attempts, started);
+	return started > 0;
 }
 
 void

@@ -17,8 +17,8 @@ extern int	webhook_sender_descriptor(void);
 /* Milliseconds until webhook_sender_run() has something to do; -1: never. */
 extern long webhook_sender_wait_ms(void);
 
-/* Start every delivery that may start now. */
-extern void webhook_sender_start(void);
+/* Start every delivery that may start now; false: there is none. */
+extern bool webhook_sender_start(void);
 
 /* Let the engine work, and judge what has ended. */
 extern void webhook_sender_run(void);

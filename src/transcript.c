@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/inet.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 
 #include "transcript.h"
 
@@ -29,25 +30,43 @@
 #define VERIFIED_AT_ONCE	64
 #define CONVERTED_AT_ONCE	8192
 
-/* A header on its way into an object. */
+/* A name among the headers of a message. */
 typedef struct Entry
 {
 	char	   *name;			/* in lower case */
 	int			name_length;
 	int			place;			/* among the headers */
-	const char *value;
-	int			value_length;
+	bool		secret;			/* its value is */
 } Entry;
+
+/*
+ * What the last message's headers were called: those of the next mostly are
+ * called the same, and names take more time than values.
+ */
+typedef struct Names
+{
+	MemoryContext context;
+	bool		(*is_secret) (const char *name);
+	int			count;
+	char	  **as_given;
+	Entry	   *entries;		/* in the order of jsonb */
+} Names;
 
 static const char *clean(const char *bytes, int length, int encoding,
 						 int *clean_length);
 static int	take_valid(const char *bytes, int length, int encoding,
 					   Oid conversion, StringInfo result);
-static Datum headers_datum(const WebhookHttpHeader *headers, int count,
-						   bool (*is_secret) (const char *name));
+static Datum headers_datum(Names *names, const WebhookHttpHeader *headers,
+						   int count);
+static bool are_called(const Names *names, const WebhookHttpHeader *headers,
+					   int count);
+static void learn(Names *names, const WebhookHttpHeader *headers, int count);
 static bool is_credential(const char *name);
 static bool is_request_credential(const char *name);
 static void set_string(JsonbValue *to, const char *text, int length);
+
+static Names request_names = {.is_secret = is_request_credential};
+static Names response_names = {.is_secret = is_credential};
 
 static int
 compare_entries(const Entry *x, const Entry *y)
@@ -90,14 +109,14 @@ Datum
 webhook_transcript_request_headers(const WebhookHttpHeader *headers,
 								   int count)
 {
-	return headers_datum(headers, count, is_request_credential);
+	return headers_datum(&request_names, headers, count);
 }
 
 Datum
 webhook_transcript_response_headers(const WebhookHttpHeader *headers,
 									int count)
 {
-	return headers_datum(headers, count, is_credential);
+	return headers_datum(&response_names, headers, count);
 }
 
 bool
@@ -208,48 +227,33 @@ take_valid(const char *bytes, int length, int encoding, Oid conversion,
  * repeated has to be found anyway.
  */
 static Datum
-headers_datum(const WebhookHttpHeader *headers, int count,
-			  bool (*is_secret) (const char *name))
+headers_datum(Names *names, const WebhookHttpHeader *headers, int count)
 {
-	Entry	   *entries = palloc_array(Entry, Max(count, 1));
 	JsonbPair  *pairs = palloc_array(JsonbPair, Max(count, 1));
 	JsonbValue *values = palloc_array(JsonbValue, Max(count, 1));
 	JsonbValue	object;
 	int			npairs = 0;
 
-	for (int i = 0; i < count; i++)
-	{
-		Entry	   *entry = &entries[i];
-		const char *name;
-
-		name = clean(headers[i].name, strlen(headers[i].name), PG_UTF8,
-					 &entry->name_length);
-		entry->name = palloc(entry->name_length + 1);
-		for (int k = 0; k < entry->name_length; k++)
-			entry->name[k] = to_lower(name[k]);
-		entry->name[entry->name_length] = '\0';
-		entry->place = i;
-		if (is_secret(entry->name))
-		{
-			entry->value = "***";
-			entry->value_length = 3;
-		}
-		else
-			entry->value = clean(headers[i].value, strlen(headers[i].value),
-								 PG_UTF8, &entry->value_length);
-	}
-	sort_entries(entries, count);
+	if (!are_called(names, headers, count))
+		learn(names, headers, count);
 
 	for (int i = 0; i < count;)
 	{
-		Entry	   *entry = &entries[i];
+		Entry	   *entry = &names->entries[i];
 		JsonbPair  *pair = &pairs[npairs++];
 		int			n = 0;
 
 		while (i + n < count && entry[n].name_length == entry->name_length &&
 			   memcmp(entry[n].name, entry->name, entry->name_length) == 0)
 		{
-			set_string(&values[i + n], entry[n].value, entry[n].value_length);
+			const char *value = headers[entry[n].place].value;
+			int			length = 3;
+
+			if (entry->secret)
+				value = "***";
+			else
+				value = clean(value, strlen(value), PG_UTF8, &length);
+			set_string(&values[i + n], value, length);
 			n++;
 		}
 		set_string(&pair->key, entry->name, entry->name_length);
@@ -270,6 +274,53 @@ headers_datum(const WebhookHttpHeader *headers, int count,
 	object.val.object.nPairs = npairs;
 	object.val.object.pairs = pairs;
 	return JsonbPGetDatum(JsonbValueToJsonb(&object));
+}
+
+static bool
+are_called(const Names *names, const WebhookHttpHeader *headers, int count)
+{
+	if (names->context == NULL || names->count != count)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		if (strcmp(names->as_given[i], headers[i].name) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+learn(Names *names, const WebhookHttpHeader *headers, int count)
+{
+	MemoryContext old;
+
+	if (names->context == NULL)
+		names->context = AllocSetContextCreate(TopMemoryContext,
+											   "webhook header names",
+											   ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(names->context);
+	names->count = -1;
+	old = MemoryContextSwitchTo(names->context);
+	names->as_given = palloc_array(char *, Max(count, 1));
+	names->entries = palloc_array(Entry, Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		Entry	   *entry = &names->entries[i];
+		const char *name;
+
+		names->as_given[i] = pstrdup(headers[i].name);
+		name = clean(headers[i].name, strlen(headers[i].name), PG_UTF8,
+					 &entry->name_length);
+		entry->name = palloc(entry->name_length + 1);
+		for (int k = 0; k < entry->name_length; k++)
+			entry->name[k] = to_lower(name[k]);
+		entry->name[entry->name_length] = '\0';
+		entry->place = i;
+		entry->secret = names->is_secret(entry->name);
+	}
+	sort_entries(names->entries, count);
+	names->count = count;
+	MemoryContextSwitchTo(old);
 }
 
 /* Does a header of this name, in lower case, carry a credential? */

@@ -116,7 +116,8 @@ static void step_source(Source *source);
 
 WebhookWindow *
 webhook_window_open(const WebhookSnapshot *from,
-					const WebhookSnapshot *partial, int64 upto_id)
+					const WebhookSnapshot *partial, int64 upto_id,
+					const WebhookSnapshot *end)
 {
 	MemoryContext context = AllocSetContextCreate(CurTransactionContext,
 												  "webhook window",
@@ -126,8 +127,9 @@ webhook_window_open(const WebhookSnapshot *from,
 	WebhookWindow *window = palloc0(sizeof(WebhookWindow));
 
 	window->context = context;
-	window->end = webhook_snapshot_make(GetActiveSnapshot(),
-										GetTopFullTransactionIdIfAny());
+	window->end = end != NULL ? webhook_snapshot_copy(end) :
+		webhook_snapshot_make(GetActiveSnapshot(),
+							  GetTopFullTransactionIdIfAny());
 	builder.window = window;
 	builder.partial = partial;
 	builder.upto_id = upto_id;
@@ -284,7 +286,10 @@ add_row(Builder *builder, int slot, TupleTableSlot *row)
 											   &isnull));
 	key.slot = slot;
 
-	/* Our own transaction's rows are visible, but belong to a later window. */
+	/*
+	 * Our own transaction's rows, and those after an older end, are visible,
+	 * but belong to a later window.
+	 */
 	if (!webhook_snapshot_sees(window->end, key.txid))
 		return;
 	if (builder->partial != NULL && key.id <= builder->upto_id &&

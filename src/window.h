@@ -13,8 +13,8 @@
 typedef struct WebhookWindow WebhookWindow;
 
 /*
- * Close a window: everything in the ring that "from" does not see and the
- * active snapshot of this transaction does. It lives in a memory context of
+ * Close a window: everything in the ring that "from" does not see and "end",
+ * or with NULL the active snapshot of this transaction, does. It lives in a memory context of
  * its own below the current one and outlives the transaction. A small one is
  * in memory as a whole; of a large one only (slot, txid, id) is kept, in a
  * file. Rows that are in "partial" with an id up to "upto_id" are left out
@@ -22,7 +22,8 @@ typedef struct WebhookWindow WebhookWindow;
  */
 extern WebhookWindow *webhook_window_open(const WebhookSnapshot *from,
 										  const WebhookSnapshot *partial,
-										  int64 upto_id);
+										  int64 upto_id,
+										  const WebhookSnapshot *end);
 
 /* Up to which snapshot it reaches; lives as long as the window. */
 extern const WebhookSnapshot *webhook_window_end(const WebhookWindow *window);

@@ -67,10 +67,12 @@ static TimestampTz next_poll;
 static TimestampTz next_spill;
 static TimestampTz next_upkeep;
 static TimestampTz retry_at;	/* reading failed; 0: it did not */
+static volatile sig_atomic_t taking_in;	/* may be broken off to leave */
 static DrainState drain_state;
 static uint64 drain_ticket;
 static uint64 drain_mark;
 
+static void handle_sigterm(SIGNAL_ARGS);
 static void start_up(void);
 static void take_requests(TimestampTz now);
 static void take_in(TimestampTz now);
@@ -102,7 +104,7 @@ webhook_worker_main(Datum arg)
 
 	/* Connecting may wait for DDL; from then on this process leaves in order. */
 	BackgroundWorkerInitializeConnectionByOid(extra.database, InvalidOid, 0);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGTERM, handle_sigterm);
 
 	start_up();
 	for (;;)
@@ -123,7 +125,10 @@ webhook_worker_main(Datum arg)
 
 		now = GetCurrentTimestamp();
 		take_requests(now);
+		taking_in = true;
 		take_in(now);
+		taking_in = false;
+		QueryCancelPending = false;
 		send_out();
 		now = GetCurrentTimestamp();
 		webhook_writer_flush(now, webhook_delivery_load()->in_flight == 0);
@@ -134,6 +139,15 @@ webhook_worker_main(Datum arg)
 		report();
 		wait_for_work(wait_ms(GetCurrentTimestamp()));
 	}
+}
+
+/* Leave in order; but a large window is not read to its end before. */
+static void
+handle_sigterm(SIGNAL_ARGS)
+{
+	if (taking_in)
+		InterruptPending = QueryCancelPending = true;
+	SignalHandlerForShutdownRequest(postgres_signal_arg);
 }
 
 /*
@@ -227,7 +241,9 @@ take_in(TimestampTz now)
 	}
 	if (done)
 		done = webhook_intake_cancel();
-	retry_at = done ? 0 : now + RETRY_INTERVAL;
+
+	/* From now on, for it may have waited for a lock. */
+	retry_at = done ? 0 : GetCurrentTimestamp() + RETRY_INTERVAL;
 }
 
 /* Is there something to read, and room for it? */
@@ -243,13 +259,21 @@ may_read(TimestampTz now)
 static void
 send_out(void)
 {
-	if (!webhook_writer_is_blocked())
+	bool		blocked = webhook_writer_is_blocked();
+
+	if (!blocked)
 		webhook_sender_start();
 	webhook_sender_run();
 
-	/* Answers have made places free. */
-	if (!webhook_writer_is_blocked())
+	/*
+	 * Answers have made places free. What takes them is sent before outcomes
+	 * are written, so that receivers have something to do meanwhile.
+	 */
+	if (!blocked && webhook_sender_start())
+	{
+		webhook_sender_run();
 		webhook_sender_start();
+	}
 }
 
 /*

@@ -67,12 +67,13 @@ webhook_writer_flush(TimestampTz now, bool at_once)
 		waiting_since = 0;
 		return false;
 	}
-	if (waiting_since == 0)
+	if (waiting_since == 0 || waiting_since > now)
 		waiting_since = now;
 	if (retry_at != 0 && now < retry_at && retry_at - now <= LONGEST_PAUSE)
 		return false;
-	if (!blocked && !at_once && now - waiting_since < GROUP_DELAY &&
-			 webhook_delivery_load()->unflushed < GROUP_ROWS)
+	if (!blocked && !at_once && cautious == 0 &&
+		now - waiting_since < GROUP_DELAY &&
+		webhook_delivery_load()->unflushed < GROUP_ROWS)
 		return false;
 
 	count = webhook_delivery_ended(batch, cautious > 0 ? 1 : GROUP_ROWS);
@@ -89,7 +90,7 @@ webhook_writer_flush(TimestampTz now, bool at_once)
 	{
 		webhook_delivery_flushed(batch, count, false);
 		retry_pause = retry_pause == 0 ? FIRST_PAUSE : Min(retry_pause * 2, LONGEST_PAUSE);
-		retry_at = now + retry_pause;
+		retry_at = GetCurrentTimestamp() + retry_pause;
 		blocked = true;
 		return false;
 	}
@@ -112,7 +113,9 @@ webhook_writer_next_time(void)
 {
 	if (retry_at != 0)
 		return retry_at;
-	return waiting_since == 0 ? 0 : waiting_since + GROUP_DELAY;
+	if (waiting_since == 0 || cautious > 0)
+		return waiting_since;
+	return waiting_since + GROUP_DELAY;
 }
 
 void

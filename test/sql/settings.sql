@@ -13,7 +13,8 @@ SET webhook.enabled = off;
 ALTER ROLE CURRENT_USER SET webhook.timeout = '1 s';
 SET webhook.no_such_setting = 1;
 
--- out of bounds
+-- out of bounds; bounds have units in messages of newer servers
+\set VERBOSITY sqlstate
 ALTER SYSTEM SET webhook.max_in_flight = 0;
 ALTER SYSTEM SET webhook.max_in_flight_per_subscription = 0;
 ALTER SYSTEM SET webhook.timeout = 0;
@@ -23,6 +24,7 @@ ALTER SYSTEM SET webhook.log_retention = -1;
 ALTER SYSTEM SET webhook.shutdown_grace = '2 min';
 ALTER SYSTEM SET webhook.max_memory = '1 kB';
 ALTER SYSTEM SET webhook.max_data_size = '1 GB';
+\set VERBOSITY default
 
 -- of no known form
 ALTER SYSTEM SET webhook.retry_schedule = '5';

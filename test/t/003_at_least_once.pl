@@ -141,7 +141,7 @@ sub end_prepared { return (rand() < 0.7 ? 'COMMIT' : 'ROLLBACK') . " PREPARED '$
 # Write until told to stop, whatever becomes of the server.
 sub write_on
 {
-	my ($writer) = @_;
+	my ($writer, $parent) = @_;
 	my $session;
 	my $number = 0;
 	my $stop = 0;
@@ -149,7 +149,7 @@ sub write_on
 
 	local $SIG{TERM} = sub { $stop = 1; };
 	srand($seed + $writer);
-	while (!$stop)
+	while (!$stop && getppid() == $parent)
 	{
 		if (!$session)
 		{
@@ -160,24 +160,25 @@ sub write_on
 		  end_prepared(shift @prepared) : transaction($writer, ++$number, \@prepared);
 		if (!defined $session->run("$work; ROLLBACK"))
 		{
-			$session->close;
+			$session->quit;
 			undef $session;
 			sleep 0.05;
 		}
 		sleep rand 0.005;
 	}
-	$session->close if $session;
+	$session->quit if $session;
 	return;
 }
 
 my $start = time;
+my $parent = $$;
 my @pids;
 foreach my $writer (1 .. $writers)
 {
 	defined(my $pid = fork) or die "fork: $!";
 	if ($pid == 0)
 	{
-		eval { write_on($writer); };
+		eval { write_on($writer, $parent); };
 		warn $@ if $@;
 		POSIX::_exit($@ ? 1 : 0);
 	}
@@ -253,7 +254,7 @@ $receiver->fail_while(1);
 
 	without_log('a lock on the log',
 		sub { $session->run("BEGIN; LOCK TABLE $leaf IN ACCESS EXCLUSIVE MODE"); },
-		sub { $session->close; });
+		sub { $session->quit; });
 }
 $receiver->fail_while(0);
 crash('SIGKILL');

@@ -159,6 +159,10 @@ sql('CREATE EXTENSION webhook');
 		sleep 0.3;
 	}
 	cmp_ok($worst, '<', 1, 'others do not wait for them');
+	my ($fails, $failing) = subscribe('/fail-first/1/slow');
+	publish($fails, 1);
+	is(scalar(my @got = $receiver->wait_for(2, 5, qr/fail-first/)), 2, 'nor do their retries');
+	sql("SELECT webhook.unsubscribe($failing)");
 	sql("SELECT webhook.unsubscribe($_->[1])") foreach @slow;
 	settle('slow ones');
 	sql("SELECT webhook.unsubscribe($fast)");
@@ -198,6 +202,57 @@ sql('CREATE EXTENSION webhook');
 	is(sql('SELECT count(*) FROM webhook.pending'), 0, 'nothing waits for good');
 	is(sql("SELECT string_agg(outcome, ' ') FROM webhook.log WHERE subscription_id = $subscription"),
 		'cancelled cancelled cancelled', 'all has been cancelled');
+}
+
+# ---- A window that is interrupted twice, rows of lower ids in between
+
+{
+	my ($type, $subscription) = subscribe('/ok/reopened');
+	my $tables = join ', ', map { "webhook.event_$_" } 0 .. 3;
+
+	sub wait_for_lock_timeout
+	{
+		my ($offset) = @_;
+		my $until = time + 30;
+		while (time < $until)
+		{
+			my $log = substr slurp_file($node->logfile), $offset;
+			return pass('reading fails') if $log =~ /lock timeout/;
+			sleep 0.05;
+		}
+		return fail('reading fails');
+	}
+	sub fail_to_read
+	{
+		my ($parking) = @_;
+		my $reading = hold("LOCK TABLE $tables IN ACCESS EXCLUSIVE MODE");
+		my $offset = -s $node->logfile;
+		let_go($parking);
+		wait_until('unflushed = 0 FROM webhook.stat_worker', 'what was read is parked');
+		$offset = -s $node->logfile;
+		wait_for_lock_timeout($offset);
+		return $reading;
+	}
+
+	sql("SELECT webhook.pause($subscription)");
+	settle('reopened');
+	my $early = hold("SELECT count(webhook.publish('$type', to_json(i), 'early/' || i)) FROM generate_series(1, 40) i;
+		SELECT webhook.publish('$type', to_json(repeat('x', 1048574)), 'large')");
+	my $parking = hold('LOCK TABLE webhook.pending IN SHARE MODE');
+	publish($type, 3000);
+	wait_until('unflushed >= 500 FROM webhook.stat_worker', 'a part of a window is read');
+	let_go($early);
+	my $reading = fail_to_read($parking);
+	$parking = hold('LOCK TABLE webhook.pending IN SHARE MODE');
+	let_go($reading);
+	wait_until('unflushed >= 40 FROM webhook.stat_worker', 'reading goes on');
+	$reading = fail_to_read($parking);
+	let_go($reading);
+	settle('reopened');
+	is(sql("SELECT count(*) FROM webhook.pending WHERE subscription_id = $subscription"), 3041,
+		'each event is taken once');
+	sql("SELECT webhook.unsubscribe($subscription)");
+	settle('reopened');
 }
 
 # ---- Settings of the database

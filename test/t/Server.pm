@@ -105,12 +105,13 @@ sub received
 	return @received;
 }
 
-# The worker's pid, '' where there is none, or nobody to ask.
+# The worker's pid, '' where there is none, or nobody to ask.  A psql that finds
+# no server is gone before it is told what to ask, which IPC::Run dies of.
 sub worker
 {
 	my ($self) = @_;
-	my ($status, $pid) = $self->{node}->psql('postgres', 'SELECT pid FROM webhook.stat_worker');
-	return $status == 0 ? $pid : '';
+	my ($status, $pid) = eval { $self->{node}->psql('postgres', 'SELECT pid FROM webhook.stat_worker'); };
+	return defined $status && $status == 0 ? $pid : '';
 }
 
 # Wait for a worker, another one than that.
@@ -190,10 +191,22 @@ sub new
 sub run
 {
 	my ($self, $statements) = @_;
+	return $self->start($statements) ? $self->result : undef;
+}
+
+# The same in two steps, for statements that take their time.
+sub start
+{
+	my ($self, $statements) = @_;
+	local $SIG{PIPE} = 'IGNORE';
+	return print { $self->{in} } "$statements;\n\\echo ==done\n";
+}
+
+sub result
+{
+	my ($self) = @_;
 	my $result = '';
 
-	local $SIG{PIPE} = 'IGNORE';
-	print { $self->{in} } "$statements;\n\\echo ==done\n" or return undef;
 	while (my $line = readline $self->{out})
 	{
 		return $result if $line eq "==done\n";
@@ -203,7 +216,7 @@ sub run
 }
 
 # End the session, an open transaction with it.
-sub close
+sub quit
 {
 	my ($self) = @_;
 	local $SIG{PIPE} = 'IGNORE';
