@@ -64,6 +64,12 @@ webhook_transaction_settings(void)
 }
 
 void
+webhook_transaction_hurry(void)
+{
+	SetConfigOption("lock_timeout", "100ms", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void
 webhook_transaction_begin(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();

@@ -8,6 +8,9 @@
 /* Settle what a database or role may have set for this process; once. */
 extern void webhook_transaction_settings(void);
 
+/* From now on wait for a lock only for a moment: the process is to end. */
+extern void webhook_transaction_hurry(void);
+
 /*
  * Begin a transaction with an active snapshot; "activity", a constant, shows
  * in pg_stat_activity. Ends the process, to be started again or not, if the

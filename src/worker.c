@@ -384,6 +384,7 @@ leave(void)
 		Min(DDL_GRACE, webhook_shutdown_grace) : webhook_shutdown_grace;
 	TimestampTz deadline = GetCurrentTimestamp() + grace * INT64CONST(1000);
 
+	webhook_transaction_hurry();
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();

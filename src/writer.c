@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "postmaster/interrupt.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
@@ -78,7 +79,7 @@ webhook_writer_flush(TimestampTz now, bool at_once)
 
 	count = webhook_delivery_ended(batch, cautious > 0 ? 1 : GROUP_ROWS);
 	if (write_group(batch, count, true) ||
-		(count == 1 && write_group(batch, count, false)))
+		(count == 1 && !ShutdownRequestPending && write_group(batch, count, false)))
 		settle(batch, count);
 	else if (count > 1)
 	{
