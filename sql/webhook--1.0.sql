@@ -19,11 +19,12 @@ DROP FUNCTION webhook.require_server();
  *   subscription_secret   with which the calls are signed      people write
  *   event_0 to event_3    the ring: events as they commit      backends append
  *   pending               deliveries that wait                 the worker writes
+ *   subscription_state    how each endpoint fares              the worker writes
  *   log                   one row an attempt, by day           the worker writes
  *   checkpoint            how far the worker is                the worker writes
  *
  * People write by the functions below. The order of the columns of event_N,
- * pending, log and checkpoint is known to src/catalog.h.
+ * pending, subscription_state, log and checkpoint is known to src/catalog.h.
  */
 
 CREATE TABLE webhook.event_type (
@@ -44,6 +45,15 @@ CREATE TABLE webhook.subscription (
 	description	text,
 	headers		jsonb NOT NULL DEFAULT '{}',
 	signature_schemes text[] NOT NULL DEFAULT '{standard}',
+	filter		jsonpath,
+	payload_format text NOT NULL DEFAULT 'envelope',
+	ordered		boolean NOT NULL DEFAULT true,
+	max_in_flight integer,
+	rate_limit	real,
+	timeout		interval,
+	retry_schedule interval[],
+	max_age		interval,
+	final_statuses integer[] NOT NULL DEFAULT '{}',
 	enabled		boolean NOT NULL DEFAULT true,
 	paused		boolean NOT NULL DEFAULT false,
 	created_at	timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -125,6 +135,7 @@ CREATE TABLE webhook.pending (
 	step		integer NOT NULL,
 	next_at		timestamptz,
 	queued_at	timestamptz NOT NULL,
+	aged_from	timestamptz NOT NULL,
 	created		timestamptz NOT NULL,
 	event_type	text NOT NULL,
 	data		json NOT NULL,
@@ -132,6 +143,32 @@ CREATE TABLE webhook.pending (
 ) USING heap WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX pending_due_idx ON webhook.pending (subscription_id, next_at)
 	WHERE next_at IS NOT NULL;
+
+CREATE TABLE webhook.subscription_state (
+	subscription_id	bigint PRIMARY KEY,
+	level		integer NOT NULL,
+	streak		integer NOT NULL,
+	failures	bigint NOT NULL,
+	failing_since	timestamptz,
+	last_success	timestamptz,
+	last_failure	timestamptz,
+	opened_at	timestamptz,
+	probe_wait	bigint NOT NULL,
+	waits_until	timestamptz,
+	reason		text,
+	disabled_at	timestamptz,
+	since		pg_snapshot,
+	halted_at	timestamptz,
+	halted		interval NOT NULL,
+	delivered	bigint NOT NULL,
+	failed		bigint NOT NULL,
+	retried		bigint NOT NULL,
+	undecided	bigint NOT NULL,
+	rate		double precision NOT NULL,
+	p50			interval,
+	p95			interval,
+	saved_at	timestamptz NOT NULL
+) USING heap WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
 -- Its leaves, webhook.log_YYYYMMDD, are ordinary tables that the worker makes.
 CREATE TABLE webhook.log (
@@ -169,6 +206,20 @@ CREATE TABLE webhook.checkpoint (
 	upto_id		bigint,
 	at			timestamptz NOT NULL
 ) USING heap;
+
+-- The ring as one table, and what of it are events.
+CREATE VIEW webhook.ring AS
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_0
+	UNION ALL
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_1
+	UNION ALL
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_2
+	UNION ALL
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_3;
+
+CREATE VIEW webhook.event AS
+	SELECT id, event_id, event_type, subject, data, created
+		FROM webhook.ring WHERE kind OPERATOR(pg_catalog.=) 'e';
 
 /*
  * Triggers
@@ -249,8 +300,37 @@ CREATE FUNCTION webhook.home() RETURNS text
 CREATE FUNCTION webhook.caller() RETURNS name
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
 
-CREATE FUNCTION webhook.command(kind "char", subject text DEFAULT NULL) RETURNS void
+CREATE FUNCTION webhook.matches(pattern text, event_type text) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
+
+CREATE FUNCTION webhook.checked_filter(filter jsonpath) RETURNS jsonpath
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_checked_filter';
+
+CREATE FUNCTION webhook.accepts(filter jsonpath, data json) RETURNS boolean
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_accepts';
+
+CREATE FUNCTION webhook.new_event_id(created timestamptz) RETURNS uuid
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_new_event_id';
+
+CREATE FUNCTION webhook.command(
+	kind "char",
+	subscription bigint DEFAULT NULL,
+	subject text DEFAULT NULL,
+	event uuid DEFAULT NULL
+) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_command';
+
+CREATE FUNCTION webhook.replay(
+	subscription bigint,
+	cause text,
+	id bigint,
+	event_id uuid,
+	created timestamptz,
+	event_type text,
+	subject text,
+	data json
+) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_replay';
 
 CREATE FUNCTION webhook.checked_events(events text[]) RETURNS text[]
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -258,6 +338,7 @@ AS $$
 DECLARE
 	checked		text[] := '{}';
 	event		text;
+	wider		text;
 BEGIN
 	IF events IS NULL THEN
 		RAISE EXCEPTION 'events must not be null'
@@ -275,8 +356,27 @@ BEGIN
 				USING ERRCODE = 'null_value_not_allowed',
 					HINT = 'Name event types only; table webhook.event_type lists them.';
 		END IF;
-		PERFORM webhook.require_event_type(event);
-		IF event = ANY (checked) THEN
+		IF strpos(event, '*') = 0 THEN
+			PERFORM webhook.require_event_type(event);
+		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*\.)?\*$'
+			OR octet_length(event) > 128
+		THEN
+			RAISE EXCEPTION 'invalid pattern "%" of event types', event
+				USING ERRCODE = 'invalid_parameter_value',
+					HINT = 'Write ''*'' for all event types, or for example ''App.*'' for those that begin with ''App.''; 128 bytes at most.';
+		END IF;
+	END LOOP;
+
+	FOREACH event IN ARRAY events LOOP
+		SELECT e.name
+			INTO wider
+			FROM unnest(events) AS e (name)
+			WHERE e.name <> event AND webhook.matches(e.name, event)
+			ORDER BY length(e.name)
+			LIMIT 1;
+		IF FOUND THEN
+			RAISE NOTICE 'event type "%" is included in "%"', event, wider;
+		ELSIF event = ANY (checked) THEN
 			RAISE NOTICE 'event type "%" is named twice', event;
 		ELSE
 			checked := checked || event;
@@ -309,6 +409,174 @@ BEGIN
 		RETURN '{standard,abp}';
 	END IF;
 	RETURN '{standard}';
+END
+$$;
+
+CREATE FUNCTION webhook.checked_format(payload_format text) RETURNS text
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF payload_format NOT IN ('envelope', 'raw', 'standard') THEN
+		RAISE EXCEPTION 'payload format "%" does not exist', payload_format
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Give ''envelope'', ''raw'' or ''standard''.';
+	END IF;
+	RETURN payload_format;
+END
+$$;
+
+CREATE FUNCTION webhook.checked_in_flight(max_in_flight integer) RETURNS integer
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF max_in_flight NOT BETWEEN 0 AND 1000 THEN
+		RAISE EXCEPTION 'max_in_flight must be between 1 and 1000, not %', max_in_flight
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Give 0 for what webhook.max_in_flight_per_subscription says.';
+	END IF;
+	RETURN nullif(max_in_flight, 0);
+END
+$$;
+
+CREATE FUNCTION webhook.checked_rate(rate_limit real) RETURNS real
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	-- The lower one is a call in 28 hours, and the upper one refuses NaN, too.
+	IF rate_limit <> 0 AND rate_limit NOT BETWEEN 0.00001::real AND 10000 THEN
+		RAISE EXCEPTION 'rate_limit must be between 0.00001 and 10000 calls a second, not %',
+			rate_limit
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Give 0 for no limit.';
+	END IF;
+	RETURN nullif(rate_limit, 0);
+END
+$$;
+
+-- In days of 24 hours and below, so that it is one length only.
+CREATE FUNCTION webhook.checked_duration(
+	argument text,
+	duration interval,
+	shortest text,
+	longest text,
+	hint text
+) RETURNS interval
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	seconds		numeric := extract(epoch FROM duration);
+BEGIN
+	IF seconds NOT BETWEEN extract(epoch FROM shortest::interval)
+		AND extract(epoch FROM longest::interval)
+	THEN
+		RAISE EXCEPTION '% must be between % and %, not %', argument, shortest, longest, duration
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = hint;
+	END IF;
+	RETURN justify_hours(make_interval(secs => seconds::float8));
+END
+$$;
+
+CREATE FUNCTION webhook.checked_schedule(retry_schedule interval[]) RETURNS interval[]
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	checked		interval[] := '{}';
+	wait		interval;
+BEGIN
+	IF cardinality(retry_schedule) > 100 THEN
+		RAISE EXCEPTION 'retry_schedule of % waits is too long', cardinality(retry_schedule)
+			USING ERRCODE = 'program_limit_exceeded',
+				HINT = 'A schedule may have 100 waits.';
+	END IF;
+	FOREACH wait IN ARRAY retry_schedule LOOP
+		IF wait IS NULL THEN
+			RAISE EXCEPTION 'retry_schedule must not contain null'
+				USING ERRCODE = 'null_value_not_allowed',
+					HINT = 'Give the waits between attempts, for example ''{5 s,5 min,2 h}''.';
+		END IF;
+		checked := checked || webhook.checked_duration('a wait in retry_schedule', wait,
+			'1 s', '30 days', 'Give ''{}'' for what webhook.retry_schedule says.');
+	END LOOP;
+	RETURN nullif(checked, '{}');
+END
+$$;
+
+CREATE FUNCTION webhook.checked_statuses(final_statuses integer[]) RETURNS integer[]
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	status		integer;
+BEGIN
+	IF cardinality(final_statuses) > 50 THEN
+		RAISE EXCEPTION 'final_statuses of % entries is too long', cardinality(final_statuses)
+			USING ERRCODE = 'program_limit_exceeded',
+				HINT = 'A subscription may have 50.';
+	END IF;
+	FOREACH status IN ARRAY final_statuses LOOP
+		IF status IS NULL THEN
+			RAISE EXCEPTION 'final_statuses must not contain null'
+				USING ERRCODE = 'null_value_not_allowed',
+					HINT = 'Give HTTP statuses, for example ''{400,422}'', or ''{}'' for none.';
+		END IF;
+		IF status NOT BETWEEN 300 AND 599 THEN
+			RAISE EXCEPTION 'a status in final_statuses must be between 300 and 599, not %', status
+				USING ERRCODE = 'invalid_parameter_value',
+					HINT = 'A status from 200 to 299 is a success in any case.';
+		END IF;
+	END LOOP;
+	RETURN ARRAY(SELECT DISTINCT s.status FROM unnest(final_statuses) AS s (status) ORDER BY 1);
+END
+$$;
+
+-- What webhook.subscribe() and webhook.alter_subscription() have in common.
+CREATE FUNCTION webhook.with_options(
+	base webhook.subscription,
+	filter jsonpath,
+	payload_format text,
+	ordered boolean,
+	max_in_flight integer,
+	rate_limit real,
+	timeout interval,
+	retry_schedule interval[],
+	max_age interval,
+	final_statuses integer[]
+) RETURNS webhook.subscription
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	new			webhook.subscription := base;
+BEGIN
+	IF filter IS NOT NULL THEN
+		new.filter := webhook.checked_filter(filter);
+	END IF;
+	IF payload_format IS NOT NULL THEN
+		new.payload_format := webhook.checked_format(payload_format);
+	END IF;
+	IF ordered IS NOT NULL THEN
+		new.ordered := ordered;
+	END IF;
+	IF max_in_flight IS NOT NULL THEN
+		new.max_in_flight := webhook.checked_in_flight(max_in_flight);
+	END IF;
+	IF rate_limit IS NOT NULL THEN
+		new.rate_limit := webhook.checked_rate(rate_limit);
+	END IF;
+	IF timeout IS NOT NULL THEN
+		new.timeout := webhook.checked_duration('timeout', nullif(timeout, '0'),
+			'1 ms', '5 min', 'Give ''0'' for what webhook.timeout says.');
+	END IF;
+	IF retry_schedule IS NOT NULL THEN
+		new.retry_schedule := webhook.checked_schedule(retry_schedule);
+	END IF;
+	IF max_age IS NOT NULL THEN
+		new.max_age := webhook.checked_duration('max_age', nullif(max_age, '0'),
+			'1 min', '1 year', 'Give ''0'' for seven days.');
+	END IF;
+	IF final_statuses IS NOT NULL THEN
+		new.final_statuses := webhook.checked_statuses(final_statuses);
+	END IF;
+	RETURN new;
 END
 $$;
 
@@ -371,6 +639,127 @@ BEGIN
 END
 $$;
 
+-- By people, or by the worker since it was last enabled.
+CREATE FUNCTION webhook.is_disabled(subscription bigint) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM webhook.subscription s
+				LEFT JOIN webhook.subscription_state t ON t.subscription_id = s.id
+			WHERE s.id = is_disabled.subscription
+				AND (NOT s.enabled OR t.disabled_at IS NOT NULL
+					AND (t.since IS NULL OR t.since::text = s.since::text)))
+$$;
+
+CREATE FUNCTION webhook.require_subscription(subscription bigint) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM webhook.subscription s
+		WHERE s.id = require_subscription.subscription)
+	THEN
+		PERFORM webhook.refuse_unknown(subscription);
+	END IF;
+END
+$$;
+
+CREATE FUNCTION webhook.require_enabled(subscription bigint) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook.require_subscription(subscription);
+	IF webhook.is_disabled(subscription) THEN
+		RAISE EXCEPTION 'subscription % is disabled', subscription
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = format('Enable it with webhook.alter_subscription(%s, enabled => true).',
+					subscription);
+	END IF;
+END
+$$;
+
+-- Transaction ids of another cluster mean nothing here: see none of them.
+CREATE FUNCTION webhook.since_here(home text, since pg_snapshot) RETURNS pg_snapshot
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN split_part(home, '/', 1) = split_part(webhook.home(), '/', 1) THEN since
+		ELSE '3:3:' END
+$$;
+
+-- Where there is data, it can be sent again; without an id, it is unknown.
+CREATE FUNCTION webhook.find_event(event uuid) RETURNS webhook.event
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	logged		webhook.event;
+	present		webhook.event;
+BEGIN
+	-- The log has an index, the others are searched.
+	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created
+		INTO logged
+		FROM webhook.log l
+		WHERE l.event_id = find_event.event
+		ORDER BY l.data IS NULL, l.logged_at DESC
+		LIMIT 1;
+	IF logged.data IS NOT NULL THEN
+		RETURN logged;
+	END IF;
+
+	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created
+		INTO present
+		FROM webhook.pending p
+		WHERE p.event_id = find_event.event
+		LIMIT 1;
+	IF FOUND THEN
+		RETURN present;
+	END IF;
+	SELECT e.*
+		INTO present
+		FROM webhook.event e
+		WHERE e.event_id = find_event.event
+		LIMIT 1;
+	IF FOUND THEN
+		RETURN present;
+	END IF;
+
+	-- A replay, or a ping, that is on its way has the event with it.
+	SELECT (r.data ->> 'id')::bigint, r.event_id, r.event_type, r.subject, r.data -> 'data',
+			'2000-01-01 00:00+00'::timestamptz
+				+ (r.data ->> 'created')::bigint * interval '1 microsecond'
+		INTO present
+		FROM webhook.ring r
+		WHERE r.kind = 'r' AND r.event_id = find_event.event
+		LIMIT 1;
+	IF FOUND THEN
+		RETURN present;
+	END IF;
+	RETURN logged;
+END
+$$;
+
+CREATE FUNCTION webhook.known_event(event uuid) RETURNS webhook.event
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	known		webhook.event;
+BEGIN
+	IF event IS NULL THEN
+		RAISE EXCEPTION 'event must not be null'
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'Give the Id of an event.';
+	END IF;
+	known := webhook.find_event(event);
+	IF known.id IS NULL THEN
+		RAISE EXCEPTION 'event % is unknown', event
+			USING ERRCODE = 'undefined_object',
+				HINT = 'The views webhook.event, webhook.pending_delivery and webhook.dead_letter list events.';
+	END IF;
+	RETURN known;
+END
+$$;
+
 /*
  * What is an event
  */
@@ -396,6 +785,12 @@ BEGIN
 		RAISE EXCEPTION 'invalid name "%" of an event type', define_event_type.name
 			USING ERRCODE = 'invalid_parameter_value',
 				HINT = 'Use ASCII letters, digits, "_", "." and "-", a letter or a digit first, for example ''App.ContractSigned''.';
+	END IF;
+
+	IF starts_with(define_event_type.name, 'webhook.') THEN
+		RAISE EXCEPTION 'name "%" of an event type is reserved', define_event_type.name
+			USING ERRCODE = 'reserved_name',
+				HINT = 'Begin it otherwise; event types of "webhook" are the extension''s own.';
 	END IF;
 
 	INSERT INTO webhook.event_type (name, description)
@@ -584,7 +979,16 @@ CREATE FUNCTION webhook.subscribe(
 	description text DEFAULT NULL,
 	secret text DEFAULT NULL,
 	headers jsonb DEFAULT '{}',
-	signature_schemes text[] DEFAULT '{standard}'
+	signature_schemes text[] DEFAULT '{standard}',
+	filter jsonpath DEFAULT NULL,
+	payload_format text DEFAULT 'envelope',
+	ordered boolean DEFAULT true,
+	max_in_flight integer DEFAULT NULL,
+	rate_limit real DEFAULT NULL,
+	timeout interval DEFAULT NULL,
+	retry_schedule interval[] DEFAULT NULL,
+	max_age interval DEFAULT NULL,
+	final_statuses integer[] DEFAULT '{}'
 ) RETURNS bigint
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -593,19 +997,35 @@ DECLARE
 	new			webhook.subscription;
 	key			text;
 BEGIN
+	IF subscribe.payload_format IS NULL OR subscribe.ordered IS NULL
+		OR subscribe.final_statuses IS NULL
+	THEN
+		RAISE EXCEPTION '% must not be null',
+			CASE WHEN subscribe.payload_format IS NULL THEN 'payload_format'
+				WHEN subscribe.ordered IS NULL THEN 'ordered'
+				ELSE 'final_statuses' END
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'Leave it out for the default.';
+	END IF;
 	new.endpoint := webhook.canonical_endpoint(subscribe.endpoint);
 	new.events := webhook.checked_events(subscribe.events);
 	new.description := nullif(subscribe.description, '');
 	key := webhook.checked_secret(subscribe.secret);
 	new.headers := webhook.checked_headers(subscribe.headers);
 	new.signature_schemes := webhook.checked_schemes(subscribe.signature_schemes);
+	new := webhook.with_options(new, subscribe.filter, subscribe.payload_format,
+		subscribe.ordered, subscribe.max_in_flight, subscribe.rate_limit, subscribe.timeout,
+		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses);
 
 	LOCK TABLE webhook.subscription IN SHARE ROW EXCLUSIVE MODE;
 	PERFORM webhook.refuse_duplicate(new.endpoint, new.events, NULL);
 	INSERT INTO webhook.subscription (endpoint, events, description, headers,
-			signature_schemes, created_by, since, home)
+			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
+			timeout, retry_schedule, max_age, final_statuses, created_by, since, home)
 		VALUES (new.endpoint, new.events, new.description, new.headers,
-			new.signature_schemes, webhook.caller(), webhook.since(), webhook.home())
+			new.signature_schemes, new.filter, new.payload_format, new.ordered,
+			new.max_in_flight, new.rate_limit, new.timeout, new.retry_schedule, new.max_age,
+			new.final_statuses, webhook.caller(), webhook.since(), webhook.home())
 		RETURNING id INTO new.id;
 	INSERT INTO webhook.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
@@ -621,6 +1041,15 @@ CREATE FUNCTION webhook.alter_subscription(
 	description text DEFAULT NULL,
 	headers jsonb DEFAULT NULL,
 	signature_schemes text[] DEFAULT NULL,
+	filter jsonpath DEFAULT NULL,
+	payload_format text DEFAULT NULL,
+	ordered boolean DEFAULT NULL,
+	max_in_flight integer DEFAULT NULL,
+	rate_limit real DEFAULT NULL,
+	timeout interval DEFAULT NULL,
+	retry_schedule interval[] DEFAULT NULL,
+	max_age interval DEFAULT NULL,
+	final_statuses integer[] DEFAULT NULL,
 	enabled boolean DEFAULT NULL
 ) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -662,13 +1091,16 @@ BEGIN
 	IF alter_subscription.signature_schemes IS NOT NULL THEN
 		new.signature_schemes := webhook.checked_schemes(alter_subscription.signature_schemes);
 	END IF;
-	IF alter_subscription.enabled IS NOT NULL THEN
-		new.enabled := alter_subscription.enabled;
-	END IF;
-	-- Enabled anew, it begins anew; what it missed stays missed.
-	IF new.enabled AND NOT old.enabled THEN
+	new := webhook.with_options(new, alter_subscription.filter,
+		alter_subscription.payload_format, alter_subscription.ordered,
+		alter_subscription.max_in_flight, alter_subscription.rate_limit,
+		alter_subscription.timeout, alter_subscription.retry_schedule,
+		alter_subscription.max_age, alter_subscription.final_statuses);
+	-- Enabled anew, it begins anew, and the worker forgets that it gave it up.
+	IF alter_subscription.enabled AND webhook.is_disabled(old.id) THEN
 		new.since := webhook.since();
 	END IF;
+	new.enabled := coalesce(alter_subscription.enabled, old.enabled);
 
 	UPDATE webhook.subscription s
 		SET endpoint = new.endpoint,
@@ -676,11 +1108,20 @@ BEGIN
 			description = new.description,
 			headers = new.headers,
 			signature_schemes = new.signature_schemes,
+			filter = new.filter,
+			payload_format = new.payload_format,
+			ordered = new.ordered,
+			max_in_flight = new.max_in_flight,
+			rate_limit = new.rate_limit,
+			timeout = new.timeout,
+			retry_schedule = new.retry_schedule,
+			max_age = new.max_age,
+			final_statuses = new.final_statuses,
 			enabled = new.enabled,
 			since = new.since
 		WHERE s.id = new.id;
 	IF old.enabled AND NOT new.enabled THEN
-		PERFORM webhook.command('x', new.id::text);
+		PERFORM webhook.command('x', new.id);
 	ELSE
 		PERFORM webhook.command('c');
 	END IF;
@@ -696,7 +1137,7 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM webhook.refuse_unknown(unsubscribe.subscription);
 	END IF;
-	PERFORM webhook.command('x', unsubscribe.subscription::text);
+	PERFORM webhook.command('x', unsubscribe.subscription);
 END
 $$;
 
@@ -739,23 +1180,207 @@ BEGIN
 				HINT = 'Give true to drop what waits, false to send it.';
 	END IF;
 
-	-- Transaction ids of another cluster mean nothing here: see none of them.
 	FOR fenced IN
 		UPDATE webhook.subscription s
 			SET home = webhook.home(),
 				since = CASE
 					WHEN discard THEN webhook.since()
-					WHEN split_part(s.home, '/', 1) <> split_part(webhook.home(), '/', 1)
-						THEN '3:3:'
-					ELSE s.since END
+					ELSE webhook.since_here(s.home, s.since) END
 			WHERE s.home <> webhook.home()
 			RETURNING s.id
 	LOOP
 		IF discard THEN
-			PERFORM webhook.command('x', fenced::text);
+			PERFORM webhook.command('x', fenced);
 		END IF;
 	END LOOP;
 	PERFORM webhook.command('c');
+END
+$$;
+
+/*
+ * What is delivered again, or not at all
+ *
+ * All of these are rows of the ring: 'r' brings an event to a subscription, 'k'
+ * ends the deliveries of an event, 's' the first one of a subject. They act on
+ * what is before them.
+ */
+
+CREATE FUNCTION webhook.ping(subscription bigint) RETURNS uuid
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	created		timestamptz := clock_timestamp();
+	event		uuid := webhook.new_event_id(created);
+BEGIN
+	PERFORM webhook.require_enabled(subscription);
+	IF EXISTS (SELECT FROM webhook.subscription s
+		WHERE s.id = ping.subscription AND s.home <> webhook.home())
+	THEN
+		RAISE EXCEPTION 'subscription % is fenced', subscription
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				DETAIL = 'It was made in another database, of which this one is a copy.',
+				HINT = 'Let this database send with webhook.resume_database().';
+	END IF;
+	PERFORM webhook.replay(subscription, 'ping', 0, event, created, 'webhook.ping', NULL,
+		format('{"SubscriptionId":%s}', subscription)::json);
+	RETURN event;
+END
+$$;
+
+CREATE FUNCTION webhook.resend(event uuid, subscription bigint) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	known		webhook.event;
+BEGIN
+	PERFORM webhook.require_enabled(subscription);
+	known := webhook.known_event(event);
+	IF known.event_type = 'webhook.ping' THEN
+		RAISE EXCEPTION 'event % is a ping and cannot be sent again', event
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = format('Send another one with webhook.ping(%s).', subscription);
+	END IF;
+	IF known.data IS NULL THEN
+		RAISE EXCEPTION 'event % cannot be sent again', event
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				DETAIL = 'It has been delivered and has left the ring.',
+				HINT = 'Delivered events are kept as long as webhook.event_retention says.';
+	END IF;
+	PERFORM webhook.replay(subscription, 'resend', known.id, known.event_id, known.created,
+		known.event_type, known.subject, known.data);
+END
+$$;
+
+CREATE FUNCTION webhook.cancel(event uuid, subscription bigint) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	known		webhook.event;
+BEGIN
+	PERFORM webhook.require_subscription(subscription);
+	known := webhook.known_event(event);
+	PERFORM webhook.command('k', subscription, known.subject, event);
+END
+$$;
+
+CREATE FUNCTION webhook.skip(subscription bigint, subject text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook.require_subscription(subscription);
+	IF subject IS NULL OR subject = '' THEN
+		RAISE EXCEPTION 'subject must not be %',
+			CASE WHEN subject IS NULL THEN 'null' ELSE 'empty' END
+			USING ERRCODE = CASE WHEN subject IS NULL THEN 'null_value_not_allowed'
+					ELSE 'invalid_parameter_value' END,
+				HINT = 'Give a subject of view webhook.pending_delivery; an event that has none is ended by webhook.cancel().';
+	END IF;
+	IF octet_length(subject) > 512 THEN
+		RAISE EXCEPTION 'subject of % bytes is too long', octet_length(subject)
+			USING ERRCODE = 'program_limit_exceeded',
+				HINT = 'A subject may have 512 bytes.';
+	END IF;
+	PERFORM webhook.command('s', subscription, subject);
+END
+$$;
+
+CREATE FUNCTION webhook.recover(
+	subscription bigint,
+	since timestamptz,
+	until timestamptz DEFAULT pg_catalog.now(),
+	what text DEFAULT 'failed',
+	dry_run boolean DEFAULT false
+) RETURNS bigint
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	s			webhook.subscription;
+	-- how a replay to this subscription begins: see src/command.c
+	head		text := format('{"subscription":%s,', recover.subscription);
+	e			record;
+	count		bigint := 0;
+	told_at		timestamptz := clock_timestamp();
+BEGIN
+	IF recover.since IS NULL OR recover.until IS NULL OR recover.what IS NULL
+		OR recover.dry_run IS NULL
+	THEN
+		RAISE EXCEPTION '% must not be null',
+			CASE WHEN recover.since IS NULL THEN 'since'
+				WHEN recover.until IS NULL THEN 'until'
+				WHEN recover.what IS NULL THEN 'what'
+				ELSE 'dry_run' END
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'Say from when on, until when, ''failed'' or ''missing'', and whether only to count.';
+	END IF;
+	IF recover.what NOT IN ('failed', 'missing') THEN
+		RAISE EXCEPTION 'cannot recover what is "%"', recover.what
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Give ''failed'' for what failed or was cancelled, ''missing'' for what was never tried.';
+	END IF;
+	IF recover.since > recover.until THEN
+		RAISE EXCEPTION 'since must not be later than until'
+			USING ERRCODE = 'invalid_parameter_value',
+				DETAIL = format('%s is later than %s.', recover.since, recover.until),
+				HINT = 'Events count that occurred at or after since and before until.';
+	END IF;
+	PERFORM webhook.require_enabled(recover.subscription);
+	SELECT x.* INTO s FROM webhook.subscription x WHERE x.id = recover.subscription;
+	s.since := webhook.since_here(s.home, s.since);
+
+	-- An event whose replay has not ended is on its way already.
+	FOR e IN
+		SELECT d.id, d.event_id, d.created, d.event_type, d.subject, d.data
+			FROM webhook.dead_letter d
+			WHERE recover.what = 'failed'
+				AND d.subscription_id = s.id
+				AND d.created >= recover.since AND d.created < recover.until
+				-- leaves of the log from before need not be read, give or take a wrong clock
+				AND d.logged_at >= recover.since - interval '1 day'
+				AND d.data IS NOT NULL
+				AND NOT EXISTS (
+					SELECT
+						FROM webhook.ring r
+						WHERE r.kind = 'r' AND r.event_id = d.event_id
+							AND starts_with(r.data::text, head) AND r.id > d.position)
+		UNION ALL
+		SELECT v.id, v.event_id, v.created, v.event_type, v.subject, v.data
+			FROM webhook.ring v
+			WHERE recover.what = 'missing'
+				AND v.kind = 'e'
+				AND v.created >= recover.since AND v.created < recover.until
+				AND pg_visible_in_snapshot(v.txid, s.since)
+				AND EXISTS (
+					SELECT
+						FROM unnest(s.events) AS w (name)
+						WHERE webhook.matches(w.name, v.event_type))
+				AND webhook.accepts(s.filter, v.data)
+				AND NOT EXISTS (
+					SELECT
+						FROM webhook.log l
+						WHERE l.event_id = v.event_id AND l.subscription_id = s.id)
+				AND NOT EXISTS (
+					SELECT
+						FROM webhook.pending p
+						WHERE p.event_id = v.event_id AND p.subscription_id = s.id)
+				AND NOT EXISTS (
+					SELECT
+						FROM webhook.ring r
+						WHERE r.kind = 'r' AND r.event_id = v.event_id
+							AND starts_with(r.data::text, head))
+		ORDER BY 1
+	LOOP
+		IF NOT recover.dry_run THEN
+			PERFORM webhook.replay(s.id, 'recover', e.id, e.event_id, e.created, e.event_type,
+				e.subject, e.data);
+		END IF;
+		count := count + 1;
+		IF count % 100000 = 0 OR clock_timestamp() - told_at > interval '10 s' THEN
+			RAISE NOTICE 'events so far: %, the last one of %', count, e.created;
+			told_at := clock_timestamp();
+		END IF;
+	END LOOP;
+	RETURN count;
 END
 $$;
 
@@ -831,18 +1456,251 @@ CREATE VIEW webhook.stat_worker AS
 		unflushed, memory
 	FROM webhook.worker_state();
 
-CREATE VIEW webhook.event AS
-	SELECT id, event_id, event_type, subject, data, created
-		FROM webhook.event_0 WHERE kind OPERATOR(pg_catalog.=) 'e'
-	UNION ALL
-	SELECT id, event_id, event_type, subject, data, created
-		FROM webhook.event_1 WHERE kind OPERATOR(pg_catalog.=) 'e'
-	UNION ALL
-	SELECT id, event_id, event_type, subject, data, created
-		FROM webhook.event_2 WHERE kind OPERATOR(pg_catalog.=) 'e'
-	UNION ALL
-	SELECT id, event_id, event_type, subject, data, created
-		FROM webhook.event_3 WHERE kind OPERATOR(pg_catalog.=) 'e';
+-- What the views below are made of is found where it should be.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
+CREATE VIEW webhook.pending_delivery AS
+	SELECT p.subscription_id, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
+		p.cause, p.attempt, p.step, p.next_at, p.queued_at, p.created, p.position, p.id,
+		f.event_id AS waits_for, f.queued_at AS waits_since
+	FROM webhook.pending p
+		LEFT JOIN LATERAL (
+			SELECT w.event_id, w.queued_at, w.position, w.id
+				FROM webhook.pending w
+				WHERE p.next_at IS NULL AND p.subject <> ''
+					AND w.subscription_id = p.subscription_id AND w.subject = p.subject
+				ORDER BY w.position, w.id
+				LIMIT 1
+		) f ON (f.position, f.id) <> (p.position, p.id);
+
+CREATE VIEW webhook.dead_letter AS
+	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created,
+		l.attempt, l.outcome, l.error_class, l.error, l.response_status, l.logged_at,
+		l.position, l.data
+	FROM webhook.log l
+	WHERE l.outcome IN ('failed', 'cancelled')
+		AND l.cause <> 'ping'
+		AND NOT EXISTS (
+			SELECT
+				FROM webhook.log n
+				WHERE n.event_id = l.event_id AND n.subscription_id = l.subscription_id
+					AND (n.logged_at, n.position) > (l.logged_at, l.position))
+		AND NOT EXISTS (
+			SELECT
+				FROM webhook.pending p
+				WHERE p.event_id = l.event_id AND p.subscription_id = l.subscription_id);
+
+CREATE VIEW webhook.stat_subscription AS
+	SELECT s.id AS subscription_id,
+		s.endpoint,
+		h.state,
+		CASE h.state
+			WHEN 'disabled' THEN
+				CASE WHEN s.enabled
+					THEN concat('given up by the worker, the last problem: ', t.reason)
+					ELSE 'disabled by webhook.alter_subscription()' END
+			WHEN 'fenced' THEN 'it belongs to another database until webhook.resume_database()'
+			WHEN 'paused' THEN 'paused by webhook.pause()'
+			ELSE CASE
+				WHEN h.sending_off THEN 'sending is off: webhook.enabled'
+				WHEN h.state = 'open' THEN
+					format('%s failures in a row, the last: %s', t.streak, t.reason)
+				WHEN t.waits_until > statement_timestamp() THEN
+					concat('the endpoint has asked for a pause: ', t.reason)
+				WHEN t.reason IS NOT NULL THEN
+					concat('the last problem: ', t.reason)
+				WHEN h.state = 'slow' THEN 'an answer took more than two seconds' END
+		END AS reason,
+		coalesce(t.delivered, 0) AS delivered,
+		coalesce(t.failed, 0) AS failed,
+		coalesce(t.retried, 0) AS retried,
+		coalesce(t.undecided, 0) AS undecided,
+		-- What is all but nothing would underflow.
+		CASE WHEN t.rate > 0.000001 AND h.age < 600 THEN t.rate * exp(-h.age / 60)
+			ELSE 0 END AS rate,
+		coalesce(t.streak, 0) AS streak,
+		coalesce(t.failures, 0) AS failures,
+		t.opened_at,
+		CASE WHEN h.state NOT IN ('disabled', 'fenced', 'paused') AND NOT h.sending_off
+			THEN greatest(p.next_at,
+				CASE WHEN t.waits_until > statement_timestamp() THEN t.waits_until END)
+		END AS next_attempt,
+		coalesce(p.pending, 0) AS pending,
+		p.oldest_pending,
+		t.last_success,
+		t.last_failure,
+		t.p50,
+		t.p95
+	FROM webhook.subscription s
+		LEFT JOIN webhook.subscription_state t ON t.subscription_id = s.id
+		LEFT JOIN (
+			SELECT w.subscription_id, count(*) AS pending, min(w.queued_at) AS oldest_pending,
+				min(w.next_at) AS next_at
+			FROM webhook.pending w
+			GROUP BY w.subscription_id
+		) p ON p.subscription_id = s.id
+		CROSS JOIN LATERAL (
+			SELECT CASE
+					WHEN NOT s.enabled OR t.disabled_at IS NOT NULL
+						AND (t.since IS NULL OR t.since::text = s.since::text) THEN 'disabled'
+					WHEN s.home <> webhook.home() THEN 'fenced'
+					WHEN s.paused THEN 'paused'
+					WHEN t.level = 0 THEN 'open'
+					WHEN t.level = 1 THEN 'slow'
+					ELSE 'active' END AS state,
+				current_setting('webhook.enabled', true) = 'off' AS sending_off,
+				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age
+		) h;
+
+CREATE FUNCTION webhook.explain(event uuid, subscription bigint) RETURNS text
+	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	e			webhook.event;
+	s			webhook.subscription;
+	stat		webhook.stat_subscription;
+	last		webhook.log;
+	waiting		webhook.pending_delivery;
+	attempts	text;
+	retries		integer;
+	on_its_way	boolean;
+	said		text[];
+BEGIN
+	IF explain.event IS NULL OR explain.subscription IS NULL THEN
+		RAISE EXCEPTION '% must not be null',
+			CASE WHEN explain.event IS NULL THEN 'event' ELSE 'subscription' END
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'Give the Id of an event and the id of a subscription.';
+	END IF;
+
+	e := webhook.find_event(explain.event);
+	IF e.id IS NULL THEN
+		RETURN format('Nothing is known of the event: no call of it is in the log, it does not wait, '
+			'and it is not in the ring.' || E'\n'
+			'The ring keeps events as long as webhook.event_retention says (%s), the log as long as webhook.log_retention says (%s).',
+			current_setting('webhook.event_retention', true),
+			current_setting('webhook.log_retention', true));
+	END IF;
+	said := ARRAY[format('It is an event of type %s%s, which occurred at %s.', e.event_type,
+		' about ' || e.subject, e.created)];
+
+	SELECT x.* INTO s FROM webhook.subscription x WHERE x.id = explain.subscription;
+	SELECT x.* INTO stat FROM webhook.stat_subscription x
+		WHERE x.subscription_id = explain.subscription;
+	SELECT l.*
+		INTO last
+		FROM webhook.log l
+		WHERE l.event_id = explain.event AND l.subscription_id = explain.subscription
+		ORDER BY l.logged_at DESC, l.position DESC
+		LIMIT 1;
+	SELECT p.*
+		INTO waiting
+		FROM webhook.pending_delivery p
+		WHERE p.event_id = explain.event AND p.subscription_id = explain.subscription
+		ORDER BY p.position
+		LIMIT 1;
+	on_its_way := waiting.id IS NULL AND EXISTS (
+		SELECT
+			FROM webhook.ring r
+			WHERE r.kind = 'r' AND r.event_id = explain.event
+				AND starts_with(r.data::text, format('{"subscription":%s,', explain.subscription))
+				AND r.id > coalesce(last.position, 0));
+
+	-- What has been
+	attempts := CASE last.attempt WHEN 0 THEN 'no attempt' WHEN 1 THEN 'one attempt'
+		ELSE last.attempt || ' attempts' END;
+	said := said || CASE last.outcome
+		WHEN 'delivered' THEN
+			format('It was delivered at %s, by attempt %s, with status %s.', last.logged_at,
+				last.attempt, last.response_status)
+		WHEN 'retrying' THEN
+			format('Attempt %s failed at %s: %s.', last.attempt, last.logged_at, last.error)
+		WHEN 'failed' THEN
+			format('It failed for good at %s, after %s: %s.', last.logged_at, attempts, last.error)
+		WHEN 'cancelled' THEN
+			format('It was %s at %s, after %s.',
+				CASE last.error_class WHEN 'skipped' THEN 'skipped' ELSE 'cancelled' END,
+				last.logged_at, attempts)
+		END;
+
+	-- What is
+	IF waiting.id IS NOT NULL THEN
+		retries := coalesce(cardinality(s.retry_schedule),
+			cardinality(string_to_array(
+				nullif(trim(current_setting('webhook.retry_schedule', true)), ''), ',')), 0);
+		said := said || CASE
+			WHEN waiting.waits_for IS NOT NULL THEN
+				format('It waits behind event %s of the same subject, which has been waiting since %s.',
+					waiting.waits_for, waiting.waits_since)
+			WHEN waiting.next_at IS NULL THEN
+				'It waits behind another event of the same subject that is in memory or in flight.'
+			WHEN waiting.step > 0 THEN
+				format('Attempt %s, retry %s of %s, is due at %s.', waiting.attempt + 1,
+					waiting.step, retries, waiting.next_at)
+			ELSE format('Attempt %s is due at %s.', waiting.attempt + 1, waiting.next_at) END;
+	ELSIF on_its_way THEN
+		said := said || CASE e.event_type
+			WHEN 'webhook.ping' THEN 'It is in memory or in flight.'
+			ELSE 'It has been asked for again, and is in memory or in flight.' END;
+	ELSIF last.outcome = 'delivered' THEN
+		RETURN array_to_string(said, E'\n');
+	ELSIF last.outcome IN ('failed', 'cancelled') THEN
+		said := said || CASE
+			WHEN e.data IS NULL THEN 'It cannot be sent again, for it has left the ring.'
+			ELSE 'It is not tried again, unless by webhook.resend() or webhook.recover().' END;
+		RETURN array_to_string(said, E'\n');
+	ELSIF s.id IS NULL THEN
+		NULL;
+	ELSIF last.outcome IS NULL AND NOT EXISTS (
+		SELECT FROM unnest(s.events) AS w (name) WHERE webhook.matches(w.name, e.event_type))
+	THEN
+		said := said || format('Subscription %s does not want this type of events, but %s.',
+			s.id, array_to_string(s.events, ', '));
+		RETURN array_to_string(said, E'\n');
+	ELSIF last.outcome IS NULL AND NOT webhook.accepts(s.filter, e.data) THEN
+		said := said || format('The filter of subscription %s refuses it: %s', s.id, s.filter);
+		RETURN array_to_string(said, E'\n');
+	ELSIF last.outcome IS NULL AND EXISTS (
+		SELECT
+			FROM webhook.ring r
+			WHERE r.kind = 'e' AND r.event_id = explain.event
+				AND pg_visible_in_snapshot(r.txid, webhook.since_here(s.home, s.since)))
+	THEN
+		said := said || format('It was committed before subscription %s was made or last enabled; '
+			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
+		RETURN array_to_string(said, E'\n');
+	ELSE
+		said := said || 'It is in memory or in flight, or has not been read yet.'::text;
+	END IF;
+
+	-- What holds it up
+	IF s.id IS NULL THEN
+		said := said || format('Subscription %s does not exist%s.', explain.subscription,
+			CASE WHEN waiting.id IS NOT NULL OR on_its_way THEN ', so the delivery ends as cancelled' END);
+	ELSIF stat.state = 'disabled' THEN
+		said := said || format('Subscription %s is disabled, so nothing is sent to it: %s.', s.id,
+			stat.reason);
+	ELSIF stat.state IN ('fenced', 'paused') THEN
+		said := said || format('Subscription %s is %s, so nothing is sent to it: %s.', s.id,
+			stat.state, stat.reason);
+	ELSIF current_setting('webhook.enabled', true) = 'off' THEN
+		said := said || 'Nothing is sent: webhook.enabled is off.'::text;
+	ELSE
+		IF stat.state = 'open' THEN
+			said := said || format('The endpoint is not called but for a probe now and then, since %s, '
+				'the next one at %s: %s.', stat.opened_at, stat.next_attempt, stat.reason);
+		ELSIF stat.reason IS NOT NULL AND stat.next_attempt > statement_timestamp() THEN
+			said := said || format('The endpoint is not called before %s: %s.', stat.next_attempt,
+				stat.reason);
+		END IF;
+		IF NOT EXISTS (SELECT FROM webhook.worker_state() w WHERE w.state = 'running') THEN
+			said := said || 'No worker is running in this database.'::text;
+		END IF;
+	END IF;
+	RETURN array_to_string(said, E'\n');
+END
+$$;
 
 /*
  * Comments
@@ -859,10 +1717,19 @@ COMMENT ON SEQUENCE webhook.subscription_id_seq IS 'numbers subscriptions';
 COMMENT ON TABLE webhook.subscription IS 'who wants which events, sent where; changed by webhook.subscribe() and its like';
 COMMENT ON COLUMN webhook.subscription.id IS 'the subscription';
 COMMENT ON COLUMN webhook.subscription.endpoint IS 'URL that its events are posted to, in canonical form';
-COMMENT ON COLUMN webhook.subscription.events IS 'event types that it gets';
+COMMENT ON COLUMN webhook.subscription.events IS 'event types that it gets; App.* is all that begin with App., * all there are';
 COMMENT ON COLUMN webhook.subscription.description IS 'for people';
 COMMENT ON COLUMN webhook.subscription.headers IS 'headers of its own on each call: an object of name to value';
 COMMENT ON COLUMN webhook.subscription.signature_schemes IS 'how its calls are signed: standard, and abp where asked for';
+COMMENT ON COLUMN webhook.subscription.filter IS 'of these it gets the events whose Data the path is true for; null: all';
+COMMENT ON COLUMN webhook.subscription.payload_format IS 'what the body of a call is: envelope, raw (Data alone) or standard (type, timestamp, data)';
+COMMENT ON COLUMN webhook.subscription.ordered IS 'true: within a subject, each event waits for the one before it';
+COMMENT ON COLUMN webhook.subscription.max_in_flight IS 'calls at once; null: as webhook.max_in_flight_per_subscription';
+COMMENT ON COLUMN webhook.subscription.rate_limit IS 'calls a second; null: no limit';
+COMMENT ON COLUMN webhook.subscription.timeout IS 'how long a call may take in all; null: as webhook.timeout';
+COMMENT ON COLUMN webhook.subscription.retry_schedule IS 'waits between attempts; null: as webhook.retry_schedule';
+COMMENT ON COLUMN webhook.subscription.max_age IS 'after which a delivery is given up, time that it may not be sent in not counted; null: seven days';
+COMMENT ON COLUMN webhook.subscription.final_statuses IS 'HTTP statuses that are not worth another attempt; 410 always is one';
 COMMENT ON COLUMN webhook.subscription.enabled IS 'false: gets no events';
 COMMENT ON COLUMN webhook.subscription.paused IS 'true: its events wait';
 COMMENT ON COLUMN webhook.subscription.created_at IS 'when it was made';
@@ -889,10 +1756,10 @@ BEGIN
 			COMMENT ON COLUMN webhook.event_%1$s.txid IS 'top-level transaction that wrote it';
 			COMMENT ON COLUMN webhook.event_%1$s.created IS 'when it occurred';
 			COMMENT ON COLUMN webhook.event_%1$s.event_id IS 'UUIDv7, the receiver''s idempotency key';
-			COMMENT ON COLUMN webhook.event_%1$s.kind IS 'e: event; c: subscriptions have changed; x: end what waits for the subscription in subject';
+			COMMENT ON COLUMN webhook.event_%1$s.kind IS 'e: event; c: subscriptions have changed; of the subscription in data, x: end what waits, k: end deliveries of the event, s: end the first of the subject, r: deliver the event';
 			COMMENT ON COLUMN webhook.event_%1$s.event_type IS 'what kind of event it is';
 			COMMENT ON COLUMN webhook.event_%1$s.subject IS 'what it is about: events of one subject are delivered in order; null: in none';
-			COMMENT ON COLUMN webhook.event_%1$s.data IS 'Data of the body, as it is sent';
+			COMMENT ON COLUMN webhook.event_%1$s.data IS 'Data of the body, as it is sent; of a command, what it is about';
 			COMMENT ON TRIGGER drop_replicated ON webhook.event_%1$s IS 'another server''s events are not sent from here';
 		$_$, n);
 	END LOOP;
@@ -914,9 +1781,35 @@ COMMENT ON COLUMN webhook.pending.attempt IS 'calls made';
 COMMENT ON COLUMN webhook.pending.step IS 'place in the retry schedule';
 COMMENT ON COLUMN webhook.pending.next_at IS 'when it is due; null: it waits for one before it';
 COMMENT ON COLUMN webhook.pending.queued_at IS 'when it came to wait';
+COMMENT ON COLUMN webhook.pending.aged_from IS 'from when on its age counts: when it was caused, less the time that the subscription might not send before';
 COMMENT ON COLUMN webhook.pending.created IS 'when the event occurred';
 COMMENT ON COLUMN webhook.pending.event_type IS 'what kind of event it is';
 COMMENT ON COLUMN webhook.pending.data IS 'Data of the body, as it is sent';
+
+COMMENT ON TABLE webhook.subscription_state IS 'how the endpoint of each subscription fares; the worker alone writes it; see view webhook.stat_subscription';
+COMMENT ON COLUMN webhook.subscription_state.subscription_id IS 'the subscription';
+COMMENT ON COLUMN webhook.subscription_state.level IS '0: the breaker is open; 1: slow; from 2 on: how many calls it may have in flight';
+COMMENT ON COLUMN webhook.subscription_state.streak IS 'calls in a row that failed for the endpoint''s sake';
+COMMENT ON COLUMN webhook.subscription_state.failures IS 'calls that failed, for any reason, since the last that succeeded';
+COMMENT ON COLUMN webhook.subscription_state.failing_since IS 'when the first of these failed';
+COMMENT ON COLUMN webhook.subscription_state.last_success IS 'when a call last succeeded';
+COMMENT ON COLUMN webhook.subscription_state.last_failure IS 'when a call last failed';
+COMMENT ON COLUMN webhook.subscription_state.opened_at IS 'when the breaker opened; null: it is closed';
+COMMENT ON COLUMN webhook.subscription_state.probe_wait IS 'seconds from one probe to the next while it is open';
+COMMENT ON COLUMN webhook.subscription_state.waits_until IS 'no call before: the time of a probe, or the endpoint has asked for it';
+COMMENT ON COLUMN webhook.subscription_state.reason IS 'what went wrong last; null: all is well';
+COMMENT ON COLUMN webhook.subscription_state.disabled_at IS 'when the worker gave it up';
+COMMENT ON COLUMN webhook.subscription_state.since IS 'since of the subscription that it gave up: enabled anew, it has another';
+COMMENT ON COLUMN webhook.subscription_state.halted_at IS 'since when it may not send: paused, fenced, or sending is off';
+COMMENT ON COLUMN webhook.subscription_state.halted IS 'how long it might not before';
+COMMENT ON COLUMN webhook.subscription_state.delivered IS 'deliveries that succeeded';
+COMMENT ON COLUMN webhook.subscription_state.failed IS 'deliveries that ended otherwise';
+COMMENT ON COLUMN webhook.subscription_state.retried IS 'calls that failed and were, or will be, repeated';
+COMMENT ON COLUMN webhook.subscription_state.undecided IS 'events that the filter had no answer for';
+COMMENT ON COLUMN webhook.subscription_state.rate IS 'deliveries a second around saved_at, over a minute or so';
+COMMENT ON COLUMN webhook.subscription_state.p50 IS 'half of the calls of late took no longer';
+COMMENT ON COLUMN webhook.subscription_state.p95 IS '95 of 100 took no longer';
+COMMENT ON COLUMN webhook.subscription_state.saved_at IS 'when the row was written';
 
 COMMENT ON TABLE webhook.log IS 'one row a call, as sent and as answered, and one for each delivery that ended without; a partition a day';
 COMMENT ON COLUMN webhook.log.id IS 'id of the event in the ring';
@@ -952,6 +1845,16 @@ COMMENT ON COLUMN webhook.checkpoint.partial IS 'of what this one sees beyond th
 COMMENT ON COLUMN webhook.checkpoint.upto_id IS 'see partial';
 COMMENT ON COLUMN webhook.checkpoint.at IS 'when it was written';
 
+COMMENT ON VIEW webhook.ring IS 'events and commands that the ring still has';
+COMMENT ON COLUMN webhook.ring.id IS 'place in the order of all of them';
+COMMENT ON COLUMN webhook.ring.txid IS 'top-level transaction that wrote it';
+COMMENT ON COLUMN webhook.ring.created IS 'when it occurred';
+COMMENT ON COLUMN webhook.ring.event_id IS 'the event''s Id';
+COMMENT ON COLUMN webhook.ring.kind IS 'e: event; others: see webhook.event_0';
+COMMENT ON COLUMN webhook.ring.event_type IS 'what kind of event it is';
+COMMENT ON COLUMN webhook.ring.subject IS 'what it is about';
+COMMENT ON COLUMN webhook.ring.data IS 'Data of the body, as it is sent; of a command, what it is about';
+
 COMMENT ON VIEW webhook.event IS 'the events that the ring still has';
 COMMENT ON COLUMN webhook.event.id IS 'place in the order of all events';
 COMMENT ON COLUMN webhook.event.event_id IS 'the event''s Id';
@@ -959,6 +1862,59 @@ COMMENT ON COLUMN webhook.event.event_type IS 'what kind of event it is';
 COMMENT ON COLUMN webhook.event.subject IS 'what it is about';
 COMMENT ON COLUMN webhook.event.data IS 'Data of the body, as it is sent';
 COMMENT ON COLUMN webhook.event.created IS 'when it occurred';
+
+COMMENT ON VIEW webhook.pending_delivery IS 'deliveries that wait, and for which other; one that is in flight has a row here only if it waited before';
+COMMENT ON COLUMN webhook.pending_delivery.subscription_id IS 'where it goes';
+COMMENT ON COLUMN webhook.pending_delivery.subject IS 'what the event is about';
+COMMENT ON COLUMN webhook.pending_delivery.event_id IS 'the event''s Id';
+COMMENT ON COLUMN webhook.pending_delivery.event_type IS 'what kind of event it is';
+COMMENT ON COLUMN webhook.pending_delivery.cause IS 'why it is delivered: event, resend, recover or ping';
+COMMENT ON COLUMN webhook.pending_delivery.attempt IS 'calls made';
+COMMENT ON COLUMN webhook.pending_delivery.step IS 'place in the retry schedule';
+COMMENT ON COLUMN webhook.pending_delivery.next_at IS 'when it is due; null: it waits for one before it';
+COMMENT ON COLUMN webhook.pending_delivery.queued_at IS 'when it came to wait';
+COMMENT ON COLUMN webhook.pending_delivery.created IS 'when the event occurred';
+COMMENT ON COLUMN webhook.pending_delivery.position IS 'id in the ring of the row that caused the delivery: its place in the subject''s order';
+COMMENT ON COLUMN webhook.pending_delivery.id IS 'id of the event in the ring';
+COMMENT ON COLUMN webhook.pending_delivery.waits_for IS 'event of the delivery that all of its subject wait behind; webhook.skip() lets it go';
+COMMENT ON COLUMN webhook.pending_delivery.waits_since IS 'when that one came to wait';
+
+COMMENT ON VIEW webhook.dead_letter IS 'what was not delivered and is not tried any more, until webhook.resend() or webhook.recover()';
+COMMENT ON COLUMN webhook.dead_letter.subscription_id IS 'where it should have gone';
+COMMENT ON COLUMN webhook.dead_letter.event_id IS 'the event''s Id';
+COMMENT ON COLUMN webhook.dead_letter.id IS 'id of the event in the ring';
+COMMENT ON COLUMN webhook.dead_letter.event_type IS 'what kind of event it is';
+COMMENT ON COLUMN webhook.dead_letter.subject IS 'what the event is about';
+COMMENT ON COLUMN webhook.dead_letter.created IS 'when the event occurred';
+COMMENT ON COLUMN webhook.dead_letter.attempt IS 'calls made';
+COMMENT ON COLUMN webhook.dead_letter.outcome IS 'failed or cancelled';
+COMMENT ON COLUMN webhook.dead_letter.error_class IS 'what kind of failure it was, in one word';
+COMMENT ON COLUMN webhook.dead_letter.error IS 'what went wrong';
+COMMENT ON COLUMN webhook.dead_letter.response_status IS 'HTTP status of the last answer; null: none came';
+COMMENT ON COLUMN webhook.dead_letter.logged_at IS 'when it ended';
+COMMENT ON COLUMN webhook.dead_letter.position IS 'id in the ring of the row that caused the delivery';
+COMMENT ON COLUMN webhook.dead_letter.data IS 'Data of the event';
+
+COMMENT ON VIEW webhook.stat_subscription IS 'how each subscription fares; what the worker counts gets here within seconds';
+COMMENT ON COLUMN webhook.stat_subscription.subscription_id IS 'the subscription';
+COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that its events are posted to';
+COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that is true: disabled (by people or by the worker), fenced, paused, open (its breaker), slow, active';
+COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why it is not sent to, or not as well as it could be';
+COMMENT ON COLUMN webhook.stat_subscription.delivered IS 'deliveries that succeeded';
+COMMENT ON COLUMN webhook.stat_subscription.failed IS 'deliveries that ended otherwise';
+COMMENT ON COLUMN webhook.stat_subscription.retried IS 'calls that failed and were, or will be, repeated';
+COMMENT ON COLUMN webhook.stat_subscription.undecided IS 'events that the filter had no answer for';
+COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second, over a minute or so';
+COMMENT ON COLUMN webhook.stat_subscription.streak IS 'calls in a row that failed for the endpoint''s sake; 10 open the breaker';
+COMMENT ON COLUMN webhook.stat_subscription.failures IS 'calls that failed, for any reason, since the last that succeeded';
+COMMENT ON COLUMN webhook.stat_subscription.opened_at IS 'when the breaker opened; null: it is closed';
+COMMENT ON COLUMN webhook.stat_subscription.next_attempt IS 'when the next call is due; null: nothing waits, or it may not be sent';
+COMMENT ON COLUMN webhook.stat_subscription.pending IS 'deliveries that wait';
+COMMENT ON COLUMN webhook.stat_subscription.oldest_pending IS 'since when the oldest of them waits';
+COMMENT ON COLUMN webhook.stat_subscription.last_success IS 'when a call last succeeded';
+COMMENT ON COLUMN webhook.stat_subscription.last_failure IS 'when a call last failed';
+COMMENT ON COLUMN webhook.stat_subscription.p50 IS 'half of the calls of late took no longer';
+COMMENT ON COLUMN webhook.stat_subscription.p95 IS '95 of 100 took no longer';
 
 COMMENT ON VIEW webhook.stat_worker IS 'the worker of this database, since it started';
 COMMENT ON COLUMN webhook.stat_worker.pid IS 'its process; null: there is none';
@@ -983,12 +1939,18 @@ COMMENT ON FUNCTION webhook.watch(regclass, text, name, name[], name[]) IS 'make
 COMMENT ON FUNCTION webhook.unwatch(regclass) IS 'make changes of the table no events any more';
 COMMENT ON FUNCTION webhook.publish(text, json, text) IS 'make an event; returns its Id';
 COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'make a new type of event';
-COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[]) IS 'send events of these types to the endpoint from now on; returns the subscription';
-COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], boolean) IS 'change a subscription; null keeps, an empty description clears';
+COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[]) IS 'send events of these types to the endpoint from now on; returns the subscription';
+COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean) IS 'change a subscription; null keeps; back to the default by filter true, 0, an empty description or schedule; enabling begins anew';
 COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'end a subscription; what waits for it is cancelled';
 COMMENT ON FUNCTION webhook.pause(bigint) IS 'let a subscription''s events wait';
 COMMENT ON FUNCTION webhook.resume(bigint) IS 'send what waits for a paused subscription';
 COMMENT ON FUNCTION webhook.resume_database(boolean) IS 'send from this copy of a database, too; with discard, only what happens from now on';
+COMMENT ON FUNCTION webhook.ping(bigint) IS 'send a webhook.ping to try out a subscription; returns its Id; neither breaker nor disabling counts it';
+COMMENT ON FUNCTION webhook.resend(uuid, bigint) IS 'send an event to a subscription once more, after what waits of its subject';
+COMMENT ON FUNCTION webhook.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'send a subscription what failed or was cancelled, or, missing, what was committed before it and never tried, of the events that occurred in a time; returns how many; with dry_run, only that';
+COMMENT ON FUNCTION webhook.cancel(uuid, bigint) IS 'end the deliveries of an event to a subscription; the call under way is the last';
+COMMENT ON FUNCTION webhook.skip(bigint, text) IS 'end the first delivery of a subject to a subscription, that the others wait behind';
+COMMENT ON FUNCTION webhook.explain(uuid, bigint) IS 'why an event was, or was not, delivered to a subscription, and what comes next';
 COMMENT ON FUNCTION webhook.secret(bigint) IS 'the secret that a subscription''s calls are signed with';
 COMMENT ON FUNCTION webhook.sign(text, text, bigint, text) IS 'the signature of a call, as in header webhook-signature';
 COMMENT ON FUNCTION webhook.verify(text, jsonb, text, interval) IS 'is a call signed with the secret, and no older than the tolerance? null: any age';
@@ -1001,7 +1963,7 @@ COMMENT ON FUNCTION webhook.require_event_type(text) IS 'internal: refuse an eve
 COMMENT ON FUNCTION webhook.canonical_endpoint(text) IS 'internal: the endpoint as it is stored, or an error';
 COMMENT ON FUNCTION webhook.checked_headers(jsonb) IS 'internal: the headers, or an error';
 COMMENT ON FUNCTION webhook.checked_secret(text) IS 'internal: the secret, a new one for null, or an error';
-COMMENT ON FUNCTION webhook.checked_events(text[]) IS 'internal: the event types, each once, or an error';
+COMMENT ON FUNCTION webhook.checked_events(text[]) IS 'internal: the event types and patterns, none within another, or an error';
 COMMENT ON FUNCTION webhook.checked_schemes(text[]) IS 'internal: the signature schemes, or an error';
 COMMENT ON FUNCTION webhook.check_columns(regclass, text, name[]) IS 'internal: refuse columns that cannot be watched';
 COMMENT ON FUNCTION webhook.refuse_duplicate(text, text[], bigint) IS 'internal: refuse an event that another subscription brings to the endpoint';
@@ -1009,7 +1971,25 @@ COMMENT ON FUNCTION webhook.refuse_unknown(bigint) IS 'internal: the error that 
 COMMENT ON FUNCTION webhook.since() IS 'internal: the snapshot that a subscription starts from';
 COMMENT ON FUNCTION webhook.home() IS 'internal: system identifier and oid of this database';
 COMMENT ON FUNCTION webhook.caller() IS 'internal: who called the function that runs as its owner';
-COMMENT ON FUNCTION webhook.command("char", text) IS 'internal: tell the worker something through the ring';
+COMMENT ON FUNCTION webhook.matches(text, text) IS 'internal: is the event type, or all of the second pattern, within the first?';
+COMMENT ON FUNCTION webhook.checked_filter(jsonpath) IS 'internal: the filter, null if it refuses nothing, or an error';
+COMMENT ON FUNCTION webhook.accepts(jsonpath, json) IS 'internal: does the filter let an event of this Data pass?';
+COMMENT ON FUNCTION webhook.checked_format(text) IS 'internal: the payload format, or an error';
+COMMENT ON FUNCTION webhook.checked_in_flight(integer) IS 'internal: calls at once, null for 0, or an error';
+COMMENT ON FUNCTION webhook.checked_rate(real) IS 'internal: the rate limit, null for 0, or an error';
+COMMENT ON FUNCTION webhook.checked_duration(text, interval, text, text, text) IS 'internal: the duration, or an error about the argument';
+COMMENT ON FUNCTION webhook.checked_schedule(interval[]) IS 'internal: the retry schedule, null if empty, or an error';
+COMMENT ON FUNCTION webhook.checked_statuses(integer[]) IS 'internal: the statuses, each once, or an error';
+COMMENT ON FUNCTION webhook.with_options(webhook.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[]) IS 'internal: a subscription with those of the options that are not null';
+COMMENT ON FUNCTION webhook.is_disabled(bigint) IS 'internal: is the subscription disabled, by people or by the worker?';
+COMMENT ON FUNCTION webhook.require_subscription(bigint) IS 'internal: refuse a subscription that does not exist';
+COMMENT ON FUNCTION webhook.require_enabled(bigint) IS 'internal: refuse one that does not exist or is disabled';
+COMMENT ON FUNCTION webhook.since_here(text, pg_snapshot) IS 'internal: the snapshot of a subscription of that home, as it counts here';
+COMMENT ON FUNCTION webhook.find_event(uuid) IS 'internal: the event, wherever it still is';
+COMMENT ON FUNCTION webhook.known_event(uuid) IS 'internal: the event, or an error';
+COMMENT ON FUNCTION webhook.new_event_id(timestamptz) IS 'internal: an Id for an event of that time';
+COMMENT ON FUNCTION webhook.command("char", bigint, text, uuid) IS 'internal: tell the worker something through the ring';
+COMMENT ON FUNCTION webhook.replay(bigint, text, bigint, uuid, timestamptz, text, text, json) IS 'internal: have the worker deliver an event to a subscription';
 
 /*
  * Privileges: nothing to anybody but the owner.
@@ -1029,6 +2009,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('webhook.event_type', $$WHERE name <> 'App.BusinessRequestStatusChange'$$);
 SELECT pg_catalog.pg_extension_config_dump('webhook.subscription', '');
 SELECT pg_catalog.pg_extension_config_dump('webhook.subscription_secret', '');
+SELECT pg_catalog.pg_extension_config_dump('webhook.subscription_state', '');
 SELECT pg_catalog.pg_extension_config_dump('webhook.pending', '');
 SELECT pg_catalog.pg_extension_config_dump('webhook.subscription_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('webhook.subscription_secret_id_seq', '');

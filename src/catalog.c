@@ -54,7 +54,16 @@ static const Oid log_columns[] = {
 
 static const Oid pending_columns[] = {
 	INT8OID, TEXTOID, INT8OID, INT8OID, UUIDOID, TEXTOID, INT4OID, INT4OID,
-	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, JSONOID
+	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
+	JSONOID
+};
+
+static const Oid state_columns[] = {
+	INT8OID, INT4OID, INT4OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, TEXTOID,
+	TIMESTAMPTZOID, PG_SNAPSHOTOID, TIMESTAMPTZOID, INTERVALOID, INT8OID,
+	INT8OID, INT8OID, INT8OID, FLOAT8OID, INTERVALOID, INTERVALOID,
+	TIMESTAMPTZOID
 };
 
 static const Oid checkpoint_columns[] = {
@@ -67,6 +76,8 @@ StaticAssertDecl(lengthof(log_columns) == Natts_webhook_log,
 				 "columns of log");
 StaticAssertDecl(lengthof(pending_columns) == Natts_webhook_pending,
 				 "columns of pending");
+StaticAssertDecl(lengthof(state_columns) == Natts_webhook_state,
+				 "columns of subscription_state");
 StaticAssertDecl(lengthof(checkpoint_columns) == Natts_webhook_checkpoint,
 				 "columns of checkpoint");
 
@@ -81,6 +92,10 @@ static const AttrNumber pending_pkey_keys[] = {
 
 static const AttrNumber pending_due_keys[] = {
 	Anum_webhook_pending_subscription_id, Anum_webhook_pending_next_at
+};
+
+static const AttrNumber state_pkey_keys[] = {
+	Anum_webhook_state_subscription_id
 };
 
 static WebhookCatalog catalog;
@@ -211,6 +226,7 @@ forget(Datum arg, Oid relid)
 		relid == catalog.event_sequence || relid == catalog.subscription ||
 		relid == catalog.log || relid == catalog.pending ||
 		relid == catalog.pending_pkey || relid == catalog.pending_due ||
+		relid == catalog.state || relid == catalog.state_pkey ||
 		relid == catalog.checkpoint;
 
 	for (int i = 0; i < WEBHOOK_SLOTS; i++)
@@ -257,6 +273,11 @@ look_up(void)
 	catalog.pending_due = find_index("pending_due_idx", catalog.pending, true,
 									 pending_due_keys,
 									 lengthof(pending_due_keys));
+	catalog.state = find_table("subscription_state", RELKIND_RELATION,
+							   state_columns, Natts_webhook_state);
+	catalog.state_pkey = find_index("subscription_state_pkey", catalog.state,
+									false, state_pkey_keys,
+									lengthof(state_pkey_keys));
 	catalog.checkpoint = find_table("checkpoint", RELKIND_RELATION,
 									checkpoint_columns,
 									Natts_webhook_checkpoint);

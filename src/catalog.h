@@ -64,10 +64,39 @@ enum
 	Anum_webhook_pending_step,
 	Anum_webhook_pending_next_at,
 	Anum_webhook_pending_queued_at,
+	Anum_webhook_pending_aged_from,
 	Anum_webhook_pending_created,
 	Anum_webhook_pending_event_type,
 	Anum_webhook_pending_data,
 	Natts_webhook_pending = Anum_webhook_pending_data
+};
+
+enum
+{
+	Anum_webhook_state_subscription_id = 1,
+	Anum_webhook_state_level,
+	Anum_webhook_state_streak,
+	Anum_webhook_state_failures,
+	Anum_webhook_state_failing_since,
+	Anum_webhook_state_last_success,
+	Anum_webhook_state_last_failure,
+	Anum_webhook_state_opened_at,
+	Anum_webhook_state_probe_wait,
+	Anum_webhook_state_waits_until,
+	Anum_webhook_state_reason,
+	Anum_webhook_state_disabled_at,
+	Anum_webhook_state_since,
+	Anum_webhook_state_halted_at,
+	Anum_webhook_state_halted,
+	Anum_webhook_state_delivered,
+	Anum_webhook_state_failed,
+	Anum_webhook_state_retried,
+	Anum_webhook_state_undecided,
+	Anum_webhook_state_rate,
+	Anum_webhook_state_p50,
+	Anum_webhook_state_p95,
+	Anum_webhook_state_saved_at,
+	Natts_webhook_state = Anum_webhook_state_saved_at
 };
 
 enum
@@ -87,6 +116,8 @@ typedef struct WebhookCatalog
 	Oid			event_index[WEBHOOK_SLOTS]; /* (txid, id) */
 	Oid			event_sequence;
 	Oid			subscription;
+	Oid			state;
+	Oid			state_pkey;		/* (subscription_id) */
 	Oid			log;
 	Oid			pending;
 	Oid			pending_pkey;	/* (subscription_id, subject, position, id) */

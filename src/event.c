@@ -103,18 +103,31 @@ webhook_cause_name(WebhookCause cause)
 	return cause_names[cause];
 }
 
-WebhookCause
-webhook_cause_from_name(const char *name)
+bool
+webhook_cause_find(const char *name, WebhookCause *cause)
 {
 	for (int i = 0; i < lengthof(cause_names); i++)
 	{
 		if (strcmp(name, cause_names[i]) == 0)
-			return (WebhookCause) i;
+		{
+			*cause = (WebhookCause) i;
+			return true;
+		}
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown cause of a delivery: \"%s\"", name),
-			 errhint("Causes are \"event\", \"resend\", \"recover\" and \"ping\".")));
+	return false;
+}
+
+WebhookCause
+webhook_cause_from_name(const char *name)
+{
+	WebhookCause cause;
+
+	if (!webhook_cause_find(name, &cause))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown cause of a delivery: \"%s\"", name),
+				 errhint("Causes are \"event\", \"resend\", \"recover\" and \"ping\".")));
+	return cause;
 }
 
 /* Copy a text to a place and move on; NULL stays NULL. */

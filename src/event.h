@@ -20,8 +20,11 @@ typedef enum WebhookKind
 {
 	WEBHOOK_EVENT = 'e',		/* an event, to be matched and delivered */
 	WEBHOOK_CHANGED = 'c',		/* subscriptions have changed */
-	WEBHOOK_CANCEL = 'x',		/* subject holds a subscription's id: end what
-								 * waits for it before this row */
+	/* About one subscription, see command.h; they act on what is before them. */
+	WEBHOOK_END = 'x',			/* end all that waits for it */
+	WEBHOOK_CANCEL = 'k',		/* end deliveries of the event event_id */
+	WEBHOOK_SKIP = 's',			/* end the first delivery of the subject */
+	WEBHOOK_REPLAY = 'r',		/* deliver an event to it, again or once more */
 } WebhookKind;
 
 /* Why a delivery exists: column "cause". */
@@ -82,7 +85,8 @@ extern void webhook_event_new_id(pg_uuid_t *id, TimestampTz created);
 /* The value of column "cause", a constant. */
 extern const char *webhook_cause_name(WebhookCause cause);
 
-/* The reverse; an unknown name is an error. */
+/* The reverse: false, or an error, if the name is unknown. */
+extern bool webhook_cause_find(const char *name, WebhookCause *cause);
 extern WebhookCause webhook_cause_from_name(const char *name);
 
 #endif							/* WEBHOOK_EVENT_H */

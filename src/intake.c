@@ -1,7 +1,7 @@
 /*
  * intake.c
  *	  What comes in: windows of the ring, due rows of webhook.pending, changed
- *	  subscriptions, cancellations.
+ *	  subscriptions.
  *
  * Reading goes in steps, each in a transaction of its own that ends before
  * anything is sent. A step first finds out all that it needs from tables, and
@@ -28,10 +28,13 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "cancel.h"
+#include "catalog.h"
+#include "command.h"
 #include "delivery.h"
 #include "guc.h"
 #include "intake.h"
-#include "ring.h"
+#include "sequence.h"
 #include "subscription.h"
 #include "transaction.h"
 #include "window.h"
@@ -39,27 +42,9 @@
 #define STEP_ROWS 500
 #define STEP_BYTES ((Size) 1024 * 1024)
 #define STEP_DELIVERIES 1000	/* aimed at, where many want each event */
-#define CANCEL_ROWS 500
 
 /* An event may have been logged by a clock that went wrong meanwhile. */
 #define LOG_MARGIN USECS_PER_DAY
-
-/* A delivery that a step has found. */
-typedef struct Match
-{
-	WebhookEvent *event;
-	int64		subscription_id;
-	bool		behind;			/* earlier ones wait in webhook.pending */
-	int			attempts;
-} Match;
-
-/* A command to end what waits for a subscription that has gone. */
-typedef struct Cancellation
-{
-	int64		subscription_id;
-	int64		before;			/* rows of an earlier position */
-	WebhookEpoch *epoch;		/* held until it is done */
-} Cancellation;
 
 static MemoryContext context;	/* what lives longer than a step */
 static MemoryContext step_context;
@@ -76,12 +61,14 @@ static bool recovering = true;
 static int	step_rows = STEP_ROWS;
 static bool reloaded;			/* subscriptions, in the present step */
 static int	held_windows = 1;	/* to be read before anything due is loaded */
-static List *cancellations = NIL;
+static int64 last_id;			/* of the rows read so far */
 
 static void hold_windows(int count);
-static List *read_step(List **matches);
-static void add_matches(WebhookEvent *event, List **matches);
-static void offer_step(List *events, List *matches, TimestampTz now);
+static List *read_step(List **offers);
+static void add_matches(WebhookEvent *event, List **offers);
+static void add_replay(WebhookEvent *row, List **offers);
+static bool add_offer(WebhookOffer *offer, List **offers);
+static void offer_step(List *events, List *offers, TimestampTz now);
 static void finish_window(TimestampTz now);
 static void repair_heads(void);
 static bool is_known(int64 subscription_id, const char *subject);
@@ -92,6 +79,7 @@ void
 webhook_intake_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared)
 {
 	MemoryContext old;
+	ListCell   *cell;
 
 	counters = shared;
 	context = AllocSetContextCreate(TopMemoryContext, "webhook intake",
@@ -114,8 +102,19 @@ webhook_intake_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared
 
 	webhook_subscription_reload(checkpoint_home);
 	checkpoint_home = NULL;
+	foreach(cell, webhook_state_load())
+		webhook_lane_restore(lfirst(cell), GetCurrentTimestamp());
 	note_waiting_rows();
 	webhook_lane_hold(true);
+
+	/* Above all that is in the ring, or in webhook.pending. */
+	last_id = webhook_sequence_last(webhook_catalog_required()->event_sequence);
+}
+
+int64
+webhook_intake_last_id(void)
+{
+	return last_id;
 }
 
 bool
@@ -156,7 +155,7 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 {
 	MemoryContext old = CurrentMemoryContext;
 	List	   *volatile events = NIL;
-	List	   *volatile matches = NIL;
+	List	   *volatile offers = NIL;
 	volatile bool done = false;
 
 	if (!webhook_intake_is_reading() && !wake)
@@ -178,7 +177,7 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 		}
 		MemoryContextSwitchTo(step_context);
 		events = read_step(&found);
-		matches = found;
+		offers = found;
 		MemoryContextSwitchTo(old);
 		webhook_transaction_commit();
 		done = true;
@@ -198,12 +197,13 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 	{
 		if (reloaded)
 			webhook_delivery_review(webhook_enabled, now);
-		offer_step(events, matches, now);
+		offer_step(events, offers, now);
 		if (events != NIL)
 			step_rows = Max(1, Min(STEP_ROWS,
 								   STEP_DELIVERIES * list_length(events) /
-								   Max(list_length(matches), 1)));
+								   Max(list_length(offers), 1)));
 	}
+	webhook_filter_reset();
 	MemoryContextReset(step_context);
 	return done;
 }
@@ -227,8 +227,7 @@ webhook_intake_load_due(Size elsewhere, TimestampTz now)
 
 		webhook_transaction_begin("reading pending deliveries");
 		MemoryContextSwitchTo(step_context);
-		rows = webhook_pending_due(lane->id, now,
-								   webhook_lane_limit(lane) - lane->nready,
+		rows = webhook_pending_due(lane->id, now, webhook_lane_room(lane),
 								   STEP_BYTES, webhook_delivery_has_row, &left);
 		next = left;
 		MemoryContextSwitchTo(old);
@@ -264,71 +263,6 @@ webhook_intake_load_due(Size elsewhere, TimestampTz now)
 }
 
 bool
-webhook_intake_is_cancelling(void)
-{
-	return cancellations != NIL;
-}
-
-bool
-webhook_intake_cancel(void)
-{
-	MemoryContext old = CurrentMemoryContext;
-	List	   *volatile rows = NIL;
-	volatile bool done = false;
-	Cancellation *cancellation;
-	ListCell   *cell;
-
-	if (cancellations == NIL ||
-		webhook_delivery_load()->unflushed >= CANCEL_ROWS)
-		return true;
-	cancellation = linitial(cancellations);
-
-	PG_TRY();
-	{
-		webhook_transaction_begin("cancelling pending deliveries");
-		MemoryContextSwitchTo(step_context);
-		rows = webhook_pending_batch(cancellation->subscription_id,
-									 cancellation->before, CANCEL_ROWS);
-		MemoryContextSwitchTo(old);
-		webhook_transaction_commit();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		recover_from_error(old);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-
-	if (done)
-	{
-		MemoryContextSwitchTo(context);
-		foreach(cell, rows)
-		{
-			WebhookPending *row = lfirst(cell);
-
-			/* One in flight ends by itself. */
-			if (webhook_delivery_has_row(row->subscription_id, NULL,
-										 row->position, row->event->id))
-				continue;
-			row->event = webhook_event_copy(row->event);
-			webhook_delivery_cancel(row);
-		}
-		MemoryContextSwitchTo(old);
-		if (rows == NIL &&
-			!webhook_delivery_has_rows_to_come(cancellation->subscription_id))
-		{
-			webhook_progress_release(cancellation->epoch);
-			webhook_lane_get(cancellation->subscription_id)->cancelling--;
-			cancellations = list_delete_first(cancellations);
-			pfree(cancellation);
-		}
-	}
-	MemoryContextReset(step_context);
-	return done;
-}
-
-bool
 webhook_intake_settle_doubts(void)
 {
 	WebhookLane *lane = webhook_lane_doubtful();
@@ -344,7 +278,7 @@ webhook_intake_settle_doubts(void)
 		webhook_transaction_begin("reading pending deliveries");
 		any = webhook_pending_has_any(lane->id);
 		webhook_transaction_commit();
-		if (!any && !webhook_delivery_has_rows_to_come(lane->id))
+		if (!any && !webhook_delivery_has_rows_to_come(lane->id, NULL, NULL))
 			lane->has_rows = false;
 		done = true;
 	}
@@ -363,7 +297,7 @@ webhook_intake_settle_doubts(void)
  * event that came after a change without a command, of a restore for instance.
  */
 static List *
-read_step(List **matches)
+read_step(List **offers)
 {
 	List	   *events = webhook_window_next(window, step_rows, STEP_BYTES);
 	ListCell   *cell;
@@ -377,7 +311,7 @@ read_step(List **matches)
 	{
 		WebhookEvent *event = lfirst(cell);
 
-		if (event->kind != WEBHOOK_EVENT ||
+		if (event->kind == WEBHOOK_CHANGED || event->kind == WEBHOOK_END ||
 			pg_atomic_read_u32(&webhook_shmem_my_slot()->changed) != 0)
 		{
 			if (webhook_subscription_any_fenced())
@@ -392,86 +326,130 @@ read_step(List **matches)
 		WebhookEvent *event = lfirst(cell);
 
 		if (event->kind == WEBHOOK_EVENT)
-			add_matches(event, matches);
+			add_matches(event, offers);
+		else if (event->kind == WEBHOOK_REPLAY)
+			add_replay(event, offers);
 	}
 	pg_atomic_fetch_add_u64(&counters->events, list_length(events));
 	return events;
 }
 
 static void
-add_matches(WebhookEvent *event, List **matches)
+add_matches(WebhookEvent *event, List **offers)
 {
 	const WebhookSubscription *subscription;
 	int			cursor = 0;
 
 	while ((subscription = webhook_subscription_match(event, &cursor)) != NULL)
 	{
-		Match	   *match;
-		int			attempts = 0;
+		WebhookOffer offer = {0};
+		bool		undecided = false;
+		bool		accepted;
 
-		if (recovering &&
-			webhook_journal_knows(subscription->id, event->id, event,
-								  event->created - LOG_MARGIN, &attempts))
+		if (!webhook_lane_wanted(subscription->id))
 			continue;
-		match = palloc(sizeof(Match));
-		match->event = event;
-		match->subscription_id = subscription->id;
-		match->attempts = attempts;
-		match->behind =
-			webhook_delivery_must_ask(subscription->id, event->subject) &&
-			webhook_pending_has_subject(subscription->id, event->subject);
-		*matches = lappend(*matches, match);
+		accepted = subscription->filter == NULL ||
+			webhook_filter_accepts(subscription->filter, event, &undecided);
+		if (undecided)
+		{
+			WebhookLane *lane = webhook_lane_get(subscription->id);
+
+			lane->health.state.undecided++;
+			webhook_lane_soil(lane, false);
+		}
+		if (!accepted)
+			continue;
+
+		offer.event = event;
+		offer.subscription_id = subscription->id;
+		offer.position = event->id;
+		offer.cause = WEBHOOK_CAUSE_EVENT;
+		offer.caused_at = event->created;
+		(void) add_offer(&offer, offers);
 	}
 }
 
-/* The step is committed: deliveries, commands, progress. */
+/*
+ * An event to be delivered to one subscription, whatever that one wants. How
+ * often that was tried before the log alone knows.
+ */
 static void
-offer_step(List *events, List *matches, TimestampTz now)
+add_replay(WebhookEvent *row, List **offers)
+{
+	WebhookOffer offer = {0};
+	WebhookCommand command;
+
+	if (!webhook_command_parse(row, &command) ||
+		webhook_subscription_get(command.subscription_id) == NULL)
+		return;
+	offer.event = webhook_command_event(row, &command);
+	offer.subscription_id = command.subscription_id;
+	offer.position = row->id;
+	offer.cause = command.cause;
+	offer.caused_at = row->created;
+	if (!add_offer(&offer, offers))
+		webhook_event_release(offer.event);
+}
+
+/* False if it is finished, or waits: that was before a crash. */
+static bool
+add_offer(WebhookOffer *offer, List **offers)
+{
+	const WebhookEvent *event = offer->event;
+	WebhookOffer *kept;
+
+	if ((recovering || offer->cause == WEBHOOK_CAUSE_RESEND ||
+		 offer->cause == WEBHOOK_CAUSE_RECOVER) &&
+		webhook_journal_knows(offer->subscription_id, offer->position, event,
+							  event->created - LOG_MARGIN, &offer->attempts))
+		return false;
+	offer->behind =
+		webhook_delivery_must_ask(offer->subscription_id, event->subject) &&
+		webhook_pending_has_subject(offer->subscription_id, event->subject);
+	kept = palloc(sizeof(WebhookOffer));
+	*kept = *offer;
+	*offers = lappend(*offers, kept);
+	return true;
+}
+
+/* The step is committed: deliveries and commands in their order, progress. */
+static void
+offer_step(List *events, List *offers, TimestampTz now)
 {
 	bool		whole = webhook_window_remaining(window) == 0;
 	int64		last = events == NIL ? 0 : ((WebhookEvent *) llast(events))->id;
 	MemoryContext old;
 	WebhookEpoch *epoch;
-	WebhookEvent *kept = NULL;
 	ListCell   *cell;
+	int			next = 0;
 
 	epoch = webhook_progress_step(webhook_window_end(window), last, whole,
 								  events != NIL, now);
 
 	old = MemoryContextSwitchTo(context);
-	foreach(cell, matches)
-	{
-		Match	   *match = lfirst(cell);
-
-		/* Only what somebody wants outlives the step. */
-		if (kept == NULL || kept->id != match->event->id)
-		{
-			if (kept != NULL)
-				webhook_event_release(kept);
-			kept = webhook_event_copy(match->event);
-		}
-		webhook_delivery_offer(kept, match->subscription_id, kept->id,
-							   WEBHOOK_CAUSE_EVENT, match->behind,
-							   match->attempts, epoch, now);
-	}
-	if (kept != NULL)
-		webhook_event_release(kept);
-
 	foreach(cell, events)
 	{
-		WebhookEvent *event = lfirst(cell);
-		Cancellation *cancellation;
+		WebhookEvent *row = lfirst(cell);
+		WebhookEvent *kept = NULL;
 
-		if (event->kind != WEBHOOK_CANCEL || event->subject == NULL)
-			continue;
-		cancellation = palloc(sizeof(Cancellation));
-		cancellation->subscription_id = strtoll(event->subject, NULL, 10);
-		cancellation->before = event->id;
-		cancellation->epoch = epoch;
-		webhook_progress_hold(epoch);
-		webhook_lane_get(cancellation->subscription_id)->cancelling++;
-		cancellations = lappend(cancellations, cancellation);
+		for (; next < list_length(offers); next++)
+		{
+			WebhookOffer *offer = list_nth(offers, next);
+
+			if (offer->position != row->id)
+				break;
+			/* Only what somebody wants outlives the step. */
+			if (kept == NULL)
+				kept = webhook_event_copy(offer->event);
+			offer->event = kept;
+			webhook_delivery_offer(offer, epoch, now);
+		}
+		if (kept != NULL)
+			webhook_event_release(kept);
+		else if (row->kind != WEBHOOK_EVENT && row->kind != WEBHOOK_CHANGED)
+			webhook_cancel_take(row, epoch);
 	}
+	last_id = Max(last_id, last);
 
 	/* From here a new attempt at this window would go on. */
 	if (!whole)

@@ -1,7 +1,7 @@
 /*
  * intake.h
  *	  What comes in: windows of the ring, due rows of webhook.pending, changed
- *	  subscriptions, cancellations.
+ *	  subscriptions.
  */
 #ifndef WEBHOOK_INTAKE_H
 #define WEBHOOK_INTAKE_H
@@ -35,9 +35,8 @@ extern bool webhook_intake_is_reading(void);
 /* Load heads of webhook.pending that are due. False if that failed. */
 extern bool webhook_intake_load_due(Size elsewhere, TimestampTz now);
 
-/* Go on with cancellations. False if that failed. */
-extern bool webhook_intake_cancel(void);
-extern bool webhook_intake_is_cancelling(void);
+/* Not below the id of any row of the ring that this process has read. */
+extern int64 webhook_intake_last_id(void);
 
 /* Forget that a subscription had rows in webhook.pending, if that is so. */
 extern bool webhook_intake_settle_doubts(void);

@@ -1,29 +1,49 @@
 /*
  * lane.h
  *	  What a worker knows of each subscription that has deliveries: its queue,
- *	  whether it may send, and what of it waits in webhook.pending. Memory only.
+ *	  its health, whether it may send, and what of it waits in webhook.pending.
+ *	  Memory only.
  */
 #ifndef WEBHOOK_LANE_H
 #define WEBHOOK_LANE_H
 
-#include "datatype/timestamp.h"
 #include "lib/ilist.h"
+#include "lib/pairingheap.h"
+
+#include "health.h"
+
+#define WEBHOOK_LANE_TURNS 4
 
 typedef struct WebhookLane
 {
 	int64		id;				/* of the subscription; hash key */
+	WebhookHealth health;
 	dlist_head	ready;			/* deliveries that may start, oldest first */
-	int			nready;
+	dlist_head	pings;			/* the same, whatever the health */
+	int			nready;			/* of "ready" */
 	int			in_flight;
-	bool		active;			/* in the round: one of them may start now */
-	dlist_node	active_node;
+	int			limit;			/* of in_flight, as its health allows */
 	bool		sends;			/* not paused, not fenced, sending is on */
-	bool		ailing;			/* the last POST failed for the endpoint's sake */
+	bool		ordered;		/* within a subject */
 	bool		spilling;		/* arrivals go to webhook.pending */
 	bool		has_rows;		/* it may have rows there ... */
 	bool		doubts;			/* ... or not any more */
+	bool		given_up;		/* what waits for it is still to be cancelled */
 	int			cancelling;		/* commands under way that end rows there */
 	TimestampTz next_due;		/* earliest head there, not in memory; 0: none */
+	TimestampTz sleeps_until;	/* nothing starts before; 0: it is awake */
+	pairingheap_node sleep_node;
+
+	/* What lane.c makes of it. */
+	bool		slow;			/* whose places its requests take */
+	bool		active;			/* in the round: one of them may start now */
+	dlist_node	active_node;
+	TimestampTz due_at;			/* when to load rows; 0: not in the heap */
+	pairingheap_node due_node;
+	bool		dirty;			/* its state has to be saved */
+	dlist_node	dirty_node;
+	int			nturns;			/* of its health, still to be told */
+	WebhookTurn turns[WEBHOOK_LANE_TURNS];
 } WebhookLane;
 
 extern void webhook_lane_init(void);
@@ -31,31 +51,57 @@ extern void webhook_lane_init(void);
 /* The lane of a subscription, made at the first call; it stays for good. */
 extern WebhookLane *webhook_lane_get(int64 id);
 
+/* The same, or NULL: none has been made. */
+extern WebhookLane *webhook_lane_find(int64 id);
+
 /* All lanes, one a call until NULL; "scan" comes from webhook_lane_first(). */
 extern WebhookLane *webhook_lane_first(void **scan);
 extern WebhookLane *webhook_lane_following(void **scan);
 
-/* Is the subscription there and enabled? */
+/* What has been saved of a subscription's health, at the start of a process. */
+extern void webhook_lane_restore(const WebhookState *state, TimestampTz now);
+
+/* Is the subscription there and enabled, and not given up? */
 extern bool webhook_lane_wanted(int64 id);
 
 /* Settings or subscriptions have changed: find out anew which lanes send. */
-extern void webhook_lane_review(bool sending);
+extern void webhook_lane_review(bool sending, TimestampTz now);
 
-/* How many may be ready, and may a new arrival wait in memory? */
-extern int	webhook_lane_limit(const WebhookLane *lane);
+/* How many rows to load of it, and may a new arrival wait in memory? */
+extern int	webhook_lane_room(const WebhookLane *lane);
 extern bool webhook_lane_takes_arrivals(const WebhookLane *lane);
 
 /* Queue or flight of a lane has changed: in or out of the round. */
 extern void webhook_lane_update(WebhookLane *lane);
 
-/* The lane whose turn it is, moved to the end of the round; NULL: none. */
+/* Its health has changed: what it allows, and what is to be told of it. */
+extern void webhook_lane_judge(WebhookLane *lane, WebhookTurn turn);
+
+/* Nothing of it starts before "until", unless that is 0 or earlier. */
+extern void webhook_lane_sleep(WebhookLane *lane, TimestampTz until);
+
+/* Wake the lanes whose time has come; when that is for the next, 0: never. */
+extern void webhook_lane_wake(TimestampTz now);
+extern TimestampTz webhook_lane_wake_time(void);
+
+/*
+ * The lane whose turn it is, moved to the end of its round; NULL: none. There
+ * are places for proven and for slow ones.
+ */
 extern WebhookLane *webhook_lane_turn(void);
+
+/* One more, one less in flight. */
+extern void webhook_lane_started(WebhookLane *lane);
+extern void webhook_lane_landed(WebhookLane *lane);
 
 /* A row of webhook.pending is there, a head due at "next_at", or 0. */
 extern void webhook_lane_note_row(WebhookLane *lane, TimestampTz next_at);
 
 /* The lane to load due heads of, or NULL. */
 extern WebhookLane *webhook_lane_due(TimestampTz now);
+
+/* When the first lane has to be loaded; 0: none. */
+extern TimestampTz webhook_lane_due_time(void);
 
 /*
  * Load nothing for the time being: the ring may hold commands, not yet read,
@@ -66,10 +112,22 @@ extern void webhook_lane_hold(bool hold);
 /* They have been loaded; the first left is due at "next", 0: none. */
 extern void webhook_lane_loaded(WebhookLane *lane, TimestampTz next);
 
+/* Is anything due, loaded or not? */
+extern bool webhook_lane_any_due(TimestampTz now);
+
+/* What waits for it is to be cancelled; the next such lane, told once. */
+extern void webhook_lane_give_up(WebhookLane *lane);
+extern WebhookLane *webhook_lane_given_up(void);
+
 /* A lane that may have no rows left, or NULL; told once. */
 extern WebhookLane *webhook_lane_doubtful(void);
 
-/* When the first head of a lane that sends is due; 0: never. */
-extern TimestampTz webhook_lane_next_time(void);
+/* Its state has to be saved; with "urgent", at once. */
+extern void webhook_lane_soil(WebhookLane *lane, bool urgent);
+
+/* Lanes to be saved, at most "size"; is any urgent? */
+extern int	webhook_lane_dirty(WebhookLane **lanes, int size);
+extern bool webhook_lane_is_urgent(void);
+extern void webhook_lane_saved(WebhookLane **lanes, int count);
 
 #endif							/* WEBHOOK_LANE_H */

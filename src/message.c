@@ -34,7 +34,7 @@
 #define MAX_INSTANT 32
 
 static void build_body(WebhookMessage *message, const WebhookEvent *event,
-					   const char *id, int attempt);
+					   WebhookPayload format, const char *id, int attempt);
 static void append_instant(StringInfo out, TimestampTz instant);
 static char *sign_all(const WebhookSubscription *subscription, const char *id,
 					  int64 timestamp, const WebhookMessage *message);
@@ -65,7 +65,7 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 						(long long) subscription->id),
 				 errhint("Call webhook.rotate_secret() to give it one.")));
 
-	build_body(message, event, id, attempt);
+	build_body(message, event, subscription->payload_format, id, attempt);
 
 	message->nheaders = 0;
 	message->headers = palloc((MAX_HEADERS + subscription->nheaders) *
@@ -148,11 +148,11 @@ webhook_message_sign_abp(const char *secret, const char *body,
 }
 
 /*
- * The envelope around the event's data.
+ * The event's data, as they are or in an envelope.
  */
 static void
-build_body(WebhookMessage *message, const WebhookEvent *event, const char *id,
-		   int attempt)
+build_body(WebhookMessage *message, const WebhookEvent *event,
+		   WebhookPayload format, const char *id, int attempt)
 {
 	StringInfoData body;
 	char		number[MAXINT8LEN + 1];
@@ -161,18 +161,35 @@ build_body(WebhookMessage *message, const WebhookEvent *event, const char *id,
 	initStringInfo(&body);
 	enlargeStringInfo(&body, strlen(event->data) + 256);
 
-	appendStringInfoString(&body, "{\"Id\":\"");
-	appendBinaryStringInfo(&body, id, ID_LENGTH);
-	appendStringInfoString(&body, "\",\"WebhookEvent\":");
-	escape_json(&body, event->event_type);
-	appendStringInfoString(&body, ",\"Attempt\":");
-	pg_ltoa(attempt, number);
-	appendStringInfoString(&body, number);
-	appendStringInfoString(&body, ",\"Data\":");
-	appendStringInfoString(&body, event->data);
-	appendStringInfoString(&body, ",\"CreationTimeUtc\":\"");
-	append_instant(&body, event->created);
-	appendStringInfoString(&body, "\"}");
+	switch (format)
+	{
+		case WEBHOOK_ENVELOPE:
+			appendStringInfoString(&body, "{\"Id\":\"");
+			appendBinaryStringInfo(&body, id, ID_LENGTH);
+			appendStringInfoString(&body, "\",\"WebhookEvent\":");
+			escape_json(&body, event->event_type);
+			appendStringInfoString(&body, ",\"Attempt\":");
+			pg_ltoa(attempt, number);
+			appendStringInfoString(&body, number);
+			appendStringInfoString(&body, ",\"Data\":");
+			appendStringInfoString(&body, event->data);
+			appendStringInfoString(&body, ",\"CreationTimeUtc\":\"");
+			append_instant(&body, event->created);
+			appendStringInfoString(&body, "\"}");
+			break;
+		case WEBHOOK_RAW:
+			appendStringInfoString(&body, event->data);
+			break;
+		case WEBHOOK_STANDARD:
+			appendStringInfoString(&body, "{\"type\":");
+			escape_json(&body, event->event_type);
+			appendStringInfoString(&body, ",\"timestamp\":\"");
+			append_instant(&body, event->created);
+			appendStringInfoString(&body, "\",\"data\":");
+			appendStringInfoString(&body, event->data);
+			appendStringInfoChar(&body, '}');
+			break;
+	}
 
 	converted = pg_server_to_any(body.data, body.len, PG_UTF8);
 	message->body = converted;

@@ -18,6 +18,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 #include "pending_row.h"
 #include "table.h"
@@ -260,6 +261,40 @@ webhook_pending_batch(int64 subscription_id, int64 before, int limit)
 				sizeof(batch_end.subject));
 	}
 
+	table_close(relation, AccessShareLock);
+	UnregisterSnapshot(snapshot);
+	return rows;
+}
+
+List *
+webhook_pending_of_subject(int64 subscription_id, const char *subject,
+						   const pg_uuid_t *event_id, int64 before)
+{
+	List	   *rows = NIL;
+	Size		bytes = 0;
+	Relation	relation;
+	Snapshot	snapshot;
+	WebhookScan *scan;
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	relation = table_open(webhook_catalog_required()->pending,
+						  AccessShareLock);
+	scan = scan_rows(relation, snapshot, 2, subscription_id,
+					 CStringGetTextDatum(subject ? subject : ""), 0, 0);
+	if (event_id == NULL)
+		read_batch(scan, before, 1, &bytes, &rows);
+	else
+	{
+		while (webhook_scan_next(scan))
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (DatumGetInt64(PENDING(scan->slot, position)) < before &&
+				memcmp(DatumGetUUIDP(PENDING(scan->slot, event_id)), event_id, UUID_LEN) == 0)
+				rows = lappend(rows, webhook_pending_row_read(scan->slot));
+		}
+	}
+	webhook_scan_end(scan);
 	table_close(relation, AccessShareLock);
 	UnregisterSnapshot(snapshot);
 	return rows;

@@ -23,6 +23,8 @@ typedef struct WebhookPending
 	int			step;			/* place in the retry schedule */
 	TimestampTz next_at;		/* 0: NULL, not a head */
 	TimestampTz queued_at;		/* when it came to wait */
+	TimestampTz aged_from;		/* when it was caused, by the subscription's
+								 * clock, which stands while it may not send */
 	WebhookEvent *event;
 } WebhookPending;
 
@@ -80,6 +82,14 @@ extern TimestampTz webhook_pending_earliest(int64 subscription_id);
  */
 extern List *webhook_pending_batch(int64 subscription_id, int64 before,
 								   int limit);
+
+/*
+ * Rows of a subject (NULL: without one) whose position is below "before": those
+ * of an event, or, where it is NULL, the first one.
+ */
+extern List *webhook_pending_of_subject(int64 subscription_id,
+										const char *subject,
+										const pg_uuid_t *event_id, int64 before);
 
 /*
  * Give every subject of a subscription that has no head its first row as head,

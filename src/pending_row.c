@@ -33,6 +33,7 @@ webhook_pending_row_form(const WebhookPending *row, Datum *values,
 	SET(step, Int32GetDatum(row->step));
 	SET(next_at, TimestampTzGetDatum(row->next_at));
 	SET(queued_at, TimestampTzGetDatum(row->queued_at));
+	SET(aged_from, TimestampTzGetDatum(row->aged_from));
 	SET(created, TimestampTzGetDatum(event->created));
 	SET(event_type, CStringGetTextDatum(event->event_type));
 	SET(data, CStringGetTextDatum(event->data));
@@ -76,6 +77,7 @@ webhook_pending_row_read(TupleTableSlot *slot)
 	row->step = DatumGetInt32(PENDING(slot, step));
 	row->next_at = webhook_pending_row_next_at(slot);
 	row->queued_at = DatumGetTimestampTz(PENDING(slot, queued_at));
+	row->aged_from = DatumGetTimestampTz(PENDING(slot, aged_from));
 	row->event = event;
 	return row;
 }

@@ -80,20 +80,23 @@ webhook_ring_append(WebhookEvent *event)
 	webhook_shmem_wake_at_commit(event->kind != WEBHOOK_EVENT);
 }
 
-int64
-webhook_ring_command(WebhookKind kind, const char *subject, const char *data)
+void
+webhook_ring_command(WebhookEvent *row)
 {
-	WebhookEvent event = {0};
+	static const pg_uuid_t none = {0};
+	static FullTransactionId replayer = {0};
 
-	/* After a restore the sequence has been set. */
-	webhook_sequence_resync();
-	event.kind = kind;
-	event.created = GetCurrentTimestamp();
-	webhook_event_new_id(&event.event_id, event.created);
-	event.subject = subject;
-	event.data = data;
-	webhook_ring_append(&event);
-	return event.id;
+	/* After a restore the sequence has been set. Replays come in numbers. */
+	if (row->kind != WEBHOOK_REPLAY ||
+		!FullTransactionIdEquals(replayer, GetTopFullTransactionId()))
+		webhook_sequence_resync();
+	if (row->kind == WEBHOOK_REPLAY)
+		replayer = GetTopFullTransactionId();
+
+	row->created = GetCurrentTimestamp();
+	if (memcmp(&row->event_id, &none, UUID_LEN) == 0)
+		webhook_event_new_id(&row->event_id, row->created);
+	webhook_ring_append(row);
 }
 
 int

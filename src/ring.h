@@ -18,11 +18,11 @@
 extern void webhook_ring_append(WebhookEvent *event);
 
 /*
- * Append a command: a row that tells the worker something. subject and data
- * may be NULL. Returns its id.
+ * Append a command: a row that tells the worker something. Its kind is given,
+ * and what else the kind needs; created is set here, and an event_id if the
+ * row has none.
  */
-extern int64 webhook_ring_command(WebhookKind kind, const char *subject,
-								  const char *data);
+extern void webhook_ring_command(WebhookEvent *row);
 
 /* The worker's part; each needs a transaction. */
 

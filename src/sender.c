@@ -18,6 +18,9 @@
 #include "message.h"
 #include "sender.h"
 
+#define MAX_CONNECTIONS 5		/* times webhook.max_in_flight: more than are
+								 * ever in flight */
+
 static const WebhookHttpApi *api;
 static WebhookHttp *http;
 static MemoryContext message_context;
@@ -40,7 +43,7 @@ webhook_sender_init(WebhookCounters *shared)
 	load = (Loader) load_external_function("$libdir/webhook_http",
 										   "webhook_http_load", true, NULL);
 	api = load();
-	options.max_connections = 2 * webhook_max_in_flight;
+	options.max_connections = MAX_CONNECTIONS * webhook_max_in_flight;
 	options.ca_file = webhook_ca_file;
 	http = api->create(&options, reason, sizeof(reason));
 	if (http == NULL)
@@ -72,7 +75,7 @@ webhook_sender_start(void)
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		started = 0;
 
-	while (has_room() && (delivery = webhook_delivery_next()) != NULL)
+	while (has_room() && (delivery = webhook_delivery_next(now)) != NULL)
 	{
 		if (!start(delivery, now))
 			break;
@@ -136,7 +139,8 @@ start(WebhookDelivery *delivery, TimestampTz now)
 	request.headers = message.headers;
 	request.body = message.body;
 	request.body_length = message.body_length;
-	request.timeout_ms = webhook_timeout;
+	request.timeout_ms = subscription->timeout_ms > 0 ?
+		subscription->timeout_ms : webhook_timeout;
 	request.connect_timeout_ms = webhook_connect_timeout;
 	started = api->submit(http, &request, delivery) != NULL;
 	MemoryContextReset(message_context);

@@ -32,7 +32,6 @@
 
 static void reserve(WebhookSlot *slot, Oid sequence, uint64 needed);
 static Oid	owner_of(Oid sequence);
-static int64 last_value(Oid sequence);
 
 int64
 webhook_sequence_next(Oid sequence)
@@ -65,6 +64,19 @@ webhook_sequence_resync(void)
 		pg_atomic_write_u64(&slot->number_limit, 0);
 }
 
+int64
+webhook_sequence_last(Oid sequence)
+{
+	LOCAL_FCINFO(call, 1);
+	Datum		value;
+
+	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
+	call->args[0].value = ObjectIdGetDatum(sequence);
+	call->args[0].isnull = false;
+	value = pg_sequence_last_value(call);
+	return call->isnull ? 0 : DatumGetInt64(value);
+}
+
 /*
  * Reserve numbers beyond "needed". The sequence is read and set as its owner.
  * Its lock is taken first: nothing is waited for under the lightweight one.
@@ -91,7 +103,7 @@ reserve(WebhookSlot *slot, Oid sequence, uint64 needed)
 	if (pg_atomic_read_u64(&slot->number_limit) <= needed)
 	{
 		uint64		next = pg_atomic_read_u64(&slot->number_next);
-		uint64		first = Max(needed, (uint64) last_value(sequence)) + 1;
+		uint64		first = Max(needed, (uint64) webhook_sequence_last(sequence)) + 1;
 		uint64		limit = Max(next, first) + RESERVED;
 
 		(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence),
@@ -115,18 +127,4 @@ owner_of(Oid sequence)
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;
-}
-
-/* As the sequence has it, 0 if it was never used. */
-static int64
-last_value(Oid sequence)
-{
-	LOCAL_FCINFO(call, 1);
-	Datum		value;
-
-	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
-	call->args[0].value = ObjectIdGetDatum(sequence);
-	call->args[0].isnull = false;
-	value = pg_sequence_last_value(call);
-	return call->isnull ? 0 : DatumGetInt64(value);
 }

@@ -13,6 +13,12 @@
  */
 extern int64 webhook_sequence_next(Oid sequence);
 
+/*
+ * What the sequence stands at, 0 if it was never used: no number that was
+ * handed out is greater.
+ */
+extern int64 webhook_sequence_last(Oid sequence);
+
 /* The sequence has been set by somebody: go on from there, if it is further. */
 extern void webhook_sequence_resync(void);
 

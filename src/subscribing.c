@@ -3,8 +3,8 @@
  *	  What is behind subscribe() and its like, where SQL does not reach.
  *
  * The install script says in PL/pgSQL what SQL says best; here is what needs
- * the server's insides: a snapshot newer than the transaction's, the rules
- * for endpoints and headers, which the sender applies too, and the ring. The
+ * the server's insides: a snapshot newer than the transaction's, and the rules
+ * for endpoints, headers and filters, which the worker applies too. The
  * functions are called from those of the install script only, which run as
  * their owner; EXECUTE on them is nobody else's.
  */
@@ -22,7 +22,7 @@
 
 #include "catalog.h"
 #include "endpoint.h"
-#include "ring.h"
+#include "filter.h"
 #include "snapshot.h"
 
 #define SHOWN_BYTES		200		/* of a value that a message repeats */
@@ -34,11 +34,12 @@ static void refuse_same_name(char **names, int count);
 
 PG_FUNCTION_INFO_V1(webhook_canonical_endpoint);
 PG_FUNCTION_INFO_V1(webhook_checked_headers);
+PG_FUNCTION_INFO_V1(webhook_checked_filter);
+PG_FUNCTION_INFO_V1(webhook_matches);
 PG_FUNCTION_INFO_V1(webhook_refuse_duplicate);
 PG_FUNCTION_INFO_V1(webhook_since);
 PG_FUNCTION_INFO_V1(webhook_this_home);
 PG_FUNCTION_INFO_V1(webhook_caller);
-PG_FUNCTION_INFO_V1(webhook_command);
 
 /* canonical_endpoint(endpoint text): as it is stored and sent */
 Datum
@@ -119,6 +120,38 @@ webhook_checked_headers(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(headers);
 }
 
+/* checked_filter(filter jsonpath): the same; NULL if it refuses nothing */
+Datum
+webhook_checked_filter(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	webhook_filter_check(PG_GETARG_DATUM(0));
+	if (webhook_filter_make(PG_GETARG_DATUM(0)) == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+}
+
+/*
+ * matches(pattern text, event_type text): the pattern is a name, "prefix.*" or
+ * "*". The other may be a pattern too: is all of it within the first?
+ */
+Datum
+webhook_matches(PG_FUNCTION_ARGS)
+{
+	text	   *pattern = PG_GETARG_TEXT_PP(0);
+	text	   *event_type = PG_GETARG_TEXT_PP(1);
+	int			length = VARSIZE_ANY_EXHDR(pattern);
+	int			type_length = VARSIZE_ANY_EXHDR(event_type);
+
+	if (length > 0 && VARDATA_ANY(pattern)[length - 1] == '*')
+		length--;
+	else if (length != type_length)
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(length <= type_length &&
+				   memcmp(VARDATA_ANY(pattern), VARDATA_ANY(event_type), length) == 0);
+}
+
 /*
  * refuse_duplicate(endpoint text, events text[], subscription bigint): an
  * error if another subscription brings one of the events to the endpoint. The
@@ -142,13 +175,16 @@ webhook_refuse_duplicate(PG_FUNCTION_ARGS)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	plan = SPI_prepare("SELECT s.id, e.name"
+	plan = SPI_prepare("SELECT s.id, e.name,"
+					   " CASE WHEN webhook.matches(e.name, w.name) THEN w.name ELSE e.name END"
 					   " FROM webhook.subscription s,"
-					   " pg_catalog.unnest(s.events) AS e(name)"
+					   " pg_catalog.unnest(s.events) AS e(name),"
+					   " pg_catalog.unnest($2) AS w(name)"
 					   " WHERE s.endpoint OPERATOR(pg_catalog.=) $1"
-					   " AND e.name OPERATOR(pg_catalog.=) ANY ($2)"
+					   " AND (webhook.matches(e.name, w.name)"
+					   " OR webhook.matches(w.name, e.name))"
 					   " AND s.id IS DISTINCT FROM $3"
-					   " ORDER BY 1, 2",
+					   " ORDER BY 1, 2, 3",
 					   3, types);
 	if (plan == NULL)
 		elog(ERROR, "could not plan a query of webhook.subscription");
@@ -156,16 +192,20 @@ webhook_refuse_duplicate(PG_FUNCTION_ARGS)
 							 InvalidSnapshot, true, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read webhook.subscription");
 	if (SPI_processed > 0)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	columns = SPI_tuptable->tupdesc;
+
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("endpoint \"%s\" is subscribed to event type \"%s\" already",
 						TextDatumGetCString(values[0]),
-						SPI_getvalue(SPI_tuptable->vals[0],
-									 SPI_tuptable->tupdesc, 2)),
-				 errdetail("By subscription %s.",
-						   SPI_getvalue(SPI_tuptable->vals[0],
-										SPI_tuptable->tupdesc, 1)),
+						SPI_getvalue(row, columns, 3)),
+				 errdetail("Subscription %s gets \"%s\".",
+						   SPI_getvalue(row, columns, 1),
+						   SPI_getvalue(row, columns, 2)),
 				 errhint("Change that one with webhook.alter_subscription(), or end it with webhook.unsubscribe().")));
+	}
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -201,27 +241,6 @@ webhook_caller(PG_FUNCTION_ARGS)
 
 	namestrcpy(name, GetUserNameFromId(GetOuterUserId(), false));
 	PG_RETURN_NAME(name);
-}
-
-/* command(kind "char", subject text): tells the worker, through the ring */
-Datum
-webhook_command(PG_FUNCTION_ARGS)
-{
-	char		kind = PG_ARGISNULL(0) ? '\0' : PG_GETARG_CHAR(0);
-
-	switch (kind)
-	{
-		case WEBHOOK_CHANGED:
-		case WEBHOOK_CANCEL:
-			(void) webhook_ring_command((WebhookKind) kind,
-										PG_ARGISNULL(1) ? NULL :
-										text_to_cstring(PG_GETARG_TEXT_PP(1)),
-										NULL);
-			break;
-		default:
-			elog(ERROR, "unknown kind of command: %d", kind);
-	}
-	PG_RETURN_VOID();
 }
 
 /* An error that names the argument and, as far as it is short, the value. */

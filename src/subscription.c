@@ -18,23 +18,27 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
 
 #include "catalog.h"
-#include "secret.h"
-#include "subscription.h"
+#include "subscription_row.h"
 
-/* One name and who wants it. */
-typedef struct TypeEntry
+/* Subscriptions, in order of id. */
+typedef struct Takers
 {
-	char		name[WEBHOOK_MAX_EVENT_TYPE + 1];
 	int			count;
 	int			size;
 	const WebhookSubscription **subscriptions;
+} Takers;
+
+/* One event type and who wants it. */
+typedef struct TypeEntry
+{
+	char		name[WEBHOOK_MAX_EVENT_TYPE + 1];
+	Takers		takers;
+	bool		complete;		/* those with patterns are among them */
 } TypeEntry;
 
 typedef struct IdEntry
@@ -48,6 +52,7 @@ typedef struct Copy
 	MemoryContext context;
 	HTAB	   *by_id;
 	HTAB	   *by_type;
+	Takers		patterns;		/* those that have one */
 	int			count;
 	bool		any_fenced;
 } Copy;
@@ -57,12 +62,13 @@ static Copy *current;
 static Copy *read_copy(MemoryContext context);
 static void rehome(const char *checkpoint_home);
 static bool is_upgraded(const char *home, const char *checkpoint_home);
-static WebhookSubscription *make_subscription(SPITupleTable *rows, HeapTuple row);
-static void add_headers(WebhookSubscription *subscription, Jsonb *headers);
-static void add_secrets(WebhookSubscription *subscription, ArrayType *secrets);
 static void add_events(Copy *copy, WebhookSubscription *subscription);
-static const char **text_array(ArrayType *array, int *count);
-static Datum column(SPITupleTable *rows, HeapTuple row, const char *name, bool *isnull);
+static TypeEntry *enter_type(Copy *copy, const char *name);
+static void add_to(MemoryContext context, Takers *takers,
+				   const WebhookSubscription *subscription);
+static TypeEntry *find_type(Copy *copy, const char *event_type);
+static bool wants(const WebhookSubscription *subscription, const char *event_type);
+static bool is_pattern(const char *name);
 
 void
 webhook_subscription_reload(const char *checkpoint_home)
@@ -102,12 +108,12 @@ webhook_subscription_match(const WebhookEvent *event, int *cursor)
 
 	if (current == NULL)
 		return NULL;
-	entry = hash_search(current->by_type, event->event_type, HASH_FIND, NULL);
+	entry = find_type(current, event->event_type);
 	if (entry == NULL)
 		return NULL;
-	while (*cursor < entry->count)
+	while (*cursor < entry->takers.count)
 	{
-		const WebhookSubscription *subscription = entry->subscriptions[(*cursor)++];
+		const WebhookSubscription *subscription = entry->takers.subscriptions[(*cursor)++];
 
 		if (!webhook_snapshot_sees(subscription->since, event->txid))
 			return subscription;
@@ -156,14 +162,20 @@ read_copy(MemoryContext context)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute("SELECT s.id, s.endpoint, s.events, s.headers,"
-					" s.signature_schemes, s.enabled, s.paused, s.since, s.home,"
-					" ARRAY(SELECT x.secret"
-					"       FROM webhook.subscription_secret x"
-					"       WHERE x.subscription_id OPERATOR(pg_catalog.=) s.id"
-					"       AND (x.expires_at IS NULL"
-					"            OR x.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())"
-					"       ORDER BY x.id DESC) AS secrets"
-					" FROM webhook.subscription s ORDER BY s.id",
+					" s.signature_schemes, s.filter, s.payload_format, s.ordered,"
+					" s.max_in_flight, s.rate_limit, s.timeout,"
+					" s.retry_schedule, s.max_age, s.final_statuses,"
+					" s.enabled, s.paused, s.since, s.home,"
+					" COALESCE(x.secrets, '{}') AS secrets"
+					" FROM webhook.subscription s LEFT JOIN"
+					" (SELECT y.subscription_id,"
+					"         pg_catalog.array_agg(y.secret ORDER BY y.id DESC) AS secrets"
+					"  FROM webhook.subscription_secret y"
+					"  WHERE y.expires_at IS NULL"
+					"  OR y.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
+					"  GROUP BY y.subscription_id) x"
+					" ON x.subscription_id OPERATOR(pg_catalog.=) s.id"
+					" ORDER BY s.id",
 					false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read webhook.subscription");
 
@@ -173,7 +185,7 @@ read_copy(MemoryContext context)
 		WebhookSubscription *subscription;
 		IdEntry    *entry;
 
-		subscription = make_subscription(SPI_tuptable, SPI_tuptable->vals[i]);
+		subscription = webhook_subscription_row_read(SPI_tuptable, SPI_tuptable->vals[i]);
 		entry = hash_search(copy->by_id, &subscription->id, HASH_ENTER, NULL);
 		entry->subscription = subscription;
 		add_events(copy, subscription);
@@ -224,93 +236,6 @@ is_upgraded(const char *home, const char *here)
 		system[0] != system[1] && database[0] == database[1];
 }
 
-static WebhookSubscription *
-make_subscription(SPITupleTable *rows, HeapTuple row)
-{
-	WebhookSubscription *subscription = palloc0(sizeof(WebhookSubscription));
-	const char *home;
-	uint64		system[2];
-	Oid			database;
-	const char **schemes;
-	int			nschemes;
-	bool		isnull;
-
-	subscription->id = DatumGetInt64(column(rows, row, "id", &isnull));
-	subscription->endpoint = TextDatumGetCString(column(rows, row, "endpoint", &isnull));
-	subscription->events =
-		text_array(DatumGetArrayTypeP(column(rows, row, "events", &isnull)),
-				   &subscription->nevents);
-	subscription->enabled = DatumGetBool(column(rows, row, "enabled", &isnull));
-	subscription->paused = DatumGetBool(column(rows, row, "paused", &isnull));
-	add_headers(subscription,
-				DatumGetJsonbP(column(rows, row, "headers", &isnull)));
-	add_secrets(subscription,
-				DatumGetArrayTypeP(column(rows, row, "secrets", &isnull)));
-
-	schemes = text_array(DatumGetArrayTypeP(column(rows, row, "signature_schemes", &isnull)),
-						 &nschemes);
-	for (int i = 0; i < nschemes; i++)
-		subscription->sign_abp |= strcmp(schemes[i], "abp") == 0;
-
-	home = TextDatumGetCString(column(rows, row, "home", &isnull));
-	subscription->fenced = strcmp(home, webhook_home()) != 0;
-	subscription->since =
-		webhook_snapshot_from_datum(column(rows, row, "since", &isnull));
-
-	/* Transaction ids of another cluster mean nothing here. */
-	if (subscription->fenced &&
-		(!webhook_home_parse(home, &system[0], &database) ||
-		 !webhook_home_parse(webhook_home(), &system[1], &database) ||
-		 system[0] != system[1]))
-		subscription->since = webhook_snapshot_empty();
-	return subscription;
-}
-
-/* An object of strings, as webhook.checked_headers() lets through. */
-static void
-add_headers(WebhookSubscription *subscription, Jsonb *headers)
-{
-	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	WebhookHttpHeader *list;
-
-	list = palloc0(sizeof(WebhookHttpHeader) * (JB_ROOT_COUNT(headers) + 1));
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			list[subscription->nheaders].name =
-				pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE && value.type == jbvString)
-			list[subscription->nheaders++].value =
-				pnstrdup(value.val.string.val, value.val.string.len);
-	}
-	subscription->headers = list;
-}
-
-/* The key of each is decoded once, here. */
-static void
-add_secrets(WebhookSubscription *subscription, ArrayType *secrets)
-{
-	int			count;
-	const char **texts = text_array(secrets, &count);
-	WebhookSecret *list = palloc0(sizeof(WebhookSecret) * (count + 1));
-
-	for (int i = 0; i < count; i++)
-	{
-		WebhookSecret *secret = &list[subscription->nsecrets];
-		uint8	   *key = palloc(WEBHOOK_MAX_KEY);
-
-		secret->key_length = webhook_secret_decode(texts[i], key);
-		if (secret->key_length < 0)
-			continue;
-		secret->text = texts[i];
-		secret->key = key;
-		subscription->nsecrets++;
-	}
-	subscription->secrets = list;
-}
-
 static void
 add_events(Copy *copy, WebhookSubscription *subscription)
 {
@@ -318,62 +243,114 @@ add_events(Copy *copy, WebhookSubscription *subscription)
 		return;
 	for (int i = 0; i < subscription->nevents; i++)
 	{
-		TypeEntry  *entry;
-		bool		found;
+		const char *name = subscription->events[i];
 
 		/* A longer name is no event type. */
-		if (strlen(subscription->events[i]) > WEBHOOK_MAX_EVENT_TYPE)
+		if (strlen(name) > WEBHOOK_MAX_EVENT_TYPE)
 			continue;
-		entry = hash_search(copy->by_type, subscription->events[i], HASH_ENTER,
-							&found);
-		if (!found)
-		{
-			entry->count = 0;
-			entry->size = 4;
-			entry->subscriptions = palloc(sizeof(void *) * entry->size);
-		}
-		else if (entry->count == entry->size)
-		{
-			entry->size *= 2;
-			entry->subscriptions = repalloc(entry->subscriptions,
-											sizeof(void *) * entry->size);
-		}
-		/* Named twice, it gets the event once. */
-		if (entry->count == 0 ||
-			entry->subscriptions[entry->count - 1] != subscription)
-			entry->subscriptions[entry->count++] = subscription;
+		if (is_pattern(name))
+			add_to(copy->context, &copy->patterns, subscription);
+		else
+			add_to(copy->context, &enter_type(copy, name)->takers, subscription);
 	}
 }
 
-static const char **
-text_array(ArrayType *array, int *count)
+/* The entry of a name, a new one if there is none. */
+static TypeEntry *
+enter_type(Copy *copy, const char *name)
 {
-	Datum	   *values;
-	bool	   *nulls;
-	const char **texts;
-	int			n;
+	bool		found;
+	TypeEntry  *entry = hash_search(copy->by_type, name, HASH_ENTER, &found);
 
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
-	texts = palloc(sizeof(char *) * (n + 1));
-	*count = 0;
-	for (int i = 0; i < n; i++)
+	if (!found)
 	{
-		if (!nulls[i])
-			texts[(*count)++] = TextDatumGetCString(values[i]);
+		memset(&entry->takers, 0, sizeof(Takers));
+		entry->complete = false;
 	}
-	return texts;
+	return entry;
 }
 
-static Datum
-column(SPITupleTable *rows, HeapTuple row, const char *name, bool *isnull)
+/* Named twice, it gets the event once. */
+static void
+add_to(MemoryContext context, Takers *takers,
+	   const WebhookSubscription *subscription)
 {
-	int			number = SPI_fnumber(rows->tupdesc, name);
-	Datum		value;
+	if (takers->count > 0 &&
+		takers->subscriptions[takers->count - 1] == subscription)
+		return;
+	if (takers->size == 0)
+	{
+		takers->size = 4;
+		takers->subscriptions = MemoryContextAlloc(context, sizeof(void *) * takers->size);
+	}
+	else if (takers->count == takers->size)
+	{
+		takers->size *= 2;
+		takers->subscriptions = repalloc(takers->subscriptions,
+										 sizeof(void *) * takers->size);
+	}
+	takers->subscriptions[takers->count++] = subscription;
+}
 
-	if (number <= 0)
-		elog(ERROR, "webhook.subscription has no column \"%s\"", name);
-	value = SPI_getbinval(row, rows->tupdesc, number, isnull);
-	if (*isnull)
-		elog(ERROR, "column \"%s\" of webhook.subscription is null", name);
-	return value;
+/*
+ * Who gets events of a type: those that name it and those with a pattern, in
+ * order of id. Put together when the first such event comes.
+ */
+static TypeEntry *
+find_type(Copy *copy, const char *event_type)
+{
+	TypeEntry  *entry;
+	Takers		named;
+	Takers		all = {0};
+	int			next = 0;
+
+	if (copy->patterns.count == 0)
+		return hash_search(copy->by_type, event_type, HASH_FIND, NULL);
+	entry = enter_type(copy, event_type);
+	if (entry->complete)
+		return entry;
+
+	/* Whatever fails on the way leaves it as it was. */
+	named = entry->takers;
+	for (int i = 0; i < copy->patterns.count; i++)
+	{
+		const WebhookSubscription *other = copy->patterns.subscriptions[i];
+
+		if (!wants(other, event_type))
+			continue;
+		while (next < named.count && named.subscriptions[next]->id < other->id)
+			add_to(copy->context, &all, named.subscriptions[next++]);
+		if (next < named.count && named.subscriptions[next] == other)
+			next++;
+		add_to(copy->context, &all, other);
+	}
+	while (next < named.count)
+		add_to(copy->context, &all, named.subscriptions[next++]);
+	entry->takers = all;
+	entry->complete = true;
+	return entry;
+}
+
+/* By one of its patterns. */
+static bool
+wants(const WebhookSubscription *subscription, const char *event_type)
+{
+	for (int i = 0; i < subscription->nevents; i++)
+	{
+		const char *pattern = subscription->events[i];
+
+		if (is_pattern(pattern) &&
+			strncmp(pattern, event_type, strlen(pattern) - 1) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* "prefix.*" or "*"? */
+static bool
+is_pattern(const char *name)
+{
+	size_t		length = strlen(name);
+
+	return length > 0 && name[length - 1] == '*';
 }

@@ -6,8 +6,18 @@
 #define WEBHOOK_SUBSCRIPTION_H
 
 #include "event.h"
+#include "filter.h"
+#include "guc.h"
 #include "http.h"
 #include "snapshot.h"
+
+/* What the body of a call is: column "payload_format". */
+typedef enum WebhookPayload
+{
+	WEBHOOK_ENVELOPE,			/* Id, WebhookEvent, Attempt, Data, ... */
+	WEBHOOK_RAW,				/* Data alone */
+	WEBHOOK_STANDARD,			/* type, timestamp, data: Standard Webhooks */
+} WebhookPayload;
 
 /* One live secret. */
 typedef struct WebhookSecret
@@ -22,12 +32,22 @@ typedef struct WebhookSubscription
 	int64		id;
 	const char *endpoint;		/* canonical */
 	int			nevents;
-	const char **events;
+	const char **events;		/* names, "prefix.*" or "*" */
+	const WebhookFilter *filter;	/* NULL: all of them */
 	int			nheaders;
 	const WebhookHttpHeader *headers;
 	int			nsecrets;		/* newest first */
 	const WebhookSecret *secrets;
 	bool		sign_abp;
+	WebhookPayload payload_format;
+	bool		ordered;		/* within a subject */
+	int			max_in_flight;	/* 0: as webhook.max_in_flight_per_subscription */
+	double		rate_limit;		/* calls a second; 0: none */
+	int			timeout_ms;		/* 0: as webhook.timeout */
+	const WebhookSchedule *schedule;	/* NULL: webhook.retry_schedule */
+	int64		max_age;		/* microseconds */
+	int			nfinal;
+	const int  *final_statuses; /* that end a delivery as failed */
 	bool		enabled;
 	bool		paused;
 	bool		fenced;			/* its home is not here */
@@ -46,8 +66,9 @@ extern void webhook_subscription_reload(const char *checkpoint_home);
 extern const WebhookSubscription *webhook_subscription_get(int64 id);
 
 /*
- * The subscriptions that an event goes to, one call each until NULL: enabled,
- * of its type, their "since" not seeing it. "cursor" starts at 0.
+ * The subscriptions that an event goes to unless their filter refuses it, one
+ * call each until NULL: enabled, of its type, their "since" not seeing it.
+ * "cursor" starts at 0.
  */
 extern const WebhookSubscription *webhook_subscription_match(const WebhookEvent *event,
 															 int *cursor);

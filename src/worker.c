@@ -32,6 +32,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "cancel.h"
 #include "compat.h"
 #include "delivery.h"
 #include "guc.h"
@@ -44,6 +45,7 @@
 #define POLL_INTERVAL USECS_PER_SEC
 #define RETRY_INTERVAL (USECS_PER_SEC / 5)	/* after an error in reading */
 #define SPILL_INTERVAL (USECS_PER_SEC / 2)
+#define SCARCE_INTERVAL (USECS_PER_SEC / 20)	/* the same, if room is scarce */
 #define BLOCKED_LIMIT 32		/* deliveries, while none can be written down */
 #define DDL_GRACE 200			/* milliseconds, if DDL waits for us to leave */
 
@@ -133,6 +135,7 @@ webhook_worker_main(Datum arg)
 		now = GetCurrentTimestamp();
 		webhook_writer_flush(now, webhook_delivery_load()->in_flight == 0);
 		webhook_writer_checkpoint(now, false);
+		webhook_writer_states(now, false);
 		follow_drain();
 		if (now >= next_upkeep || next_upkeep - now > 60 * USECS_PER_SEC)
 			next_upkeep = webhook_upkeep(now);
@@ -192,9 +195,11 @@ take_requests(TimestampTz now)
 		wake = true;
 		webhook_intake_settle_doubts();
 	}
+	webhook_delivery_tick(now);
 	if (now >= next_spill || next_spill - now > SPILL_INTERVAL)
 	{
-		next_spill = now + SPILL_INTERVAL;
+		next_spill = now + (webhook_delivery_has_room(false, webhook_sender_memory()) ?
+							SPILL_INTERVAL : SCARCE_INTERVAL);
 		if (!webhook_writer_is_blocked())
 			webhook_delivery_spill(now);
 	}
@@ -224,6 +229,8 @@ take_in(TimestampTz now)
 			webhook_delivery_review(webhook_enabled, now);
 		}
 	}
+	webhook_cancel_given_up(webhook_intake_last_id());
+
 	/* What is due comes before what is new: there is more of the new. */
 	if (done)
 		done = webhook_intake_load_due(elsewhere, now);
@@ -240,7 +247,7 @@ take_in(TimestampTz now)
 		}
 	}
 	if (done)
-		done = webhook_intake_cancel();
+		done = webhook_cancel_work();
 
 	/* From now on, for it may have waited for a lock. */
 	retry_at = done ? 0 : GetCurrentTimestamp() + RETRY_INTERVAL;
@@ -290,7 +297,7 @@ follow_drain(void)
 	}
 	if (drain_state == DRAIN_FINISHING &&
 		webhook_progress_reached(drain_mark) &&
-		!webhook_intake_is_cancelling() &&
+		!webhook_cancel_is_working() &&
 		!webhook_delivery_is_due(GetCurrentTimestamp()))
 	{
 		pg_atomic_write_u64(&slot->drain_done, drain_ticket);
@@ -303,7 +310,8 @@ static long
 wait_ms(TimestampTz now)
 {
 	TimestampTz next = Min(next_poll, next_upkeep);
-	TimestampTz due = webhook_lane_next_time();
+	TimestampTz due = webhook_lane_due_time();
+	TimestampTz tick = webhook_delivery_tick_time();
 	TimestampTz flush = webhook_writer_next_time();
 	long		engine = webhook_sender_wait_ms();
 	long		wait;
@@ -314,7 +322,7 @@ wait_ms(TimestampTz now)
 	{
 		if (may_read(now))
 			return 0;
-		if (webhook_intake_is_cancelling())
+		if (webhook_cancel_is_working())
 			next = Min(next, now + USECS_PER_SEC / 50);
 		if (due > now)
 			next = Min(next, due);
@@ -328,6 +336,8 @@ wait_ms(TimestampTz now)
 		next = Min(next, now + 1000);
 	if (webhook_delivery_load()->queued > 0)
 		next = Min(next, next_spill);
+	if (tick != 0)
+		next = Min(next, tick);
 
 	/* Up, so that a timer is not found a fraction too early. */
 	wait = next <= now ? 0 : (next - now + 999) / 1000;
@@ -400,6 +410,7 @@ leave(void)
 		wait_for_work(engine >= 0 ? Min(wait, engine) : wait);
 	}
 	webhook_writer_checkpoint(GetCurrentTimestamp(), true);
+	webhook_writer_states(GetCurrentTimestamp(), true);
 	webhook_shmem_set_exit(WEBHOOK_EXIT_ASKED);
 	ereport(LOG,
 			(errmsg("webhook worker for database %u stops", MyDatabaseId)));

@@ -1,6 +1,7 @@
 /*
  * writer.c
- *	  What goes out to tables: outcomes, in groups, and the checkpoint.
+ *	  What goes out to tables: outcomes, in groups, the checkpoint, and how each
+ *	  endpoint fares.
  *
  * Commits are asynchronous: what a crash of the server takes from the log is
  * sent again. They are in the order of the WAL, so a checkpoint never survives
@@ -25,7 +26,9 @@
 #include "catalog.h"
 #include "checkpoint.h"
 #include "delivery.h"
+#include "notice.h"
 #include "sender.h"
+#include "state.h"
 #include "transaction.h"
 #include "writer.h"
 
@@ -35,6 +38,7 @@
 #define FIRST_PAUSE USECS_PER_SEC
 #define LONGEST_PAUSE (10 * USECS_PER_SEC)
 #define CHECKPOINT_DELAY USECS_PER_SEC
+#define STATES_DELAY USECS_PER_SEC
 
 static WebhookCounters *counters;
 static TimestampTz waiting_since;	/* 0: nothing waits */
@@ -43,12 +47,15 @@ static TimestampTz retry_at;	/* a write failed; 0: it did not */
 static int64 retry_pause;
 static int	cautious;			/* rows still to be written one by one */
 static TimestampTz last_checkpoint;
+static TimestampTz last_states;
+static bool last_states_done = true;
 
 static bool write_group(WebhookDelivery **batch, int count, bool bodies);
 static void settle(WebhookDelivery **batch, int count);
 static void count_outcomes(WebhookDelivery **batch, int count);
 static void note_promoted(int64 subscription_id, TimestampTz next_at);
 static void save_checkpoint(void);
+static void write_states(WebhookLane **lanes, int count, TimestampTz now);
 
 void
 webhook_writer_init(WebhookCounters *shared)
@@ -148,6 +155,67 @@ webhook_writer_checkpoint(TimestampTz now, bool at_once)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
+}
+
+void
+webhook_writer_states(TimestampTz now, bool at_once)
+{
+	WebhookLane *lanes[GROUP_ROWS];
+	MemoryContext old = CurrentMemoryContext;
+	int			count;
+
+	if (!at_once && !(webhook_lane_is_urgent() && last_states_done) &&
+		now - last_states < STATES_DELAY && now >= last_states)
+		return;
+	count = webhook_lane_dirty(lanes, GROUP_ROWS);
+	if (count == 0)
+		return;
+	last_states = now;
+	last_states_done = false;
+
+	PG_TRY();
+	{
+		webhook_transaction_begin("writing the state of subscriptions");
+		write_states(lanes, count, now);
+		webhook_transaction_commit();
+		webhook_lane_saved(lanes, count);
+		last_states_done = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(old);
+		webhook_transaction_abort();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * In one transaction: the states, and what is to be told of them. Nothing is
+ * written of a copy's subscriptions before it is resumed.
+ */
+static void
+write_states(WebhookLane **lanes, int count, TimestampTz now)
+{
+	WebhookState *states[GROUP_ROWS];
+	int			nstates = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		WebhookLane *lane = lanes[i];
+		const WebhookSubscription *subscription = webhook_subscription_get(lane->id);
+
+		if (subscription == NULL)
+			webhook_state_forget(lane->id);
+		else if (!subscription->fenced)
+		{
+			webhook_health_summarize(&lane->health, now);
+			states[nstates++] = &lane->health.state;
+			for (int turn = 0; turn < lane->nturns; turn++)
+				webhook_notice_tell(lane->turns[turn], &lane->health.state, subscription);
+		}
+	}
+	webhook_state_save(states, nstates, now);
 }
 
 /* In one transaction; false if that failed, with nothing written. */

@@ -1,6 +1,7 @@
 /*
  * writer.h
- *	  What goes out to tables: outcomes, in groups, and the checkpoint.
+ *	  What goes out to tables: outcomes, in groups, the checkpoint, and how each
+ *	  endpoint fares.
  */
 #ifndef WEBHOOK_WRITER_H
 #define WEBHOOK_WRITER_H
@@ -27,5 +28,11 @@ extern TimestampTz webhook_writer_next_time(void);
 
 /* Write a checkpoint if there is news, once a second or "at_once". */
 extern void webhook_writer_checkpoint(TimestampTz now, bool at_once);
+
+/*
+ * Write how endpoints fare, where that has changed, once a second or
+ * "at_once"; what people are to be told of, as soon as it can be.
+ */
+extern void webhook_writer_states(TimestampTz now, bool at_once);
 
 #endif							/* WEBHOOK_WRITER_H */

@@ -2,7 +2,7 @@
 -- The contract: names, arguments, columns, and how little is open.
 --
 BEGIN;
-SELECT plan(70);
+SELECT plan(102);
 
 -- functions with their arguments and results
 SELECT has_function('webhook', 'watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]']);
@@ -10,9 +10,18 @@ SELECT has_function('webhook', 'unwatch', ARRAY['regclass']);
 SELECT function_returns('webhook', 'publish', ARRAY['text', 'json', 'text'], 'uuid');
 SELECT has_function('webhook', 'define_event_type', ARRAY['text', 'text']);
 SELECT function_returns('webhook', 'subscribe',
-	ARRAY['text', 'text[]', 'text', 'text', 'jsonb', 'text[]'], 'bigint');
+	ARRAY['text', 'text[]', 'text', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
+		'real', 'interval', 'interval[]', 'interval', 'integer[]'], 'bigint');
 SELECT has_function('webhook', 'alter_subscription',
-	ARRAY['bigint', 'text', 'text[]', 'text', 'jsonb', 'text[]', 'boolean']);
+	ARRAY['bigint', 'text', 'text[]', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
+		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'boolean']);
+SELECT function_returns('webhook', 'ping', ARRAY['bigint'], 'uuid');
+SELECT function_returns('webhook', 'resend', ARRAY['uuid', 'bigint'], 'void');
+SELECT function_returns('webhook', 'cancel', ARRAY['uuid', 'bigint'], 'void');
+SELECT function_returns('webhook', 'skip', ARRAY['bigint', 'text'], 'void');
+SELECT function_returns('webhook', 'recover',
+	ARRAY['bigint', 'timestamp with time zone', 'timestamp with time zone', 'text', 'boolean'], 'bigint');
+SELECT function_returns('webhook', 'explain', ARRAY['uuid', 'bigint'], 'text');
 SELECT has_function('webhook', 'unsubscribe', ARRAY['bigint']);
 SELECT has_function('webhook', 'pause', ARRAY['bigint']);
 SELECT has_function('webhook', 'resume', ARRAY['bigint']);
@@ -25,18 +34,23 @@ SELECT function_returns('webhook', 'drain', ARRAY['interval'], 'boolean');
 -- tables and views
 SELECT has_table('webhook', name, format('table %s', name))
 	FROM unnest(ARRAY['event_type', 'subscription', 'subscription_secret', 'event_0', 'event_1',
-		'event_2', 'event_3', 'pending', 'checkpoint']) AS name;
+		'event_2', 'event_3', 'pending', 'subscription_state', 'checkpoint']) AS name;
 SELECT is((SELECT relkind FROM pg_class WHERE oid = 'webhook.log'::regclass), 'p',
 	'the log is partitioned');
 SELECT has_view('webhook', 'event', 'view event');
-SELECT has_view('webhook', 'stat_worker', 'view stat_worker');
+SELECT has_view('webhook', name, format('view %s', name))
+	FROM unnest('{stat_worker,stat_subscription,pending_delivery,dead_letter,ring}'::text[]) AS name;
 SELECT has_column('webhook', 'log', name, format('log.%s', name))
 	FROM unnest('{id,event_id,position,cause,logged_at,subscription_id,event_type,attempt,method,
 		endpoint,source_ip,source_port,requested_at,request_headers,request_body,response_status,
 		response_headers,response_body,duration,outcome,error_class,error}'::text[]) AS name;
 SELECT has_column('webhook', 'subscription', name, format('subscription.%s', name))
-	FROM unnest('{id,endpoint,events,description,headers,signature_schemes,enabled,paused,
+	FROM unnest('{id,endpoint,events,description,headers,signature_schemes,filter,payload_format,ordered,
+		max_in_flight,rate_limit,timeout,retry_schedule,max_age,final_statuses,enabled,paused,
 		created_at,created_by}'::text[]) AS name;
+SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscription.%s', name))
+	FROM unnest('{subscription_id,endpoint,state,reason,delivered,failed,pending,oldest_pending,
+		last_success,next_attempt,p50,p95}'::text[]) AS name;
 SELECT columns_are('webhook', 'event',
 	ARRAY['id', 'event_id', 'event_type', 'subject', 'data', 'created']);
 
@@ -73,7 +87,7 @@ SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosecdef $$,
 	ARRAY['define_event_type', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
-		'resume_database', 'secret'],
+		'resume_database', 'secret', 'ping', 'resend', 'cancel', 'skip', 'recover', 'explain'],
 	'these and no others run as their owner');
 SELECT is_empty(
 	$$ SELECT c.oid::regclass FROM member JOIN pg_class c ON c.oid = objid,

@@ -2,26 +2,21 @@
 -- Subscriptions: what is stored, what the worker is told, what is returned.
 --
 BEGIN;
-SELECT plan(70);
+SELECT plan(73);
 
 SELECT webhook.define_event_type('App.ContractSigned', 'A contract has been signed.');
 SELECT is((SELECT description FROM webhook.event_type WHERE name = 'App.ContractSigned'),
 	'A contract has been signed.', 'an event type is defined');
 
 -- What the worker is told, since the last look.
-CREATE TEMPORARY VIEW command AS
-	SELECT id, kind, subject FROM webhook.event_0 WHERE kind <> 'e'
-	UNION ALL SELECT id, kind, subject FROM webhook.event_1 WHERE kind <> 'e'
-	UNION ALL SELECT id, kind, subject FROM webhook.event_2 WHERE kind <> 'e'
-	UNION ALL SELECT id, kind, subject FROM webhook.event_3 WHERE kind <> 'e';
-CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM command;
+CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM webhook.ring;
 CREATE FUNCTION pg_temp.commands() RETURNS text LANGUAGE sql AS $$
 	WITH news AS (
-		SELECT c.* FROM command c, looked l WHERE c.id > l.id
+		SELECT r.* FROM webhook.ring r, looked l WHERE r.id > l.id AND r.kind <> 'e'
 	), look AS (
 		UPDATE looked SET id = greatest(id, (SELECT max(n.id) FROM news n))
 	)
-	SELECT coalesce(string_agg(concat(kind, nullif(' ' || subject, ' ')), ', ' ORDER BY id), '') FROM news;
+	SELECT coalesce(string_agg(concat(kind, ' ' || (data ->> 'subscription')), ', ' ORDER BY id), '') FROM news;
 $$;
 
 -- subscribe
@@ -117,6 +112,9 @@ SELECT lives_ok(format('SELECT webhook.alter_subscription(%s, enabled => false)'
 SELECT ok(NOT (pg_temp.mine()).enabled, 'it is disabled');
 SELECT is((pg_temp.mine()).since::text, '3:3:', 'disabling does not renew since');
 SELECT is(pg_temp.commands(), 'x ' || (SELECT id FROM mine), 'what waits for it is ended');
+SELECT lives_ok(format('SELECT webhook.alter_subscription(%s, description => ''off'')', (SELECT id FROM mine)));
+SELECT ok(NOT (pg_temp.mine()).enabled, 'it stays disabled');
+SELECT is(pg_temp.commands(), 'c');
 SELECT lives_ok(format('SELECT webhook.alter_subscription(%s, enabled => true)', (SELECT id FROM mine)));
 SELECT isnt((pg_temp.mine()).since::text, '3:3:', 'enabling renews since');
 SELECT is(pg_temp.commands(), 'c');

@@ -28,6 +28,7 @@ SELECT refusal($$ SELECT webhook.define_event_type('.hidden') $$);
 SELECT refusal($$ SELECT webhook.define_event_type('two words') $$);
 SELECT refusal($$ SELECT webhook.define_event_type(E'App.Signed\n') $$);
 SELECT refusal($$ SELECT webhook.define_event_type('App.Größe') $$);
+SELECT refusal($$ SELECT webhook.define_event_type('webhook.ping') $$);
 SELECT refusal($$ SELECT webhook.define_event_type(repeat('x', 129)) $$);
 SELECT refusal($$ SELECT webhook.define_event_type('App.BusinessRequestStatusChange') $$);
 SELECT refusal($$ SELECT webhook.define_event_type(repeat('x', 128)) $$);
@@ -168,6 +169,35 @@ SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', signature_schemes 
 SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', signature_schemes => '{NULL}' $$);
 SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', signature_schemes => '{standard,md5}' $$);
 
+-- patterns of event types
+SELECT subscribe_with($$ '{App*}' $$);
+SELECT subscribe_with($$ '{*.Signed}' $$);
+SELECT subscribe_with($$ ARRAY[repeat('x', 127) || '.*'] $$);
+
+-- the other options
+SELECT subscribe_with($$ '{App.*}', filter => '$.a like_regex "x"' $$);
+SELECT subscribe_with($$ '{App.*}', filter => '$.a == $b' $$);
+SELECT subscribe_with($$ '{App.*}', payload_format => 'xml' $$);
+SELECT subscribe_with($$ '{App.*}', payload_format => NULL $$);
+SELECT subscribe_with($$ '{App.*}', ordered => NULL $$);
+SELECT subscribe_with($$ '{App.*}', max_in_flight => -1 $$);
+SELECT subscribe_with($$ '{App.*}', max_in_flight => 1001 $$);
+SELECT subscribe_with($$ '{App.*}', rate_limit => -1 $$);
+SELECT subscribe_with($$ '{App.*}', rate_limit => 0.000001 $$);
+SELECT subscribe_with($$ '{App.*}', rate_limit => 'NaN' $$);
+SELECT subscribe_with($$ '{App.*}', timeout => '-1 s' $$);
+SELECT subscribe_with($$ '{App.*}', timeout => '10 min' $$);
+SELECT subscribe_with($$ '{App.*}', retry_schedule => '{5 s,0}' $$);
+SELECT subscribe_with($$ '{App.*}', retry_schedule => '{5 s,31 days}' $$);
+SELECT subscribe_with($$ '{App.*}', retry_schedule => '{5 s,NULL}' $$);
+SELECT subscribe_with($$ '{App.*}', retry_schedule => array_fill(interval '5 s', '{101}') $$);
+SELECT subscribe_with($$ '{App.*}', max_age => '1 s' $$);
+SELECT subscribe_with($$ '{App.*}', max_age => '2 years' $$);
+SELECT subscribe_with($$ '{App.*}', final_statuses => NULL $$);
+SELECT subscribe_with($$ '{App.*}', final_statuses => '{200}' $$);
+SELECT subscribe_with($$ '{App.*}', final_statuses => '{422,NULL}' $$);
+SELECT subscribe_with($$ '{App.*}', final_statuses => array_fill(422, '{51}') $$);
+
 SELECT count(*) FROM webhook.subscription;
 
 -- twice the same event to the same endpoint
@@ -178,10 +208,41 @@ SELECT webhook.subscribe('https://example.com/hook', '{App.BusinessRequestStatus
 SELECT webhook.subscribe('https://example.com/other', '{App.ContractSigned}');
 SELECT refusal($$ SELECT webhook.subscribe('HTTPS://Example.COM:443/hook', '{App.ContractSigned,App.BusinessRequestStatusChange}') $$);
 SELECT refusal($$ SELECT webhook.alter_subscription(1002, endpoint => 'https://example.com/hook', events => '{App.BusinessRequestStatusChange}') $$);
+SELECT refusal($$ SELECT webhook.subscribe('https://example.com/hook', '{App.*}') $$);
+SELECT refusal($$ SELECT webhook.alter_subscription(1001, endpoint => 'https://example.com/other', events => '{*}') $$);
+SELECT webhook.alter_subscription(1002, events => '{App.*,App.ContractSigned}');
+SELECT refusal($$ SELECT webhook.subscribe('https://example.com/other', '{App.BusinessRequestStatusChange}') $$);
 SELECT refusal($$ SELECT webhook.alter_subscription(1002, endpoint => '') $$);
 SELECT refusal($$ SELECT webhook.alter_subscription(1002, events => '{}') $$);
 SELECT refusal($$ SELECT webhook.alter_subscription(1002, headers => '{"Host": "example.org"}') $$);
 SELECT refusal($$ SELECT webhook.alter_subscription(1002, signature_schemes => '{md5}') $$);
+SELECT refusal($$ SELECT webhook.alter_subscription(1002, payload_format => 'xml') $$);
+SELECT refusal($$ SELECT webhook.alter_subscription(1002, timeout => '1 h') $$);
+
+-- what cannot be delivered again, or ended
+SELECT refusal($$ SELECT webhook.resend('00000000-0000-7000-8000-000000000000', 1002) $$);
+SELECT refusal($$ SELECT webhook.resend(NULL, 1002) $$);
+SELECT refusal($$ SELECT webhook.cancel('00000000-0000-7000-8000-000000000000', 1002) $$);
+SELECT refusal($$ SELECT webhook.skip(1002, NULL) $$);
+SELECT refusal($$ SELECT webhook.skip(1002, '') $$);
+SELECT refusal($$ SELECT webhook.skip(1002, repeat('x', 513)) $$);
+SELECT refusal($$ SELECT webhook.recover(1002, NULL) $$);
+SELECT refusal($$ SELECT webhook.recover(1002, '2026-01-02', '2026-01-01') $$);
+SELECT refusal($$ SELECT webhook.recover(1002, '2026-01-01', what => 'all') $$);
+SELECT refusal($$ SELECT webhook.explain(NULL, 1002) $$);
+SELECT refusal($$ SELECT webhook.explain('00000000-0000-7000-8000-000000000000', NULL) $$);
+CREATE TABLE webhook.log_here PARTITION OF webhook.log DEFAULT;
+INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created, attempt, outcome)
+	VALUES (1, '00000000-0000-7000-8000-000000000000', 1, 'event', now(), 1002, 'App.ContractSigned', now(), 1, 'delivered'),
+		(2, '00000000-0000-7000-8000-000000000001', 2, 'ping', now(), 1002, 'webhook.ping', now(), 1, 'delivered');
+SELECT refusal($$ SELECT webhook.resend('00000000-0000-7000-8000-000000000000', 1002) $$);
+SELECT refusal($$ SELECT webhook.resend('00000000-0000-7000-8000-000000000001', 1002) $$);
+UPDATE webhook.subscription SET home = '1/1' WHERE id = 1002;
+SELECT refusal($$ SELECT webhook.ping(1002) $$);
+SELECT webhook.alter_subscription(1002, enabled => false);
+SELECT refusal($$ SELECT webhook.ping(1002) $$);
+SELECT refusal($$ SELECT webhook.resend('00000000-0000-7000-8000-000000000000', 1002) $$);
+SELECT refusal($$ SELECT webhook.recover(1002, '2026-01-01') $$);
 ROLLBACK;
 
 -- an unknown subscription
@@ -193,6 +254,11 @@ SELECT refusal($$ SELECT webhook.pause(7) $$);
 SELECT refusal($$ SELECT webhook.pause(NULL) $$);
 SELECT refusal($$ SELECT webhook.resume(7) $$);
 SELECT refusal($$ SELECT webhook.resume(NULL) $$);
+SELECT refusal($$ SELECT webhook.ping(7) $$);
+SELECT refusal($$ SELECT webhook.resend('00000000-0000-7000-8000-000000000000', 7) $$);
+SELECT refusal($$ SELECT webhook.cancel('00000000-0000-7000-8000-000000000000', 7) $$);
+SELECT refusal($$ SELECT webhook.skip(7, 'contract/1') $$);
+SELECT refusal($$ SELECT webhook.recover(7, '2026-01-01') $$);
 SELECT refusal($$ SELECT webhook.secret(7) $$);
 SELECT refusal($$ SELECT webhook.secret(NULL) $$);
 

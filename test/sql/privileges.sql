@@ -23,6 +23,19 @@ SELECT webhook.publish('App.BusinessRequestStatusChange', '{}');
 SELECT webhook.subscribe('https://example.com/hook', '{App.BusinessRequestStatusChange}');
 SELECT webhook.watch('business_request');
 SELECT webhook.drain();
+SELECT webhook.ping(1);
+SELECT webhook.resend('00000000-0000-7000-8000-000000000000', 1);
+SELECT webhook.cancel('00000000-0000-7000-8000-000000000000', 1);
+SELECT webhook.skip(1, 'business_request/1');
+SELECT webhook.recover(1, '2026-01-01');
+SELECT webhook.explain('00000000-0000-7000-8000-000000000000', 1);
+SELECT webhook.command('x', 1);
+SELECT webhook.replay(1, 'resend', 1, '00000000-0000-7000-8000-000000000000', now(), 'App.Forged', NULL, '{}');
+SELECT * FROM webhook.ring;
+SELECT * FROM webhook.pending_delivery;
+SELECT * FROM webhook.dead_letter;
+SELECT * FROM webhook.stat_subscription;
+SELECT * FROM webhook.subscription_state;
 SELECT * FROM webhook.event;
 SELECT * FROM webhook.log;
 SELECT * FROM webhook.subscription_secret;
@@ -56,6 +69,7 @@ SELECT subject, data FROM webhook.event
 -- unwatch() the owner, as CREATE TRIGGER and DROP TRIGGER do.
 BEGIN;
 SELECT webhook.define_event_type('App.ContractSigned');
+ALTER SEQUENCE webhook.subscription_id_seq RESTART 2001;
 GRANT USAGE ON SCHEMA webhook TO regress_webhook_stranger;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA webhook TO regress_webhook_stranger;
 SET LOCAL ROLE regress_webhook_stranger;
@@ -72,6 +86,11 @@ ROLLBACK TO here;
 SET LOCAL search_path = pg_temp;
 CREATE TEMPORARY TABLE subscription (id bigint);
 SELECT webhook.define_event_type('App.ContractEnded');
+SELECT webhook.alter_subscription(2001, filter => '$.a == 1', max_age => '1 day');
+SELECT webhook.ping(2001) AS ping \gset
+SELECT webhook.skip(2001, 'stranger');
+SELECT webhook.recover(2001, '2026-01-01', 'infinity', 'missing');
+SELECT webhook.explain(:'ping', 2001) LIKE 'It is an event of type webhook.ping%' AS explained;
 \set VERBOSITY default
 RESET ROLE;
 SELECT data FROM webhook.event WHERE subject = 'stranger';

@@ -13,12 +13,13 @@ use Test::More;
 # needs are in brackets.
 my @floors = (
 	'guc catalog snapshot table event secret address endpoint http[http_easy http_transfer]',
-	'shmem[wakeup] ring_row http_module',
-	'ring[sequence] window subscription pending[pending_row pending_due] partition checkpoint',
+	'shmem[wakeup] ring_row http_module filter command',
+	'ring[sequence] window subscription[subscription_row] pending[pending_row pending_due] '
+	  . 'partition checkpoint state',
 	'message journal[transcript]',
-	'delivery[lane order progress verdict]',
-	'launcher[databases] utility worker[intake sender transaction upkeep writer]',
-	'webhook trigger[move payload] functions[signing subscribing]');
+	'delivery[health lane leaving order place progress verdict]',
+	'launcher[databases] utility worker[cancel intake notice sender transaction upkeep writer]',
+	'webhook trigger[move payload] functions[replaying signing subscribing]');
 
 # No header of the server in these, and of ours only each other's.
 my %free = map { $_ => 1 } qw(address endpoint http http_easy http_transfer);

@@ -1,0 +1,33 @@
+/*
+ * filter.h
+ *	  Content filters: a predicate on an event's Data, in SQL/JSON path
+ *	  language.
+ */
+#ifndef WEBHOOK_FILTER_H
+#define WEBHOOK_FILTER_H
+
+#include "event.h"
+
+typedef struct WebhookFilter WebhookFilter;
+
+/*
+ * A filter from a value of type jsonpath, in CurrentMemoryContext. NULL for the
+ * path "true", which refuses nothing.
+ */
+extern WebhookFilter *webhook_filter_make(Datum path);
+
+/*
+ * Does the event pass, as jsonb_path_match() in silent mode tells? Data that
+ * jsonb refuses, and a path that answers neither true nor false, are no; then
+ * "undecided" becomes true. Needs a transaction. Consecutive calls for one
+ * event convert its Data once; webhook_filter_reset() forgets it, before the
+ * event's memory is given back.
+ */
+extern bool webhook_filter_accepts(const WebhookFilter *filter,
+								   const WebhookEvent *event, bool *undecided);
+extern void webhook_filter_reset(void);
+
+/* An error with HINT if a jsonpath cannot be a filter: it has like_regex. */
+extern void webhook_filter_check(Datum path);
+
+#endif							/* WEBHOOK_FILTER_H */

@@ -1,0 +1,202 @@
+/*
+ * leaving.c
+ *	  What leaves memory without having been started.
+ *
+ * It goes to webhook.pending where it may still be wanted: its subscription is
+ * paused, its endpoint does not answer, others want its place. Or it ends as
+ * cancelled: nobody wants it any more, or somebody has said so.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "place.h"
+
+#define MAX_QUEUED_LONG 500		/* deliveries in memory; of more, none waits
+								 * long */
+
+static bool leaves(const WebhookLane *lane);
+static void cancel_ready(WebhookDelivery *delivery, const char *class);
+static bool is_of_event(const WebhookDelivery *delivery, const pg_uuid_t *event_id,
+						int64 before);
+
+void
+webhook_delivery_review(bool sending, TimestampTz now)
+{
+	void	   *scan;
+
+	webhook_lane_review(sending, now);
+
+	/* Successors first: a head that goes takes what is left along. */
+	for (WebhookSubject *subject = webhook_order_first_waiting(&scan);
+		 subject != NULL; subject = webhook_order_following(&scan))
+	{
+		WebhookLane *lane = webhook_lane_get(subject->key.subscription_id);
+
+		if (leaves(lane))
+			webhook_place_empty_waiting(subject, !webhook_lane_wanted(lane->id));
+	}
+
+	for (WebhookLane *lane = webhook_lane_first(&scan);
+		 lane != NULL; lane = webhook_lane_following(&scan))
+		webhook_delivery_clear(lane, now);
+}
+
+void
+webhook_delivery_clear(WebhookLane *lane, TimestampTz now)
+{
+	bool		wanted;
+
+	if (!leaves(lane) ||
+		(dlist_is_empty(&lane->ready) && dlist_is_empty(&lane->pings)))
+		return;
+	wanted = webhook_lane_wanted(lane->id);
+	while (!dlist_is_empty(&lane->ready))
+		webhook_place_evict(dlist_head_element(WebhookDelivery, node, &lane->ready),
+							!wanted, now);
+	while (!lane->sends && !dlist_is_empty(&lane->pings))
+		webhook_place_evict(dlist_head_element(WebhookDelivery, node, &lane->pings),
+							!wanted, now);
+	webhook_lane_update(lane);
+}
+
+void
+webhook_delivery_spill(TimestampTz now)
+{
+	int64		limit = webhook_place_load.queued > MAX_QUEUED_LONG ?
+		WEBHOOK_SCARCE_LIMIT : WEBHOOK_UNSTARTED_LIMIT;
+	void	   *scan;
+
+	if (webhook_place_load.queued == 0)
+		return;
+
+	for (WebhookLane *lane = webhook_lane_first(&scan);
+		 lane != NULL; lane = webhook_lane_following(&scan))
+	{
+		if (dlist_is_empty(&lane->ready))
+			continue;
+		while (!dlist_is_empty(&lane->ready))
+		{
+			WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &lane->ready);
+
+			if (!webhook_place_waits(oldest, limit, now))
+				break;
+			lane->spilling = true;
+			webhook_place_evict(oldest, false, now);
+		}
+		webhook_lane_update(lane);
+	}
+
+	/* What waits behind one in flight moves on its own. */
+	for (WebhookSubject *subject = webhook_order_first_waiting(&scan);
+		 subject != NULL; subject = webhook_order_following(&scan))
+	{
+		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &subject->waiting);
+
+		if (webhook_place_waits(oldest, limit, now))
+			webhook_place_empty_waiting(subject, false);
+	}
+}
+
+void
+webhook_delivery_cancel(const WebhookPending *row, const char *class)
+{
+	WebhookDelivery *delivery = webhook_place_make(row, true, row->queued_at);
+
+	if (delivery->subject != NULL)
+		delivery->subject->parking = true;
+	delivery->outcome.error_class = class;
+	webhook_place_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_DELETE);
+}
+
+bool
+webhook_delivery_cancel_event(int64 subscription_id, const pg_uuid_t *event_id,
+							  int64 before)
+{
+	WebhookLane *lane = webhook_lane_get(subscription_id);
+	dlist_mutable_iter iter;
+	bool		found = false;
+	void	   *scan;
+
+	dlist_foreach_modify(iter, &lane->ready)
+	{
+		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
+
+		if (!is_of_event(delivery, event_id, before))
+			continue;
+		cancel_ready(delivery, NULL);
+		found = true;
+	}
+
+	for (WebhookDelivery *delivery = webhook_place_first_flight(&scan);
+		 delivery != NULL; delivery = webhook_place_following_flight(&scan))
+	{
+		if (delivery->lane != lane || !is_of_event(delivery, event_id, before))
+			continue;
+		delivery->cancelled = true;
+		delivery->cancel_class = NULL;
+		found = true;
+	}
+
+	for (WebhookSubject *subject = webhook_order_first_waiting(&scan);
+		 subject != NULL; subject = webhook_order_following(&scan))
+	{
+		if (subject->key.subscription_id != subscription_id)
+			continue;
+		dlist_foreach_modify(iter, &subject->waiting)
+		{
+			WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
+
+			if (!is_of_event(delivery, event_id, before))
+				continue;
+			webhook_place_unwait(delivery);
+			webhook_place_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
+			found = true;
+		}
+	}
+	return found;
+}
+
+bool
+webhook_delivery_skip(int64 subscription_id, const char *name, int64 before)
+{
+	WebhookSubject *subject = webhook_order_find(subscription_id, name);
+	WebhookDelivery *head = subject == NULL ? NULL : subject->head;
+
+	if (head == NULL || head->outcome.delivery.position >= before)
+		return false;
+	if (head->is_ready)
+		cancel_ready(head, "skipped");
+	else
+	{
+		head->cancelled = true;
+		head->cancel_class = "skipped";
+	}
+	return true;
+}
+
+/* May nothing of it wait in memory? */
+static bool
+leaves(const WebhookLane *lane)
+{
+	return !lane->sends || webhook_health_is_open(&lane->health);
+}
+
+static void
+cancel_ready(WebhookDelivery *delivery, const char *class)
+{
+	webhook_place_unqueue(delivery);
+	delivery->outcome.error_class = class;
+	webhook_place_end_finally(delivery, WEBHOOK_CANCELLED);
+	webhook_lane_update(delivery->lane);
+}
+
+static bool
+is_of_event(const WebhookDelivery *delivery, const pg_uuid_t *event_id, int64 before)
+{
+	const WebhookPending *row = &delivery->outcome.delivery;
+
+	return row->position < before &&
+		memcmp(&row->event->event_id, event_id, UUID_LEN) == 0;
+}

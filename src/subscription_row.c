@@ -1,0 +1,244 @@
+/*
+ * subscription_row.c
+ *	  A row of webhook.subscription as the worker keeps it.
+ *
+ * What is NULL in the table is left to the settings, which may change without
+ * the row. Values were checked when they were written; one that somebody has
+ * edited since must not stop the others, so what is out of bounds is taken as
+ * NULL.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "catalog.h"
+#include "secret.h"
+#include "subscription_row.h"
+
+#define MAX_TIMEOUT_MS (60 * 60 * 1000)
+#define MAX_WAIT (366 * SECS_PER_DAY)
+#define DEFAULT_MAX_AGE (7 * USECS_PER_DAY)
+
+static void add_headers(WebhookSubscription *subscription, Jsonb *headers);
+static void add_secrets(WebhookSubscription *subscription, ArrayType *secrets);
+static void add_options(WebhookSubscription *subscription, SPITupleTable *rows,
+						HeapTuple row);
+static const WebhookSchedule *make_schedule(ArrayType *waits);
+static void add_final_statuses(WebhookSubscription *subscription, ArrayType *statuses);
+static const char **text_array(ArrayType *array, int *count);
+static int64 microseconds(Datum interval);
+static Datum column(SPITupleTable *rows, HeapTuple row, const char *name);
+static bool has_column(SPITupleTable *rows, HeapTuple row, const char *name, Datum *value);
+
+WebhookSubscription *
+webhook_subscription_row_read(SPITupleTable *rows, HeapTuple row)
+{
+	WebhookSubscription *subscription = palloc0(sizeof(WebhookSubscription));
+	const char *home;
+	uint64		system[2];
+	Oid			database;
+	const char **schemes;
+	int			nschemes;
+
+	subscription->id = DatumGetInt64(column(rows, row, "id"));
+	subscription->endpoint = TextDatumGetCString(column(rows, row, "endpoint"));
+	subscription->events =
+		text_array(DatumGetArrayTypeP(column(rows, row, "events")),
+				   &subscription->nevents);
+	subscription->enabled = DatumGetBool(column(rows, row, "enabled"));
+	subscription->paused = DatumGetBool(column(rows, row, "paused"));
+	add_headers(subscription,
+				DatumGetJsonbP(column(rows, row, "headers")));
+	add_secrets(subscription,
+				DatumGetArrayTypeP(column(rows, row, "secrets")));
+
+	add_options(subscription, rows, row);
+
+	schemes = text_array(DatumGetArrayTypeP(column(rows, row, "signature_schemes")),
+						 &nschemes);
+	for (int i = 0; i < nschemes; i++)
+		subscription->sign_abp |= strcmp(schemes[i], "abp") == 0;
+
+	home = TextDatumGetCString(column(rows, row, "home"));
+	subscription->fenced = strcmp(home, webhook_home()) != 0;
+	subscription->since =
+		webhook_snapshot_from_datum(column(rows, row, "since"));
+
+	/* Transaction ids of another cluster mean nothing here. */
+	if (subscription->fenced &&
+		(!webhook_home_parse(home, &system[0], &database) ||
+		 !webhook_home_parse(webhook_home(), &system[1], &database) ||
+		 system[0] != system[1]))
+		subscription->since = webhook_snapshot_empty();
+	return subscription;
+}
+
+/* An object of strings, as webhook.checked_headers() lets through. */
+static void
+add_headers(WebhookSubscription *subscription, Jsonb *headers)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	WebhookHttpHeader *list;
+
+	list = palloc0(sizeof(WebhookHttpHeader) * (JB_ROOT_COUNT(headers) + 1));
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			list[subscription->nheaders].name =
+				pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE && value.type == jbvString)
+			list[subscription->nheaders++].value =
+				pnstrdup(value.val.string.val, value.val.string.len);
+	}
+	subscription->headers = list;
+}
+
+/* The key of each is decoded once, here. */
+static void
+add_secrets(WebhookSubscription *subscription, ArrayType *secrets)
+{
+	int			count;
+	const char **texts = text_array(secrets, &count);
+	WebhookSecret *list = palloc0(sizeof(WebhookSecret) * (count + 1));
+
+	for (int i = 0; i < count; i++)
+	{
+		WebhookSecret *secret = &list[subscription->nsecrets];
+		uint8	   *key = palloc(WEBHOOK_MAX_KEY);
+
+		secret->key_length = webhook_secret_decode(texts[i], key);
+		if (secret->key_length < 0)
+			continue;
+		secret->text = texts[i];
+		secret->key = key;
+		subscription->nsecrets++;
+	}
+	subscription->secrets = list;
+}
+
+/* All that a subscription may have its own rules for. */
+static void
+add_options(WebhookSubscription *subscription, SPITupleTable *rows, HeapTuple row)
+{
+	const char *format = TextDatumGetCString(column(rows, row, "payload_format"));
+	Datum		value;
+
+	if (strcmp(format, "raw") == 0)
+		subscription->payload_format = WEBHOOK_RAW;
+	else if (strcmp(format, "standard") == 0)
+		subscription->payload_format = WEBHOOK_STANDARD;
+	subscription->ordered = DatumGetBool(column(rows, row, "ordered"));
+	if (has_column(rows, row, "filter", &value))
+		subscription->filter = webhook_filter_make(value);
+	if (has_column(rows, row, "max_in_flight", &value))
+		subscription->max_in_flight = Max(DatumGetInt32(value), 0);
+	if (has_column(rows, row, "rate_limit", &value) && DatumGetFloat4(value) > 0)
+		subscription->rate_limit = DatumGetFloat4(value);
+	if (has_column(rows, row, "timeout", &value))
+		subscription->timeout_ms = Min(Max(microseconds(value) / 1000, 0), MAX_TIMEOUT_MS);
+	if (has_column(rows, row, "retry_schedule", &value))
+		subscription->schedule = make_schedule(DatumGetArrayTypeP(value));
+	subscription->max_age = DEFAULT_MAX_AGE;
+	if (has_column(rows, row, "max_age", &value) && microseconds(value) > 0)
+		subscription->max_age = microseconds(value);
+	add_final_statuses(subscription, DatumGetArrayTypeP(column(rows, row, "final_statuses")));
+}
+
+static const WebhookSchedule *
+make_schedule(ArrayType *waits)
+{
+	WebhookSchedule *schedule;
+	Datum	   *values;
+	bool	   *nulls;
+	int			count;
+
+	deconstruct_array(waits, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE,
+					  &values, &nulls, &count);
+	schedule = palloc(offsetof(WebhookSchedule, seconds) + sizeof(int) * (count + 1));
+	schedule->count = 0;
+	for (int i = 0; i < count; i++)
+	{
+		if (!nulls[i])
+			schedule->seconds[schedule->count++] =
+				Min(Max(microseconds(values[i]) / USECS_PER_SEC, 0), MAX_WAIT);
+	}
+	return schedule;
+}
+
+static void
+add_final_statuses(WebhookSubscription *subscription, ArrayType *statuses)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int		   *list;
+	int			count;
+
+	deconstruct_array(statuses, INT4OID, sizeof(int32), true, TYPALIGN_INT,
+					  &values, &nulls, &count);
+	list = palloc(sizeof(int) * (count + 1));
+	for (int i = 0; i < count; i++)
+	{
+		if (!nulls[i])
+			list[subscription->nfinal++] = DatumGetInt32(values[i]);
+	}
+	subscription->final_statuses = list;
+}
+
+static const char **
+text_array(ArrayType *array, int *count)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	const char **texts;
+	int			n;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
+	texts = palloc(sizeof(char *) * (n + 1));
+	*count = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			texts[(*count)++] = TextDatumGetCString(values[i]);
+	}
+	return texts;
+}
+
+/* A month has thirty days. */
+static int64
+microseconds(Datum value)
+{
+	const Interval *interval = DatumGetIntervalP(value);
+
+	return interval->time +
+		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
+}
+
+/* A column that cannot be null. */
+static Datum
+column(SPITupleTable *rows, HeapTuple row, const char *name)
+{
+	Datum		value;
+
+	if (!has_column(rows, row, name, &value))
+		elog(ERROR, "column \"%s\" of webhook.subscription is null", name);
+	return value;
+}
+
+/* A column that may be null: false, then. */
+static bool
+has_column(SPITupleTable *rows, HeapTuple row, const char *name, Datum *value)
+{
+	int			number = SPI_fnumber(rows->tupdesc, name);
+	bool		isnull;
+
+	if (number <= 0)
+		elog(ERROR, "webhook.subscription has no column \"%s\"", name);
+	*value = SPI_getbinval(row, rows->tupdesc, number, &isnull);
+	return !isnull;
+}

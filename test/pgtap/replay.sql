@@ -1,0 +1,317 @@
+--
+-- What is delivered again, or not at all: ping, resend, recover, cancel, skip,
+-- and the commands that they give to the worker.
+--
+-- All in a transaction that nobody else sees: the log, what waits and how an
+-- endpoint fares are written here by hand.
+--
+BEGIN;
+SELECT no_plan();
+
+SELECT webhook.define_event_type('App.ContractSigned');
+SELECT webhook.define_event_type('App.Other');
+ALTER SEQUENCE webhook.subscription_id_seq RESTART 11;
+SELECT is(webhook.subscribe('https://example.com/' || n, ARRAY[CASE n WHEN 3 THEN '*' ELSE 'App.ContractSigned' END]),
+		n + 10::bigint, 'subscription ' || n)
+	FROM generate_series(1, 3) AS n;
+CREATE TABLE webhook.log_here PARTITION OF webhook.log DEFAULT;
+
+-- What the worker is told, since the last look.
+CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM webhook.ring;
+CREATE FUNCTION pg_temp.commands() RETURNS text LANGUAGE sql AS $$
+	WITH news AS (
+		SELECT r.* FROM webhook.ring r, looked l WHERE r.id > l.id AND r.kind <> 'e'
+	), look AS (
+		UPDATE looked SET id = greatest(id, (SELECT max(r.id) FROM webhook.ring r))
+	)
+	SELECT coalesce(string_agg(concat_ws(' ', kind, subject, data), E'\n' ORDER BY id), '') FROM news;
+$$;
+CREATE FUNCTION pg_temp.last_command() RETURNS webhook.ring LANGUAGE sql AS $$
+	SELECT r FROM webhook.ring r WHERE kind <> 'e' ORDER BY id DESC LIMIT 1
+$$;
+
+-- An event in the ring, one that waits, a row of the log.
+CREATE FUNCTION pg_temp.publish(subject text, data text DEFAULT '{}', event_type text DEFAULT 'App.ContractSigned')
+		RETURNS webhook.event LANGUAGE plpgsql AS $$
+DECLARE
+	new		uuid := webhook.publish(event_type, data::json, subject);
+BEGIN
+	RETURN (SELECT e FROM webhook.event e WHERE e.event_id = new);
+END
+$$;
+CREATE FUNCTION pg_temp.wait(e webhook.event, subscription bigint, place bigint DEFAULT NULL) RETURNS void
+		LANGUAGE sql AS $$
+	INSERT INTO webhook.pending (subscription_id, subject, position, id, event_id, cause, attempt, step, queued_at,
+			aged_from, created, event_type, data)
+		VALUES (subscription, coalesce(e.subject, ''), coalesce(place, e.id), e.id, e.event_id, 'event', 0, 0,
+			now(), now(), e.created, e.event_type, e.data)
+$$;
+CREATE FUNCTION pg_temp.log(e webhook.event, subscription bigint, outcome text, cause text DEFAULT 'event',
+		place bigint DEFAULT NULL, data json DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, subject, created,
+			attempt, outcome, data)
+		VALUES (e.id, e.event_id, coalesce(place, e.id), cause, clock_timestamp(), subscription, e.event_type, e.subject,
+			e.created, 1, outcome, coalesce(log.data, CASE WHEN outcome IN ('failed', 'cancelled') THEN e.data END))
+$$;
+CREATE FUNCTION pg_temp.leave_ring(e webhook.event) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	FOR n IN 0 .. 3 LOOP
+		EXECUTE format('DELETE FROM webhook.event_%s WHERE event_id = $1', n) USING e.event_id;
+	END LOOP;
+END
+$$;
+CREATE FUNCTION pg_temp.give_up(subscription bigint) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO webhook.subscription_state (subscription_id, level, streak, failures, probe_wait, disabled_at, since,
+			halted, delivered, failed, retried, undecided, rate, saved_at)
+		SELECT id, 0, 20, 20, 10, now(), since, '0', 0, 0, 20, 0, 0, now()
+		FROM webhook.subscription WHERE id = give_up.subscription
+$$;
+
+--
+-- ping
+--
+CREATE TEMPORARY TABLE ping AS SELECT webhook.ping(11) AS id;
+SELECT unnest(ARRAY[is(c.kind, 'r'::"char", 'a ping is a replay'),
+		is(c.event_id, ping.id, 'of a new event'),
+		is(c.event_type, 'webhook.ping', 'of a type of its own'),
+		is(c.subject, NULL, 'about nothing'),
+		is((c.data ->> 'subscription')::bigint, 11::bigint, 'to the subscription'),
+		is(c.data ->> 'cause', 'ping', 'because of a ping'),
+		is((c.data -> 'data')::text, '{"SubscriptionId":11}', 'with data')])
+	FROM ping, pg_temp.last_command() AS c;
+SELECT matches(id::text, '^........-....-7...-[89ab]', 'its Id is a UUIDv7') FROM ping;
+SELECT ok(id > webhook.new_event_id(now() - interval '1 min') AND id < webhook.new_event_id(now() + interval '1 min'),
+	'of this time') FROM ping;
+SELECT is_empty('SELECT FROM webhook.event JOIN ping ON ping.id = event_id', 'it is no event to others');
+SELECT lives_ok('SELECT webhook.cancel(id, 11) FROM ping', 'it can be cancelled');
+SELECT throws_ok('SELECT webhook.resend(id, 11) FROM ping', '22023', NULL, 'not sent again');
+SELECT throws_ok('SELECT webhook.ping(7)', '42704', NULL, 'no such subscription');
+SELECT throws_ok('SELECT webhook.ping(NULL)', '22004', NULL, 'nor this one');
+SAVEPOINT disabled;
+SELECT webhook.alter_subscription(11, enabled => false);
+SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is disabled', 'not one that is disabled');
+ROLLBACK TO disabled;
+SELECT pg_temp.give_up(11);
+SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is disabled', 'nor one that the worker gave up');
+ROLLBACK TO disabled;
+UPDATE webhook.subscription SET home = '1/1' WHERE id = 11;
+SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is fenced', 'nor one that is fenced');
+ROLLBACK TO disabled;
+SELECT webhook.pause(11);
+SELECT lives_ok('SELECT webhook.ping(11)', 'one that is paused gets it later');
+ROLLBACK TO disabled;
+
+--
+-- resend
+--
+CREATE TEMPORARY TABLE e AS SELECT (x).*, x AS event FROM pg_temp.publish('contract/1', '{ "b":  1,"a": "ü" ,"b":2 } ') AS x;
+SELECT webhook.resend(event_id, 11) FROM e;
+SELECT unnest(ARRAY[is(c.kind, 'r'::"char", 'to be sent again is a replay'),
+		is(c.event_id, e.event_id, 'of the event'),
+		is(c.event_type, e.event_type, 'of its type'),
+		is(c.subject, e.subject, 'about its subject'),
+		is(c.data::text, format('{"subscription":11,"cause":"resend","id":%s,"created":%s,"data":{ "b":  1,"a": "ü" ,"b":2 } }',
+			e.id, (extract(epoch FROM e.created - '2000-01-01 00:00+00') * 1000000)::bigint),
+			'with its data as they were published'),
+		ok(c.created >= e.created AND c.id > e.id, 'it comes later')])
+	FROM e, pg_temp.last_command() AS c;
+SELECT webhook.resend(event_id, 12) FROM e;
+SELECT is((c.data ->> 'subscription')::bigint, 12::bigint, 'another subscription')
+	FROM pg_temp.last_command() AS c;
+
+-- ... from wherever it still is
+SAVEPOINT here;
+SELECT pg_temp.log(event, 11, 'delivered') FROM e;
+SELECT lives_ok('SELECT webhook.resend(event_id, 11) FROM e', 'delivered, and in the ring');
+SELECT pg_temp.leave_ring(event) FROM e;
+SELECT throws_ok('SELECT webhook.resend(event_id, 11) FROM e', '55000',
+	format('event %s cannot be sent again', event_id), 'delivered, and gone') FROM e;
+SELECT lives_ok('SELECT webhook.cancel(event_id, 11) FROM e', 'but known');
+SELECT pg_temp.wait(event, 12) FROM e;
+SELECT webhook.resend(event_id, 11) FROM e;
+SELECT is(c.data -> 'data' ->> 'a', 'ü', 'it waits for somebody') FROM pg_temp.last_command() AS c;
+SELECT is(c.subject, 'contract/1', 'with its subject') FROM pg_temp.last_command() AS c;
+ROLLBACK TO here;
+SELECT pg_temp.leave_ring(event) FROM e;
+SELECT throws_ok('SELECT webhook.resend(event_id, 11) FROM e', '42704', format('event %s is unknown', event_id), 'nowhere')
+	FROM e;
+SELECT pg_temp.log(event, 12, 'failed') FROM e;
+SELECT webhook.resend(event_id, 11) FROM e;
+SELECT is(c.data -> 'data' ->> 'a', 'ü', 'the log has it') FROM pg_temp.last_command() AS c;
+DELETE FROM webhook.log;
+SELECT webhook.resend(event_id, 11) FROM e;
+SELECT is((c.data::jsonb) - 'cause', (SELECT (r.data::jsonb) - 'cause' FROM webhook.ring r, e WHERE r.event_id = e.event_id
+		ORDER BY r.id LIMIT 1), 'another replay has all of it')
+	FROM pg_temp.last_command() AS c;
+ROLLBACK TO here;
+CREATE TEMPORARY TABLE plain AS SELECT (x).*, x AS event FROM pg_temp.publish(NULL, 'null') AS x;
+SELECT pg_temp.wait(event, 11) FROM plain;
+SELECT pg_temp.leave_ring(event) FROM plain;
+SELECT webhook.resend(event_id, 11) FROM plain;
+SELECT unnest(ARRAY[is(c.subject, NULL, 'no subject is no subject'),
+		is((c.data -> 'data')::text, 'null', 'null is data')])
+	FROM pg_temp.last_command() AS c;
+SELECT webhook.resend(event_id, 11) FROM pg_temp.publish(NULL, to_json(repeat('"', 400000))::text);
+SELECT is(length(c.data ->> 'data'), 400000, 'large data') FROM pg_temp.last_command() AS c;
+
+SELECT throws_ok('SELECT webhook.resend(NULL, 11)', '22004', NULL, 'no event');
+SELECT throws_ok(format('SELECT webhook.resend(%L, 7)', event_id), '42704', NULL, 'no such subscription') FROM e;
+SELECT throws_ok(format('SELECT webhook.resend(%L, NULL)', event_id), '22004', NULL, 'nor this one') FROM e;
+SELECT pg_temp.give_up(11);
+SELECT throws_ok(format('SELECT webhook.resend(%L, 11)', event_id), '55000', NULL, 'not to one that is disabled') FROM e;
+ROLLBACK TO here;
+
+--
+-- cancel and skip
+--
+SELECT pg_temp.commands();
+SELECT webhook.cancel(event_id, 11) FROM e;
+SELECT is(c.event_id, e.event_id, 'the event is named') FROM e, pg_temp.last_command() AS c;
+SELECT is(pg_temp.commands(), 'k contract/1 {"subscription":11}', 'cancel() is a command, with the subject');
+SELECT webhook.cancel(event_id, 11) FROM pg_temp.publish(NULL);
+SELECT is(pg_temp.commands(), 'k {"subscription":11}', 'if it has one');
+SELECT webhook.skip(11, 'contract/1');
+SELECT is(pg_temp.commands(), 's contract/1 {"subscription":11}', 'skip() is one');
+SELECT lives_ok(format('SELECT webhook.skip(11, %L)', repeat('x', 512)), 'as long as a subject can be');
+SELECT throws_ok(command, state::char(5), NULL, command)
+	FROM (VALUES
+		('SELECT webhook.cancel(NULL, 11)', '22004'),
+		($$ SELECT webhook.cancel('00000000-0000-0000-0000-000000000000', 11) $$, '42704'),
+		($$ SELECT webhook.cancel('00000000-0000-0000-0000-000000000000', 7) $$, '42704'),
+		('SELECT webhook.cancel(NULL, NULL)', '22004'),
+		($$ SELECT webhook.skip(7, 'contract/1') $$, '42704'),
+		($$ SELECT webhook.skip(NULL, 'contract/1') $$, '22004'),
+		('SELECT webhook.skip(11, NULL)', '22004'),
+		($$ SELECT webhook.skip(11, '') $$, '22023'),
+		('SELECT webhook.skip(11, repeat(''x'', 513))', '54000')) AS v (command, state);
+SAVEPOINT cancelling;
+SELECT pg_temp.give_up(11);
+SELECT lives_ok('SELECT webhook.cancel(event_id, 11) FROM e', 'what may still wait for a disabled one can be cancelled');
+SELECT lives_ok($$ SELECT webhook.skip(11, 'contract/1') $$, 'and skipped');
+ROLLBACK TO cancelling;
+
+-- commands of another make are refused
+SELECT throws_ok($$ SELECT webhook.command('x') $$, 'XX000', NULL, 'end what?');
+SELECT throws_ok($$ SELECT webhook.command('k', 11) $$, 'XX000', NULL, 'cancel what?');
+SELECT throws_ok($$ SELECT webhook.command('s', 11) $$, 'XX000', NULL, 'skip what?');
+SELECT throws_ok($$ SELECT webhook.command('e') $$, 'XX000', NULL, 'no event');
+SELECT throws_ok($$ SELECT webhook.replay(11, 'whim', 1, webhook.new_event_id(now()), now(), 'App.A', NULL, '{}') $$, '22023',
+	NULL, 'no such cause');
+SELECT throws_ok($$ SELECT webhook.replay(11, 'resend', 1, webhook.new_event_id(now()), now(), 'App.A', NULL, NULL) $$, 'XX000',
+	NULL, 'no data');
+
+--
+-- recover: what failed
+--
+CREATE TEMPORARY TABLE events (name text, event webhook.event);
+INSERT INTO events
+	SELECT name, pg_temp.publish('contract/' || name, to_json(name)::text)
+	FROM unnest('{delivered,failed,cancelled,retrying,again,waits,elsewhere,bare,ping}'::text[]) AS name;
+CREATE FUNCTION pg_temp.event(name text) RETURNS webhook.event LANGUAGE sql AS $$
+	SELECT event FROM events WHERE events.name = event.name
+$$;
+SELECT pg_temp.log(pg_temp.event('delivered'), 11, 'failed'),
+	pg_temp.log(pg_temp.event('delivered'), 11, 'delivered', 'resend', (pg_temp.event('delivered')).id + 1),
+	pg_temp.log(pg_temp.event('failed'), 11, 'retrying'), pg_temp.log(pg_temp.event('failed'), 11, 'failed'),
+	pg_temp.log(pg_temp.event('cancelled'), 11, 'cancelled'),
+	pg_temp.log(pg_temp.event('retrying'), 11, 'retrying'),
+	pg_temp.log(pg_temp.event('again'), 11, 'failed'), pg_temp.log(pg_temp.event('again'), 11, 'failed', 'resend', (pg_temp.event('again')).id + 1),
+	pg_temp.log(pg_temp.event('waits'), 11, 'failed'), pg_temp.wait(pg_temp.event('waits'), 11, 1000000),
+	pg_temp.log(pg_temp.event('elsewhere'), 12, 'failed'), pg_temp.log(pg_temp.event('elsewhere'), 11, 'delivered'),
+	pg_temp.log(pg_temp.event('bare'), 11, 'failed'),
+	pg_temp.log(pg_temp.event('ping'), 11, 'failed', 'ping');
+UPDATE webhook.log SET data = NULL WHERE event_id = (pg_temp.event('bare')).event_id;
+
+CREATE FUNCTION pg_temp.recovered(what text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity')
+		RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	start	bigint := (SELECT max(id) FROM webhook.ring);
+	count	bigint;
+	names	text;
+BEGIN
+	ASSERT webhook.recover(11, since, until, what, dry_run => true)
+		= webhook.recover(11, since, until, what, dry_run => true), 'a dry run changes nothing';
+	ASSERT start = (SELECT max(id) FROM webhook.ring), 'a dry run gives no command';
+	count := webhook.recover(11, since, until, what, dry_run => true);
+	ASSERT count = webhook.recover(11, since, until, what), 'a dry run counts right';
+	SELECT string_agg(coalesce(name, r.subject), ' ' ORDER BY r.id)
+		INTO names
+		FROM webhook.ring r LEFT JOIN events ON (event).event_id = r.event_id
+		WHERE r.id > start AND r.kind = 'r' AND r.data ->> 'cause' = 'recover' AND r.data ->> 'subscription' = '11';
+	ASSERT count = coalesce(cardinality(string_to_array(names, ' ')), 0), 'as many commands';
+	RETURN coalesce(names, '');
+END
+$$;
+SAVEPOINT before_recover;
+SELECT is(pg_temp.recovered('failed'), 'failed cancelled again', 'what failed or was cancelled last');
+SELECT is(pg_temp.recovered('failed'), '', 'what is on its way is not sent for again');
+SELECT is((SELECT (data -> 'data')::text FROM webhook.ring WHERE kind = 'r' AND event_id = (pg_temp.event('failed')).event_id),
+	'"failed"', 'with its data');
+SELECT pg_temp.log(pg_temp.event('failed'), 11, 'failed', 'recover', (SELECT max(id) FROM webhook.ring));
+SELECT is(pg_temp.recovered('failed'), 'failed', 'it is, once that has failed too');
+ROLLBACK TO before_recover;
+SELECT webhook.replay(12, 'recover', e.id, e.event_id, e.created, e.event_type, e.subject, e.data)
+	FROM pg_temp.event('failed') AS e;
+SELECT is(pg_temp.recovered('failed'), 'failed cancelled again', 'what is on its way to another does not count');
+ROLLBACK TO before_recover;
+SELECT is(pg_temp.recovered('failed', (e).created), 'cancelled again', 'from an instant on')
+	FROM pg_temp.event('cancelled') AS e;
+ROLLBACK TO before_recover;
+SELECT is(pg_temp.recovered('failed', until => (e).created), 'failed', 'before an instant')
+	FROM pg_temp.event('cancelled') AS e;
+ROLLBACK TO before_recover;
+SELECT is(webhook.recover(11, '-infinity'), 0::bigint, 'until now, the start of this transaction, unless said otherwise');
+SELECT is(webhook.recover(12, '-infinity', 'infinity'), 1::bigint, 'the other subscription');
+SELECT is(webhook.recover(12, 'infinity', 'infinity'), 0::bigint, 'no time at all');
+ROLLBACK TO before_recover;
+
+--
+-- recover: what was never tried
+--
+INSERT INTO events SELECT 'other', pg_temp.publish('contract/other', '"other"', 'App.Other');
+INSERT INTO events SELECT name, pg_temp.publish('contract/' || name, to_json(name)::text)
+	FROM unnest('{new,refused,wanted}'::text[]) AS name;
+INSERT INTO events SELECT 'strange', pg_temp.publish('contract/strange', '"\u0000"');
+SELECT pg_temp.log(pg_temp.event('new'), 11, 'delivered');
+SELECT webhook.alter_subscription(11, filter => '$ != "refused"');
+SAVEPOINT before_recover;
+SELECT is(pg_temp.recovered('missing'), '', 'what comes after the subscription began is delivered anyway');
+UPDATE webhook.subscription SET since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot;
+SELECT is(pg_temp.recovered('missing'), 'wanted',
+	'what came before: of its type, past its filter, not logged, not waiting, not on its way');
+SELECT is(pg_temp.recovered('missing'), '', 'once');
+SELECT is(webhook.recover(13, '-infinity', 'infinity', 'missing', dry_run => true),
+	(SELECT count(*) FROM webhook.event), 'a pattern has them all');
+SELECT is(webhook.recover(13, e.created, 'infinity', 'missing', dry_run => true), 2::bigint, 'from an instant on')
+	FROM pg_temp.event('wanted') AS e;
+SELECT is(webhook.recover(13, e.created, e.created, 'missing', dry_run => true), 0::bigint, 'before an instant')
+	FROM pg_temp.event('wanted') AS e;
+UPDATE webhook.subscription SET home = '1/1' WHERE id = 13;
+SELECT is(webhook.recover(13, '-infinity', 'infinity', 'missing'), 0::bigint,
+	'what another cluster has seen says nothing here');
+ROLLBACK TO before_recover;
+
+-- what is refused
+SELECT throws_ok(format('SELECT webhook.recover(%s)', arguments), state::char(5), NULL, format('recover(%s)', arguments))
+	FROM (VALUES
+		('7, now()', '42704'), ('NULL, now()', '22004'), ('11, NULL', '22004'), ('11, now(), NULL', '22004'),
+		('11, now(), now(), NULL', '22004'), ('11, now(), now(), ''failed'', NULL', '22004'),
+		('11, now(), now(), ''all''', '22023'), ('11, now(), ''-infinity''', '22023')) AS v (arguments, state);
+SELECT webhook.alter_subscription(11, enabled => false);
+SELECT throws_ok('SELECT webhook.recover(11, now())', '55000', NULL, 'not for one that is disabled');
+SELECT throws_ok('SELECT webhook.recover(11, now(), dry_run => true)', '55000', NULL, 'nor can that be counted');
+ROLLBACK TO before_recover;
+SELECT pg_temp.give_up(11);
+SELECT throws_ok('SELECT webhook.recover(11, now())', '55000', NULL, 'nor for one that the worker gave up');
+ROLLBACK TO before_recover;
+
+-- Nothing of it in a transaction that only reads.
+SET LOCAL transaction_read_only = on;
+SELECT throws_ok(command, '25006', NULL, command)
+	FROM unnest(ARRAY['SELECT webhook.ping(11)', 'SELECT webhook.skip(11, ''contract/1'')',
+		'SELECT webhook.resend(event_id, 11) FROM e', 'SELECT webhook.cancel(event_id, 11) FROM e',
+		'SELECT webhook.recover(11, ''-infinity'', ''infinity'')']) AS command;
+SELECT is(webhook.recover(11, '-infinity', 'infinity', dry_run => true), 3::bigint, 'but counting');
+
+SELECT * FROM finish();
+ROLLBACK;

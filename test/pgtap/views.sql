@@ -1,0 +1,315 @@
+--
+-- What can be seen: pending_delivery, dead_letter, stat_subscription, explain().
+--
+-- All in a transaction that nobody else sees: the log, what waits and how an
+-- endpoint fares are written here by hand.
+--
+BEGIN;
+SELECT no_plan();
+
+SELECT webhook.define_event_type('App.ContractSigned');
+ALTER SEQUENCE webhook.subscription_id_seq RESTART 11;
+SELECT is(webhook.subscribe('https://example.com/' || n, '{App.ContractSigned}'), n + 10::bigint, 'subscription ' || n)
+	FROM generate_series(1, 3) AS n;
+CREATE TABLE webhook.log_here PARTITION OF webhook.log DEFAULT;
+
+-- Events by name, of the ring or of nowhere.
+CREATE TEMPORARY TABLE events (name text PRIMARY KEY, id bigint, event_id uuid, subject text, created timestamptz);
+CREATE FUNCTION pg_temp.publish(name text, subject text, data json DEFAULT '{}',
+		event_type text DEFAULT 'App.ContractSigned') RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	new		uuid := webhook.publish(event_type, data, subject);
+BEGIN
+	INSERT INTO events SELECT publish.name, e.id, e.event_id, e.subject, e.created
+		FROM webhook.event e WHERE e.event_id = new;
+END
+$$;
+CREATE FUNCTION pg_temp.of(name text) RETURNS uuid LANGUAGE sql AS $$
+	SELECT event_id FROM events WHERE events.name = "of".name
+$$;
+CREATE FUNCTION pg_temp.named(event_id uuid) RETURNS text LANGUAGE sql AS $$
+	SELECT name FROM events WHERE events.event_id = named.event_id
+$$;
+CREATE FUNCTION pg_temp.place(name text) RETURNS bigint LANGUAGE sql AS $$
+	SELECT id FROM events WHERE events.name = place.name
+$$;
+CREATE FUNCTION pg_temp.wait(name text, subscription bigint, next_at timestamptz, place bigint DEFAULT NULL,
+		step integer DEFAULT 0, queued_at timestamptz DEFAULT now()) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO webhook.pending (subscription_id, subject, position, id, event_id, cause, attempt, step, next_at, queued_at,
+			aged_from, created, event_type, data)
+		SELECT subscription, coalesce(subject, ''), coalesce(place, id), id, event_id, 'event', step, step, wait.next_at,
+				wait.queued_at, created, created, 'App.ContractSigned', '{}'
+			FROM events WHERE events.name = wait.name
+$$;
+CREATE FUNCTION pg_temp.log(name text, subscription bigint, outcome text, place bigint DEFAULT NULL,
+		attempt integer DEFAULT 1, cause text DEFAULT 'event', status integer DEFAULT NULL, error_class text DEFAULT NULL,
+		logged_at timestamptz DEFAULT clock_timestamp()) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, subject, created, attempt,
+			outcome, response_status, error_class, error, data)
+		SELECT id, event_id, coalesce(place, id), log.cause, log.logged_at, subscription, 'App.ContractSigned', subject, created,
+				log.attempt, log.outcome, status, log.error_class, 'the endpoint answered with status ' || status,
+				CASE WHEN outcome IN ('failed', 'cancelled') THEN '{"kept": true}'::json END
+			FROM events WHERE events.name = log.name
+$$;
+
+--
+-- pending_delivery
+--
+SELECT pg_temp.publish(name, subject) FROM (VALUES ('a1', 'a'), ('a2', 'a'), ('a3', 'a'), ('b1', 'b'), ('b2', 'b'),
+	('free1', NULL), ('free2', NULL)) AS v (name, subject);
+SELECT pg_temp.wait('a1', 11, now() + interval '1 min', queued_at => now() - interval '1 h'),
+	pg_temp.wait('a2', 11, NULL), pg_temp.wait('a3', 11, NULL),
+	pg_temp.wait('a2', 12, NULL), pg_temp.wait('a3', 12, NULL, 0),
+	pg_temp.wait('b1', 11, NULL), pg_temp.wait('b2', 11, now()),
+	pg_temp.wait('free1', 11, now()), pg_temp.wait('free2', 11, NULL);
+SELECT results_eq(
+	'SELECT subscription_id, pg_temp.named(event_id), subject COLLATE "default", pg_temp.named(waits_for), waits_since
+		FROM webhook.pending_delivery ORDER BY 1, 2',
+	$$ VALUES (11::bigint, 'a1', 'a', NULL, NULL::timestamptz), (11, 'a2', 'a', 'a1', now() - interval '1 h'),
+		(11, 'a3', 'a', 'a1', now() - interval '1 h'), (11, 'b1', 'b', NULL, NULL), (11, 'b2', 'b', NULL, NULL),
+		(11, 'free1', NULL, NULL, NULL), (11, 'free2', NULL, NULL, NULL),
+		(12, 'a2', 'a', 'a3', now()), (12, 'a3', 'a', NULL, NULL) $$,
+	'each waits for the first of its subject and subscription, if not due itself');
+SELECT row_eq('SELECT event_type, cause, attempt, step, next_at, queued_at, created, position, id
+		FROM webhook.pending_delivery WHERE subscription_id = 11 AND event_id = pg_temp.of(''a1'')',
+	row('App.ContractSigned'::text, 'event'::text, 0, 0, now() + interval '1 min', now() - interval '1 h', created, id, id),
+	'the rest is as it is in the table') FROM events WHERE name = 'a1';
+
+--
+-- stat_subscription, of what waits
+--
+SELECT row_eq('SELECT state, reason, pending, oldest_pending, next_attempt, delivered, rate
+		FROM webhook.stat_subscription WHERE subscription_id = ' || id, expected, 'stat_subscription ' || id)
+	FROM (VALUES
+		(11, row('active'::text, NULL::text, 7::bigint, now() - interval '1 h', now(), 0::bigint, 0::float8)),
+		(12, row('active'::text, NULL::text, 2::bigint, now(), NULL::timestamptz, 0::bigint, 0::float8)),
+		(13, row('active'::text, NULL::text, 0::bigint, NULL::timestamptz, NULL::timestamptz, 0::bigint, 0::float8)))
+		AS v (id, expected);
+DELETE FROM webhook.pending;
+
+--
+-- stat_subscription, of how the endpoint fares
+--
+INSERT INTO webhook.subscription_state (subscription_id, level, streak, failures, last_success, last_failure, probe_wait,
+		halted, delivered, failed, retried, undecided, rate, p50, p95, saved_at)
+	VALUES (11, 16, 0, 2, '2026-01-01', '2026-01-02', 0, '0', 1000, 3, 5, 7, 60, '20 ms', '90 ms', now());
+SELECT row_eq('SELECT endpoint, state, reason, delivered, failed, retried, undecided, streak, failures, opened_at,
+		next_attempt, last_success, last_failure, p50, p95 FROM webhook.stat_subscription WHERE subscription_id = 11',
+	row('https://example.com/1'::text, 'active'::text, NULL::text, 1000::bigint, 3::bigint, 5::bigint, 7::bigint, 0, 2::bigint,
+		NULL::timestamptz, NULL::timestamptz, '2026-01-01'::timestamptz, '2026-01-02'::timestamptz, interval '20 ms',
+		interval '90 ms'),
+	'as the worker saved it');
+CREATE FUNCTION pg_temp.rate(age interval, saved float8 DEFAULT 60) RETURNS float8 LANGUAGE sql AS $$
+	UPDATE webhook.subscription_state SET saved_at = statement_timestamp() - age, rate = saved WHERE subscription_id = 11;
+	SELECT rate FROM webhook.stat_subscription WHERE subscription_id = 11
+$$;
+SELECT is(round(pg_temp.rate('0')), 60::float8, 'the rate');
+SELECT is(round(pg_temp.rate('1 min')), 22::float8, 'fades by e a minute');
+SELECT is(pg_temp.rate('1 day'), 0::float8, 'down to nothing');
+SELECT is(round(pg_temp.rate('-1 h')), 60::float8, 'whatever becomes of the clock');
+SELECT is(pg_temp.rate('1 s', 1e-320), 0::float8, 'however small it was');
+
+-- state and reason, the first that fits
+CREATE FUNCTION pg_temp.state(subscription_changes text, state_changes text, waits_until timestamptz DEFAULT NULL,
+		OUT state text, OUT reason text, OUT next_attempt timestamptz) LANGUAGE plpgsql AS $$
+BEGIN
+	IF subscription_changes <> '' THEN
+		EXECUTE 'UPDATE webhook.subscription SET ' || subscription_changes || ' WHERE id = 11';
+	END IF;
+	EXECUTE 'UPDATE webhook.subscription_state SET waits_until = $1, ' || state_changes || ' WHERE subscription_id = 11'
+		USING waits_until;
+	SELECT s.state, s.reason, s.next_attempt INTO state, reason, next_attempt
+		FROM webhook.stat_subscription s WHERE subscription_id = 11;
+END
+$$;
+SELECT pg_temp.publish('due', 'due');
+SELECT pg_temp.wait('due', 11, '2026-02-02');
+SAVEPOINT well;
+SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_changes, state_changes, waits_until),
+		row(state, reason, next_attempt), format('%s: %s', state, coalesce(reason, 'all is well')))
+	FROM (VALUES
+		('', 'level = 2', NULL, 'active', NULL, '2026-02-02'::timestamptz),
+		('', 'reason = ''status 404''', NULL, 'active', 'the last problem: status 404', '2026-02-02'),
+		('', 'reason = ''status 503''', '3000-01-01', 'active', 'the endpoint has asked for a pause: status 503', '3000-01-01'),
+		('', 'reason = ''status 503''', '2026-01-01', 'active', 'the last problem: status 503', '2026-02-02'),
+		('', 'level = 1, reason = NULL', NULL, 'slow', 'an answer took more than two seconds', '2026-02-02'),
+		('', 'level = 1, reason = ''timeout''', NULL, 'slow', 'the last problem: timeout', '2026-02-02'),
+		('', 'level = 0, streak = 12, opened_at = ''2026-01-01''', '3000-01-01', 'open', '12 failures in a row, the last: timeout',
+			'3000-01-01'),
+		('paused = true', 'level = 0', '3000-01-01', 'paused', 'paused by webhook.pause()', NULL),
+		('home = ''1/1''', 'level = 0', '3000-01-01', 'fenced', 'it belongs to another database until webhook.resume_database()',
+			NULL),
+		('since = ''3:3:''', 'disabled_at = now(), since = ''3:3:''', NULL, 'disabled',
+			'given up by the worker, the last problem: timeout', NULL),
+		('since = ''3:4:3''', 'level = 0', NULL, 'fenced', 'it belongs to another database until webhook.resume_database()', NULL),
+		('enabled = false', 'level = 0', NULL, 'disabled', 'disabled by webhook.alter_subscription()', NULL))
+		AS v (subscription_changes, state_changes, waits_until, state, reason, next_attempt);
+ROLLBACK TO well;
+SELECT is((pg_temp.state('', 'level = 0, streak = 10', '2026-02-01')).next_attempt, '2026-02-02',
+	'the next attempt is not before something is due');
+SELECT is((pg_temp.state('', 'disabled_at = now(), since = NULL')).state, 'disabled', 'disabled, who knows when');
+DELETE FROM webhook.subscription_state;
+DELETE FROM webhook.pending;
+SELECT is(count(*), 3::bigint, 'one row a subscription, known or not') FROM webhook.stat_subscription;
+
+--
+-- dead_letter
+--
+SELECT pg_temp.publish(name, CASE name WHEN 'subjectless' THEN NULL ELSE 'contract' END)
+	FROM unnest('{delivered,failed,cancelled,retrying,redelivered,refailed,recalled,both,waits,waits_elsewhere,ping,subjectless,late}'::text[]) AS name;
+SELECT pg_temp.log('delivered', 11, 'delivered', status => 200),
+	pg_temp.log('failed', 11, 'retrying', status => 500),
+	pg_temp.log('failed', 11, 'failed', attempt => 10, status => 503, error_class => 'status'),
+	pg_temp.log('cancelled', 11, 'cancelled', attempt => 0),
+	pg_temp.log('retrying', 11, 'retrying'),
+	pg_temp.log('redelivered', 11, 'failed'), pg_temp.log('redelivered', 11, 'delivered', 1000000),
+	pg_temp.log('refailed', 11, 'failed'), pg_temp.log('refailed', 11, 'failed', 1000000),
+	pg_temp.log('recalled', 11, 'delivered'), pg_temp.log('recalled', 11, 'failed', 1000000),
+	pg_temp.log('both', 11, 'failed', logged_at => now()), pg_temp.log('both', 11, 'cancelled', 1000000, logged_at => now()),
+	pg_temp.log('waits', 11, 'failed'), pg_temp.wait('waits', 11, NULL, 1000000),
+	pg_temp.log('waits_elsewhere', 11, 'failed'), pg_temp.wait('waits_elsewhere', 12, NULL),
+	pg_temp.log('ping', 11, 'failed', cause => 'ping'),
+	pg_temp.log('subjectless', 11, 'failed'), pg_temp.log('subjectless', 12, 'failed'), pg_temp.wait('subjectless', 12, NULL, 1000000),
+	pg_temp.log('late', 11, 'failed'), pg_temp.log('late', 12, 'delivered', 1000000);
+SELECT results_eq(
+	'SELECT pg_temp.named(event_id), position FROM webhook.dead_letter WHERE subscription_id = 11 ORDER BY 1',
+	$$ VALUES ('both', 1000000::bigint), ('cancelled', pg_temp.place('cancelled')), ('failed', pg_temp.place('failed')),
+		('late', pg_temp.place('late')), ('recalled', 1000000), ('refailed', 1000000),
+		('subjectless', pg_temp.place('subjectless')), ('waits_elsewhere', pg_temp.place('waits_elsewhere')) $$,
+	'what ended undelivered, and nothing came of it since');
+SELECT is_empty('SELECT FROM webhook.dead_letter WHERE subscription_id = 12', 'another subscription');
+SELECT row_eq('SELECT id, event_type, subject, created, attempt, outcome, error_class, error, response_status, data::text
+		FROM webhook.dead_letter WHERE event_id = pg_temp.of(''failed'')',
+	row(id, 'App.ContractSigned'::text, subject, created, 10, 'failed'::text, 'status'::text,
+		'the endpoint answered with status 503'::text, 503, '{"kept": true}'::text),
+	'the rest is as the log has it') FROM events WHERE name = 'failed';
+DELETE FROM webhook.pending;
+DELETE FROM webhook.log;
+
+--
+-- explain
+--
+CREATE FUNCTION pg_temp.explained(name text, subscription bigint DEFAULT 11) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	said	text := webhook.explain(pg_temp.of(name), subscription);
+	other	record;
+BEGIN
+	said := regexp_replace(said, '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?[+-]\d\d', 'T', 'g');
+	FOR other IN SELECT * FROM events LOOP
+		said := replace(said, other.event_id::text, other.name);
+	END LOOP;
+	-- Which is as it may be.
+	RETURN replace(said, E'\nNo worker is running in this database.', '');
+END
+$$;
+-- What is said after the first sentence.
+CREATE FUNCTION pg_temp.after(name text, subscription bigint DEFAULT 11) RETURNS text LANGUAGE sql AS $$
+	SELECT regexp_replace(pg_temp.explained(name, subscription), '^[^\n]*\n', '')
+$$;
+CREATE FUNCTION pg_temp.leave_ring(name text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	FOR n IN 0 .. 3 LOOP
+		EXECUTE format('DELETE FROM webhook.event_%s WHERE event_id = $1', n) USING pg_temp.of(name);
+	END LOOP;
+END
+$$;
+
+SELECT throws_ok('SELECT webhook.explain(NULL, 11)', '22004', 'event must not be null', 'which event?');
+SELECT throws_ok('SELECT webhook.explain(pg_temp.of(''late''), NULL)', '22004', 'subscription must not be null', 'to whom?');
+SELECT matches(webhook.explain('00000000-0000-0000-0000-000000000000', 11), '^Nothing is known of the event: ', 'an unknown event');
+
+-- nothing has been tried
+SELECT is(pg_temp.explained('late'), E'It is an event of type App.ContractSigned about contract, which occurred at T.\n'
+	'It is in memory or in flight, or has not been read yet.', 'an event that has just occurred');
+SELECT matches(pg_temp.explained('subjectless'), '^It is an event of type App.ContractSigned, which occurred at T', 'without a subject');
+SELECT is(pg_temp.after('late', 7), 'Subscription 7 does not exist.', 'to nobody');
+SAVEPOINT untried;
+UPDATE webhook.subscription SET events = '{App.Other,Else.*}' WHERE id = 11;
+SELECT is(pg_temp.after('late'), 'Subscription 11 does not want this type of events, but App.Other, Else.*.', 'unwanted');
+UPDATE webhook.subscription SET events = '{App.*}', filter = '$.a == 1' WHERE id = 11;
+SELECT is(pg_temp.after('late'), 'The filter of subscription 11 refuses it: ($."a" == 1)', 'refused');
+UPDATE webhook.subscription SET since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, filter = NULL
+	WHERE id = 11;
+SELECT is(pg_temp.after('late'), 'It was committed before subscription 11 was made or last enabled; '
+	'webhook.recover() with what => ''missing'' delivers such events.', 'too early');
+UPDATE webhook.subscription SET home = '1/1' WHERE id = 11;
+SELECT is(pg_temp.after('late'), E'It is in memory or in flight, or has not been read yet.\n'
+	'Subscription 11 is fenced, so nothing is sent to it: it belongs to another database until webhook.resume_database().', 'fenced');
+ROLLBACK TO untried;
+UPDATE webhook.subscription SET paused = true WHERE id = 11;
+SELECT is(pg_temp.after('late'), E'It is in memory or in flight, or has not been read yet.\n'
+	'Subscription 11 is paused, so nothing is sent to it: paused by webhook.pause().', 'paused');
+UPDATE webhook.subscription SET enabled = false WHERE id = 11;
+SELECT is(pg_temp.after('late'), E'It is in memory or in flight, or has not been read yet.\n'
+	'Subscription 11 is disabled, so nothing is sent to it: disabled by webhook.alter_subscription().', 'disabled');
+ROLLBACK TO untried;
+
+-- it has ended
+SELECT pg_temp.log('delivered', 11, 'retrying', status => 500), pg_temp.log('delivered', 11, 'delivered', attempt => 2, status => 204);
+SELECT is(pg_temp.after('delivered'), 'It was delivered at T, by attempt 2, with status 204.', 'delivered');
+SELECT pg_temp.log('failed', 11, 'failed', attempt => 10, status => 503);
+SELECT is(pg_temp.after('failed'), E'It failed for good at T, after 10 attempts: the endpoint answered with status 503.\n'
+	'It is not tried again, unless by webhook.resend() or webhook.recover().', 'failed');
+SELECT pg_temp.log('cancelled', 11, 'cancelled', attempt => 1);
+SELECT is(pg_temp.after('cancelled'), E'It was cancelled at T, after one attempt.\n'
+	'It is not tried again, unless by webhook.resend() or webhook.recover().', 'cancelled');
+SELECT pg_temp.log('recalled', 11, 'cancelled', attempt => 0, error_class => 'skipped');
+SELECT is(pg_temp.after('recalled'), E'It was skipped at T, after no attempt.\n'
+	'It is not tried again, unless by webhook.resend() or webhook.recover().', 'skipped');
+UPDATE webhook.log SET data = NULL WHERE event_id = pg_temp.of('recalled');
+SELECT pg_temp.leave_ring('recalled');
+SELECT is(pg_temp.after('recalled'), E'It was skipped at T, after no attempt.\n'
+	'It cannot be sent again, for it has left the ring.', 'and gone');
+UPDATE webhook.subscription SET events = '{App.Other}' WHERE id = 11;
+SELECT is(pg_temp.after('delivered'), 'It was delivered at T, by attempt 2, with status 204.', 'whatever is wanted by now');
+ROLLBACK TO untried;
+SELECT pg_temp.log('delivered', 11, 'delivered', attempt => 2, status => 204);
+SELECT webhook.resend(pg_temp.of('delivered'), 11);
+SELECT is(pg_temp.after('delivered'), E'It was delivered at T, by attempt 2, with status 204.\n'
+	'It has been asked for again, and is in memory or in flight.', 'on its way again');
+SELECT is(pg_temp.after('delivered', 12), 'It is in memory or in flight, or has not been read yet.', 'to one only');
+SELECT webhook.unsubscribe(11);
+SELECT is(pg_temp.after('delivered'), E'It was delivered at T, by attempt 2, with status 204.\n'
+	'It has been asked for again, and is in memory or in flight.\n'
+	'Subscription 11 does not exist, so the delivery ends as cancelled.', 'to one that is gone');
+ROLLBACK TO untried;
+
+-- it waits
+SELECT webhook.alter_subscription(11, retry_schedule => '{1 s,1 min,1 h}');
+SELECT pg_temp.wait('retrying', 11, '3000-01-01', step => 1);
+SELECT pg_temp.log('retrying', 11, 'retrying', status => 404);
+SELECT is(pg_temp.after('retrying'), E'Attempt 1 failed at T: the endpoint answered with status 404.\n'
+	'Attempt 2, retry 1 of 3, is due at T.', 'tried again');
+SELECT pg_temp.wait('late', 11, NULL);
+SELECT is(pg_temp.after('late'), 'It waits behind event retrying of the same subject, which has been waiting since T.', 'behind another');
+UPDATE webhook.subscription SET retry_schedule = NULL;
+SELECT is(pg_temp.after('retrying'), E'Attempt 1 failed at T: the endpoint answered with status 404.\n'
+	'Attempt 2, retry 1 of 9, is due at T.', 'as set for all')
+	WHERE current_setting('webhook.retry_schedule') = '5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h';
+SELECT pg_temp.wait('a1', 11, NULL);
+SELECT is(pg_temp.after('a1'), 'It waits behind another event of the same subject that is in memory or in flight.', 'behind who knows');
+SELECT pg_temp.wait('b1', 11, now());
+SELECT is(pg_temp.after('b1'), 'Attempt 1 is due at T.', 'not tried yet');
+INSERT INTO webhook.subscription_state (subscription_id, level, streak, failures, probe_wait, opened_at, waits_until, reason,
+		halted, delivered, failed, retried, undecided, rate, saved_at)
+	VALUES (11, 0, 10, 10, 10, now(), '3000-01-01', 'connection refused', '0', 0, 0, 10, 0, 0, now());
+SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
+	'The endpoint is not called but for a probe now and then, since T, the next one at T: '
+	'10 failures in a row, the last: connection refused.', 'the breaker is open');
+UPDATE webhook.subscription_state SET level = 2, opened_at = NULL;
+SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
+	'The endpoint is not called before T: the endpoint has asked for a pause: connection refused.', 'the endpoint is waited for');
+UPDATE webhook.subscription_state SET disabled_at = now();
+SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
+	'Subscription 11 is disabled, so nothing is sent to it: given up by the worker, the last problem: connection refused.', 'given up');
+
+-- a ping
+INSERT INTO events (name, event_id) SELECT 'our ping', webhook.ping(12);
+SELECT is(pg_temp.explained('our ping', 12), E'It is an event of type webhook.ping, which occurred at T.\n'
+	'It is in memory or in flight.', 'a ping');
+ROLLBACK TO untried;
+SELECT is(webhook.explain(pg_temp.of('late'), 11) LIKE '%No worker is running%',
+	NOT EXISTS (SELECT FROM webhook.stat_worker WHERE state = 'running'), 'it says whether a worker is running');
+
+SELECT * FROM finish();
+ROLLBACK;
