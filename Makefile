@@ -5,7 +5,7 @@
 #   make installcheck   run the server's tests against that installation
 #   make test           run all tests, without installing anything
 #   make demo           watch a contract being signed (KEEP=1: and look around)
-#   make bench          measure
+#   make bench          measure (BENCH=isolation: only bench/isolation)
 #   make stage          a private copy of the server with the extension in it
 #   make clean
 #
@@ -114,12 +114,28 @@ build/%-sanitized: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h test/unit/*.
 	$(UNIT_CC) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 	    -fno-sanitize-recover=all -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
 
+# A worker on a fake clock: its rooms, loaded into a session. Assertions are on
+# in them, whatever the server was built with.
+CLOCK          = build/clock$(DLSUFFIX)
+CLOCK_ROOMS    = cancel command delivery event guc health intake lane leaving order place \
+                 progress sender snapshot verdict writer
+CLOCK_SOURCES  = $(wildcard test/clock/*.c) $(CLOCK_ROOMS:%=src/%.c)
+CLOCK_CPPFLAGS = -Isrc -DUSE_ASSERT_CHECKING=1 -DGetCurrentTimestamp=webhook_clock_now \
+                 -Dload_external_function=webhook_clock_load
+
+$(CLOCK): $(CLOCK_SOURCES) $(wildcard src/*.h test/clock/*.h) Makefile
+	@mkdir -p build
+	$(LINK.shared) $(CFLAGS_SL) $(CLOCK_CPPFLAGS) $(CPPFLAGS) -o $@ $(CLOCK_SOURCES) \
+	    $(LDFLAGS) $(LDFLAGS_SL) $(BE_DLLLIBS)
+
 .PHONY: test demo bench
 ifeq ($(ROOT),)
 
 CHECK          = $(MAKE) -s --no-print-directory installcheck bindir='$(STAGE)$(bindir)'
 
-test: stage $(UNITS) $(UNITS:=-sanitized)
+installcheck: $(CLOCK)
+
+test: stage $(UNITS) $(UNITS:=-sanitized) $(CLOCK)
 	@perl test/suites.pl \
 	    $(if $(strip $(UNITS)),"C units" "$(PROVE) --exec '' $(UNITS) $(UNITS:=-sanitized)") \
 	    $(if $(strip $(REGRESS)),"pg_regress" "$(CHECK) ISOLATION= TAP_TESTS=") \
@@ -129,8 +145,12 @@ test: stage $(UNITS) $(UNITS:=-sanitized)
 demo: stage
 	@perl test/demo.pl '$(STAGE)$(bindir)' $(if $(filter-out 0,$(KEEP)),--keep '$(COPY)')
 
+BENCH          = run isolation
+
 bench: stage
-	@PATH='$(STAGE)$(bindir)':"$$PATH" STAGE='$(STAGE)' PG_CONFIG='$(bindir)/pg_config' bench/run
+	@for name in $(BENCH); do \
+	    PATH='$(STAGE)$(bindir)':"$$PATH" PG_CONFIG='$(bindir)/pg_config' "bench/$$name" || exit; \
+	done
 
 else
 

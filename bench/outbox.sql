@@ -102,3 +102,13 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+-- More tables of contracts: one that nobody watches, one with the trigger from
+-- above, and one with ours.
+CREATE TABLE plain_request (LIKE business_request INCLUDING ALL);
+CREATE TABLE outbox_request (LIKE business_request INCLUDING ALL);
+CREATE TABLE watched_request (LIKE business_request INCLUDING ALL);
+
+CREATE TRIGGER outbox AFTER UPDATE ON outbox_request
+	FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status)
+	EXECUTE FUNCTION outbox_enqueue();

@@ -4,14 +4,21 @@
  *
  * HTTP/1.1 on loopback, keep-alive, pipelining: a request is a header block
  * and Content-Length bytes, the answer is 200 with "ok".  One thread, one
- * epoll set, one read and one write a request.
+ * epoll set, one read and one write a request.  Below some paths it is no good
+ * receiver:
  *
- *	  receiver [--port N] [--record FILE] [--delay-ms N] [--hang] [--seconds N]
+ *	  /hang/...		never answers
+ *	  /drip/...		answers with a byte a second
+ *	  /reset/...	resets the connection
  *
- * Prints "port N" when it listens.  --record writes a line a request: arrival
- * by the monotonic clock and by the wall clock, microseconds both, and its
- * webhook-id.  SIGUSR1 prints the counts, SIGTERM and SIGINT print them and
- * end it, and so do --seconds.
+ *	  receiver [--record FILE] [--delay-ms N] [--late] [--seconds N]
+ *
+ * Prints "port N" when it listens.  With --late there is a second port, printed
+ * as "late N", that refuses connections until SIGUSR2 comes; nobody else can
+ * have it meanwhile.  --record writes a line a request: arrival by the
+ * monotonic clock and by the wall clock, microseconds both, its webhook-id and
+ * its path.  SIGUSR1 prints the counts, SIGTERM and SIGINT print them and end
+ * it, and so do --seconds.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -34,31 +41,57 @@
 
 #define ROOM	16384			/* for a header block, or part of a body */
 #define EVENTS	256
+#define DRIP_US	1000000			/* from one byte to the next */
+
+typedef enum Manner
+{
+	ANSWER,
+	HANG,
+	DRIP,
+	RESET,
+} Manner;
+
+/* In order of time, as the delay is the same for all in a queue. */
+typedef struct Queue
+{
+	struct Connection *first;
+	struct Connection *last;
+} Queue;
 
 typedef struct Connection
 {
 	int			fd;
 	size_t		used;			/* bytes in data */
 	size_t		skip;			/* bytes of a body still to come */
-	int64_t		due;			/* its answers leave then; 0: none waits */
+	Manner		manner;			/* of its latest request */
+	Queue	   *queue;			/* where it waits for its time; NULL: nowhere */
+	int64_t		due;			/* that time */
 	int			owed;			/* answers */
-	struct Connection *next;	/* in the queue of those that are due */
+	size_t		dripped;		/* bytes of an answer */
+	struct Connection *next;
 	char		data[ROOM];
 } Connection;
 
 static const char answer[] =
 	"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+static const struct
+{
+	const char *path;
+	Manner		manner;
+}			manners[] =
+{
+	{"/hang/", HANG},
+	{"/drip/", DRIP},
+	{"/reset/", RESET},
+};
 
 static int64_t requests = 0;
 static int64_t connections = 0;
 static int64_t body_bytes = 0;
 static FILE *record = NULL;
 static long delay_ms = 0;
-static bool hang = false;
-
-/* Waiting for their time, in its order, as the delay is the same for all. */
-static Connection *due_first = NULL;
-static Connection *due_last = NULL;
+static Queue delayed;
+static Queue dripping;
 
 static int64_t
 clock_us(clockid_t clock)
@@ -88,43 +121,44 @@ print_counts(void)
 }
 
 static void
-queue(Connection *connection, int64_t due)
+enqueue(Queue *queue, Connection *connection, int64_t delay_us)
 {
-	connection->due = due;
+	connection->queue = queue;
+	connection->due = clock_us(CLOCK_MONOTONIC) + delay_us;
 	connection->next = NULL;
-	if (due_last)
-		due_last->next = connection;
+	if (queue->last)
+		queue->last->next = connection;
 	else
-		due_first = connection;
-	due_last = connection;
+		queue->first = connection;
+	queue->last = connection;
 }
 
 static void
-unqueue(Connection *connection)
+dequeue(Connection *connection)
 {
+	Queue	   *queue = connection->queue;
 	Connection *before = NULL;
-	Connection *it = due_first;
+	Connection *it = queue->first;
 
-	while (it && it != connection)
+	while (it != connection)
 	{
 		before = it;
 		it = it->next;
 	}
-	if (it == NULL)
-		return;
 	if (before)
 		before->next = it->next;
 	else
-		due_first = it->next;
-	if (due_last == it)
-		due_last = before;
+		queue->first = it->next;
+	if (queue->last == it)
+		queue->last = before;
+	connection->queue = NULL;
 }
 
 static void
 drop(Connection *connection)
 {
-	if (connection->due)
-		unqueue(connection);
+	if (connection->queue)
+		dequeue(connection);
 	close(connection->fd);
 	free(connection);
 }
@@ -157,16 +191,48 @@ find_header(const char *block, const char *end, const char *name,
 	return NULL;
 }
 
+/* The path of a request; "" if it has none. */
+static const char *
+find_path(const char *block, const char *end, size_t *length)
+{
+	const char *path = memchr(block, ' ', end - block);
+	const char *stop;
+
+	*length = 0;
+	if (path == NULL)
+		return "";
+	path++;
+	stop = memchr(path, ' ', end - path);
+	*length = (stop ? stop : end) - path;
+	return path;
+}
+
+static Manner
+find_manner(const char *path, size_t length)
+{
+	size_t		i;
+
+	for (i = 0; i < sizeof(manners) / sizeof(manners[0]); i++)
+	{
+		size_t		prefix = strlen(manners[i].path);
+
+		if (length >= prefix && memcmp(path, manners[i].path, prefix) == 0)
+			return manners[i].manner;
+	}
+	return ANSWER;
+}
+
 static void
-write_record(const char *block, const char *end)
+write_record(const char *block, const char *end, const char *path,
+			 size_t path_length)
 {
 	size_t		length = 0;
 	const char *id = find_header(block, end, "webhook-id", &length);
 
-	fprintf(record, "%lld %lld %.*s\n",
+	fprintf(record, "%lld %lld %.*s %.*s\n",
 			(long long) clock_us(CLOCK_MONOTONIC),
 			(long long) clock_us(CLOCK_REALTIME),
-			(int) length, id ? id : "");
+			(int) length, id ? id : "", (int) path_length, path);
 }
 
 /* Consume what is whole; the number of requests that are, or -1. */
@@ -180,6 +246,7 @@ digest(Connection *connection)
 	while (at < end)
 	{
 		char	   *blank;
+		const char *path;
 		const char *value;
 		size_t		length;
 		size_t		here;
@@ -202,8 +269,10 @@ digest(Connection *connection)
 				return -1;
 			break;
 		}
+		path = find_path(at, blank, &length);
+		connection->manner = find_manner(path, length);
 		if (record)
-			write_record(at, blank + 4);
+			write_record(at, blank + 4, path, length);
 		value = find_header(at, blank + 4, "content-length", &length);
 		connection->skip = value ? strtoul(value, NULL, 10) : 0;
 		body_bytes += connection->skip;
@@ -252,37 +321,83 @@ serve(Connection *connection)
 		drop(connection);
 		return;
 	}
-	if (whole == 0 || hang)
+	if (whole == 0)
 		return;
-	if (delay_ms > 0)
+	switch (connection->manner)
 	{
-		connection->owed += whole;
-		if (!connection->due)
-			queue(connection, clock_us(CLOCK_MONOTONIC) + delay_ms * 1000);
+		case HANG:
+			break;
+		case RESET:
+			setsockopt(connection->fd, SOL_SOCKET, SO_LINGER,
+					   &(struct linger) {1, 0}, sizeof(struct linger));
+			drop(connection);
+			break;
+		case DRIP:
+			connection->dripped = 0;
+			if (!connection->queue)
+				enqueue(&dripping, connection, DRIP_US);
+			break;
+		case ANSWER:
+			if (delay_ms > 0)
+			{
+				connection->owed += whole;
+				if (!connection->queue)
+					enqueue(&delayed, connection, delay_ms * 1000);
+			}
+			else if (!reply(connection, whole))
+				drop(connection);
+			break;
 	}
-	else if (!reply(connection, whole))
-		drop(connection);
+}
+
+/* The first one whose time has come, out of its queue; NULL: none. */
+static Connection *
+take_due(Queue *queue, int64_t now)
+{
+	Connection *connection = queue->first;
+
+	if (connection == NULL || connection->due > now)
+		return NULL;
+	dequeue(connection);
+	return connection;
+}
+
+/* Milliseconds until the first one's time comes, at most "limit"; -1: never. */
+static int
+wait_ms(const Queue *queue, int64_t now, int limit)
+{
+	int			left;
+
+	if (queue->first == NULL)
+		return limit;
+	left = (int) ((queue->first->due - now + 999) / 1000);
+	return limit < 0 || left < limit ? left : limit;
 }
 
 /* Send what is due; milliseconds until there is more, or -1. */
 static int
 serve_due(void)
 {
-	while (due_first)
+	int64_t		now = clock_us(CLOCK_MONOTONIC);
+	Connection *connection;
+
+	while ((connection = take_due(&delayed, now)) != NULL)
 	{
-		Connection *connection = due_first;
-		int64_t		left = connection->due - clock_us(CLOCK_MONOTONIC);
 		int			owed = connection->owed;
 
-		if (left > 0)
-			return (int) ((left + 999) / 1000);
-		unqueue(connection);
-		connection->due = 0;
 		connection->owed = 0;
 		if (!reply(connection, owed))
 			drop(connection);
 	}
-	return -1;
+	while ((connection = take_due(&dripping, now)) != NULL)
+	{
+		if (send(connection->fd, answer + connection->dripped++, 1,
+				 MSG_NOSIGNAL) != 1)
+			drop(connection);
+		else if (connection->dripped < sizeof(answer) - 1)
+			enqueue(&dripping, connection, DRIP_US);
+	}
+	return wait_ms(&dripping, now, wait_ms(&delayed, now, -1));
 }
 
 static void
@@ -313,30 +428,25 @@ welcome(int listener, int epoll)
 	}
 }
 
+/* Take a port, of which nobody knows but us yet. */
 static int
-listen_on(int port)
+take_port(const char *name)
 {
 	struct sockaddr_in address;
 	socklen_t	length = sizeof(address);
-	int			one = 1;
 	int			fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK |
 							SOCK_CLOEXEC, 0);
 
 	memset(&address, 0, sizeof(address));
 	address.sin_family = AF_INET;
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	address.sin_port = htons(port);
 	if (fd < 0)
 		die("socket");
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
 		die("bind");
-	if (listen(fd, 4096) < 0)
-		die("listen");
 	if (getsockname(fd, (struct sockaddr *) &address, &length) < 0)
 		die("getsockname");
-	printf("port %d\n", ntohs(address.sin_port));
-	fflush(stdout);
+	printf("%s %d\n", name, ntohs(address.sin_port));
 	return fd;
 }
 
@@ -352,10 +462,18 @@ watch(int epoll, int fd, void *what)
 		die("epoll_ctl");
 }
 
+/* A socket that listens has its own address for a tag. */
 static void
-loop(int listener, int signals, long seconds)
+start_listening(int epoll, int *listener)
 {
-	static char listens;
+	if (listen(*listener, 4096) < 0)
+		die("listen");
+	watch(epoll, *listener, listener);
+}
+
+static void
+loop(int listener, int late, int signals, long seconds)
+{
 	static char signalled;
 	struct epoll_event events[EVENTS];
 	int64_t		stop = seconds > 0 ?
@@ -364,7 +482,7 @@ loop(int listener, int signals, long seconds)
 
 	if (epoll < 0)
 		die("epoll_create1");
-	watch(epoll, listener, &listens);
+	start_listening(epoll, &listener);
 	watch(epoll, signals, &signalled);
 	for (;;)
 	{
@@ -384,17 +502,22 @@ loop(int listener, int signals, long seconds)
 		count = epoll_wait(epoll, events, EVENTS, timeout);
 		for (i = 0; i < count; i++)
 		{
-			if (events[i].data.ptr == &listens)
+			if (events[i].data.ptr == &listener)
 				welcome(listener, epoll);
+			else if (events[i].data.ptr == &late)
+				welcome(late, epoll);
 			else if (events[i].data.ptr == &signalled)
 			{
 				struct signalfd_siginfo info;
 
 				if (read(signals, &info, sizeof(info)) != sizeof(info))
 					continue;
-				if (info.ssi_signo != SIGUSR1)
+				if (info.ssi_signo == SIGUSR1)
+					print_counts();
+				else if (info.ssi_signo != SIGUSR2)
 					return;
-				print_counts();
+				else if (late >= 0)
+					start_listening(epoll, &late);
 			}
 			else
 				serve(events[i].data.ptr);
@@ -407,8 +530,10 @@ main(int argc, char **argv)
 {
 	struct rlimit limit;
 	sigset_t	signals;
-	long		port = 0;
+	bool		has_late = false;
 	long		seconds = 0;
+	int			listener;
+	int			late = -1;
 	int			fd;
 	int			i;
 
@@ -416,14 +541,12 @@ main(int argc, char **argv)
 	{
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 
-		if (strcmp(argv[i], "--hang") == 0)
+		if (strcmp(argv[i], "--late") == 0)
 		{
-			hang = true;
+			has_late = true;
 			continue;
 		}
-		if (value && strcmp(argv[i], "--port") == 0)
-			port = atol(value);
-		else if (value && strcmp(argv[i], "--delay-ms") == 0)
+		if (value && strcmp(argv[i], "--delay-ms") == 0)
 			delay_ms = atol(value);
 		else if (value && strcmp(argv[i], "--seconds") == 0)
 			seconds = atol(value);
@@ -436,8 +559,8 @@ main(int argc, char **argv)
 		}
 		else
 		{
-			fprintf(stderr, "usage: receiver [--port N] [--record FILE] "
-					"[--delay-ms N] [--hang] [--seconds N]\n");
+			fprintf(stderr, "usage: receiver [--record FILE] [--delay-ms N] "
+					"[--late] [--seconds N]\n");
 			return 2;
 		}
 		i++;
@@ -453,12 +576,17 @@ main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGUSR1);
+	sigaddset(&signals, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)
 		die("signalfd");
 
-	loop(listen_on((int) port), fd, seconds);
+	listener = take_port("port");
+	if (has_late)
+		late = take_port("late");
+	fflush(stdout);
+	loop(listener, late, fd, seconds);
 	print_counts();
 	if (record && fclose(record) != 0)
 		die("record");

@@ -77,7 +77,8 @@ webhook_command_event(const WebhookEvent *row, const WebhookCommand *command)
 	event = webhook_event_make(row->event_type, strlen(row->event_type),
 							   row->subject, row->subject ? strlen(row->subject) : 0,
 							   command->data, command->data_length);
-	event->id = command->id;
+	/* A ping has no other row. */
+	event->id = command->id != 0 ? command->id : row->id;
 	event->txid = row->txid;
 	event->created = command->created;
 	event->event_id = row->event_id;

@@ -20,7 +20,7 @@
 
 #define MAX_QUEUED 1000			/* deliveries waiting in memory: enough to keep
 								 * every place busy until more are read */
-#define MAX_LOADED 500			/* of these, and in flight or unflushed, from
+#define MAX_LOADED 500			/* of these, and of unflushed ones, from
 								 * webhook.pending */
 
 static bool is_too_old(const WebhookDelivery *delivery, TimestampTz now);
@@ -263,7 +263,7 @@ webhook_delivery_is_due(TimestampTz now)
 bool
 webhook_delivery_has_room(bool for_due, Size elsewhere)
 {
-	return (for_due ? webhook_place_rows() < MAX_LOADED :
+	return (for_due ? webhook_place_rows_landed() < MAX_LOADED :
 			webhook_place_load.queued < MAX_QUEUED) &&
 		webhook_place_load.memory + elsewhere < (Size) webhook_max_memory * 1024 / 2;
 }

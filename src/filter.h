@@ -27,7 +27,10 @@ extern bool webhook_filter_accepts(const WebhookFilter *filter,
 								   const WebhookEvent *event, bool *undecided);
 extern void webhook_filter_reset(void);
 
-/* An error with HINT if a jsonpath cannot be a filter: it has like_regex. */
+/*
+ * An error with HINT if a jsonpath cannot be a filter: it has like_regex, or
+ * a variable.
+ */
 extern void webhook_filter_check(Datum path);
 
 #endif							/* WEBHOOK_FILTER_H */

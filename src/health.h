@@ -20,6 +20,14 @@ typedef enum WebhookTurn
 	WEBHOOK_TURN_DISABLED,		/* it is given up */
 } WebhookTurn;
 
+/* One, as it happened. */
+typedef struct WebhookNews
+{
+	WebhookTurn turn;
+	int			streak;			/* failures in a row, then */
+	TimestampTz until;			/* no request before; 0: none */
+} WebhookNews;
+
 /* What one POST has shown. */
 typedef struct WebhookReport
 {

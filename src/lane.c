@@ -6,7 +6,9 @@
  * a thousand deliveries takes no more places at a time than one with two.
  * There are two rounds, each with as many places: what is slow, or fails, takes
  * none from what is proven. A lane whose health changes takes its requests
- * along from one account to the other.
+ * along from one account to the other. Of the places of the proven none has
+ * more than its share, while they are scarce: if all but one begin to hang,
+ * that one has its own.
  *
  * The rows of webhook.pending are known here by one instant only, when the
  * first is due: what waits costs no memory. Lanes to be loaded, and lanes that
@@ -23,12 +25,15 @@
 #include "lane.h"
 
 #define MAX_READY 500			/* ready ones of a lane before it loads more */
+#define SPILLED_LOAD 8			/* rows to load of one that has spilled, at least */
 #define MAX_FLIGHTS 4			/* times max_in_flight, in both accounts: those
 								 * that turn slow are not broken off */
 
 static HTAB *lanes;
 static dlist_head rounds[2];	/* of proven and of slow lanes */
 static int	in_flight[2];
+static int	contenders;			/* proven lanes that have or want places */
+static int	nactive[2];			/* lanes in each round */
 static pairingheap *sleepers;
 static pairingheap *due;
 static dlist_head dirty = DLIST_STATIC_INIT(dirty);
@@ -44,6 +49,8 @@ static int	compare_due(const pairingheap_node *a, const pairingheap_node *b, voi
 static void learn(WebhookLane *lane);
 static bool may_send(int64 id);
 static bool wants_rows(const WebhookLane *lane);
+static int	share(void);
+static bool has_share(const WebhookLane *lane);
 static void place_in_round(WebhookLane *lane);
 static void place_in_due(WebhookLane *lane);
 
@@ -185,7 +192,7 @@ webhook_lane_room(const WebhookLane *lane)
 	if (webhook_health_is_open(&lane->health))
 		return 1;
 	if (lane->spilling || lane->slow)
-		return lane->limit;
+		return Min(lane->limit, Max(share(), SPILLED_LOAD));
 	return MAX_READY - lane->nready;
 }
 
@@ -209,13 +216,18 @@ webhook_lane_update(WebhookLane *lane)
 void
 webhook_lane_judge(WebhookLane *lane, WebhookTurn turn)
 {
+	WebhookNews *news;
+
 	learn(lane);
 	webhook_lane_update(lane);
 	if (turn == WEBHOOK_TURN_NONE)
 		return;
-	if (lane->nturns < WEBHOOK_LANE_TURNS)
-		lane->nturns++;
-	lane->turns[lane->nturns - 1] = turn;
+	if (lane->nnews < WEBHOOK_LANE_NEWS)
+		lane->nnews++;
+	news = &lane->news[lane->nnews - 1];
+	news->turn = turn;
+	news->streak = lane->health.state.streak;
+	news->until = lane->health.state.waits_until;
 	webhook_lane_soil(lane, true);
 }
 
@@ -262,15 +274,17 @@ webhook_lane_turn(void)
 		return NULL;
 	for (int slow = 0; slow < 2; slow++)
 	{
-		WebhookLane *lane;
-
-		if (dlist_is_empty(&rounds[slow]) ||
-			in_flight[slow] >= webhook_max_in_flight)
+		if (in_flight[slow] >= webhook_max_in_flight)
 			continue;
-		lane = dlist_head_element(WebhookLane, active_node, &rounds[slow]);
-		dlist_delete(&lane->active_node);
-		dlist_push_tail(&rounds[slow], &lane->active_node);
-		return lane;
+		for (int i = nactive[slow]; i > 0; i--)
+		{
+			WebhookLane *lane = dlist_head_element(WebhookLane, active_node, &rounds[slow]);
+
+			dlist_delete(&lane->active_node);
+			dlist_push_tail(&rounds[slow], &lane->active_node);
+			if (slow || has_share(lane))
+				return lane;
+		}
 	}
 	return NULL;
 }
@@ -445,7 +459,7 @@ webhook_lane_saved(WebhookLane **saved, int count)
 	for (int i = 0; i < count; i++)
 	{
 		saved[i]->dirty = false;
-		saved[i]->nturns = 0;
+		saved[i]->nnews = 0;
 		dlist_delete(&saved[i]->dirty_node);
 	}
 	if (dlist_is_empty(&dirty))
@@ -490,6 +504,8 @@ learn(WebhookLane *lane)
 	{
 		dlist_delete(&lane->active_node);
 		dlist_push_tail(&rounds[slow], &lane->active_node);
+		nactive[lane->slow]--;
+		nactive[slow]++;
 	}
 	lane->slow = slow;
 }
@@ -516,6 +532,21 @@ wants_rows(const WebhookLane *lane)
 	return lane->nready <= MAX_READY / 2;
 }
 
+/* Places of the proven for each that wants some. */
+static int
+share(void)
+{
+	return Max(webhook_max_in_flight / Max(contenders, 1), 1);
+}
+
+/* Is one more within its share, or are there places enough? */
+static bool
+has_share(const WebhookLane *lane)
+{
+	return in_flight[false] < webhook_max_in_flight / 2 ||
+		lane->in_flight < share();
+}
+
 static void
 place_in_round(WebhookLane *lane)
 {
@@ -523,12 +554,18 @@ place_in_round(WebhookLane *lane)
 		((lane->nready > 0 && lane->sleeps_until == 0 &&
 		  lane->in_flight < lane->limit) ||
 		 !dlist_is_empty(&lane->pings));
+	bool		contends;
 
 	if (active && !lane->active)
 		dlist_push_tail(&rounds[lane->slow], &lane->active_node);
 	else if (!active && lane->active)
 		dlist_delete(&lane->active_node);
+	nactive[lane->slow] += active - lane->active;
 	lane->active = active;
+
+	contends = !lane->slow && (active || lane->in_flight > 0);
+	contenders += contends - lane->contends;
+	lane->contends = contends;
 }
 
 static void

@@ -12,7 +12,7 @@
 
 #include "health.h"
 
-#define WEBHOOK_LANE_TURNS 4
+#define WEBHOOK_LANE_NEWS 4
 
 typedef struct WebhookLane
 {
@@ -36,14 +36,15 @@ typedef struct WebhookLane
 
 	/* What lane.c makes of it. */
 	bool		slow;			/* whose places its requests take */
+	bool		contends;		/* it has, or wants, places of the proven */
 	bool		active;			/* in the round: one of them may start now */
 	dlist_node	active_node;
 	TimestampTz due_at;			/* when to load rows; 0: not in the heap */
 	pairingheap_node due_node;
 	bool		dirty;			/* its state has to be saved */
 	dlist_node	dirty_node;
-	int			nturns;			/* of its health, still to be told */
-	WebhookTurn turns[WEBHOOK_LANE_TURNS];
+	int			nnews;			/* of its health, still to be told */
+	WebhookNews news[WEBHOOK_LANE_NEWS];
 } WebhookLane;
 
 extern void webhook_lane_init(void);

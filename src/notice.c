@@ -2,10 +2,9 @@
  * notice.c
  *	  What people are told of when it happens.
  *
- * The line in the log comes with the transaction that writes the state, so a
- * turn is told once; if that transaction fails it may be told again. Of an
- * endpoint's URL only scheme, host and path are named: what follows may be a
- * credential.
+ * It is told after the state was written, in a transaction of its own: a full
+ * queue of notifications is no reason to write nothing. Of an endpoint's URL
+ * only scheme, host and path are named: what follows may be a credential.
  */
 #include "postgres.h"
 
@@ -28,38 +27,38 @@ static const char *const state_names[] = {
 	[WEBHOOK_TURN_DISABLED] = "disabled",
 };
 
-static void write_log(WebhookTurn turn, const WebhookState *state,
+static void write_log(const WebhookNews *news, const char *reason,
 					  const WebhookSubscription *subscription);
-static void notify(WebhookTurn turn, const WebhookState *state);
+static void notify(const WebhookNews *news, const char *reason, int64 subscription_id);
 
 void
-webhook_notice_tell(WebhookTurn turn, const WebhookState *state,
+webhook_notice_tell(const WebhookNews *news, const char *reason,
 					const WebhookSubscription *subscription)
 {
-	if (turn == WEBHOOK_TURN_NONE)
+	if (news->turn == WEBHOOK_TURN_NONE)
 		return;
-	write_log(turn, state, subscription);
-	notify(turn, state);
+	write_log(news, reason, subscription);
+	notify(news, reason, subscription->id);
 }
 
 static void
-write_log(WebhookTurn turn, const WebhookState *state,
+write_log(const WebhookNews *news, const char *reason,
 		  const WebhookSubscription *subscription)
 {
 	long long	id = subscription->id;
 	int			length = strcspn(subscription->endpoint, "?#");
 	const char *endpoint = pnstrdup(subscription->endpoint, length);
-	const char *until = timestamptz_to_str(state->waits_until);
+	const char *until = timestamptz_to_str(news->until);
 
-	switch (turn)
+	switch (news->turn)
 	{
 		case WEBHOOK_TURN_NONE:
 			break;
 		case WEBHOOK_TURN_OPENED:
 			ereport(LOG,
 					(errmsg("webhook: subscription %lld to %s has failed %d times in a row and is tried again at %s",
-							id, endpoint, state->streak, until),
-					 state->reason ? errdetail("Last: %s.", state->reason) : 0));
+							id, endpoint, news->streak, until),
+					 reason ? errdetail("Last: %s.", reason) : 0));
 			break;
 		case WEBHOOK_TURN_CLOSED:
 			ereport(LOG,
@@ -80,7 +79,7 @@ write_log(WebhookTurn turn, const WebhookState *state,
 			ereport(LOG,
 					(errmsg("webhook: subscription %lld to %s is disabled; what waits for it is cancelled",
 							id, endpoint),
-					 state->reason ? errdetail("Last: %s.", state->reason) : 0,
+					 reason ? errdetail("Last: %s.", reason) : 0,
 					 errhint("Call webhook.alter_subscription(%lld, enabled => true) once its endpoint works, and webhook.recover() to send what it has missed.",
 							 id)));
 			break;
@@ -88,20 +87,20 @@ write_log(WebhookTurn turn, const WebhookState *state,
 }
 
 static void
-notify(WebhookTurn turn, const WebhookState *state)
+notify(const WebhookNews *news, const char *reason, int64 subscription_id)
 {
 	StringInfoData payload;
 
 	initStringInfo(&payload);
 	appendStringInfo(&payload, "{\"subscription\":" INT64_FORMAT ",\"state\":\"%s\",\"reason\":",
-					 state->subscription_id, state_names[turn]);
-	if (state->reason != NULL)
-		escape_json(&payload, state->reason);
+					 subscription_id, state_names[news->turn]);
+	if (reason != NULL)
+		escape_json(&payload, reason);
 	else
 		appendStringInfoString(&payload, "null");
 	appendStringInfoString(&payload, ",\"until\":");
-	if (state->waits_until != 0)
-		escape_json(&payload, timestamptz_to_str(state->waits_until));
+	if (news->until != 0)
+		escape_json(&payload, timestamptz_to_str(news->until));
 	else
 		appendStringInfoString(&payload, "null");
 	appendStringInfoChar(&payload, '}');

@@ -9,11 +9,11 @@
 #include "health.h"
 
 /*
- * In a transaction: tell of a turn in a subscription's health. The payload is
- * a JSON object of subscription, state, reason and until; listeners get it when
- * the transaction commits.
+ * In a transaction: tell of a turn in a subscription's health; the reason is
+ * the present one, or NULL. The payload is a JSON object of subscription, state,
+ * reason and until; listeners get it when the transaction commits.
  */
-extern void webhook_notice_tell(WebhookTurn turn, const WebhookState *state,
+extern void webhook_notice_tell(const WebhookNews *news, const char *reason,
 								const WebhookSubscription *subscription);
 
 #endif							/* WEBHOOK_NOTICE_H */

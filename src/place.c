@@ -35,6 +35,7 @@ WebhookLoad webhook_place_load;
 
 static MemoryContext delivery_context;
 static HTAB *rows;
+static long rows_in_flight;
 static dlist_head flights = DLIST_STATIC_INIT(flights);	/* oldest first ... */
 static dlist_head slow_flights = DLIST_STATIC_INIT(slow_flights);	/* ... and told slow */
 static dlist_head ended = DLIST_STATIC_INIT(ended);
@@ -110,6 +111,12 @@ webhook_place_rows(void)
 	return hash_get_num_entries(rows);
 }
 
+long
+webhook_place_rows_landed(void)
+{
+	return hash_get_num_entries(rows) - rows_in_flight;
+}
+
 void
 webhook_place_ready(WebhookDelivery *delivery)
 {
@@ -169,6 +176,7 @@ webhook_place_start(WebhookDelivery *delivery, TimestampTz now)
 	delivery->started_at = now;
 	dlist_push_tail(&flights, &delivery->node);
 	webhook_place_load.in_flight++;
+	rows_in_flight += delivery->stored;
 	webhook_lane_started(delivery->lane);
 }
 
@@ -177,6 +185,7 @@ webhook_place_land(WebhookDelivery *delivery)
 {
 	dlist_delete(&delivery->node);
 	webhook_place_load.in_flight--;
+	rows_in_flight -= delivery->stored;
 	webhook_lane_landed(delivery->lane);
 }
 

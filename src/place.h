@@ -20,9 +20,10 @@ extern void webhook_place_init(void);
 extern WebhookDelivery *webhook_place_make(const WebhookPending *row,
 										   bool stored, TimestampTz now);
 
-/* Is this row of webhook.pending in memory? How many are? */
+/* Is this row of webhook.pending in memory? How many are, and not in flight? */
 extern bool webhook_place_has_row(int64 subscription_id, int64 position, int64 id);
 extern long webhook_place_rows(void);
+extern long webhook_place_rows_landed(void);
 
 /* Ready to start, as the head of its subject; and out of that queue again. */
 extern void webhook_place_ready(WebhookDelivery *delivery);

@@ -32,6 +32,7 @@ webhook_transaction_settings(void)
 		{"default_tablespace", ""},
 		{"default_table_access_method", "heap"},
 		{"idle_in_transaction_session_timeout", "0"},
+		{"jit", "off"},
 		{"lock_timeout", "500ms"},
 		{"role", "none"},
 		{"row_security", "off"},

@@ -48,7 +48,7 @@ static int64 retry_pause;
 static int	cautious;			/* rows still to be written one by one */
 static TimestampTz last_checkpoint;
 static TimestampTz last_states;
-static bool last_states_done = true;
+static volatile bool last_states_done = true;
 
 static bool write_group(WebhookDelivery **batch, int count, bool bodies);
 static void settle(WebhookDelivery **batch, int count);
@@ -56,6 +56,8 @@ static void count_outcomes(WebhookDelivery **batch, int count);
 static void note_promoted(int64 subscription_id, TimestampTz next_at);
 static void save_checkpoint(void);
 static void write_states(WebhookLane **lanes, int count, TimestampTz now);
+static void tell_news(WebhookLane **lanes, int count);
+static bool any_news(WebhookLane **lanes, int count);
 
 void
 webhook_writer_init(WebhookCounters *shared)
@@ -178,8 +180,13 @@ webhook_writer_states(TimestampTz now, bool at_once)
 		webhook_transaction_begin("writing the state of subscriptions");
 		write_states(lanes, count, now);
 		webhook_transaction_commit();
-		webhook_lane_saved(lanes, count);
 		last_states_done = true;
+		if (any_news(lanes, count))
+		{
+			webhook_transaction_begin("telling how endpoints fare");
+			tell_news(lanes, count);
+			webhook_transaction_commit();
+		}
 	}
 	PG_CATCH();
 	{
@@ -188,11 +195,15 @@ webhook_writer_states(TimestampTz now, bool at_once)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
+
+	/* What could not be told is not told again. */
+	if (last_states_done)
+		webhook_lane_saved(lanes, count);
 }
 
 /*
- * In one transaction: the states, and what is to be told of them. Nothing is
- * written of a copy's subscriptions before it is resumed.
+ * In a transaction. Nothing is written of a copy's subscriptions before it is
+ * resumed.
  */
 static void
 write_states(WebhookLane **lanes, int count, TimestampTz now)
@@ -211,11 +222,36 @@ write_states(WebhookLane **lanes, int count, TimestampTz now)
 		{
 			webhook_health_summarize(&lane->health, now);
 			states[nstates++] = &lane->health.state;
-			for (int turn = 0; turn < lane->nturns; turn++)
-				webhook_notice_tell(lane->turns[turn], &lane->health.state, subscription);
 		}
 	}
 	webhook_state_save(states, nstates, now);
+}
+
+static bool
+any_news(WebhookLane **lanes, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (lanes[i]->nnews > 0)
+			return true;
+	}
+	return false;
+}
+
+/* In a transaction. */
+static void
+tell_news(WebhookLane **lanes, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		const WebhookSubscription *subscription = webhook_subscription_get(lanes[i]->id);
+
+		if (subscription == NULL || subscription->fenced)
+			continue;
+		for (int j = 0; j < lanes[i]->nnews; j++)
+			webhook_notice_tell(&lanes[i]->news[j], lanes[i]->health.state.reason,
+								subscription);
+	}
 }
 
 /* In one transaction; false if that failed, with nothing written. */

@@ -1,0 +1,406 @@
+# Bench.pm
+#	  What the measurements share: a throw-away cluster, programs of ours beside
+#	  it, and a table of results.
+#
+# The cluster is in a directory of its own, reached by a socket. Whatever is
+# started here is ended at the end, however that comes about, the directory is
+# removed, and an alarm sees to it that nothing takes for ever. The receivers
+# and the load are bound to one processor, the worker to another.
+
+package Bench;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use File::Path qw(remove_tree);
+use File::Temp qw(tempdir);
+use FindBin;
+use POSIX qw(WNOHANG);
+use Time::HiRes qw(sleep time);
+
+our @EXPORT = qw(
+  $quick $dir $connection $patience @aside @ahead $pins
+  bench fail slurp start finish abandon run start_sql sql poll
+  start_receiver stop_receiver received next_status find_worker private_memory watch_memory
+  subscribe unsubscribe drain_backlog latencies
+  median percentile group result hold progress
+);
+
+our $quick = $ENV{QUICK} ? 1 : 0;
+our $patience = '15 min';    # for one backlog
+our $dir = tempdir('webhook-bench-XXXXXX', DIR => '/tmp');
+our $connection = "host=$dir dbname=postgres user=postgres";
+
+# The receiver and the load on one processor, what sends on another.
+our $pins = `nproc` > 1 && system('taskset -V >/dev/null 2>&1') == 0;
+our @aside = $pins ? qw(taskset -c 0) : ();
+our @ahead = $pins ? qw(taskset -c 1) : ();
+
+my $owner = $$;
+my (%child, $server, $limit, $worker, @table);
+
+$| = 1;
+$SIG{$_} = sub { exit 130 } foreach qw(INT TERM HUP PIPE);
+$SIG{ALRM} = sub { fail("not finished after $limit seconds") };
+
+END
+{
+	if ($owner == $$)
+	{
+		my $status = $?;
+		kill KILL => keys %child;
+		system("pg_ctl -D '$dir/data' -m immediate stop >/dev/null 2>&1") if $server;
+		remove_tree($dir);
+		$? = $status;
+	}
+}
+
+# All of it: "limit" seconds at most, with these "programs" of this directory
+# (the receiver and the load are always there), so many "rows" in the table of
+# contracts, "setup" once the extension is there, then those "parts" (names and
+# functions) that the command line names, or all.
+sub bench
+{
+	my (%how) = @_;
+	my @parts = @{ $how{parts} };
+	my %part = @parts;
+	my @wanted = @ARGV ? @ARGV : grep { !ref } @parts;
+
+	fail('say "make bench"') unless $ENV{PG_CONFIG};
+	exists $part{$_} or fail("no part \"$_\"") foreach @wanted;
+	$limit = $how{limit};
+	alarm $limit;
+	build(qw(receiver load), @{ $how{programs} });
+	start_server(%how);
+	progress('built and started');
+	$part{$_}->() foreach @wanted;
+	show();
+	return;
+}
+
+sub fail
+{
+	my ($problem) = @_;
+	my $log = -e "$dir/log" ? `tail -n 20 '$dir/log'` : '';
+	print STDERR "\nbench: $problem\n", $log ? "\nThe server's log ends with:\n$log" : '';
+	exit 1;
+}
+
+sub slurp
+{
+	my ($path) = @_;
+	open my $file, '<', $path or fail("$path: $!");
+	local $/;
+	my $text = <$file>;
+	return $text // '';
+}
+
+# Start a program; its output goes to a file named after it.
+sub start
+{
+	my ($name, @command) = @_;
+	open my $out, '>', "$dir/$name.out" or fail("$dir/$name.out: $!");
+	open my $err, '>', "$dir/$name.err" or fail("$dir/$name.err: $!");
+	my $pid = fork // fail("fork: $!");
+	if ($pid == 0)
+	{
+		open STDOUT, '>&', $out or die;
+		open STDERR, '>&', $err or die;
+		exec @command or die "$command[0]: $!\n";
+	}
+	$child{$pid} = $name;
+	return $pid;
+}
+
+# Wait for its end, calling a function now and then; what it printed.
+sub finish
+{
+	my ($pid, $meanwhile) = @_;
+	my $name = delete $child{$pid};
+	until (waitpid $pid, $meanwhile ? WNOHANG : 0)
+	{
+		$meanwhile->();
+		sleep 0.25;
+	}
+	fail("$name failed:\n" . slurp("$dir/$name.err")) if $?;
+	return slurp("$dir/$name.out");
+}
+
+# Wait for its end, whatever that is.
+sub abandon
+{
+	my ($pid) = @_;
+	waitpid $pid, 0;
+	delete $child{$pid};
+	return;
+}
+
+sub run { return finish(start('command', @_)); }
+
+# psql on a text; \timing's lines are among what it prints.
+sub start_sql
+{
+	my ($name, $text, @options) = @_;
+	open my $file, '>', "$dir/$name.sql" or fail("$dir/$name.sql: $!");
+	print $file $text;
+	close $file;
+	return start($name, qw(psql -XqAt -v ON_ERROR_STOP=1), @options, '-d', $connection,
+		'-f', "$dir/$name.sql");
+}
+
+sub sql
+{
+	my ($text, @options) = @_;
+	my $output = finish(start_sql('sql', $text, @options));
+	chomp $output;
+	return $output;
+}
+
+# Call a function until it returns something; what that is.
+sub poll
+{
+	my ($what, $seconds, $function, $interval) = @_;
+	my $end = time + $seconds;
+	for (;;)
+	{
+		my $value = $function->();
+		return $value if $value;
+		fail("$what took more than $seconds seconds") if time > $end;
+		sleep($interval // 0.02);
+	}
+}
+
+sub median { my @sorted = sort { $a <=> $b } @_; return $sorted[ $#sorted / 2 ]; }
+
+sub percentile { my ($p, @sorted) = @_; return $sorted[ int($#sorted * $p / 100 + 0.5) ]; }
+
+sub group { my $n = sprintf '%.0f', $_[0]; 1 while $n =~ s/^(\d+)(\d{3})/$1,$2/; return $n; }
+
+# A line of the result; without goal, for comparison only.
+sub result
+{
+	my ($what, $value, $goal, $holds) = @_;
+	push @table, [ $what, $value, $goal // '', defined $goal ? $holds ? 'yes' : 'NO' : '' ];
+	return;
+}
+
+# The same of a number that is held against its goal, such as ">= 0.9".
+sub hold
+{
+	my ($what, $format, $value, $goal) = @_;
+	my ($operator, $bound) = $goal =~ /^([<>]=?) ([\d.]+)/ or fail("goal $goal");
+	result($what, sprintf($format, $value), $goal, eval "\$value $operator $bound");
+	return;
+}
+
+sub progress { printf "%4d s  %s\n", time - $^T, $_[0]; return; }
+
+# Programs of ours, those that send with the same engine that the worker loads.
+sub build
+{
+	my (@names) = @_;
+	my $root = "$FindBin::Bin/..";
+	my %config = map { $_ => `'$ENV{PG_CONFIG}' --$_` =~ s/\s+$//r } qw(includedir libdir);
+	my $curl = join ' ', map { `curl-config --$_` =~ s/\s+$//r } qw(cflags libs);
+	my @engine = grep { !/http_module/ } glob "'$root'/src/http*.c '$root'/src/endpoint.c '$root'/src/address.c";
+	my $engine = join ' ', map { "'$_'" } grep { -e } @engine;
+
+	my %options = (
+		receiver => '',
+		resolver => '-shared -fPIC',
+		bare => "$engine $curl",
+		load => "-I$config{includedir} -L$config{libdir} -lpq -lpthread",
+		outbox => "$engine $curl -I$config{includedir} -L$config{libdir} -lpq");
+	foreach my $name (@names)
+	{
+		my $output = `cc -O2 -o '$dir/$name' '$FindBin::Bin/$name.c' $options{$name} 2>&1`;
+		fail("could not build $name\n$output") if $?;
+	}
+	return;
+}
+
+# A receiver: its process, the URL of its port, with --late of that one, and
+# where its record goes, if it is told to write one there.
+sub start_receiver
+{
+	my ($name, @options) = @_;
+	my $pid = start($name, @aside, "$dir/receiver", '--seconds', $limit, @options);
+	my $output = poll("the start of receiver $name", 5, sub {
+		my $text = slurp("$dir/$name.out");
+		return $text =~ /^port \d+$/m && $text;
+	});
+	my %url = $output =~ /^(\w+) (\d+)$/mg;
+	$_ = "http://127.0.0.1:$_" foreach values %url;
+	return {
+		name => $name,
+		pid => $pid,
+		url => $url{port},
+		late => $url{late},
+		record => "$dir/$name.record" };
+}
+
+# What it says at its end.
+sub stop_receiver
+{
+	my ($receiver) = @_;
+	kill TERM => $receiver->{pid};
+	return finish($receiver->{pid});
+}
+
+# How many requests it has got; its record is complete up to then.
+sub received
+{
+	my ($receiver) = @_;
+	my $counts = sub { return slurp("$dir/$receiver->{name}.out") =~ /^requests (\d+) .*\n/mg; };
+	my $before = () = $counts->();
+	kill USR1 => $receiver->{pid};
+	return poll("an answer of receiver $receiver->{name}", 60, sub {
+		my @counts = $counts->();
+		return @counts > $before && "$counts[-1] ";
+	}) + 0;
+}
+
+sub start_server
+{
+	my (%how) = @_;
+	run(qw(initdb -U postgres -A trust -E UTF8 --locale=C -D), "$dir/data");
+	open my $conf, '>>', "$dir/data/postgresql.conf" or fail("postgresql.conf: $!");
+	print $conf <<"END";
+shared_preload_libraries = 'webhook'
+listen_addresses = ''
+unix_socket_directories = '$dir'
+shared_buffers = 256MB
+max_wal_size = 8GB
+checkpoint_timeout = 1h
+log_checkpoints = off
+END
+	close $conf;
+	$server = 1;
+	{
+		local $ENV{LD_PRELOAD} = $how{preload} ? "$dir/$how{preload}" : '';
+		run(qw(pg_ctl -w start -D), "$dir/data", '-l', "$dir/log");
+	}
+	sql(slurp("$FindBin::Bin/tables.sql"), '-v', "rows=$how{rows}");
+	$how{setup}->();
+	find_worker();
+	return;
+}
+
+# The process that delivers, bound to its processor.
+sub find_worker
+{
+	$worker = poll('the start of the worker', 20,
+		sub { return sql(q(SELECT pid FROM webhook.stat_worker WHERE state = 'running')); });
+	run(qw(taskset -cp 1), $worker) if $pins;
+	return $worker;
+}
+
+# The worker's own memory in MB, less what it shares with the server.
+sub private_memory
+{
+	my ($private, $kilobytes) = (0, 0);
+	open my $maps, '<', "/proc/$worker/smaps" or fail("/proc/$worker/smaps: $!");
+	while (my $line = <$maps>)
+	{
+		if ($line =~ /^[0-9a-f]+-[0-9a-f]+ ...(.)/) { $private = $1 eq 'p'; }
+		elsif ($private and $line =~ /^Private_\w+:\s+(\d+)/) { $kilobytes += $1; }
+	}
+	close $maps;
+	return $kilobytes / 1024;
+}
+
+sub next_status
+{
+	return q(status = (CASE status WHEN 'Draft' THEN 'Approved' ELSE 'Draft' END)::business_request_status);
+}
+
+# So many subscriptions to changes of contracts, below that URL.
+sub subscribe
+{
+	my ($url, $count) = @_;
+	sql("SELECT count(webhook.subscribe('$url/' || i, '{App.BusinessRequestStatusChange}'))\n"
+		  . "FROM generate_series(1, $count) AS i");
+	return;
+}
+
+sub unsubscribe
+{
+	sql("SELECT count(webhook.unsubscribe(id)) FROM webhook.subscription;\nSELECT webhook.drain('$patience')");
+	return;
+}
+
+# Keep the largest that its own memory has been.
+sub watch_memory
+{
+	my ($peak) = @_;
+	my $now = private_memory();
+	$$peak = $now if $now > $$peak;
+	return;
+}
+
+# Deliveries a second: so many changes in one transaction, from its commit until
+# each delivery has its row in the log.
+sub drain_backlog
+{
+	my ($changes, $subscriptions, $peak) = @_;
+	my $deliveries = $changes * $subscriptions;
+	my $pid = start_sql('backlog', <<"END");
+BEGIN;
+UPDATE business_request SET @{[ next_status() ]} WHERE id <= $changes;
+CHECKPOINT;
+COMMIT;
+\\timing on
+SELECT webhook.drain('$patience');
+\\timing off
+SELECT count(*) FROM webhook.log WHERE outcome = 'delivered';
+TRUNCATE webhook.log;
+VACUUM business_request;
+END
+	my $output = finish($pid, $peak ? sub { watch_memory($peak); } : undef);
+	my ($ms, $logged) = $output =~ /^t\nTime: ([\d.]+) ms.*\n(\d+)$/m
+	  or fail("not drained: $output");
+	fail("$logged rows in the log for $deliveries deliveries") if $logged != $deliveries;
+	return $deliveries / $ms * 1000;
+}
+
+# Milliseconds from a commit's return to the arrival of its POST, sorted: of a
+# "statement" that runs "rate" times a second for so many "seconds" over so many
+# "connections". What its $1 was is found in the event again by "number", which
+# is null for others. Each has to come to the "receiver", which records it.
+sub latencies
+{
+	my (%how) = @_;
+	my $count = $how{rate} * $how{seconds};
+	my $last = sql('SELECT coalesce(max(id), 0) FROM webhook.event');
+	my $before = received($how{receiver});
+	run(@aside, "$dir/load", '--database', $connection, '--rate', $how{rate}, '--count', $count,
+		'--connections', $how{connections}, '--record', "$dir/commits", '--sql', $how{statement});
+	poll("the arrival of $count events", 300, sub { return received($how{receiver}) >= $before + $count; });
+
+	my %number = map { split /\|/ } split /\n/, sql(
+		"SELECT event_id, $how{number} FROM webhook.event WHERE id > $last AND $how{number} IS NOT NULL");
+	my %committed = map { split } split /\n/, slurp("$dir/commits");
+	my @latencies;
+	foreach my $line (split /\n/, slurp($how{receiver}{record}))
+	{
+		my ($arrived, undef, $id) = split ' ', $line;
+		my $number = delete $number{$id};
+		push @latencies, ($arrived - $committed{$number}) / 1000 if defined $number;
+	}
+	fail(@latencies . " arrivals for $count commits") if @latencies != $count;
+	return sort { $a <=> $b } @latencies;
+}
+
+sub show
+{
+	my ($system) = `uname -srm`;
+	print "\nwebhook, ", sql('SHOW server_version'), ' on ', $system;
+	print $pins ? "receiver and load on processor 0, worker and engine on 1\n" : "nothing pinned\n";
+	print "QUICK: too short to be exact\n" if $quick;
+	printf "\n%-50s %14s  %-10s %s\n", 'figure', 'value', 'goal', 'holds';
+	printf "%-50s %14s  %-10s %s\n", @$_ foreach @table;
+	return;
+}
+
+1;

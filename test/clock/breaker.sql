@@ -1,0 +1,97 @@
+--
+-- The breaker: when it opens, what a probe is, and how it closes.
+--
+BEGIN;
+SELECT plan(30);
+
+SELECT clock.subscribe('retry_schedule=1 1 1 1 1 1');
+SELECT clock.answer(1, 'error=connect');
+
+-- Twelve contracts; one at a time fails after the first two.
+SELECT clock.send(1, 's%', 12);
+SELECT clock.run('5 s');
+SELECT is(count(*), 10::bigint, 'ten failures') FROM clock.posts();
+SELECT is((SELECT ROW(s.level, s.streak, s.slow, s.sleeps_until = max(p.ended) + interval '10 s')::text
+		   FROM clock.states() s, clock.posts() p GROUP BY s.level, s.streak, s.slow, s.sleeps_until), '(0,10,t,t)',
+		  'open it, until ten seconds after the last');
+SELECT is((SELECT string_agg(turn, ' ') FROM clock.notices()), 'opened', 'people are told, once');
+SELECT is((SELECT at FROM clock.notices()), (SELECT max(at) FROM clock.outcomes() WHERE outcome = 'retrying'),
+		  'at once, as far as it can be written');
+SELECT is((SELECT ROW(queued, in_flight, rows)::text FROM clock.load()), '(0,0,0)', 'nothing of it is in memory');
+SELECT is((SELECT count(*) FROM clock.pending()), 12::bigint, 'all of it waits');
+SELECT clock.send(1, 'late', 1);
+
+-- Probes.
+CREATE TEMP TABLE t AS SELECT max(ended) AS opened FROM clock.posts();
+SELECT clock.run('4 h');
+CREATE TEMP VIEW probes AS
+SELECT p.*, p.at - opened AS since, p.at - lag(p.ended, 1, opened) OVER (ORDER BY p.at) AS gap, row_number() OVER (ORDER BY p.at) AS n
+FROM clock.posts() p, t WHERE p.at > opened;
+SELECT is((SELECT array_agg(gap ORDER BY n) FROM probes WHERE n <= 12),
+		  '{10 s,20 s,40 s,80 s,160 s,320 s,640 s,1280 s,2560 s,3600 s,3600 s}'::interval[],
+		  'after 10 s, 20 s, and so on, up to an hour');
+SELECT ok(bool_and(probe AND slow AND in_flight = 1), 'one at a time, in a place of the slow') FROM probes;
+SELECT is(count(DISTINCT subject), 11::bigint, 'each tries another one') FROM probes;
+SELECT is((SELECT array_agg(o.attempt - o.step ORDER BY o.number) FROM clock.outcomes() o, t
+		   WHERE o.at > opened AND o.outcome = 'retrying'), array_fill(1, '{11}'),
+		  'a probe is an attempt, and no step of the schedule')
+WHERE NOT EXISTS (SELECT FROM clock.outcomes() WHERE outcome = 'failed');
+SELECT is((SELECT string_agg(turn, ' ') FROM clock.notices()), 'opened', 'nothing more is told');
+SELECT is((SELECT streak FROM clock.states()), 21, 'failures add up');
+SELECT is((SELECT ROW(queued, in_flight, rows, due)::text FROM clock.load()), '(0,0,0,f)', 'in between nothing is in memory, or due');
+
+-- It answers again.
+SELECT clock.answer(1, 'took=100');
+SELECT clock.run('1 h');
+SELECT is((SELECT string_agg(turn, ' ' ORDER BY at) FROM clock.notices()), 'opened closed', 'a success closes it');
+SELECT is(count(*), 13::bigint, 'all that waited is delivered') FROM clock.outcomes() WHERE outcome = 'delivered';
+SELECT cmp_ok(max(ended) - min(ended), '<', interval '1 s', 'within a second')
+FROM clock.posts() WHERE status = 200 AND ended IS NOT NULL;
+SELECT is((SELECT ROW(probe_wait, streak, failures, failing_since, reason)::text FROM clock.states()), '(00:00:00,0,0,,)',
+		  'nothing is held against it');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
+
+-- What waits for one contract goes in order, before what comes later.
+SELECT clock.answer(1, 'error=connect');
+SELECT clock.send(1, 'x%', 10);
+SELECT clock.run('10 s');
+SELECT is((SELECT level FROM clock.states()), 0, 'open again');
+SELECT is((SELECT probe_wait FROM clock.states()), interval '10 s', 'from ten seconds on again');
+SELECT clock.send(1, 'one', 5, 0, '1 s');
+SELECT clock.run('7 s');
+SELECT clock.answer(1, 'took=100');
+SELECT clock.send(1, 'one', 5, 0, '20 ms');
+SELECT clock.run('10 min');
+SELECT is((SELECT array_agg(position ORDER BY at) FROM clock.posts() WHERE subject = 'one' AND status = 200),
+		  (SELECT array_agg(position ORDER BY position) FROM clock.posts() WHERE subject = 'one' AND status = 200),
+		  'in order');
+SELECT is(count(*), 10::bigint, 'all of them') FROM clock.posts() WHERE subject = 'one' AND status = 200;
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
+
+-- An answer of another kind closes it too: somebody is there.
+SELECT clock.subscribe('retry_schedule=1 1 1');
+SELECT clock.answer(2, 'status=503');
+SELECT clock.send(2, 'a%', 10);
+SELECT clock.run('8 s');
+SELECT is((SELECT level FROM clock.states() WHERE subscription = 2), 0, 'open');
+SELECT clock.answer(2, 'status=404 times=1', 'status=200');
+SELECT clock.run('1 min');
+SELECT is((SELECT ROW(o.step, o.attempt, o.outcome, o.next_at - p.ended > interval '0.7 s')::text FROM clock.outcomes() o JOIN clock.posts() p
+		   ON p.subscription = 2 AND p.status = 404 AND o.subscription = 2 AND o.position = p.position AND o.attempt = p.attempt),
+		  '(1,2,retrying,t)', 'a 404 waits as the schedule says, and spends no step either');
+SELECT is((SELECT string_agg(turn, ' ' ORDER BY at) FROM clock.notices() WHERE subscription = 2), 'opened closed', 'and closes it');
+SELECT is((SELECT at FROM clock.notices() WHERE subscription = 2 AND turn = 'closed') -
+		  (SELECT ended FROM clock.posts() WHERE subscription = 2 AND status = 404) < interval '10 ms', true, 'at once');
+SELECT is(count(*), 10::bigint, 'all is delivered') FROM clock.outcomes() WHERE subscription = 2 AND outcome = 'delivered';
+
+-- Each of these counts; another does not, and begins the count anew.
+SELECT clock.subscribe('retry_schedule=1');
+SELECT clock.answer(3, 'error=connect times=1', 'error=tls times=1', 'error=timeout times=1', 'error=reset times=1',
+	'status=408 times=1', 'status=429 times=1', 'status=500 times=1', 'status=503 times=1', 'error=dns times=1', 'status=301 times=1', 'status=500');
+SELECT clock.send(3, NULL, 40);
+SELECT clock.run('40 s');
+SELECT is(count(*), 20::bigint, 'nine, one of another kind, ten') FROM clock.posts() WHERE subscription = 3 AND NOT probe;
+SELECT is((SELECT ROW(level, streak)::text FROM clock.states() WHERE subscription = 3), '(0,10)', 'ten in a row open it');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,145 @@
+--
+-- cancel, skip, resend and ping.
+--
+BEGIN;
+SELECT plan(26);
+
+CREATE TEMP VIEW ended AS SELECT * FROM clock.outcomes() WHERE outcome NOT IN ('parked', 'retrying');
+
+-- In flight: it ends with its answer, whatever that is, and is not repeated.
+SELECT clock.subscribe();
+SELECT clock.answer(1, 'status=404 took=1000');
+SELECT clock.send(1, 'a', 1);
+SELECT clock.run('0.1 s');
+SELECT clock.cancel(1, 1);
+SELECT clock.run('1 h');
+SELECT is((SELECT array_agg(ROW(position, attempt, outcome, error_class)::text) FROM ended), '{"(1,1,cancelled,status)"}', 'cancelled in flight: one attempt');
+SELECT is((SELECT count(*) FROM clock.posts()), 1::bigint, 'no second one');
+SELECT is((SELECT ROW(r.queued, r.unflushed, r.subjects, r.finished)::text FROM clock.rest r), '(0,0,0,t)', 'nothing is left');
+
+-- Ready, and waiting behind another one in memory.
+SELECT clock.subscribe('max_in_flight=1');
+SELECT clock.answer(2, 'took=1000');
+SELECT clock.send(2, 'a', 3);
+SELECT clock.send(2, 'b', 2);
+SELECT clock.run('0.1 s');
+CREATE TEMP TABLE p2 AS SELECT min(position) AS first FROM clock.posts() WHERE subscription = 2;
+SELECT clock.cancel(2, first + 1) FROM p2;
+SELECT clock.cancel(2, first + 3) FROM p2;
+SELECT clock.run('1 min');
+SELECT is((SELECT array_agg(position - first ORDER BY position) FROM ended, p2 WHERE subscription = 2 AND outcome = 'cancelled'), '{1,3}'::bigint[],
+		  'waiting and ready: cancelled without a POST');
+SELECT is((SELECT array_agg(position - first ORDER BY position) FROM clock.posts(), p2 WHERE subscription = 2), '{0,2,4}'::bigint[], 'the others go on');
+
+-- In the table: a head that waits for its time, one behind it, one without subject.
+SELECT clock.subscribe('retry_schedule=1000');
+SELECT clock.answer(3, 'status=404');
+SELECT clock.send(3, 'a', 3);
+SELECT clock.send(3, NULL, 1);
+SELECT clock.run('1 s');
+CREATE TEMP TABLE p3 AS SELECT min(position) AS first FROM clock.posts() WHERE subscription = 3;
+SELECT clock.cancel(3, first + 1) FROM p3;
+SELECT clock.cancel(3, first + 3) FROM p3;
+SELECT clock.run('1 s');
+SELECT is((SELECT array_agg(position - first ORDER BY position) FROM ended, p3 WHERE subscription = 3 AND outcome = 'cancelled'), '{1,3}'::bigint[], 'in the table');
+SELECT clock.answer(3, '');
+SELECT clock.cancel(3, first) FROM p3;
+SELECT clock.run('1 s');
+SELECT is((SELECT array_agg(ROW(position - first, outcome)::text ORDER BY number) FROM ended, p3 WHERE subscription = 3 AND subject = 'a'),
+		  '{"(1,cancelled)","(0,cancelled)","(2,delivered)"}', 'its head cancelled, the next one goes at once');
+
+-- On its way to the table, when writing fails.
+SELECT clock.subscribe('retry_schedule=1000');
+SELECT clock.answer(4, 'status=404');
+SELECT clock.fail_writes(1);
+SELECT clock.send(4, 'a', 1);
+SELECT clock.run('1 s');
+SELECT clock.cancel(4, position) FROM clock.posts() WHERE subscription = 4;
+SELECT clock.run('1 s');
+SELECT clock.fail_writes(0);
+SELECT clock.run('1 min');
+SELECT is((SELECT array_agg(outcome) FROM ended WHERE subscription = 4), '{cancelled}', 'on its way to the table');
+
+-- skip: the first of a subject, in flight, ready, and in the table.
+SELECT clock.subscribe('retry_schedule=1000');
+SELECT clock.answer(5, 'status=404 took=1000 times=1', 'took=100');
+SELECT clock.send(5, 'a', 3);
+SELECT clock.run('0.1 s');
+SELECT clock.skip(5, 'a');
+SELECT clock.run('10 s');
+SELECT is((SELECT array_agg(ROW(attempt, outcome, error_class)::text ORDER BY number) FROM ended WHERE subscription = 5),
+		  '{"(1,cancelled,skipped)","(1,delivered,)","(1,delivered,)"}', 'skipped in flight');
+SELECT clock.answer(5, 'took=1000 times=1', 'took=100');
+SELECT clock.send(5, 'b', 1);
+SELECT clock.run('0.1 s');
+SELECT clock.skip(5, 'b');
+SELECT clock.run('10 s');
+SELECT is((SELECT outcome FROM ended WHERE subscription = 5 AND subject = 'b'), 'delivered', 'skipped too late: what was delivered is delivered');
+SELECT clock.subscribe('max_in_flight=1', 'retry_schedule=1000');
+SELECT clock.answer(6, 'took=1000');
+SELECT clock.send(6, 'x', 1);
+SELECT clock.send(6, 'a', 2);
+SELECT clock.run('0.1 s');
+SELECT clock.skip(6, 'a');
+SELECT clock.run('10 s');
+SELECT is((SELECT array_agg(ROW(attempt, outcome, error_class)::text ORDER BY number) FROM ended WHERE subscription = 6 AND subject = 'a'),
+		  '{"(0,cancelled,skipped)","(1,delivered,)"}', 'skipped before its turn, the next one goes');
+SELECT clock.answer(6, 'status=404 times=1', '');
+SELECT clock.send(6, 'c', 2);
+SELECT clock.run('10 s');
+SELECT clock.skip(6, 'c');
+SELECT clock.run('10 s');
+SELECT is((SELECT array_agg(ROW(attempt, outcome, error_class)::text ORDER BY number) FROM ended WHERE subscription = 6 AND subject = 'c'),
+		  '{"(1,cancelled,skipped)","(1,delivered,)"}', 'skipped in the table, the next one goes at once');
+SELECT clock.skip(6, 'nobody');
+SELECT clock.run('10 s');
+SELECT is((SELECT count(*) FROM ended WHERE subscription = 6), 5::bigint, 'nothing to skip, nothing skipped');
+
+-- resend: the next attempt, at the end of its subject, with a schedule of its own.
+SELECT clock.subscribe('retry_schedule=10');
+SELECT clock.answer(7, 'status=404 times=2', '');
+SELECT clock.send(7, 'a', 1);
+SELECT clock.run('1 min');
+SELECT is((SELECT array_agg(outcome) FROM ended WHERE subscription = 7), '{failed}', 'failed');
+SELECT clock.answer(7, 'status=404 times=1', 'took=100');
+SELECT clock.send(7, 'a', 1);
+SELECT clock.resend(7, min(position)) FROM clock.posts() WHERE subscription = 7;
+SELECT clock.run('1 min');
+SELECT is((SELECT string_agg(cause || attempt || '/' || step, ' ' ORDER BY at) FROM clock.posts() WHERE subscription = 7),
+		  'event1/0 event2/1 event1/0 event2/1 resend3/0', 'resent behind what waits, as the third attempt, from the first step on');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
+
+-- A ping is sent at once, whatever waits, and made once.
+SELECT clock.subscribe('retry_schedule=100');
+SELECT clock.answer(8, 'status=500');
+SELECT clock.send(8, 's%', 12);
+SELECT clock.run('1 s');
+CREATE TEMP TABLE t8 AS SELECT clock.now() AS at, level, streak, failures, sleeps_until, waits_until FROM clock.states() WHERE subscription = 8;
+SELECT is((SELECT level FROM t8), 0, 'open');
+SELECT clock.ping(8);
+SELECT clock.run('1 s');
+SELECT is((SELECT array_agg(ROW(p.at - t8.at, attempt)::text) FROM clock.posts() p, t8 WHERE subscription = 8 AND cause = 'ping'),
+		  '{"(00:00:00,1)"}', 'it goes through an open breaker, at once');
+SELECT is((SELECT array_agg(outcome) FROM ended WHERE subscription = 8), '{failed}', 'it is made once');
+SELECT is((SELECT ROW(s.level, s.streak, s.failures, s.sleeps_until, s.waits_until)::text FROM clock.states() s WHERE subscription = 8),
+		  (SELECT ROW(level, streak, failures, sleeps_until, waits_until)::text FROM t8), 'a failure counts for nothing');
+SELECT clock.answer(8, '');
+SELECT clock.ping(8);
+SELECT clock.run('1 s');
+SELECT is((SELECT ROW(s.level, s.streak, s.failures)::text FROM clock.states() s WHERE subscription = 8), '(0,10,10)', 'nor does a success');
+SELECT is((SELECT array_agg(outcome ORDER BY number) FROM ended WHERE subscription = 8), '{failed,delivered}', 'though it is delivered');
+SELECT clock.run('1 h');
+SELECT is((SELECT count(*) FROM ended WHERE subscription = 8 AND outcome = 'delivered'), 13::bigint, 'what waited is sent later');
+
+-- To a paused one it waits.
+SELECT clock.subscribe('paused=true');
+SELECT clock.ping(9);
+SELECT clock.run('1 min');
+SELECT is((SELECT count(*) FROM clock.posts() WHERE subscription = 9), 0::bigint, 'a paused one gets none');
+SELECT clock.alter(9, 'paused=false');
+SELECT clock.run('1 s');
+SELECT is((SELECT count(*) FROM clock.posts() WHERE subscription = 9), 1::bigint, 'until it is resumed');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,94 @@
+--
+-- A worker on a fake clock: the functions of clock.c. Instants are intervals
+-- since the beginning. Each session is a run of its own.
+--
+CREATE SCHEMA clock;
+
+-- A new subscription; options such as 'max_in_flight=3'.
+CREATE FUNCTION clock.subscribe(VARIADIC options text[] DEFAULT '{}') RETURNS bigint
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_subscribe_sql';
+CREATE FUNCTION clock.alter(subscription bigint, VARIADIC options text[]) RETURNS void
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_alter_sql';
+CREATE FUNCTION clock.unsubscribe(subscription bigint) RETURNS void
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_unsubscribe_sql';
+
+-- What its endpoint answers from now on: status (200) or error, took (10, in
+-- milliseconds; error=timeout takes the request's timeout), retry_after; those
+-- with "times" come first, the others after them for good, each as often as
+-- its weight (1) says.
+CREATE FUNCTION clock.answer(subscription bigint, VARIADIC answers text[]) RETURNS void
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_answer_sql';
+
+-- Events for one subscription, or all (NULL), the first one now; a % in the
+-- subject becomes a number from 0 on, below "subjects" unless that is 0.
+CREATE FUNCTION clock.send(subscription bigint, subject text, count integer DEFAULT 1,
+	subjects integer DEFAULT 0, every interval DEFAULT '0') RETURNS void
+	LANGUAGE c AS :'module', 'webhook_clock_send_sql';
+
+-- Commands. An event has the number of its row in the ring.
+CREATE FUNCTION clock.command(kind "char", subscription bigint, subject text, event bigint) RETURNS void
+	LANGUAGE c AS :'module', 'webhook_clock_command_sql';
+CREATE FUNCTION clock.cancel(subscription bigint, event bigint) RETURNS void
+	LANGUAGE sql AS $$ SELECT clock.command('k', subscription, NULL, event) $$;
+CREATE FUNCTION clock.skip(subscription bigint, subject text) RETURNS void
+	LANGUAGE sql AS $$ SELECT clock.command('s', subscription, subject, NULL) $$;
+CREATE FUNCTION clock.replay(cause text, subscription bigint, event bigint) RETURNS void
+	LANGUAGE c AS :'module', 'webhook_clock_replay_sql';
+CREATE FUNCTION clock.ping(subscription bigint) RETURNS void
+	LANGUAGE sql AS $$ SELECT clock.replay('ping', subscription, NULL) $$;
+CREATE FUNCTION clock.resend(subscription bigint, event bigint) RETURNS void
+	LANGUAGE sql AS $$ SELECT clock.replay('resend', subscription, event) $$;
+
+-- Let time pass: so much of it; until there is nothing left to do, or at most
+-- so much, and how long that took.
+CREATE FUNCTION clock.run(span interval) RETURNS void
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_run_sql';
+CREATE FUNCTION clock.settle(most interval) RETURNS interval
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_settle_sql';
+CREATE FUNCTION clock.now() RETURNS interval
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_now_sql';
+
+-- The wall's clock is set back; "at" and "ended" below are by another one.
+CREATE FUNCTION clock.set_back(span interval) RETURNS void
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_set_back_sql';
+
+-- A setting of the server; how many of all writes fail, from 0 to 1.
+CREATE FUNCTION clock.set(name text, value text) RETURNS void
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_set_sql';
+CREATE FUNCTION clock.fail_writes(part double precision) RETURNS void
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_fail_writes_sql';
+
+-- What has happened so far.
+CREATE FUNCTION clock.posts(OUT at interval, OUT ended interval, OUT subscription bigint,
+	OUT subject text, OUT "position" bigint, OUT cause text, OUT attempt integer, OUT step integer,
+	OUT probe boolean, OUT slow boolean, OUT status integer, OUT error text,
+	OUT proven_in_flight integer, OUT in_flight integer) RETURNS SETOF record
+	LANGUAGE c AS :'module', 'webhook_clock_posts_sql';
+CREATE FUNCTION clock.outcomes(OUT number integer, OUT at interval, OUT subscription bigint,
+	OUT subject text, OUT "position" bigint, OUT cause text, OUT attempt integer, OUT step integer,
+	OUT outcome text, OUT error_class text, OUT next_at interval) RETURNS SETOF record
+	LANGUAGE c AS :'module', 'webhook_clock_outcomes_sql';
+CREATE FUNCTION clock.notices(OUT at interval, OUT subscription bigint, OUT turn text) RETURNS SETOF record
+	LANGUAGE c AS :'module', 'webhook_clock_notices_sql';
+
+-- What is so now.
+CREATE FUNCTION clock.pending(OUT subscription bigint, OUT subject text, OUT "position" bigint,
+	OUT attempt integer, OUT step integer, OUT next_at interval) RETURNS SETOF record
+	LANGUAGE c AS :'module', 'webhook_clock_pending_sql';
+CREATE FUNCTION clock.states(OUT subscription bigint, OUT level integer, OUT streak integer,
+	OUT failures bigint, OUT in_flight integer, OUT flight_limit integer, OUT slow boolean,
+	OUT sends boolean, OUT has_rows boolean, OUT spilling boolean, OUT ready integer,
+	OUT sleeps_until interval, OUT waits_until interval, OUT probe_wait interval,
+	OUT failing_since interval, OUT disabled_at interval, OUT halted interval,
+	OUT delivered bigint, OUT failed bigint, OUT retried bigint, OUT reason text) RETURNS SETOF record
+	LANGUAGE c AS :'module', 'webhook_clock_states_sql';
+CREATE FUNCTION clock.load(OUT queued integer, OUT in_flight integer, OUT unflushed integer,
+	OUT memory bigint, OUT rows bigint, OUT elsewhere bigint, OUT subjects integer,
+	OUT due boolean, OUT finished boolean) RETURNS SETOF record
+	LANGUAGE c AS :'module', 'webhook_clock_load_sql';
+
+-- Nothing is left in memory, and all that was read is finished.
+CREATE VIEW clock.rest AS
+SELECT queued, in_flight, unflushed, memory, rows, elsewhere, subjects, due, finished,
+	   (SELECT count(*) FROM clock.pending()) AS pending
+FROM clock.load();

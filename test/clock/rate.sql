@@ -1,0 +1,45 @@
+--
+-- Rate limit: a bucket of tokens, one second's worth.
+--
+BEGIN;
+SELECT plan(11);
+
+SELECT clock.subscribe('rate_limit=5');
+SELECT clock.send(1, 's%', 1000);
+SELECT clock.run('60 s');
+SELECT cmp_ok(count(*), '>=', 295::bigint, 'five a second') FROM clock.posts();
+SELECT cmp_ok(count(*), '<=', 305::bigint, 'and no more') FROM clock.posts();
+SELECT cmp_ok(max(n), '<=', 5::bigint, 'a burst of a second')
+FROM (SELECT count(*) n FROM clock.posts() a JOIN clock.posts() b ON b.at BETWEEN a.at AND a.at + interval '0.1 s' GROUP BY a.position) p;
+SELECT is(max(n), 5::bigint, 'in any second after the first')
+FROM (SELECT count(*) n FROM clock.posts() a JOIN clock.posts() b ON b.at >= a.at AND b.at < a.at + interval '1 s'
+	  WHERE a.at > '2 s' AND a.at < '58 s' GROUP BY a.position) p;
+SELECT is((SELECT array_agg(turn) FROM clock.notices()), '{limited}', 'people are told once a minute');
+SELECT cmp_ok(queued, '<=', 20, 'it does not wait in memory') FROM clock.load();
+SELECT clock.settle('5 min');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'all goes');
+
+-- A minute of rest, a burst of five again.
+SELECT clock.run('1 min');
+CREATE TEMP TABLE t AS SELECT clock.now() AS began;
+SELECT clock.send(1, 't%', 20);
+SELECT clock.run('0.1 s');
+SELECT is(count(*), 5::bigint, 'unused tokens do not add up') FROM clock.posts(), t WHERE at >= began;
+
+-- One in two seconds; failures take tokens too.
+SELECT clock.subscribe('rate_limit=0.5', 'retry_schedule=1 1');
+SELECT clock.answer(2, 'status=404');
+SELECT clock.send(2, 's%', 10);
+SELECT clock.run('1 min');
+SELECT is(array_agg(DISTINCT gap), '{2 s}'::interval[], 'one in two seconds')
+FROM (SELECT at - lag(at) OVER (ORDER BY at) AS gap FROM clock.posts() WHERE subscription = 2) p WHERE gap IS NOT NULL;
+SELECT is(count(*), 30::bigint, 'each of thirty attempts') FROM clock.posts() WHERE subscription = 2;
+
+-- None any more.
+SELECT clock.alter(1, 'rate_limit=0');
+SELECT clock.send(1, 'u%', 100);
+SELECT clock.run('1 s');
+SELECT cmp_ok(count(*), '>=', 100::bigint, 'without a limit all go at once') FROM clock.posts() WHERE subject LIKE 'u%';
+
+SELECT * FROM finish();
+ROLLBACK;

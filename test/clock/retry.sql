@@ -1,0 +1,126 @@
+--
+-- When a delivery is tried again, and when it has failed.
+--
+BEGIN;
+SELECT plan(27);
+
+-- The default schedule, by an endpoint that refuses this contract.
+SELECT clock.subscribe();
+SELECT clock.answer(1, 'status=404');
+SELECT clock.send(1, 's%', 200);
+SELECT clock.run('100 h');
+CREATE TEMP VIEW waits AS
+SELECT subject, attempt, step, at - lag(ended) OVER w AS wait FROM clock.posts() WHERE subscription = 1
+WINDOW w AS (PARTITION BY subject ORDER BY at);
+SELECT is(count(*), 2000::bigint, 'ten attempts each') FROM waits;
+SELECT ok(bool_and(step = attempt - 1), 'a step each') FROM waits;
+CREATE TEMP TABLE schedule AS
+SELECT n AS attempt, s AS wait FROM unnest('{5 s,5 min,30 min,2 h,5 h,10 h,14 h,20 h,24 h}'::interval[]) WITH ORDINALITY AS u (s, n);
+SELECT is(count(*), 1800::bigint, 'each wait is that of the schedule, give or take a fifth')
+FROM waits w JOIN schedule s ON s.attempt = w.attempt - 1
+WHERE w.wait BETWEEN s.wait * 0.8 AND s.wait * 1.2 + interval '0.6 s';
+SELECT ok(bool_and(least < 0.82 AND most > 1.18 AND average BETWEEN 0.97 AND 1.03), 'all over that range')
+FROM (SELECT min(extract(epoch FROM w.wait) / extract(epoch FROM s.wait)) AS least,
+	  max(extract(epoch FROM w.wait) / extract(epoch FROM s.wait)) AS most,
+	  avg(extract(epoch FROM w.wait) / extract(epoch FROM s.wait)) AS average
+	  FROM waits w JOIN schedule s ON s.attempt = w.attempt - 1 WHERE s.attempt > 1 GROUP BY s.attempt) a;
+SELECT is(count(*), 200::bigint, 'then it has failed') FROM clock.outcomes()
+WHERE outcome = 'failed' AND attempt = 10 AND error_class = 'status' AND next_at IS NULL;
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'and nothing is left');
+SELECT is((SELECT count(DISTINCT o.next_at) > 190 FROM clock.outcomes() o WHERE attempt = 5), true, 'not all at once');
+
+-- What comes later waits for it, and goes when it has failed.
+SELECT clock.subscribe('retry_schedule=10 10');
+SELECT clock.answer(2, 'status=404 times=3', '');
+SELECT clock.send(2, 'a', 3);
+SELECT clock.run('1 min');
+SELECT is((SELECT array_agg(ROW(position - first, attempt, status)::text ORDER BY p.at)
+		   FROM clock.posts() p, (SELECT min(position) AS first FROM clock.posts() WHERE subscription = 2) f WHERE subscription = 2),
+		  '{"(0,1,404)","(0,2,404)","(0,3,404)","(1,1,200)","(2,1,200)"}', 'own schedule, then the next ones');
+SELECT is((SELECT array_agg(outcome ORDER BY number) FROM clock.outcomes() WHERE subscription = 2 AND outcome <> 'parked'),
+		  '{retrying,retrying,failed,delivered,delivered}', 'as the log says');
+
+-- No second attempt at all; final statuses.
+SELECT clock.subscribe('retry_schedule=');
+SELECT clock.answer(3, 'status=500');
+SELECT clock.send(3, 'a', 1);
+SELECT clock.subscribe('final_status=422');
+SELECT clock.answer(4, 'status=422');
+SELECT clock.send(4, 'a', 1);
+SELECT clock.run('1 h');
+SELECT is((SELECT array_agg(ROW(subscription, attempt, outcome)::text) FROM clock.outcomes() WHERE subscription IN (3, 4)),
+		  '{"(3,1,failed)","(4,1,failed)"}', 'an empty schedule, and a final status: one attempt');
+
+-- 410: it is given up, and what waits for it is cancelled.
+SELECT clock.subscribe();
+SELECT clock.subscribe();
+SELECT clock.answer(5, 'status=404 took=20 times=4', 'status=410 took=100');
+SELECT clock.send(5, 'a', 5);
+SELECT clock.send(5, 'b', 5);
+SELECT clock.send(5, 'c', 1);
+SELECT clock.send(5, NULL, 300);
+SELECT clock.send(6, 'other', 1);
+SELECT clock.run('10 s');
+SELECT ok(bool_and(outcome = 'cancelled'), 'what waits is cancelled') FROM clock.outcomes()
+WHERE subscription = 5 AND outcome NOT IN ('parked', 'retrying', 'failed');
+SELECT is((SELECT string_agg(DISTINCT turn, ' ') FROM clock.notices() WHERE subscription = 5), 'disabled', 'people are told');
+SELECT is((SELECT ROW(sends, disabled_at IS NOT NULL)::text FROM clock.states() WHERE subscription = 5), '(f,t)', 'it is given up');
+SELECT is((SELECT count(DISTINCT position) FROM clock.outcomes() WHERE subscription = 5 AND outcome IN ('failed', 'cancelled')), 311::bigint,
+		  'each ends');
+SELECT is((SELECT count(*) FROM clock.outcomes() WHERE subscription = 5 AND outcome IN ('failed', 'cancelled')), 311::bigint, 'once');
+SELECT is((SELECT ROW(r.queued, r.in_flight, r.unflushed, r.rows, r.finished)::text FROM clock.rest r), '(0,0,0,0,t)', 'nothing is left');
+SELECT is(count(*), 0::bigint, 'nor in the table') FROM clock.pending() WHERE subscription = 5;
+SELECT clock.send(5, 'a', 3);
+SELECT clock.run('10 s');
+SELECT is(count(*), 0::bigint, 'nothing starts any more') FROM clock.posts() WHERE subscription = 5 AND at > clock.now() - interval '10 s';
+SELECT clock.answer(5, '');
+SELECT clock.alter(5, 'enabled=true');
+SELECT clock.run('1 s');
+SELECT clock.send(5, 'a', 3);
+SELECT clock.run('1 s');
+SELECT is(count(*), 3::bigint, 'enabled anew, it gets what comes from then on') FROM clock.outcomes() WHERE subscription = 5 AND outcome = 'delivered';
+
+-- Retry-After: the delivery waits for it if it is longer than its step, and
+-- the subscription as a whole, whatever the step.
+SELECT clock.subscribe('retry_schedule=5 1000');
+SELECT clock.answer(7, 'status=429 retry_after=60 times=1', '');
+SELECT clock.send(7, 'a', 1);
+SELECT clock.run('1 s');
+SELECT clock.send(7, 'b', 1);
+SELECT clock.run('2 min');
+SELECT is((SELECT array_agg(at - first ORDER BY at) FROM clock.posts() p, (SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 7) f
+		   WHERE subscription = 7), '{-10 ms,60 s,60.01 s}'::interval[], 'nothing of it before the minute is over, but then at once');
+SELECT is((SELECT string_agg(subject || attempt, ' ' ORDER BY subject, attempt) FROM clock.posts() WHERE subscription = 7), 'a1 a2 b1', 'both of them');
+SELECT is((SELECT array_agg(turn) FROM clock.notices() WHERE subscription = 7), '{waiting}', 'people are told');
+
+SELECT clock.subscribe('retry_schedule=600');
+SELECT clock.answer(8, 'status=503 retry_after=30 times=1', '');
+SELECT clock.send(8, 'a', 1);
+SELECT clock.run('1 s');
+SELECT clock.send(8, 'b', 1);
+SELECT clock.run('15 min');
+SELECT is((SELECT min(p.at) - first FROM clock.posts() p, (SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 8) f
+		   WHERE subscription = 8 AND subject = 'b' GROUP BY first), interval '30 s', 'a longer step: others wait as long as was asked for');
+SELECT cmp_ok((SELECT min(p.at) - first FROM clock.posts() p, (SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 8) f
+		   WHERE subscription = 8 AND attempt = 2 GROUP BY first), '>=', interval '480 s', 'the delivery itself as its step says');
+
+-- At most a day; where it means nothing it is not heeded; without it the
+-- subscription does not sleep.
+SELECT clock.subscribe('retry_schedule=5');
+SELECT clock.answer(9, 'status=429 retry_after=1000000 times=1', '');
+SELECT clock.send(9, 'a', 1);
+SELECT clock.subscribe('retry_schedule=1000');
+SELECT clock.answer(10, 'status=429 times=1', 'status=500 retry_after=500 times=1', '');
+SELECT clock.send(10, 'a', 1);
+SELECT clock.run('1 s');
+SELECT clock.send(10, 'b', 1);
+SELECT clock.run('1 s');
+SELECT clock.send(10, 'c', 1);
+SELECT clock.run('25 h');
+SELECT is((SELECT max(at) - min(ended) FROM clock.posts() WHERE subscription = 9), interval '24 h', 'a day at most');
+SELECT is((SELECT string_agg(subject || attempt, ' ' ORDER BY at) FROM clock.posts() WHERE subscription = 10 AND at < (SELECT min(at) FROM clock.posts() WHERE subscription = 10) + interval '3 s'),
+		  'a1 b1 c1', 'nobody else waits where nothing was asked for');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,688 @@
+/*
+ * tables.c
+ *	  The tables, played: ring and windows, webhook.pending and the log.
+ *
+ * They keep the contracts of window.h, pending.h and journal.h, and complain
+ * where a table would: of a key that is there already, of a row that is not.
+ * There are no transactions: a write that is to fail does so before it has
+ * changed anything.
+ */
+#include "postgres.h"
+
+#include "lib/pairingheap.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "catalog.h"
+#include "checkpoint.h"
+#include "clock.h"
+#include "notice.h"
+#include "sequence.h"
+#include "transaction.h"
+#include "window.h"
+
+#define BATCH_BYTES (4 * 1024 * 1024)
+#define FIRST_XID 1000
+
+struct WebhookWindow
+{
+	int			next;			/* row to be returned */
+	int			stop;
+	WebhookSnapshot *end;
+};
+
+/* A row of webhook.pending. */
+typedef struct Row
+{
+	WebhookPending is;
+	int64		version;		/* where an update puts it */
+} Row;
+
+/* A row of the ring that is not yet committed. */
+typedef struct Future
+{
+	pairingheap_node node;
+	WebhookClockRow row;
+} Future;
+
+MemoryContext webhook_clock_context;
+WebhookClockArray webhook_clock_outcomes;
+WebhookClockArray webhook_clock_notices;
+WebhookClockArray webhook_clock_pending;
+WebhookClockArray webhook_clock_ring;
+uint32		webhook_clock_failing;
+
+static pairingheap *futures;
+static int	read_rows;			/* of the ring */
+static int64 versions;
+
+static int	compare_futures(const pairingheap_node *a, const pairingheap_node *b, void *arg);
+static int	compare_key(const Row *row, int64 subscription_id, const char *subject,
+						int64 position, int64 id);
+static int	place_of(int64 subscription_id, const char *subject, int64 position, int64 id);
+static Row *row_at(int place);
+static Row *find_row(const WebhookPending *key);
+static bool is_of(int place, int64 subscription_id, const char *subject);
+static WebhookPending *copy_row(const Row *row);
+static int	compare_due(const void *a, const void *b);
+static void write_row(const WebhookOutcome *outcome);
+static void promote(int64 subscription_id, const char *subject, TimestampTz now,
+					void (*promoted) (int64 subscription_id, TimestampTz next_at));
+
+static const char *
+subject_of(const WebhookEvent *event)
+{
+	return event->subject ? event->subject : "";
+}
+
+void *
+webhook_clock_add(WebhookClockArray *array, Size size)
+{
+	if (array->size == 0)
+	{
+		array->size = 64;
+		array->items = MemoryContextAlloc(webhook_clock_context, array->size * size);
+	}
+	else if (array->count == array->size)
+	{
+		array->size *= 2;
+		array->items = repalloc_huge(array->items, array->size * size);
+	}
+	return memset((char *) array->items + array->count++ * size, 0, size);
+}
+
+/*
+ * The ring
+ */
+
+void
+webhook_clock_commit(WebhookEvent *event, int64 at)
+{
+	static int64 number = 0;
+	Future	   *future = MemoryContextAlloc(webhook_clock_context, sizeof(Future));
+
+	if (futures == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
+
+		futures = pairingheap_allocate(compare_futures, NULL);
+		MemoryContextSwitchTo(old);
+	}
+	future->row.event = event;
+	future->row.at = at;
+	future->row.number = number++;
+	pairingheap_add(futures, &future->node);
+}
+
+bool
+webhook_clock_commit_due(void)
+{
+	bool		any = false;
+
+	while (webhook_clock_next_commit() >= 0 &&
+		   webhook_clock_next_commit() <= webhook_clock_steady)
+	{
+		Future	   *future = pairingheap_container(Future, node,
+												   pairingheap_remove_first(futures));
+		WebhookClockRow *row = webhook_clock_add(&webhook_clock_ring, sizeof(WebhookClockRow));
+		WebhookEvent *event = future->row.event;
+
+		*row = future->row;
+		pfree(future);
+		event->id = webhook_clock_ring.count;
+		event->txid = FullTransactionIdFromU64(FIRST_XID + event->id);
+
+		/* A replay brings those of its event. */
+		if (event->created == 0)
+			event->created = webhook_clock_now();
+		for (int i = 0; i < 8 && event->event_id.data[6] == 0; i++)
+			event->event_id.data[15 - i] = (uint8) (event->id >> (8 * i));
+		event->event_id.data[6] = 0x70;
+		any = true;
+	}
+	return any;
+}
+
+int64
+webhook_clock_next_commit(void)
+{
+	if (futures == NULL || pairingheap_is_empty(futures))
+		return -1;
+	return pairingheap_container(Future, node, pairingheap_first(futures))->row.at;
+}
+
+FullTransactionId
+webhook_clock_next_xid(void)
+{
+	return FullTransactionIdFromU64(FIRST_XID + webhook_clock_ring.count + 1);
+}
+
+WebhookWindow *
+webhook_window_open(const WebhookSnapshot *from, const WebhookSnapshot *partial,
+					int64 upto_id, const WebhookSnapshot *end)
+{
+	WebhookWindow *window = MemoryContextAlloc(webhook_clock_context, sizeof(WebhookWindow));
+	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
+
+	window->next = read_rows;
+	window->stop = webhook_clock_ring.count;
+	window->end = webhook_snapshot_empty();
+	window->end->xmin = window->end->xmax = webhook_clock_next_xid();
+	MemoryContextSwitchTo(old);
+	return window;
+}
+
+const WebhookSnapshot *
+webhook_window_end(const WebhookWindow *window)
+{
+	return window->end;
+}
+
+int64
+webhook_window_remaining(const WebhookWindow *window)
+{
+	return window->stop - window->next;
+}
+
+List *
+webhook_window_next(WebhookWindow *window, int max_rows, Size max_bytes)
+{
+	List	   *events = NIL;
+	Size		bytes = 0;
+
+	while (window->next < window->stop && list_length(events) < max_rows &&
+		   bytes < max_bytes)
+	{
+		WebhookEvent *event = WEBHOOK_CLOCK_ITEM(webhook_clock_ring, WebhookClockRow,
+												 window->next)->event;
+
+		window->next++;
+		bytes += event->size;
+		events = lappend(events, webhook_event_copy(event));
+	}
+	read_rows = window->next;
+	return events;
+}
+
+void
+webhook_window_make_durable(List *events)
+{
+}
+
+void
+webhook_window_close(WebhookWindow *window)
+{
+	pfree(window->end);
+	pfree(window);
+}
+
+static int
+compare_futures(const pairingheap_node *a, const pairingheap_node *b, void *arg)
+{
+	const WebhookClockRow *x = &pairingheap_const_container(Future, node, a)->row;
+	const WebhookClockRow *y = &pairingheap_const_container(Future, node, b)->row;
+
+	if (x->at != y->at)
+		return x->at < y->at ? 1 : -1;
+	return x->number < y->number ? 1 : -1;
+}
+
+/*
+ * webhook.pending
+ */
+
+List *
+webhook_pending_due(int64 subscription_id, TimestampTz until, int limit, Size max_bytes,
+					bool (*skip) (int64 subscription_id, const char *subject,
+								  int64 position, int64 id),
+					TimestampTz *next)
+{
+	List	   *rows = NIL;
+	Size		bytes = 0;
+	Row	  **heads = palloc(sizeof(Row *) * (webhook_clock_pending.count + 1));
+	int			count = 0;
+
+	for (int i = place_of(subscription_id, "", 0, 0); is_of(i, subscription_id, NULL); i++)
+	{
+		if (row_at(i)->is.next_at != 0)
+			heads[count++] = row_at(i);
+	}
+	qsort(heads, count, sizeof(Row *), compare_due);
+
+	*next = 0;
+	for (int i = 0; i < count; i++)
+	{
+		const WebhookPending *row = &heads[i]->is;
+
+		if (skip(subscription_id, row->event->subject, row->position, row->event->id))
+			continue;
+		if (row->next_at > until || list_length(rows) >= limit ||
+			(rows != NIL && bytes >= max_bytes))
+		{
+			*next = row->next_at;
+			break;
+		}
+		bytes += row->event->size;
+		rows = lappend(rows, copy_row(heads[i]));
+	}
+	pfree(heads);
+	return rows;
+}
+
+TimestampTz
+webhook_pending_earliest(int64 subscription_id)
+{
+	TimestampTz earliest = 0;
+
+	for (int i = place_of(subscription_id, "", 0, 0); is_of(i, subscription_id, NULL); i++)
+	{
+		TimestampTz next_at = row_at(i)->is.next_at;
+
+		if (next_at != 0 && (earliest == 0 || next_at < earliest))
+			earliest = next_at;
+	}
+	return earliest;
+}
+
+bool
+webhook_pending_has_subject(int64 subscription_id, const char *subject)
+{
+	return is_of(place_of(subscription_id, subject, 0, 0), subscription_id, subject);
+}
+
+bool
+webhook_pending_has_any(int64 subscription_id)
+{
+	return is_of(place_of(subscription_id, "", 0, 0), subscription_id, NULL);
+}
+
+List *
+webhook_pending_subscriptions(void)
+{
+	List	   *ids = NIL;
+
+	for (int i = 0; i < webhook_clock_pending.count; i++)
+	{
+		int64	   *id = &row_at(i)->is.subscription_id;
+
+		if (ids == NIL || *(int64 *) llast(ids) != *id)
+			ids = lappend(ids, id);
+	}
+	return ids;
+}
+
+List *
+webhook_pending_batch(int64 subscription_id, int64 before, int limit)
+{
+	static WebhookPending last;
+	static char subject[WEBHOOK_MAX_SUBJECT + 1];
+	static int64 last_before;
+	List	   *rows = NIL;
+	bool		again = last.subscription_id == subscription_id && last_before == before;
+	int			i = again ?
+		place_of(subscription_id, subject, last.position, PG_INT64_MAX) :
+		place_of(subscription_id, "", 0, 0);
+
+	for (Size bytes = 0; list_length(rows) < limit && bytes < BATCH_BYTES; i++)
+	{
+		if (!is_of(i, subscription_id, NULL))
+		{
+			if (!again || rows != NIL)
+				break;
+			again = false;
+			i = place_of(subscription_id, "", 0, 0) - 1;
+		}
+		else if (row_at(i)->is.position < before)
+		{
+			bytes += row_at(i)->is.event->size;
+			rows = lappend(rows, copy_row(row_at(i)));
+		}
+	}
+	memset(&last, 0, sizeof(last));
+	if (rows != NIL)
+	{
+		last = *(WebhookPending *) llast(rows);
+		last_before = before;
+		strlcpy(subject, subject_of(last.event), sizeof(subject));
+	}
+	return rows;
+}
+
+List *
+webhook_pending_of_subject(int64 subscription_id, const char *subject,
+						   const pg_uuid_t *event_id, int64 before)
+{
+	List	   *rows = NIL;
+	int			i = place_of(subscription_id, subject ? subject : "", 0, 0);
+
+	for (; is_of(i, subscription_id, subject ? subject : ""); i++)
+	{
+		const WebhookPending *row = &row_at(i)->is;
+
+		if (row->position >= before)
+			continue;
+		if (event_id == NULL)
+			return list_make1(copy_row(row_at(i)));
+		if (memcmp(&row->event->event_id, event_id, UUID_LEN) == 0)
+			rows = lappend(rows, copy_row(row_at(i)));
+	}
+	return rows;
+}
+
+void
+webhook_pending_repair(int64 subscription_id, TimestampTz now,
+					   bool (*in_memory) (int64 subscription_id, const char *subject))
+{
+	elog(ERROR, "a first window has found rows in webhook.pending");
+}
+
+static Row *
+row_at(int place)
+{
+	return *WEBHOOK_CLOCK_ITEM(webhook_clock_pending, Row *, place);
+}
+
+static int
+compare_key(const Row *row, int64 subscription_id, const char *subject,
+			int64 position, int64 id)
+{
+	int			order;
+
+	if (row->is.subscription_id != subscription_id)
+		return row->is.subscription_id < subscription_id ? -1 : 1;
+	order = strcmp(subject_of(row->is.event), subject);
+	if (order != 0)
+		return order;
+	if (row->is.position != position)
+		return row->is.position < position ? -1 : 1;
+	return row->is.event->id < id ? -1 : row->is.event->id > id;
+}
+
+/* Of the first row that is not before the key. */
+static int
+place_of(int64 subscription_id, const char *subject, int64 position, int64 id)
+{
+	int			low = 0;
+	int			high = webhook_clock_pending.count;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (compare_key(row_at(middle), subscription_id, subject, position, id) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Is there one, of this subscription, of this subject unless NULL? */
+static bool
+is_of(int place, int64 subscription_id, const char *subject)
+{
+	return place < webhook_clock_pending.count &&
+		row_at(place)->is.subscription_id == subscription_id &&
+		(subject == NULL || strcmp(subject_of(row_at(place)->is.event), subject) == 0);
+}
+
+/* An error if it is not there: nobody else deletes rows here. */
+static Row *
+find_row(const WebhookPending *key)
+{
+	int			place = place_of(key->subscription_id, subject_of(key->event),
+								 key->position, key->event->id);
+
+	if (!is_of(place, key->subscription_id, subject_of(key->event)) ||
+		row_at(place)->is.position != key->position ||
+		row_at(place)->is.event->id != key->event->id)
+		elog(ERROR, "row " INT64_FORMAT " of subscription " INT64_FORMAT " is not in webhook.pending",
+			 key->position, key->subscription_id);
+	return row_at(place);
+}
+
+/* With its event, in CurrentMemoryContext. */
+static WebhookPending *
+copy_row(const Row *row)
+{
+	WebhookPending *copy = palloc(sizeof(WebhookPending));
+
+	*copy = row->is;
+	copy->event = webhook_event_copy(row->is.event);
+	copy->event->counted = false;
+	return copy;
+}
+
+/* As an index has them: what is new is behind others of its instant. */
+static int
+compare_due(const void *a, const void *b)
+{
+	const Row  *x = *(Row *const *) a;
+	const Row  *y = *(Row *const *) b;
+
+	if (x->is.next_at != y->is.next_at)
+		return x->is.next_at < y->is.next_at ? -1 : 1;
+	return x->version < y->version ? -1 : 1;
+}
+
+/*
+ * The journal
+ */
+
+TimestampTz
+webhook_journal_now(void)
+{
+	return webhook_clock_now();
+}
+
+void
+webhook_journal_write(WebhookOutcome *const *outcomes, int count, bool bodies,
+					  TimestampTz now,
+					  bool (*in_memory) (int64 subscription_id, const char *subject),
+					  void (*promoted) (int64 subscription_id, TimestampTz next_at))
+{
+	MemoryContext old;
+
+	if (webhook_clock_chance(1000000) < webhook_clock_failing)
+		elog(ERROR, "the disk is full");
+
+	old = MemoryContextSwitchTo(webhook_clock_context);
+	for (int i = 0; i < count; i++)
+	{
+		const WebhookPending *delivery = &outcomes[i]->delivery;
+		WebhookClockOutcome *outcome = webhook_clock_add(&webhook_clock_outcomes,
+														 sizeof(WebhookClockOutcome));
+
+		outcome->at = webhook_clock_steady;
+		outcome->subscription_id = delivery->subscription_id;
+		outcome->subject = pstrdup(subject_of(delivery->event));
+		outcome->event_id = delivery->event->event_id;
+		outcome->position = delivery->position;
+		outcome->cause = delivery->cause;
+		outcome->attempt = delivery->attempt;
+		outcome->step = delivery->step;
+		outcome->result = outcomes[i]->result;
+		outcome->error_class = outcomes[i]->error_class;
+		outcome->next_at = delivery->next_at;
+		write_row(outcomes[i]);
+	}
+	MemoryContextSwitchTo(old);
+
+	for (int i = 0; i < count; i++)
+	{
+		const WebhookPending *delivery = &outcomes[i]->delivery;
+
+		if (outcomes[i]->promote && delivery->event->subject != NULL &&
+			!in_memory(delivery->subscription_id, delivery->event->subject))
+			promote(delivery->subscription_id, delivery->event->subject, now, promoted);
+	}
+}
+
+/* By the log: attempts of the event, and whether this delivery has ended. */
+bool
+webhook_journal_knows(int64 subscription_id, int64 position, const WebhookEvent *event,
+					  TimestampTz since, int *attempts)
+{
+	int			place = place_of(subscription_id, subject_of(event), position, event->id);
+	bool		ended = false;
+
+	*attempts = 0;
+	for (int i = 0; i < webhook_clock_outcomes.count; i++)
+	{
+		const WebhookClockOutcome *outcome =
+			WEBHOOK_CLOCK_ITEM(webhook_clock_outcomes, WebhookClockOutcome, i);
+
+		if (outcome->subscription_id != subscription_id ||
+			outcome->result == WEBHOOK_PARKED ||
+			memcmp(&outcome->event_id, &event->event_id, UUID_LEN) != 0)
+			continue;
+		*attempts = Max(*attempts, outcome->attempt);
+		ended |= outcome->position == position && outcome->result != WEBHOOK_RETRYING;
+	}
+	return ended ||
+		(place < webhook_clock_pending.count &&
+		 compare_key(row_at(place), subscription_id, subject_of(event), position,
+					 event->id) == 0);
+}
+
+static void
+write_row(const WebhookOutcome *outcome)
+{
+	const WebhookPending *delivery = &outcome->delivery;
+	int			place = place_of(delivery->subscription_id, subject_of(delivery->event),
+								 delivery->position, delivery->event->id);
+	Row		   *row;
+
+	switch (outcome->row)
+	{
+		case WEBHOOK_ROW_NONE:
+			break;
+		case WEBHOOK_ROW_INSERT:
+			if (place < webhook_clock_pending.count &&
+				compare_key(row_at(place), delivery->subscription_id,
+							subject_of(delivery->event), delivery->position,
+							delivery->event->id) == 0)
+				elog(ERROR, "row " INT64_FORMAT " of subscription " INT64_FORMAT " is in webhook.pending twice",
+					 delivery->position, delivery->subscription_id);
+			row = palloc(sizeof(Row));
+			row->is = *delivery;
+			row->is.event = webhook_event_copy(delivery->event);
+			row->version = versions++;
+			webhook_clock_add(&webhook_clock_pending, sizeof(Row *));
+			memmove((Row **) webhook_clock_pending.items + place + 1,
+					(Row **) webhook_clock_pending.items + place,
+					sizeof(Row *) * (webhook_clock_pending.count - 1 - place));
+			((Row **) webhook_clock_pending.items)[place] = row;
+			break;
+		case WEBHOOK_ROW_UPDATE:
+			row = find_row(delivery);
+			row->is.attempt = delivery->attempt;
+			row->is.step = delivery->step;
+			row->is.next_at = delivery->next_at;
+			row->version = versions++;
+			break;
+		case WEBHOOK_ROW_DELETE:
+			row = find_row(delivery);
+			webhook_event_release(row->is.event);
+			pfree(row);
+			webhook_clock_pending.count--;
+			memmove((Row **) webhook_clock_pending.items + place,
+					(Row **) webhook_clock_pending.items + place + 1,
+					sizeof(Row *) * (webhook_clock_pending.count - place));
+			break;
+	}
+}
+
+static void
+promote(int64 subscription_id, const char *subject, TimestampTz now,
+		void (*promoted) (int64 subscription_id, TimestampTz next_at))
+{
+	int			place = place_of(subscription_id, subject, 0, 0);
+
+	if (!is_of(place, subscription_id, subject) || row_at(place)->is.next_at != 0)
+		return;
+	row_at(place)->is.next_at = now;
+	row_at(place)->version = versions++;
+	promoted(subscription_id, now);
+}
+
+/*
+ * What the others write, and transactions
+ */
+
+void
+webhook_notice_tell(const WebhookNews *news, const char *reason,
+					const WebhookSubscription *subscription)
+{
+	WebhookClockNotice *notice = webhook_clock_add(&webhook_clock_notices,
+												   sizeof(WebhookClockNotice));
+
+	notice->at = webhook_clock_steady;
+	notice->subscription_id = subscription->id;
+	notice->turn = news->turn;
+}
+
+List *
+webhook_state_load(void)
+{
+	return NIL;
+}
+
+void
+webhook_state_save(WebhookState *const *states, int count, TimestampTz now)
+{
+	for (int i = 0; i < count; i++)
+		states[i]->saved_at = now;
+}
+
+void
+webhook_state_forget(int64 subscription_id)
+{
+}
+
+void
+webhook_checkpoint_save(const WebhookCheckpoint *checkpoint)
+{
+}
+
+const WebhookCatalog *
+webhook_catalog_required(void)
+{
+	static const WebhookCatalog catalog = {0};
+
+	return &catalog;
+}
+
+const char *
+webhook_home(void)
+{
+	return "1/1";
+}
+
+int64
+webhook_sequence_last(Oid sequence)
+{
+	return webhook_clock_ring.count;
+}
+
+void
+webhook_transaction_begin(const char *activity)
+{
+}
+
+void
+webhook_transaction_commit(void)
+{
+}
+
+/* Only writes that are to fail do. */
+void
+webhook_transaction_abort(void)
+{
+	ErrorData  *error = CopyErrorData();
+
+	if (strcmp(error->message, "the disk is full") != 0)
+		ReThrowError(error);
+	FreeErrorData(error);
+	FlushErrorState();
+}
