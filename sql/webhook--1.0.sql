@@ -1507,6 +1507,8 @@ CREATE VIEW webhook.stat_subscription AS
 					format('%s failures in a row, the last: %s', t.streak, t.reason)
 				WHEN t.waits_until > statement_timestamp() THEN
 					concat('the endpoint has asked for a pause: ', t.reason)
+				WHEN s.rate_limit IS NOT NULL AND p.next_at <= statement_timestamp() THEN
+					format('held back by its rate limit of %s calls a second', s.rate_limit)
 				WHEN t.reason IS NOT NULL THEN
 					concat('the last problem: ', t.reason)
 				WHEN h.state = 'slow' THEN 'an answer took more than two seconds' END

@@ -536,15 +536,24 @@ wants_rows(const WebhookLane *lane)
 static int
 share(void)
 {
-	return Max(webhook_max_in_flight / Max(contenders, 1), 1);
+	return (webhook_max_in_flight + contenders - 1) / Max(contenders, 1);
 }
 
-/* Is one more within its share, or are there places enough? */
+/*
+ * May it have one more place of the proven? It may have more than its share
+ * while there are many; the last eighth, and all of them while so many turn
+ * slow, are for lanes that have none.
+ */
 static bool
 has_share(const WebhookLane *lane)
 {
-	return in_flight[false] < webhook_max_in_flight / 2 ||
-		lane->in_flight < share();
+	int			free = webhook_max_in_flight - in_flight[false];
+
+	if (lane->in_flight == 0)
+		return true;
+	return free > webhook_max_in_flight / 8 &&
+		in_flight[true] < MAX_FLIGHTS / 2 * webhook_max_in_flight &&
+		lane->in_flight < Max(share(), free / 8);
 }
 
 static void

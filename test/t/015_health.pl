@@ -165,10 +165,14 @@ becomes('SELECT count(*) FROM webhook.pending', '0', 'unsubscribed, nothing wait
 
 # Rate limit: five a second.
 $id = $server->subscribe('/ok/limited', 'rate_limit => 5');
-change(401, 420);
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '20', 'all come');
+change(401, 440);
+becomes("SELECT reason FROM webhook.stat_subscription WHERE subscription_id = $id",
+	'held back by its rate limit of 5 calls a second', 'a rate limit is shown');
+becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '40', 'all come');
 @calls = $receiver->requests(qr{^/ok/limited$});
-cmp_ok($calls[-1]{time} - $calls[0]{time}, '>=', 2.7, 'twenty take three seconds');
+cmp_ok($calls[-1]{time} - $calls[0]{time}, '>=', 6.9, 'forty take seven seconds');
+like(slurp_file($node->logfile), qr/webhook: subscription $id to \S+ is held back by its rate limit of 5 calls a second/,
+	'and the log tells of it');
 $server->unsubscribe_all;
 
 # Without order, a failing contract holds up nothing, not even itself.
