@@ -51,7 +51,7 @@ webhook_delivery_offer(const WebhookOffer *offer, WebhookEpoch *epoch,
 	row.position = offer->position;
 	row.cause = offer->cause;
 	row.attempt = offer->attempts;
-	row.queued_at = now;
+	row.queued_at = Max(now, offer->caused_at);
 	row.aged_from = webhook_health_clock(&lane->health, offer->caused_at, now);
 	row.event = webhook_event_share(offer->event);
 	delivery = webhook_place_make(&row, false, now);
