@@ -1172,7 +1172,7 @@ CREATE FUNCTION webhook.resume_database(discard boolean DEFAULT false) RETURNS v
 AS $$
 #variable_conflict use_column
 DECLARE
-	fenced		bigint;
+	fenced		record;
 BEGIN
 	IF discard IS NULL THEN
 		RAISE EXCEPTION 'discard must not be null'
@@ -1185,12 +1185,14 @@ BEGIN
 			SET home = webhook.home(),
 				since = CASE
 					WHEN discard THEN webhook.since()
-					ELSE webhook.since_here(s.home, s.since) END
+					ELSE webhook.since_here(s.home, s.since) END,
+				-- What was given up stays so, although "since" changes.
+				enabled = NOT webhook.is_disabled(s.id)
 			WHERE s.home <> webhook.home()
-			RETURNING s.id
+			RETURNING s.id, s.enabled
 	LOOP
-		IF discard THEN
-			PERFORM webhook.command('x', fenced);
+		IF discard OR NOT fenced.enabled THEN
+			PERFORM webhook.command('x', fenced.id);
 		END IF;
 	END LOOP;
 	PERFORM webhook.command('c');

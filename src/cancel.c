@@ -47,14 +47,17 @@ webhook_cancel_take(const WebhookEvent *row, WebhookEpoch *epoch)
 	switch (row->kind)
 	{
 		case WEBHOOK_END:
+			/* It may be enabled again by now. */
+			(void) webhook_delivery_cancel_event(command.subscription_id, NULL,
+												 row->id, epoch);
 			break;
 		case WEBHOOK_CANCEL:
 			(void) webhook_delivery_cancel_event(command.subscription_id,
-												 &row->event_id, row->id);
+												 &row->event_id, row->id, epoch);
 			break;
 		case WEBHOOK_SKIP:
 			if (row->subject == NULL ||
-				webhook_delivery_skip(command.subscription_id, row->subject, row->id))
+				webhook_delivery_skip(command.subscription_id, row->subject, row->id, epoch))
 				return;
 			break;
 		default:
@@ -125,7 +128,8 @@ webhook_cancel_work(void)
 										 row->position, row->event->id))
 				continue;
 			row->event = webhook_event_copy(row->event);
-			webhook_delivery_cancel(row, first->kind == WEBHOOK_SKIP ? "skipped" : NULL);
+			webhook_delivery_cancel(row, first->kind == WEBHOOK_SKIP ? "skipped" : NULL,
+									first->epoch);
 		}
 		if (first->kind != WEBHOOK_END || (rows == NIL && !is_to_come(first)))
 			finish_first();

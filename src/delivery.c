@@ -44,8 +44,12 @@ webhook_delivery_offer(const WebhookOffer *offer, WebhookEpoch *epoch,
 	WebhookDelivery *delivery;
 	WebhookSubject *subject;
 
-	if (!lane->sends && webhook_lane_wanted(lane->id))
+	if (!lane->sends && lane->health.state.halted_at == 0 &&
+		webhook_lane_wanted(lane->id))
+	{
 		webhook_health_halt(&lane->health, true, now);
+		webhook_lane_soil(lane, false);
+	}
 
 	row.subscription_id = offer->subscription_id;
 	row.position = offer->position;
@@ -71,7 +75,8 @@ webhook_delivery_offer(const WebhookOffer *offer, WebhookEpoch *epoch,
 			webhook_place_park(delivery, 0);
 	}
 	else if (webhook_lane_takes_arrivals(lane) ||
-			 (offer->cause == WEBHOOK_CAUSE_PING && lane->sends))
+			 (offer->cause == WEBHOOK_CAUSE_PING && lane->sends &&
+			  dlist_is_empty(&lane->pings)))
 		webhook_place_ready(delivery);
 	else
 		webhook_place_park(delivery, now);
@@ -80,10 +85,18 @@ webhook_delivery_offer(const WebhookOffer *offer, WebhookEpoch *epoch,
 bool
 webhook_delivery_must_ask(int64 subscription_id, const char *subject)
 {
-	const WebhookLane *lane = webhook_lane_get(subscription_id);
+	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
+	const WebhookSubject *known;
+	const WebhookDelivery *head;
 
-	return subject != NULL && lane->ordered && lane->has_rows &&
-		webhook_order_find(subscription_id, subject) == NULL;
+	if (subject == NULL || !webhook_lane_get(subscription_id)->has_rows ||
+		(subscription != NULL && !subscription->ordered))
+		return false;
+
+	/* A head that has a row may leave memory, and its subject with it. */
+	known = webhook_order_find(subscription_id, subject);
+	head = known == NULL ? NULL : known->head;
+	return known == NULL || (head != NULL && head->stored);
 }
 
 void
@@ -154,11 +167,11 @@ webhook_delivery_next(TimestampTz now)
 		delivery->outcome.delivery.attempt++;
 		delivery->probe = webhook_health_is_open(&lane->health);
 		until = webhook_health_start(&lane->health, webhook_subscription_get(lane->id),
-									 now, &turn);
+									 lane->nready > 0, now, &turn);
 		webhook_place_start(delivery, now);
 		if (until > lane->sleeps_until)
 			webhook_lane_sleep(lane, until);
-		if (turn != WEBHOOK_TURN_NONE && lane->nready > 0)
+		if (turn != WEBHOOK_TURN_NONE)
 			webhook_lane_judge(lane, turn);
 		return delivery;
 	}
@@ -238,6 +251,8 @@ webhook_delivery_tick(TimestampTz now)
 		   now - oldest->started_at >= WEBHOOK_SLOW_REQUEST)
 	{
 		webhook_place_told_slow(oldest);
+		if (oldest->outcome.delivery.cause == WEBHOOK_CAUSE_PING)
+			continue;
 		webhook_health_slow(&oldest->lane->health);
 		webhook_lane_judge(oldest->lane, WEBHOOK_TURN_NONE);
 		webhook_lane_soil(oldest->lane, false);

@@ -23,7 +23,7 @@ typedef struct WebhookDelivery
 	TimestampTz offered_at;
 	TimestampTz started_at;
 	WebhookEpoch *epoch;		/* held until flushed; NULL: it came from
-								 * webhook.pending */
+								 * webhook.pending, and no command ends it */
 	WebhookLane *lane;			/* its subscription's */
 	WebhookSubject *subject;	/* its place in the order; NULL: unordered */
 	dlist_node	node;			/* in a lane, behind a subject, in flight, or
@@ -116,18 +116,20 @@ extern void webhook_delivery_clear(WebhookLane *lane, TimestampTz now);
 /* What has waited unstarted for too long goes to webhook.pending. */
 extern void webhook_delivery_spill(TimestampTz now);
 
-/* End a row of webhook.pending as cancelled. */
-extern void webhook_delivery_cancel(const WebhookPending *row, const char *class);
+/* End a row of webhook.pending as cancelled; "epoch" is the command's, or NULL. */
+extern void webhook_delivery_cancel(const WebhookPending *row, const char *class,
+									WebhookEpoch *epoch);
 
 /*
- * End what is in memory and came before a command: deliveries of an event, or
- * the first one of a subject. What is in flight ends with its answer. True if
- * there was one.
+ * End what is in memory and came before a command: deliveries of an event
+ * (NULL: of any), or the first one of a subject. What is in flight ends with
+ * its answer, and holds the command's epoch until then. True if there was one.
  */
 extern bool webhook_delivery_cancel_event(int64 subscription_id,
-										  const pg_uuid_t *event_id, int64 before);
+										  const pg_uuid_t *event_id, int64 before,
+										  WebhookEpoch *epoch);
 extern bool webhook_delivery_skip(int64 subscription_id, const char *subject,
-								  int64 before);
+								  int64 before, WebhookEpoch *epoch);
 
 /*
  * What has ended (place.c)

@@ -169,7 +169,6 @@ is_about_server(int sqlerrcode)
 		case MAKE_SQLSTATE('5', '3', '0', '0', '0'):	/* out of memory */
 		case MAKE_SQLSTATE('5', '7', '0', '0', '0'):	/* cancelled */
 		case MAKE_SQLSTATE('5', '8', '0', '0', '0'):	/* system error */
-		case MAKE_SQLSTATE('X', 'X', '0', '0', '0'):	/* internal error */
 			return true;
 		default:
 			return false;

@@ -58,6 +58,9 @@ webhook_health_init(WebhookHealth *health, int64 subscription_id)
 void
 webhook_health_restore(WebhookHealth *health, const WebhookState *state)
 {
+	set_reason(&health->state, NULL);
+	if (health->state.since != NULL)
+		pfree(health->state.since);
 	health->state = *state;
 	health->state.reason = NULL;
 	set_reason(&health->state, state->reason);
@@ -128,8 +131,8 @@ webhook_health_limit(const WebhookHealth *health,
 
 TimestampTz
 webhook_health_start(WebhookHealth *health,
-					 const WebhookSubscription *subscription, TimestampTz now,
-					 WebhookTurn *turn)
+					 const WebhookSubscription *subscription, bool waiting,
+					 TimestampTz now, WebhookTurn *turn)
 {
 	double		rate = subscription ? subscription->rate_limit : 0;
 	double		burst = Max(rate, 1);
@@ -151,7 +154,8 @@ webhook_health_start(WebhookHealth *health,
 	if (health->tokens >= 1)
 		return 0;
 
-	if (now - health->limited_at >= TELL_INTERVAL || health->limited_at > now)
+	if (waiting &&
+		(now - health->limited_at >= TELL_INTERVAL || health->limited_at > now))
 	{
 		health->limited_at = now;
 		*turn = WEBHOOK_TURN_LIMITED;
@@ -219,15 +223,13 @@ webhook_health_end(WebhookHealth *health,
 	{
 		TimestampTz until = now + Min(report->retry_after, LONGEST_PAUSE) * USECS_PER_SEC;
 
-		if (until > state->waits_until)
-		{
-			state->waits_until = until;
-			if (turn == WEBHOOK_TURN_NONE && state->level != OPEN)
-				turn = WEBHOOK_TURN_WAITING;
-		}
+		if (turn == WEBHOOK_TURN_NONE && state->level != OPEN &&
+			state->waits_until <= now)
+			turn = WEBHOOK_TURN_WAITING;
+		state->waits_until = Max(state->waits_until, until);
 	}
 
-	if (subscription != NULL &&
+	if (subscription != NULL && !webhook_health_is_disabled(health, subscription) &&
 		(report->gone ||
 		 (state->failures >= GIVES_UP_FAILURES &&
 		  now - state->failing_since >= GIVES_UP_AFTER)))

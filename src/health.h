@@ -78,10 +78,14 @@ extern void webhook_health_revive(WebhookHealth *health);
 extern int	webhook_health_limit(const WebhookHealth *health,
 								 const WebhookSubscription *subscription);
 
-/* A request starts. Until when no other may; 0: it may at once. */
+/*
+ * A request starts. Until when no other may; 0: it may at once. "waiting" tells
+ * whether another would.
+ */
 extern TimestampTz webhook_health_start(WebhookHealth *health,
 										const WebhookSubscription *subscription,
-										TimestampTz now, WebhookTurn *turn);
+										bool waiting, TimestampTz now,
+										WebhookTurn *turn);
 
 /* A request has ended. The subscription may be NULL: it has gone meanwhile. */
 extern WebhookTurn webhook_health_end(WebhookHealth *health,

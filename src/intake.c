@@ -73,6 +73,7 @@ static void finish_window(TimestampTz now);
 static void repair_heads(void);
 static bool is_known(int64 subscription_id, const char *subject);
 static void note_waiting_rows(void);
+static void reload(void);
 static void recover_from_error(MemoryContext old);
 
 void
@@ -123,14 +124,10 @@ webhook_intake_reload(void)
 	MemoryContext old = CurrentMemoryContext;
 	volatile bool done = false;
 
-	/* Lifted by resume_database()? A window that is open may be too old. */
-	if (webhook_subscription_any_fenced())
-		hold_windows(window == NULL ? 1 : 2);
-
 	PG_TRY();
 	{
 		webhook_transaction_begin("reading subscriptions");
-		webhook_subscription_reload(NULL);
+		reload();
 		note_waiting_rows();
 		webhook_transaction_commit();
 		done = true;
@@ -256,7 +253,7 @@ webhook_intake_load_due(Size elsewhere, TimestampTz now)
 			webhook_delivery_resume(row, now);
 		}
 		MemoryContextSwitchTo(old);
-		webhook_lane_loaded(lane, next);
+		webhook_lane_loaded(lane, next, now);
 	}
 	MemoryContextReset(step_context);
 	return done;
@@ -270,7 +267,7 @@ webhook_intake_settle_doubts(void)
 	volatile bool done = false;
 
 	if (lane == NULL)
-		return true;
+		return false;
 	PG_TRY();
 	{
 		bool		any;
@@ -314,9 +311,7 @@ read_step(List **offers)
 		if (event->kind == WEBHOOK_CHANGED || event->kind == WEBHOOK_END ||
 			pg_atomic_read_u32(&webhook_shmem_my_slot()->changed) != 0)
 		{
-			if (webhook_subscription_any_fenced())
-				hold_windows(1);
-			webhook_subscription_reload(NULL);
+			reload();
 			reloaded = true;
 			break;
 		}
@@ -489,6 +484,33 @@ finish_window(TimestampTz now)
 		repair_heads();
 		webhook_lane_hold(false);
 	}
+}
+
+/*
+ * In a transaction: read the subscriptions anew. A fence may be lifted, and the
+ * window that is open may be too old to have the commands beside that. Of what
+ * is fenced this process writes no state; what is in the table may have been
+ * restored after it had started.
+ */
+static void
+reload(void)
+{
+	if (webhook_subscription_any_fenced())
+	{
+		ListCell   *cell;
+
+		hold_windows(webhook_intake_is_reading() ? 2 : 1);
+		foreach(cell, webhook_state_load())
+		{
+			WebhookState *state = lfirst(cell);
+			const WebhookSubscription *subscription =
+				webhook_subscription_get(state->subscription_id);
+
+			if (subscription != NULL && subscription->fenced)
+				webhook_lane_restore(state, GetCurrentTimestamp());
+		}
+	}
+	webhook_subscription_reload(NULL);
 }
 
 /* Load nothing that is due before the end of so many windows. */

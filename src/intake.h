@@ -38,7 +38,10 @@ extern bool webhook_intake_load_due(Size elsewhere, TimestampTz now);
 /* Not below the id of any row of the ring that this process has read. */
 extern int64 webhook_intake_last_id(void);
 
-/* Forget that a subscription had rows in webhook.pending, if that is so. */
+/*
+ * Forget that a subscription had rows in webhook.pending, if that is so. False:
+ * there is none to look at, or that failed.
+ */
 extern bool webhook_intake_settle_doubts(void);
 
 #endif							/* WEBHOOK_INTAKE_H */

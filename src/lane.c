@@ -36,8 +36,6 @@ static int	contenders;			/* proven lanes that have or want places */
 static int	nactive[2];			/* lanes in each round */
 static pairingheap *sleepers;
 static pairingheap *due;
-static dlist_head dirty = DLIST_STATIC_INIT(dirty);
-static bool urgent;
 static bool sending = true;
 static bool held;				/* nothing is to be loaded */
 static bool any_doubts;
@@ -124,6 +122,7 @@ webhook_lane_restore(const WebhookState *state, TimestampTz now)
 
 	webhook_health_restore(&lane->health, state);
 	learn(lane);
+	webhook_lane_update(lane);
 
 	/* In a copy of a database time has stood still since. */
 	if (subscription != NULL && subscription->fenced &&
@@ -135,7 +134,8 @@ webhook_lane_restore(const WebhookState *state, TimestampTz now)
 		webhook_lane_sleep(lane, state->waits_until);
 
 	/* The process that gave it up may have died over it. */
-	if (webhook_health_is_disabled(&lane->health, subscription))
+	if (webhook_health_is_disabled(&lane->health, subscription) &&
+		(subscription == NULL || !subscription->fenced))
 		webhook_lane_give_up(lane);
 }
 
@@ -165,9 +165,9 @@ webhook_lane_review(bool now_sending, TimestampTz now)
 		WebhookState *state = &lane->health.state;
 		bool		halted;
 
-		if (subscription == NULL)
+		if (subscription == NULL && !lane->forgotten)
 			webhook_lane_soil(lane, false);
-		else if (state->disabled_at != 0 && !subscription->fenced &&
+		else if (subscription != NULL && state->disabled_at != 0 && !subscription->fenced &&
 				 !webhook_health_is_disabled(&lane->health, subscription))
 		{
 			/* Enabled anew, it begins anew. */
@@ -227,7 +227,7 @@ webhook_lane_judge(WebhookLane *lane, WebhookTurn turn)
 	news = &lane->news[lane->nnews - 1];
 	news->turn = turn;
 	news->streak = lane->health.state.streak;
-	news->until = lane->health.state.waits_until;
+	news->until = Max(lane->health.state.waits_until, lane->sleeps_until);
 	webhook_lane_soil(lane, true);
 }
 
@@ -343,14 +343,20 @@ webhook_lane_hold(bool hold)
 }
 
 void
-webhook_lane_loaded(WebhookLane *lane, TimestampTz next)
+webhook_lane_loaded(WebhookLane *lane, TimestampTz next, TimestampTz now)
 {
 	lane->next_due = next;
-	if (lane->nready < lane->limit)
+	if (next == 0 || next > now)
 		lane->spilling = false;
-	if (next == 0)
-		any_doubts = lane->doubts = true;
+	webhook_lane_doubt(lane);
 	webhook_lane_update(lane);
+}
+
+void
+webhook_lane_doubt(WebhookLane *lane)
+{
+	if (lane->next_due == 0)
+		any_doubts = lane->doubts = true;
 }
 
 bool
@@ -420,50 +426,6 @@ webhook_lane_doubtful(void)
 	}
 	any_doubts = false;
 	return NULL;
-}
-
-void
-webhook_lane_soil(WebhookLane *lane, bool at_once)
-{
-	urgent |= at_once;
-	if (lane->dirty)
-		return;
-	lane->dirty = true;
-	dlist_push_tail(&dirty, &lane->dirty_node);
-}
-
-int
-webhook_lane_dirty(WebhookLane **found, int size)
-{
-	dlist_iter	iter;
-	int			count = 0;
-
-	dlist_foreach(iter, &dirty)
-	{
-		if (count == size)
-			break;
-		found[count++] = dlist_container(WebhookLane, dirty_node, iter.cur);
-	}
-	return count;
-}
-
-bool
-webhook_lane_is_urgent(void)
-{
-	return urgent;
-}
-
-void
-webhook_lane_saved(WebhookLane **saved, int count)
-{
-	for (int i = 0; i < count; i++)
-	{
-		saved[i]->dirty = false;
-		saved[i]->nnews = 0;
-		dlist_delete(&saved[i]->dirty_node);
-	}
-	if (dlist_is_empty(&dirty))
-		urgent = false;
 }
 
 /* The earliest first. */
@@ -559,10 +521,8 @@ has_share(const WebhookLane *lane)
 static void
 place_in_round(WebhookLane *lane)
 {
-	bool		active = lane->sends &&
-		((lane->nready > 0 && lane->sleeps_until == 0 &&
-		  lane->in_flight < lane->limit) ||
-		 !dlist_is_empty(&lane->pings));
+	bool		active = lane->sends && lane->in_flight < lane->limit &&
+		((lane->nready > 0 && lane->sleeps_until == 0) || !dlist_is_empty(&lane->pings));
 	bool		contends;
 
 	if (active && !lane->active)

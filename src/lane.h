@@ -28,6 +28,7 @@ typedef struct WebhookLane
 	bool		spilling;		/* arrivals go to webhook.pending */
 	bool		has_rows;		/* it may have rows there ... */
 	bool		doubts;			/* ... or not any more */
+	bool		forgotten;		/* its subscription has gone, its state too */
 	bool		given_up;		/* what waits for it is still to be cancelled */
 	int			cancelling;		/* commands under way that end rows there */
 	TimestampTz next_due;		/* earliest head there, not in memory; 0: none */
@@ -41,7 +42,8 @@ typedef struct WebhookLane
 	dlist_node	active_node;
 	TimestampTz due_at;			/* when to load rows; 0: not in the heap */
 	pairingheap_node due_node;
-	bool		dirty;			/* its state has to be saved */
+	bool		dirty;			/* its state has to be saved ... */
+	bool		urgent;			/* ... at once */
 	dlist_node	dirty_node;
 	int			nnews;			/* of its health, still to be told */
 	WebhookNews news[WEBHOOK_LANE_NEWS];
@@ -111,7 +113,7 @@ extern TimestampTz webhook_lane_due_time(void);
 extern void webhook_lane_hold(bool hold);
 
 /* They have been loaded; the first left is due at "next", 0: none. */
-extern void webhook_lane_loaded(WebhookLane *lane, TimestampTz next);
+extern void webhook_lane_loaded(WebhookLane *lane, TimestampTz next, TimestampTz now);
 
 /* Is anything due, loaded or not? */
 extern bool webhook_lane_any_due(TimestampTz now);
@@ -120,10 +122,15 @@ extern bool webhook_lane_any_due(TimestampTz now);
 extern void webhook_lane_give_up(WebhookLane *lane);
 extern WebhookLane *webhook_lane_given_up(void);
 
-/* A lane that may have no rows left, or NULL; told once. */
+/* A row has gone: was it the last? */
+extern void webhook_lane_doubt(WebhookLane *lane);
 extern WebhookLane *webhook_lane_doubtful(void);
 
-/* Its state has to be saved; with "urgent", at once. */
+/*
+ * States that have to be saved (saving.c)
+ */
+
+/* It has changed; with "urgent", it is to be saved at once. */
 extern void webhook_lane_soil(WebhookLane *lane, bool urgent);
 
 /* Lanes to be saved, at most "size"; is any urgent? */

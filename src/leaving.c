@@ -17,7 +17,9 @@
 								 * long */
 
 static bool leaves(const WebhookLane *lane);
-static void cancel_ready(WebhookDelivery *delivery, const char *class);
+static void cancel_ready(WebhookDelivery *delivery, const char *class,
+						 WebhookEpoch *epoch);
+static void hold_command(WebhookDelivery *delivery, WebhookEpoch *epoch);
 static bool is_of_event(const WebhookDelivery *delivery, const pg_uuid_t *event_id,
 						int64 before);
 
@@ -100,45 +102,28 @@ webhook_delivery_spill(TimestampTz now)
 }
 
 void
-webhook_delivery_cancel(const WebhookPending *row, const char *class)
+webhook_delivery_cancel(const WebhookPending *row, const char *class,
+						WebhookEpoch *epoch)
 {
 	WebhookDelivery *delivery = webhook_place_make(row, true, row->queued_at);
 
 	if (delivery->subject != NULL)
 		delivery->subject->parking = true;
+	hold_command(delivery, epoch);
 	delivery->outcome.error_class = class;
 	webhook_place_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_DELETE);
 }
 
 bool
 webhook_delivery_cancel_event(int64 subscription_id, const pg_uuid_t *event_id,
-							  int64 before)
+							  int64 before, WebhookEpoch *epoch)
 {
 	WebhookLane *lane = webhook_lane_get(subscription_id);
 	dlist_mutable_iter iter;
 	bool		found = false;
 	void	   *scan;
 
-	dlist_foreach_modify(iter, &lane->ready)
-	{
-		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
-
-		if (!is_of_event(delivery, event_id, before))
-			continue;
-		cancel_ready(delivery, NULL);
-		found = true;
-	}
-
-	for (WebhookDelivery *delivery = webhook_place_first_flight(&scan);
-		 delivery != NULL; delivery = webhook_place_following_flight(&scan))
-	{
-		if (delivery->lane != lane || !is_of_event(delivery, event_id, before))
-			continue;
-		delivery->cancelled = true;
-		delivery->cancel_class = NULL;
-		found = true;
-	}
-
+	/* Successors first: a head that ends makes the next one ready. */
 	for (WebhookSubject *subject = webhook_order_first_waiting(&scan);
 		 subject != NULL; subject = webhook_order_following(&scan))
 	{
@@ -155,11 +140,33 @@ webhook_delivery_cancel_event(int64 subscription_id, const pg_uuid_t *event_id,
 			found = true;
 		}
 	}
+
+	dlist_foreach_modify(iter, &lane->ready)
+	{
+		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
+
+		if (!is_of_event(delivery, event_id, before))
+			continue;
+		cancel_ready(delivery, NULL, epoch);
+		found = true;
+	}
+
+	for (WebhookDelivery *delivery = webhook_place_first_flight(&scan);
+		 delivery != NULL; delivery = webhook_place_following_flight(&scan))
+	{
+		if (delivery->lane != lane || !is_of_event(delivery, event_id, before))
+			continue;
+		delivery->cancelled = true;
+		delivery->cancel_class = NULL;
+		hold_command(delivery, epoch);
+		found = true;
+	}
 	return found;
 }
 
 bool
-webhook_delivery_skip(int64 subscription_id, const char *name, int64 before)
+webhook_delivery_skip(int64 subscription_id, const char *name, int64 before,
+					  WebhookEpoch *epoch)
 {
 	WebhookSubject *subject = webhook_order_find(subscription_id, name);
 	WebhookDelivery *head = subject == NULL ? NULL : subject->head;
@@ -167,11 +174,12 @@ webhook_delivery_skip(int64 subscription_id, const char *name, int64 before)
 	if (head == NULL || head->outcome.delivery.position >= before)
 		return false;
 	if (head->is_ready)
-		cancel_ready(head, "skipped");
+		cancel_ready(head, "skipped", epoch);
 	else
 	{
 		head->cancelled = true;
 		head->cancel_class = "skipped";
+		hold_command(head, epoch);
 	}
 	return true;
 }
@@ -184,12 +192,26 @@ leaves(const WebhookLane *lane)
 }
 
 static void
-cancel_ready(WebhookDelivery *delivery, const char *class)
+cancel_ready(WebhookDelivery *delivery, const char *class, WebhookEpoch *epoch)
 {
 	webhook_place_unqueue(delivery);
+	hold_command(delivery, epoch);
 	delivery->outcome.error_class = class;
 	webhook_place_end_finally(delivery, WEBHOOK_CANCELLED);
 	webhook_lane_update(delivery->lane);
+}
+
+/*
+ * The command that ends it is done when its outcome is committed. One that was
+ * read from the ring holds an epoch that is not later than the command's.
+ */
+static void
+hold_command(WebhookDelivery *delivery, WebhookEpoch *epoch)
+{
+	if (delivery->epoch != NULL || epoch == NULL)
+		return;
+	webhook_progress_hold(epoch);
+	delivery->epoch = epoch;
 }
 
 static bool
@@ -198,5 +220,5 @@ is_of_event(const WebhookDelivery *delivery, const pg_uuid_t *event_id, int64 be
 	const WebhookPending *row = &delivery->outcome.delivery;
 
 	return row->position < before &&
-		memcmp(&row->event->event_id, event_id, UUID_LEN) == 0;
+		(event_id == NULL || memcmp(&row->event->event_id, event_id, UUID_LEN) == 0);
 }

@@ -330,6 +330,8 @@ webhook_place_evict(WebhookDelivery *delivery, bool cancel, TimestampTz now)
 		webhook_lane_note_row(delivery->lane, delivery->outcome.delivery.next_at);
 		if (subject != NULL)
 			subject->head = NULL;
+		if (delivery->epoch != NULL)
+			webhook_progress_release(delivery->epoch);
 		free_delivery(delivery);
 		if (subject != NULL)
 			webhook_order_drop_if_idle(subject);
@@ -383,6 +385,8 @@ webhook_delivery_flushed(WebhookDelivery **batch, int count, bool committed)
 		count_outcome(delivery);
 		if (outcome->row == WEBHOOK_ROW_INSERT || outcome->row == WEBHOOK_ROW_UPDATE)
 			webhook_lane_note_row(delivery->lane, outcome->delivery.next_at);
+		else if (outcome->row == WEBHOOK_ROW_DELETE)
+			webhook_lane_doubt(delivery->lane);
 		if (delivery->epoch != NULL)
 			webhook_progress_release(delivery->epoch);
 		free_delivery(delivery);

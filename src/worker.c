@@ -47,6 +47,7 @@
 #define SPILL_INTERVAL (USECS_PER_SEC / 2)
 #define SCARCE_INTERVAL (USECS_PER_SEC / 20)	/* the same, if room is scarce */
 #define BLOCKED_LIMIT 32		/* deliveries, while none can be written down */
+#define SETTLED_AT_ONCE 20		/* lanes, a second */
 #define DDL_GRACE 200			/* milliseconds, if DDL waits for us to leave */
 
 /* How far a request of webhook.drain() is. */
@@ -193,7 +194,8 @@ take_requests(TimestampTz now)
 	{
 		next_poll = now + POLL_INTERVAL;
 		wake = true;
-		webhook_intake_settle_doubts();
+		for (int i = 0; i < SETTLED_AT_ONCE && webhook_intake_settle_doubts(); i++)
+			;
 	}
 	webhook_delivery_tick(now);
 	if (now >= next_spill || next_spill - now > SPILL_INTERVAL)
@@ -223,11 +225,10 @@ take_in(TimestampTz now)
 	if (reload)
 	{
 		done = webhook_intake_reload();
-		if (done)
-		{
-			reload = false;
-			webhook_delivery_review(webhook_enabled, now);
-		}
+		reload = !done;
+
+		/* Even if that failed: it may have come after the new copy. */
+		webhook_delivery_review(webhook_enabled, now);
 	}
 	webhook_cancel_given_up(webhook_intake_last_id());
 
@@ -410,7 +411,8 @@ leave(void)
 		wait_for_work(engine >= 0 ? Min(wait, engine) : wait);
 	}
 	webhook_writer_checkpoint(GetCurrentTimestamp(), true);
-	webhook_writer_states(GetCurrentTimestamp(), true);
+	while (webhook_writer_states(GetCurrentTimestamp(), true))
+		;
 	webhook_shmem_set_exit(WEBHOOK_EXIT_ASKED);
 	ereport(LOG,
 			(errmsg("webhook worker for database %u stops", MyDatabaseId)));

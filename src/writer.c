@@ -159,7 +159,7 @@ webhook_writer_checkpoint(TimestampTz now, bool at_once)
 	MemoryContextSwitchTo(old);
 }
 
-void
+bool
 webhook_writer_states(TimestampTz now, bool at_once)
 {
 	WebhookLane *lanes[GROUP_ROWS];
@@ -168,10 +168,10 @@ webhook_writer_states(TimestampTz now, bool at_once)
 
 	if (!at_once && !(webhook_lane_is_urgent() && last_states_done) &&
 		now - last_states < STATES_DELAY && now >= last_states)
-		return;
+		return false;
 	count = webhook_lane_dirty(lanes, GROUP_ROWS);
 	if (count == 0)
-		return;
+		return false;
 	last_states = now;
 	last_states_done = false;
 
@@ -199,6 +199,7 @@ webhook_writer_states(TimestampTz now, bool at_once)
 	/* What could not be told is not told again. */
 	if (last_states_done)
 		webhook_lane_saved(lanes, count);
+	return last_states_done;
 }
 
 /*

@@ -31,8 +31,9 @@ extern void webhook_writer_checkpoint(TimestampTz now, bool at_once);
 
 /*
  * Write how endpoints fare, where that has changed, once a second or
- * "at_once"; what people are to be told of, as soon as it can be.
+ * "at_once"; what people are to be told of, as soon as it can be. True if
+ * something was written.
  */
-extern void webhook_writer_states(TimestampTz now, bool at_once);
+extern bool webhook_writer_states(TimestampTz now, bool at_once);
 
 #endif							/* WEBHOOK_WRITER_H */
