@@ -29,8 +29,7 @@ our @EXPORT = qw(
 
 our $quick = $ENV{QUICK} ? 1 : 0;
 our $patience = '15 min';    # for one backlog
-our $dir = tempdir('webhook-bench-XXXXXX', DIR => '/tmp');
-our $connection = "host=$dir dbname=postgres user=postgres";
+our ($dir, $connection);     # of the cluster, set by bench()
 
 # The receiver and the load on one processor, what sends on another.
 our $pins = `nproc` > 1 && system('taskset -V >/dev/null 2>&1') == 0;
@@ -51,7 +50,7 @@ END
 		my $status = $?;
 		kill KILL => keys %child;
 		system("pg_ctl -D '$dir/data' -m immediate stop >/dev/null 2>&1") if $server;
-		remove_tree($dir);
+		remove_tree($dir) if $dir;
 		$? = $status;
 	}
 }
@@ -71,6 +70,8 @@ sub bench
 	exists $part{$_} or fail("no part \"$_\"") foreach @wanted;
 	$limit = $how{limit};
 	alarm $limit;
+	$dir = tempdir('webhook-bench-XXXXXX', DIR => '/tmp');
+	$connection = "host=$dir dbname=postgres user=postgres";
 	build(qw(receiver load), @{ $how{programs} });
 	start_server(%how);
 	progress('built and started');
@@ -82,7 +83,7 @@ sub bench
 sub fail
 {
 	my ($problem) = @_;
-	my $log = -e "$dir/log" ? `tail -n 20 '$dir/log'` : '';
+	my $log = $dir && -e "$dir/log" ? `tail -n 20 '$dir/log'` : '';
 	print STDERR "\nbench: $problem\n", $log ? "\nThe server's log ends with:\n$log" : '';
 	exit 1;
 }

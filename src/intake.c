@@ -1,7 +1,6 @@
 /*
  * intake.c
- *	  What comes in: windows of the ring, due rows of webhook.pending, changed
- *	  subscriptions.
+ *	  What comes in: windows of the ring, changed subscriptions.
  *
  * Reading goes in steps, each in a transaction of its own that ends before
  * anything is sent. A step first finds out all that it needs from tables, and
@@ -34,6 +33,7 @@
 #include "delivery.h"
 #include "guc.h"
 #include "intake.h"
+#include "loading.h"
 #include "sequence.h"
 #include "subscription.h"
 #include "transaction.h"
@@ -41,13 +41,14 @@
 
 #define STEP_ROWS 500
 #define STEP_BYTES ((Size) 1024 * 1024)
-#define STEP_DELIVERIES 1000	/* aimed at, where many want each event */
+#define STEP_DELIVERIES 1000	/* of a step, where one event has no more */
 
 /* An event may have been logged by a clock that went wrong meanwhile. */
 #define LOG_MARGIN USECS_PER_DAY
 
 static MemoryContext context;	/* what lives longer than a step */
 static MemoryContext step_context;
+static MemoryContext read_context;	/* of the events that have been read */
 static WebhookCounters *counters;
 static const char *checkpoint_home; /* for the first reload only */
 
@@ -57,22 +58,20 @@ static WebhookSnapshot *partial;
 static int64 upto_id;
 static bool begun;				/* "partial" is a window's end of this process */
 static WebhookWindow *window;
+static List *unmatched = NIL;	/* events read from it, of no step yet */
 static bool recovering = true;
-static int	step_rows = STEP_ROWS;
 static bool reloaded;			/* subscriptions, in the present step */
 static int	held_windows = 1;	/* to be read before anything due is loaded */
 static int64 last_id;			/* of the rows read so far */
 
 static void hold_windows(int count);
 static List *read_step(List **offers);
+static List *next_events(void);
 static void add_matches(WebhookEvent *event, List **offers);
 static void add_replay(WebhookEvent *row, List **offers);
 static bool add_offer(WebhookOffer *offer, List **offers);
 static void offer_step(List *events, List *offers, TimestampTz now);
 static void finish_window(TimestampTz now);
-static void repair_heads(void);
-static bool is_known(int64 subscription_id, const char *subject);
-static void note_waiting_rows(void);
 static void reload(void);
 static void recover_from_error(MemoryContext old);
 
@@ -86,6 +85,8 @@ webhook_intake_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared
 	context = AllocSetContextCreate(TopMemoryContext, "webhook intake",
 									ALLOCSET_DEFAULT_SIZES);
 	step_context = AllocSetContextCreate(TopMemoryContext, "webhook step",
+										 ALLOCSET_DEFAULT_SIZES);
+	read_context = AllocSetContextCreate(TopMemoryContext, "webhook events read",
 										 ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	if (checkpoint != NULL)
@@ -105,7 +106,7 @@ webhook_intake_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared
 	checkpoint_home = NULL;
 	foreach(cell, webhook_state_load())
 		webhook_lane_restore(lfirst(cell), GetCurrentTimestamp());
-	note_waiting_rows();
+	webhook_loading_note_rows();
 	webhook_lane_hold(true);
 
 	/* Above all that is in the ring, or in webhook.pending. */
@@ -128,7 +129,7 @@ webhook_intake_reload(void)
 	{
 		webhook_transaction_begin("reading subscriptions");
 		reload();
-		note_waiting_rows();
+		webhook_loading_note_rows();
 		webhook_transaction_commit();
 		done = true;
 	}
@@ -184,6 +185,7 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 		if (window != NULL)
 			webhook_window_close(window);
 		window = NULL;
+		unmatched = NIL;
 		recover_from_error(old);
 		webhook_delivery_review(webhook_enabled, now);
 	}
@@ -195,96 +197,9 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 		if (reloaded)
 			webhook_delivery_review(webhook_enabled, now);
 		offer_step(events, offers, now);
-		if (events != NIL)
-			step_rows = Max(1, Min(STEP_ROWS,
-								   STEP_DELIVERIES * list_length(events) /
-								   Max(list_length(offers), 1)));
 	}
 	webhook_filter_reset();
 	MemoryContextReset(step_context);
-	return done;
-}
-
-bool
-webhook_intake_load_due(Size elsewhere, TimestampTz now)
-{
-	WebhookLane *lane = webhook_lane_due(now);
-	MemoryContext old = CurrentMemoryContext;
-	List	   *volatile rows = NIL;
-	volatile TimestampTz next = 0;
-	volatile bool done = false;
-	ListCell   *cell;
-
-	if (lane == NULL || !webhook_delivery_has_room(true, elsewhere))
-		return true;
-
-	PG_TRY();
-	{
-		TimestampTz left;
-
-		webhook_transaction_begin("reading pending deliveries");
-		MemoryContextSwitchTo(step_context);
-		rows = webhook_pending_due(lane->id, now, webhook_lane_room(lane),
-								   STEP_BYTES, webhook_delivery_has_row, &left);
-		next = left;
-		MemoryContextSwitchTo(old);
-		webhook_transaction_commit();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		recover_from_error(old);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-
-	if (done)
-	{
-		MemoryContextSwitchTo(context);
-		foreach(cell, rows)
-		{
-			WebhookPending *row = lfirst(cell);
-
-			/* Two heads of one subject, made by hand: one after the other. */
-			if (webhook_delivery_has_row(row->subscription_id, row->event->subject,
-										 row->position, row->event->id))
-				continue;
-			row->event = webhook_event_copy(row->event);
-			webhook_delivery_resume(row, now);
-		}
-		MemoryContextSwitchTo(old);
-		webhook_lane_loaded(lane, next, now);
-	}
-	MemoryContextReset(step_context);
-	return done;
-}
-
-bool
-webhook_intake_settle_doubts(void)
-{
-	WebhookLane *lane = webhook_lane_doubtful();
-	MemoryContext old = CurrentMemoryContext;
-	volatile bool done = false;
-
-	if (lane == NULL)
-		return false;
-	PG_TRY();
-	{
-		bool		any;
-
-		webhook_transaction_begin("reading pending deliveries");
-		any = webhook_pending_has_any(lane->id);
-		webhook_transaction_commit();
-		if (!any && !webhook_delivery_has_rows_to_come(lane->id, NULL, NULL))
-			lane->has_rows = false;
-		done = true;
-	}
-	PG_CATCH();
-	{
-		recover_from_error(old);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
 	return done;
 }
 
@@ -296,7 +211,7 @@ webhook_intake_settle_doubts(void)
 static List *
 read_step(List **offers)
 {
-	List	   *events = webhook_window_next(window, step_rows, STEP_BYTES);
+	List	   *events = next_events();
 	ListCell   *cell;
 
 	reloaded = false;
@@ -326,6 +241,40 @@ read_step(List **offers)
 			add_replay(event, offers);
 	}
 	pg_atomic_fetch_add_u64(&counters->events, list_length(events));
+	return events;
+}
+
+/*
+ * Events for one step: as many as make no more deliveries than a step may
+ * have, but one at least. They live until others are read.
+ */
+static List *
+next_events(void)
+{
+	List	   *events = NIL;
+	int			deliveries = 0;
+	ListCell   *cell;
+
+	if (unmatched == NIL)
+	{
+		MemoryContext old;
+
+		MemoryContextReset(read_context);
+		old = MemoryContextSwitchTo(read_context);
+		unmatched = webhook_window_next(window, STEP_ROWS, STEP_BYTES);
+		MemoryContextSwitchTo(old);
+	}
+	foreach(cell, unmatched)
+	{
+		WebhookEvent *event = lfirst(cell);
+
+		if (event->kind == WEBHOOK_EVENT)
+			deliveries += webhook_subscription_takers(event->event_type);
+		if (events != NIL && deliveries > STEP_DELIVERIES)
+			break;
+		events = lappend(events, event);
+	}
+	unmatched = list_delete_first_n(unmatched, list_length(events));
 	return events;
 }
 
@@ -411,7 +360,7 @@ add_offer(WebhookOffer *offer, List **offers)
 static void
 offer_step(List *events, List *offers, TimestampTz now)
 {
-	bool		whole = webhook_window_remaining(window) == 0;
+	bool		whole = webhook_window_remaining(window) == 0 && unmatched == NIL;
 	int64		last = events == NIL ? 0 : ((WebhookEvent *) llast(events))->id;
 	MemoryContext old;
 	WebhookEpoch *epoch;
@@ -481,7 +430,7 @@ finish_window(TimestampTz now)
 	recovering = false;
 	if (held_windows > 0 && --held_windows == 0)
 	{
-		repair_heads();
+		webhook_loading_repair_heads();
 		webhook_lane_hold(false);
 	}
 }
@@ -519,50 +468,6 @@ hold_windows(int count)
 {
 	held_windows = Max(held_windows, count);
 	webhook_lane_hold(true);
-}
-
-/*
- * After the recovery: a subject whose head was in memory at the crash, or when
- * this was dumped, and is not wanted any more, or had ended, has no head. An
- * error ends the process: nobody else would do this but the next one.
- */
-static void
-repair_heads(void)
-{
-	ListCell   *cell;
-	MemoryContext old = CurrentMemoryContext;
-
-	webhook_transaction_begin("looking for deliveries that wait for nothing");
-	foreach(cell, webhook_pending_subscriptions())
-		webhook_pending_repair(*(int64 *) lfirst(cell), GetCurrentTimestamp(),
-							   is_known);
-	note_waiting_rows();
-	webhook_transaction_commit();
-	MemoryContextSwitchTo(old);
-}
-
-/*
- * Is anything of the subject in memory? What has ended counts too: the flush
- * to come brings a head, and there may be an earlier row among it.
- */
-static bool
-is_known(int64 subscription_id, const char *subject)
-{
-	return webhook_order_find(subscription_id, subject) != NULL;
-}
-
-/* Which subscriptions have rows in webhook.pending, and when they are due. */
-static void
-note_waiting_rows(void)
-{
-	ListCell   *cell;
-
-	foreach(cell, webhook_pending_subscriptions())
-	{
-		int64		id = *(int64 *) lfirst(cell);
-
-		webhook_lane_note_row(webhook_lane_get(id), webhook_pending_earliest(id));
-	}
 }
 
 static void

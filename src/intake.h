@@ -1,7 +1,6 @@
 /*
  * intake.h
- *	  What comes in: windows of the ring, due rows of webhook.pending, changed
- *	  subscriptions.
+ *	  What comes in: windows of the ring, changed subscriptions.
  */
 #ifndef WEBHOOK_INTAKE_H
 #define WEBHOOK_INTAKE_H
@@ -32,16 +31,7 @@ extern bool webhook_intake_read(bool wake, Size elsewhere, TimestampTz now);
 /* Is a window open, that is: does more wait to be read? */
 extern bool webhook_intake_is_reading(void);
 
-/* Load heads of webhook.pending that are due. False if that failed. */
-extern bool webhook_intake_load_due(Size elsewhere, TimestampTz now);
-
 /* Not below the id of any row of the ring that this process has read. */
 extern int64 webhook_intake_last_id(void);
-
-/*
- * Forget that a subscription had rows in webhook.pending, if that is so. False:
- * there is none to look at, or that failed.
- */
-extern bool webhook_intake_settle_doubts(void);
 
 #endif							/* WEBHOOK_INTAKE_H */

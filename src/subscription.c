@@ -121,6 +121,14 @@ webhook_subscription_match(const WebhookEvent *event, int *cursor)
 	return NULL;
 }
 
+int
+webhook_subscription_takers(const char *event_type)
+{
+	const TypeEntry *entry = current ? find_type(current, event_type) : NULL;
+
+	return entry ? entry->takers.count : 0;
+}
+
 bool
 webhook_subscription_sends(const WebhookSubscription *subscription)
 {

@@ -73,6 +73,9 @@ extern const WebhookSubscription *webhook_subscription_get(int64 id);
 extern const WebhookSubscription *webhook_subscription_match(const WebhookEvent *event,
 															 int *cursor);
 
+/* How many subscriptions have events of a type, whatever their filters say. */
+extern int	webhook_subscription_takers(const char *event_type);
+
 /* May a delivery to it be started: not paused, not fenced? */
 extern bool webhook_subscription_sends(const WebhookSubscription *subscription);
 

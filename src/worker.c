@@ -37,6 +37,7 @@
 #include "delivery.h"
 #include "guc.h"
 #include "intake.h"
+#include "loading.h"
 #include "sender.h"
 #include "transaction.h"
 #include "upkeep.h"
@@ -194,7 +195,7 @@ take_requests(TimestampTz now)
 	{
 		next_poll = now + POLL_INTERVAL;
 		wake = true;
-		for (int i = 0; i < SETTLED_AT_ONCE && webhook_intake_settle_doubts(); i++)
+		for (int i = 0; i < SETTLED_AT_ONCE && webhook_loading_settle_doubts(); i++)
 			;
 	}
 	webhook_delivery_tick(now);
@@ -234,7 +235,7 @@ take_in(TimestampTz now)
 
 	/* What is due comes before what is new: there is more of the new. */
 	if (done)
-		done = webhook_intake_load_due(elsewhere, now);
+		done = webhook_loading_due(elsewhere, now);
 	if (done && may_read(now))
 	{
 		bool		opens = !webhook_intake_is_reading();

@@ -185,6 +185,8 @@ webhook_clock_command_sql(PG_FUNCTION_ARGS)
 	if (event != NULL)
 		row->event_id = event->event_id;
 	webhook_clock_commit(row, webhook_clock_steady);
+	if (kind == WEBHOOK_CHANGED)
+		pg_atomic_write_u32(&webhook_clock_slot.changed, 0);
 	MemoryContextSwitchTo(old);
 	PG_RETURN_VOID();
 }

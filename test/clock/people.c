@@ -143,6 +143,12 @@ webhook_subscription_match(const WebhookEvent *event, int *cursor)
 	return NULL;
 }
 
+int
+webhook_subscription_takers(const char *event_type)
+{
+	return strtoll(event_type, NULL, 10) != 0 ? 1 : copied;
+}
+
 bool
 webhook_subscription_sends(const WebhookSubscription *subscription)
 {

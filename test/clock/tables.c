@@ -373,7 +373,22 @@ void
 webhook_pending_repair(int64 subscription_id, TimestampTz now,
 					   bool (*in_memory) (int64 subscription_id, const char *subject))
 {
-	elog(ERROR, "a first window has found rows in webhook.pending");
+	int			i = place_of(subscription_id, "", 0, 0);
+
+	while (i < webhook_clock_pending.count &&
+		   row_at(i)->is.subscription_id == subscription_id)
+	{
+		const char *subject = row_at(i)->is.event->subject;
+		int			first = i;
+		bool		headed = subject == NULL;
+
+		for (; is_of(i, subscription_id, subject ? subject : ""); i++)
+			headed |= row_at(i)->is.next_at != 0;
+		if (headed || in_memory(subscription_id, subject))
+			continue;
+		row_at(first)->is.next_at = now;
+		row_at(first)->version = versions++;
+	}
 }
 
 static Row *

@@ -17,6 +17,7 @@
 #include "cancel.h"
 #include "clock.h"
 #include "intake.h"
+#include "loading.h"
 #include "sender.h"
 #include "writer.h"
 
@@ -171,7 +172,7 @@ take_requests(TimestampTz now)
 	{
 		next_poll = now + POLL_INTERVAL;
 		wake = true;
-		webhook_intake_settle_doubts();
+		webhook_loading_settle_doubts();
 	}
 	webhook_delivery_tick(now);
 	if (now >= next_spill || next_spill - now > SPILL_INTERVAL)
@@ -196,7 +197,7 @@ take_in(TimestampTz now)
 		webhook_delivery_review(webhook_enabled, now);
 	}
 	webhook_cancel_given_up(webhook_intake_last_id());
-	webhook_intake_load_due(elsewhere, now);
+	webhook_loading_due(elsewhere, now);
 	if (may_read(now))
 	{
 		bool		opens = !webhook_intake_is_reading();

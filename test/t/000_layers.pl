@@ -18,7 +18,8 @@ my @floors = (
 	  . 'partition checkpoint state',
 	'message journal[transcript]',
 	'delivery[health lane leaving order place progress saving verdict]',
-	'launcher[databases] utility worker[cancel intake notice sender transaction upkeep writer]',
+	'launcher[databases] utility worker[cancel intake loading notice sender transaction '
+	  . 'upkeep writer]',
 	'webhook trigger[move payload] functions[replaying signing subscribing]');
 
 # No header of the server in these, and of ours only each other's.

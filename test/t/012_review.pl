@@ -314,6 +314,29 @@ sql('CREATE EXTENSION webhook');
 	settle('wide');
 }
 
+# ---- Nor are many events that many want read at once
+
+{
+	sql("SELECT webhook.define_event_type('Fan')");
+	sql(q{SELECT count(webhook.pause(webhook.subscribe('http://127.0.0.1:9/fan/' || i, '{Fan}'))) FROM generate_series(1, 500) i});
+	settle('fan');
+	sql(q{SELECT count(webhook.publish('Fan', to_json(i), 'fan/' || i)) FROM generate_series(1, 200) i});
+	my $most = 0;
+	my $until = time + 60;
+	while (time < $until)
+	{
+		my ($unflushed, $waiting) = split /\|/,
+		  sql(q{SELECT unflushed, (SELECT count(*) FROM webhook.pending WHERE event_type = 'Fan') FROM webhook.stat_worker});
+		$most = $unflushed if $unflushed > $most;
+		last if $waiting >= 100_000;
+	}
+	settle('fan');
+	is(sql(q{SELECT count(*) FROM webhook.pending WHERE event_type = 'Fan'}), 100_000, 'what many want waits for all of them');
+	cmp_ok($most, '<', 60_000, 'read a part at a time');
+	sql(q{SELECT count(webhook.unsubscribe(id)) FROM webhook.subscription WHERE events = '{Fan}'});
+	settle('fan ended');
+}
+
 # ---- The clock is set back
 
 SKIP:
