@@ -117,8 +117,8 @@ build/%-sanitized: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h test/unit/*.
 # A worker on a fake clock: its rooms, loaded into a session. Assertions are on
 # in them, whatever the server was built with.
 CLOCK          = build/clock$(DLSUFFIX)
-CLOCK_ROOMS    = cancel command delivery event guc health intake lane leaving loading order \
-                 place progress saving sender snapshot verdict writer
+CLOCK_ROOMS    = attempt cancel command delivery event guc health intake lane leaving loading order \
+                 place progress rounds saving sender snapshot verdict writer
 CLOCK_SOURCES  = $(wildcard test/clock/*.c) $(CLOCK_ROOMS:%=src/%.c)
 CLOCK_CPPFLAGS = -Isrc -DUSE_ASSERT_CHECKING=1 -DGetCurrentTimestamp=webhook_clock_now \
                  -Dload_external_function=webhook_clock_load

@@ -12,12 +12,14 @@
 
 #include "utils/memutils.h"
 
+#include "attempt.h"
 #include "cancel.h"
 #include "command.h"
 #include "delivery.h"
-#include "transaction.h"
 
 #define BATCH_ROWS 500
+#define BATCHES_A_TURN 20		/* a new turn begins where rows that have gone are
+								 * still in the index */
 
 typedef struct Cancellation
 {
@@ -29,13 +31,24 @@ typedef struct Cancellation
 	WebhookEpoch *epoch;		/* held until it is done; NULL: none */
 } Cancellation;
 
-static List *cancellations = NIL;
+/* Rows of webhook.pending that one look has found. */
+typedef struct Look
+{
+	const Cancellation *cancellation;
+	MemoryContext context;
+	List	   *rows;
+} Look;
+
+static List *cancellations = NIL;	/* they take turns */
+static int	batches;			/* in the present turn */
 
 static void add(WebhookKind kind, int64 subscription_id, int64 before,
 				const WebhookEvent *row, WebhookEpoch *epoch);
-static List *read_rows(const Cancellation *cancellation);
+static void read_rows(void *arg);
+static List *rows_of(const Cancellation *cancellation);
 static bool is_to_come(const Cancellation *cancellation);
 static void finish_first(void);
+static void rotate(void);
 
 void
 webhook_cancel_take(const WebhookEvent *row, WebhookEpoch *epoch)
@@ -48,12 +61,12 @@ webhook_cancel_take(const WebhookEvent *row, WebhookEpoch *epoch)
 	{
 		case WEBHOOK_END:
 			/* It may be enabled again by now. */
-			(void) webhook_delivery_cancel_event(command.subscription_id, NULL,
-												 row->id, epoch);
+			webhook_delivery_cancel_event(command.subscription_id, NULL,
+										  row->id, epoch);
 			break;
 		case WEBHOOK_CANCEL:
-			(void) webhook_delivery_cancel_event(command.subscription_id,
-												 &row->event_id, row->id, epoch);
+			webhook_delivery_cancel_event(command.subscription_id,
+										  &row->event_id, row->id, epoch);
 			break;
 		case WEBHOOK_SKIP:
 			if (row->subject == NULL ||
@@ -86,9 +99,8 @@ bool
 webhook_cancel_work(void)
 {
 	MemoryContext old = CurrentMemoryContext;
-	MemoryContext work;
-	List	   *volatile rows = NIL;
-	volatile bool done = false;
+	Look		look = {0};
+	bool		done;
 	Cancellation *first;
 	ListCell   *cell;
 
@@ -96,30 +108,19 @@ webhook_cancel_work(void)
 		return true;
 	first = linitial(cancellations);
 	if (first->kind != WEBHOOK_END && is_to_come(first))
+	{
+		rotate();
 		return true;
-
-	work = AllocSetContextCreate(TopMemoryContext, "webhook cancellation",
-								 ALLOCSET_DEFAULT_SIZES);
-	PG_TRY();
-	{
-		webhook_transaction_begin("cancelling pending deliveries");
-		MemoryContextSwitchTo(work);
-		rows = read_rows(first);
-		MemoryContextSwitchTo(old);
-		webhook_transaction_commit();
-		done = true;
 	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(old);
-		webhook_transaction_abort();
-	}
-	PG_END_TRY();
 
+	look.cancellation = first;
+	look.context = AllocSetContextCreate(TopMemoryContext, "webhook cancellation",
+										 ALLOCSET_DEFAULT_SIZES);
+	done = webhook_attempt("cancelling pending deliveries", read_rows, &look);
 	if (done)
 	{
 		MemoryContextSwitchTo(TopMemoryContext);
-		foreach(cell, rows)
+		foreach(cell, look.rows)
 		{
 			WebhookPending *row = lfirst(cell);
 
@@ -131,11 +132,13 @@ webhook_cancel_work(void)
 			webhook_delivery_cancel(row, first->kind == WEBHOOK_SKIP ? "skipped" : NULL,
 									first->epoch);
 		}
-		if (first->kind != WEBHOOK_END || (rows == NIL && !is_to_come(first)))
+		if (first->kind != WEBHOOK_END || (look.rows == NIL && !is_to_come(first)))
 			finish_first();
+		else if (++batches >= BATCHES_A_TURN)
+			rotate();
 	}
 	MemoryContextSwitchTo(old);
-	MemoryContextDelete(work);
+	MemoryContextDelete(look.context);
 	return done;
 }
 
@@ -165,9 +168,18 @@ add(WebhookKind kind, int64 subscription_id, int64 before,
 	webhook_lane_update(lane);
 }
 
+static void
+read_rows(void *arg)
+{
+	Look	   *look = arg;
+
+	MemoryContextSwitchTo(look->context);
+	look->rows = rows_of(look->cancellation);
+}
+
 /* In a transaction: the next rows of webhook.pending that are meant. */
 static List *
-read_rows(const Cancellation *cancellation)
+rows_of(const Cancellation *cancellation)
 {
 	switch (cancellation->kind)
 	{
@@ -205,10 +217,23 @@ finish_first(void)
 
 	if (first->epoch != NULL)
 		webhook_progress_release(first->epoch);
+	batches = 0;
 	lane->cancelling--;
 	webhook_lane_update(lane);
 	cancellations = list_delete_first(cancellations);
 	if (first->subject != NULL)
 		pfree(first->subject);
 	pfree(first);
+}
+
+/* It is the next one's turn: none waits for the end of a long one. */
+static void
+rotate(void)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	Cancellation *first = linitial(cancellations);
+
+	batches = 0;
+	cancellations = lappend(list_delete_first(cancellations), first);
+	MemoryContextSwitchTo(old);
 }

@@ -16,12 +16,19 @@
 
 #include "guc.h"
 #include "place.h"
+#include "rounds.h"
 #include "verdict.h"
 
 #define MAX_QUEUED 1000			/* deliveries waiting in memory: enough to keep
 								 * every place busy until more are read */
 #define MAX_LOADED 500			/* of these, and of unflushed ones, from
 								 * webhook.pending */
+#define MAX_UNFLUSHED 4000		/* on their way to the tables, before more are
+								 * read: some groups of the writer's */
+
+static WebhookLoad load;
+
+static bool has_memory(Size elsewhere);
 
 static bool is_too_old(const WebhookDelivery *delivery, TimestampTz now);
 static void report_health(WebhookDelivery *delivery, WebhookResult result,
@@ -74,9 +81,8 @@ webhook_delivery_offer(const WebhookOffer *offer, WebhookEpoch *epoch,
 		else
 			webhook_place_park(delivery, 0);
 	}
-	else if (webhook_lane_takes_arrivals(lane) ||
-			 (offer->cause == WEBHOOK_CAUSE_PING && lane->sends &&
-			  dlist_is_empty(&lane->pings)))
+	else if (offer->cause == WEBHOOK_CAUSE_PING ?
+			 webhook_lane_takes_pings(lane) : webhook_lane_takes_arrivals(lane))
 		webhook_place_ready(delivery);
 	else
 		webhook_place_park(delivery, now);
@@ -143,14 +149,14 @@ webhook_delivery_next(TimestampTz now)
 {
 	WebhookLane *lane;
 
-	while ((lane = webhook_lane_turn()) != NULL)
+	while ((lane = webhook_rounds_turn()) != NULL)
 	{
 		WebhookDelivery *delivery;
 		WebhookTurn turn;
 		TimestampTz until;
 
 		delivery = dlist_head_element(WebhookDelivery, node,
-									  dlist_is_empty(&lane->pings) ?
+									  lane->npings == 0 ?
 									  &lane->ready : &lane->pings);
 		webhook_place_unqueue(delivery);
 		if (is_too_old(delivery, now))
@@ -276,17 +282,30 @@ webhook_delivery_is_due(TimestampTz now)
 }
 
 bool
-webhook_delivery_has_room(bool for_due, Size elsewhere)
+webhook_delivery_has_room(Size elsewhere)
 {
-	return (for_due ? webhook_place_rows_landed() < MAX_LOADED :
-			webhook_place_load.queued < MAX_QUEUED) &&
-		webhook_place_load.memory + elsewhere < (Size) webhook_max_memory * 1024 / 2;
+	return webhook_place_load.queued < MAX_QUEUED &&
+		webhook_place_load.unflushed < MAX_UNFLUSHED && has_memory(elsewhere);
+}
+
+int
+webhook_delivery_room_for_due(Size elsewhere)
+{
+	return has_memory(elsewhere) ? Max(MAX_LOADED - webhook_place_rows_landed(), 0) : 0;
 }
 
 const WebhookLoad *
 webhook_delivery_load(void)
 {
-	return &webhook_place_load;
+	load = webhook_place_load;
+	load.memory += webhook_order_memory();
+	return &load;
+}
+
+static bool
+has_memory(Size elsewhere)
+{
+	return webhook_delivery_load()->memory + elsewhere < (Size) webhook_max_memory * 1024 / 2;
 }
 
 /* By its subscription's clock, which stands while it may not send. */

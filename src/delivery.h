@@ -18,6 +18,8 @@ typedef struct WebhookDelivery
 	bool		stored;			/* it has a row in webhook.pending */
 	bool		is_ready;		/* it waits in its lane */
 	bool		probe;			/* in flight through an open breaker */
+	bool		displaced;		/* in flight, in a place of the slow ones only
+								 * for its own sake */
 	bool		cancelled;		/* in flight for the last time ... */
 	const char *cancel_class;	/* ... and why; NULL: no word for it */
 	TimestampTz offered_at;
@@ -122,10 +124,10 @@ extern void webhook_delivery_cancel(const WebhookPending *row, const char *class
 
 /*
  * End what is in memory and came before a command: deliveries of an event
- * (NULL: of any), or the first one of a subject. What is in flight ends with
- * its answer, and holds the command's epoch until then. True if there was one.
+ * (NULL: of any), or the first one of a subject: true if there was one. What is
+ * in flight ends with its answer, and holds the command's epoch until then.
  */
-extern bool webhook_delivery_cancel_event(int64 subscription_id,
+extern void webhook_delivery_cancel_event(int64 subscription_id,
 										  const pg_uuid_t *event_id, int64 before,
 										  WebhookEpoch *epoch);
 extern bool webhook_delivery_skip(int64 subscription_id, const char *subject,
@@ -156,10 +158,12 @@ extern bool webhook_delivery_has_rows_to_come(int64 subscription_id,
 extern bool webhook_delivery_is_due(TimestampTz now);
 
 /*
- * May more be read, with so many bytes in use elsewhere? Bounds what is queued,
- * in flight and unflushed together. What is due leaves room to what is new.
+ * May more be read, and how many rows that are due be loaded, with so many
+ * bytes in use elsewhere? Bounds what is queued, in flight and unflushed
+ * together; the one leaves room to the other.
  */
-extern bool webhook_delivery_has_room(bool for_due, Size elsewhere);
+extern bool webhook_delivery_has_room(Size elsewhere);
+extern int	webhook_delivery_room_for_due(Size elsewhere);
 
 /* What there is of it. */
 extern const WebhookLoad *webhook_delivery_load(void);

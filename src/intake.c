@@ -158,7 +158,7 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 
 	if (!webhook_intake_is_reading() && !wake)
 		return true;
-	if (!webhook_delivery_has_room(false, elsewhere))
+	if (!webhook_delivery_has_room(elsewhere))
 		return webhook_intake_is_reading(); /* a wake-up is not forgotten */
 
 	PG_TRY();

@@ -2,14 +2,6 @@
  * lane.c
  *	  What a worker knows of each subscription that has deliveries.
  *
- * Turns go round among the lanes of which something may start, so a lane with
- * a thousand deliveries takes no more places at a time than one with two.
- * There are two rounds, each with as many places: what is slow, or fails, takes
- * none from what is proven. A lane whose health changes takes its requests
- * along from one account to the other. Of the places of the proven none has
- * more than its share, while they are scarce: if all but one begin to hang,
- * that one has its own.
- *
  * The rows of webhook.pending are known here by one instant only, when the
  * first is due: what waits costs no memory. Lanes to be loaded, and lanes that
  * sleep until a time, are each in a heap, so a thousand dead endpoints cost
@@ -21,19 +13,14 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "guc.h"
 #include "lane.h"
+#include "rounds.h"
 
-#define MAX_READY 500			/* ready ones of a lane before it loads more */
+#define LOADED_TURNS 2			/* times its limit, that a lane has loaded ... */
+#define LEAST_LOADED 32			/* ... or so many */
 #define SPILLED_LOAD 8			/* rows to load of one that has spilled, at least */
-#define MAX_FLIGHTS 4			/* times max_in_flight, in both accounts: those
-								 * that turn slow are not broken off */
 
 static HTAB *lanes;
-static dlist_head rounds[2];	/* of proven and of slow lanes */
-static int	in_flight[2];
-static int	contenders;			/* proven lanes that have or want places */
-static int	nactive[2];			/* lanes in each round */
 static pairingheap *sleepers;
 static pairingheap *due;
 static bool sending = true;
@@ -46,10 +33,10 @@ static int	compare_sleepers(const pairingheap_node *a, const pairingheap_node *b
 static int	compare_due(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 static void learn(WebhookLane *lane);
 static bool may_send(int64 id);
+static void forget_times(void);
+static int	waiting(const WebhookLane *lane);
+static int	most_loaded(const WebhookLane *lane);
 static bool wants_rows(const WebhookLane *lane);
-static int	share(void);
-static bool has_share(const WebhookLane *lane);
-static void place_in_round(WebhookLane *lane);
 static void place_in_due(WebhookLane *lane);
 
 void
@@ -63,8 +50,7 @@ webhook_lane_init(void)
 	control.entrysize = sizeof(WebhookLane);
 	lanes = hash_create("webhook lanes", 64, &control,
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	dlist_init(&rounds[false]);
-	dlist_init(&rounds[true]);
+	webhook_rounds_init();
 	sleepers = pairingheap_allocate(compare_sleepers, NULL);
 	due = pairingheap_allocate(compare_due, NULL);
 	MemoryContextSwitchTo(old);
@@ -192,8 +178,8 @@ webhook_lane_room(const WebhookLane *lane)
 	if (webhook_health_is_open(&lane->health))
 		return 1;
 	if (lane->spilling || lane->slow)
-		return Min(lane->limit, Max(share(), SPILLED_LOAD));
-	return MAX_READY - lane->nready;
+		return Min(lane->limit, Max(webhook_rounds_share(), SPILLED_LOAD));
+	return most_loaded(lane) - waiting(lane);
 }
 
 bool
@@ -206,10 +192,18 @@ webhook_lane_takes_arrivals(const WebhookLane *lane)
 	return !lane->slow || lane->nready + lane->in_flight <= lane->limit;
 }
 
+/* Whatever its health, as many as it can start, and one. */
+bool
+webhook_lane_takes_pings(const WebhookLane *lane)
+{
+	return lane->sends &&
+		(lane->npings == 0 || lane->npings + lane->in_flight < lane->limit);
+}
+
 void
 webhook_lane_update(WebhookLane *lane)
 {
-	place_in_round(lane);
+	webhook_rounds_place(lane);
 	place_in_due(lane);
 }
 
@@ -246,6 +240,8 @@ webhook_lane_sleep(WebhookLane *lane, TimestampTz until)
 void
 webhook_lane_wake(TimestampTz now)
 {
+	if (now < last_wake)
+		forget_times();
 	while (!pairingheap_is_empty(sleepers))
 	{
 		WebhookLane *lane = pairingheap_container(WebhookLane, sleep_node,
@@ -267,44 +263,6 @@ webhook_lane_wake_time(void)
 								 pairingheap_first(sleepers))->sleeps_until;
 }
 
-WebhookLane *
-webhook_lane_turn(void)
-{
-	if (in_flight[false] + in_flight[true] >= MAX_FLIGHTS * webhook_max_in_flight)
-		return NULL;
-	for (int slow = 0; slow < 2; slow++)
-	{
-		if (in_flight[slow] >= webhook_max_in_flight)
-			continue;
-		for (int i = nactive[slow]; i > 0; i--)
-		{
-			WebhookLane *lane = dlist_head_element(WebhookLane, active_node, &rounds[slow]);
-
-			dlist_delete(&lane->active_node);
-			dlist_push_tail(&rounds[slow], &lane->active_node);
-			if (slow || has_share(lane))
-				return lane;
-		}
-	}
-	return NULL;
-}
-
-void
-webhook_lane_started(WebhookLane *lane)
-{
-	lane->in_flight++;
-	in_flight[lane->slow]++;
-	webhook_lane_update(lane);
-}
-
-void
-webhook_lane_landed(WebhookLane *lane)
-{
-	lane->in_flight--;
-	in_flight[lane->slow]--;
-	webhook_lane_update(lane);
-}
-
 void
 webhook_lane_note_row(WebhookLane *lane, TimestampTz next_at)
 {
@@ -316,15 +274,23 @@ webhook_lane_note_row(WebhookLane *lane, TimestampTz next_at)
 	place_in_due(lane);
 }
 
-WebhookLane *
-webhook_lane_due(TimestampTz now)
+int
+webhook_lane_due(TimestampTz now, WebhookLane **found, int size)
 {
-	WebhookLane *lane;
+	int			count = 0;
 
-	if (held || pairingheap_is_empty(due))
-		return NULL;
-	lane = pairingheap_container(WebhookLane, due_node, pairingheap_first(due));
-	return lane->due_at <= now ? lane : NULL;
+	while (count < size && !held && !pairingheap_is_empty(due))
+	{
+		WebhookLane *lane = pairingheap_container(WebhookLane, due_node,
+												  pairingheap_first(due));
+
+		if (lane->due_at > now)
+			break;
+		pairingheap_remove_first(due);
+		lane->due_at = 0;
+		found[count++] = lane;
+	}
+	return count;
 }
 
 TimestampTz
@@ -346,6 +312,7 @@ void
 webhook_lane_loaded(WebhookLane *lane, TimestampTz next, TimestampTz now)
 {
 	lane->next_due = next;
+	lane->loaded_at = now;
 	if (next == 0 || next > now)
 		lane->spilling = false;
 	webhook_lane_doubt(lane);
@@ -457,19 +424,8 @@ learn(WebhookLane *lane)
 	lane->sends = may_send(lane->id);
 	lane->ordered = subscription == NULL || subscription->ordered;
 	lane->limit = webhook_health_limit(&lane->health, subscription);
-	if (lane->slow == slow)
-		return;
-
-	in_flight[lane->slow] -= lane->in_flight;
-	in_flight[slow] += lane->in_flight;
-	if (lane->active)
-	{
-		dlist_delete(&lane->active_node);
-		dlist_push_tail(&rounds[slow], &lane->active_node);
-		nactive[lane->slow]--;
-		nactive[slow]++;
-	}
-	lane->slow = slow;
+	if (lane->slow != slow)
+		webhook_rounds_move(lane, slow);
 }
 
 static bool
@@ -477,6 +433,33 @@ may_send(int64 id)
 {
 	return sending && webhook_lane_wanted(id) &&
 		webhook_subscription_sends(webhook_subscription_get(id));
+}
+
+static void
+forget_times(void)
+{
+	HASH_SEQ_STATUS scan;
+	WebhookLane *lane;
+
+	hash_seq_init(&scan, lanes);
+	while ((lane = hash_seq_search(&scan)) != NULL)
+	{
+		lane->loaded_at = 0;
+		place_in_due(lane);
+	}
+}
+
+static int
+waiting(const WebhookLane *lane)
+{
+	return lane->nready + lane->npings;
+}
+
+/* Enough to keep its places busy until the next look, and room for others. */
+static int
+most_loaded(const WebhookLane *lane)
+{
+	return Max(LOADED_TURNS * lane->limit, LEAST_LOADED);
 }
 
 /*
@@ -488,55 +471,13 @@ static bool
 wants_rows(const WebhookLane *lane)
 {
 	if (webhook_health_is_open(&lane->health))
-		return lane->nready == 0 && lane->in_flight == 0;
+		return waiting(lane) == 0 && lane->in_flight == 0;
 	if (lane->spilling || lane->slow)
-		return lane->nready == 0 && lane->in_flight < lane->limit;
-	return lane->nready <= MAX_READY / 2;
+		return waiting(lane) == 0 && lane->in_flight < lane->limit;
+	return waiting(lane) <= most_loaded(lane) / 2;
 }
 
-/* Places of the proven for each that wants some. */
-static int
-share(void)
-{
-	return (webhook_max_in_flight + contenders - 1) / Max(contenders, 1);
-}
-
-/*
- * May it have one more place of the proven? It may have more than its share
- * while there are many; the last eighth, and all of them while so many turn
- * slow, are for lanes that have none.
- */
-static bool
-has_share(const WebhookLane *lane)
-{
-	int			free = webhook_max_in_flight - in_flight[false];
-
-	if (lane->in_flight == 0)
-		return true;
-	return free > webhook_max_in_flight / 8 &&
-		in_flight[true] < MAX_FLIGHTS / 2 * webhook_max_in_flight &&
-		lane->in_flight < Max(share(), free / 8);
-}
-
-static void
-place_in_round(WebhookLane *lane)
-{
-	bool		active = lane->sends && lane->in_flight < lane->limit &&
-		((lane->nready > 0 && lane->sleeps_until == 0) || !dlist_is_empty(&lane->pings));
-	bool		contends;
-
-	if (active && !lane->active)
-		dlist_push_tail(&rounds[lane->slow], &lane->active_node);
-	else if (!active && lane->active)
-		dlist_delete(&lane->active_node);
-	nactive[lane->slow] += active - lane->active;
-	lane->active = active;
-
-	contends = !lane->slow && (active || lane->in_flight > 0);
-	contenders += contends - lane->contends;
-	lane->contends = contends;
-}
-
+/* After a look it is behind all that had none since. */
 static void
 place_in_due(WebhookLane *lane)
 {
@@ -544,7 +485,7 @@ place_in_due(WebhookLane *lane)
 
 	if (lane->sends && lane->next_due != 0 && lane->cancelling == 0 &&
 		wants_rows(lane))
-		due_at = Max(lane->next_due, lane->sleeps_until);
+		due_at = Max(Max(lane->next_due, lane->sleeps_until), lane->loaded_at);
 	if (due_at == lane->due_at)
 		return;
 	if (lane->due_at != 0)

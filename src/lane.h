@@ -21,7 +21,10 @@ typedef struct WebhookLane
 	dlist_head	ready;			/* deliveries that may start, oldest first */
 	dlist_head	pings;			/* the same, whatever the health */
 	int			nready;			/* of "ready" */
+	int			npings;			/* of "pings" */
 	int			in_flight;
+	int			displaced;		/* of in_flight: pings that hang; they have
+								 * places of the slow ones, whatever it is */
 	int			limit;			/* of in_flight, as its health allows */
 	bool		sends;			/* not paused, not fenced, sending is on */
 	bool		ordered;		/* within a subject */
@@ -34,12 +37,15 @@ typedef struct WebhookLane
 	TimestampTz next_due;		/* earliest head there, not in memory; 0: none */
 	TimestampTz sleeps_until;	/* nothing starts before; 0: it is awake */
 	pairingheap_node sleep_node;
+	int			landings;		/* requests that have ended, and what that makes */
+	int			pace;			/* in WEBHOOK_SCARCE_LIMIT (leaving.c) */
 
 	/* What lane.c makes of it. */
 	bool		slow;			/* whose places its requests take */
 	bool		contends;		/* it has, or wants, places of the proven */
 	bool		active;			/* in the round: one of them may start now */
 	dlist_node	active_node;
+	TimestampTz loaded_at;		/* the last time */
 	TimestampTz due_at;			/* when to load rows; 0: not in the heap */
 	pairingheap_node due_node;
 	bool		dirty;			/* its state has to be saved ... */
@@ -70,9 +76,10 @@ extern bool webhook_lane_wanted(int64 id);
 /* Settings or subscriptions have changed: find out anew which lanes send. */
 extern void webhook_lane_review(bool sending, TimestampTz now);
 
-/* How many rows to load of it, and may a new arrival wait in memory? */
+/* How many rows to load of it, and may a new arrival, a ping, wait in memory? */
 extern int	webhook_lane_room(const WebhookLane *lane);
 extern bool webhook_lane_takes_arrivals(const WebhookLane *lane);
+extern bool webhook_lane_takes_pings(const WebhookLane *lane);
 
 /* Queue or flight of a lane has changed: in or out of the round. */
 extern void webhook_lane_update(WebhookLane *lane);
@@ -87,21 +94,15 @@ extern void webhook_lane_sleep(WebhookLane *lane, TimestampTz until);
 extern void webhook_lane_wake(TimestampTz now);
 extern TimestampTz webhook_lane_wake_time(void);
 
-/*
- * The lane whose turn it is, moved to the end of its round; NULL: none. There
- * are places for proven and for slow ones.
- */
-extern WebhookLane *webhook_lane_turn(void);
-
-/* One more, one less in flight. */
-extern void webhook_lane_started(WebhookLane *lane);
-extern void webhook_lane_landed(WebhookLane *lane);
-
 /* A row of webhook.pending is there, a head due at "next_at", or 0. */
 extern void webhook_lane_note_row(WebhookLane *lane, TimestampTz next_at);
 
-/* The lane to load due heads of, or NULL. */
-extern WebhookLane *webhook_lane_due(TimestampTz now);
+/*
+ * Lanes to load due heads of, those that have waited longest, at most "size".
+ * Each is to be told webhook_lane_loaded(), or webhook_lane_update() if that
+ * failed.
+ */
+extern int	webhook_lane_due(TimestampTz now, WebhookLane **lanes, int size);
 
 /* When the first lane has to be loaded; 0: none. */
 extern TimestampTz webhook_lane_due_time(void);

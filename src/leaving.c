@@ -12,11 +12,21 @@
 #include "utils/timestamp.h"
 
 #include "place.h"
+#include "rounds.h"
 
 #define MAX_QUEUED_LONG 500		/* deliveries in memory; of more, none waits
 								 * long */
+#define SHARED_QUEUE 1000		/* deliveries in memory, shared by busy lanes ... */
+#define LEAST_SHARE 16			/* ... of which each has as many besides */
+#define LONGEST_SPAN (USECS_PER_SEC / 2)	/* that a pace is measured over */
+
+static TimestampTz measured_at;	/* the lanes' paces */
 
 static bool leaves(const WebhookLane *lane);
+static void spill(WebhookLane *lane, bool scarce, TimestampTz now);
+static int	may_keep(const WebhookLane *lane);
+static void cancel_queue(dlist_head *queue, const pg_uuid_t *event_id,
+						 int64 before, WebhookEpoch *epoch);
 static void cancel_ready(WebhookDelivery *delivery, const char *class,
 						 WebhookEpoch *epoch);
 static void hold_command(WebhookDelivery *delivery, WebhookEpoch *epoch);
@@ -50,14 +60,13 @@ webhook_delivery_clear(WebhookLane *lane, TimestampTz now)
 {
 	bool		wanted;
 
-	if (!leaves(lane) ||
-		(dlist_is_empty(&lane->ready) && dlist_is_empty(&lane->pings)))
+	if (!leaves(lane) || (lane->nready == 0 && lane->npings == 0))
 		return;
 	wanted = webhook_lane_wanted(lane->id);
-	while (!dlist_is_empty(&lane->ready))
+	while (lane->nready > 0)
 		webhook_place_evict(dlist_head_element(WebhookDelivery, node, &lane->ready),
 							!wanted, now);
-	while (!lane->sends && !dlist_is_empty(&lane->pings))
+	while (!lane->sends && lane->npings > 0)
 		webhook_place_evict(dlist_head_element(WebhookDelivery, node, &lane->pings),
 							!wanted, now);
 	webhook_lane_update(lane);
@@ -66,8 +75,10 @@ webhook_delivery_clear(WebhookLane *lane, TimestampTz now)
 void
 webhook_delivery_spill(TimestampTz now)
 {
-	int64		limit = webhook_place_load.queued > MAX_QUEUED_LONG ?
-		WEBHOOK_SCARCE_LIMIT : WEBHOOK_UNSTARTED_LIMIT;
+	bool		scarce = webhook_place_load.queued > MAX_QUEUED_LONG;
+	int64		limit = scarce ? WEBHOOK_SCARCE_LIMIT : WEBHOOK_UNSTARTED_LIMIT;
+	int64		span = Min(now - measured_at, LONGEST_SPAN);
+	bool		measure = now < measured_at || span >= WEBHOOK_SCARCE_LIMIT;
 	void	   *scan;
 
 	if (webhook_place_load.queued == 0)
@@ -76,19 +87,16 @@ webhook_delivery_spill(TimestampTz now)
 	for (WebhookLane *lane = webhook_lane_first(&scan);
 		 lane != NULL; lane = webhook_lane_following(&scan))
 	{
-		if (dlist_is_empty(&lane->ready))
-			continue;
-		while (!dlist_is_empty(&lane->ready))
+		if (measure)
 		{
-			WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &lane->ready);
-
-			if (!webhook_place_waits(oldest, limit, now))
-				break;
-			lane->spilling = true;
-			webhook_place_evict(oldest, false, now);
+			lane->pace = span > 0 ? lane->landings * WEBHOOK_SCARCE_LIMIT / span : 0;
+			lane->landings = 0;
 		}
-		webhook_lane_update(lane);
+		if (lane->nready > 0 || lane->npings > 0)
+			spill(lane, scarce, now);
 	}
+	if (measure)
+		measured_at = now;
 
 	/* What waits behind one in flight moves on its own. */
 	for (WebhookSubject *subject = webhook_order_first_waiting(&scan);
@@ -114,13 +122,12 @@ webhook_delivery_cancel(const WebhookPending *row, const char *class,
 	webhook_place_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_DELETE);
 }
 
-bool
+void
 webhook_delivery_cancel_event(int64 subscription_id, const pg_uuid_t *event_id,
 							  int64 before, WebhookEpoch *epoch)
 {
 	WebhookLane *lane = webhook_lane_get(subscription_id);
 	dlist_mutable_iter iter;
-	bool		found = false;
 	void	   *scan;
 
 	/* Successors first: a head that ends makes the next one ready. */
@@ -137,19 +144,10 @@ webhook_delivery_cancel_event(int64 subscription_id, const pg_uuid_t *event_id,
 				continue;
 			webhook_place_unwait(delivery);
 			webhook_place_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
-			found = true;
 		}
 	}
-
-	dlist_foreach_modify(iter, &lane->ready)
-	{
-		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
-
-		if (!is_of_event(delivery, event_id, before))
-			continue;
-		cancel_ready(delivery, NULL, epoch);
-		found = true;
-	}
+	cancel_queue(&lane->ready, event_id, before, epoch);
+	cancel_queue(&lane->pings, event_id, before, epoch);
 
 	for (WebhookDelivery *delivery = webhook_place_first_flight(&scan);
 		 delivery != NULL; delivery = webhook_place_following_flight(&scan))
@@ -159,9 +157,7 @@ webhook_delivery_cancel_event(int64 subscription_id, const pg_uuid_t *event_id,
 		delivery->cancelled = true;
 		delivery->cancel_class = NULL;
 		hold_command(delivery, epoch);
-		found = true;
 	}
-	return found;
 }
 
 bool
@@ -189,6 +185,69 @@ static bool
 leaves(const WebhookLane *lane)
 {
 	return !lane->sends || webhook_health_is_open(&lane->health);
+}
+
+/* What of a lane is ready and has waited for too long. */
+static void
+spill(WebhookLane *lane, bool scarce, TimestampTz now)
+{
+	int			kept = scarce ? may_keep(lane) : lane->nready;
+
+	while (lane->nready > 0)
+	{
+		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &lane->ready);
+
+		if (!webhook_place_waits(oldest, WEBHOOK_UNSTARTED_LIMIT, now) &&
+			(lane->nready <= kept ||
+			 !webhook_place_waits(oldest, WEBHOOK_SCARCE_LIMIT, now)))
+			break;
+		lane->spilling = true;
+		webhook_place_evict(oldest, false, now);
+	}
+	while (lane->npings > 0)
+	{
+		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &lane->pings);
+
+		if (!webhook_place_waits(oldest, scarce ? WEBHOOK_SCARCE_LIMIT :
+								 WEBHOOK_UNSTARTED_LIMIT, now))
+			break;
+		lane->spilling = true;
+		webhook_place_evict(oldest, false, now);
+	}
+	webhook_lane_update(lane);
+}
+
+/*
+ * While room is scarce, a lane that gets on keeps its share, with room for one
+ * more, or as much as it works off in that time. If it gets on slowly, for all
+ * are busy, webhook.pending would only make it slower.
+ */
+static int
+may_keep(const WebhookLane *lane)
+{
+	int			pace = Max(lane->pace, lane->landings);
+
+	if (lane->slow || lane->sleeps_until != 0)
+		return 0;
+	if (lane->in_flight == 0)
+		return lane->nready;
+	return pace == 0 ? 0 :
+		Max(pace, SHARED_QUEUE / (webhook_rounds_contenders() + 1) + LEAST_SHARE);
+}
+
+static void
+cancel_queue(dlist_head *queue, const pg_uuid_t *event_id, int64 before,
+			 WebhookEpoch *epoch)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, queue)
+	{
+		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
+
+		if (is_of_event(delivery, event_id, before))
+			cancel_ready(delivery, NULL, epoch);
+	}
 }
 
 static void

@@ -3,7 +3,8 @@
  *	  What comes back: rows of webhook.pending that are due.
  *
  * A look takes a transaction of its own that ends before anything is sent, and
- * touches deliveries only after its commit. Which subscriptions have rows is
+ * touches deliveries only after its commit. It goes to several subscriptions,
+ * for few rows each, so that none waits for another's backlog. Which have rows is
  * found out at the start and noted from then on; that one may have none any
  * more is a doubt that a look settles, for as long as it has, each event costs
  * one.
@@ -13,102 +14,137 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "attempt.h"
 #include "delivery.h"
 #include "loading.h"
 #include "transaction.h"
 
+#define LOAD_LANES 64			/* of one look */
 #define LOAD_BYTES ((Size) 1024 * 1024)
+
+/* What one look has found. */
+typedef struct Look
+{
+	TimestampTz now;
+	int			room;			/* rows, at most */
+	int			nlanes;
+	WebhookLane *lanes[LOAD_LANES];
+	int			nlooked;		/* of these; there was room for no more */
+	List	   *rows[LOAD_LANES];
+	TimestampTz next[LOAD_LANES];	/* when the first that is left is due */
+} Look;
+
+/* Has a subscription any rows? */
+typedef struct Doubt
+{
+	int64		subscription_id;
+	bool		any;
+} Doubt;
 
 static MemoryContext context;	/* of the rows of one look */
 
+static void read_due(void *arg);
+static void resume(const List *rows, TimestampTz now);
+static void ask_for_any(void *arg);
 static bool is_known(int64 subscription_id, const char *subject);
 
 bool
 webhook_loading_due(Size elsewhere, TimestampTz now)
 {
-	WebhookLane *lane = webhook_lane_due(now);
-	MemoryContext old = CurrentMemoryContext;
-	List	   *volatile rows = NIL;
-	volatile TimestampTz next = 0;
-	volatile bool done = false;
-	ListCell   *cell;
+	Look		look = {0};
+	bool		done;
 
-	if (lane == NULL || !webhook_delivery_has_room(true, elsewhere))
+	look.now = now;
+	look.room = webhook_delivery_room_for_due(elsewhere);
+	if (look.room == 0)
+		return true;
+	look.nlanes = webhook_lane_due(now, look.lanes, LOAD_LANES);
+	if (look.nlanes == 0)
 		return true;
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "webhook loading",
 										ALLOCSET_DEFAULT_SIZES);
 
-	PG_TRY();
+	done = webhook_attempt("reading pending deliveries", read_due, &look);
+	for (int i = 0; i < look.nlanes; i++)
 	{
-		TimestampTz left;
-
-		webhook_transaction_begin("reading pending deliveries");
-		MemoryContextSwitchTo(context);
-		rows = webhook_pending_due(lane->id, now, webhook_lane_room(lane),
-								   LOAD_BYTES, webhook_delivery_has_row, &left);
-		next = left;
-		MemoryContextSwitchTo(old);
-		webhook_transaction_commit();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(old);
-		webhook_transaction_abort();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-
-	if (done)
-	{
-		MemoryContextSwitchTo(TopMemoryContext);
-		foreach(cell, rows)
+		if (done && i < look.nlooked)
 		{
-			WebhookPending *row = lfirst(cell);
-
-			/* Two heads of one subject, made by hand: one after the other. */
-			if (webhook_delivery_has_row(row->subscription_id, row->event->subject,
-										 row->position, row->event->id))
-				continue;
-			row->event = webhook_event_copy(row->event);
-			webhook_delivery_resume(row, now);
+			resume(look.rows[i], now);
+			webhook_lane_loaded(look.lanes[i], look.next[i], now);
 		}
-		MemoryContextSwitchTo(old);
-		webhook_lane_loaded(lane, next, now);
+		else
+			webhook_lane_update(look.lanes[i]);
 	}
 	MemoryContextReset(context);
 	return done;
+}
+
+static void
+read_due(void *arg)
+{
+	Look	   *look = arg;
+	int			room = look->room;
+	Size		bytes = 0;
+
+	MemoryContextSwitchTo(context);
+	while (look->nlooked < look->nlanes && room > 0 && bytes < LOAD_BYTES)
+	{
+		int			i = look->nlooked++;
+		ListCell   *cell;
+
+		look->rows[i] = webhook_pending_due(look->lanes[i]->id, look->now,
+											Min(webhook_lane_room(look->lanes[i]), room),
+											LOAD_BYTES - bytes,
+											webhook_delivery_has_row, &look->next[i]);
+		room -= list_length(look->rows[i]);
+		foreach(cell, look->rows[i])
+			bytes += ((WebhookPending *) lfirst(cell))->event->size;
+	}
+}
+
+static void
+resume(const List *rows, TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	ListCell   *cell;
+
+	foreach(cell, rows)
+	{
+		WebhookPending *row = lfirst(cell);
+
+		/* Two heads of one subject, made by hand: one after the other. */
+		if (webhook_delivery_has_row(row->subscription_id, row->event->subject,
+									 row->position, row->event->id))
+			continue;
+		row->event = webhook_event_copy(row->event);
+		webhook_delivery_resume(row, now);
+	}
+	MemoryContextSwitchTo(old);
 }
 
 bool
 webhook_loading_settle_doubts(void)
 {
 	WebhookLane *lane = webhook_lane_doubtful();
-	MemoryContext old = CurrentMemoryContext;
-	volatile bool done = false;
+	Doubt		doubt = {0};
 
 	if (lane == NULL)
 		return false;
-	PG_TRY();
-	{
-		bool		any;
+	doubt.subscription_id = lane->id;
+	if (!webhook_attempt("reading pending deliveries", ask_for_any, &doubt))
+		return false;
+	if (!doubt.any && !webhook_delivery_has_rows_to_come(lane->id, NULL, NULL))
+		lane->has_rows = false;
+	return true;
+}
 
-		webhook_transaction_begin("reading pending deliveries");
-		any = webhook_pending_has_any(lane->id);
-		webhook_transaction_commit();
-		if (!any && !webhook_delivery_has_rows_to_come(lane->id, NULL, NULL))
-			lane->has_rows = false;
-		done = true;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(old);
-		webhook_transaction_abort();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-	return done;
+static void
+ask_for_any(void *arg)
+{
+	Doubt	   *doubt = arg;
+
+	doubt->any = webhook_pending_has_any(doubt->subscription_id);
 }
 
 /*

@@ -15,7 +15,9 @@
 #include "order.h"
 
 static HTAB *subjects;
+static Size memory;
 
+static Size size_of(const char *name);
 static uint32 hash_key(const void *key, Size size);
 static int	compare_keys(const void *a, const void *b, Size size);
 
@@ -51,6 +53,7 @@ webhook_order_get(int64 subscription_id, const char *name)
 	if (!found)
 	{
 		subject->key.subject = MemoryContextStrdup(TopMemoryContext, name);
+		memory += size_of(name);
 		subject->head = NULL;
 		dlist_init(&subject->waiting);
 		subject->unflushed = 0;
@@ -69,8 +72,15 @@ webhook_order_drop_if_idle(WebhookSubject *subject)
 	if (subject->head != NULL || subject->unflushed > 0 ||
 		!dlist_is_empty(&subject->waiting))
 		return;
+	memory -= size_of(name);
 	hash_search(subjects, &subject->key, HASH_REMOVE, NULL);
 	pfree(name);
+}
+
+Size
+webhook_order_memory(void)
+{
+	return memory;
 }
 
 WebhookSubject *
@@ -95,6 +105,13 @@ webhook_order_following(void **scan)
 	}
 	pfree(*scan);
 	return NULL;
+}
+
+static Size
+size_of(const char *name)
+{
+	return MAXALIGN(sizeof(HASHELEMENT)) + MAXALIGN(sizeof(WebhookSubject)) +
+		MAXALIGN(strlen(name) + 1);
 }
 
 static uint32

@@ -34,6 +34,9 @@ extern WebhookSubject *webhook_order_find(int64 subscription_id, const char *sub
 /* The subject, made if need be. */
 extern WebhookSubject *webhook_order_get(int64 subscription_id, const char *subject);
 
+/* Bytes that all of them take. */
+extern Size webhook_order_memory(void);
+
 /* Forget it, if nothing of it is in memory any more. */
 extern void webhook_order_drop_if_idle(WebhookSubject *subject);
 

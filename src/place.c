@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "place.h"
+#include "rounds.h"
 
 /* Identity of a row of webhook.pending that is in memory. */
 typedef struct RowKey
@@ -129,7 +130,10 @@ webhook_place_ready(WebhookDelivery *delivery)
 	}
 	delivery->is_ready = true;
 	if (delivery->outcome.delivery.cause == WEBHOOK_CAUSE_PING)
+	{
 		dlist_push_tail(&lane->pings, &delivery->node);
+		lane->npings++;
+	}
 	else
 	{
 		dlist_push_tail(&lane->ready, &delivery->node);
@@ -144,7 +148,9 @@ webhook_place_unqueue(WebhookDelivery *delivery)
 {
 	delivery->is_ready = false;
 	dlist_delete(&delivery->node);
-	if (delivery->outcome.delivery.cause != WEBHOOK_CAUSE_PING)
+	if (delivery->outcome.delivery.cause == WEBHOOK_CAUSE_PING)
+		delivery->lane->npings--;
+	else
 		delivery->lane->nready--;
 	webhook_place_load.queued--;
 }
@@ -177,7 +183,7 @@ webhook_place_start(WebhookDelivery *delivery, TimestampTz now)
 	dlist_push_tail(&flights, &delivery->node);
 	webhook_place_load.in_flight++;
 	rows_in_flight += delivery->stored;
-	webhook_lane_started(delivery->lane);
+	webhook_rounds_start(delivery->lane);
 }
 
 void
@@ -186,7 +192,8 @@ webhook_place_land(WebhookDelivery *delivery)
 	dlist_delete(&delivery->node);
 	webhook_place_load.in_flight--;
 	rows_in_flight -= delivery->stored;
-	webhook_lane_landed(delivery->lane);
+	webhook_rounds_land(delivery->lane, delivery->displaced);
+	delivery->displaced = false;
 }
 
 WebhookDelivery *
@@ -202,6 +209,11 @@ webhook_place_told_slow(WebhookDelivery *delivery)
 {
 	dlist_delete(&delivery->node);
 	dlist_push_tail(&slow_flights, &delivery->node);
+	if (delivery->outcome.delivery.cause == WEBHOOK_CAUSE_PING)
+	{
+		delivery->displaced = true;
+		webhook_rounds_displace(delivery->lane);
+	}
 }
 
 WebhookDelivery *

@@ -9,19 +9,31 @@
  */
 #include "postgres.h"
 
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "attempt.h"
 #include "checkpoint.h"
 #include "guc.h"
 #include "partition.h"
 #include "ring.h"
 #include "subscription.h"
-#include "transaction.h"
 #include "upkeep.h"
 
 #define RETIRE_INTERVAL (60 * USECS_PER_SEC)
 #define FULL_REPORT_INTERVAL (60 * USECS_PER_SEC)
+
+/* What has come of it. */
+typedef struct Rotation
+{
+	bool		emptied;		/* a table of the ring */
+	bool		full;			/* none is empty, where one is wanted */
+} Rotation;
+
+typedef struct Retirement
+{
+	TimestampTz now;
+	bool		dropped;		/* a leaf of the log */
+} Retirement;
 
 static WebhookSlot *slot;
 static TimestampTz next_rotation;
@@ -29,7 +41,9 @@ static TimestampTz next_retirement;
 static TimestampTz last_full_report;
 
 static bool rotate(void);
+static void rotate_ring(void *arg);
 static bool retire(TimestampTz now);
+static void retire_log(void *arg);
 static int64 rotation_interval(void);
 
 void
@@ -62,70 +76,52 @@ rotation_interval(void)
 static bool
 rotate(void)
 {
-	MemoryContext old = CurrentMemoryContext;
-	volatile bool emptied = false;
-	volatile bool full = false;
+	Rotation	rotation = {0};
 
-	PG_TRY();
-	{
-		WebhookCheckpoint *checkpoint;
-		bool		none_empty = false;
-
-		webhook_transaction_begin("rotating the ring");
-		checkpoint = webhook_checkpoint_load();
-		if (checkpoint != NULL)
-			emptied = webhook_ring_rotate(checkpoint->snapshot, &none_empty);
-		full = none_empty;
-		webhook_transaction_commit();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(old);
-		webhook_transaction_abort();
-		emptied = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-
-	if (emptied)
+	if (!webhook_attempt("rotating the ring", rotate_ring, &rotation))
+		return false;
+	if (rotation.emptied)
 		pg_atomic_fetch_add_u64(&slot->counters.rotations, 1);
-	if (full && GetCurrentTimestamp() - last_full_report > FULL_REPORT_INTERVAL)
+	if (rotation.full &&
+		GetCurrentTimestamp() - last_full_report > FULL_REPORT_INTERVAL)
 	{
 		last_full_report = GetCurrentTimestamp();
 		ereport(LOG,
 				(errmsg("webhook: no table of the event ring is empty; the present one grows"),
 				 errhint("A transaction that has written events, or a lock on webhook.event_N, keeps one from being emptied.")));
 	}
-	return emptied;
+	return rotation.emptied;
+}
+
+static void
+rotate_ring(void *arg)
+{
+	Rotation   *rotation = arg;
+	WebhookCheckpoint *checkpoint = webhook_checkpoint_load();
+
+	if (checkpoint != NULL)
+		rotation->emptied = webhook_ring_rotate(checkpoint->snapshot, &rotation->full);
 }
 
 /* Nothing is dropped from a copy of a database before it is resumed. */
 static bool
 retire(TimestampTz now)
 {
-	MemoryContext old = CurrentMemoryContext;
-	volatile bool dropped = false;
+	Retirement	retirement = {now, false};
 
-	if (webhook_subscription_any_fenced())
-		return false;
-	PG_TRY();
-	{
-		WebhookCheckpoint *checkpoint;
+	return !webhook_subscription_any_fenced() &&
+		webhook_attempt("dropping old log", retire_log, &retirement) &&
+		retirement.dropped;
+}
 
-		webhook_transaction_begin("dropping old log");
-		checkpoint = webhook_checkpoint_load();
-		if (checkpoint != NULL)
-			dropped = webhook_partition_retire(now - webhook_log_retention * USECS_PER_SEC,
-											   checkpoint->at - USECS_PER_DAY);
-		webhook_transaction_commit();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(old);
-		webhook_transaction_abort();
-		dropped = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-	return dropped;
+static void
+retire_log(void *arg)
+{
+	Retirement *retirement = arg;
+	WebhookCheckpoint *checkpoint = webhook_checkpoint_load();
+
+	if (checkpoint != NULL)
+		retirement->dropped =
+			webhook_partition_retire(retirement->now - webhook_log_retention * USECS_PER_SEC,
+									 checkpoint->at - USECS_PER_DAY);
 }

@@ -124,6 +124,7 @@ webhook_worker_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			next_upkeep = 0;
 			webhook_delivery_review(webhook_enabled, GetCurrentTimestamp());
 		}
 
@@ -201,7 +202,7 @@ take_requests(TimestampTz now)
 	webhook_delivery_tick(now);
 	if (now >= next_spill || next_spill - now > SPILL_INTERVAL)
 	{
-		next_spill = now + (webhook_delivery_has_room(false, webhook_sender_memory()) ?
+		next_spill = now + (webhook_delivery_has_room(webhook_sender_memory()) ?
 							SPILL_INTERVAL : SCARCE_INTERVAL);
 		if (!webhook_writer_is_blocked())
 			webhook_delivery_spill(now);
@@ -260,7 +261,7 @@ static bool
 may_read(TimestampTz now)
 {
 	return (wake || drain_state == DRAIN_WINDOW || webhook_intake_is_reading()) &&
-		webhook_delivery_has_room(false, webhook_sender_memory()) &&
+		webhook_delivery_has_room(webhook_sender_memory()) &&
 		(!webhook_writer_is_blocked() ||
 		 webhook_delivery_load()->queued + webhook_delivery_load()->unflushed < BLOCKED_LIMIT);
 }
@@ -328,8 +329,7 @@ wait_ms(TimestampTz now)
 			next = Min(next, now + USECS_PER_SEC / 50);
 		if (due > now)
 			next = Min(next, due);
-		else if (due != 0 && webhook_lane_due(now) != NULL &&
-				 webhook_delivery_has_room(true, webhook_sender_memory()))
+		else if (due != 0 && webhook_delivery_room_for_due(webhook_sender_memory()) > 0)
 			return 0;
 	}
 	if (flush != 0)

@@ -23,6 +23,7 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#include "attempt.h"
 #include "catalog.h"
 #include "checkpoint.h"
 #include "delivery.h"
@@ -48,22 +49,30 @@ static int64 retry_pause;
 static int	cautious;			/* rows still to be written one by one */
 static TimestampTz last_checkpoint;
 static TimestampTz last_states;
-static volatile bool last_states_done = true;
+static bool last_states_done = true;
+
+/* Lanes whose state is to be saved, and told of. */
+typedef struct Lanes
+{
+	int			count;
+	WebhookLane *lanes[GROUP_ROWS];
+	TimestampTz now;
+} Lanes;
 
 static bool write_group(WebhookDelivery **batch, int count, bool bodies);
 static void settle(WebhookDelivery **batch, int count);
 static void count_outcomes(WebhookDelivery **batch, int count);
 static void note_promoted(int64 subscription_id, TimestampTz next_at);
-static void save_checkpoint(void);
-static void write_states(WebhookLane **lanes, int count, TimestampTz now);
-static void tell_news(WebhookLane **lanes, int count);
-static bool any_news(WebhookLane **lanes, int count);
+static void save_checkpoint(void *arg);
+static void write_states(void *arg);
+static void tell_news(void *arg);
+static bool any_news(const Lanes *dirty);
 
 void
 webhook_writer_init(WebhookCounters *shared)
 {
 	counters = shared;
-	save_checkpoint();
+	save_checkpoint(NULL);
 }
 
 bool
@@ -134,7 +143,6 @@ webhook_writer_checkpoint(TimestampTz now, bool at_once)
 	const WebhookSnapshot *snapshot;
 	const WebhookSnapshot *partial;
 	int64		upto_id;
-	MemoryContext old = CurrentMemoryContext;
 
 	if (!at_once && now - last_checkpoint < CHECKPOINT_DELAY &&
 		now >= last_checkpoint)
@@ -142,116 +150,83 @@ webhook_writer_checkpoint(TimestampTz now, bool at_once)
 	if (!webhook_progress_point(&snapshot, &partial, &upto_id))
 		return;
 	last_checkpoint = now;
-
-	PG_TRY();
-	{
-		webhook_transaction_begin("writing the checkpoint");
-		save_checkpoint();
-		webhook_transaction_commit();
+	if (webhook_attempt("writing the checkpoint", save_checkpoint, NULL))
 		webhook_progress_saved();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(old);
-		webhook_transaction_abort();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
 }
 
 bool
 webhook_writer_states(TimestampTz now, bool at_once)
 {
-	WebhookLane *lanes[GROUP_ROWS];
-	MemoryContext old = CurrentMemoryContext;
-	int			count;
+	Lanes		dirty;
 
 	if (!at_once && !(webhook_lane_is_urgent() && last_states_done) &&
 		now - last_states < STATES_DELAY && now >= last_states)
 		return false;
-	count = webhook_lane_dirty(lanes, GROUP_ROWS);
-	if (count == 0)
+	dirty.count = webhook_lane_dirty(dirty.lanes, GROUP_ROWS);
+	if (dirty.count == 0)
 		return false;
-	last_states = now;
-	last_states_done = false;
-
-	PG_TRY();
-	{
-		webhook_transaction_begin("writing the state of subscriptions");
-		write_states(lanes, count, now);
-		webhook_transaction_commit();
-		last_states_done = true;
-		if (any_news(lanes, count))
-		{
-			webhook_transaction_begin("telling how endpoints fare");
-			tell_news(lanes, count);
-			webhook_transaction_commit();
-		}
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(old);
-		webhook_transaction_abort();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
+	dirty.now = last_states = now;
+	last_states_done = webhook_attempt("writing the state of subscriptions",
+									   write_states, &dirty);
+	if (!last_states_done)
+		return false;
 
 	/* What could not be told is not told again. */
-	if (last_states_done)
-		webhook_lane_saved(lanes, count);
-	return last_states_done;
+	if (any_news(&dirty))
+		(void) webhook_attempt("telling how endpoints fare", tell_news, &dirty);
+	webhook_lane_saved(dirty.lanes, dirty.count);
+	return true;
 }
 
-/*
- * In a transaction. Nothing is written of a copy's subscriptions before it is
- * resumed.
- */
+/* Nothing is written of a copy's subscriptions before it is resumed. */
 static void
-write_states(WebhookLane **lanes, int count, TimestampTz now)
+write_states(void *arg)
 {
+	const Lanes *dirty = arg;
 	WebhookState *states[GROUP_ROWS];
 	int			nstates = 0;
 
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < dirty->count; i++)
 	{
-		WebhookLane *lane = lanes[i];
+		WebhookLane *lane = dirty->lanes[i];
 		const WebhookSubscription *subscription = webhook_subscription_get(lane->id);
 
 		if (subscription == NULL)
 			webhook_state_forget(lane->id);
 		else if (!subscription->fenced)
 		{
-			webhook_health_summarize(&lane->health, now);
+			webhook_health_summarize(&lane->health, dirty->now);
 			states[nstates++] = &lane->health.state;
 		}
 	}
-	webhook_state_save(states, nstates, now);
+	webhook_state_save(states, nstates, dirty->now);
 }
 
 static bool
-any_news(WebhookLane **lanes, int count)
+any_news(const Lanes *dirty)
 {
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < dirty->count; i++)
 	{
-		if (lanes[i]->nnews > 0)
+		if (dirty->lanes[i]->nnews > 0)
 			return true;
 	}
 	return false;
 }
 
-/* In a transaction. */
 static void
-tell_news(WebhookLane **lanes, int count)
+tell_news(void *arg)
 {
-	for (int i = 0; i < count; i++)
+	const Lanes *dirty = arg;
+
+	for (int i = 0; i < dirty->count; i++)
 	{
-		const WebhookSubscription *subscription = webhook_subscription_get(lanes[i]->id);
+		const WebhookLane *lane = dirty->lanes[i];
+		const WebhookSubscription *subscription = webhook_subscription_get(lane->id);
 
 		if (subscription == NULL || subscription->fenced)
 			continue;
-		for (int j = 0; j < lanes[i]->nnews; j++)
-			webhook_notice_tell(&lanes[i]->news[j], lanes[i]->health.state.reason,
-								subscription);
+		for (int j = 0; j < lane->nnews; j++)
+			webhook_notice_tell(&lane->news[j], lane->health.state.reason, subscription);
 	}
 }
 
@@ -343,7 +318,7 @@ note_promoted(int64 subscription_id, TimestampTz next_at)
 }
 
 static void
-save_checkpoint(void)
+save_checkpoint(void *arg)
 {
 	WebhookCheckpoint checkpoint = {0};
 

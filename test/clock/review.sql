@@ -3,7 +3,7 @@
 -- what is in memory, and what many requests in flight are told at once.
 --
 BEGIN;
-SELECT plan(29);
+SELECT plan(23);
 
 -- A head that has a row is ready in memory, behind a slow one. Its subscription
 -- is paused in the step that brings the next of its subject.
@@ -125,30 +125,6 @@ SELECT clock.run('3 s');
 SELECT is((SELECT ROW(in_flight, has_rows)::text FROM clock.states() WHERE subscription = 7), '(1,t)', 'its row is there while it is in flight');
 SELECT clock.run('5 s');
 SELECT is((SELECT ROW(in_flight, has_rows)::text FROM clock.states() WHERE subscription = 7), '(0,f)', 'delivered, it is known to have none');
-
--- Nine hundred pings to an endpoint that hangs, and a flow to another one, which
--- fails now and then.
-SELECT clock.subscribe('timeout=20000');
-SELECT clock.subscribe('retry_schedule=1 1 1 1 1 1');
-SELECT clock.answer(8, 'error=timeout');
-SELECT clock.answer(9, 'took=20');
-SELECT clock.run('1 s');
-CREATE TEMP TABLE t8 AS SELECT clock.now() AS began;
-SELECT count(clock.ping(8)) FROM generate_series(1, 900);
-SELECT clock.send(9, 'flow%', 1200, 0, '50 ms');
-SELECT clock.run('5 s');
-SELECT clock.answer(9, 'status=404 took=20 times=1', 'took=20');
-SELECT clock.run('56 s');
-SELECT is((SELECT array_agg(DISTINCT slow) FROM clock.posts() WHERE subscription = 8), '{f}', 'pings do not make it slow');
-SELECT is((SELECT ROW(level, slow, failures)::text FROM clock.states() WHERE subscription = 8), '(2,f,0)', 'nor do they count');
-SELECT is((SELECT max(n) FROM (SELECT count(*) AS n FROM clock.posts() a JOIN clock.posts() b
-				ON b.subscription = 8 AND b.at <= a.at AND coalesce(b.ended > a.at, true) WHERE a.subscription = 8 GROUP BY a.position) p),
-		  2::bigint, 'never more in flight than it may have');
-SELECT is((SELECT count(*) FROM clock.outcomes() WHERE subscription = 9 AND outcome = 'delivered'), 1200::bigint, 'the flow is delivered');
-CREATE TEMP TABLE flow AS
-SELECT p.at - began - substr(p.subject, 5)::int * interval '50 ms' AS waited, attempt FROM clock.posts() p, t8 WHERE p.subscription = 9;
-SELECT is((SELECT max(waited) FROM flow WHERE attempt = 1), interval '0', 'and has not waited');
-SELECT cmp_ok((SELECT max(waited) FROM flow), '<', interval '1.5 s', 'nor has what is due');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -177,7 +177,7 @@ take_requests(TimestampTz now)
 	webhook_delivery_tick(now);
 	if (now >= next_spill || next_spill - now > SPILL_INTERVAL)
 	{
-		next_spill = now + (webhook_delivery_has_room(false, webhook_sender_memory()) ?
+		next_spill = now + (webhook_delivery_has_room(webhook_sender_memory()) ?
 							SPILL_INTERVAL : SCARCE_INTERVAL);
 		if (!webhook_writer_is_blocked())
 			webhook_delivery_spill(now);
@@ -213,7 +213,7 @@ static bool
 may_read(TimestampTz now)
 {
 	return (wake || webhook_intake_is_reading()) &&
-		webhook_delivery_has_room(false, webhook_sender_memory()) &&
+		webhook_delivery_has_room(webhook_sender_memory()) &&
 		(!webhook_writer_is_blocked() ||
 		 webhook_delivery_load()->queued + webhook_delivery_load()->unflushed < BLOCKED_LIMIT);
 }
@@ -232,8 +232,7 @@ next_time(TimestampTz now)
 		next = Min(next, now + USECS_PER_SEC / 50);
 	if (due > now)
 		next = Min(next, due);
-	else if (due != 0 && webhook_lane_due(now) != NULL &&
-			 webhook_delivery_has_room(true, webhook_sender_memory()))
+	else if (due != 0 && webhook_delivery_room_for_due(webhook_sender_memory()) > 0)
 		return now;
 	if (flush != 0)
 		next = Min(next, flush);

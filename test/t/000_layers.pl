@@ -17,8 +17,8 @@ my @floors = (
 	'ring[sequence] window subscription[subscription_row] pending[pending_row pending_due] '
 	  . 'partition checkpoint state',
 	'message journal[transcript]',
-	'delivery[health lane leaving order place progress saving verdict]',
-	'launcher[databases] utility worker[cancel intake loading notice sender transaction '
+	'delivery[health lane leaving order place progress rounds saving verdict]',
+	'launcher[databases] utility worker[attempt cancel intake loading notice sender transaction '
 	  . 'upkeep writer]',
 	'webhook trigger[move payload] functions[replaying signing subscribing]');
 
