@@ -14,6 +14,10 @@
  * wait in webhook.pending, so each is looked up in the log and there. After it
  * every subject that waits gets a head, if the crash has taken its.
  *
+ * A subscription gets what its "since" does not see, whenever that is read:
+ * what had been read when it came to be known is read once more, for it alone.
+ * Otherwise a crash, which reads it again, would bring it after what followed.
+ *
  * What is due in webhook.pending is not loaded while the ring may hold an
  * unread command to end it: not before the end of the recovery, nor when a
  * fence has been lifted before the window with the commands beside that is
@@ -42,6 +46,7 @@
 #define STEP_ROWS 500
 #define STEP_BYTES ((Size) 1024 * 1024)
 #define STEP_DELIVERIES 1000	/* of a step, where one event has no more */
+#define LOOK_BACK_ROWS 500		/* that commit while somebody subscribes */
 
 /* An event may have been logged by a clock that went wrong meanwhile. */
 #define LOG_MARGIN USECS_PER_DAY
@@ -60,14 +65,18 @@ static bool begun;				/* "partial" is a window's end of this process */
 static WebhookWindow *window;
 static List *unmatched = NIL;	/* events read from it, of no step yet */
 static bool recovering = true;
-static bool reloaded;			/* subscriptions, in the present step */
+static bool reloaded;			/* subscriptions, in the present step ... */
+static WebhookSnapshot *reloaded_by;	/* ... and who has seen them at last */
+static List *past = NIL;		/* offers of the present step, from before it */
 static int	held_windows = 1;	/* to be read before anything due is loaded */
 static int64 last_id;			/* of the rows read so far */
 
 static void hold_windows(int count);
 static List *read_step(List **offers);
+static bool has_changed(const List *events);
+static void look_back(const WebhookSnapshot *since);
 static List *next_events(void);
-static void add_matches(WebhookEvent *event, List **offers);
+static void add_matches(WebhookEvent *event, bool only_fresh, List **offers);
 static void add_replay(WebhookEvent *row, List **offers);
 static bool add_offer(WebhookOffer *offer, List **offers);
 static void offer_step(List *events, List *offers, TimestampTz now);
@@ -186,6 +195,8 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 			webhook_window_close(window);
 		window = NULL;
 		unmatched = NIL;
+		past = NIL;
+		pg_atomic_write_u32(&webhook_shmem_my_slot()->changed, 1);
 		recover_from_error(old);
 		webhook_delivery_review(webhook_enabled, now);
 	}
@@ -214,34 +225,74 @@ read_step(List **offers)
 	List	   *events = next_events();
 	ListCell   *cell;
 
-	reloaded = false;
-	if (events == NIL)
-		return NIL;
+	past = NIL;
+	reloaded = has_changed(events);
+	if (reloaded)
+		reload();
+	if (webhook_subscription_fresh_since() != NULL)
+		look_back(webhook_subscription_fresh_since());
 	webhook_window_make_durable(events);
-
-	foreach(cell, events)
-	{
-		WebhookEvent *event = lfirst(cell);
-
-		if (event->kind == WEBHOOK_CHANGED || event->kind == WEBHOOK_END ||
-			pg_atomic_read_u32(&webhook_shmem_my_slot()->changed) != 0)
-		{
-			reload();
-			reloaded = true;
-			break;
-		}
-	}
 	foreach(cell, events)
 	{
 		WebhookEvent *event = lfirst(cell);
 
 		if (event->kind == WEBHOOK_EVENT)
-			add_matches(event, offers);
+			add_matches(event, false, offers);
 		else if (event->kind == WEBHOOK_REPLAY)
 			add_replay(event, offers);
 	}
 	pg_atomic_fetch_add_u64(&counters->events, list_length(events));
 	return events;
+}
+
+/* Is there a change among them, or beside, that has not been seen yet? */
+static bool
+has_changed(const List *events)
+{
+	ListCell   *cell;
+
+	if (events == NIL)
+		return false;
+	if (pg_atomic_exchange_u32(&webhook_shmem_my_slot()->changed, 0) != 0)
+		return true;
+	foreach(cell, events)
+	{
+		const WebhookEvent *event = lfirst(cell);
+
+		if ((event->kind == WEBHOOK_CHANGED || event->kind == WEBHOOK_END) &&
+			(reloaded_by == NULL || !webhook_snapshot_sees(reloaded_by, event->txid)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What has been read since, for those that are fresh. If that is much, somebody
+ * has subscribed in a long transaction, and it is left out: it may be.
+ */
+static void
+look_back(const WebhookSnapshot *since)
+{
+	MemoryContext old = MemoryContextSwitchTo(step_context);
+	WebhookWindow *before = webhook_window_open(since, NULL, 0, begun ? partial : from);
+	ListCell   *cell;
+
+	if (webhook_window_remaining(before) <= LOOK_BACK_ROWS)
+	{
+		List	   *events = webhook_window_next(before, LOOK_BACK_ROWS, STEP_BYTES);
+
+		webhook_window_make_durable(events);
+		foreach(cell, events)
+		{
+			WebhookEvent *event = lfirst(cell);
+
+			if (event->kind == WEBHOOK_EVENT &&
+				(webhook_snapshot_sees(from, event->txid) || event->id <= upto_id))
+				add_matches(webhook_event_copy(event), true, &past);
+		}
+	}
+	webhook_window_close(before);
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -279,7 +330,7 @@ next_events(void)
 }
 
 static void
-add_matches(WebhookEvent *event, List **offers)
+add_matches(WebhookEvent *event, bool only_fresh, List **offers)
 {
 	const WebhookSubscription *subscription;
 	int			cursor = 0;
@@ -290,7 +341,8 @@ add_matches(WebhookEvent *event, List **offers)
 		bool		undecided = false;
 		bool		accepted;
 
-		if (!webhook_lane_wanted(subscription->id))
+		if (!webhook_lane_wanted(subscription->id) ||
+			(only_fresh && !subscription->fresh))
 			continue;
 		accepted = subscription->filter == NULL ||
 			webhook_filter_accepts(subscription->filter, event, &undecided);
@@ -371,6 +423,16 @@ offer_step(List *events, List *offers, TimestampTz now)
 								  events != NIL, now);
 
 	old = MemoryContextSwitchTo(context);
+	webhook_subscription_age();
+	foreach(cell, past)
+	{
+		WebhookOffer *offer = lfirst(cell);
+
+		offer->event = webhook_event_copy(offer->event);
+		webhook_delivery_offer(offer, epoch, now);
+		webhook_event_release(offer->event);
+	}
+	past = NIL;
 	foreach(cell, events)
 	{
 		WebhookEvent *row = lfirst(cell);
@@ -444,6 +506,8 @@ finish_window(TimestampTz now)
 static void
 reload(void)
 {
+	MemoryContext old;
+
 	if (webhook_subscription_any_fenced())
 	{
 		ListCell   *cell;
@@ -460,6 +524,13 @@ reload(void)
 		}
 	}
 	webhook_subscription_reload(NULL);
+
+	/* It sees as much at least: it has a newer snapshot. */
+	if (reloaded_by != NULL)
+		pfree(reloaded_by);
+	old = MemoryContextSwitchTo(context);
+	reloaded_by = webhook_snapshot_make(GetActiveSnapshot(), InvalidFullTransactionId);
+	MemoryContextSwitchTo(old);
 }
 
 /* Load nothing that is due before the end of so many windows. */

@@ -53,13 +53,14 @@ typedef struct Copy
 	HTAB	   *by_id;
 	HTAB	   *by_type;
 	Takers		patterns;		/* those that have one */
-	int			count;
 	bool		any_fenced;
+	const WebhookSnapshot *fresh_since; /* the earliest; NULL: none is fresh */
 } Copy;
 
 static Copy *current;
 
 static Copy *read_copy(MemoryContext context);
+static bool is_fresh(const WebhookSubscription *subscription);
 static void rehome(const char *checkpoint_home);
 static bool is_upgraded(const char *home, const char *checkpoint_home);
 static void add_events(Copy *copy, WebhookSubscription *subscription);
@@ -135,10 +136,24 @@ webhook_subscription_sends(const WebhookSubscription *subscription)
 	return !subscription->paused && !subscription->fenced;
 }
 
-int
-webhook_subscription_count(void)
+const WebhookSnapshot *
+webhook_subscription_fresh_since(void)
 {
-	return current ? current->count : 0;
+	return current ? current->fresh_since : NULL;
+}
+
+void
+webhook_subscription_age(void)
+{
+	HASH_SEQ_STATUS scan;
+	IdEntry    *entry;
+
+	if (current == NULL || current->fresh_since == NULL)
+		return;
+	current->fresh_since = NULL;
+	hash_seq_init(&scan, current->by_id);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		entry->subscription->fresh = false;
 }
 
 bool
@@ -197,12 +212,26 @@ read_copy(MemoryContext context)
 		entry = hash_search(copy->by_id, &subscription->id, HASH_ENTER, NULL);
 		entry->subscription = subscription;
 		add_events(copy, subscription);
-		copy->count++;
 		copy->any_fenced |= subscription->fenced;
+		subscription->fresh = is_fresh(subscription);
+		if (subscription->fresh &&
+			(copy->fresh_since == NULL ||
+			 FullTransactionIdPrecedes(subscription->since->xmax, copy->fresh_since->xmax)))
+			copy->fresh_since = subscription->since;
 	}
 	MemoryContextSwitchTo(old);
 	SPI_finish();
 	return copy;
+}
+
+/* The copy so far did not have it, or as disabled. */
+static bool
+is_fresh(const WebhookSubscription *subscription)
+{
+	const WebhookSubscription *before = webhook_subscription_get(subscription->id);
+
+	return current != NULL && subscription->enabled && !subscription->fenced &&
+		(before == NULL || !before->enabled || before->fresh);
 }
 
 /*

@@ -51,6 +51,8 @@ typedef struct WebhookSubscription
 	bool		enabled;
 	bool		paused;
 	bool		fenced;			/* its home is not here */
+	bool		fresh;			/* made or enabled, and what had been read
+								 * meanwhile is still to be read for it */
 	const WebhookSnapshot *since;
 } WebhookSubscription;
 
@@ -79,7 +81,12 @@ extern int	webhook_subscription_takers(const char *event_type);
 /* May a delivery to it be started: not paused, not fenced? */
 extern bool webhook_subscription_sends(const WebhookSubscription *subscription);
 
-extern int	webhook_subscription_count(void);
+/*
+ * The earliest "since" of those that are fresh, until they are said to be no
+ * longer; NULL: none is. Valid until the next reload.
+ */
+extern const WebhookSnapshot *webhook_subscription_fresh_since(void);
+extern void webhook_subscription_age(void);
 
 /* Is any fenced? */
 extern bool webhook_subscription_any_fenced(void);

@@ -163,12 +163,6 @@ webhook_window_remaining(const WebhookWindow *window)
 	return window->remaining;
 }
 
-bool
-webhook_window_needs_transaction(const WebhookWindow *window)
-{
-	return window->store != NULL && window->remaining > 0;
-}
-
 List *
 webhook_window_next(WebhookWindow *window, int max_rows, Size max_bytes)
 {

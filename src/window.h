@@ -31,9 +31,6 @@ extern const WebhookSnapshot *webhook_window_end(const WebhookWindow *window);
 /* Rows not yet returned. */
 extern int64 webhook_window_remaining(const WebhookWindow *window);
 
-/* Must webhook_window_next be called in a transaction with a snapshot? */
-extern bool webhook_window_needs_transaction(const WebhookWindow *window);
-
 /*
  * The next events in order of id, at most "max_rows" and, after the first, at
  * most "max_bytes", as a List of WebhookEvent in CurrentMemoryContext with one

@@ -143,6 +143,17 @@ webhook_subscription_match(const WebhookEvent *event, int *cursor)
 	return NULL;
 }
 
+const WebhookSnapshot *
+webhook_subscription_fresh_since(void)
+{
+	return NULL;
+}
+
+void
+webhook_subscription_age(void)
+{
+}
+
 int
 webhook_subscription_takers(const char *event_type)
 {

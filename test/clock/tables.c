@@ -22,7 +22,7 @@
 #include "window.h"
 
 #define BATCH_BYTES (4 * 1024 * 1024)
-#define FIRST_XID 1000
+#define FIRST_XID UINT64CONST(1000000000000)	/* none of the server's */
 
 struct WebhookWindow
 {
