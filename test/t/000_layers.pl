@@ -12,10 +12,10 @@ use Test::More;
 # From the ground up.  A room has the name of its header; files that only it
 # needs are in brackets.
 my @floors = (
-	'guc catalog snapshot table event secret address endpoint http[http_easy http_transfer]',
-	'shmem[wakeup] ring_row http_module filter command',
-	'ring[sequence] window subscription[subscription_row] pending[pending_row pending_due] '
-	  . 'partition checkpoint state',
+	'guc catalog snapshot table event secret endpoint address',
+	'shmem[wakeup] ring_row filter command http[http_easy http_transfer] guard',
+	'http_module ring[sequence] window subscription[subscription_row] '
+	  . 'pending[pending_row pending_due] partition checkpoint state',
 	'message journal[transcript]',
 	'delivery[health lane leaving order place progress rounds saving verdict]',
 	'launcher[databases] utility worker[attempt cancel intake loading notice sender transaction '
