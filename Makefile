@@ -6,6 +6,8 @@
 #   make test           run all tests, without installing anything
 #   make demo           watch a contract being signed (KEEP=1: and look around)
 #   make bench          measure (BENCH=isolation: only bench/isolation)
+#   make fuzz           look for inputs that break a promise (FUZZ_SECONDS=30 a
+#                       target, FUZZ=url: only test/fuzz/url.c); needs clang
 #   make stage          a private copy of the server with the extension in it
 #   make clean
 #
@@ -44,7 +46,8 @@ ISOLATION      = $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolat
 ISOLATION_OPTS = --inputdir=test/isolation --load-extension=webhook $(TEMP)
 TAP_TESTS      = 1
 PROVE_TESTS    = test/t/*.pl
-UNITS          = $(patsubst test/unit/%.c,build/%,$(wildcard test/unit/*.c))
+FUZZ           = $(patsubst test/fuzz/%.c,%,$(filter-out %/replay.c,$(wildcard test/fuzz/*.c)))
+UNITS          = $(patsubst test/unit/%.c,build/%,$(wildcard test/unit/*.c)) $(FUZZ:%=build/replay-%)
 EXTRA_CLEAN    = stage build log $(HTTP_LIB) $(HTTP_OBJS)
 
 # A database in SQL_ASCII, initdb's choice without a locale, is refused.
@@ -61,8 +64,8 @@ PG_CONFIG     ?= pg_config
 PGXS          := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 
 ifeq ($(PGXS),)
-.PHONY: all install uninstall installcheck stage test demo bench clean
-all install uninstall installcheck stage test demo bench clean:
+.PHONY: all install uninstall installcheck stage test demo bench fuzz clean
+all install uninstall installcheck stage test demo bench fuzz clean:
 	@echo 'make: no server to build for: $(PG_CONFIG) --pgxs names nothing' >&2
 	@echo 'Install the packages that "sh test/demo" would, or say PG_CONFIG=/path/to/pg_config.' >&2
 	@exit 1
@@ -105,14 +108,49 @@ stage: all
 UNIT_CC        = $(CC) -g $(WARNINGS) -Isrc $(CURL_CPPFLAGS)
 UNIT_SOURCES   = $(FREE:.o=.c)
 UNIT_LIBS      = $(CURL_LIBS) -lpthread
+SANITIZE       = -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 
 build/%: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h test/unit/*.h) Makefile
 	@mkdir -p build
 	$(UNIT_CC) -O2 -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
 build/%-sanitized: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h test/unit/*.h) Makefile
 	@mkdir -p build
-	$(UNIT_CC) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
-	    -fno-sanitize-recover=all -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
+	$(UNIT_CC) $(SANITIZE) -fsanitize=address,undefined -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
+
+# What is hostile, invented by a fuzzer from the kept corpus; and that corpus
+# alone, as a test. What breaks a promise is left in build/fuzz, and belongs
+# into the corpus with the change that keeps the promise.
+FUZZ_CC        = clang
+FUZZ_SECONDS   = 30
+FUZZ_NEEDS     = $(UNIT_SOURCES) $(wildcard src/*.h test/unit/*.h test/fuzz/*.h) Makefile
+FUZZ_CPPFLAGS  = -Isrc -Itest/unit $(CURL_CPPFLAGS) -DTARGET='"$(patsubst %-sanitized,%,$*)"'
+
+build/replay-%: test/fuzz/%.c test/fuzz/replay.c $(FUZZ_NEEDS)
+	@mkdir -p build
+	$(UNIT_CC) $(FUZZ_CPPFLAGS) -O2 -o $@ $< test/fuzz/replay.c $(UNIT_SOURCES) $(UNIT_LIBS)
+build/replay-%-sanitized: test/fuzz/%.c test/fuzz/replay.c $(FUZZ_NEEDS)
+	@mkdir -p build
+	$(UNIT_CC) $(FUZZ_CPPFLAGS) $(SANITIZE) -fsanitize=address,undefined \
+	    -o $@ $< test/fuzz/replay.c $(UNIT_SOURCES) $(UNIT_LIBS)
+build/fuzz/%: test/fuzz/%.c $(FUZZ_NEEDS)
+	@mkdir -p build/fuzz
+	$(FUZZ_CC) -g $(WARNINGS) $(FUZZ_CPPFLAGS) $(SANITIZE) -fsanitize=fuzzer,address,undefined \
+	    -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
+
+.PHONY: fuzz fuzz-clang
+fuzz-clang:
+	@command -v $(FUZZ_CC) >/dev/null || { \
+	    echo 'make: fuzzing needs clang with its run-time library; Debian: apt-get install clang' >&2; \
+	    exit 1; }
+fuzz: | fuzz-clang
+	@$(MAKE) -s --no-print-directory $(FUZZ:%=build/fuzz/%)
+	@for target in $(FUZZ); do \
+	    mkdir -p "build/fuzz/corpus/$$target" && echo "== $$target" && \
+	    build/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 \
+	        -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz/$$target-" \
+	        $$(test ! -e test/fuzz/$$target.dict || echo "-dict=test/fuzz/$$target.dict") \
+	        "build/fuzz/corpus/$$target" "test/fuzz/corpus/$$target" || exit; \
+	done
 
 # A worker on a fake clock: its rooms, loaded into a session. Assertions are on
 # in them, whatever the server was built with.

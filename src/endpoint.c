@@ -21,6 +21,7 @@
 #define MAX_LABEL 63
 
 static WebhookVerdict refused(const char *problem, const char *hint);
+static WebhookVerdict refused_for_length(void);
 static bool is_digit(unsigned char c);
 static bool is_hex(unsigned char c);
 static bool is_letter(unsigned char c);
@@ -57,13 +58,7 @@ webhook_endpoint_check(const char *url, size_t length, char *canonical)
 	if (length == 0)
 		return refused("It is empty.", "Give a URL, such as https://hooks.example.com/path.");
 	if (length > WEBHOOK_MAX_ENDPOINT)
-	{
-		WebhookVerdict verdict = refused("It is longer than 2048 bytes.",
-										 "Use a shorter URL.");
-
-		verdict.too_long = true;
-		return verdict;
-	}
+		return refused_for_length();
 	for (const char *c = url; c < end; c++)
 	{
 		if ((unsigned char) *c < 0x20 || (unsigned char) *c == 0x7F)
@@ -157,6 +152,10 @@ webhook_endpoint_check(const char *url, size_t length, char *canonical)
 	memcpy(to, target, end - target);
 	to += end - target;
 	*to = '\0';
+
+	/* Judged again, it is accepted again: the slash counts too. */
+	if (to - canonical > WEBHOOK_MAX_ENDPOINT)
+		return refused_for_length();
 	return accepted;
 }
 
@@ -214,6 +213,16 @@ refused(const char *problem, const char *hint)
 
 	verdict.problem = problem;
 	verdict.hint = hint;
+	return verdict;
+}
+
+static WebhookVerdict
+refused_for_length(void)
+{
+	WebhookVerdict verdict = refused("It is longer than 2048 bytes.",
+									 "Use a shorter URL.");
+
+	verdict.too_long = true;
 	return verdict;
 }
 

@@ -335,8 +335,11 @@ test_url_lengths(void)
 	is_int(strlen(canonical), WEBHOOK_MAX_ENDPOINT, "as it is");
 	url[strlen(start)] = '?';
 	verdict = webhook_endpoint_check(url, WEBHOOK_MAX_ENDPOINT, canonical);
-	ok(verdict.problem == NULL, "the longest URL without a path is accepted");
-	is_int(strlen(canonical), WEBHOOK_MAX_ENDPOINT + 1, "with a path added");
+	ok(verdict.problem && verdict.too_long,
+	   "without a path, its slash makes it too long");
+	verdict = webhook_endpoint_check(url, WEBHOOK_MAX_ENDPOINT - 1, canonical);
+	ok(verdict.problem == NULL, "a byte less is accepted");
+	is_int(strlen(canonical), WEBHOOK_MAX_ENDPOINT, "with a path added");
 	verdict = webhook_endpoint_check(url, WEBHOOK_MAX_ENDPOINT + 1, canonical);
 	ok(verdict.problem && verdict.too_long, "one byte more is too long");
 
