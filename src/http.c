@@ -488,7 +488,14 @@ set_up(WebhookHttp *http, const WebhookHttpOptions *options)
 		return "out of memory";
 	connections = affordable_connections(options->max_connections > 0 ?
 										 options->max_connections : 1);
-	http->pool.max_spare = (int) connections;
+
+	/*
+	 * Before 8.1, libcurl appends a first header line that begins with a blank
+	 * to the last header of the handle's transfer before, which it has freed:
+	 * curl issue 11101. There, no handle is used twice; a new one is cheap.
+	 */
+	http->pool.max_spare = info->version_num < 0x080100 ? 0 :
+		(int) connections;
 	http->pool.closing = forget;
 	http->pool.closing_arg = http;
 	http->ntracked = connections < MAX_TRACKED / 4 ?

@@ -464,6 +464,9 @@ judge(WebhookHttpEasy *easy, CURLcode result)
 							 post->socket_errno, detail);
 	if (transfer->error == WEBHOOK_HTTP_TOO_LARGE)
 		detail = "a line of the response headers is over the limit";
+	else if (result == CURLE_BAD_FUNCTION_ARGUMENT &&
+			 transfer->error == WEBHOOK_HTTP_PROTOCOL)
+		detail = "a line of the response headers is malformed";
 	if (result == CURLE_COULDNT_CONNECT &&
 		(post->socket_errno != 0 || os_errno != 0))
 	{

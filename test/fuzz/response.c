@@ -5,8 +5,8 @@
  *
  * Input: a byte of flags, then what the peer answers to each request. Engine
  * and peer share a thread and a loop: what happens depends on the input only.
- * Several requests follow each other, so that what one answer leaves on a
- * connection meets the next request.
+ * A good answer comes first, and several requests follow each other, so that
+ * what one answer leaves on a connection or a handle meets the next.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -29,11 +29,12 @@
 #define REQUESTS			3
 #define MAX_PEERS			8
 #define TIMEOUT_MS			30
+#define PATIENCE			4		/* turns */
 #define LATE_MS				5000	/* over the timeout: on a busy machine */
 
 /* Flags */
 #define ENDING				0x03	/* what follows the answer: */
-#define ENDS_OPEN			0		/* ... the next request's */
+#define ENDS_OPEN			0		/* ... the next request, if it comes soon */
 #define ENDS_CLOSED			1
 #define ENDS_RESET			2
 #define ENDS_HALF			3		/* ... it may write no more */
@@ -47,6 +48,8 @@ typedef struct Peer
 	int			fd;
 	size_t		asked;			/* bytes of requests */
 	size_t		sent;			/* bytes of the answer */
+	bool		answered;		/* with all of it */
+	int			idle;			/* turns since then */
 	bool		ended;
 } Peer;
 
@@ -114,16 +117,26 @@ answer(Peer *peer, int flags, const uint8_t *bytes, size_t size)
 	{
 		peer->asked += got;
 
-		/* Requests are of one size, and a body ends the last. */
-		if (peer->sent == size && request[got - 1] == '}' && !peer->ended)
+		if (peer->answered && request[got - 1] == '}')
+		{
+			peer->answered = false;
 			peer->sent = 0;
+			peer->idle = 0;
+		}
 	}
 	if (got == 0 || (errno != EAGAIN && errno != EINTR))
 	{
 		hang_up(peer, false);
 		return false;
 	}
-	if (peer->ended || (peer->asked == 0 && !(flags & EARLY)))
+	if (peer->answered && !peer->ended && (flags & HANG) != HANG &&
+		(flags & ENDING) == ENDS_OPEN && ++peer->idle > PATIENCE)
+	{
+		hang_up(peer, false);
+		return false;
+	}
+	if (peer->ended || peer->answered ||
+		(peer->asked == 0 && !(flags & EARLY)))
 		return true;
 	if (peer->sent < size)
 	{
@@ -135,9 +148,10 @@ answer(Peer *peer, int flags, const uint8_t *bytes, size_t size)
 		if (sent > 0)
 			peer->sent += sent;
 	}
-	if (peer->sent < size || (flags & HANG) == HANG)
+	if (peer->sent < size)
 		return true;
-	if ((flags & ENDING) == ENDS_OPEN)
+	peer->answered = true;
+	if ((flags & HANG) == HANG || (flags & ENDING) == ENDS_OPEN)
 		return true;
 	if ((flags & ENDING) == ENDS_HALF)
 	{
@@ -164,7 +178,8 @@ turn(int flags, const uint8_t *bytes, size_t size)
 	for (i = 0; i < npeers; i++)
 	{
 		waited[2 + i].fd = peers[i].fd;
-		has_more = has_more || (peers[i].asked > 0 && peers[i].sent < size);
+		has_more = has_more || !peers[i].answered ||
+			((flags & HANG) != HANG && (flags & ENDING) == ENDS_OPEN);
 	}
 	for (i = 0; i < npeers + 2; i++)
 		waited[i].events = POLLIN;
@@ -264,6 +279,8 @@ post(int flags, const uint8_t *bytes, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const char good[] =
+		"HTTP/1.1 200 OK\r\nX-Peer: a\r\nContent-Length: 2\r\n\r\nok";
 	int			requests = REQUESTS;
 
 	if (size == 0)
@@ -272,8 +289,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		set_up();
 
 	/* One timeout is enough of it. */
-	if ((data[0] & HANG) == HANG || (data[0] & ENDING) == ENDS_OPEN)
-		requests = 2;
+	if ((data[0] & HANG) == HANG)
+		requests = 1;
+	post(ENDS_OPEN, (const uint8_t *) good, sizeof(good) - 1);
 	while (requests-- > 0)
 		post(data[0], data + 1, size - 1);
 

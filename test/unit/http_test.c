@@ -382,6 +382,8 @@ behave(int fd, const char *path, const char *request, size_t length)
 		say(fd, "HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n");
 	else if (IS("no-colon"))
 		say(fd, OK200 "Content-Length: 0\r\nno colon here\r\n\r\n");
+	else if (IS("fold-first"))
+		say(fd, OK200 " X-Folded: 1\r\nContent-Length: 0\r\n\r\n");
 	else if (IS("nul-header"))
 		say_bytes(fd, OK200 "X-N: a\0b\r\nContent-Length: 0\r\n\r\n", 47);
 	else if (IS("bad-chunk"))
@@ -787,6 +789,8 @@ test_faults(void)
 	expect("http-7", WEBHOOK_HTTP_PROTOCOL, 0);
 	expect("no-status", WEBHOOK_HTTP_PROTOCOL, 0);
 	expect("no-colon", WEBHOOK_HTTP_PROTOCOL, 200);
+	api->release(http, get("ok"));
+	expect("fold-first", WEBHOOK_HTTP_PROTOCOL, 200);
 	expect("nul-header", WEBHOOK_HTTP_PROTOCOL, 200);
 	expect("bad-chunk", WEBHOOK_HTTP_PROTOCOL, 200);
 	expect("bad-length", WEBHOOK_HTTP_PROTOCOL, 200);
