@@ -34,6 +34,7 @@
 #define BUFFER_SIZE			4096L	/* libcurl's, for what it receives */
 #define DNS_CACHE_SECONDS	60L
 #define CA_CACHE_SECONDS	300L
+#define MAX_IDLE_LOOKS		256		/* of up to 100 buffers each */
 
 /* Headers that libcurl would add, left out. */
 static char no_accept[] = "Accept:";
@@ -83,6 +84,41 @@ on_body(char *bytes, size_t size, size_t count, void *arg)
 	return webhook_http_take_body(easy->post, bytes, length) ? length : 0;
 }
 
+/*
+ * libcurl calls this each time it has read.  Extensions of chunks reach neither
+ * callback above, however many there are.  Streams of HTTP/2 read for each
+ * other, and have none.
+ */
+static int
+on_progress(void *arg, curl_off_t total_down, curl_off_t down,
+			curl_off_t total_up, curl_off_t up)
+{
+	WebhookHttpEasy *easy = arg;
+	WebhookHttpPost *post = easy->post;
+	size_t		taken;
+	long		version = 0;
+
+	(void) total_down;
+	(void) down;
+	(void) total_up;
+	(void) up;
+	if (post == NULL || post->transfer.status == 0)
+		return 0;
+	taken = post->header_bytes + post->body_received;
+	if (taken != post->taken)
+	{
+		post->taken = taken;
+		post->idle_looks = 0;
+	}
+	if (++post->idle_looks <= MAX_IDLE_LOOKS ||
+		curl_easy_getinfo(easy->curl, CURLINFO_HTTP_VERSION,
+						  &version) != CURLE_OK ||
+		version > CURL_HTTP_VERSION_1_1)
+		return 0;
+	post->stop = WEBHOOK_HTTP_STOP_PADDING;
+	return 1;
+}
+
 static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -126,6 +162,9 @@ set_options(WebhookHttpPool *pool, WebhookHttpEasy *easy)
 	SET(CURLOPT_HEADERDATA, easy);
 	SET(CURLOPT_WRITEFUNCTION, on_body);
 	SET(CURLOPT_WRITEDATA, easy);
+	SET(CURLOPT_XFERINFOFUNCTION, on_progress);
+	SET(CURLOPT_XFERINFODATA, easy);
+	SET(CURLOPT_NOPROGRESS, 0L);
 	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, easy);
 	SET(CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
@@ -442,6 +481,10 @@ judge(WebhookHttpEasy *easy, CURLcode result)
 			webhook_http_fail(post, WEBHOOK_HTTP_TOO_LARGE,
 				 "the response headers are over the limit");
 			return;
+		case WEBHOOK_HTTP_STOP_PADDING:
+			webhook_http_fail(post, WEBHOOK_HTTP_TOO_LARGE,
+				 "the chunk extensions of the response are over the limit");
+			return;
 		case WEBHOOK_HTTP_STOP_CODING:
 			webhook_http_fail(post, WEBHOOK_HTTP_PROTOCOL,
 				 "the response has a transfer coding that was not offered");
@@ -455,6 +498,11 @@ judge(WebhookHttpEasy *easy, CURLcode result)
 		if (transfer->status == 0)
 			webhook_http_fail(post, WEBHOOK_HTTP_PROTOCOL,
 				 "the response has no valid status line");
+
+		/* libcurl does not mind. */
+		else if (post->in_headers)
+			webhook_http_fail(post, WEBHOOK_HTTP_RESET,
+				 "the connection ended within the response headers");
 		return;
 	}
 

@@ -33,6 +33,7 @@ typedef enum WebhookHttpStop
 	WEBHOOK_HTTP_STOP_COMPLETE, /* 101: nothing more will come */
 	WEBHOOK_HTTP_STOP_BODY,		/* enough of it */
 	WEBHOOK_HTTP_STOP_HEADERS,	/* too much of them */
+	WEBHOOK_HTTP_STOP_PADDING,	/* bytes that are neither header nor body */
 	WEBHOOK_HTTP_STOP_CODING,	/* a transfer coding that nobody asked for */
 	WEBHOOK_HTTP_STOP_MEMORY,
 } WebhookHttpStop;
@@ -61,6 +62,8 @@ typedef struct WebhookHttpPost
 	char	   *body;
 	size_t		body_room;
 	size_t		body_received;
+	size_t		taken;			/* headers and body at the last look */
+	int			idle_looks;		/* since these grew */
 } WebhookHttpPost;
 
 typedef struct WebhookHttpList

@@ -32,6 +32,13 @@
 #define HANG_SECONDS	4
 #define ROOM			65536
 
+/* What hostile answers may leave behind; a sanitizer keeps what was freed. */
+#ifdef __SANITIZE_ADDRESS__
+#define GROWTH_KB		65536
+#else
+#define GROWTH_KB		8192
+#endif
+
 static const WebhookHttpApi *api = &webhook_http_api;
 static WebhookHttp *http;
 static int	port;				/* of the peer */
@@ -171,6 +178,17 @@ say_for_ever(int fd, const char *text)
 		;
 }
 
+/* A byte each 100 ms, over and over. */
+static void
+drip(int fd, const char *text)
+{
+	size_t		length = strlen(text);
+	size_t		i;
+
+	for (i = 0; i < 100 && say_bytes(fd, text + i % length, 1); i++)
+		pause_ms(100);
+}
+
 static void
 answer_with(int fd, const char *body, size_t length)
 {
@@ -194,15 +212,79 @@ answer_size(int fd, size_t length)
 	free(body);
 }
 
+#define OK200 "HTTP/1.1 200 OK\r\n"
+#define CHUNKED OK200 "Transfer-Encoding: chunked\r\n\r\n"
+
+/* Paths that are answered with the same bytes always. */
+static const struct
+{
+	const char *path;
+	const char *bytes;
+	bool		keep;			/* the connection, if the engine does */
+}			canned[] = {
+	{"/204-bytes", "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 500 No\r\n\r\n", true},
+	{"/two-answers", OK200 "Content-Length: 0\r\n\r\n"
+	"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", true},
+	{"/gzip", OK200 "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\n"
+	"\x1f\x8b\x08\x01\xff", true},
+	{"/folded", OK200 "X-Folded: a\r\n  b\r\n\tc\r\nContent-Length: 0\r\n\r\n", true},
+	{"/utf8", "HTTP/1.1 200 \xff\xfe\r\nX-\xff: \xc3(\x1b[2J\r\n"
+	"Content-Length: 2\r\n\r\n\xc3(", true},
+	{"/two-lengths", OK200 "Content-Length: 2\r\nContent-Length: 9\r\n\r\nok", false},
+	{"/huge-length", OK200 "Content-Length: 99999999999999999999999\r\n\r\nok", false},
+	{"/length-and-chunks", OK200 "Content-Length: 9\r\n"
+	"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false},
+	{"/huge-chunk", CHUNKED "fffffffffffffffff\r\nok", false},
+	{"/large-chunk", CHUNKED "7fffffffffffffff\r\nok", false},
+	{"/negative-chunk", CHUNKED "-2\r\nok\r\n0\r\n\r\n", false},
+	{"/status-000", "HTTP/1.1 000 No\r\nContent-Length: 0\r\n\r\n", false},
+	{"/status-099", "HTTP/1.1 099 No\r\nContent-Length: 0\r\n\r\n", false},
+	{"/status-2000", "HTTP/1.1 2000 No\r\nContent-Length: 0\r\n\r\n", false},
+	{"/only-100", "HTTP/1.1 100 Continue\r\n\r\n", false},
+	{"/half-status", "HTTP/1.", false},
+	{"/half-header", OK200 "X-He", false},
+	{"/half-headers", OK200 "X-Peer: a\r\n", false},
+	{"/half-trailers", CHUNKED "2\r\nok\r\n0\r\nX-Peer: a\r\n", false},
+	{"/extension", CHUNKED "2;a=\"b\"\r\nok\r\n0;c\r\n\r\n", true},
+	{"/fold-first", OK200 " X-Folded: 1\r\nContent-Length: 0\r\n\r\n", false},
+};
+
+/* Paths whose answer has no end: some bytes, then others again and again. */
+static const struct
+{
+	const char *path;
+	const char *start;
+	const char *more;
+}			endless[] = {
+	{"/endless-100", "", "HTTP/1.1 100 Continue\r\n\r\n"},
+	{"/endless-fold", OK200 "X-Folded: a\r\n", " 0123456789012345678901234567890\r\n"},
+	{"/endless-status", "HTTP/1.1 200 ", "0123456789012345678901234567890123456789"},
+	{"/endless-extension", CHUNKED "1;", "0123456789012345678901234567890123456789"},
+	{"/endless-size", CHUNKED "0", "00000000000000000000000000000000000000000"},
+};
+
 /* False: the connection shall end. */
 static bool
 behave(int fd, const char *path, const char *request, size_t length)
 {
-	int			i;
+	size_t		i;
 
 #define IS(text) (strcmp(path, "/" text) == 0)
-#define OK200 "HTTP/1.1 200 OK\r\n"
 
+	for (i = 0; i < sizeof(canned) / sizeof(canned[0]); i++)
+	{
+		if (strcmp(path, canned[i].path) == 0)
+			return say(fd, canned[i].bytes) && canned[i].keep;
+	}
+	for (i = 0; i < sizeof(endless) / sizeof(endless[0]); i++)
+	{
+		if (strcmp(path, endless[i].path) == 0)
+		{
+			say(fd, endless[i].start);
+			say_for_ever(fd, endless[i].more);
+			return false;
+		}
+	}
 	if (IS("ok"))
 		return say(fd, OK200 "X-Peer: a\r\nContent-Length: 2\r\n"
 				   "x-peer:  b c \r\nX-None:\r\n\r\nok");
@@ -319,10 +401,14 @@ behave(int fd, const char *path, const char *request, size_t length)
 	else if (IS("drip"))
 	{
 		if (say(fd, OK200 "X-Drip: "))
-		{
-			for (i = 0; i < 100 && say(fd, "x"); i++)
-				pause_ms(100);
-		}
+			drip(fd, "x");
+	}
+	else if (IS("drip-status"))
+		drip(fd, "HTTP/1.1 200 OK  ");
+	else if (IS("drip-chunks"))
+	{
+		if (say(fd, CHUNKED))
+			drip(fd, "1\r\nx\r\n");
 	}
 	else if (IS("100-then-hang"))
 	{
@@ -382,8 +468,6 @@ behave(int fd, const char *path, const char *request, size_t length)
 		say(fd, "HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n");
 	else if (IS("no-colon"))
 		say(fd, OK200 "Content-Length: 0\r\nno colon here\r\n\r\n");
-	else if (IS("fold-first"))
-		say(fd, OK200 " X-Folded: 1\r\nContent-Length: 0\r\n\r\n");
 	else if (IS("nul-header"))
 		say_bytes(fd, OK200 "X-N: a\0b\r\nContent-Length: 0\r\n\r\n", 47);
 	else if (IS("bad-chunk"))
@@ -427,6 +511,14 @@ serve(void *arg)
 		field = strstr(data, "Content-Length: ");
 		if (blank == NULL)
 			continue;
+		if (strncmp(data, "POST /early ", 12) == 0)
+		{
+			/* Without reading the rest, which makes it a reset. */
+			say(fd, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n"
+				"Connection: close\r\n\r\n");
+			pause_ms(100);
+			break;
+		}
 		length = blank + 4 - data + (field ? strtoul(field + 16, NULL, 10) : 0);
 		if (used < length)
 			continue;
@@ -593,6 +685,22 @@ expect(const char *path, WebhookHttpError error, int status)
 	api->release(http, transfer);
 }
 
+/* Resident memory of this process; the peer's threads are in it. */
+static long
+resident_kb(void)
+{
+	FILE	   *file = fopen("/proc/self/statm", "r");
+	long		size;
+	long		resident = 0;
+
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%ld %ld", &size, &resident) != 2)
+		resident = 0;
+	fclose(file);
+	return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
 static const char *
 response_header(const WebhookHttpTransfer *transfer, const char *name)
 {
@@ -711,6 +819,61 @@ test_answers(void)
 	   memcmp(transfer->response_body, "a\0\xff\r\nb", 6) == 0,
 	   "any bytes in a body");
 	api->release(http, transfer);
+
+	transfer = get("gzip");
+	ok(transfer->response_length == 5 &&
+	   memcmp(transfer->response_body, "\x1f\x8b\x08\x01\xff", 5) == 0,
+	   "what is compressed is not unpacked");
+	api->release(http, transfer);
+
+	transfer = get("folded");
+	is_text(response_header(transfer, "X-Folded"), "a b\tc",
+			"a folded header is one line");
+	api->release(http, transfer);
+
+	transfer = get("utf8");
+	is_text(response_header(transfer, "X-\xff"), "\xc3(\x1b[2J",
+			"any bytes in a header");
+	api->release(http, transfer);
+
+	transfer = get("extension");
+	ok(transfer->response_length == 2 &&
+	   memcmp(transfer->response_body, "ok", 2) == 0,
+	   "extensions of chunks are left out");
+	api->release(http, transfer);
+
+	/* More than one answer to a request is nobody's. */
+	expect("204-bytes", WEBHOOK_HTTP_OK, 204);
+	expect("ok", WEBHOOK_HTTP_OK, 200);
+	expect("two-answers", WEBHOOK_HTTP_OK, 200);
+	expect("ok", WEBHOOK_HTTP_OK, 200);
+	expect("length-and-chunks", WEBHOOK_HTTP_OK, 200);
+	expect("two-lengths", WEBHOOK_HTTP_RESET, 200);
+	expect("huge-length", WEBHOOK_HTTP_OK, 200);
+}
+
+/* It answers before it has read the request, and hangs up. */
+static void
+test_early_answer(void)
+{
+	WebhookHttpRequest request = {0};
+	WebhookHttpTransfer *transfer;
+	char		url[128];
+	size_t		length = 16 * 1024 * 1024;
+	char	   *body = malloc(length);
+
+	memset(body, 'x', length);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d/early", port);
+	request.url = url;
+	request.body = body;
+	request.body_length = length;
+	request.timeout_ms = request.connect_timeout_ms = 10000;
+	api->submit(http, &request, NULL);
+	transfer = finish();
+	is_int(transfer->status, 413, "an early answer is kept: %s",
+		   webhook_http_error_name(transfer->error));
+	api->release(http, transfer);
+	free(body);
 }
 
 static void
@@ -778,11 +941,20 @@ test_retry_after(void)
 static void
 test_faults(void)
 {
+	double		start = now();
+	long		before = resident_kb();
+
 	expect("reset-before", WEBHOOK_HTTP_RESET, 0);
 	expect("reset-after", WEBHOOK_HTTP_RESET, 200);
 	expect("close-before", WEBHOOK_HTTP_RESET, 0);
 	expect("short", WEBHOOK_HTTP_RESET, 200);
 	expect("short-chunk", WEBHOOK_HTTP_RESET, 200);
+	expect("half-status", WEBHOOK_HTTP_RESET, 0);
+	expect("half-header", WEBHOOK_HTTP_RESET, 200);
+	expect("half-headers", WEBHOOK_HTTP_RESET, 200);
+	expect("half-trailers", WEBHOOK_HTTP_RESET, 200);
+	expect("only-100", WEBHOOK_HTTP_RESET, 0);
+	expect("large-chunk", WEBHOOK_HTTP_RESET, 200);
 
 	expect("garbage", WEBHOOK_HTTP_PROTOCOL, 0);
 	expect("http-0.9", WEBHOOK_HTTP_PROTOCOL, 0);
@@ -793,7 +965,12 @@ test_faults(void)
 	expect("fold-first", WEBHOOK_HTTP_PROTOCOL, 200);
 	expect("nul-header", WEBHOOK_HTTP_PROTOCOL, 200);
 	expect("bad-chunk", WEBHOOK_HTTP_PROTOCOL, 200);
+	expect("huge-chunk", WEBHOOK_HTTP_PROTOCOL, 200);
+	expect("negative-chunk", WEBHOOK_HTTP_PROTOCOL, 200);
 	expect("bad-length", WEBHOOK_HTTP_PROTOCOL, 200);
+	expect("status-000", WEBHOOK_HTTP_PROTOCOL, 0);
+	expect("status-099", WEBHOOK_HTTP_PROTOCOL, 0);
+	expect("status-2000", WEBHOOK_HTTP_PROTOCOL, 0);
 	expect("gzip-coding", WEBHOOK_HTTP_PROTOCOL, 200);
 
 	expect("endless-headers", WEBHOOK_HTTP_TOO_LARGE, 200);
@@ -802,6 +979,16 @@ test_faults(void)
 	expect("endless-trailers", WEBHOOK_HTTP_TOO_LARGE, 200);
 	expect("endless-trailer", WEBHOOK_HTTP_TOO_LARGE, 200);
 	expect("endless-1xx", WEBHOOK_HTTP_TOO_LARGE, 0);
+	expect("endless-100", WEBHOOK_HTTP_TOO_LARGE, 0);
+	expect("endless-fold", WEBHOOK_HTTP_TOO_LARGE, 200);
+	expect("endless-status", WEBHOOK_HTTP_TOO_LARGE, 0);
+	expect("endless-size", WEBHOOK_HTTP_PROTOCOL, 200);
+	expect("endless-extension", WEBHOOK_HTTP_TOO_LARGE, 200);
+
+	is_int(api->memory(http), 0, "nothing of it is held");
+	ok(resident_kb() - before < GROWTH_KB, "the process has grown by %ld kB",
+	   resident_kb() - before);
+	ok(now() - start < 10, "none of these waits for its timeout");
 }
 
 static void
@@ -854,6 +1041,8 @@ test_timeouts(void)
 		{"hang", 0},
 		{"hang-after-status", 200},
 		{"drip", 200},
+		{"drip-status", 0},
+		{"drip-chunks", 200},
 		{"100-then-hang", 0},
 	};
 	size_t		i;
@@ -1098,6 +1287,7 @@ main(void)
 	test_request();
 	test_keep_alive();
 	test_answers();
+	test_early_answer();
 	test_sizes();
 	test_retry_after();
 	test_faults();
