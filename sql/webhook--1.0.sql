@@ -54,6 +54,8 @@ CREATE TABLE webhook.subscription (
 	retry_schedule interval[],
 	max_age		interval,
 	final_statuses integer[] NOT NULL DEFAULT '{}',
+	ca			text,
+	client_certificate text,
 	enabled		boolean NOT NULL DEFAULT true,
 	paused		boolean NOT NULL DEFAULT false,
 	created_at	timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -271,7 +273,8 @@ CREATE TRIGGER note_change
 ALTER TABLE webhook.pending ENABLE ALWAYS TRIGGER note_change;
 
 /*
- * Helpers of the functions below; nobody else calls them.
+ * Helpers of the functions below; nobody else calls them. Calls name the type
+ * of each argument, so that none can mean a function that somebody adds.
  */
 
 CREATE FUNCTION webhook.require_event_type(event_type text) RETURNS void
@@ -299,6 +302,17 @@ CREATE FUNCTION webhook.home() RETURNS text
 
 CREATE FUNCTION webhook.caller() RETURNS name
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
+
+CREATE FUNCTION webhook.refuse_foreign_code() RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_refuse_foreign_code';
+
+CREATE FUNCTION webhook.redacted_endpoint(endpoint text) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'webhook_redacted_endpoint';
+
+CREATE FUNCTION webhook.redacted_headers(headers jsonb) RETURNS jsonb
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'webhook_redacted_headers';
 
 CREATE FUNCTION webhook.matches(pattern text, event_type text) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
@@ -529,6 +543,24 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION webhook.checked_file(argument text, file text) RETURNS text
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF octet_length(file) > 255 THEN
+		RAISE EXCEPTION '% of % bytes is too long', argument, octet_length(file)
+			USING ERRCODE = 'program_limit_exceeded',
+				HINT = 'The name of a file may have 255 bytes.';
+	END IF;
+	IF file COLLATE "C" !~ '^[!-.0-~]*$' OR starts_with(file, '.') THEN
+		RAISE EXCEPTION '% "%" is not the plain name of a file', argument, file
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Name a file in the directory that webhook.certificate_directory says: visible ASCII characters, no slash, no full stop at the start.';
+	END IF;
+	RETURN nullif(file, '');
+END
+$$;
+
 -- What webhook.subscribe() and webhook.alter_subscription() have in common.
 CREATE FUNCTION webhook.with_options(
 	base webhook.subscription,
@@ -540,7 +572,9 @@ CREATE FUNCTION webhook.with_options(
 	timeout interval,
 	retry_schedule interval[],
 	max_age interval,
-	final_statuses integer[]
+	final_statuses integer[],
+	ca text,
+	client_certificate text
 ) RETURNS webhook.subscription
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -575,6 +609,12 @@ BEGIN
 	END IF;
 	IF final_statuses IS NOT NULL THEN
 		new.final_statuses := webhook.checked_statuses(final_statuses);
+	END IF;
+	IF ca IS NOT NULL THEN
+		new.ca := webhook.checked_file('ca', ca);
+	END IF;
+	IF client_certificate IS NOT NULL THEN
+		new.client_certificate := webhook.checked_file('client_certificate', client_certificate);
 	END IF;
 	RETURN new;
 END
@@ -770,6 +810,7 @@ CREATE FUNCTION webhook.define_event_type(name text, description text DEFAULT NU
 AS $$
 #variable_conflict use_column
 BEGIN
+	PERFORM webhook.refuse_foreign_code();
 	IF define_event_type.name IS NULL THEN
 		RAISE EXCEPTION 'name must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -969,6 +1010,11 @@ CREATE FUNCTION webhook.publish(event_type text, data json, subject text DEFAULT
 /*
  * Who wants it
  *
+ * These run as their owner, so none begins before it has seen that the tables
+ * hold no code of anybody else. Where a value may be a credential, plans are
+ * generic: a plan of its own for a value has the value in it, and may be
+ * printed.
+ *
  * A change of a subscription tells the worker by a row of the ring: 'c',
  * something has changed; 'x', what waits for this subscription shall end.
  */
@@ -988,15 +1034,19 @@ CREATE FUNCTION webhook.subscribe(
 	timeout interval DEFAULT NULL,
 	retry_schedule interval[] DEFAULT NULL,
 	max_age interval DEFAULT NULL,
-	final_statuses integer[] DEFAULT '{}'
+	final_statuses integer[] DEFAULT '{}',
+	ca text DEFAULT NULL,
+	client_certificate text DEFAULT NULL
 ) RETURNS bigint
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
 	new			webhook.subscription;
 	key			text;
 BEGIN
+	PERFORM webhook.refuse_foreign_code();
 	IF subscribe.payload_format IS NULL OR subscribe.ordered IS NULL
 		OR subscribe.final_statuses IS NULL
 	THEN
@@ -1015,21 +1065,24 @@ BEGIN
 	new.signature_schemes := webhook.checked_schemes(subscribe.signature_schemes);
 	new := webhook.with_options(new, subscribe.filter, subscribe.payload_format,
 		subscribe.ordered, subscribe.max_in_flight, subscribe.rate_limit, subscribe.timeout,
-		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses);
+		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses, subscribe.ca,
+		subscribe.client_certificate);
 
 	LOCK TABLE webhook.subscription IN SHARE ROW EXCLUSIVE MODE;
-	PERFORM webhook.refuse_duplicate(new.endpoint, new.events, NULL);
+	PERFORM webhook.refuse_duplicate(new.endpoint, new.events, NULL::bigint);
 	INSERT INTO webhook.subscription (endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
-			timeout, retry_schedule, max_age, final_statuses, created_by, since, home)
+			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
+			created_by, since, home)
 		VALUES (new.endpoint, new.events, new.description, new.headers,
 			new.signature_schemes, new.filter, new.payload_format, new.ordered,
 			new.max_in_flight, new.rate_limit, new.timeout, new.retry_schedule, new.max_age,
-			new.final_statuses, webhook.caller(), webhook.since(), webhook.home())
+			new.final_statuses, new.ca, new.client_certificate,
+			webhook.caller(), webhook.since(), webhook.home())
 		RETURNING id INTO new.id;
 	INSERT INTO webhook.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
-	PERFORM webhook.command('c');
+	PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 	RETURN new.id;
 END
 $$;
@@ -1050,9 +1103,12 @@ CREATE FUNCTION webhook.alter_subscription(
 	retry_schedule interval[] DEFAULT NULL,
 	max_age interval DEFAULT NULL,
 	final_statuses integer[] DEFAULT NULL,
-	enabled boolean DEFAULT NULL
+	enabled boolean DEFAULT NULL,
+	ca text DEFAULT NULL,
+	client_certificate text DEFAULT NULL
 ) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -1061,6 +1117,7 @@ DECLARE
 	rerouted	boolean := alter_subscription.endpoint IS NOT NULL
 					OR alter_subscription.events IS NOT NULL;
 BEGIN
+	PERFORM webhook.refuse_foreign_code();
 	-- Before any row, lest two of these wait for each other.
 	IF rerouted THEN
 		LOCK TABLE webhook.subscription IN SHARE ROW EXCLUSIVE MODE;
@@ -1095,7 +1152,8 @@ BEGIN
 		alter_subscription.payload_format, alter_subscription.ordered,
 		alter_subscription.max_in_flight, alter_subscription.rate_limit,
 		alter_subscription.timeout, alter_subscription.retry_schedule,
-		alter_subscription.max_age, alter_subscription.final_statuses);
+		alter_subscription.max_age, alter_subscription.final_statuses, alter_subscription.ca,
+		alter_subscription.client_certificate);
 	-- Enabled anew, it begins anew, and the worker forgets that it gave it up.
 	IF alter_subscription.enabled AND webhook.is_disabled(old.id) THEN
 		new.since := webhook.since();
@@ -1117,13 +1175,15 @@ BEGIN
 			retry_schedule = new.retry_schedule,
 			max_age = new.max_age,
 			final_statuses = new.final_statuses,
+			ca = new.ca,
+			client_certificate = new.client_certificate,
 			enabled = new.enabled,
 			since = new.since
 		WHERE s.id = new.id;
 	IF old.enabled AND NOT new.enabled THEN
-		PERFORM webhook.command('x', new.id);
+		PERFORM webhook.command('x'::"char", new.id, NULL::text, NULL::uuid);
 	ELSE
-		PERFORM webhook.command('c');
+		PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 	END IF;
 END
 $$;
@@ -1133,11 +1193,12 @@ CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
+	PERFORM webhook.refuse_foreign_code();
 	DELETE FROM webhook.subscription s WHERE s.id = unsubscribe.subscription;
 	IF NOT FOUND THEN
 		PERFORM webhook.refuse_unknown(unsubscribe.subscription);
 	END IF;
-	PERFORM webhook.command('x', unsubscribe.subscription);
+	PERFORM webhook.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
 END
 $$;
 
@@ -1146,11 +1207,12 @@ CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
+	PERFORM webhook.refuse_foreign_code();
 	UPDATE webhook.subscription s SET paused = true WHERE s.id = pause.subscription;
 	IF NOT FOUND THEN
 		PERFORM webhook.refuse_unknown(pause.subscription);
 	END IF;
-	PERFORM webhook.command('c');
+	PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
 $$;
 
@@ -1159,11 +1221,12 @@ CREATE FUNCTION webhook.resume(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
+	PERFORM webhook.refuse_foreign_code();
 	UPDATE webhook.subscription s SET paused = false WHERE s.id = resume.subscription;
 	IF NOT FOUND THEN
 		PERFORM webhook.refuse_unknown(resume.subscription);
 	END IF;
-	PERFORM webhook.command('c');
+	PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
 $$;
 
@@ -1174,6 +1237,7 @@ AS $$
 DECLARE
 	fenced		record;
 BEGIN
+	PERFORM webhook.refuse_foreign_code();
 	IF discard IS NULL THEN
 		RAISE EXCEPTION 'discard must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -1192,10 +1256,10 @@ BEGIN
 			RETURNING s.id, s.enabled
 	LOOP
 		IF discard OR NOT fenced.enabled THEN
-			PERFORM webhook.command('x', fenced.id);
+			PERFORM webhook.command('x'::"char", fenced.id, NULL::text, NULL::uuid);
 		END IF;
 	END LOOP;
-	PERFORM webhook.command('c');
+	PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
 $$;
 
@@ -1223,7 +1287,7 @@ BEGIN
 				DETAIL = 'It was made in another database, of which this one is a copy.',
 				HINT = 'Let this database send with webhook.resume_database().';
 	END IF;
-	PERFORM webhook.replay(subscription, 'ping', 0, event, created, 'webhook.ping', NULL,
+	PERFORM webhook.replay(subscription, 'ping', 0::bigint, event, created, 'webhook.ping', NULL::text,
 		format('{"SubscriptionId":%s}', subscription)::json);
 	RETURN event;
 END
@@ -1261,7 +1325,7 @@ DECLARE
 BEGIN
 	PERFORM webhook.require_subscription(subscription);
 	known := webhook.known_event(event);
-	PERFORM webhook.command('k', subscription, known.subject, event);
+	PERFORM webhook.command('k'::"char", subscription, known.subject, event);
 END
 $$;
 
@@ -1282,7 +1346,7 @@ BEGIN
 			USING ERRCODE = 'program_limit_exceeded',
 				HINT = 'A subject may have 512 bytes.';
 	END IF;
-	PERFORM webhook.command('s', subscription, subject);
+	PERFORM webhook.command('s'::"char", subscription, subject, NULL::uuid);
 END
 $$;
 
@@ -1411,6 +1475,57 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION webhook.rotate_secret(subscription bigint, overlap interval DEFAULT '24 hours')
+	RETURNS text
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+	key			text := webhook.checked_secret(NULL::text);
+	ends_at		timestamptz;
+	first_end	timestamptz;
+	live		bigint;
+BEGIN
+	PERFORM webhook.refuse_foreign_code();
+	IF rotate_secret.overlap IS NULL THEN
+		RAISE EXCEPTION 'overlap must not be null'
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'Say how long calls are signed with the former secret, too; ''0'' to end it at once.';
+	END IF;
+	ends_at := clock_timestamp() + webhook.checked_duration('overlap', rotate_secret.overlap,
+		'0', '7 days', 'Within that time the receiver has to learn the new secret.');
+	PERFORM FROM webhook.subscription s WHERE s.id = rotate_secret.subscription FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM webhook.refuse_unknown(rotate_secret.subscription);
+	END IF;
+
+	-- One that ends sooner does so still.
+	UPDATE webhook.subscription_secret x
+		SET expires_at = ends_at
+		WHERE x.subscription_id = rotate_secret.subscription
+			AND (x.expires_at IS NULL OR x.expires_at > ends_at);
+	DELETE FROM webhook.subscription_secret x
+		WHERE x.subscription_id = rotate_secret.subscription
+			AND x.expires_at <= clock_timestamp();
+	SELECT count(*), min(x.expires_at)
+		INTO live, first_end
+		FROM webhook.subscription_secret x
+		WHERE x.subscription_id = rotate_secret.subscription;
+	IF live >= 3 THEN
+		RAISE EXCEPTION 'subscription % has three live secrets already', rotate_secret.subscription
+			USING ERRCODE = 'program_limit_exceeded',
+				DETAIL = format('The first of them ends at %s.', first_end),
+				HINT = 'Wait for that, or give a shorter overlap; ''0'' ends all former secrets at once.';
+	END IF;
+
+	INSERT INTO webhook.subscription_secret (subscription_id, secret)
+		VALUES (rotate_secret.subscription, key);
+	PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	RETURN key;
+END
+$$;
+
 CREATE FUNCTION webhook.sign(secret text, id text, "timestamp" bigint, body text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_sign';
@@ -1492,9 +1607,17 @@ CREATE VIEW webhook.dead_letter AS
 				FROM webhook.pending p
 				WHERE p.event_id = l.event_id AND p.subscription_id = l.subscription_id);
 
+CREATE VIEW webhook.subscriptions AS
+	SELECT s.id, webhook.redacted_endpoint(s.endpoint) AS endpoint, s.events, s.description,
+		webhook.redacted_headers(s.headers) AS headers, s.signature_schemes, s.filter,
+		s.payload_format, s.ordered, s.max_in_flight, s.rate_limit, s.timeout,
+		s.retry_schedule, s.max_age, s.final_statuses, s.ca, s.client_certificate, s.enabled,
+		s.paused, s.created_at, s.created_by
+	FROM webhook.subscription s;
+
 CREATE VIEW webhook.stat_subscription AS
 	SELECT s.id AS subscription_id,
-		s.endpoint,
+		webhook.redacted_endpoint(s.endpoint) AS endpoint,
 		h.state,
 		CASE h.state
 			WHEN 'disabled' THEN
@@ -1707,6 +1830,133 @@ END
 $$;
 
 /*
+ * Who may what
+ *
+ * A role may read, operate or administer, each including what is before it.
+ * The functions run as their caller: it is the owner who grants.
+ */
+
+CREATE FUNCTION webhook.grant_each(role regrole, commands text[]) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	owner		regrole := (SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'webhook');
+	command		text;
+BEGIN
+	IF role IS NULL OR role::oid = 0::oid THEN
+		RAISE EXCEPTION 'role must not be null'
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'Give the name of a role.';
+	END IF;
+	IF NOT pg_has_role(current_user, owner, 'USAGE') THEN
+		RAISE EXCEPTION 'must be owner of schema webhook'
+			USING ERRCODE = 'insufficient_privilege',
+				HINT = format('Call it as %s, who has created the extension, or as a superuser.', owner);
+	END IF;
+	IF role = owner THEN
+		RAISE EXCEPTION 'role % owns the extension', role
+			USING ERRCODE = 'invalid_grant_operation',
+				HINT = 'Its owner may do everything in any case; give another role.';
+	END IF;
+	FOREACH command IN ARRAY commands LOOP
+		EXECUTE format(command, role);
+	END LOOP;
+END
+$$;
+
+CREATE FUNCTION webhook.grant_reader(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	commands	text[] := ARRAY[
+		'GRANT USAGE ON SCHEMA webhook TO %s',
+		'GRANT SELECT ON
+			webhook.event_type,
+			webhook.subscriptions,
+			webhook.event,
+			webhook.log,
+			webhook.pending_delivery,
+			webhook.dead_letter,
+			webhook.stat_subscription,
+			webhook.stat_worker
+			TO %s',
+		'GRANT EXECUTE ON FUNCTION
+			webhook.explain,
+			webhook.sign,
+			webhook.verify,
+			webhook.home,
+			webhook.redacted_endpoint,
+			webhook.redacted_headers,
+			webhook.worker_state
+			TO %s'];
+BEGIN
+	PERFORM webhook.grant_each(role, commands);
+END
+$$;
+
+CREATE FUNCTION webhook.grant_operator(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	commands	text[] := ARRAY[
+		'GRANT SELECT ON webhook.subscription TO %s',
+		'GRANT EXECUTE ON FUNCTION
+			webhook.pause,
+			webhook.resume,
+			webhook.ping,
+			webhook.resend,
+			webhook.recover,
+			webhook.cancel,
+			webhook.skip,
+			webhook.drain
+			TO %s'];
+BEGIN
+	PERFORM webhook.grant_reader(role);
+	PERFORM webhook.grant_each(role, commands);
+END
+$$;
+
+CREATE FUNCTION webhook.grant_admin(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	commands	text[] := ARRAY[
+		'GRANT EXECUTE ON FUNCTION
+			webhook.define_event_type,
+			webhook.watch,
+			webhook.unwatch,
+			webhook.publish,
+			webhook.subscribe,
+			webhook.alter_subscription,
+			webhook.unsubscribe,
+			webhook.secret,
+			webhook.rotate_secret,
+			webhook.resume_database,
+			webhook.enqueue,
+			webhook.check_columns,
+			webhook.require_event_type
+			TO %s'];
+BEGIN
+	PERFORM webhook.grant_operator(role);
+	PERFORM webhook.grant_each(role, commands);
+END
+$$;
+
+CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	commands	text[] := ARRAY[
+		'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook FROM %s',
+		'REVOKE ALL ON ALL TABLES IN SCHEMA webhook FROM %s',
+		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook FROM %s',
+		'REVOKE ALL ON SCHEMA webhook FROM %s'];
+BEGIN
+	PERFORM webhook.grant_each(role, commands);
+END
+$$;
+
+/*
  * Comments
  */
 
@@ -1734,6 +1984,8 @@ COMMENT ON COLUMN webhook.subscription.timeout IS 'how long a call may take in a
 COMMENT ON COLUMN webhook.subscription.retry_schedule IS 'waits between attempts; null: as webhook.retry_schedule';
 COMMENT ON COLUMN webhook.subscription.max_age IS 'after which a delivery is given up, time that it may not be sent in not counted; null: seven days';
 COMMENT ON COLUMN webhook.subscription.final_statuses IS 'HTTP statuses that are not worth another attempt; 410 always is one';
+COMMENT ON COLUMN webhook.subscription.ca IS 'file in webhook.certificate_directory with the authorities that its endpoint is verified by; null: as webhook.ca_file';
+COMMENT ON COLUMN webhook.subscription.client_certificate IS 'file in webhook.certificate_directory with the certificate and key that it presents; null: none';
 COMMENT ON COLUMN webhook.subscription.enabled IS 'false: gets no events';
 COMMENT ON COLUMN webhook.subscription.paused IS 'true: its events wait';
 COMMENT ON COLUMN webhook.subscription.created_at IS 'when it was made';
@@ -1827,15 +2079,15 @@ COMMENT ON COLUMN webhook.log.subject IS 'what the event was about';
 COMMENT ON COLUMN webhook.log.created IS 'when the event occurred';
 COMMENT ON COLUMN webhook.log.attempt IS 'number of the call, from 1 on';
 COMMENT ON COLUMN webhook.log.method IS 'POST; null: no call was made';
-COMMENT ON COLUMN webhook.log.endpoint IS 'URL that was called';
+COMMENT ON COLUMN webhook.log.endpoint IS 'URL that was called, values in its query redacted';
 COMMENT ON COLUMN webhook.log.source_ip IS 'address that the call came from';
 COMMENT ON COLUMN webhook.log.source_port IS 'port that the call came from';
 COMMENT ON COLUMN webhook.log.requested_at IS 'when the call began';
 COMMENT ON COLUMN webhook.log.duration IS 'how long it took';
-COMMENT ON COLUMN webhook.log.request_headers IS 'headers as sent, names in lower case, credentials redacted';
+COMMENT ON COLUMN webhook.log.request_headers IS 'headers as sent, names in lower case; redacted where the name contains auth, bearer, cookie, credential, jwt, key, passw, secret, session or token';
 COMMENT ON COLUMN webhook.log.request_body IS 'body as sent';
 COMMENT ON COLUMN webhook.log.response_status IS 'HTTP status; null: none came';
-COMMENT ON COLUMN webhook.log.response_headers IS 'headers of the answer, names in lower case; a repeated name has an array';
+COMMENT ON COLUMN webhook.log.response_headers IS 'headers of the answer, names in lower case, redacted as those of the request; a repeated name has an array';
 COMMENT ON COLUMN webhook.log.response_body IS 'first 16 kB of the answer; what is no valid text is written \xHH';
 COMMENT ON COLUMN webhook.log.outcome IS 'delivered, retrying, failed or cancelled';
 COMMENT ON COLUMN webhook.log.error_class IS 'what kind of failure it was, in one word';
@@ -1899,9 +2151,32 @@ COMMENT ON COLUMN webhook.dead_letter.logged_at IS 'when it ended';
 COMMENT ON COLUMN webhook.dead_letter.position IS 'id in the ring of the row that caused the delivery';
 COMMENT ON COLUMN webhook.dead_letter.data IS 'Data of the event';
 
+COMMENT ON VIEW webhook.subscriptions IS 'who wants which events, sent where, without credentials';
+COMMENT ON COLUMN webhook.subscriptions.id IS 'the subscription';
+COMMENT ON COLUMN webhook.subscriptions.endpoint IS 'URL that its events are posted to, values in its query redacted';
+COMMENT ON COLUMN webhook.subscriptions.events IS 'event types that it gets; App.* is all that begin with App., * all there are';
+COMMENT ON COLUMN webhook.subscriptions.description IS 'for people';
+COMMENT ON COLUMN webhook.subscriptions.headers IS 'headers of its own on each call, credentials redacted';
+COMMENT ON COLUMN webhook.subscriptions.signature_schemes IS 'how its calls are signed';
+COMMENT ON COLUMN webhook.subscriptions.filter IS 'of these it gets the events whose Data the path is true for; null: all';
+COMMENT ON COLUMN webhook.subscriptions.payload_format IS 'what the body of a call is: envelope, raw or standard';
+COMMENT ON COLUMN webhook.subscriptions.ordered IS 'true: within a subject, each event waits for the one before it';
+COMMENT ON COLUMN webhook.subscriptions.max_in_flight IS 'calls at once; null: as webhook.max_in_flight_per_subscription';
+COMMENT ON COLUMN webhook.subscriptions.rate_limit IS 'calls a second; null: no limit';
+COMMENT ON COLUMN webhook.subscriptions.timeout IS 'how long a call may take in all; null: as webhook.timeout';
+COMMENT ON COLUMN webhook.subscriptions.retry_schedule IS 'waits between attempts; null: as webhook.retry_schedule';
+COMMENT ON COLUMN webhook.subscriptions.max_age IS 'after which a delivery is given up; null: seven days';
+COMMENT ON COLUMN webhook.subscriptions.final_statuses IS 'HTTP statuses that are not worth another attempt';
+COMMENT ON COLUMN webhook.subscriptions.ca IS 'file with the authorities that its endpoint is verified by; null: as webhook.ca_file';
+COMMENT ON COLUMN webhook.subscriptions.client_certificate IS 'file with the certificate and key that it presents; null: none';
+COMMENT ON COLUMN webhook.subscriptions.enabled IS 'false: gets no events';
+COMMENT ON COLUMN webhook.subscriptions.paused IS 'true: its events wait';
+COMMENT ON COLUMN webhook.subscriptions.created_at IS 'when it was made';
+COMMENT ON COLUMN webhook.subscriptions.created_by IS 'by whom';
+
 COMMENT ON VIEW webhook.stat_subscription IS 'how each subscription fares; what the worker counts gets here within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.subscription_id IS 'the subscription';
-COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that its events are posted to';
+COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that its events are posted to, values in its query redacted';
 COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that is true: disabled (by people or by the worker), fenced, paused, open (its breaker), slow, active';
 COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why it is not sent to, or not as well as it could be';
 COMMENT ON COLUMN webhook.stat_subscription.delivered IS 'deliveries that succeeded';
@@ -1942,9 +2217,9 @@ COMMENT ON COLUMN webhook.stat_worker.memory IS 'bytes of the three now';
 COMMENT ON FUNCTION webhook.watch(regclass, text, name, name[], name[]) IS 'make each change of a table''s status column an event';
 COMMENT ON FUNCTION webhook.unwatch(regclass) IS 'make changes of the table no events any more';
 COMMENT ON FUNCTION webhook.publish(text, json, text) IS 'make an event; returns its Id';
-COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'make a new type of event';
-COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[]) IS 'send events of these types to the endpoint from now on; returns the subscription';
-COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean) IS 'change a subscription; null keeps; back to the default by filter true, 0, an empty description or schedule; enabling begins anew';
+COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'make a new type of event, open to whoever may subscribe';
+COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'send events of these types, which whoever defines and watches them has opened to subscribers, to the endpoint from now on; returns the subscription';
+COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'change a subscription; null keeps; back to the default by filter true, 0, an empty description or schedule; enabling begins anew';
 COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'end a subscription; what waits for it is cancelled';
 COMMENT ON FUNCTION webhook.pause(bigint) IS 'let a subscription''s events wait';
 COMMENT ON FUNCTION webhook.resume(bigint) IS 'send what waits for a paused subscription';
@@ -1956,9 +2231,14 @@ COMMENT ON FUNCTION webhook.cancel(uuid, bigint) IS 'end the deliveries of an ev
 COMMENT ON FUNCTION webhook.skip(bigint, text) IS 'end the first delivery of a subject to a subscription, that the others wait behind';
 COMMENT ON FUNCTION webhook.explain(uuid, bigint) IS 'why an event was, or was not, delivered to a subscription, and what comes next';
 COMMENT ON FUNCTION webhook.secret(bigint) IS 'the secret that a subscription''s calls are signed with';
+COMMENT ON FUNCTION webhook.rotate_secret(bigint, interval) IS 'give a subscription a new secret, returned; for the time of the overlap its calls are signed with the former ones, too';
 COMMENT ON FUNCTION webhook.sign(text, text, bigint, text) IS 'the signature of a call, as in header webhook-signature';
 COMMENT ON FUNCTION webhook.verify(text, jsonb, text, interval) IS 'is a call signed with the secret, and no older than the tolerance? null: any age';
 COMMENT ON FUNCTION webhook.drain(interval) IS 'wait until all that is committed has been sent, or cannot be now; false: not within the time';
+COMMENT ON FUNCTION webhook.grant_reader(regrole) IS 'let a role see subscriptions, events, the log and how things are; no secret, no credential';
+COMMENT ON FUNCTION webhook.grant_operator(regrole) IS 'let a role read, and pause, resume, ping, resend, recover, cancel, skip and drain';
+COMMENT ON FUNCTION webhook.grant_admin(regrole) IS 'let a role read, operate, and decide what is sent and where: event types, watched tables, subscriptions, secrets';
+COMMENT ON FUNCTION webhook.revoke(regrole) IS 'take from a role all that it may do here';
 COMMENT ON FUNCTION webhook.worker_state() IS 'behind view webhook.stat_worker';
 COMMENT ON FUNCTION webhook.enqueue() IS 'trigger that webhook.watch() puts on a table';
 COMMENT ON FUNCTION webhook.drop_replicated() IS 'trigger that keeps replicated events out of the ring';
@@ -1966,6 +2246,11 @@ COMMENT ON FUNCTION webhook.note_change() IS 'trigger that tells the worker to r
 COMMENT ON FUNCTION webhook.require_event_type(text) IS 'internal: refuse an event type that does not exist';
 COMMENT ON FUNCTION webhook.canonical_endpoint(text) IS 'internal: the endpoint as it is stored, or an error';
 COMMENT ON FUNCTION webhook.checked_headers(jsonb) IS 'internal: the headers, or an error';
+COMMENT ON FUNCTION webhook.checked_file(text, text) IS 'internal: the name of the file, null if empty, or an error about the argument';
+COMMENT ON FUNCTION webhook.grant_each(regrole, text[]) IS 'internal: run the commands for a role, if the caller may';
+COMMENT ON FUNCTION webhook.refuse_foreign_code() IS 'internal: refuse tables with triggers of somebody else';
+COMMENT ON FUNCTION webhook.redacted_endpoint(text) IS 'internal: the endpoint without the values in its query';
+COMMENT ON FUNCTION webhook.redacted_headers(jsonb) IS 'internal: the headers without the values of credentials';
 COMMENT ON FUNCTION webhook.checked_secret(text) IS 'internal: the secret, a new one for null, or an error';
 COMMENT ON FUNCTION webhook.checked_events(text[]) IS 'internal: the event types and patterns, none within another, or an error';
 COMMENT ON FUNCTION webhook.checked_schemes(text[]) IS 'internal: the signature schemes, or an error';
@@ -1984,7 +2269,7 @@ COMMENT ON FUNCTION webhook.checked_rate(real) IS 'internal: the rate limit, nul
 COMMENT ON FUNCTION webhook.checked_duration(text, interval, text, text, text) IS 'internal: the duration, or an error about the argument';
 COMMENT ON FUNCTION webhook.checked_schedule(interval[]) IS 'internal: the retry schedule, null if empty, or an error';
 COMMENT ON FUNCTION webhook.checked_statuses(integer[]) IS 'internal: the statuses, each once, or an error';
-COMMENT ON FUNCTION webhook.with_options(webhook.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[]) IS 'internal: a subscription with those of the options that are not null';
+COMMENT ON FUNCTION webhook.with_options(webhook.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'internal: a subscription with those of the options that are not null';
 COMMENT ON FUNCTION webhook.is_disabled(bigint) IS 'internal: is the subscription disabled, by people or by the worker?';
 COMMENT ON FUNCTION webhook.require_subscription(bigint) IS 'internal: refuse a subscription that does not exist';
 COMMENT ON FUNCTION webhook.require_enabled(bigint) IS 'internal: refuse one that does not exist or is disabled';
@@ -2003,6 +2288,30 @@ REVOKE ALL ON SCHEMA webhook FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA webhook FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook FROM PUBLIC;
+
+-- Default privileges were given with other schemas in mind.
+DO $$
+DECLARE
+	grantee		regrole;
+BEGIN
+	FOR grantee IN
+		SELECT a.grantee
+			FROM (SELECT n.nspacl AS acl, n.nspowner AS owner
+					FROM pg_namespace n WHERE n.nspname = 'webhook'
+				UNION ALL
+				SELECT c.relacl, c.relowner
+					FROM pg_class c WHERE c.relnamespace = 'webhook'::regnamespace
+				UNION ALL
+				SELECT p.proacl, p.proowner
+					FROM pg_proc p WHERE p.pronamespace = 'webhook'::regnamespace) o,
+				aclexplode(o.acl) a
+			WHERE a.grantee <> o.owner
+			GROUP BY a.grantee
+	LOOP
+		PERFORM webhook.revoke(grantee);
+	END LOOP;
+END
+$$;
 
 /*
  * Dumps: what people have configured, what still waits, and the numbers that

@@ -28,6 +28,7 @@
 #include "checkpoint.h"
 #include "journal.h"
 #include "partition.h"
+#include "redact.h"
 #include "table.h"
 #include "transcript.h"
 
@@ -244,7 +245,8 @@ fill_row(Datum *values, bool *nulls, const WebhookOutcome *outcome,
 	if (outcome->transfer)
 	{
 		if (outcome->endpoint)
-			SET(endpoint, CStringGetTextDatum(outcome->endpoint));
+			SET(endpoint,
+				CStringGetTextDatum(webhook_redact_url(outcome->endpoint)));
 		bytes += fill_exchange(values, nulls, outcome->transfer, bodies);
 	}
 

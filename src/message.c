@@ -36,8 +36,11 @@
 static void build_body(WebhookMessage *message, const WebhookEvent *event,
 					   WebhookPayload format, const char *id, int attempt);
 static void append_instant(StringInfo out, TimestampTz instant);
+static const WebhookSecret *newest_secret(const WebhookSubscription *subscription,
+										  TimestampTz now);
 static char *sign_all(const WebhookSubscription *subscription, const char *id,
-					  int64 timestamp, const WebhookMessage *message);
+					  int64 timestamp, TimestampTz now,
+					  const WebhookMessage *message);
 static char *percent_encode(const char *text);
 static char *uuid_text(const pg_uuid_t *id);
 static char *number_text(int64 number);
@@ -56,9 +59,10 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 	int64		timestamp = (now +
 							 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
 							 USECS_PER_DAY) / USECS_PER_SEC;
+	const WebhookSecret *newest = newest_secret(subscription, now);
 	int			i;
 
-	if (subscription->nsecrets == 0)
+	if (newest == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("subscription %lld has no secret to sign with",
@@ -76,10 +80,10 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 	add_header(message, "webhook-timestamp",
 			   number_text(timestamp));
 	add_header(message, "webhook-signature",
-			   sign_all(subscription, id, timestamp, message));
+			   sign_all(subscription, id, timestamp, now, message));
 	if (subscription->sign_abp)
 		add_header(message, "abp-webhook-signature",
-				   webhook_message_sign_abp(subscription->secrets[0].text,
+				   webhook_message_sign_abp(newest->text,
 											message->body,
 											message->body_length));
 	add_header(message, "webhook-event", percent_encode(event->event_type));
@@ -230,13 +234,26 @@ append_instant(StringInfo out, TimestampTz instant)
 	out->len = place - out->data;
 }
 
+/* NULL: all have ended. */
+static const WebhookSecret *
+newest_secret(const WebhookSubscription *subscription, TimestampTz now)
+{
+	for (int i = 0; i < subscription->nsecrets; i++)
+	{
+		if (subscription->secrets[i].until > now)
+			return &subscription->secrets[i];
+	}
+	return NULL;
+}
+
 /*
- * One entry a live secret, newest first, so that a receiver can change secrets
- * at its leisure.
+ * One entry a secret that is live now, newest first, so that a receiver can
+ * change secrets at its leisure. One ends by the clock: nobody reads the
+ * subscription anew for it.
  */
 static char *
 sign_all(const WebhookSubscription *subscription, const char *id,
-		 int64 timestamp, const WebhookMessage *message)
+		 int64 timestamp, TimestampTz now, const WebhookMessage *message)
 {
 	StringInfoData entries;
 	int			i;
@@ -246,7 +263,9 @@ sign_all(const WebhookSubscription *subscription, const char *id,
 	{
 		const WebhookSecret *secret = &subscription->secrets[i];
 
-		if (i > 0)
+		if (secret->until <= now)
+			continue;
+		if (entries.len > 0)
 			appendStringInfoCharMacro(&entries, ' ');
 		appendStringInfoString(&entries,
 							   webhook_message_sign(secret->key,

@@ -73,6 +73,7 @@ static int	misfit(Relation log, Relation leaf);
 static void check_columns(Relation log, Relation leaf);
 static Oid	find_index(Relation leaf);
 static char *index_command(const char *leaf);
+static char *close_command(const char *leaf);
 static void make_leaf(TimestampTz instant);
 static bool is_own(Oid relid);
 static char *qualified_name(Oid relid);
@@ -424,6 +425,22 @@ index_command(const char *leaf)
 }
 
 /*
+ * What is granted on webhook.log holds for its leaves when it is read; default
+ * privileges, made with other tables in mind, shall open none of them.
+ */
+static char *
+close_command(const char *leaf)
+{
+	return psprintf("DO $$DECLARE grantee oid; BEGIN FOR grantee IN"
+					" SELECT DISTINCT a.grantee FROM pg_class c, aclexplode(c.relacl) a"
+					" WHERE c.oid = %s::regclass AND a.grantee <> c.relowner"
+					" LOOP EXECUTE format('REVOKE ALL ON %%s FROM %%s', %s, CASE"
+					" WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END);"
+					" END LOOP; END$$",
+					quote_literal_cstr(leaf), quote_literal_cstr(leaf));
+}
+
+/*
  * Make the leaf for the day of an instant. What somebody has added to
  * webhook.log comes along as far as ATTACH PARTITION asks for it. Rows are
  * never changed, so a vacuum can freeze them at once.
@@ -437,7 +454,7 @@ make_leaf(TimestampTz instant)
 	Oid			tablespace = log->rd_rel->reltablespace;
 	char	   *parent = qualified_name(RelationGetRelid(log));
 	char	   *leaf;
-	char	   *commands[3];
+	char	   *commands[4];
 	char		name[NAMEDATALEN];
 	char		day[2][32];
 	int64		julian = POSTGRES_EPOCH_JDATE + instant / USECS_PER_DAY -
@@ -475,8 +492,9 @@ make_leaf(TimestampTz instant)
 						   OidIsValid(tablespace) ?
 						   quote_identifier(get_tablespace_name(tablespace)) :
 						   "");
-	commands[1] = index_command(leaf);
-	commands[2] = psprintf("ALTER TABLE ONLY %s ATTACH PARTITION %s"
+	commands[1] = close_command(leaf);
+	commands[2] = index_command(leaf);
+	commands[3] = psprintf("ALTER TABLE ONLY %s ATTACH PARTITION %s"
 						   " FOR VALUES FROM ('%s') TO ('%s')",
 						   parent, leaf, day[0], day[1]);
 	run(lengthof(commands), commands);

@@ -10,7 +10,9 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -18,11 +20,15 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "catalog.h"
 #include "endpoint.h"
 #include "filter.h"
+#include "redact.h"
 #include "snapshot.h"
 
 #define SHOWN_BYTES		200		/* of a value that a message repeats */
@@ -31,6 +37,8 @@ static void refuse(const char *what, const char *value, int length,
 				   WebhookVerdict verdict);
 static void check_header(JsonbValue *name, JsonbValue *value);
 static void refuse_same_name(char **names, int count);
+static void refuse_foreign_code(Relation table);
+static bool is_own_function(Oid function, Oid schema);
 
 PG_FUNCTION_INFO_V1(webhook_canonical_endpoint);
 PG_FUNCTION_INFO_V1(webhook_checked_headers);
@@ -40,6 +48,9 @@ PG_FUNCTION_INFO_V1(webhook_refuse_duplicate);
 PG_FUNCTION_INFO_V1(webhook_since);
 PG_FUNCTION_INFO_V1(webhook_this_home);
 PG_FUNCTION_INFO_V1(webhook_caller);
+PG_FUNCTION_INFO_V1(webhook_refuse_foreign_code);
+PG_FUNCTION_INFO_V1(webhook_redacted_endpoint);
+PG_FUNCTION_INFO_V1(webhook_redacted_headers);
 
 /* canonical_endpoint(endpoint text): as it is stored and sent */
 Datum
@@ -58,8 +69,11 @@ webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 	verdict = webhook_endpoint_check(VARDATA_ANY(endpoint),
 									 VARSIZE_ANY_EXHDR(endpoint), canonical);
 	if (verdict.problem != NULL)
-		refuse("endpoint", VARDATA_ANY(endpoint), VARSIZE_ANY_EXHDR(endpoint),
-			   verdict);
+	{
+		const char *shown = webhook_redact_url(text_to_cstring(endpoint));
+
+		refuse("endpoint", shown, strlen(shown), verdict);
+	}
 	PG_RETURN_TEXT_P(cstring_to_text(canonical));
 }
 
@@ -199,7 +213,7 @@ webhook_refuse_duplicate(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("endpoint \"%s\" is subscribed to event type \"%s\" already",
-						TextDatumGetCString(values[0]),
+						webhook_redact_url(TextDatumGetCString(values[0])),
 						SPI_getvalue(row, columns, 3)),
 				 errdetail("Subscription %s gets \"%s\".",
 						   SPI_getvalue(row, columns, 1),
@@ -241,6 +255,71 @@ webhook_caller(PG_FUNCTION_ARGS)
 
 	namestrcpy(name, GetUserNameFromId(GetOuterUserId(), false));
 	PG_RETURN_NAME(name);
+}
+
+/*
+ * refuse_foreign_code(): an error if changing what people write would run code
+ * that is not the extension's, as the role that the caller runs as. Whoever
+ * may create a trigger on one of these tables would be that role otherwise.
+ * The locks keep it so until the end of the transaction.
+ */
+Datum
+webhook_refuse_foreign_code(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {
+		"event_type", "subscription", "subscription_secret"
+	};
+	Oid			schema = webhook_catalog_required()->schema;
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		Oid			relid = get_relname_relid(names[i], schema);
+		Relation	table = table_open(relid, RowExclusiveLock);
+
+		refuse_foreign_code(table);
+		table_close(table, NoLock);
+	}
+	PG_RETURN_VOID();
+}
+
+/* redacted_endpoint(endpoint text): without values of the query */
+Datum
+webhook_redacted_endpoint(PG_FUNCTION_ARGS)
+{
+	const char *endpoint = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	PG_RETURN_TEXT_P(cstring_to_text(webhook_redact_url(endpoint)));
+}
+
+/* redacted_headers(headers jsonb): without values of credentials */
+Datum
+webhook_redacted_headers(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *headers = PG_GETARG_JSONB_P(0);
+	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	JsonbParseState *state = NULL;
+	JsonbValue *result = NULL;
+	bool		secret = false;
+
+	if (!JB_ROOT_IS_OBJECT(headers))
+		PG_RETURN_NULL();
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			secret = webhook_redact_is_credential(pnstrdup(value.val.string.val,
+														   value.val.string.len));
+		else if (token == WJB_VALUE && secret)
+		{
+			value.type = jbvString;
+			value.val.string.val = WEBHOOK_REDACTED;
+			value.val.string.len = strlen(WEBHOOK_REDACTED);
+		}
+		result = pushJsonbValue(&state, token,
+								token == WJB_KEY || token == WJB_VALUE ? &value : NULL);
+	}
+	PG_RETURN_JSONB_P(JsonbValueToJsonb(result));
 }
 
 /* An error that names the argument and, as far as it is short, the value. */
@@ -294,4 +373,50 @@ refuse_same_name(char **names, int count)
 						 errhint("Give each header once.")));
 		}
 	}
+}
+
+static void
+refuse_foreign_code(Relation table)
+{
+	const char *name = RelationGetRelationName(table);
+
+	if (table->rd_rel->relowner != GetUserId())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table webhook.%s is not owned by \"%s\"", name,
+						GetUserNameFromId(GetUserId(), false)),
+				 errdetail("The functions that write it are."),
+				 errhint("Give it back with ALTER TABLE webhook.%s OWNER TO.", name)));
+	for (int i = 0; table->trigdesc && i < table->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &table->trigdesc->triggers[i];
+
+		/* Those of foreign keys run as the owner of the other table. */
+		if (!trigger->tgisinternal &&
+			!is_own_function(trigger->tgfoid, RelationGetNamespace(table)))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table webhook.%s has a trigger that is not the extension's",
+							name),
+					 errdetail("Trigger \"%s\" would run code with the rights of \"%s\".",
+							   trigger->tgname,
+							   GetUserNameFromId(GetUserId(), false)),
+					 errhint("Drop the trigger, and revoke from others the right to create one.")));
+	}
+}
+
+/* Is it in our schema, and does it belong to whom we run as? */
+static bool
+is_own_function(Oid function, Oid schema)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc form;
+	bool		own;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	own = form->pronamespace == schema && form->proowner == GetUserId();
+	ReleaseSysCache(tuple);
+	return own;
 }

@@ -19,12 +19,13 @@ typedef enum WebhookPayload
 	WEBHOOK_STANDARD,			/* type, timestamp, data: Standard Webhooks */
 } WebhookPayload;
 
-/* One live secret. */
+/* A secret that was live when it was read. */
 typedef struct WebhookSecret
 {
 	const char *text;			/* whsec_..., the key of the abp scheme */
 	const uint8 *key;			/* decoded, the key of Standard Webhooks */
 	int			key_length;
+	TimestampTz until;			/* when it ends; DT_NOEND: never */
 } WebhookSecret;
 
 typedef struct WebhookSubscription
@@ -54,6 +55,8 @@ typedef struct WebhookSubscription
 	bool		fresh;			/* made or enabled, and what had been read
 								 * meanwhile is still to be read for it */
 	const WebhookSnapshot *since;
+	const char *ca;				/* file of webhook.certificate_directory */
+	const char *client_certificate; /* such a file too; NULL: none */
 } WebhookSubscription;
 
 /*

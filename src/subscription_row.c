@@ -24,7 +24,8 @@
 #define DEFAULT_MAX_AGE (7 * USECS_PER_DAY)
 
 static void add_headers(WebhookSubscription *subscription, Jsonb *headers);
-static void add_secrets(WebhookSubscription *subscription, ArrayType *secrets);
+static void add_secrets(WebhookSubscription *subscription, ArrayType *secrets,
+						ArrayType *ends);
 static void add_options(WebhookSubscription *subscription, SPITupleTable *rows,
 						HeapTuple row);
 static const WebhookSchedule *make_schedule(ArrayType *waits);
@@ -54,7 +55,8 @@ webhook_subscription_row_read(SPITupleTable *rows, HeapTuple row)
 	add_headers(subscription,
 				DatumGetJsonbP(column(rows, row, "headers")));
 	add_secrets(subscription,
-				DatumGetArrayTypeP(column(rows, row, "secrets")));
+				DatumGetArrayTypeP(column(rows, row, "secrets")),
+				DatumGetArrayTypeP(column(rows, row, "secret_ends")));
 
 	add_options(subscription, rows, row);
 
@@ -101,12 +103,18 @@ add_headers(WebhookSubscription *subscription, Jsonb *headers)
 
 /* The key of each is decoded once, here. */
 static void
-add_secrets(WebhookSubscription *subscription, ArrayType *secrets)
+add_secrets(WebhookSubscription *subscription, ArrayType *secrets, ArrayType *ends)
 {
 	int			count;
+	int			nends;
 	const char **texts = text_array(secrets, &count);
 	WebhookSecret *list = palloc0(sizeof(WebhookSecret) * (count + 1));
+	Datum	   *until;
+	bool	   *forever;
 
+	deconstruct_array(ends, TIMESTAMPTZOID, sizeof(TimestampTz), true,
+					  TYPALIGN_DOUBLE, &until, &forever, &nends);
+	Assert(nends == count);
 	for (int i = 0; i < count; i++)
 	{
 		WebhookSecret *secret = &list[subscription->nsecrets];
@@ -117,6 +125,7 @@ add_secrets(WebhookSubscription *subscription, ArrayType *secrets)
 			continue;
 		secret->text = texts[i];
 		secret->key = key;
+		secret->until = forever[i] ? DT_NOEND : DatumGetTimestampTz(until[i]);
 		subscription->nsecrets++;
 	}
 	subscription->secrets = list;
@@ -148,6 +157,10 @@ add_options(WebhookSubscription *subscription, SPITupleTable *rows, HeapTuple ro
 	if (has_column(rows, row, "max_age", &value) && microseconds(value) > 0)
 		subscription->max_age = microseconds(value);
 	add_final_statuses(subscription, DatumGetArrayTypeP(column(rows, row, "final_statuses")));
+	if (has_column(rows, row, "ca", &value))
+		subscription->ca = TextDatumGetCString(value);
+	if (has_column(rows, row, "client_certificate", &value))
+		subscription->client_certificate = TextDatumGetCString(value);
 }
 
 static const WebhookSchedule *

@@ -11,7 +11,8 @@
 
 /*
  * A row of the query that reads subscriptions, with all its columns by name
- * and the live secrets as "secrets", in CurrentMemoryContext.
+ * and the live secrets and their ends as "secrets" and "secret_ends", in
+ * CurrentMemoryContext.
  */
 extern WebhookSubscription *webhook_subscription_row_read(SPITupleTable *rows,
 														  HeapTuple row);

@@ -25,6 +25,7 @@
 void
 webhook_transaction_settings(void)
 {
+	/* As a replica, it fires no trigger that an owner has not made ALWAYS. */
 	static const char *const settings[][2] = {
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_read_only", "off"},
@@ -37,7 +38,7 @@ webhook_transaction_settings(void)
 		{"role", "none"},
 		{"row_security", "off"},
 		{"search_path", "pg_catalog, pg_temp"},
-		{"session_replication_role", "origin"},
+		{"session_replication_role", "replica"},
 		{"statement_timeout", "0"},
 		{"synchronous_commit", "off"},
 		{"temp_file_limit", "-1"},

@@ -21,6 +21,7 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "redact.h"
 #include "transcript.h"
 
 /*
@@ -37,6 +38,7 @@ typedef struct Entry
 	int			name_length;
 	int			place;			/* among the headers */
 	bool		secret;			/* its value is */
+	bool		url;			/* its value is one */
 } Entry;
 
 /*
@@ -46,7 +48,6 @@ typedef struct Entry
 typedef struct Names
 {
 	MemoryContext context;
-	bool		(*is_secret) (const char *name);
 	int			count;
 	char	  **as_given;
 	Entry	   *entries;		/* in the order of jsonb */
@@ -61,12 +62,10 @@ static Datum headers_datum(Names *names, const WebhookHttpHeader *headers,
 static bool are_called(const Names *names, const WebhookHttpHeader *headers,
 					   int count);
 static void learn(Names *names, const WebhookHttpHeader *headers, int count);
-static bool is_credential(const char *name);
-static bool is_request_credential(const char *name);
 static void set_string(JsonbValue *to, const char *text, int length);
 
-static Names request_names = {.is_secret = is_request_credential};
-static Names response_names = {.is_secret = is_credential};
+static Names request_names;
+static Names response_names;
 
 static int
 compare_entries(const Entry *x, const Entry *y)
@@ -247,10 +246,12 @@ headers_datum(Names *names, const WebhookHttpHeader *headers, int count)
 			   memcmp(entry[n].name, entry->name, entry->name_length) == 0)
 		{
 			const char *value = headers[entry[n].place].value;
-			int			length = 3;
+			int			length = strlen(WEBHOOK_REDACTED);
 
+			if (entry->url)
+				value = webhook_redact_url(value);
 			if (entry->secret)
-				value = "***";
+				value = WEBHOOK_REDACTED;
 			else
 				value = clean(value, strlen(value), PG_UTF8, &length);
 			set_string(&values[i + n], value, length);
@@ -316,61 +317,13 @@ learn(Names *names, const WebhookHttpHeader *headers, int count)
 			entry->name[k] = to_lower(name[k]);
 		entry->name[entry->name_length] = '\0';
 		entry->place = i;
-		entry->secret = names->is_secret(entry->name);
+		entry->secret = webhook_redact_is_credential(entry->name);
+		entry->url = strcmp(entry->name, "location") == 0 ||
+			strcmp(entry->name, "content-location") == 0;
 	}
 	sort_entries(names->entries, count);
 	names->count = count;
 	MemoryContextSwitchTo(old);
-}
-
-/* Does a header of this name, in lower case, carry a credential? */
-static bool
-is_credential(const char *name)
-{
-	return strcmp(name, "authorization") == 0 ||
-		strcmp(name, "proxy-authorization") == 0 ||
-		strcmp(name, "cookie") == 0 ||
-		strcmp(name, "set-cookie") == 0;
-}
-
-/*
- * A subscription's own headers have names of its owner's making; what sounds
- * like a credential is taken for one.
- */
-static bool
-is_request_credential(const char *name)
-{
-	for (const char *place = name; *place; place++)
-	{
-		const char *word;
-
-		switch (*place)
-		{
-			case 'a':
-				word = "auth";	/* authorization, proxy-authorization */
-				break;
-			case 'c':
-				word = place[1] == 'o' ? "cookie" : "credential";
-				break;
-			case 'k':
-				word = "key";
-				break;
-			case 'p':
-				word = "password";
-				break;
-			case 's':
-				word = "secret";
-				break;
-			case 't':
-				word = "token";
-				break;
-			default:
-				continue;
-		}
-		if (strncmp(place, word, strlen(word)) == 0)
-			return true;
-	}
-	return false;
 }
 
 static void

@@ -17,7 +17,7 @@ extern Datum webhook_transcript_text(const char *bytes, size_t length,
 
 /*
  * Headers as a jsonb object: names in lower case, an array where one is
- * repeated, credentials replaced by "***".
+ * repeated, credentials replaced by "***" as redact.h says.
  */
 extern Datum webhook_transcript_request_headers(const WebhookHttpHeader *headers,
 												int count);

@@ -2,7 +2,7 @@
 -- The contract: names, arguments, columns, and how little is open.
 --
 BEGIN;
-SELECT plan(102);
+SELECT no_plan();
 
 -- functions with their arguments and results
 SELECT has_function('webhook', 'watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]']);
@@ -11,10 +11,10 @@ SELECT function_returns('webhook', 'publish', ARRAY['text', 'json', 'text'], 'uu
 SELECT has_function('webhook', 'define_event_type', ARRAY['text', 'text']);
 SELECT function_returns('webhook', 'subscribe',
 	ARRAY['text', 'text[]', 'text', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
-		'real', 'interval', 'interval[]', 'interval', 'integer[]'], 'bigint');
+		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'text', 'text'], 'bigint');
 SELECT has_function('webhook', 'alter_subscription',
 	ARRAY['bigint', 'text', 'text[]', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
-		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'boolean']);
+		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'boolean', 'text', 'text']);
 SELECT function_returns('webhook', 'ping', ARRAY['bigint'], 'uuid');
 SELECT function_returns('webhook', 'resend', ARRAY['uuid', 'bigint'], 'void');
 SELECT function_returns('webhook', 'cancel', ARRAY['uuid', 'bigint'], 'void');
@@ -27,6 +27,9 @@ SELECT has_function('webhook', 'pause', ARRAY['bigint']);
 SELECT has_function('webhook', 'resume', ARRAY['bigint']);
 SELECT has_function('webhook', 'resume_database', ARRAY['boolean']);
 SELECT function_returns('webhook', 'secret', ARRAY['bigint'], 'text');
+SELECT function_returns('webhook', 'rotate_secret', ARRAY['bigint', 'interval'], 'text');
+SELECT has_function('webhook', name, ARRAY['regrole'])
+	FROM unnest('{grant_reader,grant_operator,grant_admin,revoke}'::text[]) AS name;
 SELECT function_returns('webhook', 'sign', ARRAY['text', 'text', 'bigint', 'text'], 'text');
 SELECT function_returns('webhook', 'verify', ARRAY['text', 'jsonb', 'text', 'interval'], 'boolean');
 SELECT function_returns('webhook', 'drain', ARRAY['interval'], 'boolean');
@@ -39,14 +42,14 @@ SELECT is((SELECT relkind FROM pg_class WHERE oid = 'webhook.log'::regclass), 'p
 	'the log is partitioned');
 SELECT has_view('webhook', 'event', 'view event');
 SELECT has_view('webhook', name, format('view %s', name))
-	FROM unnest('{stat_worker,stat_subscription,pending_delivery,dead_letter,ring}'::text[]) AS name;
+	FROM unnest('{stat_worker,stat_subscription,subscriptions,pending_delivery,dead_letter,ring}'::text[]) AS name;
 SELECT has_column('webhook', 'log', name, format('log.%s', name))
 	FROM unnest('{id,event_id,position,cause,logged_at,subscription_id,event_type,attempt,method,
 		endpoint,source_ip,source_port,requested_at,request_headers,request_body,response_status,
 		response_headers,response_body,duration,outcome,error_class,error}'::text[]) AS name;
 SELECT has_column('webhook', 'subscription', name, format('subscription.%s', name))
 	FROM unnest('{id,endpoint,events,description,headers,signature_schemes,filter,payload_format,ordered,
-		max_in_flight,rate_limit,timeout,retry_schedule,max_age,final_statuses,enabled,paused,
+		max_in_flight,rate_limit,timeout,retry_schedule,max_age,final_statuses,ca,client_certificate,enabled,paused,
 		created_at,created_by}'::text[]) AS name;
 SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscription.%s', name))
 	FROM unnest('{subscription_id,endpoint,state,reason,delivered,failed,pending,oldest_pending,
@@ -81,13 +84,21 @@ SELECT is_empty(
 	$$ SELECT p.oid::regprocedure
 		FROM member JOIN pg_proc p ON p.oid = objid JOIN pg_language l ON l.oid = prolang
 		WHERE classid = 'pg_proc'::regclass AND (l.lanname <> 'c' OR p.prosecdef)
-			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}' $$,
+			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}'
+			AND p.proconfig IS DISTINCT FROM
+				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan}' $$,
 	'every function that is not C has a search_path of its own');
+SELECT set_eq(
+	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
+		WHERE classid = 'pg_proc'::regclass
+			AND 'plan_cache_mode=force_generic_plan' = ANY (p.proconfig) $$,
+	ARRAY['subscribe', 'alter_subscription', 'rotate_secret'],
+	'plans of what writes credentials do not have them in');
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosecdef $$,
 	ARRAY['define_event_type', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
-		'resume_database', 'secret', 'ping', 'resend', 'cancel', 'skip', 'recover', 'explain'],
+		'resume_database', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'recover', 'explain'],
 	'these and no others run as their owner');
 SELECT is_empty(
 	$$ SELECT c.oid::regclass FROM member JOIN pg_class c ON c.oid = objid,
@@ -97,6 +108,24 @@ SELECT is_empty(
 SELECT is_empty(
 	$$ SELECT 1 FROM pg_namespace, aclexplode(nspacl) a WHERE nspname = 'webhook' AND a.grantee = 0 $$,
 	'the schema is not open to all');
+
+SELECT is_empty(
+	$$ SELECT pg_describe_object(classid, objid, 0) FROM member JOIN pg_class ON pg_class.oid = objid
+		WHERE classid = 'pg_class'::regclass AND relnamespace <> 'webhook'::regnamespace $$,
+	'no relation is outside schema webhook');
+SELECT set_eq(
+	$$ SELECT DISTINCT classid::regclass::text FROM member $$,
+	$$ SELECT unnest('{pg_class,pg_namespace,pg_proc}'::text[]) UNION
+		SELECT 'pg_type' WHERE current_setting('server_version_num')::int >= 170000 $$,
+	'there are relations and functions in a schema, and nothing else');
+SELECT is_empty(
+	$$ SELECT * FROM pg_default_acl WHERE defaclnamespace = 'webhook'::regnamespace $$,
+	'what will be made in the schema is not open by default');
+SELECT is_empty(
+	$$ SELECT pg_describe_object(classid, objid, 0) FROM member
+		WHERE classid <> 'pg_type'::regclass
+			AND coalesce(obj_description(objid, classid::regclass::name), '') = '' $$,
+	'each member has a comment');
 
 -- the vectors of Standard Webhooks
 SELECT is(

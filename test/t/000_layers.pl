@@ -12,7 +12,7 @@ use Test::More;
 # From the ground up.  A room has the name of its header; files that only it
 # needs are in brackets.
 my @floors = (
-	'guc catalog snapshot table event secret endpoint address',
+	'guc catalog snapshot table event secret redact endpoint address',
 	'shmem[wakeup] ring_row filter command http[http_easy http_transfer] guard',
 	'http_module ring[sequence] window subscription[subscription_row] '
 	  . 'pending[pending_row pending_due] partition checkpoint state',
@@ -118,6 +118,11 @@ none('lines end at column 100, but for messages', lines(sub { length(expand($_))
 none('C comments only', lines(sub { m{^\s*//|[;{}]\s*//} }));
 none('tabs, no trailing blank', lines(sub { /[ \t]$|^ {4}[^ ]/ }));
 none('nothing is left for later', lines(sub { /\b(?:TODO|FIXME|XXX|HACK)\b/ }));
+
+
+# A script that takes over what it finds takes over what others have put there.
+none('the install script makes everything itself',
+	grep { slurp($_) =~ /^\s*CREATE\s+OR\s+REPLACE|IF\s+NOT\s+EXISTS/mi } glob 'sql/*.sql');
 
 # Lines of the sources that a test likes, with where they are.
 sub lines
