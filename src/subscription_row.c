@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog.h"
+#include "endpoint.h"
 #include "secret.h"
 #include "subscription_row.h"
 
@@ -79,7 +80,10 @@ webhook_subscription_row_read(SPITupleTable *rows, HeapTuple row)
 	return subscription;
 }
 
-/* An object of strings, as webhook.checked_headers() lets through. */
+/*
+ * An object of strings, as webhook.checked_headers() lets through. What it
+ * would not is not sent: a line break in one would make a header of the rest.
+ */
 static void
 add_headers(WebhookSubscription *subscription, Jsonb *headers)
 {
@@ -94,9 +98,18 @@ add_headers(WebhookSubscription *subscription, Jsonb *headers)
 		if (token == WJB_KEY)
 			list[subscription->nheaders].name =
 				pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE && value.type == jbvString)
-			list[subscription->nheaders++].value =
-				pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE && value.type == jbvString &&
+				 subscription->nheaders < WEBHOOK_MAX_HEADERS)
+		{
+			WebhookHttpHeader *header = &list[subscription->nheaders];
+
+			if (webhook_header_check(header->name, strlen(header->name),
+									 value.val.string.val,
+									 value.val.string.len).problem != NULL)
+				continue;
+			header->value = pnstrdup(value.val.string.val, value.val.string.len);
+			subscription->nheaders++;
+		}
 	}
 	subscription->headers = list;
 }

@@ -9,6 +9,7 @@
 #
 #	/ok                  200
 #	/status/NNN          that status; 3xx with a Location
+#	/credentials         302, with some "sesame" in its headers
 #	/hang                never
 #	/slow/MS             200 after that many milliseconds
 #	/reset               RST before any byte
@@ -383,6 +384,11 @@ sub answer
 	{
 		return respond($c, $argument, undef,
 			$argument =~ /^3/ ? 'Location: /ok/redirected' : ());
+	}
+	elsif ($word eq 'credentials')
+	{
+		return respond($c, 302, undef, 'Location: /ok?token=sesame', 'Set-Cookie: a=sesame',
+			'Set-Cookie: b=sesame', 'X-Auth-Token: sesame', 'X-Colour: red');
 	}
 	elsif ($word eq 'hang')
 	{

@@ -1,0 +1,82 @@
+--
+-- Secrets that take turns: how many, how long, and what is told of them; and
+-- the names of certificate files.
+--
+BEGIN;
+SELECT no_plan();
+
+SELECT webhook.define_event_type('App.A');
+CREATE TEMPORARY TABLE mine AS
+	SELECT webhook.subscribe('https://example.com/mine', '{App.A}', secret => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw') AS id;
+CREATE FUNCTION pg_temp.rotate(overlap interval) RETURNS text LANGUAGE sql AS $$
+	SELECT webhook.rotate_secret(id, overlap) FROM mine
+$$;
+-- Live ones, newest first: when each ends from now, to the hour.
+CREATE FUNCTION pg_temp.ends() RETURNS text LANGUAGE sql VOLATILE AS $$
+	SELECT string_agg(coalesce((round(extract(epoch FROM x.expires_at - clock_timestamp()) / 3600) || ' h'), 'never'), ', '
+			ORDER BY x.id DESC)
+		FROM webhook.subscription_secret x JOIN mine ON x.subscription_id = mine.id
+$$;
+
+SELECT is(pg_temp.ends(), 'never', 'the first secret is for good');
+CREATE TEMPORARY TABLE second AS SELECT webhook.rotate_secret(id) AS secret FROM mine;
+SELECT matches((SELECT secret FROM second), '^whsec_[A-Za-z0-9+/]{43}=$', 'a secret of 32 bytes is made');
+SELECT is(webhook.secret(id), (SELECT secret FROM second), 'secret() tells the new one') FROM mine;
+SELECT is(pg_temp.ends(), 'never, 24 h', 'the former one has 24 hours');
+SELECT isnt(pg_temp.rotate('1 hour'), (SELECT secret FROM second), 'each is another');
+SELECT is(pg_temp.ends(), 'never, 1 h, 1 h', 'an hour is the end of all former ones');
+SELECT throws_ok($$ SELECT pg_temp.rotate('1 hour') $$, '54000', NULL, 'no fourth');
+SELECT is(pg_temp.ends(), 'never, 1 h, 1 h', '... and nothing is changed');
+SELECT lives_ok($$ SELECT pg_temp.rotate('0') $$, 'but for one that ends them');
+SELECT is(pg_temp.ends(), 'never', '... of which nothing is kept');
+SELECT lives_ok($$ SELECT pg_temp.rotate('1 hour') $$);
+SELECT lives_ok($$ SELECT pg_temp.rotate('7 days') $$, 'the longest overlap');
+SELECT is(pg_temp.ends(), 'never, 168 h, 1 h', 'one that ends sooner does so still');
+UPDATE webhook.subscription_secret SET expires_at = clock_timestamp() - interval '1 s' WHERE expires_at < now() + interval '2 hours';
+SELECT lives_ok($$ SELECT pg_temp.rotate('2 days') $$, 'what has ended does not count');
+SELECT is(pg_temp.ends(), 'never, 48 h, 48 h', '... and is removed');
+SELECT isnt(webhook.secret(id), NULL, 'secret() tells the newest') FROM mine;
+
+SELECT throws_ok(format('SELECT webhook.rotate_secret(%s, %s)', subscription, overlap), state::char(5), NULL,
+		format('rotate_secret(%s, %s)', subscription, overlap))
+	FROM (SELECT id::text AS subscription FROM mine) m,
+		(VALUES ('NULL', '22004'), ('''-1 s''', '22023'), ('''7 days 1 us''', '22023'), ('''1 month''', '22023'),
+			('''1 month -22 days''', '22023')) AS v (overlap, state)
+UNION ALL
+	SELECT throws_ok(format('SELECT webhook.rotate_secret(%s)', subscription), state::char(5), NULL,
+		format('rotate_secret(%s)', subscription))
+	FROM (VALUES ('NULL', '22004'), ('0', '42704'), ('4711', '42704')) AS v (subscription, state);
+
+-- A trigger of somebody else's would see the secret.
+CREATE FUNCTION pg_temp.spy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER spy BEFORE INSERT ON webhook.subscription_secret FOR EACH ROW EXECUTE FUNCTION pg_temp.spy();
+SELECT throws_like($$ SELECT pg_temp.rotate('0') $$, '%subscription_secret has a trigger that is not the extension''s');
+DROP TRIGGER spy ON webhook.subscription_secret;
+CREATE ROLE regress_owner;
+ALTER TABLE webhook.subscription_secret OWNER TO regress_owner;
+SELECT throws_like($$ SELECT pg_temp.rotate('0') $$, '%subscription_secret is not owned by%');
+ALTER TABLE webhook.subscription_secret OWNER TO CURRENT_USER;
+
+-- Files: plain names
+CREATE FUNCTION pg_temp.file(given text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM webhook.alter_subscription(id, ca => given, client_certificate => given) FROM mine;
+	RETURN (SELECT concat_ws(' ', s.ca, s.client_certificate) FROM webhook.subscription s JOIN mine USING (id));
+END
+$$;
+SELECT is(pg_temp.file(given), concat(given, ' ', given), format('a file "%s"', left(given, 20)))
+	FROM unnest(ARRAY['ca.pem', 'A-1_b~.crt', 'a b'::text, '!', 'a..pem', '-rf', '$(x)', 'c:\x', repeat('x', 255)]) AS given
+	WHERE given <> 'a b';
+SELECT throws_ok(format('SELECT pg_temp.file(%L)', given), state::char(5), NULL, format('no file "%s"', left(given, 20)))
+	FROM (VALUES ('/etc/passwd', '22023'), ('../ca.pem', '22023'), ('a/b', '22023'), ('.hidden', '22023'), ('.', '22023'),
+		('..', '22023'), ('a b', '22023'), (E'a\nb', '22023'), (E'a\tb', '22023'), ('ä', '22023'), (E'\x7f', '22023'),
+		(repeat('x', 256), '54000'), ('/', '22023')) AS v (given, state);
+SELECT is(pg_temp.file(NULL), repeat('x', 255) || ' ' || repeat('x', 255), 'null keeps');
+SELECT is(pg_temp.file(''), '', 'an empty name takes it away');
+SELECT webhook.subscribe('https://example.com/two', '{App.A}', ca => 'one.pem', client_certificate => 'two.pem');
+SELECT is(concat_ws(' ', ca, client_certificate), 'one.pem two.pem', 'subscribe() takes both')
+	FROM webhook.subscription WHERE endpoint = 'https://example.com/two';
+SELECT throws_ok($$ SELECT webhook.subscribe('https://example.com/three', '{App.A}', client_certificate => 'x/y') $$, '22023');
+
+SELECT * FROM finish();
+ROLLBACK;
