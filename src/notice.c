@@ -29,7 +29,7 @@ static const char *const state_names[] = {
 
 static void write_log(const WebhookNews *news, const char *reason,
 					  const WebhookSubscription *subscription);
-static void notify(const WebhookNews *news, const char *reason, int64 subscription_id);
+static void notify(const WebhookNews *news, int64 subscription_id);
 
 void
 webhook_notice_tell(const WebhookNews *news, const char *reason,
@@ -38,7 +38,7 @@ webhook_notice_tell(const WebhookNews *news, const char *reason,
 	if (news->turn == WEBHOOK_TURN_NONE)
 		return;
 	write_log(news, reason, subscription);
-	notify(news, reason, subscription->id);
+	notify(news, subscription->id);
 }
 
 static void
@@ -86,19 +86,15 @@ write_log(const WebhookNews *news, const char *reason,
 	}
 }
 
+/* Anybody who can connect may listen: no word of who it is, or why. */
 static void
-notify(const WebhookNews *news, const char *reason, int64 subscription_id)
+notify(const WebhookNews *news, int64 subscription_id)
 {
 	StringInfoData payload;
 
 	initStringInfo(&payload);
-	appendStringInfo(&payload, "{\"subscription\":" INT64_FORMAT ",\"state\":\"%s\",\"reason\":",
+	appendStringInfo(&payload, "{\"subscription\":" INT64_FORMAT ",\"state\":\"%s\",\"until\":",
 					 subscription_id, state_names[news->turn]);
-	if (reason != NULL)
-		escape_json(&payload, reason);
-	else
-		appendStringInfoString(&payload, "null");
-	appendStringInfoString(&payload, ",\"until\":");
 	if (news->until != 0)
 		escape_json(&payload, timestamptz_to_str(news->until));
 	else

@@ -437,9 +437,35 @@ as('postgres', q(DO $$ DECLARE f regprocedure; BEGIN
 	FOR f IN SELECT oid FROM pg_proc WHERE proowner = 'mallory'::regrole LOOP EXECUTE format('DROP FUNCTION %s CASCADE', f); END LOOP; END $$));
 $server->sql('REVOKE CREATE ON SCHEMA webhook FROM mallory');
 
+# What needs the owner is refused, whatever has been granted.
+$server->sql('GRANT ALL ON ALL TABLES IN SCHEMA webhook TO mallory; GRANT ALL ON ALL FUNCTIONS IN SCHEMA webhook TO mallory; GRANT ALL ON SCHEMA webhook TO mallory');
+foreach my $table (qw(event_type subscription subscription_secret event_0 pending subscription_state log checkpoint))
+{
+	foreach (
+		"CREATE RULE r AS ON INSERT TO webhook.$table DO ALSO SELECT 1",
+		"CREATE POLICY p ON webhook.$table", "ALTER TABLE webhook.$table ENABLE ROW LEVEL SECURITY",
+		"CREATE INDEX ON webhook.$table ((1))", "ALTER TABLE webhook.$table ADD COLUMN c text DEFAULT 'x'",
+		"ALTER TABLE webhook.$table ADD CHECK (true)", "ALTER TABLE webhook.$table DISABLE TRIGGER ALL",
+		"CREATE TABLE mallory.child () INHERITS (webhook.$table)", "ALTER TABLE webhook.$table OWNER TO mallory",
+		"DROP TABLE webhook.$table")
+	{
+		refused('mallory', $_, qr/42501|42809/, $_);
+	}
+}
+foreach (
+	'CREATE OR REPLACE VIEW webhook.event AS SELECT 1', 'CREATE OR REPLACE RULE "_RETURN" AS ON SELECT TO webhook.event DO INSTEAD SELECT 1',
+	'CREATE OR REPLACE FUNCTION webhook.caller() RETURNS name LANGUAGE sql AS $$ SELECT NULL::name $$',
+	'ALTER FUNCTION webhook.caller() RENAME TO x', 'ALTER FUNCTION webhook.pause(bigint) RESET ALL',
+	'DROP EXTENSION webhook', 'ALTER EXTENSION webhook ADD TABLE mallory.trace', 'ALTER SCHEMA webhook RENAME TO x',
+	'ALTER SCHEMA webhook OWNER TO mallory')
+{
+	refused('mallory', $_, qr/42501|must be owner/, $_);
+}
+$server->sql('REVOKE ALL ON ALL TABLES IN SCHEMA webhook FROM mallory; REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook FROM mallory; REVOKE CREATE ON SCHEMA webhook FROM mallory');
+
 # Who may write the tables: what he writes there is as good as what he could
 # have asked for, or is left alone.
-$server->sql('GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA webhook TO mallory; GRANT USAGE ON ALL SEQUENCES IN SCHEMA webhook TO mallory');
+$server->sql('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA webhook TO mallory; GRANT USAGE ON ALL SEQUENCES IN SCHEMA webhook TO mallory');
 $subscription = $server->subscribe('/ok/good', "secret => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'");
 my $good = $receiver->url('/ok/bad');
 is(as('mallory', <<"END"), '', 'what nobody would write');
