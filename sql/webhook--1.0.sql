@@ -303,8 +303,8 @@ CREATE FUNCTION webhook.home() RETURNS text
 CREATE FUNCTION webhook.caller() RETURNS name
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
 
-CREATE FUNCTION webhook.refuse_foreign_code() RETURNS void
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_refuse_foreign_code';
+CREATE FUNCTION webhook.refuse_foreign_code(relation regclass) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_refuse_foreign_code';
 
 CREATE FUNCTION webhook.redacted_endpoint(endpoint text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -810,7 +810,7 @@ CREATE FUNCTION webhook.define_event_type(name text, description text DEFAULT NU
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook.refuse_foreign_code();
+	PERFORM webhook.refuse_foreign_code('webhook.event_type'::regclass);
 	IF define_event_type.name IS NULL THEN
 		RAISE EXCEPTION 'name must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -1010,8 +1010,8 @@ CREATE FUNCTION webhook.publish(event_type text, data json, subject text DEFAULT
 /*
  * Who wants it
  *
- * These run as their owner, so none begins before it has seen that the tables
- * hold no code of anybody else. Where a value may be a credential, plans are
+ * These run as their owner, so none writes a table before it has seen that it
+ * holds no code of anybody else. Where a value may be a credential, plans are
  * generic: a plan of its own for a value has the value in it, and may be
  * printed.
  *
@@ -1046,7 +1046,6 @@ DECLARE
 	new			webhook.subscription;
 	key			text;
 BEGIN
-	PERFORM webhook.refuse_foreign_code();
 	IF subscribe.payload_format IS NULL OR subscribe.ordered IS NULL
 		OR subscribe.final_statuses IS NULL
 	THEN
@@ -1069,6 +1068,8 @@ BEGIN
 		subscribe.client_certificate);
 
 	LOCK TABLE webhook.subscription IN SHARE ROW EXCLUSIVE MODE;
+	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
+	PERFORM webhook.refuse_foreign_code('webhook.subscription_secret'::regclass);
 	PERFORM webhook.refuse_duplicate(new.endpoint, new.events, NULL::bigint);
 	INSERT INTO webhook.subscription (endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
@@ -1117,11 +1118,11 @@ DECLARE
 	rerouted	boolean := alter_subscription.endpoint IS NOT NULL
 					OR alter_subscription.events IS NOT NULL;
 BEGIN
-	PERFORM webhook.refuse_foreign_code();
 	-- Before any row, lest two of these wait for each other.
 	IF rerouted THEN
 		LOCK TABLE webhook.subscription IN SHARE ROW EXCLUSIVE MODE;
 	END IF;
+	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
 	SELECT s.* INTO old FROM webhook.subscription s
 		WHERE s.id = alter_subscription.subscription
 		FOR UPDATE;
@@ -1193,7 +1194,8 @@ CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook.refuse_foreign_code();
+	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
+	PERFORM webhook.refuse_foreign_code('webhook.subscription_secret'::regclass);
 	DELETE FROM webhook.subscription s WHERE s.id = unsubscribe.subscription;
 	IF NOT FOUND THEN
 		PERFORM webhook.refuse_unknown(unsubscribe.subscription);
@@ -1207,7 +1209,7 @@ CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook.refuse_foreign_code();
+	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
 	UPDATE webhook.subscription s SET paused = true WHERE s.id = pause.subscription;
 	IF NOT FOUND THEN
 		PERFORM webhook.refuse_unknown(pause.subscription);
@@ -1221,7 +1223,7 @@ CREATE FUNCTION webhook.resume(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook.refuse_foreign_code();
+	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
 	UPDATE webhook.subscription s SET paused = false WHERE s.id = resume.subscription;
 	IF NOT FOUND THEN
 		PERFORM webhook.refuse_unknown(resume.subscription);
@@ -1237,7 +1239,7 @@ AS $$
 DECLARE
 	fenced		record;
 BEGIN
-	PERFORM webhook.refuse_foreign_code();
+	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
 	IF discard IS NULL THEN
 		RAISE EXCEPTION 'discard must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -1487,7 +1489,7 @@ DECLARE
 	first_end	timestamptz;
 	live		bigint;
 BEGIN
-	PERFORM webhook.refuse_foreign_code();
+	PERFORM webhook.refuse_foreign_code('webhook.subscription_secret'::regclass);
 	IF rotate_secret.overlap IS NULL THEN
 		RAISE EXCEPTION 'overlap must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -2248,7 +2250,7 @@ COMMENT ON FUNCTION webhook.canonical_endpoint(text) IS 'internal: the endpoint 
 COMMENT ON FUNCTION webhook.checked_headers(jsonb) IS 'internal: the headers, or an error';
 COMMENT ON FUNCTION webhook.checked_file(text, text) IS 'internal: the name of the file, null if empty, or an error about the argument';
 COMMENT ON FUNCTION webhook.grant_each(regrole, text[]) IS 'internal: run the commands for a role, if the caller may';
-COMMENT ON FUNCTION webhook.refuse_foreign_code() IS 'internal: refuse tables with triggers of somebody else';
+COMMENT ON FUNCTION webhook.refuse_foreign_code(regclass) IS 'internal: refuse a table with triggers of somebody else';
 COMMENT ON FUNCTION webhook.redacted_endpoint(text) IS 'internal: the endpoint without the values in its query';
 COMMENT ON FUNCTION webhook.redacted_headers(jsonb) IS 'internal: the headers without the values of credentials';
 COMMENT ON FUNCTION webhook.checked_secret(text) IS 'internal: the secret, a new one for null, or an error';

@@ -258,27 +258,19 @@ webhook_caller(PG_FUNCTION_ARGS)
 }
 
 /*
- * refuse_foreign_code(): an error if changing what people write would run code
- * that is not the extension's, as the role that the caller runs as. Whoever
- * may create a trigger on one of these tables would be that role otherwise.
- * The locks keep it so until the end of the transaction.
+ * refuse_foreign_code(relation regclass): an error if changing a table that
+ * people write would run code that is not the extension's, as the role that
+ * the caller runs as. Whoever may create a trigger on it would be that role
+ * otherwise. The lock keeps it so until the end of the transaction; a caller
+ * that needs a stronger one takes it before.
  */
 Datum
 webhook_refuse_foreign_code(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {
-		"event_type", "subscription", "subscription_secret"
-	};
-	Oid			schema = webhook_catalog_required()->schema;
+	Relation	table = table_open(PG_GETARG_OID(0), RowExclusiveLock);
 
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		Oid			relid = get_relname_relid(names[i], schema);
-		Relation	table = table_open(relid, RowExclusiveLock);
-
-		refuse_foreign_code(table);
-		table_close(table, NoLock);
-	}
+	refuse_foreign_code(table);
+	table_close(table, NoLock);
 	PG_RETURN_VOID();
 }
 

@@ -501,6 +501,21 @@ is($server->sql(q(SELECT count(*) FROM webhook.log WHERE outcome = 'delivered' A
 is(superusers(), $superusers, 'nobody has become a superuser');
 $server->unsubscribe_all;
 
+# ---- The look for triggers locks nobody out
+
+my $script = "$node->{_basedir}/people.sql";
+append_to_file($script, <<'END');
+\set n random(1, 1000000000)
+SELECT webhook.subscribe('https://example.com/' || :client_id || '/' || :n, '{*}') AS id \gset
+SELECT webhook.alter_subscription(:id, endpoint => 'https://example.net/' || :client_id || '/' || :n);
+SELECT webhook.rotate_secret(:id);
+SELECT webhook.pause(:id);
+SELECT webhook.define_event_type('App.' || :client_id || '.' || :n);
+SELECT webhook.unsubscribe(:id);
+END
+$node->command_like([ 'pgbench', '-n', '-c', '6', '-t', '60', '-f', $script, 'postgres' ],
+	qr/^number of failed transactions: 0 /m, 'people who subscribe at once do not deadlock');
+
 # ---- A schema that is somebody else's already
 
 $server->sql('CREATE DATABASE taken OWNER mallory');
