@@ -91,12 +91,21 @@ webhook_verdict_class(const WebhookHttpTransfer *transfer)
 		webhook_http_error_name(transfer->error);
 }
 
+/* On one line: parts of a message may be the endpoint's own words. */
 char *
 webhook_verdict_error(const WebhookHttpTransfer *transfer)
 {
-	if (transfer->error != WEBHOOK_HTTP_OK)
-		return pstrdup(transfer->message);
-	return psprintf("the endpoint answered with status %d", transfer->status);
+	char	   *error;
+
+	if (transfer->error == WEBHOOK_HTTP_OK)
+		return psprintf("the endpoint answered with status %d", transfer->status);
+	error = pstrdup(transfer->message);
+	for (char *c = error; *c; c++)
+	{
+		if ((unsigned char) *c < ' ' || *c == '\177')
+			*c = ' ';
+	}
+	return error;
 }
 
 static const WebhookSchedule *

@@ -2,7 +2,7 @@
 -- The breaker: when it opens, what a probe is, and how it closes.
 --
 BEGIN;
-SELECT plan(30);
+SELECT plan(31);
 
 SELECT clock.subscribe('retry_schedule=1 1 1 1 1 1');
 SELECT clock.answer(1, 'error=connect');
@@ -14,6 +14,7 @@ SELECT is(count(*), 10::bigint, 'ten failures') FROM clock.posts();
 SELECT is((SELECT ROW(s.level, s.streak, s.slow, s.sleeps_until = max(p.ended) + interval '10 s')::text
 		   FROM clock.states() s, clock.posts() p GROUP BY s.level, s.streak, s.slow, s.sleeps_until), '(0,10,t,t)',
 		  'open it, until ten seconds after the last');
+SELECT is((SELECT reason FROM clock.states()), 'connect  LOG:  forged [2J', 'why, on one line, whatever it holds');
 SELECT is((SELECT string_agg(turn, ' ') FROM clock.notices()), 'opened', 'people are told, once');
 SELECT is((SELECT at FROM clock.notices()), (SELECT max(at) FROM clock.outcomes() WHERE outcome = 'retrying'),
 		  'at once, as far as it can be written');
