@@ -270,6 +270,27 @@ SELECT refusal($$ SELECT webhook.verify('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 SELECT refusal($$ SELECT webhook.verify('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
 	'{"webhook-id": "a", "webhook-timestamp": "1", "webhook-signature": ""}', 'b', '-1 s') $$);
 
+-- certificate files, secrets that take turns
+SELECT refusal($$ SELECT webhook.subscribe('https://example.com/', '{App.BusinessRequestStatusChange}', ca => '/etc/ca.pem') $$);
+SELECT refusal($$ SELECT webhook.subscribe('https://example.com/', '{App.BusinessRequestStatusChange}', client_certificate => '.key') $$);
+SELECT refusal($$ SELECT webhook.subscribe('https://example.com/', '{App.BusinessRequestStatusChange}', ca => repeat('x', 256)) $$);
+SELECT refusal($$ SELECT webhook.rotate_secret(NULL) $$);
+SELECT refusal($$ SELECT webhook.rotate_secret(4711) $$);
+SELECT refusal($$ SELECT webhook.rotate_secret(4711, NULL) $$);
+SELECT refusal($$ SELECT webhook.rotate_secret(4711, '-1 s') $$);
+SELECT refusal($$ SELECT webhook.rotate_secret(4711, '8 days') $$);
+BEGIN;
+CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER meddler BEFORE UPDATE ON webhook.subscription FOR EACH ROW EXECUTE FUNCTION meddle();
+SELECT split_part(refusal($$ SELECT webhook.pause(1) $$), E'\n', 1);
+ROLLBACK;
+
+-- who may what
+SELECT refusal($$ SELECT webhook.grant_reader(NULL) $$);
+SELECT refusal($$ SELECT webhook.grant_operator('public') $$);
+SELECT refusal($$ SELECT webhook.grant_admin('regress_webhook_nobody') $$);
+SELECT split_part(refusal(format('SELECT webhook.revoke(%s::regrole)', current_user::regrole::oid)), ' ', 1);
+
 -- drain and resume_database
 SELECT refusal($$ SELECT webhook.drain(NULL) $$);
 SELECT refusal($$ SELECT webhook.drain('-1 s') $$);
