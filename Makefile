@@ -21,7 +21,7 @@ DATA           = $(wildcard sql/webhook--*.sql)
 # What knows nothing of PostgreSQL: the endpoint's rules and the HTTP engine.
 # It is all of the second library, webhook_http, which alone is linked to
 # libcurl and loaded by the worker only.  The rules are in both.
-RULES          = $(patsubst %.c,%.o,$(wildcard src/address.c src/endpoint.c))
+RULES          = $(patsubst %.c,%.o,$(wildcard src/address*.c src/endpoint.c))
 ENGINE         = $(patsubst %.c,%.o,$(filter-out src/http_module.c,$(wildcard src/http*.c)))
 FREE           = $(RULES) $(ENGINE)
 HTTP_OBJS      = $(FREE) src/http_module.o

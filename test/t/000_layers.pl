@@ -12,7 +12,7 @@ use Test::More;
 # From the ground up.  A room has the name of its header; files that only it
 # needs are in brackets.
 my @floors = (
-	'guc catalog snapshot table event secret redact endpoint address',
+	'guc catalog snapshot table event secret redact endpoint address[address_block]',
 	'shmem[wakeup] ring_row filter command http[http_easy http_transfer] guard',
 	'http_module ring[sequence] window subscription[subscription_row] '
 	  . 'pending[pending_row pending_due] partition checkpoint state',
@@ -23,7 +23,7 @@ my @floors = (
 	'webhook trigger[move payload] functions[replaying signing subscribing]');
 
 # No header of the server in these, and of ours only each other's.
-my %free = map { $_ => 1 } qw(address endpoint http http_easy http_transfer);
+my %free = map { $_ => 1 } qw(address address_block endpoint http http_easy http_transfer);
 
 # Where libcurl is known: behind http.h.
 my $curl = qr{^src/http(?:\.c|_\w+\.[ch])$};
