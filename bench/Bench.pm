@@ -269,6 +269,8 @@ sub start_server
 	open my $conf, '>>', "$dir/data/postgresql.conf" or fail("postgresql.conf: $!");
 	print $conf <<"END";
 shared_preload_libraries = 'webhook'
+webhook.require_https = off
+webhook.allowed_networks = '127.0.0.0/8, ::1/128'
 listen_addresses = ''
 unix_socket_directories = '$dir'
 shared_buffers = 256MB

@@ -77,7 +77,7 @@ static const WebhookBlock special[] = {
 	{{true, 0, 0}, 128, "unspecified"},
 	{{true, 0, 1}, 128, "loopback"},
 	{{true, 0, 0}, 96, "IPv4-compatible, an IPv4 address inside"},
-	{{true, 0, UINT64_C(0xFFFF000000000000)}, 80, "IPv4-translated, an IPv4 address inside"},
+	{{true, 0, UINT64_C(0xFFFF000000000000)}, 96, "IPv4-translated, an IPv4 address inside"},
 	{IPV6(0x64, 0xFF9B, 0, 0), 96, "NAT64, an IPv4 address inside"},
 	{IPV6(0x64, 0xFF9B, 1, 0), 48, "local NAT64, an IPv4 address inside"},
 	{IPV6(0x100, 0, 0, 0), 64, "discard-only"},

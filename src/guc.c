@@ -156,8 +156,6 @@ webhook_guc_init(void)
 							   "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
-
-	MarkGUCPrefixReserved("webhook");
 }
 
 const WebhookSchedule *

@@ -49,11 +49,17 @@ webhook_redact_url(const char *url)
 {
 	const char *host = strstr(url, "//");
 	const char *rest;
+	const char *at;
 	StringInfoData shown;
 
 	/* The authority ends where path, query or fragment begin. */
 	host = host && host < url + strcspn(url, "?#") ? host + 2 : url;
 	rest = host + strcspn(host, "/?#");
+
+	/* Somebody's mistake may have put that into the password, or before it. */
+	at = strrchr(rest, '@');
+	if (at != NULL && (host == url ? *url != '/' : rest == host || *rest != '/'))
+		rest = at + 1;
 	if (memchr(host, '@', rest - host) == NULL && strpbrk(rest, "?#") == NULL)
 		return url;
 

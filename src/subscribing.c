@@ -28,6 +28,7 @@
 #include "catalog.h"
 #include "endpoint.h"
 #include "filter.h"
+#include "guard.h"
 #include "redact.h"
 #include "snapshot.h"
 
@@ -74,6 +75,7 @@ webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 
 		refuse("endpoint", shown, strlen(shown), verdict);
 	}
+	webhook_guard_check_endpoint(canonical);
 	PG_RETURN_TEXT_P(cstring_to_text(canonical));
 }
 

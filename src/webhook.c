@@ -24,7 +24,9 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 
+#include "guard.h"
 #include "guc.h"
 #include "launcher.h"
 #include "shmem.h"
@@ -38,6 +40,8 @@ void
 _PG_init(void)
 {
 	webhook_guc_init();
+	webhook_guard_init();
+	MarkGUCPrefixReserved("webhook");
 
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;

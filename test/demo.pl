@@ -142,6 +142,8 @@ run("'$bindir/initdb' -D '$dir/data' -U postgres -A trust -E UTF8 --locale=C");
 open my $conf, '>>', "$dir/data/postgresql.conf" or fail("postgresql.conf: $!");
 print $conf <<"END";
 shared_preload_libraries = 'webhook'
+webhook.require_https = off
+webhook.allowed_networks = '127.0.0.0/8, ::1/128'
 listen_addresses = ''
 unix_socket_directories = '$dir'
 track_commit_timestamp = on		# to tell milliseconds after the commit

@@ -1,6 +1,7 @@
 # 001_pgtap.pl
 #	  Runs test/pgtap/*.sql in a cluster that preloads the library, each script
-#	  in a database of its own; each assertion there is one here.
+#	  in a database of its own; each assertion there is one here.  A script that
+#	  needs other settings of the server begins with lines "-- server: name = value".
 
 use strict;
 use warnings;
@@ -14,6 +15,8 @@ $node->init;
 $node->append_conf('postgresql.conf', slurp_file('test/webhook.conf'));
 $node->start;
 
+my %before;
+
 local $ENV{PGHOST} = $node->host;
 local $ENV{PGPORT} = $node->port;
 
@@ -23,6 +26,9 @@ foreach my $script (sort glob 'test/pgtap/*.sql')
 
 	$node->safe_psql('postgres', qq{CREATE DATABASE "$name"});
 	$node->safe_psql($name, 'CREATE EXTENSION webhook; CREATE EXTENSION pgtap');
+
+	my %settings = slurp_file($script) =~ /^-- server: (\S+) = '(.*)'$/mg;
+	set($_, "= '$settings{$_}'", $settings{$_}) foreach sort keys %settings;
 
 	my ($stdout, $stderr) =
 	  run_command([ 'pg_prove', '--verbose', '--dbname', $name, $script ]);
@@ -43,6 +49,21 @@ foreach my $script (sort glob 'test/pgtap/*.sql')
 		}
 	}
 	is($status, 0, "$name: complete") or diag($stderr);
+	set($_, 'TO DEFAULT', $before{$_}) foreach sort keys %settings;
 }
 
 done_testing();
+
+# Change a setting of the server, and wait until new sessions have it.
+sub set
+{
+	my ($setting, $change, $value) = @_;
+
+	$before{$setting} //= $node->safe_psql('postgres', "SHOW $setting");
+	$node->safe_psql('postgres', "ALTER SYSTEM SET $setting $change");
+	$node->reload;
+	$node->poll_query_until('postgres',
+		"SELECT pg_catalog.current_setting('$setting') = '$value'")
+	  or die "$setting does not become '$value'";
+	return;
+}

@@ -318,7 +318,7 @@ sql('CREATE EXTENSION webhook');
 
 {
 	sql("SELECT webhook.define_event_type('Fan')");
-	sql(q{SELECT count(webhook.pause(webhook.subscribe('http://127.0.0.1:9/fan/' || i, '{Fan}'))) FROM generate_series(1, 500) i});
+	sql(q{SELECT count(webhook.pause(webhook.subscribe('http://127.0.0.1:1024/fan/' || i, '{Fan}'))) FROM generate_series(1, 500) i});
 	settle('fan');
 	sql(q{SELECT count(webhook.publish('Fan', to_json(i), 'fan/' || i)) FROM generate_series(1, 200) i});
 	my $most = 0;
