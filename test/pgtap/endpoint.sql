@@ -42,7 +42,7 @@ INSERT INTO urls VALUES
 	('4', 'http://example.com/', '22023 It does not use https, which webhook.require_https asks for.'),
 	('5', 'https://h.example/a#frag', '22023 It contains a fragment (#), which is never sent.'),
 	('6', 'https://127.0.0.1#@trusted.example/', '22023 It contains a fragment (#), which is never sent.'),
-	('14', 'https:///h.example/a', '22023 Its URL has no host.'),
+	('14', 'https:///h.example/a', '22023 It has no host.'),
 	('34', 'https://h.example:65535/', 'https://h.example:65535/'),
 	('41', 'https://a_b.example/', 'https://a_b.example/'),
 	('47', 'https://127.0.0.1/', '22023 The address 127.0.0.1 is in 127.0.0.0/8 (loopback), which webhook.allowed_networks does not allow.'),

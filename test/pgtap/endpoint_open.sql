@@ -11,8 +11,8 @@ AS $$
 DECLARE
 	detail	text;
 BEGIN
-	RETURN (SELECT s.endpoint FROM webhook.subscription s
-			WHERE s.id = webhook.subscribe(url, '{App.BusinessRequestStatusChange}'));
+	PERFORM webhook.subscribe(url, '{App.BusinessRequestStatusChange}');
+	RETURN 'accepted';
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
 	RETURN SQLSTATE || ' ' || detail;
