@@ -37,3 +37,39 @@ ALTER SYSTEM SET webhook.retry_schedule = '5 fortnights';
 ALTER SYSTEM SET webhook.user_agent = '';
 ALTER SYSTEM SET webhook.user_agent = E'a\r\nX-Evil: 1';
 ALTER SYSTEM SET webhook.user_agent = ' a';
+
+-- networks, ports, a proxy, a directory
+ALTER SYSTEM SET webhook.allowed_networks = '10.0.0.1/8';
+ALTER SYSTEM SET webhook.denied_networks = '10.0.0.0/8, ::ffff:10.0.0.0/104';
+ALTER SYSTEM SET webhook.denied_networks = 'internal.example';
+ALTER SYSTEM SET webhook.allowed_ports = '80, 0';
+ALTER SYSTEM SET webhook.allowed_ports = '';
+ALTER SYSTEM SET webhook.certificate_directory = 'certificates';
+ALTER SYSTEM SET webhook.proxy = 'proxy.example.com:3128';
+\set VERBOSITY sqlstate
+ALTER SYSTEM SET webhook.proxy = 'socks5://proxy.example.com:3128';
+ALTER SYSTEM SET webhook.proxy = 'http://proxy.example.com';
+ALTER SYSTEM SET webhook.proxy = 'http://proxy.example.com:0';
+ALTER SYSTEM SET webhook.proxy = 'http://proxy.example.com:65536';
+ALTER SYSTEM SET webhook.proxy = 'http://proxy.example.com:3128/path';
+ALTER SYSTEM SET webhook.proxy = 'http://@proxy.example.com:3128';
+ALTER SYSTEM SET webhook.proxy = 'http://a@b@proxy.example.com:3128';
+ALTER SYSTEM SET webhook.proxy = 'http://user:pass%word@proxy.example.com:3128';
+ALTER SYSTEM SET webhook.proxy = 'http://[fd00::1:3128';
+ALTER SYSTEM SET webhook.proxy = 'http://pro xy.example.com:3128';
+ALTER SYSTEM SET webhook.proxy = E'http://proxy.example.com:3128\n';
+\set VERBOSITY default
+
+-- of a known form; nothing of it is loaded here
+ALTER SYSTEM SET webhook.allowed_networks = ' 10.0.0.0/8, fd00::/8,192.0.2.1 ';
+ALTER SYSTEM SET webhook.denied_networks = '10.0.0.0/8, 10.0.0.0/8';
+ALTER SYSTEM SET webhook.allowed_ports = '443, 8000 - 8080';
+ALTER SYSTEM SET webhook.certificate_directory = '/etc/webhook';
+ALTER SYSTEM SET webhook.proxy = 'http://proxy:3128';
+ALTER SYSTEM SET webhook.proxy = 'https://user:pass%40word@proxy.example.com:3128';
+ALTER SYSTEM SET webhook.proxy = 'http://[fd00::1]:3128';
+ALTER SYSTEM RESET webhook.allowed_networks;
+ALTER SYSTEM RESET webhook.denied_networks;
+ALTER SYSTEM RESET webhook.allowed_ports;
+ALTER SYSTEM RESET webhook.certificate_directory;
+ALTER SYSTEM RESET webhook.proxy;
