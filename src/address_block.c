@@ -234,7 +234,7 @@ read_network(const char *entry, int number, WebhookBlock *block,
 	{
 		webhook_address_to_text(&block->first, meant);
 		snprintf(problem, size,
-				 "Entry %d, \"%s\", has bits set behind the first %d; \"%s/%d\" would not.",
+				 "Entry %d, \"%s\", has bits set behind the first %d; \"%s/%d\" has none.",
 				 number, entry, block->bits, meant, block->bits);
 		return false;
 	}

@@ -67,9 +67,9 @@ SELECT is(verdict('{"X-A": "1", "x-a": "2"}'),
 	'22023 header "x-a" is given twice: Case does not matter in the name of a header.', 'H17: the same name twice');
 SELECT is(verdict(format('{"X-A": %s}', value)::jsonb), '22023 invalid header "X-A": Its value is not a string.',
 		format('H19: %s', value))
-	FROM unnest('{1,null,true,[],{}}'::text[]) AS value;
+	FROM unnest(ARRAY['1', 'null', 'true', '[]', '{}']) AS value;
 SELECT matches(verdict(headers), '^22023 headers must be a JSON object', format('H19: %s', headers))
-	FROM unnest('{[],1,null,"\"a\""}'::jsonb[]) AS headers;
+	FROM unnest(ARRAY['[]', '1', 'null', '"a"']::jsonb[]) AS headers;
 
 -- limits
 SELECT matches(verdict(jsonb_build_object(repeat('a', 257), 'x')), '^54000 invalid header "a{200}\.\.\."', 'H18: a name of 257 bytes');
