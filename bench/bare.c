@@ -92,6 +92,8 @@ main(int argc, char **argv)
 		count = 100000;
 
 	options.max_connections = (int) concurrency * 2;
+	options.allowed_networks = "127.0.0.0/8, ::1/128";
+	options.allowed_ports = "1-65535";
 	http = api->create(&options, reason, sizeof(reason));
 	if (http == NULL)
 	{

@@ -200,6 +200,8 @@ main(int argc, char **argv)
 		die(PQerrorMessage(conn));
 	PQclear(run("SET synchronous_commit = off", 0, NULL));
 	options.max_connections = (int) concurrency * 2;
+	options.allowed_networks = "127.0.0.0/8, ::1/128";
+	options.allowed_ports = "1-65535";
 	http = api->create(&options, reason, sizeof(reason));
 	if (http == NULL)
 		die(reason);

@@ -25,35 +25,24 @@
 
 #include "http.h"
 #include "http_easy.h"
-#include "http_transfer.h"
+#include "http_resolve.h"
+#include "http_sockets.h"
 
-#define EVENTS_A_TURN		256
-#define MAX_TRACKED			65536
 #define AGAIN_US			10000	/* after libcurl gave up in the middle */
-#define IDLE				0x80	/* libcurl wants no events of it now */
 #define OLDEST_LIBCURL		0x075700	/* the first with QUICK_EXIT */
 
 struct WebhookHttp
 {
 	CURLM	   *multi;
-	int			epoll;
+	WebhookHttpSockets sockets;
 	int64_t		deadline;		/* of libcurl's timer, monotonic; -1: none */
 	WebhookHttpList waiting;
 	WebhookHttpList ended;
 	int			in_flight;
 	WebhookHttpHeap heap;
+	WebhookHttpGuard guard;
 	WebhookHttpPool pool;
-
-	/*
-	 * A connection that has answered often gets its next request at once, and
-	 * then asks for the events that it just gave up.  So its descriptor stays
-	 * in the epoll set until new requests have started.  By descriptor: the
-	 * events that it was set to last, and IDLE.
-	 */
-	unsigned char *tracked;
-	int			ntracked;
-	int			idle[EVENTS_A_TURN];
-	int			nidle;
+	WebhookHttpResolver *resolver;
 };
 
 /* One a process: libcurl's global state is the process's. */
@@ -83,90 +72,13 @@ restore_signals(const sigset_t *before)
 	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-/*
- * Only descriptors of connections that work are kept: these libcurl closes by
- * way of forget().  Others it may close unheard.
- */
-static bool
-keep_idle(WebhookHttp *http, CURL *curl, int fd)
-{
-	char	   *private = NULL;
-	WebhookHttpEasy *easy;
-
-	if (fd >= http->ntracked || http->tracked[fd] != CURL_POLL_IN ||
-		http->nidle == EVENTS_A_TURN)
-		return false;
-	curl_easy_getinfo(curl, CURLINFO_PRIVATE, &private);
-	easy = (WebhookHttpEasy *) private;
-	if (easy == NULL || easy->post == NULL || easy->post->transfer.status == 0)
-		return false;
-	http->tracked[fd] |= IDLE;
-	http->idle[http->nidle++] = fd;
-	return true;
-}
-
-static void
-forget(void *arg, int fd)
-{
-	WebhookHttp *http = arg;
-
-	if (fd < http->ntracked)
-		http->tracked[fd] = 0;
-}
-
-static void
-drop_idle(WebhookHttp *http)
-{
-	while (http->nidle > 0)
-	{
-		int			fd = http->idle[--http->nidle];
-
-		if (http->tracked[fd] & IDLE)
-		{
-			epoll_ctl(http->epoll, EPOLL_CTL_DEL, fd, NULL);
-			http->tracked[fd] = 0;
-		}
-	}
-}
-
-/*
- * libcurl wants other events of a socket.  It may have closed the descriptor
- * already, and the number may be another socket's by now: hence no error that
- * matters; a transfer that is not told of its socket ends at its timeout.
- */
 static int
 on_socket(CURL *curl, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	WebhookHttp *http = arg;
-	struct epoll_event event;
 
 	(void) socket_arg;
-	if (what == CURL_POLL_REMOVE)
-	{
-		if (!keep_idle(http, curl, fd))
-		{
-			epoll_ctl(http->epoll, EPOLL_CTL_DEL, fd, NULL);
-			forget(http, fd);
-		}
-		return 0;
-	}
-	if (fd < http->ntracked)
-	{
-		bool		is_set = http->tracked[fd] == (what | IDLE);
-
-		http->tracked[fd] = (unsigned char) what;
-		if (is_set)
-			return 0;
-	}
-	memset(&event, 0, sizeof(event));
-	event.data.fd = fd;
-	if (what & CURL_POLL_IN)
-		event.events |= EPOLLIN;
-	if (what & CURL_POLL_OUT)
-		event.events |= EPOLLOUT;
-	if (epoll_ctl(http->epoll, EPOLL_CTL_ADD, fd, &event) < 0 &&
-		errno == EEXIST)
-		epoll_ctl(http->epoll, EPOLL_CTL_MOD, fd, &event);
+	webhook_http_sockets_want(&http->sockets, curl, fd, what);
 	return 0;
 }
 
@@ -201,14 +113,22 @@ end(WebhookHttp *http, WebhookHttpPost *post)
 	webhook_http_append(&http->ended, post);
 }
 
+/* It has failed without libcurl's word. */
 static void
-start(WebhookHttp *http, WebhookHttpPost *post)
+end_early(WebhookHttp *http, WebhookHttpPost *post)
+{
+	post->transfer.duration = clock_us(CLOCK_MONOTONIC) - post->start;
+	end(http, post);
+}
+
+/* To libcurl, after so many microseconds. */
+static void
+hand_over(WebhookHttp *http, WebhookHttpPost *post, int64_t elapsed)
 {
 	WebhookHttpEasy *easy;
 
-	post->start = clock_us(CLOCK_MONOTONIC);
-	post->transfer.started = clock_us(CLOCK_REALTIME);
-	easy = webhook_http_easy_get(&http->pool, post);
+	post->stop = WEBHOOK_HTTP_STOP_NONE;
+	easy = webhook_http_easy_get(&http->pool, post, (int) (elapsed / 1000));
 	if (easy && curl_multi_add_handle(http->multi, easy->curl) != CURLM_OK)
 	{
 		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL,
@@ -218,25 +138,81 @@ start(WebhookHttp *http, WebhookHttpPost *post)
 	}
 	if (easy == NULL)
 	{
-		end(http, post);
+		end_early(http, post);
 		return;
 	}
 	post->easy = easy;
 	post->stage = WEBHOOK_HTTP_RUNNING;
 }
 
+/* False: it has failed. */
+static bool
+has_files(WebhookHttpPost *post)
+{
+	if ((post->ca == NULL || post->ca[0] != '\0') &&
+		(post->client_certificate == NULL || post->client_certificate[0] != '\0'))
+		return true;
+	webhook_http_fail(post, WEBHOOK_HTTP_TLS,
+					  "webhook.certificate_directory is not set, and a file of it is wanted");
+	return false;
+}
+
+static void
+start(WebhookHttp *http, WebhookHttpPost *post)
+{
+	post->start = clock_us(CLOCK_MONOTONIC);
+	post->transfer.started = clock_us(CLOCK_REALTIME);
+	if (webhook_http_guard_request(&http->guard, post) && has_files(post))
+		hand_over(http, post, 0);
+	else
+		end_early(http, post);
+}
+
+/* Those whose host has been looked up go on. */
+static void
+go_on(WebhookHttp *http)
+{
+	int64_t		now = webhook_http_resolver_deadline(http->resolver) < 0 ? 0 :
+		clock_us(CLOCK_MONOTONIC);
+	WebhookHttpPost *post;
+
+	while ((post = webhook_http_resolver_next(http->resolver, &http->guard,
+											  now)) != NULL)
+	{
+		if (post->transfer.error == WEBHOOK_HTTP_OK)
+			hand_over(http, post, now - post->start);
+		else
+			end_early(http, post);
+	}
+}
+
 static void
 finish(WebhookHttp *http, WebhookHttpEasy *easy, CURLcode result)
 {
 	WebhookHttpPost *post = easy->post;
+	bool		unresolved = post->stop == WEBHOOK_HTTP_STOP_UNRESOLVED;
 	bool		removed;
 
-	post->transfer.duration = clock_us(CLOCK_MONOTONIC) - post->start;
-	webhook_http_easy_read(easy, result);
+	if (!unresolved)
+	{
+		post->transfer.duration = clock_us(CLOCK_MONOTONIC) - post->start;
+		webhook_http_easy_read(easy, result);
+	}
 	removed = curl_multi_remove_handle(http->multi, easy->curl) == CURLM_OK;
 	webhook_http_easy_put(&http->pool, easy,
 						  removed && result != CURLE_OUT_OF_MEMORY);
-	end(http, post);
+	if (!unresolved)
+	{
+		end(http, post);
+		return;
+	}
+	post->stage = WEBHOOK_HTTP_RESOLVING;
+	post->easy = NULL;
+	if (!webhook_http_resolve(http->resolver, post))
+	{
+		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
+		end_early(http, post);
+	}
 }
 
 static void
@@ -278,7 +254,7 @@ act(WebhookHttp *http, curl_socket_t fd, int bits)
 static void
 http_run(WebhookHttp *http)
 {
-	struct epoll_event events[EVENTS_A_TURN];
+	struct epoll_event events[WEBHOOK_HTTP_EVENTS];
 	sigset_t	before;
 	WebhookHttpPost *post;
 	int			count;
@@ -286,6 +262,7 @@ http_run(WebhookHttp *http)
 
 	block_signals(&before);
 
+	go_on(http);
 	while ((post = webhook_http_pop(&http->waiting)) != NULL)
 		start(http, post);
 
@@ -296,12 +273,16 @@ http_run(WebhookHttp *http)
 		http->deadline = -1;
 		act(http, CURL_SOCKET_TIMEOUT, 0);
 	}
-	drop_idle(http);
+	webhook_http_sockets_drop_idle(&http->sockets);
 
-	count = epoll_wait(http->epoll, events, EVENTS_A_TURN, 0);
+	count = epoll_wait(http->sockets.epoll, events, WEBHOOK_HTTP_EVENTS, 0);
 	for (i = 0; i < count; i++)
 	{
 		int			bits = 0;
+
+		/* That one is looked at next time, which is at once. */
+		if (events[i].data.fd == webhook_http_resolver_descriptor(http->resolver))
+			continue;
 
 		/* Of an error libcurl learns by reading or writing. */
 		if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
@@ -342,6 +323,9 @@ http_release(WebhookHttp *http, WebhookHttpTransfer *transfer)
 		case WEBHOOK_HTTP_WAITING:
 			webhook_http_unlink(&http->waiting, post);
 			break;
+		case WEBHOOK_HTTP_RESOLVING:
+			webhook_http_resolve_cancel(http->resolver, post);
+			break;
 		case WEBHOOK_HTTP_RUNNING:
 			block_signals(&before);
 			curl_multi_remove_handle(http->multi, easy->curl);
@@ -362,19 +346,22 @@ http_release(WebhookHttp *http, WebhookHttpTransfer *transfer)
 static int
 http_descriptor(WebhookHttp *http)
 {
-	return http->epoll;
+	return http->sockets.epoll;
 }
 
 static long
 http_wait_ms(WebhookHttp *http)
 {
+	int64_t		deadline = webhook_http_resolver_deadline(http->resolver);
 	int64_t		left;
 
 	if (http->waiting.first || http->ended.first)
 		return 0;
-	if (http->deadline < 0)
+	if (deadline < 0 || (http->deadline >= 0 && http->deadline < deadline))
+		deadline = http->deadline;
+	if (deadline < 0)
 		return -1;
-	left = http->deadline - clock_us(CLOCK_MONOTONIC);
+	left = deadline - clock_us(CLOCK_MONOTONIC);
 	return left <= 0 ? 0 : (long) ((left + 999) / 1000);
 }
 
@@ -454,6 +441,55 @@ set_multi_options(WebhookHttp *http, long connections)
 						  CURLPIPE_MULTIPLEX) == CURLM_OK;
 }
 
+/* A copy; NULL for an empty text. False: out of memory. */
+static bool
+copy_text(const char *text, char **copy)
+{
+	*copy = NULL;
+	if (text == NULL || text[0] == '\0')
+		return true;
+	*copy = strdup(text);
+	return *copy != NULL;
+}
+
+static bool
+http_configure(WebhookHttp *http, const WebhookHttpOptions *options,
+			   char *reason, size_t size)
+{
+	curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+	WebhookHttpPool *pool = &http->pool;
+	sigset_t	before;
+	char	   *ca_file;
+	char	   *proxy = NULL;
+
+	if (!copy_text(options->ca_file, &ca_file) ||
+		!copy_text(options->proxy, &proxy))
+	{
+		snprintf(reason, size, "out of memory");
+		free(ca_file);
+		return false;
+	}
+	if (!webhook_http_guard_set(&http->guard, options, reason, size))
+	{
+		free(ca_file);
+		free(proxy);
+		return false;
+	}
+
+	block_signals(&before);
+	free(pool->ca_file);
+	free(pool->proxy);
+	pool->ca_file = ca_file;
+	pool->proxy = proxy;
+
+	/* libcurl caches the CAs of a file, but not those of a directory. */
+	pool->drop_ca_path = ca_file != NULL ||
+		(info->cainfo != NULL && access(info->cainfo, R_OK) == 0);
+	webhook_http_easy_renew(pool);
+	restore_signals(&before);
+	return true;
+}
+
 /* NULL, or why not. */
 static const char *
 set_up(WebhookHttp *http, const WebhookHttpOptions *options)
@@ -469,20 +505,9 @@ set_up(WebhookHttp *http, const WebhookHttpOptions *options)
 	if (problem)
 		return problem;
 
-	if (options->ca_file && options->ca_file[0] != '\0')
-	{
-		http->pool.ca_file = strdup(options->ca_file);
-		if (http->pool.ca_file == NULL)
-			return "out of memory";
-	}
-
-	/* libcurl caches the CAs of a file, but not those of a directory. */
-	http->pool.drop_ca_path = http->pool.ca_file != NULL ||
-		(info->cainfo != NULL && access(info->cainfo, R_OK) == 0);
-
-	http->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (http->epoll < 0)
-		return "out of descriptors";
+	http->resolver = webhook_http_resolver_new();
+	if (http->resolver == NULL)
+		return "out of memory or descriptors";
 	http->multi = curl_multi_init();
 	if (http->multi == NULL)
 		return "out of memory";
@@ -496,12 +521,14 @@ set_up(WebhookHttp *http, const WebhookHttpOptions *options)
 	 */
 	http->pool.max_spare = info->version_num < 0x080100 ? 0 :
 		(int) connections;
-	http->pool.closing = forget;
-	http->pool.closing_arg = http;
-	http->ntracked = connections < MAX_TRACKED / 4 ?
-		(int) connections * 4 : MAX_TRACKED;
-	http->tracked = calloc(http->ntracked, 1);
-	if (http->tracked == NULL)
+	http->pool.guard = &http->guard;
+	http->pool.closing = webhook_http_sockets_forget;
+	http->pool.closing_arg = &http->sockets;
+	problem = webhook_http_sockets_set_up(&http->sockets, connections);
+	if (problem)
+		return problem;
+	if (!webhook_http_sockets_add(&http->sockets,
+								  webhook_http_resolver_descriptor(http->resolver)))
 		return "out of memory";
 	if (!set_multi_options(http, connections))
 		return "libcurl refused an option";
@@ -526,21 +553,22 @@ http_create(const WebhookHttpOptions *options, char *reason, size_t size)
 		snprintf(reason, size, "out of memory");
 		return NULL;
 	}
-	http->epoll = -1;
+	http->sockets.epoll = -1;
 	http->deadline = -1;
 
 	block_signals(&before);
 	problem = set_up(http, options);
+	if (problem)
+		snprintf(reason, size, "%s", problem);
+	else if (!http_configure(http, options, reason, size))
+		problem = reason;
 	if (problem && http->multi)
 		curl_multi_cleanup(http->multi);
 	restore_signals(&before);
 	if (problem)
 	{
-		snprintf(reason, size, "%s", problem);
-		if (http->epoll >= 0)
-			close(http->epoll);
-		free((char *) http->pool.ca_file);
-		free(http->tracked);
+		webhook_http_sockets_tear_down(&http->sockets);
+		webhook_http_resolver_free(http->resolver);
 		free(http);
 		return NULL;
 	}
@@ -550,6 +578,7 @@ http_create(const WebhookHttpOptions *options, char *reason, size_t size)
 
 const WebhookHttpApi webhook_http_api = {
 	.create = http_create,
+	.configure = http_configure,
 	.descriptor = http_descriptor,
 	.wait_ms = http_wait_ms,
 	.submit = http_submit,

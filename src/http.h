@@ -51,6 +51,14 @@ typedef struct WebhookHttpRequest
 	size_t		body_length;
 	int			timeout_ms;		/* in all, from submit on */
 	int			connect_timeout_ms;
+
+	/*
+	 * Files of the server, absolute: authorities for this request instead of
+	 * the options', and a certificate to show, its key with it, both PEM.
+	 * NULL: none; empty: one is wanted, and there is no directory for it.
+	 */
+	const char *ca;
+	const char *client_certificate;
 } WebhookHttpRequest;
 
 /*
@@ -88,8 +96,14 @@ typedef struct WebhookHttpTransfer
 
 typedef struct WebhookHttpOptions
 {
-	int			max_connections;	/* kept open, in all */
+	int			max_connections;	/* kept open, in all; fixed by create() */
 	const char *ca_file;		/* NULL or empty: the system's */
+	bool		require_https;
+	const char *allowed_networks;	/* as in address.h; NULL: none */
+	const char *denied_networks;
+	const char *allowed_ports;	/* NULL: the default */
+	const char *proxy;			/* a URL; NULL or empty: none, whatever the
+								 * environment says */
 } WebhookHttpOptions;
 
 typedef struct WebhookHttp WebhookHttp;
@@ -106,6 +120,14 @@ typedef struct WebhookHttpApi
 	 */
 	WebhookHttp *(*create) (const WebhookHttpOptions *options,
 							char *reason, size_t size);
+
+	/*
+	 * Other options from now on, for connections that are open, too. False,
+	 * with a reason: they are not valid, and the former ones hold.
+	 */
+	bool		(*configure) (WebhookHttp *http,
+							  const WebhookHttpOptions *options,
+							  char *reason, size_t size);
 
 	/* A descriptor that is readable when run() has something to do. */
 	int			(*descriptor) (WebhookHttp *http);

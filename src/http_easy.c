@@ -119,6 +119,26 @@ on_progress(void *arg, curl_off_t total_down, curl_off_t down,
 	return 1;
 }
 
+/*
+ * libcurl is about to resolve a name, for it has neither a connection nor the
+ * addresses: it is told to wait, unless it asks for a literal or the proxy.
+ */
+static int
+on_resolve(void *resolver, void *reserved, void *arg)
+{
+	WebhookHttpEasy *easy = arg;
+	WebhookHttpPost *post = easy->post;
+
+	(void) resolver;
+	(void) reserved;
+	if (post->is_literal || easy->guard->through_proxy)
+		return 0;
+	if (post->resolved == NULL)
+		post->stop = WEBHOOK_HTTP_STOP_UNRESOLVED;
+	return 1;
+}
+
+/* A refused address refuses the others of its name, too. */
 static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -126,6 +146,10 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	int			fd;
 
 	(void) purpose;
+	if (easy->post->stop == WEBHOOK_HTTP_STOP_REFUSED ||
+		(!easy->guard->through_proxy &&
+		 !webhook_http_guard_address(easy->guard, easy->post, &address->addr)))
+		return CURL_SOCKET_BAD;
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
 				address->protocol);
 	if (fd < 0)
@@ -134,6 +158,22 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		return CURL_SOCKET_BAD;
 	}
 	return fd;
+}
+
+/* Before a request is sent, on a new connection or an old one. */
+static int
+on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
+{
+	WebhookHttpEasy *easy = arg;
+
+	(void) local_ip;
+	(void) peer_port;
+	(void) local_port;
+	if (easy->post->stop == WEBHOOK_HTTP_STOP_REFUSED ||
+		(!easy->guard->through_proxy &&
+		 !webhook_http_guard_peer(easy->guard, easy->post, peer_ip)))
+		return CURL_PREREQFUNC_ABORT;
+	return CURL_PREREQFUNC_OK;
 }
 
 /* Of connections; what never got that far, libcurl closes by itself. */
@@ -165,6 +205,10 @@ set_options(WebhookHttpPool *pool, WebhookHttpEasy *easy)
 	SET(CURLOPT_XFERINFOFUNCTION, on_progress);
 	SET(CURLOPT_XFERINFODATA, easy);
 	SET(CURLOPT_NOPROGRESS, 0L);
+	SET(CURLOPT_RESOLVER_START_FUNCTION, on_resolve);
+	SET(CURLOPT_RESOLVER_START_DATA, easy);
+	SET(CURLOPT_PREREQFUNCTION, on_request);
+	SET(CURLOPT_PREREQDATA, easy);
 	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, easy);
 	SET(CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
@@ -174,7 +218,12 @@ set_options(WebhookHttpPool *pool, WebhookHttpEasy *easy)
 	SET(CURLOPT_QUICK_EXIT, 1L);	/* leave a slow resolver behind */
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
-	SET(CURLOPT_PROXY, "");		/* whatever the environment says */
+	SET(CURLOPT_PROXY, pool->proxy ? pool->proxy : "");
+	SET(CURLOPT_NOPROXY, "");	/* whatever the environment says */
+	SET(CURLOPT_HEADEROPT, (long) CURLHEADER_SEPARATE);
+	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	SET(CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	SET(CURLOPT_KEYPASSWD, ""); /* nobody is asked for one */
 	SET(CURLOPT_PATH_AS_IS, 1L);
 	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
@@ -182,9 +231,15 @@ set_options(WebhookHttpPool *pool, WebhookHttpEasy *easy)
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
 	if (pool->ca_file)
+	{
 		SET(CURLOPT_CAINFO, pool->ca_file);
+		SET(CURLOPT_PROXY_CAINFO, pool->ca_file);
+	}
 	if (pool->drop_ca_path)
+	{
 		SET(CURLOPT_CAPATH, NULL);
+		SET(CURLOPT_PROXY_CAPATH, NULL);
+	}
 	SET(CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_SECONDS);
 	SET(CURLOPT_BUFFERSIZE, BUFFER_SIZE);
 
@@ -193,9 +248,49 @@ set_options(WebhookHttpPool *pool, WebhookHttpEasy *easy)
 	return ok;
 }
 
+/* Files of its own.  A handle that has read them serves no other request. */
+static bool
+set_files(WebhookHttpEasy *easy, const WebhookHttpPost *post)
+{
+	CURL	   *curl = easy->curl;
+
+	easy->own_files = post->ca || post->client_certificate;
+	if (post->ca &&
+		(curl_easy_setopt(curl, CURLOPT_CAINFO, post->ca) != CURLE_OK ||
+		 curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) != CURLE_OK))
+		return false;
+	return !post->client_certificate ||
+		(curl_easy_setopt(curl, CURLOPT_SSLCERT,
+						  post->client_certificate) == CURLE_OK &&
+		 curl_easy_setopt(curl, CURLOPT_SSLKEY,
+						  post->client_certificate) == CURLE_OK);
+}
+
+/* libcurl takes what it is told of a name before it looks for a connection. */
+static bool
+set_resolved(WebhookHttpEasy *easy, WebhookHttpPost *post)
+{
+	struct curl_slist *entry;
+
+	if (post->resolved == NULL)
+		return true;
+	entry = webhook_http_allocate(post, sizeof(struct curl_slist));
+	if (entry == NULL)
+		return false;
+	entry->data = post->resolved;
+	entry->next = NULL;
+	return curl_easy_setopt(easy->curl, CURLOPT_RESOLVE, entry) == CURLE_OK;
+}
+
+static long
+remaining(int timeout_ms, int elapsed_ms)
+{
+	return timeout_ms > elapsed_ms ? timeout_ms - elapsed_ms : 1;
+}
+
 /* What differs from request to request. Of these, only the URL is copied. */
 static bool
-set_request(WebhookHttpEasy *easy, WebhookHttpPost *post)
+set_request(WebhookHttpEasy *easy, WebhookHttpPost *post, int elapsed_ms)
 {
 	CURL	   *curl = easy->curl;
 	WebhookHttpTransfer *transfer = &post->transfer;
@@ -218,6 +313,7 @@ set_request(WebhookHttpEasy *easy, WebhookHttpPost *post)
 	}
 
 	return
+		set_files(easy, post) && set_resolved(easy, post) &&
 		curl_easy_setopt(curl, CURLOPT_URL, transfer->url) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -225,9 +321,9 @@ set_request(WebhookHttpEasy *easy, WebhookHttpPost *post)
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS,
 						 transfer->body) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
-						 (long) post->timeout_ms) == CURLE_OK &&
+						 remaining(post->timeout_ms, elapsed_ms)) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-						 (long) post->connect_timeout_ms) == CURLE_OK;
+						 remaining(post->connect_timeout_ms, elapsed_ms)) == CURLE_OK;
 }
 
 static WebhookHttpEasy *
@@ -238,6 +334,8 @@ new_easy(WebhookHttpPool *pool)
 	if (easy == NULL)
 		return NULL;
 	easy->curl = curl_easy_init();
+	easy->guard = pool->guard;
+	easy->generation = pool->generation;
 	if (easy->curl == NULL || !set_options(pool, easy))
 	{
 		curl_easy_cleanup(easy->curl);
@@ -248,7 +346,8 @@ new_easy(WebhookHttpPool *pool)
 }
 
 WebhookHttpEasy *
-webhook_http_easy_get(WebhookHttpPool *pool, WebhookHttpPost *post)
+webhook_http_easy_get(WebhookHttpPool *pool, WebhookHttpPost *post,
+					  int elapsed_ms)
 {
 	WebhookHttpEasy *easy = pool->spare;
 
@@ -259,7 +358,7 @@ webhook_http_easy_get(WebhookHttpPool *pool, WebhookHttpPost *post)
 	}
 	else
 		easy = new_easy(pool);
-	if (easy == NULL || !set_request(easy, post))
+	if (easy == NULL || !set_request(easy, post, elapsed_ms))
 	{
 		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL,
 						  "out of memory, or libcurl refused an option");
@@ -275,8 +374,11 @@ void
 webhook_http_easy_put(WebhookHttpPool *pool, WebhookHttpEasy *easy,
 					  bool reusable)
 {
+	if (easy->post && easy->post->resolved)
+		curl_easy_setopt(easy->curl, CURLOPT_RESOLVE, NULL);
 	easy->post = NULL;
-	if (reusable && pool->nspare < pool->max_spare)
+	if (reusable && pool->nspare < pool->max_spare &&
+		easy->generation == pool->generation && !easy->own_files)
 	{
 		easy->next = pool->spare;
 		pool->spare = easy;
@@ -289,260 +391,17 @@ webhook_http_easy_put(WebhookHttpPool *pool, WebhookHttpEasy *easy,
 	}
 }
 
-static void
-copy_address(CURL *curl, CURLINFO ip_info, CURLINFO port_info,
-			 char ip[46], int *port)
-{
-	char	   *text = NULL;
-	long		number = 0;
-
-	if (curl_easy_getinfo(curl, ip_info, &text) != CURLE_OK || text == NULL ||
-		text[0] == '\0' || strlen(text) >= 46)
-		return;
-	strcpy(ip, text);
-	if (curl_easy_getinfo(curl, port_info, &number) == CURLE_OK)
-		*port = (int) number;
-}
-
-/*
- * The headers of the last response, into the transfer's memory.  A 101 is
- * among the 1xx ones to libcurl.
- */
-static bool
-copy_headers(WebhookHttpPost *post, CURL *curl)
-{
-	unsigned int origin = post->transfer.status == 101 ? CURLH_1XX :
-		CURLH_HEADER;
-	WebhookHttpHeader *headers;
-	struct curl_header *header = NULL;
-	int			count = 0;
-
-	if (post->header_lines == 0)
-		return true;
-	headers = webhook_http_allocate(post,
-					   post->header_lines * sizeof(WebhookHttpHeader));
-	if (headers == NULL)
-		return false;
-	while (count < post->header_lines &&
-		   (header = curl_easy_nextheader(curl, origin, -1, header)) != NULL)
-	{
-		size_t		name_length = strlen(header->name);
-		size_t		value_length = strlen(header->value);
-		char	   *text;
-
-		/* Of an empty value, libcurl leaves the carriage return. */
-		while (value_length > 0 && strchr(" \t\r\n",
-										  header->value[value_length - 1]))
-			value_length--;
-		text = webhook_http_allocate(post, name_length + value_length + 2);
-		if (text == NULL)
-			return false;
-		memcpy(text, header->name, name_length + 1);
-		memcpy(text + name_length + 1, header->value, value_length);
-		text[name_length + 1 + value_length] = '\0';
-		headers[count].name = text;
-		headers[count].value = text + name_length + 1;
-		count++;
-	}
-	post->transfer.response_headers = headers;
-	post->transfer.nresponse_headers = count;
-	return true;
-}
-
-/* Not CURLINFO_RETRY_AFTER: newer libcurls make six hours of all that is more. */
-static long
-retry_after(CURL *curl)
-{
-	struct curl_header *header;
-	const char *text;
-	time_t		date;
-	time_t		now;
-
-	if (curl_easy_header(curl, "Retry-After", 0, CURLH_HEADER, -1,
-						 &header) != CURLHE_OK)
-		return -1;
-	text = header->value;
-	if (text[0] != '\0' && text[strspn(text, "0123456789")] == '\0')
-		return strtol(text, NULL, 10);
-	date = curl_getdate(text, NULL);
-	if (date == -1)
-		return -1;
-	now = time(NULL);
-	return date > now ? (long) (date - now) : 0;
-}
-
-/*
- * The class of libcurl's result.  "sent": the request had gone out, so that
- * what went wrong is about the answer.
- */
-static WebhookHttpError
-classify(CURLcode result, bool sent, int socket_errno, const char *detail)
-{
-	switch (result)
-	{
-		case CURLE_OK:
-			return WEBHOOK_HTTP_OK;
-		case CURLE_COULDNT_RESOLVE_HOST:
-		case CURLE_COULDNT_RESOLVE_PROXY:
-			return WEBHOOK_HTTP_DNS;
-		case CURLE_COULDNT_CONNECT:
-		case CURLE_INTERFACE_FAILED:
-		case CURLE_PROXY:
-			if (socket_errno == EMFILE || socket_errno == ENFILE ||
-				socket_errno == ENOBUFS || socket_errno == ENOMEM)
-				return WEBHOOK_HTTP_INTERNAL;
-			return WEBHOOK_HTTP_CONNECT;
-		case CURLE_OPERATION_TIMEDOUT:
-			return WEBHOOK_HTTP_TIMEOUT;
-		case CURLE_SSL_CONNECT_ERROR:
-		case CURLE_PEER_FAILED_VERIFICATION:
-		case CURLE_SSL_CERTPROBLEM:
-		case CURLE_SSL_CIPHER:
-		case CURLE_SSL_ISSUER_ERROR:
-		case CURLE_SSL_CACERT_BADFILE:
-		case CURLE_SSL_CRL_BADFILE:
-		case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-		case CURLE_SSL_INVALIDCERTSTATUS:
-		case CURLE_SSL_CLIENTCERT:
-		case CURLE_SSL_SHUTDOWN_FAILED:
-		case CURLE_SSL_ENGINE_NOTFOUND:
-		case CURLE_SSL_ENGINE_SETFAILED:
-		case CURLE_SSL_ENGINE_INITFAILED:
-		case CURLE_USE_SSL_FAILED:
-			return WEBHOOK_HTTP_TLS;
-		case CURLE_GOT_NOTHING:
-		case CURLE_PARTIAL_FILE:
-		case CURLE_SEND_ERROR:
-		case CURLE_HTTP2_STREAM:
-			return WEBHOOK_HTTP_RESET;
-		case CURLE_RECV_ERROR:	/* also chunks that are none */
-			if (strstr(detail, "chunk") == NULL)
-				return WEBHOOK_HTTP_RESET;
-			return strstr(detail, "memory") ? WEBHOOK_HTTP_TOO_LARGE :
-				WEBHOOK_HTTP_PROTOCOL;
-		case CURLE_WEIRD_SERVER_REPLY:
-		case CURLE_HTTP2:
-		case CURLE_BAD_CONTENT_ENCODING:
-			return WEBHOOK_HTTP_PROTOCOL;
-		case CURLE_UNSUPPORTED_PROTOCOL:	/* also HTTP/0.9, HTTP/7 */
-		case CURLE_BAD_FUNCTION_ARGUMENT:	/* also a trailer without colon */
-			return sent ? WEBHOOK_HTTP_PROTOCOL : WEBHOOK_HTTP_INTERNAL;
-		case CURLE_OUT_OF_MEMORY:	/* also a line over libcurl's limits */
-			return sent ? WEBHOOK_HTTP_TOO_LARGE : WEBHOOK_HTTP_INTERNAL;
-		default:
-#if LIBCURL_VERSION_NUM >= 0x080600
-			if (result == CURLE_TOO_LARGE)
-				return WEBHOOK_HTTP_TOO_LARGE;
-#endif
-			return WEBHOOK_HTTP_INTERNAL;
-	}
-}
-
-/* Printable ASCII only: names in a certificate are the peer's words. */
-static void
-make_printable(char *text)
-{
-	for (; *text; text++)
-	{
-		if (*text < ' ' || *text > '~')
-			*text = '?';
-	}
-}
-
-/* The untranslated text of an errno, or NULL. */
-static const char *
-errno_text(int number)
-{
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
-	return strerrordesc_np(number);
-#else
-	return strerror(number);
-#endif
-}
-
-static void
-judge(WebhookHttpEasy *easy, CURLcode result)
-{
-	WebhookHttpPost *post = easy->post;
-	WebhookHttpTransfer *transfer = &post->transfer;
-	long		request_size = 0;
-	long		os_errno = 0;
-	const char *detail = easy->error[0] ? easy->error :
-		curl_easy_strerror(result);
-
-	switch (post->stop)
-	{
-		case WEBHOOK_HTTP_STOP_NONE:
-			break;
-		case WEBHOOK_HTTP_STOP_COMPLETE:
-		case WEBHOOK_HTTP_STOP_BODY:
-			return;
-		case WEBHOOK_HTTP_STOP_HEADERS:
-			webhook_http_fail(post, WEBHOOK_HTTP_TOO_LARGE,
-				 "the response headers are over the limit");
-			return;
-		case WEBHOOK_HTTP_STOP_PADDING:
-			webhook_http_fail(post, WEBHOOK_HTTP_TOO_LARGE,
-				 "the chunk extensions of the response are over the limit");
-			return;
-		case WEBHOOK_HTTP_STOP_CODING:
-			webhook_http_fail(post, WEBHOOK_HTTP_PROTOCOL,
-				 "the response has a transfer coding that was not offered");
-			return;
-		case WEBHOOK_HTTP_STOP_MEMORY:
-			webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
-			return;
-	}
-	if (result == CURLE_OK)
-	{
-		if (transfer->status == 0)
-			webhook_http_fail(post, WEBHOOK_HTTP_PROTOCOL,
-				 "the response has no valid status line");
-
-		/* libcurl does not mind. */
-		else if (post->in_headers)
-			webhook_http_fail(post, WEBHOOK_HTTP_RESET,
-				 "the connection ended within the response headers");
-		return;
-	}
-
-	curl_easy_getinfo(easy->curl, CURLINFO_REQUEST_SIZE, &request_size);
-	curl_easy_getinfo(easy->curl, CURLINFO_OS_ERRNO, &os_errno);
-	transfer->error = classify(result, request_size > 0,
-							 post->socket_errno, detail);
-	if (transfer->error == WEBHOOK_HTTP_TOO_LARGE)
-		detail = "a line of the response headers is over the limit";
-	else if (result == CURLE_BAD_FUNCTION_ARGUMENT &&
-			 transfer->error == WEBHOOK_HTTP_PROTOCOL)
-		detail = "a line of the response headers is malformed";
-	if (result == CURLE_COULDNT_CONNECT &&
-		(post->socket_errno != 0 || os_errno != 0))
-	{
-		const char *reason = errno_text(post->socket_errno != 0 ?
-										post->socket_errno : os_errno);
-
-		snprintf(transfer->message, sizeof(transfer->message), "%.160s (%.80s)",
-				 detail, reason ? reason : "unknown error");
-	}
-	else
-		snprintf(transfer->message, sizeof(transfer->message), "%s", detail);
-	make_printable(transfer->message);
-}
-
 void
-webhook_http_easy_read(WebhookHttpEasy *easy, int result)
+webhook_http_easy_renew(WebhookHttpPool *pool)
 {
-	WebhookHttpPost *post = easy->post;
-	WebhookHttpTransfer *transfer = &post->transfer;
+	pool->generation++;
+	while (pool->spare)
+	{
+		WebhookHttpEasy *easy = pool->spare;
 
-	judge(easy, result);
-	copy_address(easy->curl, CURLINFO_LOCAL_IP, CURLINFO_LOCAL_PORT,
-				 transfer->source_ip, &transfer->source_port);
-	copy_address(easy->curl, CURLINFO_PRIMARY_IP, CURLINFO_PRIMARY_PORT,
-				 transfer->peer_ip, &transfer->peer_port);
-	if (transfer->status == 0)
-		return;
-	transfer->retry_after = retry_after(easy->curl);
-	if (!copy_headers(post, easy->curl))
-		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
+		pool->spare = easy->next;
+		pool->nspare--;
+		curl_easy_cleanup(easy->curl);
+		free(easy);
+	}
 }

@@ -6,7 +6,7 @@
 #ifndef WEBHOOK_HTTP_EASY_H
 #define WEBHOOK_HTTP_EASY_H
 
-#include "http_transfer.h"
+#include "http_guard.h"
 
 /* Free handles, and what a new one is set to. */
 typedef struct WebhookHttpPool
@@ -14,8 +14,12 @@ typedef struct WebhookHttpPool
 	struct WebhookHttpEasy *spare;
 	int			nspare;
 	int			max_spare;
-	const char *ca_file;		/* NULL: the system's */
+	const WebhookHttpGuard *guard;
+	char	   *ca_file;		/* NULL: the system's */
 	bool		drop_ca_path;
+	char	   *proxy;			/* NULL: none */
+	unsigned int generation;	/* of the options: handles of another are not
+								 * used again */
 	void		(*closing) (void *arg, int fd); /* told before it is closed */
 	void	   *closing_arg;
 } WebhookHttpPool;
@@ -25,16 +29,32 @@ typedef struct WebhookHttpEasy
 	struct WebhookHttpEasy *next;
 	void	   *curl;
 	WebhookHttpPost *post;
+	const WebhookHttpGuard *guard;
+	unsigned int generation;
+	bool		own_files;		/* it has read a request's certificate files */
 	char		error[256];		/* CURL_ERROR_SIZE */
 } WebhookHttpEasy;
 
-/* A handle ready to run this transfer; or NULL, and the transfer has failed. */
+/*
+ * A handle ready to run this transfer, of which so many milliseconds have gone
+ * by; or NULL, and the transfer has failed.
+ */
 extern WebhookHttpEasy *webhook_http_easy_get(WebhookHttpPool *pool,
-											  WebhookHttpPost *post);
+											  WebhookHttpPost *post,
+											  int elapsed_ms);
 
 /* The handle is free again. If it went through something odd, drop it. */
 extern void webhook_http_easy_put(WebhookHttpPool *pool,
 								  WebhookHttpEasy *easy, bool reusable);
+
+/* The options have changed: handles are made anew from now on. */
+extern void webhook_http_easy_renew(WebhookHttpPool *pool);
+
+/*
+ * Seconds that a Retry-After header asks to wait, from "now" (Unix time), in
+ * either form: RFC 9110, section 10.2.3; -1: it is neither.
+ */
+extern long webhook_http_retry_after(const char *value, int64_t now);
 
 /*
  * libcurl's result (a CURLcode) and all there is to know about the exchange,

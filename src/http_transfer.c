@@ -161,6 +161,18 @@ take_line(WebhookHttpBlock *block, const WebhookHttpHeader *header,
 	return line;
 }
 
+static size_t
+file_size(const char *name)
+{
+	return name ? ALIGN(strlen(name) + 1) : 0;
+}
+
+static const char *
+take_file(WebhookHttpBlock *block, const char *name)
+{
+	return name ? take_bytes(block, name, strlen(name)) : NULL;
+}
+
 WebhookHttpPost *
 webhook_http_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
 				 void *tag)
@@ -175,6 +187,7 @@ webhook_http_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
 
 	size = ALIGN(sizeof(WebhookHttpPost)) + ALIGN(url_length + 1) +
 		ALIGN(request->body_length + 1) +
+		file_size(request->ca) + file_size(request->client_certificate) +
 		ALIGN(nheaders * sizeof(WebhookHttpHeader)) +
 		ALIGN(nheaders * sizeof(char *));
 	for (i = 0; i < nheaders; i++)
@@ -211,6 +224,8 @@ webhook_http_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
 		post->lines[i] = take_line(block, header, name_length, value_length);
 	}
 
+	post->ca = take_file(block, request->ca);
+	post->client_certificate = take_file(block, request->client_certificate);
 	post->transfer.tag = tag;
 	post->transfer.url = take_bytes(block, request->url, url_length);
 	post->transfer.nheaders = nheaders;

@@ -21,6 +21,7 @@ typedef struct WebhookHttpHeap
 typedef enum WebhookHttpStage
 {
 	WEBHOOK_HTTP_WAITING,		/* submitted */
+	WEBHOOK_HTTP_RESOLVING,		/* its host is being looked up */
 	WEBHOOK_HTTP_RUNNING,		/* libcurl has it */
 	WEBHOOK_HTTP_ENDED,
 	WEBHOOK_HTTP_HARVESTED,		/* the caller has it */
@@ -36,6 +37,8 @@ typedef enum WebhookHttpStop
 	WEBHOOK_HTTP_STOP_PADDING,	/* bytes that are neither header nor body */
 	WEBHOOK_HTTP_STOP_CODING,	/* a transfer coding that nobody asked for */
 	WEBHOOK_HTTP_STOP_MEMORY,
+	WEBHOOK_HTTP_STOP_REFUSED,	/* the guard has said why */
+	WEBHOOK_HTTP_STOP_UNRESOLVED,	/* its host is to be looked up first */
 } WebhookHttpStop;
 
 /* What is behind a WebhookHttpTransfer. */
@@ -48,10 +51,20 @@ typedef struct WebhookHttpPost
 	WebhookHttpStage stage;
 	void	   *easy;			/* while running */
 	char	  **lines;			/* "name: value" of each request header */
+	const char *ca;				/* NULL: none, as in the request */
+	const char *client_certificate;
 	int			timeout_ms;
 	int			connect_timeout_ms;
 	int64_t		start;			/* monotonic, microseconds */
 	int			socket_errno;	/* a socket could not be made */
+
+	/* Whom it is for (http_guard.c), and where that is (http_resolve.c). */
+	const char *host;			/* in the URL, not terminated */
+	size_t		host_length;
+	int			port;
+	bool		is_literal;		/* an address, not a name */
+	char	   *resolved;		/* NULL: libcurl may know, or the guard does not */
+	void	   *lookup;			/* while it is resolving */
 
 	/* The response, as far as it came. */
 	WebhookHttpStop stop;

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "delivery.h"
+#include "guard.h"
 #include "guc.h"
 #include "message.h"
 #include "sender.h"
@@ -26,6 +27,8 @@ static WebhookHttp *http;
 static MemoryContext message_context;
 static WebhookCounters *counters;
 
+static WebhookHttpOptions current_options(void);
+static char *certificate_file(const char *name);
 static bool has_room(void);
 static bool start(WebhookDelivery *delivery, TimestampTz now);
 static bool build(WebhookMessage *message, WebhookDelivery *delivery,
@@ -36,15 +39,13 @@ webhook_sender_init(WebhookCounters *shared)
 {
 	typedef const WebhookHttpApi *(*Loader) (void);
 	Loader		load;
-	WebhookHttpOptions options = {0};
+	WebhookHttpOptions options = current_options();
 	char		reason[256];
 
 	counters = shared;
 	load = (Loader) load_external_function("$libdir/webhook_http",
 										   "webhook_http_load", true, NULL);
 	api = load();
-	options.max_connections = MAX_CONNECTIONS * webhook_max_in_flight;
-	options.ca_file = webhook_ca_file;
 	http = api->create(&options, reason, sizeof(reason));
 	if (http == NULL)
 		ereport(ERROR,
@@ -54,6 +55,17 @@ webhook_sender_init(WebhookCounters *shared)
 											ALLOCSET_DEFAULT_SIZES);
 	ereport(DEBUG1,
 			(errmsg_internal("webhook: using %s", api->version())));
+}
+
+void
+webhook_sender_configure(void)
+{
+	WebhookHttpOptions options = current_options();
+	char		reason[256];
+
+	if (!api->configure(http, &options, reason, sizeof(reason)))
+		ereport(LOG,
+				(errmsg("webhook: the HTTP engine keeps its former settings: %s", reason)));
 }
 
 int
@@ -113,6 +125,35 @@ webhook_sender_memory(void)
 	return api->memory(http);
 }
 
+static WebhookHttpOptions
+current_options(void)
+{
+	WebhookHttpOptions options = {0};
+
+	options.max_connections = MAX_CONNECTIONS * webhook_max_in_flight;
+	options.ca_file = webhook_ca_file;
+	options.require_https = webhook_require_https;
+	options.allowed_networks = webhook_allowed_networks;
+	options.denied_networks = webhook_denied_networks;
+	options.allowed_ports = webhook_allowed_ports;
+	options.proxy = webhook_proxy;
+	return options;
+}
+
+/*
+ * The file of that name in webhook.certificate_directory, and of no other one,
+ * whoever wrote the row; NULL for none, empty if there is no directory.
+ */
+static char *
+certificate_file(const char *name)
+{
+	if (name == NULL)
+		return NULL;
+	if (webhook_certificate_directory[0] == '\0' || strchr(name, '/') != NULL)
+		return "";
+	return psprintf("%s/%s", webhook_certificate_directory, name);
+}
+
 /* Copies of large events are bounded too; one at a time always goes. */
 static bool
 has_room(void)
@@ -128,12 +169,17 @@ start(WebhookDelivery *delivery, TimestampTz now)
 	const WebhookSubscription *subscription;
 	WebhookMessage message;
 	WebhookHttpRequest request = {0};
+	MemoryContext old;
 	bool		started;
 
 	subscription = webhook_subscription_get(delivery->outcome.delivery.subscription_id);
 	if (!build(&message, delivery, subscription, now))
 		return true;
 
+	old = MemoryContextSwitchTo(message_context);
+	request.ca = certificate_file(subscription->ca);
+	request.client_certificate = certificate_file(subscription->client_certificate);
+	MemoryContextSwitchTo(old);
 	request.url = subscription->endpoint;
 	request.nheaders = message.nheaders;
 	request.headers = message.headers;

@@ -11,6 +11,9 @@
 /* Load libcurl's half and start its engine; once a process. */
 extern void webhook_sender_init(WebhookCounters *counters);
 
+/* The settings may have changed. */
+extern void webhook_sender_configure(void);
+
 /* A descriptor that is readable when answers may have come. */
 extern int	webhook_sender_descriptor(void);
 

@@ -125,6 +125,7 @@ webhook_worker_main(Datum arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 			next_upkeep = 0;
+			webhook_sender_configure();
 			webhook_delivery_review(webhook_enabled, GetCurrentTimestamp());
 		}
 

@@ -88,6 +88,8 @@ set_up(void)
 	snprintf(url, sizeof(url), "http://127.0.0.1:%d/x", ntohs(address.sin_port));
 
 	options.max_connections = MAX_PEERS;
+	options.allowed_networks = "127.0.0.0/8, ::1/128";
+	options.allowed_ports = "1-65535";
 	http = api->create(&options, reason, sizeof(reason));
 	FUZZ_CHECK(http != NULL);
 }

@@ -13,7 +13,8 @@ use Test::More;
 # needs are in brackets.
 my @floors = (
 	'guc catalog snapshot table event secret redact endpoint address[address_block]',
-	'shmem[wakeup] ring_row filter command http[http_easy http_transfer] guard',
+	'shmem[wakeup] ring_row filter command guard '
+	  . 'http[http_easy http_guard http_resolve http_result http_sockets http_transfer]',
 	'http_module ring[sequence] window subscription[subscription_row] '
 	  . 'pending[pending_row pending_due] partition checkpoint state',
 	'message journal[transcript]',
@@ -23,7 +24,8 @@ my @floors = (
 	'webhook trigger[move payload] functions[replaying signing subscribing]');
 
 # No header of the server in these, and of ours only each other's.
-my %free = map { $_ => 1 } qw(address address_block endpoint http http_easy http_transfer);
+my %free = map { $_ => 1 } qw(address address_block endpoint http http_easy http_guard
+	http_resolve http_result http_sockets http_transfer);
 
 # Where libcurl is known: behind http.h.
 my $curl = qr{^src/http(?:\.c|_\w+\.[ch])$};

@@ -1,0 +1,112 @@
+/*
+ * http_guard.c
+ *	  What the engine may dial.
+ *
+ * The address that is dialled decides, not what led to it: each socket is
+ * judged before it is opened, each connection before it is used, for the rules
+ * may have changed since it was made.  All that can be told from the URL alone
+ * is judged before libcurl sees it.
+ *
+ * Through a proxy nobody here knows what is dialled; of a literal it can still
+ * be said that it must not be.  The proxy itself is the administrator's word.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http_guard.h"
+
+static void refuse(WebhookHttpPost *post, const char *text);
+
+bool
+webhook_http_guard_set(WebhookHttpGuard *guard, const WebhookHttpOptions *options,
+					   char *reason, size_t size)
+{
+	WebhookAddressRules *rules;
+
+	rules = webhook_address_rules_new(options->allowed_networks,
+									  options->denied_networks,
+									  options->allowed_ports, reason, size);
+	if (rules == NULL)
+		return false;
+	webhook_address_rules_free(guard->rules);
+	guard->rules = rules;
+	guard->require_https = options->require_https;
+	guard->through_proxy = options->proxy != NULL && options->proxy[0] != '\0';
+	return true;
+}
+
+bool
+webhook_http_guard_request(const WebhookHttpGuard *guard, WebhookHttpPost *post)
+{
+	const char *url = post->transfer.url;
+	bool		secure = strncmp(url, "https://", 8) == 0;
+	const char *host = url + (secure ? 8 : 7);
+	const char *end = host + strcspn(host, *host == '[' ? "]/?#" : ":/?#");
+	char		text[96];
+	struct sockaddr_storage address;
+
+	if (!secure && (guard->require_https || strncmp(url, "http://", 7) != 0))
+	{
+		refuse(post, "The endpoint is not https, which webhook.require_https asks for.");
+		return false;
+	}
+	end += *end == ']';
+	post->host = host;
+	post->host_length = end - host;
+	post->port = *end == ':' ? atoi(end + 1) : secure ? 443 : 80;
+	if (webhook_address_refuses_port(guard->rules, post->port))
+	{
+		snprintf(text, sizeof(text),
+				 "Port %d is not one of webhook.allowed_ports.", post->port);
+		refuse(post, text);
+		return false;
+	}
+
+	/* A name does not end like an address. */
+	if (end == host || !(end[-1] == ']' || (end[-1] >= '0' && end[-1] <= '9')) ||
+		post->host_length >= sizeof(text))
+		return true;
+	memcpy(text, host, post->host_length);
+	text[post->host_length] = '\0';
+	if (!webhook_address_parse(text, &address))
+		return true;
+	post->is_literal = true;
+	return webhook_http_guard_address(guard, post, (struct sockaddr *) &address);
+}
+
+bool
+webhook_http_guard_address(const WebhookHttpGuard *guard, WebhookHttpPost *post,
+						   const struct sockaddr *address)
+{
+	WebhookAddressVerdict verdict;
+	char		text[WEBHOOK_REFUSAL_BYTES];
+
+	if (!webhook_address_refuses(guard->rules, address, &verdict))
+		return true;
+	webhook_address_explain(&verdict, text, sizeof(text));
+	refuse(post, text);
+	return false;
+}
+
+bool
+webhook_http_guard_peer(const WebhookHttpGuard *guard, WebhookHttpPost *post,
+						const char *ip)
+{
+	struct sockaddr_storage address;
+
+	/* What has no such peer was not dialled by these rules. */
+	if (!webhook_address_parse(ip, &address))
+	{
+		refuse(post, "The peer of the connection has no address that could be judged.");
+		return false;
+	}
+	return webhook_http_guard_address(guard, post, (struct sockaddr *) &address);
+}
+
+static void
+refuse(WebhookHttpPost *post, const char *text)
+{
+	post->stop = WEBHOOK_HTTP_STOP_REFUSED;
+	webhook_http_fail(post, WEBHOOK_HTTP_BLOCKED, text);
+}

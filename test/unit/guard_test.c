@@ -1,0 +1,528 @@
+/*
+ * guard_test.c
+ *	  What the HTTP engine dials, and what it does not.
+ *
+ * Two peers listen, at 127.0.0.1, which is allowed, and at 127.0.0.2, which is
+ * not and must stay untouched. getaddrinfo() is this file's own and answers by
+ * a script.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "http.h"
+
+#include "unit.h"
+
+#define HANG_MS		1500
+#define MANY		300			/* names that hang, more than there are threads */
+
+static const WebhookHttpApi *api = &webhook_http_api;
+static WebhookHttp *http;
+static WebhookHttpOptions options;
+static int	port;				/* of both peers */
+static int	other;				/* the one at 127.0.0.2 */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int	connections = 0;	/* that 127.0.0.1 has accepted */
+static int	requests = 0;		/* that it has read */
+static char last_request[4096];
+static int	lookups = 0;
+static const char *flips_to = "127.0.0.1";
+
+static double
+now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static void
+pause_ms(long ms)
+{
+	struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+
+	while (nanosleep(&time, &time) < 0 && errno == EINTR)
+		;
+}
+
+static int
+count(const int *number)
+{
+	int			result;
+
+	pthread_mutex_lock(&lock);
+	result = *number;
+	pthread_mutex_unlock(&lock);
+	return result;
+}
+
+static struct addrinfo *
+answer(const char *ip, struct addrinfo *next)
+{
+	struct
+	{
+		struct addrinfo info;
+		struct sockaddr_storage address;
+	}		   *entry = calloc(1, sizeof(*entry));
+	struct sockaddr_in *ipv4 = (struct sockaddr_in *) &entry->address;
+	struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *) &entry->address;
+
+	entry->info.ai_socktype = SOCK_STREAM;
+	entry->info.ai_addr = (struct sockaddr *) &entry->address;
+	entry->info.ai_next = next;
+	if (strchr(ip, ':'))
+	{
+		entry->info.ai_family = ipv6->sin6_family = AF_INET6;
+		entry->info.ai_addrlen = sizeof(*ipv6);
+		inet_pton(AF_INET6, ip, &ipv6->sin6_addr);
+	}
+	else
+	{
+		entry->info.ai_family = ipv4->sin_family = AF_INET;
+		entry->info.ai_addrlen = sizeof(*ipv4);
+		inet_pton(AF_INET, ip, &ipv4->sin_addr);
+	}
+	return &entry->info;
+}
+
+int
+getaddrinfo(const char *name, const char *service,
+			const struct addrinfo *hints, struct addrinfo **result)
+{
+	static const struct
+	{
+		const char *name;
+		const char *first;
+		const char *second;
+	}			names[] =
+	{
+		{"mixed.test", "127.0.0.1", "10.1.2.3"},
+		{"mixed-last.test", "10.1.2.3", "127.0.0.1"},
+		{"mixed-ipv6.test", "127.0.0.1", "fd00::1"},
+		{"mapped.test", "::ffff:127.0.0.2", NULL},
+		{"inside.test", "127.0.0.2", NULL},
+		{"peer.test", "127.0.0.1", NULL},
+		{"crowd.test", "127.0.0.1", NULL},
+		{"closes.test", "127.0.0.1", NULL},
+		{"twice.test", "127.0.0.1", "127.0.0.1"},
+		{"half.test", "::1", "127.0.0.1"},
+	};
+
+	(void) service;
+	(void) hints;
+	pthread_mutex_lock(&lock);
+	lookups++;
+	pthread_mutex_unlock(&lock);
+	if (strncmp(name, "hangs", 5) == 0)
+		pause_ms(HANG_MS);
+	if (strcmp(name, "flip.test") == 0)
+	{
+		*result = answer(flips_to, NULL);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		if (strcmp(name, names[i].name) != 0)
+			continue;
+		*result = answer(names[i].first, names[i].second ?
+						 answer(names[i].second, NULL) : NULL);
+		return 0;
+	}
+	return strncmp(name, "again", 5) == 0 ? EAI_AGAIN : EAI_NONAME;
+}
+
+void
+freeaddrinfo(struct addrinfo *list)
+{
+	while (list)
+	{
+		struct addrinfo *next = list->ai_next;
+
+		free(list);
+		list = next;
+	}
+}
+
+/* Answers each request with 200; of path /close, and closes. */
+static void *
+serve(void *arg)
+{
+	int			fd = *(int *) arg;
+	char		buffer[4096];
+	size_t		length = 0;
+	ssize_t		got;
+
+	free(arg);
+	while ((got = recv(fd, buffer + length, sizeof(buffer) - 1 - length, 0)) > 0)
+	{
+		char	   *end;
+		bool		closes;
+
+		length += got;
+		buffer[length] = '\0';
+		end = strstr(buffer, "\r\n\r\n");
+		if (end == NULL || length < (size_t) (end - buffer) + 4 + 7)
+			continue;
+		closes = strstr(buffer, "/close") != NULL;
+		pthread_mutex_lock(&lock);
+		requests++;
+		strcpy(last_request, buffer);
+		pthread_mutex_unlock(&lock);
+		length = 0;
+		if (send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 40,
+				 MSG_NOSIGNAL) < 0 || closes)
+			break;
+	}
+	close(fd);
+	return NULL;
+}
+
+static void *
+accept_all(void *arg)
+{
+	int			listener = *(int *) arg;
+
+	for (;;)
+	{
+		int		   *fd = malloc(sizeof(int));
+		pthread_t	thread;
+
+		*fd = accept(listener, NULL, NULL);
+		if (*fd < 0)
+			return NULL;
+		pthread_mutex_lock(&lock);
+		connections++;
+		pthread_mutex_unlock(&lock);
+		if (pthread_create(&thread, NULL, serve, fd) == 0)
+			pthread_detach(thread);
+	}
+}
+
+static int
+listen_at(const char *ip)
+{
+	struct sockaddr_in address = {0};
+	socklen_t	length = sizeof(address);
+	int			fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	address.sin_family = AF_INET;
+	address.sin_port = htons(port);
+	inet_pton(AF_INET, ip, &address.sin_addr);
+	if (bind(fd, (struct sockaddr *) &address, sizeof(address)) != 0 ||
+		listen(fd, 128) != 0 ||
+		getsockname(fd, (struct sockaddr *) &address, &length) != 0)
+	{
+		perror("listen");
+		exit(1);
+	}
+	port = ntohs(address.sin_port);
+	return fd;
+}
+
+static WebhookHttpTransfer *
+submit(const char *host, const char *path, int timeout_ms)
+{
+	static const WebhookHttpHeader headers[] = {{"Content-Type", "text/plain"}};
+	WebhookHttpRequest request = {0};
+	char		url[256];
+
+	snprintf(url, sizeof(url), "http://%s:%d/%s", host, port, path);
+	request.url = url;
+	request.headers = headers;
+	request.nheaders = 1;
+	request.body = "1234567";
+	request.body_length = 7;
+	request.timeout_ms = timeout_ms;
+	request.connect_timeout_ms = timeout_ms;
+	return api->submit(http, &request, NULL);
+}
+
+static void
+turn(void)
+{
+	struct pollfd descriptor = {api->descriptor(http), POLLIN, 0};
+	long		wait = api->wait_ms(http);
+
+	poll(&descriptor, 1, wait < 0 || wait > 1000 ? 1000 : (int) wait);
+	api->run(http);
+}
+
+static WebhookHttpTransfer *
+finish(void)
+{
+	WebhookHttpTransfer *transfer;
+	double		limit = now() + 30;
+
+	while ((transfer = api->harvest(http)) == NULL && now() < limit)
+		turn();
+	return transfer;
+}
+
+/* One request, and what is expected of it: "ok" or a class, words in it. */
+static void
+expect(const char *host, const char *class, const char *words, const char *what)
+{
+	WebhookHttpTransfer *transfer;
+
+	submit(host, strncmp(host, "closes", 6) == 0 || strncmp(host, "half", 4) == 0 ?
+		   "close" : "x?token=s3cret", 5000);
+	transfer = finish();
+	if (transfer == NULL)
+	{
+		ok(false, "%s did not end", host);
+		exit(1);
+	}
+	is_text(webhook_http_error_name(transfer->error), class, "%s: %s %s", what,
+			host, transfer->message);
+	if (words)
+		ok(strstr(transfer->message, words) != NULL &&
+		   strstr(transfer->message, "s3cret") == NULL, "%s: says \"%s\"", what, words);
+	api->release(http, transfer);
+}
+
+static void
+configure(const char *what)
+{
+	char		reason[256] = "";
+
+	ok(api->configure(http, &options, reason, sizeof(reason)), "%s%s", what, reason);
+}
+
+static void
+test_names(void)
+{
+	int			before = count(&connections);
+	int			sent = count(&requests);
+	int			looked = count(&lookups);
+
+	expect("127.0.0.2", "blocked", "127.0.0.2 is in 127.0.0.0/8 (loopback)", "a literal");
+	expect("169.254.169.254", "blocked", "169.254.0.0/16", "another");
+	expect("[::ffff:127.0.0.2]", "blocked", "127.0.0.0/8", "one in another");
+	is_int(count(&lookups), looked, "literals are not looked up");
+	expect("inside.test", "blocked", "127.0.0.2", "a name");
+	expect("mapped.test", "blocked", "127.0.0.0/8", "one of an IPv4-mapped address");
+	expect("mixed.test", "blocked", "10.1.2.3 is in 10.0.0.0/8 (private use)", "mixed answers");
+	expect("mixed-last.test", "blocked", "10.1.2.3", "the other way round");
+	expect("mixed-ipv6.test", "blocked", "fd00::1", "of both families");
+	expect("nobody.test", "dns", "there is no such name", "no name");
+	expect("again.test", "dns", "no name server", "no name server");
+	is_int(count(&connections), before, "of all these nothing is dialled");
+
+	looked = count(&lookups);
+	expect("peer.test", "ok", NULL, "an allowed name");
+	expect("peer.test", "ok", NULL, "again");
+	expect("closes.test", "ok", NULL, "one that closes");
+	expect("closes.test", "ok", NULL, "again");
+	expect("twice.test", "ok", NULL, "an address twice");
+	is_int(count(&lookups), looked + 3, "each is looked up once");
+	is_int(count(&requests), sent + 5, "and gets its requests");
+	is_int(count(&connections), before + 4, "by as few connections");
+}
+
+/* All addresses of a name are tried: nobody listens at ::1. */
+static void
+test_addresses(void)
+{
+	options.allowed_networks = "127.0.0.1/32, ::1/128";
+	configure("another network is allowed");
+	expect("half.test", "ok", NULL, "the second address answers");
+	options.allowed_networks = "127.0.0.1/32";
+	configure("and is not");
+	expect("half.test", "blocked", "::1", "cached addresses are judged anew");
+}
+
+static void
+test_crowd(void)
+{
+	int			looked = count(&lookups);
+	int			good = 0;
+
+	for (int i = 0; i < 50; i++)
+		submit("crowd.test", "x", 5000);
+	for (int i = 0; i < 50; i++)
+	{
+		WebhookHttpTransfer *transfer = finish();
+
+		good += transfer != NULL && transfer->status == 200;
+		if (transfer)
+			api->release(http, transfer);
+	}
+	is_int(good, 50, "fifty at once for one name");
+	is_int(count(&lookups), looked + 1, "it is looked up once");
+}
+
+static void
+test_reload(void)
+{
+	int			sent;
+	char		reason[256] = "";
+
+	expect("peer.test", "ok", NULL, "a connection is kept");
+	expect("closes.test", "ok", NULL, "an address is cached");
+	sent = count(&requests);
+
+	options.denied_networks = "127.0.0.0/30";
+	configure("the network is denied");
+	expect("peer.test", "blocked", "127.0.0.0/30, which webhook.denied_networks denies",
+		   "a kept connection is not used");
+	expect("closes.test", "blocked", "denied_networks", "a cached address is not dialled");
+	is_int(count(&requests), sent, "nothing is sent");
+
+	options.denied_networks = "127.0.0.1/7";
+	ok(!api->configure(http, &options, reason, sizeof(reason)), "a wrong list: %s", reason);
+	expect("peer.test", "blocked", "127.0.0.0/30", "the former one holds");
+	options.denied_networks = NULL;
+	configure("it is allowed again");
+	expect("peer.test", "ok", NULL, "and is used again");
+
+	options.allowed_ports = "443, 8000-8001";
+	configure("other ports");
+	expect("peer.test", "blocked", "is not one of webhook.allowed_ports", "a port");
+	options.allowed_ports = "1-65535";
+	options.require_https = true;
+	configure("https only");
+	expect("peer.test", "blocked", "webhook.require_https", "plain http");
+	options.require_https = false;
+	configure("http too");
+	flips_to = "127.0.0.1";
+	expect("flip.test", "ok", NULL, "a name that will lead elsewhere");
+}
+
+/* It is asked for all of it, and knows what leads where. */
+static void
+test_proxy(void)
+{
+	char		proxy[128];
+	int			looked = count(&lookups);
+
+	snprintf(proxy, sizeof(proxy), "http://someone:pa55word@127.0.0.2:%d", port);
+	options.proxy = proxy;
+	configure("a proxy where nobody is let through, ");
+	close(other);
+	expect("peer.test", "connect", NULL, "a proxy that does not answer");
+	expect("10.1.2.3", "blocked", "10.0.0.0/8", "a literal is refused all the same");
+
+	snprintf(proxy, sizeof(proxy), "http://someone:pa55word@127.0.0.1:%d", port);
+	configure("one that answers");
+	expect("elsewhere.test", "ok", NULL, "a name that only the proxy knows");
+	is_int(count(&lookups), looked, "nothing is looked up here");
+	pthread_mutex_lock(&lock);
+	ok(strncmp(last_request, "POST http://elsewhere.test:", 27) == 0,
+	   "it is asked for the whole URL");
+	ok(strstr(last_request, "Proxy-Authorization: Basic ") != NULL, "with its password");
+	pthread_mutex_unlock(&lock);
+	options.proxy = NULL;
+	configure("no proxy");
+	expect("peer.test", "ok", NULL, "then there is none");
+}
+
+static int
+threads(void)
+{
+	DIR		   *directory = opendir("/proc/self/task");
+	int			number = 0;
+
+	while (directory && readdir(directory))
+		number++;
+	if (directory)
+		closedir(directory);
+	return number;
+}
+
+static void
+test_hanging(void)
+{
+	WebhookHttpTransfer *first = NULL;
+	WebhookHttpTransfer *transfer;
+	int			timeouts = 0;
+	int			most = 0;
+	int			before = threads();
+	double		start = now();
+	char		name[32];
+
+	for (int i = 0; i < MANY; i++)
+	{
+		snprintf(name, sizeof(name), "hangs-%d.test", i);
+		transfer = submit(name, "x", 300);
+		if (i == 0)
+			first = transfer;
+	}
+	api->run(http);
+	api->release(http, first);
+	for (int i = 1; i < MANY; i++)
+	{
+		transfer = finish();
+		if (transfer == NULL)
+			break;
+		timeouts += transfer->error == WEBHOOK_HTTP_TIMEOUT &&
+			strstr(transfer->message, "Resolving timed out") != NULL;
+		if (threads() > most)
+			most = threads();
+		api->release(http, transfer);
+	}
+	is_int(timeouts, MANY - 1, "names that hang time out");
+	ok(now() - start < HANG_MS / 1000.0, "all of them at their time (%.2f s)", now() - start);
+	ok(most - before <= 256, "in %d threads", most - before);
+	is_int(api->in_flight(http), 0, "nothing is left");
+	is_int((long long) api->memory(http), 0, "no memory either");
+
+	/* What is known needs no thread; what is not waits for one. */
+	expect("peer.test", "ok", NULL, "a kept connection goes on meanwhile");
+	expect("later.test", "dns", "no such name", "another name waits for its turn");
+	start = now();
+	while (threads() > before && now() < start + 20)
+		pause_ms(20);
+	api->run(http);
+	ok(threads() <= before, "the threads have gone");
+}
+
+int
+main(void)
+{
+	char		reason[256];
+	int			listener = listen_at("127.0.0.1");
+	pthread_t	thread;
+
+	other = listen_at("127.0.0.2");
+	pthread_create(&thread, NULL, accept_all, &listener);
+	setenv("http_proxy", "http://127.0.0.2:1", 1);
+
+	options.max_connections = 64;
+	options.allowed_networks = "127.0.0.1/32";
+	options.allowed_ports = "1-65535";
+	options.denied_networks = "127.0.0.1/7";
+	ok(api->create(&options, reason, sizeof(reason)) == NULL, "no engine: %s", reason);
+	options.denied_networks = NULL;
+	http = api->create(&options, reason, sizeof(reason));
+	if (!ok(http != NULL, "an engine"))
+	{
+		printf("#   %s\n", reason);
+		return unit_done();
+	}
+
+	test_names();
+	test_addresses();
+	test_crowd();
+	test_reload();
+	is_int(poll(&(struct pollfd) {other, POLLIN, 0}, 1, 0), 0,
+		   "the other peer has never been dialled");
+	test_proxy();
+	test_hanging();
+	return unit_done();
+}
