@@ -727,6 +727,17 @@ AS $$
 		ELSE '3:3:' END
 $$;
 
+-- Has the worker read this row of the ring, and written what came of it?
+CREATE FUNCTION webhook.was_read(txid xid8, id bigint) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM webhook.checkpoint c
+			WHERE pg_visible_in_snapshot(was_read.txid, c.snapshot)
+				OR was_read.id <= c.upto_id AND pg_visible_in_snapshot(was_read.txid, c.partial))
+$$;
+
 -- Where there is data, it can be sent again; without an id, it is unknown.
 CREATE FUNCTION webhook.find_event(event uuid) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -1417,7 +1428,8 @@ BEGIN
 			WHERE recover.what = 'missing'
 				AND v.kind = 'e'
 				AND v.created >= recover.since AND v.created < recover.until
-				AND pg_visible_in_snapshot(v.txid, s.since)
+				-- or it gets it anyway
+				AND (pg_visible_in_snapshot(v.txid, s.since) OR webhook.was_read(v.txid, v.id))
 				AND EXISTS (
 					SELECT
 						FROM unnest(s.events) AS w (name)
@@ -1797,6 +1809,14 @@ BEGIN
 				AND pg_visible_in_snapshot(r.txid, webhook.since_here(s.home, s.since)))
 	THEN
 		said := said || format('It was committed before subscription %s was made or last enabled; '
+			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
+		RETURN array_to_string(said, E'\n');
+	ELSIF last.outcome IS NULL AND EXISTS (
+		SELECT
+			FROM webhook.ring r
+			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook.was_read(r.txid, r.id))
+	THEN
+		said := said || format('Subscription %s did not want it when it was read; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
 		RETURN array_to_string(said, E'\n');
 	ELSE
@@ -2276,6 +2296,7 @@ COMMENT ON FUNCTION webhook.is_disabled(bigint) IS 'internal: is the subscriptio
 COMMENT ON FUNCTION webhook.require_subscription(bigint) IS 'internal: refuse a subscription that does not exist';
 COMMENT ON FUNCTION webhook.require_enabled(bigint) IS 'internal: refuse one that does not exist or is disabled';
 COMMENT ON FUNCTION webhook.since_here(text, pg_snapshot) IS 'internal: the snapshot of a subscription of that home, as it counts here';
+COMMENT ON FUNCTION webhook.was_read(xid8, bigint) IS 'internal: has the worker read this row of the ring, and written what came of it?';
 COMMENT ON FUNCTION webhook.find_event(uuid) IS 'internal: the event, wherever it still is';
 COMMENT ON FUNCTION webhook.known_event(uuid) IS 'internal: the event, or an error';
 COMMENT ON FUNCTION webhook.new_event_id(timestamptz) IS 'internal: an Id for an event of that time';

@@ -286,6 +286,28 @@ SELECT is(webhook.recover(13, e.created, 'infinity', 'missing', dry_run => true)
 	FROM pg_temp.event('wanted') AS e;
 SELECT is(webhook.recover(13, e.created, e.created, 'missing', dry_run => true), 0::bigint, 'before an instant')
 	FROM pg_temp.event('wanted') AS e;
+ROLLBACK TO before_recover;
+
+-- ... or what the worker has read past, for a subscription that did not want it then
+CREATE FUNCTION pg_temp.read(upto webhook.event DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
+	DELETE FROM webhook.checkpoint;
+	INSERT INTO webhook.checkpoint (home, snapshot, partial, upto_id, at)
+		SELECT webhook.home(), CASE WHEN upto IS NULL THEN x ELSE '3:3:' END,
+				CASE WHEN upto IS NOT NULL THEN x END, (upto).id, now()
+			FROM CAST(format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1) AS pg_snapshot) AS x
+$$;
+SELECT webhook.alter_subscription(11, events => '{App.Other}', filter => 'true');
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created), '', 'what has not been read is delivered anyway');
+SELECT pg_temp.read(pg_temp.event('refused'));
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created), 'other', 'what it has come to want');
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created), '', 'once');
+SELECT webhook.alter_subscription(11, events => '{App.ContractSigned}');
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created), 'refused', 'as far as has been read of a large window');
+SELECT pg_temp.read();
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created, (pg_temp.event('strange')).created), 'wanted',
+	'and after it');
+ROLLBACK TO before_recover;
+
 UPDATE webhook.subscription SET home = '1/1' WHERE id = 13;
 SELECT is(webhook.recover(13, '-infinity', 'infinity', 'missing'), 0::bigint,
 	'what another cluster has seen says nothing here');

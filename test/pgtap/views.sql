@@ -232,6 +232,12 @@ UPDATE webhook.subscription SET since = format('%s:%1$s:', pg_current_xact_id():
 	WHERE id = 11;
 SELECT is(pg_temp.after('late'), 'It was committed before subscription 11 was made or last enabled; '
 	'webhook.recover() with what => ''missing'' delivers such events.', 'too early');
+ROLLBACK TO untried;
+INSERT INTO webhook.checkpoint (home, snapshot, at)
+	VALUES (webhook.home(), format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, now());
+SELECT is(pg_temp.after('late'), 'Subscription 11 did not want it when it was read; '
+	'webhook.recover() with what => ''missing'' delivers such events.', 'read past');
+ROLLBACK TO untried;
 UPDATE webhook.subscription SET home = '1/1' WHERE id = 11;
 SELECT is(pg_temp.after('late'), E'It is in memory or in flight, or has not been read yet.\n'
 	'Subscription 11 is fenced, so nothing is sent to it: it belongs to another database until webhook.resume_database().', 'fenced');

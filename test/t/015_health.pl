@@ -135,6 +135,26 @@ is($server->sql("SELECT event_type, cause, outcome FROM webhook.log WHERE event_
 	'webhook.ping|ping|delivered', 'a ping is sent and logged');
 $server->unsubscribe_all;
 
+# A subscription that comes to want what it did not: what was read past then is
+# missing, what is under way is not.
+$server->sql("SELECT webhook.define_event_type('App.Other')");
+$id = $server->sql("SELECT webhook.subscribe('@{[ $receiver->url('/slow/3000/widened') ]}', '{App.Other}')");
+change(241, 250);
+$server->settle('read past');
+my $began = $server->sql("SELECT min(created) FROM webhook.event WHERE subject IN ('business_request/241', 'business_request/250')");
+becomes("SELECT count(*) FROM webhook.event e JOIN webhook.ring r USING (id) WHERE e.created >= '$began' AND webhook.was_read(r.txid, r.id)",
+	'10', 'the checkpoint is past them');
+$server->sql("SELECT webhook.alter_subscription($id, events => '{App.BusinessRequestStatusChange}')");
+change(251, 251);
+becomes('SELECT in_flight FROM webhook.stat_worker', '1', 'another is under way');
+is($server->sql("SELECT webhook.recover($id, '$began', 'infinity', 'missing', dry_run => $_)"), '10', "missing: dry_run $_")
+  foreach qw(true false);
+is($server->sql("SELECT webhook.recover($id, '$began', 'infinity', 'missing')"), '0', 'once');
+$server->settle('widened');
+is($server->sql("SELECT string_agg(cause || ' ' || n, ', ' ORDER BY cause) FROM (SELECT cause, count(DISTINCT event_id) || ' of ' || count(*) AS n FROM webhook.log WHERE subscription_id = $id GROUP BY cause) x"),
+	'event 1 of 1, recover 10 of 10', 'each is delivered once');
+$server->unsubscribe_all;
+
 # A ping goes through an open breaker, is made once and counts for nothing.
 $id = $server->subscribe('/status/500', "retry_schedule => '{1 day}'");
 change(301, 312);
