@@ -19,17 +19,22 @@ extern WebhookFilter *webhook_filter_make(Datum path);
 /*
  * Does the event pass, as jsonb_path_match() in silent mode tells? Data that
  * jsonb refuses, and a path that answers neither true nor false, are no; then
- * "undecided" becomes true. Needs a transaction. Consecutive calls for one
- * event convert its Data once; webhook_filter_reset() forgets it, before the
- * event's memory is given back.
+ * "undecided" becomes true, as it does for what takes a worker too long. Needs
+ * a transaction, and a worker for which statement_timeout is off. Consecutive
+ * calls for one event convert its Data once; webhook_filter_reset() forgets it,
+ * before the event's memory is given back.
  */
-extern bool webhook_filter_accepts(const WebhookFilter *filter,
+extern bool webhook_filter_accepts(WebhookFilter *filter,
 								   const WebhookEvent *event, bool *undecided);
+
+/* The same in a session, whose own limits hold. */
+extern bool webhook_filter_matches(WebhookFilter *filter,
+								   const WebhookEvent *event);
 extern void webhook_filter_reset(void);
 
 /*
- * An error with HINT if a jsonpath cannot be a filter: it has like_regex, or
- * a variable.
+ * An error with HINT if a jsonpath cannot be a filter: it has like_regex, a
+ * variable, or what costs more than in proportion to the data.
  */
 extern void webhook_filter_check(Datum path);
 

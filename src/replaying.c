@@ -111,7 +111,6 @@ webhook_accepts(PG_FUNCTION_ARGS)
 	WebhookFilter *filter;
 	WebhookEvent *event;
 	text	   *data;
-	bool		undecided;
 	bool		accepted;
 
 	if (PG_ARGISNULL(1))
@@ -124,7 +123,7 @@ webhook_accepts(PG_FUNCTION_ARGS)
 	event = webhook_event_make(NULL, 0, NULL, 0, VARDATA_ANY(data),
 							   VARSIZE_ANY_EXHDR(data));
 	webhook_filter_reset();		/* an error may have left another's data */
-	accepted = webhook_filter_accepts(filter, event, &undecided);
+	accepted = webhook_filter_matches(filter, event);
 	webhook_filter_reset();
 	webhook_event_release(event);
 	PG_RETURN_BOOL(accepted);

@@ -34,7 +34,7 @@ typedef struct WebhookSubscription
 	const char *endpoint;		/* canonical */
 	int			nevents;
 	const char **events;		/* names, "prefix.*" or "*" */
-	const WebhookFilter *filter;	/* NULL: all of them */
+	WebhookFilter *filter;		/* NULL: all of them */
 	int			nheaders;
 	const WebhookHttpHeader *headers;
 	int			nsecrets;		/* newest first */

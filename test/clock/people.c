@@ -180,7 +180,7 @@ webhook_shmem_my_slot(void)
 
 /* Nobody has a filter. */
 bool
-webhook_filter_accepts(const WebhookFilter *filter, const WebhookEvent *event,
+webhook_filter_accepts(WebhookFilter *filter, const WebhookEvent *event,
 					   bool *undecided)
 {
 	return true;

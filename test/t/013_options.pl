@@ -11,6 +11,7 @@ use lib $FindBin::Bin;
 
 use Digest::SHA qw(hmac_sha256);
 use MIME::Base64;
+use PostgreSQL::Test::Utils;
 use Server;
 use Test::More;
 
@@ -166,6 +167,26 @@ my $ping = $server->sql("SELECT webhook.ping(id) FROM webhook.subscription WHERE
 $server->settle('a ping');
 is(ids_to('/ok/name'), $ping, 'a ping comes');
 unlike(ids_to('/ok/all'), qr/$ping/, 'but not to who wants everything');
+$server->unsubscribe_all;
+
+# ---- A filter that goes over much data often takes too long, for a worker
+
+my $terms = join ' || ', ('$.** == 5') x 60, '$.x == 2';
+my $slow = subscribe('/ok/slow', 'Other', "filter => '$terms'");
+subscribe('/ok/quick', 'Other', "filter => '\$.x == 2'");
+my $much = publish('Other', q{('{"a":[' || repeat('1,', 400000) || '1],"x":2}')::json}, 'filter/much');
+$server->settle('a slow filter', '60 s');
+is(ids_to('/ok/quick'), $much, 'another filter accepts it');
+is(ids_to('/ok/slow'), '', 'no answer in time is no match');
+becomes("SELECT undecided FROM webhook.stat_subscription WHERE subscription_id = $slow", '1', 'it is counted');
+like(slurp_file($server->node->logfile), qr/a filter takes too long over event $much/, 'and the log tells of it');
+becomes("SELECT webhook.was_read(txid, id) FROM webhook.ring WHERE event_id = '$much'", 't', 'the worker is past it');
+is($server->sql("SELECT webhook.recover($slow, '-infinity', 'infinity', 'missing')"), '1', 'a session has the time');
+$server->settle('recovered');
+is(ids_to('/ok/slow'), $much, 'and has it delivered');
+my $little = publish('Other', q('{"x":2}'), 'filter/little');
+$server->settle('little data');
+like(ids_to('/ok/slow'), qr/$little/, 'over little data the filter is quick');
 $server->unsubscribe_all;
 
 # ---- Filters
