@@ -30,7 +30,7 @@
 #define GIVES_UP_AFTER (5 * USECS_PER_DAY)
 #define GIVES_UP_FAILURES 15
 #define LONGEST_PAUSE SECS_PER_DAY	/* that an endpoint may ask for */
-#define TELL_INTERVAL (60 * USECS_PER_SEC)	/* between news of the rate limit */
+#define TELL_INTERVAL (60 * USECS_PER_SEC)	/* between news of one kind */
 #define FORGETS_AFTER 1000		/* durations, then older ones count half */
 #define RATE_SPAN (60.0 * USECS_PER_SEC)
 #define FIRST_BUCKET 100		/* microseconds */
@@ -40,6 +40,7 @@ static void add_success(WebhookHealth *health,
 						const WebhookSubscription *subscription,
 						int64 duration, TimestampTz now);
 static void set_reason(WebhookState *state, const char *reason);
+static bool is_news(TimestampTz *told_at, TimestampTz now);
 static void disable(WebhookState *state,
 					const WebhookSubscription *subscription, TimestampTz now);
 static int	most(const WebhookSubscription *subscription);
@@ -154,12 +155,8 @@ webhook_health_start(WebhookHealth *health,
 	if (health->tokens >= 1)
 		return 0;
 
-	if (waiting &&
-		(now - health->limited_at >= TELL_INTERVAL || health->limited_at > now))
-	{
-		health->limited_at = now;
+	if (waiting && is_news(&health->limited_at, now))
 		*turn = WEBHOOK_TURN_LIMITED;
-	}
 	return now + (TimestampTz) ceil((1 - health->tokens) / rate * USECS_PER_SEC);
 }
 
@@ -224,7 +221,7 @@ webhook_health_end(WebhookHealth *health,
 		TimestampTz until = now + Min(report->retry_after, LONGEST_PAUSE) * USECS_PER_SEC;
 
 		if (turn == WEBHOOK_TURN_NONE && state->level != OPEN &&
-			state->waits_until <= now)
+			state->waits_until <= now && is_news(&health->waiting_at, now))
 			turn = WEBHOOK_TURN_WAITING;
 		state->waits_until = Max(state->waits_until, until);
 	}
@@ -348,6 +345,16 @@ set_reason(WebhookState *state, const char *reason)
 		memcpy(state->reason, reason, length);
 		state->reason[length] = '\0';
 	}
+}
+
+/* What comes again and again is told now and then; a clock may be set back. */
+static bool
+is_news(TimestampTz *told_at, TimestampTz now)
+{
+	if (now >= *told_at && now - *told_at < TELL_INTERVAL)
+		return false;
+	*told_at = now;
+	return true;
 }
 
 /* Remembered is which "since" that was about, so that enabling ends it. */

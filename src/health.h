@@ -51,6 +51,7 @@ typedef struct WebhookHealth
 	double		tokens;			/* of the rate limit's bucket */
 	TimestampTz filled_at;		/* 0: it is full */
 	TimestampTz limited_at;		/* when it was last told that the limit holds */
+	TimestampTz waiting_at;		/* ... that the endpoint has asked for a pause */
 	TimestampTz rated_at;		/* when the rate was last worked out */
 	int64		rated_delivered;
 	int			ndurations;

@@ -2,7 +2,7 @@
 -- Rate limit: a bucket of tokens, one second's worth.
 --
 BEGIN;
-SELECT plan(11);
+SELECT plan(13);
 
 SELECT clock.subscribe('rate_limit=5');
 SELECT clock.send(1, 's%', 1000);
@@ -40,6 +40,14 @@ SELECT clock.alter(1, 'rate_limit=0');
 SELECT clock.send(1, 'u%', 100);
 SELECT clock.run('1 s');
 SELECT cmp_ok(count(*), '>=', 100::bigint, 'without a limit all go at once') FROM clock.posts() WHERE subject LIKE 'u%';
+
+-- An endpoint that asks for a pause every other time: told once a minute.
+SELECT clock.subscribe('retry_schedule=1 1 1 1 1 1 1 1 1 1 1 1 1 1');
+SELECT clock.answer(3, 'status=429 retry_after=1', '');
+SELECT clock.send(3, 'p%', 300, 0, '1 s');
+SELECT clock.run('3 min');
+SELECT cmp_ok(count(*), '>=', 30::bigint, 'it asks often') FROM clock.outcomes() WHERE subscription = 3 AND outcome = 'retrying';
+SELECT is(count(*), 3::bigint, 'people are told once a minute') FROM clock.notices() WHERE subscription = 3 AND turn = 'waiting';
 
 SELECT * FROM finish();
 ROLLBACK;
