@@ -26,7 +26,9 @@
 static ItemPointerData latest;	/* where this process has put the row */
 
 static bool find(Relation relation, Snapshot snapshot, TupleTableSlot *slot);
-static Datum column(TupleTableSlot *slot, AttrNumber number);
+
+#define COLUMN(name) \
+	webhook_row_column(slot, Anum_webhook_checkpoint_##name, "webhook.checkpoint")
 
 WebhookCheckpoint *
 webhook_checkpoint_load(void)
@@ -51,19 +53,17 @@ webhook_checkpoint_load(void)
 		Datum		upto_id = slot_getattr(slot,
 										   Anum_webhook_checkpoint_upto_id,
 										   &no_upto);
-		Datum		seen = column(slot, Anum_webhook_checkpoint_snapshot);
+		Datum		seen = COLUMN(snapshot);
 
 		checkpoint = palloc0_object(WebhookCheckpoint);
-		checkpoint->home =
-			TextDatumGetCString(column(slot, Anum_webhook_checkpoint_home));
+		checkpoint->home = TextDatumGetCString(COLUMN(home));
 		checkpoint->snapshot = webhook_snapshot_from_datum(seen);
 		if (!no_partial && !no_upto)
 		{
 			checkpoint->partial = webhook_snapshot_from_datum(partial);
 			checkpoint->upto_id = DatumGetInt64(upto_id);
 		}
-		checkpoint->at =
-			DatumGetTimestampTz(column(slot, Anum_webhook_checkpoint_at));
+		checkpoint->at = DatumGetTimestampTz(COLUMN(at));
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(relation, AccessShareLock);
@@ -130,21 +130,4 @@ find(Relation relation, Snapshot snapshot, TupleTableSlot *slot)
 		ExecMaterializeSlot(slot);
 	table_endscan(scan);
 	return found;
-}
-
-/* A column that cannot be null. */
-static Datum
-column(TupleTableSlot *slot, AttrNumber number)
-{
-	bool		isnull;
-	Datum		value = slot_getattr(slot, number, &isnull);
-
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("null value in column \"%s\" of webhook.checkpoint",
-						NameStr(TupleDescAttr(slot->tts_tupleDescriptor,
-											  number - 1)->attname)),
-				 errhint("Delete the row.")));
-	return value;
 }

@@ -3,9 +3,7 @@
  *	  A row of webhook.pending in memory and in its table.
  *
  * A row holds the whole event, for a delivery may wait longer than the ring
- * keeps it. Which transaction wrote the event is not known here. Columns are
- * checked for nulls although the table forbids them: its owner may have
- * altered it.
+ * keeps it. Which transaction wrote the event is not known here.
  */
 #include "postgres.h"
 
@@ -80,22 +78,6 @@ webhook_pending_row_read(TupleTableSlot *slot)
 	row->aged_from = DatumGetTimestampTz(PENDING(slot, aged_from));
 	row->event = event;
 	return row;
-}
-
-Datum
-webhook_pending_row_get(TupleTableSlot *slot, AttrNumber number)
-{
-	bool		isnull;
-	Datum		value = slot_getattr(slot, number, &isnull);
-
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("null value in column \"%s\" of webhook.pending",
-						NameStr(TupleDescAttr(slot->tts_tupleDescriptor,
-											  number - 1)->attname)),
-				 errhint("Delete the row.")));
-	return value;
 }
 
 TimestampTz

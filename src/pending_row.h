@@ -10,6 +10,7 @@
 
 #include "catalog.h"
 #include "pending.h"
+#include "table.h"
 
 /* The row's columns; what they point to is in CurrentMemoryContext. */
 extern void webhook_pending_row_form(const WebhookPending *row,
@@ -20,9 +21,8 @@ extern WebhookPending *webhook_pending_row_read(TupleTableSlot *slot);
 
 /* One column; an error if it is null, but next_at, which is 0 then. */
 #define PENDING(slot, name) \
-	webhook_pending_row_get(slot, Anum_webhook_pending_##name)
+	webhook_row_column(slot, Anum_webhook_pending_##name, "webhook.pending")
 
-extern Datum webhook_pending_row_get(TupleTableSlot *slot, AttrNumber number);
 extern TimestampTz webhook_pending_row_next_at(TupleTableSlot *slot);
 
 /* A row has been given a next_at (0: it has not): pending_due.c is told. */

@@ -6,8 +6,7 @@
  * A worker keeps it in memory and writes what has changed once a second, so a
  * crash loses a second of it; only what a restart has to know is here. No
  * indexed column changes, and pages have room, so that new versions stay where
- * the old ones were. Columns are checked for nulls although the table forbids
- * them: its owner may have altered it.
+ * the old ones were.
  */
 #include "postgres.h"
 
@@ -27,12 +26,11 @@
 static WebhookState *read_row(TupleTableSlot *slot);
 static void form_row(const WebhookState *state, Datum *values, bool *nulls);
 static WebhookScan *seek(WebhookTable *table, int64 subscription_id);
-static Datum column(TupleTableSlot *slot, AttrNumber number);
 static Datum nullable(TupleTableSlot *slot, AttrNumber number);
-static int64 span_from_datum(Datum value);
 static Datum span_to_datum(int64 span);
 
-#define COLUMN(name) column(slot, Anum_webhook_state_##name)
+#define COLUMN(name) \
+	webhook_row_column(slot, Anum_webhook_state_##name, "webhook.subscription_state")
 #define NULLABLE(name) nullable(slot, Anum_webhook_state_##name)
 
 List *
@@ -119,16 +117,16 @@ read_row(TupleTableSlot *slot)
 	if (!isnull)
 		state->since = webhook_snapshot_from_datum(value);
 	state->halted_at = DatumGetTimestampTz(NULLABLE(halted_at));
-	state->halted = span_from_datum(COLUMN(halted));
+	state->halted = webhook_row_span(COLUMN(halted));
 	state->delivered = DatumGetInt64(COLUMN(delivered));
 	state->failed = DatumGetInt64(COLUMN(failed));
 	state->retried = DatumGetInt64(COLUMN(retried));
 	state->undecided = DatumGetInt64(COLUMN(undecided));
 	state->rate = DatumGetFloat8(COLUMN(rate));
 	value = slot_getattr(slot, Anum_webhook_state_p50, &isnull);
-	state->p50 = isnull ? -1 : span_from_datum(value);
+	state->p50 = isnull ? -1 : webhook_row_span(value);
 	value = slot_getattr(slot, Anum_webhook_state_p95, &isnull);
-	state->p95 = isnull ? -1 : span_from_datum(value);
+	state->p95 = isnull ? -1 : webhook_row_span(value);
 	state->saved_at = DatumGetTimestampTz(COLUMN(saved_at));
 	return state;
 }
@@ -192,23 +190,6 @@ seek(WebhookTable *table, int64 subscription_id)
 							  SnapshotSelf, 1, &key, ForwardScanDirection);
 }
 
-/* A column that cannot be null. */
-static Datum
-column(TupleTableSlot *slot, AttrNumber number)
-{
-	bool		isnull;
-	Datum		value = slot_getattr(slot, number, &isnull);
-
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("null value in column \"%s\" of webhook.subscription_state",
-						NameStr(TupleDescAttr(slot->tts_tupleDescriptor,
-											  number - 1)->attname)),
-				 errhint("Delete the row.")));
-	return value;
-}
-
 /* An instant that may be null, 0 then. */
 static Datum
 nullable(TupleTableSlot *slot, AttrNumber number)
@@ -217,16 +198,6 @@ nullable(TupleTableSlot *slot, AttrNumber number)
 	Datum		value = slot_getattr(slot, number, &isnull);
 
 	return isnull ? TimestampTzGetDatum(0) : value;
-}
-
-/* Microseconds; a month has thirty days. */
-static int64
-span_from_datum(Datum value)
-{
-	const Interval *interval = DatumGetIntervalP(value);
-
-	return interval->time +
-		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
 }
 
 static Datum

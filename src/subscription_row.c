@@ -19,6 +19,7 @@
 #include "endpoint.h"
 #include "secret.h"
 #include "subscription_row.h"
+#include "table.h"
 
 #define MAX_TIMEOUT_MS (60 * 60 * 1000)
 #define MAX_WAIT (366 * SECS_PER_DAY)
@@ -32,7 +33,6 @@ static void add_options(WebhookSubscription *subscription, SPITupleTable *rows,
 static const WebhookSchedule *make_schedule(ArrayType *waits);
 static void add_final_statuses(WebhookSubscription *subscription, ArrayType *statuses);
 static const char **text_array(ArrayType *array, int *count);
-static int64 microseconds(Datum interval);
 static Datum column(SPITupleTable *rows, HeapTuple row, const char *name);
 static bool has_column(SPITupleTable *rows, HeapTuple row, const char *name, Datum *value);
 
@@ -163,12 +163,12 @@ add_options(WebhookSubscription *subscription, SPITupleTable *rows, HeapTuple ro
 	if (has_column(rows, row, "rate_limit", &value) && DatumGetFloat4(value) > 0)
 		subscription->rate_limit = DatumGetFloat4(value);
 	if (has_column(rows, row, "timeout", &value))
-		subscription->timeout_ms = Min(Max(microseconds(value) / 1000, 0), MAX_TIMEOUT_MS);
+		subscription->timeout_ms = Min(Max(webhook_row_span(value) / 1000, 0), MAX_TIMEOUT_MS);
 	if (has_column(rows, row, "retry_schedule", &value))
 		subscription->schedule = make_schedule(DatumGetArrayTypeP(value));
 	subscription->max_age = DEFAULT_MAX_AGE;
-	if (has_column(rows, row, "max_age", &value) && microseconds(value) > 0)
-		subscription->max_age = microseconds(value);
+	if (has_column(rows, row, "max_age", &value) && webhook_row_span(value) > 0)
+		subscription->max_age = webhook_row_span(value);
 	add_final_statuses(subscription, DatumGetArrayTypeP(column(rows, row, "final_statuses")));
 	if (has_column(rows, row, "ca", &value))
 		subscription->ca = TextDatumGetCString(value);
@@ -192,7 +192,7 @@ make_schedule(ArrayType *waits)
 	{
 		if (!nulls[i])
 			schedule->seconds[schedule->count++] =
-				Min(Max(microseconds(values[i]) / USECS_PER_SEC, 0), MAX_WAIT);
+				Min(Max(webhook_row_span(values[i]) / USECS_PER_SEC, 0), MAX_WAIT);
 	}
 	return schedule;
 }
@@ -233,16 +233,6 @@ text_array(ArrayType *array, int *count)
 			texts[(*count)++] = TextDatumGetCString(values[i]);
 	}
 	return texts;
-}
-
-/* A month has thirty days. */
-static int64
-microseconds(Datum value)
-{
-	const Interval *interval = DatumGetIntervalP(value);
-
-	return interval->time +
-		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
 }
 
 /* A column that cannot be null. */

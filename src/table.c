@@ -226,6 +226,31 @@ webhook_scan_end(WebhookScan *scan)
 	pfree(scan);
 }
 
+Datum
+webhook_row_column(TupleTableSlot *slot, AttrNumber number, const char *table)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, number, &isnull);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("null value in column \"%s\" of %s",
+						NameStr(TupleDescAttr(slot->tts_tupleDescriptor, number - 1)->attname),
+						table),
+				 errhint("Delete the row.")));
+	return value;
+}
+
+int64
+webhook_row_span(Datum value)
+{
+	const Interval *interval = DatumGetIntervalP(value);
+
+	return interval->time +
+		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
+}
+
 /* Does writing an entry run code that somebody may have written? */
 static bool
 has_own_code(const ResultRelInfo *info)

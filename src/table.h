@@ -87,4 +87,14 @@ extern bool webhook_scan_next(WebhookScan *scan);
 
 extern void webhook_scan_end(WebhookScan *scan);
 
+/*
+ * A column that cannot be null: an error with HINT if it is, for the table's
+ * owner may have altered it. "table" is its name, for people.
+ */
+extern Datum webhook_row_column(TupleTableSlot *slot, AttrNumber number,
+								const char *table);
+
+/* An interval in microseconds; a month has thirty days. */
+extern int64 webhook_row_span(Datum interval);
+
 #endif							/* WEBHOOK_TABLE_H */

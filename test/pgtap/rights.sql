@@ -30,7 +30,7 @@ UNION ALL
 		checked_headers,checked_in_flight,checked_rate,checked_schedule,checked_schemes,checked_secret,checked_statuses,
 		command,drop_replicated,find_event,is_disabled,known_event,matches,new_event_id,note_change,refuse_duplicate,
 		refuse_foreign_code,refuse_unknown,replay,require_enabled,require_subscription,since,since_here,
-		with_options}'::name[]), 4
+		was_read,with_options}'::name[]), 4
 UNION ALL
 	SELECT 'relation', unnest('{event_type,subscriptions,event,log,pending_delivery,dead_letter,stat_subscription,
 		stat_worker}'::name[]), 1
