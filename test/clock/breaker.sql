@@ -2,7 +2,7 @@
 -- The breaker: when it opens, what a probe is, and how it closes.
 --
 BEGIN;
-SELECT plan(31);
+SELECT plan(38);
 
 SELECT clock.subscribe('retry_schedule=1 1 1 1 1 1');
 SELECT clock.answer(1, 'error=connect');
@@ -93,6 +93,25 @@ SELECT clock.send(3, NULL, 40);
 SELECT clock.run('40 s');
 SELECT is(count(*), 20::bigint, 'nine, one of another kind, ten') FROM clock.posts() WHERE subscription = 3 AND NOT probe;
 SELECT is((SELECT ROW(level, streak)::text FROM clock.states() WHERE subscription = 3), '(0,10)', 'ten in a row open it');
+
+-- A probe that is too old when its time has come, or of which no message can be
+-- made, leaves its place to the next at once, and says nothing of the endpoint.
+SELECT clock.subscribe('retry_schedule=' || rtrim(repeat('1 ', 30)), 'max_age=60');
+SELECT clock.answer(4, 'error=connect');
+SELECT clock.send(4, 'old%', 12);
+SELECT clock.run('71 s');
+SELECT is((SELECT level FROM clock.states() WHERE subscription = 4), 0, 'open for more than a minute');
+SELECT clock.answer(4, '');
+SELECT clock.send(4, 'unmade%', 3);
+SELECT clock.send(4, 'new', 1);
+SELECT clock.run('10 min');
+SELECT is((SELECT array_agg(DISTINCT error_class) FROM clock.outcomes() WHERE subscription = 4 AND outcome = 'failed'), '{message,too_old}', 'both kinds fail');
+SELECT is(count(*), 15::bigint, 'without a call') FROM clock.outcomes() WHERE subscription = 4 AND outcome = 'failed';
+SELECT is((SELECT ROW(status, probe, in_flight)::text FROM clock.posts() WHERE subscription = 4 ORDER BY at DESC LIMIT 1), '(200,t,1)', 'the next one is the probe');
+SELECT cmp_ok((SELECT at FROM clock.posts() WHERE subscription = 4 AND subject = 'new') -
+		  (SELECT max(at) FROM clock.outcomes() WHERE subscription = 4 AND outcome = 'failed'), '<', interval '1 s', 'at once');
+SELECT is((SELECT string_agg(turn, ' ' ORDER BY at) FROM clock.notices() WHERE subscription = 4), 'opened closed', 'and closes the breaker');
+SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 4), 0::bigint, 'nothing waits');
 
 SELECT * FROM finish();
 ROLLBACK;

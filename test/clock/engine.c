@@ -4,7 +4,8 @@
  *	  and comes when the clock says so.
  *
  * It keeps the contract of http.h. The sender gets it by loading a library, so
- * the loader is played too; the message is not made.
+ * the loader is played too; the message is not made, and
+ * that of a subject that begins with "unmade" cannot be.
  */
 #include "postgres.h"
 
@@ -85,6 +86,8 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 					  const WebhookSubscription *subscription, int attempt,
 					  TimestampTz now)
 {
+	if (event->subject != NULL && strncmp(event->subject, "unmade", strlen("unmade")) == 0)
+		ereport(ERROR, errmsg("no message can be made of it"));
 	memset(message, 0, sizeof(WebhookMessage));
 	message->body = "";
 }
