@@ -238,6 +238,13 @@ webhook_health_end(WebhookHealth *health,
 }
 
 void
+webhook_health_set_back(WebhookHealth *health, int64 by)
+{
+	if (health->state.waits_until != 0)
+		health->state.waits_until -= by;
+}
+
+void
 webhook_health_slow(WebhookHealth *health)
 {
 	health->state.level = Min(health->state.level, SLOW);

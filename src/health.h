@@ -94,6 +94,9 @@ extern WebhookTurn webhook_health_end(WebhookHealth *health,
 									  const WebhookReport *report,
 									  TimestampTz now);
 
+/* The clock was set back by so many microseconds: what it waits for is, too. */
+extern void webhook_health_set_back(WebhookHealth *health, int64 by);
+
 /* A request is under way for too long. */
 extern void webhook_health_slow(WebhookHealth *health);
 

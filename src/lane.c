@@ -33,7 +33,7 @@ static int	compare_sleepers(const pairingheap_node *a, const pairingheap_node *b
 static int	compare_due(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 static void learn(WebhookLane *lane);
 static bool may_send(int64 id);
-static void forget_times(void);
+static void forget_times(int64 by);
 static int	waiting(const WebhookLane *lane);
 static int	most_loaded(const WebhookLane *lane);
 static bool wants_rows(const WebhookLane *lane);
@@ -241,7 +241,7 @@ void
 webhook_lane_wake(TimestampTz now)
 {
 	if (now < last_wake)
-		forget_times();
+		forget_times(last_wake - now);
 	while (!pairingheap_is_empty(sleepers))
 	{
 		WebhookLane *lane = pairingheap_container(WebhookLane, sleep_node,
@@ -436,7 +436,7 @@ may_send(int64 id)
 }
 
 static void
-forget_times(void)
+forget_times(int64 by)
 {
 	HASH_SEQ_STATUS scan;
 	WebhookLane *lane;
@@ -445,6 +445,7 @@ forget_times(void)
 	while ((lane = hash_seq_search(&scan)) != NULL)
 	{
 		lane->loaded_at = 0;
+		webhook_health_set_back(&lane->health, by);
 		place_in_due(lane);
 	}
 }

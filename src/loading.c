@@ -8,6 +8,10 @@
  * found out at the start and noted from then on; that one may have none any
  * more is a doubt that a look settles, for as long as it has, each event costs
  * one.
+ *
+ * A clock that is set back would have all that is not due wait for the old time
+ * to come. So the rows are set back too, by what the clock has lost since it
+ * was last looked at; what a process that had ended has written is not.
  */
 #include "postgres.h"
 
@@ -21,6 +25,7 @@
 
 #define LOAD_LANES 64			/* of one look */
 #define LOAD_BYTES ((Size) 1024 * 1024)
+#define SET_BACK (10 * USECS_PER_SEC)	/* of the clock, that rows follow */
 
 /* What one look has found. */
 typedef struct Look
@@ -41,8 +46,17 @@ typedef struct Doubt
 	bool		any;
 } Doubt;
 
+/* The clock was set back. */
+typedef struct Step
+{
+	TimestampTz now;
+	int64		by;
+} Step;
+
 static MemoryContext context;	/* of the rows of one look */
 
+static bool follow_clock(TimestampTz now);
+static void set_back(void *arg);
 static void read_due(void *arg);
 static void resume(const List *rows, TimestampTz now);
 static void ask_for_any(void *arg);
@@ -54,6 +68,8 @@ webhook_loading_due(Size elsewhere, TimestampTz now)
 	Look		look = {0};
 	bool		done;
 
+	if (!follow_clock(now))
+		return false;
 	look.now = now;
 	look.room = webhook_delivery_room_for_due(elsewhere);
 	if (look.room == 0)
@@ -78,6 +94,31 @@ webhook_loading_due(Size elsewhere, TimestampTz now)
 	}
 	MemoryContextReset(context);
 	return done;
+}
+
+/* False: it has to be tried again. */
+static bool
+follow_clock(TimestampTz now)
+{
+	static TimestampTz latest = 0;
+	Step		step;
+
+	step.now = now;
+	step.by = latest - now;
+	if (step.by >= SET_BACK &&
+		!webhook_attempt("following a clock that was set back", set_back, &step))
+		return false;
+	latest = now;
+	return true;
+}
+
+static void
+set_back(void *arg)
+{
+	const Step *step = arg;
+
+	webhook_pending_set_back(step->now, step->by);
+	webhook_loading_note_rows();
 }
 
 static void

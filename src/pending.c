@@ -21,17 +21,17 @@
 #include "utils/uuid.h"
 
 #include "pending_row.h"
-#include "table.h"
 
 #define BATCH_BYTES		(4 * 1024 * 1024)
 
-/* Key columns of pending_pkey. */
+/* Key columns of pending_pkey; the second one of pending_due_idx. */
 enum
 {
 	KEY_SUBSCRIPTION = 1,
 	KEY_SUBJECT,
 	KEY_POSITION,
-	KEY_ID
+	KEY_ID,
+	KEY_NEXT_AT = 2
 };
 
 /*
@@ -51,6 +51,15 @@ static struct
 static WebhookTable *table = NULL;
 static MemoryContext row_context = NULL;
 
+/* The table, read by a snapshot that has all that this transaction has done. */
+typedef struct Reading
+{
+	Relation	relation;
+	Snapshot	snapshot;
+} Reading;
+
+static Reading begin_reading(void);
+static void end_reading(Reading reading);
 static WebhookScan *scan_rows(Relation relation, Snapshot snapshot,
 							  int nkeys, int64 subscription_id,
 							  Datum subject, int64 position, int64 id);
@@ -207,14 +216,8 @@ webhook_pending_batch(int64 subscription_id, int64 before, int limit)
 {
 	List	   *rows = NIL;
 	Size		bytes = 0;
-	Relation	relation;
-	Snapshot	snapshot;
+	Reading		reading = begin_reading();
 	WebhookScan *scan;
-
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	relation = table_open(webhook_catalog_required()->pending,
-						  AccessShareLock);
 
 	if (batch_end.valid && batch_end.subscription_id == subscription_id &&
 		batch_end.before == before)
@@ -230,21 +233,21 @@ webhook_pending_batch(int64 subscription_id, int64 before, int limit)
 					F_TEXTEQ, subject);
 		ScanKeyInit(&keys[2], KEY_POSITION, BTGreaterEqualStrategyNumber,
 					F_INT8GE, Int64GetDatum(batch_end.position));
-		scan = webhook_scan_begin(relation, index, snapshot, 3, keys,
+		scan = webhook_scan_begin(reading.relation, index, reading.snapshot, 3, keys,
 								  ForwardScanDirection);
 		read_batch(scan, before, limit, &bytes, &rows);
 		webhook_scan_end(scan);
 
 		ScanKeyInit(&keys[1], KEY_SUBJECT, BTGreaterStrategyNumber,
 					F_TEXT_GT, subject);
-		scan = webhook_scan_begin(relation, index, snapshot, 2, keys,
+		scan = webhook_scan_begin(reading.relation, index, reading.snapshot, 2, keys,
 								  ForwardScanDirection);
 		read_batch(scan, before, limit, &bytes, &rows);
 		webhook_scan_end(scan);
 	}
 	if (rows == NIL)
 	{
-		scan = scan_rows(relation, snapshot, 1, subscription_id, 0, 0, 0);
+		scan = scan_rows(reading.relation, reading.snapshot, 1, subscription_id, 0, 0, 0);
 		read_batch(scan, before, limit, &bytes, &rows);
 		webhook_scan_end(scan);
 	}
@@ -261,8 +264,7 @@ webhook_pending_batch(int64 subscription_id, int64 before, int limit)
 				sizeof(batch_end.subject));
 	}
 
-	table_close(relation, AccessShareLock);
-	UnregisterSnapshot(snapshot);
+	end_reading(reading);
 	return rows;
 }
 
@@ -272,15 +274,10 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 {
 	List	   *rows = NIL;
 	Size		bytes = 0;
-	Relation	relation;
-	Snapshot	snapshot;
+	Reading		reading = begin_reading();
 	WebhookScan *scan;
 
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	relation = table_open(webhook_catalog_required()->pending,
-						  AccessShareLock);
-	scan = scan_rows(relation, snapshot, 2, subscription_id,
+	scan = scan_rows(reading.relation, reading.snapshot, 2, subscription_id,
 					 CStringGetTextDatum(subject ? subject : ""), 0, 0);
 	if (event_id == NULL)
 		read_batch(scan, before, 1, &bytes, &rows);
@@ -295,8 +292,7 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 		}
 	}
 	webhook_scan_end(scan);
-	table_close(relation, AccessShareLock);
-	UnregisterSnapshot(snapshot);
+	end_reading(reading);
 	return rows;
 }
 
@@ -361,6 +357,56 @@ webhook_pending_repair(int64 subscription_id, TimestampTz now,
 	ExecDropSingleTupleTableSlot(first);
 	UnregisterSnapshot(snapshot);
 	webhook_pending_close();
+}
+
+void
+webhook_pending_set_back(TimestampTz now, int64 by)
+{
+	ListCell   *cell;
+
+	foreach(cell, webhook_pending_subscriptions())
+	{
+		Reading		reading = begin_reading();
+		ScanKeyData keys[2];
+		WebhookScan *scan;
+
+		webhook_pending_open();
+		ScanKeyInit(&keys[0], KEY_SUBSCRIPTION, BTEqualStrategyNumber,
+					F_INT8EQ, Int64GetDatum(*(int64 *) lfirst(cell)));
+		ScanKeyInit(&keys[1], KEY_NEXT_AT, BTGreaterStrategyNumber,
+					F_TIMESTAMPTZ_GT, TimestampTzGetDatum(now));
+		scan = webhook_scan_begin(reading.relation,
+								  webhook_catalog_required()->pending_due,
+								  reading.snapshot, lengthof(keys), keys,
+								  ForwardScanDirection);
+		while (webhook_scan_next(scan))
+		{
+			CHECK_FOR_INTERRUPTS();
+			replace_row(scan->slot, NULL,
+						Max(webhook_pending_row_next_at(scan->slot) - by, now));
+		}
+		webhook_scan_end(scan);
+		webhook_pending_close();
+		end_reading(reading);
+	}
+}
+
+static Reading
+begin_reading(void)
+{
+	Reading		reading;
+
+	CommandCounterIncrement();
+	reading.snapshot = RegisterSnapshot(GetLatestSnapshot());
+	reading.relation = table_open(webhook_catalog_required()->pending, AccessShareLock);
+	return reading;
+}
+
+static void
+end_reading(Reading reading)
+{
+	table_close(reading.relation, AccessShareLock);
+	UnregisterSnapshot(reading.snapshot);
 }
 
 /*

@@ -71,6 +71,12 @@ extern List *webhook_pending_due(int64 subscription_id, TimestampTz until,
 /* All subscriptions that have rows, by a skip scan: List of int64 *. */
 extern List *webhook_pending_subscriptions(void);
 
+/*
+ * The clock was set back by so many microseconds, to "now": heads that are not
+ * due wait as much longer as they had to, not for the old time to come.
+ */
+extern void webhook_pending_set_back(TimestampTz now, int64 by);
+
 /* The earliest next_at of a subscription's heads; 0: none. */
 extern TimestampTz webhook_pending_earliest(int64 subscription_id);
 

@@ -370,6 +370,18 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 }
 
 void
+webhook_pending_set_back(TimestampTz now, int64 by)
+{
+	for (int i = 0; i < webhook_clock_pending.count; i++)
+	{
+		WebhookPending *row = &row_at(i)->is;
+
+		if (row->next_at > now)
+			row->next_at = Max(row->next_at - by, now);
+	}
+}
+
+void
 webhook_pending_repair(int64 subscription_id, TimestampTz now,
 					   bool (*in_memory) (int64 subscription_id, const char *subject))
 {
