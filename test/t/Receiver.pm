@@ -17,6 +17,8 @@
 #	/short               a body shorter than promised, then the end
 #	/large/BYTES         200 and a body of that size
 #	/bytes/HEX           200 and a body of these bytes
+#	/raw/HEX             these bytes as they are, then the end
+#	/endless/HEX-HEX     the first bytes, then the second again and again
 #	/fail-first/N        500 to the first N requests of an Id, then 200
 #	/flip                503 while fail_while()'s file exists, then 200
 #	/fail-subject/REGEX  500 while that file exists and the body matches
@@ -291,6 +293,7 @@ sub transmit
 {
 	my ($c) = @_;
 
+	$c->{out} .= $c->{more} if $c->{more} and length $c->{out} < 65536;
 	while (length $c->{out})
 	{
 		my $n = syswrite $c->{socket}, $c->{out};
@@ -301,7 +304,7 @@ sub transmit
 		}
 		substr $c->{out}, 0, $n, '';
 	}
-	vec($writing, $c->{fd}, 1) = length $c->{out} ? 1 : 0;
+	vec($writing, $c->{fd}, 1) = $c->{more} || length $c->{out} ? 1 : 0;
 	drop($c) if $c->{ending} and !length $c->{out};
 	return;
 }
@@ -422,6 +425,18 @@ sub answer
 	elsif ($word eq 'bytes')
 	{
 		respond($c, 200, pack('H*', $argument));
+	}
+	elsif ($word eq 'raw')
+	{
+		$c->{ending} = 1;
+		send_out($c, pack('H*', $argument));
+	}
+	elsif ($word eq 'endless')
+	{
+		my ($start, $more) = map { pack 'H*', $_ } split /-/, $argument;
+		$c->{busy} = 1;
+		$c->{more} = $more x (1 + 65536 / length $more);
+		send_out($c, $start);
 	}
 	elsif ($word eq 'fail-first')
 	{
