@@ -186,6 +186,22 @@ on_close_socket(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
+/*
+ * Before 8.7, libcurl reads HTTP/2 until there is something for its stream, and
+ * frames that carry nothing may come without end: neither timeout nor any other
+ * transfer gets a turn.
+ */
+static long
+best_http_version(void)
+{
+	static long version = 0;
+
+	if (version == 0)
+		version = curl_version_info(CURLVERSION_NOW)->version_num < 0x080700 ?
+			CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
+	return version;
+}
+
 /* All options that never change. */
 static bool
 set_options(WebhookHttpPool *pool, WebhookHttpEasy *easy)
@@ -225,7 +241,7 @@ set_options(WebhookHttpPool *pool, WebhookHttpEasy *easy)
 	SET(CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_KEYPASSWD, ""); /* nobody is asked for one */
 	SET(CURLOPT_PATH_AS_IS, 1L);
-	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+	SET(CURLOPT_HTTP_VERSION, best_http_version());
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);

@@ -71,6 +71,13 @@ copy_headers(WebhookHttpPost *post, CURL *curl)
 			return false;
 		memcpy(text, header->name, name_length + 1);
 		memcpy(text + name_length + 1, header->value, value_length);
+
+		/* One that is folded behind an empty one has it inside. */
+		for (size_t i = name_length + 1; i < name_length + 1 + value_length; i++)
+		{
+			if (text[i] == '\r' || text[i] == '\n')
+				text[i] = ' ';
+		}
 		text[name_length + 1 + value_length] = '\0';
 		headers[count].name = text;
 		headers[count].value = text + name_length + 1;

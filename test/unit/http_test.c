@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <curl/curlver.h>
+#include <curl/curl.h>
 
 #include "http.h"
 
@@ -46,6 +46,7 @@ static int	closed_port;		/* nobody listens there */
 
 static int	connections = 0;	/* that the peer has accepted */
 static int	requests = 0;		/* that it has read */
+static bool offered_http2 = false;	/* in the last TLS handshake */
 static int	resolver_open_signals = -1; /* unblocked in a resolver thread */
 static volatile sig_atomic_t signals_seen = 0;
 
@@ -228,6 +229,7 @@ static const struct
 	{"/gzip", OK200 "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\n"
 	"\x1f\x8b\x08\x01\xff", true},
 	{"/folded", OK200 "X-Folded: a\r\n  b\r\n\tc\r\nContent-Length: 0\r\n\r\n", true},
+	{"/folded-cr", OK200 "X-Folded:\r\n a\r\nContent-Length: 0\r\n\r\n", true},
 	{"/utf8", "HTTP/1.1 200 \xff\xfe\r\nX-\xff: \xc3(\x1b[2J\r\n"
 	"Content-Length: 2\r\n\r\n\xc3(", true},
 	{"/two-lengths", OK200 "Content-Length: 2\r\nContent-Length: 9\r\n\r\nok", false},
@@ -504,6 +506,7 @@ serve(void *arg)
 		if (data[0] == 0x16)
 		{
 			/* A TLS handshake: this peer has none. */
+			offered_http2 = memmem(data, used, "\2h2\10http/1.1", 12) != NULL;
 			say(fd, "HTTP/1.1 400 Bad Request\r\n\r\n");
 			break;
 		}
@@ -831,6 +834,12 @@ test_answers(void)
 			"a folded header is one line");
 	api->release(http, transfer);
 
+	transfer = get("folded-cr");
+	ok(response_header(transfer, "X-Folded") != NULL &&
+	   strpbrk(response_header(transfer, "X-Folded"), "\r\n") == NULL,
+	   "also behind an empty value");
+	api->release(http, transfer);
+
 	transfer = get("utf8");
 	is_text(response_header(transfer, "X-\xff"), "\xc3(\x1b[2J",
 			"any bytes in a header");
@@ -1026,6 +1035,9 @@ test_refused(void)
 	transfer = finish();
 	is_text(webhook_http_error_name(transfer->error), "tls",
 			"TLS to a peer that has none");
+	is_int(offered_http2,
+		   curl_version_info(CURLVERSION_NOW)->version_num >= 0x080700,
+		   "HTTP/2 is offered if libcurl gives others their turn in it");
 	printf("#   %s\n", transfer->message);
 	api->release(http, transfer);
 }
