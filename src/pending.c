@@ -50,6 +50,7 @@ static struct
 /* The table while it is open for writing, and memory for a row on its way. */
 static WebhookTable *table = NULL;
 static MemoryContext row_context = NULL;
+static WebhookScan *seeks[4];	/* in it, by how many keys; NULL: none so far */
 
 /* The table, read by a snapshot that has all that this transaction has done. */
 typedef struct Reading
@@ -60,11 +61,13 @@ typedef struct Reading
 
 static Reading begin_reading(void);
 static void end_reading(Reading reading);
+static void set_keys(ScanKey keys, int64 subscription_id, Datum subject,
+					 int64 position, int64 id);
 static WebhookScan *scan_rows(Relation relation, Snapshot snapshot,
 							  int nkeys, int64 subscription_id,
 							  Datum subject, int64 position, int64 id);
-static bool seek(WebhookScan **scan, int nkeys, int64 subscription_id,
-				 const char *subject, int64 position, int64 id);
+static WebhookScan *seek(int nkeys, int64 subscription_id, const char *subject,
+						 int64 position, int64 id);
 static bool any_row(int nkeys, int64 subscription_id, const char *subject,
 					int64 position, int64 id);
 static void replace_row(TupleTableSlot *slot, const WebhookPending *row,
@@ -83,6 +86,7 @@ webhook_pending_open(void)
 {
 	table = webhook_table_open(webhook_catalog_required()->pending,
 							   Natts_webhook_pending, RowExclusiveLock);
+	memset(seeks, 0, sizeof(seeks));	/* an error has ended those of before */
 	row_context = AllocSetContextCreate(CurrentMemoryContext,
 										"webhook pending row",
 										ALLOCSET_DEFAULT_SIZES);
@@ -91,6 +95,12 @@ webhook_pending_open(void)
 void
 webhook_pending_close(void)
 {
+	for (int i = 0; i < lengthof(seeks); i++)
+	{
+		if (seeks[i] != NULL)
+			webhook_scan_end(seeks[i]);
+		seeks[i] = NULL;
+	}
 	webhook_table_close(table);
 	table = NULL;
 	MemoryContextDelete(row_context);
@@ -115,46 +125,34 @@ webhook_pending_insert(const WebhookPending *row)
 bool
 webhook_pending_update(const WebhookPending *row)
 {
-	WebhookScan *scan;
-	bool		found;
+	WebhookScan *scan = seek(4, row->subscription_id, subject_of(row->event),
+							 row->position, row->event->id);
 
-	found = seek(&scan, 4, row->subscription_id, subject_of(row->event),
-				 row->position, row->event->id);
-	if (found)
-		replace_row(scan->slot, row, row->next_at);
-	webhook_scan_end(scan);
-	return found;
+	if (scan == NULL)
+		return false;
+	replace_row(scan->slot, row, row->next_at);
+	return true;
 }
 
 bool
 webhook_pending_delete(const WebhookPending *row)
 {
-	WebhookScan *scan;
-	bool		found;
+	WebhookScan *scan = seek(4, row->subscription_id, subject_of(row->event),
+							 row->position, row->event->id);
 
-	found = seek(&scan, 4, row->subscription_id, subject_of(row->event),
-				 row->position, row->event->id);
-	if (found)
-		found = webhook_table_delete(table, &scan->slot->tts_tid);
-	webhook_scan_end(scan);
-	return found;
+	return scan != NULL && webhook_table_delete(table, &scan->slot->tts_tid);
 }
 
 bool
 webhook_pending_promote(int64 subscription_id, const char *subject,
 						TimestampTz now)
 {
-	WebhookScan *scan;
-	bool		promoted = false;
+	WebhookScan *scan = seek(2, subscription_id, subject, 0, 0);
 
-	if (seek(&scan, 2, subscription_id, subject, 0, 0) &&
-		webhook_pending_row_next_at(scan->slot) == 0)
-	{
-		replace_row(scan->slot, NULL, now);
-		promoted = true;
-	}
-	webhook_scan_end(scan);
-	return promoted;
+	if (scan == NULL || webhook_pending_row_next_at(scan->slot) != 0)
+		return false;
+	replace_row(scan->slot, NULL, now);
+	return true;
 }
 
 bool
@@ -419,6 +417,16 @@ scan_rows(Relation relation, Snapshot snapshot, int nkeys,
 {
 	ScanKeyData keys[4];
 
+	set_keys(keys, subscription_id, subject, position, id);
+	return webhook_scan_begin(relation,
+							  webhook_catalog_required()->pending_pkey,
+							  snapshot, nkeys, keys, ForwardScanDirection);
+}
+
+static void
+set_keys(ScanKey keys, int64 subscription_id, Datum subject, int64 position,
+		 int64 id)
+{
 	ScanKeyInit(&keys[0], KEY_SUBSCRIPTION, BTEqualStrategyNumber,
 				F_INT8EQ, Int64GetDatum(subscription_id));
 	ScanKeyInit(&keys[1], KEY_SUBJECT, BTEqualStrategyNumber,
@@ -427,24 +435,36 @@ scan_rows(Relation relation, Snapshot snapshot, int nkeys,
 				F_INT8EQ, Int64GetDatum(position));
 	ScanKeyInit(&keys[3], KEY_ID, BTEqualStrategyNumber,
 				F_INT8EQ, Int64GetDatum(id));
-	return webhook_scan_begin(relation,
-							  webhook_catalog_required()->pending_pkey,
-							  snapshot, nkeys, keys, ForwardScanDirection);
 }
 
 /*
  * The first such row of the table that is open for writing, in a form in which
- * it can be changed.
+ * it can be changed, until the next call; NULL: there is none. A flush has a
+ * thousand, so scans are kept as long as the table is open.
  */
-static bool
-seek(WebhookScan **scan, int nkeys, int64 subscription_id,
-	 const char *subject, int64 position, int64 id)
+static WebhookScan *
+seek(int nkeys, int64 subscription_id, const char *subject, int64 position,
+	 int64 id)
 {
+	Datum		key = CStringGetTextDatum(subject);
+	WebhookScan **scan = &seeks[nkeys - 1];
+	bool		found;
+
 	/* A command cannot change what it has itself written. */
 	CommandCounterIncrement();
-	*scan = scan_rows(table->relation, SnapshotSelf, nkeys, subscription_id,
-					  CStringGetTextDatum(subject), position, id);
-	return webhook_scan_next(*scan);
+	if (*scan == NULL)
+		*scan = scan_rows(table->relation, SnapshotSelf, nkeys, subscription_id,
+						  key, position, id);
+	else
+	{
+		ScanKeyData keys[4];
+
+		set_keys(keys, subscription_id, key, position, id);
+		webhook_scan_restart(*scan, keys);
+	}
+	found = webhook_scan_next(*scan);
+	pfree(DatumGetPointer(key));
+	return found ? *scan : NULL;
 }
 
 static bool
