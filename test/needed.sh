@@ -35,7 +35,7 @@ needed_newest()
 needed_missing()
 {
 	missing=
-	for package in make gcc libc6-dev perl openssl libcurl4-openssl-dev \
+	for package in make gcc libc6-dev perl openssl libcurl4-openssl-dev libnss-wrapper \
 		libipc-run-perl libtap-parser-sourcehandler-pgtap-perl \
 		${version:+postgresql-$version postgresql-server-dev-$version postgresql-$version-pgtap}
 	do
