@@ -486,6 +486,7 @@ http_configure(WebhookHttp *http, const WebhookHttpOptions *options,
 	pool->drop_ca_path = ca_file != NULL ||
 		(info->cainfo != NULL && access(info->cainfo, R_OK) == 0);
 	webhook_http_easy_renew(pool);
+	webhook_http_guard_changed(&http->guard, clock_us(CLOCK_MONOTONIC));
 	restore_signals(&before);
 	return true;
 }
@@ -572,6 +573,7 @@ http_create(const WebhookHttpOptions *options, char *reason, size_t size)
 		free(http);
 		return NULL;
 	}
+	webhook_http_guard_changed(&http->guard, 0);
 	engine = http;
 	return http;
 }

@@ -146,9 +146,7 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	int			fd;
 
 	(void) purpose;
-	if (easy->post->stop == WEBHOOK_HTTP_STOP_REFUSED ||
-		(!easy->guard->through_proxy &&
-		 !webhook_http_guard_address(easy->guard, easy->post, &address->addr)))
+	if (!webhook_http_guard_dial(easy->guard, easy->post, &address->addr))
 		return CURL_SOCKET_BAD;
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
 				address->protocol);
@@ -169,11 +167,8 @@ on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_po
 	(void) local_ip;
 	(void) peer_port;
 	(void) local_port;
-	if (easy->post->stop == WEBHOOK_HTTP_STOP_REFUSED ||
-		(!easy->guard->through_proxy &&
-		 !webhook_http_guard_peer(easy->guard, easy->post, peer_ip)))
-		return CURL_PREREQFUNC_ABORT;
-	return CURL_PREREQFUNC_OK;
+	return webhook_http_guard_peer(easy->guard, easy->post, peer_ip) ?
+		CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 /* Of connections; what never got that far, libcurl closes by itself. */

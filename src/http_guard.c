@@ -16,6 +16,9 @@
 
 #include "http_guard.h"
 
+/* A little more than libcurl keeps what it knows of a name. */
+#define CACHE_US			(INT64_C(90) * 1000000)
+
 static void refuse(WebhookHttpPost *post, const char *text);
 
 bool
@@ -34,6 +37,12 @@ webhook_http_guard_set(WebhookHttpGuard *guard, const WebhookHttpOptions *option
 	guard->require_https = options->require_https;
 	guard->through_proxy = options->proxy != NULL && options->proxy[0] != '\0';
 	return true;
+}
+
+void
+webhook_http_guard_changed(WebhookHttpGuard *guard, int64_t now)
+{
+	guard->changed_at = now;
 }
 
 bool
@@ -89,11 +98,38 @@ webhook_http_guard_address(const WebhookHttpGuard *guard, WebhookHttpPost *post,
 	return false;
 }
 
+/*
+ * libcurl keeps the addresses of a name for a minute, and shows them one by
+ * one.  Whether all of them would pass other rules than those that they were
+ * judged by is not known then.
+ */
+bool
+webhook_http_guard_dial(const WebhookHttpGuard *guard, WebhookHttpPost *post,
+						const struct sockaddr *address)
+{
+	if (post->stop != WEBHOOK_HTTP_STOP_NONE)
+		return false;
+	if (guard->through_proxy)
+		return true;
+	if (!post->is_literal && post->resolved == NULL && guard->changed_at != 0 &&
+		post->start - guard->changed_at < CACHE_US)
+	{
+		post->stop = WEBHOOK_HTTP_STOP_UNRESOLVED;
+		return false;
+	}
+	return webhook_http_guard_address(guard, post, address);
+}
+
 bool
 webhook_http_guard_peer(const WebhookHttpGuard *guard, WebhookHttpPost *post,
 						const char *ip)
 {
 	struct sockaddr_storage address;
+
+	if (post->stop != WEBHOOK_HTTP_STOP_NONE)
+		return false;
+	if (guard->through_proxy)
+		return true;
 
 	/* What has no such peer was not dialled by these rules. */
 	if (!webhook_address_parse(ip, &address))

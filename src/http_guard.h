@@ -15,6 +15,7 @@ typedef struct WebhookHttpGuard
 	WebhookAddressRules *rules;
 	bool		require_https;
 	bool		through_proxy;	/* it dials, and it resolves names */
+	int64_t		changed_at;		/* monotonic, microseconds; 0: never */
 } WebhookHttpGuard;
 
 /*
@@ -25,6 +26,9 @@ extern bool webhook_http_guard_set(WebhookHttpGuard *guard,
 								   const WebhookHttpOptions *options,
 								   char *reason, size_t size);
 
+/* Names that were resolved before "now" are to be resolved again; 0: none. */
+extern void webhook_http_guard_changed(WebhookHttpGuard *guard, int64_t now);
+
 /*
  * Judge a transfer before it is begun, by its URL: scheme, port, a literal
  * address. It learns its host and port. False: it has failed as blocked.
@@ -33,12 +37,16 @@ extern bool webhook_http_guard_request(const WebhookHttpGuard *guard,
 									   WebhookHttpPost *post);
 
 /*
- * Judge an address that it is about to dial, or the peer of a connection that
- * it is about to use, as text.  False: it has failed as blocked.
+ * Judge an address of its name; one that it is about to dial; the peer of a
+ * connection that it is about to use, as text.  False: it has failed as
+ * blocked, or, where it would dial, its name is to be resolved anew.
  */
 extern bool webhook_http_guard_address(const WebhookHttpGuard *guard,
 									   WebhookHttpPost *post,
 									   const struct sockaddr *address);
+extern bool webhook_http_guard_dial(const WebhookHttpGuard *guard,
+									WebhookHttpPost *post,
+									const struct sockaddr *address);
 extern bool webhook_http_guard_peer(const WebhookHttpGuard *guard,
 									WebhookHttpPost *post, const char *ip);
 

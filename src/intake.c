@@ -68,6 +68,7 @@ static bool recovering = true;
 static bool reloaded;			/* subscriptions, in the present step ... */
 static WebhookSnapshot *reloaded_by;	/* ... and who has seen them at last */
 static List *past = NIL;		/* offers of the present step, from before it */
+static List *undecided = NIL;	/* lanes whose filter could not tell, in it */
 static int	held_windows = 1;	/* to be read before anything due is loaded */
 static int64 last_id;			/* of the rows read so far */
 
@@ -195,7 +196,7 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 			webhook_window_close(window);
 		window = NULL;
 		unmatched = NIL;
-		past = NIL;
+		past = undecided = NIL;
 		pg_atomic_write_u32(&webhook_shmem_my_slot()->changed, 1);
 		recover_from_error(old);
 		webhook_delivery_review(webhook_enabled, now);
@@ -225,7 +226,7 @@ read_step(List **offers)
 	List	   *events = next_events();
 	ListCell   *cell;
 
-	past = NIL;
+	past = undecided = NIL;
 	reloaded = has_changed(events);
 	if (reloaded)
 		reload();
@@ -338,21 +339,16 @@ add_matches(WebhookEvent *event, bool only_fresh, List **offers)
 	while ((subscription = webhook_subscription_match(event, &cursor)) != NULL)
 	{
 		WebhookOffer offer = {0};
-		bool		undecided = false;
+		bool		is_undecided = false;
 		bool		accepted;
 
 		if (!webhook_lane_wanted(subscription->id) ||
 			(only_fresh && !subscription->fresh))
 			continue;
 		accepted = subscription->filter == NULL ||
-			webhook_filter_accepts(subscription->filter, event, &undecided);
-		if (undecided)
-		{
-			WebhookLane *lane = webhook_lane_get(subscription->id);
-
-			lane->health.state.undecided++;
-			webhook_lane_soil(lane, false);
-		}
+			webhook_filter_accepts(subscription->filter, event, &is_undecided);
+		if (is_undecided)
+			undecided = lappend(undecided, webhook_lane_get(subscription->id));
 		if (!accepted)
 			continue;
 
@@ -432,7 +428,14 @@ offer_step(List *events, List *offers, TimestampTz now)
 		webhook_delivery_offer(offer, epoch, now);
 		webhook_event_release(offer->event);
 	}
-	past = NIL;
+	foreach(cell, undecided)
+	{
+		WebhookLane *lane = lfirst(cell);
+
+		lane->health.state.undecided++;
+		webhook_lane_soil(lane, false);
+	}
+	past = undecided = NIL;
 	foreach(cell, events)
 	{
 		WebhookEvent *row = lfirst(cell);

@@ -122,6 +122,7 @@ getaddrinfo(const char *name, const char *service,
 		{"closes.test", "127.0.0.1", NULL},
 		{"twice.test", "127.0.0.1", "127.0.0.1"},
 		{"half.test", "::1", "127.0.0.1"},
+		{"pair.test", "127.0.0.1", "127.0.0.3"},
 	};
 
 	(void) service;
@@ -280,7 +281,8 @@ expect(const char *host, const char *class, const char *words, const char *what)
 {
 	WebhookHttpTransfer *transfer;
 
-	submit(host, strncmp(host, "closes", 6) == 0 || strncmp(host, "half", 4) == 0 ?
+	submit(host, strncmp(host, "closes", 6) == 0 || strncmp(host, "half", 4) == 0 ||
+		   strncmp(host, "pair", 4) == 0 ?
 		   "close" : "x?token=s3cret", 5000);
 	transfer = finish();
 	if (transfer == NULL)
@@ -345,6 +347,14 @@ test_addresses(void)
 	options.allowed_networks = "127.0.0.1/32";
 	configure("and is not");
 	expect("half.test", "blocked", "::1", "cached addresses are judged anew");
+
+	/* As a whole, too: the first one may be dialled all the time. */
+	options.allowed_networks = "127.0.0.1/32, 127.0.0.3/32";
+	configure("two addresses are allowed");
+	expect("pair.test", "ok", NULL, "the first one answers");
+	options.allowed_networks = "127.0.0.1/32";
+	configure("and one of them is not");
+	expect("pair.test", "blocked", "127.0.0.3", "a name is refused for it");
 }
 
 static void
