@@ -176,11 +176,13 @@ assign_list(const char *newval, void *extra)
 	rules = NULL;
 }
 
+/* A wrong value is not repeated: it may hold a password all the same. */
 static bool
 check_proxy(char **newval, void **extra, GucSource source)
 {
 	if (**newval == '\0' || is_proxy(*newval))
 		return true;
+	GUC_check_errmsg("invalid value for parameter \"%s\"", "webhook.proxy");
 	GUC_check_errdetail("It is not the URL of a proxy.");
 	GUC_check_errhint("Write it as in \"http://proxy.example.com:3128\" or \"https://user:password@proxy.example.com:3128\", with %%HH for special characters of the password.");
 	return false;

@@ -46,6 +46,7 @@ ALTER SYSTEM SET webhook.allowed_ports = '80, 0';
 ALTER SYSTEM SET webhook.allowed_ports = '';
 ALTER SYSTEM SET webhook.certificate_directory = 'certificates';
 ALTER SYSTEM SET webhook.proxy = 'proxy.example.com:3128';
+ALTER SYSTEM SET webhook.proxy = 'http://user:pass word@proxy.example.com:3128';
 \set VERBOSITY sqlstate
 ALTER SYSTEM SET webhook.proxy = 'socks5://proxy.example.com:3128';
 ALTER SYSTEM SET webhook.proxy = 'http://proxy.example.com';
