@@ -99,6 +99,8 @@ static const WebhookBlock special[] = {
 static const WebhookBlock global = {IPV6(0x2000, 0, 0, 0), 3, NULL};
 
 static bool is_special(const WebhookAddress *address, WebhookAddressVerdict *verdict);
+static bool is_isatap(const WebhookAddress *address);
+static bool carries(const WebhookAddress *address, WebhookAddress *inner);
 static bool is_own(const WebhookAddressRules *rules, const WebhookAddress *address,
 				   WebhookAddressVerdict *verdict);
 static void read_own(Own *own);
@@ -119,11 +121,11 @@ webhook_address_rules_new(const char *allowed_networks,
 	if (rules == NULL || rules->own == NULL)
 		snprintf(problem, size, "There is not enough memory.");
 	else if (webhook_blocks_read(allowed_networks ? allowed_networks : "",
-						   &rules->allowed, problem, size) &&
+								 &rules->allowed, problem, size) &&
 			 webhook_blocks_read(denied_networks ? denied_networks : "",
-						   &rules->denied, problem, size) &&
+								 &rules->denied, problem, size) &&
 			 webhook_ranges_read(allowed_ports ? allowed_ports : WEBHOOK_DEFAULT_PORTS,
-						&rules->ports, problem, size))
+								 &rules->ports, problem, size))
 		return rules;
 	webhook_address_rules_free(rules);
 	return NULL;
@@ -144,6 +146,7 @@ webhook_address_refuses(const WebhookAddressRules *rules,
 						WebhookAddressVerdict *verdict)
 {
 	WebhookAddress address;
+	WebhookAddress inner;
 	const WebhookBlock *block;
 
 	memset(verdict, 0, sizeof(WebhookAddressVerdict));
@@ -156,6 +159,8 @@ webhook_address_refuses(const WebhookAddressRules *rules,
 					 "webhook.allowed_networks");
 	}
 	block = find(&rules->denied, &address);
+	if (block == NULL && carries(&address, &inner))
+		block = find(&rules->denied, &inner);
 	if (block != NULL)
 		return blame(verdict, block, "denied", "webhook.denied_networks");
 	if (find(&rules->allowed, &address) != NULL)
@@ -204,14 +209,49 @@ is_special(const WebhookAddress *address, WebhookAddressVerdict *verdict)
 	if (!webhook_address_within(address, &global))
 		return blame(verdict, &everything, "not global unicast", setting);
 
-	/* An interface's identifier, in any network; u bit set or not. */
-	if ((address->low >> 32 & 0xFDFFFFFF) == 0x5EFE)
+	if (is_isatap(address))
 	{
-		WebhookBlock		host = {*address, 128, NULL};
+		WebhookBlock host = {*address, 128, NULL};
 
 		return blame(verdict, &host, "ISATAP, an IPv4 address inside", setting);
 	}
 	return false;
+}
+
+/* An interface's identifier, in any network; u bit set or not. */
+static bool
+is_isatap(const WebhookAddress *address)
+{
+	return address->ipv6 && (address->low >> 32 & 0xFDFFFFFF) == 0x5EFE;
+}
+
+/*
+ * The IPv4 address that a relay finds in this one, where it has a fixed place.
+ * Who allows the network of a relay has not allowed what lies behind it.
+ */
+static bool
+carries(const WebhookAddress *address, WebhookAddress *inner)
+{
+	uint64_t	ipv4;
+
+	if (!address->ipv6)
+		return false;
+	if (address->high >> 48 == 0x2002)	/* 6to4 */
+		ipv4 = address->high >> 16;
+	else if (address->high >> 32 == 0x20010000) /* Teredo */
+		ipv4 = ~address->low;
+	else if ((address->high == UINT64_C(0x0064FF9B00000000) && address->low >> 32 == 0) ||
+			 (address->high == 0 && address->low >> 32 == 0xFFFF0000) ||
+			 (address->high == 0 && address->low >> 32 == 0 && address->low > 1) ||
+			 is_isatap(address))
+		ipv4 = address->low;
+	else
+		return false;
+
+	inner->ipv6 = false;
+	inner->high = ipv4 << 32;
+	inner->low = 0;
+	return true;
 }
 
 /* A public address of this server leads to what listens for it alone. */

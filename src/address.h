@@ -45,7 +45,8 @@ extern void webhook_address_rules_free(WebhookAddressRules *rules);
  * Must not be dialled? Decided by the denied networks, then by the allowed
  * ones, then by what nobody has a public endpoint in: special-purpose blocks,
  * addresses that carry another inside, and this server's own. An IPv4-mapped
- * address is judged as the IPv4 address that it is.
+ * address is judged as the IPv4 address that it is, and one that carries an
+ * IPv4 address in another way is denied with it.
  *
  * The server's own addresses are read again once they are a minute old, so the
  * rules belong to one thread.

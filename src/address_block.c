@@ -140,7 +140,7 @@ webhook_blocks_read(const char *list, WebhookBlocks *blocks, char *problem, size
 
 bool
 webhook_ranges_read(const char *list, WebhookRanges *ranges,
-		   char *problem, size_t size)
+					char *problem, size_t size)
 {
 	char		entry[MAX_ENTRY + 1];
 
@@ -152,7 +152,7 @@ webhook_ranges_read(const char *list, WebhookRanges *ranges,
 	while (list != NULL)
 	{
 		int			number = ranges->count + 1;
-		WebhookRange	   *range = &ranges->range[number - 1];
+		WebhookRange *range = &ranges->range[number - 1];
 		const char *text = entry;
 
 		if (number > WEBHOOK_MAX_RANGES)

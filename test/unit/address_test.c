@@ -237,6 +237,37 @@ test_precedence(void)
 	is_refused(rules, "::2", "::/96", "IPv4-compatible", allowed);
 	webhook_address_rules_free(rules);
 
+	/* What a relay unpacks is denied, however wide the relay is opened. */
+	rules = rules_of("::/0, 0.0.0.0/0", "10.9.0.0/16", NULL);
+	is_refused(rules, "64:ff9b::10.9.0.1", "10.9.0.0/16", "denied", denied);
+	is_refused(rules, "2002:a09:1::1", "10.9.0.0/16", "denied", denied);
+	is_refused(rules, "2001:0:808:808::f5f6:fffe", "10.9.0.0/16", "denied", denied);
+	is_refused(rules, "::10.9.0.1", "10.9.0.0/16", "denied", denied);
+	is_refused(rules, "::ffff:0:10.9.0.1", "10.9.0.0/16", "denied", denied);
+	is_refused(rules, "2606:4700::5efe:10.9.0.1", "10.9.0.0/16", "denied", denied);
+	is_refused(rules, "2606:4700::200:5efe:10.9.0.1", "10.9.0.0/16", "denied", denied);
+	is_accepted(rules, "64:ff9b::10.8.0.1");
+	is_accepted(rules, "2002:a08:1::1");
+	is_accepted(rules, "2001:0:808:808::f5f7:fffe");
+	is_accepted(rules, "::10.8.0.1");
+	is_accepted(rules, "::ffff:0:10.8.0.1");
+	is_accepted(rules, "2606:4700::5efe:10.8.0.1");
+	is_accepted(rules, "2606:4700::10.9.0.1");
+	webhook_address_rules_free(rules);
+
+	rules = rules_of("::1, 2606:4700::/32", "0.0.0.0/0", NULL);
+	is_accepted(rules, "::1");
+	is_accepted(rules, "2606:4700::1111");
+	webhook_address_rules_free(rules);
+
+	/* An entry may end within either half of an address. */
+	rules = rules_of("2001:db8:0:0:8000::/65, 2001:db8:1::/63", "", NULL);
+	is_accepted(rules, "2001:db8::8000:0:0:1");
+	is_accepted(rules, "2001:db8:1:1::1");
+	is_refused(rules, "2001:db8::7fff:0:0:1", "2001:db8::/32", "documentation", allowed);
+	is_refused(rules, "2001:db8:1:2::1", "2001:db8::/32", "documentation", allowed);
+	webhook_address_rules_free(rules);
+
 	rules = rules_of("::/0", "", NULL);
 	is_accepted(rules, "fd00::1");
 	is_refused(rules, "::ffff:127.0.0.1", "127.0.0.0/8", "loopback", allowed);
