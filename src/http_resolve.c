@@ -151,11 +151,12 @@ webhook_http_resolver_next(WebhookHttpResolver *resolver,
 						   const WebhookHttpGuard *guard, int64_t now)
 {
 	if (resolver->ready.first == NULL && resolver->lookups != NULL)
-	{
 		take_ended(resolver, guard);
-		if (resolver->deadline >= 0 && resolver->deadline <= now)
-			take_late(resolver, now);
-	}
+
+	/* Its waiter may have gone: the next deadline is found all the same. */
+	if (resolver->ready.first == NULL &&
+		resolver->deadline >= 0 && resolver->deadline <= now)
+		take_late(resolver, now);
 	return webhook_http_pop(&resolver->ready);
 }
 
@@ -234,25 +235,29 @@ look_up_ended(Lookup *lookup)
 	pthread_mutex_lock(&resolver->lock);
 	lookup->next_ended = resolver->ended;
 	resolver->ended = lookup;
-	pthread_mutex_unlock(&resolver->lock);
 
 	/* It fails only where it is readable anyway. */
 	written = write(resolver->descriptor, &one, sizeof(one));
 	(void) written;
+	pthread_mutex_unlock(&resolver->lock);
 }
 
 static void
 take_ended(WebhookHttpResolver *resolver, const WebhookHttpGuard *guard)
 {
 	uint64_t	count;
-	Lookup	   *ended;
+	Lookup	   *ended = NULL;
 
-	if (read(resolver->descriptor, &count, sizeof(count)) < 0)
-		return;
+	/* Under the lock it is readable as long as there is something to take. */
 	pthread_mutex_lock(&resolver->lock);
-	ended = resolver->ended;
-	resolver->ended = NULL;
+	if (read(resolver->descriptor, &count, sizeof(count)) > 0)
+	{
+		ended = resolver->ended;
+		resolver->ended = NULL;
+	}
 	pthread_mutex_unlock(&resolver->lock);
+	if (ended == NULL)
+		return;
 
 	while (ended != NULL)
 	{

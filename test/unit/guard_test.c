@@ -18,8 +18,10 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,6 +43,7 @@ static int	connections = 0;	/* that 127.0.0.1 has accepted */
 static int	requests = 0;		/* that it has read */
 static char last_request[4096];
 static int	lookups = 0;
+static int	slow_to_tell = 0;	/* milliseconds */
 static const char *flips_to = "127.0.0.1";
 
 static double
@@ -99,6 +102,15 @@ answer(const char *ip, struct addrinfo *next)
 		inet_pton(AF_INET, ip, &ipv4->sin_addr);
 	}
 	return &entry->info;
+}
+
+/* A thread of the engine is held up where it says that it has ended. */
+ssize_t
+write(int fd, const void *bytes, size_t size)
+{
+	if (size == sizeof(uint64_t) && count(&slow_to_tell))
+		pause_ms(count(&slow_to_tell));
+	return syscall(SYS_write, fd, bytes, size);
 }
 
 int
@@ -377,6 +389,43 @@ test_crowd(void)
 	is_int(count(&lookups), looked + 1, "it is looked up once");
 }
 
+/* Once a name is known, nobody turns round for it. */
+static void
+test_rest(void)
+{
+	WebhookHttpTransfer *transfer;
+	struct pollfd descriptor = {api->descriptor(http), POLLIN, 0};
+	double		limit;
+
+	submit("nobody.test", "x", 200);
+	transfer = finish();
+	is_text(webhook_http_error_name(transfer->error), "dns", "a look-up that has ended");
+	api->release(http, transfer);
+	pause_ms(250);
+	for (int i = 0; i < 3; i++)
+		api->run(http);
+	is_int(api->wait_ms(http), -1, "no time of it is waited for");
+
+	/* One ends while the other, ended too, is still about to say so. */
+	pthread_mutex_lock(&lock);
+	slow_to_tell = 50;
+	pthread_mutex_unlock(&lock);
+	submit("nobody.test", "x", 5000);
+	submit("again.test", "x", 5000);
+	for (int i = 0; i < 2; i++)
+	{
+		transfer = finish();
+		is_text(webhook_http_error_name(transfer->error), "dns", "two at a time");
+		api->release(http, transfer);
+	}
+	pthread_mutex_lock(&lock);
+	slow_to_tell = 0;
+	pthread_mutex_unlock(&lock);
+	for (limit = now() + 0.2; now() < limit; pause_ms(10))
+		api->run(http);
+	is_int(poll(&descriptor, 1, 0), 0, "no word of them is left");
+}
+
 static void
 test_reload(void)
 {
@@ -529,6 +578,7 @@ main(void)
 	test_names();
 	test_addresses();
 	test_crowd();
+	test_rest();
 	test_reload();
 	is_int(poll(&(struct pollfd) {other, POLLIN, 0}, 1, 0), 0,
 		   "the other peer has never been dialled");
