@@ -128,6 +128,7 @@ hand_over(WebhookHttp *http, WebhookHttpPost *post, int64_t elapsed)
 	WebhookHttpEasy *easy;
 
 	post->stop = WEBHOOK_HTTP_STOP_NONE;
+	post->through_proxy = http->guard.through_proxy;
 	easy = webhook_http_easy_get(&http->pool, post, (int) (elapsed / 1000));
 	if (easy && curl_multi_add_handle(http->multi, easy->curl) != CURLM_OK)
 	{

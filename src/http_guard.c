@@ -19,6 +19,7 @@
 /* A little more than libcurl keeps what it knows of a name. */
 #define CACHE_US			(INT64_C(90) * 1000000)
 
+static bool still_allowed(const WebhookHttpGuard *guard, WebhookHttpPost *post);
 static void refuse(WebhookHttpPost *post, const char *text);
 
 bool
@@ -107,9 +108,9 @@ bool
 webhook_http_guard_dial(const WebhookHttpGuard *guard, WebhookHttpPost *post,
 						const struct sockaddr *address)
 {
-	if (post->stop != WEBHOOK_HTTP_STOP_NONE)
+	if (post->stop != WEBHOOK_HTTP_STOP_NONE || !still_allowed(guard, post))
 		return false;
-	if (guard->through_proxy)
+	if (post->through_proxy)
 		return true;
 	if (!post->is_literal && post->resolved == NULL && guard->changed_at != 0 &&
 		post->start - guard->changed_at < CACHE_US)
@@ -126,9 +127,9 @@ webhook_http_guard_peer(const WebhookHttpGuard *guard, WebhookHttpPost *post,
 {
 	struct sockaddr_storage address;
 
-	if (post->stop != WEBHOOK_HTTP_STOP_NONE)
+	if (post->stop != WEBHOOK_HTTP_STOP_NONE || !still_allowed(guard, post))
 		return false;
-	if (guard->through_proxy)
+	if (post->through_proxy)
 		return true;
 
 	/* What has no such peer was not dialled by these rules. */
@@ -138,6 +139,14 @@ webhook_http_guard_peer(const WebhookHttpGuard *guard, WebhookHttpPost *post,
 		return false;
 	}
 	return webhook_http_guard_address(guard, post, (struct sockaddr *) &address);
+}
+
+/* The rules may have changed since the request was judged. */
+static bool
+still_allowed(const WebhookHttpGuard *guard, WebhookHttpPost *post)
+{
+	return post->start > guard->changed_at ||
+		webhook_http_guard_request(guard, post);
 }
 
 static void

@@ -63,6 +63,7 @@ typedef struct WebhookHttpPost
 	size_t		host_length;
 	int			port;
 	bool		is_literal;		/* an address, not a name */
+	bool		through_proxy;	/* its handle was made so */
 	char	   *resolved;		/* NULL: libcurl may know, or the guard does not */
 	void	   *lookup;			/* while it is resolving */
 

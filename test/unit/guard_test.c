@@ -43,6 +43,7 @@ static int	connections = 0;	/* that 127.0.0.1 has accepted */
 static int	requests = 0;		/* that it has read */
 static char last_request[4096];
 static int	lookups = 0;
+static int	connects = 0;
 static int	slow_to_tell = 0;	/* milliseconds */
 static const char *flips_to = "127.0.0.1";
 
@@ -113,6 +114,16 @@ write(int fd, const void *bytes, size_t size)
 	return syscall(SYS_write, fd, bytes, size);
 }
 
+/* libcurl's, too. */
+int
+connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	pthread_mutex_lock(&lock);
+	connects++;
+	pthread_mutex_unlock(&lock);
+	return syscall(SYS_connect, fd, address, length);
+}
+
 int
 getaddrinfo(const char *name, const char *service,
 			const struct addrinfo *hints, struct addrinfo **result)
@@ -135,6 +146,8 @@ getaddrinfo(const char *name, const char *service,
 		{"twice.test", "127.0.0.1", "127.0.0.1"},
 		{"half.test", "::1", "127.0.0.1"},
 		{"pair.test", "127.0.0.1", "127.0.0.3"},
+		{"full.test", "127.0.0.4", "::ffff:127.0.0.1"},
+		{"hangs-and-is.test", "127.0.0.1", NULL},
 	};
 
 	(void) service;
@@ -306,7 +319,9 @@ expect(const char *host, const char *class, const char *words, const char *what)
 			host, transfer->message);
 	if (words)
 		ok(strstr(transfer->message, words) != NULL &&
-		   strstr(transfer->message, "s3cret") == NULL, "%s: says \"%s\"", what, words);
+		   strstr(transfer->message, "s3cret") == NULL &&
+		   strstr(transfer->message, "someone") == NULL &&
+		   strstr(transfer->message, "pa55word") == NULL, "%s: says \"%s\"", what, words);
 	api->release(http, transfer);
 }
 
@@ -474,7 +489,7 @@ test_proxy(void)
 	options.proxy = proxy;
 	configure("a proxy where nobody is let through, ");
 	close(other);
-	expect("peer.test", "connect", NULL, "a proxy that does not answer");
+	expect("peer.test", "connect", "connect", "a proxy that does not answer");
 	expect("10.1.2.3", "blocked", "10.0.0.0/8", "a literal is refused all the same");
 
 	snprintf(proxy, sizeof(proxy), "http://someone:pa55word@127.0.0.1:%d", port);
@@ -489,6 +504,64 @@ test_proxy(void)
 	options.proxy = NULL;
 	configure("no proxy");
 	expect("peer.test", "ok", NULL, "then there is none");
+}
+
+/* What is on its way is judged by the rules of the moment. */
+static void
+test_under_way(void)
+{
+	char		proxy[64];
+	int			sent = count(&requests);
+	int			looked = count(&lookups);
+	int			dialled;
+	int			fill[4];
+	int			full = listen_at("127.0.0.4");
+	struct sockaddr_in address = {0};
+	WebhookHttpTransfer *transfer;
+
+	submit("hangs-and-is.test", "x", 5000);
+	while (count(&lookups) == looked)
+		turn();
+	options.require_https = true;
+	configure("https only, while a name is looked up");
+	transfer = finish();
+	is_text(webhook_http_error_name(transfer->error), "blocked", "it is not called: %s",
+			transfer->message);
+	api->release(http, transfer);
+	options.require_https = false;
+
+	/* Its second address is dialled when the first does not answer soon. */
+	options.allowed_networks = "127.0.0.1/32, 127.0.0.4/32";
+	configure("two addresses");
+	listen(full, 0);
+	address.sin_family = AF_INET;
+	address.sin_port = htons(port);
+	inet_pton(AF_INET, "127.0.0.4", &address.sin_addr);
+	for (int i = 0; i < 4; i++)
+	{
+		fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		connect(fill[i], (struct sockaddr *) &address, sizeof(address));
+	}
+	dialled = count(&connects);
+	submit("full.test", "x", 2000);
+	while (count(&connects) == dialled)
+		turn();
+	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", port);
+	options.proxy = proxy;
+	options.denied_networks = "127.0.0.1";
+	configure("a proxy, and the second address denied");
+	transfer = finish();
+	is_text(webhook_http_error_name(transfer->error), "blocked",
+			"what does not go through the proxy is judged: %s", transfer->message);
+	api->release(http, transfer);
+	is_int(count(&requests), sent, "nothing is sent");
+	for (int i = 0; i < 4; i++)
+		close(fill[i]);
+	close(full);
+	options.proxy = NULL;
+	options.denied_networks = NULL;
+	options.allowed_networks = "127.0.0.1/32";
+	configure("as before");
 }
 
 static int
@@ -561,6 +634,8 @@ main(void)
 	other = listen_at("127.0.0.2");
 	pthread_create(&thread, NULL, accept_all, &listener);
 	setenv("http_proxy", "http://127.0.0.2:1", 1);
+	setenv("all_proxy", "http://127.0.0.2:1", 1);
+	setenv("no_proxy", "elsewhere.test", 1);
 
 	options.max_connections = 64;
 	options.allowed_networks = "127.0.0.1/32";
@@ -583,6 +658,7 @@ main(void)
 	is_int(poll(&(struct pollfd) {other, POLLIN, 0}, 1, 0), 0,
 		   "the other peer has never been dialled");
 	test_proxy();
+	test_under_way();
 	test_hanging();
 	return unit_done();
 }
