@@ -44,6 +44,16 @@ webhook_redact_is_credential(const char *name)
 	return false;
 }
 
+/* A colon in it is a port's, or within brackets: not one of a password. */
+static bool
+ends_like_a_host(const char *host, const char *end)
+{
+	const char *colon = memchr(host, ':', end - host);
+
+	return colon == NULL || *host == '[' ||
+		colon + 1 + strspn(colon + 1, "0123456789") >= end;
+}
+
 const char *
 webhook_redact_url(const char *url)
 {
@@ -58,7 +68,8 @@ webhook_redact_url(const char *url)
 
 	/* Somebody's mistake may have put that into the password, or before it. */
 	at = strrchr(rest, '@');
-	if (at != NULL && (host == url ? *url != '/' : rest == host || *rest != '/'))
+	if (at != NULL && (host == url ? *url != '/' : rest == host || *rest != '/' ||
+					   !ends_like_a_host(host, rest)))
 		rest = at + 1;
 	if (memchr(host, '@', rest - host) == NULL && strpbrk(rest, "?#") == NULL)
 		return url;

@@ -12,6 +12,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -34,6 +35,7 @@
 
 #define SHOWN_BYTES		200		/* of a value that a message repeats */
 
+static Datum hash_of(Datum text);
 static void refuse(const char *what, const char *value, int length,
 				   WebhookVerdict verdict);
 static void check_header(JsonbValue *name, JsonbValue *value);
@@ -177,26 +179,24 @@ webhook_matches(PG_FUNCTION_ARGS)
 Datum
 webhook_refuse_duplicate(PG_FUNCTION_ARGS)
 {
-	Oid			types[3] = {TEXTOID, TEXTARRAYOID, INT8OID};
-	Datum		values[3];
-	char		nulls[4] = "   ";
+	char	   *endpoint = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Oid			types[3] = {INT8OID, TEXTARRAYOID, INT8OID};
+	Datum		values[3] = {hash_of(PG_GETARG_DATUM(0)), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
+	char		nulls[4] = {' ', ' ', PG_ARGISNULL(2) ? 'n' : ' '};
 	SPIPlanPtr	plan;
-
-	for (int i = 0; i < 3; i++)
-	{
-		values[i] = PG_GETARG_DATUM(i);
-		if (PG_ARGISNULL(i))
-			nulls[i] = 'n';
-	}
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+
+	/* auto_explain may log the parameters of a query: no endpoint is one. */
 	plan = SPI_prepare("SELECT s.id, e.name,"
-					   " CASE WHEN webhook.matches(e.name, w.name) THEN w.name ELSE e.name END"
+					   " CASE WHEN webhook.matches(e.name, w.name) THEN w.name ELSE e.name END,"
+					   " s.endpoint"
 					   " FROM webhook.subscription s,"
 					   " pg_catalog.unnest(s.events) AS e(name),"
 					   " pg_catalog.unnest($2) AS w(name)"
-					   " WHERE s.endpoint OPERATOR(pg_catalog.=) $1"
+					   " WHERE pg_catalog.hashtextextended(s.endpoint, 0)"
+					   " OPERATOR(pg_catalog.=) $1"
 					   " AND (webhook.matches(e.name, w.name)"
 					   " OR webhook.matches(w.name, e.name))"
 					   " AND s.id IS DISTINCT FROM $3"
@@ -205,18 +205,19 @@ webhook_refuse_duplicate(PG_FUNCTION_ARGS)
 	if (plan == NULL)
 		elog(ERROR, "could not plan a query of webhook.subscription");
 	if (SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(),
-							 InvalidSnapshot, true, false, 1) != SPI_OK_SELECT)
+							 InvalidSnapshot, true, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read webhook.subscription");
-	if (SPI_processed > 0)
+	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[0];
+		HeapTuple	row = SPI_tuptable->vals[i];
 		TupleDesc	columns = SPI_tuptable->tupdesc;
 
+		if (strcmp(SPI_getvalue(row, columns, 4), endpoint) != 0)
+			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("endpoint \"%s\" is subscribed to event type \"%s\" already",
-						webhook_redact_url(TextDatumGetCString(values[0])),
-						SPI_getvalue(row, columns, 3)),
+						webhook_redact_url(endpoint), SPI_getvalue(row, columns, 3)),
 				 errdetail("Subscription %s gets \"%s\".",
 						   SPI_getvalue(row, columns, 1),
 						   SPI_getvalue(row, columns, 2)),
@@ -316,6 +317,14 @@ webhook_redacted_headers(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(JsonbValueToJsonb(result));
 }
 
+/* As hashtextextended(text, 0) says. */
+static Datum
+hash_of(Datum text)
+{
+	return DirectFunctionCall2Coll(hashtextextended, DEFAULT_COLLATION_OID,
+								   text, Int64GetDatum(0));
+}
+
 /* An error that names the argument and, as far as it is short, the value. */
 static void
 refuse(const char *what, const char *value, int length, WebhookVerdict verdict)
@@ -348,7 +357,15 @@ check_header(JsonbValue *name, JsonbValue *value)
 									   value->val.string.val,
 									   value->val.string.len);
 	if (verdict.problem != NULL)
-		refuse("header", name->val.string.val, name->val.string.len, verdict);
+	{
+		const char *shown = pnstrdup(name->val.string.val, name->val.string.len);
+		const char *colon = strchr(shown, ':');
+
+		/* What is behind it is the value, where a line was taken for a name. */
+		if (colon != NULL && colon[1] != '\0')
+			shown = psprintf("%.*s...", (int) (colon + 1 - shown), shown);
+		refuse("header", shown, strlen(shown), verdict);
+	}
 }
 
 /* jsonb tells names in different case apart, HTTP does not. */

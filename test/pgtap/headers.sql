@@ -52,7 +52,7 @@ INSERT INTO headers
 		FROM unnest(ARRAY['X A', ' X-A', 'X-A ', E'X-A\t', 'X-ü', 'X(A', 'X:A', 'X,A', 'X/A', 'X"A']) AS name;
 
 SELECT is(verdict(jsonb_build_object(name, value)),
-		coalesce(format('22023 invalid header "%s": %s', name, problem),
+		coalesce(format('22023 invalid header "%s": %s', regexp_replace(name, ':.*', ':...'), problem),
 			jsonb_build_object(name, value)::text),
 		format('%s: %s', number, to_json(left(name, 40))))
 	FROM headers WHERE problem IS NOT NULL
@@ -72,6 +72,7 @@ SELECT matches(verdict(headers), '^22023 headers must be a JSON object', format(
 	FROM unnest(ARRAY['[]', '1', 'null', '"a"']::jsonb[]) AS headers;
 
 -- limits
+SELECT matches(verdict('{"Authorization: Bearer sesame": ""}'), '^22023 invalid header "Authorization:\.\.\.":', 'a whole line for a name: what may be its value is not shown');
 SELECT matches(verdict(jsonb_build_object(repeat('a', 257), 'x')), '^54000 invalid header "a{200}\.\.\."', 'H18: a name of 257 bytes');
 SELECT matches(verdict(jsonb_build_object('X-A', repeat('a', 4097))), '^54000 invalid header "X-A"', 'H18: a value of 4097 bytes');
 SELECT is(verdict((SELECT jsonb_object_agg('x-' || i, 'a') FROM generate_series(1, 32) i)),
