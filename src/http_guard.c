@@ -56,12 +56,22 @@ webhook_http_guard_request(const WebhookHttpGuard *guard, WebhookHttpPost *post)
 	char		text[96];
 	struct sockaddr_storage address;
 
-	if (!secure && (guard->require_https || strncmp(url, "http://", 7) != 0))
+	if (!secure && strncmp(url, "http://", 7) != 0)
+	{
+		refuse(post, "The endpoint is neither http nor https.");
+		return false;
+	}
+	if (!secure && guard->require_https)
 	{
 		refuse(post, "The endpoint is not https, which webhook.require_https asks for.");
 		return false;
 	}
 	end += *end == ']';
+	if (end == host || end - host > WEBHOOK_HTTP_MAX_NAME)
+	{
+		refuse(post, "The endpoint has no host that could be looked up.");
+		return false;
+	}
 	post->host = host;
 	post->host_length = end - host;
 	post->port = *end == ':' ? atoi(end + 1) : secure ? 443 : 80;
@@ -74,7 +84,7 @@ webhook_http_guard_request(const WebhookHttpGuard *guard, WebhookHttpPost *post)
 	}
 
 	/* A name does not end like an address. */
-	if (end == host || !(end[-1] == ']' || (end[-1] >= '0' && end[-1] <= '9')) ||
+	if (!(end[-1] == ']' || (end[-1] >= '0' && end[-1] <= '9')) ||
 		post->host_length >= sizeof(text))
 		return true;
 	memcpy(text, host, post->host_length);

@@ -10,6 +10,8 @@
 #include "address.h"
 #include "http_transfer.h"
 
+#define WEBHOOK_HTTP_MAX_NAME	253 /* bytes: RFC 1035, section 2.3.4 */
+
 typedef struct WebhookHttpGuard
 {
 	WebhookAddressRules *rules;

@@ -29,7 +29,6 @@
 #define MAX_THREADS		256
 #define STACK_BYTES		(256 * 1024)
 #define MAX_ADDRESSES	32		/* that are tried */
-#define MAX_NAME		253		/* bytes: RFC 1035, section 2.3.4 */
 
 typedef struct Lookup
 {
@@ -42,7 +41,7 @@ typedef struct Lookup
 	struct Lookup *next_ended;
 	int			error;			/* of getaddrinfo() */
 	struct addrinfo *addresses;
-	char		name[MAX_NAME + 1];
+	char		name[WEBHOOK_HTTP_MAX_NAME + 1];
 } Lookup;
 
 struct WebhookHttpResolver
@@ -117,8 +116,6 @@ webhook_http_resolve(WebhookHttpResolver *resolver, WebhookHttpPost *post)
 		lookup = lookup->next;
 	if (lookup == NULL)
 	{
-		if (post->host_length > MAX_NAME)
-			return false;
 		lookup = calloc(1, sizeof(Lookup));
 		if (lookup == NULL)
 			return false;

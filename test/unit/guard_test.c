@@ -262,13 +262,11 @@ listen_at(const char *ip)
 }
 
 static WebhookHttpTransfer *
-submit(const char *host, const char *path, int timeout_ms)
+submit_url(const char *url, int timeout_ms)
 {
 	static const WebhookHttpHeader headers[] = {{"Content-Type", "text/plain"}};
 	WebhookHttpRequest request = {0};
-	char		url[256];
 
-	snprintf(url, sizeof(url), "http://%s:%d/%s", host, port, path);
 	request.url = url;
 	request.headers = headers;
 	request.nheaders = 1;
@@ -277,6 +275,15 @@ submit(const char *host, const char *path, int timeout_ms)
 	request.timeout_ms = timeout_ms;
 	request.connect_timeout_ms = timeout_ms;
 	return api->submit(http, &request, NULL);
+}
+
+static WebhookHttpTransfer *
+submit(const char *host, const char *path, int timeout_ms)
+{
+	char		url[256];
+
+	snprintf(url, sizeof(url), "http://%s:%d/%s", host, port, path);
+	return submit_url(url, timeout_ms);
 }
 
 static void
@@ -362,6 +369,42 @@ test_names(void)
 	is_int(count(&lookups), looked + 3, "each is looked up once");
 	is_int(count(&requests), sent + 5, "and gets its requests");
 	is_int(count(&connections), before + 4, "by as few connections");
+}
+
+/* No endpoint that is saved looks so; a row of the table may. */
+static void
+test_malformed(void)
+{
+	char		long_name[300] = "http://";
+	const struct
+	{
+		const char *url;
+		const char *words;
+	}			cases[] =
+	{
+		{"", "neither http nor https"},
+		{"file:///etc/passwd", "neither http nor https"},
+		{"http:/127.0.0.1/", "neither http nor https"},
+		{"http:///127.0.0.1/", "no host"},
+		{long_name, "no host"},
+		{"http://127.0.0.1:99999999999999999999/", "allowed_ports"},
+		{"http://127.0.0.2#@peer.test/", "127.0.0.0/8"},
+	};
+	int			before = count(&connections);
+
+	memset(long_name + 7, 'a', 254);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		WebhookHttpTransfer *transfer;
+
+		submit_url(cases[i].url, 5000);
+		transfer = finish();
+		ok(transfer->error == WEBHOOK_HTTP_BLOCKED &&
+		   strstr(transfer->message, cases[i].words), "\"%.40s\": %s", cases[i].url,
+		   transfer->message);
+		api->release(http, transfer);
+	}
+	is_int(count(&connections), before, "nothing is dialled");
 }
 
 /* All addresses of a name are tried: nobody listens at ::1. */
@@ -651,6 +694,7 @@ main(void)
 	}
 
 	test_names();
+	test_malformed();
 	test_addresses();
 	test_crowd();
 	test_rest();

@@ -1026,7 +1026,7 @@ test_refused(void)
 
 	submit_url("http://", 5000, NULL);
 	transfer = finish();
-	is_text(webhook_http_error_name(transfer->error), "internal",
+	is_text(webhook_http_error_name(transfer->error), "blocked",
 			"not a URL at all");
 	api->release(http, transfer);
 
