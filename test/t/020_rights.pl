@@ -263,6 +263,13 @@ $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'restored
 like($before, qr/subscribe\(.*administrator EXECUTE/, 'there are grants');
 is($node->safe_psql('restored', $grants), $before, '... and they are restored');
 $server->sql('DROP DATABASE restored WITH (FORCE)');
+refused('administrator', "SHOW $_", qr/42501/, "$_ is not his to read")
+  foreach qw(webhook.proxy webhook.certificate_directory);
+foreach my $setting (qw(require_https allowed_networks denied_networks allowed_ports proxy certificate_directory))
+{
+	refused('administrator', "SET webhook.$setting = ''", qr/55P02/, "webhook.$setting is not his to set");
+	refused('postgres', "ALTER ROLE administrator SET webhook.$setting = '443'", qr/55P02/, 'for no role');
+}
 refused('postgres', 'DROP ROLE reader', qr/cannot be dropped.*privileges for schema webhook/s,
 	'who drops a role is told what holds it');
 $server->sql('DROP OWNED BY reader; DROP ROLE reader');
