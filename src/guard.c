@@ -15,6 +15,7 @@
 #include "utils/guc.h"
 
 #include "address.h"
+#include "compat.h"
 #include "endpoint.h"
 #include "guard.h"
 #include "redact.h"
@@ -36,8 +37,8 @@ static bool check_proxy(char **newval, void **extra, GucSource source);
 static bool is_proxy(const char *proxy);
 static bool check_directory(char **newval, void **extra, GucSource source);
 static const WebhookAddressRules *current_rules(void);
-static void refuse(const char *canonical, const char *detail, const char *hint)
-			pg_attribute_noreturn();
+pg_noreturn static void refuse(const char *canonical, const char *detail,
+							   const char *hint);
 
 void
 webhook_guard_init(void)

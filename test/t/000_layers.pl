@@ -115,7 +115,8 @@ none('a file has one job: 600 lines at most',
 none('a file opens with its name',
 	grep { my ($name) = m{([^/]+)$}; $source{$_} !~ m{\A/\*\n \* \Q$name\E\n} } @sources);
 none('versions differ in compat.h only',
-	grep { $_ ne 'src/compat.h' and $source{$_} =~ /PG_VERSION_NUM/ } @sources);
+	grep { $_ ne 'src/compat.h' and $source{$_} =~ /PG_VERSION_NUM|pg_attribute_noreturn/ }
+	  @sources);
 none('lines end at column 100, but for messages', lines(sub { length(expand($_)) > 100 and !/"/ }));
 none('C comments only', lines(sub { m{^\s*//|[;{}]\s*//} }));
 none('tabs, no trailing blank', lines(sub { /[ \t]$|^ {4}[^ ]/ }));
