@@ -21,6 +21,8 @@
 
 #include "http_easy.h"
 
+static const char malformed[] = "a line of the response headers is malformed";
+
 static void
 copy_address(CURL *curl, CURLINFO ip_info, CURLINFO port_info,
 			 char ip[46], int *port)
@@ -72,8 +74,11 @@ copy_headers(WebhookHttpPost *post, CURL *curl)
 		memcpy(text, header->name, name_length + 1);
 		memcpy(text + name_length + 1, header->value, value_length);
 
-		/* One that is folded behind an empty one has it inside. */
-		for (size_t i = name_length + 1; i < name_length + 1 + value_length; i++)
+		/*
+		 * One that is folded behind an empty one has it inside; newer libcurls
+		 * leave one in a name.
+		 */
+		for (size_t i = 0; i < name_length + 1 + value_length; i++)
 		{
 			if (text[i] == '\r' || text[i] == '\n')
 				text[i] = ' ';
@@ -239,6 +244,9 @@ judge(WebhookHttpEasy *easy, CURLcode result)
 			webhook_http_fail(post, WEBHOOK_HTTP_TOO_LARGE,
 				 "the response headers are over the limit");
 			return;
+		case WEBHOOK_HTTP_STOP_FOLD:
+			webhook_http_fail(post, WEBHOOK_HTTP_PROTOCOL, malformed);
+			return;
 		case WEBHOOK_HTTP_STOP_PADDING:
 			webhook_http_fail(post, WEBHOOK_HTTP_TOO_LARGE,
 				 "the chunk extensions of the response are over the limit");
@@ -275,7 +283,7 @@ judge(WebhookHttpEasy *easy, CURLcode result)
 		detail = "a line of the response headers is over the limit";
 	else if (result == CURLE_BAD_FUNCTION_ARGUMENT &&
 			 transfer->error == WEBHOOK_HTTP_PROTOCOL)
-		detail = "a line of the response headers is malformed";
+		detail = malformed;
 	if (result == CURLE_COULDNT_CONNECT &&
 		(post->socket_errno != 0 || os_errno != 0))
 	{

@@ -278,7 +278,10 @@ webhook_http_fail(WebhookHttpPost *post, WebhookHttpError error,
 			 message);
 }
 
-/* "HTTP/1.1 200 OK" or "HTTP/2 200"; 0 if it is neither. */
+/*
+ * "HTTP/1.1 200 OK" or "HTTP/2 200"; 0 if it is neither. Some libcurls take
+ * the first three of four digits.
+ */
 static int
 parse_status(const char *line, size_t length)
 {
@@ -295,7 +298,9 @@ parse_status(const char *line, size_t length)
 			return 0;
 		status = status * 10 + (*at - '0');
 	}
-	return digits == 3 ? status : 0;
+	if (digits < 3 || (at < end && *at >= '0' && *at <= '9'))
+		return 0;
+	return status;
 }
 
 bool
@@ -303,7 +308,9 @@ webhook_http_take_header(WebhookHttpPost *post, const char *line,
 						 size_t length)
 {
 	bool		blank = length == 0 || *line == '\r' || *line == '\n';
+	bool		begins = post->block_begins;
 
+	post->block_begins = false;
 	post->header_bytes += length;
 	if (post->header_bytes > WEBHOOK_HTTP_MAX_HEADERS)
 		post->stop = WEBHOOK_HTTP_STOP_HEADERS;
@@ -311,6 +318,7 @@ webhook_http_take_header(WebhookHttpPost *post, const char *line,
 			 length > 5 && memcmp(line, "HTTP/", 5) == 0)
 	{
 		post->in_headers = true;
+		post->block_begins = true;
 		post->block_status = parse_status(line, length);
 		if (post->block_status >= 200 || post->block_status == 101)
 			post->transfer.status = post->block_status;
@@ -321,6 +329,8 @@ webhook_http_take_header(WebhookHttpPost *post, const char *line,
 		if (post->block_status == 101)
 			post->stop = WEBHOOK_HTTP_STOP_COMPLETE;
 	}
+	else if (begins && (*line == ' ' || *line == '\t'))
+		post->stop = WEBHOOK_HTTP_STOP_FOLD;	/* RFC 9112, section 2.2 */
 	else if (++post->header_lines > WEBHOOK_HTTP_MAX_HEADER_LINES)
 		post->stop = WEBHOOK_HTTP_STOP_HEADERS;
 	return post->stop == WEBHOOK_HTTP_STOP_NONE;

@@ -34,6 +34,7 @@ typedef enum WebhookHttpStop
 	WEBHOOK_HTTP_STOP_COMPLETE, /* 101: nothing more will come */
 	WEBHOOK_HTTP_STOP_BODY,		/* enough of it */
 	WEBHOOK_HTTP_STOP_HEADERS,	/* too much of them */
+	WEBHOOK_HTTP_STOP_FOLD,		/* they begin within one */
 	WEBHOOK_HTTP_STOP_PADDING,	/* bytes that are neither header nor body */
 	WEBHOOK_HTTP_STOP_CODING,	/* a transfer coding that nobody asked for */
 	WEBHOOK_HTTP_STOP_MEMORY,
@@ -73,6 +74,7 @@ typedef struct WebhookHttpPost
 	int			header_lines;
 	bool		in_headers;		/* between a status line and its blank line */
 	int			block_status;	/* of the header block being read */
+	bool		block_begins;	/* with the next line */
 	char	   *body;
 	size_t		body_room;
 	size_t		body_received;

@@ -795,6 +795,7 @@ static void
 test_answers(void)
 {
 	WebhookHttpTransfer *transfer;
+	const char *folded;
 
 	expect("204", WEBHOOK_HTTP_OK, 204);
 	expect("302", WEBHOOK_HTTP_OK, 302);
@@ -829,9 +830,11 @@ test_answers(void)
 	   "what is compressed is not unpacked");
 	api->release(http, transfer);
 
+	/* Newer libcurls put one blank for each fold. */
 	transfer = get("folded");
-	is_text(response_header(transfer, "X-Folded"), "a b\tc",
-			"a folded header is one line");
+	folded = response_header(transfer, "X-Folded");
+	ok(folded != NULL && (strcmp(folded, "a b\tc") == 0 || strcmp(folded, "a b c") == 0),
+	   "a folded header is one line");
 	api->release(http, transfer);
 
 	transfer = get("folded-cr");
@@ -857,7 +860,12 @@ test_answers(void)
 	expect("two-answers", WEBHOOK_HTTP_OK, 200);
 	expect("ok", WEBHOOK_HTTP_OK, 200);
 	expect("length-and-chunks", WEBHOOK_HTTP_OK, 200);
-	expect("two-lengths", WEBHOOK_HTTP_RESET, 200);
+
+	/* Newer libcurls do not wait for what the last of them promises. */
+	transfer = get("two-lengths");
+	ok((transfer->error == WEBHOOK_HTTP_RESET || transfer->error == WEBHOOK_HTTP_PROTOCOL) &&
+	   transfer->status == 200, "two-lengths: reset or protocol, status 200");
+	api->release(http, transfer);
 	expect("huge-length", WEBHOOK_HTTP_OK, 200);
 }
 
