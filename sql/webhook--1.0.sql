@@ -1027,7 +1027,8 @@ CREATE FUNCTION webhook.publish(event_type text, data json, subject text DEFAULT
  * printed.
  *
  * A change of a subscription tells the worker by a row of the ring: 'c',
- * something has changed; 'x', what waits for this subscription shall end.
+ * something has changed, and this subscription, if one is named, begins anew;
+ * 'x', what waits for this subscription shall end.
  */
 
 CREATE FUNCTION webhook.subscribe(
@@ -1128,6 +1129,7 @@ DECLARE
 	new			webhook.subscription;
 	rerouted	boolean := alter_subscription.endpoint IS NOT NULL
 					OR alter_subscription.events IS NOT NULL;
+	anew		boolean := false;
 BEGIN
 	-- Before any row, lest two of these wait for each other.
 	IF rerouted THEN
@@ -1169,6 +1171,7 @@ BEGIN
 	-- Enabled anew, it begins anew, and the worker forgets that it gave it up.
 	IF alter_subscription.enabled AND webhook.is_disabled(old.id) THEN
 		new.since := webhook.since();
+		anew := true;
 	END IF;
 	new.enabled := coalesce(alter_subscription.enabled, old.enabled);
 
@@ -1195,7 +1198,11 @@ BEGIN
 	IF old.enabled AND NOT new.enabled THEN
 		PERFORM webhook.command('x'::"char", new.id, NULL::text, NULL::uuid);
 	ELSE
-		PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+		-- How the former endpoint fared says nothing of this one.
+		anew := anew OR new.endpoint <> old.endpoint OR new.ca IS DISTINCT FROM old.ca
+			OR new.client_certificate IS DISTINCT FROM old.client_certificate;
+		PERFORM webhook.command('c'::"char", CASE WHEN anew THEN new.id END, NULL::text,
+			NULL::uuid);
 	END IF;
 END
 $$;
@@ -1701,6 +1708,7 @@ DECLARE
 	e			webhook.event;
 	s			webhook.subscription;
 	stat		webhook.stat_subscription;
+	waits_until	timestamptz;
 	last		webhook.log;
 	waiting		webhook.pending_delivery;
 	attempts	text;
@@ -1729,6 +1737,8 @@ BEGIN
 	SELECT x.* INTO s FROM webhook.subscription x WHERE x.id = explain.subscription;
 	SELECT x.* INTO stat FROM webhook.stat_subscription x
 		WHERE x.subscription_id = explain.subscription;
+	SELECT t.waits_until INTO waits_until FROM webhook.subscription_state t
+		WHERE t.subscription_id = explain.subscription;
 	SELECT l.*
 		INTO last
 		FROM webhook.log l
@@ -1788,6 +1798,7 @@ BEGIN
 		RETURN array_to_string(said, E'\n');
 	ELSIF last.outcome IN ('failed', 'cancelled') THEN
 		said := said || CASE
+			WHEN e.event_type = 'webhook.ping' THEN NULL
 			WHEN e.data IS NULL THEN 'It cannot be sent again, for it has left the ring.'
 			ELSE 'It is not tried again, unless by webhook.resend() or webhook.recover().' END;
 		RETURN array_to_string(said, E'\n');
@@ -1839,9 +1850,11 @@ BEGIN
 		IF stat.state = 'open' THEN
 			said := said || format('The endpoint is not called but for a probe now and then, since %s, '
 				'the next one at %s: %s.', stat.opened_at, stat.next_attempt, stat.reason);
-		ELSIF stat.reason IS NOT NULL AND stat.next_attempt > statement_timestamp() THEN
-			said := said || format('The endpoint is not called before %s: %s.', stat.next_attempt,
+		ELSIF waits_until > statement_timestamp() THEN
+			said := said || format('The endpoint is not called before %s: %s.', waits_until,
 				stat.reason);
+		ELSIF s.rate_limit IS NOT NULL AND waiting.next_at <= statement_timestamp() THEN
+			said := said || format('Subscription %s is %s.', s.id, stat.reason);
 		END IF;
 		IF NOT EXISTS (SELECT FROM webhook.worker_state() w WHERE w.state = 'running') THEN
 			said := said || 'No worker is running in this database.'::text;

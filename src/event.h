@@ -19,7 +19,8 @@
 typedef enum WebhookKind
 {
 	WEBHOOK_EVENT = 'e',		/* an event, to be matched and delivered */
-	WEBHOOK_CHANGED = 'c',		/* subscriptions have changed */
+	WEBHOOK_CHANGED = 'c',		/* subscriptions have changed; one that is named
+								 * begins anew */
 	/* About one subscription, see command.h; they act on what is before them. */
 	WEBHOOK_END = 'x',			/* end all that waits for it */
 	WEBHOOK_CANCEL = 'k',		/* end deliveries of the event event_id */

@@ -152,12 +152,24 @@ webhook_health_start(WebhookHealth *health,
 		health->tokens += rate * (now - health->filled_at) / USECS_PER_SEC;
 	health->tokens = Min(health->tokens, burst) - 1;
 	health->filled_at = now;
+	health->filled_by = rate;
 	if (health->tokens >= 1)
 		return 0;
 
 	if (waiting && is_news(&health->limited_at, now))
 		*turn = WEBHOOK_TURN_LIMITED;
 	return now + (TimestampTz) ceil((1 - health->tokens) / rate * USECS_PER_SEC);
+}
+
+bool
+webhook_health_limits_anew(WebhookHealth *health,
+						   const WebhookSubscription *subscription)
+{
+	if (health->filled_at == 0 || subscription == NULL ||
+		subscription->rate_limit == health->filled_by)
+		return false;
+	health->filled_at = 0;
+	return true;
 }
 
 WebhookTurn

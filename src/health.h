@@ -50,6 +50,7 @@ typedef struct WebhookHealth
 	WebhookState state;			/* what a restart has to know */
 	double		tokens;			/* of the rate limit's bucket */
 	TimestampTz filled_at;		/* 0: it is full */
+	double		filled_by;		/* the limit that it is counted by */
 	TimestampTz limited_at;		/* when it was last told that the limit holds */
 	TimestampTz waiting_at;		/* ... that the endpoint has asked for a pause */
 	TimestampTz rated_at;		/* when the rate was last worked out */
@@ -72,7 +73,7 @@ extern bool webhook_health_is_slow(const WebhookHealth *health);
 extern bool webhook_health_is_disabled(const WebhookHealth *health,
 									   const WebhookSubscription *subscription);
 
-/* It is enabled anew: nothing of its past counts any more. */
+/* It begins anew: nothing of its past counts any more. */
 extern void webhook_health_revive(WebhookHealth *health);
 
 /* How many requests it may have in flight; the subscription may be NULL. */
@@ -87,6 +88,13 @@ extern TimestampTz webhook_health_start(WebhookHealth *health,
 										const WebhookSubscription *subscription,
 										bool waiting, TimestampTz now,
 										WebhookTurn *turn);
+
+/*
+ * Is its rate limit another one than requests were counted by? Then the bucket
+ * is full, and what it waited for is over.
+ */
+extern bool webhook_health_limits_anew(WebhookHealth *health,
+									   const WebhookSubscription *subscription);
 
 /* A request has ended. The subscription may be NULL: it has gone meanwhile. */
 extern WebhookTurn webhook_health_end(WebhookHealth *health,

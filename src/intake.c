@@ -80,6 +80,7 @@ static List *next_events(void);
 static void add_matches(WebhookEvent *event, bool only_fresh, List **offers);
 static void add_replay(WebhookEvent *row, List **offers);
 static bool add_offer(WebhookOffer *offer, List **offers);
+static void take_command(const WebhookEvent *row, WebhookEpoch *epoch);
 static void offer_step(List *events, List *offers, TimestampTz now);
 static void finish_window(TimestampTz now);
 static void reload(void);
@@ -455,8 +456,8 @@ offer_step(List *events, List *offers, TimestampTz now)
 		}
 		if (kept != NULL)
 			webhook_event_release(kept);
-		else if (row->kind != WEBHOOK_EVENT && row->kind != WEBHOOK_CHANGED)
-			webhook_cancel_take(row, epoch);
+		else if (row->kind != WEBHOOK_EVENT)
+			take_command(row, epoch);
 	}
 	last_id = Max(last_id, last);
 
@@ -474,6 +475,17 @@ offer_step(List *events, List *offers, TimestampTz now)
 	if (whole)
 		finish_window(now);
 	webhook_progress_release(epoch);
+}
+
+static void
+take_command(const WebhookEvent *row, WebhookEpoch *epoch)
+{
+	WebhookCommand command;
+
+	if (row->kind != WEBHOOK_CHANGED)
+		webhook_cancel_take(row, epoch);
+	else if (webhook_command_parse(row, &command))
+		webhook_lane_revive(command.subscription_id);
 }
 
 static void

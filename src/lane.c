@@ -31,6 +31,7 @@ static TimestampTz last_wake;
 
 static int	compare_sleepers(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 static int	compare_due(const pairingheap_node *a, const pairingheap_node *b, void *arg);
+static void revive(WebhookLane *lane);
 static void learn(WebhookLane *lane);
 static bool may_send(int64 id);
 static void forget_times(int64 by);
@@ -155,13 +156,10 @@ webhook_lane_review(bool now_sending, TimestampTz now)
 			webhook_lane_soil(lane, false);
 		else if (subscription != NULL && state->disabled_at != 0 && !subscription->fenced &&
 				 !webhook_health_is_disabled(&lane->health, subscription))
-		{
-			/* Enabled anew, it begins anew. */
-			webhook_health_revive(&lane->health);
-			webhook_lane_sleep(lane, 0);
-			webhook_lane_soil(lane, true);
-		}
+			revive(lane);
 		learn(lane);
+		if (webhook_health_limits_anew(&lane->health, subscription))
+			webhook_lane_sleep(lane, state->waits_until > now ? state->waits_until : 0);
 		halted = !lane->sends && webhook_lane_wanted(lane->id);
 		if (halted != (state->halted_at != 0))
 		{
@@ -170,6 +168,19 @@ webhook_lane_review(bool now_sending, TimestampTz now)
 		}
 		webhook_lane_update(lane);
 	}
+}
+
+void
+webhook_lane_revive(int64 id)
+{
+	WebhookLane *lane = webhook_lane_find(id);
+
+	if (lane == NULL ||
+		webhook_health_is_disabled(&lane->health, webhook_subscription_get(id)))
+		return;
+	revive(lane);
+	learn(lane);
+	webhook_lane_update(lane);
 }
 
 int
@@ -412,6 +423,14 @@ compare_due(const pairingheap_node *a, const pairingheap_node *b, void *arg)
 	TimestampTz y = pairingheap_const_container(WebhookLane, due_node, b)->due_at;
 
 	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static void
+revive(WebhookLane *lane)
+{
+	webhook_health_revive(&lane->health);
+	webhook_lane_sleep(lane, 0);
+	webhook_lane_soil(lane, true);
 }
 
 /* What its subscription and its health say. */

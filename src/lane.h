@@ -76,6 +76,9 @@ extern bool webhook_lane_wanted(int64 id);
 /* Settings or subscriptions have changed: find out anew which lanes send. */
 extern void webhook_lane_review(bool sending, TimestampTz now);
 
+/* People have given it another endpoint, or enabled it: it begins anew. */
+extern void webhook_lane_revive(int64 id);
+
 /* How many rows to load of it, and may a new arrival, a ping, wait in memory? */
 extern int	webhook_lane_room(const WebhookLane *lane);
 extern bool webhook_lane_takes_arrivals(const WebhookLane *lane);

@@ -45,7 +45,9 @@ webhook_command(PG_FUNCTION_ARGS)
 	switch (row.kind)
 	{
 		case WEBHOOK_CHANGED:
-			break;
+			if (PG_ARGISNULL(1))
+				break;
+			/* FALLTHROUGH */
 		case WEBHOOK_END:
 		case WEBHOOK_CANCEL:
 		case WEBHOOK_SKIP:

@@ -2,7 +2,7 @@
 -- The breaker: when it opens, what a probe is, and how it closes.
 --
 BEGIN;
-SELECT plan(38);
+SELECT plan(43);
 
 SELECT clock.subscribe('retry_schedule=1 1 1 1 1 1');
 SELECT clock.answer(1, 'error=connect');
@@ -112,6 +112,28 @@ SELECT cmp_ok((SELECT at FROM clock.posts() WHERE subscription = 4 AND subject =
 		  (SELECT max(at) FROM clock.outcomes() WHERE subscription = 4 AND outcome = 'failed'), '<', interval '1 s', 'at once');
 SELECT is((SELECT string_agg(turn, ' ' ORDER BY at) FROM clock.notices() WHERE subscription = 4), 'opened closed', 'and closes the breaker');
 SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 4), 0::bigint, 'nothing waits');
+
+-- Another endpoint: it begins anew, whatever its time of waiting; one that was
+-- given up does not.
+SELECT clock.subscribe('retry_schedule=' || rtrim(repeat('1 ', 30)));
+SELECT clock.answer(5, 'error=connect');
+SELECT clock.send(5, 's%', 30);
+SELECT clock.run('1 h');
+SELECT cmp_ok((SELECT waits_until FROM clock.states() WHERE subscription = 5) - clock.now(), '>', interval '10 min', 'probes are rare');
+SELECT clock.answer(5, '');
+SELECT clock.command('c', 5, NULL, NULL);
+SELECT clock.run('3 s');
+SELECT is((SELECT count(*) FROM clock.outcomes() WHERE subscription = 5 AND outcome = 'delivered'), 30::bigint, 'all is delivered at once');
+SELECT is((SELECT ROW(streak, failures)::text FROM clock.states() WHERE subscription = 5), '(0,0)', 'nothing counts against it');
+SELECT clock.answer(5, 'status=410');
+SELECT clock.send(5, 't', 1);
+SELECT clock.run('1 s');
+SELECT clock.command('c', 5, NULL, NULL);
+SELECT clock.run('1 s');
+SELECT isnt((SELECT disabled_at FROM clock.states() WHERE subscription = 5), NULL, 'given up, it stays so');
+SELECT clock.send(5, 't', 1);
+SELECT clock.run('1 s');
+SELECT is((SELECT count(*) FROM clock.posts() WHERE subscription = 5 AND status = 410), 1::bigint, 'and is sent nothing');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -169,16 +169,17 @@ webhook_clock_command_sql(PG_FUNCTION_ARGS)
 	WebhookCommand command = {0};
 	const WebhookEvent *event = NULL;
 	WebhookEvent *row;
-	char	   *data;
+	const char *data;
 	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
 
-	command.subscription_id = PG_GETARG_INT64(1);
+	if (!PG_ARGISNULL(1))
+		command.subscription_id = PG_GETARG_INT64(1);
 	if (!PG_ARGISNULL(3))
 	{
 		event = event_at(PG_GETARG_INT64(3));
 		subject = event->subject;
 	}
-	data = webhook_command_form(&command);
+	data = PG_ARGISNULL(1) ? "" : webhook_command_form(&command);
 	row = webhook_event_make(NULL, 0, subject, subject == NULL ? 0 : strlen(subject),
 							 data, strlen(data));
 	row->kind = kind;

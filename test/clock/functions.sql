@@ -26,7 +26,8 @@ CREATE FUNCTION clock.send(subscription bigint, subject text, count integer DEFA
 	LANGUAGE c AS :'module', 'webhook_clock_send_sql';
 
 -- Commands. An event has the number of its row in the ring. Changes made before
--- a 'c' are found out by reading it, not beforehand.
+-- a 'c' are found out by reading it, not beforehand; a subscription that it
+-- names begins anew.
 CREATE FUNCTION clock.command(kind "char", subscription bigint, subject text, event bigint) RETURNS void
 	LANGUAGE c AS :'module', 'webhook_clock_command_sql';
 CREATE FUNCTION clock.cancel(subscription bigint, event bigint) RETURNS void

@@ -2,7 +2,7 @@
 -- Rate limit: a bucket of tokens, one second's worth.
 --
 BEGIN;
-SELECT plan(13);
+SELECT plan(15);
 
 SELECT clock.subscribe('rate_limit=5');
 SELECT clock.send(1, 's%', 1000);
@@ -40,6 +40,15 @@ SELECT clock.alter(1, 'rate_limit=0');
 SELECT clock.send(1, 'u%', 100);
 SELECT clock.run('1 s');
 SELECT cmp_ok(count(*), '>=', 100::bigint, 'without a limit all go at once') FROM clock.posts() WHERE subject LIKE 'u%';
+
+-- One call in 17 minutes, until people think better of it.
+SELECT clock.alter(1, 'rate_limit=0.001');
+SELECT clock.send(1, 'v%', 3);
+SELECT clock.run('1 min');
+SELECT is(count(*), 1::bigint, 'a low limit') FROM clock.posts() WHERE subject LIKE 'v%';
+SELECT clock.alter(1, 'rate_limit=0');
+SELECT clock.run('1 s');
+SELECT is(count(*), 3::bigint, 'another one holds at once') FROM clock.posts() WHERE subject LIKE 'v%';
 
 -- An endpoint that asks for a pause every other time: told once a minute.
 SELECT clock.subscribe('retry_schedule=1 1 1 1 1 1 1 1 1 1 1 1 1 1');

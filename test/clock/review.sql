@@ -15,7 +15,7 @@ SELECT clock.send(1, 'slow', 1);
 SELECT clock.run('1.4 s');
 SELECT is((SELECT ROW(in_flight, ready)::text FROM clock.states() WHERE subscription = 1), '(1,1)', 'the retry is ready');
 SELECT clock.alter(1, 'paused=true');
-SELECT clock.command('c', 1, NULL, NULL);
+SELECT clock.command('c', NULL, NULL, NULL);
 SELECT clock.send(1, 'a', 1);
 SELECT clock.run('2 s');
 SELECT is((SELECT array_agg(ROW(subject, attempt, next_at IS NULL)::text ORDER BY position) FROM clock.pending() WHERE subscription = 1),
@@ -32,7 +32,7 @@ SELECT clock.answer(2, 'status=404 times=1', '');
 SELECT clock.send(2, 'a', 1);
 SELECT clock.run('1 s');
 SELECT clock.alter(2, 'ordered=true');
-SELECT clock.command('c', 2, NULL, NULL);
+SELECT clock.command('c', NULL, NULL, NULL);
 SELECT clock.send(2, 'a', 1);
 SELECT clock.run('1 s');
 SELECT is((SELECT count(*) FROM clock.posts() WHERE subscription = 2), 1::bigint, 'ordered from now on, the later one waits');

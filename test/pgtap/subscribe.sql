@@ -95,7 +95,7 @@ SELECT is(pg_temp.mine()::text, (SELECT before::text FROM before), 'null keeps')
 SELECT lives_ok(format($$ SELECT webhook.alter_subscription(%s, endpoint => 'https://EXAMPLE.com/new',
 	events => '{App.BusinessRequestStatusChange}', description => '', headers => '{}',
 	signature_schemes => '{abp}') $$, (SELECT id FROM mine)));
-SELECT is(pg_temp.commands(), 'c, c', 'the worker is told');
+SELECT is(pg_temp.commands(), 'c, c ' || (SELECT id FROM mine), 'the worker is told, and that the endpoint is another one');
 SELECT is((pg_temp.mine()).endpoint, 'https://example.com/new', 'a new endpoint');
 SELECT is((pg_temp.mine()).events, '{App.BusinessRequestStatusChange}', 'new events');
 SELECT is((pg_temp.mine()).description, NULL, 'no description');
@@ -117,7 +117,7 @@ SELECT ok(NOT (pg_temp.mine()).enabled, 'it stays disabled');
 SELECT is(pg_temp.commands(), 'c');
 SELECT lives_ok(format('SELECT webhook.alter_subscription(%s, enabled => true)', (SELECT id FROM mine)));
 SELECT isnt((pg_temp.mine()).since::text, '3:3:', 'enabling renews since');
-SELECT is(pg_temp.commands(), 'c');
+SELECT is(pg_temp.commands(), 'c ' || (SELECT id FROM mine), 'and lets it begin anew');
 
 -- pause, resume
 SELECT webhook.pause((SELECT id FROM mine));

@@ -305,6 +305,17 @@ SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 UPDATE webhook.subscription_state SET level = 2, opened_at = NULL;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'The endpoint is not called before T: the endpoint has asked for a pause: connection refused.', 'the endpoint is waited for');
+SAVEPOINT waiting;
+UPDATE webhook.subscription_state SET waits_until = NULL;
+DELETE FROM webhook.pending WHERE event_id = pg_temp.of('b1');
+SELECT is(pg_temp.after('late'), 'It waits behind event retrying of the same subject, which has been waiting since T.',
+	'that a retry is to come says nothing of the endpoint');
+ROLLBACK TO waiting;
+UPDATE webhook.subscription_state SET waits_until = NULL;
+UPDATE webhook.subscription SET rate_limit = 2 WHERE id = 11;
+SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
+	'Subscription 11 is held back by its rate limit of 2 calls a second.', 'the rate limit holds it');
+ROLLBACK TO waiting;
 UPDATE webhook.subscription_state SET disabled_at = now();
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'Subscription 11 is disabled, so nothing is sent to it: given up by the worker, the last problem: connection refused.', 'given up');
@@ -313,6 +324,11 @@ SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 INSERT INTO events (name, event_id) SELECT 'our ping', webhook.ping(12);
 SELECT is(pg_temp.explained('our ping', 12), E'It is an event of type webhook.ping, which occurred at T.\n'
 	'It is in memory or in flight.', 'a ping');
+INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created, attempt, outcome, error, data)
+	SELECT 1, event_id, r.id, 'ping', now(), 12, r.event_type, r.created, 1, 'failed', 'the endpoint answered with status 503', '{}'
+	FROM events JOIN webhook.ring r USING (event_id) WHERE name = 'our ping';
+SELECT is(pg_temp.explained('our ping', 12), E'It is an event of type webhook.ping, which occurred at T.\n'
+	'It failed for good at T, after one attempt: the endpoint answered with status 503.', 'which has failed');
 ROLLBACK TO untried;
 SELECT is(webhook.explain(pg_temp.of('late'), 11) LIKE '%No worker is running%',
 	NOT EXISTS (SELECT FROM webhook.stat_worker WHERE state = 'running'), 'it says whether a worker is running');
