@@ -184,6 +184,7 @@ read_copy(MemoryContext context)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	/* Secrets are sorted as a whole: a sort of each one's would cost the most. */
 	if (SPI_execute("SELECT s.id, s.endpoint, s.events, s.headers,"
 					" s.signature_schemes, s.filter, s.payload_format, s.ordered,"
 					" s.max_in_flight, s.rate_limit, s.timeout,"
@@ -193,19 +194,22 @@ read_copy(MemoryContext context)
 					" COALESCE(x.secrets, '{}') AS secrets,"
 					" COALESCE(x.ends, '{}') AS secret_ends"
 					" FROM webhook.subscription s LEFT JOIN"
-					" (SELECT y.subscription_id,"
-					"         pg_catalog.array_agg(y.secret ORDER BY y.id DESC) AS secrets,"
-					"         pg_catalog.array_agg(y.expires_at ORDER BY y.id DESC) AS ends"
-					"  FROM webhook.subscription_secret y"
-					"  WHERE y.expires_at IS NULL"
-					"  OR y.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
-					"  GROUP BY y.subscription_id) x"
+					" (SELECT z.subscription_id,"
+					"         pg_catalog.array_agg(z.secret) AS secrets,"
+					"         pg_catalog.array_agg(z.expires_at) AS ends"
+					"  FROM (SELECT y.subscription_id, y.secret, y.expires_at"
+					"        FROM webhook.subscription_secret y"
+					"        WHERE y.expires_at IS NULL"
+					"        OR y.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
+					"        ORDER BY y.subscription_id, y.id DESC) z"
+					"  GROUP BY z.subscription_id) x"
 					" ON x.subscription_id OPERATOR(pg_catalog.=) s.id"
 					" ORDER BY s.id",
 					false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read webhook.subscription");
 
 	old = MemoryContextSwitchTo(context);
+	webhook_subscription_row_begin(SPI_tuptable);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		WebhookSubscription *subscription;

@@ -25,6 +25,60 @@
 #define MAX_WAIT (366 * SECS_PER_DAY)
 #define DEFAULT_MAX_AGE (7 * USECS_PER_DAY)
 
+/* Columns of the query by name: their numbers are found out once for all rows. */
+enum
+{
+	COLUMN_ID,
+	COLUMN_ENDPOINT,
+	COLUMN_EVENTS,
+	COLUMN_HEADERS,
+	COLUMN_SIGNATURE_SCHEMES,
+	COLUMN_FILTER,
+	COLUMN_PAYLOAD_FORMAT,
+	COLUMN_ORDERED,
+	COLUMN_MAX_IN_FLIGHT,
+	COLUMN_RATE_LIMIT,
+	COLUMN_TIMEOUT,
+	COLUMN_RETRY_SCHEDULE,
+	COLUMN_MAX_AGE,
+	COLUMN_FINAL_STATUSES,
+	COLUMN_CA,
+	COLUMN_CLIENT_CERTIFICATE,
+	COLUMN_ENABLED,
+	COLUMN_PAUSED,
+	COLUMN_SINCE,
+	COLUMN_HOME,
+	COLUMN_SECRETS,
+	COLUMN_SECRET_ENDS,
+	COLUMNS
+};
+
+static const char *const column_names[COLUMNS] = {
+	[COLUMN_ID] = "id",
+	[COLUMN_ENDPOINT] = "endpoint",
+	[COLUMN_EVENTS] = "events",
+	[COLUMN_HEADERS] = "headers",
+	[COLUMN_SIGNATURE_SCHEMES] = "signature_schemes",
+	[COLUMN_FILTER] = "filter",
+	[COLUMN_PAYLOAD_FORMAT] = "payload_format",
+	[COLUMN_ORDERED] = "ordered",
+	[COLUMN_MAX_IN_FLIGHT] = "max_in_flight",
+	[COLUMN_RATE_LIMIT] = "rate_limit",
+	[COLUMN_TIMEOUT] = "timeout",
+	[COLUMN_RETRY_SCHEDULE] = "retry_schedule",
+	[COLUMN_MAX_AGE] = "max_age",
+	[COLUMN_FINAL_STATUSES] = "final_statuses",
+	[COLUMN_CA] = "ca",
+	[COLUMN_CLIENT_CERTIFICATE] = "client_certificate",
+	[COLUMN_ENABLED] = "enabled",
+	[COLUMN_PAUSED] = "paused",
+	[COLUMN_SINCE] = "since",
+	[COLUMN_HOME] = "home",
+	[COLUMN_SECRETS] = "secrets",
+	[COLUMN_SECRET_ENDS] = "secret_ends",
+};
+static int	column_numbers[COLUMNS];
+
 static void add_headers(WebhookSubscription *subscription, Jsonb *headers);
 static void add_secrets(WebhookSubscription *subscription, ArrayType *secrets,
 						ArrayType *ends);
@@ -33,8 +87,19 @@ static void add_options(WebhookSubscription *subscription, SPITupleTable *rows,
 static const WebhookSchedule *make_schedule(ArrayType *waits);
 static void add_final_statuses(WebhookSubscription *subscription, ArrayType *statuses);
 static const char **text_array(ArrayType *array, int *count);
-static Datum column(SPITupleTable *rows, HeapTuple row, const char *name);
-static bool has_column(SPITupleTable *rows, HeapTuple row, const char *name, Datum *value);
+static Datum column(SPITupleTable *rows, HeapTuple row, int which);
+static bool has_column(SPITupleTable *rows, HeapTuple row, int which, Datum *value);
+
+void
+webhook_subscription_row_begin(SPITupleTable *rows)
+{
+	for (int i = 0; i < COLUMNS; i++)
+	{
+		column_numbers[i] = SPI_fnumber(rows->tupdesc, column_names[i]);
+		if (column_numbers[i] <= 0)
+			elog(ERROR, "webhook.subscription has no column \"%s\"", column_names[i]);
+	}
+}
 
 WebhookSubscription *
 webhook_subscription_row_read(SPITupleTable *rows, HeapTuple row)
@@ -46,30 +111,30 @@ webhook_subscription_row_read(SPITupleTable *rows, HeapTuple row)
 	const char **schemes;
 	int			nschemes;
 
-	subscription->id = DatumGetInt64(column(rows, row, "id"));
-	subscription->endpoint = TextDatumGetCString(column(rows, row, "endpoint"));
+	subscription->id = DatumGetInt64(column(rows, row, COLUMN_ID));
+	subscription->endpoint = TextDatumGetCString(column(rows, row, COLUMN_ENDPOINT));
 	subscription->events =
-		text_array(DatumGetArrayTypeP(column(rows, row, "events")),
+		text_array(DatumGetArrayTypeP(column(rows, row, COLUMN_EVENTS)),
 				   &subscription->nevents);
-	subscription->enabled = DatumGetBool(column(rows, row, "enabled"));
-	subscription->paused = DatumGetBool(column(rows, row, "paused"));
+	subscription->enabled = DatumGetBool(column(rows, row, COLUMN_ENABLED));
+	subscription->paused = DatumGetBool(column(rows, row, COLUMN_PAUSED));
 	add_headers(subscription,
-				DatumGetJsonbP(column(rows, row, "headers")));
+				DatumGetJsonbP(column(rows, row, COLUMN_HEADERS)));
 	add_secrets(subscription,
-				DatumGetArrayTypeP(column(rows, row, "secrets")),
-				DatumGetArrayTypeP(column(rows, row, "secret_ends")));
+				DatumGetArrayTypeP(column(rows, row, COLUMN_SECRETS)),
+				DatumGetArrayTypeP(column(rows, row, COLUMN_SECRET_ENDS)));
 
 	add_options(subscription, rows, row);
 
-	schemes = text_array(DatumGetArrayTypeP(column(rows, row, "signature_schemes")),
+	schemes = text_array(DatumGetArrayTypeP(column(rows, row, COLUMN_SIGNATURE_SCHEMES)),
 						 &nschemes);
 	for (int i = 0; i < nschemes; i++)
 		subscription->sign_abp |= strcmp(schemes[i], "abp") == 0;
 
-	home = TextDatumGetCString(column(rows, row, "home"));
+	home = TextDatumGetCString(column(rows, row, COLUMN_HOME));
 	subscription->fenced = strcmp(home, webhook_home()) != 0;
 	subscription->since =
-		webhook_snapshot_from_datum(column(rows, row, "since"));
+		webhook_snapshot_from_datum(column(rows, row, COLUMN_SINCE));
 
 	/* Transaction ids of another cluster mean nothing here. */
 	if (subscription->fenced &&
@@ -148,31 +213,31 @@ add_secrets(WebhookSubscription *subscription, ArrayType *secrets, ArrayType *en
 static void
 add_options(WebhookSubscription *subscription, SPITupleTable *rows, HeapTuple row)
 {
-	const char *format = TextDatumGetCString(column(rows, row, "payload_format"));
+	const char *format = TextDatumGetCString(column(rows, row, COLUMN_PAYLOAD_FORMAT));
 	Datum		value;
 
 	if (strcmp(format, "raw") == 0)
 		subscription->payload_format = WEBHOOK_RAW;
 	else if (strcmp(format, "standard") == 0)
 		subscription->payload_format = WEBHOOK_STANDARD;
-	subscription->ordered = DatumGetBool(column(rows, row, "ordered"));
-	if (has_column(rows, row, "filter", &value))
+	subscription->ordered = DatumGetBool(column(rows, row, COLUMN_ORDERED));
+	if (has_column(rows, row, COLUMN_FILTER, &value))
 		subscription->filter = webhook_filter_make(value);
-	if (has_column(rows, row, "max_in_flight", &value))
+	if (has_column(rows, row, COLUMN_MAX_IN_FLIGHT, &value))
 		subscription->max_in_flight = Max(DatumGetInt32(value), 0);
-	if (has_column(rows, row, "rate_limit", &value) && DatumGetFloat4(value) > 0)
+	if (has_column(rows, row, COLUMN_RATE_LIMIT, &value) && DatumGetFloat4(value) > 0)
 		subscription->rate_limit = DatumGetFloat4(value);
-	if (has_column(rows, row, "timeout", &value))
+	if (has_column(rows, row, COLUMN_TIMEOUT, &value))
 		subscription->timeout_ms = Min(Max(webhook_row_span(value) / 1000, 0), MAX_TIMEOUT_MS);
-	if (has_column(rows, row, "retry_schedule", &value))
+	if (has_column(rows, row, COLUMN_RETRY_SCHEDULE, &value))
 		subscription->schedule = make_schedule(DatumGetArrayTypeP(value));
 	subscription->max_age = DEFAULT_MAX_AGE;
-	if (has_column(rows, row, "max_age", &value) && webhook_row_span(value) > 0)
+	if (has_column(rows, row, COLUMN_MAX_AGE, &value) && webhook_row_span(value) > 0)
 		subscription->max_age = webhook_row_span(value);
-	add_final_statuses(subscription, DatumGetArrayTypeP(column(rows, row, "final_statuses")));
-	if (has_column(rows, row, "ca", &value))
+	add_final_statuses(subscription, DatumGetArrayTypeP(column(rows, row, COLUMN_FINAL_STATUSES)));
+	if (has_column(rows, row, COLUMN_CA, &value))
 		subscription->ca = TextDatumGetCString(value);
-	if (has_column(rows, row, "client_certificate", &value))
+	if (has_column(rows, row, COLUMN_CLIENT_CERTIFICATE, &value))
 		subscription->client_certificate = TextDatumGetCString(value);
 }
 
@@ -237,24 +302,21 @@ text_array(ArrayType *array, int *count)
 
 /* A column that cannot be null. */
 static Datum
-column(SPITupleTable *rows, HeapTuple row, const char *name)
+column(SPITupleTable *rows, HeapTuple row, int which)
 {
 	Datum		value;
 
-	if (!has_column(rows, row, name, &value))
-		elog(ERROR, "column \"%s\" of webhook.subscription is null", name);
+	if (!has_column(rows, row, which, &value))
+		elog(ERROR, "column \"%s\" of webhook.subscription is null", column_names[which]);
 	return value;
 }
 
 /* A column that may be null: false, then. */
 static bool
-has_column(SPITupleTable *rows, HeapTuple row, const char *name, Datum *value)
+has_column(SPITupleTable *rows, HeapTuple row, int which, Datum *value)
 {
-	int			number = SPI_fnumber(rows->tupdesc, name);
 	bool		isnull;
 
-	if (number <= 0)
-		elog(ERROR, "webhook.subscription has no column \"%s\"", name);
-	*value = SPI_getbinval(row, rows->tupdesc, number, &isnull);
+	*value = SPI_getbinval(row, rows->tupdesc, column_numbers[which], &isnull);
 	return !isnull;
 }

@@ -10,10 +10,13 @@
 #include "subscription.h"
 
 /*
- * A row of the query that reads subscriptions, with all its columns by name
- * and the live secrets and their ends as "secrets" and "secret_ends", in
- * CurrentMemoryContext.
+ * The rows of the query that reads subscriptions are about to be read: with
+ * all columns of webhook.subscription that say what is delivered, and the live
+ * secrets and their ends as "secrets" and "secret_ends".
  */
+extern void webhook_subscription_row_begin(SPITupleTable *rows);
+
+/* One of them, in CurrentMemoryContext. */
 extern WebhookSubscription *webhook_subscription_row_read(SPITupleTable *rows,
 														  HeapTuple row);
 
