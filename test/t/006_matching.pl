@@ -99,6 +99,29 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	$server->unsubscribe_all;
 }
 
+# ---- A change of subscriptions is read once: not for its command, too
+
+{
+	my $reads = 'SELECT seq_scan + idx_scan FROM pg_stat_all_tables'
+	  . " WHERE relid = 'webhook.subscription_secret'::regclass";
+	my $id = $server->subscribe('/ok/often');
+
+	$server->settle('subscribed');
+	$server->end_worker('TERM');
+	$server->settle('what it has read is counted');
+	my $before = $server->sql($reads);
+	foreach my $change (1 .. 20)
+	{
+		$server->sql("SELECT webhook.alter_subscription($id, description => 'change $change')");
+		$server->settle("change $change");
+	}
+	$server->end_worker('TERM');
+	my $count = $server->sql($reads) - $before;
+	cmp_ok($count, '>=', 20, 'each change is read');
+	cmp_ok($count, '<', 30, 'and once');
+	$server->unsubscribe_all;
+}
+
 # ---- A transaction that was running when somebody subscribed
 
 {
