@@ -22,6 +22,7 @@
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/jsonpath.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -188,6 +189,18 @@ compat_guc_free(void *ptr)
 	guc_free(ptr);
 #else
 	free(ptr);
+#endif
+}
+
+/* Does an item of a path make a number of any length of a string? */
+static inline bool
+compat_jsonpath_reads_number(JsonPathItemType type)
+{
+#if PG_VERSION_NUM >= 170000
+	return type == jpiNumber || type == jpiDecimal;
+#else
+	(void) type;
+	return false;
 #endif
 }
 

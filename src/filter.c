@@ -10,13 +10,10 @@
  * that another event would meet as well (a cancellation, memory) goes on its
  * way.
  *
- * While a worker evaluates a filter nobody is served, so what a filter can
- * cost is bounded twice. Refused are paths whose cost grows faster than the
- * data: every item against every other in a comparison, which nothing can
- * interrupt, or the whole anew for each of its parts; regular expressions, too.
- * What is left goes over the data a few times, once a term. A timer ends what
- * takes too long all the same, which is no match then, and counted. It is the
- * processor's time that counts: a server that stands still loses no event.
+ * While a worker evaluates a filter nobody is served. What may cost too much is
+ * refused when it is saved, as filter_cost.c tells. A timer ends what takes too
+ * long all the same, which is no match then, and counted. It is the processor's
+ * time that counts: a server that stands still loses no event.
  *
  * Variables are refused, for there is nobody to give them a value.
  */
@@ -35,6 +32,7 @@
 #include "utils/timestamp.h"
 
 #include "filter.h"
+#include "filter_cost.h"
 
 #define LIMIT 500				/* milliseconds of an evaluation, */
 #define MOST_HALVINGS 4			/* half of it after each that took so long */
@@ -44,21 +42,16 @@
 struct WebhookFilter
 {
 	JsonPath   *path;
+	bool		multiplies;		/* or divides */
 	int			slow;			/* evaluations in a row that took too long */
 };
-
-/* A place in a path, as far as it tells what that costs. */
-typedef struct Place
-{
-	bool		lax;			/* an array stands for its items */
-	bool		nested;			/* it is gone to for each of many items */
-	bool		deep;			/* ... that contain one another, or are copies */
-} Place;
 
 static MemoryContext context;	/* of the converted data */
 static const WebhookEvent *converted;	/* whose data that is; NULL: nobody's */
 static int64 converted_id;
 static Jsonb *data;				/* NULL: they are no jsonb */
+static bool measured;			/* is it known of them ... */
+static bool have_long_number;	/* ... whether they have one? */
 
 typedef bool Evaluate(WebhookFilter *filter, const WebhookEvent *event,
 					  bool *undecided);
@@ -68,11 +61,6 @@ static Evaluate evaluate_in_time;
 static bool accepts(WebhookFilter *filter, const WebhookEvent *event,
 					Evaluate *method, bool *undecided);
 static bool is_true(JsonPathItem *item);
-static bool has(JsonPathItem *item, JsonPathItemType type);
-static int	get_arguments(JsonPathItem *item, JsonPathItem *arguments);
-static bool is_many(JsonPathItem *item, bool lax);
-static const char *find_excess(JsonPathItem *item, Place place);
-static void refuse(Datum path, const char *what, const char *hint);
 static int64 processor_time(void);
 static void tell(const WebhookFilter *filter, const WebhookEvent *event);
 static bool is_about_server(int sqlerrcode);
@@ -89,6 +77,7 @@ webhook_filter_make(Datum path)
 		return NULL;
 	filter = palloc0(sizeof(WebhookFilter));
 	filter->path = copy;
+	filter->multiplies = webhook_filter_multiplies(copy);
 	return filter;
 }
 
@@ -147,40 +136,9 @@ webhook_filter_reset(void)
 {
 	converted = NULL;
 	data = NULL;
+	measured = false;
 	if (context != NULL)
 		MemoryContextReset(context);
-}
-
-void
-webhook_filter_check(Datum path)
-{
-	JsonPathItem item;
-	Place		place = {0};
-	const char *excess;
-
-	jspInit(&item, DatumGetJsonPathP(path));
-	if (has(&item, jpiLikeRegex))
-		refuse(path, "like_regex", "Compare with == or starts with.");
-	if (has(&item, jpiVariable))
-		refuse(path, "a variable", "Write the value itself, and $ for the event's Data.");
-
-	place.lax = (DatumGetJsonPathP(path)->header & JSONPATH_LAX) != 0;
-	excess = find_excess(&item, place);
-	if (excess != NULL)
-		refuse(path, excess, place.lax ?
-			   "Compare with a literal, or begin the path with \"strict\": in lax mode any path may have many items." :
-			   "Compare with a literal, or with a path that has one item.");
-}
-
-static void
-refuse(Datum path, const char *what, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("filter must not have %s", what),
-			 errdetail("The filter is \"%s\".",
-					   DatumGetCString(DirectFunctionCall1(jsonpath_out, path))),
-			 errhint("%s", hint)));
 }
 
 /*
@@ -286,7 +244,12 @@ evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *undecided)
 		data = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
 												  CStringGetDatum(event->data)));
 	}
-	if (data == NULL)
+	if (data != NULL && filter->multiplies && !measured)
+	{
+		have_long_number = webhook_filter_has_long_number(event->data);
+		measured = true;
+	}
+	if (data == NULL || (filter->multiplies && have_long_number))
 	{
 		*undecided = true;
 		return false;
@@ -329,189 +292,4 @@ static bool
 is_true(JsonPathItem *item)
 {
 	return item->type == jpiBool && jspGetBool(item) && !jspHasNext(item);
-}
-
-/* Is there an item of the type anywhere in it? */
-static bool
-has(JsonPathItem *item, JsonPathItemType type)
-{
-	JsonPathItem arguments[2];
-	JsonPathItem next;
-	int			count = get_arguments(item, arguments);
-
-	check_stack_depth();
-	if (item->type == type)
-		return true;
-	for (int i = 0; i < count; i++)
-	{
-		if (has(&arguments[i], type))
-			return true;
-	}
-	for (int i = 0; item->type == jpiIndexArray && i < item->content.array.nelems; i++)
-	{
-		if (jspGetArraySubscript(item, &arguments[0], &arguments[1], i) &&
-			has(&arguments[1], type))
-			return true;
-		if (has(&arguments[0], type))
-			return true;
-	}
-	return jspGetNext(item, &next) && has(&next, type);
-}
-
-/* How many arguments, two at most; subscripts are none. */
-static int
-get_arguments(JsonPathItem *item, JsonPathItem *arguments)
-{
-	switch (item->type)
-	{
-		case jpiAnd:
-		case jpiOr:
-		case jpiEqual:
-		case jpiNotEqual:
-		case jpiLess:
-		case jpiGreater:
-		case jpiLessOrEqual:
-		case jpiGreaterOrEqual:
-		case jpiAdd:
-		case jpiSub:
-		case jpiMul:
-		case jpiDiv:
-		case jpiMod:
-		case jpiStartsWith:
-			jspGetLeftArg(item, &arguments[0]);
-			jspGetRightArg(item, &arguments[1]);
-			return 2;
-		case jpiNot:
-		case jpiIsUnknown:
-		case jpiPlus:
-		case jpiMinus:
-		case jpiFilter:
-		case jpiExists:
-			jspGetArg(item, &arguments[0]);
-			return 1;
-		default:
-			return 0;
-	}
-}
-
-/*
- * May it have more than one item? In lax mode an array stands for its items, at
- * the end and wherever something is looked for within it.
- */
-static bool
-is_many(JsonPathItem *item, bool lax)
-{
-	JsonPathItem step = *item;
-	JsonPathItem other;
-	bool		many = false;
-	bool		array = false;
-
-	do
-	{
-		switch (step.type)
-		{
-			case jpiRoot:
-			case jpiCurrent:
-				array = lax;
-				break;
-			case jpiPlus:
-			case jpiMinus:
-				jspGetArg(&step, &other);
-				many = is_many(&other, lax);
-				break;
-			case jpiAnyArray:
-			case jpiAnyKey:
-			case jpiAny:
-			case jpiKeyValue:
-				many = true;
-				break;
-			case jpiIndexArray:
-				for (int i = 0; i < step.content.array.nelems; i++)
-					many |= i > 0 || jspGetArraySubscript(&step, &other, &other, i);
-				array = lax;
-				break;
-			case jpiType:
-			case jpiSize:
-				array = false;
-				break;
-			case jpiKey:
-			case jpiFilter:
-				many |= array;
-				array = lax;
-				break;
-			default:
-				/* A literal or a number that was worked out; or of an array. */
-				many |= array;
-				array = false;
-				break;
-		}
-		other = step;
-	} while (jspGetNext(&other, &step));
-	return many || array;
-}
-
-/*
- * What in it costs more than going over the data once; NULL: nothing. Only what
- * starts from $ can be gone over again for each item of something else, for @
- * has the items each its own; unless they contain one another.
- */
-static const char *
-find_excess(JsonPathItem *item, Place place)
-{
-	JsonPathItem arguments[2];
-	JsonPathItem next;
-	int			count = get_arguments(item, arguments);
-	const char *excess = NULL;
-
-	check_stack_depth();
-	switch (item->type)
-	{
-		case jpiEqual:
-		case jpiNotEqual:
-		case jpiLess:
-		case jpiGreater:
-		case jpiLessOrEqual:
-		case jpiGreaterOrEqual:
-			if (is_many(&arguments[0], place.lax) && is_many(&arguments[1], place.lax))
-				return "a comparison of two paths that may have many items";
-			break;
-		case jpiRoot:
-			if (place.nested && (is_many(item, place.lax) || has(item, jpiFilter)))
-				return "a path from $ that may have many items within another's filter";
-			break;
-		case jpiAny:
-		case jpiKeyValue:
-			if (place.deep)
-				return "several of .** and .keyvalue() after or within one another";
-			break;
-		case jpiIndexArray:
-			for (int i = 0; i < item->content.array.nelems; i++)
-			{
-				bool		range = jspGetArraySubscript(item, &arguments[0],
-														 &arguments[1], i);
-
-				if (i > 0)
-					return "a list of subscripts";
-				if (has(&arguments[0], jpiRoot) || has(&arguments[0], jpiCurrent) ||
-					(range && (has(&arguments[1], jpiRoot) ||
-							   has(&arguments[1], jpiCurrent))))
-					return "a path as a subscript";
-			}
-			break;
-		default:
-			break;
-	}
-
-	if (item->type == jpiAny || item->type == jpiKeyValue)
-		place.deep = true;
-	for (int i = 0; i < count && excess == NULL; i++)
-	{
-		Place		inner = place;
-
-		inner.nested |= item->type == jpiFilter;
-		excess = find_excess(&arguments[i], inner);
-	}
-	if (excess == NULL && jspGetNext(item, &next))
-		excess = find_excess(&next, place);
-	return excess;
 }

@@ -18,11 +18,12 @@ extern WebhookFilter *webhook_filter_make(Datum path);
 
 /*
  * Does the event pass, as jsonb_path_match() in silent mode tells? Data that
- * jsonb refuses, and a path that answers neither true nor false, are no; then
- * "undecided" becomes true, as it does for what takes a worker too long. Needs
- * a transaction, and a worker for which statement_timeout is off. Consecutive
- * calls for one event convert its Data once; webhook_filter_reset() forgets it,
- * before the event's memory is given back.
+ * jsonb refuses, or that have a number of more than a thousand digits where the
+ * path multiplies or divides, and a path that answers neither true nor false,
+ * are no; then "undecided" becomes true, as it does for what takes a worker too
+ * long. Needs a transaction, and a worker for which statement_timeout is off.
+ * Consecutive calls for one event convert its Data once; webhook_filter_reset()
+ * forgets it, before the event's memory is given back.
  */
 extern bool webhook_filter_accepts(WebhookFilter *filter,
 								   const WebhookEvent *event, bool *undecided);
@@ -34,7 +35,8 @@ extern void webhook_filter_reset(void);
 
 /*
  * An error with HINT if a jsonpath cannot be a filter: it has like_regex, a
- * variable, or what costs more than in proportion to the data.
+ * variable, numbers or products that are too much, or what costs more than in
+ * proportion to the data. In filter_cost.c.
  */
 extern void webhook_filter_check(Datum path);
 

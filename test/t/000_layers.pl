@@ -13,7 +13,7 @@ use Test::More;
 # needs are in brackets.
 my @floors = (
 	'guc catalog snapshot table event secret redact endpoint address[address_block]',
-	'shmem[wakeup] ring_row filter command guard '
+	'shmem[wakeup] ring_row filter[filter_cost] command guard '
 	  . 'http[http_easy http_guard http_resolve http_result http_sockets http_transfer]',
 	'http_module ring[sequence] window subscription[subscription_row] '
 	  . 'pending[pending_row pending_due] partition checkpoint state',
