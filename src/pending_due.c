@@ -164,7 +164,7 @@ scan_heads(Relation relation, Snapshot snapshot, int64 subscription_id,
 	*floor = hash_search(floors, &subscription_id, HASH_ENTER, &found);
 	ScanKeyInit(&keys[0], KEY_SUBSCRIPTION, BTEqualStrategyNumber,
 				F_INT8EQ, Int64GetDatum(subscription_id));
-	if (found && (*floor)->aborts == aborts &&
+	if (found && (*floor)->aborts == aborts && now >= (*floor)->full_scan &&
 		!TimestampDifferenceExceeds((*floor)->full_scan, now,
 									FLOOR_SECONDS * 1000))
 	{
