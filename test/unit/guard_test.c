@@ -44,6 +44,7 @@ static int	requests = 0;		/* that it has read */
 static char last_request[4096];
 static int	lookups = 0;
 static int	connects = 0;
+static int	held = 0;			/* answers of path /held are held back */
 static int	slow_to_tell = 0;	/* milliseconds */
 static const char *flips_to = "127.0.0.1";
 
@@ -185,7 +186,7 @@ freeaddrinfo(struct addrinfo *list)
 	}
 }
 
-/* Answers each request with 200; of path /close, and closes. */
+/* Answers each request with 200; of path /close, and closes; of /held, late. */
 static void *
 serve(void *arg)
 {
@@ -211,6 +212,8 @@ serve(void *arg)
 		strcpy(last_request, buffer);
 		pthread_mutex_unlock(&lock);
 		length = 0;
+		while (strstr(buffer, "/held") && count(&held))
+			pause_ms(5);
 		if (send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 40,
 				 MSG_NOSIGNAL) < 0 || closes)
 			break;
@@ -574,6 +577,26 @@ test_under_way(void)
 			transfer->message);
 	api->release(http, transfer);
 	options.require_https = false;
+	configure("http too");
+
+	/* One has the connection, the other needs one of its own. */
+	pthread_mutex_lock(&lock);
+	held = 1;
+	pthread_mutex_unlock(&lock);
+	options.allowed_networks = "127.0.0.1/32, 127.0.0.3/32";
+	configure("two addresses of a name");
+	transfer = submit("pair.test", "held", 5000);
+	while (count(&requests) == sent)
+		turn();
+	options.allowed_networks = "127.0.0.1/32";
+	configure("one of them is closed");
+	expect("pair.test", "blocked", "127.0.0.3", "the name is judged as a whole");
+	pthread_mutex_lock(&lock);
+	held = 0;
+	pthread_mutex_unlock(&lock);
+	ok(finish() == transfer && transfer->status == 200, "what has been sent goes on");
+	api->release(http, transfer);
+	sent++;
 
 	/* Its second address is dialled when the first does not answer soon. */
 	options.allowed_networks = "127.0.0.1/32, 127.0.0.4/32";
