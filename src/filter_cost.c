@@ -46,11 +46,13 @@ static ItemTest is_conversion;
 static ItemTest is_long_literal;
 static bool has(JsonPathItem *item, ItemTest *test);
 static int	count_items(JsonPathItem *item, ItemTest *test);
+static bool may_be_true(JsonPathItem *item);
 static bool is_long(const char *number, size_t length);
 static int	get_arguments(JsonPathItem *item, JsonPathItem *arguments);
 static bool is_many(JsonPathItem *item, bool lax);
 static const char *find_excess(JsonPathItem *item, Place place);
 static void refuse(Datum path, const char *what, const char *hint);
+static const char *text_of(Datum path);
 
 void
 webhook_filter_check(Datum path)
@@ -64,6 +66,13 @@ webhook_filter_check(Datum path)
 		refuse(path, "like_regex", "Compare with == or starts with.");
 	if (has(&item, is_variable))
 		refuse(path, "a variable", "Write the value itself, and $ for the event's Data.");
+
+	if (!may_be_true(&item))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("filter must be a predicate"),
+				 errdetail("The filter is \"%s\", which is never true or false.", text_of(path)),
+				 errhint("Compare, as in '$.NewStatus == \"Signed\"', or ask whether a path has anything: 'exists($.Lines[*] ? (@.Price > 10))'.")));
 
 	place.lax = (DatumGetJsonPathP(path)->header & JSONPATH_LAX) != 0;
 	if (has(&item, is_long_literal))
@@ -122,9 +131,53 @@ refuse(Datum path, const char *what, const char *hint)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("filter must not have %s", what),
-			 errdetail("The filter is \"%s\".",
-					   DatumGetCString(DirectFunctionCall1(jsonpath_out, path))),
+			 errdetail("The filter is \"%s\".", text_of(path)),
 			 errhint("%s", hint)));
+}
+
+static const char *
+text_of(Datum path)
+{
+	return DatumGetCString(DirectFunctionCall1(jsonpath_out, path));
+}
+
+/*
+ * A path to a boolean may, and so may what later servers bring. What ends in a
+ * filter finds items, and that is no answer.
+ */
+static bool
+may_be_true(JsonPathItem *item)
+{
+	JsonPathItem last = *item;
+	JsonPathItem next;
+
+	while (jspGetNext(&last, &next))
+		last = next;
+	switch (last.type)
+	{
+		case jpiNull:
+		case jpiString:
+		case jpiNumeric:
+		case jpiAdd:
+		case jpiSub:
+		case jpiMul:
+		case jpiDiv:
+		case jpiMod:
+		case jpiPlus:
+		case jpiMinus:
+		case jpiFilter:
+		case jpiType:
+		case jpiSize:
+		case jpiAbs:
+		case jpiFloor:
+		case jpiCeiling:
+		case jpiDouble:
+		case jpiDatetime:
+		case jpiKeyValue:
+			return false;
+		default:
+			return true;
+	}
 }
 
 static bool

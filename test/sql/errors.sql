@@ -177,6 +177,7 @@ SELECT subscribe_with($$ ARRAY[repeat('x', 127) || '.*'] $$);
 -- the other options
 SELECT subscribe_with($$ '{App.*}', filter => '$.a like_regex "x"' $$);
 SELECT subscribe_with($$ '{App.*}', filter => '$.a == $b' $$);
+SELECT subscribe_with($$ '{App.*}', filter => '$ ? (@.a == 1)' $$);
 SELECT subscribe_with($$ '{App.*}', payload_format => 'xml' $$);
 SELECT subscribe_with($$ '{App.*}', payload_format => NULL $$);
 SELECT subscribe_with($$ '{App.*}', ordered => NULL $$);
