@@ -1414,8 +1414,14 @@ BEGIN
 	SELECT x.* INTO s FROM webhook.subscription x WHERE x.id = recover.subscription;
 	s.since := webhook.since_here(s.home, s.since);
 
-	-- An event whose replay has not ended is on its way already.
+	-- An event whose replay has not ended is on its way already. The ring is read
+	-- for them once, whatever a planner knows of it when it has just been filled.
 	FOR e IN
+		WITH replay AS MATERIALIZED (
+			SELECT r.event_id, max(r.id) AS id
+				FROM webhook.ring r
+				WHERE r.kind = 'r' AND starts_with(r.data::text, head)
+				GROUP BY r.event_id)
 		SELECT d.id, d.event_id, d.created, d.event_type, d.subject, d.data
 			FROM webhook.dead_letter d
 			WHERE recover.what = 'failed'
@@ -1426,9 +1432,8 @@ BEGIN
 				AND d.data IS NOT NULL
 				AND NOT EXISTS (
 					SELECT
-						FROM webhook.ring r
-						WHERE r.kind = 'r' AND r.event_id = d.event_id
-							AND starts_with(r.data::text, head) AND r.id > d.position)
+						FROM replay r
+						WHERE r.event_id = d.event_id AND r.id > d.position)
 		UNION ALL
 		SELECT v.id, v.event_id, v.created, v.event_type, v.subject, v.data
 			FROM webhook.ring v
@@ -1449,12 +1454,12 @@ BEGIN
 				AND NOT EXISTS (
 					SELECT
 						FROM webhook.pending p
-						WHERE p.event_id = v.event_id AND p.subscription_id = s.id)
+						WHERE p.event_id = v.event_id AND p.subscription_id = s.id
+							AND p.subject = coalesce(v.subject, ''))
 				AND NOT EXISTS (
 					SELECT
-						FROM webhook.ring r
-						WHERE r.kind = 'r' AND r.event_id = v.event_id
-							AND starts_with(r.data::text, head))
+						FROM replay r
+						WHERE r.event_id = v.event_id)
 		ORDER BY 1
 	LOOP
 		IF NOT recover.dry_run THEN

@@ -327,6 +327,16 @@ SELECT pg_temp.give_up(11);
 SELECT throws_ok('SELECT webhook.recover(11, now())', '55000', NULL, 'nor for one that the worker gave up');
 ROLLBACK TO before_recover;
 
+-- The ring is read a few times, however many events it has.
+SELECT count(webhook.publish('App.ContractSigned', '{}', 'many/' || n)) FROM generate_series(1, 2000) AS n;
+UPDATE webhook.subscription SET events = '{*}', filter = NULL, since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot
+	WHERE id = 11;
+CREATE TEMPORARY TABLE read AS SELECT sum(seq_tup_read) AS rows FROM pg_stat_xact_user_tables WHERE relname LIKE 'event\_%';
+SELECT cmp_ok(webhook.recover(11, '-infinity', 'infinity', what => 'missing', dry_run => true), '>=', 2000::bigint, 'many are missing');
+SELECT cmp_ok(sum(seq_tup_read) - (SELECT rows FROM read), '<', 100000::numeric, 'which is found out by reading the ring a few times')
+	FROM pg_stat_xact_user_tables WHERE relname LIKE 'event\_%';
+ROLLBACK TO before_recover;
+
 -- Nothing of it in a transaction that only reads.
 SET LOCAL transaction_read_only = on;
 SELECT throws_ok(command, '25006', NULL, command)
