@@ -223,6 +223,16 @@ describe(const WebhookHttpEasy *easy, CURLcode result, char *text, size_t size)
 	return text;
 }
 
+/* Newer libcurls have no result of its own for a key that cannot be used. */
+static CURLcode
+result_of_files(const WebhookHttpEasy *easy, CURLcode result)
+{
+	if (result != CURLE_OK && easy->post->client_certificate &&
+		strstr(easy->error, "private key file"))
+		return CURLE_SSL_CERTPROBLEM;
+	return result;
+}
+
 static void
 judge(WebhookHttpEasy *easy, CURLcode result)
 {
@@ -305,7 +315,7 @@ webhook_http_easy_read(WebhookHttpEasy *easy, int result)
 	WebhookHttpTransfer *transfer = &post->transfer;
 	struct curl_header *header;
 
-	judge(easy, result);
+	judge(easy, result_of_files(easy, result));
 	copy_address(easy->curl, CURLINFO_LOCAL_IP, CURLINFO_LOCAL_PORT,
 				 transfer->source_ip, &transfer->source_port);
 	copy_address(easy->curl, CURLINFO_PRIMARY_IP, CURLINFO_PRIMARY_PORT,
