@@ -155,7 +155,7 @@ fuzz: | fuzz-clang
 # A worker on a fake clock: its rooms, loaded into a session. Assertions are on
 # in them, whatever the server was built with.
 CLOCK          = build/clock$(DLSUFFIX)
-CLOCK_ROOMS    = address address_block attempt cancel command delivery event guard guc health \
+CLOCK_ROOMS    = address address_block attempt cancel command delivery endpoint event guard guc health \
                  intake lane leaving loading order place progress redact rounds saving sender \
                  snapshot verdict writer
 CLOCK_SOURCES  = $(wildcard test/clock/*.c) $(CLOCK_ROOMS:%=src/%.c)

@@ -19,17 +19,14 @@
 #include "rounds.h"
 #include "verdict.h"
 
-#define MAX_QUEUED 1000			/* deliveries waiting in memory: enough to keep
-								 * every place busy until more are read */
-#define MAX_LOADED 500			/* of these, and of unflushed ones, from
-								 * webhook.pending */
+#define MAX_LOADED 500			/* of those in memory, and of unflushed ones,
+								 * from webhook.pending */
 #define MAX_UNFLUSHED 4000		/* on their way to the tables, before more are
 								 * read: some groups of the writer's */
 
 static WebhookLoad load;
 
 static bool has_memory(Size elsewhere);
-
 static bool is_too_old(const WebhookDelivery *delivery, TimestampTz now);
 static void report_health(WebhookDelivery *delivery, WebhookResult result,
 						  TimestampTz now);
@@ -284,7 +281,7 @@ webhook_delivery_is_due(TimestampTz now)
 bool
 webhook_delivery_has_room(Size elsewhere)
 {
-	return webhook_place_load.queued < MAX_QUEUED &&
+	return webhook_place_load.queued < WEBHOOK_MAX_QUEUED &&
 		webhook_place_load.unflushed < MAX_UNFLUSHED && has_memory(elsewhere);
 }
 

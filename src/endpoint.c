@@ -13,6 +13,7 @@
  * with the underscore that is met in practice; IPv6: RFC 4291, section 2.2,
  * without zones. Headers: RFC 9110, sections 5.1, 5.5 and 5.6.2.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "endpoint.h"
@@ -157,6 +158,22 @@ webhook_endpoint_check(const char *url, size_t length, char *canonical)
 	if (to - canonical > WEBHOOK_MAX_ENDPOINT)
 		return refused_for_length();
 	return accepted;
+}
+
+bool
+webhook_endpoint_target(const char *canonical, WebhookTarget *target)
+{
+	const char *end;
+
+	target->secure = strncmp(canonical, "https://", 8) == 0;
+	if (!target->secure && strncmp(canonical, "http://", 7) != 0)
+		return false;
+	target->host = canonical + (target->secure ? 8 : 7);
+	end = target->host + strcspn(target->host, *target->host == '[' ? "]/?#" : ":/?#");
+	end += *end == ']';
+	target->host_length = end - target->host;
+	target->port = *end == ':' ? atoi(end + 1) : target->secure ? 443 : 80;
+	return true;
 }
 
 WebhookVerdict

@@ -33,6 +33,21 @@ typedef struct WebhookVerdict
 extern WebhookVerdict webhook_endpoint_check(const char *url, size_t length,
 											 char *canonical);
 
+/* Whom a URL calls. */
+typedef struct WebhookTarget
+{
+	bool		secure;			/* https */
+	const char *host;			/* within the URL, brackets included */
+	size_t		host_length;
+	int			port;			/* the scheme's, where none is given */
+} WebhookTarget;
+
+/*
+ * Read it from an accepted URL, in its canonical text. False: the scheme is
+ * neither http nor https; that is all that is found out of any other text.
+ */
+extern bool webhook_endpoint_target(const char *canonical, WebhookTarget *target);
+
 /*
  * Judge one header of a subscription: RFC 9110 sections 5.1 and 5.5, no name
  * that the sender itself sets.

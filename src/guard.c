@@ -95,30 +95,24 @@ webhook_guard_init(void)
 void
 webhook_guard_check_endpoint(const char *canonical)
 {
-	bool		secure = strncmp(canonical, "https://", 8) == 0;
-	const char *start = strstr(canonical, "://") + 3;
-	int			length = strcspn(start, "/");
-	char	   *host = pnstrdup(start, length);
-	char	   *port = strrchr(host, ':');
-	int			number = secure ? 443 : 80;
+	WebhookTarget target;
+	char	   *host;
 	struct sockaddr_storage address;
 	WebhookAddressVerdict verdict;
 
-	if (port != NULL && strchr(port, ']') == NULL)
-	{
-		*port = '\0';
-		number = atoi(port + 1);
-	}
+	if (!webhook_endpoint_target(canonical, &target))
+		elog(ERROR, "an endpoint was accepted that is neither http nor https");
+	host = pnstrdup(target.host, target.host_length);
 
-	if (webhook_require_https && !secure)
+	if (webhook_require_https && !target.secure)
 		refuse(canonical,
 			   "It does not use https, which webhook.require_https asks for.",
 			   "Use https://; or an administrator of the server can turn webhook.require_https off.");
 
-	if (webhook_address_refuses_port(current_rules(), number))
+	if (webhook_address_refuses_port(current_rules(), target.port))
 		refuse(canonical,
 			   psprintf("Its port %d is not among webhook.allowed_ports (%s).",
-						number, webhook_allowed_ports),
+						target.port, webhook_allowed_ports),
 			   "Use another port; or an administrator of the server can add it to webhook.allowed_ports.");
 
 	if (webhook_address_parse(host, &address) &&

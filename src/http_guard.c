@@ -11,9 +11,9 @@
  * be said that it must not be.  The proxy itself is the administrator's word.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "endpoint.h"
 #include "http_guard.h"
 
 /* A little more than libcurl keeps what it knows of a name. */
@@ -49,32 +49,29 @@ webhook_http_guard_changed(WebhookHttpGuard *guard, int64_t now)
 bool
 webhook_http_guard_request(const WebhookHttpGuard *guard, WebhookHttpPost *post)
 {
-	const char *url = post->transfer.url;
-	bool		secure = strncmp(url, "https://", 8) == 0;
-	const char *host = url + (secure ? 8 : 7);
-	const char *end = host + strcspn(host, *host == '[' ? "]/?#" : ":/?#");
+	WebhookTarget target;
+	char		last;
 	char		text[96];
 	struct sockaddr_storage address;
 
-	if (!secure && strncmp(url, "http://", 7) != 0)
+	if (!webhook_endpoint_target(post->transfer.url, &target))
 	{
 		refuse(post, "The endpoint is neither http nor https.");
 		return false;
 	}
-	if (!secure && guard->require_https)
+	if (!target.secure && guard->require_https)
 	{
 		refuse(post, "The endpoint is not https, which webhook.require_https asks for.");
 		return false;
 	}
-	end += *end == ']';
-	if (end == host || end - host > WEBHOOK_HTTP_MAX_NAME)
+	if (target.host_length == 0 || target.host_length > WEBHOOK_HTTP_MAX_NAME)
 	{
 		refuse(post, "The endpoint has no host that could be looked up.");
 		return false;
 	}
-	post->host = host;
-	post->host_length = end - host;
-	post->port = *end == ':' ? atoi(end + 1) : secure ? 443 : 80;
+	post->host = target.host;
+	post->host_length = target.host_length;
+	post->port = target.port;
 	if (webhook_address_refuses_port(guard->rules, post->port))
 	{
 		snprintf(text, sizeof(text),
@@ -84,10 +81,11 @@ webhook_http_guard_request(const WebhookHttpGuard *guard, WebhookHttpPost *post)
 	}
 
 	/* A name does not end like an address. */
-	if (!(end[-1] == ']' || (end[-1] >= '0' && end[-1] <= '9')) ||
+	last = post->host[post->host_length - 1];
+	if (!(last == ']' || (last >= '0' && last <= '9')) ||
 		post->host_length >= sizeof(text))
 		return true;
-	memcpy(text, host, post->host_length);
+	memcpy(text, post->host, post->host_length);
 	text[post->host_length] = '\0';
 	if (!webhook_address_parse(text, &address))
 		return true;

@@ -31,6 +31,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "attempt.h"
 #include "cancel.h"
 #include "catalog.h"
 #include "command.h"
@@ -84,7 +85,7 @@ static void take_command(const WebhookEvent *row, WebhookEpoch *epoch);
 static void offer_step(List *events, List *offers, TimestampTz now);
 static void finish_window(TimestampTz now);
 static void reload(void);
-static void recover_from_error(MemoryContext old);
+static void reload_and_note(void *arg);
 
 void
 webhook_intake_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared)
@@ -133,24 +134,14 @@ webhook_intake_last_id(void)
 bool
 webhook_intake_reload(void)
 {
-	MemoryContext old = CurrentMemoryContext;
-	volatile bool done = false;
+	return webhook_attempt("reading subscriptions", reload_and_note, NULL);
+}
 
-	PG_TRY();
-	{
-		webhook_transaction_begin("reading subscriptions");
-		reload();
-		webhook_loading_note_rows();
-		webhook_transaction_commit();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		recover_from_error(old);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-	return done;
+static void
+reload_and_note(void *arg)
+{
+	reload();
+	webhook_loading_note_rows();
 }
 
 bool
@@ -199,7 +190,8 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 		unmatched = NIL;
 		past = undecided = NIL;
 		pg_atomic_write_u32(&webhook_shmem_my_slot()->changed, 1);
-		recover_from_error(old);
+		MemoryContextSwitchTo(old);
+		webhook_transaction_abort();
 		webhook_delivery_review(webhook_enabled, now);
 	}
 	PG_END_TRY();
@@ -554,11 +546,4 @@ hold_windows(int count)
 {
 	held_windows = Max(held_windows, count);
 	webhook_lane_hold(true);
-}
-
-static void
-recover_from_error(MemoryContext old)
-{
-	MemoryContextSwitchTo(old);
-	webhook_transaction_abort();
 }

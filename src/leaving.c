@@ -14,10 +14,8 @@
 #include "place.h"
 #include "rounds.h"
 
-#define MAX_QUEUED_LONG 500		/* deliveries in memory; of more, none waits
-								 * long */
-#define SHARED_QUEUE 1000		/* deliveries in memory, shared by busy lanes ... */
-#define LEAST_SHARE 16			/* ... of which each has as many besides */
+#define MAX_QUEUED_LONG (WEBHOOK_MAX_QUEUED / 2)	/* of more, none waits long */
+#define LEAST_SHARE 16			/* deliveries, besides its share, of a busy lane */
 #define LONGEST_SPAN (USECS_PER_SEC / 2)	/* that a pace is measured over */
 
 static TimestampTz measured_at;	/* the lanes' paces */
@@ -232,7 +230,7 @@ may_keep(const WebhookLane *lane)
 	if (lane->in_flight == 0)
 		return lane->nready;
 	return pace == 0 ? 0 :
-		Max(pace, SHARED_QUEUE / (webhook_rounds_contenders() + 1) + LEAST_SHARE);
+		Max(pace, WEBHOOK_MAX_QUEUED / (webhook_rounds_contenders() + 1) + LEAST_SHARE);
 }
 
 static void

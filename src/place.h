@@ -12,6 +12,12 @@
 #define WEBHOOK_UNSTARTED_LIMIT (INT64CONST(2) * USECS_PER_SEC)
 #define WEBHOOK_SCARCE_LIMIT (USECS_PER_SEC / 5)
 
+/*
+ * Deliveries waiting in memory: enough to keep every place busy until more are
+ * read.
+ */
+#define WEBHOOK_MAX_QUEUED 1000
+
 extern WebhookLoad webhook_place_load;
 
 extern void webhook_place_init(void);

@@ -393,6 +393,39 @@ test_headers(void)
 	   "a NUL does not end a name");
 }
 
+static void
+test_targets(void)
+{
+	static const struct
+	{
+		const char *url;
+		const char *host;
+		int			port;
+		bool		secure;
+	}			targets[] =
+	{
+		{"https://h.example/", "h.example", 443, true},
+		{"http://h.example/a:1", "h.example", 80, false},
+		{"https://h.example:8443/", "h.example", 8443, true},
+		{"http://127.0.0.1:8080/?x=1", "127.0.0.1", 8080, false},
+		{"https://[::1]/", "[::1]", 443, true},
+		{"https://[2001:db8::1]:8443/", "[2001:db8::1]", 8443, true},
+	};
+	WebhookTarget target;
+
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
+	{
+		char		host[64] = "";
+
+		ok(webhook_endpoint_target(targets[i].url, &target), "whom %s calls", targets[i].url);
+		memcpy(host, target.host, target.host_length);
+		is_text(host, targets[i].host, "its host");
+		is_int(target.port, targets[i].port, "its port");
+		is_int(target.secure, targets[i].secure, "its scheme");
+	}
+	ok(!webhook_endpoint_target("file:///etc/passwd", &target), "nobody");
+}
+
 int
 main(void)
 {
@@ -402,5 +435,6 @@ main(void)
 	test_urls();
 	test_url_lengths();
 	test_headers();
+	test_targets();
 	return unit_done();
 }

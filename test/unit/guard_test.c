@@ -48,24 +48,6 @@ static int	held = 0;			/* answers of path /held are held back */
 static int	slow_to_tell = 0;	/* milliseconds */
 static const char *flips_to = "127.0.0.1";
 
-static double
-now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec + time.tv_nsec / 1e9;
-}
-
-static void
-pause_ms(long ms)
-{
-	struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-
-	while (nanosleep(&time, &time) < 0 && errno == EINTR)
-		;
-}
-
 static int
 count(const int *number)
 {

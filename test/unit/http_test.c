@@ -61,24 +61,6 @@ __lsan_default_suppressions(void)
 }
 #endif
 
-static double
-now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec + time.tv_nsec / 1e9;
-}
-
-static void
-pause_ms(long ms)
-{
-	struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-
-	while (nanosleep(&time, &time) < 0 && errno == EINTR)
-		;
-}
-
 /*
  * Names under .invalid do not exist; slow.invalid takes its time to say so;
  * peer.test is the peer.

@@ -1,14 +1,17 @@
 /*
  * unit.h
- *	  TAP from plain C: ok(), is_int(), is_text(), then return unit_done().
+ *	  TAP from plain C: ok(), is_int(), is_text(), then return unit_done(); and
+ *	  time, in seconds by a steady clock: now(), pause_ms().
  */
 #ifndef UNIT_H
 #define UNIT_H
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static int	unit_tests = 0;
 static int	unit_failures = 0;
@@ -23,6 +26,8 @@ static bool is_text(const char *got, const char *expected,
 					const char *format,...)
 			__attribute__((format(printf, 3, 4), unused));
 static int	unit_done(void) __attribute__((unused));
+static double now(void) __attribute__((unused));
+static void pause_ms(long ms) __attribute__((unused));
 
 static void
 unit_result(bool passed, const char *format, va_list args)
@@ -82,6 +87,24 @@ unit_done(void)
 {
 	printf("1..%d\n", unit_tests);
 	return unit_failures > 0;
+}
+
+static double
+now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static void
+pause_ms(long ms)
+{
+	struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+
+	while (nanosleep(&time, &time) < 0 && errno == EINTR)
+		;
 }
 
 #endif							/* UNIT_H */
