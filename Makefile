@@ -21,16 +21,16 @@ DATA           = $(wildcard sql/webhook--*.sql)
 # What knows nothing of PostgreSQL: the endpoint's rules and the HTTP engine.
 # It is all of the second library, webhook_http, which alone is linked to
 # libcurl and loaded by the worker only.  The rules are in both.
-RULES          = $(patsubst %.c,%.o,$(wildcard src/address*.c src/endpoint.c))
-ENGINE         = $(patsubst %.c,%.o,$(filter-out src/http_module.c,$(wildcard src/http*.c)))
+RULES          = $(patsubst %.c,%.o,$(wildcard src/net/*.c))
+ENGINE         = $(patsubst %.c,%.o,$(filter-out src/http/module.c,$(wildcard src/http/*.c)))
 FREE           = $(RULES) $(ENGINE)
-HTTP_OBJS      = $(FREE) src/http_module.o
+HTTP_OBJS      = $(FREE) src/http/module.o
 HTTP_LIB       = webhook_http$(DLSUFFIX)
-OBJS           = $(filter-out $(ENGINE) src/http_module.o,$(patsubst %.c,%.o,$(wildcard src/*.c)))
+OBJS           = $(filter-out $(ENGINE) src/http/module.o,$(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c)))
 
 # The last three come from the server's own headers.
 WARNINGS       = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
-PG_CFLAGS      = $(WARNINGS)
+PG_CFLAGS      = $(WARNINGS) -iquote src
 CURL_CPPFLAGS  = $(shell curl-config --cflags)
 CURL_LIBS      = $(shell curl-config --libs)
 
@@ -74,10 +74,10 @@ else
 include $(PGXS)
 
 # Packaged servers are built without dependency tracking.
-$(sort $(OBJS) $(HTTP_OBJS)): $(wildcard src/*.h) Makefile
+$(sort $(OBJS) $(HTTP_OBJS)): $(wildcard src/*.h src/*/*.h) Makefile
 
 # No server header is even in reach.
-$(FREE): override CPPFLAGS = $(CURL_CPPFLAGS)
+$(FREE): override CPPFLAGS = -iquote src $(CURL_CPPFLAGS)
 
 all: $(HTTP_LIB)
 $(HTTP_LIB): $(HTTP_OBJS)
@@ -105,15 +105,15 @@ stage: all
 
 # What has no PostgreSQL in it is tested as plain C, once as it is built and
 # once under the sanitizers.
-UNIT_CC        = $(CC) -g $(WARNINGS) -Isrc $(CURL_CPPFLAGS)
+UNIT_CC        = $(CC) -g $(WARNINGS) -iquote src $(CURL_CPPFLAGS)
 UNIT_SOURCES   = $(FREE:.o=.c)
 UNIT_LIBS      = $(CURL_LIBS) -lpthread
 SANITIZE       = -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 
-build/%: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h test/unit/*.h) Makefile
+build/%: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h src/*/*.h test/unit/*.h) Makefile
 	@mkdir -p build
 	$(UNIT_CC) -O2 -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
-build/%-sanitized: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h test/unit/*.h) Makefile
+build/%-sanitized: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h src/*/*.h test/unit/*.h) Makefile
 	@mkdir -p build
 	$(UNIT_CC) $(SANITIZE) -fsanitize=address,undefined -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
 
@@ -122,8 +122,8 @@ build/%-sanitized: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h test/unit/*.
 # into the corpus with the change that keeps the promise.
 FUZZ_CC        = clang
 FUZZ_SECONDS   = 30
-FUZZ_NEEDS     = $(UNIT_SOURCES) $(wildcard src/*.h test/unit/*.h test/fuzz/*.h) Makefile
-FUZZ_CPPFLAGS  = -Isrc -Itest/unit $(CURL_CPPFLAGS) -DTARGET='"$(patsubst %-sanitized,%,$*)"'
+FUZZ_NEEDS     = $(UNIT_SOURCES) $(wildcard src/*.h src/*/*.h test/unit/*.h test/fuzz/*.h) Makefile
+FUZZ_CPPFLAGS  = -iquote src -Itest/unit $(CURL_CPPFLAGS) -DTARGET='"$(patsubst %-sanitized,%,$*)"'
 
 build/replay-%: test/fuzz/%.c test/fuzz/replay.c $(FUZZ_NEEDS)
 	@mkdir -p build
@@ -155,14 +155,12 @@ fuzz: | fuzz-clang
 # A worker on a fake clock: its rooms, loaded into a session. Assertions are on
 # in them, whatever the server was built with.
 CLOCK          = build/clock$(DLSUFFIX)
-CLOCK_ROOMS    = address address_block attempt cancel command delivery endpoint event guard guc health \
-                 intake lane leaving loading order place progress redact rounds saving sender \
-                 snapshot verdict writer
+CLOCK_ROOMS    = net/address net/address_list worker/attempt worker/commands ring/command delivery/dispatch net/url ring/event subscription/guard base/guc delivery/health worker/reader delivery/queue delivery/evict worker/loader delivery/subject delivery/transitions ring/progress base/redact delivery/scheduler delivery/saving worker/sender base/snapshot delivery/retry_policy worker/writer
 CLOCK_SOURCES  = $(wildcard test/clock/*.c) $(CLOCK_ROOMS:%=src/%.c)
-CLOCK_CPPFLAGS = -Isrc -DUSE_ASSERT_CHECKING=1 -DGetCurrentTimestamp=webhook_clock_now \
+CLOCK_CPPFLAGS = -iquote src -DUSE_ASSERT_CHECKING=1 -DGetCurrentTimestamp=webhook_clock_now \
                  -Dload_external_function=webhook_clock_load
 
-$(CLOCK): $(CLOCK_SOURCES) $(wildcard src/*.h test/clock/*.h) Makefile
+$(CLOCK): $(CLOCK_SOURCES) $(wildcard src/*.h src/*/*.h test/clock/*.h) Makefile
 	@mkdir -p build
 	$(LINK.shared) $(CFLAGS_SL) $(CLOCK_CPPFLAGS) $(CPPFLAGS) -o $@ $(CLOCK_SOURCES) \
 	    $(LDFLAGS) $(LDFLAGS_SL) $(BE_DLLLIBS)

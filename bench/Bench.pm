@@ -204,7 +204,7 @@ sub build
 	my $root = "$FindBin::Bin/..";
 	my %config = map { $_ => `'$ENV{PG_CONFIG}' --$_` =~ s/\s+$//r } qw(includedir libdir);
 	my $curl = join ' ', map { `curl-config --$_` =~ s/\s+$//r } qw(cflags libs);
-	my @engine = grep { !/http_module/ } glob "'$root'/src/http*.c '$root'/src/endpoint.c '$root'/src/address*.c";
+	my @engine = grep { !/http_module/ } glob "'$root'/src/http/*.c '$root'/src/net/*.c";
 	my $engine = join ' ', map { "'$_'" } grep { -e } @engine;
 
 	my %options = (
@@ -215,7 +215,7 @@ sub build
 		outbox => "$engine $curl -I$config{includedir} -L$config{libdir} -lpq");
 	foreach my $name (@names)
 	{
-		my $output = `cc -O2 -o '$dir/$name' '$FindBin::Bin/$name.c' $options{$name} 2>&1`;
+		my $output = `cc -O2 -iquote '$root/src' -o '$dir/$name' '$FindBin::Bin/$name.c' $options{$name} 2>&1`;
 		fail("could not build $name\n$output") if $?;
 	}
 	return;

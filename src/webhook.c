@@ -26,11 +26,11 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-#include "guard.h"
-#include "guc.h"
-#include "launcher.h"
-#include "shmem.h"
-#include "utility.h"
+#include "base/guc.h"
+#include "process/ddl_hooks.h"
+#include "process/launcher.h"
+#include "process/shmem.h"
+#include "subscription/guard.h"
 
 PG_MODULE_MAGIC;
 

@@ -14,10 +14,10 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
-#include "command.h"
-#include "intake.h"
-#include "place.h"
-#include "sender.h"
+#include "delivery/transitions.h"
+#include "ring/command.h"
+#include "worker/reader.h"
+#include "worker/sender.h"
 
 PG_MODULE_MAGIC;
 

@@ -14,8 +14,8 @@
 #ifndef WEBHOOK_CLOCK_H
 #define WEBHOOK_CLOCK_H
 
-#include "delivery.h"
-#include "shmem.h"
+#include "delivery/dispatch.h"
+#include "process/shmem.h"
 
 /* A row of the ring. */
 typedef struct WebhookClockRow

@@ -15,7 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
-#include "message.h"
+#include "message/message.h"
 
 #define TRANSFER_SIZE 1024		/* bytes that the engine says one takes */
 

@@ -13,13 +13,13 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "catalog.h"
-#include "checkpoint.h"
+#include "base/catalog.h"
 #include "clock.h"
-#include "notice.h"
-#include "sequence.h"
-#include "transaction.h"
-#include "window.h"
+#include "ring/sequence.h"
+#include "ring/window.h"
+#include "store/checkpoint.h"
+#include "worker/notify.h"
+#include "worker/transaction.h"
 
 #define BATCH_BYTES (4 * 1024 * 1024)
 #define FIRST_XID UINT64CONST(1000000000000)	/* none of the server's */

@@ -14,12 +14,12 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "cancel.h"
 #include "clock.h"
-#include "intake.h"
-#include "loading.h"
-#include "sender.h"
-#include "writer.h"
+#include "worker/commands.h"
+#include "worker/loader.h"
+#include "worker/reader.h"
+#include "worker/sender.h"
+#include "worker/writer.h"
 
 #define POLL_INTERVAL USECS_PER_SEC
 #define SPILL_INTERVAL (USECS_PER_SEC / 2)

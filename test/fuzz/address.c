@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "address.h"
+#include "net/address.h"
 
 #include "fuzz.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "endpoint.h"
+#include "net/url.h"
 
 #include "fuzz.h"
 

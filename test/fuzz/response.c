@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "http.h"
+#include "http/engine.h"
 
 #include "fuzz.h"
 

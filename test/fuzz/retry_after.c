@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "http_easy.h"
+#include "http/handle.h"
 
 #include "fuzz.h"
 

@@ -11,7 +11,7 @@
 
 #include <curl/curl.h>
 
-#include "endpoint.h"
+#include "net/url.h"
 
 #include "fuzz.h"
 

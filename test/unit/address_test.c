@@ -7,7 +7,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-#include "address.h"
+#include "net/address.h"
 
 #include "unit.h"
 

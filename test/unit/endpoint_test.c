@@ -4,7 +4,7 @@
  */
 #include <locale.h>
 
-#include "endpoint.h"
+#include "net/url.h"
 
 #include "unit.h"
 

@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "http.h"
+#include "http/engine.h"
 
 #include "unit.h"
 

@@ -25,7 +25,7 @@
 
 #include <curl/curl.h>
 
-#include "http.h"
+#include "http/engine.h"
 
 #include "unit.h"
 

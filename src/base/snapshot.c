@@ -1,0 +1,176 @@
+/*
+ * snapshot.c
+ *	  Snapshots as values.
+ *
+ * PostgreSQL's own snapshots live in a transaction and hold back vacuum; a
+ * value does neither. It is what pg_current_snapshot() shows, so type
+ * pg_snapshot stores it, but as a struct that C can compute with. Its text
+ * form is the only documented way in and out of that type, and is used for
+ * both.
+ *
+ * Only a snapshot taken on a primary names all running top-level transactions,
+ * prepared ones among them, however many subtransactions they have.
+ */
+#include "postgres.h"
+
+#include "lib/qunique.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+#include "base/snapshot.h"
+
+static WebhookSnapshot *allocate(uint32 nxip);
+static FullTransactionId widen(TransactionId xid, FullTransactionId next);
+static int	compare(const void *a, const void *b);
+static FullTransactionId parse_xid(char **text, char stop);
+
+WebhookSnapshot *
+webhook_snapshot_make(Snapshot snapshot, FullTransactionId also_running)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+	WebhookSnapshot *result = allocate(snapshot->xcnt + 1);
+	uint32		n = 0;
+
+	if (snapshot->snapshot_type != SNAPSHOT_MVCC ||
+		snapshot->takenDuringRecovery)
+		elog(ERROR, "snapshot does not name the running transactions");
+
+	result->xmin = widen(snapshot->xmin, next);
+	result->xmax = widen(snapshot->xmax, next);
+	for (uint32 i = 0; i < snapshot->xcnt; i++)
+		result->xip[n++] = widen(snapshot->xip[i], next);
+	if (FullTransactionIdIsValid(also_running) &&
+		FullTransactionIdPrecedes(also_running, result->xmax))
+	{
+		result->xip[n++] = also_running;
+		if (FullTransactionIdPrecedes(also_running, result->xmin))
+			result->xmin = also_running;
+	}
+
+	/* A transaction being prepared can be there twice. */
+	qsort(result->xip, n, sizeof(FullTransactionId), compare);
+	result->nxip = qunique(result->xip, n, sizeof(FullTransactionId), compare);
+	return result;
+}
+
+WebhookSnapshot *
+webhook_snapshot_empty(void)
+{
+	WebhookSnapshot *result = allocate(0);
+
+	result->xmin = FirstNormalFullTransactionId;
+	result->xmax = FirstNormalFullTransactionId;
+	return result;
+}
+
+WebhookSnapshot *
+webhook_snapshot_copy(const WebhookSnapshot *snapshot)
+{
+	Size		size = webhook_snapshot_size(snapshot);
+
+	return memcpy(palloc(size), snapshot, size);
+}
+
+bool
+webhook_snapshot_sees(const WebhookSnapshot *snapshot, FullTransactionId xid)
+{
+	if (FullTransactionIdPrecedes(xid, snapshot->xmin))
+		return true;
+	if (FullTransactionIdFollowsOrEquals(xid, snapshot->xmax))
+		return false;
+	return bsearch(&xid, snapshot->xip, snapshot->nxip,
+				   sizeof(FullTransactionId), compare) == NULL;
+}
+
+Size
+webhook_snapshot_size(const WebhookSnapshot *snapshot)
+{
+	return offsetof(WebhookSnapshot, xip) +
+		snapshot->nxip * sizeof(FullTransactionId);
+}
+
+WebhookSnapshot *
+webhook_snapshot_from_datum(Datum datum)
+{
+	char	   *text = DatumGetCString(DirectFunctionCall1(pg_snapshot_out,
+														   datum));
+	char	   *rest = text;
+	uint32		commas = 0;
+	WebhookSnapshot *result;
+
+	for (char *p = text; *p != '\0'; p++)
+		commas += *p == ',';
+
+	/* xmin:xmax:xip,xip,... in ascending order */
+	result = allocate(commas + 1);
+	result->xmin = parse_xid(&rest, ':');
+	result->xmax = parse_xid(&rest, ':');
+	while (*rest != '\0')
+		result->xip[result->nxip++] = parse_xid(&rest, ',');
+
+	pfree(text);
+	return result;
+}
+
+Datum
+webhook_snapshot_to_datum(const WebhookSnapshot *snapshot)
+{
+	StringInfoData text;
+	Datum		result;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, UINT64_FORMAT ":" UINT64_FORMAT ":",
+					 U64FromFullTransactionId(snapshot->xmin),
+					 U64FromFullTransactionId(snapshot->xmax));
+	for (uint32 i = 0; i < snapshot->nxip; i++)
+		appendStringInfo(&text, "%s" UINT64_FORMAT, i == 0 ? "" : ",",
+						 U64FromFullTransactionId(snapshot->xip[i]));
+	result = DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(text.data));
+	pfree(text.data);
+	return result;
+}
+
+/* Room for so many running ones, none yet. */
+static WebhookSnapshot *
+allocate(uint32 nxip)
+{
+	WebhookSnapshot *result = palloc(offsetof(WebhookSnapshot, xip) +
+									 nxip * sizeof(FullTransactionId));
+
+	result->nxip = 0;
+	return result;
+}
+
+/* The transaction of this short id that is nearest below "next". */
+static FullTransactionId
+widen(TransactionId xid, FullTransactionId next)
+{
+	uint32		epoch = EpochFromFullTransactionId(next);
+
+	if (xid > XidFromFullTransactionId(next))
+		epoch--;
+	return FullTransactionIdFromEpochAndXid(epoch, xid);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	uint64		x = U64FromFullTransactionId(*(const FullTransactionId *) a);
+	uint64		y = U64FromFullTransactionId(*(const FullTransactionId *) b);
+
+	return x < y ? -1 : x > y;
+}
+
+/* A number of the text form and, unless the text is at its end, its stop. */
+static FullTransactionId
+parse_xid(char **text, char stop)
+{
+	char	   *end;
+	uint64		number = strtoull(*text, &end, 10);
+
+	if (end == *text || (*end != stop && *end != '\0'))
+		elog(ERROR, "unexpected form of pg_snapshot: %s", *text);
+	*text = *end == '\0' ? end : end + 1;
+	return FullTransactionIdFromU64(number);
+}

@@ -1,0 +1,342 @@
+/*
+ * row_json.c
+ *	  Values of a watched row as JSON and as a subject.
+ *
+ * What a receiver reads is what to_json() makes of the value, so PostgreSQL's
+ * own to_json does the rendering. It looks the type up anew at each call,
+ * which costs more than all the rest of an event; therefore the types that
+ * statuses and keys usually have are rendered here, to the same text.
+ *
+ * A subject is compared for equality, by sessions with different settings. It
+ * is made from the JSON, which unlike the plain text form of dates and times
+ * does not depend on them.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "mb/pg_wchar.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_coerce.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+
+#include "capture/row_json.h"
+#include "ring/event.h"
+
+/* Larger values are never rendered; escapes make a value six times as long. */
+#define MAX_RENDERED (128 * 1024 * 1024)
+
+static WebhookForm choose_form(Oid type);
+static void prepare_to_json(FmgrInfo *function, Oid type, int32 typmod,
+							Oid collation, MemoryContext context);
+static void append_escaped(StringInfo out, const char *part, int length);
+
+bool
+webhook_column_find(WebhookColumn *column, TupleDesc desc, const char *name,
+					MemoryContext context)
+{
+	Form_pg_attribute attribute = NULL;
+	Oid			output;
+	bool		is_varlena;
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		attribute = TupleDescAttr(desc, i);
+		if (!attribute->attisdropped &&
+			strcmp(NameStr(attribute->attname), name) == 0)
+			break;
+	}
+	if (i == desc->natts)
+		return false;
+
+	column->number = attribute->attnum;
+	column->length = attribute->attlen;
+	column->byval = attribute->attbyval;
+	column->form = choose_form(getBaseType(attribute->atttypid));
+
+	if (column->form == WEBHOOK_FORM_OUTPUT)
+	{
+		getTypeOutputInfo(attribute->atttypid, &output, &is_varlena);
+		fmgr_info_cxt(output, &column->function, context);
+	}
+	else if (column->form == WEBHOOK_FORM_JSON)
+		prepare_to_json(&column->function, attribute->atttypid,
+						attribute->atttypmod, attribute->attcollation, context);
+	return true;
+}
+
+/*
+ * Which types are rendered here. An enum may have a cast to json, which
+ * to_json obeys.
+ */
+static WebhookForm
+choose_form(Oid type)
+{
+	Oid			cast;
+
+	switch (type)
+	{
+		case INT2OID:
+			return WEBHOOK_FORM_INT2;
+		case INT4OID:
+			return WEBHOOK_FORM_INT4;
+		case INT8OID:
+			return WEBHOOK_FORM_INT8;
+		case BOOLOID:
+			return WEBHOOK_FORM_BOOL;
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+			return WEBHOOK_FORM_TEXT;
+		case UUIDOID:
+			return WEBHOOK_FORM_OUTPUT;
+	}
+
+	if (get_typtype(type) == TYPTYPE_ENUM &&
+		find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT,
+							  &cast) != COERCION_PATH_FUNC)
+		return WEBHOOK_FORM_OUTPUT;
+	return WEBHOOK_FORM_JSON;
+}
+
+/*
+ * to_json learns the type of its argument from the expression that calls it.
+ */
+static void
+prepare_to_json(FmgrInfo *function, Oid type, int32 typmod, Oid collation,
+				MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Const	   *argument = makeNullConst(type, typmod, collation);
+	FuncExpr   *call = makeFuncExpr(F_TO_JSON, JSONOID, list_make1(argument),
+									InvalidOid, InvalidOid,
+									COERCE_EXPLICIT_CALL);
+
+	fmgr_info_cxt(F_TO_JSON, function, context);
+	fmgr_info_set_expr((Node *) call, function);
+	MemoryContextSwitchTo(old);
+}
+
+bool
+webhook_column_same(const WebhookColumn *column, Datum a, bool a_is_null,
+					Datum b, bool b_is_null)
+{
+	if (a_is_null || b_is_null)
+		return a_is_null && b_is_null;
+
+	/* A toasted value that an update left alone is the same pointer. */
+	if (column->length == -1)
+	{
+		char	   *p = DatumGetPointer(a);
+		char	   *q = DatumGetPointer(b);
+
+		if (VARATT_IS_EXTERNAL_ONDISK(p) && VARATT_IS_EXTERNAL_ONDISK(q) &&
+			memcmp(p, q, VARSIZE_EXTERNAL(p)) == 0)
+			return true;
+	}
+
+	return datum_image_eq(a, b, column->byval, column->length);
+}
+
+bool
+webhook_column_exceeds(const WebhookColumn *column, Datum value, int limit)
+{
+	Size		size;
+
+	if (column->length != -1)
+		return false;
+
+	size = toast_raw_datum_size(value) - VARHDRSZ;
+	if (column->form == WEBHOOK_FORM_TEXT)
+		return size > limit;
+
+	/* The JSON of a binary form may be much shorter than that form. */
+	return size > MAX_RENDERED || size / 16 > limit;
+}
+
+void
+webhook_column_append(WebhookColumn *column, StringInfo out, Datum value,
+					  bool is_null)
+{
+	text	   *string;
+	char	   *output;
+
+	if (is_null)
+	{
+		appendBinaryStringInfo(out, "null", 4);
+		return;
+	}
+
+	switch (column->form)
+	{
+		case WEBHOOK_FORM_INT2:
+			enlargeStringInfo(out, MAXINT8LEN + 1);
+			out->len += pg_ltoa(DatumGetInt16(value), out->data + out->len);
+			break;
+		case WEBHOOK_FORM_INT4:
+			enlargeStringInfo(out, MAXINT8LEN + 1);
+			out->len += pg_ltoa(DatumGetInt32(value), out->data + out->len);
+			break;
+		case WEBHOOK_FORM_INT8:
+			enlargeStringInfo(out, MAXINT8LEN + 1);
+			out->len += pg_lltoa(DatumGetInt64(value), out->data + out->len);
+			break;
+		case WEBHOOK_FORM_BOOL:
+			appendStringInfoString(out, DatumGetBool(value) ? "true" : "false");
+			break;
+		case WEBHOOK_FORM_TEXT:
+			string = DatumGetTextPP(value);
+			webhook_payload_append_string(out, VARDATA_ANY(string),
+										  VARSIZE_ANY_EXHDR(string));
+			break;
+		case WEBHOOK_FORM_OUTPUT:
+			output = OutputFunctionCall(&column->function, value);
+			webhook_payload_append_string(out, output, strlen(output));
+			break;
+		case WEBHOOK_FORM_JSON:
+			string = DatumGetTextPP(FunctionCall1(&column->function, value));
+			appendBinaryStringInfo(out, VARDATA_ANY(string),
+								   VARSIZE_ANY_EXHDR(string));
+			break;
+	}
+}
+
+void
+webhook_column_append_key(WebhookColumn *column, StringInfo out, Datum value,
+						  bool is_null)
+{
+	text	   *string;
+	char	   *output;
+
+	if (!is_null && column->form == WEBHOOK_FORM_TEXT)
+	{
+		string = DatumGetTextPP(value);
+		append_escaped(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+	}
+	else if (!is_null && column->form == WEBHOOK_FORM_OUTPUT)
+	{
+		output = OutputFunctionCall(&column->function, value);
+		append_escaped(out, output, strlen(output));
+	}
+	else if (!is_null && column->form == WEBHOOK_FORM_JSON)
+	{
+		Datum		json = FunctionCall1(&column->function, value);
+		ArrayType  *path;
+
+		/* With an empty path, this turns a JSON string into its text. */
+		string = DatumGetTextPP(json);
+		if (VARSIZE_ANY_EXHDR(string) > 0 && *VARDATA_ANY(string) == '"')
+		{
+			path = construct_empty_array(TEXTOID);
+			json = DirectFunctionCall2(json_extract_path_text, json,
+									   PointerGetDatum(path));
+			string = DatumGetTextPP(json);
+		}
+		append_escaped(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+	}
+	else
+		webhook_column_append(column, out, value, is_null);
+}
+
+/*
+ * Append a part of a subject such that no two lists of parts look alike.
+ */
+static void
+append_escaped(StringInfo out, const char *part, int length)
+{
+	int			i;
+
+	enlargeStringInfo(out, length);
+	for (i = 0; i < length; i++)
+	{
+		if (part[i] == '%')
+			appendBinaryStringInfo(out, "%25", 3);
+		else if (part[i] == '/')
+			appendBinaryStringInfo(out, "%2F", 3);
+		else
+			appendStringInfoCharMacro(out, part[i]);
+	}
+}
+
+void
+webhook_payload_append_string(StringInfo out, const char *string, int length)
+{
+	int			i;
+
+	for (i = 0; i < length; i++)
+	{
+		unsigned char c = string[i];
+
+		if (c < ' ' || c == '"' || c == '\\')
+		{
+			char	   *copy = pnstrdup(string, length);
+
+			escape_json(out, copy);
+			pfree(copy);
+			return;
+		}
+	}
+
+	enlargeStringInfo(out, length + 2);
+	appendStringInfoCharMacro(out, '"');
+	appendBinaryStringInfo(out, string, length);
+	appendStringInfoCharMacro(out, '"');
+}
+
+void
+webhook_payload_append_pascal(StringInfo out, const char *name)
+{
+	bool		upper = true;
+
+	for (; *name; name++)
+	{
+		char		c = *name;
+
+		if (c == '_')
+		{
+			upper = true;
+			continue;
+		}
+		if (upper && c >= 'a' && c <= 'z')
+			c += 'A' - 'a';
+		appendStringInfoCharMacro(out, c);
+		upper = false;
+	}
+}
+
+void
+webhook_payload_fit_subject(StringInfo subject, int prefix)
+{
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	pg_cryptohash_ctx *context;
+
+	if (subject->len <= WEBHOOK_MAX_SUBJECT)
+		return;
+
+	context = pg_cryptohash_create(PG_SHA256);
+	if (pg_cryptohash_init(context) < 0 ||
+		pg_cryptohash_update(context, (uint8 *) subject->data + prefix,
+							 subject->len - prefix) < 0 ||
+		pg_cryptohash_final(context, digest, sizeof(digest)) < 0)
+		elog(ERROR, "could not compute SHA-256: %s",
+			 pg_cryptohash_error(context));
+	pg_cryptohash_free(context);
+
+	prefix = pg_mbcliplen(subject->data, prefix,
+						  WEBHOOK_MAX_SUBJECT - 2 * PG_SHA256_DIGEST_LENGTH);
+	enlargeStringInfo(subject, 2 * PG_SHA256_DIGEST_LENGTH);
+	subject->len = prefix +
+		hex_encode((char *) digest, sizeof(digest), subject->data + prefix);
+	subject->data[subject->len] = '\0';
+}

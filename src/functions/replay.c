@@ -1,0 +1,157 @@
+/*
+ * replay.c
+ *	  Commands to the worker as SQL functions: what is behind resend(),
+ *	  recover(), cancel() and their like.
+ *
+ * The install script finds the events and says who may not have them; here is
+ * what it cannot say: the row of the ring, in the form that the worker reads,
+ * and the answer of a filter, as the worker would give it. An event's data go
+ * from one row to the other as the text that they are, so that what is
+ * delivered again is what was published, to the byte.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "ring/command.h"
+#include "ring/ring.h"
+#include "subscription/filter.h"
+
+static char *text_argument(FunctionCallInfo fcinfo, int number);
+static void refuse_read_only(void);
+
+PG_FUNCTION_INFO_V1(webhook_command);
+PG_FUNCTION_INFO_V1(webhook_replay);
+PG_FUNCTION_INFO_V1(webhook_accepts);
+PG_FUNCTION_INFO_V1(webhook_new_event_id);
+
+/*
+ * command(kind "char", subscription bigint, subject text, event uuid): tells
+ * the worker, through the ring
+ */
+Datum
+webhook_command(PG_FUNCTION_ARGS)
+{
+	WebhookEvent row = {0};
+	WebhookCommand command = {0};
+
+	refuse_read_only();
+	row.kind = PG_ARGISNULL(0) ? '\0' : PG_GETARG_CHAR(0);
+	switch (row.kind)
+	{
+		case WEBHOOK_CHANGED:
+			if (PG_ARGISNULL(1))
+				break;
+			/* FALLTHROUGH */
+		case WEBHOOK_END:
+		case WEBHOOK_CANCEL:
+		case WEBHOOK_SKIP:
+			if (PG_ARGISNULL(1) ||
+				(row.kind == WEBHOOK_SKIP && PG_ARGISNULL(2)) ||
+				(row.kind == WEBHOOK_CANCEL && PG_ARGISNULL(3)))
+				elog(ERROR, "command \"%c\" lacks an argument", row.kind);
+			command.subscription_id = PG_GETARG_INT64(1);
+			row.data = webhook_command_form(&command);
+			break;
+		default:
+			elog(ERROR, "unknown kind of command: %d", row.kind);
+	}
+	row.subject = text_argument(fcinfo, 2);
+	if (!PG_ARGISNULL(3))
+		row.event_id = *PG_GETARG_UUID_P(3);
+	webhook_ring_command(&row);
+	PG_RETURN_VOID();
+}
+
+/*
+ * replay(subscription bigint, cause text, id bigint, event_id uuid,
+ * created timestamptz, event_type text, subject text, data json): has the
+ * worker deliver the event
+ */
+Datum
+webhook_replay(PG_FUNCTION_ARGS)
+{
+	WebhookEvent row = {0};
+	WebhookCommand command = {0};
+	text	   *data;
+	char	   *form;
+
+	refuse_read_only();
+	for (int i = 0; i < 8; i++)
+	{
+		if (PG_ARGISNULL(i) && i != 6)
+			elog(ERROR, "argument %d of a replay is null", i + 1);
+	}
+	data = PG_GETARG_TEXT_PP(7);
+	command.subscription_id = PG_GETARG_INT64(0);
+	command.cause = webhook_cause_from_name(text_argument(fcinfo, 1));
+	command.id = PG_GETARG_INT64(2);
+	command.created = PG_GETARG_TIMESTAMPTZ(4);
+	command.data = VARDATA_ANY(data);
+	command.data_length = VARSIZE_ANY_EXHDR(data);
+	form = webhook_command_form(&command);
+
+	row.kind = WEBHOOK_REPLAY;
+	row.event_id = *PG_GETARG_UUID_P(3);
+	row.event_type = text_argument(fcinfo, 5);
+	row.subject = text_argument(fcinfo, 6);
+	row.data = form;
+	webhook_ring_command(&row);
+	pfree(form);
+	PG_RETURN_VOID();
+}
+
+/* accepts(filter jsonpath, data json): does it let the event pass? */
+Datum
+webhook_accepts(PG_FUNCTION_ARGS)
+{
+	WebhookFilter *filter;
+	WebhookEvent *event;
+	text	   *data;
+	bool		accepted;
+
+	if (PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	filter = PG_ARGISNULL(0) ? NULL : webhook_filter_make(PG_GETARG_DATUM(0));
+	if (filter == NULL)
+		PG_RETURN_BOOL(true);
+
+	data = PG_GETARG_TEXT_PP(1);
+	event = webhook_event_make(NULL, 0, NULL, 0, VARDATA_ANY(data),
+							   VARSIZE_ANY_EXHDR(data));
+	webhook_filter_reset();		/* an error may have left another's data */
+	accepted = webhook_filter_matches(filter, event);
+	webhook_filter_reset();
+	webhook_event_release(event);
+	PG_RETURN_BOOL(accepted);
+}
+
+/* new_event_id(created timestamptz): a UUIDv7 of that instant */
+Datum
+webhook_new_event_id(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+
+	webhook_event_new_id(id, PG_GETARG_TIMESTAMPTZ(0));
+	PG_RETURN_UUID_P(id);
+}
+
+/* NULL for NULL. */
+static char *
+text_argument(FunctionCallInfo fcinfo, int number)
+{
+	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+static void
+refuse_read_only(void)
+{
+	PreventCommandDuringRecovery("a command to the worker of webhook");
+	PreventCommandIfReadOnly("a command to the worker of webhook");
+	PreventCommandIfParallelMode("a command to the worker of webhook");
+}

@@ -1,0 +1,243 @@
+/*
+ * sign.c
+ *	  Secrets and signatures as SQL functions.
+ *
+ * sign() and verify() are for a receiver that is itself a PostgreSQL, and for
+ * checking a row of the log. They use the very code that signs what is sent,
+ * over the UTF-8 form of the texts, whatever the database's encoding. A
+ * secret never appears in a message.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "message/message.h"
+#include "subscription/secret.h"
+
+/* The headers of Standard Webhooks that verify() reads. */
+typedef struct SignatureHeaders
+{
+	char	   *id;
+	char	   *timestamp;
+	char	   *signature;
+} SignatureHeaders;
+
+static int	required_key(const char *secret, uint8 *key);
+static char *utf8_form(text *value, size_t *length);
+static SignatureHeaders find_headers(Jsonb *headers);
+static bool parse_timestamp(const char *text, int64 *seconds);
+static bool within_tolerance(int64 seconds, Interval *tolerance);
+static bool any_entry_equals(const char *entries, const char *expected);
+
+PG_FUNCTION_INFO_V1(webhook_checked_secret);
+PG_FUNCTION_INFO_V1(webhook_sign);
+PG_FUNCTION_INFO_V1(webhook_verify);
+
+/* checked_secret(secret text): the same, or a new one for NULL */
+Datum
+webhook_checked_secret(PG_FUNCTION_ARGS)
+{
+	uint8		key[WEBHOOK_MAX_KEY];
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_TEXT_P(cstring_to_text(webhook_secret_generate()));
+
+	(void) required_key(text_to_cstring(PG_GETARG_TEXT_PP(0)), key);
+	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+}
+
+/* sign(secret text, id text, timestamp bigint, body text): "v1,<base64>" */
+Datum
+webhook_sign(PG_FUNCTION_ARGS)
+{
+	char	   *secret = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *id = utf8_form(PG_GETARG_TEXT_PP(1), NULL);
+	int64		seconds = PG_GETARG_INT64(2);
+	uint8		key[WEBHOOK_MAX_KEY];
+	int			key_length = required_key(secret, key);
+	size_t		length;
+	char	   *body = utf8_form(PG_GETARG_TEXT_PP(3), &length);
+
+	/* A full stop separates what is signed. */
+	if (strchr(id, '.') != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("id \"%s\" cannot be signed",
+						text_to_cstring(PG_GETARG_TEXT_PP(1))),
+				 errdetail("It contains a full stop."),
+				 errhint("Give the value of the header webhook-id, the event's Id.")));
+
+	PG_RETURN_TEXT_P(cstring_to_text(webhook_message_sign(key, key_length, id,
+														  seconds, body,
+														  length)));
+}
+
+/*
+ * verify(secret text, headers jsonb, body text, tolerance interval): is one of
+ * the signatures in the headers right, and the call as fresh as that?
+ */
+Datum
+webhook_verify(PG_FUNCTION_ARGS)
+{
+	SignatureHeaders headers;
+	uint8		key[WEBHOOK_MAX_KEY];
+	int			key_length;
+	char	   *body;
+	size_t		length;
+	int64		seconds;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+
+	key_length = required_key(text_to_cstring(PG_GETARG_TEXT_PP(0)), key);
+	headers = find_headers(PG_GETARG_JSONB_P(1));
+	body = utf8_form(PG_GETARG_TEXT_PP(2), &length);
+
+	if (headers.id == NULL || strchr(headers.id, '.') != NULL ||
+		headers.signature == NULL ||
+		headers.timestamp == NULL ||
+		!parse_timestamp(headers.timestamp, &seconds))
+		PG_RETURN_BOOL(false);
+	if (!PG_ARGISNULL(3) && !within_tolerance(seconds, PG_GETARG_INTERVAL_P(3)))
+		PG_RETURN_BOOL(false);
+
+	PG_RETURN_BOOL(any_entry_equals(headers.signature,
+									webhook_message_sign(key, key_length,
+														 headers.id, seconds,
+														 body, length)));
+}
+
+/* The key of a secret that somebody gave; an error if it is none. */
+static int
+required_key(const char *secret, uint8 *key)
+{
+	int			length = webhook_secret_decode(secret, key);
+
+	if (length < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("secret is not of the form \"%s<base64>\"",
+						WEBHOOK_SECRET_PREFIX),
+				 errdetail("The base64 text must hold %d to %d bytes.",
+						   WEBHOOK_MIN_KEY, WEBHOOK_MAX_KEY),
+				 errhint("Leave the secret out when subscribing to have one generated; webhook.secret() tells it.")));
+	return length;
+}
+
+/* Terminated; the length is told too if asked for. */
+static char *
+utf8_form(text *value, size_t *length)
+{
+	char	   *here = text_to_cstring(value);
+	char	   *converted = pg_server_to_any(here, (int) strlen(here), PG_UTF8);
+
+	if (length != NULL)
+		*length = strlen(converted);
+	return converted;
+}
+
+/* Names in any case; what is not a string is as good as missing. */
+static SignatureHeaders
+find_headers(Jsonb *headers)
+{
+	SignatureHeaders found = {NULL, NULL, NULL};
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	char	   *name = NULL;
+
+	if (!JB_ROOT_IS_OBJECT(headers))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("headers must be a JSON object"),
+				 errhint("Give the request's headers as an object of name to value, like column request_headers of webhook.log.")));
+
+	iterator = JsonbIteratorInit(&headers->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE && value.type == jbvString)
+		{
+			char	   *content = pnstrdup(value.val.string.val,
+										   value.val.string.len);
+
+			if (pg_strcasecmp(name, "webhook-id") == 0)
+				found.id = pg_server_to_any(content, (int) strlen(content),
+											PG_UTF8);
+			else if (pg_strcasecmp(name, "webhook-timestamp") == 0)
+				found.timestamp = content;
+			else if (pg_strcasecmp(name, "webhook-signature") == 0)
+				found.signature = content;
+		}
+	}
+	return found;
+}
+
+/* Unix seconds in decimal digits, nothing else. */
+static bool
+parse_timestamp(const char *text, int64 *seconds)
+{
+	size_t		length = strlen(text);
+
+	/* Eighteen digits always fit. */
+	if (length == 0 || length > 18 || strspn(text, "0123456789") != length)
+		return false;
+	*seconds = (int64) strtoll(text, NULL, 10);
+	return true;
+}
+
+static bool
+within_tolerance(int64 seconds, Interval *tolerance)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		earliest;
+	Datum		latest;
+
+	earliest = DirectFunctionCall2(timestamptz_mi_interval,
+								   TimestampTzGetDatum(now),
+								   IntervalPGetDatum(tolerance));
+	latest = DirectFunctionCall2(timestamptz_pl_interval,
+								 TimestampTzGetDatum(now),
+								 IntervalPGetDatum(tolerance));
+	if (DatumGetTimestampTz(latest) < now)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("tolerance must not be negative"),
+				 errhint("Give NULL to accept a call of any age.")));
+
+	return seconds >= timestamptz_to_time_t(DatumGetTimestampTz(earliest)) &&
+		seconds <= timestamptz_to_time_t(DatumGetTimestampTz(latest));
+}
+
+/*
+ * Is one of the entries, separated by blanks, the expected one? The time it
+ * takes does not tell how much of an entry is right.
+ */
+static bool
+any_entry_equals(const char *entries, const char *expected)
+{
+	const size_t length = strlen(expected);
+	bool		equal = false;
+
+	while (*entries != '\0')
+	{
+		size_t		size = strcspn(entries, " ");
+
+		if (size == length)
+		{
+			uint8		difference = 0;
+
+			for (size_t i = 0; i < length; i++)
+				difference |= (uint8) entries[i] ^ (uint8) expected[i];
+			equal |= difference == 0;
+		}
+		entries += size;
+		entries += strspn(entries, " ");
+	}
+	return equal;
+}

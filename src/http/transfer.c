@@ -1,0 +1,379 @@
+/*
+ * transfer.c
+ *	  A transfer's memory, and what is kept of its response.
+ *
+ * A transfer and all that belongs to it live in a chain of malloc'ed blocks:
+ * the copy of the request first, then what came back, within limits.  Blocks
+ * are recycled.  Out of memory, a transfer is not accepted or ends as failed,
+ * and nothing else is touched.
+ *
+ * The peer's bytes are not trusted: they are counted as they come, whatever
+ * they claim to be, and none is kept beyond the limits of http.h.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/transfer.h"
+
+#define BLOCK_SIZE			4096	/* of a recycled block, in all */
+#define MAX_SPARE_BLOCKS	1024
+
+struct WebhookHttpBlock
+{
+	WebhookHttpBlock *next;
+	size_t		size;			/* in all */
+	size_t		used;			/* in all */
+};
+
+#define ALIGN(size)			(((size) + 15) & ~(size_t) 15)
+#define BLOCK_HEADER		ALIGN(sizeof(WebhookHttpBlock))
+
+void
+webhook_http_append(WebhookHttpList *list, WebhookHttpPost *post)
+{
+	post->next = NULL;
+	if (list->last)
+		list->last->next = post;
+	else
+		list->first = post;
+	list->last = post;
+}
+
+WebhookHttpPost *
+webhook_http_pop(WebhookHttpList *list)
+{
+	WebhookHttpPost *post = list->first;
+
+	if (post)
+	{
+		list->first = post->next;
+		if (list->first == NULL)
+			list->last = NULL;
+	}
+	return post;
+}
+
+void
+webhook_http_unlink(WebhookHttpList *list, WebhookHttpPost *post)
+{
+	WebhookHttpPost *before = NULL;
+	WebhookHttpPost *it;
+
+	for (it = list->first; it != NULL && it != post; it = it->next)
+		before = it;
+	if (it == NULL)
+		return;
+	if (before)
+		before->next = it->next;
+	else
+		list->first = it->next;
+	if (list->last == it)
+		list->last = before;
+}
+
+/* A block with room for "size" bytes, or NULL. */
+static WebhookHttpBlock *
+get_block(WebhookHttpHeap *heap, size_t size)
+{
+	WebhookHttpBlock *block = NULL;
+	size_t		total = BLOCK_HEADER + size;
+
+	if (total <= BLOCK_SIZE)
+	{
+		total = BLOCK_SIZE;
+		block = heap->spare;
+	}
+	if (block)
+	{
+		heap->spare = block->next;
+		heap->nspare--;
+	}
+	else
+	{
+		block = malloc(total);
+		if (block == NULL)
+			return NULL;
+	}
+	block->next = NULL;
+	block->size = total;
+	block->used = BLOCK_HEADER;
+	heap->used += total;
+	return block;
+}
+
+static void
+put_block(WebhookHttpHeap *heap, WebhookHttpBlock *block)
+{
+	heap->used -= block->size;
+	if (block->size == BLOCK_SIZE && heap->nspare < MAX_SPARE_BLOCKS)
+	{
+		block->next = heap->spare;
+		heap->spare = block;
+		heap->nspare++;
+	}
+	else
+		free(block);
+}
+
+static void *
+take(WebhookHttpBlock *block, size_t size)
+{
+	void	   *result = (char *) block + block->used;
+
+	block->used += ALIGN(size);
+	return result;
+}
+
+static char *
+take_bytes(WebhookHttpBlock *block, const char *bytes, size_t length)
+{
+	char	   *copy = take(block, length + 1);
+
+	if (length > 0)
+		memcpy(copy, bytes, length);
+	copy[length] = '\0';
+	return copy;
+}
+
+/*
+ * A header as libcurl wants it: "Name:" would mean to leave it out, "Name;"
+ * sends it with an empty value.
+ */
+static char *
+take_line(WebhookHttpBlock *block, const WebhookHttpHeader *header,
+		  size_t name_length, size_t value_length)
+{
+	char	   *line = take(block, name_length + value_length + 3);
+	char	   *end = line + name_length;
+
+	memcpy(line, header->name, name_length);
+	if (value_length == 0)
+		*end++ = ';';
+	else
+	{
+		*end++ = ':';
+		*end++ = ' ';
+		memcpy(end, header->value, value_length);
+		end += value_length;
+	}
+	*end = '\0';
+	return line;
+}
+
+static size_t
+file_size(const char *name)
+{
+	return name ? ALIGN(strlen(name) + 1) : 0;
+}
+
+static const char *
+take_file(WebhookHttpBlock *block, const char *name)
+{
+	return name ? take_bytes(block, name, strlen(name)) : NULL;
+}
+
+WebhookHttpPost *
+webhook_http_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
+				 void *tag)
+{
+	size_t		url_length = strlen(request->url);
+	size_t		size;
+	int			nheaders = request->nheaders;
+	int			i;
+	WebhookHttpBlock *block;
+	WebhookHttpPost *post;
+	WebhookHttpHeader *headers;
+
+	size = ALIGN(sizeof(WebhookHttpPost)) + ALIGN(url_length + 1) +
+		ALIGN(request->body_length + 1) +
+		file_size(request->ca) + file_size(request->client_certificate) +
+		ALIGN(nheaders * sizeof(WebhookHttpHeader)) +
+		ALIGN(nheaders * sizeof(char *));
+	for (i = 0; i < nheaders; i++)
+	{
+		size_t		name_length = strlen(request->headers[i].name);
+		size_t		value_length = strlen(request->headers[i].value);
+
+		size += ALIGN(name_length + 1) + ALIGN(value_length + 1) +
+			ALIGN(name_length + value_length + 3);
+	}
+
+	block = get_block(heap, size);
+	if (block == NULL)
+		return NULL;
+	post = take(block, sizeof(WebhookHttpPost));
+	memset(post, 0, sizeof(WebhookHttpPost));
+	post->heap = heap;
+	post->blocks = block;
+	post->stage = WEBHOOK_HTTP_WAITING;
+	post->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : 1;
+	post->connect_timeout_ms =
+		request->connect_timeout_ms > 0 ? request->connect_timeout_ms : 1;
+
+	headers = take(block, nheaders * sizeof(WebhookHttpHeader));
+	post->lines = take(block, nheaders * sizeof(char *));
+	for (i = 0; i < nheaders; i++)
+	{
+		const WebhookHttpHeader *header = &request->headers[i];
+		size_t		name_length = strlen(header->name);
+		size_t		value_length = strlen(header->value);
+
+		headers[i].name = take_bytes(block, header->name, name_length);
+		headers[i].value = take_bytes(block, header->value, value_length);
+		post->lines[i] = take_line(block, header, name_length, value_length);
+	}
+
+	post->ca = take_file(block, request->ca);
+	post->client_certificate = take_file(block, request->client_certificate);
+	post->transfer.tag = tag;
+	post->transfer.url = take_bytes(block, request->url, url_length);
+	post->transfer.nheaders = nheaders;
+	post->transfer.headers = headers;
+	post->transfer.body = take_bytes(block, request->body,
+									 request->body_length);
+	post->transfer.body_length = request->body_length;
+	post->transfer.response_body = "";
+	post->transfer.retry_after = -1;
+	return post;
+}
+
+void *
+webhook_http_allocate(WebhookHttpPost *post, size_t size)
+{
+	WebhookHttpBlock *block = post->blocks;
+
+	if (block->used + ALIGN(size) > block->size)
+	{
+		block = get_block(post->heap, ALIGN(size));
+		if (block == NULL)
+			return NULL;
+		block->next = post->blocks;
+		post->blocks = block;
+	}
+	return take(block, size);
+}
+
+void
+webhook_http_free(WebhookHttpPost *post)
+{
+	WebhookHttpHeap *heap = post->heap;
+	WebhookHttpBlock *block = post->blocks;
+
+	while (block)
+	{
+		WebhookHttpBlock *next = block->next;
+
+		put_block(heap, block);
+		block = next;
+	}
+}
+
+void
+webhook_http_fail(WebhookHttpPost *post, WebhookHttpError error,
+				  const char *message)
+{
+	post->transfer.error = error;
+	snprintf(post->transfer.message, sizeof(post->transfer.message), "%s",
+			 message);
+}
+
+/*
+ * "HTTP/1.1 200 OK" or "HTTP/2 200"; 0 if it is neither. Some libcurls take
+ * the first three of four digits.
+ */
+static int
+parse_status(const char *line, size_t length)
+{
+	const char *end = line + length;
+	const char *at = memchr(line, ' ', length);
+	int			status = 0;
+	int			digits;
+
+	if (at == NULL)
+		return 0;
+	for (at++, digits = 0; at < end && digits < 3; at++, digits++)
+	{
+		if (*at < '0' || *at > '9')
+			return 0;
+		status = status * 10 + (*at - '0');
+	}
+	if (digits < 3 || (at < end && *at >= '0' && *at <= '9'))
+		return 0;
+	return status;
+}
+
+bool
+webhook_http_take_header(WebhookHttpPost *post, const char *line,
+						 size_t length)
+{
+	bool		blank = length == 0 || *line == '\r' || *line == '\n';
+	bool		begins = post->block_begins;
+
+	post->block_begins = false;
+	post->header_bytes += length;
+	if (post->header_bytes > WEBHOOK_HTTP_MAX_HEADERS)
+		post->stop = WEBHOOK_HTTP_STOP_HEADERS;
+	else if (!post->in_headers && post->transfer.status == 0 &&
+			 length > 5 && memcmp(line, "HTTP/", 5) == 0)
+	{
+		post->in_headers = true;
+		post->block_begins = true;
+		post->block_status = parse_status(line, length);
+		if (post->block_status >= 200 || post->block_status == 101)
+			post->transfer.status = post->block_status;
+	}
+	else if (blank)
+	{
+		post->in_headers = false;
+		if (post->block_status == 101)
+			post->stop = WEBHOOK_HTTP_STOP_COMPLETE;
+	}
+	else if (begins && (*line == ' ' || *line == '\t'))
+		post->stop = WEBHOOK_HTTP_STOP_FOLD;	/* RFC 9112, section 2.2 */
+	else if (++post->header_lines > WEBHOOK_HTTP_MAX_HEADER_LINES)
+		post->stop = WEBHOOK_HTTP_STOP_HEADERS;
+	return post->stop == WEBHOOK_HTTP_STOP_NONE;
+}
+
+/* Room for what is kept grows to 512, to 4096, then to all of it. */
+static bool
+keep(WebhookHttpPost *post, const char *bytes, size_t length)
+{
+	WebhookHttpTransfer *transfer = &post->transfer;
+	size_t		needed = transfer->response_length + length;
+
+	if (needed > post->body_room)
+	{
+		size_t		room = needed <= 512 ? 512 : needed <= 4096 ? 4096 :
+			WEBHOOK_HTTP_KEPT_BODY;
+		char	   *body = webhook_http_allocate(post, room);
+
+		if (body == NULL)
+			return false;
+		if (transfer->response_length > 0)
+			memcpy(body, post->body, transfer->response_length);
+		post->body = body;
+		post->body_room = room;
+		transfer->response_body = body;
+	}
+	memcpy(post->body + transfer->response_length, bytes, length);
+	transfer->response_length = needed;
+	return true;
+}
+
+bool
+webhook_http_take_body(WebhookHttpPost *post, const char *bytes,
+					   size_t length)
+{
+	size_t		room = WEBHOOK_HTTP_KEPT_BODY - post->transfer.response_length;
+	size_t		kept = length < room ? length : room;
+
+	post->body_received += length;
+	post->transfer.response_cut = post->body_received > WEBHOOK_HTTP_KEPT_BODY;
+	if (kept > 0 && !keep(post, bytes, kept))
+		post->stop = WEBHOOK_HTTP_STOP_MEMORY;
+	else if (post->body_received > WEBHOOK_HTTP_MAX_BODY)
+		post->stop = WEBHOOK_HTTP_STOP_BODY;
+	return post->stop == WEBHOOK_HTTP_STOP_NONE;
+}

@@ -1,0 +1,330 @@
+/*
+ * address.c
+ *	  Which addresses and ports may be dialled.
+ *
+ * A name in a URL says nothing about where it leads, and the server stands
+ * where others do not: beside databases, metadata services and consoles that
+ * trust their neighbours. So the address decides, whatever spelling led to it.
+ * What is special by a registry of IANA is refused, and what carries another
+ * address inside, for some relay unpacks it behind this check: of IPv6 only
+ * the part that is handed out to networks remains.
+ *
+ * Nothing is allocated but the rules themselves; a verdict is a walk over
+ * small arrays, so it can be asked for each connection.
+ *
+ * The blocks: IANA's registries of special-purpose addresses (RFC 6890), RFC
+ * 4291, RFC 6052 (NAT64), RFC 3056 (6to4), RFC 4380 (Teredo), RFC 5214
+ * (ISATAP).
+ */
+#include <ifaddrs.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "net/address.h"
+#include "net/address_list.h"
+
+#define OWN_SECONDS		60		/* that the server's addresses are believed */
+#define MAX_OWN			1024	/* addresses of this server */
+
+/* What getifaddrs() said last. */
+typedef struct Own
+{
+	bool		known;
+	time_t		read_at;		/* monotonic */
+	int			count;
+	WebhookAddress address[MAX_OWN];
+} Own;
+
+struct WebhookAddressRules
+{
+	WebhookBlocks allowed;
+	WebhookBlocks denied;
+	WebhookRanges ports;
+	Own		   *own;
+};
+
+#define IPV4(a, b, c, d) \
+	{false, (uint64_t) ((a) << 8 | (b)) << 48 | (uint64_t) ((c) << 8 | (d)) << 32, 0}
+#define IPV6(a, b, c, d) \
+	{true, (uint64_t) (a) << 48 | (uint64_t) (b) << 32 | (uint64_t) (c) << 16 | (d), 0}
+
+/* The narrower of two that overlap comes first. */
+static const WebhookBlock special[] = {
+	{IPV4(0, 0, 0, 0), 8, "this network"},
+	{IPV4(10, 0, 0, 0), 8, "private use"},
+	{IPV4(100, 64, 0, 0), 10, "shared address space"},
+	{IPV4(127, 0, 0, 0), 8, "loopback"},
+	{IPV4(168, 63, 129, 16), 32, "a cloud's platform"},
+	{IPV4(169, 254, 0, 0), 16, "link-local"},
+	{IPV4(172, 16, 0, 0), 12, "private use"},
+	{IPV4(192, 0, 0, 0), 24, "IETF protocol assignments"},
+	{IPV4(192, 0, 2, 0), 24, "documentation"},
+	{IPV4(192, 31, 196, 0), 24, "AS112"},
+	{IPV4(192, 52, 193, 0), 24, "AMT"},
+	{IPV4(192, 88, 99, 0), 24, "6to4 relays"},
+	{IPV4(192, 168, 0, 0), 16, "private use"},
+	{IPV4(192, 175, 48, 0), 24, "AS112"},
+	{IPV4(198, 18, 0, 0), 15, "benchmarking"},
+	{IPV4(198, 51, 100, 0), 24, "documentation"},
+	{IPV4(203, 0, 113, 0), 24, "documentation"},
+	{IPV4(224, 0, 0, 0), 4, "multicast"},
+	{IPV4(255, 255, 255, 255), 32, "broadcast"},
+	{IPV4(240, 0, 0, 0), 4, "reserved"},
+
+	{{true, 0, 0}, 128, "unspecified"},
+	{{true, 0, 1}, 128, "loopback"},
+	{{true, 0, 0}, 96, "IPv4-compatible, an IPv4 address inside"},
+	{{true, 0, UINT64_C(0xFFFF000000000000)}, 96, "IPv4-translated, an IPv4 address inside"},
+	{IPV6(0x64, 0xFF9B, 0, 0), 96, "NAT64, an IPv4 address inside"},
+	{IPV6(0x64, 0xFF9B, 1, 0), 48, "local NAT64, an IPv4 address inside"},
+	{IPV6(0x100, 0, 0, 0), 64, "discard-only"},
+	{IPV6(0x100, 0, 0, 1), 64, "dummy prefix"},
+	{IPV6(0x2001, 0, 0, 0), 32, "Teredo, an IPv4 address inside"},
+	{IPV6(0x2001, 0, 0, 0), 23, "IETF protocol assignments"},
+	{IPV6(0x2001, 0xDB8, 0, 0), 32, "documentation"},
+	{IPV6(0x2002, 0, 0, 0), 16, "6to4, an IPv4 address inside"},
+	{IPV6(0x2620, 0x4F, 0x8000, 0), 48, "AS112"},
+	{IPV6(0x3FFF, 0, 0, 0), 20, "documentation"},
+	{IPV6(0x5F00, 0, 0, 0), 16, "segment routing"},
+	{IPV6(0xFC00, 0, 0, 0), 7, "private use"},
+	{IPV6(0xFE80, 0, 0, 0), 10, "link-local"},
+	{IPV6(0xFEC0, 0, 0, 0), 10, "site-local"},
+	{IPV6(0xFF00, 0, 0, 0), 8, "multicast"},
+};
+
+/* What IANA hands out to networks; no other IPv6 address is dialled. */
+static const WebhookBlock global = {IPV6(0x2000, 0, 0, 0), 3, NULL};
+
+static bool is_special(const WebhookAddress *address, WebhookAddressVerdict *verdict);
+static bool is_isatap(const WebhookAddress *address);
+static bool carries(const WebhookAddress *address, WebhookAddress *inner);
+static bool is_own(const WebhookAddressRules *rules, const WebhookAddress *address,
+				   WebhookAddressVerdict *verdict);
+static void read_own(Own *own);
+static const WebhookBlock *find(const WebhookBlocks *blocks, const WebhookAddress *address);
+static bool blame(WebhookAddressVerdict *verdict, const WebhookBlock *block,
+				  const char *purpose, const char *setting);
+
+WebhookAddressRules *
+webhook_address_rules_new(const char *allowed_networks,
+						  const char *denied_networks,
+						  const char *allowed_ports,
+						  char *problem, size_t size)
+{
+	WebhookAddressRules *rules = calloc(1, sizeof(WebhookAddressRules));
+
+	if (rules != NULL)
+		rules->own = calloc(1, sizeof(Own));
+	if (rules == NULL || rules->own == NULL)
+		snprintf(problem, size, "There is not enough memory.");
+	else if (webhook_blocks_read(allowed_networks ? allowed_networks : "",
+								 &rules->allowed, problem, size) &&
+			 webhook_blocks_read(denied_networks ? denied_networks : "",
+								 &rules->denied, problem, size) &&
+			 webhook_ranges_read(allowed_ports ? allowed_ports : WEBHOOK_DEFAULT_PORTS,
+								 &rules->ports, problem, size))
+		return rules;
+	webhook_address_rules_free(rules);
+	return NULL;
+}
+
+void
+webhook_address_rules_free(WebhookAddressRules *rules)
+{
+	if (rules == NULL)
+		return;
+	free(rules->own);
+	free(rules);
+}
+
+bool
+webhook_address_refuses(const WebhookAddressRules *rules,
+						const struct sockaddr *given,
+						WebhookAddressVerdict *verdict)
+{
+	WebhookAddress address;
+	WebhookAddress inner;
+	const WebhookBlock *block;
+
+	memset(verdict, 0, sizeof(WebhookAddressVerdict));
+	if (!webhook_address_from(given, &address, verdict->address))
+	{
+		static const WebhookBlock none = {IPV4(0, 0, 0, 0), 0, NULL};
+
+		strcpy(verdict->address, "of another family");
+		return blame(verdict, &none, "neither IPv4 nor IPv6",
+					 "webhook.allowed_networks");
+	}
+	block = find(&rules->denied, &address);
+	if (block == NULL && carries(&address, &inner))
+		block = find(&rules->denied, &inner);
+	if (block != NULL)
+		return blame(verdict, block, "denied", "webhook.denied_networks");
+	if (find(&rules->allowed, &address) != NULL)
+		return false;
+	return is_special(&address, verdict) || is_own(rules, &address, verdict);
+}
+
+void
+webhook_address_explain(const WebhookAddressVerdict *verdict,
+						char *text, size_t size)
+{
+	if (strcmp(verdict->setting, "webhook.denied_networks") == 0)
+		snprintf(text, size, "The address %s is in %s, which %s denies.",
+				 verdict->address, verdict->block, verdict->setting);
+	else
+		snprintf(text, size,
+				 "The address %s is in %s (%s), which %s does not allow.",
+				 verdict->address, verdict->block, verdict->purpose,
+				 verdict->setting);
+}
+
+bool
+webhook_address_refuses_port(const WebhookAddressRules *rules, int port)
+{
+	for (int i = 0; i < rules->ports.count; i++)
+	{
+		if (port >= rules->ports.range[i].first && port <= rules->ports.range[i].last)
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_special(const WebhookAddress *address, WebhookAddressVerdict *verdict)
+{
+	static const char *const setting = "webhook.allowed_networks";
+	static const WebhookBlock everything = {{true, 0, 0}, 0, NULL};
+
+	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+	{
+		if (webhook_address_within(address, &special[i]))
+			return blame(verdict, &special[i], special[i].purpose, setting);
+	}
+	if (!address->ipv6)
+		return false;
+	if (!webhook_address_within(address, &global))
+		return blame(verdict, &everything, "not global unicast", setting);
+
+	if (is_isatap(address))
+	{
+		WebhookBlock host = {*address, 128, NULL};
+
+		return blame(verdict, &host, "ISATAP, an IPv4 address inside", setting);
+	}
+	return false;
+}
+
+/* An interface's identifier, in any network; u bit set or not. */
+static bool
+is_isatap(const WebhookAddress *address)
+{
+	return address->ipv6 && (address->low >> 32 & 0xFDFFFFFF) == 0x5EFE;
+}
+
+/*
+ * The IPv4 address that a relay finds in this one, where it has a fixed place.
+ * Who allows the network of a relay has not allowed what lies behind it.
+ */
+static bool
+carries(const WebhookAddress *address, WebhookAddress *inner)
+{
+	uint64_t	ipv4;
+
+	if (!address->ipv6)
+		return false;
+	if (address->high >> 48 == 0x2002)	/* 6to4 */
+		ipv4 = address->high >> 16;
+	else if (address->high >> 32 == 0x20010000) /* Teredo */
+		ipv4 = ~address->low;
+	else if ((address->high == UINT64_C(0x0064FF9B00000000) && address->low >> 32 == 0) ||
+			 (address->high == 0 && address->low >> 32 == 0xFFFF0000) ||
+			 (address->high == 0 && address->low >> 32 == 0 && address->low > 1) ||
+			 is_isatap(address))
+		ipv4 = address->low;
+	else
+		return false;
+
+	inner->ipv6 = false;
+	inner->high = ipv4 << 32;
+	inner->low = 0;
+	return true;
+}
+
+/* A public address of this server leads to what listens for it alone. */
+static bool
+is_own(const WebhookAddressRules *rules, const WebhookAddress *address,
+	   WebhookAddressVerdict *verdict)
+{
+	WebhookBlock host = {*address, address->ipv6 ? 128 : 32, NULL};
+	Own		   *own = rules->own;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!own->known || now.tv_sec - own->read_at >= OWN_SECONDS)
+	{
+		own->read_at = now.tv_sec;
+		read_own(own);
+	}
+	if (!own->known)
+		return blame(verdict, &host, "this server's own cannot be told",
+					 "webhook.allowed_networks");
+	for (int i = 0; i < own->count; i++)
+	{
+		if (webhook_address_equal(address, &own->address[i]))
+			return blame(verdict, &host, "this server's own",
+						 "webhook.allowed_networks");
+	}
+	return false;
+}
+
+/* What was known before stays, if the system does not say. */
+static void
+read_own(Own *own)
+{
+	struct ifaddrs *list;
+	char		text[WEBHOOK_ADDRESS_BYTES];
+
+	if (getifaddrs(&list) != 0)
+		return;
+	own->known = true;
+	own->count = 0;
+	for (struct ifaddrs *i = list; i != NULL && own->count < MAX_OWN; i = i->ifa_next)
+	{
+		if (i->ifa_addr != NULL &&
+			webhook_address_from(i->ifa_addr, &own->address[own->count], text))
+			own->count++;
+	}
+	freeifaddrs(list);
+}
+
+static const WebhookBlock *
+find(const WebhookBlocks *blocks, const WebhookAddress *address)
+{
+	for (int i = 0; i < blocks->count; i++)
+	{
+		if (webhook_address_within(address, &blocks->block[i]))
+			return &blocks->block[i];
+	}
+	return NULL;
+}
+
+/* Always true: refused. */
+static bool
+blame(WebhookAddressVerdict *verdict, const WebhookBlock *block,
+	  const char *purpose, const char *setting)
+{
+	size_t		length;
+
+	webhook_address_to_text(&block->first, verdict->block);
+	length = strlen(verdict->block);
+	snprintf(verdict->block + length, sizeof(verdict->block) - length, "/%d",
+			 block->bits);
+	verdict->purpose = purpose;
+	verdict->setting = setting;
+	return true;
+}
+

@@ -1,0 +1,218 @@
+/*
+ * ddl_hooks.c
+ *	  Statements that workers have to hear of.
+ *
+ * Some DDL on a database needs it free of other sessions: DROP, RENAME, SET
+ * TABLESPACE, and CREATE DATABASE for its template. PostgreSQL waits 5 s for
+ * them to leave and then gives up; it knows nothing of our workers. So before
+ * the statement its database is blocked until the transaction ends: the worker
+ * leaves, and the launcher starts none meanwhile. Only a role that may execute
+ * the statement is heard; for all others, and for names that do not exist, the
+ * statement goes to PostgreSQL and fails there as it always did.
+ *
+ * COMMIT PREPARED runs in a transaction of its own, usually in another session
+ * than the one that wrote the events. What the prepared transaction has done
+ * is not known here, so it counts as having done everything.
+ *
+ * When the extension is dropped or updated, the worker has to look at it anew.
+ * It holds no lock between its transactions, so the statement need not wait;
+ * it is told at commit. The object access hook sees every way of dropping it.
+ *
+ * The hooks run for every utility statement in every session of the server:
+ * they cost a switch on the kind of statement.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "process/ddl_hooks.h"
+#include "process/shmem.h"
+
+/* What CREATE DATABASE copies if nothing is said. */
+#define DEFAULT_TEMPLATE	"template1"
+
+static ProcessUtility_hook_type next_process_utility = NULL;
+static object_access_hook_type next_object_access = NULL;
+
+static void process_utility(PlannedStmt *pstmt, const char *queryString,
+							bool readOnlyTree, ProcessUtilityContext context,
+							ParamListInfo params, QueryEnvironment *queryEnv,
+							DestReceiver *dest, QueryCompletion *qc);
+static bool before_statement(Node *stmt);
+static void after_commit_prepared(void);
+static DefElem *find_option(List *options, const char *name);
+static void block_owned(const char *name);
+static void block_template(CreatedbStmt *stmt);
+static bool is_template(Oid database);
+static void object_access(ObjectAccessType access, Oid classId, Oid objectId,
+						  int subId, void *arg);
+
+void
+webhook_utility_init(void)
+{
+	next_process_utility = ProcessUtility_hook ?
+		ProcessUtility_hook : standard_ProcessUtility;
+	ProcessUtility_hook = process_utility;
+
+	next_object_access = object_access_hook;
+	object_access_hook = object_access;
+}
+
+static void
+process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+				ProcessUtilityContext context, ParamListInfo params,
+				QueryEnvironment *queryEnv, DestReceiver *dest,
+				QueryCompletion *qc)
+{
+	bool		commit_prepared = before_statement(pstmt->utilityStmt);
+
+	next_process_utility(pstmt, queryString, readOnlyTree, context, params,
+						 queryEnv, dest, qc);
+
+	if (commit_prepared)
+		after_commit_prepared();
+}
+
+/*
+ * Prepare for a statement that concerns us. Returns true if there is something
+ * to do after it.
+ */
+static bool
+before_statement(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_TransactionStmt:
+			return castNode(TransactionStmt, stmt)->kind ==
+				TRANS_STMT_COMMIT_PREPARED;
+
+		case T_DropdbStmt:
+			block_owned(castNode(DropdbStmt, stmt)->dbname);
+			webhook_shmem_databases_at_commit();
+			break;
+
+		case T_RenameStmt:
+			if (castNode(RenameStmt, stmt)->renameType == OBJECT_DATABASE &&
+				compat_may_create_databases())
+				block_owned(castNode(RenameStmt, stmt)->subname);
+			break;
+
+		case T_AlterDatabaseStmt:
+			if (find_option(castNode(AlterDatabaseStmt, stmt)->options,
+							"tablespace") != NULL)
+				block_owned(castNode(AlterDatabaseStmt, stmt)->dbname);
+			webhook_shmem_databases_at_commit();
+			break;
+
+		case T_CreatedbStmt:
+			if (compat_may_create_databases())
+				block_template(castNode(CreatedbStmt, stmt));
+			webhook_shmem_databases_at_commit();
+			break;
+
+		default:
+			break;
+	}
+	return false;
+}
+
+/*
+ * The statement has made the prepared transaction visible; the wake-up comes
+ * with the end of the statement's own.
+ */
+static void
+after_commit_prepared(void)
+{
+	webhook_shmem_prepared_at_commit();
+
+	/* It may have been CREATE EXTENSION that was prepared. */
+	if (webhook_shmem_my_slot() == NULL &&
+		OidIsValid(get_extension_oid("webhook", true)))
+		webhook_shmem_scan_at_commit();
+}
+
+/* The last option of a name, or NULL. Giving one twice is an error later. */
+static DefElem *
+find_option(List *options, const char *name)
+{
+	DefElem    *found = NULL;
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, name) == 0)
+			found = option;
+	}
+	return found;
+}
+
+/* Block a database if the user owns it and is not in it. */
+static void
+block_owned(const char *name)
+{
+	Oid			database = get_database_oid(name, true);
+
+	if (OidIsValid(database) && database != MyDatabaseId &&
+		compat_owns_database(database, GetUserId()))
+		webhook_shmem_block(database);
+}
+
+/* Block the database that CREATE DATABASE copies, if the user may copy it. */
+static void
+block_template(CreatedbStmt *stmt)
+{
+	DefElem    *option = find_option(stmt->options, "template");
+	Oid			database;
+
+	/* "TEMPLATE = DEFAULT" has no argument. */
+	database = get_database_oid(option != NULL && option->arg != NULL ?
+								defGetString(option) : DEFAULT_TEMPLATE, true);
+
+	if (OidIsValid(database) &&
+		(is_template(database) || compat_owns_database(database, GetUserId())))
+		webhook_shmem_block(database);
+}
+
+static bool
+is_template(Oid database)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID,
+										ObjectIdGetDatum(database));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+static void
+object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
+			  void *arg)
+{
+	if (next_object_access)
+		next_object_access(access, classId, objectId, subId, arg);
+
+	if (classId == ExtensionRelationId &&
+		(access == OAT_DROP || access == OAT_POST_ALTER))
+	{
+		char	   *name = get_extension_name(objectId);
+
+		if (name != NULL && strcmp(name, "webhook") == 0)
+			webhook_shmem_stop_at_commit();
+	}
+}

@@ -1,0 +1,87 @@
+/*
+ * command.c
+ *	  Commands: rows of the ring that tell the worker something about one
+ *	  subscription.
+ *
+ * A replay carries the whole event, for by the time that it is read the event
+ * may have left the ring and the log. Its data are kept as they were published,
+ * blanks and order of keys included, so the row is not parsed as JSON: it is
+ * written in one form only, and what is in another form is no command.
+ */
+#include "postgres.h"
+
+#include "ring/command.h"
+
+#define REPLAY "{\"subscription\":" INT64_FORMAT ",\"cause\":\"%s\",\"id\":" INT64_FORMAT \
+	",\"created\":" INT64_FORMAT ",\"data\":"
+
+char *
+webhook_command_form(const WebhookCommand *command)
+{
+	char	   *head;
+	char	   *text;
+	size_t		length;
+
+	if (command->data == NULL)
+		return psprintf("{\"subscription\":" INT64_FORMAT "}", command->subscription_id);
+
+	head = psprintf(REPLAY, command->subscription_id,
+					webhook_cause_name(command->cause), command->id,
+					command->created);
+	length = strlen(head);
+	text = palloc(length + command->data_length + 2);
+	memcpy(text, head, length);
+	memcpy(text + length, command->data, command->data_length);
+	memcpy(text + length + command->data_length, "}", 2);
+	pfree(head);
+	return text;
+}
+
+bool
+webhook_command_parse(const WebhookEvent *row, WebhookCommand *command)
+{
+	long long	subscription_id;
+	long long	id;
+	long long	created;
+	char		cause[16];
+	int			head = 0;
+	size_t		length;
+
+	memset(command, 0, sizeof(WebhookCommand));
+	if (row->data == NULL ||
+		sscanf(row->data, "{\"subscription\":%lld", &subscription_id) != 1)
+		return false;
+	command->subscription_id = subscription_id;
+	if (row->kind != WEBHOOK_REPLAY)
+		return true;
+
+	length = strlen(row->data);
+	if (sscanf(row->data,
+			   "{\"subscription\":%lld,\"cause\":\"%15[a-z]\",\"id\":%lld,\"created\":%lld,\"data\":%n",
+			   &subscription_id, cause, &id, &created, &head) != 4 ||
+		head == 0 || head + 1 > length || row->data[length - 1] != '}' ||
+		row->event_type == NULL || !webhook_cause_find(cause, &command->cause))
+		return false;
+	command->id = id;
+	command->created = created;
+	command->data = row->data + head;
+	command->data_length = length - 1 - head;
+	return true;
+}
+
+WebhookEvent *
+webhook_command_event(const WebhookEvent *row, const WebhookCommand *command)
+{
+	WebhookEvent *event;
+
+	event = webhook_event_make(row->event_type, strlen(row->event_type),
+							   row->subject, row->subject ? strlen(row->subject) : 0,
+							   command->data, command->data_length);
+	/* A ping has no other row. */
+	event->id = command->id != 0 ? command->id : row->id;
+	event->txid = row->txid;
+	event->created = command->created;
+	event->event_id = row->event_id;
+	event->kind = WEBHOOK_EVENT;
+	return event;
+}

@@ -1,0 +1,169 @@
+/*
+ * event.c
+ *	  The event in memory.
+ *
+ * An event may go to many subscriptions, each delivery ending at a time of its
+ * own. They share one chunk of memory and count themselves; it lives in the
+ * context that was current when it was made, wherever the last one lets go.
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "ring/event.h"
+
+static const char *const cause_names[] = {
+	[WEBHOOK_CAUSE_EVENT] = "event",
+	[WEBHOOK_CAUSE_RESEND] = "resend",
+	[WEBHOOK_CAUSE_RECOVER] = "recover",
+	[WEBHOOK_CAUSE_PING] = "ping",
+};
+
+static const char *put_text(char **place, const char *text, int length);
+static void random_bytes(uint8 *to, int length);
+
+WebhookEvent *
+webhook_event_make(const char *event_type, int event_type_length,
+				   const char *subject, int subject_length,
+				   const char *data, int data_length)
+{
+	Size		size = offsetof(WebhookEvent, text);
+	WebhookEvent *event;
+	char	   *place;
+
+	size += event_type != NULL ? event_type_length + 1 : 0;
+	size += subject != NULL ? subject_length + 1 : 0;
+	size += data != NULL ? data_length + 1 : 0;
+
+	event = palloc(size);
+	memset(event, 0, offsetof(WebhookEvent, text));
+	event->references = 1;
+	event->size = size;
+	place = event->text;
+	event->event_type = put_text(&place, event_type, event_type_length);
+	event->subject = put_text(&place, subject, subject_length);
+	event->data = put_text(&place, data, data_length);
+	return event;
+}
+
+WebhookEvent *
+webhook_event_copy(const WebhookEvent *event)
+{
+	WebhookEvent *copy = palloc(event->size);
+	ptrdiff_t	distance = (char *) copy - (const char *) event;
+
+	memcpy(copy, event, event->size);
+	copy->references = 1;
+	if (copy->event_type != NULL)
+		copy->event_type += distance;
+	if (copy->subject != NULL)
+		copy->subject += distance;
+	if (copy->data != NULL)
+		copy->data += distance;
+	return copy;
+}
+
+WebhookEvent *
+webhook_event_share(WebhookEvent *event)
+{
+	event->references++;
+	return event;
+}
+
+void
+webhook_event_release(WebhookEvent *event)
+{
+	Assert(event->references > 0);
+	if (--event->references == 0)
+		pfree(event);
+}
+
+void
+webhook_event_new_id(pg_uuid_t *id, TimestampTz created)
+{
+	int64		unix_us = created +
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	uint64		ms = unix_us / 1000;
+	uint32		fraction = (uint32) (unix_us % 1000) * 4096 / 1000;
+
+	random_bytes(&id->data[8], 8);
+	for (int i = 5; i >= 0; i--)
+	{
+		id->data[i] = (uint8) ms;
+		ms >>= 8;
+	}
+	id->data[6] = 0x70 | (fraction >> 8);	/* version 7 */
+	id->data[7] = (uint8) fraction;
+	id->data[8] = 0x80 | (id->data[8] & 0x3f);	/* variant of the RFC */
+}
+
+const char *
+webhook_cause_name(WebhookCause cause)
+{
+	return cause_names[cause];
+}
+
+bool
+webhook_cause_find(const char *name, WebhookCause *cause)
+{
+	for (int i = 0; i < lengthof(cause_names); i++)
+	{
+		if (strcmp(name, cause_names[i]) == 0)
+		{
+			*cause = (WebhookCause) i;
+			return true;
+		}
+	}
+	return false;
+}
+
+WebhookCause
+webhook_cause_from_name(const char *name)
+{
+	WebhookCause cause;
+
+	if (!webhook_cause_find(name, &cause))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown cause of a delivery: \"%s\"", name),
+				 errhint("Causes are \"event\", \"resend\", \"recover\" and \"ping\".")));
+	return cause;
+}
+
+/* Copy a text to a place and move on; NULL stays NULL. */
+static const char *
+put_text(char **place, const char *text, int length)
+{
+	char	   *start = *place;
+
+	if (text == NULL)
+		return NULL;
+	memcpy(start, text, length);
+	start[length] = '\0';
+	*place += length + 1;
+	return start;
+}
+
+/*
+ * Strong random bytes, drawn in blocks: a draw costs more than the rest of an
+ * append, whatever its size. No byte is given out twice, and a block is wiped
+ * as it is used.
+ */
+static void
+random_bytes(uint8 *to, int length)
+{
+	static uint8 block[512];
+	static int	left = 0;
+
+	if (left < length)
+	{
+		if (!pg_strong_random(block, sizeof(block)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+		left = sizeof(block);
+	}
+	left -= length;
+	memcpy(to, block + left, length);
+	memset(block + left, 0, length);
+}

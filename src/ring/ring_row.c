@@ -1,0 +1,139 @@
+/*
+ * ring_row.c
+ *	  A row of the ring, from and to an event.
+ *
+ * The one place that knows how the fields of an event are columns. Types of
+ * columns have been checked by catalog.c; a null can be anywhere, since the
+ * owner of the table may drop a constraint and insert what he likes.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+#include "base/catalog.h"
+#include "ring/ring_row.h"
+
+/* The columns that are texts; they come last, one after the other. */
+#define FIRST_TEXT	(Anum_webhook_event_event_type - 1)
+#define TYPE		(Anum_webhook_event_event_type - 1 - FIRST_TEXT)
+#define SUBJECT		(Anum_webhook_event_subject - 1 - FIRST_TEXT)
+#define DATA		(Anum_webhook_event_data - 1 - FIRST_TEXT)
+#define NTEXTS		(Natts_webhook_event - FIRST_TEXT)
+
+static Datum text_datum(const char *text, bool *isnull);
+static void replace_null(const char **text, int *length,
+						 const char *replacement);
+
+void
+webhook_ring_row_form(WebhookEvent *event, Datum *values, bool *nulls)
+{
+	memset(nulls, false, Natts_webhook_event * sizeof(bool));
+	values[Anum_webhook_event_id - 1] = Int64GetDatum(event->id);
+	values[Anum_webhook_event_txid - 1] =
+		FullTransactionIdGetDatum(event->txid);
+	values[Anum_webhook_event_created - 1] =
+		TimestampTzGetDatum(event->created);
+	values[Anum_webhook_event_event_id - 1] = UUIDPGetDatum(&event->event_id);
+	values[Anum_webhook_event_kind - 1] = CharGetDatum(event->kind);
+	values[Anum_webhook_event_event_type - 1] =
+		text_datum(event->event_type,
+				   &nulls[Anum_webhook_event_event_type - 1]);
+	values[Anum_webhook_event_subject - 1] =
+		text_datum(event->subject, &nulls[Anum_webhook_event_subject - 1]);
+	values[Anum_webhook_event_data - 1] =
+		text_datum(event->data, &nulls[Anum_webhook_event_data - 1]);
+}
+
+void
+webhook_ring_row_free(Datum *values, bool *nulls)
+{
+	for (int i = FIRST_TEXT; i < Natts_webhook_event; i++)
+	{
+		if (!nulls[i])
+			pfree(DatumGetPointer(values[i]));
+	}
+}
+
+WebhookEvent *
+webhook_ring_row_event(TupleTableSlot *row)
+{
+	Datum	   *values = row->tts_values;
+	struct varlena *plain[NTEXTS] = {0};
+	const char *text[NTEXTS] = {0};
+	int			length[NTEXTS] = {0};
+	WebhookKind kind;
+	WebhookEvent *event;
+
+	slot_getsomeattrs(row, Natts_webhook_event);
+	for (int i = 0; i < NTEXTS; i++)
+	{
+		if (row->tts_isnull[FIRST_TEXT + i])
+			continue;
+		plain[i] = PG_DETOAST_DATUM_PACKED(values[FIRST_TEXT + i]);
+		text[i] = VARDATA_ANY(plain[i]);
+		length[i] = VARSIZE_ANY_EXHDR(plain[i]);
+	}
+
+	kind = (WebhookKind) DatumGetChar(values[Anum_webhook_event_kind - 1]);
+	if (kind == WEBHOOK_EVENT)
+	{
+		/* What nobody subscribes to, and a JSON text. */
+		replace_null(&text[TYPE], &length[TYPE], "");
+		replace_null(&text[DATA], &length[DATA], "null");
+	}
+
+	event = webhook_event_make(text[TYPE], length[TYPE],
+							   text[SUBJECT], length[SUBJECT],
+							   text[DATA], length[DATA]);
+	event->kind = kind;
+	event->id = DatumGetInt64(values[Anum_webhook_event_id - 1]);
+	event->txid =
+		DatumGetFullTransactionId(values[Anum_webhook_event_txid - 1]);
+	event->created =
+		DatumGetTimestampTz(values[Anum_webhook_event_created - 1]);
+	if (!row->tts_isnull[Anum_webhook_event_event_id - 1])
+		event->event_id =
+			*DatumGetUUIDP(values[Anum_webhook_event_event_id - 1]);
+
+	for (int i = 0; i < NTEXTS; i++)
+	{
+		if (plain[i] != NULL &&
+			PointerGetDatum(plain[i]) != values[FIRST_TEXT + i])
+			pfree(plain[i]);
+	}
+	return event;
+}
+
+Size
+webhook_ring_row_size(TupleTableSlot *row)
+{
+	Size		size = sizeof(WebhookEvent);
+
+	slot_getsomeattrs(row, Natts_webhook_event);
+	for (int i = FIRST_TEXT; i < Natts_webhook_event; i++)
+	{
+		if (!row->tts_isnull[i])
+			size += toast_raw_datum_size(row->tts_values[i]);
+	}
+	return size;
+}
+
+static Datum
+text_datum(const char *text, bool *isnull)
+{
+	*isnull = text == NULL;
+	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+static void
+replace_null(const char **text, int *length, const char *replacement)
+{
+	if (*text == NULL)
+	{
+		*text = replacement;
+		*length = strlen(replacement);
+	}
+}

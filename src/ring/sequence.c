@@ -1,0 +1,130 @@
+/*
+ * sequence.c
+ *	  The numbers of the ring's rows.
+ *
+ * nextval() would do, but for one thing: it becomes the session's lastval(). A
+ * trigger that moves that breaks an application which reads the id of the row
+ * that it has just inserted. So a sequence's numbers are reserved a thousand
+ * at a time, by setval(), which leaves lastval() alone, and handed out from
+ * shared memory. The reservation is in the WAL before any row with one of its
+ * numbers, and a dump, a standby and a restart find a value in the sequence
+ * that is not below any number used.
+ *
+ * A number is drawn while the lock on the changed row is held, so of two
+ * changes of one row the later has the greater one.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "commands/sequence.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/fmgrprotos.h"
+#include "utils/syscache.h"
+
+#include "process/shmem.h"
+#include "ring/sequence.h"
+
+#define RESERVED 1024
+
+static void reserve(WebhookSlot *slot, Oid sequence, uint64 needed);
+static Oid	owner_of(Oid sequence);
+
+int64
+webhook_sequence_next(Oid sequence)
+{
+	WebhookSlot *slot = webhook_shmem_my_slot();
+	uint64		number;
+
+	if (slot == NULL && webhook_shmem_available())
+		slot = webhook_shmem_want(MyDatabaseId);
+	if (slot == NULL)
+		return nextval_internal(sequence, false);
+
+	/* Another sequence: the extension has been made anew. */
+	if (pg_atomic_read_u64(&slot->number_limit) == 0 ||
+		slot->number_sequence != sequence)
+		reserve(slot, sequence, 0);
+
+	number = pg_atomic_fetch_add_u64(&slot->number_next, 1);
+	while (number >= pg_atomic_read_u64(&slot->number_limit))
+		reserve(slot, sequence, number);
+	return (int64) number;
+}
+
+void
+webhook_sequence_resync(void)
+{
+	WebhookSlot *slot = webhook_shmem_my_slot();
+
+	if (slot != NULL)
+		pg_atomic_write_u64(&slot->number_limit, 0);
+}
+
+int64
+webhook_sequence_last(Oid sequence)
+{
+	LOCAL_FCINFO(call, 1);
+	Datum		value;
+
+	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
+	call->args[0].value = ObjectIdGetDatum(sequence);
+	call->args[0].isnull = false;
+	value = pg_sequence_last_value(call);
+	return call->isnull ? 0 : DatumGetInt64(value);
+}
+
+/*
+ * Reserve numbers beyond "needed". The sequence is read and set as its owner.
+ * Its lock is taken first: nothing is waited for under the lightweight one.
+ * The next number only ever grows, so none is given twice, whoever draws
+ * meanwhile.
+ */
+static void
+reserve(WebhookSlot *slot, Oid sequence, uint64 needed)
+{
+	Oid			user;
+	int			context;
+
+	LockRelationOid(sequence, RowExclusiveLock);
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner_of(sequence),
+						   context | SECURITY_LOCAL_USERID_CHANGE);
+	LWLockAcquire(&slot->number_lock, LW_EXCLUSIVE);
+
+	if (slot->number_sequence != sequence)
+	{
+		slot->number_sequence = sequence;
+		pg_atomic_write_u64(&slot->number_limit, 0);
+	}
+	if (pg_atomic_read_u64(&slot->number_limit) <= needed)
+	{
+		uint64		next = pg_atomic_read_u64(&slot->number_next);
+		uint64		first = Max(needed, (uint64) webhook_sequence_last(sequence)) + 1;
+		uint64		limit = Max(next, first) + RESERVED;
+
+		(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence),
+								   Int64GetDatum((int64) limit));
+		if (next < first)
+			pg_atomic_fetch_add_u64(&slot->number_next, first - next);
+		pg_atomic_write_u64(&slot->number_limit, limit);
+	}
+	LWLockRelease(&slot->number_lock);
+	SetUserIdAndSecContext(user, context);
+}
+
+static Oid
+owner_of(Oid sequence)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(sequence));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for sequence %u", sequence);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}

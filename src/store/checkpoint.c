@@ -1,0 +1,133 @@
+/*
+ * checkpoint.c
+ *	  How far the worker is, as the one row of webhook.checkpoint.
+ *
+ * The row is updated in place and only after work, so that nothing of it is
+ * left for vacuum but what an old snapshot holds. As then each look would walk
+ * over all former versions, this process remembers where it has put the
+ * latest; whether that is still the row is asked of the table each time, for
+ * the transaction may have been undone.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/catalog.h"
+#include "base/table.h"
+#include "store/checkpoint.h"
+
+static ItemPointerData latest;	/* where this process has put the row */
+
+static bool find(Relation relation, Snapshot snapshot, TupleTableSlot *slot);
+
+#define COLUMN(name) \
+	webhook_row_column(slot, Anum_webhook_checkpoint_##name, "webhook.checkpoint")
+
+WebhookCheckpoint *
+webhook_checkpoint_load(void)
+{
+	WebhookCheckpoint *checkpoint = NULL;
+	Relation	relation;
+	TupleTableSlot *slot;
+	Snapshot	snapshot;
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	relation = table_open(webhook_catalog_required()->checkpoint,
+						  AccessShareLock);
+	slot = table_slot_create(relation, NULL);
+	if (find(relation, snapshot, slot))
+	{
+		bool		no_partial;
+		bool		no_upto;
+		Datum		partial = slot_getattr(slot,
+										   Anum_webhook_checkpoint_partial,
+										   &no_partial);
+		Datum		upto_id = slot_getattr(slot,
+										   Anum_webhook_checkpoint_upto_id,
+										   &no_upto);
+		Datum		seen = COLUMN(snapshot);
+
+		checkpoint = palloc0_object(WebhookCheckpoint);
+		checkpoint->home = TextDatumGetCString(COLUMN(home));
+		checkpoint->snapshot = webhook_snapshot_from_datum(seen);
+		if (!no_partial && !no_upto)
+		{
+			checkpoint->partial = webhook_snapshot_from_datum(partial);
+			checkpoint->upto_id = DatumGetInt64(upto_id);
+		}
+		checkpoint->at = DatumGetTimestampTz(COLUMN(at));
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(relation, AccessShareLock);
+	UnregisterSnapshot(snapshot);
+	return checkpoint;
+}
+
+void
+webhook_checkpoint_save(const WebhookCheckpoint *checkpoint)
+{
+	WebhookTable *table;
+	TupleTableSlot *slot;
+	Datum		values[Natts_webhook_checkpoint] = {0};
+	bool		nulls[Natts_webhook_checkpoint] = {false};
+
+#define SET(name, value) (values[Anum_webhook_checkpoint_##name - 1] = (value))
+	SET(home, CStringGetTextDatum(checkpoint->home));
+	SET(snapshot, webhook_snapshot_to_datum(checkpoint->snapshot));
+	if (checkpoint->partial)
+		SET(partial, webhook_snapshot_to_datum(checkpoint->partial));
+	SET(upto_id, Int64GetDatum(checkpoint->upto_id));
+	SET(at, TimestampTzGetDatum(checkpoint->at));
+#undef SET
+	nulls[Anum_webhook_checkpoint_partial - 1] = (checkpoint->partial == NULL);
+	nulls[Anum_webhook_checkpoint_upto_id - 1] = (checkpoint->partial == NULL);
+
+	/* A command cannot change what it has itself written. */
+	CommandCounterIncrement();
+	table = webhook_table_open(webhook_catalog_required()->checkpoint,
+							   Natts_webhook_checkpoint, RowExclusiveLock);
+	slot = table_slot_create(table->relation, NULL);
+	if (find(table->relation, SnapshotSelf, slot) &&
+		webhook_table_update(table, &slot->tts_tid, values, nulls))
+	{
+		TableScanDesc scan = table_beginscan_tid(table->relation,
+												 SnapshotSelf);
+
+		latest = slot->tts_tid;
+		table_tuple_get_latest_tid(scan, &latest);
+		table_endscan(scan);
+	}
+	else
+		webhook_table_insert(table, values, nulls);
+	ExecDropSingleTupleTableSlot(slot);
+	webhook_table_close(table);
+}
+
+/* The row, if there is one. */
+static bool
+find(Relation relation, Snapshot snapshot, TupleTableSlot *slot)
+{
+	TableScanDesc scan;
+	bool		found;
+
+	if (ItemPointerIsValid(&latest) &&
+		ItemPointerGetBlockNumber(&latest) <
+		RelationGetNumberOfBlocks(relation) &&
+		table_tuple_fetch_row_version(relation, &latest, snapshot, slot))
+		return true;
+
+	scan = table_beginscan(relation, snapshot, 0, NULL);
+	found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
+	if (found)
+		ExecMaterializeSlot(slot);
+	table_endscan(scan);
+	return found;
+}

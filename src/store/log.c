@@ -1,0 +1,419 @@
+/*
+ * log.c
+ *	  Outcomes become rows: the log, and what waits in webhook.pending.
+ *
+ * A row of the log is the audit record of an attempt and at the same time the
+ * mark that a delivery has ended, so both tables change in one transaction,
+ * the caller's. Rows of the log go into their leaf directly and many at once;
+ * nothing that an endpoint answers can make one fail.
+ *
+ * logged_at never goes back, over restarts neither: a recovery looks only into
+ * leaves that may hold rows younger than the checkpoint. A process starts from
+ * the latest of the newest row, the checkpoint and the clock.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type_d.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "base/catalog.h"
+#include "base/redact.h"
+#include "base/table.h"
+#include "store/checkpoint.h"
+#include "store/log.h"
+#include "store/log_partition.h"
+#include "store/log_values.h"
+
+/*
+ * Rows that are formed before they are inserted: as many, or as large. More at
+ * once leave the processor's caches: twice the time at 500.
+ */
+#define BATCH_ROWS		64
+#define BATCH_BYTES		(1024 * 1024)
+
+/* Key columns of a leaf's index. */
+enum
+{
+	KEY_EVENT_ID = 1,
+	KEY_SUBSCRIPTION_ID
+};
+
+/* Rows on their way into a leaf. */
+typedef struct Batch
+{
+	WebhookTable *table;
+	MemoryContext context;		/* of what the rows point to */
+	int			count;
+	Size		bytes;
+	Datum	   *values[BATCH_ROWS];
+	bool	   *nulls[BATCH_ROWS];
+} Batch;
+
+static const char *const result_names[] = {
+	[WEBHOOK_DELIVERED] = "delivered",
+	[WEBHOOK_RETRYING] = "retrying",
+	[WEBHOOK_FAILED] = "failed",
+	[WEBHOOK_CANCELLED] = "cancelled",
+};
+
+static void write_log(WebhookOutcome *const *outcomes, int count, bool bodies);
+static Batch *open_batch(TimestampTz logged_at);
+static void flush_batch(Batch *batch);
+static Size fill_row(Datum *values, bool *nulls, const WebhookOutcome *outcome,
+					 bool bodies, TimestampTz logged_at);
+static Size fill_exchange(Datum *values, bool *nulls,
+						  const WebhookHttpTransfer *transfer, bool bodies);
+static void write_pending(WebhookOutcome *const *outcomes, int count);
+static void promote_heads(WebhookOutcome *const *outcomes, int count,
+						  TimestampTz now,
+						  bool (*in_memory) (int64 subscription_id,
+											 const char *subject),
+						  void (*promoted) (int64 subscription_id,
+											TimestampTz next_at));
+static int	compare_subjects(const void *a, const void *b);
+static bool log_knows(Oid leaf, int64 subscription_id, int64 position,
+					  const WebhookEvent *event, int *attempts);
+
+/* Columns of the log, by name. */
+#define SET(name, value) \
+	(values[Anum_webhook_log_##name - 1] = (value), \
+	 nulls[Anum_webhook_log_##name - 1] = false)
+
+TimestampTz
+webhook_journal_now(void)
+{
+	static TimestampTz latest = 0;
+
+	if (latest == 0)
+	{
+		const WebhookCheckpoint *checkpoint = webhook_checkpoint_load();
+
+		latest = webhook_partition_newest();
+		if (checkpoint)
+			latest = Max(latest, checkpoint->at);
+	}
+	latest = Max(latest, GetCurrentTimestamp());
+	return latest;
+}
+
+void
+webhook_journal_write(WebhookOutcome *const *outcomes, int count,
+					  bool bodies, TimestampTz now,
+					  bool (*in_memory) (int64 subscription_id,
+										 const char *subject),
+					  void (*promoted) (int64 subscription_id,
+										TimestampTz next_at))
+{
+	bool		pending = false;
+
+	write_log(outcomes, count, bodies);
+
+	for (int i = 0; i < count; i++)
+		pending |= outcomes[i]->row != WEBHOOK_ROW_NONE ||
+			outcomes[i]->promote;
+	if (pending)
+	{
+		webhook_pending_open();
+		write_pending(outcomes, count);
+		promote_heads(outcomes, count, now, in_memory, promoted);
+		webhook_pending_close();
+	}
+}
+
+bool
+webhook_journal_knows(int64 subscription_id, int64 position,
+					  const WebhookEvent *event, TimestampTz since,
+					  int *attempts)
+{
+	List	   *leaves = webhook_partition_since(since);
+	bool		ended = false;
+	ListCell   *cell;
+
+	*attempts = 0;
+	foreach(cell, leaves)
+		ended |= log_knows(lfirst_oid(cell), subscription_id, position, event,
+						   attempts);
+	list_free(leaves);
+	return ended || webhook_pending_has(subscription_id, event->subject,
+										position, event->id);
+}
+
+/* A row of the log for each outcome that is more than a parking. */
+static void
+write_log(WebhookOutcome *const *outcomes, int count, bool bodies)
+{
+	Batch	   *batch = NULL;
+	TimestampTz logged_at = 0;
+	MemoryContext former = CurrentMemoryContext;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (outcomes[i]->result == WEBHOOK_PARKED)
+			continue;
+		if (batch == NULL)
+		{
+			logged_at = webhook_journal_now();
+			batch = open_batch(logged_at);
+		}
+		MemoryContextSwitchTo(batch->context);
+		batch->bytes += fill_row(batch->values[batch->count],
+								 batch->nulls[batch->count],
+								 outcomes[i], bodies, logged_at);
+		MemoryContextSwitchTo(former);
+		if (++batch->count == BATCH_ROWS || batch->bytes >= BATCH_BYTES)
+			flush_batch(batch);
+	}
+	if (batch)
+	{
+		flush_batch(batch);
+		webhook_table_close(batch->table);
+		MemoryContextDelete(batch->context);
+		pfree(batch->values[0]);
+		pfree(batch->nulls[0]);
+		pfree(batch);
+	}
+}
+
+static Batch *
+open_batch(TimestampTz logged_at)
+{
+	Batch	   *batch = palloc0_object(Batch);
+	Oid			leaf = webhook_partition_for(logged_at);
+
+	batch->table = webhook_table_open(leaf, Natts_webhook_log, NoLock);
+	batch->context = AllocSetContextCreate(CurrentMemoryContext,
+										   "webhook log rows",
+										   ALLOCSET_DEFAULT_SIZES);
+	batch->values[0] = palloc_array(Datum, BATCH_ROWS * Natts_webhook_log);
+	batch->nulls[0] = palloc_array(bool, BATCH_ROWS * Natts_webhook_log);
+	for (int i = 1; i < BATCH_ROWS; i++)
+	{
+		batch->values[i] = batch->values[0] + i * Natts_webhook_log;
+		batch->nulls[i] = batch->nulls[0] + i * Natts_webhook_log;
+	}
+	return batch;
+}
+
+static void
+flush_batch(Batch *batch)
+{
+	webhook_table_insert_many(batch->table, batch->count, batch->values,
+							  batch->nulls);
+	batch->count = 0;
+	batch->bytes = 0;
+	MemoryContextReset(batch->context);
+}
+
+/* The row of one outcome, and about how large it is. */
+static Size
+fill_row(Datum *values, bool *nulls, const WebhookOutcome *outcome,
+		 bool bodies, TimestampTz logged_at)
+{
+	const WebhookPending *delivery = &outcome->delivery;
+	const WebhookEvent *event = delivery->event;
+	int			encoding = GetDatabaseEncoding();
+	Size		bytes = 0;
+
+	memset(nulls, true, Natts_webhook_log * sizeof(bool));
+
+	SET(id, Int64GetDatum(event->id));
+	SET(event_id, UUIDPGetDatum(&event->event_id));
+	SET(position, Int64GetDatum(delivery->position));
+	SET(cause, CStringGetTextDatum(webhook_cause_name(delivery->cause)));
+	SET(logged_at, TimestampTzGetDatum(logged_at));
+	SET(subscription_id, Int64GetDatum(delivery->subscription_id));
+	SET(event_type, CStringGetTextDatum(event->event_type));
+	if (event->subject)
+		SET(subject, CStringGetTextDatum(event->subject));
+	SET(created, TimestampTzGetDatum(event->created));
+	SET(attempt, Int32GetDatum(delivery->attempt));
+	SET(outcome, CStringGetTextDatum(result_names[outcome->result]));
+	if (outcome->error_class)
+		SET(error_class, CStringGetTextDatum(outcome->error_class));
+	if (outcome->error)
+		SET(error, webhook_transcript_text(outcome->error,
+										   strlen(outcome->error), encoding));
+
+	if (outcome->transfer)
+	{
+		if (outcome->endpoint)
+			SET(endpoint,
+				CStringGetTextDatum(webhook_redact_url(outcome->endpoint)));
+		bytes += fill_exchange(values, nulls, outcome->transfer, bodies);
+	}
+
+	/* What can be replayed has to outlive the ring. */
+	if (bodies && event->data &&
+		(outcome->result == WEBHOOK_FAILED ||
+		 outcome->result == WEBHOOK_CANCELLED))
+	{
+		SET(data, CStringGetTextDatum(event->data));
+		bytes += event->size;
+	}
+	return bytes;
+}
+
+/* The columns about a POST and its answer. */
+static Size
+fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
+			  bool bodies)
+{
+	Interval   *duration = palloc0_object(Interval);
+	Datum		address;
+	TimestampTz started = transfer->started -
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+	duration->time = transfer->duration;
+
+	SET(method, CStringGetTextDatum("POST"));
+	SET(requested_at, TimestampTzGetDatum(started));
+	SET(duration, IntervalPGetDatum(duration));
+	if (transfer->source_ip[0] &&
+		webhook_transcript_address(transfer->source_ip, &address))
+	{
+		SET(source_ip, address);
+		SET(source_port, Int32GetDatum(transfer->source_port));
+	}
+	if (transfer->status != 0)
+		SET(response_status, Int32GetDatum(transfer->status));
+	if (!bodies)
+		return 0;
+
+	SET(request_headers,
+		webhook_transcript_request_headers(transfer->headers,
+										   transfer->nheaders));
+	SET(request_body, webhook_transcript_text(transfer->body,
+											  transfer->body_length, PG_UTF8));
+	if (transfer->status != 0)
+	{
+		SET(response_headers,
+			webhook_transcript_response_headers(transfer->response_headers,
+												transfer->nresponse_headers));
+		SET(response_body, webhook_transcript_text(transfer->response_body,
+												   transfer->response_length,
+												   PG_UTF8));
+	}
+	return transfer->body_length + transfer->response_length;
+}
+
+static void
+write_pending(WebhookOutcome *const *outcomes, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		const WebhookPending *delivery = &outcomes[i]->delivery;
+
+		/* A row that somebody has deleted by hand is not brought back. */
+		switch (outcomes[i]->row)
+		{
+			case WEBHOOK_ROW_NONE:
+				break;
+			case WEBHOOK_ROW_INSERT:
+				webhook_pending_insert(delivery);
+				break;
+			case WEBHOOK_ROW_UPDATE:
+				(void) webhook_pending_update(delivery);
+				break;
+			case WEBHOOK_ROW_DELETE:
+				(void) webhook_pending_delete(delivery);
+				break;
+		}
+	}
+}
+
+/* A head for each subject that was touched, if it is to have one. */
+static void
+promote_heads(WebhookOutcome *const *outcomes, int count, TimestampTz now,
+			  bool (*in_memory) (int64 subscription_id, const char *subject),
+			  void (*promoted) (int64 subscription_id, TimestampTz next_at))
+{
+	const WebhookPending **touched;
+	int			ntouched = 0;
+
+	touched = palloc_array(const WebhookPending *, count);
+	for (int i = 0; i < count; i++)
+	{
+		if (outcomes[i]->promote && outcomes[i]->delivery.event->subject)
+			touched[ntouched++] = &outcomes[i]->delivery;
+	}
+	qsort(touched, ntouched, sizeof(touched[0]), compare_subjects);
+
+	for (int i = 0; i < ntouched; i++)
+	{
+		int64		subscription_id = touched[i]->subscription_id;
+		const char *subject = touched[i]->event->subject;
+
+		if (i > 0 && compare_subjects(&touched[i - 1], &touched[i]) == 0)
+			continue;
+		if (!in_memory(subscription_id, subject) &&
+			webhook_pending_promote(subscription_id, subject, now))
+			promoted(subscription_id, now);
+	}
+	pfree(touched);
+}
+
+static int
+compare_subjects(const void *a, const void *b)
+{
+	const WebhookPending *x = *(const WebhookPending *const *) a;
+	const WebhookPending *y = *(const WebhookPending *const *) b;
+
+	if (x->subscription_id != y->subscription_id)
+		return x->subscription_id < y->subscription_id ? -1 : 1;
+	return strcmp(x->event->subject, y->event->subject);
+}
+
+/*
+ * Has the delivery ended, as a leaf tells? Raises "attempts" to those that the
+ * leaf has of the event, whatever delivery they belong to: they are counted
+ * through.
+ */
+static bool
+log_knows(Oid leaf, int64 subscription_id, int64 position,
+		  const WebhookEvent *event, int *attempts)
+{
+	Oid			index = webhook_partition_index(leaf);
+	Relation	relation = table_open(leaf, AccessShareLock);
+	ScanKeyData keys[2];
+	WebhookScan *scan;
+	bool		ended = false;
+
+	ScanKeyInit(&keys[0], KEY_EVENT_ID, BTEqualStrategyNumber,
+				F_UUID_EQ, UUIDPGetDatum(&event->event_id));
+	ScanKeyInit(&keys[1], KEY_SUBSCRIPTION_ID, BTEqualStrategyNumber,
+				F_INT8EQ, Int64GetDatum(subscription_id));
+	scan = webhook_scan_begin(relation, index, SnapshotSelf, 2, keys,
+							  ForwardScanDirection);
+	while (webhook_scan_next(scan))
+	{
+		bool		isnull[3];
+		Datum		its_position = slot_getattr(scan->slot,
+												Anum_webhook_log_position,
+												&isnull[0]);
+		Datum		attempt = slot_getattr(scan->slot,
+										   Anum_webhook_log_attempt,
+										   &isnull[1]);
+		Datum		outcome = slot_getattr(scan->slot,
+										   Anum_webhook_log_outcome,
+										   &isnull[2]);
+
+		if (isnull[0] || isnull[1] || isnull[2])
+			continue;
+		*attempts = Max(*attempts, DatumGetInt32(attempt));
+		if (DatumGetInt64(its_position) == position &&
+			strcmp(TextDatumGetCString(outcome),
+				   result_names[WEBHOOK_RETRYING]) != 0)
+			ended = true;
+	}
+	webhook_scan_end(scan);
+	table_close(relation, AccessShareLock);
+	return ended;
+}

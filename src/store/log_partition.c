@@ -1,0 +1,566 @@
+/*
+ * log_partition.c
+ *	  The leaves of webhook.log, one a day (UTC).
+ *
+ * Leaves are ordinary tables, no members of the extension, so that a dump
+ * keeps the audit log. Where a row belongs is decided by the bounds that the
+ * partitions have, not by their names: a leaf that came out of a dump, or one
+ * that a DBA has attached for a month, serves as well as one made here. A new
+ * one is made beside webhook.log and then attached, which unlike PARTITION OF
+ * lets readers go on.
+ *
+ * The present leaf is remembered until an invalidation of it or of webhook.log
+ * comes. Once it is locked and still remembered, nobody can drop, detach or
+ * alter it until the transaction ends.
+ *
+ * DDL runs as the owner of webhook.log, with a search_path of its own and as a
+ * replica would: a database's event triggers are not for these tables.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type_d.h"
+#include "commands/tablespace.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/catalog.h"
+#include "store/log_partition.h"
+
+#define NEWEST_PAGES	32		/* that are searched for the newest row */
+#define INDEXED_PAGES	8192	/* that are indexed before a row is written */
+
+/* The leaf that was asked for last, and from when until when it is for. */
+static struct
+{
+	bool		valid;
+	Oid			log;
+	Oid			leaf;
+	TimestampTz from;
+	TimestampTz until;
+}			present;
+
+static bool undisturbed;		/* no invalidation since it was set */
+
+static void forget(Datum arg, Oid relid);
+static void look_up(TimestampTz instant);
+static Relation open_log(PartitionDesc *partitions);
+static Oid	partition_of(Relation log, PartitionDesc partitions,
+						 TimestampTz instant,
+						 TimestampTz *from, TimestampTz *until);
+static TimestampTz bound(PartitionBoundInfo bounds, int i);
+static int	misfit(Relation log, Relation leaf);
+static void check_columns(Relation log, Relation leaf);
+static Oid	find_index(Relation leaf);
+static char *index_command(const char *leaf);
+static char *close_command(const char *leaf);
+static void make_leaf(TimestampTz instant);
+static bool is_own(Oid relid);
+static char *qualified_name(Oid relid);
+static void run(int count, char **commands);
+
+Oid
+webhook_partition_for(TimestampTz instant)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(forget, (Datum) 0);
+		registered = true;
+	}
+
+	for (;;)
+	{
+		Oid			leaf;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!present.valid || instant < present.from ||
+			instant >= present.until)
+		{
+			look_up(instant);
+			continue;
+		}
+		leaf = present.leaf;
+		LockRelationOid(leaf, RowExclusiveLock);
+		if (present.valid)
+			return leaf;
+	}
+}
+
+Oid
+webhook_partition_index(Oid leaf)
+{
+	for (;;)
+	{
+		Relation	relation = table_open(leaf, AccessShareLock);
+		Oid			index = find_index(relation);
+		char	   *command;
+
+		table_close(relation, NoLock);
+		if (OidIsValid(index))
+			return index;
+		CHECK_FOR_INTERRUPTS();
+		command = index_command(qualified_name(leaf));
+		run(1, &command);
+	}
+}
+
+List *
+webhook_partition_since(TimestampTz instant)
+{
+	PartitionDesc partitions;
+	Relation	log = open_log(&partitions);
+	PartitionBoundInfo bounds = partitions->boundinfo;
+	List	   *leaves = NIL;
+
+	for (int i = 0; partitions->nparts > 0 && i <= bounds->ndatums; i++)
+	{
+		int			which = bounds->indexes[i];
+
+		Relation	leaf;
+
+		if (which < 0 || bound(bounds, i) <= instant)
+			continue;
+
+		/* No row of ours is in anything else. */
+		leaf = relation_open(partitions->oids[which], AccessShareLock);
+		if (leaf->rd_rel->relkind == RELKIND_RELATION &&
+			misfit(log, leaf) == 0)
+			leaves = lappend_oid(leaves, RelationGetRelid(leaf));
+		relation_close(leaf, AccessShareLock);
+	}
+	table_close(log, AccessShareLock);
+	return leaves;
+}
+
+TimestampTz
+webhook_partition_newest(void)
+{
+	List	   *leaves = webhook_partition_since(DT_NOBEGIN);
+	TimestampTz newest = 0;
+
+	for (int i = list_length(leaves) - 1; i >= 0 && newest == 0; i--)
+	{
+		Relation	leaf = table_open(list_nth_oid(leaves, i),
+									  AccessShareLock);
+		BlockNumber pages = RelationGetNumberOfBlocks(leaf);
+		TupleTableSlot *slot = table_slot_create(leaf, NULL);
+		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+		ItemPointerData first;
+		ItemPointerData last;
+		TableScanDesc scan;
+
+		ItemPointerSet(&first, pages > NEWEST_PAGES ? pages - NEWEST_PAGES : 0,
+					   FirstOffsetNumber);
+		ItemPointerSet(&last, MaxBlockNumber, MaxOffsetNumber);
+		scan = table_beginscan_tidrange(leaf, snapshot, &first, &last);
+		while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection,
+											   slot))
+		{
+			bool		isnull;
+			Datum		logged_at = slot_getattr(slot,
+												 Anum_webhook_log_logged_at,
+												 &isnull);
+
+			if (!isnull)
+				newest = Max(newest, DatumGetTimestampTz(logged_at));
+		}
+		table_endscan(scan);
+		UnregisterSnapshot(snapshot);
+		ExecDropSingleTupleTableSlot(slot);
+		table_close(leaf, AccessShareLock);
+	}
+	return newest;
+}
+
+bool
+webhook_partition_retire(TimestampTz older_than, TimestampTz checkpoint_at)
+{
+	TimestampTz limit = Min(older_than, checkpoint_at);
+	PartitionDesc partitions;
+	Relation	log = open_log(&partitions);
+	PartitionBoundInfo bounds = partitions->boundinfo;
+	Oid			oldest = InvalidOid;
+
+	for (int i = 0; partitions->nparts > 0 && i < bounds->ndatums; i++)
+	{
+		int			which = bounds->indexes[i];
+
+		if (bound(bounds, i) > limit)
+			break;
+		if (which >= 0 && is_own(partitions->oids[which]))
+		{
+			oldest = partitions->oids[which];
+			break;
+		}
+	}
+	table_close(log, NoLock);
+	if (OidIsValid(oldest))
+	{
+		char	   *command = psprintf("DROP TABLE %s",
+									   qualified_name(oldest));
+
+		run(1, &command);
+	}
+	return OidIsValid(oldest);
+}
+
+/* Callback of the relation cache. */
+static void
+forget(Datum arg, Oid relid)
+{
+	undisturbed = false;
+	if (!OidIsValid(relid) || relid == present.leaf || relid == present.log)
+		present.valid = false;
+}
+
+/*
+ * Find the leaf for an instant and remember it, or make one. Nothing is
+ * remembered if an invalidation came meanwhile: the caller tries again.
+ */
+static void
+look_up(TimestampTz instant)
+{
+	PartitionDesc partitions;
+	Relation	log;
+	Relation	leaf;
+	Oid			leaf_oid;
+	bool		large;
+	TimestampTz from;
+	TimestampTz until;
+
+	present.valid = false;
+	undisturbed = true;
+	log = open_log(&partitions);
+	leaf_oid = partition_of(log, partitions, instant, &from, &until);
+	if (!OidIsValid(leaf_oid))
+	{
+		table_close(log, NoLock);
+		make_leaf(instant);
+		return;
+	}
+
+	leaf = relation_open(leaf_oid, RowExclusiveLock);
+	check_columns(log, leaf);
+	large = RelationGetNumberOfBlocks(leaf) > INDEXED_PAGES;
+	present.log = RelationGetRelid(log);
+	relation_close(leaf, NoLock);
+	table_close(log, NoLock);
+
+	/* Writing must not wait for a long build; a recovery can. */
+	if (!large)
+		(void) webhook_partition_index(leaf_oid);
+
+	present.leaf = leaf_oid;
+	present.from = from;
+	present.until = until;
+	present.valid = undisturbed;
+}
+
+/* webhook.log, with its partitions. */
+static Relation
+open_log(PartitionDesc *partitions)
+{
+	Relation	log = table_open(webhook_catalog_required()->log,
+								 AccessShareLock);
+	PartitionKey key = RelationGetPartitionKey(log);
+
+	if (key->strategy != PARTITION_STRATEGY_RANGE || key->partnatts != 1 ||
+		key->partattrs[0] != Anum_webhook_log_logged_at)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("\"webhook.log\" is not partitioned by range of \"logged_at\""),
+				 errhint("Create the extension anew.")));
+	*partitions = RelationGetPartitionDesc(log, true);
+	return log;
+}
+
+/* The partition for an instant, and its bounds; InvalidOid: there is none. */
+static Oid
+partition_of(Relation log, PartitionDesc partitions, TimestampTz instant,
+			 TimestampTz *from, TimestampTz *until)
+{
+	PartitionKey key = RelationGetPartitionKey(log);
+	PartitionBoundInfo bounds = partitions->boundinfo;
+	Datum		value = TimestampTzGetDatum(instant);
+	bool		equal;
+	int			below;
+	int			which;
+
+	if (partitions->nparts == 0)
+		return InvalidOid;
+	below = partition_range_datum_bsearch(key->partsupfunc, key->partcollation,
+										  bounds, 1, &value, &equal);
+	which = bounds->indexes[below + 1];
+	if (which < 0)
+		return InvalidOid;
+	*from = bound(bounds, below);
+	*until = bound(bounds, below + 1);
+	return partitions->oids[which];
+}
+
+/* A bound; the one before the first and the one after the last are infinite. */
+static TimestampTz
+bound(PartitionBoundInfo bounds, int i)
+{
+	if (i < 0 || (i < bounds->ndatums &&
+				  bounds->kind[i][0] == PARTITION_RANGE_DATUM_MINVALUE))
+		return DT_NOBEGIN;
+	if (i >= bounds->ndatums ||
+		bounds->kind[i][0] == PARTITION_RANGE_DATUM_MAXVALUE)
+		return DT_NOEND;
+	return DatumGetTimestampTz(bounds->datums[i][0]);
+}
+
+/*
+ * The first column of a table that is not as rows of webhook.log need it; 0:
+ * none is. Columns that somebody has added must accept nulls.
+ */
+static int
+misfit(Relation log, Relation leaf)
+{
+	TupleDesc	wanted = RelationGetDescr(log);
+	TupleDesc	found = RelationGetDescr(leaf);
+
+	for (int i = 0; i < Max(found->natts, Natts_webhook_log); i++)
+	{
+		Form_pg_attribute have;
+		Form_pg_attribute want;
+
+		if (i >= found->natts)
+			return i + 1;
+		have = TupleDescAttr(found, i);
+		if (i >= Natts_webhook_log)
+		{
+			if (!have->attisdropped && have->attnotnull)
+				return i + 1;
+			continue;
+		}
+		want = TupleDescAttr(wanted, i);
+		if (have->attisdropped || have->atttypid != want->atttypid ||
+			strcmp(NameStr(have->attname), NameStr(want->attname)) != 0)
+			return i + 1;
+	}
+	return 0;
+}
+
+/* An error unless rows of webhook.log can go into the leaf as they are. */
+static void
+check_columns(Relation log, Relation leaf)
+{
+	int			column;
+
+	if (leaf->rd_rel->relkind != RELKIND_RELATION)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("partition \"%s\" of \"webhook.log\" is not an ordinary table",
+						RelationGetRelationName(leaf)),
+				 errhint("Detach it; a table is made instead.")));
+	column = misfit(log, leaf);
+	if (column != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column %d of partition \"%s\" is not as \"webhook.log\" needs it",
+						column, RelationGetRelationName(leaf)),
+				 errdetail("The columns have to be those of \"webhook.log\", in the "
+						   "same order; further ones have to accept nulls."),
+				 errhint("Detach the partition; a new one is made instead.")));
+}
+
+/* A usable index of the leaf on just (event_id, subscription_id). */
+static Oid
+find_index(Relation leaf)
+{
+	List	   *indexes = RelationGetIndexList(leaf);
+	Oid			found = InvalidOid;
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+
+		if (index->rd_rel->relam == BTREE_AM_OID && form->indisvalid &&
+			form->indnkeyatts == 2 &&
+			form->indkey.values[0] == Anum_webhook_log_event_id &&
+			form->indkey.values[1] == Anum_webhook_log_subscription_id &&
+			index->rd_opcintype[0] == UUIDOID &&
+			index->rd_opcintype[1] == INT8OID &&
+			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+			found = lfirst_oid(cell);
+		index_close(index, AccessShareLock);
+		if (OidIsValid(found))
+			break;
+	}
+	list_free(indexes);
+	return found;
+}
+
+/* The server names the index after its table and columns. */
+static char *
+index_command(const char *leaf)
+{
+	return psprintf("CREATE INDEX ON %s (event_id, subscription_id)", leaf);
+}
+
+/*
+ * What is granted on webhook.log holds for its leaves when it is read; default
+ * privileges, made with other tables in mind, shall open none of them.
+ */
+static char *
+close_command(const char *leaf)
+{
+	return psprintf("DO $$DECLARE grantee oid; BEGIN FOR grantee IN"
+					" SELECT DISTINCT a.grantee FROM pg_class c, aclexplode(c.relacl) a"
+					" WHERE c.oid = %s::regclass AND a.grantee <> c.relowner"
+					" LOOP EXECUTE format('REVOKE ALL ON %%s FROM %%s', %s, CASE"
+					" WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END);"
+					" END LOOP; END$$",
+					quote_literal_cstr(leaf), quote_literal_cstr(leaf));
+}
+
+/*
+ * Make the leaf for the day of an instant. What somebody has added to
+ * webhook.log comes along as far as ATTACH PARTITION asks for it. Rows are
+ * never changed, so a vacuum can freeze them at once.
+ */
+static void
+make_leaf(TimestampTz instant)
+{
+	Relation	log = table_open(webhook_catalog_required()->log,
+								 AccessShareLock);
+	Oid			schema = RelationGetNamespace(log);
+	Oid			tablespace = log->rd_rel->reltablespace;
+	char	   *parent = qualified_name(RelationGetRelid(log));
+	char	   *leaf;
+	char	   *commands[4];
+	char		name[NAMEDATALEN];
+	char		day[2][32];
+	int64		julian = POSTGRES_EPOCH_JDATE + instant / USECS_PER_DAY -
+		(instant % USECS_PER_DAY < 0 ? 1 : 0);
+
+	table_close(log, NoLock);
+	for (int i = 0; i < 2; i++)
+	{
+		int			y;
+		int			m;
+		int			d;
+
+		j2date(julian + i, &y, &m, &d);
+		snprintf(day[i], sizeof(day[i]), "%04d-%02d-%02d 00:00:00+00", y, m, d);
+		if (i == 0)
+			snprintf(name, sizeof(name), "log_%04d%02d%02d", y, m, d);
+	}
+
+	leaf = quote_qualified_identifier(get_namespace_name(schema), name);
+	if (OidIsValid(get_relname_relid(name, schema)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("\"%s\" exists but is not the partition of \"webhook.log\" for that day",
+						leaf),
+				 errhint("Attach it for values from (%s) to (%s), or rename or drop it.",
+						 quote_literal_cstr(day[0]), quote_literal_cstr(day[1]))));
+
+	commands[0] = psprintf("CREATE TABLE %s (LIKE %s INCLUDING CONSTRAINTS"
+						   " INCLUDING GENERATED INCLUDING STORAGE"
+						   " INCLUDING COMPRESSION) USING heap"
+						   " WITH (autovacuum_freeze_min_age = 0,"
+						   " toast.autovacuum_freeze_min_age = 0)%s%s",
+						   leaf, parent,
+						   OidIsValid(tablespace) ? " TABLESPACE " : "",
+						   OidIsValid(tablespace) ?
+						   quote_identifier(get_tablespace_name(tablespace)) :
+						   "");
+	commands[1] = close_command(leaf);
+	commands[2] = index_command(leaf);
+	commands[3] = psprintf("ALTER TABLE ONLY %s ATTACH PARTITION %s"
+						   " FOR VALUES FROM ('%s') TO ('%s')",
+						   parent, leaf, day[0], day[1]);
+	run(lengthof(commands), commands);
+}
+
+/* Is the partition named as make_leaf() names one? */
+static bool
+is_own(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	return name != NULL &&
+		get_rel_relkind(relid) == RELKIND_RELATION &&
+		get_rel_namespace(relid) == webhook_catalog_required()->schema &&
+		strlen(name) == strlen("log_YYYYMMDD") &&
+		strncmp(name, "log_", 4) == 0 &&
+		strspn(name + 4, "0123456789") == strlen("YYYYMMDD");
+}
+
+static char *
+qualified_name(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid),
+				 errhint("Somebody has just dropped a partition of \"webhook.log\".")));
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  name);
+}
+
+/*
+ * Run DDL as the owner of webhook.log. No relation that it is about may be
+ * open.
+ */
+static void
+run(int count, char **commands)
+{
+	Relation	log = table_open(webhook_catalog_required()->log,
+								 AccessShareLock);
+	Oid			owner = log->rd_rel->relowner;
+	Oid			user;
+	int			context;
+	int			nest_level;
+
+	table_close(log, NoLock);
+	GetUserIdAndSecContext(&user, &context);
+	nest_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	(void) set_config_option("session_replication_role", "replica",
+							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+
+	SPI_connect();
+	for (int i = 0; i < count; i++)
+	{
+		if (SPI_execute(commands[i], false, 0) != SPI_OK_UTILITY)
+			elog(ERROR, "could not run \"%s\"", commands[i]);
+	}
+	SPI_finish();
+
+	SetUserIdAndSecContext(user, context);
+	AtEOXact_GUC(true, nest_level);
+}

@@ -1,0 +1,211 @@
+/*
+ * subscription_state.c
+ *	  Rows of webhook.subscription_state: what a worker has found out about the
+ *	  endpoint of each subscription.
+ *
+ * A worker keeps it in memory and writes what has changed once a second, so a
+ * crash loses a second of it; only what a restart has to know is here. No
+ * indexed column changes, and pages have room, so that new versions stay where
+ * the old ones were.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/catalog.h"
+#include "base/table.h"
+#include "store/subscription_state.h"
+
+static WebhookState *read_row(TupleTableSlot *slot);
+static void form_row(const WebhookState *state, Datum *values, bool *nulls);
+static WebhookScan *seek(WebhookTable *table, int64 subscription_id);
+static Datum nullable(TupleTableSlot *slot, AttrNumber number);
+static Datum span_to_datum(int64 span);
+
+#define COLUMN(name) \
+	webhook_row_column(slot, Anum_webhook_state_##name, "webhook.subscription_state")
+#define NULLABLE(name) nullable(slot, Anum_webhook_state_##name)
+
+List *
+webhook_state_load(void)
+{
+	List	   *states = NIL;
+	Relation	relation = table_open(webhook_catalog_required()->state,
+									  AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	TableScanDesc scan = table_beginscan(relation, snapshot, 0, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+		states = lappend(states, read_row(slot));
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	table_close(relation, AccessShareLock);
+	return states;
+}
+
+void
+webhook_state_save(WebhookState *const *states, int count, TimestampTz now)
+{
+	WebhookTable *table;
+
+	if (count == 0)
+		return;
+	table = webhook_table_open(webhook_catalog_required()->state,
+							   Natts_webhook_state, RowExclusiveLock);
+	for (int i = 0; i < count; i++)
+	{
+		Datum		values[Natts_webhook_state];
+		bool		nulls[Natts_webhook_state];
+		WebhookScan *scan;
+
+		states[i]->saved_at = now;
+		form_row(states[i], values, nulls);
+		scan = seek(table, states[i]->subscription_id);
+		if (!webhook_scan_next(scan) ||
+			!webhook_table_update(table, &scan->slot->tts_tid, values, nulls))
+			webhook_table_insert(table, values, nulls);
+		webhook_scan_end(scan);
+	}
+	webhook_table_close(table);
+}
+
+void
+webhook_state_forget(int64 subscription_id)
+{
+	WebhookTable *table = webhook_table_open(webhook_catalog_required()->state,
+											 Natts_webhook_state,
+											 RowExclusiveLock);
+	WebhookScan *scan = seek(table, subscription_id);
+
+	if (webhook_scan_next(scan))
+		(void) webhook_table_delete(table, &scan->slot->tts_tid);
+	webhook_scan_end(scan);
+	webhook_table_close(table);
+}
+
+static WebhookState *
+read_row(TupleTableSlot *slot)
+{
+	WebhookState *state = palloc0_object(WebhookState);
+	bool		isnull;
+	Datum		value;
+
+	state->subscription_id = DatumGetInt64(COLUMN(subscription_id));
+	state->level = DatumGetInt32(COLUMN(level));
+	state->streak = DatumGetInt32(COLUMN(streak));
+	state->failures = DatumGetInt64(COLUMN(failures));
+	state->failing_since = DatumGetTimestampTz(NULLABLE(failing_since));
+	state->last_success = DatumGetTimestampTz(NULLABLE(last_success));
+	state->last_failure = DatumGetTimestampTz(NULLABLE(last_failure));
+	state->opened_at = DatumGetTimestampTz(NULLABLE(opened_at));
+	state->probe_wait = DatumGetInt64(COLUMN(probe_wait));
+	state->waits_until = DatumGetTimestampTz(NULLABLE(waits_until));
+	value = slot_getattr(slot, Anum_webhook_state_reason, &isnull);
+	if (!isnull)
+		state->reason = TextDatumGetCString(value);
+	state->disabled_at = DatumGetTimestampTz(NULLABLE(disabled_at));
+	value = slot_getattr(slot, Anum_webhook_state_since, &isnull);
+	if (!isnull)
+		state->since = webhook_snapshot_from_datum(value);
+	state->halted_at = DatumGetTimestampTz(NULLABLE(halted_at));
+	state->halted = webhook_row_span(COLUMN(halted));
+	state->delivered = DatumGetInt64(COLUMN(delivered));
+	state->failed = DatumGetInt64(COLUMN(failed));
+	state->retried = DatumGetInt64(COLUMN(retried));
+	state->undecided = DatumGetInt64(COLUMN(undecided));
+	state->rate = DatumGetFloat8(COLUMN(rate));
+	value = slot_getattr(slot, Anum_webhook_state_p50, &isnull);
+	state->p50 = isnull ? -1 : webhook_row_span(value);
+	value = slot_getattr(slot, Anum_webhook_state_p95, &isnull);
+	state->p95 = isnull ? -1 : webhook_row_span(value);
+	state->saved_at = DatumGetTimestampTz(COLUMN(saved_at));
+	return state;
+}
+
+static void
+form_row(const WebhookState *state, Datum *values, bool *nulls)
+{
+	memset(nulls, true, Natts_webhook_state * sizeof(bool));
+#define SET(name, value) \
+	(values[Anum_webhook_state_##name - 1] = (value), \
+	 nulls[Anum_webhook_state_##name - 1] = false)
+#define SET_INSTANT(name) \
+	do { \
+		if (state->name != 0) \
+			SET(name, TimestampTzGetDatum(state->name)); \
+	} while (0)
+
+	SET(subscription_id, Int64GetDatum(state->subscription_id));
+	SET(level, Int32GetDatum(state->level));
+	SET(streak, Int32GetDatum(state->streak));
+	SET(failures, Int64GetDatum(state->failures));
+	SET_INSTANT(failing_since);
+	SET_INSTANT(last_success);
+	SET_INSTANT(last_failure);
+	SET_INSTANT(opened_at);
+	SET(probe_wait, Int64GetDatum(state->probe_wait));
+	SET_INSTANT(waits_until);
+	if (state->reason != NULL)
+		SET(reason, CStringGetTextDatum(state->reason));
+	SET_INSTANT(disabled_at);
+	if (state->since != NULL)
+		SET(since, webhook_snapshot_to_datum(state->since));
+	SET_INSTANT(halted_at);
+	SET(halted, span_to_datum(state->halted));
+	SET(delivered, Int64GetDatum(state->delivered));
+	SET(failed, Int64GetDatum(state->failed));
+	SET(retried, Int64GetDatum(state->retried));
+	SET(undecided, Int64GetDatum(state->undecided));
+	SET(rate, Float8GetDatum(state->rate));
+	if (state->p50 >= 0)
+		SET(p50, span_to_datum(state->p50));
+	if (state->p95 >= 0)
+		SET(p95, span_to_datum(state->p95));
+	SET(saved_at, TimestampTzGetDatum(state->saved_at));
+#undef SET
+#undef SET_INSTANT
+}
+
+/* The worker alone writes here, so what it has done so far is what counts. */
+static WebhookScan *
+seek(WebhookTable *table, int64 subscription_id)
+{
+	ScanKeyData key;
+
+	/* A command cannot change what it has itself written. */
+	CommandCounterIncrement();
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(subscription_id));
+	return webhook_scan_begin(table->relation,
+							  webhook_catalog_required()->state_pkey,
+							  SnapshotSelf, 1, &key, ForwardScanDirection);
+}
+
+/* An instant that may be null, 0 then. */
+static Datum
+nullable(TupleTableSlot *slot, AttrNumber number)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, number, &isnull);
+
+	return isnull ? TimestampTzGetDatum(0) : value;
+}
+
+static Datum
+span_to_datum(int64 span)
+{
+	Interval   *interval = palloc0_object(Interval);
+
+	interval->day = span / USECS_PER_DAY;
+	interval->time = span % USECS_PER_DAY;
+	return IntervalPGetDatum(interval);
+}

@@ -1,0 +1,281 @@
+/*
+ * guard.c
+ *	  The settings that say where this server may send to.
+ *
+ * The rules themselves are address.c's; the worker's HTTP engine asks them for
+ * each address that it dials. Here they are asked when an endpoint is saved,
+ * for what its text alone tells, so that whoever mistypes learns it at once.
+ *
+ * The check hooks read each list once, to refuse a wrong one; the lists are
+ * read together, into rules that last until one of them changes, when they are
+ * first asked.
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+
+#include "base/compat.h"
+#include "base/redact.h"
+#include "net/address.h"
+#include "net/url.h"
+#include "subscription/guard.h"
+
+bool		webhook_require_https = true;
+char	   *webhook_allowed_networks = NULL;
+char	   *webhook_denied_networks = NULL;
+char	   *webhook_allowed_ports = NULL;
+char	   *webhook_proxy = NULL;
+char	   *webhook_certificate_directory = NULL;
+
+static WebhookAddressRules *rules = NULL;	/* NULL: to be read again */
+
+static bool check_networks(char **newval, void **extra, GucSource source);
+static bool check_ports(char **newval, void **extra, GucSource source);
+static bool check_lists(const char *networks, const char *ports);
+static void assign_list(const char *newval, void *extra);
+static bool check_proxy(char **newval, void **extra, GucSource source);
+static bool is_proxy(const char *proxy);
+static bool check_directory(char **newval, void **extra, GucSource source);
+static const WebhookAddressRules *current_rules(void);
+pg_noreturn static void refuse(const char *canonical, const char *detail,
+							   const char *hint);
+
+void
+webhook_guard_init(void)
+{
+	DefineCustomBoolVariable("webhook.require_https",
+							 "Refuses endpoints that do not use https.",
+							 NULL,
+							 &webhook_require_https,
+							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("webhook.allowed_networks",
+							   "Sets the networks that may be sent to although they are not public.",
+							   "A list such as \"10.1.0.0/16, fd12:3456::/32\".",
+							   &webhook_allowed_networks,
+							   "",
+							   PGC_SIGHUP, 0,
+							   check_networks, assign_list, NULL);
+
+	DefineCustomStringVariable("webhook.denied_networks",
+							   "Sets the networks that must not be sent to, allowed or not.",
+							   "A list such as \"192.0.2.0/24, 2001:db8::/32\".",
+							   &webhook_denied_networks,
+							   "",
+							   PGC_SIGHUP, 0,
+							   check_networks, assign_list, NULL);
+
+	DefineCustomStringVariable("webhook.allowed_ports",
+							   "Sets the ports that may be sent to.",
+							   "A list of ports and ranges such as \"443, 8000-8999\".",
+							   &webhook_allowed_ports,
+							   WEBHOOK_DEFAULT_PORTS,
+							   PGC_SIGHUP, 0,
+							   check_ports, assign_list, NULL);
+
+	DefineCustomStringVariable("webhook.proxy",
+							   "Sets the proxy that requests go through.",
+							   "An empty value means none, whatever the environment says.",
+							   &webhook_proxy,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   check_proxy, NULL, NULL);
+
+	DefineCustomStringVariable("webhook.certificate_directory",
+							   "Sets the directory of the certificates that subscriptions name.",
+							   "An empty value means that they can name none.",
+							   &webhook_certificate_directory,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   check_directory, NULL, NULL);
+}
+
+void
+webhook_guard_check_endpoint(const char *canonical)
+{
+	WebhookTarget target;
+	char	   *host;
+	struct sockaddr_storage address;
+	WebhookAddressVerdict verdict;
+
+	if (!webhook_endpoint_target(canonical, &target))
+		elog(ERROR, "an endpoint was accepted that is neither http nor https");
+	host = pnstrdup(target.host, target.host_length);
+
+	if (webhook_require_https && !target.secure)
+		refuse(canonical,
+			   "It does not use https, which webhook.require_https asks for.",
+			   "Use https://; or an administrator of the server can turn webhook.require_https off.");
+
+	if (webhook_address_refuses_port(current_rules(), target.port))
+		refuse(canonical,
+			   psprintf("Its port %d is not among webhook.allowed_ports (%s).",
+						target.port, webhook_allowed_ports),
+			   "Use another port; or an administrator of the server can add it to webhook.allowed_ports.");
+
+	if (webhook_address_parse(host, &address) &&
+		webhook_address_refuses(current_rules(), (struct sockaddr *) &address,
+								&verdict))
+	{
+		char		detail[WEBHOOK_REFUSAL_BYTES];
+
+		webhook_address_explain(&verdict, detail, sizeof(detail));
+		refuse(canonical, detail,
+			   strcmp(verdict.setting, "webhook.denied_networks") == 0 ?
+			   "Use another address; or an administrator of the server can change webhook.denied_networks." :
+			   "Use a public address; or an administrator of the server can add its network to webhook.allowed_networks.");
+	}
+	pfree(host);
+}
+
+static bool
+check_networks(char **newval, void **extra, GucSource source)
+{
+	return check_lists(*newval, NULL);
+}
+
+static bool
+check_ports(char **newval, void **extra, GucSource source)
+{
+	return check_lists("", *newval);
+}
+
+static bool
+check_lists(const char *networks, const char *ports)
+{
+	char		problem[WEBHOOK_REFUSAL_BYTES];
+	WebhookAddressRules *read;
+
+	read = webhook_address_rules_new(networks, NULL, ports,
+									 problem, sizeof(problem));
+	if (read == NULL)
+	{
+		GUC_check_errdetail("%s", problem);
+		if (ports != NULL)
+			GUC_check_errhint("Write a list of ports and ranges such as \"%s\".",
+							  WEBHOOK_DEFAULT_PORTS);
+		else
+			GUC_check_errhint("Write a list such as \"10.1.0.0/16, 192.0.2.1, fd12:3456::/32\".");
+		return false;
+	}
+	webhook_address_rules_free(read);
+	return true;
+}
+
+static void
+assign_list(const char *newval, void *extra)
+{
+	webhook_address_rules_free(rules);
+	rules = NULL;
+}
+
+/* A wrong value is not repeated: it may hold a password all the same. */
+static bool
+check_proxy(char **newval, void **extra, GucSource source)
+{
+	if (**newval == '\0' || is_proxy(*newval))
+		return true;
+	GUC_check_errmsg("invalid value for parameter \"%s\"", "webhook.proxy");
+	GUC_check_errdetail("It is not the URL of a proxy.");
+	GUC_check_errhint("Write it as in \"http://proxy.example.com:3128\" or \"https://user:password@proxy.example.com:3128\", with %%HH for special characters of the password.");
+	return false;
+}
+
+/* Scheme, a user at most, host and port: nothing that has two readings. */
+static bool
+is_proxy(const char *proxy)
+{
+	const char *host;
+	const char *user;
+	int			length;
+	long		port = 0;
+
+	if (strncmp(proxy, "http://", 7) == 0)
+		host = proxy + 7;
+	else if (strncmp(proxy, "https://", 8) == 0)
+		host = proxy + 8;
+	else
+		return false;
+	if (strlen(proxy) > WEBHOOK_MAX_ENDPOINT)
+		return false;
+
+	user = strchr(host, '@');
+	if (user != NULL)
+	{
+		if (user == host || *host == ':')
+			return false;
+		for (const char *c = host; c < user; c++)
+		{
+			if (*c <= ' ' || *c > '~' || strchr("/?#[]\\\"<>^`{|}", *c) != NULL)
+				return false;
+			if (*c == '%' && !(isxdigit((unsigned char) c[1]) &&
+							   isxdigit((unsigned char) c[2])))
+				return false;
+		}
+		host = user + 1;
+	}
+
+	if (*host == '[')
+	{
+		const char *bracket = strchr(host, ']');
+		struct sockaddr_storage address;
+
+		if (bracket == NULL)
+			return false;
+		length = bracket + 1 - host;
+		if (!webhook_address_parse(pnstrdup(host, length), &address) ||
+			address.ss_family != AF_INET6)
+			return false;
+	}
+	else
+		length = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._");
+	if (length == 0 || *host == '.' || *host == '-' || host[length] != ':')
+		return false;
+
+	host += length + 1;
+	length = strspn(host, "0123456789");
+	if (length < 1 || length > 5 || *host == '0' || host[length] != '\0')
+		return false;
+	port = atol(host);
+	return port <= 65535;
+}
+
+static bool
+check_directory(char **newval, void **extra, GucSource source)
+{
+	if (**newval == '\0' || is_absolute_path(*newval))
+		return true;
+	GUC_check_errdetail("It is not an absolute path.");
+	GUC_check_errhint("Write the path from the root, such as \"/etc/webhook\".");
+	return false;
+}
+
+static const WebhookAddressRules *
+current_rules(void)
+{
+	char		problem[WEBHOOK_REFUSAL_BYTES];
+
+	if (rules == NULL)
+		rules = webhook_address_rules_new(webhook_allowed_networks,
+										  webhook_denied_networks,
+										  webhook_allowed_ports,
+										  problem, sizeof(problem));
+	if (rules == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not read the address rules: %s", problem)));
+	return rules;
+}
+
+static void
+refuse(const char *canonical, const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("endpoint \"%s\" is not allowed",
+					webhook_redact_url(canonical)),
+			 errdetail("%s", detail),
+			 errhint("%s", hint)));
+}

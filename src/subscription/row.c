@@ -1,0 +1,322 @@
+/*
+ * row.c
+ *	  A row of webhook.subscription as the worker keeps it.
+ *
+ * What is NULL in the table is left to the settings, which may change without
+ * the row. Values were checked when they were written; one that somebody has
+ * edited since must not stop the others, so what is out of bounds is taken as
+ * NULL.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "base/catalog.h"
+#include "base/table.h"
+#include "net/url.h"
+#include "subscription/row.h"
+#include "subscription/secret.h"
+
+#define MAX_TIMEOUT_MS (60 * 60 * 1000)
+#define MAX_WAIT (366 * SECS_PER_DAY)
+#define DEFAULT_MAX_AGE (7 * USECS_PER_DAY)
+
+/* Columns of the query by name: their numbers are found out once for all rows. */
+enum
+{
+	COLUMN_ID,
+	COLUMN_ENDPOINT,
+	COLUMN_EVENTS,
+	COLUMN_HEADERS,
+	COLUMN_SIGNATURE_SCHEMES,
+	COLUMN_FILTER,
+	COLUMN_PAYLOAD_FORMAT,
+	COLUMN_ORDERED,
+	COLUMN_MAX_IN_FLIGHT,
+	COLUMN_RATE_LIMIT,
+	COLUMN_TIMEOUT,
+	COLUMN_RETRY_SCHEDULE,
+	COLUMN_MAX_AGE,
+	COLUMN_FINAL_STATUSES,
+	COLUMN_CA,
+	COLUMN_CLIENT_CERTIFICATE,
+	COLUMN_ENABLED,
+	COLUMN_PAUSED,
+	COLUMN_SINCE,
+	COLUMN_HOME,
+	COLUMN_SECRETS,
+	COLUMN_SECRET_ENDS,
+	COLUMNS
+};
+
+static const char *const column_names[COLUMNS] = {
+	[COLUMN_ID] = "id",
+	[COLUMN_ENDPOINT] = "endpoint",
+	[COLUMN_EVENTS] = "events",
+	[COLUMN_HEADERS] = "headers",
+	[COLUMN_SIGNATURE_SCHEMES] = "signature_schemes",
+	[COLUMN_FILTER] = "filter",
+	[COLUMN_PAYLOAD_FORMAT] = "payload_format",
+	[COLUMN_ORDERED] = "ordered",
+	[COLUMN_MAX_IN_FLIGHT] = "max_in_flight",
+	[COLUMN_RATE_LIMIT] = "rate_limit",
+	[COLUMN_TIMEOUT] = "timeout",
+	[COLUMN_RETRY_SCHEDULE] = "retry_schedule",
+	[COLUMN_MAX_AGE] = "max_age",
+	[COLUMN_FINAL_STATUSES] = "final_statuses",
+	[COLUMN_CA] = "ca",
+	[COLUMN_CLIENT_CERTIFICATE] = "client_certificate",
+	[COLUMN_ENABLED] = "enabled",
+	[COLUMN_PAUSED] = "paused",
+	[COLUMN_SINCE] = "since",
+	[COLUMN_HOME] = "home",
+	[COLUMN_SECRETS] = "secrets",
+	[COLUMN_SECRET_ENDS] = "secret_ends",
+};
+static int	column_numbers[COLUMNS];
+
+static void add_headers(WebhookSubscription *subscription, Jsonb *headers);
+static void add_secrets(WebhookSubscription *subscription, ArrayType *secrets,
+						ArrayType *ends);
+static void add_options(WebhookSubscription *subscription, SPITupleTable *rows,
+						HeapTuple row);
+static const WebhookSchedule *make_schedule(ArrayType *waits);
+static void add_final_statuses(WebhookSubscription *subscription, ArrayType *statuses);
+static const char **text_array(ArrayType *array, int *count);
+static Datum column(SPITupleTable *rows, HeapTuple row, int which);
+static bool has_column(SPITupleTable *rows, HeapTuple row, int which, Datum *value);
+
+void
+webhook_subscription_row_begin(SPITupleTable *rows)
+{
+	for (int i = 0; i < COLUMNS; i++)
+	{
+		column_numbers[i] = SPI_fnumber(rows->tupdesc, column_names[i]);
+		if (column_numbers[i] <= 0)
+			elog(ERROR, "webhook.subscription has no column \"%s\"", column_names[i]);
+	}
+}
+
+WebhookSubscription *
+webhook_subscription_row_read(SPITupleTable *rows, HeapTuple row)
+{
+	WebhookSubscription *subscription = palloc0(sizeof(WebhookSubscription));
+	const char *home;
+	uint64		system[2];
+	Oid			database;
+	const char **schemes;
+	int			nschemes;
+
+	subscription->id = DatumGetInt64(column(rows, row, COLUMN_ID));
+	subscription->endpoint = TextDatumGetCString(column(rows, row, COLUMN_ENDPOINT));
+	subscription->events =
+		text_array(DatumGetArrayTypeP(column(rows, row, COLUMN_EVENTS)),
+				   &subscription->nevents);
+	subscription->enabled = DatumGetBool(column(rows, row, COLUMN_ENABLED));
+	subscription->paused = DatumGetBool(column(rows, row, COLUMN_PAUSED));
+	add_headers(subscription,
+				DatumGetJsonbP(column(rows, row, COLUMN_HEADERS)));
+	add_secrets(subscription,
+				DatumGetArrayTypeP(column(rows, row, COLUMN_SECRETS)),
+				DatumGetArrayTypeP(column(rows, row, COLUMN_SECRET_ENDS)));
+
+	add_options(subscription, rows, row);
+
+	schemes = text_array(DatumGetArrayTypeP(column(rows, row, COLUMN_SIGNATURE_SCHEMES)),
+						 &nschemes);
+	for (int i = 0; i < nschemes; i++)
+		subscription->sign_abp |= strcmp(schemes[i], "abp") == 0;
+
+	home = TextDatumGetCString(column(rows, row, COLUMN_HOME));
+	subscription->fenced = strcmp(home, webhook_home()) != 0;
+	subscription->since =
+		webhook_snapshot_from_datum(column(rows, row, COLUMN_SINCE));
+
+	/* Transaction ids of another cluster mean nothing here. */
+	if (subscription->fenced &&
+		(!webhook_home_parse(home, &system[0], &database) ||
+		 !webhook_home_parse(webhook_home(), &system[1], &database) ||
+		 system[0] != system[1]))
+		subscription->since = webhook_snapshot_empty();
+	return subscription;
+}
+
+/*
+ * An object of strings, as webhook.checked_headers() lets through. What it
+ * would not is not sent: a line break in one would make a header of the rest.
+ */
+static void
+add_headers(WebhookSubscription *subscription, Jsonb *headers)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	WebhookHttpHeader *list;
+
+	list = palloc0(sizeof(WebhookHttpHeader) * (JB_ROOT_COUNT(headers) + 1));
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			list[subscription->nheaders].name =
+				pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE && value.type == jbvString &&
+				 subscription->nheaders < WEBHOOK_MAX_HEADERS)
+		{
+			WebhookHttpHeader *header = &list[subscription->nheaders];
+
+			if (webhook_header_check(header->name, strlen(header->name),
+									 value.val.string.val,
+									 value.val.string.len).problem != NULL)
+				continue;
+			header->value = pnstrdup(value.val.string.val, value.val.string.len);
+			subscription->nheaders++;
+		}
+	}
+	subscription->headers = list;
+}
+
+/* The key of each is decoded once, here. */
+static void
+add_secrets(WebhookSubscription *subscription, ArrayType *secrets, ArrayType *ends)
+{
+	int			count;
+	int			nends;
+	const char **texts = text_array(secrets, &count);
+	WebhookSecret *list = palloc0(sizeof(WebhookSecret) * (count + 1));
+	Datum	   *until;
+	bool	   *forever;
+
+	deconstruct_array(ends, TIMESTAMPTZOID, sizeof(TimestampTz), true,
+					  TYPALIGN_DOUBLE, &until, &forever, &nends);
+	Assert(nends == count);
+	for (int i = 0; i < count; i++)
+	{
+		WebhookSecret *secret = &list[subscription->nsecrets];
+		uint8	   *key = palloc(WEBHOOK_MAX_KEY);
+
+		secret->key_length = webhook_secret_decode(texts[i], key);
+		if (secret->key_length < 0)
+			continue;
+		secret->text = texts[i];
+		secret->key = key;
+		secret->until = forever[i] ? DT_NOEND : DatumGetTimestampTz(until[i]);
+		subscription->nsecrets++;
+	}
+	subscription->secrets = list;
+}
+
+/* All that a subscription may have its own rules for. */
+static void
+add_options(WebhookSubscription *subscription, SPITupleTable *rows, HeapTuple row)
+{
+	const char *format = TextDatumGetCString(column(rows, row, COLUMN_PAYLOAD_FORMAT));
+	Datum		value;
+
+	if (strcmp(format, "raw") == 0)
+		subscription->payload_format = WEBHOOK_RAW;
+	else if (strcmp(format, "standard") == 0)
+		subscription->payload_format = WEBHOOK_STANDARD;
+	subscription->ordered = DatumGetBool(column(rows, row, COLUMN_ORDERED));
+	if (has_column(rows, row, COLUMN_FILTER, &value))
+		subscription->filter = webhook_filter_make(value);
+	if (has_column(rows, row, COLUMN_MAX_IN_FLIGHT, &value))
+		subscription->max_in_flight = Max(DatumGetInt32(value), 0);
+	if (has_column(rows, row, COLUMN_RATE_LIMIT, &value) && DatumGetFloat4(value) > 0)
+		subscription->rate_limit = DatumGetFloat4(value);
+	if (has_column(rows, row, COLUMN_TIMEOUT, &value))
+		subscription->timeout_ms = Min(Max(webhook_row_span(value) / 1000, 0), MAX_TIMEOUT_MS);
+	if (has_column(rows, row, COLUMN_RETRY_SCHEDULE, &value))
+		subscription->schedule = make_schedule(DatumGetArrayTypeP(value));
+	subscription->max_age = DEFAULT_MAX_AGE;
+	if (has_column(rows, row, COLUMN_MAX_AGE, &value) && webhook_row_span(value) > 0)
+		subscription->max_age = webhook_row_span(value);
+	add_final_statuses(subscription, DatumGetArrayTypeP(column(rows, row, COLUMN_FINAL_STATUSES)));
+	if (has_column(rows, row, COLUMN_CA, &value))
+		subscription->ca = TextDatumGetCString(value);
+	if (has_column(rows, row, COLUMN_CLIENT_CERTIFICATE, &value))
+		subscription->client_certificate = TextDatumGetCString(value);
+}
+
+static const WebhookSchedule *
+make_schedule(ArrayType *waits)
+{
+	WebhookSchedule *schedule;
+	Datum	   *values;
+	bool	   *nulls;
+	int			count;
+
+	deconstruct_array(waits, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE,
+					  &values, &nulls, &count);
+	schedule = palloc(offsetof(WebhookSchedule, seconds) + sizeof(int) * (count + 1));
+	schedule->count = 0;
+	for (int i = 0; i < count; i++)
+	{
+		if (!nulls[i])
+			schedule->seconds[schedule->count++] =
+				Min(Max(webhook_row_span(values[i]) / USECS_PER_SEC, 0), MAX_WAIT);
+	}
+	return schedule;
+}
+
+static void
+add_final_statuses(WebhookSubscription *subscription, ArrayType *statuses)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int		   *list;
+	int			count;
+
+	deconstruct_array(statuses, INT4OID, sizeof(int32), true, TYPALIGN_INT,
+					  &values, &nulls, &count);
+	list = palloc(sizeof(int) * (count + 1));
+	for (int i = 0; i < count; i++)
+	{
+		if (!nulls[i])
+			list[subscription->nfinal++] = DatumGetInt32(values[i]);
+	}
+	subscription->final_statuses = list;
+}
+
+static const char **
+text_array(ArrayType *array, int *count)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	const char **texts;
+	int			n;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
+	texts = palloc(sizeof(char *) * (n + 1));
+	*count = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			texts[(*count)++] = TextDatumGetCString(values[i]);
+	}
+	return texts;
+}
+
+/* A column that cannot be null. */
+static Datum
+column(SPITupleTable *rows, HeapTuple row, int which)
+{
+	Datum		value;
+
+	if (!has_column(rows, row, which, &value))
+		elog(ERROR, "column \"%s\" of webhook.subscription is null", column_names[which]);
+	return value;
+}
+
+/* A column that may be null: false, then. */
+static bool
+has_column(SPITupleTable *rows, HeapTuple row, int which, Datum *value)
+{
+	bool		isnull;
+
+	*value = SPI_getbinval(row, rows->tupdesc, column_numbers[which], &isnull);
+	return !isnull;
+}

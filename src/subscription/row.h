@@ -1,0 +1,23 @@
+/*
+ * row.h
+ *	  A row of webhook.subscription as the worker keeps it.
+ */
+#ifndef WEBHOOK_SUBSCRIPTION_ROW_H
+#define WEBHOOK_SUBSCRIPTION_ROW_H
+
+#include "executor/spi.h"
+
+#include "subscription/cache.h"
+
+/*
+ * The rows of the query that reads subscriptions are about to be read: with
+ * all columns of webhook.subscription that say what is delivered, and the live
+ * secrets and their ends as "secrets" and "secret_ends".
+ */
+extern void webhook_subscription_row_begin(SPITupleTable *rows);
+
+/* One of them, in CurrentMemoryContext. */
+extern WebhookSubscription *webhook_subscription_row_read(SPITupleTable *rows,
+														  HeapTuple row);
+
+#endif							/* WEBHOOK_SUBSCRIPTION_ROW_H */

@@ -1,0 +1,56 @@
+/*
+ * secret.c
+ *	  What a signing secret looks like: "whsec_" and the base64 of its key.
+ *
+ * The form is that of Standard Webhooks, so that a receiver's library takes
+ * the text as it is. Both ends of its life are here: what is generated and
+ * what is accepted cannot drift apart.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "subscription/secret.h"
+
+#define NEW_KEY 32				/* bytes: as many as HMAC-SHA256 yields */
+
+int
+webhook_secret_decode(const char *secret, uint8 *key)
+{
+	const size_t prefix = strlen(WEBHOOK_SECRET_PREFIX);
+	int			length;
+
+	if (strncmp(secret, WEBHOOK_SECRET_PREFIX, prefix) != 0)
+		return -1;
+	secret += prefix;
+
+	/* Four characters for three bytes, the last group filled up. */
+	if (strlen(secret) > (WEBHOOK_MAX_KEY + 2) / 3 * 4)
+		return -1;
+	length = compat_b64_decode(secret, (int) strlen(secret), key,
+							   WEBHOOK_MAX_KEY);
+	return length >= WEBHOOK_MIN_KEY ? length : -1;
+}
+
+char *
+webhook_secret_generate(void)
+{
+	const int	prefix = strlen(WEBHOOK_SECRET_PREFIX);
+	const int	size = pg_b64_enc_len(NEW_KEY);
+	uint8		key[NEW_KEY];
+	char	   *secret;
+	int			length;
+
+	if (!pg_strong_random(key, sizeof(key)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a random secret")));
+
+	secret = palloc(prefix + size + 1);
+	memcpy(secret, WEBHOOK_SECRET_PREFIX, prefix);
+	length = compat_b64_encode(key, sizeof(key), secret + prefix, size);
+	if (length < 0)
+		elog(ERROR, "could not encode a secret");
+	secret[prefix + length] = '\0';
+	explicit_bzero(key, sizeof(key));
+	return secret;
+}

@@ -1,0 +1,105 @@
+/*
+ * notify.c
+ *	  What people are told of when it happens.
+ *
+ * It is told after the state was written, in a transaction of its own: a full
+ * queue of notifications is no reason to write nothing. Of an endpoint's URL
+ * only scheme, host and path are named: what follows may be a credential.
+ */
+#include "postgres.h"
+
+#include "commands/async.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/timestamp.h"
+
+#include "worker/notify.h"
+
+#define CHANNEL "webhook"
+
+static const char *const state_names[] = {
+	[WEBHOOK_TURN_NONE] = "",
+	[WEBHOOK_TURN_OPENED] = "open",
+	[WEBHOOK_TURN_CLOSED] = "closed",
+	[WEBHOOK_TURN_WAITING] = "waiting",
+	[WEBHOOK_TURN_LIMITED] = "limited",
+	[WEBHOOK_TURN_DISABLED] = "disabled",
+};
+
+static void write_log(const WebhookNews *news, const char *reason,
+					  const WebhookSubscription *subscription);
+static void notify(const WebhookNews *news, int64 subscription_id);
+
+void
+webhook_notice_tell(const WebhookNews *news, const char *reason,
+					const WebhookSubscription *subscription)
+{
+	if (news->turn == WEBHOOK_TURN_NONE)
+		return;
+	write_log(news, reason, subscription);
+	notify(news, subscription->id);
+}
+
+static void
+write_log(const WebhookNews *news, const char *reason,
+		  const WebhookSubscription *subscription)
+{
+	long long	id = subscription->id;
+	int			length = strcspn(subscription->endpoint, "?#");
+	const char *endpoint = pnstrdup(subscription->endpoint, length);
+	const char *until = timestamptz_to_str(news->until);
+
+	switch (news->turn)
+	{
+		case WEBHOOK_TURN_NONE:
+			break;
+		case WEBHOOK_TURN_OPENED:
+			ereport(LOG,
+					(errmsg("webhook: subscription %lld to %s has failed %d times in a row and is tried again at %s",
+							id, endpoint, news->streak, until),
+					 reason ? errdetail("Last: %s.", reason) : 0));
+			break;
+		case WEBHOOK_TURN_CLOSED:
+			ereport(LOG,
+					(errmsg("webhook: subscription %lld to %s answers again",
+							id, endpoint)));
+			break;
+		case WEBHOOK_TURN_WAITING:
+			ereport(LOG,
+					(errmsg("webhook: subscription %lld to %s is left alone until %s, as it has asked for",
+							id, endpoint, until)));
+			break;
+		case WEBHOOK_TURN_LIMITED:
+			ereport(LOG,
+					(errmsg("webhook: subscription %lld to %s is held back by its rate limit of %g calls a second",
+							id, endpoint, subscription->rate_limit)));
+			break;
+		case WEBHOOK_TURN_DISABLED:
+			ereport(LOG,
+					(errmsg("webhook: subscription %lld to %s is disabled; what waits for it is cancelled",
+							id, endpoint),
+					 reason ? errdetail("Last: %s.", reason) : 0,
+					 errhint("Call webhook.alter_subscription(%lld, enabled => true) once its endpoint works, and webhook.recover() to send what it has missed.",
+							 id)));
+			break;
+	}
+}
+
+/* Anybody who can connect may listen: no word of who it is, or why. */
+static void
+notify(const WebhookNews *news, int64 subscription_id)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	appendStringInfo(&payload, "{\"subscription\":" INT64_FORMAT ",\"state\":\"%s\",\"until\":",
+					 subscription_id, state_names[news->turn]);
+	if (news->until != 0)
+		escape_json(&payload, timestamptz_to_str(news->until));
+	else
+		appendStringInfoString(&payload, "null");
+	appendStringInfoChar(&payload, '}');
+	Async_Notify(CHANNEL, payload.data);
+	pfree(payload.data);
+}

@@ -1,0 +1,109 @@
+/*
+ * transaction.c
+ *	  The worker's short transactions.
+ *
+ * A worker inherits every ALTER DATABASE and ALTER ROLE ... SET, so whatever
+ * its work depends on is set here, once, over all of them. Each transaction
+ * looks up the extension first: that is how DROP EXTENSION and an update stop
+ * the worker by themselves.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+
+#include "base/catalog.h"
+#include "process/shmem.h"
+#include "worker/transaction.h"
+
+void
+webhook_transaction_settings(void)
+{
+	/* As a replica, it fires no trigger that an owner has not made ALWAYS. */
+	static const char *const settings[][2] = {
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"default_tablespace", ""},
+		{"default_table_access_method", "heap"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"jit", "off"},
+		{"lock_timeout", "500ms"},
+		{"role", "none"},
+		{"row_security", "off"},
+		{"search_path", "pg_catalog, pg_temp"},
+		{"session_replication_role", "replica"},
+		{"statement_timeout", "0"},
+		{"synchronous_commit", "off"},
+		{"temp_file_limit", "-1"},
+		{"TimeZone", "UTC"},
+		{"DateStyle", "ISO, MDY"},
+		{"IntervalStyle", "postgres"},
+		{"transaction_timeout", "0"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+	{
+		/* Not every server has every one. */
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET,
+							PGC_S_OVERRIDE);
+	}
+
+	/*
+	 * What is sent is UTF-8. A conversion into the client's encoding is looked
+	 * up here, into any other where it is needed: there may be no transaction.
+	 */
+	StartTransactionCommand();
+	SetConfigOption("client_encoding", "UTF8", PGC_SUSET, PGC_S_OVERRIDE);
+	CommitTransactionCommand();
+}
+
+void
+webhook_transaction_hurry(void)
+{
+	SetConfigOption("lock_timeout", "100ms", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void
+webhook_transaction_begin(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, activity);
+
+	if (webhook_catalog() == NULL)
+	{
+		PopActiveSnapshot();
+		AbortCurrentTransaction();
+		webhook_shmem_set_exit(WEBHOOK_EXIT_ABSENT);
+		proc_exit(0);
+	}
+}
+
+void
+webhook_transaction_commit(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+void
+webhook_transaction_abort(void)
+{
+	HOLD_INTERRUPTS();
+	EmitErrorReport();
+	AbortCurrentTransaction();
+	FlushErrorState();
+	pgstat_report_activity(STATE_IDLE, NULL);
+	RESUME_INTERRUPTS();
+}

@@ -1,0 +1,330 @@
+/*
+ * writer.c
+ *	  What goes out to tables: outcomes, in groups, the checkpoint, and how each
+ *	  endpoint fares.
+ *
+ * Commits are asynchronous: what a crash of the server takes from the log is
+ * sent again. They are in the order of the WAL, so a checkpoint never survives
+ * the outcomes that it stands on.
+ *
+ * When a group cannot be written, its rows are tried one by one, to find the
+ * one that is to blame, and that one without bodies and headers. If that fails
+ * too, the fault is not the row's (a full disk, a lock on the log): the
+ * outcomes stay in memory, nothing more is sent, and writing is tried again
+ * with growing pauses. So a log that cannot be written never becomes a storm
+ * of duplicates.
+ *
+ * An index that somebody put on our tables may run code in a flush; a flush
+ * has five seconds.
+ */
+#include "postgres.h"
+
+#include "postmaster/interrupt.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "base/catalog.h"
+#include "delivery/dispatch.h"
+#include "store/checkpoint.h"
+#include "store/subscription_state.h"
+#include "worker/attempt.h"
+#include "worker/notify.h"
+#include "worker/sender.h"
+#include "worker/transaction.h"
+#include "worker/writer.h"
+
+#define GROUP_ROWS 500
+#define GROUP_DELAY 5000		/* microseconds */
+#define FLUSH_LIMIT 5000		/* milliseconds */
+#define FIRST_PAUSE USECS_PER_SEC
+#define LONGEST_PAUSE (10 * USECS_PER_SEC)
+#define CHECKPOINT_DELAY USECS_PER_SEC
+#define STATES_DELAY USECS_PER_SEC
+
+static WebhookCounters *counters;
+static TimestampTz waiting_since;	/* 0: nothing waits */
+static bool blocked;			/* the log cannot be written at present */
+static TimestampTz retry_at;	/* a write failed; 0: it did not */
+static int64 retry_pause;
+static int	cautious;			/* rows still to be written one by one */
+static TimestampTz last_checkpoint;
+static TimestampTz last_states;
+static bool last_states_done = true;
+
+/* Lanes whose state is to be saved, and told of. */
+typedef struct Lanes
+{
+	int			count;
+	WebhookLane *lanes[GROUP_ROWS];
+	TimestampTz now;
+} Lanes;
+
+static bool write_group(WebhookDelivery **batch, int count, bool bodies);
+static void settle(WebhookDelivery **batch, int count);
+static void count_outcomes(WebhookDelivery **batch, int count);
+static void note_promoted(int64 subscription_id, TimestampTz next_at);
+static void save_checkpoint(void *arg);
+static void write_states(void *arg);
+static void tell_news(void *arg);
+static bool any_news(const Lanes *dirty);
+
+void
+webhook_writer_init(WebhookCounters *shared)
+{
+	counters = shared;
+	save_checkpoint(NULL);
+}
+
+bool
+webhook_writer_flush(TimestampTz now, bool at_once)
+{
+	WebhookDelivery *batch[GROUP_ROWS];
+	int			count;
+
+	if (webhook_delivery_load()->unflushed == 0)
+	{
+		waiting_since = 0;
+		return false;
+	}
+	if (waiting_since == 0 || waiting_since > now)
+		waiting_since = now;
+	if (retry_at != 0 && now < retry_at && retry_at - now <= LONGEST_PAUSE)
+		return false;
+	if (!blocked && !at_once && cautious == 0 &&
+		now - waiting_since < GROUP_DELAY &&
+		webhook_delivery_load()->unflushed < GROUP_ROWS)
+		return false;
+
+	count = webhook_delivery_ended(batch, cautious > 0 ? 1 : GROUP_ROWS);
+	if (write_group(batch, count, true) ||
+		(count == 1 && !ShutdownRequestPending && write_group(batch, count, false)))
+		settle(batch, count);
+	else if (count > 1)
+	{
+		webhook_delivery_flushed(batch, count, false);
+		cautious = count;
+		return false;
+	}
+	else
+	{
+		webhook_delivery_flushed(batch, count, false);
+		retry_pause = retry_pause == 0 ? FIRST_PAUSE : Min(retry_pause * 2, LONGEST_PAUSE);
+		retry_at = GetCurrentTimestamp() + retry_pause;
+		blocked = true;
+		return false;
+	}
+	if (cautious > 0)
+		cautious--;
+	retry_at = 0;
+	retry_pause = 0;
+	waiting_since = webhook_delivery_load()->unflushed > 0 ? now : 0;
+	return true;
+}
+
+bool
+webhook_writer_is_blocked(void)
+{
+	return blocked;
+}
+
+TimestampTz
+webhook_writer_next_time(void)
+{
+	if (retry_at != 0)
+		return retry_at;
+	if (waiting_since == 0 || cautious > 0)
+		return waiting_since;
+	return waiting_since + GROUP_DELAY;
+}
+
+void
+webhook_writer_checkpoint(TimestampTz now, bool at_once)
+{
+	const WebhookSnapshot *snapshot;
+	const WebhookSnapshot *partial;
+	int64		upto_id;
+
+	if (!at_once && now - last_checkpoint < CHECKPOINT_DELAY &&
+		now >= last_checkpoint)
+		return;
+	if (!webhook_progress_point(&snapshot, &partial, &upto_id))
+		return;
+	last_checkpoint = now;
+	if (webhook_attempt("writing the checkpoint", save_checkpoint, NULL))
+		webhook_progress_saved();
+}
+
+bool
+webhook_writer_states(TimestampTz now, bool at_once)
+{
+	Lanes		dirty;
+
+	if (!at_once && !(webhook_lane_is_urgent() && last_states_done) &&
+		now - last_states < STATES_DELAY && now >= last_states)
+		return false;
+	dirty.count = webhook_lane_dirty(dirty.lanes, GROUP_ROWS);
+	if (dirty.count == 0)
+		return false;
+	dirty.now = last_states = now;
+	last_states_done = webhook_attempt("writing the state of subscriptions",
+									   write_states, &dirty);
+	if (!last_states_done)
+		return false;
+
+	/* What could not be told is not told again. */
+	if (any_news(&dirty))
+		(void) webhook_attempt("telling how endpoints fare", tell_news, &dirty);
+	webhook_lane_saved(dirty.lanes, dirty.count);
+	return true;
+}
+
+/* Nothing is written of a copy's subscriptions before it is resumed. */
+static void
+write_states(void *arg)
+{
+	const Lanes *dirty = arg;
+	WebhookState *states[GROUP_ROWS];
+	int			nstates = 0;
+
+	for (int i = 0; i < dirty->count; i++)
+	{
+		WebhookLane *lane = dirty->lanes[i];
+		const WebhookSubscription *subscription = webhook_subscription_get(lane->id);
+
+		if (subscription == NULL)
+			webhook_state_forget(lane->id);
+		else if (!subscription->fenced)
+		{
+			webhook_health_summarize(&lane->health, dirty->now);
+			states[nstates++] = &lane->health.state;
+		}
+	}
+	webhook_state_save(states, nstates, dirty->now);
+}
+
+static bool
+any_news(const Lanes *dirty)
+{
+	for (int i = 0; i < dirty->count; i++)
+	{
+		if (dirty->lanes[i]->nnews > 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+tell_news(void *arg)
+{
+	const Lanes *dirty = arg;
+
+	for (int i = 0; i < dirty->count; i++)
+	{
+		const WebhookLane *lane = dirty->lanes[i];
+		const WebhookSubscription *subscription = webhook_subscription_get(lane->id);
+
+		if (subscription == NULL || subscription->fenced)
+			continue;
+		for (int j = 0; j < lane->nnews; j++)
+			webhook_notice_tell(&lane->news[j], lane->health.state.reason, subscription);
+	}
+}
+
+/* In one transaction; false if that failed, with nothing written. */
+static bool
+write_group(WebhookDelivery **batch, int count, bool bodies)
+{
+	WebhookOutcome *outcomes[GROUP_ROWS];
+	MemoryContext old = CurrentMemoryContext;
+	volatile bool written = false;
+
+	for (int i = 0; i < count; i++)
+		outcomes[i] = &batch[i]->outcome;
+
+	PG_TRY();
+	{
+		webhook_transaction_begin("writing outcomes");
+		enable_timeout_after(STATEMENT_TIMEOUT, FLUSH_LIMIT);
+		webhook_journal_write(outcomes, count, bodies, GetCurrentTimestamp(),
+							  webhook_delivery_has_subject, note_promoted);
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		webhook_transaction_commit();
+		written = true;
+	}
+	PG_CATCH();
+	{
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		MemoryContextSwitchTo(old);
+		webhook_transaction_abort();
+		pg_atomic_fetch_add_u64(&counters->flush_errors, 1);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	return written;
+}
+
+/* They are committed. */
+static void
+settle(WebhookDelivery **batch, int count)
+{
+	count_outcomes(batch, count);
+	for (int i = 0; i < count; i++)
+	{
+		/* What only moves to webhook.pending proves nothing of the log. */
+		if (batch[i]->outcome.result != WEBHOOK_PARKED ||
+			webhook_delivery_load()->unflushed == count)
+			blocked = false;
+		if (batch[i]->outcome.transfer != NULL)
+			webhook_sender_release(batch[i]->outcome.transfer);
+	}
+	webhook_delivery_flushed(batch, count, true);
+}
+
+static void
+count_outcomes(WebhookDelivery **batch, int count)
+{
+	uint64		delivered = 0;
+	uint64		retrying = 0;
+	uint64		failed = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		switch (batch[i]->outcome.result)
+		{
+			case WEBHOOK_DELIVERED:
+				delivered++;
+				break;
+			case WEBHOOK_RETRYING:
+				retrying++;
+				break;
+			case WEBHOOK_FAILED:
+			case WEBHOOK_CANCELLED:
+				failed++;
+				break;
+			case WEBHOOK_PARKED:
+				break;
+		}
+	}
+	pg_atomic_fetch_add_u64(&counters->flushes, 1);
+	pg_atomic_fetch_add_u64(&counters->delivered, delivered);
+	pg_atomic_fetch_add_u64(&counters->retrying, retrying);
+	pg_atomic_fetch_add_u64(&counters->failed, failed);
+}
+
+static void
+note_promoted(int64 subscription_id, TimestampTz next_at)
+{
+	webhook_lane_note_row(webhook_lane_get(subscription_id), next_at);
+}
+
+static void
+save_checkpoint(void *arg)
+{
+	WebhookCheckpoint checkpoint = {0};
+
+	webhook_progress_point(&checkpoint.snapshot, &checkpoint.partial,
+						   &checkpoint.upto_id);
+	checkpoint.home = webhook_home();
+	checkpoint.at = webhook_journal_now();
+	webhook_checkpoint_save(&checkpoint);
+}

@@ -1,0 +1,248 @@
+/*
+ * operator.c
+ *	  What people decide, played: subscriptions and their options.
+ *
+ * It keeps the contract of subscription.h: a change is seen after the next
+ * reload only, and a reload makes pointers into the former copy invalid; they
+ * are overwritten, so that whoever follows one is found out. Type "all" goes to
+ * all subscriptions, the number of one to that one.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "clock.h"
+#include "ring/command.h"
+
+/* As people see it. */
+typedef struct Subscription
+{
+	WebhookSubscription is;
+	bool		gone;
+} Subscription;
+
+WebhookSlot webhook_clock_slot;
+
+static WebhookClockArray people;	/* of Subscription; by id, from 1 on */
+static Subscription *copy;		/* the worker's */
+static int	copied;
+
+static Subscription *find(int64 id);
+static WebhookSnapshot *begin_now(void);
+static void end_waiting(int64 id);
+static WebhookSchedule *parse_schedule(const char *value);
+
+int64
+webhook_clock_subscribe(void)
+{
+	Subscription *new = webhook_clock_add(&people, sizeof(Subscription));
+
+	new->is.id = people.count;
+	new->is.endpoint = "https://endpoint/";
+	new->is.ordered = true;
+	new->is.enabled = true;
+	new->is.max_age = 7 * USECS_PER_DAY;
+	new->is.since = begin_now();
+	pg_atomic_write_u32(&webhook_clock_slot.changed, 1);
+	return new->is.id;
+}
+
+void
+webhook_clock_unsubscribe(int64 id)
+{
+	find(id)->gone = true;
+	end_waiting(id);
+}
+
+int
+webhook_clock_subscriptions(void)
+{
+	return people.count;
+}
+
+void
+webhook_clock_alter(int64 id, const char *name, const char *value)
+{
+	WebhookSubscription *subscription = &find(id)->is;
+
+	if (strcmp(name, "paused") == 0)
+		subscription->paused = strcmp(value, "true") == 0;
+	else if (strcmp(name, "ordered") == 0)
+		subscription->ordered = strcmp(value, "true") == 0;
+	else if (strcmp(name, "max_in_flight") == 0)
+		subscription->max_in_flight = atoi(value);
+	else if (strcmp(name, "rate_limit") == 0)
+		subscription->rate_limit = atof(value);
+	else if (strcmp(name, "timeout") == 0)
+		subscription->timeout_ms = atoi(value);
+	else if (strcmp(name, "retry_schedule") == 0)
+		subscription->schedule = parse_schedule(value);
+	else if (strcmp(name, "max_age") == 0)
+		subscription->max_age = strtoll(value, NULL, 10) * USECS_PER_SEC;
+	else if (strcmp(name, "final_status") == 0)
+	{
+		int		   *status = MemoryContextAlloc(webhook_clock_context, sizeof(int));
+
+		*status = atoi(value);
+		subscription->final_statuses = status;
+		subscription->nfinal = 1;
+	}
+	else if (strcmp(name, "enabled") == 0)
+	{
+		subscription->enabled = strcmp(value, "true") == 0;
+		if (subscription->enabled)
+			subscription->since = begin_now();
+		else
+			end_waiting(id);
+	}
+	else
+		elog(ERROR, "no option \"%s\"", name);
+	pg_atomic_write_u32(&webhook_clock_slot.changed, 1);
+}
+
+void
+webhook_subscription_reload(const char *checkpoint_home)
+{
+	Subscription *former = copy;
+	int			count = copied;
+
+	copied = people.count;
+	copy = MemoryContextAllocZero(webhook_clock_context,
+								  sizeof(Subscription) * (copied + 1));
+	if (copied > 0)
+		memcpy(copy, people.items, sizeof(Subscription) * copied);
+	if (former != NULL)
+	{
+		memset(former, 0x7f, sizeof(Subscription) * (count + 1));
+		pfree(former);
+	}
+}
+
+const WebhookSubscription *
+webhook_subscription_get(int64 id)
+{
+	return id < 1 || id > copied || copy[id - 1].gone ? NULL : &copy[id - 1].is;
+}
+
+const WebhookSubscription *
+webhook_subscription_match(const WebhookEvent *event, int *cursor)
+{
+	int64		wanted = strtoll(event->event_type, NULL, 10);	/* 0: all */
+
+	if (wanted != 0)
+		*cursor = Max(*cursor, wanted - 1);
+	while (*cursor < (wanted != 0 ? wanted : copied))
+	{
+		const WebhookSubscription *subscription = webhook_subscription_get(++*cursor);
+
+		if (subscription != NULL && subscription->enabled &&
+			!webhook_snapshot_sees(subscription->since, event->txid))
+			return subscription;
+	}
+	return NULL;
+}
+
+const WebhookSnapshot *
+webhook_subscription_fresh_since(void)
+{
+	return NULL;
+}
+
+void
+webhook_subscription_age(void)
+{
+}
+
+int
+webhook_subscription_takers(const char *event_type)
+{
+	return strtoll(event_type, NULL, 10) != 0 ? 1 : copied;
+}
+
+bool
+webhook_subscription_sends(const WebhookSubscription *subscription)
+{
+	return !subscription->paused && !subscription->fenced;
+}
+
+bool
+webhook_subscription_any_fenced(void)
+{
+	return false;
+}
+
+WebhookSlot *
+webhook_shmem_my_slot(void)
+{
+	return &webhook_clock_slot;
+}
+
+/* Nobody has a filter. */
+bool
+webhook_filter_accepts(WebhookFilter *filter, const WebhookEvent *event,
+					   bool *undecided)
+{
+	return true;
+}
+
+void
+webhook_filter_reset(void)
+{
+}
+
+static Subscription *
+find(int64 id)
+{
+	if (id < 1 || id > people.count)
+		elog(ERROR, "no subscription " INT64_FORMAT, id);
+	return WEBHOOK_CLOCK_ITEM(people, Subscription, id - 1);
+}
+
+/* Whatever is committed from now on. */
+static WebhookSnapshot *
+begin_now(void)
+{
+	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
+	WebhookSnapshot *since = webhook_snapshot_empty();
+
+	since->xmin = since->xmax = webhook_clock_next_xid();
+	MemoryContextSwitchTo(old);
+	return since;
+}
+
+/* The command that comes with unsubscribing and disabling. */
+static void
+end_waiting(int64 id)
+{
+	WebhookCommand command = {0};
+	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
+	WebhookEvent *row;
+	char	   *data;
+
+	command.subscription_id = id;
+	data = webhook_command_form(&command);
+	row = webhook_event_make(NULL, 0, NULL, 0, data, strlen(data));
+	row->kind = WEBHOOK_END;
+	MemoryContextSwitchTo(old);
+	webhook_clock_commit(row, webhook_clock_steady);
+	pg_atomic_write_u32(&webhook_clock_slot.changed, 1);
+}
+
+/* Seconds, with blanks between. */
+static WebhookSchedule *
+parse_schedule(const char *value)
+{
+	WebhookSchedule *schedule = MemoryContextAlloc(webhook_clock_context,
+												   sizeof(WebhookSchedule) +
+												   sizeof(int) * strlen(value));
+	char	   *end;
+
+	schedule->count = 0;
+	for (long seconds = strtol(value, &end, 10); end != value; seconds = strtol(value, &end, 10))
+	{
+		schedule->seconds[schedule->count++] = (int) seconds;
+		value = end;
+	}
+	return schedule;
+}

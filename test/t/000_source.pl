@@ -1,0 +1,180 @@
+# 000_source.pl
+#	  The drawing of the folders in src/README.md is true: a file includes only
+#	  headers of its own folder and of folders on lower floors, of those only
+#	  the doors; a .c file implements only headers of its folder; there is no
+#	  circle, neither between folders nor between the files of one.  libcurl and
+#	  the server know nothing of each other.  And the rules of style.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+# From the ground up, and the headers that other folders may include: '*' is
+# every one.
+my @floors = (
+	{ base => '*', net => '*' },
+	{ http => 'http', process => 'shmem wakeup launcher ddl_hooks' },
+	{ ring => 'ring window progress event command' },
+	{ capture => '', subscription => 'subscription', store => 'store' },
+	{ delivery => 'delivery', message => 'message', '' => '' },
+	{ worker => 'worker', functions => '' });
+
+# Without a header of the server, and of ours only each other's.
+my %free = map { $_ => 1 } qw(net http);
+
+# The one file of http/ that knows the server, for the library's magic.
+my $module = 'src/http/module.c';
+
+my (%floor, %door);
+foreach my $floor (0 .. $#floors)
+{
+	foreach my $folder (keys %{ $floors[$floor] })
+	{
+		$floor{$folder} = $floor;
+		$door{$folder} = $floors[$floor]{$folder} eq '*' ? undef :
+		  { map { ("$folder/$_.h" => 1) } split / /, $floors[$floor]{$folder} };
+	}
+}
+
+sub slurp
+{
+	my ($file) = @_;
+	open my $handle, '<', $file or die "$file: $!";
+	local $/;
+	return scalar <$handle>;
+}
+
+# What a comment or a string says is no code.
+sub code_of
+{
+	my ($text) = @_;
+	$text =~ s{(/\*.*?\*/)|("(?:[^"\\\n]|\\.)*")}{$1 ? ' ' x length($1) =~ s/.*/ /r : '""'}gse;
+	return $text;
+}
+
+my @sources = sort grep { -f } glob 'src/*.[ch] src/*/*.[ch]';
+my %source = map { $_ => slurp($_) } @sources;
+my %code = map { $_ => code_of($source{$_}) } @sources;
+
+sub folder_of { my ($file) = @_; return $file =~ m{^src/([^/]+)/} ? $1 : ''; }
+
+sub none
+{
+	my ($what, @found) = @_;
+	ok(!@found, $what) or diag(join "\n", @found);
+	return;
+}
+
+# Includes: our own ones with quotes and from src/ on.
+my (%includes, @unplaced, @upward, @closed, @curl, @server, @first, @unsorted, @unknown);
+
+foreach my $file (@sources)
+{
+	my $folder = folder_of($file);
+	my $is_header = $file =~ /\.h$/;
+	my $is_free = $free{$folder} && $file ne $module;
+	my @found = $source{$file} =~ /^[ \t]*#[ \t]*include[ \t]+([<"][^>"]+[>"])/mg;
+
+	push @unplaced, $file unless exists $floor{$folder};
+	foreach (@found)
+	{
+		my ($quote, $included) = /^(.)(.*).$/;
+
+		push @curl, $file if $included =~ m{^curl/} and $folder ne 'http';
+		next if $quote eq '<';
+		if (!$source{"src/$included"})
+		{
+			push @server, "$file includes $included"
+			  if $is_free or $is_header and $included eq 'postgres.h';
+			push @unknown, "$file includes $included" if $included !~ m{/} and glob "src/*/$included";
+			next;
+		}
+
+		my $other = folder_of("src/$included");
+		push @{ $includes{$file} }, "src/$included";
+		push @server, "$file includes $included" if $free{$folder} and !$free{$other};
+		next if $other eq $folder;
+		push @upward, "$file includes $included" unless $floor{$other} < $floor{$folder};
+		push @closed, "$file includes $included" if $door{$other} and !$door{$other}{$included};
+	}
+
+	push @first, $file
+	  if !$is_header and !$is_free and ($found[0] // '') ne '"postgres.h"';
+
+	# A block is what stands without a blank line in between.
+	while ($source{$file} =~ /((?:^#include .*\n)+)/mg)
+	{
+		my @block = split /\n/, $1;
+		push @unsorted, $file if "@block" ne join ' ', sort @block;
+	}
+}
+
+cmp_ok(scalar @sources, '>', 60, 'there are sources');
+none('every folder has a floor', @unplaced);
+none('includes lead to lower floors', @upward);
+none('our headers are included with their folder', @unknown);
+none('libcurl is known in http/ only', @curl);
+none('no server header in net/ and http/, no postgres.h in a header', @server);
+none('postgres.h comes first', @first);
+none('includes are sorted', @unsorted);
+none('a file opens with its name',
+	grep { my ($name) = m{([^/]+)$}; $source{$_} !~ m{\A/\*\n \* \Q$name\E\n} } @sources);
+none('versions differ in base/compat.h only',
+	grep { $_ ne 'src/base/compat.h' and $source{$_} =~ /PG_VERSION_NUM|pg_attribute_noreturn/ }
+	  @sources);
+none('lines end at column 100, but for messages', lines(sub { length(expand($_)) > 100 and !/"/ }));
+none('C comments only', lines(sub { m{^\s*//|[;{}]\s*//} }));
+none('tabs, no trailing blank', lines(sub { /[ \t]$|^ {4}[^ ]/ }));
+none('nothing is left for later', lines(sub { /\b(?:TODO|FIXME|XXX|HACK)\b/ }));
+
+# A script that takes over what it finds takes over what others have put there.
+none('the install script makes everything itself',
+	grep { slurp($_) =~ /^\s*CREATE\s+(?:OR\s+REPLACE|[A-Z ]*IF\s+NOT\s+EXISTS)/mi } glob 'sql/*.sql');
+
+# Lines of the sources that a test likes, with where they are.
+sub lines
+{
+	my ($test) = @_;
+	my @found;
+
+	foreach my $file (@sources)
+	{
+		my $number = 0;
+		foreach (split /\n/, $source{$file})
+		{
+			$number++;
+			push @found, "$file:$number: $_" if $test->();
+		}
+	}
+	return @found;
+}
+
+sub expand
+{
+	my ($line) = @_;
+	utf8::decode($line);
+	1 while $line =~ s/^([^\t]*)\t/$1 . ' ' x (4 - length($1) % 4)/e;
+	return $line;
+}
+
+# Symbols of one library are seen by all others on PostgreSQL 15.
+foreach my $library (qw(webhook webhook_http))
+{
+	my ($file) = grep { -e } map { "$library.$_" } qw(so dylib);
+	my @symbols = $file ? map { /^(\S+) [A-TV-Z] / } split /\n/, `nm -g -P $file` : ();
+
+	cmp_ok(scalar @symbols, '>', 0, "$library has symbols");
+	none("$library: global symbols have its name",
+		grep { !/^_?(?:webhook_|Webhook|pg_finfo_|Pg_magic_func$|_PG_init$|_init$|_fini$)/ } @symbols);
+}
+
+# Both libraries together, and which needs which.
+SKIP:
+{
+	skip 'no ldd', 2 if !-e 'webhook.so' or system('command -v ldd >/dev/null') != 0;
+	unlike(scalar `ldd webhook.so`, qr/libcurl/, 'the main library does without libcurl');
+	like(scalar `ldd webhook_http.so`, qr/libcurl/, 'webhook_http has it');
+}
+
+done_testing();

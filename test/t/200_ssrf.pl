@@ -1,0 +1,147 @@
+# 200_ssrf.pl
+#	  Where a server may send to, as its log tells it: names that lead inside,
+#	  answers of both kinds, answers that change, and settings that do.
+#
+# Names are answered from a file, by nss_wrapper in the server.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use IO::Select;
+use IO::Socket::INET;
+use PostgreSQL::Test::Utils;
+use Server;
+use Test::More;
+
+my ($wrapper) = glob '/usr/lib/*/libnss_wrapper.so /usr/lib*/libnss_wrapper.so';
+plan skip_all => 'no nss_wrapper: Debian has it as libnss-wrapper' if !$wrapper;
+
+my $hosts = PostgreSQL::Test::Utils::tempdir . '/hosts';
+
+# Pairs of an address and a name.
+sub answer
+{
+	open my $handle, '>', "$hosts.new" or die $!;
+	while (my ($address, $name) = splice @_, 0, 2)
+	{
+		print $handle "$address $name\n";
+	}
+	close $handle;
+	rename "$hosts.new", $hosts or die $!;
+	return;
+}
+
+answer(
+	'127.0.0.1' => 'good.test.example',
+	'10.11.12.13' => 'inside.test.example',
+	'127.0.0.1' => 'mixed.test.example',
+	'10.11.12.13' => 'mixed.test.example',
+	'169.254.169.254' => 'metadata.test.example');
+
+my $server;
+{
+	local $ENV{LD_PRELOAD} = $wrapper;
+	local $ENV{NSS_WRAPPER_HOSTS} = $hosts;
+	$server = Server->new('guard', "webhook.retry_schedule = '1h'");
+}
+$server->prepare;
+my $node = $server->node;
+my $port = $server->receiver->port;
+my $contract = 0;
+
+# It is on loopback, and must hear nothing.
+my $untouched = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.7') or die $!;
+my $quiet = $untouched->sockport;
+
+# The row of the log of the next event.
+sub next_attempt
+{
+	my ($id) = @_;
+	my $before = $server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $id");
+
+	$contract++;
+	$server->sql("INSERT INTO business_request VALUES ($contract, 'Draft')");
+	$node->poll_query_until('postgres',
+		"SELECT count(*) > $before FROM webhook.log WHERE subscription_id = $id")
+	  or diag('nothing in the log');
+	return $server->sql(<<"END");
+SELECT concat_ws(' ', outcome, response_status, error_class, error, source_ip)
+FROM webhook.log WHERE subscription_id = $id ORDER BY logged_at DESC LIMIT 1
+END
+}
+
+sub attempt
+{
+	my ($url, $options) = @_;
+	my $id = $server->subscribe($url, $options);
+	my $row = next_attempt($id);
+	$server->sql("SELECT webhook.unsubscribe($id)");
+	return $row;
+}
+
+# Whoever sees a setting sees that the worker has been told.
+sub set
+{
+	my ($name, $value) = @_;
+	$server->set($name, $value);
+	$node->poll_query_until('postgres', "SELECT current_setting('$name') = '$value'");
+	return;
+}
+
+like(attempt("http://good.test.example:$port/ok"), qr/^delivered 200/, 'a name of an allowed address');
+is(attempt("http://inside.test.example:$port/ok"),
+	'retrying blocked The address 10.11.12.13 is in 10.0.0.0/8 (private use), '
+	  . 'which webhook.allowed_networks does not allow.',
+	'a name that leads inside: address, block and setting are in the log');
+like(attempt("http://mixed.test.example:$port/ok"), qr{^retrying blocked .*10\.0\.0\.0/8},
+	'an answer of both kinds is refused as a whole');
+like(attempt("http://metadata.test.example:$port/ok"), qr{^retrying blocked .*169\.254\.0\.0/16},
+	'the metadata service of a cloud');
+like(attempt("http://nobody.test.example:$port/ok"), qr/^retrying dns .*no such name/,
+	'a name that does not exist');
+
+# The answer changes between two attempts. What is connected stays so; whoever
+# connects anew is told the new one.
+my @answers = (
+	'127.0.0.1' => 'good.test.example',
+	'127.0.0.1' => 'rebound.test.example');
+answer(@answers);
+my $rebound = $server->subscribe("http://rebound.test.example:$port/ok");
+like(next_attempt($rebound), qr/^delivered 200/, 'a name of an allowed address');
+answer(@answers[ 0, 1 ], '10.11.12.13' => 'rebound.test.example');
+$server->end_worker('TERM');
+like(next_attempt($rebound), qr{^retrying blocked .*10\.0\.0\.0/8}, 'leads inside some time later');
+$server->sql("SELECT webhook.unsubscribe($rebound)");
+
+# A reload closes a network while a connection there is kept.
+my $kept = $server->subscribe("http://127.0.0.1:$port/ok");
+like(next_attempt($kept), qr/^delivered 200/, 'a connection is made');
+my $requests = () = $server->receiver->requests(qr{^/ok$});
+set('webhook.denied_networks', '127.0.0.0/8');
+like(next_attempt($kept), qr{^retrying blocked .*127\.0\.0\.0/8, which webhook\.denied_networks},
+	'after a reload that closes its network, it is not used');
+is(scalar(() = $server->receiver->requests(qr{^/ok$})), $requests, 'nothing was sent');
+$server->sql("SELECT webhook.unsubscribe($kept)");
+
+# Saved while it was allowed.
+set('webhook.denied_networks', '127.0.0.8');
+my $literal = $server->subscribe("http://127.0.0.7:$quiet/");
+my $named = $server->subscribe("http://good.test.example:$quiet/", "timeout => '2 s'");
+set('webhook.denied_networks', '127.0.0.0/8');
+like(next_attempt($literal), qr/^retrying blocked/, 'an address closed since it was saved');
+set('webhook.denied_networks', '');
+set('webhook.require_https', 'on');
+like(next_attempt($named), qr/^retrying blocked .*webhook\.require_https/,
+	'plain http closed since it was saved');
+set('webhook.require_https', 'off');
+set('webhook.allowed_ports', '443');
+like(next_attempt($named), qr/^retrying blocked .*webhook\.allowed_ports/,
+	'a port closed since it was saved');
+
+ok(!IO::Select->new($untouched)->can_read(0), 'who must not be touched has heard nothing');
+
+$node->stop;
+done_testing();
