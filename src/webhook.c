@@ -48,5 +48,5 @@ _PG_init(void)
 
 	webhook_shmem_init();
 	webhook_launcher_init();
-	webhook_utility_init();
+	webhook_ddl_hooks_init();
 }

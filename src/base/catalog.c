@@ -229,7 +229,7 @@ forget(Datum arg, Oid relid)
 		relid == catalog.state || relid == catalog.state_pkey ||
 		relid == catalog.checkpoint;
 
-	for (int i = 0; i < WEBHOOK_SLOTS; i++)
+	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 		ours |= relid == catalog.event[i] || relid == catalog.event_index[i];
 	if (ours)
 		changes++;
@@ -251,7 +251,7 @@ look_up(void)
 		return false;
 	catalog.schema = get_namespace_oid("webhook", true);
 
-	for (int i = 0; i < WEBHOOK_SLOTS; i++)
+	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 	{
 		snprintf(name, sizeof(name), "event_%d", i);
 		catalog.event[i] = find_table(name, RELKIND_RELATION, event_columns,

@@ -6,14 +6,14 @@
 #ifndef WEBHOOK_CATALOG_H
 #define WEBHOOK_CATALOG_H
 
-#define WEBHOOK_SLOTS 4			/* tables of the ring: event_0 … event_3 */
+#define WEBHOOK_RING_TABLES 4			/* tables of the ring: event_0 … event_3 */
 
 /* Columns, in the order of sql/webhook--1.0.sql. */
 enum
 {
 	Anum_webhook_event_id = 1,
 	Anum_webhook_event_txid,
-	Anum_webhook_event_created,
+	Anum_webhook_event_created_at,
 	Anum_webhook_event_event_id,
 	Anum_webhook_event_kind,
 	Anum_webhook_event_event_type,
@@ -32,7 +32,7 @@ enum
 	Anum_webhook_log_subscription_id,
 	Anum_webhook_log_event_type,
 	Anum_webhook_log_subject,
-	Anum_webhook_log_created,
+	Anum_webhook_log_created_at,
 	Anum_webhook_log_attempt,
 	Anum_webhook_log_method,
 	Anum_webhook_log_endpoint,
@@ -64,8 +64,8 @@ enum
 	Anum_webhook_pending_step,
 	Anum_webhook_pending_next_at,
 	Anum_webhook_pending_queued_at,
-	Anum_webhook_pending_aged_from,
-	Anum_webhook_pending_created,
+	Anum_webhook_pending_age_start,
+	Anum_webhook_pending_created_at,
 	Anum_webhook_pending_event_type,
 	Anum_webhook_pending_data,
 	Natts_webhook_pending = Anum_webhook_pending_data
@@ -75,23 +75,23 @@ enum
 {
 	Anum_webhook_state_subscription_id = 1,
 	Anum_webhook_state_level,
-	Anum_webhook_state_streak,
+	Anum_webhook_state_consecutive_failures,
 	Anum_webhook_state_failures,
 	Anum_webhook_state_failing_since,
 	Anum_webhook_state_last_success,
 	Anum_webhook_state_last_failure,
 	Anum_webhook_state_opened_at,
-	Anum_webhook_state_probe_wait,
-	Anum_webhook_state_waits_until,
+	Anum_webhook_state_probe_interval,
+	Anum_webhook_state_not_before,
 	Anum_webhook_state_reason,
 	Anum_webhook_state_disabled_at,
 	Anum_webhook_state_since,
-	Anum_webhook_state_halted_at,
-	Anum_webhook_state_halted,
+	Anum_webhook_state_suspended_at,
+	Anum_webhook_state_suspended,
 	Anum_webhook_state_delivered,
 	Anum_webhook_state_failed,
 	Anum_webhook_state_retried,
-	Anum_webhook_state_undecided,
+	Anum_webhook_state_filter_errors,
 	Anum_webhook_state_rate,
 	Anum_webhook_state_p50,
 	Anum_webhook_state_p95,
@@ -103,17 +103,17 @@ enum
 {
 	Anum_webhook_checkpoint_home = 1,
 	Anum_webhook_checkpoint_snapshot,
-	Anum_webhook_checkpoint_partial,
+	Anum_webhook_checkpoint_partial_snapshot,
 	Anum_webhook_checkpoint_upto_id,
-	Anum_webhook_checkpoint_at,
-	Natts_webhook_checkpoint = Anum_webhook_checkpoint_at
+	Anum_webhook_checkpoint_saved_at,
+	Natts_webhook_checkpoint = Anum_webhook_checkpoint_saved_at
 };
 
 typedef struct WebhookCatalog
 {
 	Oid			schema;
-	Oid			event[WEBHOOK_SLOTS];
-	Oid			event_index[WEBHOOK_SLOTS]; /* (txid, id) */
+	Oid			event[WEBHOOK_RING_TABLES];
+	Oid			event_index[WEBHOOK_RING_TABLES]; /* (txid, id) */
 	Oid			event_sequence;
 	Oid			subscription;
 	Oid			state;
@@ -129,7 +129,7 @@ typedef struct WebhookCatalog
 /*
  * The objects in this database, looked up once and again after each change of
  * them; needs a transaction. NULL if the extension is not there; an error if
- * part of it is not there, or not as it was created. Call it after locking a
+ * part of it is not there, or not as it was created_at. Call it after locking a
  * table, not before: then columns and indexes stay as checked for as long as
  * the lock is held. The contents change with the next call, not before.
  */

@@ -30,7 +30,7 @@
 #include "capture/cross_partition.h"
 #include "ring/ring.h"
 
-typedef struct WebhookMove
+typedef struct WebhookCrossPartition
 {
 	dlist_node	node;
 	WebhookWatch *watch;		/* NULL: the statement is over, or it is sent */
@@ -38,15 +38,15 @@ typedef struct WebhookMove
 	int			sent_level;		/* of the one that sent it; 0: not sent */
 	char	   *old_status;
 	WebhookEvent *deletion;
-} WebhookMove;
+} WebhookCrossPartition;
 
 static dlist_head watches = DLIST_STATIC_INIT(watches);
 static dlist_head moves = DLIST_STATIC_INIT(moves);
 
 static void end_watch(void *arg);
-static void send_deletion(WebhookMove *move);
+static void send_deletion(WebhookCrossPartition *move);
 static void send_deletions(bool all);
-static void forget(WebhookMove *move);
+static void forget(WebhookCrossPartition *move);
 static void at_transaction(XactEvent event, void *arg);
 static void at_subtransaction(SubXactEvent event, SubTransactionId id,
 							  SubTransactionId parent, void *arg);
@@ -94,12 +94,12 @@ end_watch(void *arg)
 }
 
 void
-webhook_move_hold(WebhookWatch *watch, const char *old_status,
+webhook_cross_partition_defer_delete(WebhookWatch *watch, const char *old_status,
 				  const char *subject, const char *data)
 {
 	static bool registered = false;
 	MemoryContext old;
-	WebhookMove *move;
+	WebhookCrossPartition *move;
 
 	Assert(watch->move == NULL);
 
@@ -111,7 +111,7 @@ webhook_move_hold(WebhookWatch *watch, const char *old_status,
 	}
 
 	old = MemoryContextSwitchTo(TopTransactionContext);
-	move = palloc0(sizeof(WebhookMove));
+	move = palloc0(sizeof(WebhookCrossPartition));
 	move->level = GetCurrentTransactionNestLevel();
 	move->old_status = pstrdup(old_status);
 	move->deletion = webhook_event_make(watch->event_type,
@@ -121,8 +121,8 @@ webhook_move_hold(WebhookWatch *watch, const char *old_status,
 	MemoryContextSwitchTo(old);
 
 	move->deletion->kind = WEBHOOK_EVENT;
-	move->deletion->created = GetCurrentTimestamp();
-	webhook_event_new_id(&move->deletion->event_id, move->deletion->created);
+	move->deletion->created_at = GetCurrentTimestamp();
+	webhook_event_new_id(&move->deletion->event_id, move->deletion->created_at);
 
 	move->watch = watch;
 	watch->move = move;
@@ -130,33 +130,33 @@ webhook_move_hold(WebhookWatch *watch, const char *old_status,
 }
 
 const char *
-webhook_move_old_status(const WebhookWatch *watch)
+webhook_cross_partition_old_status(const WebhookWatch *watch)
 {
 	return watch->move != NULL ? watch->move->old_status : NULL;
 }
 
 void
-webhook_move_complete(WebhookWatch *watch)
+webhook_cross_partition_complete(WebhookWatch *watch)
 {
 	forget(watch->move);
 }
 
 void
-webhook_move_give_up(WebhookWatch *watch)
+webhook_cross_partition_flush_deferred(WebhookWatch *watch)
 {
 	if (watch->move != NULL)
 		send_deletion(watch->move);
 }
 
 void
-webhook_move_settle(void)
+webhook_cross_partition_emit_deferred(void)
 {
 	if (!dlist_is_empty(&moves))
 		send_deletions(false);
 }
 
 static void
-send_deletion(WebhookMove *move)
+send_deletion(WebhookCrossPartition *move)
 {
 	int			level = GetCurrentTransactionNestLevel();
 
@@ -176,7 +176,7 @@ send_deletion(WebhookMove *move)
 static void
 send_deletions(bool all)
 {
-	WebhookMove *next;
+	WebhookCrossPartition *next;
 
 	do
 	{
@@ -186,7 +186,7 @@ send_deletions(bool all)
 		next = NULL;
 		dlist_foreach(iter, &moves)
 		{
-			WebhookMove *move = dlist_container(WebhookMove, node, iter.cur);
+			WebhookCrossPartition *move = dlist_container(WebhookCrossPartition, node, iter.cur);
 
 			if (move->sent_level == 0 && (all || move->watch == NULL))
 			{
@@ -200,7 +200,7 @@ send_deletions(bool all)
 }
 
 static void
-forget(WebhookMove *move)
+forget(WebhookCrossPartition *move)
 {
 	if (move->watch != NULL)
 		move->watch->move = NULL;
@@ -231,7 +231,7 @@ at_transaction(XactEvent event, void *arg)
 				dlist_mutable_iter iter;
 
 				dlist_foreach_modify(iter, &moves)
-					forget(dlist_container(WebhookMove, node, iter.cur));
+					forget(dlist_container(WebhookCrossPartition, node, iter.cur));
 				break;
 			}
 		default:
@@ -251,7 +251,7 @@ at_subtransaction(SubXactEvent event, SubTransactionId id,
 
 	dlist_foreach_modify(iter, &moves)
 	{
-		WebhookMove *move = dlist_container(WebhookMove, node, iter.cur);
+		WebhookCrossPartition *move = dlist_container(WebhookCrossPartition, node, iter.cur);
 
 		if (event == SUBXACT_EVENT_COMMIT_SUB)
 		{

@@ -10,7 +10,7 @@
 
 #include "ring/event.h"
 
-struct WebhookMove;
+struct WebhookCrossPartition;
 
 /* One watch in one statement, all partitions of its table together. */
 typedef struct WebhookWatch
@@ -21,7 +21,7 @@ typedef struct WebhookWatch
 	const char *trigger;
 	const char *event_type;
 	bool		warned_size;	/* the trigger's, for one WARNING a statement */
-	struct WebhookMove *move;	/* the deletion held back; NULL: none */
+	struct WebhookCrossPartition *move;	/* the deletion held back; NULL: none */
 } WebhookWatch;
 
 /*
@@ -36,19 +36,19 @@ extern WebhookWatch *webhook_watch_get(MemoryContext statement,
  * Hold a deletion back. There must be none. The strings are copied; id and
  * instant are made here.
  */
-extern void webhook_move_hold(WebhookWatch *watch, const char *old_status,
+extern void webhook_cross_partition_defer_delete(WebhookWatch *watch, const char *old_status,
 							  const char *subject, const char *data);
 
 /* The status before the deletion that is held back, as JSON; NULL: none is. */
-extern const char *webhook_move_old_status(const WebhookWatch *watch);
+extern const char *webhook_cross_partition_old_status(const WebhookWatch *watch);
 
 /* It was half of a move: forget it. */
-extern void webhook_move_complete(WebhookWatch *watch);
+extern void webhook_cross_partition_complete(WebhookWatch *watch);
 
 /* It was a deletion: send it. Does nothing if there is none. */
-extern void webhook_move_give_up(WebhookWatch *watch);
+extern void webhook_cross_partition_flush_deferred(WebhookWatch *watch);
 
 /* Send the deletions that were held back in statements that are over. */
-extern void webhook_move_settle(void);
+extern void webhook_cross_partition_emit_deferred(void);
 
 #endif							/* WEBHOOK_MOVE_H */

@@ -197,12 +197,12 @@ webhook_column_append(WebhookColumn *column, StringInfo out, Datum value,
 			break;
 		case WEBHOOK_FORM_TEXT:
 			string = DatumGetTextPP(value);
-			webhook_payload_append_string(out, VARDATA_ANY(string),
+			webhook_row_json_append_string(out, VARDATA_ANY(string),
 										  VARSIZE_ANY_EXHDR(string));
 			break;
 		case WEBHOOK_FORM_OUTPUT:
 			output = OutputFunctionCall(&column->function, value);
-			webhook_payload_append_string(out, output, strlen(output));
+			webhook_row_json_append_string(out, output, strlen(output));
 			break;
 		case WEBHOOK_FORM_JSON:
 			string = DatumGetTextPP(FunctionCall1(&column->function, value));
@@ -270,7 +270,7 @@ append_escaped(StringInfo out, const char *part, int length)
 }
 
 void
-webhook_payload_append_string(StringInfo out, const char *string, int length)
+webhook_row_json_append_string(StringInfo out, const char *string, int length)
 {
 	int			i;
 
@@ -295,7 +295,7 @@ webhook_payload_append_string(StringInfo out, const char *string, int length)
 }
 
 void
-webhook_payload_append_pascal(StringInfo out, const char *name)
+webhook_row_json_append_pascal(StringInfo out, const char *name)
 {
 	bool		upper = true;
 
@@ -316,7 +316,7 @@ webhook_payload_append_pascal(StringInfo out, const char *name)
 }
 
 void
-webhook_payload_fit_subject(StringInfo subject, int prefix)
+webhook_row_json_fit_subject(StringInfo subject, int prefix)
 {
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 	pg_cryptohash_ctx *context;

@@ -63,19 +63,19 @@ extern void webhook_column_append_key(WebhookColumn *column, StringInfo out,
 									  Datum value, bool is_null);
 
 /* Append a JSON string. */
-extern void webhook_payload_append_string(StringInfo out, const char *string,
+extern void webhook_row_json_append_string(StringInfo out, const char *string,
 										  int length);
 
 /*
  * Append a name in PascalCase: an ASCII letter at the start and after '_'
  * becomes upper case, '_' goes, all else stays.
  */
-extern void webhook_payload_append_pascal(StringInfo out, const char *name);
+extern void webhook_row_json_append_pascal(StringInfo out, const char *name);
 
 /*
  * Make a subject that is too long fit: what follows the first "prefix" bytes
  * becomes its SHA-256 in hexadecimal.
  */
-extern void webhook_payload_fit_subject(StringInfo subject, int prefix);
+extern void webhook_row_json_fit_subject(StringInfo subject, int prefix);
 
 #endif							/* WEBHOOK_PAYLOAD_H */

@@ -102,7 +102,7 @@ webhook_enqueue(PG_FUNCTION_ARGS)
 	if (plan == NULL)
 		fcinfo->flinfo->fn_extra = plan = make_plan(fcinfo, trigger);
 
-	webhook_move_settle();
+	webhook_cross_partition_emit_deferred();
 	if (!plan->works)
 		return PointerGetDatum(NULL);
 
@@ -111,7 +111,7 @@ webhook_enqueue(PG_FUNCTION_ARGS)
 	else
 	{
 		/* What was held back has not been completed: it was a deletion. */
-		webhook_move_give_up(plan->watch);
+		webhook_cross_partition_flush_deferred(plan->watch);
 
 		if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 			row_deleted(plan, trigger->tg_trigslot,
@@ -129,19 +129,19 @@ webhook_enqueue(PG_FUNCTION_ARGS)
 static void
 row_inserted(TriggerPlan *plan, TupleTableSlot *row)
 {
-	const char *old_status = webhook_move_old_status(plan->watch);
+	const char *old_status = webhook_cross_partition_old_status(plan->watch);
 	bool		moved = old_status != NULL;
 
 	render_status(plan, &plan->new_status, row);
 	if (moved && strcmp(old_status, plan->new_status.data) == 0)
 	{
-		webhook_move_complete(plan->watch);
+		webhook_cross_partition_complete(plan->watch);
 		return;
 	}
 
 	render(plan, row, moved ? old_status : "null", plan->new_status.data);
 	if (moved)
-		webhook_move_complete(plan->watch);
+		webhook_cross_partition_complete(plan->watch);
 	publish(plan);
 }
 
@@ -155,7 +155,7 @@ row_deleted(TriggerPlan *plan, TupleTableSlot *row, HeapTupleHeader header)
 	render(plan, row, plan->old_status.data, "null");
 
 	if (HeapTupleHeaderIndicatesMovedPartitions(header))
-		webhook_move_hold(plan->watch, plan->old_status.data,
+		webhook_cross_partition_defer_delete(plan->watch, plan->old_status.data,
 						  plan->subject.data, plan->payload.data);
 	else
 		publish(plan);
@@ -230,7 +230,7 @@ webhook_note_change(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" must be called as an AFTER STATEMENT trigger",
 						"webhook.note_change")));
 
-	webhook_shmem_wake_at_commit(true);
+	webhook_wakeup_at_commit(true);
 	return PointerGetDatum(NULL);
 }
 
@@ -278,7 +278,7 @@ make_plan(FunctionCallInfo fcinfo, TriggerData *trigger)
 	appendStringInfoChar(&plan->subject, '/');
 	plan->prefix = plan->subject.len;
 
-	webhook_payload_append_pascal(&plan->payload, args[ARG_TABLE]);
+	webhook_row_json_append_pascal(&plan->payload, args[ARG_TABLE]);
 	appendStringInfoString(&plan->payload, "Id");
 	plan->head = make_label("{", plan->payload.data);
 
@@ -360,7 +360,7 @@ make_label(const char *before, const char *name)
 
 	initStringInfo(&label);
 	appendStringInfoString(&label, before);
-	webhook_payload_append_string(&label, name, strlen(name));
+	webhook_row_json_append_string(&label, name, strlen(name));
 	appendStringInfoChar(&label, ':');
 	return label.data;
 }
@@ -409,7 +409,7 @@ render(TriggerPlan *plan, TupleTableSlot *row, const char *old_status,
 	if (plan->nkeys > 1)
 		appendStringInfoCharMacro(payload, '}');
 	subject->data[subject->len] = '\0';
-	webhook_payload_fit_subject(subject, plan->prefix);
+	webhook_row_json_fit_subject(subject, plan->prefix);
 
 	appendStringInfoString(payload, ",\"OldStatus\":");
 	appendStringInfoString(payload, old_status);
@@ -487,8 +487,8 @@ publish(TriggerPlan *plan)
 	WebhookEvent event = {0};
 
 	event.kind = WEBHOOK_EVENT;
-	event.created = GetCurrentTimestamp();
-	webhook_event_new_id(&event.event_id, event.created);
+	event.created_at = GetCurrentTimestamp();
+	webhook_event_new_id(&event.event_id, event.created_at);
 	event.event_type = plan->watch->event_type;
 	event.subject = plan->subject.data;
 	event.data = plan->payload.data;

@@ -15,122 +15,122 @@
 #include "delivery/transitions.h"
 
 #define MAX_QUEUED_LONG (WEBHOOK_MAX_QUEUED / 2)	/* of more, none waits long */
-#define LEAST_SHARE 16			/* deliveries, besides its share, of a busy lane */
-#define LONGEST_SPAN (USECS_PER_SEC / 2)	/* that a pace is measured over */
+#define LEAST_SHARE 16			/* deliveries, besides its share, of a busy queue */
+#define LONGEST_SPAN (USECS_PER_SEC / 2)	/* that a completions_per_interval is measured over */
 
-static TimestampTz measured_at;	/* the lanes' paces */
+static TimestampTz measured_at;	/* the queues' paces */
 
-static bool leaves(const WebhookLane *lane);
-static void spill(WebhookLane *lane, bool scarce, TimestampTz now);
-static int	may_keep(const WebhookLane *lane);
-static void cancel_queue(dlist_head *queue, const pg_uuid_t *event_id,
-						 int64 before, WebhookEpoch *epoch);
+static bool leaves(const WebhookQueue *queue);
+static void spill(WebhookQueue *queue, bool scarce, TimestampTz now);
+static int	may_keep(const WebhookQueue *queue);
+static void cancel_queue(dlist_head *list, const pg_uuid_t *event_id,
+						 int64 before, WebhookBatch *batch);
 static void cancel_ready(WebhookDelivery *delivery, const char *class,
-						 WebhookEpoch *epoch);
-static void hold_command(WebhookDelivery *delivery, WebhookEpoch *epoch);
+						 WebhookBatch *batch);
+static void hold_command(WebhookDelivery *delivery, WebhookBatch *batch);
 static bool is_of_event(const WebhookDelivery *delivery, const pg_uuid_t *event_id,
 						int64 before);
 
 void
-webhook_delivery_review(bool sending, TimestampTz now)
+webhook_dispatch_refresh(bool sending, TimestampTz now)
 {
 	void	   *scan;
 
-	webhook_lane_review(sending, now);
+	webhook_queues_refresh(sending, now);
 
 	/* Successors first: a head that goes takes what is left along. */
-	for (WebhookSubject *subject = webhook_order_first_waiting(&scan);
-		 subject != NULL; subject = webhook_order_following(&scan))
+	for (WebhookSubject *subject = webhook_subject_first_waiting(&scan);
+		 subject != NULL; subject = webhook_subject_next_waiting(&scan))
 	{
-		WebhookLane *lane = webhook_lane_get(subject->key.subscription_id);
+		WebhookQueue *queue = webhook_queue_get(subject->key.subscription_id);
 
-		if (leaves(lane))
-			webhook_place_empty_waiting(subject, !webhook_lane_wanted(lane->id));
+		if (leaves(queue))
+			webhook_subject_evict_waiting(subject, !webhook_queue_is_enabled(queue->id));
 	}
 
-	for (WebhookLane *lane = webhook_lane_first(&scan);
-		 lane != NULL; lane = webhook_lane_following(&scan))
-		webhook_delivery_clear(lane, now);
+	for (WebhookQueue *queue = webhook_queue_first(&scan);
+		 queue != NULL; queue = webhook_queue_next(&scan))
+		webhook_dispatch_evict_if_blocked(queue, now);
 }
 
 void
-webhook_delivery_clear(WebhookLane *lane, TimestampTz now)
+webhook_dispatch_evict_if_blocked(WebhookQueue *queue, TimestampTz now)
 {
 	bool		wanted;
 
-	if (!leaves(lane) || (lane->nready == 0 && lane->npings == 0))
+	if (!leaves(queue) || (queue->nready == 0 && queue->npings == 0))
 		return;
-	wanted = webhook_lane_wanted(lane->id);
-	while (lane->nready > 0)
-		webhook_place_evict(dlist_head_element(WebhookDelivery, node, &lane->ready),
+	wanted = webhook_queue_is_enabled(queue->id);
+	while (queue->nready > 0)
+		webhook_delivery_evict(dlist_head_element(WebhookDelivery, node, &queue->ready),
 							!wanted, now);
-	while (!lane->sends && lane->npings > 0)
-		webhook_place_evict(dlist_head_element(WebhookDelivery, node, &lane->pings),
+	while (!queue->sends && queue->npings > 0)
+		webhook_delivery_evict(dlist_head_element(WebhookDelivery, node, &queue->pings),
 							!wanted, now);
-	webhook_lane_update(lane);
+	webhook_queue_update(queue);
 }
 
 void
-webhook_delivery_spill(TimestampTz now)
+webhook_dispatch_spill(TimestampTz now)
 {
-	bool		scarce = webhook_place_load.queued > MAX_QUEUED_LONG;
+	bool		scarce = webhook_usage.queued > MAX_QUEUED_LONG;
 	int64		limit = scarce ? WEBHOOK_SCARCE_LIMIT : WEBHOOK_UNSTARTED_LIMIT;
 	int64		span = Min(now - measured_at, LONGEST_SPAN);
 	bool		measure = now < measured_at || span >= WEBHOOK_SCARCE_LIMIT;
 	void	   *scan;
 
-	if (webhook_place_load.queued == 0)
+	if (webhook_usage.queued == 0)
 		return;
 
-	for (WebhookLane *lane = webhook_lane_first(&scan);
-		 lane != NULL; lane = webhook_lane_following(&scan))
+	for (WebhookQueue *queue = webhook_queue_first(&scan);
+		 queue != NULL; queue = webhook_queue_next(&scan))
 	{
 		if (measure)
 		{
-			lane->pace = span > 0 ? lane->landings * WEBHOOK_SCARCE_LIMIT / span : 0;
-			lane->landings = 0;
+			queue->completions_per_interval = span > 0 ? queue->completed * WEBHOOK_SCARCE_LIMIT / span : 0;
+			queue->completed = 0;
 		}
-		if (lane->nready > 0 || lane->npings > 0)
-			spill(lane, scarce, now);
+		if (queue->nready > 0 || queue->npings > 0)
+			spill(queue, scarce, now);
 	}
 	if (measure)
 		measured_at = now;
 
-	/* What waits behind one in flight moves on its own. */
-	for (WebhookSubject *subject = webhook_order_first_waiting(&scan);
-		 subject != NULL; subject = webhook_order_following(&scan))
+	/* What waits has_earlier_pending one in flight moves on its own. */
+	for (WebhookSubject *subject = webhook_subject_first_waiting(&scan);
+		 subject != NULL; subject = webhook_subject_next_waiting(&scan))
 	{
 		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &subject->waiting);
 
-		if (webhook_place_waits(oldest, limit, now))
-			webhook_place_empty_waiting(subject, false);
+		if (webhook_delivery_has_waited(oldest, limit, now))
+			webhook_subject_evict_waiting(subject, false);
 	}
 }
 
 void
-webhook_delivery_cancel(const WebhookPending *row, const char *class,
-						WebhookEpoch *epoch)
+webhook_dispatch_cancel_row(const WebhookPending *row, const char *class,
+						WebhookBatch *batch)
 {
-	WebhookDelivery *delivery = webhook_place_make(row, true, row->queued_at);
+	WebhookDelivery *delivery = webhook_delivery_create(row, true, row->queued_at);
 
 	if (delivery->subject != NULL)
-		delivery->subject->parking = true;
-	hold_command(delivery, epoch);
-	delivery->outcome.error_class = class;
-	webhook_place_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_DELETE);
+		delivery->subject->defers_arrivals = true;
+	hold_command(delivery, batch);
+	delivery->entry.error_class = class;
+	webhook_delivery_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_DELETE);
 }
 
 void
-webhook_delivery_cancel_event(int64 subscription_id, const pg_uuid_t *event_id,
-							  int64 before, WebhookEpoch *epoch)
+webhook_dispatch_cancel_event(int64 subscription_id, const pg_uuid_t *event_id,
+							  int64 before, WebhookBatch *batch)
 {
-	WebhookLane *lane = webhook_lane_get(subscription_id);
+	WebhookQueue *queue = webhook_queue_get(subscription_id);
 	dlist_mutable_iter iter;
 	void	   *scan;
 
 	/* Successors first: a head that ends makes the next one ready. */
-	for (WebhookSubject *subject = webhook_order_first_waiting(&scan);
-		 subject != NULL; subject = webhook_order_following(&scan))
+	for (WebhookSubject *subject = webhook_subject_first_waiting(&scan);
+		 subject != NULL; subject = webhook_subject_next_waiting(&scan))
 	{
 		if (subject->key.subscription_id != subscription_id)
 			continue;
@@ -140,141 +140,141 @@ webhook_delivery_cancel_event(int64 subscription_id, const pg_uuid_t *event_id,
 
 			if (!is_of_event(delivery, event_id, before))
 				continue;
-			webhook_place_unwait(delivery);
-			webhook_place_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
+			webhook_delivery_unset_waiting(delivery);
+			webhook_delivery_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
 		}
 	}
-	cancel_queue(&lane->ready, event_id, before, epoch);
-	cancel_queue(&lane->pings, event_id, before, epoch);
+	cancel_queue(&queue->ready, event_id, before, batch);
+	cancel_queue(&queue->pings, event_id, before, batch);
 
-	for (WebhookDelivery *delivery = webhook_place_first_flight(&scan);
-		 delivery != NULL; delivery = webhook_place_following_flight(&scan))
+	for (WebhookDelivery *delivery = webhook_in_flight_first(&scan);
+		 delivery != NULL; delivery = webhook_in_flight_next(&scan))
 	{
-		if (delivery->lane != lane || !is_of_event(delivery, event_id, before))
+		if (delivery->queue != queue || !is_of_event(delivery, event_id, before))
 			continue;
 		delivery->cancelled = true;
 		delivery->cancel_class = NULL;
-		hold_command(delivery, epoch);
+		hold_command(delivery, batch);
 	}
 }
 
 bool
-webhook_delivery_skip(int64 subscription_id, const char *name, int64 before,
-					  WebhookEpoch *epoch)
+webhook_dispatch_skip(int64 subscription_id, const char *name, int64 before,
+					  WebhookBatch *batch)
 {
-	WebhookSubject *subject = webhook_order_find(subscription_id, name);
+	WebhookSubject *subject = webhook_subject_find(subscription_id, name);
 	WebhookDelivery *head = subject == NULL ? NULL : subject->head;
 
-	if (head == NULL || head->outcome.delivery.position >= before)
+	if (head == NULL || head->entry.delivery.position >= before)
 		return false;
 	if (head->is_ready)
-		cancel_ready(head, "skipped", epoch);
+		cancel_ready(head, "skipped", batch);
 	else
 	{
 		head->cancelled = true;
 		head->cancel_class = "skipped";
-		hold_command(head, epoch);
+		hold_command(head, batch);
 	}
 	return true;
 }
 
 /* May nothing of it wait in memory? */
 static bool
-leaves(const WebhookLane *lane)
+leaves(const WebhookQueue *queue)
 {
-	return !lane->sends || webhook_health_is_open(&lane->health);
+	return !queue->sends || webhook_health_is_open(&queue->health);
 }
 
-/* What of a lane is ready and has waited for too long. */
+/* What of a queue is ready and has waited for too long. */
 static void
-spill(WebhookLane *lane, bool scarce, TimestampTz now)
+spill(WebhookQueue *queue, bool scarce, TimestampTz now)
 {
-	int			kept = scarce ? may_keep(lane) : lane->nready;
+	int			kept = scarce ? may_keep(queue) : queue->nready;
 
-	while (lane->nready > 0)
+	while (queue->nready > 0)
 	{
-		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &lane->ready);
+		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &queue->ready);
 
-		if (!webhook_place_waits(oldest, WEBHOOK_UNSTARTED_LIMIT, now) &&
-			(lane->nready <= kept ||
-			 !webhook_place_waits(oldest, WEBHOOK_SCARCE_LIMIT, now)))
+		if (!webhook_delivery_has_waited(oldest, WEBHOOK_UNSTARTED_LIMIT, now) &&
+			(queue->nready <= kept ||
+			 !webhook_delivery_has_waited(oldest, WEBHOOK_SCARCE_LIMIT, now)))
 			break;
-		lane->spilling = true;
-		webhook_place_evict(oldest, false, now);
+		queue->spilling = true;
+		webhook_delivery_evict(oldest, false, now);
 	}
-	while (lane->npings > 0)
+	while (queue->npings > 0)
 	{
-		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &lane->pings);
+		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &queue->pings);
 
-		if (!webhook_place_waits(oldest, scarce ? WEBHOOK_SCARCE_LIMIT :
+		if (!webhook_delivery_has_waited(oldest, scarce ? WEBHOOK_SCARCE_LIMIT :
 								 WEBHOOK_UNSTARTED_LIMIT, now))
 			break;
-		lane->spilling = true;
-		webhook_place_evict(oldest, false, now);
+		queue->spilling = true;
+		webhook_delivery_evict(oldest, false, now);
 	}
-	webhook_lane_update(lane);
+	webhook_queue_update(queue);
 }
 
 /*
- * While room is scarce, a lane that gets on keeps its share, with room for one
+ * While room is scarce, a queue that gets on keeps its share, with room for one
  * more, or as much as it works off in that time. If it gets on slowly, for all
  * are busy, webhook.pending would only make it slower.
  */
 static int
-may_keep(const WebhookLane *lane)
+may_keep(const WebhookQueue *queue)
 {
-	int			pace = Max(lane->pace, lane->landings);
+	int			completions_per_interval = Max(queue->completions_per_interval, queue->completed);
 
-	if (lane->slow || lane->sleeps_until != 0)
+	if (queue->slow || queue->not_before != 0)
 		return 0;
-	if (lane->in_flight == 0)
-		return lane->nready;
-	return pace == 0 ? 0 :
-		Max(pace, WEBHOOK_MAX_QUEUED / (webhook_rounds_contenders() + 1) + LEAST_SHARE);
+	if (queue->in_flight == 0)
+		return queue->nready;
+	return completions_per_interval == 0 ? 0 :
+		Max(completions_per_interval, WEBHOOK_MAX_QUEUED / (webhook_scheduler_busy_queues() + 1) + LEAST_SHARE);
 }
 
 static void
-cancel_queue(dlist_head *queue, const pg_uuid_t *event_id, int64 before,
-			 WebhookEpoch *epoch)
+cancel_queue(dlist_head *list, const pg_uuid_t *event_id, int64 before,
+			 WebhookBatch *batch)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, queue)
+	dlist_foreach_modify(iter, list)
 	{
 		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
 
 		if (is_of_event(delivery, event_id, before))
-			cancel_ready(delivery, NULL, epoch);
+			cancel_ready(delivery, NULL, batch);
 	}
 }
 
 static void
-cancel_ready(WebhookDelivery *delivery, const char *class, WebhookEpoch *epoch)
+cancel_ready(WebhookDelivery *delivery, const char *class, WebhookBatch *batch)
 {
-	webhook_place_unqueue(delivery);
-	hold_command(delivery, epoch);
-	delivery->outcome.error_class = class;
-	webhook_place_end_finally(delivery, WEBHOOK_CANCELLED);
-	webhook_lane_update(delivery->lane);
+	webhook_delivery_unset_ready(delivery);
+	hold_command(delivery, batch);
+	delivery->entry.error_class = class;
+	webhook_delivery_end_and_promote(delivery, WEBHOOK_CANCELLED);
+	webhook_queue_update(delivery->queue);
 }
 
 /*
- * The command that ends it is done when its outcome is committed. One that was
- * read from the ring holds an epoch that is not later than the command's.
+ * The command that ends it is done when its entry is committed. One that was
+ * read from the ring holds an batch that is not later than the command's.
  */
 static void
-hold_command(WebhookDelivery *delivery, WebhookEpoch *epoch)
+hold_command(WebhookDelivery *delivery, WebhookBatch *batch)
 {
-	if (delivery->epoch != NULL || epoch == NULL)
+	if (delivery->batch != NULL || batch == NULL)
 		return;
-	webhook_progress_hold(epoch);
-	delivery->epoch = epoch;
+	webhook_batch_pin(batch);
+	delivery->batch = batch;
 }
 
 static bool
 is_of_event(const WebhookDelivery *delivery, const pg_uuid_t *event_id, int64 before)
 {
-	const WebhookPending *row = &delivery->outcome.delivery;
+	const WebhookPending *row = &delivery->entry.delivery;
 
 	return row->position < before &&
 		(event_id == NULL || memcmp(&row->event->event_id, event_id, UUID_LEN) == 0);

@@ -30,7 +30,7 @@
 #define GIVES_UP_AFTER (5 * USECS_PER_DAY)
 #define GIVES_UP_FAILURES 15
 #define LONGEST_PAUSE SECS_PER_DAY	/* that an endpoint may ask for */
-#define TELL_INTERVAL (60 * USECS_PER_SEC)	/* between news of one kind */
+#define TELL_INTERVAL (60 * USECS_PER_SEC)	/* between changes of one kind */
 #define FORGETS_AFTER 1000		/* durations, then older ones count half */
 #define RATE_SPAN (60.0 * USECS_PER_SEC)
 #define FIRST_BUCKET 100		/* microseconds */
@@ -75,7 +75,7 @@ webhook_health_restore(WebhookHealth *health, const WebhookState *state)
 
 	/* Whoever has edited the row: it means something. */
 	health->state.level = Max(health->state.level, OPEN);
-	health->state.probe_wait = Min(Max(health->state.probe_wait, FIRST_PROBE),
+	health->state.probe_interval = Min(Max(health->state.probe_interval, FIRST_PROBE),
 								   LONGEST_PROBE);
 }
 
@@ -106,7 +106,7 @@ webhook_health_is_disabled(const WebhookHealth *health,
 }
 
 void
-webhook_health_revive(WebhookHealth *health)
+webhook_health_reset(WebhookHealth *health)
 {
 	WebhookState *state = &health->state;
 
@@ -115,11 +115,11 @@ webhook_health_revive(WebhookHealth *health)
 	state->since = NULL;
 	state->disabled_at = 0;
 	state->level = FIRST_LEVEL;
-	state->streak = 0;
+	state->consecutive_failures = 0;
 	state->failures = 0;
 	state->failing_since = 0;
 	state->opened_at = 0;
-	state->waits_until = 0;
+	state->not_before = 0;
 	set_reason(state, NULL);
 }
 
@@ -133,12 +133,12 @@ webhook_health_limit(const WebhookHealth *health,
 TimestampTz
 webhook_health_start(WebhookHealth *health,
 					 const WebhookSubscription *subscription, bool waiting,
-					 TimestampTz now, WebhookTurn *turn)
+					 TimestampTz now, WebhookHealthChange *change)
 {
 	double		rate = subscription ? subscription->rate_limit : 0;
 	double		burst = Max(rate, 1);
 
-	*turn = WEBHOOK_TURN_NONE;
+	*change = WEBHOOK_HEALTH_UNCHANGED;
 	if (rate <= 0)
 	{
 		health->filled_at = 0;
@@ -157,12 +157,12 @@ webhook_health_start(WebhookHealth *health,
 		return 0;
 
 	if (waiting && is_news(&health->limited_at, now))
-		*turn = WEBHOOK_TURN_LIMITED;
+		*change = WEBHOOK_HEALTH_LIMITED;
 	return now + (TimestampTz) ceil((1 - health->tokens) / rate * USECS_PER_SEC);
 }
 
 bool
-webhook_health_limits_anew(WebhookHealth *health,
+webhook_health_rate_changed(WebhookHealth *health,
 						   const WebhookSubscription *subscription)
 {
 	if (health->filled_at == 0 || subscription == NULL ||
@@ -172,20 +172,20 @@ webhook_health_limits_anew(WebhookHealth *health,
 	return true;
 }
 
-WebhookTurn
+WebhookHealthChange
 webhook_health_end(WebhookHealth *health,
 				   const WebhookSubscription *subscription,
-				   const WebhookReport *report, TimestampTz now)
+				   const WebhookRequestResult *report, TimestampTz now)
 {
 	WebhookState *state = &health->state;
-	WebhookTurn turn = WEBHOOK_TURN_NONE;
+	WebhookHealthChange change = WEBHOOK_HEALTH_UNCHANGED;
 
 	if (report->delivered)
 	{
 		bool		was_open = state->level == OPEN;
 
 		add_success(health, subscription, report->duration, now);
-		return was_open ? WEBHOOK_TURN_CLOSED : WEBHOOK_TURN_NONE;
+		return was_open ? WEBHOOK_HEALTH_CLOSED : WEBHOOK_HEALTH_UNCHANGED;
 	}
 
 	state->failures++;
@@ -194,48 +194,48 @@ webhook_health_end(WebhookHealth *health,
 		state->failing_since = now;
 	set_reason(state, report->problem);
 
-	if (!report->ailing)
-		state->streak = 0;
+	if (!report->is_endpoint_failure)
+		state->consecutive_failures = 0;
 	else
 	{
-		state->streak++;
+		state->consecutive_failures++;
 		if (state->level == OPEN)
 		{
 			if (report->probe)
 			{
-				state->probe_wait = Min(2 * state->probe_wait, LONGEST_PROBE);
-				state->waits_until = now + state->probe_wait * USECS_PER_SEC;
+				state->probe_interval = Min(2 * state->probe_interval, LONGEST_PROBE);
+				state->not_before = now + state->probe_interval * USECS_PER_SEC;
 			}
 		}
-		else if (state->streak >= OPENS_AFTER)
+		else if (state->consecutive_failures >= OPENS_AFTER)
 		{
 			state->level = OPEN;
 			state->opened_at = now;
-			state->probe_wait = FIRST_PROBE;
-			state->waits_until = now + state->probe_wait * USECS_PER_SEC;
-			turn = WEBHOOK_TURN_OPENED;
+			state->probe_interval = FIRST_PROBE;
+			state->not_before = now + state->probe_interval * USECS_PER_SEC;
+			change = WEBHOOK_HEALTH_OPENED;
 		}
 		else
 			state->level = SLOW;
 	}
 
 	/* An answer of any kind to a probe shows that somebody is there. */
-	if (state->level == OPEN && report->probe && !report->ailing)
+	if (state->level == OPEN && report->probe && !report->is_endpoint_failure)
 	{
 		state->level = SLOW;
 		state->opened_at = 0;
-		state->waits_until = 0;
-		turn = WEBHOOK_TURN_CLOSED;
+		state->not_before = 0;
+		change = WEBHOOK_HEALTH_CLOSED;
 	}
 
 	if (report->retry_after > 0)
 	{
 		TimestampTz until = now + Min(report->retry_after, LONGEST_PAUSE) * USECS_PER_SEC;
 
-		if (turn == WEBHOOK_TURN_NONE && state->level != OPEN &&
-			state->waits_until <= now && is_news(&health->waiting_at, now))
-			turn = WEBHOOK_TURN_WAITING;
-		state->waits_until = Max(state->waits_until, until);
+		if (change == WEBHOOK_HEALTH_UNCHANGED && state->level != OPEN &&
+			state->not_before <= now && is_news(&health->waiting_at, now))
+			change = WEBHOOK_HEALTH_WAITING;
+		state->not_before = Max(state->not_before, until);
 	}
 
 	if (subscription != NULL && !webhook_health_is_disabled(health, subscription) &&
@@ -244,16 +244,16 @@ webhook_health_end(WebhookHealth *health,
 		  now - state->failing_since >= GIVES_UP_AFTER)))
 	{
 		disable(state, subscription, now);
-		turn = WEBHOOK_TURN_DISABLED;
+		change = WEBHOOK_HEALTH_DISABLED;
 	}
-	return turn;
+	return change;
 }
 
 void
 webhook_health_set_back(WebhookHealth *health, int64 by)
 {
-	if (health->state.waits_until != 0)
-		health->state.waits_until -= by;
+	if (health->state.not_before != 0)
+		health->state.not_before -= by;
 }
 
 void
@@ -263,18 +263,18 @@ webhook_health_slow(WebhookHealth *health)
 }
 
 void
-webhook_health_halt(WebhookHealth *health, bool halted, TimestampTz now)
+webhook_health_suspend(WebhookHealth *health, bool suspended, TimestampTz now)
 {
 	WebhookState *state = &health->state;
 
-	if (halted && state->halted_at == 0)
-		state->halted_at = now;
-	else if (!halted && state->halted_at != 0)
+	if (suspended && state->suspended_at == 0)
+		state->suspended_at = now;
+	else if (!suspended && state->suspended_at != 0)
 	{
-		int64		span = Max(now - state->halted_at, 0);
+		int64		span = Max(now - state->suspended_at, 0);
 
-		state->halted += span;
-		state->halted_at = 0;
+		state->suspended += span;
+		state->suspended_at = 0;
 
 		/* Nor does it count for giving up. */
 		if (state->failing_since != 0)
@@ -283,15 +283,15 @@ webhook_health_halt(WebhookHealth *health, bool halted, TimestampTz now)
 }
 
 TimestampTz
-webhook_health_clock(const WebhookHealth *health, TimestampTz instant,
+webhook_health_active_time(const WebhookHealth *health, TimestampTz instant,
 					 TimestampTz now)
 {
 	const WebhookState *state = &health->state;
-	int64		halted = state->halted;
+	int64		suspended = state->suspended;
 
-	if (state->halted_at != 0)
-		halted += Max(now - state->halted_at, 0);
-	return instant - halted;
+	if (state->suspended_at != 0)
+		suspended += Max(now - state->suspended_at, 0);
+	return instant - suspended;
 }
 
 void
@@ -326,18 +326,18 @@ add_success(WebhookHealth *health, const WebhookSubscription *subscription,
 	{
 		state->level = SLOW;
 		state->opened_at = 0;
-		state->probe_wait = 0;
-		state->waits_until = 0;
+		state->probe_interval = 0;
+		state->not_before = 0;
 	}
 	/* One that took too long has made it slow meanwhile, and leaves it so. */
 	if (duration < WEBHOOK_SLOW_REQUEST)
 		state->level = Min(state->level + 1,
 						   Max(most(subscription), FIRST_LEVEL));
-	state->streak = 0;
+	state->consecutive_failures = 0;
 	state->failures = 0;
 	state->failing_since = 0;
 	state->last_success = now;
-	if (state->waits_until <= now)
+	if (state->not_before <= now)
 		set_reason(state, NULL);
 	add_duration(health, duration);
 }

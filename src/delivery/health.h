@@ -10,35 +10,35 @@
 #include "subscription/cache.h"
 
 /* A change that people are told of. */
-typedef enum WebhookTurn
+typedef enum WebhookHealthChange
 {
-	WEBHOOK_TURN_NONE,
-	WEBHOOK_TURN_OPENED,		/* the breaker has opened */
-	WEBHOOK_TURN_CLOSED,		/* ... and closed */
-	WEBHOOK_TURN_WAITING,		/* the endpoint has asked for a pause */
-	WEBHOOK_TURN_LIMITED,		/* the rate limit holds deliveries back */
-	WEBHOOK_TURN_DISABLED,		/* it is given up */
-} WebhookTurn;
+	WEBHOOK_HEALTH_UNCHANGED,
+	WEBHOOK_HEALTH_OPENED,		/* the breaker has opened */
+	WEBHOOK_HEALTH_CLOSED,		/* ... and closed */
+	WEBHOOK_HEALTH_WAITING,		/* the endpoint has asked for a pause */
+	WEBHOOK_HEALTH_LIMITED,		/* the rate limit holds deliveries back */
+	WEBHOOK_HEALTH_DISABLED,		/* it is given up */
+} WebhookHealthChange;
 
 /* One, as it happened. */
-typedef struct WebhookNews
+typedef struct WebhookStateChange
 {
-	WebhookTurn turn;
-	int			streak;			/* failures in a row, then */
+	WebhookHealthChange change;
+	int			consecutive_failures;			/* failures in a row, then */
 	TimestampTz until;			/* no request before; 0: none */
-} WebhookNews;
+} WebhookStateChange;
 
 /* What one POST has shown. */
-typedef struct WebhookReport
+typedef struct WebhookRequestResult
 {
 	bool		delivered;
-	bool		ailing;			/* it failed for the endpoint's sake */
+	bool		is_endpoint_failure;			/* it failed for the endpoint's sake */
 	bool		gone;			/* 410: the endpoint wants no more */
 	bool		probe;			/* it was sent while the breaker was open */
 	int64		retry_after;	/* seconds that the endpoint asks for; 0: none */
 	int64		duration;		/* microseconds */
 	const char *problem;		/* of a failure, for people */
-} WebhookReport;
+} WebhookRequestResult;
 
 /* A request that takes longer makes its subscription slow; microseconds. */
 #define WEBHOOK_SLOW_REQUEST (INT64CONST(2) * USECS_PER_SEC)
@@ -74,7 +74,7 @@ extern bool webhook_health_is_disabled(const WebhookHealth *health,
 									   const WebhookSubscription *subscription);
 
 /* It begins anew: nothing of its past counts any more. */
-extern void webhook_health_revive(WebhookHealth *health);
+extern void webhook_health_reset(WebhookHealth *health);
 
 /* How many requests it may have in flight; the subscription may be NULL. */
 extern int	webhook_health_limit(const WebhookHealth *health,
@@ -87,19 +87,19 @@ extern int	webhook_health_limit(const WebhookHealth *health,
 extern TimestampTz webhook_health_start(WebhookHealth *health,
 										const WebhookSubscription *subscription,
 										bool waiting, TimestampTz now,
-										WebhookTurn *turn);
+										WebhookHealthChange *change);
 
 /*
  * Is its rate limit another one than requests were counted by? Then the bucket
  * is full, and what it waited for is over.
  */
-extern bool webhook_health_limits_anew(WebhookHealth *health,
+extern bool webhook_health_rate_changed(WebhookHealth *health,
 									   const WebhookSubscription *subscription);
 
 /* A request has ended. The subscription may be NULL: it has gone meanwhile. */
-extern WebhookTurn webhook_health_end(WebhookHealth *health,
+extern WebhookHealthChange webhook_health_end(WebhookHealth *health,
 									  const WebhookSubscription *subscription,
-									  const WebhookReport *report,
+									  const WebhookRequestResult *report,
 									  TimestampTz now);
 
 /* The clock was set back by so many microseconds: what it waits for is, too. */
@@ -109,14 +109,14 @@ extern void webhook_health_set_back(WebhookHealth *health, int64 by);
 extern void webhook_health_slow(WebhookHealth *health);
 
 /* It may not send from now on (paused, sending off), or may again. */
-extern void webhook_health_halt(WebhookHealth *health, bool halted,
+extern void webhook_health_suspend(WebhookHealth *health, bool suspended,
 								TimestampTz now);
 
 /*
- * An instant less the time that it was halted before: the difference of two is
+ * An instant less the time that it was suspended before: the difference of two is
  * the time that has counted in between.
  */
-extern TimestampTz webhook_health_clock(const WebhookHealth *health,
+extern TimestampTz webhook_health_active_time(const WebhookHealth *health,
 										TimestampTz instant, TimestampTz now);
 
 /* Bring what is derived, percentiles and rate, up to date before saving. */

@@ -3,7 +3,7 @@
  *	  What a worker knows of each subscription that has deliveries.
  *
  * The rows of webhook.pending are known here by one instant only, when the
- * first is due: what waits costs no memory. Lanes to be loaded, and lanes that
+ * first is due: what waits costs no memory. Queues to be loaded, and queues that
  * sleep until a time, are each in a heap, so a thousand dead endpoints cost
  * nothing in between.
  */
@@ -16,338 +16,338 @@
 #include "delivery/queue.h"
 #include "delivery/scheduler.h"
 
-#define LOADED_TURNS 2			/* times its limit, that a lane has loaded ... */
+#define LOADED_TURNS 2			/* times its limit, that a queue has loaded ... */
 #define LEAST_LOADED 32			/* ... or so many */
 #define SPILLED_LOAD 8			/* rows to load of one that has spilled, at least */
 
-static HTAB *lanes;
-static pairingheap *sleepers;
+static HTAB *queues;
+static pairingheap *delayed;
 static pairingheap *due;
 static bool sending = true;
 static bool held;				/* nothing is to be loaded */
-static bool any_doubts;
-static bool any_given_up;
+static bool any_needs_recheck;
+static bool any_cancel_backlog;
 static TimestampTz last_wake;
 
-static int	compare_sleepers(const pairingheap_node *a, const pairingheap_node *b, void *arg);
+static int	compare_delayed(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 static int	compare_due(const pairingheap_node *a, const pairingheap_node *b, void *arg);
-static void revive(WebhookLane *lane);
-static void learn(WebhookLane *lane);
+static void revive(WebhookQueue *queue);
+static void learn(WebhookQueue *queue);
 static bool may_send(int64 id);
 static void forget_times(int64 by);
-static int	waiting(const WebhookLane *lane);
-static int	most_loaded(const WebhookLane *lane);
-static bool wants_rows(const WebhookLane *lane);
-static void place_in_due(WebhookLane *lane);
+static int	waiting(const WebhookQueue *queue);
+static int	most_loaded(const WebhookQueue *queue);
+static bool wants_rows(const WebhookQueue *queue);
+static void place_in_due(WebhookQueue *queue);
 
 void
-webhook_lane_init(void)
+webhook_queue_init(void)
 {
 	HASHCTL		control = {0};
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
 	control.hcxt = TopMemoryContext;
 	control.keysize = sizeof(int64);
-	control.entrysize = sizeof(WebhookLane);
-	lanes = hash_create("webhook lanes", 64, &control,
+	control.entrysize = sizeof(WebhookQueue);
+	queues = hash_create("webhook queues", 64, &control,
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	webhook_rounds_init();
-	sleepers = pairingheap_allocate(compare_sleepers, NULL);
+	webhook_scheduler_init();
+	delayed = pairingheap_allocate(compare_delayed, NULL);
 	due = pairingheap_allocate(compare_due, NULL);
 	MemoryContextSwitchTo(old);
 }
 
-WebhookLane *
-webhook_lane_get(int64 id)
+WebhookQueue *
+webhook_queue_get(int64 id)
 {
 	bool		found;
-	WebhookLane *lane = hash_search(lanes, &id, HASH_ENTER, &found);
+	WebhookQueue *queue = hash_search(queues, &id, HASH_ENTER, &found);
 
 	if (!found)
 	{
-		memset(lane, 0, sizeof(WebhookLane));
-		lane->id = id;
-		webhook_health_init(&lane->health, id);
-		dlist_init(&lane->ready);
-		dlist_init(&lane->pings);
-		learn(lane);
+		memset(queue, 0, sizeof(WebhookQueue));
+		queue->id = id;
+		webhook_health_init(&queue->health, id);
+		dlist_init(&queue->ready);
+		dlist_init(&queue->pings);
+		learn(queue);
 	}
-	return lane;
+	return queue;
 }
 
-WebhookLane *
-webhook_lane_find(int64 id)
+WebhookQueue *
+webhook_queue_find(int64 id)
 {
-	return hash_search(lanes, &id, HASH_FIND, NULL);
+	return hash_search(queues, &id, HASH_FIND, NULL);
 }
 
-WebhookLane *
-webhook_lane_first(void **scan)
+WebhookQueue *
+webhook_queue_first(void **scan)
 {
 	HASH_SEQ_STATUS *status = palloc(sizeof(HASH_SEQ_STATUS));
 
-	hash_seq_init(status, lanes);
+	hash_seq_init(status, queues);
 	*scan = status;
-	return webhook_lane_following(scan);
+	return webhook_queue_next(scan);
 }
 
-WebhookLane *
-webhook_lane_following(void **scan)
+WebhookQueue *
+webhook_queue_next(void **scan)
 {
-	WebhookLane *lane = hash_seq_search(*scan);
+	WebhookQueue *queue = hash_seq_search(*scan);
 
-	if (lane == NULL)
+	if (queue == NULL)
 		pfree(*scan);
-	return lane;
+	return queue;
 }
 
 void
-webhook_lane_restore(const WebhookState *state, TimestampTz now)
+webhook_queue_restore(const WebhookState *state, TimestampTz now)
 {
-	WebhookLane *lane = webhook_lane_get(state->subscription_id);
-	const WebhookSubscription *subscription = webhook_subscription_get(lane->id);
+	WebhookQueue *queue = webhook_queue_get(state->subscription_id);
+	const WebhookSubscription *subscription = webhook_subscription_get(queue->id);
 
-	webhook_health_restore(&lane->health, state);
-	learn(lane);
-	webhook_lane_update(lane);
+	webhook_health_restore(&queue->health, state);
+	learn(queue);
+	webhook_queue_update(queue);
 
 	/* In a copy of a database time has stood still since. */
 	if (subscription != NULL && subscription->fenced &&
-		lane->health.state.halted_at == 0)
-		lane->health.state.halted_at = state->saved_at;
+		queue->health.state.suspended_at == 0)
+		queue->health.state.suspended_at = state->saved_at;
 	if (subscription == NULL)
-		webhook_lane_soil(lane, false);
-	if (state->waits_until > now)
-		webhook_lane_sleep(lane, state->waits_until);
+		webhook_queue_mark_dirty(queue, false);
+	if (state->not_before > now)
+		webhook_queue_delay(queue, state->not_before);
 
 	/* The process that gave it up may have died over it. */
-	if (webhook_health_is_disabled(&lane->health, subscription) &&
+	if (webhook_health_is_disabled(&queue->health, subscription) &&
 		(subscription == NULL || !subscription->fenced))
-		webhook_lane_give_up(lane);
+		webhook_queue_cancel_backlog(queue);
 }
 
 bool
-webhook_lane_wanted(int64 id)
+webhook_queue_is_enabled(int64 id)
 {
 	const WebhookSubscription *subscription = webhook_subscription_get(id);
-	const WebhookLane *lane;
+	const WebhookQueue *queue;
 
 	if (subscription == NULL || !subscription->enabled)
 		return false;
-	lane = webhook_lane_find(id);
-	return lane == NULL || !webhook_health_is_disabled(&lane->health, subscription);
+	queue = webhook_queue_find(id);
+	return queue == NULL || !webhook_health_is_disabled(&queue->health, subscription);
 }
 
 void
-webhook_lane_review(bool now_sending, TimestampTz now)
+webhook_queues_refresh(bool now_sending, TimestampTz now)
 {
 	HASH_SEQ_STATUS scan;
-	WebhookLane *lane;
+	WebhookQueue *queue;
 
 	sending = now_sending;
-	hash_seq_init(&scan, lanes);
-	while ((lane = hash_seq_search(&scan)) != NULL)
+	hash_seq_init(&scan, queues);
+	while ((queue = hash_seq_search(&scan)) != NULL)
 	{
-		const WebhookSubscription *subscription = webhook_subscription_get(lane->id);
-		WebhookState *state = &lane->health.state;
-		bool		halted;
+		const WebhookSubscription *subscription = webhook_subscription_get(queue->id);
+		WebhookState *state = &queue->health.state;
+		bool		suspended;
 
-		if (subscription == NULL && !lane->forgotten)
-			webhook_lane_soil(lane, false);
+		if (subscription == NULL && !queue->subscription_dropped)
+			webhook_queue_mark_dirty(queue, false);
 		else if (subscription != NULL && state->disabled_at != 0 && !subscription->fenced &&
-				 !webhook_health_is_disabled(&lane->health, subscription))
-			revive(lane);
-		learn(lane);
-		if (webhook_health_limits_anew(&lane->health, subscription))
-			webhook_lane_sleep(lane, state->waits_until > now ? state->waits_until : 0);
-		halted = !lane->sends && webhook_lane_wanted(lane->id);
-		if (halted != (state->halted_at != 0))
+				 !webhook_health_is_disabled(&queue->health, subscription))
+			revive(queue);
+		learn(queue);
+		if (webhook_health_rate_changed(&queue->health, subscription))
+			webhook_queue_delay(queue, state->not_before > now ? state->not_before : 0);
+		suspended = !queue->sends && webhook_queue_is_enabled(queue->id);
+		if (suspended != (state->suspended_at != 0))
 		{
-			webhook_health_halt(&lane->health, halted, now);
-			webhook_lane_soil(lane, false);
+			webhook_health_suspend(&queue->health, suspended, now);
+			webhook_queue_mark_dirty(queue, false);
 		}
-		webhook_lane_update(lane);
+		webhook_queue_update(queue);
 	}
 }
 
 void
-webhook_lane_revive(int64 id)
+webhook_queue_reset(int64 id)
 {
-	WebhookLane *lane = webhook_lane_find(id);
+	WebhookQueue *queue = webhook_queue_find(id);
 
-	if (lane == NULL ||
-		webhook_health_is_disabled(&lane->health, webhook_subscription_get(id)))
+	if (queue == NULL ||
+		webhook_health_is_disabled(&queue->health, webhook_subscription_get(id)))
 		return;
-	revive(lane);
-	learn(lane);
-	webhook_lane_update(lane);
+	revive(queue);
+	learn(queue);
+	webhook_queue_update(queue);
 }
 
 int
-webhook_lane_room(const WebhookLane *lane)
+webhook_queue_load_limit(const WebhookQueue *queue)
 {
-	if (webhook_health_is_open(&lane->health))
+	if (webhook_health_is_open(&queue->health))
 		return 1;
-	if (lane->spilling || lane->slow)
-		return Min(lane->limit, Max(webhook_rounds_share(), SPILLED_LOAD));
-	return most_loaded(lane) - waiting(lane);
+	if (queue->spilling || queue->slow)
+		return Min(queue->limit, Max(webhook_scheduler_fair_share(), SPILLED_LOAD));
+	return most_loaded(queue) - waiting(queue);
 }
 
 bool
-webhook_lane_takes_arrivals(const WebhookLane *lane)
+webhook_queue_accepts(const WebhookQueue *queue)
 {
-	if (!lane->sends || lane->spilling || webhook_health_is_open(&lane->health))
+	if (!queue->sends || queue->spilling || webhook_health_is_open(&queue->health))
 		return false;
 
 	/* A slow one gets what it can start, so that memory is left to others. */
-	return !lane->slow || lane->nready + lane->in_flight <= lane->limit;
+	return !queue->slow || queue->nready + queue->in_flight <= queue->limit;
 }
 
 /* Whatever its health, as many as it can start, and one. */
 bool
-webhook_lane_takes_pings(const WebhookLane *lane)
+webhook_queue_accepts_ping(const WebhookQueue *queue)
 {
-	return lane->sends &&
-		(lane->npings == 0 || lane->npings + lane->in_flight < lane->limit);
+	return queue->sends &&
+		(queue->npings == 0 || queue->npings + queue->in_flight < queue->limit);
 }
 
 void
-webhook_lane_update(WebhookLane *lane)
+webhook_queue_update(WebhookQueue *queue)
 {
-	webhook_rounds_place(lane);
-	place_in_due(lane);
+	webhook_scheduler_update(queue);
+	place_in_due(queue);
 }
 
 void
-webhook_lane_judge(WebhookLane *lane, WebhookTurn turn)
+webhook_queue_apply_health(WebhookQueue *queue, WebhookHealthChange change)
 {
-	WebhookNews *news;
+	WebhookStateChange *changes;
 
-	learn(lane);
-	webhook_lane_update(lane);
-	if (turn == WEBHOOK_TURN_NONE)
+	learn(queue);
+	webhook_queue_update(queue);
+	if (change == WEBHOOK_HEALTH_UNCHANGED)
 		return;
-	if (lane->nnews < WEBHOOK_LANE_NEWS)
-		lane->nnews++;
-	news = &lane->news[lane->nnews - 1];
-	news->turn = turn;
-	news->streak = lane->health.state.streak;
-	news->until = Max(lane->health.state.waits_until, lane->sleeps_until);
-	webhook_lane_soil(lane, true);
+	if (queue->nchanges < WEBHOOK_QUEUE_CHANGES)
+		queue->nchanges++;
+	changes = &queue->changes[queue->nchanges - 1];
+	changes->change = change;
+	changes->consecutive_failures = queue->health.state.consecutive_failures;
+	changes->until = Max(queue->health.state.not_before, queue->not_before);
+	webhook_queue_mark_dirty(queue, true);
 }
 
 void
-webhook_lane_sleep(WebhookLane *lane, TimestampTz until)
+webhook_queue_delay(WebhookQueue *queue, TimestampTz until)
 {
-	if (lane->sleeps_until != 0)
-		pairingheap_remove(sleepers, &lane->sleep_node);
-	lane->sleeps_until = until;
+	if (queue->not_before != 0)
+		pairingheap_remove(delayed, &queue->delay_node);
+	queue->not_before = until;
 	if (until != 0)
-		pairingheap_add(sleepers, &lane->sleep_node);
-	webhook_lane_update(lane);
+		pairingheap_add(delayed, &queue->delay_node);
+	webhook_queue_update(queue);
 }
 
 /* If the clock was set back, nobody knows how long is still to be slept. */
 void
-webhook_lane_wake(TimestampTz now)
+webhook_queues_wake(TimestampTz now)
 {
 	if (now < last_wake)
 		forget_times(last_wake - now);
-	while (!pairingheap_is_empty(sleepers))
+	while (!pairingheap_is_empty(delayed))
 	{
-		WebhookLane *lane = pairingheap_container(WebhookLane, sleep_node,
-												  pairingheap_first(sleepers));
+		WebhookQueue *queue = pairingheap_container(WebhookQueue, delay_node,
+												  pairingheap_first(delayed));
 
-		if (lane->sleeps_until > now && now >= last_wake)
+		if (queue->not_before > now && now >= last_wake)
 			break;
-		webhook_lane_sleep(lane, 0);
+		webhook_queue_delay(queue, 0);
 	}
 	last_wake = now;
 }
 
 TimestampTz
-webhook_lane_wake_time(void)
+webhook_queues_wake_time(void)
 {
-	if (pairingheap_is_empty(sleepers))
+	if (pairingheap_is_empty(delayed))
 		return 0;
-	return pairingheap_container(WebhookLane, sleep_node,
-								 pairingheap_first(sleepers))->sleeps_until;
+	return pairingheap_container(WebhookQueue, delay_node,
+								 pairingheap_first(delayed))->not_before;
 }
 
 void
-webhook_lane_note_row(WebhookLane *lane, TimestampTz next_at)
+webhook_due_add(WebhookQueue *queue, TimestampTz next_at)
 {
-	lane->has_rows = true;
+	queue->has_rows = true;
 	if (next_at == 0)
 		return;
-	if (lane->next_due == 0 || next_at < lane->next_due)
-		lane->next_due = next_at;
-	place_in_due(lane);
+	if (queue->next_due == 0 || next_at < queue->next_due)
+		queue->next_due = next_at;
+	place_in_due(queue);
 }
 
 int
-webhook_lane_due(TimestampTz now, WebhookLane **found, int size)
+webhook_due_take(TimestampTz now, WebhookQueue **found, int size)
 {
 	int			count = 0;
 
 	while (count < size && !held && !pairingheap_is_empty(due))
 	{
-		WebhookLane *lane = pairingheap_container(WebhookLane, due_node,
+		WebhookQueue *queue = pairingheap_container(WebhookQueue, due_node,
 												  pairingheap_first(due));
 
-		if (lane->due_at > now)
+		if (queue->due_at > now)
 			break;
 		pairingheap_remove_first(due);
-		lane->due_at = 0;
-		found[count++] = lane;
+		queue->due_at = 0;
+		found[count++] = queue;
 	}
 	return count;
 }
 
 TimestampTz
-webhook_lane_due_time(void)
+webhook_due_time(void)
 {
 	if (held || pairingheap_is_empty(due))
 		return 0;
-	return pairingheap_container(WebhookLane, due_node,
+	return pairingheap_container(WebhookQueue, due_node,
 								 pairingheap_first(due))->due_at;
 }
 
 void
-webhook_lane_hold(bool hold)
+webhook_due_suspend(bool hold)
 {
 	held = hold;
 }
 
 void
-webhook_lane_loaded(WebhookLane *lane, TimestampTz next, TimestampTz now)
+webhook_due_loaded(WebhookQueue *queue, TimestampTz next, TimestampTz now)
 {
-	lane->next_due = next;
-	lane->loaded_at = now;
+	queue->next_due = next;
+	queue->loaded_at = now;
 	if (next == 0 || next > now)
-		lane->spilling = false;
-	webhook_lane_doubt(lane);
-	webhook_lane_update(lane);
+		queue->spilling = false;
+	webhook_queue_recheck_rows(queue);
+	webhook_queue_update(queue);
 }
 
 void
-webhook_lane_doubt(WebhookLane *lane)
+webhook_queue_recheck_rows(WebhookQueue *queue)
 {
-	if (lane->next_due == 0)
-		any_doubts = lane->doubts = true;
+	if (queue->next_due == 0)
+		any_needs_recheck = queue->needs_recheck = true;
 }
 
 bool
-webhook_lane_any_due(TimestampTz now)
+webhook_due_any(TimestampTz now)
 {
 	HASH_SEQ_STATUS scan;
-	WebhookLane *lane;
+	WebhookQueue *queue;
 
-	hash_seq_init(&scan, lanes);
-	while ((lane = hash_seq_search(&scan)) != NULL)
+	hash_seq_init(&scan, queues);
+	while ((queue = hash_seq_search(&scan)) != NULL)
 	{
-		if (lane->sends && lane->next_due != 0 && lane->next_due <= now &&
-			lane->health.state.waits_until <= now)
+		if (queue->sends && queue->next_due != 0 && queue->next_due <= now &&
+			queue->health.state.not_before <= now)
 		{
 			hash_seq_term(&scan);
 			return true;
@@ -357,61 +357,61 @@ webhook_lane_any_due(TimestampTz now)
 }
 
 void
-webhook_lane_give_up(WebhookLane *lane)
+webhook_queue_cancel_backlog(WebhookQueue *queue)
 {
-	any_given_up = lane->given_up = true;
+	any_cancel_backlog = queue->cancel_backlog = true;
 }
 
-WebhookLane *
-webhook_lane_given_up(void)
+WebhookQueue *
+webhook_queue_next_backlog(void)
 {
 	HASH_SEQ_STATUS scan;
-	WebhookLane *lane;
+	WebhookQueue *queue;
 
-	if (!any_given_up)
+	if (!any_cancel_backlog)
 		return NULL;
-	hash_seq_init(&scan, lanes);
-	while ((lane = hash_seq_search(&scan)) != NULL)
+	hash_seq_init(&scan, queues);
+	while ((queue = hash_seq_search(&scan)) != NULL)
 	{
-		if (lane->given_up)
+		if (queue->cancel_backlog)
 		{
 			hash_seq_term(&scan);
-			lane->given_up = false;
-			return lane;
+			queue->cancel_backlog = false;
+			return queue;
 		}
 	}
-	any_given_up = false;
+	any_cancel_backlog = false;
 	return NULL;
 }
 
-WebhookLane *
-webhook_lane_doubtful(void)
+WebhookQueue *
+webhook_queue_next_recheck(void)
 {
 	HASH_SEQ_STATUS scan;
-	WebhookLane *lane;
+	WebhookQueue *queue;
 
-	if (!any_doubts)
+	if (!any_needs_recheck)
 		return NULL;
-	hash_seq_init(&scan, lanes);
-	while ((lane = hash_seq_search(&scan)) != NULL)
+	hash_seq_init(&scan, queues);
+	while ((queue = hash_seq_search(&scan)) != NULL)
 	{
-		if (lane->doubts && lane->has_rows && lane->next_due == 0)
+		if (queue->needs_recheck && queue->has_rows && queue->next_due == 0)
 		{
 			hash_seq_term(&scan);
-			lane->doubts = false;
-			return lane;
+			queue->needs_recheck = false;
+			return queue;
 		}
 	}
-	any_doubts = false;
+	any_needs_recheck = false;
 	return NULL;
 }
 
 /* The earliest first. */
 static int
-compare_sleepers(const pairingheap_node *a, const pairingheap_node *b, void *arg)
+compare_delayed(const pairingheap_node *a, const pairingheap_node *b, void *arg)
 {
-	TimestampTz x = pairingheap_const_container(WebhookLane, sleep_node, a)->sleeps_until;
-	TimestampTz y = pairingheap_const_container(WebhookLane, sleep_node, b)->sleeps_until;
+	TimestampTz x = pairingheap_const_container(WebhookQueue, delay_node, a)->not_before;
+	TimestampTz y = pairingheap_const_container(WebhookQueue, delay_node, b)->not_before;
 
 	return x < y ? 1 : x > y ? -1 : 0;
 }
@@ -419,38 +419,38 @@ compare_sleepers(const pairingheap_node *a, const pairingheap_node *b, void *arg
 static int
 compare_due(const pairingheap_node *a, const pairingheap_node *b, void *arg)
 {
-	TimestampTz x = pairingheap_const_container(WebhookLane, due_node, a)->due_at;
-	TimestampTz y = pairingheap_const_container(WebhookLane, due_node, b)->due_at;
+	TimestampTz x = pairingheap_const_container(WebhookQueue, due_node, a)->due_at;
+	TimestampTz y = pairingheap_const_container(WebhookQueue, due_node, b)->due_at;
 
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
 static void
-revive(WebhookLane *lane)
+revive(WebhookQueue *queue)
 {
-	webhook_health_revive(&lane->health);
-	webhook_lane_sleep(lane, 0);
-	webhook_lane_soil(lane, true);
+	webhook_health_reset(&queue->health);
+	webhook_queue_delay(queue, 0);
+	webhook_queue_mark_dirty(queue, true);
 }
 
 /* What its subscription and its health say. */
 static void
-learn(WebhookLane *lane)
+learn(WebhookQueue *queue)
 {
-	const WebhookSubscription *subscription = webhook_subscription_get(lane->id);
-	bool		slow = webhook_health_is_slow(&lane->health);
+	const WebhookSubscription *subscription = webhook_subscription_get(queue->id);
+	bool		slow = webhook_health_is_slow(&queue->health);
 
-	lane->sends = may_send(lane->id);
-	lane->ordered = subscription == NULL || subscription->ordered;
-	lane->limit = webhook_health_limit(&lane->health, subscription);
-	if (lane->slow != slow)
-		webhook_rounds_move(lane, slow);
+	queue->sends = may_send(queue->id);
+	queue->ordered = subscription == NULL || subscription->ordered;
+	queue->limit = webhook_health_limit(&queue->health, subscription);
+	if (queue->slow != slow)
+		webhook_scheduler_set_pool(queue, slow);
 }
 
 static bool
 may_send(int64 id)
 {
-	return sending && webhook_lane_wanted(id) &&
+	return sending && webhook_queue_is_enabled(id) &&
 		webhook_subscription_sends(webhook_subscription_get(id));
 }
 
@@ -458,28 +458,28 @@ static void
 forget_times(int64 by)
 {
 	HASH_SEQ_STATUS scan;
-	WebhookLane *lane;
+	WebhookQueue *queue;
 
-	hash_seq_init(&scan, lanes);
-	while ((lane = hash_seq_search(&scan)) != NULL)
+	hash_seq_init(&scan, queues);
+	while ((queue = hash_seq_search(&scan)) != NULL)
 	{
-		lane->loaded_at = 0;
-		webhook_health_set_back(&lane->health, by);
-		place_in_due(lane);
+		queue->loaded_at = 0;
+		webhook_health_set_back(&queue->health, by);
+		place_in_due(queue);
 	}
 }
 
 static int
-waiting(const WebhookLane *lane)
+waiting(const WebhookQueue *queue)
 {
-	return lane->nready + lane->npings;
+	return queue->nready + queue->npings;
 }
 
 /* Enough to keep its places busy until the next look, and room for others. */
 static int
-most_loaded(const WebhookLane *lane)
+most_loaded(const WebhookQueue *queue)
 {
-	return Max(LOADED_TURNS * lane->limit, LEAST_LOADED);
+	return Max(LOADED_TURNS * queue->limit, LEAST_LOADED);
 }
 
 /*
@@ -488,29 +488,29 @@ most_loaded(const WebhookLane *lane)
  * goes one at a time.
  */
 static bool
-wants_rows(const WebhookLane *lane)
+wants_rows(const WebhookQueue *queue)
 {
-	if (webhook_health_is_open(&lane->health))
-		return waiting(lane) == 0 && lane->in_flight == 0;
-	if (lane->spilling || lane->slow)
-		return waiting(lane) == 0 && lane->in_flight < lane->limit;
-	return waiting(lane) <= most_loaded(lane) / 2;
+	if (webhook_health_is_open(&queue->health))
+		return waiting(queue) == 0 && queue->in_flight == 0;
+	if (queue->spilling || queue->slow)
+		return waiting(queue) == 0 && queue->in_flight < queue->limit;
+	return waiting(queue) <= most_loaded(queue) / 2;
 }
 
-/* After a look it is behind all that had none since. */
+/* After a look it is has_earlier_pending all that had none since. */
 static void
-place_in_due(WebhookLane *lane)
+place_in_due(WebhookQueue *queue)
 {
 	TimestampTz due_at = 0;
 
-	if (lane->sends && lane->next_due != 0 && lane->cancelling == 0 &&
-		wants_rows(lane))
-		due_at = Max(Max(lane->next_due, lane->sleeps_until), lane->loaded_at);
-	if (due_at == lane->due_at)
+	if (queue->sends && queue->next_due != 0 && queue->cancelling == 0 &&
+		wants_rows(queue))
+		due_at = Max(Max(queue->next_due, queue->not_before), queue->loaded_at);
+	if (due_at == queue->due_at)
 		return;
-	if (lane->due_at != 0)
-		pairingheap_remove(due, &lane->due_node);
-	lane->due_at = due_at;
+	if (queue->due_at != 0)
+		pairingheap_remove(due, &queue->due_node);
+	queue->due_at = due_at;
 	if (due_at != 0)
-		pairingheap_add(due, &lane->due_node);
+		pairingheap_add(due, &queue->due_node);
 }

@@ -26,7 +26,7 @@ static TimestampTz next_attempt(const WebhookPending *delivery,
 
 /* What is our own fault says nothing of the endpoint. */
 bool
-webhook_verdict_is_ailing(const WebhookHttpTransfer *transfer)
+webhook_retry_is_endpoint_failure(const WebhookHttpTransfer *transfer)
 {
 	if (transfer->error != WEBHOOK_HTTP_OK)
 		return transfer->error != WEBHOOK_HTTP_INTERNAL;
@@ -35,13 +35,13 @@ webhook_verdict_is_ailing(const WebhookHttpTransfer *transfer)
 }
 
 bool
-webhook_verdict_is_gone(const WebhookHttpTransfer *transfer)
+webhook_retry_is_gone(const WebhookHttpTransfer *transfer)
 {
 	return transfer->error == WEBHOOK_HTTP_OK && transfer->status == 410;
 }
 
 int64
-webhook_verdict_retry_after(const WebhookHttpTransfer *transfer)
+webhook_retry_after(const WebhookHttpTransfer *transfer)
 {
 	switch (transfer->status)
 	{
@@ -55,8 +55,8 @@ webhook_verdict_retry_after(const WebhookHttpTransfer *transfer)
 	}
 }
 
-WebhookResult
-webhook_verdict(const WebhookPending *delivery,
+WebhookOutcome
+webhook_retry_decide(const WebhookPending *delivery,
 				const WebhookSubscription *subscription,
 				const WebhookHttpTransfer *transfer, bool probe,
 				TimestampTz now, TimestampTz *next_at)
@@ -72,7 +72,7 @@ webhook_verdict(const WebhookPending *delivery,
 	}
 	if (delivery->cause == WEBHOOK_CAUSE_PING)
 		return WEBHOOK_FAILED;
-	if (probe && webhook_verdict_is_ailing(transfer))
+	if (probe && webhook_retry_is_endpoint_failure(transfer))
 	{
 		/* Behind all that is due, so that the next probe tries another. */
 		*next_at = now;
@@ -85,7 +85,7 @@ webhook_verdict(const WebhookPending *delivery,
 }
 
 const char *
-webhook_verdict_class(const WebhookHttpTransfer *transfer)
+webhook_retry_error_class(const WebhookHttpTransfer *transfer)
 {
 	return transfer->error == WEBHOOK_HTTP_OK ? "status" :
 		webhook_http_error_name(transfer->error);
@@ -93,7 +93,7 @@ webhook_verdict_class(const WebhookHttpTransfer *transfer)
 
 /* On one line: parts of a message may be the endpoint's own words. */
 char *
-webhook_verdict_error(const WebhookHttpTransfer *transfer)
+webhook_retry_error(const WebhookHttpTransfer *transfer)
 {
 	char	   *error;
 
@@ -141,5 +141,5 @@ next_attempt(const WebhookPending *delivery, const WebhookSchedule *schedule,
 	double		factor = 0.8 + 0.4 * ((uint32) hash / (double) PG_UINT32_MAX);
 	int64		wait = schedule->seconds[delivery->step] * factor * USECS_PER_SEC;
 
-	return now + Max(wait, webhook_verdict_retry_after(transfer) * USECS_PER_SEC);
+	return now + Max(wait, webhook_retry_after(transfer) * USECS_PER_SEC);
 }

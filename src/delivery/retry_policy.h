@@ -9,13 +9,13 @@
 #include "subscription/cache.h"
 
 /* Did it fail for the endpoint's sake: would another delivery fare as ill? */
-extern bool webhook_verdict_is_ailing(const WebhookHttpTransfer *transfer);
+extern bool webhook_retry_is_endpoint_failure(const WebhookHttpTransfer *transfer);
 
 /* Does the endpoint want no more at all? */
-extern bool webhook_verdict_is_gone(const WebhookHttpTransfer *transfer);
+extern bool webhook_retry_is_gone(const WebhookHttpTransfer *transfer);
 
 /* Seconds that an overloaded endpoint asks to be left alone for; 0: none. */
-extern int64 webhook_verdict_retry_after(const WebhookHttpTransfer *transfer);
+extern int64 webhook_retry_after(const WebhookHttpTransfer *transfer);
 
 /*
  * What becomes of a delivery after its POST: WEBHOOK_DELIVERED, _FAILED or
@@ -23,14 +23,14 @@ extern int64 webhook_verdict_retry_after(const WebhookHttpTransfer *transfer);
  * or, where it is NULL, the settings. A probe that fails for the endpoint's
  * sake proves nothing of the delivery. A ping is made once.
  */
-extern WebhookResult webhook_verdict(const WebhookPending *delivery,
+extern WebhookOutcome webhook_retry_decide(const WebhookPending *delivery,
 									 const WebhookSubscription *subscription,
 									 const WebhookHttpTransfer *transfer,
 									 bool probe, TimestampTz now,
 									 TimestampTz *next_at);
 
 /* Why it failed: a constant class and a text. */
-extern const char *webhook_verdict_class(const WebhookHttpTransfer *transfer);
-extern char *webhook_verdict_error(const WebhookHttpTransfer *transfer);
+extern const char *webhook_retry_error_class(const WebhookHttpTransfer *transfer);
+extern char *webhook_retry_error(const WebhookHttpTransfer *transfer);
 
 #endif							/* WEBHOOK_VERDICT_H */

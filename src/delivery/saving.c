@@ -1,9 +1,9 @@
 /*
  * saving.c
- *	  Lanes whose state has to be saved.
+ *	  Queues whose state has to be saved.
  *
  * What people are to be told of goes first and at once; counters of thousands
- * of busy subscriptions can wait for their turn.
+ * of busy subscriptions can wait for their change.
  */
 #include "postgres.h"
 
@@ -13,23 +13,23 @@ static dlist_head dirty = DLIST_STATIC_INIT(dirty);
 static int	nurgent;			/* of them, to be saved at once: the first ones */
 
 void
-webhook_lane_soil(WebhookLane *lane, bool at_once)
+webhook_queue_mark_dirty(WebhookQueue *queue, bool at_once)
 {
-	if (lane->dirty && (lane->urgent || !at_once))
+	if (queue->dirty && (queue->urgent || !at_once))
 		return;
-	if (lane->dirty)
-		dlist_delete(&lane->dirty_node);
-	lane->dirty = true;
-	lane->urgent = at_once;
+	if (queue->dirty)
+		dlist_delete(&queue->dirty_node);
+	queue->dirty = true;
+	queue->urgent = at_once;
 	nurgent += at_once;
 	if (at_once)
-		dlist_push_head(&dirty, &lane->dirty_node);
+		dlist_push_head(&dirty, &queue->dirty_node);
 	else
-		dlist_push_tail(&dirty, &lane->dirty_node);
+		dlist_push_tail(&dirty, &queue->dirty_node);
 }
 
 int
-webhook_lane_dirty(WebhookLane **found, int size)
+webhook_queue_dirty(WebhookQueue **found, int size)
 {
 	dlist_iter	iter;
 	int			count = 0;
@@ -38,26 +38,26 @@ webhook_lane_dirty(WebhookLane **found, int size)
 	{
 		if (count == size)
 			break;
-		found[count++] = dlist_container(WebhookLane, dirty_node, iter.cur);
+		found[count++] = dlist_container(WebhookQueue, dirty_node, iter.cur);
 	}
 	return count;
 }
 
 bool
-webhook_lane_is_urgent(void)
+webhook_queue_save_now(void)
 {
 	return nurgent > 0;
 }
 
 void
-webhook_lane_saved(WebhookLane **saved, int count)
+webhook_queue_mark_saved(WebhookQueue **saved, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
 		nurgent -= saved[i]->urgent;
 		saved[i]->dirty = saved[i]->urgent = false;
-		saved[i]->nnews = 0;
-		saved[i]->forgotten = webhook_subscription_get(saved[i]->id) == NULL;
+		saved[i]->nchanges = 0;
+		saved[i]->subscription_dropped = webhook_subscription_get(saved[i]->id) == NULL;
 		dlist_delete(&saved[i]->dirty_node);
 	}
 }

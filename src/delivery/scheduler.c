@@ -1,11 +1,11 @@
 /*
  * scheduler.c
- *	  Whose turn it is to send.
+ *	  Whose change it is to send.
  *
- * Turns go round among the lanes of which something may start, so a lane with
+ * Turns go round among the queues of which something may start, so a queue with
  * a thousand deliveries takes no more places at a time than one with two.
- * There are two rounds, each with as many places: what is slow, or fails, takes
- * none from what is proven. A lane whose health changes takes its requests
+ * There are two runnable_queues, each with as many places: what is slow, or fails, takes
+ * none from what is proven. A queue whose health changes takes its requests
  * along from one account to the other. Of the places of the proven none has
  * more than its share, while they are scarce: if all but one begin to hang,
  * that one has its own.
@@ -16,58 +16,58 @@
 #include "delivery/scheduler.h"
 
 #define MAX_FLIGHTS 4			/* times max_in_flight, in both accounts: those
-								 * that turn slow are not broken off */
+								 * that change slow are not broken off */
 
-static dlist_head rounds[2];	/* of proven and of slow lanes */
+static dlist_head runnable_queues[2];	/* of proven and of slow queues */
 static int	in_flight[2];
-static int	contenders;			/* proven lanes that have or want places */
-static int	nactive[2];			/* lanes in each round */
+static int	nbusy;			/* proven queues that have or want places */
+static int	nrunnable[2];			/* queues in each round */
 
-static bool has_share(const WebhookLane *lane);
+static bool has_share(const WebhookQueue *queue);
 
 void
-webhook_rounds_init(void)
+webhook_scheduler_init(void)
 {
-	dlist_init(&rounds[false]);
-	dlist_init(&rounds[true]);
+	dlist_init(&runnable_queues[false]);
+	dlist_init(&runnable_queues[true]);
 }
 
 void
-webhook_rounds_place(WebhookLane *lane)
+webhook_scheduler_update(WebhookQueue *queue)
 {
-	bool		active = lane->sends && lane->in_flight < lane->limit &&
-		((lane->nready > 0 && lane->sleeps_until == 0) || lane->npings > 0);
-	bool		contends;
+	bool		runnable = queue->sends && queue->in_flight < queue->limit &&
+		((queue->nready > 0 && queue->not_before == 0) || queue->npings > 0);
+	bool		busy;
 
-	if (active && !lane->active)
-		dlist_push_tail(&rounds[lane->slow], &lane->active_node);
-	else if (!active && lane->active)
-		dlist_delete(&lane->active_node);
-	nactive[lane->slow] += active - lane->active;
-	lane->active = active;
+	if (runnable && !queue->runnable)
+		dlist_push_tail(&runnable_queues[queue->slow], &queue->runnable_node);
+	else if (!runnable && queue->runnable)
+		dlist_delete(&queue->runnable_node);
+	nrunnable[queue->slow] += runnable - queue->runnable;
+	queue->runnable = runnable;
 
-	contends = !lane->slow && (active || lane->in_flight > 0);
-	contenders += contends - lane->contends;
-	lane->contends = contends;
+	busy = !queue->slow && (runnable || queue->in_flight > 0);
+	nbusy += busy - queue->busy;
+	queue->busy = busy;
 }
 
 void
-webhook_rounds_move(WebhookLane *lane, bool slow)
+webhook_scheduler_set_pool(WebhookQueue *queue, bool slow)
 {
-	in_flight[lane->slow] -= lane->in_flight - lane->displaced;
-	in_flight[slow] += lane->in_flight - lane->displaced;
-	if (lane->active)
+	in_flight[queue->slow] -= queue->in_flight - queue->in_slow_pool;
+	in_flight[slow] += queue->in_flight - queue->in_slow_pool;
+	if (queue->runnable)
 	{
-		dlist_delete(&lane->active_node);
-		dlist_push_tail(&rounds[slow], &lane->active_node);
-		nactive[lane->slow]--;
-		nactive[slow]++;
+		dlist_delete(&queue->runnable_node);
+		dlist_push_tail(&runnable_queues[slow], &queue->runnable_node);
+		nrunnable[queue->slow]--;
+		nrunnable[slow]++;
 	}
-	lane->slow = slow;
+	queue->slow = slow;
 }
 
-WebhookLane *
-webhook_rounds_turn(void)
+WebhookQueue *
+webhook_scheduler_next(void)
 {
 	if (in_flight[false] + in_flight[true] >= MAX_FLIGHTS * webhook_max_in_flight)
 		return NULL;
@@ -75,70 +75,70 @@ webhook_rounds_turn(void)
 	{
 		if (in_flight[slow] >= webhook_max_in_flight)
 			continue;
-		for (int i = nactive[slow]; i > 0; i--)
+		for (int i = nrunnable[slow]; i > 0; i--)
 		{
-			WebhookLane *lane = dlist_head_element(WebhookLane, active_node, &rounds[slow]);
+			WebhookQueue *queue = dlist_head_element(WebhookQueue, runnable_node, &runnable_queues[slow]);
 
-			dlist_delete(&lane->active_node);
-			dlist_push_tail(&rounds[slow], &lane->active_node);
-			if (slow || has_share(lane))
-				return lane;
+			dlist_delete(&queue->runnable_node);
+			dlist_push_tail(&runnable_queues[slow], &queue->runnable_node);
+			if (slow || has_share(queue))
+				return queue;
 		}
 	}
 	return NULL;
 }
 
 void
-webhook_rounds_start(WebhookLane *lane)
+webhook_scheduler_start(WebhookQueue *queue)
 {
-	lane->in_flight++;
-	in_flight[lane->slow]++;
-	webhook_lane_update(lane);
+	queue->in_flight++;
+	in_flight[queue->slow]++;
+	webhook_queue_update(queue);
 }
 
 void
-webhook_rounds_land(WebhookLane *lane, bool displaced)
+webhook_scheduler_end(WebhookQueue *queue, bool in_slow_pool)
 {
-	lane->in_flight--;
-	lane->displaced -= displaced;
-	lane->landings++;
-	in_flight[lane->slow || displaced]--;
-	webhook_lane_update(lane);
+	queue->in_flight--;
+	queue->in_slow_pool -= in_slow_pool;
+	queue->completed++;
+	in_flight[queue->slow || in_slow_pool]--;
+	webhook_queue_update(queue);
 }
 
 void
-webhook_rounds_displace(WebhookLane *lane)
+webhook_scheduler_move_to_slow(WebhookQueue *queue)
 {
-	lane->displaced++;
-	in_flight[lane->slow]--;
+	queue->in_slow_pool++;
+	in_flight[queue->slow]--;
 	in_flight[true]++;
 }
 
 int
-webhook_rounds_contenders(void)
+webhook_scheduler_busy_queues(void)
 {
-	return contenders;
+	return nbusy;
 }
 
 int
-webhook_rounds_share(void)
+webhook_scheduler_fair_share(void)
 {
-	return (webhook_max_in_flight + contenders - 1) / Max(contenders, 1);
+	return (webhook_max_in_flight + nbusy - 1) / Max(nbusy, 1);
 }
 
 /*
  * May it have one more place of the proven? It may have more than its share
- * while there are many; the last eighth, and all of them while so many turn
- * slow, are for lanes that have none.
+ * while there are many; the last eighth, and all of them while so many change
+ * slow, are for queues that have none.
  */
 static bool
-has_share(const WebhookLane *lane)
+has_share(const WebhookQueue *queue)
 {
 	int			free = webhook_max_in_flight - in_flight[false];
 
-	if (lane->in_flight == 0)
+	if (queue->in_flight == 0)
 		return true;
 	return free > webhook_max_in_flight / 8 &&
 		in_flight[true] < MAX_FLIGHTS / 2 * webhook_max_in_flight &&
-		lane->in_flight < Max(webhook_rounds_share(), free / 8);
+		queue->in_flight < Max(webhook_scheduler_fair_share(), free / 8);
 }

@@ -1,8 +1,8 @@
 /*
  * subject.c
- *	  Subjects that have deliveries in memory: what waits behind what.
+ *	  Subjects that have deliveries in memory: what waits has_earlier_pending what.
  *
- * A subject is known here from its first delivery in memory until the outcome
+ * A subject is known here from its first delivery in memory until the entry
  * of its last one is committed. So whoever asks whether earlier ones wait
  * finds them here or in webhook.pending, never in between.
  */
@@ -22,7 +22,7 @@ static uint32 hash_key(const void *key, Size size);
 static int	compare_keys(const void *a, const void *b, Size size);
 
 void
-webhook_order_init(void)
+webhook_subject_init(void)
 {
 	HASHCTL		control = {0};
 
@@ -36,7 +36,7 @@ webhook_order_init(void)
 }
 
 WebhookSubject *
-webhook_order_find(int64 subscription_id, const char *name)
+webhook_subject_find(int64 subscription_id, const char *name)
 {
 	WebhookSubjectKey key = {subscription_id, name};
 
@@ -44,7 +44,7 @@ webhook_order_find(int64 subscription_id, const char *name)
 }
 
 WebhookSubject *
-webhook_order_get(int64 subscription_id, const char *name)
+webhook_subject_get(int64 subscription_id, const char *name)
 {
 	WebhookSubjectKey key = {subscription_id, name};
 	bool		found;
@@ -57,15 +57,15 @@ webhook_order_get(int64 subscription_id, const char *name)
 		subject->head = NULL;
 		dlist_init(&subject->waiting);
 		subject->unflushed = 0;
-		subject->in_batch = 0;
-		subject->parking = false;
-		subject->deferring = false;
+		subject->in_group = 0;
+		subject->defers_arrivals = false;
+		subject->passed_over_due_row = false;
 	}
 	return subject;
 }
 
 void
-webhook_order_drop_if_idle(WebhookSubject *subject)
+webhook_subject_drop_if_idle(WebhookSubject *subject)
 {
 	char	   *name = unconstify(char *, subject->key.subject);
 
@@ -78,23 +78,23 @@ webhook_order_drop_if_idle(WebhookSubject *subject)
 }
 
 Size
-webhook_order_memory(void)
+webhook_subject_memory(void)
 {
 	return memory;
 }
 
 WebhookSubject *
-webhook_order_first_waiting(void **scan)
+webhook_subject_first_waiting(void **scan)
 {
 	HASH_SEQ_STATUS *status = palloc(sizeof(HASH_SEQ_STATUS));
 
 	hash_seq_init(status, subjects);
 	*scan = status;
-	return webhook_order_following(scan);
+	return webhook_subject_next_waiting(scan);
 }
 
 WebhookSubject *
-webhook_order_following(void **scan)
+webhook_subject_next_waiting(void **scan)
 {
 	WebhookSubject *subject;
 

@@ -2,15 +2,15 @@
  * transitions.c
  *	  Where a delivery is in memory, and its ways from one place to another.
  *
- * A delivery is in one of four places: ready in its subscription's lane,
- * waiting behind another one of its subject, in flight, or ended. An ended one
- * stays until its outcome is committed; only then is it forgotten, and only
+ * A delivery is in one of four places: ready in its subscription's queue,
+ * waiting has_earlier_pending another one of its subject, in flight, or ended. An ended one
+ * stays until its entry is committed; only then is it subscription_dropped, and only
  * then may the checkpoint pass it.
  *
  * Order: of one (subscription, subject) at most one delivery is ready or in
  * flight, the head. Whatever goes to webhook.pending takes its successors in
  * memory along, and while anything of a subject is there, or on its way there
- * ("parking"), later arrivals go there too.
+ * ("defers_arrivals"), later arrivals go there too.
  */
 #include "postgres.h"
 
@@ -32,7 +32,7 @@ typedef struct RowKey
 #define ROW_KEY(row) \
 	((RowKey) {(row)->subscription_id, (row)->position, (row)->event->id})
 
-WebhookLoad webhook_place_load;
+WebhookUsage webhook_usage;
 
 static MemoryContext delivery_context;
 static HTAB *rows;
@@ -45,7 +45,7 @@ static void free_delivery(WebhookDelivery *delivery);
 static void count_outcome(WebhookDelivery *delivery);
 
 void
-webhook_place_init(void)
+webhook_transitions_init(void)
 {
 	HASHCTL		control = {0};
 
@@ -60,23 +60,23 @@ webhook_place_init(void)
 }
 
 WebhookDelivery *
-webhook_place_make(const WebhookPending *row, bool stored, TimestampTz now)
+webhook_delivery_create(const WebhookPending *row, bool stored, TimestampTz now)
 {
 	WebhookDelivery *delivery = MemoryContextAllocZero(delivery_context,
 													   sizeof(WebhookDelivery));
 
-	delivery->outcome.delivery = *row;
+	delivery->entry.delivery = *row;
 	delivery->stored = stored;
 	delivery->offered_at = now;
-	delivery->lane = webhook_lane_get(row->subscription_id);
-	if (row->event->subject != NULL && delivery->lane->ordered)
-		delivery->subject = webhook_order_get(row->subscription_id,
+	delivery->queue = webhook_queue_get(row->subscription_id);
+	if (row->event->subject != NULL && delivery->queue->ordered)
+		delivery->subject = webhook_subject_get(row->subscription_id,
 											  row->event->subject);
-	webhook_place_load.memory += sizeof(WebhookDelivery);
+	webhook_usage.memory += sizeof(WebhookDelivery);
 	if (!row->event->counted)
 	{
 		row->event->counted = true;
-		webhook_place_load.memory += row->event->size;
+		webhook_usage.memory += row->event->size;
 	}
 	if (stored)
 		hash_search(rows, &ROW_KEY(row), HASH_ENTER, NULL);
@@ -86,42 +86,42 @@ webhook_place_make(const WebhookPending *row, bool stored, TimestampTz now)
 static void
 free_delivery(WebhookDelivery *delivery)
 {
-	const WebhookPending *row = &delivery->outcome.delivery;
+	const WebhookPending *row = &delivery->entry.delivery;
 
 	if (delivery->stored)
 		hash_search(rows, &ROW_KEY(row), HASH_REMOVE, NULL);
-	webhook_place_load.memory -= sizeof(WebhookDelivery);
+	webhook_usage.memory -= sizeof(WebhookDelivery);
 	if (row->event->references == 1)
-		webhook_place_load.memory -= row->event->size;
+		webhook_usage.memory -= row->event->size;
 	webhook_event_release(row->event);
-	if (delivery->outcome.error != NULL)
-		pfree(unconstify(char *, delivery->outcome.error));
+	if (delivery->entry.error != NULL)
+		pfree(unconstify(char *, delivery->entry.error));
 	pfree(delivery);
 }
 
 bool
-webhook_place_has_row(int64 subscription_id, int64 position, int64 id)
+webhook_row_is_loaded(int64 subscription_id, int64 position, int64 id)
 {
 	return hash_search(rows, &(RowKey) {subscription_id, position, id},
 					   HASH_FIND, NULL) != NULL;
 }
 
 long
-webhook_place_rows(void)
+webhook_rows_loaded(void)
 {
 	return hash_get_num_entries(rows);
 }
 
 long
-webhook_place_rows_landed(void)
+webhook_rows_not_in_flight(void)
 {
 	return hash_get_num_entries(rows) - rows_in_flight;
 }
 
 void
-webhook_place_ready(WebhookDelivery *delivery)
+webhook_delivery_set_ready(WebhookDelivery *delivery)
 {
-	WebhookLane *lane = delivery->lane;
+	WebhookQueue *queue = delivery->queue;
 
 	if (delivery->subject != NULL)
 	{
@@ -129,75 +129,75 @@ webhook_place_ready(WebhookDelivery *delivery)
 		delivery->subject->head = delivery;
 	}
 	delivery->is_ready = true;
-	if (delivery->outcome.delivery.cause == WEBHOOK_CAUSE_PING)
+	if (delivery->entry.delivery.cause == WEBHOOK_CAUSE_PING)
 	{
-		dlist_push_tail(&lane->pings, &delivery->node);
-		lane->npings++;
+		dlist_push_tail(&queue->pings, &delivery->node);
+		queue->npings++;
 	}
 	else
 	{
-		dlist_push_tail(&lane->ready, &delivery->node);
-		lane->nready++;
+		dlist_push_tail(&queue->ready, &delivery->node);
+		queue->nready++;
 	}
-	webhook_place_load.queued++;
-	webhook_lane_update(lane);
+	webhook_usage.queued++;
+	webhook_queue_update(queue);
 }
 
 void
-webhook_place_unqueue(WebhookDelivery *delivery)
+webhook_delivery_unset_ready(WebhookDelivery *delivery)
 {
 	delivery->is_ready = false;
 	dlist_delete(&delivery->node);
-	if (delivery->outcome.delivery.cause == WEBHOOK_CAUSE_PING)
-		delivery->lane->npings--;
+	if (delivery->entry.delivery.cause == WEBHOOK_CAUSE_PING)
+		delivery->queue->npings--;
 	else
-		delivery->lane->nready--;
-	webhook_place_load.queued--;
+		delivery->queue->nready--;
+	webhook_usage.queued--;
 }
 
 void
-webhook_place_wait(WebhookDelivery *delivery)
+webhook_delivery_set_waiting(WebhookDelivery *delivery)
 {
 	dlist_push_tail(&delivery->subject->waiting, &delivery->node);
-	webhook_place_load.queued++;
+	webhook_usage.queued++;
 }
 
 void
-webhook_place_unwait(WebhookDelivery *delivery)
+webhook_delivery_unset_waiting(WebhookDelivery *delivery)
 {
 	dlist_delete(&delivery->node);
-	webhook_place_load.queued--;
+	webhook_usage.queued--;
 }
 
 /* Also if the clock was set back: nobody knows how long, then. */
 bool
-webhook_place_waits(const WebhookDelivery *delivery, int64 limit, TimestampTz now)
+webhook_delivery_has_waited(const WebhookDelivery *delivery, int64 limit, TimestampTz now)
 {
 	return now < delivery->offered_at || now - delivery->offered_at >= limit;
 }
 
 void
-webhook_place_start(WebhookDelivery *delivery, TimestampTz now)
+webhook_delivery_set_in_flight(WebhookDelivery *delivery, TimestampTz now)
 {
 	delivery->started_at = now;
 	dlist_push_tail(&flights, &delivery->node);
-	webhook_place_load.in_flight++;
+	webhook_usage.in_flight++;
 	rows_in_flight += delivery->stored;
-	webhook_rounds_start(delivery->lane);
+	webhook_scheduler_start(delivery->queue);
 }
 
 void
-webhook_place_land(WebhookDelivery *delivery)
+webhook_delivery_set_done(WebhookDelivery *delivery)
 {
 	dlist_delete(&delivery->node);
-	webhook_place_load.in_flight--;
+	webhook_usage.in_flight--;
 	rows_in_flight -= delivery->stored;
-	webhook_rounds_land(delivery->lane, delivery->displaced);
-	delivery->displaced = false;
+	webhook_scheduler_end(delivery->queue, delivery->in_slow_pool);
+	delivery->in_slow_pool = false;
 }
 
 WebhookDelivery *
-webhook_place_oldest_flight(void)
+webhook_in_flight_oldest(void)
 {
 	if (dlist_is_empty(&flights))
 		return NULL;
@@ -205,28 +205,28 @@ webhook_place_oldest_flight(void)
 }
 
 void
-webhook_place_told_slow(WebhookDelivery *delivery)
+webhook_delivery_mark_slow(WebhookDelivery *delivery)
 {
 	dlist_delete(&delivery->node);
 	dlist_push_tail(&slow_flights, &delivery->node);
-	if (delivery->outcome.delivery.cause == WEBHOOK_CAUSE_PING)
+	if (delivery->entry.delivery.cause == WEBHOOK_CAUSE_PING)
 	{
-		delivery->displaced = true;
-		webhook_rounds_displace(delivery->lane);
+		delivery->in_slow_pool = true;
+		webhook_scheduler_move_to_slow(delivery->queue);
 	}
 }
 
 WebhookDelivery *
-webhook_place_first_flight(void **scan)
+webhook_in_flight_first(void **scan)
 {
 	dlist_head *list = dlist_is_empty(&flights) ? &slow_flights : &flights;
 
 	*scan = dlist_is_empty(list) ? NULL : dlist_head_node(list);
-	return webhook_place_following_flight(scan);
+	return webhook_in_flight_next(scan);
 }
 
 WebhookDelivery *
-webhook_place_following_flight(void **scan)
+webhook_in_flight_next(void **scan)
 {
 	dlist_node *node = *scan;
 
@@ -242,17 +242,17 @@ webhook_place_following_flight(void **scan)
 }
 
 void
-webhook_place_end(WebhookDelivery *delivery, WebhookResult result,
+webhook_delivery_end(WebhookDelivery *delivery, WebhookOutcome result,
 				  WebhookRowChange row)
 {
 	WebhookSubject *subject = delivery->subject;
 
-	delivery->outcome.result = result;
-	delivery->outcome.row = row;
+	delivery->entry.outcome = result;
+	delivery->entry.row = row;
 	if (row == WEBHOOK_ROW_INSERT)
-		delivery->lane->has_rows = true;
+		delivery->queue->has_rows = true;
 	dlist_push_tail(&ended, &delivery->node);
-	webhook_place_load.unflushed++;
+	webhook_usage.unflushed++;
 	if (subject == NULL)
 		return;
 
@@ -260,98 +260,98 @@ webhook_place_end(WebhookDelivery *delivery, WebhookResult result,
 	if (subject->head != delivery)
 		return;
 	subject->head = NULL;
-	if (subject->deferring)
+	if (subject->passed_over_due_row)
 	{
-		subject->deferring = false;
-		webhook_lane_note_row(delivery->lane, delivery->offered_at);
+		subject->passed_over_due_row = false;
+		webhook_due_add(delivery->queue, delivery->offered_at);
 	}
 }
 
 void
-webhook_place_end_finally(WebhookDelivery *delivery, WebhookResult result)
+webhook_delivery_end_and_promote(WebhookDelivery *delivery, WebhookOutcome result)
 {
 	WebhookSubject *subject = delivery->subject;
 	WebhookDelivery *next;
 
-	webhook_place_end(delivery, result,
+	webhook_delivery_end(delivery, result,
 					  delivery->stored ? WEBHOOK_ROW_DELETE : WEBHOOK_ROW_NONE);
-	delivery->outcome.delivery.next_at = 0;
+	delivery->entry.delivery.next_at = 0;
 
 	if (subject == NULL || dlist_is_empty(&subject->waiting))
 		return;
 	next = dlist_container(WebhookDelivery, node,
 						   dlist_pop_head_node(&subject->waiting));
-	webhook_place_load.queued--;
-	webhook_place_ready(next);
+	webhook_usage.queued--;
+	webhook_delivery_set_ready(next);
 }
 
 void
-webhook_place_retry(WebhookDelivery *delivery, TimestampTz next_at)
+webhook_delivery_retry(WebhookDelivery *delivery, TimestampTz next_at)
 {
-	delivery->outcome.delivery.next_at = next_at;
-	webhook_place_end(delivery, WEBHOOK_RETRYING,
+	delivery->entry.delivery.next_at = next_at;
+	webhook_delivery_end(delivery, WEBHOOK_RETRYING,
 					  delivery->stored ? WEBHOOK_ROW_UPDATE : WEBHOOK_ROW_INSERT);
 	if (delivery->subject != NULL)
-		webhook_place_empty_waiting(delivery->subject, false);
+		webhook_subject_evict_waiting(delivery->subject, false);
 }
 
 void
-webhook_place_park(WebhookDelivery *delivery, TimestampTz next_at)
+webhook_delivery_defer(WebhookDelivery *delivery, TimestampTz next_at)
 {
-	delivery->outcome.delivery.next_at = next_at;
+	delivery->entry.delivery.next_at = next_at;
 	if (delivery->subject != NULL)
-		delivery->subject->parking = true;
-	webhook_place_end(delivery, WEBHOOK_PARKED, WEBHOOK_ROW_INSERT);
+		delivery->subject->defers_arrivals = true;
+	webhook_delivery_end(delivery, WEBHOOK_DEFERRED, WEBHOOK_ROW_INSERT);
 }
 
 void
-webhook_place_empty_waiting(WebhookSubject *subject, bool cancel)
+webhook_subject_evict_waiting(WebhookSubject *subject, bool cancel)
 {
-	subject->parking = true;
+	subject->defers_arrivals = true;
 	while (!dlist_is_empty(&subject->waiting))
 	{
 		WebhookDelivery *delivery;
 
 		delivery = dlist_container(WebhookDelivery, node,
 								   dlist_pop_head_node(&subject->waiting));
-		webhook_place_load.queued--;
+		webhook_usage.queued--;
 		if (cancel)
-			webhook_place_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
+			webhook_delivery_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
 		else
-			webhook_place_park(delivery, 0);
+			webhook_delivery_defer(delivery, 0);
 	}
 }
 
 void
-webhook_place_evict(WebhookDelivery *delivery, bool cancel, TimestampTz now)
+webhook_delivery_evict(WebhookDelivery *delivery, bool cancel, TimestampTz now)
 {
 	WebhookSubject *subject = delivery->subject;
 
-	webhook_place_unqueue(delivery);
+	webhook_delivery_unset_ready(delivery);
 	if (cancel)
-		webhook_place_end_finally(delivery, WEBHOOK_CANCELLED);
+		webhook_delivery_end_and_promote(delivery, WEBHOOK_CANCELLED);
 	else if (!delivery->stored)
 	{
-		webhook_place_park(delivery, now);
+		webhook_delivery_defer(delivery, now);
 		if (subject != NULL)
-			webhook_place_empty_waiting(subject, false);
+			webhook_subject_evict_waiting(subject, false);
 	}
 	else
 	{
 		/* Its row is there already, and due. */
-		webhook_lane_note_row(delivery->lane, delivery->outcome.delivery.next_at);
+		webhook_due_add(delivery->queue, delivery->entry.delivery.next_at);
 		if (subject != NULL)
 			subject->head = NULL;
-		if (delivery->epoch != NULL)
-			webhook_progress_release(delivery->epoch);
+		if (delivery->batch != NULL)
+			webhook_batch_unpin(delivery->batch);
 		free_delivery(delivery);
 		if (subject != NULL)
-			webhook_order_drop_if_idle(subject);
+			webhook_subject_drop_if_idle(subject);
 	}
 }
 
 int
-webhook_delivery_ended(WebhookDelivery **batch, int size)
+webhook_dispatch_ended(WebhookDelivery **group, int size)
 {
 	dlist_iter	iter;
 	int			count = 0;
@@ -359,7 +359,7 @@ webhook_delivery_ended(WebhookDelivery **batch, int size)
 	dlist_foreach(iter, &ended)
 	{
 		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
-		WebhookOutcome *outcome = &delivery->outcome;
+		WebhookLogEntry *entry = &delivery->entry;
 
 		if (count == size)
 			break;
@@ -368,50 +368,50 @@ webhook_delivery_ended(WebhookDelivery **batch, int size)
 		 * One that has become a head itself needs no other; one that is not
 		 * ordered has left a place only if it had a row.
 		 */
-		outcome->promote = delivery->lane->has_rows &&
-			(outcome->row == WEBHOOK_ROW_DELETE ||
-			 (delivery->subject != NULL && outcome->delivery.next_at == 0));
+		entry->promote = delivery->queue->has_rows &&
+			(entry->row == WEBHOOK_ROW_DELETE ||
+			 (delivery->subject != NULL && entry->delivery.next_at == 0));
 		if (delivery->subject != NULL)
-			delivery->subject->in_batch++;
-		batch[count++] = delivery;
+			delivery->subject->in_group++;
+		group[count++] = delivery;
 	}
 	return count;
 }
 
 void
-webhook_delivery_flushed(WebhookDelivery **batch, int count, bool committed)
+webhook_dispatch_flushed(WebhookDelivery **group, int count, bool committed)
 {
 	for (int i = 0; i < count; i++)
 	{
-		WebhookDelivery *delivery = batch[i];
-		const WebhookOutcome *outcome = &delivery->outcome;
+		WebhookDelivery *delivery = group[i];
+		const WebhookLogEntry *entry = &delivery->entry;
 		WebhookSubject *subject = delivery->subject;
 
 		if (subject != NULL)
-			subject->in_batch--;
+			subject->in_group--;
 		if (!committed)
 			continue;
 
 		dlist_delete(&delivery->node);
-		webhook_place_load.unflushed--;
+		webhook_usage.unflushed--;
 		count_outcome(delivery);
-		if (outcome->row == WEBHOOK_ROW_INSERT || outcome->row == WEBHOOK_ROW_UPDATE)
-			webhook_lane_note_row(delivery->lane, outcome->delivery.next_at);
-		else if (outcome->row == WEBHOOK_ROW_DELETE)
-			webhook_lane_doubt(delivery->lane);
-		if (delivery->epoch != NULL)
-			webhook_progress_release(delivery->epoch);
+		if (entry->row == WEBHOOK_ROW_INSERT || entry->row == WEBHOOK_ROW_UPDATE)
+			webhook_due_add(delivery->queue, entry->delivery.next_at);
+		else if (entry->row == WEBHOOK_ROW_DELETE)
+			webhook_queue_recheck_rows(delivery->queue);
+		if (delivery->batch != NULL)
+			webhook_batch_unpin(delivery->batch);
 		free_delivery(delivery);
 		if (subject != NULL)
 		{
 			subject->unflushed--;
-			webhook_order_drop_if_idle(subject);
+			webhook_subject_drop_if_idle(subject);
 		}
 	}
 }
 
 bool
-webhook_delivery_has_rows_to_come(int64 subscription_id, const pg_uuid_t *event_id,
+webhook_dispatch_has_rows_to_come(int64 subscription_id, const pg_uuid_t *event_id,
 								  const char *subject)
 {
 	dlist_iter	iter;
@@ -419,10 +419,10 @@ webhook_delivery_has_rows_to_come(int64 subscription_id, const pg_uuid_t *event_
 	dlist_foreach(iter, &ended)
 	{
 		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
-		const WebhookEvent *event = delivery->outcome.delivery.event;
+		const WebhookEvent *event = delivery->entry.delivery.event;
 
-		if (delivery->lane->id == subscription_id &&
-			delivery->outcome.row != WEBHOOK_ROW_NONE &&
+		if (delivery->queue->id == subscription_id &&
+			delivery->entry.row != WEBHOOK_ROW_NONE &&
 			(event_id == NULL || memcmp(&event->event_id, event_id, UUID_LEN) == 0) &&
 			(subject == NULL ||
 			 (event->subject != NULL && strcmp(event->subject, subject) == 0)))
@@ -435,11 +435,11 @@ webhook_delivery_has_rows_to_come(int64 subscription_id, const pg_uuid_t *event_
 static void
 count_outcome(WebhookDelivery *delivery)
 {
-	WebhookState *state = &delivery->lane->health.state;
+	WebhookState *state = &delivery->queue->health.state;
 
-	switch (delivery->outcome.result)
+	switch (delivery->entry.outcome)
 	{
-		case WEBHOOK_PARKED:
+		case WEBHOOK_DEFERRED:
 			return;
 		case WEBHOOK_DELIVERED:
 			state->delivered++;
@@ -452,5 +452,5 @@ count_outcome(WebhookDelivery *delivery)
 			state->failed++;
 			break;
 	}
-	webhook_lane_soil(delivery->lane, false);
+	webhook_queue_mark_dirty(delivery->queue, false);
 }

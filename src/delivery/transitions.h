@@ -18,61 +18,61 @@
  */
 #define WEBHOOK_MAX_QUEUED 1000
 
-extern WebhookLoad webhook_place_load;
+extern WebhookUsage webhook_usage;
 
-extern void webhook_place_init(void);
+extern void webhook_transitions_init(void);
 
 /* A delivery, nowhere yet; takes over the row's reference to its event. */
-extern WebhookDelivery *webhook_place_make(const WebhookPending *row,
+extern WebhookDelivery *webhook_delivery_create(const WebhookPending *row,
 										   bool stored, TimestampTz now);
 
 /* Is this row of webhook.pending in memory? How many are, and not in flight? */
-extern bool webhook_place_has_row(int64 subscription_id, int64 position, int64 id);
-extern long webhook_place_rows(void);
-extern long webhook_place_rows_landed(void);
+extern bool webhook_row_is_loaded(int64 subscription_id, int64 position, int64 id);
+extern long webhook_rows_loaded(void);
+extern long webhook_rows_not_in_flight(void);
 
 /* Ready to start, as the head of its subject; and out of that queue again. */
-extern void webhook_place_ready(WebhookDelivery *delivery);
-extern void webhook_place_unqueue(WebhookDelivery *delivery);
+extern void webhook_delivery_set_ready(WebhookDelivery *delivery);
+extern void webhook_delivery_unset_ready(WebhookDelivery *delivery);
 
 /* Behind the head of its subject; and out of that queue again. */
-extern void webhook_place_wait(WebhookDelivery *delivery);
-extern void webhook_place_unwait(WebhookDelivery *delivery);
+extern void webhook_delivery_set_waiting(WebhookDelivery *delivery);
+extern void webhook_delivery_unset_waiting(WebhookDelivery *delivery);
 
 /* Has it waited for so many microseconds? */
-extern bool webhook_place_waits(const WebhookDelivery *delivery, int64 limit,
+extern bool webhook_delivery_has_waited(const WebhookDelivery *delivery, int64 limit,
 								TimestampTz now);
 
 /* In flight, and no longer. */
-extern void webhook_place_start(WebhookDelivery *delivery, TimestampTz now);
-extern void webhook_place_land(WebhookDelivery *delivery);
+extern void webhook_delivery_set_in_flight(WebhookDelivery *delivery, TimestampTz now);
+extern void webhook_delivery_set_done(WebhookDelivery *delivery);
 
 /* The oldest in flight that has not been told slow, or NULL. */
-extern WebhookDelivery *webhook_place_oldest_flight(void);
-extern void webhook_place_told_slow(WebhookDelivery *delivery);
+extern WebhookDelivery *webhook_in_flight_oldest(void);
+extern void webhook_delivery_mark_slow(WebhookDelivery *delivery);
 
 /* All in flight, one a call until NULL; none may land meanwhile. */
-extern WebhookDelivery *webhook_place_first_flight(void **scan);
-extern WebhookDelivery *webhook_place_following_flight(void **scan);
+extern WebhookDelivery *webhook_in_flight_first(void **scan);
+extern WebhookDelivery *webhook_in_flight_next(void **scan);
 
 /*
  * To the ended ones; it is in no queue any more. Finally: it is the next one's
- * turn. For a retry, and parked: it is in webhook.pending from now on, a head
- * due at "next_at", or, with 0, behind others.
+ * change. For a retry, and parked: it is in webhook.pending from now on, a head
+ * due at "next_at", or, with 0, has_earlier_pending others.
  */
-extern void webhook_place_end(WebhookDelivery *delivery, WebhookResult result,
+extern void webhook_delivery_end(WebhookDelivery *delivery, WebhookOutcome result,
 							  WebhookRowChange row);
-extern void webhook_place_end_finally(WebhookDelivery *delivery, WebhookResult result);
-extern void webhook_place_retry(WebhookDelivery *delivery, TimestampTz next_at);
-extern void webhook_place_park(WebhookDelivery *delivery, TimestampTz next_at);
+extern void webhook_delivery_end_and_promote(WebhookDelivery *delivery, WebhookOutcome result);
+extern void webhook_delivery_retry(WebhookDelivery *delivery, TimestampTz next_at);
+extern void webhook_delivery_defer(WebhookDelivery *delivery, TimestampTz next_at);
 
 /*
- * What waits behind a head leaves memory for webhook.pending, or as cancelled,
+ * What waits has_earlier_pending a head leaves memory for webhook.pending, or as cancelled,
  * and so does what comes later.
  */
-extern void webhook_place_empty_waiting(WebhookSubject *subject, bool cancel);
+extern void webhook_subject_evict_waiting(WebhookSubject *subject, bool cancel);
 
 /* A ready delivery leaves memory without having been started. */
-extern void webhook_place_evict(WebhookDelivery *delivery, bool cancel, TimestampTz now);
+extern void webhook_delivery_evict(WebhookDelivery *delivery, bool cancel, TimestampTz now);
 
 #endif							/* WEBHOOK_PLACE_H */

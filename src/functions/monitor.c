@@ -71,7 +71,7 @@ webhook_require_server(PG_FUNCTION_ARGS)
 				 errdetail("What is sent is UTF-8, and SQL_ASCII does not tell what its texts are in."),
 				 errhint("Use a database with another encoding, UTF8 for instance.")));
 
-	webhook_shmem_scan_at_commit();
+	webhook_request_worker_at_commit();
 	PG_RETURN_VOID();
 }
 
@@ -122,8 +122,8 @@ webhook_publish(PG_FUNCTION_ARGS)
 							   subject ? VARSIZE_ANY_EXHDR(subject) : 0,
 							   VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
 	event->kind = WEBHOOK_EVENT;
-	event->created = GetCurrentTimestamp();
-	webhook_event_new_id(&event->event_id, event->created);
+	event->created_at = GetCurrentTimestamp();
+	webhook_event_new_id(&event->event_id, event->created_at);
 	webhook_ring_append(event);
 
 	*id = event->event_id;
@@ -176,14 +176,14 @@ webhook_drain(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("recovery is in progress, so nothing is sent"),
 				 errhint("Call webhook.drain() on the primary.")));
-	if (webhook_shmem_is_armed())
+	if (webhook_wakeup_is_armed())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot wait for events that this transaction has not committed"),
 				 errhint("Commit, then call webhook.drain().")));
 
 	if (webhook_shmem_my_slot() == NULL)
-		(void) webhook_shmem_want(MyDatabaseId);
+		(void) webhook_request_worker(MyDatabaseId);
 	while (!drain_honoured(&slot, &ticket))
 	{
 		if (GetCurrentTimestamp() >= deadline)
@@ -222,7 +222,7 @@ webhook_worker_state(PG_FUNCTION_ARGS)
 	values[n++] = TimestampTzGetDatum(slot->started_at);
 	webhook_shmem_unlock();
 
-	values[n++] = Int32GetDatum((int32) pg_atomic_read_u32(&slot->ring_slot));
+	values[n++] = Int32GetDatum((int32) pg_atomic_read_u32(&slot->ring_table));
 	{
 		WebhookCounters *counters = &slot->counters;
 		pg_atomic_uint64 *all[] = {

@@ -70,7 +70,7 @@ webhook_command(PG_FUNCTION_ARGS)
 
 /*
  * replay(subscription bigint, cause text, id bigint, event_id uuid,
- * created timestamptz, event_type text, subject text, data json): has the
+ * created_at timestamptz, event_type text, subject text, data json): has the
  * worker deliver the event
  */
 Datum
@@ -91,7 +91,7 @@ webhook_replay(PG_FUNCTION_ARGS)
 	command.subscription_id = PG_GETARG_INT64(0);
 	command.cause = webhook_cause_from_name(text_argument(fcinfo, 1));
 	command.id = PG_GETARG_INT64(2);
-	command.created = PG_GETARG_TIMESTAMPTZ(4);
+	command.created_at = PG_GETARG_TIMESTAMPTZ(4);
 	command.data = VARDATA_ANY(data);
 	command.data_length = VARSIZE_ANY_EXHDR(data);
 	form = webhook_command_form(&command);
@@ -131,7 +131,7 @@ webhook_accepts(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(accepted);
 }
 
-/* new_event_id(created timestamptz): a UUIDv7 of that instant */
+/* new_event_id(created_at timestamptz): a UUIDv7 of that instant */
 Datum
 webhook_new_event_id(PG_FUNCTION_ARGS)
 {

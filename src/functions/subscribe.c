@@ -37,7 +37,7 @@
 
 static Datum hash_of(Datum text);
 static void refuse(const char *what, const char *value, int length,
-				   WebhookVerdict verdict);
+				   WebhookUrlCheck verdict);
 static void check_header(JsonbValue *name, JsonbValue *value);
 static void refuse_same_name(char **names, int count);
 static void refuse_foreign_code(Relation table);
@@ -60,7 +60,7 @@ Datum
 webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 {
 	char		canonical[WEBHOOK_MAX_ENDPOINT + 2];
-	WebhookVerdict verdict;
+	WebhookUrlCheck verdict;
 	text	   *endpoint;
 
 	if (PG_ARGISNULL(0))
@@ -69,7 +69,7 @@ webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 				 errmsg("endpoint must not be null"),
 				 errhint("Give the URL that events are to be sent to, for example 'https://example.com/hook'.")));
 	endpoint = PG_GETARG_TEXT_PP(0);
-	verdict = webhook_endpoint_check(VARDATA_ANY(endpoint),
+	verdict = webhook_url_check(VARDATA_ANY(endpoint),
 									 VARSIZE_ANY_EXHDR(endpoint), canonical);
 	if (verdict.problem != NULL)
 	{
@@ -327,7 +327,7 @@ hash_of(Datum text)
 
 /* An error that names the argument and, as far as it is short, the value. */
 static void
-refuse(const char *what, const char *value, int length, WebhookVerdict verdict)
+refuse(const char *what, const char *value, int length, WebhookUrlCheck verdict)
 {
 	int			shown = pg_mbcliplen(value, length, SHOWN_BYTES);
 
@@ -343,7 +343,7 @@ refuse(const char *what, const char *value, int length, WebhookVerdict verdict)
 static void
 check_header(JsonbValue *name, JsonbValue *value)
 {
-	WebhookVerdict verdict;
+	WebhookUrlCheck verdict;
 
 	if (value->type != jbvString)
 	{

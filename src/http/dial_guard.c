@@ -19,11 +19,11 @@
 /* A little more than libcurl keeps what it knows of a name. */
 #define CACHE_US			(INT64_C(90) * 1000000)
 
-static bool still_allowed(const WebhookHttpGuard *guard, WebhookHttpPost *post);
+static bool still_allowed(const WebhookDialGuard *guard, WebhookHttpPost *post);
 static void refuse(WebhookHttpPost *post, const char *text);
 
 bool
-webhook_http_guard_set(WebhookHttpGuard *guard, const WebhookHttpOptions *options,
+webhook_dial_guard_set(WebhookDialGuard *guard, const WebhookHttpOptions *options,
 					   char *reason, size_t size)
 {
 	WebhookAddressRules *rules;
@@ -41,20 +41,20 @@ webhook_http_guard_set(WebhookHttpGuard *guard, const WebhookHttpOptions *option
 }
 
 void
-webhook_http_guard_changed(WebhookHttpGuard *guard, int64_t now)
+webhook_dial_guard_changed(WebhookDialGuard *guard, int64_t now)
 {
 	guard->changed_at = now;
 }
 
 bool
-webhook_http_guard_request(const WebhookHttpGuard *guard, WebhookHttpPost *post)
+webhook_dial_guard_request(const WebhookDialGuard *guard, WebhookHttpPost *post)
 {
 	WebhookTarget target;
 	char		last;
 	char		text[96];
 	struct sockaddr_storage address;
 
-	if (!webhook_endpoint_target(post->transfer.url, &target))
+	if (!webhook_url_target(post->transfer.url, &target))
 	{
 		refuse(post, "The endpoint is neither http nor https.");
 		return false;
@@ -90,14 +90,14 @@ webhook_http_guard_request(const WebhookHttpGuard *guard, WebhookHttpPost *post)
 	if (!webhook_address_parse(text, &address))
 		return true;
 	post->is_literal = true;
-	return webhook_http_guard_address(guard, post, (struct sockaddr *) &address);
+	return webhook_dial_guard_address(guard, post, (struct sockaddr *) &address);
 }
 
 bool
-webhook_http_guard_address(const WebhookHttpGuard *guard, WebhookHttpPost *post,
+webhook_dial_guard_address(const WebhookDialGuard *guard, WebhookHttpPost *post,
 						   const struct sockaddr *address)
 {
-	WebhookAddressVerdict verdict;
+	WebhookAddressRefusal verdict;
 	char		text[WEBHOOK_REFUSAL_BYTES];
 
 	if (!webhook_address_refuses(guard->rules, address, &verdict))
@@ -113,7 +113,7 @@ webhook_http_guard_address(const WebhookHttpGuard *guard, WebhookHttpPost *post,
  * judged by is not known then.
  */
 bool
-webhook_http_guard_dial(const WebhookHttpGuard *guard, WebhookHttpPost *post,
+webhook_dial_guard_dial(const WebhookDialGuard *guard, WebhookHttpPost *post,
 						const struct sockaddr *address)
 {
 	if (post->stop != WEBHOOK_HTTP_STOP_NONE || !still_allowed(guard, post))
@@ -126,11 +126,11 @@ webhook_http_guard_dial(const WebhookHttpGuard *guard, WebhookHttpPost *post,
 		post->stop = WEBHOOK_HTTP_STOP_UNRESOLVED;
 		return false;
 	}
-	return webhook_http_guard_address(guard, post, address);
+	return webhook_dial_guard_address(guard, post, address);
 }
 
 bool
-webhook_http_guard_peer(const WebhookHttpGuard *guard, WebhookHttpPost *post,
+webhook_dial_guard_peer(const WebhookDialGuard *guard, WebhookHttpPost *post,
 						const char *ip)
 {
 	struct sockaddr_storage address;
@@ -146,15 +146,15 @@ webhook_http_guard_peer(const WebhookHttpGuard *guard, WebhookHttpPost *post,
 		refuse(post, "The peer of the connection has no address that could be judged.");
 		return false;
 	}
-	return webhook_http_guard_address(guard, post, (struct sockaddr *) &address);
+	return webhook_dial_guard_address(guard, post, (struct sockaddr *) &address);
 }
 
 /* The rules may have changed since the request was judged. */
 static bool
-still_allowed(const WebhookHttpGuard *guard, WebhookHttpPost *post)
+still_allowed(const WebhookDialGuard *guard, WebhookHttpPost *post)
 {
 	return post->start > guard->changed_at ||
-		webhook_http_guard_request(guard, post);
+		webhook_dial_guard_request(guard, post);
 }
 
 static void

@@ -40,7 +40,7 @@ struct WebhookHttp
 	WebhookHttpList ended;
 	int			in_flight;
 	WebhookHttpHeap heap;
-	WebhookHttpGuard guard;
+	WebhookDialGuard guard;
 	WebhookHttpPool pool;
 	WebhookHttpResolver *resolver;
 };
@@ -125,16 +125,16 @@ end_early(WebhookHttp *http, WebhookHttpPost *post)
 static void
 hand_over(WebhookHttp *http, WebhookHttpPost *post, int64_t elapsed)
 {
-	WebhookHttpEasy *easy;
+	WebhookHttpHandle *easy;
 
 	post->stop = WEBHOOK_HTTP_STOP_NONE;
 	post->through_proxy = http->guard.through_proxy;
-	easy = webhook_http_easy_get(&http->pool, post, (int) (elapsed / 1000));
+	easy = webhook_http_handle_get(&http->pool, post, (int) (elapsed / 1000));
 	if (easy && curl_multi_add_handle(http->multi, easy->curl) != CURLM_OK)
 	{
 		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL,
 						  "libcurl did not accept the request");
-		webhook_http_easy_put(&http->pool, easy, false);
+		webhook_http_handle_put(&http->pool, easy, false);
 		easy = NULL;
 	}
 	if (easy == NULL)
@@ -163,7 +163,7 @@ start(WebhookHttp *http, WebhookHttpPost *post)
 {
 	post->start = clock_us(CLOCK_MONOTONIC);
 	post->transfer.started = clock_us(CLOCK_REALTIME);
-	if (webhook_http_guard_request(&http->guard, post) && has_files(post))
+	if (webhook_dial_guard_request(&http->guard, post) && has_files(post))
 		hand_over(http, post, 0);
 	else
 		end_early(http, post);
@@ -188,7 +188,7 @@ go_on(WebhookHttp *http)
 }
 
 static void
-finish(WebhookHttp *http, WebhookHttpEasy *easy, CURLcode result)
+finish(WebhookHttp *http, WebhookHttpHandle *easy, CURLcode result)
 {
 	WebhookHttpPost *post = easy->post;
 	bool		unresolved = post->stop == WEBHOOK_HTTP_STOP_UNRESOLVED;
@@ -197,10 +197,10 @@ finish(WebhookHttp *http, WebhookHttpEasy *easy, CURLcode result)
 	if (!unresolved)
 	{
 		post->transfer.duration = clock_us(CLOCK_MONOTONIC) - post->start;
-		webhook_http_easy_read(easy, result);
+		webhook_http_handle_read(easy, result);
 	}
 	removed = curl_multi_remove_handle(http->multi, easy->curl) == CURLM_OK;
-	webhook_http_easy_put(&http->pool, easy,
+	webhook_http_handle_put(&http->pool, easy,
 						  removed && result != CURLE_OUT_OF_MEMORY);
 	if (!unresolved)
 	{
@@ -231,7 +231,7 @@ collect(WebhookHttp *http)
 		if (message->msg == CURLMSG_DONE &&
 			curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
 							  &easy) == CURLE_OK)
-			finish(http, (WebhookHttpEasy *) easy, result);
+			finish(http, (WebhookHttpHandle *) easy, result);
 	}
 }
 
@@ -316,7 +316,7 @@ static void
 http_release(WebhookHttp *http, WebhookHttpTransfer *transfer)
 {
 	WebhookHttpPost *post = (WebhookHttpPost *) transfer;
-	WebhookHttpEasy *easy = post->easy;
+	WebhookHttpHandle *easy = post->easy;
 	sigset_t	before;
 
 	switch (post->stage)
@@ -330,7 +330,7 @@ http_release(WebhookHttp *http, WebhookHttpTransfer *transfer)
 		case WEBHOOK_HTTP_RUNNING:
 			block_signals(&before);
 			curl_multi_remove_handle(http->multi, easy->curl);
-			webhook_http_easy_put(&http->pool, easy, false);
+			webhook_http_handle_put(&http->pool, easy, false);
 			restore_signals(&before);
 			break;
 		case WEBHOOK_HTTP_ENDED:
@@ -470,7 +470,7 @@ http_configure(WebhookHttp *http, const WebhookHttpOptions *options,
 		free(ca_file);
 		return false;
 	}
-	if (!webhook_http_guard_set(&http->guard, options, reason, size))
+	if (!webhook_dial_guard_set(&http->guard, options, reason, size))
 	{
 		free(ca_file);
 		free(proxy);
@@ -486,8 +486,8 @@ http_configure(WebhookHttp *http, const WebhookHttpOptions *options,
 	/* libcurl caches the CAs of a file, but not those of a directory. */
 	pool->drop_ca_path = ca_file != NULL ||
 		(info->cainfo != NULL && access(info->cainfo, R_OK) == 0);
-	webhook_http_easy_renew(pool);
-	webhook_http_guard_changed(&http->guard, clock_us(CLOCK_MONOTONIC));
+	webhook_http_handle_renew(pool);
+	webhook_dial_guard_changed(&http->guard, clock_us(CLOCK_MONOTONIC));
 	restore_signals(&before);
 	return true;
 }
@@ -574,7 +574,7 @@ http_create(const WebhookHttpOptions *options, char *reason, size_t size)
 		free(http);
 		return NULL;
 	}
-	webhook_http_guard_changed(&http->guard, 0);
+	webhook_dial_guard_changed(&http->guard, 0);
 	engine = http;
 	return http;
 }

@@ -61,7 +61,7 @@ foreign_coding(const char *line, size_t length)
 static size_t
 on_header(char *line, size_t size, size_t count, void *arg)
 {
-	WebhookHttpEasy *easy = arg;
+	WebhookHttpHandle *easy = arg;
 	size_t		length = size * count;
 
 	if (foreign_coding(line, length))
@@ -75,7 +75,7 @@ on_header(char *line, size_t size, size_t count, void *arg)
 static size_t
 on_body(char *bytes, size_t size, size_t count, void *arg)
 {
-	WebhookHttpEasy *easy = arg;
+	WebhookHttpHandle *easy = arg;
 	size_t		length = size * count;
 
 	return webhook_http_take_body(easy->post, bytes, length) ? length : 0;
@@ -90,7 +90,7 @@ static int
 on_progress(void *arg, curl_off_t total_down, curl_off_t down,
 			curl_off_t total_up, curl_off_t up)
 {
-	WebhookHttpEasy *easy = arg;
+	WebhookHttpHandle *easy = arg;
 	WebhookHttpPost *post = easy->post;
 	size_t		taken;
 	long		version = 0;
@@ -123,7 +123,7 @@ on_progress(void *arg, curl_off_t total_down, curl_off_t down,
 static int
 on_resolve(void *resolver, void *reserved, void *arg)
 {
-	WebhookHttpEasy *easy = arg;
+	WebhookHttpHandle *easy = arg;
 	WebhookHttpPost *post = easy->post;
 
 	(void) resolver;
@@ -139,11 +139,11 @@ on_resolve(void *resolver, void *reserved, void *arg)
 static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	WebhookHttpEasy *easy = arg;
+	WebhookHttpHandle *easy = arg;
 	int			fd;
 
 	(void) purpose;
-	if (!webhook_http_guard_dial(easy->guard, easy->post, &address->addr))
+	if (!webhook_dial_guard_dial(easy->guard, easy->post, &address->addr))
 		return CURL_SOCKET_BAD;
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
 				address->protocol);
@@ -159,12 +159,12 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 static int
 on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
-	WebhookHttpEasy *easy = arg;
+	WebhookHttpHandle *easy = arg;
 
 	(void) local_ip;
 	(void) peer_port;
 	(void) local_port;
-	return webhook_http_guard_peer(easy->guard, easy->post, peer_ip) ?
+	return webhook_dial_guard_peer(easy->guard, easy->post, peer_ip) ?
 		CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
@@ -196,7 +196,7 @@ best_http_version(void)
 
 /* All options that never change. */
 static bool
-set_options(WebhookHttpPool *pool, WebhookHttpEasy *easy)
+set_options(WebhookHttpPool *pool, WebhookHttpHandle *easy)
 {
 	CURL	   *curl = easy->curl;
 	bool		ok = true;
@@ -258,7 +258,7 @@ set_options(WebhookHttpPool *pool, WebhookHttpEasy *easy)
 
 /* Files of its own.  A handle that has read them serves no other request. */
 static bool
-set_files(WebhookHttpEasy *easy, const WebhookHttpPost *post)
+set_files(WebhookHttpHandle *easy, const WebhookHttpPost *post)
 {
 	CURL	   *curl = easy->curl;
 
@@ -276,7 +276,7 @@ set_files(WebhookHttpEasy *easy, const WebhookHttpPost *post)
 
 /* libcurl takes what it is told of a name before it looks for a connection. */
 static bool
-set_resolved(WebhookHttpEasy *easy, WebhookHttpPost *post)
+set_resolved(WebhookHttpHandle *easy, WebhookHttpPost *post)
 {
 	struct curl_slist *entry;
 
@@ -298,7 +298,7 @@ remaining(int timeout_ms, int elapsed_ms)
 
 /* What differs from request to request. Of these, only the URL is copied. */
 static bool
-set_request(WebhookHttpEasy *easy, WebhookHttpPost *post, int elapsed_ms)
+set_request(WebhookHttpHandle *easy, WebhookHttpPost *post, int elapsed_ms)
 {
 	CURL	   *curl = easy->curl;
 	WebhookHttpTransfer *transfer = &post->transfer;
@@ -334,10 +334,10 @@ set_request(WebhookHttpEasy *easy, WebhookHttpPost *post, int elapsed_ms)
 						 remaining(post->connect_timeout_ms, elapsed_ms)) == CURLE_OK;
 }
 
-static WebhookHttpEasy *
+static WebhookHttpHandle *
 new_easy(WebhookHttpPool *pool)
 {
-	WebhookHttpEasy *easy = calloc(1, sizeof(WebhookHttpEasy));
+	WebhookHttpHandle *easy = calloc(1, sizeof(WebhookHttpHandle));
 
 	if (easy == NULL)
 		return NULL;
@@ -353,11 +353,11 @@ new_easy(WebhookHttpPool *pool)
 	return easy;
 }
 
-WebhookHttpEasy *
-webhook_http_easy_get(WebhookHttpPool *pool, WebhookHttpPost *post,
+WebhookHttpHandle *
+webhook_http_handle_get(WebhookHttpPool *pool, WebhookHttpPost *post,
 					  int elapsed_ms)
 {
-	WebhookHttpEasy *easy = pool->spare;
+	WebhookHttpHandle *easy = pool->spare;
 
 	if (easy)
 	{
@@ -371,7 +371,7 @@ webhook_http_easy_get(WebhookHttpPool *pool, WebhookHttpPost *post,
 		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL,
 						  "out of memory, or libcurl refused an option");
 		if (easy)
-			webhook_http_easy_put(pool, easy, false);
+			webhook_http_handle_put(pool, easy, false);
 		return NULL;
 	}
 	easy->post = post;
@@ -379,7 +379,7 @@ webhook_http_easy_get(WebhookHttpPool *pool, WebhookHttpPost *post,
 }
 
 void
-webhook_http_easy_put(WebhookHttpPool *pool, WebhookHttpEasy *easy,
+webhook_http_handle_put(WebhookHttpPool *pool, WebhookHttpHandle *easy,
 					  bool reusable)
 {
 	if (easy->post && easy->post->resolved)
@@ -400,12 +400,12 @@ webhook_http_easy_put(WebhookHttpPool *pool, WebhookHttpEasy *easy,
 }
 
 void
-webhook_http_easy_renew(WebhookHttpPool *pool)
+webhook_http_handle_renew(WebhookHttpPool *pool)
 {
 	pool->generation++;
 	while (pool->spare)
 	{
-		WebhookHttpEasy *easy = pool->spare;
+		WebhookHttpHandle *easy = pool->spare;
 
 		pool->spare = easy->next;
 		pool->nspare--;

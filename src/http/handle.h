@@ -11,10 +11,10 @@
 /* Free handles, and what a new one is set to. */
 typedef struct WebhookHttpPool
 {
-	struct WebhookHttpEasy *spare;
+	struct WebhookHttpHandle *spare;
 	int			nspare;
 	int			max_spare;
-	const WebhookHttpGuard *guard;
+	const WebhookDialGuard *guard;
 	char	   *ca_file;		/* NULL: the system's */
 	bool		drop_ca_path;
 	char	   *proxy;			/* NULL: none */
@@ -24,31 +24,31 @@ typedef struct WebhookHttpPool
 	void	   *closing_arg;
 } WebhookHttpPool;
 
-typedef struct WebhookHttpEasy
+typedef struct WebhookHttpHandle
 {
-	struct WebhookHttpEasy *next;
+	struct WebhookHttpHandle *next;
 	void	   *curl;
 	WebhookHttpPost *post;
-	const WebhookHttpGuard *guard;
+	const WebhookDialGuard *guard;
 	unsigned int generation;
 	bool		own_files;		/* it has read a request's certificate files */
 	char		error[256];		/* CURL_ERROR_SIZE */
-} WebhookHttpEasy;
+} WebhookHttpHandle;
 
 /*
  * A handle ready to run this transfer, of which so many milliseconds have gone
  * by; or NULL, and the transfer has failed.
  */
-extern WebhookHttpEasy *webhook_http_easy_get(WebhookHttpPool *pool,
+extern WebhookHttpHandle *webhook_http_handle_get(WebhookHttpPool *pool,
 											  WebhookHttpPost *post,
 											  int elapsed_ms);
 
 /* The handle is free again. If it went through something odd, drop it. */
-extern void webhook_http_easy_put(WebhookHttpPool *pool,
-								  WebhookHttpEasy *easy, bool reusable);
+extern void webhook_http_handle_put(WebhookHttpPool *pool,
+								  WebhookHttpHandle *easy, bool reusable);
 
 /* The options have changed: handles are made anew from now on. */
-extern void webhook_http_easy_renew(WebhookHttpPool *pool);
+extern void webhook_http_handle_renew(WebhookHttpPool *pool);
 
 /*
  * Seconds that a Retry-After header asks to wait, from "now" (Unix time), in
@@ -60,6 +60,6 @@ extern long webhook_http_retry_after(const char *value, int64_t now);
  * libcurl's result (a CURLcode) and all there is to know about the exchange,
  * into the transfer. Before the handle leaves the multi handle.
  */
-extern void webhook_http_easy_read(WebhookHttpEasy *easy, int result);
+extern void webhook_http_handle_read(WebhookHttpHandle *easy, int result);
 
 #endif							/* WEBHOOK_HTTP_EASY_H */

@@ -60,13 +60,13 @@ static void start_threads(WebhookHttpResolver *resolver);
 static bool start_thread(Lookup *lookup);
 static void *look_up(void *arg);
 static void look_up_ended(Lookup *lookup);
-static void take_ended(WebhookHttpResolver *resolver, const WebhookHttpGuard *guard);
+static void take_ended(WebhookHttpResolver *resolver, const WebhookDialGuard *guard);
 static void take_late(WebhookHttpResolver *resolver, int64_t now);
-static void conclude(Lookup *lookup, const WebhookHttpGuard *guard);
+static void conclude(Lookup *lookup, const WebhookDialGuard *guard);
 static void tell(const Lookup *lookup, WebhookHttpPost *post,
-				 const WebhookHttpGuard *guard);
+				 const WebhookDialGuard *guard);
 static bool all_allowed(const Lookup *lookup, WebhookHttpPost *post,
-						const WebhookHttpGuard *guard);
+						const WebhookDialGuard *guard);
 static bool note_addresses(const Lookup *lookup, WebhookHttpPost *post);
 static void drop(Lookup *lookup);
 static const char *error_text(int error);
@@ -145,7 +145,7 @@ webhook_http_resolve_cancel(WebhookHttpResolver *resolver, WebhookHttpPost *post
 
 WebhookHttpPost *
 webhook_http_resolver_next(WebhookHttpResolver *resolver,
-						   const WebhookHttpGuard *guard, int64_t now)
+						   const WebhookDialGuard *guard, int64_t now)
 {
 	if (resolver->ready.first == NULL && resolver->lookups != NULL)
 		take_ended(resolver, guard);
@@ -240,7 +240,7 @@ look_up_ended(Lookup *lookup)
 }
 
 static void
-take_ended(WebhookHttpResolver *resolver, const WebhookHttpGuard *guard)
+take_ended(WebhookHttpResolver *resolver, const WebhookDialGuard *guard)
 {
 	uint64_t	count;
 	Lookup	   *ended = NULL;
@@ -305,7 +305,7 @@ take_late(WebhookHttpResolver *resolver, int64_t now)
 }
 
 static void
-conclude(Lookup *lookup, const WebhookHttpGuard *guard)
+conclude(Lookup *lookup, const WebhookDialGuard *guard)
 {
 	WebhookHttpResolver *resolver = lookup->resolver;
 	WebhookHttpPost *post;
@@ -323,7 +323,7 @@ conclude(Lookup *lookup, const WebhookHttpGuard *guard)
 }
 
 static void
-tell(const Lookup *lookup, WebhookHttpPost *post, const WebhookHttpGuard *guard)
+tell(const Lookup *lookup, WebhookHttpPost *post, const WebhookDialGuard *guard)
 {
 	char		text[WEBHOOK_REFUSAL_BYTES];
 
@@ -342,11 +342,11 @@ tell(const Lookup *lookup, WebhookHttpPost *post, const WebhookHttpGuard *guard)
 /* False: it has failed as blocked. */
 static bool
 all_allowed(const Lookup *lookup, WebhookHttpPost *post,
-			const WebhookHttpGuard *guard)
+			const WebhookDialGuard *guard)
 {
 	for (struct addrinfo *it = lookup->addresses; it != NULL; it = it->ai_next)
 	{
-		if (!webhook_http_guard_address(guard, post, it->ai_addr))
+		if (!webhook_dial_guard_address(guard, post, it->ai_addr))
 			return false;
 	}
 	return true;

@@ -33,7 +33,7 @@ extern void webhook_http_resolve_cancel(WebhookHttpResolver *resolver,
  * microseconds.
  */
 extern WebhookHttpPost *webhook_http_resolver_next(WebhookHttpResolver *resolver,
-												   const WebhookHttpGuard *guard,
+												   const WebhookDialGuard *guard,
 												   int64_t now);
 
 /* When the first of those that wait runs out of time; -1: never. */

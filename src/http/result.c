@@ -205,7 +205,7 @@ errno_text(int number)
  * it is not for those who read the log.
  */
 static const char *
-describe(const WebhookHttpEasy *easy, CURLcode result, char *text, size_t size)
+describe(const WebhookHttpHandle *easy, CURLcode result, char *text, size_t size)
 {
 	const WebhookHttpPost *post = easy->post;
 	const char *name = NULL;
@@ -225,7 +225,7 @@ describe(const WebhookHttpEasy *easy, CURLcode result, char *text, size_t size)
 
 /* Newer libcurls have no result of its own for a key that cannot be used. */
 static CURLcode
-result_of_files(const WebhookHttpEasy *easy, CURLcode result)
+result_of_files(const WebhookHttpHandle *easy, CURLcode result)
 {
 	if (result != CURLE_OK && easy->post->client_certificate &&
 		strstr(easy->error, "private key file"))
@@ -234,7 +234,7 @@ result_of_files(const WebhookHttpEasy *easy, CURLcode result)
 }
 
 static void
-judge(WebhookHttpEasy *easy, CURLcode result)
+judge(WebhookHttpHandle *easy, CURLcode result)
 {
 	WebhookHttpPost *post = easy->post;
 	WebhookHttpTransfer *transfer = &post->transfer;
@@ -309,7 +309,7 @@ judge(WebhookHttpEasy *easy, CURLcode result)
 }
 
 void
-webhook_http_easy_read(WebhookHttpEasy *easy, int result)
+webhook_http_handle_read(WebhookHttpHandle *easy, int result)
 {
 	WebhookHttpPost *post = easy->post;
 	WebhookHttpTransfer *transfer = &post->transfer;

@@ -57,13 +57,13 @@ static bool
 keep_idle(WebhookHttpSockets *sockets, CURL *curl, int fd)
 {
 	char	   *private = NULL;
-	WebhookHttpEasy *easy;
+	WebhookHttpHandle *easy;
 
 	if (fd >= sockets->ntracked || sockets->tracked[fd] != CURL_POLL_IN ||
 		sockets->nidle == WEBHOOK_HTTP_EVENTS)
 		return false;
 	curl_easy_getinfo(curl, CURLINFO_PRIVATE, &private);
-	easy = (WebhookHttpEasy *) private;
+	easy = (WebhookHttpHandle *) private;
 	if (easy == NULL || easy->post == NULL || easy->post->transfer.status == 0)
 		return false;
 	sockets->tracked[fd] |= IDLE;

@@ -34,7 +34,7 @@
 #define MAX_INSTANT 32
 
 static void build_body(WebhookMessage *message, const WebhookEvent *event,
-					   WebhookPayload format, const char *id, int attempt);
+					   WebhookPayloadFormat format, const char *id, int attempt);
 static void append_instant(StringInfo out, TimestampTz instant);
 static const WebhookSecret *newest_secret(const WebhookSubscription *subscription,
 										  TimestampTz now);
@@ -156,7 +156,7 @@ webhook_message_sign_abp(const char *secret, const char *body,
  */
 static void
 build_body(WebhookMessage *message, const WebhookEvent *event,
-		   WebhookPayload format, const char *id, int attempt)
+		   WebhookPayloadFormat format, const char *id, int attempt)
 {
 	StringInfoData body;
 	char		number[MAXINT8LEN + 1];
@@ -178,7 +178,7 @@ build_body(WebhookMessage *message, const WebhookEvent *event,
 			appendStringInfoString(&body, ",\"Data\":");
 			appendStringInfoString(&body, event->data);
 			appendStringInfoString(&body, ",\"CreationTimeUtc\":\"");
-			append_instant(&body, event->created);
+			append_instant(&body, event->created_at);
 			appendStringInfoString(&body, "\"}");
 			break;
 		case WEBHOOK_RAW:
@@ -188,7 +188,7 @@ build_body(WebhookMessage *message, const WebhookEvent *event,
 			appendStringInfoString(&body, "{\"type\":");
 			escape_json(&body, event->event_type);
 			appendStringInfoString(&body, ",\"timestamp\":\"");
-			append_instant(&body, event->created);
+			append_instant(&body, event->created_at);
 			appendStringInfoString(&body, "\",\"data\":");
 			appendStringInfoString(&body, event->data);
 			appendStringInfoChar(&body, '}');

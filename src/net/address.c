@@ -40,9 +40,9 @@ typedef struct Own
 
 struct WebhookAddressRules
 {
-	WebhookBlocks allowed;
-	WebhookBlocks denied;
-	WebhookRanges ports;
+	WebhookAddressBlocks allowed;
+	WebhookAddressBlocks denied;
+	WebhookPortRanges ports;
 	Own		   *own;
 };
 
@@ -52,7 +52,7 @@ struct WebhookAddressRules
 	{true, (uint64_t) (a) << 48 | (uint64_t) (b) << 32 | (uint64_t) (c) << 16 | (d), 0}
 
 /* The narrower of two that overlap comes first. */
-static const WebhookBlock special[] = {
+static const WebhookAddressBlock special[] = {
 	{IPV4(0, 0, 0, 0), 8, "this network"},
 	{IPV4(10, 0, 0, 0), 8, "private use"},
 	{IPV4(100, 64, 0, 0), 10, "shared address space"},
@@ -96,16 +96,16 @@ static const WebhookBlock special[] = {
 };
 
 /* What IANA hands out to networks; no other IPv6 address is dialled. */
-static const WebhookBlock global = {IPV6(0x2000, 0, 0, 0), 3, NULL};
+static const WebhookAddressBlock global = {IPV6(0x2000, 0, 0, 0), 3, NULL};
 
-static bool is_special(const WebhookAddress *address, WebhookAddressVerdict *verdict);
+static bool is_special(const WebhookAddress *address, WebhookAddressRefusal *verdict);
 static bool is_isatap(const WebhookAddress *address);
 static bool carries(const WebhookAddress *address, WebhookAddress *inner);
 static bool is_own(const WebhookAddressRules *rules, const WebhookAddress *address,
-				   WebhookAddressVerdict *verdict);
+				   WebhookAddressRefusal *verdict);
 static void read_own(Own *own);
-static const WebhookBlock *find(const WebhookBlocks *blocks, const WebhookAddress *address);
-static bool blame(WebhookAddressVerdict *verdict, const WebhookBlock *block,
+static const WebhookAddressBlock *find(const WebhookAddressBlocks *blocks, const WebhookAddress *address);
+static bool blame(WebhookAddressRefusal *verdict, const WebhookAddressBlock *block,
 				  const char *purpose, const char *setting);
 
 WebhookAddressRules *
@@ -120,11 +120,11 @@ webhook_address_rules_new(const char *allowed_networks,
 		rules->own = calloc(1, sizeof(Own));
 	if (rules == NULL || rules->own == NULL)
 		snprintf(problem, size, "There is not enough memory.");
-	else if (webhook_blocks_read(allowed_networks ? allowed_networks : "",
+	else if (webhook_address_blocks_read(allowed_networks ? allowed_networks : "",
 								 &rules->allowed, problem, size) &&
-			 webhook_blocks_read(denied_networks ? denied_networks : "",
+			 webhook_address_blocks_read(denied_networks ? denied_networks : "",
 								 &rules->denied, problem, size) &&
-			 webhook_ranges_read(allowed_ports ? allowed_ports : WEBHOOK_DEFAULT_PORTS,
+			 webhook_port_ranges_read(allowed_ports ? allowed_ports : WEBHOOK_DEFAULT_PORTS,
 								 &rules->ports, problem, size))
 		return rules;
 	webhook_address_rules_free(rules);
@@ -143,16 +143,16 @@ webhook_address_rules_free(WebhookAddressRules *rules)
 bool
 webhook_address_refuses(const WebhookAddressRules *rules,
 						const struct sockaddr *given,
-						WebhookAddressVerdict *verdict)
+						WebhookAddressRefusal *verdict)
 {
 	WebhookAddress address;
 	WebhookAddress inner;
-	const WebhookBlock *block;
+	const WebhookAddressBlock *block;
 
-	memset(verdict, 0, sizeof(WebhookAddressVerdict));
+	memset(verdict, 0, sizeof(WebhookAddressRefusal));
 	if (!webhook_address_from(given, &address, verdict->address))
 	{
-		static const WebhookBlock none = {IPV4(0, 0, 0, 0), 0, NULL};
+		static const WebhookAddressBlock none = {IPV4(0, 0, 0, 0), 0, NULL};
 
 		strcpy(verdict->address, "of another family");
 		return blame(verdict, &none, "neither IPv4 nor IPv6",
@@ -169,7 +169,7 @@ webhook_address_refuses(const WebhookAddressRules *rules,
 }
 
 void
-webhook_address_explain(const WebhookAddressVerdict *verdict,
+webhook_address_explain(const WebhookAddressRefusal *verdict,
 						char *text, size_t size)
 {
 	if (strcmp(verdict->setting, "webhook.denied_networks") == 0)
@@ -194,10 +194,10 @@ webhook_address_refuses_port(const WebhookAddressRules *rules, int port)
 }
 
 static bool
-is_special(const WebhookAddress *address, WebhookAddressVerdict *verdict)
+is_special(const WebhookAddress *address, WebhookAddressRefusal *verdict)
 {
 	static const char *const setting = "webhook.allowed_networks";
-	static const WebhookBlock everything = {{true, 0, 0}, 0, NULL};
+	static const WebhookAddressBlock everything = {{true, 0, 0}, 0, NULL};
 
 	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
 	{
@@ -211,7 +211,7 @@ is_special(const WebhookAddress *address, WebhookAddressVerdict *verdict)
 
 	if (is_isatap(address))
 	{
-		WebhookBlock host = {*address, 128, NULL};
+		WebhookAddressBlock host = {*address, 128, NULL};
 
 		return blame(verdict, &host, "ISATAP, an IPv4 address inside", setting);
 	}
@@ -257,9 +257,9 @@ carries(const WebhookAddress *address, WebhookAddress *inner)
 /* A public address of this server leads to what listens for it alone. */
 static bool
 is_own(const WebhookAddressRules *rules, const WebhookAddress *address,
-	   WebhookAddressVerdict *verdict)
+	   WebhookAddressRefusal *verdict)
 {
-	WebhookBlock host = {*address, address->ipv6 ? 128 : 32, NULL};
+	WebhookAddressBlock host = {*address, address->ipv6 ? 128 : 32, NULL};
 	Own		   *own = rules->own;
 	struct timespec now;
 
@@ -301,8 +301,8 @@ read_own(Own *own)
 	freeifaddrs(list);
 }
 
-static const WebhookBlock *
-find(const WebhookBlocks *blocks, const WebhookAddress *address)
+static const WebhookAddressBlock *
+find(const WebhookAddressBlocks *blocks, const WebhookAddress *address)
 {
 	for (int i = 0; i < blocks->count; i++)
 	{
@@ -314,7 +314,7 @@ find(const WebhookBlocks *blocks, const WebhookAddress *address)
 
 /* Always true: refused. */
 static bool
-blame(WebhookAddressVerdict *verdict, const WebhookBlock *block,
+blame(WebhookAddressRefusal *verdict, const WebhookAddressBlock *block,
 	  const char *purpose, const char *setting)
 {
 	size_t		length;

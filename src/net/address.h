@@ -20,14 +20,14 @@
 typedef struct WebhookAddressRules WebhookAddressRules;
 
 /* Why an address is refused. */
-typedef struct WebhookAddressVerdict
+typedef struct WebhookAddressRefusal
 {
 	char		address[WEBHOOK_ADDRESS_BYTES]; /* as it would be dialled */
 	char		block[WEBHOOK_ADDRESS_BYTES];	/* such as "10.0.0.0/8" */
 	const char *purpose;		/* what the block is: "private use" */
 	const char *setting;		/* that decides: "webhook.denied_networks" or
 								 * "webhook.allowed_networks" */
-} WebhookAddressVerdict;
+} WebhookAddressRefusal;
 
 /*
  * Read the lists of the settings of the same names: networks as "10.0.0.0/8,
@@ -53,10 +53,10 @@ extern void webhook_address_rules_free(WebhookAddressRules *rules);
  */
 extern bool webhook_address_refuses(const WebhookAddressRules *rules,
 									const struct sockaddr *address,
-									WebhookAddressVerdict *verdict);
+									WebhookAddressRefusal *verdict);
 
 /* In one sentence of at most WEBHOOK_REFUSAL_BYTES, for a log or a DETAIL. */
-extern void webhook_address_explain(const WebhookAddressVerdict *verdict,
+extern void webhook_address_explain(const WebhookAddressRefusal *verdict,
 									char *text, size_t size);
 
 extern bool webhook_address_refuses_port(const WebhookAddressRules *rules, int port);

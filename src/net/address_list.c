@@ -17,7 +17,7 @@
 
 #define MAX_ENTRY		60		/* bytes of an entry that can mean something */
 
-static bool read_network(const char *entry, int number, WebhookBlock *block,
+static bool read_network(const char *entry, int number, WebhookAddressBlock *block,
 						 char *problem, size_t size);
 static bool next_entry(const char **list, char *entry, int number,
 					   char *problem, size_t size);
@@ -104,7 +104,7 @@ webhook_address_equal(const WebhookAddress *a, const WebhookAddress *b)
 }
 
 bool
-webhook_address_within(const WebhookAddress *address, const WebhookBlock *block)
+webhook_address_within(const WebhookAddress *address, const WebhookAddressBlock *block)
 {
 	const WebhookAddress *first = &block->first;
 
@@ -114,7 +114,7 @@ webhook_address_within(const WebhookAddress *address, const WebhookBlock *block)
 }
 
 bool
-webhook_blocks_read(const char *list, WebhookBlocks *blocks, char *problem, size_t size)
+webhook_address_blocks_read(const char *list, WebhookAddressBlocks *blocks, char *problem, size_t size)
 {
 	char		entry[MAX_ENTRY + 1];
 
@@ -139,7 +139,7 @@ webhook_blocks_read(const char *list, WebhookBlocks *blocks, char *problem, size
 }
 
 bool
-webhook_ranges_read(const char *list, WebhookRanges *ranges,
+webhook_port_ranges_read(const char *list, WebhookPortRanges *ranges,
 					char *problem, size_t size)
 {
 	char		entry[MAX_ENTRY + 1];
@@ -152,7 +152,7 @@ webhook_ranges_read(const char *list, WebhookRanges *ranges,
 	while (list != NULL)
 	{
 		int			number = ranges->count + 1;
-		WebhookRange *range = &ranges->range[number - 1];
+		WebhookPortRange *range = &ranges->range[number - 1];
 		const char *text = entry;
 
 		if (number > WEBHOOK_MAX_RANGES)
@@ -185,7 +185,7 @@ webhook_ranges_read(const char *list, WebhookRanges *ranges,
 
 /* "10.0.0.0/8", or a single address. */
 static bool
-read_network(const char *entry, int number, WebhookBlock *block,
+read_network(const char *entry, int number, WebhookAddressBlock *block,
 			 char *problem, size_t size)
 {
 	char		host[MAX_ENTRY + 1];

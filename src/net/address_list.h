@@ -23,30 +23,30 @@ typedef struct WebhookAddress
 	uint64_t	low;
 } WebhookAddress;
 
-typedef struct WebhookBlock
+typedef struct WebhookAddressBlock
 {
 	WebhookAddress first;
 	int			bits;
 	const char *purpose;		/* NULL: of a setting */
-} WebhookBlock;
+} WebhookAddressBlock;
 
-typedef struct WebhookBlocks
+typedef struct WebhookAddressBlocks
 {
 	int			count;
-	WebhookBlock block[WEBHOOK_MAX_NETWORKS];
-} WebhookBlocks;
+	WebhookAddressBlock block[WEBHOOK_MAX_NETWORKS];
+} WebhookAddressBlocks;
 
-typedef struct WebhookRange
+typedef struct WebhookPortRange
 {
 	int			first;
 	int			last;
-} WebhookRange;
+} WebhookPortRange;
 
-typedef struct WebhookRanges
+typedef struct WebhookPortRanges
 {
 	int			count;
-	WebhookRange range[WEBHOOK_MAX_RANGES];
-} WebhookRanges;
+	WebhookPortRange range[WEBHOOK_MAX_RANGES];
+} WebhookPortRanges;
 
 /*
  * False: neither IPv4 nor IPv6. "text" of WEBHOOK_ADDRESS_BYTES has it as
@@ -57,12 +57,12 @@ extern bool webhook_address_from(const struct sockaddr *given,
 extern void webhook_address_to_text(const WebhookAddress *address, char *text);
 extern bool webhook_address_equal(const WebhookAddress *a, const WebhookAddress *b);
 extern bool webhook_address_within(const WebhookAddress *address,
-								   const WebhookBlock *block);
+								   const WebhookAddressBlock *block);
 
 /* Into an empty list. False: "problem" says which entry is wrong, and how. */
-extern bool webhook_blocks_read(const char *list, WebhookBlocks *blocks,
+extern bool webhook_address_blocks_read(const char *list, WebhookAddressBlocks *blocks,
 								char *problem, size_t size);
-extern bool webhook_ranges_read(const char *list, WebhookRanges *ranges,
+extern bool webhook_port_ranges_read(const char *list, WebhookPortRanges *ranges,
 								char *problem, size_t size);
 
 #endif							/* WEBHOOK_ADDRESS_BLOCK_H */

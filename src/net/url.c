@@ -21,8 +21,8 @@
 #define MAX_HOST 253
 #define MAX_LABEL 63
 
-static WebhookVerdict refused(const char *problem, const char *hint);
-static WebhookVerdict refused_for_length(void);
+static WebhookUrlCheck refused(const char *problem, const char *hint);
+static WebhookUrlCheck refused_for_length(void);
 static bool is_digit(unsigned char c);
 static bool is_hex(unsigned char c);
 static bool is_letter(unsigned char c);
@@ -40,10 +40,10 @@ static bool begins_with(const char *text, size_t length, const char *start);
 static const char *const percent_hint =
 "Percent-encode it.";
 
-WebhookVerdict
-webhook_endpoint_check(const char *url, size_t length, char *canonical)
+WebhookUrlCheck
+webhook_url_check(const char *url, size_t length, char *canonical)
 {
-	const WebhookVerdict accepted = {0};
+	const WebhookUrlCheck accepted = {0};
 	const char *end = url + length;
 	const char *host;
 	const char *host_end;
@@ -161,7 +161,7 @@ webhook_endpoint_check(const char *url, size_t length, char *canonical)
 }
 
 bool
-webhook_endpoint_target(const char *canonical, WebhookTarget *target)
+webhook_url_target(const char *canonical, WebhookTarget *target)
 {
 	const char *end;
 
@@ -176,18 +176,18 @@ webhook_endpoint_target(const char *canonical, WebhookTarget *target)
 	return true;
 }
 
-WebhookVerdict
+WebhookUrlCheck
 webhook_header_check(const char *name, size_t name_length,
 					 const char *value, size_t value_length)
 {
-	const WebhookVerdict accepted = {0};
+	const WebhookUrlCheck accepted = {0};
 
 	if (name_length == 0)
 		return refused("Its name is empty.", "Give the header a name.");
 	if (name_length > WEBHOOK_MAX_HEADER_NAME ||
 		value_length > WEBHOOK_MAX_HEADER_VALUE)
 	{
-		WebhookVerdict verdict =
+		WebhookUrlCheck verdict =
 			refused("A name has at most 256 bytes, a value at most 4096.",
 					"Use a shorter one.");
 
@@ -223,20 +223,20 @@ webhook_header_check(const char *name, size_t name_length,
 	return accepted;
 }
 
-static WebhookVerdict
+static WebhookUrlCheck
 refused(const char *problem, const char *hint)
 {
-	WebhookVerdict verdict = {0};
+	WebhookUrlCheck verdict = {0};
 
 	verdict.problem = problem;
 	verdict.hint = hint;
 	return verdict;
 }
 
-static WebhookVerdict
+static WebhookUrlCheck
 refused_for_length(void)
 {
-	WebhookVerdict verdict = refused("It is longer than 2048 bytes.",
+	WebhookUrlCheck verdict = refused("It is longer than 2048 bytes.",
 									 "Use a shorter URL.");
 
 	verdict.too_long = true;

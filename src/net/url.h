@@ -17,12 +17,12 @@
 #define WEBHOOK_MAX_HEADER_BYTES	16384	/* names and values together */
 
 /* Why something is refused: constant English texts. NULL problem: accepted. */
-typedef struct WebhookVerdict
+typedef struct WebhookUrlCheck
 {
 	const char *problem;		/* a sentence for DETAIL */
 	const char *hint;			/* a sentence for HINT */
 	bool		too_long;		/* a limit, not a form */
-} WebhookVerdict;
+} WebhookUrlCheck;
 
 /*
  * Judge a URL of the given length (it may hold NULs). If it is accepted,
@@ -30,7 +30,7 @@ typedef struct WebhookVerdict
  * to send: scheme and host in lower case, default port dropped, an empty path
  * as "/". RFC 3986, with the restrictions that the verdicts state.
  */
-extern WebhookVerdict webhook_endpoint_check(const char *url, size_t length,
+extern WebhookUrlCheck webhook_url_check(const char *url, size_t length,
 											 char *canonical);
 
 /* Whom a URL calls. */
@@ -46,13 +46,13 @@ typedef struct WebhookTarget
  * Read it from an accepted URL, in its canonical text. False: the scheme is
  * neither http nor https; that is all that is found out of any other text.
  */
-extern bool webhook_endpoint_target(const char *canonical, WebhookTarget *target);
+extern bool webhook_url_target(const char *canonical, WebhookTarget *target);
 
 /*
  * Judge one header of a subscription: RFC 9110 sections 5.1 and 5.5, no name
  * that the sender itself sets.
  */
-extern WebhookVerdict webhook_header_check(const char *name, size_t name_length,
+extern WebhookUrlCheck webhook_header_check(const char *name, size_t name_length,
 										   const char *value, size_t value_length);
 
 #endif							/* WEBHOOK_ENDPOINT_H */

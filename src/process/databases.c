@@ -9,7 +9,7 @@
  *
  * That a database lacks the extension is remembered by its oid, in this
  * process only. An entry is good as long as each scan sees its database: an
- * oid may be used again.
+ * oid may be used wanted_again.
  */
 #include "postgres.h"
 
@@ -32,7 +32,7 @@ typedef struct Lacking
 								 * the entry was made */
 } Lacking;
 
-static HTAB *lacking = NULL;
+static HTAB *without_extension = NULL;
 static uint64 scans = 0;
 
 static bool is_lacking(Oid database);
@@ -45,7 +45,7 @@ webhook_databases_init(void)
 	control.keysize = sizeof(Oid);
 	control.entrysize = sizeof(Lacking);
 	control.hcxt = TopMemoryContext;
-	lacking = hash_create("webhook databases without the extension", 64,
+	without_extension = hash_create("webhook databases without the extension", 64,
 						  &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
@@ -83,11 +83,11 @@ webhook_databases_scan(WebhookDatabaseFound found, bool doubt)
 	pgstat_report_stat(false);
 	pgstat_report_activity(STATE_IDLE, NULL);
 
-	hash_seq_init(&status, lacking);
+	hash_seq_init(&status, without_extension);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
 		if (entry->scan != scans)
-			(void) hash_search(lacking, &entry->database, HASH_REMOVE, NULL);
+			(void) hash_search(without_extension, &entry->database, HASH_REMOVE, NULL);
 	}
 }
 
@@ -95,7 +95,7 @@ webhook_databases_scan(WebhookDatabaseFound found, bool doubt)
 static bool
 is_lacking(Oid database)
 {
-	Lacking    *entry = hash_search(lacking, &database, HASH_FIND, NULL);
+	Lacking    *entry = hash_search(without_extension, &database, HASH_FIND, NULL);
 
 	if (entry == NULL || entry->scan + 1 != scans)
 		return false;
@@ -104,15 +104,15 @@ is_lacking(Oid database)
 }
 
 void
-webhook_databases_set_lacking(Oid database)
+webhook_databases_set_without_extension(Oid database)
 {
-	Lacking    *entry = hash_search(lacking, &database, HASH_ENTER, NULL);
+	Lacking    *entry = hash_search(without_extension, &database, HASH_ENTER, NULL);
 
 	entry->scan = scans;
 }
 
 void
-webhook_databases_unset_lacking(Oid database)
+webhook_databases_unset_without_extension(Oid database)
 {
-	(void) hash_search(lacking, &database, HASH_REMOVE, NULL);
+	(void) hash_search(without_extension, &database, HASH_REMOVE, NULL);
 }

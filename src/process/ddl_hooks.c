@@ -59,7 +59,7 @@ static void object_access(ObjectAccessType access, Oid classId, Oid objectId,
 						  int subId, void *arg);
 
 void
-webhook_utility_init(void)
+webhook_ddl_hooks_init(void)
 {
 	next_process_utility = ProcessUtility_hook ?
 		ProcessUtility_hook : standard_ProcessUtility;
@@ -99,7 +99,7 @@ before_statement(Node *stmt)
 
 		case T_DropdbStmt:
 			block_owned(castNode(DropdbStmt, stmt)->dbname);
-			webhook_shmem_databases_at_commit();
+			webhook_scan_databases_at_commit();
 			break;
 
 		case T_RenameStmt:
@@ -112,13 +112,13 @@ before_statement(Node *stmt)
 			if (find_option(castNode(AlterDatabaseStmt, stmt)->options,
 							"tablespace") != NULL)
 				block_owned(castNode(AlterDatabaseStmt, stmt)->dbname);
-			webhook_shmem_databases_at_commit();
+			webhook_scan_databases_at_commit();
 			break;
 
 		case T_CreatedbStmt:
 			if (compat_may_create_databases())
 				block_template(castNode(CreatedbStmt, stmt));
-			webhook_shmem_databases_at_commit();
+			webhook_scan_databases_at_commit();
 			break;
 
 		default:
@@ -134,12 +134,12 @@ before_statement(Node *stmt)
 static void
 after_commit_prepared(void)
 {
-	webhook_shmem_prepared_at_commit();
+	webhook_wakeup_prepared_at_commit();
 
 	/* It may have been CREATE EXTENSION that was prepared. */
 	if (webhook_shmem_my_slot() == NULL &&
 		OidIsValid(get_extension_oid("webhook", true)))
-		webhook_shmem_scan_at_commit();
+		webhook_request_worker_at_commit();
 }
 
 /* The last option of a name, or NULL. Giving one twice is an error later. */
@@ -213,6 +213,6 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 		char	   *name = get_extension_name(objectId);
 
 		if (name != NULL && strcmp(name, "webhook") == 0)
-			webhook_shmem_stop_at_commit();
+			webhook_stop_at_commit();
 	}
 }

@@ -6,6 +6,6 @@
 #define WEBHOOK_UTILITY_H
 
 /* Install the hooks (preload only). */
-extern void webhook_utility_init(void);
+extern void webhook_ddl_hooks_init(void);
 
 #endif							/* WEBHOOK_UTILITY_H */

@@ -25,7 +25,7 @@
  *	  |            ASKED: at once; FAILED: after      | |
  *	  |            1 s, doubling to 60 s              | |
  *	  +-----------------------------------------------+ |
- *	    ABSENT, unless wanted again meanwhile;          |
+ *	    ABSENT, unless wanted wanted_again meanwhile;          |
  *	    or the database is gone                         |
  *	BLOCKED <-------------------------------------------+
  *	    the same while DDL on the database is under way
@@ -42,7 +42,7 @@
  *
  * All that is lost with this process is which databases lack the extension and
  * how long to wait after failures. It ends with exit code 1, so the postmaster
- * starts it again, unless the server shuts down.
+ * starts it wanted_again, unless the server shuts down.
  */
 #include "postgres.h"
 
@@ -105,7 +105,7 @@ static void describe(BackgroundWorker *worker, const char *type,
 static void start_state(void);
 static bool take_stock(void);
 static void scan_databases(void);
-static void note_database(Oid database, bool eligible, bool lacking);
+static void note_database(Oid database, bool eligible, bool without_extension);
 static bool free_gone_databases(void);
 static bool settle_stopped(void);
 static bool worker_has_ended(LocalSlot *mine);
@@ -264,7 +264,7 @@ scan_databases(void)
 		local[i].exists = false;
 
 	/* If a database found no slot, it is not known which: try all. */
-	webhook_databases_scan(note_database, webhook_shmem_take_crowded());
+	webhook_databases_scan(note_database, webhook_shmem_take_slots_exhausted());
 
 	if (free_gone_databases() && unclaimed)
 		webhook_shmem_request_scan();
@@ -272,7 +272,7 @@ scan_databases(void)
 
 /* A database of the server. */
 static void
-note_database(Oid database, bool eligible, bool lacking)
+note_database(Oid database, bool eligible, bool without_extension)
 {
 	WebhookSlot *slot;
 	int			i;
@@ -286,7 +286,7 @@ note_database(Oid database, bool eligible, bool lacking)
 			break;
 		}
 	}
-	if (!eligible || lacking)
+	if (!eligible || without_extension)
 		return;
 
 	/* A slot of its own, unless it has one by now. */
@@ -317,7 +317,7 @@ note_database(Oid database, bool eligible, bool lacking)
 
 /*
  * Free the slots of databases that the scan has not seen, if they were known
- * before it: a database may have been created during it. Workers there have to
+ * before it: a database may have been created_at during it. Workers there have to
  * end first. Returns true if a slot was freed.
  */
 static bool
@@ -365,7 +365,7 @@ settle_stopped(void)
 	{
 		WebhookSlot *slot = webhook_shmem_slot(i);
 		LocalSlot  *mine = &local[i];
-		Oid			lacking = InvalidOid;
+		Oid			without_extension = InvalidOid;
 
 		if (!OidIsValid(mine->database) || !worker_has_ended(mine))
 			continue;
@@ -379,9 +379,9 @@ settle_stopped(void)
 		}
 		if (slot->state == WEBHOOK_SLOT_STOPPED)
 		{
-			if (slot->exit_reason == WEBHOOK_EXIT_ABSENT && !slot->again)
+			if (slot->exit_reason == WEBHOOK_EXIT_ABSENT && !slot->wanted_again)
 			{
-				lacking = slot->database;
+				without_extension = slot->database;
 				webhook_shmem_free(slot);
 				freed = true;
 			}
@@ -391,20 +391,20 @@ settle_stopped(void)
 					after_failure(mine, now);
 				else
 					mine->next_start = now;
-				slot->again = false;
+				slot->wanted_again = false;
 				slot->state = WEBHOOK_SLOT_WANTED;
 			}
 		}
 		webhook_shmem_unlock();
 
-		if (OidIsValid(lacking))
+		if (OidIsValid(without_extension))
 		{
-			webhook_databases_set_lacking(lacking);
+			webhook_databases_set_without_extension(without_extension);
 			memset(mine, 0, sizeof(LocalSlot));
 		}
 	}
 
-	return freed && (unclaimed || webhook_shmem_is_crowded());
+	return freed && (unclaimed || webhook_shmem_slots_exhausted());
 }
 
 /*
@@ -505,7 +505,7 @@ start_worker(int i)
 	extra.database = slot->database;
 	webhook_shmem_unlock();
 
-	webhook_databases_unset_lacking(extra.database);
+	webhook_databases_unset_without_extension(extra.database);
 
 	describe(&worker, "webhook worker", "webhook_worker_main");
 	snprintf(worker.bgw_name, BGW_MAXLEN, "webhook worker for database %u",

@@ -33,7 +33,7 @@ typedef struct WebhookShared
 	Latch	   *launcher;		/* its latch; under the lock */
 	uint64		generation;		/* last given to a worker; under the lock */
 	pg_atomic_uint32 scan;		/* anybody: look at the databases */
-	pg_atomic_uint32 crowded;	/* anybody: a database found no slot */
+	pg_atomic_uint32 slots_exhausted;	/* anybody: a database found no slot */
 	int			nslots;			/* constant */
 	WebhookSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } WebhookShared;
@@ -105,7 +105,7 @@ startup_shmem(void)
 		shared->launcher = NULL;
 		shared->generation = 0;
 		pg_atomic_init_u32(&shared->scan, 0);
-		pg_atomic_init_u32(&shared->crowded, 0);
+		pg_atomic_init_u32(&shared->slots_exhausted, 0);
 		shared->nslots = max_worker_processes;
 		for (i = 0; i < shared->nslots; i++)
 			init_slot(&shared->slots[i]);
@@ -131,7 +131,7 @@ init_slot(WebhookSlot *slot)
 	pg_atomic_init_u32(&slot->changed, 0);
 	pg_atomic_init_u32(&slot->stop, 0);
 	pg_atomic_init_u32(&slot->blockers, 0);
-	pg_atomic_init_u32(&slot->ring_slot, 0);
+	pg_atomic_init_u32(&slot->ring_table, 0);
 	LWLockInitialize(&slot->number_lock, lock->tranche);
 	pg_atomic_init_u64(&slot->number_next, 0);
 	pg_atomic_init_u64(&slot->number_limit, 0);
@@ -148,14 +148,14 @@ clear_slot(WebhookSlot *slot)
 	slot->database = InvalidOid;
 	slot->state = WEBHOOK_SLOT_FREE;
 	slot->exit_reason = WEBHOOK_EXIT_FAILED;
-	slot->again = false;
+	slot->wanted_again = false;
 	slot->generation = 0;
 	slot->pid = 0;
 	slot->latch = NULL;
 	slot->started_at = 0;
 	pg_atomic_write_u32(&slot->wake, 0);
 	pg_atomic_write_u32(&slot->changed, 0);
-	pg_atomic_write_u32(&slot->ring_slot, 0);
+	pg_atomic_write_u32(&slot->ring_table, 0);
 	slot->number_sequence = InvalidOid;
 	pg_atomic_write_u64(&slot->number_next, 0);
 	pg_atomic_write_u64(&slot->number_limit, 0);
@@ -226,7 +226,7 @@ webhook_shmem_my_slot(void)
 }
 
 WebhookSlot *
-webhook_shmem_want(Oid database)
+webhook_request_worker(Oid database)
 {
 	WebhookSlot *slot;
 
@@ -237,21 +237,21 @@ webhook_shmem_want(Oid database)
 	else if (slot->state == WEBHOOK_SLOT_BLOCKED)
 		slot->state = WEBHOOK_SLOT_WANTED;
 	else
-		slot->again = true;
+		slot->wanted_again = true;
 	LWLockRelease(lock);
 
 	if (slot == NULL)
-		pg_atomic_write_u32(&shared->crowded, 1);
+		pg_atomic_write_u32(&shared->slots_exhausted, 1);
 	webhook_shmem_wake_launcher();
 	return slot;
 }
 
 int
-webhook_shmem_ring_slot(void)
+webhook_shmem_ring_table(void)
 {
 	WebhookSlot *slot = webhook_shmem_my_slot();
 
-	return slot == NULL ? 0 : (int) pg_atomic_read_u32(&slot->ring_slot);
+	return slot == NULL ? 0 : (int) pg_atomic_read_u32(&slot->ring_table);
 }
 
 /*
@@ -311,15 +311,15 @@ webhook_shmem_scan_requested(void)
 }
 
 bool
-webhook_shmem_is_crowded(void)
+webhook_shmem_slots_exhausted(void)
 {
-	return pg_atomic_read_u32(&shared->crowded) != 0;
+	return pg_atomic_read_u32(&shared->slots_exhausted) != 0;
 }
 
 bool
-webhook_shmem_take_crowded(void)
+webhook_shmem_take_slots_exhausted(void)
 {
-	return pg_atomic_exchange_u32(&shared->crowded, 0) != 0;
+	return pg_atomic_exchange_u32(&shared->slots_exhausted, 0) != 0;
 }
 
 int
@@ -380,7 +380,7 @@ webhook_shmem_attach_worker(int slot_number, uint64 generation)
 		else
 		{
 			slot->state = WEBHOOK_SLOT_RUNNING;
-			slot->again = false;
+			slot->wanted_again = false;
 			slot->pid = MyProcPid;
 			slot->latch = MyLatch;
 			slot->started_at = GetCurrentTimestamp();

@@ -32,9 +32,9 @@ typedef struct WebhookWorkerExtra
 
 typedef enum WebhookExit
 {
-	WEBHOOK_EXIT_FAILED,		/* an error: start again after a while */
+	WEBHOOK_EXIT_FAILED,		/* an error: start wanted_again after a while */
 	WEBHOOK_EXIT_ABSENT,		/* the extension is not in this database */
-	WEBHOOK_EXIT_ASKED,			/* by a stop request: start again at once */
+	WEBHOOK_EXIT_ASKED,			/* by a stop request: start wanted_again at once */
 } WebhookExit;
 
 /* Monotone counters of a worker since it started, and present gauges. */
@@ -66,7 +66,7 @@ typedef struct WebhookSlot
 	Oid			database;		/* InvalidOid: free */
 	WebhookSlotState state;
 	WebhookExit exit_reason;	/* while STOPPED */
-	bool		again;			/* anybody: wanted since the worker attached */
+	bool		wanted_again;			/* anybody: wanted since the worker attached */
 	uint64		generation;		/* of the worker that owns it */
 	int			pid;			/* 0: none */
 	Latch	   *latch;			/* of the worker; only while RUNNING */
@@ -75,7 +75,7 @@ typedef struct WebhookSlot
 	pg_atomic_uint32 changed;	/* anybody: subscriptions have changed */
 	pg_atomic_uint32 stop;		/* anybody: counts requests to stop */
 	pg_atomic_uint32 blockers;	/* anybody: DDL on the database under way */
-	pg_atomic_uint32 ring_slot; /* worker: table of the ring to write to */
+	pg_atomic_uint32 ring_table; /* worker: table of the ring to write to */
 	LWLock		number_lock;	/* to reserve numbers for the ring's rows */
 	Oid			number_sequence;	/* of which; under number_lock */
 	pg_atomic_uint64 number_next;	/* anybody: the next number; only grows */
@@ -95,13 +95,13 @@ extern bool webhook_shmem_available(void);
 extern WebhookSlot *webhook_shmem_my_slot(void);
 
 /* The table of the ring that events go to: 0 … 3. */
-extern int	webhook_shmem_ring_slot(void);
+extern int	webhook_shmem_ring_table(void);
 
 /*
  * A slot for a database, found or claimed, WANTED if no worker had it. NULL if
  * all are taken: the launcher comes back to it. Sets the launcher's latch.
  */
-extern WebhookSlot *webhook_shmem_want(Oid database);
+extern WebhookSlot *webhook_request_worker(Oid database);
 
 /*
  * The end of a transaction (wakeup.c)
@@ -113,28 +113,28 @@ extern WebhookSlot *webhook_shmem_want(Oid database);
  * rolled back meanwhile cost a wake-up for nothing. Without shared memory: one
  * WARNING a session.
  */
-extern void webhook_shmem_wake_at_commit(bool changed);
+extern void webhook_wakeup_at_commit(bool changed);
 
 /* At commit: this database has the extension now and wants a worker. */
-extern void webhook_shmem_scan_at_commit(void);
+extern void webhook_request_worker_at_commit(void);
 
 /* At commit: let the launcher look for databases that have come or gone. */
-extern void webhook_shmem_databases_at_commit(void);
+extern void webhook_scan_databases_at_commit(void);
 
 /*
  * At commit: the extension itself has changed or gone; the worker of this
  * database has to leave. The launcher starts the next.
  */
-extern void webhook_shmem_stop_at_commit(void);
+extern void webhook_stop_at_commit(void);
 
 /*
  * A prepared transaction of this database ends with this one; what it had
  * asked for is not known any more.
  */
-extern void webhook_shmem_prepared_at_commit(void);
+extern void webhook_wakeup_prepared_at_commit(void);
 
 /* Has this transaction asked for a wake-up? */
-extern bool webhook_shmem_is_armed(void);
+extern bool webhook_wakeup_is_armed(void);
 
 /* Wake this database's worker now. */
 extern void webhook_shmem_wake_now(bool changed);
@@ -183,10 +183,10 @@ extern bool webhook_shmem_take_scan_request(void);
 extern bool webhook_shmem_scan_requested(void);
 
 /* Has a database wanted a slot and found none? */
-extern bool webhook_shmem_is_crowded(void);
+extern bool webhook_shmem_slots_exhausted(void);
 
 /* The same; clears the mark. */
-extern bool webhook_shmem_take_crowded(void);
+extern bool webhook_shmem_take_slots_exhausted(void);
 
 /*
  * The worker's side

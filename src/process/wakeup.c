@@ -1,7 +1,7 @@
 /*
  * wakeup.c
  *	  What the end of a transaction does to workers: wake them, stop them, let
- *	  them start again.
+ *	  them start wanted_again.
  *
  * A wake-up. XACT_EVENT_COMMIT comes after the transaction has become visible
  * to others. The committing backend sets "wake" in its database's slot, and
@@ -9,7 +9,7 @@
  * flag, then takes its snapshot; it tests the flag before each wait, since
  * another wait in between may have reset its latch. Exchanging the flag is a
  * full barrier on both sides, so a commit is either in the snapshot or raises
- * the flag again. A worker that dies leaves "wake" as it is: its successor
+ * the flag wanted_again. A worker that dies leaves "wake" as it is: its successor
  * clears it when it attaches, and reads the ring in any case.
  *
  * The worker's latch is in its PGPROC, which outlives it and may be another
@@ -56,7 +56,7 @@
 #define ARM_PREPARED	(1 << 5)	/* a prepared transaction has committed */
 
 /* This transaction's wishes, ARM_*. */
-static uint32 armed = 0;
+static uint32 commit_actions = 0;
 
 /* Did this process prepare a transaction with wishes? */
 static bool has_prepared = false;
@@ -69,7 +69,7 @@ static int	max_blocked = 0;
 static void watch_transactions(void);
 static void arm(uint32 wishes);
 static void at_transaction_end(XactEvent event, void *arg);
-static void grant(uint32 wishes);
+static void run_commit_actions(uint32 wishes);
 static void wake_worker(WebhookSlot *slot, bool changed);
 static void set_latch_of(WebhookSlot *slot);
 static void release_blocks(void);
@@ -77,7 +77,7 @@ static void release_blocks_at_exit(int code, Datum arg);
 static bool stop_pid(WebhookSlot *slot, bool signal);
 
 void
-webhook_shmem_wake_at_commit(bool changed)
+webhook_wakeup_at_commit(bool changed)
 {
 	static bool warned = false;
 
@@ -99,33 +99,33 @@ webhook_shmem_wake_at_commit(bool changed)
 }
 
 void
-webhook_shmem_scan_at_commit(void)
+webhook_request_worker_at_commit(void)
 {
 	arm(ARM_WANT);
 }
 
 void
-webhook_shmem_databases_at_commit(void)
+webhook_scan_databases_at_commit(void)
 {
 	arm(ARM_DATABASES);
 }
 
 void
-webhook_shmem_stop_at_commit(void)
+webhook_stop_at_commit(void)
 {
 	arm(ARM_STOP);
 }
 
 void
-webhook_shmem_prepared_at_commit(void)
+webhook_wakeup_prepared_at_commit(void)
 {
 	arm(ARM_PREPARED);
 }
 
 bool
-webhook_shmem_is_armed(void)
+webhook_wakeup_is_armed(void)
 {
-	return (armed & ARM_WAKE) != 0;
+	return (commit_actions & ARM_WAKE) != 0;
 }
 
 static void
@@ -134,7 +134,7 @@ arm(uint32 wishes)
 	if (!webhook_shmem_available())
 		return;
 	watch_transactions();
-	armed |= wishes;
+	commit_actions |= wishes;
 }
 
 /* Hear of the end of transactions from now on. */
@@ -153,7 +153,7 @@ watch_transactions(void)
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	uint32		wishes = armed;
+	uint32		wishes = commit_actions;
 
 	switch (event)
 	{
@@ -166,20 +166,20 @@ at_transaction_end(XactEvent event, void *arg)
 			if (has_prepared && IsLogicalWorker())
 				wishes |= ARM_PREPARED;
 
-			armed = 0;
+			commit_actions = 0;
 			if (wishes != 0)
-				grant(wishes);
+				run_commit_actions(wishes);
 			release_blocks();
 			break;
 
 		case XACT_EVENT_PREPARE:
-			has_prepared |= (armed != 0);
-			armed = 0;
+			has_prepared |= (commit_actions != 0);
+			commit_actions = 0;
 			release_blocks();
 			break;
 
 		case XACT_EVENT_ABORT:
-			armed = 0;
+			commit_actions = 0;
 			release_blocks();
 			break;
 
@@ -191,14 +191,14 @@ at_transaction_end(XactEvent event, void *arg)
 
 /* The transaction has committed. */
 static void
-grant(uint32 wishes)
+run_commit_actions(uint32 wishes)
 {
 	WebhookSlot *slot;
 
 	if (wishes & ARM_DATABASES)
 		webhook_shmem_request_scan();
 	if (wishes & ARM_WANT)
-		(void) webhook_shmem_want(MyDatabaseId);
+		(void) webhook_request_worker(MyDatabaseId);
 
 	if ((wishes & (ARM_WAKE | ARM_CHANGED | ARM_STOP | ARM_PREPARED)) == 0)
 		return;
@@ -206,8 +206,8 @@ grant(uint32 wishes)
 	/* An event proves that this database has the extension. */
 	slot = webhook_shmem_my_slot();
 	if (slot == NULL && (wishes & (ARM_WAKE | ARM_CHANGED)) &&
-		!webhook_shmem_is_crowded())
-		slot = webhook_shmem_want(MyDatabaseId);
+		!webhook_shmem_slots_exhausted())
+		slot = webhook_request_worker(MyDatabaseId);
 	if (slot == NULL)
 		return;
 
@@ -302,7 +302,7 @@ webhook_shmem_block(Oid database)
 
 	pg_atomic_fetch_add_u32(&slot->stop, 1);
 	set_latch_of(slot);
-	wait_event = compat_wait_event("WebhookBlock");
+	wait_event = compat_wait_event("WebhookAddressBlock");
 	while (!TimestampDifferenceExceeds(started, GetCurrentTimestamp(),
 									   BLOCK_TIMEOUT_MS) &&
 		   stop_pid(slot, false))

@@ -13,7 +13,7 @@
 #include "ring/command.h"
 
 #define REPLAY "{\"subscription\":" INT64_FORMAT ",\"cause\":\"%s\",\"id\":" INT64_FORMAT \
-	",\"created\":" INT64_FORMAT ",\"data\":"
+	",\"created_at\":" INT64_FORMAT ",\"data\":"
 
 char *
 webhook_command_form(const WebhookCommand *command)
@@ -27,7 +27,7 @@ webhook_command_form(const WebhookCommand *command)
 
 	head = psprintf(REPLAY, command->subscription_id,
 					webhook_cause_name(command->cause), command->id,
-					command->created);
+					command->created_at);
 	length = strlen(head);
 	text = palloc(length + command->data_length + 2);
 	memcpy(text, head, length);
@@ -42,7 +42,7 @@ webhook_command_parse(const WebhookEvent *row, WebhookCommand *command)
 {
 	long long	subscription_id;
 	long long	id;
-	long long	created;
+	long long	created_at;
 	char		cause[16];
 	int			head = 0;
 	size_t		length;
@@ -57,13 +57,13 @@ webhook_command_parse(const WebhookEvent *row, WebhookCommand *command)
 
 	length = strlen(row->data);
 	if (sscanf(row->data,
-			   "{\"subscription\":%lld,\"cause\":\"%15[a-z]\",\"id\":%lld,\"created\":%lld,\"data\":%n",
-			   &subscription_id, cause, &id, &created, &head) != 4 ||
+			   "{\"subscription\":%lld,\"cause\":\"%15[a-z]\",\"id\":%lld,\"created_at\":%lld,\"data\":%n",
+			   &subscription_id, cause, &id, &created_at, &head) != 4 ||
 		head == 0 || head + 1 > length || row->data[length - 1] != '}' ||
 		row->event_type == NULL || !webhook_cause_find(cause, &command->cause))
 		return false;
 	command->id = id;
-	command->created = created;
+	command->created_at = created_at;
 	command->data = row->data + head;
 	command->data_length = length - 1 - head;
 	return true;
@@ -80,7 +80,7 @@ webhook_command_event(const WebhookEvent *row, const WebhookCommand *command)
 	/* A ping has no other row. */
 	event->id = command->id != 0 ? command->id : row->id;
 	event->txid = row->txid;
-	event->created = command->created;
+	event->created_at = command->created_at;
 	event->event_id = row->event_id;
 	event->kind = WEBHOOK_EVENT;
 	return event;

@@ -15,7 +15,7 @@ typedef struct WebhookCommand
 	/* Of a replay: the event to be delivered (again), and why. */
 	WebhookCause cause;
 	int64		id;				/* the event's; 0: the row's own */
-	TimestampTz created;		/* the event's */
+	TimestampTz created_at;		/* the event's */
 	const char *data;			/* the event's, not terminated; NULL: no replay */
 	int			data_length;
 } WebhookCommand;

@@ -45,7 +45,7 @@ typedef struct WebhookEvent
 {
 	int64		id;				/* place in the ring: the order */
 	FullTransactionId txid;		/* top-level transaction that wrote it */
-	TimestampTz created;		/* when it occurred; the instant of event_id */
+	TimestampTz created_at;		/* when it occurred; the instant of event_id */
 	pg_uuid_t	event_id;		/* UUIDv7, the receiver's idempotency key */
 	WebhookKind kind;
 	int			references;
@@ -81,7 +81,7 @@ extern void webhook_event_release(WebhookEvent *event);
  * A UUIDv7 (RFC 9562, section 5.7) of the given instant: 48 bits of Unix
  * milliseconds, the microseconds below them in rand_a, the rest random.
  */
-extern void webhook_event_new_id(pg_uuid_t *id, TimestampTz created);
+extern void webhook_event_new_id(pg_uuid_t *id, TimestampTz created_at);
 
 /* The value of column "cause", a constant. */
 extern const char *webhook_cause_name(WebhookCause cause);

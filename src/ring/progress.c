@@ -3,11 +3,11 @@
  *	  How far everything before a point is finished: what a checkpoint may say.
  *
  * Deliveries finish in any order, a checkpoint says "all up to here". So what
- * is read counts in epochs, in the order of reading; an epoch is finished when
+ * is read counts in batches, in the order of reading; an batch is finished when
  * nothing in it is outstanding (queued, in flight, or with an outcome that has
- * not been committed), and the point moves over finished epochs from the
+ * not been committed), and the point moves over finished batches from the
  * oldest on. Windows that follow each other within a tenth of a second share
- * one epoch, so that slow deliveries hold some hundred snapshots, not one a
+ * one batch, so that slow deliveries hold some hundred snapshots, not one a
  * wake-up. Memory only: after a crash the checkpoint's table says it all.
  */
 #include "postgres.h"
@@ -18,9 +18,9 @@
 
 #include "ring/progress.h"
 
-#define EPOCH_SPAN (INT64CONST(100) * 1000)	/* microseconds */
+#define BATCH_SPAN (INT64CONST(100) * 1000)	/* microseconds */
 
-struct WebhookEpoch
+struct WebhookBatch
 {
 	dlist_node	node;
 	uint64		number;
@@ -33,7 +33,7 @@ struct WebhookEpoch
 };
 
 static MemoryContext context;
-static dlist_head epochs = DLIST_STATIC_INIT(epochs);
+static dlist_head batches = DLIST_STATIC_INIT(batches);
 static uint64 last_number;
 static uint64 finished_number;
 
@@ -61,55 +61,55 @@ webhook_progress_init(const WebhookSnapshot *snapshot,
 	MemoryContextSwitchTo(old);
 }
 
-WebhookEpoch *
-webhook_progress_step(const WebhookSnapshot *end, int64 upto_id, bool whole,
+WebhookBatch *
+webhook_progress_open_batch(const WebhookSnapshot *end, int64 upto_id, bool whole,
 					  bool work, TimestampTz now)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
-	WebhookEpoch *epoch = NULL;
+	WebhookBatch *batch = NULL;
 
-	if (!dlist_is_empty(&epochs))
-		epoch = dlist_tail_element(WebhookEpoch, node, &epochs);
+	if (!dlist_is_empty(&batches))
+		batch = dlist_tail_element(WebhookBatch, node, &batches);
 
 	/* Only whole windows join: a part has to keep its own upto_id. */
-	if (epoch != NULL && epoch->whole && whole &&
-		now - epoch->opened_at >= 0 && now - epoch->opened_at < EPOCH_SPAN)
+	if (batch != NULL && batch->whole && whole &&
+		now - batch->opened_at >= 0 && now - batch->opened_at < BATCH_SPAN)
 	{
-		pfree(epoch->end);
+		pfree(batch->end);
 	}
 	else
 	{
-		epoch = palloc0(sizeof(WebhookEpoch));
-		epoch->number = ++last_number;
-		epoch->opened_at = now;
-		dlist_push_tail(&epochs, &epoch->node);
+		batch = palloc0(sizeof(WebhookBatch));
+		batch->number = ++last_number;
+		batch->opened_at = now;
+		dlist_push_tail(&batches, &batch->node);
 	}
-	epoch->end = webhook_snapshot_copy(end);
-	epoch->upto_id = upto_id;
-	epoch->whole = whole;
-	epoch->work |= work;
-	epoch->outstanding++;
+	batch->end = webhook_snapshot_copy(end);
+	batch->upto_id = upto_id;
+	batch->whole = whole;
+	batch->work |= work;
+	batch->outstanding++;
 
 	MemoryContextSwitchTo(old);
-	return epoch;
+	return batch;
 }
 
 void
-webhook_progress_hold(WebhookEpoch *epoch)
+webhook_batch_pin(WebhookBatch *batch)
 {
-	epoch->outstanding++;
+	batch->outstanding++;
 }
 
 void
-webhook_progress_release(WebhookEpoch *epoch)
+webhook_batch_unpin(WebhookBatch *batch)
 {
-	Assert(epoch->outstanding > 0);
-	if (--epoch->outstanding == 0)
+	Assert(batch->outstanding > 0);
+	if (--batch->outstanding == 0)
 		advance();
 }
 
 bool
-webhook_progress_point(const WebhookSnapshot **snapshot,
+webhook_progress_low_water_mark(const WebhookSnapshot **snapshot,
 					   const WebhookSnapshot **partial, int64 *upto_id)
 {
 	*snapshot = point;
@@ -136,33 +136,33 @@ webhook_progress_reached(uint64 mark)
 	return finished_number >= mark;
 }
 
-/* Move the point over all finished epochs that nothing older holds back. */
+/* Move the point over all finished batches that nothing older holds back. */
 static void
 advance(void)
 {
-	while (!dlist_is_empty(&epochs))
+	while (!dlist_is_empty(&batches))
 	{
-		WebhookEpoch *epoch = dlist_head_element(WebhookEpoch, node, &epochs);
+		WebhookBatch *batch = dlist_head_element(WebhookBatch, node, &batches);
 
-		if (epoch->outstanding > 0)
+		if (batch->outstanding > 0)
 			break;
 		if (point_partial != NULL)
 			pfree(point_partial);
-		if (epoch->whole)
+		if (batch->whole)
 		{
 			pfree(point);
-			point = epoch->end;
+			point = batch->end;
 			point_partial = NULL;
 			point_upto = 0;
 		}
 		else
 		{
-			point_partial = epoch->end;
-			point_upto = epoch->upto_id;
+			point_partial = batch->end;
+			point_upto = batch->upto_id;
 		}
-		point_is_news |= epoch->work;
-		finished_number = epoch->number;
-		dlist_delete(&epoch->node);
-		pfree(epoch);
+		point_is_news |= batch->work;
+		finished_number = batch->number;
+		dlist_delete(&batch->node);
+		pfree(batch);
 	}
 }

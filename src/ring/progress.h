@@ -10,31 +10,31 @@
 #include "base/snapshot.h"
 
 /* A stretch of the ring, read together: a window, several, or part of one. */
-typedef struct WebhookEpoch WebhookEpoch;
+typedef struct WebhookBatch WebhookBatch;
 
 /* Start from a checkpoint; copies are made. "partial" may be NULL. */
 extern void webhook_progress_init(const WebhookSnapshot *snapshot,
 								  const WebhookSnapshot *partial, int64 upto_id);
 
 /*
- * The epoch that the next stretch counts in: rows of the window that ends at
+ * The batch that the next stretch counts in: rows of the window that ends at
  * "end" with an id up to "upto_id", or, with "whole", the rest of the window.
  * It is returned held once, for the reading itself. "work" tells whether the
  * stretch had any rows: without, a checkpoint need not be written for it.
  */
-extern WebhookEpoch *webhook_progress_step(const WebhookSnapshot *end,
+extern WebhookBatch *webhook_progress_open_batch(const WebhookSnapshot *end,
 										   int64 upto_id, bool whole,
 										   bool work, TimestampTz now);
 
 /* One more, one less thing outstanding. */
-extern void webhook_progress_hold(WebhookEpoch *epoch);
-extern void webhook_progress_release(WebhookEpoch *epoch);
+extern void webhook_batch_pin(WebhookBatch *batch);
+extern void webhook_batch_unpin(WebhookBatch *batch);
 
 /*
  * How far all is finished; valid until the next call of this room. True if
  * that is further, by work, than at the last webhook_progress_saved().
  */
-extern bool webhook_progress_point(const WebhookSnapshot **snapshot,
+extern bool webhook_progress_low_water_mark(const WebhookSnapshot **snapshot,
 								   const WebhookSnapshot **partial,
 								   int64 *upto_id);
 extern void webhook_progress_saved(void);

@@ -53,7 +53,7 @@ static bool make_empty(int slot, const WebhookSnapshot *checkpoint);
 static bool is_finished(Relation relation, Oid index,
 						const WebhookSnapshot *checkpoint);
 static bool edge(Relation relation, Oid index, Snapshot snapshot,
-				 ScanDirection direction, int64 *id, TimestampTz *created);
+				 ScanDirection direction, int64 *id, TimestampTz *created_at);
 static bool past(TimestampTz instant, int64 interval);
 
 void
@@ -77,7 +77,7 @@ webhook_ring_append(WebhookEvent *event)
 
 	webhook_ring_row_free(values, nulls);
 
-	webhook_shmem_wake_at_commit(event->kind != WEBHOOK_EVENT);
+	webhook_wakeup_at_commit(event->kind != WEBHOOK_EVENT);
 }
 
 void
@@ -93,9 +93,9 @@ webhook_ring_command(WebhookEvent *row)
 	if (row->kind == WEBHOOK_REPLAY)
 		replayer = GetTopFullTransactionId();
 
-	row->created = GetCurrentTimestamp();
+	row->created_at = GetCurrentTimestamp();
 	if (memcmp(&row->event_id, &none, UUID_LEN) == 0)
-		webhook_event_new_id(&row->event_id, row->created);
+		webhook_event_new_id(&row->event_id, row->created_at);
 	webhook_ring_append(row);
 }
 
@@ -106,16 +106,16 @@ webhook_ring_newest(void)
 	int			newest = 0;
 	int64		newest_id = 0;
 
-	for (int i = 0; i < WEBHOOK_SLOTS; i++)
+	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 	{
 		Relation	relation = try_open(i);
 		int64		id;
-		TimestampTz created;
+		TimestampTz created_at;
 
 		if (relation == NULL)
 			continue;
 		if (edge(relation, webhook_catalog_required()->event_index[i],
-				 snapshot, BackwardScanDirection, &id, &created) &&
+				 snapshot, BackwardScanDirection, &id, &created_at) &&
 			id > newest_id)
 		{
 			newest = i;
@@ -130,13 +130,13 @@ webhook_ring_newest(void)
 bool
 webhook_ring_rotate(const WebhookSnapshot *checkpoint, bool *full)
 {
-	int			current = webhook_shmem_ring_slot() % WEBHOOK_SLOTS;
+	int			current = webhook_shmem_ring_table() % WEBHOOK_RING_TABLES;
 	bool		wanted = wants_successor(current);
 
 	*full = false;
-	for (int i = 1; wanted && i < WEBHOOK_SLOTS; i++)
+	for (int i = 1; wanted && i < WEBHOOK_RING_TABLES; i++)
 	{
-		int			slot = (current + i) % WEBHOOK_SLOTS;
+		int			slot = (current + i) % WEBHOOK_RING_TABLES;
 
 		if (make_current(slot))
 		{
@@ -145,9 +145,9 @@ webhook_ring_rotate(const WebhookSnapshot *checkpoint, bool *full)
 		}
 	}
 
-	for (int i = 1; i < WEBHOOK_SLOTS; i++)
+	for (int i = 1; i < WEBHOOK_RING_TABLES; i++)
 	{
-		if (make_empty((current + i) % WEBHOOK_SLOTS, checkpoint))
+		if (make_empty((current + i) % WEBHOOK_RING_TABLES, checkpoint))
 			return true;
 	}
 	*full = wanted;
@@ -168,13 +168,13 @@ lock_for_writing(void)
 
 	if (!FullTransactionIdEquals(writer, txid))
 	{
-		slot = webhook_shmem_ring_slot() % WEBHOOK_SLOTS;
+		slot = webhook_shmem_ring_table() % WEBHOOK_RING_TABLES;
 		writer = txid;
 	}
 
-	for (int i = 0; i < WEBHOOK_SLOTS; i++)
+	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 	{
-		int			candidate = (slot + i) % WEBHOOK_SLOTS;
+		int			candidate = (slot + i) % WEBHOOK_RING_TABLES;
 
 		if (try_lock(candidate, RowExclusiveLock))
 		{
@@ -242,11 +242,11 @@ wants_successor(int slot)
 	{
 		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 		int64		id;
-		TimestampTz created;
+		TimestampTz created_at;
 
 		result = edge(relation, webhook_catalog_required()->event_index[slot],
-					  snapshot, ForwardScanDirection, &id, &created) &&
-			past(created, webhook_event_retention * USECS_PER_SEC / 2);
+					  snapshot, ForwardScanDirection, &id, &created_at) &&
+			past(created_at, webhook_event_retention * USECS_PER_SEC / 2);
 		UnregisterSnapshot(snapshot);
 	}
 	table_close(relation, NoLock);
@@ -268,7 +268,7 @@ make_current(int slot)
 
 	if (!empty || shared == NULL)
 		return false;
-	pg_atomic_write_u32(&shared->ring_slot, slot);
+	pg_atomic_write_u32(&shared->ring_table, slot);
 	return true;
 }
 
@@ -311,10 +311,10 @@ is_finished(Relation relation, Oid index, const WebhookSnapshot *checkpoint)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	int64		id;
-	TimestampTz created;
+	TimestampTz created_at;
 	bool		found = edge(relation, index, snapshot, BackwardScanDirection,
-							 &id, &created);
-	bool		result = !found || past(created, webhook_event_retention * USECS_PER_SEC);
+							 &id, &created_at);
+	bool		result = !found || past(created_at, webhook_event_retention * USECS_PER_SEC);
 
 	if (found && result)
 	{
@@ -352,7 +352,7 @@ is_finished(Relation relation, Oid index, const WebhookSnapshot *checkpoint)
 /* The first or the last visible row in order of the index; false: none. */
 static bool
 edge(Relation relation, Oid index, Snapshot snapshot, ScanDirection direction,
-	 int64 *id, TimestampTz *created)
+	 int64 *id, TimestampTz *created_at)
 {
 	WebhookScan *scan = webhook_scan_begin(relation, index, snapshot, 0, NULL,
 										   direction);
@@ -363,8 +363,8 @@ edge(Relation relation, Oid index, Snapshot snapshot, ScanDirection direction,
 	{
 		*id = DatumGetInt64(slot_getattr(scan->slot, Anum_webhook_event_id,
 										 &isnull));
-		*created = DatumGetTimestampTz(slot_getattr(scan->slot,
-													Anum_webhook_event_created,
+		*created_at = DatumGetTimestampTz(slot_getattr(scan->slot,
+													Anum_webhook_event_created_at,
 													&isnull));
 	}
 	webhook_scan_end(scan);

@@ -19,7 +19,7 @@ extern void webhook_ring_append(WebhookEvent *event);
 
 /*
  * Append a command: a row that tells the worker something. Its kind is given,
- * and what else the kind needs; created is set here, and an event_id if the
+ * and what else the kind needs; created_at is set here, and an event_id if the
  * row has none.
  */
 extern void webhook_ring_command(WebhookEvent *row);

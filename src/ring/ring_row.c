@@ -34,8 +34,8 @@ webhook_ring_row_form(WebhookEvent *event, Datum *values, bool *nulls)
 	values[Anum_webhook_event_id - 1] = Int64GetDatum(event->id);
 	values[Anum_webhook_event_txid - 1] =
 		FullTransactionIdGetDatum(event->txid);
-	values[Anum_webhook_event_created - 1] =
-		TimestampTzGetDatum(event->created);
+	values[Anum_webhook_event_created_at - 1] =
+		TimestampTzGetDatum(event->created_at);
 	values[Anum_webhook_event_event_id - 1] = UUIDPGetDatum(&event->event_id);
 	values[Anum_webhook_event_kind - 1] = CharGetDatum(event->kind);
 	values[Anum_webhook_event_event_type - 1] =
@@ -92,8 +92,8 @@ webhook_ring_row_event(TupleTableSlot *row)
 	event->id = DatumGetInt64(values[Anum_webhook_event_id - 1]);
 	event->txid =
 		DatumGetFullTransactionId(values[Anum_webhook_event_txid - 1]);
-	event->created =
-		DatumGetTimestampTz(values[Anum_webhook_event_created - 1]);
+	event->created_at =
+		DatumGetTimestampTz(values[Anum_webhook_event_created_at - 1]);
 	if (!row->tts_isnull[Anum_webhook_event_event_id - 1])
 		event->event_id =
 			*DatumGetUUIDP(values[Anum_webhook_event_event_id - 1]);

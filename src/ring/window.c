@@ -134,7 +134,7 @@ webhook_window_open(const WebhookSnapshot *from,
 	builder.partial = partial;
 	builder.upto_id = upto_id;
 
-	for (int i = 0; i < WEBHOOK_SLOTS; i++)
+	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 		read_table(&builder, i, from);
 
 	if (builder.sort != NULL)
@@ -422,7 +422,7 @@ next_small(WebhookWindow *window, int max_rows, Size max_bytes)
 static List *
 next_large(WebhookWindow *window, int max_rows, Size max_bytes)
 {
-	Source		sources[WEBHOOK_SLOTS] = {0};
+	Source		sources[WEBHOOK_RING_TABLES] = {0};
 	List	   *result = NIL;
 	Size		bytes = 0;
 
@@ -452,7 +452,7 @@ next_large(WebhookWindow *window, int max_rows, Size max_bytes)
 		window->next = next;
 	}
 
-	for (int i = 0; i < WEBHOOK_SLOTS; i++)
+	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 	{
 		if (sources[i].relation != NULL)
 		{

@@ -48,7 +48,7 @@ webhook_checkpoint_load(void)
 		bool		no_partial;
 		bool		no_upto;
 		Datum		partial = slot_getattr(slot,
-										   Anum_webhook_checkpoint_partial,
+										   Anum_webhook_checkpoint_partial_snapshot,
 										   &no_partial);
 		Datum		upto_id = slot_getattr(slot,
 										   Anum_webhook_checkpoint_upto_id,
@@ -63,7 +63,7 @@ webhook_checkpoint_load(void)
 			checkpoint->partial = webhook_snapshot_from_datum(partial);
 			checkpoint->upto_id = DatumGetInt64(upto_id);
 		}
-		checkpoint->at = DatumGetTimestampTz(COLUMN(at));
+		checkpoint->saved_at = DatumGetTimestampTz(COLUMN(saved_at));
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(relation, AccessShareLock);
@@ -83,11 +83,11 @@ webhook_checkpoint_save(const WebhookCheckpoint *checkpoint)
 	SET(home, CStringGetTextDatum(checkpoint->home));
 	SET(snapshot, webhook_snapshot_to_datum(checkpoint->snapshot));
 	if (checkpoint->partial)
-		SET(partial, webhook_snapshot_to_datum(checkpoint->partial));
+		SET(partial_snapshot, webhook_snapshot_to_datum(checkpoint->partial));
 	SET(upto_id, Int64GetDatum(checkpoint->upto_id));
-	SET(at, TimestampTzGetDatum(checkpoint->at));
+	SET(saved_at, TimestampTzGetDatum(checkpoint->saved_at));
 #undef SET
-	nulls[Anum_webhook_checkpoint_partial - 1] = (checkpoint->partial == NULL);
+	nulls[Anum_webhook_checkpoint_partial_snapshot - 1] = (checkpoint->partial == NULL);
 	nulls[Anum_webhook_checkpoint_upto_id - 1] = (checkpoint->partial == NULL);
 
 	/* A command cannot change what it has itself written. */

@@ -13,7 +13,7 @@ typedef struct WebhookCheckpoint
 	const WebhookSnapshot *snapshot;	/* all that it sees is finished */
 	const WebhookSnapshot *partial;	/* and of what this one sees ... */
 	int64		upto_id;		/* ... all up to here; NULL and 0: none */
-	TimestampTz at;				/* when it was written */
+	TimestampTz saved_at;			/* when it was written */
 } WebhookCheckpoint;
 
 /* The row, in CurrentMemoryContext; NULL: nothing has been seen yet. */

@@ -64,15 +64,15 @@ static const char *const result_names[] = {
 	[WEBHOOK_CANCELLED] = "cancelled",
 };
 
-static void write_log(WebhookOutcome *const *outcomes, int count, bool bodies);
+static void write_log(WebhookLogEntry *const *entries, int count, bool bodies);
 static Batch *open_batch(TimestampTz logged_at);
 static void flush_batch(Batch *batch);
-static Size fill_row(Datum *values, bool *nulls, const WebhookOutcome *outcome,
+static Size fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 					 bool bodies, TimestampTz logged_at);
 static Size fill_exchange(Datum *values, bool *nulls,
 						  const WebhookHttpTransfer *transfer, bool bodies);
-static void write_pending(WebhookOutcome *const *outcomes, int count);
-static void promote_heads(WebhookOutcome *const *outcomes, int count,
+static void write_pending(WebhookLogEntry *const *entries, int count);
+static void promote_heads(WebhookLogEntry *const *entries, int count,
 						  TimestampTz now,
 						  bool (*in_memory) (int64 subscription_id,
 											 const char *subject),
@@ -88,7 +88,7 @@ static bool log_knows(Oid leaf, int64 subscription_id, int64 position,
 	 nulls[Anum_webhook_log_##name - 1] = false)
 
 TimestampTz
-webhook_journal_now(void)
+webhook_log_now(void)
 {
 	static TimestampTz latest = 0;
 
@@ -96,16 +96,16 @@ webhook_journal_now(void)
 	{
 		const WebhookCheckpoint *checkpoint = webhook_checkpoint_load();
 
-		latest = webhook_partition_newest();
+		latest = webhook_log_partition_newest();
 		if (checkpoint)
-			latest = Max(latest, checkpoint->at);
+			latest = Max(latest, checkpoint->saved_at);
 	}
 	latest = Max(latest, GetCurrentTimestamp());
 	return latest;
 }
 
 void
-webhook_journal_write(WebhookOutcome *const *outcomes, int count,
+webhook_log_write(WebhookLogEntry *const *entries, int count,
 					  bool bodies, TimestampTz now,
 					  bool (*in_memory) (int64 subscription_id,
 										 const char *subject),
@@ -114,26 +114,26 @@ webhook_journal_write(WebhookOutcome *const *outcomes, int count,
 {
 	bool		pending = false;
 
-	write_log(outcomes, count, bodies);
+	write_log(entries, count, bodies);
 
 	for (int i = 0; i < count; i++)
-		pending |= outcomes[i]->row != WEBHOOK_ROW_NONE ||
-			outcomes[i]->promote;
+		pending |= entries[i]->row != WEBHOOK_ROW_NONE ||
+			entries[i]->promote;
 	if (pending)
 	{
 		webhook_pending_open();
-		write_pending(outcomes, count);
-		promote_heads(outcomes, count, now, in_memory, promoted);
+		write_pending(entries, count);
+		promote_heads(entries, count, now, in_memory, promoted);
 		webhook_pending_close();
 	}
 }
 
 bool
-webhook_journal_knows(int64 subscription_id, int64 position,
+webhook_log_knows(int64 subscription_id, int64 position,
 					  const WebhookEvent *event, TimestampTz since,
 					  int *attempts)
 {
-	List	   *leaves = webhook_partition_since(since);
+	List	   *leaves = webhook_log_partition_since(since);
 	bool		ended = false;
 	ListCell   *cell;
 
@@ -146,9 +146,9 @@ webhook_journal_knows(int64 subscription_id, int64 position,
 										position, event->id);
 }
 
-/* A row of the log for each outcome that is more than a parking. */
+/* A row of the log for each entry but deferrals. */
 static void
-write_log(WebhookOutcome *const *outcomes, int count, bool bodies)
+write_log(WebhookLogEntry *const *entries, int count, bool bodies)
 {
 	Batch	   *batch = NULL;
 	TimestampTz logged_at = 0;
@@ -156,17 +156,17 @@ write_log(WebhookOutcome *const *outcomes, int count, bool bodies)
 
 	for (int i = 0; i < count; i++)
 	{
-		if (outcomes[i]->result == WEBHOOK_PARKED)
+		if (entries[i]->outcome == WEBHOOK_DEFERRED)
 			continue;
 		if (batch == NULL)
 		{
-			logged_at = webhook_journal_now();
+			logged_at = webhook_log_now();
 			batch = open_batch(logged_at);
 		}
 		MemoryContextSwitchTo(batch->context);
 		batch->bytes += fill_row(batch->values[batch->count],
 								 batch->nulls[batch->count],
-								 outcomes[i], bodies, logged_at);
+								 entries[i], bodies, logged_at);
 		MemoryContextSwitchTo(former);
 		if (++batch->count == BATCH_ROWS || batch->bytes >= BATCH_BYTES)
 			flush_batch(batch);
@@ -186,7 +186,7 @@ static Batch *
 open_batch(TimestampTz logged_at)
 {
 	Batch	   *batch = palloc0_object(Batch);
-	Oid			leaf = webhook_partition_for(logged_at);
+	Oid			leaf = webhook_log_partition_for(logged_at);
 
 	batch->table = webhook_table_open(leaf, Natts_webhook_log, NoLock);
 	batch->context = AllocSetContextCreate(CurrentMemoryContext,
@@ -212,12 +212,12 @@ flush_batch(Batch *batch)
 	MemoryContextReset(batch->context);
 }
 
-/* The row of one outcome, and about how large it is. */
+/* The row of one entry, and about how large it is. */
 static Size
-fill_row(Datum *values, bool *nulls, const WebhookOutcome *outcome,
+fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 		 bool bodies, TimestampTz logged_at)
 {
-	const WebhookPending *delivery = &outcome->delivery;
+	const WebhookPending *delivery = &entry->delivery;
 	const WebhookEvent *event = delivery->event;
 	int			encoding = GetDatabaseEncoding();
 	Size		bytes = 0;
@@ -233,27 +233,27 @@ fill_row(Datum *values, bool *nulls, const WebhookOutcome *outcome,
 	SET(event_type, CStringGetTextDatum(event->event_type));
 	if (event->subject)
 		SET(subject, CStringGetTextDatum(event->subject));
-	SET(created, TimestampTzGetDatum(event->created));
+	SET(created_at, TimestampTzGetDatum(event->created_at));
 	SET(attempt, Int32GetDatum(delivery->attempt));
-	SET(outcome, CStringGetTextDatum(result_names[outcome->result]));
-	if (outcome->error_class)
-		SET(error_class, CStringGetTextDatum(outcome->error_class));
-	if (outcome->error)
-		SET(error, webhook_transcript_text(outcome->error,
-										   strlen(outcome->error), encoding));
+	SET(outcome, CStringGetTextDatum(result_names[entry->outcome]));
+	if (entry->error_class)
+		SET(error_class, CStringGetTextDatum(entry->error_class));
+	if (entry->error)
+		SET(error, webhook_log_value_text(entry->error,
+										   strlen(entry->error), encoding));
 
-	if (outcome->transfer)
+	if (entry->transfer)
 	{
-		if (outcome->endpoint)
+		if (entry->endpoint)
 			SET(endpoint,
-				CStringGetTextDatum(webhook_redact_url(outcome->endpoint)));
-		bytes += fill_exchange(values, nulls, outcome->transfer, bodies);
+				CStringGetTextDatum(webhook_redact_url(entry->endpoint)));
+		bytes += fill_exchange(values, nulls, entry->transfer, bodies);
 	}
 
 	/* What can be replayed has to outlive the ring. */
 	if (bodies && event->data &&
-		(outcome->result == WEBHOOK_FAILED ||
-		 outcome->result == WEBHOOK_CANCELLED))
+		(entry->outcome == WEBHOOK_FAILED ||
+		 entry->outcome == WEBHOOK_CANCELLED))
 	{
 		SET(data, CStringGetTextDatum(event->data));
 		bytes += event->size;
@@ -277,7 +277,7 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 	SET(requested_at, TimestampTzGetDatum(started));
 	SET(duration, IntervalPGetDatum(duration));
 	if (transfer->source_ip[0] &&
-		webhook_transcript_address(transfer->source_ip, &address))
+		webhook_log_value_address(transfer->source_ip, &address))
 	{
 		SET(source_ip, address);
 		SET(source_port, Int32GetDatum(transfer->source_port));
@@ -288,16 +288,16 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 		return 0;
 
 	SET(request_headers,
-		webhook_transcript_request_headers(transfer->headers,
+		webhook_log_value_request_headers(transfer->headers,
 										   transfer->nheaders));
-	SET(request_body, webhook_transcript_text(transfer->body,
+	SET(request_body, webhook_log_value_text(transfer->body,
 											  transfer->body_length, PG_UTF8));
 	if (transfer->status != 0)
 	{
 		SET(response_headers,
-			webhook_transcript_response_headers(transfer->response_headers,
+			webhook_log_value_response_headers(transfer->response_headers,
 												transfer->nresponse_headers));
-		SET(response_body, webhook_transcript_text(transfer->response_body,
+		SET(response_body, webhook_log_value_text(transfer->response_body,
 												   transfer->response_length,
 												   PG_UTF8));
 	}
@@ -305,14 +305,14 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 }
 
 static void
-write_pending(WebhookOutcome *const *outcomes, int count)
+write_pending(WebhookLogEntry *const *entries, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
-		const WebhookPending *delivery = &outcomes[i]->delivery;
+		const WebhookPending *delivery = &entries[i]->delivery;
 
 		/* A row that somebody has deleted by hand is not brought back. */
-		switch (outcomes[i]->row)
+		switch (entries[i]->row)
 		{
 			case WEBHOOK_ROW_NONE:
 				break;
@@ -331,7 +331,7 @@ write_pending(WebhookOutcome *const *outcomes, int count)
 
 /* A head for each subject that was touched, if it is to have one. */
 static void
-promote_heads(WebhookOutcome *const *outcomes, int count, TimestampTz now,
+promote_heads(WebhookLogEntry *const *entries, int count, TimestampTz now,
 			  bool (*in_memory) (int64 subscription_id, const char *subject),
 			  void (*promoted) (int64 subscription_id, TimestampTz next_at))
 {
@@ -341,8 +341,8 @@ promote_heads(WebhookOutcome *const *outcomes, int count, TimestampTz now,
 	touched = palloc_array(const WebhookPending *, count);
 	for (int i = 0; i < count; i++)
 	{
-		if (outcomes[i]->promote && outcomes[i]->delivery.event->subject)
-			touched[ntouched++] = &outcomes[i]->delivery;
+		if (entries[i]->promote && entries[i]->delivery.event->subject)
+			touched[ntouched++] = &entries[i]->delivery;
 	}
 	qsort(touched, ntouched, sizeof(touched[0]), compare_subjects);
 
@@ -380,7 +380,7 @@ static bool
 log_knows(Oid leaf, int64 subscription_id, int64 position,
 		  const WebhookEvent *event, int *attempts)
 {
-	Oid			index = webhook_partition_index(leaf);
+	Oid			index = webhook_log_partition_index(leaf);
 	Relation	relation = table_open(leaf, AccessShareLock);
 	ScanKeyData keys[2];
 	WebhookScan *scan;

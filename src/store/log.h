@@ -9,15 +9,15 @@
 #include "http/engine.h"
 #include "store/pending.h"
 
-/* Column "outcome" of the log. */
-typedef enum WebhookResult
+/* Column "entry" of the log. */
+typedef enum WebhookOutcome
 {
-	WEBHOOK_PARKED,				/* no log row: it only moves to pending */
+	WEBHOOK_DEFERRED,				/* no log row: it only moves to pending */
 	WEBHOOK_DELIVERED,
 	WEBHOOK_RETRYING,
 	WEBHOOK_FAILED,
 	WEBHOOK_CANCELLED,
-} WebhookResult;
+} WebhookOutcome;
 
 /* What becomes of the delivery's row in webhook.pending. */
 typedef enum WebhookRowChange
@@ -28,10 +28,10 @@ typedef enum WebhookRowChange
 	WEBHOOK_ROW_DELETE,
 } WebhookRowChange;
 
-typedef struct WebhookOutcome
+typedef struct WebhookLogEntry
 {
 	WebhookPending delivery;	/* attempt, step and next_at as they shall be */
-	WebhookResult result;
+	WebhookOutcome outcome;
 	WebhookRowChange row;
 	bool		promote;		/* its subject may need a new head */
 
@@ -40,22 +40,22 @@ typedef struct WebhookOutcome
 	const char *error_class;	/* NULL: none */
 	const char *error;			/* NULL: none */
 	const WebhookHttpTransfer *transfer;	/* NULL: no POST was made */
-} WebhookOutcome;
+} WebhookLogEntry;
 
 /*
  * The time as the log knows it, in a transaction: not before any logged_at or
  * checkpoint so far, whatever the clock does. A checkpoint is dated by it.
  */
-extern TimestampTz webhook_journal_now(void);
+extern TimestampTz webhook_log_now(void);
 
 /*
- * Write outcomes, in the current transaction: rows of the log, changes of
+ * Write entries, in the current transaction: rows of the log, changes of
  * pending, then a head for each subject touched, unless "in_memory" says that
  * one of its deliveries is there. Without "bodies" the log gets no headers, no
  * bodies and no data: the way out for a row that cannot be written otherwise.
  * "promoted" is told each subscription that got a new head, due at "now".
  */
-extern void webhook_journal_write(WebhookOutcome *const *outcomes, int count,
+extern void webhook_log_write(WebhookLogEntry *const *entries, int count,
 								  bool bodies, TimestampTz now,
 								  bool (*in_memory) (int64 subscription_id,
 													 const char *subject),
@@ -67,7 +67,7 @@ extern void webhook_journal_write(WebhookOutcome *const *outcomes, int count,
  * tell, or waiting in pending? "attempts" becomes the POSTs of the event to
  * the subscription that the log knows of.
  */
-extern bool webhook_journal_knows(int64 subscription_id, int64 position,
+extern bool webhook_log_knows(int64 subscription_id, int64 position,
 								  const WebhookEvent *event, TimestampTz since,
 								  int *attempts);
 

@@ -80,7 +80,7 @@ static char *qualified_name(Oid relid);
 static void run(int count, char **commands);
 
 Oid
-webhook_partition_for(TimestampTz instant)
+webhook_log_partition_for(TimestampTz instant)
 {
 	static bool registered = false;
 
@@ -109,7 +109,7 @@ webhook_partition_for(TimestampTz instant)
 }
 
 Oid
-webhook_partition_index(Oid leaf)
+webhook_log_partition_index(Oid leaf)
 {
 	for (;;)
 	{
@@ -127,7 +127,7 @@ webhook_partition_index(Oid leaf)
 }
 
 List *
-webhook_partition_since(TimestampTz instant)
+webhook_log_partition_since(TimestampTz instant)
 {
 	PartitionDesc partitions;
 	Relation	log = open_log(&partitions);
@@ -155,9 +155,9 @@ webhook_partition_since(TimestampTz instant)
 }
 
 TimestampTz
-webhook_partition_newest(void)
+webhook_log_partition_newest(void)
 {
-	List	   *leaves = webhook_partition_since(DT_NOBEGIN);
+	List	   *leaves = webhook_log_partition_since(DT_NOBEGIN);
 	TimestampTz newest = 0;
 
 	for (int i = list_length(leaves) - 1; i >= 0 && newest == 0; i--)
@@ -195,7 +195,7 @@ webhook_partition_newest(void)
 }
 
 bool
-webhook_partition_retire(TimestampTz older_than, TimestampTz checkpoint_at)
+webhook_log_partition_retire(TimestampTz older_than, TimestampTz checkpoint_at)
 {
 	TimestampTz limit = Min(older_than, checkpoint_at);
 	PartitionDesc partitions;
@@ -270,7 +270,7 @@ look_up(TimestampTz instant)
 
 	/* Writing must not wait for a long build; a recovery can. */
 	if (!large)
-		(void) webhook_partition_index(leaf_oid);
+		(void) webhook_log_partition_index(leaf_oid);
 
 	present.leaf = leaf_oid;
 	present.from = from;

@@ -16,26 +16,26 @@
  * large one whose index somebody has dropped is left as it is.
  * Its first columns are those of webhook.log, or an error says what is wrong.
  */
-extern Oid	webhook_partition_for(TimestampTz instant);
+extern Oid	webhook_log_partition_for(TimestampTz instant);
 
 /* The (event_id, subscription_id) index of a leaf, made if it is gone. */
-extern Oid	webhook_partition_index(Oid leaf);
+extern Oid	webhook_log_partition_index(Oid leaf);
 
 /* Leaves that may hold rows logged at or after an instant: List of Oid. */
-extern List *webhook_partition_since(TimestampTz instant);
+extern List *webhook_log_partition_since(TimestampTz instant);
 
 /*
  * The newest logged_at, as the last pages of the newest leaf that has rows
  * tell; 0: there is none.
  */
-extern TimestampTz webhook_partition_newest(void);
+extern TimestampTz webhook_log_partition_newest(void);
 
 /*
  * Drop the oldest leaf whose rows are all older than both instants; one a
  * call, waiting at most lock_timeout. True if one was dropped. Only tables
  * named as the worker names them are ever dropped.
  */
-extern bool webhook_partition_retire(TimestampTz older_than,
+extern bool webhook_log_partition_retire(TimestampTz older_than,
 									 TimestampTz checkpoint_at);
 
 #endif							/* WEBHOOK_PARTITION_H */

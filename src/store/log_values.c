@@ -93,7 +93,7 @@ to_lower(char c)
 }
 
 Datum
-webhook_transcript_text(const char *bytes, size_t length, int encoding)
+webhook_log_value_text(const char *bytes, size_t length, int encoding)
 {
 	int			clean_length;
 	const char *valid = clean(bytes, (int) length, encoding, &clean_length);
@@ -105,21 +105,21 @@ webhook_transcript_text(const char *bytes, size_t length, int encoding)
 }
 
 Datum
-webhook_transcript_request_headers(const WebhookHttpHeader *headers,
+webhook_log_value_request_headers(const WebhookHttpHeader *headers,
 								   int count)
 {
 	return headers_datum(&request_names, headers, count);
 }
 
 Datum
-webhook_transcript_response_headers(const WebhookHttpHeader *headers,
+webhook_log_value_response_headers(const WebhookHttpHeader *headers,
 									int count)
 {
 	return headers_datum(&response_names, headers, count);
 }
 
 bool
-webhook_transcript_address(const char *text, Datum *value)
+webhook_log_value_address(const char *text, Datum *value)
 {
 	inet	   *address = palloc0_object(inet);
 	char		plain[INET6_ADDRSTRLEN + 1];

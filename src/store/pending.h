@@ -23,7 +23,7 @@ typedef struct WebhookPending
 	int			step;			/* place in the retry schedule */
 	TimestampTz next_at;		/* 0: NULL, not a head */
 	TimestampTz queued_at;		/* when it came to wait */
-	TimestampTz aged_from;		/* when it was caused, by the subscription's
+	TimestampTz age_start;		/* when it was caused, by the subscription's
 								 * clock, which stands while it may not send */
 	WebhookEvent *event;
 } WebhookPending;

@@ -31,8 +31,8 @@ webhook_pending_row_form(const WebhookPending *row, Datum *values,
 	SET(step, Int32GetDatum(row->step));
 	SET(next_at, TimestampTzGetDatum(row->next_at));
 	SET(queued_at, TimestampTzGetDatum(row->queued_at));
-	SET(aged_from, TimestampTzGetDatum(row->aged_from));
-	SET(created, TimestampTzGetDatum(event->created));
+	SET(age_start, TimestampTzGetDatum(row->age_start));
+	SET(created_at, TimestampTzGetDatum(event->created_at));
 	SET(event_type, CStringGetTextDatum(event->event_type));
 	SET(data, CStringGetTextDatum(event->data));
 #undef SET
@@ -62,7 +62,7 @@ webhook_pending_row_read(TupleTableSlot *slot)
 		pfree(data_text);
 	event->id = DatumGetInt64(PENDING(slot, id));
 	event->txid = InvalidFullTransactionId;
-	event->created = DatumGetTimestampTz(PENDING(slot, created));
+	event->created_at = DatumGetTimestampTz(PENDING(slot, created_at));
 	event->event_id = *DatumGetUUIDP(PENDING(slot, event_id));
 	event->kind = WEBHOOK_EVENT;
 
@@ -75,7 +75,7 @@ webhook_pending_row_read(TupleTableSlot *slot)
 	row->step = DatumGetInt32(PENDING(slot, step));
 	row->next_at = webhook_pending_row_next_at(slot);
 	row->queued_at = DatumGetTimestampTz(PENDING(slot, queued_at));
-	row->aged_from = DatumGetTimestampTz(PENDING(slot, aged_from));
+	row->age_start = DatumGetTimestampTz(PENDING(slot, age_start));
 	row->event = event;
 	return row;
 }

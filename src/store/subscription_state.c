@@ -101,14 +101,14 @@ read_row(TupleTableSlot *slot)
 
 	state->subscription_id = DatumGetInt64(COLUMN(subscription_id));
 	state->level = DatumGetInt32(COLUMN(level));
-	state->streak = DatumGetInt32(COLUMN(streak));
+	state->consecutive_failures = DatumGetInt32(COLUMN(consecutive_failures));
 	state->failures = DatumGetInt64(COLUMN(failures));
 	state->failing_since = DatumGetTimestampTz(NULLABLE(failing_since));
 	state->last_success = DatumGetTimestampTz(NULLABLE(last_success));
 	state->last_failure = DatumGetTimestampTz(NULLABLE(last_failure));
 	state->opened_at = DatumGetTimestampTz(NULLABLE(opened_at));
-	state->probe_wait = DatumGetInt64(COLUMN(probe_wait));
-	state->waits_until = DatumGetTimestampTz(NULLABLE(waits_until));
+	state->probe_interval = DatumGetInt64(COLUMN(probe_interval));
+	state->not_before = DatumGetTimestampTz(NULLABLE(not_before));
 	value = slot_getattr(slot, Anum_webhook_state_reason, &isnull);
 	if (!isnull)
 		state->reason = TextDatumGetCString(value);
@@ -116,12 +116,12 @@ read_row(TupleTableSlot *slot)
 	value = slot_getattr(slot, Anum_webhook_state_since, &isnull);
 	if (!isnull)
 		state->since = webhook_snapshot_from_datum(value);
-	state->halted_at = DatumGetTimestampTz(NULLABLE(halted_at));
-	state->halted = webhook_row_span(COLUMN(halted));
+	state->suspended_at = DatumGetTimestampTz(NULLABLE(suspended_at));
+	state->suspended = webhook_row_span(COLUMN(suspended));
 	state->delivered = DatumGetInt64(COLUMN(delivered));
 	state->failed = DatumGetInt64(COLUMN(failed));
 	state->retried = DatumGetInt64(COLUMN(retried));
-	state->undecided = DatumGetInt64(COLUMN(undecided));
+	state->filter_errors = DatumGetInt64(COLUMN(filter_errors));
 	state->rate = DatumGetFloat8(COLUMN(rate));
 	value = slot_getattr(slot, Anum_webhook_state_p50, &isnull);
 	state->p50 = isnull ? -1 : webhook_row_span(value);
@@ -146,25 +146,25 @@ form_row(const WebhookState *state, Datum *values, bool *nulls)
 
 	SET(subscription_id, Int64GetDatum(state->subscription_id));
 	SET(level, Int32GetDatum(state->level));
-	SET(streak, Int32GetDatum(state->streak));
+	SET(consecutive_failures, Int32GetDatum(state->consecutive_failures));
 	SET(failures, Int64GetDatum(state->failures));
 	SET_INSTANT(failing_since);
 	SET_INSTANT(last_success);
 	SET_INSTANT(last_failure);
 	SET_INSTANT(opened_at);
-	SET(probe_wait, Int64GetDatum(state->probe_wait));
-	SET_INSTANT(waits_until);
+	SET(probe_interval, Int64GetDatum(state->probe_interval));
+	SET_INSTANT(not_before);
 	if (state->reason != NULL)
 		SET(reason, CStringGetTextDatum(state->reason));
 	SET_INSTANT(disabled_at);
 	if (state->since != NULL)
 		SET(since, webhook_snapshot_to_datum(state->since));
-	SET_INSTANT(halted_at);
-	SET(halted, span_to_datum(state->halted));
+	SET_INSTANT(suspended_at);
+	SET(suspended, span_to_datum(state->suspended));
 	SET(delivered, Int64GetDatum(state->delivered));
 	SET(failed, Int64GetDatum(state->failed));
 	SET(retried, Int64GetDatum(state->retried));
-	SET(undecided, Int64GetDatum(state->undecided));
+	SET(filter_errors, Int64GetDatum(state->filter_errors));
 	SET(rate, Float8GetDatum(state->rate));
 	if (state->p50 >= 0)
 		SET(p50, span_to_datum(state->p50));

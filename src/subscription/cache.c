@@ -54,7 +54,7 @@ typedef struct Copy
 	HTAB	   *by_type;
 	Takers		patterns;		/* those that have one */
 	bool		any_fenced;
-	const WebhookSnapshot *fresh_since; /* the earliest; NULL: none is fresh */
+	const WebhookSnapshot *fresh_since; /* the earliest; NULL: none is is_new */
 } Copy;
 
 static Copy *current;
@@ -123,7 +123,7 @@ webhook_subscription_match(const WebhookEvent *event, int *cursor)
 }
 
 int
-webhook_subscription_takers(const char *event_type)
+webhook_subscription_count_matches(const char *event_type)
 {
 	const TypeEntry *entry = current ? find_type(current, event_type) : NULL;
 
@@ -137,13 +137,13 @@ webhook_subscription_sends(const WebhookSubscription *subscription)
 }
 
 const WebhookSnapshot *
-webhook_subscription_fresh_since(void)
+webhook_subscription_catch_up_since(void)
 {
 	return current ? current->fresh_since : NULL;
 }
 
 void
-webhook_subscription_age(void)
+webhook_subscription_clear_new(void)
 {
 	HASH_SEQ_STATUS scan;
 	IdEntry    *entry;
@@ -153,7 +153,7 @@ webhook_subscription_age(void)
 	current->fresh_since = NULL;
 	hash_seq_init(&scan, current->by_id);
 	while ((entry = hash_seq_search(&scan)) != NULL)
-		entry->subscription->fresh = false;
+		entry->subscription->is_new = false;
 }
 
 bool
@@ -220,8 +220,8 @@ read_copy(MemoryContext context)
 		entry->subscription = subscription;
 		add_events(copy, subscription);
 		copy->any_fenced |= subscription->fenced;
-		subscription->fresh = is_fresh(subscription);
-		if (subscription->fresh &&
+		subscription->is_new = is_fresh(subscription);
+		if (subscription->is_new &&
 			(copy->fresh_since == NULL ||
 			 FullTransactionIdPrecedes(subscription->since->xmax, copy->fresh_since->xmax)))
 			copy->fresh_since = subscription->since;
@@ -238,7 +238,7 @@ is_fresh(const WebhookSubscription *subscription)
 	const WebhookSubscription *before = webhook_subscription_get(subscription->id);
 
 	return current != NULL && subscription->enabled && !subscription->fenced &&
-		(before == NULL || !before->enabled || before->fresh);
+		(before == NULL || !before->enabled || before->is_new);
 }
 
 /*

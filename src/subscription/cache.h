@@ -12,12 +12,12 @@
 #include "subscription/filter.h"
 
 /* What the body of a call is: column "payload_format". */
-typedef enum WebhookPayload
+typedef enum WebhookPayloadFormat
 {
 	WEBHOOK_ENVELOPE,			/* Id, WebhookEvent, Attempt, Data, ... */
 	WEBHOOK_RAW,				/* Data alone */
 	WEBHOOK_STANDARD,			/* type, timestamp, data: Standard Webhooks */
-} WebhookPayload;
+} WebhookPayloadFormat;
 
 /* A secret that was live when it was read. */
 typedef struct WebhookSecret
@@ -40,7 +40,7 @@ typedef struct WebhookSubscription
 	int			nsecrets;		/* newest first */
 	const WebhookSecret *secrets;
 	bool		sign_abp;
-	WebhookPayload payload_format;
+	WebhookPayloadFormat payload_format;
 	bool		ordered;		/* within a subject */
 	int			max_in_flight;	/* 0: as webhook.max_in_flight_per_subscription */
 	double		rate_limit;		/* calls a second; 0: none */
@@ -52,7 +52,7 @@ typedef struct WebhookSubscription
 	bool		enabled;
 	bool		paused;
 	bool		fenced;			/* its home is not here */
-	bool		fresh;			/* made or enabled, and what had been read
+	bool		is_new;			/* made or enabled, and what had been read
 								 * meanwhile is still to be read for it */
 	const WebhookSnapshot *since;
 	const char *ca;				/* file of webhook.certificate_directory */
@@ -79,17 +79,17 @@ extern const WebhookSubscription *webhook_subscription_match(const WebhookEvent 
 															 int *cursor);
 
 /* How many subscriptions have events of a type, whatever their filters say. */
-extern int	webhook_subscription_takers(const char *event_type);
+extern int	webhook_subscription_count_matches(const char *event_type);
 
 /* May a delivery to it be started: not paused, not fenced? */
 extern bool webhook_subscription_sends(const WebhookSubscription *subscription);
 
 /*
- * The earliest "since" of those that are fresh, until they are said to be no
+ * The earliest "since" of those that are is_new, until they are said to be no
  * longer; NULL: none is. Valid until the next reload.
  */
-extern const WebhookSnapshot *webhook_subscription_fresh_since(void);
-extern void webhook_subscription_age(void);
+extern const WebhookSnapshot *webhook_subscription_catch_up_since(void);
+extern void webhook_subscription_clear_new(void);
 
 /* Is any fenced? */
 extern bool webhook_subscription_any_fenced(void);

@@ -54,12 +54,12 @@ static bool measured;			/* is it known of them ... */
 static bool have_long_number;	/* ... whether they have one? */
 
 typedef bool Evaluate(WebhookFilter *filter, const WebhookEvent *event,
-					  bool *undecided);
+					  bool *filter_errors);
 
 static Evaluate evaluate;
 static Evaluate evaluate_in_time;
 static bool accepts(WebhookFilter *filter, const WebhookEvent *event,
-					Evaluate *method, bool *undecided);
+					Evaluate *method, bool *filter_errors);
 static bool is_true(JsonPathItem *item);
 static int64 processor_time(void);
 static void tell(const WebhookFilter *filter, const WebhookEvent *event);
@@ -83,27 +83,27 @@ webhook_filter_make(Datum path)
 
 bool
 webhook_filter_accepts(WebhookFilter *filter, const WebhookEvent *event,
-					   bool *undecided)
+					   bool *filter_errors)
 {
-	return accepts(filter, event, evaluate_in_time, undecided);
+	return accepts(filter, event, evaluate_in_time, filter_errors);
 }
 
 bool
 webhook_filter_matches(WebhookFilter *filter, const WebhookEvent *event)
 {
-	bool		undecided;
+	bool		filter_errors;
 
-	return accepts(filter, event, evaluate, &undecided);
+	return accepts(filter, event, evaluate, &filter_errors);
 }
 
 static bool
 accepts(WebhookFilter *filter, const WebhookEvent *event, Evaluate *method,
-		bool *undecided)
+		bool *filter_errors)
 {
 	MemoryContext old = CurrentMemoryContext;
 	volatile bool accepted = false;
 
-	*undecided = false;
+	*filter_errors = false;
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "webhook filter",
 										ALLOCSET_DEFAULT_SIZES);
@@ -113,7 +113,7 @@ accepts(WebhookFilter *filter, const WebhookEvent *event, Evaluate *method,
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(context);
-		accepted = method(filter, event, undecided);
+		accepted = method(filter, event, filter_errors);
 	}
 	PG_CATCH();
 	{
@@ -123,7 +123,7 @@ accepts(WebhookFilter *filter, const WebhookEvent *event, Evaluate *method,
 			PG_RE_THROW();
 		}
 		FlushErrorState();
-		*undecided = true;
+		*filter_errors = true;
 		accepted = false;
 	}
 	PG_END_TRY();
@@ -146,7 +146,7 @@ webhook_filter_reset(void)
  * from it, is tried again with more time by the wall.
  */
 static bool
-evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *undecided)
+evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *filter_errors)
 {
 	int			limit = LIMIT >> Min(filter->slow, MOST_HALVINGS);
 	volatile int patience = limit;
@@ -161,7 +161,7 @@ evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *undecid
 		PG_TRY();
 		{
 			enable_timeout_after(STATEMENT_TIMEOUT, patience);
-			accepted = evaluate(filter, event, undecided);
+			accepted = evaluate(filter, event, filter_errors);
 			disable_timeout(STATEMENT_TIMEOUT, true);
 			done = true;
 		}
@@ -188,7 +188,7 @@ evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *undecid
 
 	if (late)
 	{
-		*undecided = true;
+		*filter_errors = true;
 		if (filter->slow++ == 0)
 			tell(filter, event);
 	}
@@ -231,7 +231,7 @@ tell(const WebhookFilter *filter, const WebhookEvent *event)
 
 /* The first error of an event's data is found again by every filter. */
 static bool
-evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *undecided)
+evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *filter_errors)
 {
 	LOCAL_FCINFO(fcinfo, 4);
 	MemoryContext scratch;
@@ -251,7 +251,7 @@ evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *undecided)
 	}
 	if (data == NULL || (filter->multiplies && have_long_number))
 	{
-		*undecided = true;
+		*filter_errors = true;
 		return false;
 	}
 
@@ -268,7 +268,7 @@ evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *undecided)
 	fcinfo->args[3].value = BoolGetDatum(true);
 	fcinfo->args[3].isnull = false;
 	result = jsonb_path_match(fcinfo);
-	*undecided = fcinfo->isnull;
+	*filter_errors = fcinfo->isnull;
 	MemoryContextDelete(scratch);
 	return !fcinfo->isnull && DatumGetBool(result);
 }

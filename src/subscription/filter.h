@@ -20,13 +20,13 @@ extern WebhookFilter *webhook_filter_make(Datum path);
  * Does the event pass, as jsonb_path_match() in silent mode tells? Data that
  * jsonb refuses, or that have a number of more than a thousand digits where the
  * path multiplies or divides, and a path that answers neither true nor false,
- * are no; then "undecided" becomes true, as it does for what takes a worker too
+ * are no; then "filter_errors" becomes true, as it does for what takes a worker too
  * long. Needs a transaction, and a worker for which statement_timeout is off.
  * Consecutive calls for one event convert its Data once; webhook_filter_reset()
  * forgets it, before the event's memory is given back.
  */
 extern bool webhook_filter_accepts(WebhookFilter *filter,
-								   const WebhookEvent *event, bool *undecided);
+								   const WebhookEvent *event, bool *filter_errors);
 
 /* The same in a session, whose own limits hold. */
 extern bool webhook_filter_matches(WebhookFilter *filter,

@@ -98,9 +98,9 @@ webhook_guard_check_endpoint(const char *canonical)
 	WebhookTarget target;
 	char	   *host;
 	struct sockaddr_storage address;
-	WebhookAddressVerdict verdict;
+	WebhookAddressRefusal verdict;
 
-	if (!webhook_endpoint_target(canonical, &target))
+	if (!webhook_url_target(canonical, &target))
 		elog(ERROR, "an endpoint was accepted that is neither http nor https");
 	host = pnstrdup(target.host, target.host_length);
 

@@ -15,7 +15,7 @@
 #include "worker/transaction.h"
 
 bool
-webhook_attempt(const char *activity, void (*work) (void *arg), void *arg)
+webhook_transaction_try(const char *activity, void (*work) (void *arg), void *arg)
 {
 	MemoryContext old = CurrentMemoryContext;
 	volatile bool done = false;

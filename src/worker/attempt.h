@@ -10,6 +10,6 @@
  * False: there was an error, reported to the server's log, and nothing of it
  * is committed. The memory context is the caller's again in any case.
  */
-extern bool webhook_attempt(const char *activity, void (*work) (void *arg), void *arg);
+extern bool webhook_transaction_try(const char *activity, void (*work) (void *arg), void *arg);
 
 #endif							/* WEBHOOK_ATTEMPT_H */

@@ -18,7 +18,7 @@
 #include "worker/commands.h"
 
 #define BATCH_ROWS 500
-#define BATCHES_A_TURN 20		/* a new turn begins where rows that have gone are
+#define BATCHES_A_TURN 20		/* a new change begins where rows that have gone are
 								 * still in the index */
 
 typedef struct Cancellation
@@ -28,7 +28,7 @@ typedef struct Cancellation
 	int64		before;			/* only what has an earlier position */
 	pg_uuid_t	event_id;		/* of a CANCEL */
 	char	   *subject;		/* NULL: none */
-	WebhookEpoch *epoch;		/* held until it is done; NULL: none */
+	WebhookBatch *batch;		/* held until it is done; NULL: none */
 } Cancellation;
 
 /* Rows of webhook.pending that one look has found. */
@@ -40,10 +40,10 @@ typedef struct Look
 } Look;
 
 static List *cancellations = NIL;	/* they take turns */
-static int	batches;			/* in the present turn */
+static int	batches;			/* in the present change */
 
 static void add(WebhookKind kind, int64 subscription_id, int64 before,
-				const WebhookEvent *row, WebhookEpoch *epoch);
+				const WebhookEvent *row, WebhookBatch *batch);
 static void read_rows(void *arg);
 static List *rows_of(const Cancellation *cancellation);
 static bool is_to_come(const Cancellation *cancellation);
@@ -51,7 +51,7 @@ static void finish_first(void);
 static void rotate(void);
 
 void
-webhook_cancel_take(const WebhookEvent *row, WebhookEpoch *epoch)
+webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
 {
 	WebhookCommand command;
 
@@ -61,42 +61,42 @@ webhook_cancel_take(const WebhookEvent *row, WebhookEpoch *epoch)
 	{
 		case WEBHOOK_END:
 			/* It may be enabled again by now. */
-			webhook_delivery_cancel_event(command.subscription_id, NULL,
-										  row->id, epoch);
+			webhook_dispatch_cancel_event(command.subscription_id, NULL,
+										  row->id, batch);
 			break;
 		case WEBHOOK_CANCEL:
-			webhook_delivery_cancel_event(command.subscription_id,
-										  &row->event_id, row->id, epoch);
+			webhook_dispatch_cancel_event(command.subscription_id,
+										  &row->event_id, row->id, batch);
 			break;
 		case WEBHOOK_SKIP:
 			if (row->subject == NULL ||
-				webhook_delivery_skip(command.subscription_id, row->subject, row->id, epoch))
+				webhook_dispatch_skip(command.subscription_id, row->subject, row->id, batch))
 				return;
 			break;
 		default:
 			return;
 	}
-	webhook_progress_hold(epoch);
-	add(row->kind, command.subscription_id, row->id, row, epoch);
+	webhook_batch_pin(batch);
+	add(row->kind, command.subscription_id, row->id, row, batch);
 }
 
 void
-webhook_cancel_given_up(int64 last)
+webhook_commands_cancel_backlogs(int64 last)
 {
-	WebhookLane *lane;
+	WebhookQueue *queue;
 
-	while ((lane = webhook_lane_given_up()) != NULL)
-		add(WEBHOOK_END, lane->id, last + 1, NULL, NULL);
+	while ((queue = webhook_queue_next_backlog()) != NULL)
+		add(WEBHOOK_END, queue->id, last + 1, NULL, NULL);
 }
 
 bool
-webhook_cancel_is_working(void)
+webhook_commands_are_running(void)
 {
 	return cancellations != NIL;
 }
 
 bool
-webhook_cancel_work(void)
+webhook_commands_run(void)
 {
 	MemoryContext old = CurrentMemoryContext;
 	Look		look = {0};
@@ -104,7 +104,7 @@ webhook_cancel_work(void)
 	Cancellation *first;
 	ListCell   *cell;
 
-	if (cancellations == NIL || webhook_delivery_load()->unflushed >= BATCH_ROWS)
+	if (cancellations == NIL || webhook_dispatch_usage()->unflushed >= BATCH_ROWS)
 		return true;
 	first = linitial(cancellations);
 	if (first->kind != WEBHOOK_END && is_to_come(first))
@@ -116,7 +116,7 @@ webhook_cancel_work(void)
 	look.cancellation = first;
 	look.context = AllocSetContextCreate(TopMemoryContext, "webhook cancellation",
 										 ALLOCSET_DEFAULT_SIZES);
-	done = webhook_attempt("cancelling pending deliveries", read_rows, &look);
+	done = webhook_transaction_try("cancelling pending deliveries", read_rows, &look);
 	if (done)
 	{
 		MemoryContextSwitchTo(TopMemoryContext);
@@ -125,12 +125,12 @@ webhook_cancel_work(void)
 			WebhookPending *row = lfirst(cell);
 
 			/* One in flight ends by itself. */
-			if (webhook_delivery_has_row(row->subscription_id, NULL,
+			if (webhook_dispatch_is_loaded_or_blocked(row->subscription_id, NULL,
 										 row->position, row->event->id))
 				continue;
 			row->event = webhook_event_copy(row->event);
-			webhook_delivery_cancel(row, first->kind == WEBHOOK_SKIP ? "skipped" : NULL,
-									first->epoch);
+			webhook_dispatch_cancel_row(row, first->kind == WEBHOOK_SKIP ? "skipped" : NULL,
+									first->batch);
 		}
 		if (first->kind != WEBHOOK_END || (look.rows == NIL && !is_to_come(first)))
 			finish_first();
@@ -144,16 +144,16 @@ webhook_cancel_work(void)
 
 static void
 add(WebhookKind kind, int64 subscription_id, int64 before,
-	const WebhookEvent *row, WebhookEpoch *epoch)
+	const WebhookEvent *row, WebhookBatch *batch)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	Cancellation *cancellation = palloc0(sizeof(Cancellation));
-	WebhookLane *lane = webhook_lane_get(subscription_id);
+	WebhookQueue *queue = webhook_queue_get(subscription_id);
 
 	cancellation->kind = kind;
 	cancellation->subscription_id = subscription_id;
 	cancellation->before = before;
-	cancellation->epoch = epoch;
+	cancellation->batch = batch;
 	if (row != NULL)
 	{
 		cancellation->event_id = row->event_id;
@@ -164,8 +164,8 @@ add(WebhookKind kind, int64 subscription_id, int64 before,
 	MemoryContextSwitchTo(old);
 
 	/* Nothing is loaded meanwhile that is to end. */
-	lane->cancelling++;
-	webhook_lane_update(lane);
+	queue->cancelling++;
+	webhook_queue_update(queue);
 }
 
 static void
@@ -202,7 +202,7 @@ rows_of(const Cancellation *cancellation)
 static bool
 is_to_come(const Cancellation *cancellation)
 {
-	return webhook_delivery_has_rows_to_come(cancellation->subscription_id,
+	return webhook_dispatch_has_rows_to_come(cancellation->subscription_id,
 											 cancellation->kind == WEBHOOK_CANCEL ?
 											 &cancellation->event_id : NULL,
 											 cancellation->kind == WEBHOOK_SKIP ?
@@ -213,20 +213,20 @@ static void
 finish_first(void)
 {
 	Cancellation *first = linitial(cancellations);
-	WebhookLane *lane = webhook_lane_get(first->subscription_id);
+	WebhookQueue *queue = webhook_queue_get(first->subscription_id);
 
-	if (first->epoch != NULL)
-		webhook_progress_release(first->epoch);
+	if (first->batch != NULL)
+		webhook_batch_unpin(first->batch);
 	batches = 0;
-	lane->cancelling--;
-	webhook_lane_update(lane);
+	queue->cancelling--;
+	webhook_queue_update(queue);
 	cancellations = list_delete_first(cancellations);
 	if (first->subject != NULL)
 		pfree(first->subject);
 	pfree(first);
 }
 
-/* It is the next one's turn: none waits for the end of a long one. */
+/* It is the next one's change: none waits for the end of a long one. */
 static void
 rotate(void)
 {

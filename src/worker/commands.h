@@ -11,19 +11,19 @@
 
 /*
  * A row of the ring that ends deliveries has been read, and so has all that is
- * before it. What is in memory ends now, the rest by webhook_cancel_work();
- * the epoch is held until then.
+ * before it. What is in memory ends now, the rest by webhook_commands_run();
+ * the batch is held until then.
  */
-extern void webhook_cancel_take(const WebhookEvent *row, WebhookEpoch *epoch);
+extern void webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch);
 
 /*
  * What waits for subscriptions that were given up is to end too: whatever has
  * a position up to "last".
  */
-extern void webhook_cancel_given_up(int64 last);
+extern void webhook_commands_cancel_backlogs(int64 last);
 
 /* Go on, with a bounded piece. False if that failed, to be tried again. */
-extern bool webhook_cancel_work(void);
-extern bool webhook_cancel_is_working(void);
+extern bool webhook_commands_run(void);
+extern bool webhook_commands_are_running(void);
 
 #endif							/* WEBHOOK_CANCEL_H */

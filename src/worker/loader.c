@@ -23,7 +23,7 @@
 #include "worker/loader.h"
 #include "worker/transaction.h"
 
-#define LOAD_LANES 64			/* of one look */
+#define LOAD_QUEUES 64			/* of one look */
 #define LOAD_BYTES ((Size) 1024 * 1024)
 #define SET_BACK (10 * USECS_PER_SEC)	/* of the clock, that rows follow */
 
@@ -32,11 +32,11 @@ typedef struct Look
 {
 	TimestampTz now;
 	int			room;			/* rows, at most */
-	int			nlanes;
-	WebhookLane *lanes[LOAD_LANES];
+	int			nqueues;
+	WebhookQueue *queues[LOAD_QUEUES];
 	int			nlooked;		/* of these; there was room for no more */
-	List	   *rows[LOAD_LANES];
-	TimestampTz next[LOAD_LANES];	/* when the first that is left is due */
+	List	   *rows[LOAD_QUEUES];
+	TimestampTz next[LOAD_QUEUES];	/* when the first that is left is due */
 } Look;
 
 /* Has a subscription any rows? */
@@ -63,7 +63,7 @@ static void ask_for_any(void *arg);
 static bool is_known(int64 subscription_id, const char *subject);
 
 bool
-webhook_loading_due(Size elsewhere, TimestampTz now)
+webhook_loader_load(Size elsewhere, TimestampTz now)
 {
 	Look		look = {0};
 	bool		done;
@@ -71,26 +71,26 @@ webhook_loading_due(Size elsewhere, TimestampTz now)
 	if (!follow_clock(now))
 		return false;
 	look.now = now;
-	look.room = webhook_delivery_room_for_due(elsewhere);
+	look.room = webhook_dispatch_room_for_due(elsewhere);
 	if (look.room == 0)
 		return true;
-	look.nlanes = webhook_lane_due(now, look.lanes, LOAD_LANES);
-	if (look.nlanes == 0)
+	look.nqueues = webhook_due_take(now, look.queues, LOAD_QUEUES);
+	if (look.nqueues == 0)
 		return true;
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "webhook loading",
 										ALLOCSET_DEFAULT_SIZES);
 
-	done = webhook_attempt("reading pending deliveries", read_due, &look);
-	for (int i = 0; i < look.nlanes; i++)
+	done = webhook_transaction_try("reading pending deliveries", read_due, &look);
+	for (int i = 0; i < look.nqueues; i++)
 	{
 		if (done && i < look.nlooked)
 		{
 			resume(look.rows[i], now);
-			webhook_lane_loaded(look.lanes[i], look.next[i], now);
+			webhook_due_loaded(look.queues[i], look.next[i], now);
 		}
 		else
-			webhook_lane_update(look.lanes[i]);
+			webhook_queue_update(look.queues[i]);
 	}
 	MemoryContextReset(context);
 	return done;
@@ -106,7 +106,7 @@ follow_clock(TimestampTz now)
 	step.now = now;
 	step.by = latest - now;
 	if (step.by >= SET_BACK &&
-		!webhook_attempt("following a clock that was set back", set_back, &step))
+		!webhook_transaction_try("following a clock that was set back", set_back, &step))
 		return false;
 	latest = now;
 	return true;
@@ -118,7 +118,7 @@ set_back(void *arg)
 	const Step *step = arg;
 
 	webhook_pending_set_back(step->now, step->by);
-	webhook_loading_note_rows();
+	webhook_loader_note_rows();
 }
 
 static void
@@ -129,15 +129,15 @@ read_due(void *arg)
 	Size		bytes = 0;
 
 	MemoryContextSwitchTo(context);
-	while (look->nlooked < look->nlanes && room > 0 && bytes < LOAD_BYTES)
+	while (look->nlooked < look->nqueues && room > 0 && bytes < LOAD_BYTES)
 	{
 		int			i = look->nlooked++;
 		ListCell   *cell;
 
-		look->rows[i] = webhook_pending_due(look->lanes[i]->id, look->now,
-											Min(webhook_lane_room(look->lanes[i]), room),
+		look->rows[i] = webhook_pending_due(look->queues[i]->id, look->now,
+											Min(webhook_queue_load_limit(look->queues[i]), room),
 											LOAD_BYTES - bytes,
-											webhook_delivery_has_row, &look->next[i]);
+											webhook_dispatch_is_loaded_or_blocked, &look->next[i]);
 		room -= list_length(look->rows[i]);
 		foreach(cell, look->rows[i])
 			bytes += ((WebhookPending *) lfirst(cell))->event->size;
@@ -155,28 +155,28 @@ resume(const List *rows, TimestampTz now)
 		WebhookPending *row = lfirst(cell);
 
 		/* Two heads of one subject, made by hand: one after the other. */
-		if (webhook_delivery_has_row(row->subscription_id, row->event->subject,
+		if (webhook_dispatch_is_loaded_or_blocked(row->subscription_id, row->event->subject,
 									 row->position, row->event->id))
 			continue;
 		row->event = webhook_event_copy(row->event);
-		webhook_delivery_resume(row, now);
+		webhook_dispatch_load(row, now);
 	}
 	MemoryContextSwitchTo(old);
 }
 
 bool
-webhook_loading_settle_doubts(void)
+webhook_loader_recheck(void)
 {
-	WebhookLane *lane = webhook_lane_doubtful();
+	WebhookQueue *queue = webhook_queue_next_recheck();
 	Doubt		doubt = {0};
 
-	if (lane == NULL)
+	if (queue == NULL)
 		return false;
-	doubt.subscription_id = lane->id;
-	if (!webhook_attempt("reading pending deliveries", ask_for_any, &doubt))
+	doubt.subscription_id = queue->id;
+	if (!webhook_transaction_try("reading pending deliveries", ask_for_any, &doubt))
 		return false;
-	if (!doubt.any && !webhook_delivery_has_rows_to_come(lane->id, NULL, NULL))
-		lane->has_rows = false;
+	if (!doubt.any && !webhook_dispatch_has_rows_to_come(queue->id, NULL, NULL))
+		queue->has_rows = false;
 	return true;
 }
 
@@ -194,7 +194,7 @@ ask_for_any(void *arg)
  * error ends the process: nobody else would do this but the next one.
  */
 void
-webhook_loading_repair_heads(void)
+webhook_loader_repair_heads(void)
 {
 	ListCell   *cell;
 	MemoryContext old = CurrentMemoryContext;
@@ -203,7 +203,7 @@ webhook_loading_repair_heads(void)
 	foreach(cell, webhook_pending_subscriptions())
 		webhook_pending_repair(*(int64 *) lfirst(cell), GetCurrentTimestamp(),
 							   is_known);
-	webhook_loading_note_rows();
+	webhook_loader_note_rows();
 	webhook_transaction_commit();
 	MemoryContextSwitchTo(old);
 }
@@ -215,11 +215,11 @@ webhook_loading_repair_heads(void)
 static bool
 is_known(int64 subscription_id, const char *subject)
 {
-	return webhook_order_find(subscription_id, subject) != NULL;
+	return webhook_subject_find(subscription_id, subject) != NULL;
 }
 
 void
-webhook_loading_note_rows(void)
+webhook_loader_note_rows(void)
 {
 	ListCell   *cell;
 
@@ -227,6 +227,6 @@ webhook_loading_note_rows(void)
 	{
 		int64		id = *(int64 *) lfirst(cell);
 
-		webhook_lane_note_row(webhook_lane_get(id), webhook_pending_earliest(id));
+		webhook_due_add(webhook_queue_get(id), webhook_pending_earliest(id));
 	}
 }

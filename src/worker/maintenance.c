@@ -5,7 +5,7 @@
  * Both take a strong lock for a moment, neither waits for it long: the ring's
  * not at all, a log leaf's no longer than the worker's lock_timeout. Nothing
  * is sent meanwhile, but answers wait in the kernel, and are not late for it.
- * What does not succeed is tried again at the next turn.
+ * What does not succeed is tried again at the next change.
  */
 #include "postgres.h"
 
@@ -47,16 +47,16 @@ static void retire_log(void *arg);
 static int64 rotation_interval(void);
 
 void
-webhook_upkeep_init(WebhookSlot *mine)
+webhook_maintenance_init(WebhookSlot *mine)
 {
 	slot = mine;
-	pg_atomic_write_u32(&slot->ring_slot, webhook_ring_newest());
+	pg_atomic_write_u32(&slot->ring_table, webhook_ring_newest());
 }
 
 TimestampTz
-webhook_upkeep(TimestampTz now)
+webhook_maintenance(TimestampTz now)
 {
-	/* One thing a turn; a clock that was set back does not stop them. */
+	/* One thing a change; a clock that was set back does not stop them. */
 	if (now >= next_rotation || next_rotation - now > rotation_interval())
 		next_rotation = rotate() ? now : now + rotation_interval();
 	else if (now >= next_retirement || next_retirement - now > RETIRE_INTERVAL)
@@ -78,7 +78,7 @@ rotate(void)
 {
 	Rotation	rotation = {0};
 
-	if (!webhook_attempt("rotating the ring", rotate_ring, &rotation))
+	if (!webhook_transaction_try("rotating the ring", rotate_ring, &rotation))
 		return false;
 	if (rotation.emptied)
 		pg_atomic_fetch_add_u64(&slot->counters.rotations, 1);
@@ -110,7 +110,7 @@ retire(TimestampTz now)
 	Retirement	retirement = {now, false};
 
 	return !webhook_subscription_any_fenced() &&
-		webhook_attempt("dropping old log", retire_log, &retirement) &&
+		webhook_transaction_try("dropping old log", retire_log, &retirement) &&
 		retirement.dropped;
 }
 
@@ -122,6 +122,6 @@ retire_log(void *arg)
 
 	if (checkpoint != NULL)
 		retirement->dropped =
-			webhook_partition_retire(retirement->now - webhook_log_retention * USECS_PER_SEC,
-									 checkpoint->at - USECS_PER_DAY);
+			webhook_log_partition_retire(retirement->now - webhook_log_retention * USECS_PER_SEC,
+									 checkpoint->saved_at - USECS_PER_DAY);
 }

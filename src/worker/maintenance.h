@@ -8,9 +8,9 @@
 #include "process/shmem.h"
 
 /* In a transaction: find out which table of the ring is written to. */
-extern void webhook_upkeep_init(WebhookSlot *slot);
+extern void webhook_maintenance_init(WebhookSlot *slot);
 
 /* Do what is due; when the next thing is. */
-extern TimestampTz webhook_upkeep(TimestampTz now);
+extern TimestampTz webhook_maintenance(TimestampTz now);
 
 #endif							/* WEBHOOK_UPKEEP_H */

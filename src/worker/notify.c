@@ -19,63 +19,63 @@
 #define CHANNEL "webhook"
 
 static const char *const state_names[] = {
-	[WEBHOOK_TURN_NONE] = "",
-	[WEBHOOK_TURN_OPENED] = "open",
-	[WEBHOOK_TURN_CLOSED] = "closed",
-	[WEBHOOK_TURN_WAITING] = "waiting",
-	[WEBHOOK_TURN_LIMITED] = "limited",
-	[WEBHOOK_TURN_DISABLED] = "disabled",
+	[WEBHOOK_HEALTH_UNCHANGED] = "",
+	[WEBHOOK_HEALTH_OPENED] = "open",
+	[WEBHOOK_HEALTH_CLOSED] = "closed",
+	[WEBHOOK_HEALTH_WAITING] = "waiting",
+	[WEBHOOK_HEALTH_LIMITED] = "limited",
+	[WEBHOOK_HEALTH_DISABLED] = "disabled",
 };
 
-static void write_log(const WebhookNews *news, const char *reason,
+static void write_log(const WebhookStateChange *changes, const char *reason,
 					  const WebhookSubscription *subscription);
-static void notify(const WebhookNews *news, int64 subscription_id);
+static void notify(const WebhookStateChange *changes, int64 subscription_id);
 
 void
-webhook_notice_tell(const WebhookNews *news, const char *reason,
+webhook_notify_state_change(const WebhookStateChange *changes, const char *reason,
 					const WebhookSubscription *subscription)
 {
-	if (news->turn == WEBHOOK_TURN_NONE)
+	if (changes->change == WEBHOOK_HEALTH_UNCHANGED)
 		return;
-	write_log(news, reason, subscription);
-	notify(news, subscription->id);
+	write_log(changes, reason, subscription);
+	notify(changes, subscription->id);
 }
 
 static void
-write_log(const WebhookNews *news, const char *reason,
+write_log(const WebhookStateChange *changes, const char *reason,
 		  const WebhookSubscription *subscription)
 {
 	long long	id = subscription->id;
 	int			length = strcspn(subscription->endpoint, "?#");
 	const char *endpoint = pnstrdup(subscription->endpoint, length);
-	const char *until = timestamptz_to_str(news->until);
+	const char *until = timestamptz_to_str(changes->until);
 
-	switch (news->turn)
+	switch (changes->change)
 	{
-		case WEBHOOK_TURN_NONE:
+		case WEBHOOK_HEALTH_UNCHANGED:
 			break;
-		case WEBHOOK_TURN_OPENED:
+		case WEBHOOK_HEALTH_OPENED:
 			ereport(LOG,
 					(errmsg("webhook: subscription %lld to %s has failed %d times in a row and is tried again at %s",
-							id, endpoint, news->streak, until),
+							id, endpoint, changes->consecutive_failures, until),
 					 reason ? errdetail("Last: %s.", reason) : 0));
 			break;
-		case WEBHOOK_TURN_CLOSED:
+		case WEBHOOK_HEALTH_CLOSED:
 			ereport(LOG,
 					(errmsg("webhook: subscription %lld to %s answers again",
 							id, endpoint)));
 			break;
-		case WEBHOOK_TURN_WAITING:
+		case WEBHOOK_HEALTH_WAITING:
 			ereport(LOG,
 					(errmsg("webhook: subscription %lld to %s is left alone until %s, as it has asked for",
 							id, endpoint, until)));
 			break;
-		case WEBHOOK_TURN_LIMITED:
+		case WEBHOOK_HEALTH_LIMITED:
 			ereport(LOG,
 					(errmsg("webhook: subscription %lld to %s is held back by its rate limit of %g calls a second",
 							id, endpoint, subscription->rate_limit)));
 			break;
-		case WEBHOOK_TURN_DISABLED:
+		case WEBHOOK_HEALTH_DISABLED:
 			ereport(LOG,
 					(errmsg("webhook: subscription %lld to %s is disabled; what waits for it is cancelled",
 							id, endpoint),
@@ -88,15 +88,15 @@ write_log(const WebhookNews *news, const char *reason,
 
 /* Anybody who can connect may listen: no word of who it is, or why. */
 static void
-notify(const WebhookNews *news, int64 subscription_id)
+notify(const WebhookStateChange *changes, int64 subscription_id)
 {
 	StringInfoData payload;
 
 	initStringInfo(&payload);
 	appendStringInfo(&payload, "{\"subscription\":" INT64_FORMAT ",\"state\":\"%s\",\"until\":",
-					 subscription_id, state_names[news->turn]);
-	if (news->until != 0)
-		escape_json(&payload, timestamptz_to_str(news->until));
+					 subscription_id, state_names[changes->change]);
+	if (changes->until != 0)
+		escape_json(&payload, timestamptz_to_str(changes->until));
 	else
 		appendStringInfoString(&payload, "null");
 	appendStringInfoChar(&payload, '}');

@@ -9,11 +9,11 @@
 #include "delivery/health.h"
 
 /*
- * In a transaction: tell of a turn in a subscription's health; the reason is
+ * In a transaction: tell of a change in a subscription's health; the reason is
  * the present one, or NULL. The payload is a JSON object of subscription, state,
  * reason and until; listeners get it when the transaction commits.
  */
-extern void webhook_notice_tell(const WebhookNews *news, const char *reason,
+extern void webhook_notify_state_change(const WebhookStateChange *changes, const char *reason,
 								const WebhookSubscription *subscription);
 
 #endif							/* WEBHOOK_NOTICE_H */

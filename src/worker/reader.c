@@ -68,27 +68,27 @@ static List *unmatched = NIL;	/* events read from it, of no step yet */
 static bool recovering = true;
 static bool reloaded;			/* subscriptions, in the present step ... */
 static WebhookSnapshot *reloaded_by;	/* ... and who has seen them at last */
-static List *past = NIL;		/* offers of the present step, from before it */
-static List *undecided = NIL;	/* lanes whose filter could not tell, in it */
+static List *caught_up = NIL;		/* offers of the present step, from before it */
+static List *filter_errors = NIL;	/* queues whose filter could not tell, in it */
 static int	held_windows = 1;	/* to be read before anything due is loaded */
 static int64 last_id;			/* of the rows read so far */
 
 static void hold_windows(int count);
 static List *read_step(List **offers);
 static bool has_changed(const List *events);
-static void look_back(const WebhookSnapshot *since);
+static void catch_up(const WebhookSnapshot *since);
 static List *next_events(void);
-static void add_matches(WebhookEvent *event, bool only_fresh, List **offers);
+static void add_matches(WebhookEvent *event, bool only_new, List **offers);
 static void add_replay(WebhookEvent *row, List **offers);
 static bool add_offer(WebhookOffer *offer, List **offers);
-static void take_command(const WebhookEvent *row, WebhookEpoch *epoch);
+static void take_command(const WebhookEvent *row, WebhookBatch *batch);
 static void offer_step(List *events, List *offers, TimestampTz now);
 static void finish_window(TimestampTz now);
 static void reload(void);
 static void reload_and_note(void *arg);
 
 void
-webhook_intake_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared)
+webhook_reader_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared)
 {
 	MemoryContext old;
 	ListCell   *cell;
@@ -117,51 +117,51 @@ webhook_intake_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared
 	webhook_subscription_reload(checkpoint_home);
 	checkpoint_home = NULL;
 	foreach(cell, webhook_state_load())
-		webhook_lane_restore(lfirst(cell), GetCurrentTimestamp());
-	webhook_loading_note_rows();
-	webhook_lane_hold(true);
+		webhook_queue_restore(lfirst(cell), GetCurrentTimestamp());
+	webhook_loader_note_rows();
+	webhook_due_suspend(true);
 
 	/* Above all that is in the ring, or in webhook.pending. */
 	last_id = webhook_sequence_last(webhook_catalog_required()->event_sequence);
 }
 
 int64
-webhook_intake_last_id(void)
+webhook_reader_last_id(void)
 {
 	return last_id;
 }
 
 bool
-webhook_intake_reload(void)
+webhook_reader_reload(void)
 {
-	return webhook_attempt("reading subscriptions", reload_and_note, NULL);
+	return webhook_transaction_try("reading subscriptions", reload_and_note, NULL);
 }
 
 static void
 reload_and_note(void *arg)
 {
 	reload();
-	webhook_loading_note_rows();
+	webhook_loader_note_rows();
 }
 
 bool
-webhook_intake_is_reading(void)
+webhook_reader_is_reading(void)
 {
 	return window != NULL || begun;
 }
 
 bool
-webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
+webhook_reader_read(bool wake, Size elsewhere, TimestampTz now)
 {
 	MemoryContext old = CurrentMemoryContext;
 	List	   *volatile events = NIL;
 	List	   *volatile offers = NIL;
 	volatile bool done = false;
 
-	if (!webhook_intake_is_reading() && !wake)
+	if (!webhook_reader_is_reading() && !wake)
 		return true;
-	if (!webhook_delivery_has_room(elsewhere))
-		return webhook_intake_is_reading(); /* a wake-up is not forgotten */
+	if (!webhook_dispatch_has_room(elsewhere))
+		return webhook_reader_is_reading(); /* a wake-up is not subscription_dropped */
 
 	PG_TRY();
 	{
@@ -188,11 +188,11 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 			webhook_window_close(window);
 		window = NULL;
 		unmatched = NIL;
-		past = undecided = NIL;
+		caught_up = filter_errors = NIL;
 		pg_atomic_write_u32(&webhook_shmem_my_slot()->changed, 1);
 		MemoryContextSwitchTo(old);
 		webhook_transaction_abort();
-		webhook_delivery_review(webhook_enabled, now);
+		webhook_dispatch_refresh(webhook_enabled, now);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
@@ -200,7 +200,7 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 	if (done)
 	{
 		if (reloaded)
-			webhook_delivery_review(webhook_enabled, now);
+			webhook_dispatch_refresh(webhook_enabled, now);
 		offer_step(events, offers, now);
 	}
 	webhook_filter_reset();
@@ -209,7 +209,7 @@ webhook_intake_read(bool wake, Size elsewhere, TimestampTz now)
 }
 
 /*
- * The events of the next step, and who gets them. Whoever reads past a command
+ * The events of the next step, and who gets them. Whoever reads caught_up a command
  * that subscriptions have changed has read them anew, and so has who reads an
  * event that came after a change without a command, of a restore for instance.
  */
@@ -219,12 +219,12 @@ read_step(List **offers)
 	List	   *events = next_events();
 	ListCell   *cell;
 
-	past = undecided = NIL;
+	caught_up = filter_errors = NIL;
 	reloaded = has_changed(events);
 	if (reloaded)
 		reload();
-	if (webhook_subscription_fresh_since() != NULL)
-		look_back(webhook_subscription_fresh_since());
+	if (webhook_subscription_catch_up_since() != NULL)
+		catch_up(webhook_subscription_catch_up_since());
 	webhook_window_make_durable(events);
 	foreach(cell, events)
 	{
@@ -261,11 +261,11 @@ has_changed(const List *events)
 }
 
 /*
- * What has been read since, for those that are fresh. If that is much, somebody
+ * What has been read since, for those that are is_new. If that is much, somebody
  * has subscribed in a long transaction, and it is left out: it may be.
  */
 static void
-look_back(const WebhookSnapshot *since)
+catch_up(const WebhookSnapshot *since)
 {
 	MemoryContext old = MemoryContextSwitchTo(step_context);
 	WebhookWindow *before = webhook_window_open(since, NULL, 0, begun ? partial : from);
@@ -282,7 +282,7 @@ look_back(const WebhookSnapshot *since)
 
 			if (event->kind == WEBHOOK_EVENT &&
 				(webhook_snapshot_sees(from, event->txid) || event->id <= upto_id))
-				add_matches(webhook_event_copy(event), true, &past);
+				add_matches(webhook_event_copy(event), true, &caught_up);
 		}
 	}
 	webhook_window_close(before);
@@ -314,7 +314,7 @@ next_events(void)
 		WebhookEvent *event = lfirst(cell);
 
 		if (event->kind == WEBHOOK_EVENT)
-			deliveries += webhook_subscription_takers(event->event_type);
+			deliveries += webhook_subscription_count_matches(event->event_type);
 		if (events != NIL && deliveries > STEP_DELIVERIES)
 			break;
 		events = lappend(events, event);
@@ -324,7 +324,7 @@ next_events(void)
 }
 
 static void
-add_matches(WebhookEvent *event, bool only_fresh, List **offers)
+add_matches(WebhookEvent *event, bool only_new, List **offers)
 {
 	const WebhookSubscription *subscription;
 	int			cursor = 0;
@@ -335,13 +335,13 @@ add_matches(WebhookEvent *event, bool only_fresh, List **offers)
 		bool		is_undecided = false;
 		bool		accepted;
 
-		if (!webhook_lane_wanted(subscription->id) ||
-			(only_fresh && !subscription->fresh))
+		if (!webhook_queue_is_enabled(subscription->id) ||
+			(only_new && !subscription->is_new))
 			continue;
 		accepted = subscription->filter == NULL ||
 			webhook_filter_accepts(subscription->filter, event, &is_undecided);
 		if (is_undecided)
-			undecided = lappend(undecided, webhook_lane_get(subscription->id));
+			filter_errors = lappend(filter_errors, webhook_queue_get(subscription->id));
 		if (!accepted)
 			continue;
 
@@ -349,7 +349,7 @@ add_matches(WebhookEvent *event, bool only_fresh, List **offers)
 		offer.subscription_id = subscription->id;
 		offer.position = event->id;
 		offer.cause = WEBHOOK_CAUSE_EVENT;
-		offer.caused_at = event->created;
+		offer.caused_at = event->created_at;
 		(void) add_offer(&offer, offers);
 	}
 }
@@ -371,7 +371,7 @@ add_replay(WebhookEvent *row, List **offers)
 	offer.subscription_id = command.subscription_id;
 	offer.position = row->id;
 	offer.cause = command.cause;
-	offer.caused_at = row->created;
+	offer.caused_at = row->created_at;
 	if (!add_offer(&offer, offers))
 		webhook_event_release(offer.event);
 }
@@ -385,11 +385,11 @@ add_offer(WebhookOffer *offer, List **offers)
 
 	if ((recovering || offer->cause == WEBHOOK_CAUSE_RESEND ||
 		 offer->cause == WEBHOOK_CAUSE_RECOVER) &&
-		webhook_journal_knows(offer->subscription_id, offer->position, event,
-							  event->created - LOG_MARGIN, &offer->attempts))
+		webhook_log_knows(offer->subscription_id, offer->position, event,
+							  event->created_at - LOG_MARGIN, &offer->attempts))
 		return false;
-	offer->behind =
-		webhook_delivery_must_ask(offer->subscription_id, event->subject) &&
+	offer->has_earlier_pending =
+		webhook_dispatch_must_check_pending(offer->subscription_id, event->subject) &&
 		webhook_pending_has_subject(offer->subscription_id, event->subject);
 	kept = palloc(sizeof(WebhookOffer));
 	*kept = *offer;
@@ -404,31 +404,31 @@ offer_step(List *events, List *offers, TimestampTz now)
 	bool		whole = webhook_window_remaining(window) == 0 && unmatched == NIL;
 	int64		last = events == NIL ? 0 : ((WebhookEvent *) llast(events))->id;
 	MemoryContext old;
-	WebhookEpoch *epoch;
+	WebhookBatch *batch;
 	ListCell   *cell;
 	int			next = 0;
 
-	epoch = webhook_progress_step(webhook_window_end(window), last, whole,
+	batch = webhook_progress_open_batch(webhook_window_end(window), last, whole,
 								  events != NIL, now);
 
 	old = MemoryContextSwitchTo(context);
-	webhook_subscription_age();
-	foreach(cell, past)
+	webhook_subscription_clear_new();
+	foreach(cell, caught_up)
 	{
 		WebhookOffer *offer = lfirst(cell);
 
 		offer->event = webhook_event_copy(offer->event);
-		webhook_delivery_offer(offer, epoch, now);
+		webhook_dispatch_offer(offer, batch, now);
 		webhook_event_release(offer->event);
 	}
-	foreach(cell, undecided)
+	foreach(cell, filter_errors)
 	{
-		WebhookLane *lane = lfirst(cell);
+		WebhookQueue *queue = lfirst(cell);
 
-		lane->health.state.undecided++;
-		webhook_lane_soil(lane, false);
+		queue->health.state.filter_errors++;
+		webhook_queue_mark_dirty(queue, false);
 	}
-	past = undecided = NIL;
+	caught_up = filter_errors = NIL;
 	foreach(cell, events)
 	{
 		WebhookEvent *row = lfirst(cell);
@@ -444,12 +444,12 @@ offer_step(List *events, List *offers, TimestampTz now)
 			if (kept == NULL)
 				kept = webhook_event_copy(offer->event);
 			offer->event = kept;
-			webhook_delivery_offer(offer, epoch, now);
+			webhook_dispatch_offer(offer, batch, now);
 		}
 		if (kept != NULL)
 			webhook_event_release(kept);
 		else if (row->kind != WEBHOOK_EVENT)
-			take_command(row, epoch);
+			take_command(row, batch);
 	}
 	last_id = Max(last_id, last);
 
@@ -466,18 +466,18 @@ offer_step(List *events, List *offers, TimestampTz now)
 
 	if (whole)
 		finish_window(now);
-	webhook_progress_release(epoch);
+	webhook_batch_unpin(batch);
 }
 
 static void
-take_command(const WebhookEvent *row, WebhookEpoch *epoch)
+take_command(const WebhookEvent *row, WebhookBatch *batch)
 {
 	WebhookCommand command;
 
 	if (row->kind != WEBHOOK_CHANGED)
-		webhook_cancel_take(row, epoch);
+		webhook_commands_accept(row, batch);
 	else if (webhook_command_parse(row, &command))
-		webhook_lane_revive(command.subscription_id);
+		webhook_queue_reset(command.subscription_id);
 }
 
 static void
@@ -499,8 +499,8 @@ finish_window(TimestampTz now)
 	recovering = false;
 	if (held_windows > 0 && --held_windows == 0)
 	{
-		webhook_loading_repair_heads();
-		webhook_lane_hold(false);
+		webhook_loader_repair_heads();
+		webhook_due_suspend(false);
 	}
 }
 
@@ -519,7 +519,7 @@ reload(void)
 	{
 		ListCell   *cell;
 
-		hold_windows(webhook_intake_is_reading() ? 2 : 1);
+		hold_windows(webhook_reader_is_reading() ? 2 : 1);
 		foreach(cell, webhook_state_load())
 		{
 			WebhookState *state = lfirst(cell);
@@ -527,7 +527,7 @@ reload(void)
 				webhook_subscription_get(state->subscription_id);
 
 			if (subscription != NULL && subscription->fenced)
-				webhook_lane_restore(state, GetCurrentTimestamp());
+				webhook_queue_restore(state, GetCurrentTimestamp());
 		}
 	}
 	webhook_subscription_reload(NULL);
@@ -545,5 +545,5 @@ static void
 hold_windows(int count)
 {
 	held_windows = Max(held_windows, count);
-	webhook_lane_hold(true);
+	webhook_due_suspend(true);
 }

@@ -87,7 +87,7 @@ webhook_sender_start(void)
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		started = 0;
 
-	while (has_room() && (delivery = webhook_delivery_next(now)) != NULL)
+	while (has_room() && (delivery = webhook_dispatch_next(now)) != NULL)
 	{
 		if (!start(delivery, now))
 			break;
@@ -109,7 +109,7 @@ webhook_sender_run(void)
 	{
 		if (now == 0)
 			now = GetCurrentTimestamp();
-		webhook_delivery_finish(transfer->tag, transfer, now);
+		webhook_dispatch_finish(transfer->tag, transfer, now);
 	}
 }
 
@@ -159,7 +159,7 @@ static bool
 has_room(void)
 {
 	return api->in_flight(http) == 0 ||
-		webhook_delivery_load()->memory + api->memory(http) < (Size) webhook_max_memory * 1024;
+		webhook_dispatch_usage()->memory + api->memory(http) < (Size) webhook_max_memory * 1024;
 }
 
 /* False: memory is out, try again later. */
@@ -172,7 +172,7 @@ start(WebhookDelivery *delivery, TimestampTz now)
 	MemoryContext old;
 	bool		started;
 
-	subscription = webhook_subscription_get(delivery->outcome.delivery.subscription_id);
+	subscription = webhook_subscription_get(delivery->entry.delivery.subscription_id);
 	if (!build(&message, delivery, subscription, now))
 		return true;
 
@@ -191,7 +191,7 @@ start(WebhookDelivery *delivery, TimestampTz now)
 	started = api->submit(http, &request, delivery) != NULL;
 	MemoryContextReset(message_context);
 	if (!started)
-		webhook_delivery_postpone(delivery);
+		webhook_dispatch_retry_later(delivery);
 	return started;
 }
 
@@ -205,8 +205,8 @@ build(WebhookMessage *message, WebhookDelivery *delivery,
 
 	PG_TRY();
 	{
-		webhook_message_build(message, delivery->outcome.delivery.event,
-							  subscription, delivery->outcome.delivery.attempt,
+		webhook_message_build(message, delivery->entry.delivery.event,
+							  subscription, delivery->entry.delivery.attempt,
 							  now);
 	}
 	PG_CATCH();
@@ -216,7 +216,7 @@ build(WebhookMessage *message, WebhookDelivery *delivery,
 		MemoryContextSwitchTo(message_context);
 		error = CopyErrorData();
 		FlushErrorState();
-		webhook_delivery_reject(delivery, error->message);
+		webhook_dispatch_reject(delivery, error->message);
 		MemoryContextReset(message_context);
 		built = false;
 	}

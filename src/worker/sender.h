@@ -26,7 +26,7 @@ extern bool webhook_sender_start(void);
 /* Let the engine work, and judge what has ended. */
 extern void webhook_sender_run(void);
 
-/* The transfer of an outcome that has been committed is needed no more. */
+/* The transfer of an entry that has been committed is needed no more. */
 extern void webhook_sender_release(const WebhookHttpTransfer *transfer);
 
 /* Bytes of memory in use by the engine. */

@@ -12,7 +12,7 @@ extern void webhook_transaction_settings(void);
 extern void webhook_transaction_hurry(void);
 
 /*
- * Begin a transaction with an active snapshot; "activity", a constant, shows
+ * Begin a transaction with an runnable snapshot; "activity", a constant, shows
  * in pg_stat_activity. Ends the process, to be started again or not, if the
  * extension has gone or its version is not the library's.
  */

@@ -3,9 +3,9 @@
  *	  The process of one database that delivers its events: the loop.
  *
  * It waits in one place only, for its latch, the HTTP engine's descriptor and
- * the next timer, and holds no transaction, snapshot or lock meanwhile. A turn
+ * the next timer, and holds no transaction, snapshot or lock meanwhile. A change
  * of the loop takes in what has come (intake), starts what may start and
- * harvests what has ended (sender), writes outcomes (writer), and now and then
+ * harvests what has ended (sender), writes entries (writer), and now and then
  * looks after the tables (upkeep); each does a bounded piece.
  *
  * Wake-up: whoever commits an event raises a flag in shared memory and sets the
@@ -14,7 +14,7 @@
  * a second is the net below that.
  *
  * Leaving: on SIGTERM, which DDL on the database sends too, nothing more is
- * started, what is in flight may end within webhook.shutdown_grace, outcomes
+ * started, what is in flight may end within webhook.shutdown_grace, entries
  * and checkpoint are written. What is in flight then is sent again by the next
  * process. No transaction of this process lasts: locks are waited for half a
  * second, a flush has five.
@@ -48,7 +48,7 @@
 #define SPILL_INTERVAL (USECS_PER_SEC / 2)
 #define SCARCE_INTERVAL (USECS_PER_SEC / 20)	/* the same, if room is scarce */
 #define BLOCKED_LIMIT 32		/* deliveries, while none can be written down */
-#define SETTLED_AT_ONCE 20		/* lanes, a second */
+#define SETTLED_AT_ONCE 20		/* queues, a second */
 #define DDL_GRACE 200			/* milliseconds, if DDL waits for us to leave */
 
 /* How far a request of webhook.drain() is. */
@@ -71,7 +71,7 @@ static TimestampTz next_poll;
 static TimestampTz next_spill;
 static TimestampTz next_upkeep;
 static TimestampTz retry_at;	/* reading failed; 0: it did not */
-static volatile sig_atomic_t taking_in;	/* may be broken off to leave */
+static volatile sig_atomic_t interruptible;	/* may be broken off to leave */
 static DrainState drain_state;
 static uint64 drain_ticket;
 static uint64 drain_mark;
@@ -79,7 +79,7 @@ static uint64 drain_mark;
 static void handle_sigterm(SIGNAL_ARGS);
 static void start_up(void);
 static void take_requests(TimestampTz now);
-static void take_in(TimestampTz now);
+static void read_input(TimestampTz now);
 static void send_out(void);
 static void follow_drain(void);
 static bool may_read(TimestampTz now);
@@ -126,23 +126,23 @@ webhook_worker_main(Datum arg)
 			ProcessConfigFile(PGC_SIGHUP);
 			next_upkeep = 0;
 			webhook_sender_configure();
-			webhook_delivery_review(webhook_enabled, GetCurrentTimestamp());
+			webhook_dispatch_refresh(webhook_enabled, GetCurrentTimestamp());
 		}
 
 		now = GetCurrentTimestamp();
 		take_requests(now);
-		taking_in = true;
-		take_in(now);
-		taking_in = false;
+		interruptible = true;
+		read_input(now);
+		interruptible = false;
 		QueryCancelPending = false;
 		send_out();
 		now = GetCurrentTimestamp();
-		webhook_writer_flush(now, webhook_delivery_load()->in_flight == 0);
+		webhook_writer_flush(now, webhook_dispatch_usage()->in_flight == 0);
 		webhook_writer_checkpoint(now, false);
 		webhook_writer_states(now, false);
 		follow_drain();
 		if (now >= next_upkeep || next_upkeep - now > 60 * USECS_PER_SEC)
-			next_upkeep = webhook_upkeep(now);
+			next_upkeep = webhook_maintenance(now);
 		report();
 		wait_for_work(wait_ms(GetCurrentTimestamp()));
 	}
@@ -152,7 +152,7 @@ webhook_worker_main(Datum arg)
 static void
 handle_sigterm(SIGNAL_ARGS)
 {
-	if (taking_in)
+	if (interruptible)
 		InterruptPending = QueryCancelPending = true;
 	SignalHandlerForShutdownRequest(postgres_signal_arg);
 }
@@ -166,14 +166,14 @@ start_up(void)
 {
 	webhook_transaction_settings();
 	webhook_sender_init(&slot->counters);
-	webhook_delivery_init();
+	webhook_dispatch_init();
 
 	webhook_transaction_begin("starting");
-	webhook_intake_init(webhook_checkpoint_load(), &slot->counters);
+	webhook_reader_init(webhook_checkpoint_load(), &slot->counters);
 	webhook_writer_init(&slot->counters);
-	webhook_upkeep_init(slot);
+	webhook_maintenance_init(slot);
 	webhook_transaction_commit();
-	webhook_delivery_review(webhook_enabled, GetCurrentTimestamp());
+	webhook_dispatch_refresh(webhook_enabled, GetCurrentTimestamp());
 	wake = true;
 
 	events = compat_create_wait_event_set(3);
@@ -197,16 +197,16 @@ take_requests(TimestampTz now)
 	{
 		next_poll = now + POLL_INTERVAL;
 		wake = true;
-		for (int i = 0; i < SETTLED_AT_ONCE && webhook_loading_settle_doubts(); i++)
+		for (int i = 0; i < SETTLED_AT_ONCE && webhook_loader_recheck(); i++)
 			;
 	}
-	webhook_delivery_tick(now);
+	webhook_dispatch_tick(now);
 	if (now >= next_spill || next_spill - now > SPILL_INTERVAL)
 	{
-		next_spill = now + (webhook_delivery_has_room(webhook_sender_memory()) ?
+		next_spill = now + (webhook_dispatch_has_room(webhook_sender_memory()) ?
 							SPILL_INTERVAL : SCARCE_INTERVAL);
 		if (!webhook_writer_is_blocked())
-			webhook_delivery_spill(now);
+			webhook_dispatch_spill(now);
 	}
 	if (drain_state == DRAIN_IDLE)
 	{
@@ -217,7 +217,7 @@ take_requests(TimestampTz now)
 }
 
 static void
-take_in(TimestampTz now)
+read_input(TimestampTz now)
 {
 	Size		elsewhere = webhook_sender_memory();
 	bool		done = true;
@@ -227,22 +227,22 @@ take_in(TimestampTz now)
 
 	if (reload)
 	{
-		done = webhook_intake_reload();
+		done = webhook_reader_reload();
 		reload = !done;
 
 		/* Even if that failed: it may have come after the new copy. */
-		webhook_delivery_review(webhook_enabled, now);
+		webhook_dispatch_refresh(webhook_enabled, now);
 	}
-	webhook_cancel_given_up(webhook_intake_last_id());
+	webhook_commands_cancel_backlogs(webhook_reader_last_id());
 
 	/* What is due comes before what is new: there is more of the new. */
 	if (done)
-		done = webhook_loading_due(elsewhere, now);
+		done = webhook_loader_load(elsewhere, now);
 	if (done && may_read(now))
 	{
-		bool		opens = !webhook_intake_is_reading();
+		bool		opens = !webhook_reader_is_reading();
 
-		done = webhook_intake_read(true, elsewhere, now);
+		done = webhook_reader_read(true, elsewhere, now);
 		if (done && opens)
 		{
 			wake = false;
@@ -251,7 +251,7 @@ take_in(TimestampTz now)
 		}
 	}
 	if (done)
-		done = webhook_cancel_work();
+		done = webhook_commands_run();
 
 	/* From now on, for it may have waited for a lock. */
 	retry_at = done ? 0 : GetCurrentTimestamp() + RETRY_INTERVAL;
@@ -261,10 +261,10 @@ take_in(TimestampTz now)
 static bool
 may_read(TimestampTz now)
 {
-	return (wake || drain_state == DRAIN_WINDOW || webhook_intake_is_reading()) &&
-		webhook_delivery_has_room(webhook_sender_memory()) &&
+	return (wake || drain_state == DRAIN_WINDOW || webhook_reader_is_reading()) &&
+		webhook_dispatch_has_room(webhook_sender_memory()) &&
 		(!webhook_writer_is_blocked() ||
-		 webhook_delivery_load()->queued + webhook_delivery_load()->unflushed < BLOCKED_LIMIT);
+		 webhook_dispatch_usage()->queued + webhook_dispatch_usage()->unflushed < BLOCKED_LIMIT);
 }
 
 static void
@@ -277,7 +277,7 @@ send_out(void)
 	webhook_sender_run();
 
 	/*
-	 * Answers have made places free. What takes them is sent before outcomes
+	 * Answers have made places free. What takes them is sent before entries
 	 * are written, so that receivers have something to do meanwhile.
 	 */
 	if (!blocked && webhook_sender_start())
@@ -294,15 +294,15 @@ send_out(void)
 static void
 follow_drain(void)
 {
-	if (drain_state == DRAIN_READING && !webhook_intake_is_reading())
+	if (drain_state == DRAIN_READING && !webhook_reader_is_reading())
 	{
 		drain_mark = webhook_progress_mark();
 		drain_state = DRAIN_FINISHING;
 	}
 	if (drain_state == DRAIN_FINISHING &&
 		webhook_progress_reached(drain_mark) &&
-		!webhook_cancel_is_working() &&
-		!webhook_delivery_is_due(GetCurrentTimestamp()))
+		!webhook_commands_are_running() &&
+		!webhook_dispatch_is_due(GetCurrentTimestamp()))
 	{
 		pg_atomic_write_u64(&slot->drain_done, drain_ticket);
 		drain_state = DRAIN_IDLE;
@@ -314,8 +314,8 @@ static long
 wait_ms(TimestampTz now)
 {
 	TimestampTz next = Min(next_poll, next_upkeep);
-	TimestampTz due = webhook_lane_due_time();
-	TimestampTz tick = webhook_delivery_tick_time();
+	TimestampTz due = webhook_due_time();
+	TimestampTz tick = webhook_dispatch_tick_time();
 	TimestampTz flush = webhook_writer_next_time();
 	long		engine = webhook_sender_wait_ms();
 	long		wait;
@@ -326,18 +326,18 @@ wait_ms(TimestampTz now)
 	{
 		if (may_read(now))
 			return 0;
-		if (webhook_cancel_is_working())
+		if (webhook_commands_are_running())
 			next = Min(next, now + USECS_PER_SEC / 50);
 		if (due > now)
 			next = Min(next, due);
-		else if (due != 0 && webhook_delivery_room_for_due(webhook_sender_memory()) > 0)
+		else if (due != 0 && webhook_dispatch_room_for_due(webhook_sender_memory()) > 0)
 			return 0;
 	}
 	if (flush != 0)
 		next = Min(next, flush);
-	else if (webhook_delivery_load()->unflushed > 0)
+	else if (webhook_dispatch_usage()->unflushed > 0)
 		next = Min(next, now + 1000);
-	if (webhook_delivery_load()->queued > 0)
+	if (webhook_dispatch_usage()->queued > 0)
 		next = Min(next, next_spill);
 	if (tick != 0)
 		next = Min(next, tick);
@@ -373,11 +373,11 @@ report(void)
 {
 	WebhookCounters *counters = &slot->counters;
 
-	pg_atomic_write_u64(&counters->in_flight, webhook_delivery_load()->in_flight);
-	pg_atomic_write_u64(&counters->queued, webhook_delivery_load()->queued);
-	pg_atomic_write_u64(&counters->unflushed, webhook_delivery_load()->unflushed);
+	pg_atomic_write_u64(&counters->in_flight, webhook_dispatch_usage()->in_flight);
+	pg_atomic_write_u64(&counters->queued, webhook_dispatch_usage()->queued);
+	pg_atomic_write_u64(&counters->unflushed, webhook_dispatch_usage()->unflushed);
 	pg_atomic_write_u64(&counters->memory,
-						webhook_delivery_load()->memory + webhook_sender_memory());
+						webhook_dispatch_usage()->memory + webhook_sender_memory());
 }
 
 static bool
@@ -405,9 +405,9 @@ leave(void)
 		long		wait;
 
 		webhook_sender_run();
-		webhook_writer_flush(now, webhook_delivery_load()->in_flight == 0 || now >= deadline);
+		webhook_writer_flush(now, webhook_dispatch_usage()->in_flight == 0 || now >= deadline);
 		if (now >= deadline ||
-			(webhook_delivery_load()->in_flight == 0 && webhook_delivery_load()->unflushed == 0))
+			(webhook_dispatch_usage()->in_flight == 0 && webhook_dispatch_usage()->unflushed == 0))
 			break;
 		wait = Min((deadline - now) / 1000 + 1, 5);
 		wait_for_work(engine >= 0 ? Min(wait, engine) : wait);

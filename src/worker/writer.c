@@ -1,16 +1,16 @@
 /*
  * writer.c
- *	  What goes out to tables: outcomes, in groups, the checkpoint, and how each
+ *	  What goes out to tables: entries, in groups, the checkpoint, and how each
  *	  endpoint fares.
  *
  * Commits are asynchronous: what a crash of the server takes from the log is
  * sent again. They are in the order of the WAL, so a checkpoint never survives
- * the outcomes that it stands on.
+ * the entries that it stands on.
  *
  * When a group cannot be written, its rows are tried one by one, to find the
  * one that is to blame, and that one without bodies and headers. If that fails
  * too, the fault is not the row's (a full disk, a lock on the log): the
- * outcomes stay in memory, nothing more is sent, and writing is tried again
+ * entries stay in memory, nothing more is sent, and writing is tried again
  * with growing pauses. So a log that cannot be written never becomes a storm
  * of duplicates.
  *
@@ -51,22 +51,22 @@ static TimestampTz last_checkpoint;
 static TimestampTz last_states;
 static bool last_states_done = true;
 
-/* Lanes whose state is to be saved, and told of. */
-typedef struct Lanes
+/* Queues whose state is to be saved, and told of. */
+typedef struct Queues
 {
 	int			count;
-	WebhookLane *lanes[GROUP_ROWS];
+	WebhookQueue *queues[GROUP_ROWS];
 	TimestampTz now;
-} Lanes;
+} Queues;
 
-static bool write_group(WebhookDelivery **batch, int count, bool bodies);
-static void settle(WebhookDelivery **batch, int count);
-static void count_outcomes(WebhookDelivery **batch, int count);
+static bool write_group(WebhookDelivery **group, int count, bool bodies);
+static void settle(WebhookDelivery **group, int count);
+static void count_outcomes(WebhookDelivery **group, int count);
 static void note_promoted(int64 subscription_id, TimestampTz next_at);
 static void save_checkpoint(void *arg);
 static void write_states(void *arg);
 static void tell_news(void *arg);
-static bool any_news(const Lanes *dirty);
+static bool any_news(const Queues *dirty);
 
 void
 webhook_writer_init(WebhookCounters *shared)
@@ -78,10 +78,10 @@ webhook_writer_init(WebhookCounters *shared)
 bool
 webhook_writer_flush(TimestampTz now, bool at_once)
 {
-	WebhookDelivery *batch[GROUP_ROWS];
+	WebhookDelivery *group[GROUP_ROWS];
 	int			count;
 
-	if (webhook_delivery_load()->unflushed == 0)
+	if (webhook_dispatch_usage()->unflushed == 0)
 	{
 		waiting_since = 0;
 		return false;
@@ -92,22 +92,22 @@ webhook_writer_flush(TimestampTz now, bool at_once)
 		return false;
 	if (!blocked && !at_once && cautious == 0 &&
 		now - waiting_since < GROUP_DELAY &&
-		webhook_delivery_load()->unflushed < GROUP_ROWS)
+		webhook_dispatch_usage()->unflushed < GROUP_ROWS)
 		return false;
 
-	count = webhook_delivery_ended(batch, cautious > 0 ? 1 : GROUP_ROWS);
-	if (write_group(batch, count, true) ||
-		(count == 1 && !ShutdownRequestPending && write_group(batch, count, false)))
-		settle(batch, count);
+	count = webhook_dispatch_ended(group, cautious > 0 ? 1 : GROUP_ROWS);
+	if (write_group(group, count, true) ||
+		(count == 1 && !ShutdownRequestPending && write_group(group, count, false)))
+		settle(group, count);
 	else if (count > 1)
 	{
-		webhook_delivery_flushed(batch, count, false);
+		webhook_dispatch_flushed(group, count, false);
 		cautious = count;
 		return false;
 	}
 	else
 	{
-		webhook_delivery_flushed(batch, count, false);
+		webhook_dispatch_flushed(group, count, false);
 		retry_pause = retry_pause == 0 ? FIRST_PAUSE : Min(retry_pause * 2, LONGEST_PAUSE);
 		retry_at = GetCurrentTimestamp() + retry_pause;
 		blocked = true;
@@ -117,7 +117,7 @@ webhook_writer_flush(TimestampTz now, bool at_once)
 		cautious--;
 	retry_at = 0;
 	retry_pause = 0;
-	waiting_since = webhook_delivery_load()->unflushed > 0 ? now : 0;
+	waiting_since = webhook_dispatch_usage()->unflushed > 0 ? now : 0;
 	return true;
 }
 
@@ -147,34 +147,34 @@ webhook_writer_checkpoint(TimestampTz now, bool at_once)
 	if (!at_once && now - last_checkpoint < CHECKPOINT_DELAY &&
 		now >= last_checkpoint)
 		return;
-	if (!webhook_progress_point(&snapshot, &partial, &upto_id))
+	if (!webhook_progress_low_water_mark(&snapshot, &partial, &upto_id))
 		return;
 	last_checkpoint = now;
-	if (webhook_attempt("writing the checkpoint", save_checkpoint, NULL))
+	if (webhook_transaction_try("writing the checkpoint", save_checkpoint, NULL))
 		webhook_progress_saved();
 }
 
 bool
 webhook_writer_states(TimestampTz now, bool at_once)
 {
-	Lanes		dirty;
+	Queues		dirty;
 
-	if (!at_once && !(webhook_lane_is_urgent() && last_states_done) &&
+	if (!at_once && !(webhook_queue_save_now() && last_states_done) &&
 		now - last_states < STATES_DELAY && now >= last_states)
 		return false;
-	dirty.count = webhook_lane_dirty(dirty.lanes, GROUP_ROWS);
+	dirty.count = webhook_queue_dirty(dirty.queues, GROUP_ROWS);
 	if (dirty.count == 0)
 		return false;
 	dirty.now = last_states = now;
-	last_states_done = webhook_attempt("writing the state of subscriptions",
+	last_states_done = webhook_transaction_try("writing the state of subscriptions",
 									   write_states, &dirty);
 	if (!last_states_done)
 		return false;
 
 	/* What could not be told is not told again. */
 	if (any_news(&dirty))
-		(void) webhook_attempt("telling how endpoints fare", tell_news, &dirty);
-	webhook_lane_saved(dirty.lanes, dirty.count);
+		(void) webhook_transaction_try("telling how endpoints fare", tell_news, &dirty);
+	webhook_queue_mark_saved(dirty.queues, dirty.count);
 	return true;
 }
 
@@ -182,32 +182,32 @@ webhook_writer_states(TimestampTz now, bool at_once)
 static void
 write_states(void *arg)
 {
-	const Lanes *dirty = arg;
+	const Queues *dirty = arg;
 	WebhookState *states[GROUP_ROWS];
 	int			nstates = 0;
 
 	for (int i = 0; i < dirty->count; i++)
 	{
-		WebhookLane *lane = dirty->lanes[i];
-		const WebhookSubscription *subscription = webhook_subscription_get(lane->id);
+		WebhookQueue *queue = dirty->queues[i];
+		const WebhookSubscription *subscription = webhook_subscription_get(queue->id);
 
 		if (subscription == NULL)
-			webhook_state_forget(lane->id);
+			webhook_state_forget(queue->id);
 		else if (!subscription->fenced)
 		{
-			webhook_health_summarize(&lane->health, dirty->now);
-			states[nstates++] = &lane->health.state;
+			webhook_health_summarize(&queue->health, dirty->now);
+			states[nstates++] = &queue->health.state;
 		}
 	}
 	webhook_state_save(states, nstates, dirty->now);
 }
 
 static bool
-any_news(const Lanes *dirty)
+any_news(const Queues *dirty)
 {
 	for (int i = 0; i < dirty->count; i++)
 	{
-		if (dirty->lanes[i]->nnews > 0)
+		if (dirty->queues[i]->nchanges > 0)
 			return true;
 	}
 	return false;
@@ -216,37 +216,37 @@ any_news(const Lanes *dirty)
 static void
 tell_news(void *arg)
 {
-	const Lanes *dirty = arg;
+	const Queues *dirty = arg;
 
 	for (int i = 0; i < dirty->count; i++)
 	{
-		const WebhookLane *lane = dirty->lanes[i];
-		const WebhookSubscription *subscription = webhook_subscription_get(lane->id);
+		const WebhookQueue *queue = dirty->queues[i];
+		const WebhookSubscription *subscription = webhook_subscription_get(queue->id);
 
 		if (subscription == NULL || subscription->fenced)
 			continue;
-		for (int j = 0; j < lane->nnews; j++)
-			webhook_notice_tell(&lane->news[j], lane->health.state.reason, subscription);
+		for (int j = 0; j < queue->nchanges; j++)
+			webhook_notify_state_change(&queue->changes[j], queue->health.state.reason, subscription);
 	}
 }
 
 /* In one transaction; false if that failed, with nothing written. */
 static bool
-write_group(WebhookDelivery **batch, int count, bool bodies)
+write_group(WebhookDelivery **group, int count, bool bodies)
 {
-	WebhookOutcome *outcomes[GROUP_ROWS];
+	WebhookLogEntry *entries[GROUP_ROWS];
 	MemoryContext old = CurrentMemoryContext;
 	volatile bool written = false;
 
 	for (int i = 0; i < count; i++)
-		outcomes[i] = &batch[i]->outcome;
+		entries[i] = &group[i]->entry;
 
 	PG_TRY();
 	{
-		webhook_transaction_begin("writing outcomes");
+		webhook_transaction_begin("writing entries");
 		enable_timeout_after(STATEMENT_TIMEOUT, FLUSH_LIMIT);
-		webhook_journal_write(outcomes, count, bodies, GetCurrentTimestamp(),
-							  webhook_delivery_has_subject, note_promoted);
+		webhook_log_write(entries, count, bodies, GetCurrentTimestamp(),
+							  webhook_dispatch_has_subject, note_promoted);
 		disable_timeout(STATEMENT_TIMEOUT, false);
 		webhook_transaction_commit();
 		written = true;
@@ -265,23 +265,23 @@ write_group(WebhookDelivery **batch, int count, bool bodies)
 
 /* They are committed. */
 static void
-settle(WebhookDelivery **batch, int count)
+settle(WebhookDelivery **group, int count)
 {
-	count_outcomes(batch, count);
+	count_outcomes(group, count);
 	for (int i = 0; i < count; i++)
 	{
 		/* What only moves to webhook.pending proves nothing of the log. */
-		if (batch[i]->outcome.result != WEBHOOK_PARKED ||
-			webhook_delivery_load()->unflushed == count)
+		if (group[i]->entry.outcome != WEBHOOK_DEFERRED ||
+			webhook_dispatch_usage()->unflushed == count)
 			blocked = false;
-		if (batch[i]->outcome.transfer != NULL)
-			webhook_sender_release(batch[i]->outcome.transfer);
+		if (group[i]->entry.transfer != NULL)
+			webhook_sender_release(group[i]->entry.transfer);
 	}
-	webhook_delivery_flushed(batch, count, true);
+	webhook_dispatch_flushed(group, count, true);
 }
 
 static void
-count_outcomes(WebhookDelivery **batch, int count)
+count_outcomes(WebhookDelivery **group, int count)
 {
 	uint64		delivered = 0;
 	uint64		retrying = 0;
@@ -289,7 +289,7 @@ count_outcomes(WebhookDelivery **batch, int count)
 
 	for (int i = 0; i < count; i++)
 	{
-		switch (batch[i]->outcome.result)
+		switch (group[i]->entry.outcome)
 		{
 			case WEBHOOK_DELIVERED:
 				delivered++;
@@ -301,7 +301,7 @@ count_outcomes(WebhookDelivery **batch, int count)
 			case WEBHOOK_CANCELLED:
 				failed++;
 				break;
-			case WEBHOOK_PARKED:
+			case WEBHOOK_DEFERRED:
 				break;
 		}
 	}
@@ -314,7 +314,7 @@ count_outcomes(WebhookDelivery **batch, int count)
 static void
 note_promoted(int64 subscription_id, TimestampTz next_at)
 {
-	webhook_lane_note_row(webhook_lane_get(subscription_id), next_at);
+	webhook_due_add(webhook_queue_get(subscription_id), next_at);
 }
 
 static void
@@ -322,9 +322,9 @@ save_checkpoint(void *arg)
 {
 	WebhookCheckpoint checkpoint = {0};
 
-	webhook_progress_point(&checkpoint.snapshot, &checkpoint.partial,
+	webhook_progress_low_water_mark(&checkpoint.snapshot, &checkpoint.partial,
 						   &checkpoint.upto_id);
 	checkpoint.home = webhook_home();
-	checkpoint.at = webhook_journal_now();
+	checkpoint.saved_at = webhook_log_now();
 	webhook_checkpoint_save(&checkpoint);
 }

@@ -1,6 +1,6 @@
 /*
  * writer.h
- *	  What goes out to tables: outcomes, in groups, the checkpoint, and how each
+ *	  What goes out to tables: entries, in groups, the checkpoint, and how each
  *	  endpoint fares.
  */
 #ifndef WEBHOOK_WRITER_H
@@ -26,7 +26,7 @@ extern bool webhook_writer_is_blocked(void);
 /* When the next flush is due; 0: nothing waits. */
 extern TimestampTz webhook_writer_next_time(void);
 
-/* Write a checkpoint if there is news, once a second or "at_once". */
+/* Write a checkpoint if there is changes, once a second or "at_once". */
 extern void webhook_writer_checkpoint(TimestampTz now, bool at_once);
 
 /*

@@ -56,7 +56,7 @@ typedef struct Tuple
 typedef void (*Filler) (Tuple *tuple, int number);
 
 static const char *const result_names[] = {
-	[WEBHOOK_PARKED] = "parked",
+	[WEBHOOK_DEFERRED] = "parked",
 	[WEBHOOK_DELIVERED] = "delivered",
 	[WEBHOOK_RETRYING] = "retrying",
 	[WEBHOOK_FAILED] = "failed",
@@ -64,12 +64,12 @@ static const char *const result_names[] = {
 };
 
 static const char *const turn_names[] = {
-	[WEBHOOK_TURN_NONE] = "none",
-	[WEBHOOK_TURN_OPENED] = "opened",
-	[WEBHOOK_TURN_CLOSED] = "closed",
-	[WEBHOOK_TURN_WAITING] = "waiting",
-	[WEBHOOK_TURN_LIMITED] = "limited",
-	[WEBHOOK_TURN_DISABLED] = "disabled",
+	[WEBHOOK_HEALTH_UNCHANGED] = "none",
+	[WEBHOOK_HEALTH_OPENED] = "opened",
+	[WEBHOOK_HEALTH_CLOSED] = "closed",
+	[WEBHOOK_HEALTH_WAITING] = "waiting",
+	[WEBHOOK_HEALTH_LIMITED] = "limited",
+	[WEBHOOK_HEALTH_DISABLED] = "disabled",
 };
 
 static void set_options(int64 id, Datum options);
@@ -208,7 +208,7 @@ webhook_clock_replay_sql(PG_FUNCTION_ARGS)
 	command.cause = webhook_cause_from_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	command.subscription_id = PG_GETARG_INT64(1);
 	command.id = next_id++;
-	command.created = webhook_clock_now();
+	command.created_at = webhook_clock_now();
 	command.data = "{}";
 	command.data_length = 2;
 	if (!PG_ARGISNULL(2))
@@ -217,7 +217,7 @@ webhook_clock_replay_sql(PG_FUNCTION_ARGS)
 		subject = event->subject;
 		event_type = event->event_type;
 		command.id = event->id;
-		command.created = event->created;
+		command.created_at = event->created_at;
 	}
 	data = webhook_command_form(&command);
 	row = webhook_event_make(event_type, strlen(event_type), subject,
@@ -356,7 +356,7 @@ fill_notice(Tuple *tuple, int number)
 
 	put_span(tuple, notice->at);
 	put(tuple, Int64GetDatum(notice->subscription_id));
-	put_text(tuple, turn_names[notice->turn]);
+	put_text(tuple, turn_names[notice->change]);
 }
 
 Datum
@@ -368,26 +368,26 @@ webhook_clock_notices_sql(PG_FUNCTION_ARGS)
 static void
 fill_state(Tuple *tuple, int number)
 {
-	const WebhookLane *lane = webhook_lane_get(number + 1);
-	const WebhookState *state = &lane->health.state;
+	const WebhookQueue *queue = webhook_queue_get(number + 1);
+	const WebhookState *state = &queue->health.state;
 
-	put(tuple, Int64GetDatum(lane->id));
+	put(tuple, Int64GetDatum(queue->id));
 	put(tuple, Int32GetDatum(state->level));
-	put(tuple, Int32GetDatum(state->streak));
+	put(tuple, Int32GetDatum(state->consecutive_failures));
 	put(tuple, Int64GetDatum(state->failures));
-	put(tuple, Int32GetDatum(lane->in_flight));
-	put(tuple, Int32GetDatum(lane->limit));
-	put(tuple, BoolGetDatum(lane->slow));
-	put(tuple, BoolGetDatum(lane->sends));
-	put(tuple, BoolGetDatum(lane->has_rows));
-	put(tuple, BoolGetDatum(lane->spilling));
-	put(tuple, Int32GetDatum(lane->nready));
-	put_instant(tuple, lane->sleeps_until);
-	put_instant(tuple, state->waits_until);
-	put_span(tuple, state->probe_wait * USECS_PER_SEC);
+	put(tuple, Int32GetDatum(queue->in_flight));
+	put(tuple, Int32GetDatum(queue->limit));
+	put(tuple, BoolGetDatum(queue->slow));
+	put(tuple, BoolGetDatum(queue->sends));
+	put(tuple, BoolGetDatum(queue->has_rows));
+	put(tuple, BoolGetDatum(queue->spilling));
+	put(tuple, Int32GetDatum(queue->nready));
+	put_instant(tuple, queue->not_before);
+	put_instant(tuple, state->not_before);
+	put_span(tuple, state->probe_interval * USECS_PER_SEC);
 	put_instant(tuple, state->failing_since);
 	put_instant(tuple, state->disabled_at);
-	put_span(tuple, state->halted);
+	put_span(tuple, state->suspended);
 	put(tuple, Int64GetDatum(state->delivered));
 	put(tuple, Int64GetDatum(state->failed));
 	put(tuple, Int64GetDatum(state->retried));
@@ -403,7 +403,7 @@ webhook_clock_states_sql(PG_FUNCTION_ARGS)
 static void
 fill_load(Tuple *tuple, int number)
 {
-	const WebhookLoad *load = webhook_delivery_load();
+	const WebhookUsage *load = webhook_dispatch_usage();
 	int			subjects = 0;
 
 	for (int i = 0; i < webhook_clock_ring.count; i++)
@@ -412,16 +412,16 @@ fill_load(Tuple *tuple, int number)
 												 i)->event->subject;
 
 		for (int64 id = 1; subject != NULL && id <= webhook_clock_subscriptions(); id++)
-			subjects += webhook_order_find(id, subject) != NULL;
+			subjects += webhook_subject_find(id, subject) != NULL;
 	}
 	put(tuple, Int32GetDatum(load->queued));
 	put(tuple, Int32GetDatum(load->in_flight));
 	put(tuple, Int32GetDatum(load->unflushed));
 	put(tuple, Int64GetDatum(load->memory));
-	put(tuple, Int64GetDatum(webhook_place_rows()));
+	put(tuple, Int64GetDatum(webhook_rows_loaded()));
 	put(tuple, Int64GetDatum(webhook_sender_memory()));
 	put(tuple, Int32GetDatum(subjects));
-	put(tuple, BoolGetDatum(webhook_delivery_is_due(webhook_clock_now())));
+	put(tuple, BoolGetDatum(webhook_dispatch_is_due(webhook_clock_now())));
 	put(tuple, BoolGetDatum(webhook_progress_reached(webhook_progress_mark())));
 }
 

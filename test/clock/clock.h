@@ -7,7 +7,7 @@
  * sender and writer. What is below them is played: the clock, the tables
  * (tables.c), subscriptions (people.c), libcurl and the endpoints (engine.c).
  * These take the places of the real functions when the module is linked. The
- * worker's loop is turn.c.
+ * worker's loop is change.c.
  *
  * Rooms keep static state, so one session is one run.
  */
@@ -55,7 +55,7 @@ typedef struct WebhookClockOutcome
 	WebhookCause cause;
 	int			attempt;
 	int			step;
-	WebhookResult result;
+	WebhookOutcome result;
 	const char *error_class;
 	TimestampTz next_at;		/* 0: none */
 } WebhookClockOutcome;
@@ -65,7 +65,7 @@ typedef struct WebhookClockNotice
 {
 	int64		at;
 	int64		subscription_id;
-	WebhookTurn turn;
+	WebhookHealthChange change;
 } WebhookClockNotice;
 
 /* What an endpoint answers. */
@@ -143,7 +143,7 @@ extern void webhook_clock_answers(int64 id, const WebhookClockAnswer *answers, i
 /* When the next answer comes; -1: never. */
 extern int64 webhook_clock_next_answer(void);
 
-/* The loop (turn.c) */
+/* The loop (change.c) */
 
 /* Begin, unless that has been done. */
 extern void webhook_clock_start(void);

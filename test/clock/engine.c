@@ -106,7 +106,7 @@ static WebhookHttpTransfer *
 submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 {
 	const WebhookDelivery *delivery = tag;
-	const WebhookPending *row = &delivery->outcome.delivery;
+	const WebhookPending *row = &delivery->entry.delivery;
 	WebhookClockAnswer answer = choose(row->subscription_id);
 	Transfer   *transfer = MemoryContextAllocZero(webhook_clock_context, sizeof(Transfer));
 	WebhookClockPost *post;
@@ -116,9 +116,9 @@ submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 	http->in_flight++;
 	http->unreleased++;
 
-	for (const WebhookLane *lane = webhook_lane_first(&scan);
-		 lane != NULL; lane = webhook_lane_following(&scan))
-		slow += lane->slow ? lane->in_flight : 0;
+	for (const WebhookQueue *queue = webhook_queue_first(&scan);
+		 queue != NULL; queue = webhook_queue_next(&scan))
+		slow += queue->slow ? queue->in_flight : 0;
 
 	transfer->post = webhook_clock_posts.count;
 	post = webhook_clock_add(&webhook_clock_posts, sizeof(WebhookClockPost));
@@ -132,7 +132,7 @@ submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 	post->attempt = row->attempt;
 	post->step = row->step;
 	post->probe = delivery->probe;
-	post->slow = delivery->lane->slow;
+	post->slow = delivery->queue->slow;
 	post->in_flight = http->in_flight;
 	post->proven_in_flight = http->in_flight - slow;
 	post->status = answer.status;

@@ -144,18 +144,18 @@ webhook_subscription_match(const WebhookEvent *event, int *cursor)
 }
 
 const WebhookSnapshot *
-webhook_subscription_fresh_since(void)
+webhook_subscription_catch_up_since(void)
 {
 	return NULL;
 }
 
 void
-webhook_subscription_age(void)
+webhook_subscription_clear_new(void)
 {
 }
 
 int
-webhook_subscription_takers(const char *event_type)
+webhook_subscription_count_matches(const char *event_type)
 {
 	return strtoll(event_type, NULL, 10) != 0 ? 1 : copied;
 }
@@ -181,7 +181,7 @@ webhook_shmem_my_slot(void)
 /* Nobody has a filter. */
 bool
 webhook_filter_accepts(WebhookFilter *filter, const WebhookEvent *event,
-					   bool *undecided)
+					   bool *filter_errors)
 {
 	return true;
 }

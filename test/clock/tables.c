@@ -65,7 +65,7 @@ static Row *find_row(const WebhookPending *key);
 static bool is_of(int place, int64 subscription_id, const char *subject);
 static WebhookPending *copy_row(const Row *row);
 static int	compare_due(const void *a, const void *b);
-static void write_row(const WebhookOutcome *outcome);
+static void write_row(const WebhookLogEntry *outcome);
 static void promote(int64 subscription_id, const char *subject, TimestampTz now,
 					void (*promoted) (int64 subscription_id, TimestampTz next_at));
 
@@ -133,8 +133,8 @@ webhook_clock_commit_due(void)
 		event->txid = FullTransactionIdFromU64(FIRST_XID + event->id);
 
 		/* A replay brings those of its event. */
-		if (event->created == 0)
-			event->created = webhook_clock_now();
+		if (event->created_at == 0)
+			event->created_at = webhook_clock_now();
 		for (int i = 0; i < 8 && event->event_id.data[6] == 0; i++)
 			event->event_id.data[15 - i] = (uint8) (event->id >> (8 * i));
 		event->event_id.data[6] = 0x70;
@@ -480,7 +480,7 @@ copy_row(const Row *row)
 	return copy;
 }
 
-/* As an index has them: what is new is behind others of its instant. */
+/* As an index has them: what is new is has_earlier_pending others of its instant. */
 static int
 compare_due(const void *a, const void *b)
 {
@@ -497,13 +497,13 @@ compare_due(const void *a, const void *b)
  */
 
 TimestampTz
-webhook_journal_now(void)
+webhook_log_now(void)
 {
 	return webhook_clock_now();
 }
 
 void
-webhook_journal_write(WebhookOutcome *const *outcomes, int count, bool bodies,
+webhook_log_write(WebhookLogEntry *const *outcomes, int count, bool bodies,
 					  TimestampTz now,
 					  bool (*in_memory) (int64 subscription_id, const char *subject),
 					  void (*promoted) (int64 subscription_id, TimestampTz next_at))
@@ -528,7 +528,7 @@ webhook_journal_write(WebhookOutcome *const *outcomes, int count, bool bodies,
 		outcome->cause = delivery->cause;
 		outcome->attempt = delivery->attempt;
 		outcome->step = delivery->step;
-		outcome->result = outcomes[i]->result;
+		outcome->result = outcomes[i]->outcome;
 		outcome->error_class = outcomes[i]->error_class;
 		outcome->next_at = delivery->next_at;
 		write_row(outcomes[i]);
@@ -547,7 +547,7 @@ webhook_journal_write(WebhookOutcome *const *outcomes, int count, bool bodies,
 
 /* By the log: attempts of the event, and whether this delivery has ended. */
 bool
-webhook_journal_knows(int64 subscription_id, int64 position, const WebhookEvent *event,
+webhook_log_knows(int64 subscription_id, int64 position, const WebhookEvent *event,
 					  TimestampTz since, int *attempts)
 {
 	int			place = place_of(subscription_id, subject_of(event), position, event->id);
@@ -560,7 +560,7 @@ webhook_journal_knows(int64 subscription_id, int64 position, const WebhookEvent 
 			WEBHOOK_CLOCK_ITEM(webhook_clock_outcomes, WebhookClockOutcome, i);
 
 		if (outcome->subscription_id != subscription_id ||
-			outcome->result == WEBHOOK_PARKED ||
+			outcome->result == WEBHOOK_DEFERRED ||
 			memcmp(&outcome->event_id, &event->event_id, UUID_LEN) != 0)
 			continue;
 		*attempts = Max(*attempts, outcome->attempt);
@@ -573,7 +573,7 @@ webhook_journal_knows(int64 subscription_id, int64 position, const WebhookEvent 
 }
 
 static void
-write_row(const WebhookOutcome *outcome)
+write_row(const WebhookLogEntry *outcome)
 {
 	const WebhookPending *delivery = &outcome->delivery;
 	int			place = place_of(delivery->subscription_id, subject_of(delivery->event),
@@ -638,7 +638,7 @@ promote(int64 subscription_id, const char *subject, TimestampTz now,
  */
 
 void
-webhook_notice_tell(const WebhookNews *news, const char *reason,
+webhook_notify_state_change(const WebhookStateChange *changes, const char *reason,
 					const WebhookSubscription *subscription)
 {
 	WebhookClockNotice *notice = webhook_clock_add(&webhook_clock_notices,
@@ -646,7 +646,7 @@ webhook_notice_tell(const WebhookNews *news, const char *reason,
 
 	notice->at = webhook_clock_steady;
 	notice->subscription_id = subscription->id;
-	notice->turn = news->turn;
+	notice->change = changes->change;
 }
 
 List *

@@ -1,11 +1,11 @@
 /*
- * turn.c
+ * change.c
  *	  The worker's loop on a fake clock, which moves only where the worker would
  *	  wait.
  *
  * It does what worker.c does, in the same order and with the same intervals,
  * less what needs a process: requests to drain, to leave, to look after the
- * tables. A turn takes no time. What has nothing to wait for and makes no
+ * tables. A change takes no time. What has nothing to wait for and makes no
  * progress either would burn a processor, so a loop that spins is an error.
  */
 #include "postgres.h"
@@ -27,7 +27,7 @@
 #define BLOCKED_LIMIT 32
 #define MOST_TURNS 10000		/* in no time */
 
-/* Days from PostgreSQL's epoch to 2026-01-01. */
+/* Days from PostgreSQL's batch to 2026-01-01. */
 #define BEGIN (INT64CONST(9497) * USECS_PER_DAY)
 
 int64		webhook_clock_steady;
@@ -38,9 +38,9 @@ static bool reload;
 static TimestampTz next_poll;
 static TimestampTz next_spill;
 
-static void turn(void);
+static void change(void);
 static void take_requests(TimestampTz now);
-static void take_in(TimestampTz now);
+static void read_input(TimestampTz now);
 static bool may_read(TimestampTz now);
 static TimestampTz next_time(TimestampTz now);
 static bool is_idle(void);
@@ -82,7 +82,7 @@ webhook_clock_run(int64 until)
 		int64		other;
 
 		CHECK_FOR_INTERRUPTS();
-		turn();
+		change();
 		next = webhook_clock_steady + Max(next_time(now) - now, 0);
 		other = webhook_clock_next_answer();
 		if (other >= 0)
@@ -117,7 +117,7 @@ void
 webhook_clock_reconfigured(void)
 {
 	webhook_clock_start();
-	webhook_delivery_review(webhook_enabled, webhook_clock_now());
+	webhook_dispatch_refresh(webhook_enabled, webhook_clock_now());
 }
 
 void
@@ -129,16 +129,16 @@ webhook_clock_start(void)
 		return;
 	done = true;
 	webhook_sender_init(&webhook_clock_slot.counters);
-	webhook_delivery_init();
-	webhook_intake_init(NULL, &webhook_clock_slot.counters);
+	webhook_dispatch_init();
+	webhook_reader_init(NULL, &webhook_clock_slot.counters);
 	webhook_writer_init(&webhook_clock_slot.counters);
 	pg_atomic_write_u32(&webhook_clock_slot.changed, 0);
-	webhook_delivery_review(webhook_enabled, webhook_clock_now());
+	webhook_dispatch_refresh(webhook_enabled, webhook_clock_now());
 	wake = true;
 }
 
 static void
-turn(void)
+change(void)
 {
 	TimestampTz now = webhook_clock_now();
 	bool		blocked;
@@ -146,7 +146,7 @@ turn(void)
 	if (webhook_clock_commit_due())
 		wake = true;
 	take_requests(now);
-	take_in(now);
+	read_input(now);
 
 	blocked = webhook_writer_is_blocked();
 	if (!blocked)
@@ -158,7 +158,7 @@ turn(void)
 		webhook_sender_start();
 	}
 
-	webhook_writer_flush(now, webhook_delivery_load()->in_flight == 0);
+	webhook_writer_flush(now, webhook_dispatch_usage()->in_flight == 0);
 	webhook_writer_checkpoint(now, false);
 	webhook_writer_states(now, false);
 }
@@ -172,73 +172,73 @@ take_requests(TimestampTz now)
 	{
 		next_poll = now + POLL_INTERVAL;
 		wake = true;
-		webhook_loading_settle_doubts();
+		webhook_loader_recheck();
 	}
-	webhook_delivery_tick(now);
+	webhook_dispatch_tick(now);
 	if (now >= next_spill || next_spill - now > SPILL_INTERVAL)
 	{
-		next_spill = now + (webhook_delivery_has_room(webhook_sender_memory()) ?
+		next_spill = now + (webhook_dispatch_has_room(webhook_sender_memory()) ?
 							SPILL_INTERVAL : SCARCE_INTERVAL);
 		if (!webhook_writer_is_blocked())
-			webhook_delivery_spill(now);
+			webhook_dispatch_spill(now);
 	}
 }
 
 /* Reading never fails here. */
 static void
-take_in(TimestampTz now)
+read_input(TimestampTz now)
 {
 	Size		elsewhere = webhook_sender_memory();
 
 	if (reload)
 	{
-		webhook_intake_reload();
+		webhook_reader_reload();
 		reload = false;
-		webhook_delivery_review(webhook_enabled, now);
+		webhook_dispatch_refresh(webhook_enabled, now);
 	}
-	webhook_cancel_given_up(webhook_intake_last_id());
-	webhook_loading_due(elsewhere, now);
+	webhook_commands_cancel_backlogs(webhook_reader_last_id());
+	webhook_loader_load(elsewhere, now);
 	if (may_read(now))
 	{
-		bool		opens = !webhook_intake_is_reading();
+		bool		opens = !webhook_reader_is_reading();
 
-		webhook_intake_read(true, elsewhere, now);
+		webhook_reader_read(true, elsewhere, now);
 		if (opens)
 			wake = false;
 	}
-	webhook_cancel_work();
+	webhook_commands_run();
 }
 
 static bool
 may_read(TimestampTz now)
 {
-	return (wake || webhook_intake_is_reading()) &&
-		webhook_delivery_has_room(webhook_sender_memory()) &&
+	return (wake || webhook_reader_is_reading()) &&
+		webhook_dispatch_has_room(webhook_sender_memory()) &&
 		(!webhook_writer_is_blocked() ||
-		 webhook_delivery_load()->queued + webhook_delivery_load()->unflushed < BLOCKED_LIMIT);
+		 webhook_dispatch_usage()->queued + webhook_dispatch_usage()->unflushed < BLOCKED_LIMIT);
 }
 
 static TimestampTz
 next_time(TimestampTz now)
 {
 	TimestampTz next = next_poll;
-	TimestampTz due = webhook_lane_due_time();
-	TimestampTz tick = webhook_delivery_tick_time();
+	TimestampTz due = webhook_due_time();
+	TimestampTz tick = webhook_dispatch_tick_time();
 	TimestampTz flush = webhook_writer_next_time();
 
 	if (may_read(now))
 		return now;
-	if (webhook_cancel_is_working())
+	if (webhook_commands_are_running())
 		next = Min(next, now + USECS_PER_SEC / 50);
 	if (due > now)
 		next = Min(next, due);
-	else if (due != 0 && webhook_delivery_room_for_due(webhook_sender_memory()) > 0)
+	else if (due != 0 && webhook_dispatch_room_for_due(webhook_sender_memory()) > 0)
 		return now;
 	if (flush != 0)
 		next = Min(next, flush);
-	else if (webhook_delivery_load()->unflushed > 0)
+	else if (webhook_dispatch_usage()->unflushed > 0)
 		next = Min(next, now + 1000);
-	if (webhook_delivery_load()->queued > 0)
+	if (webhook_dispatch_usage()->queued > 0)
 		next = Min(next, next_spill);
 	if (tick != 0)
 		next = Min(next, tick);
@@ -248,9 +248,9 @@ next_time(TimestampTz now)
 static bool
 is_idle(void)
 {
-	const WebhookLoad *load = webhook_delivery_load();
+	const WebhookUsage *load = webhook_dispatch_usage();
 
 	return load->queued + load->in_flight + load->unflushed == 0 &&
 		webhook_clock_pending.count == 0 && webhook_clock_next_commit() < 0 &&
-		!webhook_intake_is_reading() && !webhook_cancel_is_working();
+		!webhook_reader_is_reading() && !webhook_commands_are_running();
 }

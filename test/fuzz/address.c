@@ -252,7 +252,7 @@ is_never_public(const unsigned char *bytes)
 }
 
 static void
-check_verdict(const unsigned char *bytes, const WebhookAddressVerdict *verdict,
+check_verdict(const unsigned char *bytes, const WebhookAddressRefusal *verdict,
 			  bool denied)
 {
 	char		block[WEBHOOK_ADDRESS_BYTES];
@@ -285,7 +285,7 @@ check_address(const WebhookAddressRules *rules, const char *host,
 			  const Networks *allowed, const Networks *denied)
 {
 	struct sockaddr_storage address;
-	WebhookAddressVerdict verdict;
+	WebhookAddressRefusal verdict;
 	unsigned char bytes[16];
 	unsigned char inner[16];
 	char		inside[64];

@@ -56,7 +56,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t		value_length;
 	bool		too_long;
 	bool		well_formed;
-	WebhookVerdict verdict;
+	WebhookUrlCheck verdict;
 
 	if (size == 0)
 		return 0;

@@ -123,11 +123,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char		canonical[WEBHOOK_MAX_ENDPOINT + 2];
 	char		again[WEBHOOK_MAX_ENDPOINT + 2];
-	WebhookVerdict verdict;
+	WebhookUrlCheck verdict;
 	Parts		parts;
 	char	   *url;
 
-	verdict = webhook_endpoint_check((const char *) data, size, canonical);
+	verdict = webhook_url_check((const char *) data, size, canonical);
 	if (verdict.problem != NULL)
 	{
 		FUZZ_CHECK(verdict.problem[0] != '\0');
@@ -152,7 +152,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(url);
 
 	/* What is canonical stays as it is, if it is not over the limit by "/". */
-	verdict = webhook_endpoint_check(canonical, strlen(canonical), again);
+	verdict = webhook_url_check(canonical, strlen(canonical), again);
 	FUZZ_CHECK(verdict.problem == NULL ?
 			   strcmp(canonical, again) == 0 :
 			   strlen(canonical) > WEBHOOK_MAX_ENDPOINT);

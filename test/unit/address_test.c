@@ -162,7 +162,7 @@ rules_of(const char *allowed, const char *denied, const char *allowed_ports)
 
 static bool
 refuses(const WebhookAddressRules *rules, const char *text,
-		WebhookAddressVerdict *verdict)
+		WebhookAddressRefusal *verdict)
 {
 	struct sockaddr_storage address;
 
@@ -175,7 +175,7 @@ static void
 is_refused(const WebhookAddressRules *rules, const char *text,
 		   const char *block, const char *purpose, const char *setting)
 {
-	WebhookAddressVerdict verdict;
+	WebhookAddressRefusal verdict;
 	bool		refused = refuses(rules, text, &verdict);
 
 	if (!ok(refused && strcmp(verdict.block, block) == 0 &&
@@ -188,7 +188,7 @@ is_refused(const WebhookAddressRules *rules, const char *text,
 static void
 is_accepted(const WebhookAddressRules *rules, const char *text)
 {
-	WebhookAddressVerdict verdict;
+	WebhookAddressRefusal verdict;
 
 	if (!ok(!refuses(rules, text, &verdict), "%s is accepted", text))
 		printf("#   %s %s\n", verdict.block, verdict.purpose);
@@ -281,7 +281,7 @@ test_own(void)
 	WebhookAddressRules *strict = rules_of("", "", NULL);
 	WebhookAddressRules *open = rules_of("0.0.0.0/0, ::/0", "", NULL);
 	struct ifaddrs *list;
-	WebhookAddressVerdict verdict;
+	WebhookAddressRefusal verdict;
 	int			seen = 0;
 	int			refused = 0;
 	int			accepted = 0;
@@ -374,7 +374,7 @@ test_texts(void)
 	};
 	struct sockaddr_storage address;
 	struct sockaddr_un local = {.sun_family = AF_UNIX};
-	WebhookAddressVerdict verdict;
+	WebhookAddressRefusal verdict;
 	char		text[WEBHOOK_REFUSAL_BYTES];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

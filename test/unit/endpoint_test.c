@@ -298,10 +298,10 @@ test_urls(void)
 	for (i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)
 	{
 		const UrlCase *c = &urls[i];
-		WebhookVerdict verdict;
+		WebhookUrlCheck verdict;
 
 		strcpy(canonical, "untouched");
-		verdict = webhook_endpoint_check(c->url, strlen(c->url), canonical);
+		verdict = webhook_url_check(c->url, strlen(c->url), canonical);
 		if (c->canonical == NULL)
 		{
 			if (!ok(verdict.problem && strstr(verdict.problem, c->problem) &&
@@ -313,7 +313,7 @@ test_urls(void)
 		if (!ok(verdict.problem == NULL && strcmp(canonical, c->canonical) == 0,
 				"accepted: %s", show(c->url)))
 			printf("#   %s\n", verdict.problem ? verdict.problem : canonical);
-		verdict = webhook_endpoint_check(canonical, strlen(canonical), again);
+		verdict = webhook_url_check(canonical, strlen(canonical), again);
 		ok(verdict.problem == NULL && strcmp(canonical, again) == 0,
 		   "its canonical form stays: %s", show(canonical));
 	}
@@ -325,28 +325,28 @@ test_url_lengths(void)
 	static const char start[] = "https://h.example";
 	char		url[WEBHOOK_MAX_ENDPOINT + 2];
 	char		canonical[WEBHOOK_MAX_ENDPOINT + 2];
-	WebhookVerdict verdict;
+	WebhookUrlCheck verdict;
 
 	memset(url, 'a', sizeof(url));
 	memcpy(url, start, strlen(start));
 	url[strlen(start)] = '/';
-	verdict = webhook_endpoint_check(url, WEBHOOK_MAX_ENDPOINT, canonical);
+	verdict = webhook_url_check(url, WEBHOOK_MAX_ENDPOINT, canonical);
 	ok(verdict.problem == NULL, "the longest URL is accepted");
 	is_int(strlen(canonical), WEBHOOK_MAX_ENDPOINT, "as it is");
 	url[strlen(start)] = '?';
-	verdict = webhook_endpoint_check(url, WEBHOOK_MAX_ENDPOINT, canonical);
+	verdict = webhook_url_check(url, WEBHOOK_MAX_ENDPOINT, canonical);
 	ok(verdict.problem && verdict.too_long,
 	   "without a path, its slash makes it too long");
-	verdict = webhook_endpoint_check(url, WEBHOOK_MAX_ENDPOINT - 1, canonical);
+	verdict = webhook_url_check(url, WEBHOOK_MAX_ENDPOINT - 1, canonical);
 	ok(verdict.problem == NULL, "a byte less is accepted");
 	is_int(strlen(canonical), WEBHOOK_MAX_ENDPOINT, "with a path added");
-	verdict = webhook_endpoint_check(url, WEBHOOK_MAX_ENDPOINT + 1, canonical);
+	verdict = webhook_url_check(url, WEBHOOK_MAX_ENDPOINT + 1, canonical);
 	ok(verdict.problem && verdict.too_long, "one byte more is too long");
 
-	verdict = webhook_endpoint_check("https://h.example/\0x", 20, canonical);
+	verdict = webhook_url_check("https://h.example/\0x", 20, canonical);
 	ok(verdict.problem && strstr(verdict.problem, "control"),
 	   "a NUL does not end a URL");
-	verdict = webhook_endpoint_check("https://h.example/xyz", 18, canonical);
+	verdict = webhook_url_check("https://h.example/xyz", 18, canonical);
 	is_text(canonical, "https://h.example/", "bytes past the length are not read");
 }
 
@@ -354,7 +354,7 @@ static void
 test_headers(void)
 {
 	char		longest[WEBHOOK_MAX_HEADER_VALUE + 1];
-	WebhookVerdict verdict;
+	WebhookUrlCheck verdict;
 	size_t		i;
 
 	for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
@@ -417,13 +417,13 @@ test_targets(void)
 	{
 		char		host[64] = "";
 
-		ok(webhook_endpoint_target(targets[i].url, &target), "whom %s calls", targets[i].url);
+		ok(webhook_url_target(targets[i].url, &target), "whom %s calls", targets[i].url);
 		memcpy(host, target.host, target.host_length);
 		is_text(host, targets[i].host, "its host");
 		is_int(target.port, targets[i].port, "its port");
 		is_int(target.secure, targets[i].secure, "its scheme");
 	}
-	ok(!webhook_endpoint_target("file:///etc/passwd", &target), "nobody");
+	ok(!webhook_url_target("file:///etc/passwd", &target), "nobody");
 }
 
 int
