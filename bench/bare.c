@@ -20,12 +20,12 @@
 #include "../src/http.h"
 
 static const char body[] =
-	"{\"Id\":\"0193512a-3b5c-7def-8123-456789abcdef\","
-	"\"WebhookEvent\":\"App.BusinessRequestStatusChange\",\"Attempt\":1,"
-	"\"Data\":{\"BusinessRequestId\":42,\"OldStatus\":\"Draft\","
-	"\"NewStatus\":\"Approved\",\"Record\":{\"title\":\"Framework agreement\","
-	"\"amount\":125000.00,\"currency\":\"EUR\"}},"
-	"\"CreationTimeUtc\":\"2026-11-24T09:30:00.123456Z\"}";
+"{\"Id\":\"0193512a-3b5c-7def-8123-456789abcdef\","
+"\"WebhookEvent\":\"App.BusinessRequestStatusChange\",\"Attempt\":1,"
+"\"Data\":{\"BusinessRequestId\":42,\"OldStatus\":\"Draft\","
+"\"NewStatus\":\"Approved\",\"Record\":{\"title\":\"Framework agreement\","
+"\"amount\":125000.00,\"currency\":\"EUR\"}},"
+"\"CreationTimeUtc\":\"2026-11-24T09:30:00.123456Z\"}";
 
 static const WebhookHttpHeader headers[] = {
 	{"Content-Type", "application/json; charset=utf-8"},
@@ -111,7 +111,7 @@ main(int argc, char **argv)
 	for (;;)
 	{
 		bool		more = (count <= 0 || submitted < count) &&
-			(seconds <= 0 || now() - start < seconds);
+		(seconds <= 0 || now() - start < seconds);
 		long		wait;
 
 		while (more && api->in_flight(http) < concurrency &&

@@ -101,8 +101,7 @@ static const AttrNumber state_pkey_keys[] = {
 static WebhookCatalog catalog;
 static char problem[NAMEDATALEN];	/* what is not as it should be */
 static uint64 changes = 1;		/* invalidations seen, and 1 */
-static uint64 known = 0;		/* value of "changes" that catalog is of; 0:
-								 * of none */
+static uint64 known = 0;		/* value of "changes" that catalog is of; 0: of none */
 
 static bool refresh(void);
 pg_noreturn static void report_absence(void);
@@ -223,11 +222,11 @@ static void
 forget(Datum arg, Oid relid)
 {
 	bool		ours = !OidIsValid(relid) || problem[0] != '\0' ||
-		relid == catalog.event_sequence || relid == catalog.subscription ||
-		relid == catalog.log || relid == catalog.pending ||
-		relid == catalog.pending_pkey || relid == catalog.pending_due ||
-		relid == catalog.state || relid == catalog.state_pkey ||
-		relid == catalog.checkpoint;
+	relid == catalog.event_sequence || relid == catalog.subscription ||
+	relid == catalog.log || relid == catalog.pending ||
+	relid == catalog.pending_pkey || relid == catalog.pending_due ||
+	relid == catalog.state || relid == catalog.state_pkey ||
+	relid == catalog.checkpoint;
 
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 		ours |= relid == catalog.event[i] || relid == catalog.event_index[i];

@@ -6,7 +6,7 @@
 #ifndef WEBHOOK_CATALOG_H
 #define WEBHOOK_CATALOG_H
 
-#define WEBHOOK_RING_TABLES 4			/* tables of the ring: event_0 … event_3 */
+#define WEBHOOK_RING_TABLES 4	/* tables of the ring: event_0 … event_3 */
 
 /* Columns, in the order of sql/webhook--1.0.sql. */
 enum
@@ -113,7 +113,7 @@ typedef struct WebhookCatalog
 {
 	Oid			schema;
 	Oid			event[WEBHOOK_RING_TABLES];
-	Oid			event_index[WEBHOOK_RING_TABLES]; /* (txid, id) */
+	Oid			event_index[WEBHOOK_RING_TABLES];	/* (txid, id) */
 	Oid			event_sequence;
 	Oid			subscription;
 	Oid			state;

@@ -15,8 +15,7 @@ typedef struct WebhookSnapshot
 	FullTransactionId xmin;		/* all below have ended */
 	FullTransactionId xmax;		/* none from here on has ended */
 	uint32		nxip;
-	FullTransactionId xip[FLEXIBLE_ARRAY_MEMBER];	/* running ones between,
-													 * ascending */
+	FullTransactionId xip[FLEXIBLE_ARRAY_MEMBER];	/* running ones between, ascending */
 } WebhookSnapshot;
 
 /*

@@ -24,8 +24,7 @@ typedef struct WebhookTable
 	TupleTableSlot **batch;		/* rows of insert_many, kept between calls */
 	int			nbatch;
 	int			ncolumns;		/* of the caller's rows */
-	bool		guarded;		/* an index has code of its own: it runs as the
-								 * owner, restricted */
+	bool		guarded;		/* an index has code of its own: it runs as the owner, restricted */
 } WebhookTable;
 
 /*

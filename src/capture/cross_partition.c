@@ -95,7 +95,7 @@ end_watch(void *arg)
 
 void
 webhook_cross_partition_defer_delete(WebhookWatch *watch, const char *old_status,
-				  const char *subject, const char *data)
+									 const char *subject, const char *data)
 {
 	static bool registered = false;
 	MemoryContext old;

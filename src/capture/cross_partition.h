@@ -21,7 +21,7 @@ typedef struct WebhookWatch
 	const char *trigger;
 	const char *event_type;
 	bool		warned_size;	/* the trigger's, for one WARNING a statement */
-	struct WebhookCrossPartition *move;	/* the deletion held back; NULL: none */
+	struct WebhookCrossPartition *move; /* the deletion held back; NULL: none */
 } WebhookWatch;
 
 /*
@@ -37,7 +37,7 @@ extern WebhookWatch *webhook_watch_get(MemoryContext statement,
  * instant are made here.
  */
 extern void webhook_cross_partition_defer_delete(WebhookWatch *watch, const char *old_status,
-							  const char *subject, const char *data);
+												 const char *subject, const char *data);
 
 /* The status before the deletion that is held back, as JSON; NULL: none is. */
 extern const char *webhook_cross_partition_old_status(const WebhookWatch *watch);

@@ -198,7 +198,7 @@ webhook_column_append(WebhookColumn *column, StringInfo out, Datum value,
 		case WEBHOOK_FORM_TEXT:
 			string = DatumGetTextPP(value);
 			webhook_row_json_append_string(out, VARDATA_ANY(string),
-										  VARSIZE_ANY_EXHDR(string));
+										   VARSIZE_ANY_EXHDR(string));
 			break;
 		case WEBHOOK_FORM_OUTPUT:
 			output = OutputFunctionCall(&column->function, value);

@@ -64,7 +64,7 @@ extern void webhook_column_append_key(WebhookColumn *column, StringInfo out,
 
 /* Append a JSON string. */
 extern void webhook_row_json_append_string(StringInfo out, const char *string,
-										  int length);
+										   int length);
 
 /*
  * Append a name in PascalCase: an ASCII letter at the start and after '_'

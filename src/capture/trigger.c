@@ -156,7 +156,7 @@ row_deleted(TriggerPlan *plan, TupleTableSlot *row, HeapTupleHeader header)
 
 	if (HeapTupleHeaderIndicatesMovedPartitions(header))
 		webhook_cross_partition_defer_delete(plan->watch, plan->old_status.data,
-						  plan->subject.data, plan->payload.data);
+											 plan->subject.data, plan->payload.data);
 	else
 		publish(plan);
 }
@@ -494,4 +494,3 @@ publish(TriggerPlan *plan)
 	event.data = plan->payload.data;
 	webhook_ring_append(&event);
 }
-

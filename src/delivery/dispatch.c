@@ -19,10 +19,9 @@
 #include "delivery/scheduler.h"
 #include "delivery/transitions.h"
 
-#define MAX_LOADED 500			/* of those in memory, and of unflushed ones,
-								 * from webhook.pending */
-#define MAX_UNFLUSHED 4000		/* on their way to the tables, before more are
-								 * read: some groups of the writer's */
+#define MAX_LOADED 500			/* rows of webhook.pending in memory, but in flight */
+#define MAX_UNFLUSHED 4000		/* on their way to the tables, before more are read: some groups of
+								 * the writer's */
 
 static WebhookUsage load;
 
@@ -115,7 +114,7 @@ webhook_dispatch_load(const WebhookPending *row, TimestampTz now)
 
 bool
 webhook_dispatch_is_loaded_or_blocked(int64 subscription_id, const char *subject,
-						 int64 position, int64 id)
+									  int64 position, int64 id)
 {
 	if (webhook_row_is_loaded(subscription_id, position, id))
 		return true;
@@ -194,7 +193,7 @@ webhook_dispatch_finish(WebhookDelivery *delivery,
 	entry->transfer = transfer;
 	entry->endpoint = transfer->url;
 	result = webhook_retry_decide(&entry->delivery, subscription, transfer,
-							 delivery->probe, now, &next_at);
+								  delivery->probe, now, &next_at);
 	if (result != WEBHOOK_DELIVERED)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
@@ -333,7 +332,7 @@ report_health(WebhookDelivery *delivery, WebhookOutcome result, TimestampTz now)
 	report.duration = entry->transfer->duration;
 	report.problem = entry->error;
 	change = webhook_health_end(&queue->health, webhook_subscription_get(queue->id),
-							  &report, now);
+								&report, now);
 	if (queue->health.state.not_before > now)
 		webhook_queue_delay(queue, Max(queue->not_before, queue->health.state.not_before));
 	else if (change == WEBHOOK_HEALTH_CLOSED)

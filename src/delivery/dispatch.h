@@ -18,18 +18,16 @@ typedef struct WebhookDelivery
 	bool		stored;			/* it has a row in webhook.pending */
 	bool		is_ready;		/* it waits in its queue */
 	bool		probe;			/* in flight through an open breaker */
-	bool		in_slow_pool;		/* in flight, in a place of the slow ones only
-								 * for its own sake */
+	bool		in_slow_pool;	/* in flight, in a place of the slow ones only for its own sake */
 	bool		cancelled;		/* in flight for the last time ... */
 	const char *cancel_class;	/* ... and why; NULL: no word for it */
 	TimestampTz offered_at;
 	TimestampTz started_at;
-	WebhookBatch *batch;		/* held until flushed; NULL: it came from
-								 * webhook.pending, and no command ends it */
-	WebhookQueue *queue;			/* its subscription's */
+	WebhookBatch *batch;		/* held until flushed; NULL: it came from webhook.pending, and no
+								 * command ends it */
+	WebhookQueue *queue;		/* its subscription's */
 	WebhookSubject *subject;	/* its place in the order; NULL: unordered */
-	dlist_node	node;			/* in a queue, has_earlier_pending a subject, in flight, or
-								 * ended */
+	dlist_node	node;			/* in a queue, has_earlier_pending a subject, in flight, or ended */
 } WebhookDelivery;
 
 /* A new delivery, of an event or a replay that was read from the ring. */
@@ -40,8 +38,7 @@ typedef struct WebhookOffer
 	int64		position;		/* id of the row */
 	WebhookCause cause;
 	TimestampTz caused_at;		/* when the row was written */
-	bool		has_earlier_pending;			/* earlier ones of its subject wait in
-								 * webhook.pending */
+	bool		has_earlier_pending;	/* earlier ones of its subject wait in webhook.pending */
 	int			attempts;		/* made already */
 } WebhookOffer;
 
@@ -71,7 +68,7 @@ extern void webhook_dispatch_load(const WebhookPending *row, TimestampTz now);
 
 /* Is this row of webhook.pending in memory already, or in its way? */
 extern bool webhook_dispatch_is_loaded_or_blocked(int64 subscription_id, const char *subject,
-									 int64 position, int64 id);
+												  int64 position, int64 id);
 
 /*
  * Is anything of this subject in memory, or on its way to webhook.pending?
@@ -120,7 +117,7 @@ extern void webhook_dispatch_spill(TimestampTz now);
 
 /* End a row of webhook.pending as cancelled; "batch" is the command's, or NULL. */
 extern void webhook_dispatch_cancel_row(const WebhookPending *row, const char *class,
-									WebhookBatch *batch);
+										WebhookBatch *batch);
 
 /*
  * End what is in memory and came before a command: deliveries of an event

@@ -18,7 +18,7 @@
 #define LEAST_SHARE 16			/* deliveries, besides its share, of a busy queue */
 #define LONGEST_SPAN (USECS_PER_SEC / 2)	/* that a completions_per_interval is measured over */
 
-static TimestampTz measured_at;	/* the queues' paces */
+static TimestampTz measured_at; /* the queues' paces */
 
 static bool leaves(const WebhookQueue *queue);
 static void spill(WebhookQueue *queue, bool scarce, TimestampTz now);
@@ -63,10 +63,10 @@ webhook_dispatch_evict_if_blocked(WebhookQueue *queue, TimestampTz now)
 	wanted = webhook_queue_is_enabled(queue->id);
 	while (queue->nready > 0)
 		webhook_delivery_evict(dlist_head_element(WebhookDelivery, node, &queue->ready),
-							!wanted, now);
+							   !wanted, now);
 	while (!queue->sends && queue->npings > 0)
 		webhook_delivery_evict(dlist_head_element(WebhookDelivery, node, &queue->pings),
-							!wanted, now);
+							   !wanted, now);
 	webhook_queue_update(queue);
 }
 
@@ -87,7 +87,8 @@ webhook_dispatch_spill(TimestampTz now)
 	{
 		if (measure)
 		{
-			queue->completions_per_interval = span > 0 ? queue->completed * WEBHOOK_SCARCE_LIMIT / span : 0;
+			queue->completions_per_interval =
+				span > 0 ? queue->completed * WEBHOOK_SCARCE_LIMIT / span : 0;
 			queue->completed = 0;
 		}
 		if (queue->nready > 0 || queue->npings > 0)
@@ -109,7 +110,7 @@ webhook_dispatch_spill(TimestampTz now)
 
 void
 webhook_dispatch_cancel_row(const WebhookPending *row, const char *class,
-						WebhookBatch *batch)
+							WebhookBatch *batch)
 {
 	WebhookDelivery *delivery = webhook_delivery_create(row, true, row->queued_at);
 
@@ -207,7 +208,7 @@ spill(WebhookQueue *queue, bool scarce, TimestampTz now)
 		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &queue->pings);
 
 		if (!webhook_delivery_has_waited(oldest, scarce ? WEBHOOK_SCARCE_LIMIT :
-								 WEBHOOK_UNSTARTED_LIMIT, now))
+										 WEBHOOK_UNSTARTED_LIMIT, now))
 			break;
 		queue->spilling = true;
 		webhook_delivery_evict(oldest, false, now);
@@ -230,7 +231,8 @@ may_keep(const WebhookQueue *queue)
 	if (queue->in_flight == 0)
 		return queue->nready;
 	return completions_per_interval == 0 ? 0 :
-		Max(completions_per_interval, WEBHOOK_MAX_QUEUED / (webhook_scheduler_busy_queues() + 1) + LEAST_SHARE);
+		Max(completions_per_interval,
+			WEBHOOK_MAX_QUEUED / (webhook_scheduler_busy_queues() + 1) + LEAST_SHARE);
 }
 
 static void

@@ -76,7 +76,7 @@ webhook_health_restore(WebhookHealth *health, const WebhookState *state)
 	/* Whoever has edited the row: it means something. */
 	health->state.level = Max(health->state.level, OPEN);
 	health->state.probe_interval = Min(Max(health->state.probe_interval, FIRST_PROBE),
-								   LONGEST_PROBE);
+									   LONGEST_PROBE);
 }
 
 bool
@@ -163,7 +163,7 @@ webhook_health_start(WebhookHealth *health,
 
 bool
 webhook_health_rate_changed(WebhookHealth *health,
-						   const WebhookSubscription *subscription)
+							const WebhookSubscription *subscription)
 {
 	if (health->filled_at == 0 || subscription == NULL ||
 		subscription->rate_limit == health->filled_by)
@@ -284,7 +284,7 @@ webhook_health_suspend(WebhookHealth *health, bool suspended, TimestampTz now)
 
 TimestampTz
 webhook_health_active_time(const WebhookHealth *health, TimestampTz instant,
-					 TimestampTz now)
+						   TimestampTz now)
 {
 	const WebhookState *state = &health->state;
 	int64		suspended = state->suspended;

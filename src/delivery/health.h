@@ -17,14 +17,14 @@ typedef enum WebhookHealthChange
 	WEBHOOK_HEALTH_CLOSED,		/* ... and closed */
 	WEBHOOK_HEALTH_WAITING,		/* the endpoint has asked for a pause */
 	WEBHOOK_HEALTH_LIMITED,		/* the rate limit holds deliveries back */
-	WEBHOOK_HEALTH_DISABLED,		/* it is given up */
+	WEBHOOK_HEALTH_DISABLED,	/* it is given up */
 } WebhookHealthChange;
 
 /* One, as it happened. */
 typedef struct WebhookStateChange
 {
 	WebhookHealthChange change;
-	int			consecutive_failures;			/* failures in a row, then */
+	int			consecutive_failures;	/* failures in a row, then */
 	TimestampTz until;			/* no request before; 0: none */
 } WebhookStateChange;
 
@@ -32,7 +32,7 @@ typedef struct WebhookStateChange
 typedef struct WebhookRequestResult
 {
 	bool		delivered;
-	bool		is_endpoint_failure;			/* it failed for the endpoint's sake */
+	bool		is_endpoint_failure;	/* it failed for the endpoint's sake */
 	bool		gone;			/* 410: the endpoint wants no more */
 	bool		probe;			/* it was sent while the breaker was open */
 	int64		retry_after;	/* seconds that the endpoint asks for; 0: none */
@@ -94,13 +94,13 @@ extern TimestampTz webhook_health_start(WebhookHealth *health,
  * is full, and what it waited for is over.
  */
 extern bool webhook_health_rate_changed(WebhookHealth *health,
-									   const WebhookSubscription *subscription);
+										const WebhookSubscription *subscription);
 
 /* A request has ended. The subscription may be NULL: it has gone meanwhile. */
 extern WebhookHealthChange webhook_health_end(WebhookHealth *health,
-									  const WebhookSubscription *subscription,
-									  const WebhookRequestResult *report,
-									  TimestampTz now);
+											  const WebhookSubscription *subscription,
+											  const WebhookRequestResult *report,
+											  TimestampTz now);
 
 /* The clock was set back by so many microseconds: what it waits for is, too. */
 extern void webhook_health_set_back(WebhookHealth *health, int64 by);
@@ -110,14 +110,14 @@ extern void webhook_health_slow(WebhookHealth *health);
 
 /* It may not send from now on (paused, sending off), or may again. */
 extern void webhook_health_suspend(WebhookHealth *health, bool suspended,
-								TimestampTz now);
+								   TimestampTz now);
 
 /*
  * An instant less the time that it was suspended before: the difference of two is
  * the time that has counted in between.
  */
 extern TimestampTz webhook_health_active_time(const WebhookHealth *health,
-										TimestampTz instant, TimestampTz now);
+											  TimestampTz instant, TimestampTz now);
 
 /* Bring what is derived, percentiles and rate, up to date before saving. */
 extern void webhook_health_summarize(WebhookHealth *health, TimestampTz now);

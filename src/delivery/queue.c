@@ -50,7 +50,7 @@ webhook_queue_init(void)
 	control.keysize = sizeof(int64);
 	control.entrysize = sizeof(WebhookQueue);
 	queues = hash_create("webhook queues", 64, &control,
-						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+						 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	webhook_scheduler_init();
 	delayed = pairingheap_allocate(compare_delayed, NULL);
 	due = pairingheap_allocate(compare_due, NULL);
@@ -256,7 +256,7 @@ webhook_queues_wake(TimestampTz now)
 	while (!pairingheap_is_empty(delayed))
 	{
 		WebhookQueue *queue = pairingheap_container(WebhookQueue, delay_node,
-												  pairingheap_first(delayed));
+													pairingheap_first(delayed));
 
 		if (queue->not_before > now && now >= last_wake)
 			break;
@@ -293,7 +293,7 @@ webhook_due_take(TimestampTz now, WebhookQueue **found, int size)
 	while (count < size && !held && !pairingheap_is_empty(due))
 	{
 		WebhookQueue *queue = pairingheap_container(WebhookQueue, due_node,
-												  pairingheap_first(due));
+													pairingheap_first(due));
 
 		if (queue->due_at > now)
 			break;

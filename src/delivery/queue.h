@@ -23,27 +23,27 @@ typedef struct WebhookQueue
 	int			nready;			/* of "ready" */
 	int			npings;			/* of "pings" */
 	int			in_flight;
-	int			in_slow_pool;		/* of in_flight: pings that hang; they have
-								 * places of the slow ones, whatever it is */
+	int			in_slow_pool;	/* of in_flight: pings that hang; they have places of the slow
+								 * ones, whatever it is */
 	int			limit;			/* of in_flight, as its health allows */
 	bool		sends;			/* not paused, not fenced, sending is on */
 	bool		ordered;		/* within a subject */
 	bool		spilling;		/* arrivals go to webhook.pending */
 	bool		has_rows;		/* it may have rows there ... */
-	bool		needs_recheck;			/* ... or not any more */
-	bool		subscription_dropped;		/* its subscription has gone, its state too */
-	bool		cancel_backlog;		/* what waits for it is still to be cancelled */
+	bool		needs_recheck;	/* ... or not any more */
+	bool		subscription_dropped;	/* its subscription has gone, its state too */
+	bool		cancel_backlog; /* what waits for it is still to be cancelled */
 	int			cancelling;		/* commands under way that end rows there */
 	TimestampTz next_due;		/* earliest head there, not in memory; 0: none */
-	TimestampTz not_before;	/* nothing starts before; 0: it is awake */
+	TimestampTz not_before;		/* nothing starts before; 0: it is awake */
 	pairingheap_node delay_node;
 	int			completed;		/* requests that have ended, and what that makes */
-	int			completions_per_interval;			/* in WEBHOOK_SCARCE_LIMIT (leaving.c) */
+	int			completions_per_interval;	/* in WEBHOOK_SCARCE_LIMIT (leaving.c) */
 
 	/* What queue.c makes of it. */
 	bool		slow;			/* whose places its requests take */
-	bool		busy;		/* it has, or wants, places of the proven */
-	bool		runnable;			/* in the round: one of them may start now */
+	bool		busy;			/* it has, or wants, places of the proven */
+	bool		runnable;		/* in the round: one of them may start now */
 	dlist_node	runnable_node;
 	TimestampTz loaded_at;		/* the last time */
 	TimestampTz due_at;			/* when to load rows; 0: not in the heap */
@@ -51,7 +51,7 @@ typedef struct WebhookQueue
 	bool		dirty;			/* its state has to be saved ... */
 	bool		urgent;			/* ... at once */
 	dlist_node	dirty_node;
-	int			nchanges;			/* of its health, still to be told */
+	int			nchanges;		/* of its health, still to be told */
 	WebhookStateChange changes[WEBHOOK_QUEUE_CHANGES];
 } WebhookQueue;
 

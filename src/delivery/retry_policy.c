@@ -57,9 +57,9 @@ webhook_retry_after(const WebhookHttpTransfer *transfer)
 
 WebhookOutcome
 webhook_retry_decide(const WebhookPending *delivery,
-				const WebhookSubscription *subscription,
-				const WebhookHttpTransfer *transfer, bool probe,
-				TimestampTz now, TimestampTz *next_at)
+					 const WebhookSubscription *subscription,
+					 const WebhookHttpTransfer *transfer, bool probe,
+					 TimestampTz now, TimestampTz *next_at)
 {
 	const WebhookSchedule *schedule = schedule_of(subscription);
 

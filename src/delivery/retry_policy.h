@@ -24,10 +24,10 @@ extern int64 webhook_retry_after(const WebhookHttpTransfer *transfer);
  * sake proves nothing of the delivery. A ping is made once.
  */
 extern WebhookOutcome webhook_retry_decide(const WebhookPending *delivery,
-									 const WebhookSubscription *subscription,
-									 const WebhookHttpTransfer *transfer,
-									 bool probe, TimestampTz now,
-									 TimestampTz *next_at);
+										   const WebhookSubscription *subscription,
+										   const WebhookHttpTransfer *transfer,
+										   bool probe, TimestampTz now,
+										   TimestampTz *next_at);
 
 /* Why it failed: a constant class and a text. */
 extern const char *webhook_retry_error_class(const WebhookHttpTransfer *transfer);

@@ -15,13 +15,13 @@
 #include "base/guc.h"
 #include "delivery/scheduler.h"
 
-#define MAX_FLIGHTS 4			/* times max_in_flight, in both accounts: those
-								 * that change slow are not broken off */
+#define MAX_FLIGHTS 4			/* times max_in_flight, in both accounts: those that change slow
+								 * are not broken off */
 
 static dlist_head runnable_queues[2];	/* of proven and of slow queues */
 static int	in_flight[2];
-static int	nbusy;			/* proven queues that have or want places */
-static int	nrunnable[2];			/* queues in each round */
+static int	nbusy;				/* proven queues that have or want places */
+static int	nrunnable[2];		/* queues in each round */
 
 static bool has_share(const WebhookQueue *queue);
 
@@ -36,7 +36,7 @@ void
 webhook_scheduler_update(WebhookQueue *queue)
 {
 	bool		runnable = queue->sends && queue->in_flight < queue->limit &&
-		((queue->nready > 0 && queue->not_before == 0) || queue->npings > 0);
+	((queue->nready > 0 && queue->not_before == 0) || queue->npings > 0);
 	bool		busy;
 
 	if (runnable && !queue->runnable)
@@ -77,7 +77,8 @@ webhook_scheduler_next(void)
 			continue;
 		for (int i = nrunnable[slow]; i > 0; i--)
 		{
-			WebhookQueue *queue = dlist_head_element(WebhookQueue, runnable_node, &runnable_queues[slow]);
+			WebhookQueue *queue = dlist_head_element(WebhookQueue, runnable_node,
+													 &runnable_queues[slow]);
 
 			dlist_delete(&queue->runnable_node);
 			dlist_push_tail(&runnable_queues[slow], &queue->runnable_node);

@@ -21,9 +21,9 @@ typedef struct WebhookSubject
 	dlist_head	waiting;		/* deliveries has_earlier_pending it, in order */
 	int			unflushed;		/* ended, their entries not committed */
 	int			in_group;		/* of these, in the group being written */
-	bool		defers_arrivals;		/* later arrivals go to webhook.pending: earlier
-								 * ones are there, or on their way */
-	bool		passed_over_due_row;		/* a due row was passed over for the head */
+	bool		defers_arrivals;	/* later arrivals go to webhook.pending: earlier ones are
+									 * there, or on their way */
+	bool		passed_over_due_row;	/* a due row was passed over for the head */
 } WebhookSubject;
 
 extern void webhook_subject_init(void);

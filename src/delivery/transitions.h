@@ -24,7 +24,7 @@ extern void webhook_transitions_init(void);
 
 /* A delivery, nowhere yet; takes over the row's reference to its event. */
 extern WebhookDelivery *webhook_delivery_create(const WebhookPending *row,
-										   bool stored, TimestampTz now);
+												bool stored, TimestampTz now);
 
 /* Is this row of webhook.pending in memory? How many are, and not in flight? */
 extern bool webhook_row_is_loaded(int64 subscription_id, int64 position, int64 id);
@@ -41,7 +41,7 @@ extern void webhook_delivery_unset_waiting(WebhookDelivery *delivery);
 
 /* Has it waited for so many microseconds? */
 extern bool webhook_delivery_has_waited(const WebhookDelivery *delivery, int64 limit,
-								TimestampTz now);
+										TimestampTz now);
 
 /* In flight, and no longer. */
 extern void webhook_delivery_set_in_flight(WebhookDelivery *delivery, TimestampTz now);
@@ -61,7 +61,7 @@ extern WebhookDelivery *webhook_in_flight_next(void **scan);
  * due at "next_at", or, with 0, has_earlier_pending others.
  */
 extern void webhook_delivery_end(WebhookDelivery *delivery, WebhookOutcome result,
-							  WebhookRowChange row);
+								 WebhookRowChange row);
 extern void webhook_delivery_end_and_promote(WebhookDelivery *delivery, WebhookOutcome result);
 extern void webhook_delivery_retry(WebhookDelivery *delivery, TimestampTz next_at);
 extern void webhook_delivery_defer(WebhookDelivery *delivery, TimestampTz next_at);

@@ -70,7 +70,7 @@ webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 				 errhint("Give the URL that events are to be sent to, for example 'https://example.com/hook'.")));
 	endpoint = PG_GETARG_TEXT_PP(0);
 	verdict = webhook_url_check(VARDATA_ANY(endpoint),
-									 VARSIZE_ANY_EXHDR(endpoint), canonical);
+								VARSIZE_ANY_EXHDR(endpoint), canonical);
 	if (verdict.problem != NULL)
 	{
 		const char *shown = webhook_redact_url(text_to_cstring(endpoint));

@@ -174,7 +174,7 @@ static void
 go_on(WebhookHttp *http)
 {
 	int64_t		now = webhook_http_resolver_deadline(http->resolver) < 0 ? 0 :
-		clock_us(CLOCK_MONOTONIC);
+	clock_us(CLOCK_MONOTONIC);
 	WebhookHttpPost *post;
 
 	while ((post = webhook_http_resolver_next(http->resolver, &http->guard,
@@ -201,7 +201,7 @@ finish(WebhookHttp *http, WebhookHttpHandle *easy, CURLcode result)
 	}
 	removed = curl_multi_remove_handle(http->multi, easy->curl) == CURLM_OK;
 	webhook_http_handle_put(&http->pool, easy,
-						  removed && result != CURLE_OUT_OF_MEMORY);
+							removed && result != CURLE_OUT_OF_MEMORY);
 	if (!unresolved)
 	{
 		end(http, post);
@@ -517,9 +517,9 @@ set_up(WebhookHttp *http, const WebhookHttpOptions *options)
 										 options->max_connections : 1);
 
 	/*
-	 * Before 8.1, libcurl appends a first header line that begins with a blank
-	 * to the last header of the handle's transfer before, which it has freed:
-	 * curl issue 11101. There, no handle is used twice; a new one is cheap.
+	 * Before 8.1, libcurl appends a first header line that begins with a blank to the last header
+	 * of the handle's transfer before, which it has freed: curl issue 11101. There, no handle is
+	 * used twice; a new one is cheap.
 	 */
 	http->pool.max_spare = info->version_num < 0x080100 ? 0 :
 		(int) connections;

@@ -22,8 +22,8 @@
 /* How an exchange ended; the class in the log's error_class. */
 typedef enum WebhookHttpError
 {
-	WEBHOOK_HTTP_OK,			/* a status line and a transfer that ended
-								 * properly, or was cut by us at the limit */
+	WEBHOOK_HTTP_OK,			/* a status line and a transfer that ended properly, or was cut by
+								 * us at the limit */
 	WEBHOOK_HTTP_DNS,			/* the name did not resolve */
 	WEBHOOK_HTTP_CONNECT,		/* refused, unreachable */
 	WEBHOOK_HTTP_TLS,			/* handshake, certificate */
@@ -32,8 +32,7 @@ typedef enum WebhookHttpError
 	WEBHOOK_HTTP_PROTOCOL,		/* what came is not HTTP */
 	WEBHOOK_HTTP_TOO_LARGE,		/* response headers over the limit */
 	WEBHOOK_HTTP_BLOCKED,		/* the address guard refused */
-	WEBHOOK_HTTP_INTERNAL,		/* out of memory or descriptors, libcurl
-								 * refused an option */
+	WEBHOOK_HTTP_INTERNAL,		/* out of memory or descriptors, libcurl refused an option */
 } WebhookHttpError;
 
 typedef struct WebhookHttpHeader
@@ -53,9 +52,9 @@ typedef struct WebhookHttpRequest
 	int			connect_timeout_ms;
 
 	/*
-	 * Files of the server, absolute: authorities for this request instead of
-	 * the options', and a certificate to show, its key with it, both PEM.
-	 * NULL: none; empty: one is wanted, and there is no directory for it.
+	 * Files of the server, absolute: authorities for this request instead of the options', and a
+	 * certificate to show, its key with it, both PEM. NULL: none; empty: one is wanted, and there
+	 * is no directory for it.
 	 */
 	const char *ca;
 	const char *client_certificate;
@@ -79,9 +78,8 @@ typedef struct WebhookHttpTransfer
 	char		message[256];	/* English, no secret in it; empty if OK */
 	int			status;			/* 0: no status line came */
 	int			nresponse_headers;
-	const WebhookHttpHeader *response_headers;	/* last response, names as
-												 * sent, values any bytes but
-												 * NUL, CR, LF */
+	const WebhookHttpHeader *response_headers;	/* last response, names as sent, values any bytes
+												 * but NUL, CR, LF */
 	const char *response_body;	/* any bytes */
 	size_t		response_length;	/* of what is kept */
 	bool		response_cut;	/* more came than was kept */
@@ -102,8 +100,7 @@ typedef struct WebhookHttpOptions
 	const char *allowed_networks;	/* as in address.h; NULL: none */
 	const char *denied_networks;
 	const char *allowed_ports;	/* NULL: the default */
-	const char *proxy;			/* a URL; NULL or empty: none, whatever the
-								 * environment says */
+	const char *proxy;			/* a URL; NULL or empty: none, whatever the environment says */
 } WebhookHttpOptions;
 
 typedef struct WebhookHttp WebhookHttp;
@@ -115,15 +112,14 @@ typedef struct WebhookHttp WebhookHttp;
 typedef struct WebhookHttpApi
 {
 	/*
-	 * A new engine, or NULL with a reason of at most "size" bytes. One a
-	 * process.
+	 * A new engine, or NULL with a reason of at most "size" bytes. One a process.
 	 */
 	WebhookHttp *(*create) (const WebhookHttpOptions *options,
 							char *reason, size_t size);
 
 	/*
-	 * Other options from now on, for connections that are open, too. False,
-	 * with a reason: they are not valid, and the former ones hold.
+	 * Other options from now on, for connections that are open, too. False, with a reason: they
+	 * are not valid, and the former ones hold.
 	 */
 	bool		(*configure) (WebhookHttp *http,
 							  const WebhookHttpOptions *options,
@@ -136,8 +132,8 @@ typedef struct WebhookHttpApi
 	long		(*wait_ms) (WebhookHttp *http);
 
 	/*
-	 * Start a POST. NULL only when memory is out. A request that cannot even
-	 * be started is harvested as a failed one.
+	 * Start a POST. NULL only when memory is out. A request that cannot even be started is
+	 * harvested as a failed one.
 	 */
 	WebhookHttpTransfer *(*submit) (WebhookHttp *http,
 									const WebhookHttpRequest *request,
@@ -150,8 +146,7 @@ typedef struct WebhookHttpApi
 	WebhookHttpTransfer *(*harvest) (WebhookHttp *http);
 
 	/*
-	 * ... until it is given back. One that is not harvested yet is broken off
-	 * and never will be.
+	 * ... until it is given back. One that is not harvested yet is broken off and never will be.
 	 */
 	void		(*release) (WebhookHttp *http, WebhookHttpTransfer *transfer);
 

@@ -31,7 +31,7 @@
 #define BUFFER_SIZE			4096L	/* libcurl's, for what it receives */
 #define DNS_CACHE_SECONDS	60L
 #define CA_CACHE_SECONDS	300L
-#define MAX_IDLE_LOOKS		256		/* of up to 100 buffers each */
+#define MAX_IDLE_LOOKS		256 /* of up to 100 buffers each */
 
 /* Headers that libcurl would add, left out. */
 static char no_accept[] = "Accept:";
@@ -355,7 +355,7 @@ new_easy(WebhookHttpPool *pool)
 
 WebhookHttpHandle *
 webhook_http_handle_get(WebhookHttpPool *pool, WebhookHttpPost *post,
-					  int elapsed_ms)
+						int elapsed_ms)
 {
 	WebhookHttpHandle *easy = pool->spare;
 
@@ -380,7 +380,7 @@ webhook_http_handle_get(WebhookHttpPool *pool, WebhookHttpPost *post,
 
 void
 webhook_http_handle_put(WebhookHttpPool *pool, WebhookHttpHandle *easy,
-					  bool reusable)
+						bool reusable)
 {
 	if (easy->post && easy->post->resolved)
 		curl_easy_setopt(easy->curl, CURLOPT_RESOLVE, NULL);

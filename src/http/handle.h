@@ -18,8 +18,7 @@ typedef struct WebhookHttpPool
 	char	   *ca_file;		/* NULL: the system's */
 	bool		drop_ca_path;
 	char	   *proxy;			/* NULL: none */
-	unsigned int generation;	/* of the options: handles of another are not
-								 * used again */
+	unsigned int generation;	/* of the options: handles of another are not used again */
 	void		(*closing) (void *arg, int fd); /* told before it is closed */
 	void	   *closing_arg;
 } WebhookHttpPool;
@@ -40,12 +39,12 @@ typedef struct WebhookHttpHandle
  * by; or NULL, and the transfer has failed.
  */
 extern WebhookHttpHandle *webhook_http_handle_get(WebhookHttpPool *pool,
-											  WebhookHttpPost *post,
-											  int elapsed_ms);
+												  WebhookHttpPost *post,
+												  int elapsed_ms);
 
 /* The handle is free again. If it went through something odd, drop it. */
 extern void webhook_http_handle_put(WebhookHttpPool *pool,
-								  WebhookHttpHandle *easy, bool reusable);
+									WebhookHttpHandle *easy, bool reusable);
 
 /* The options have changed: handles are made anew from now on. */
 extern void webhook_http_handle_renew(WebhookHttpPool *pool);

@@ -226,7 +226,7 @@ static void
 look_up_ended(Lookup *lookup)
 {
 	WebhookHttpResolver *resolver = lookup->resolver;
-	const uint64_t one = 1;
+	const		uint64_t one = 1;
 	ssize_t		written;
 
 	pthread_mutex_lock(&resolver->lock);
@@ -286,7 +286,7 @@ take_late(WebhookHttpResolver *resolver, int64_t now)
 
 			if (deadline <= now)
 			{
-				char		text[96];
+				char text[	96];
 
 				snprintf(text, sizeof(text), "Resolving timed out after %lld milliseconds",
 						 (long long) (now - post->start) / 1000);
@@ -325,7 +325,7 @@ conclude(Lookup *lookup, const WebhookDialGuard *guard)
 static void
 tell(const Lookup *lookup, WebhookHttpPost *post, const WebhookDialGuard *guard)
 {
-	char		text[WEBHOOK_REFUSAL_BYTES];
+	char text[	WEBHOOK_REFUSAL_BYTES];
 
 	if (lookup->error == EAI_MEMORY)
 		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory or threads");
@@ -360,7 +360,7 @@ static bool
 note_addresses(const Lookup *lookup, WebhookHttpPost *post)
 {
 	size_t		size = post->host_length + 16 +
-		MAX_ADDRESSES * (INET6_ADDRSTRLEN + 3);
+	MAX_ADDRESSES * (INET6_ADDRSTRLEN + 3);
 	char	   *text = webhook_http_allocate(post, size);
 	int			length;
 	int			count = 0;
@@ -374,16 +374,17 @@ note_addresses(const Lookup *lookup, WebhookHttpPost *post)
 		char		address[INET6_ADDRSTRLEN];
 		bool		ipv6 = it->ai_family == AF_INET6;
 		const void *binary = ipv6 ?
-			(const void *) &((struct sockaddr_in6 *) it->ai_addr)->sin6_addr :
-			(const void *) &((struct sockaddr_in *) it->ai_addr)->sin_addr;
+		(const void *) &((struct sockaddr_in6 *) it->ai_addr)->sin6_addr :
+		(const void *) &((struct sockaddr_in *) it->ai_addr)->sin_addr;
 
 		if (inet_ntop(it->ai_family, binary, address, sizeof(address)) == NULL)
 			continue;
-		length += snprintf(text + length, size - length,
+		length += snprintf(text +length, size - length,
 						   ipv6 ? "%s[%s]" : "%s%s", count > 0 ? "," : "", address);
 		count++;
 	}
 	post->resolved = text;
+
 	return true;
 }
 
@@ -424,7 +425,7 @@ static int64_t
 deadline_of(const WebhookHttpPost *post)
 {
 	int			ms = post->connect_timeout_ms < post->timeout_ms ?
-		post->connect_timeout_ms : post->timeout_ms;
+	post->connect_timeout_ms : post->timeout_ms;
 
 	return post->start + (int64_t) ms * 1000;
 }

@@ -46,7 +46,7 @@ static bool
 copy_headers(WebhookHttpPost *post, CURL *curl)
 {
 	unsigned int origin = post->transfer.status == 101 ? CURLH_1XX :
-		CURLH_HEADER;
+	CURLH_HEADER;
 	WebhookHttpHeader *headers;
 	struct curl_header *header = NULL;
 	int			count = 0;
@@ -54,7 +54,7 @@ copy_headers(WebhookHttpPost *post, CURL *curl)
 	if (post->header_lines == 0)
 		return true;
 	headers = webhook_http_allocate(post,
-					   post->header_lines * sizeof(WebhookHttpHeader));
+									post->header_lines * sizeof(WebhookHttpHeader));
 	if (headers == NULL)
 		return false;
 	while (count < post->header_lines &&
@@ -69,23 +69,25 @@ copy_headers(WebhookHttpPost *post, CURL *curl)
 										  header->value[value_length - 1]))
 			value_length--;
 		text = webhook_http_allocate(post, name_length + value_length + 2);
+
 		if (text == NULL)
 			return false;
 		memcpy(text, header->name, name_length + 1);
-		memcpy(text + name_length + 1, header->value, value_length);
+		memcpy(text +name_length + 1, header->value, value_length);
 
 		/*
-		 * One that is folded behind an empty one has it inside; newer libcurls
-		 * leave one in a name.
+		 * One that is folded behind an empty one has it inside; newer libcurls leave one in a
+		 * name.
 		 */
 		for (size_t i = 0; i < name_length + 1 + value_length; i++)
 		{
 			if (text[i] == '\r' || text[i] == '\n')
-				text[i] = ' ';
+				text[		i] = ' ';
 		}
-		text[name_length + 1 + value_length] = '\0';
+		text[		name_length + 1 + value_length] = '\0';
 		headers[count].name = text;
-		headers[count].value = text + name_length + 1;
+		headers[count].value = text +name_length + 1;
+
 		count++;
 	}
 	post->transfer.response_headers = headers;
@@ -182,9 +184,9 @@ classify(CURLcode result, bool sent, int socket_errno, const char *detail)
 static void
 make_printable(char *text)
 {
-	for (; *text; text++)
+	for (; *text; text ++)
 	{
-		if (*text < ' ' || *text > '~')
+		if (*text <' ' || *text >'~')
 			*text = '?';
 	}
 }
@@ -240,7 +242,7 @@ judge(WebhookHttpHandle *easy, CURLcode result)
 	WebhookHttpTransfer *transfer = &post->transfer;
 	long		request_size = 0;
 	long		os_errno = 0;
-	char		text[224];
+	char text[	224];
 	const char *detail = describe(easy, result, text, sizeof(text));
 
 	switch (post->stop)
@@ -252,18 +254,18 @@ judge(WebhookHttpHandle *easy, CURLcode result)
 			return;
 		case WEBHOOK_HTTP_STOP_HEADERS:
 			webhook_http_fail(post, WEBHOOK_HTTP_TOO_LARGE,
-				 "the response headers are over the limit");
+							  "the response headers are over the limit");
 			return;
 		case WEBHOOK_HTTP_STOP_FOLD:
 			webhook_http_fail(post, WEBHOOK_HTTP_PROTOCOL, malformed);
 			return;
 		case WEBHOOK_HTTP_STOP_PADDING:
 			webhook_http_fail(post, WEBHOOK_HTTP_TOO_LARGE,
-				 "the chunk extensions of the response are over the limit");
+							  "the chunk extensions of the response are over the limit");
 			return;
 		case WEBHOOK_HTTP_STOP_CODING:
 			webhook_http_fail(post, WEBHOOK_HTTP_PROTOCOL,
-				 "the response has a transfer coding that was not offered");
+							  "the response has a transfer coding that was not offered");
 			return;
 		case WEBHOOK_HTTP_STOP_MEMORY:
 			webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
@@ -276,19 +278,19 @@ judge(WebhookHttpHandle *easy, CURLcode result)
 	{
 		if (transfer->status == 0)
 			webhook_http_fail(post, WEBHOOK_HTTP_PROTOCOL,
-				 "the response has no valid status line");
+							  "the response has no valid status line");
 
 		/* libcurl does not mind. */
 		else if (post->in_headers)
 			webhook_http_fail(post, WEBHOOK_HTTP_RESET,
-				 "the connection ended within the response headers");
+							  "the connection ended within the response headers");
 		return;
 	}
 
 	curl_easy_getinfo(easy->curl, CURLINFO_REQUEST_SIZE, &request_size);
 	curl_easy_getinfo(easy->curl, CURLINFO_OS_ERRNO, &os_errno);
 	transfer->error = classify(result, request_size > 0,
-							 post->socket_errno, detail);
+							   post->socket_errno, detail);
 	if (transfer->error == WEBHOOK_HTTP_TOO_LARGE)
 		detail = "a line of the response headers is over the limit";
 	else if (result == CURLE_BAD_FUNCTION_ARGUMENT &&

@@ -15,10 +15,9 @@ typedef struct WebhookHttpSockets
 	int			epoll;			/* -1: none */
 
 	/*
-	 * A connection that has answered often gets its next request at once, and
-	 * then asks for the events that it just gave up.  So its descriptor stays
-	 * in the epoll set until new requests have started.  By descriptor: the
-	 * events that it was set to last, and whether it is idle.
+	 * A connection that has answered often gets its next request at once, and then asks for the
+	 * events that it just gave up.  So its descriptor stays in the epoll set until new requests
+	 * have started.  By descriptor: the events that it was set to last, and whether it is idle.
 	 */
 	unsigned char *tracked;
 	int			ntracked;

@@ -346,7 +346,7 @@ keep(WebhookHttpPost *post, const char *bytes, size_t length)
 	if (needed > post->body_room)
 	{
 		size_t		room = needed <= 512 ? 512 : needed <= 4096 ? 4096 :
-			WEBHOOK_HTTP_KEPT_BODY;
+		WEBHOOK_HTTP_KEPT_BODY;
 		char	   *body = webhook_http_allocate(post, room);
 
 		if (body == NULL)

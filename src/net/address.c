@@ -104,7 +104,8 @@ static bool carries(const WebhookAddress *address, WebhookAddress *inner);
 static bool is_own(const WebhookAddressRules *rules, const WebhookAddress *address,
 				   WebhookAddressRefusal *verdict);
 static void read_own(Own *own);
-static const WebhookAddressBlock *find(const WebhookAddressBlocks *blocks, const WebhookAddress *address);
+static const WebhookAddressBlock *find(const WebhookAddressBlocks *blocks,
+									   const WebhookAddress *address);
 static bool blame(WebhookAddressRefusal *verdict, const WebhookAddressBlock *block,
 				  const char *purpose, const char *setting);
 
@@ -121,11 +122,11 @@ webhook_address_rules_new(const char *allowed_networks,
 	if (rules == NULL || rules->own == NULL)
 		snprintf(problem, size, "There is not enough memory.");
 	else if (webhook_address_blocks_read(allowed_networks ? allowed_networks : "",
-								 &rules->allowed, problem, size) &&
+										 &rules->allowed, problem, size) &&
 			 webhook_address_blocks_read(denied_networks ? denied_networks : "",
-								 &rules->denied, problem, size) &&
+										 &rules->denied, problem, size) &&
 			 webhook_port_ranges_read(allowed_ports ? allowed_ports : WEBHOOK_DEFAULT_PORTS,
-								 &rules->ports, problem, size))
+									  &rules->ports, problem, size))
 		return rules;
 	webhook_address_rules_free(rules);
 	return NULL;
@@ -286,7 +287,7 @@ static void
 read_own(Own *own)
 {
 	struct ifaddrs *list;
-	char		text[WEBHOOK_ADDRESS_BYTES];
+	char text[	WEBHOOK_ADDRESS_BYTES];
 
 	if (getifaddrs(&list) != 0)
 		return;
@@ -327,4 +328,3 @@ blame(WebhookAddressRefusal *verdict, const WebhookAddressBlock *block,
 	verdict->setting = setting;
 	return true;
 }
-

@@ -61,8 +61,8 @@ extern bool webhook_address_within(const WebhookAddress *address,
 
 /* Into an empty list. False: "problem" says which entry is wrong, and how. */
 extern bool webhook_address_blocks_read(const char *list, WebhookAddressBlocks *blocks,
-								char *problem, size_t size);
+										char *problem, size_t size);
 extern bool webhook_port_ranges_read(const char *list, WebhookPortRanges *ranges,
-								char *problem, size_t size);
+									 char *problem, size_t size);
 
 #endif							/* WEBHOOK_ADDRESS_BLOCK_H */

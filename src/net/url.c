@@ -188,8 +188,8 @@ webhook_header_check(const char *name, size_t name_length,
 		value_length > WEBHOOK_MAX_HEADER_VALUE)
 	{
 		WebhookUrlCheck verdict =
-			refused("A name has at most 256 bytes, a value at most 4096.",
-					"Use a shorter one.");
+		refused("A name has at most 256 bytes, a value at most 4096.",
+				"Use a shorter one.");
 
 		verdict.too_long = true;
 		return verdict;
@@ -237,7 +237,7 @@ static WebhookUrlCheck
 refused_for_length(void)
 {
 	WebhookUrlCheck verdict = refused("It is longer than 2048 bytes.",
-									 "Use a shorter URL.");
+									  "Use a shorter URL.");
 
 	verdict.too_long = true;
 	return verdict;
@@ -306,7 +306,7 @@ is_ipv6(const char *text, size_t length)
 	{
 		size_t		start = at;
 
-		if (is_dotted_quad(text + at, length - at))
+		if (is_dotted_quad(text +at, length - at))
 		{
 			groups += 2;
 			at = length;
@@ -413,7 +413,7 @@ judge_port(const char *text, size_t length, long *port)
 static const char *
 judge_target(const char *text, size_t length, const char **hint)
 {
-	const char *end = text + length;
+	const char *end = text +length;
 	const char *query = memchr(text, '?', length);
 	const char *path_end = query ? query : end;
 

@@ -31,7 +31,7 @@ typedef struct WebhookUrlCheck
  * as "/". RFC 3986, with the restrictions that the verdicts state.
  */
 extern WebhookUrlCheck webhook_url_check(const char *url, size_t length,
-											 char *canonical);
+										 char *canonical);
 
 /* Whom a URL calls. */
 typedef struct WebhookTarget
@@ -53,6 +53,6 @@ extern bool webhook_url_target(const char *canonical, WebhookTarget *target);
  * that the sender itself sets.
  */
 extern WebhookUrlCheck webhook_header_check(const char *name, size_t name_length,
-										   const char *value, size_t value_length);
+											const char *value, size_t value_length);
 
 #endif							/* WEBHOOK_ENDPOINT_H */

@@ -28,8 +28,7 @@
 typedef struct Lacking
 {
 	Oid			database;		/* key */
-	uint64		scan;			/* the last that saw it; or the last before
-								 * the entry was made */
+	uint64		scan;			/* the last that saw it; or the last before the entry was made */
 } Lacking;
 
 static HTAB *without_extension = NULL;
@@ -46,7 +45,7 @@ webhook_databases_init(void)
 	control.entrysize = sizeof(Lacking);
 	control.hcxt = TopMemoryContext;
 	without_extension = hash_create("webhook databases without the extension", 64,
-						  &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+									&control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 void
@@ -72,7 +71,7 @@ webhook_databases_scan(WebhookDatabaseFound found, bool doubt)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
 		bool		eligible = form->datallowconn && !form->datistemplate &&
-			!database_is_invalid_form(form);
+		!database_is_invalid_form(form);
 
 		found(form->oid, eligible, is_lacking(form->oid));
 	}

@@ -84,8 +84,8 @@ typedef struct LocalSlot
 	Oid			database;		/* whose it was at the last look */
 	bool		eligible;		/* pg_database says: a worker may connect */
 	bool		exists;			/* scratch of a scan */
-	BackgroundWorkerHandle *handle; /* of the worker on its way or running;
-									 * NULL: none, or a former launcher's */
+	BackgroundWorkerHandle *handle; /* of the worker on its way or running; NULL: none, or a former
+									 * launcher's */
 	TimestampTz started_at;		/* its registration */
 	bool		no_place;		/* which failed last time */
 	int			backoff_ms;		/* last wait after a failure; 0: none */
@@ -486,8 +486,7 @@ start_worker(int i)
 	WebhookWorkerExtra extra;
 
 	/*
-	 * No blocker and no request for a scan, in this order: what the last scan
-	 * has seen holds.
+	 * No blocker and no request for a scan, in this order: what the last scan has seen holds.
 	 */
 	webhook_shmem_lock(true);
 	if (slot->state != WEBHOOK_SLOT_WANTED ||

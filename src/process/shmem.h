@@ -15,8 +15,7 @@
 typedef enum WebhookSlotState
 {
 	WEBHOOK_SLOT_FREE,			/* nobody's */
-	WEBHOOK_SLOT_BLOCKED,		/* kept by DDL on the database; nobody wants a
-								 * worker */
+	WEBHOOK_SLOT_BLOCKED,		/* kept by DDL on the database; nobody wants a worker */
 	WEBHOOK_SLOT_WANTED,		/* a worker should be started */
 	WEBHOOK_SLOT_STARTING,		/* registered, not yet attached */
 	WEBHOOK_SLOT_RUNNING,		/* attached: pid and latch are valid */
@@ -66,7 +65,7 @@ typedef struct WebhookSlot
 	Oid			database;		/* InvalidOid: free */
 	WebhookSlotState state;
 	WebhookExit exit_reason;	/* while STOPPED */
-	bool		wanted_again;			/* anybody: wanted since the worker attached */
+	bool		wanted_again;	/* anybody: wanted since the worker attached */
 	uint64		generation;		/* of the worker that owns it */
 	int			pid;			/* 0: none */
 	Latch	   *latch;			/* of the worker; only while RUNNING */
@@ -75,7 +74,7 @@ typedef struct WebhookSlot
 	pg_atomic_uint32 changed;	/* anybody: subscriptions have changed */
 	pg_atomic_uint32 stop;		/* anybody: counts requests to stop */
 	pg_atomic_uint32 blockers;	/* anybody: DDL on the database under way */
-	pg_atomic_uint32 ring_table; /* worker: table of the ring to write to */
+	pg_atomic_uint32 ring_table;	/* worker: table of the ring to write to */
 	LWLock		number_lock;	/* to reserve numbers for the ring's rows */
 	Oid			number_sequence;	/* of which; under number_lock */
 	pg_atomic_uint64 number_next;	/* anybody: the next number; only grows */

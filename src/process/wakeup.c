@@ -160,8 +160,8 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 
 			/*
-			 * A process that applies replicated transactions prepares them
-			 * and commits them later, without a statement that would tell.
+			 * A process that applies replicated transactions prepares them and commits them later,
+			 * without a statement that would tell.
 			 */
 			if (has_prepared && IsLogicalWorker())
 				wishes |= ARM_PREPARED;

@@ -19,8 +19,7 @@
 typedef enum WebhookKind
 {
 	WEBHOOK_EVENT = 'e',		/* an event, to be matched and delivered */
-	WEBHOOK_CHANGED = 'c',		/* subscriptions have changed; one that is named
-								 * begins anew */
+	WEBHOOK_CHANGED = 'c',		/* subscriptions have changed; one that is named begins anew */
 	/* About one subscription, see command.h; they act on what is before them. */
 	WEBHOOK_END = 'x',			/* end all that waits for it */
 	WEBHOOK_CANCEL = 'k',		/* end deliveries of the event event_id */
@@ -53,9 +52,8 @@ typedef struct WebhookEvent
 	Size		size;			/* of this chunk, in bytes */
 	const char *event_type;		/* NULL: a command */
 	const char *subject;		/* NULL: unordered */
-	const char *data;			/* JSON text as it goes on the wire; NULL: a
-								 * command without */
-	char		text[FLEXIBLE_ARRAY_MEMBER];	/* the strings above */
+	const char *data;			/* JSON text as it goes on the wire; NULL: a command without */
+	char text[	FLEXIBLE_ARRAY_MEMBER]; /* the strings above */
 } WebhookEvent;
 
 /*

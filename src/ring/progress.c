@@ -18,7 +18,7 @@
 
 #include "ring/progress.h"
 
-#define BATCH_SPAN (INT64CONST(100) * 1000)	/* microseconds */
+#define BATCH_SPAN (INT64CONST(100) * 1000) /* microseconds */
 
 struct WebhookBatch
 {
@@ -63,7 +63,7 @@ webhook_progress_init(const WebhookSnapshot *snapshot,
 
 WebhookBatch *
 webhook_progress_open_batch(const WebhookSnapshot *end, int64 upto_id, bool whole,
-					  bool work, TimestampTz now)
+							bool work, TimestampTz now)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	WebhookBatch *batch = NULL;
@@ -110,7 +110,7 @@ webhook_batch_unpin(WebhookBatch *batch)
 
 bool
 webhook_progress_low_water_mark(const WebhookSnapshot **snapshot,
-					   const WebhookSnapshot **partial, int64 *upto_id)
+								const WebhookSnapshot **partial, int64 *upto_id)
 {
 	*snapshot = point;
 	*partial = point_partial;

@@ -23,8 +23,8 @@ extern void webhook_progress_init(const WebhookSnapshot *snapshot,
  * stretch had any rows: without, a checkpoint need not be written for it.
  */
 extern WebhookBatch *webhook_progress_open_batch(const WebhookSnapshot *end,
-										   int64 upto_id, bool whole,
-										   bool work, TimestampTz now);
+												 int64 upto_id, bool whole,
+												 bool work, TimestampTz now);
 
 /* One more, one less thing outstanding. */
 extern void webhook_batch_pin(WebhookBatch *batch);
@@ -35,8 +35,8 @@ extern void webhook_batch_unpin(WebhookBatch *batch);
  * that is further, by work, than at the last webhook_progress_saved().
  */
 extern bool webhook_progress_low_water_mark(const WebhookSnapshot **snapshot,
-								   const WebhookSnapshot **partial,
-								   int64 *upto_id);
+											const WebhookSnapshot **partial,
+											int64 *upto_id);
 extern void webhook_progress_saved(void);
 
 /*

@@ -364,8 +364,8 @@ edge(Relation relation, Oid index, Snapshot snapshot, ScanDirection direction,
 		*id = DatumGetInt64(slot_getattr(scan->slot, Anum_webhook_event_id,
 										 &isnull));
 		*created_at = DatumGetTimestampTz(slot_getattr(scan->slot,
-													Anum_webhook_event_created_at,
-													&isnull));
+													   Anum_webhook_event_created_at,
+													   &isnull));
 	}
 	webhook_scan_end(scan);
 	return found;

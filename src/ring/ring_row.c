@@ -73,7 +73,8 @@ webhook_ring_row_event(TupleTableSlot *row)
 		if (row->tts_isnull[FIRST_TEXT + i])
 			continue;
 		plain[i] = PG_DETOAST_DATUM_PACKED(values[FIRST_TEXT + i]);
-		text[i] = VARDATA_ANY(plain[i]);
+		text[		i] = VARDATA_ANY(plain[i]);
+
 		length[i] = VARSIZE_ANY_EXHDR(plain[i]);
 	}
 
@@ -125,6 +126,7 @@ static Datum
 text_datum(const char *text, bool *isnull)
 {
 	*isnull = text == NULL;
+
 	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
 }
 

@@ -188,7 +188,7 @@ webhook_window_make_durable(List *events)
 		FullTransactionId txid = ((WebhookEvent *) lfirst(cell))->txid;
 		TransactionId xid = XidFromFullTransactionId(txid);
 		uint64		age = U64FromFullTransactionId(next) -
-			U64FromFullTransactionId(txid);
+		U64FromFullTransactionId(txid);
 
 		if (FullTransactionIdEquals(txid, last))
 			continue;
@@ -281,8 +281,8 @@ add_row(Builder *builder, int slot, TupleTableSlot *row)
 	key.slot = slot;
 
 	/*
-	 * Our own transaction's rows, and those after an older end, are visible,
-	 * but belong to a later window.
+	 * Our own transaction's rows, and those after an older end, are visible, but belong to a later
+	 * window.
 	 */
 	if (!webhook_snapshot_sees(window->end, key.txid))
 		return;
@@ -367,8 +367,8 @@ keep_keys(Builder *builder)
 		}
 
 		/*
-		 * Start reading now: what is left to be written of the file goes out
-		 * while the resource owner that it was made under is there.
+		 * Start reading now: what is left to be written of the file goes out while the resource
+		 * owner that it was made under is there.
 		 */
 		(void) tuplestore_advance(store, true);
 		tuplestore_rescan(store);

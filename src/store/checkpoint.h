@@ -11,9 +11,9 @@ typedef struct WebhookCheckpoint
 {
 	const char *home;			/* where it was written */
 	const WebhookSnapshot *snapshot;	/* all that it sees is finished */
-	const WebhookSnapshot *partial;	/* and of what this one sees ... */
+	const WebhookSnapshot *partial; /* and of what this one sees ... */
 	int64		upto_id;		/* ... all up to here; NULL and 0: none */
-	TimestampTz saved_at;			/* when it was written */
+	TimestampTz saved_at;		/* when it was written */
 } WebhookCheckpoint;
 
 /* The row, in CurrentMemoryContext; NULL: nothing has been seen yet. */

@@ -106,11 +106,11 @@ webhook_log_now(void)
 
 void
 webhook_log_write(WebhookLogEntry *const *entries, int count,
-					  bool bodies, TimestampTz now,
-					  bool (*in_memory) (int64 subscription_id,
-										 const char *subject),
-					  void (*promoted) (int64 subscription_id,
-										TimestampTz next_at))
+				  bool bodies, TimestampTz now,
+				  bool (*in_memory) (int64 subscription_id,
+									 const char *subject),
+				  void (*promoted) (int64 subscription_id,
+									TimestampTz next_at))
 {
 	bool		pending = false;
 
@@ -130,8 +130,8 @@ webhook_log_write(WebhookLogEntry *const *entries, int count,
 
 bool
 webhook_log_knows(int64 subscription_id, int64 position,
-					  const WebhookEvent *event, TimestampTz since,
-					  int *attempts)
+				  const WebhookEvent *event, TimestampTz since,
+				  int *attempts)
 {
 	List	   *leaves = webhook_log_partition_since(since);
 	bool		ended = false;
@@ -240,7 +240,7 @@ fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 		SET(error_class, CStringGetTextDatum(entry->error_class));
 	if (entry->error)
 		SET(error, webhook_log_value_text(entry->error,
-										   strlen(entry->error), encoding));
+										  strlen(entry->error), encoding));
 
 	if (entry->transfer)
 	{
@@ -269,7 +269,7 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 	Interval   *duration = palloc0_object(Interval);
 	Datum		address;
 	TimestampTz started = transfer->started -
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 	duration->time = transfer->duration;
 
@@ -289,17 +289,17 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 
 	SET(request_headers,
 		webhook_log_value_request_headers(transfer->headers,
-										   transfer->nheaders));
+										  transfer->nheaders));
 	SET(request_body, webhook_log_value_text(transfer->body,
-											  transfer->body_length, PG_UTF8));
+											 transfer->body_length, PG_UTF8));
 	if (transfer->status != 0)
 	{
 		SET(response_headers,
 			webhook_log_value_response_headers(transfer->response_headers,
-												transfer->nresponse_headers));
+											   transfer->nresponse_headers));
 		SET(response_body, webhook_log_value_text(transfer->response_body,
-												   transfer->response_length,
-												   PG_UTF8));
+												  transfer->response_length,
+												  PG_UTF8));
 	}
 	return transfer->body_length + transfer->response_length;
 }

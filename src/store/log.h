@@ -12,7 +12,7 @@
 /* Column "entry" of the log. */
 typedef enum WebhookOutcome
 {
-	WEBHOOK_DEFERRED,				/* no log row: it only moves to pending */
+	WEBHOOK_DEFERRED,			/* no log row: it only moves to pending */
 	WEBHOOK_DELIVERED,
 	WEBHOOK_RETRYING,
 	WEBHOOK_FAILED,
@@ -56,11 +56,11 @@ extern TimestampTz webhook_log_now(void);
  * "promoted" is told each subscription that got a new head, due at "now".
  */
 extern void webhook_log_write(WebhookLogEntry *const *entries, int count,
-								  bool bodies, TimestampTz now,
-								  bool (*in_memory) (int64 subscription_id,
-													 const char *subject),
-								  void (*promoted) (int64 subscription_id,
-													TimestampTz next_at));
+							  bool bodies, TimestampTz now,
+							  bool (*in_memory) (int64 subscription_id,
+												 const char *subject),
+							  void (*promoted) (int64 subscription_id,
+												TimestampTz next_at));
 
 /*
  * Recovery: is this delivery finished, as the log's leaves from "since" on
@@ -68,7 +68,7 @@ extern void webhook_log_write(WebhookLogEntry *const *entries, int count,
  * the subscription that the log knows of.
  */
 extern bool webhook_log_knows(int64 subscription_id, int64 position,
-								  const WebhookEvent *event, TimestampTz since,
-								  int *attempts);
+							  const WebhookEvent *event, TimestampTz since,
+							  int *attempts);
 
 #endif							/* WEBHOOK_JOURNAL_H */

@@ -36,6 +36,6 @@ extern TimestampTz webhook_log_partition_newest(void);
  * named as the worker names them are ever dropped.
  */
 extern bool webhook_log_partition_retire(TimestampTz older_than,
-									 TimestampTz checkpoint_at);
+										 TimestampTz checkpoint_at);
 
 #endif							/* WEBHOOK_PARTITION_H */

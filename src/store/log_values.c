@@ -106,14 +106,14 @@ webhook_log_value_text(const char *bytes, size_t length, int encoding)
 
 Datum
 webhook_log_value_request_headers(const WebhookHttpHeader *headers,
-								   int count)
+								  int count)
 {
 	return headers_datum(&request_names, headers, count);
 }
 
 Datum
 webhook_log_value_response_headers(const WebhookHttpHeader *headers,
-									int count)
+								   int count)
 {
 	return headers_datum(&response_names, headers, count);
 }

@@ -13,16 +13,16 @@
  * is not valid there, and NUL, is escaped, one \xHH a byte.
  */
 extern Datum webhook_log_value_text(const char *bytes, size_t length,
-									 int encoding);
+									int encoding);
 
 /*
  * Headers as a jsonb object: names in lower case, an array where one is
  * repeated, credentials replaced by "***" as redact.h says.
  */
 extern Datum webhook_log_value_request_headers(const WebhookHttpHeader *headers,
-												int count);
+											   int count);
 extern Datum webhook_log_value_response_headers(const WebhookHttpHeader *headers,
-												 int count);
+												int count);
 
 /* An address as type inet. False: the text is none. */
 extern bool webhook_log_value_address(const char *text, Datum *value);

@@ -301,8 +301,7 @@ webhook_pending_repair(int64 subscription_id, TimestampTz now,
 {
 	Snapshot	snapshot;
 	WebhookScan *scan;
-	TupleTableSlot *first;		/* of the present subject, if it has no head
-								 * so far */
+	TupleTableSlot *first;		/* of the present subject, if it has no head so far */
 	char	   *subject = NULL;
 	bool		more;
 

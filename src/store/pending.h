@@ -23,8 +23,8 @@ typedef struct WebhookPending
 	int			step;			/* place in the retry schedule */
 	TimestampTz next_at;		/* 0: NULL, not a head */
 	TimestampTz queued_at;		/* when it came to wait */
-	TimestampTz age_start;		/* when it was caused, by the subscription's
-								 * clock, which stands while it may not send */
+	TimestampTz age_start;		/* when it was caused, by the subscription's clock, which stands
+								 * while it may not send */
 	WebhookEvent *event;
 } WebhookPending;
 

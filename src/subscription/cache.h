@@ -52,8 +52,8 @@ typedef struct WebhookSubscription
 	bool		enabled;
 	bool		paused;
 	bool		fenced;			/* its home is not here */
-	bool		is_new;			/* made or enabled, and what had been read
-								 * meanwhile is still to be read for it */
+	bool		is_new;			/* made or enabled, and what had been read meanwhile is still to be
+								 * read for it */
 	const WebhookSnapshot *since;
 	const char *ca;				/* file of webhook.certificate_directory */
 	const char *client_certificate; /* such a file too; NULL: none */

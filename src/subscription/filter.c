@@ -53,8 +53,8 @@ static Jsonb *data;				/* NULL: they are no jsonb */
 static bool measured;			/* is it known of them ... */
 static bool have_long_number;	/* ... whether they have one? */
 
-typedef bool Evaluate(WebhookFilter *filter, const WebhookEvent *event,
-					  bool *filter_errors);
+typedef bool Evaluate (WebhookFilter *filter, const WebhookEvent *event,
+					   bool *filter_errors);
 
 static Evaluate evaluate;
 static Evaluate evaluate_in_time;

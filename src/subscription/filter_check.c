@@ -35,7 +35,7 @@ typedef struct Place
 	bool		deep;			/* ... that contain one another, or are copies */
 } Place;
 
-typedef bool ItemTest(JsonPathItem *item);
+typedef bool ItemTest (JsonPathItem *item);
 
 static ItemTest is_regex;
 static ItemTest is_variable;
@@ -226,6 +226,7 @@ is_long_literal(JsonPathItem *item)
 		return false;
 	text = DatumGetCString(DirectFunctionCall1(numeric_out,
 											   NumericGetDatum(jspGetNumeric(item))));
+
 	return is_long(text, strlen(text));
 }
 

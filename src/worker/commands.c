@@ -18,8 +18,8 @@
 #include "worker/commands.h"
 
 #define BATCH_ROWS 500
-#define BATCHES_A_TURN 20		/* a new change begins where rows that have gone are
-								 * still in the index */
+#define BATCHES_A_TURN 20		/* a new change begins where rows that have gone are still in the
+								 * index */
 
 typedef struct Cancellation
 {
@@ -126,11 +126,11 @@ webhook_commands_run(void)
 
 			/* One in flight ends by itself. */
 			if (webhook_dispatch_is_loaded_or_blocked(row->subscription_id, NULL,
-										 row->position, row->event->id))
+													  row->position, row->event->id))
 				continue;
 			row->event = webhook_event_copy(row->event);
 			webhook_dispatch_cancel_row(row, first->kind == WEBHOOK_SKIP ? "skipped" : NULL,
-									first->batch);
+										first->batch);
 		}
 		if (first->kind != WEBHOOK_END || (look.rows == NIL && !is_to_come(first)))
 			finish_first();

@@ -156,7 +156,7 @@ resume(const List *rows, TimestampTz now)
 
 		/* Two heads of one subject, made by hand: one after the other. */
 		if (webhook_dispatch_is_loaded_or_blocked(row->subscription_id, row->event->subject,
-									 row->position, row->event->id))
+												  row->position, row->event->id))
 			continue;
 		row->event = webhook_event_copy(row->event);
 		webhook_dispatch_load(row, now);

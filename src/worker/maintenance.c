@@ -123,5 +123,5 @@ retire_log(void *arg)
 	if (checkpoint != NULL)
 		retirement->dropped =
 			webhook_log_partition_retire(retirement->now - webhook_log_retention * USECS_PER_SEC,
-									 checkpoint->saved_at - USECS_PER_DAY);
+										 checkpoint->saved_at - USECS_PER_DAY);
 }

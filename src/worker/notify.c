@@ -33,7 +33,7 @@ static void notify(const WebhookStateChange *changes, int64 subscription_id);
 
 void
 webhook_notify_state_change(const WebhookStateChange *changes, const char *reason,
-					const WebhookSubscription *subscription)
+							const WebhookSubscription *subscription)
 {
 	if (changes->change == WEBHOOK_HEALTH_UNCHANGED)
 		return;

@@ -14,6 +14,6 @@
  * reason and until; listeners get it when the transaction commits.
  */
 extern void webhook_notify_state_change(const WebhookStateChange *changes, const char *reason,
-								const WebhookSubscription *subscription);
+										const WebhookSubscription *subscription);
 
 #endif							/* WEBHOOK_NOTICE_H */

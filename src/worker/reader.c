@@ -68,7 +68,7 @@ static List *unmatched = NIL;	/* events read from it, of no step yet */
 static bool recovering = true;
 static bool reloaded;			/* subscriptions, in the present step ... */
 static WebhookSnapshot *reloaded_by;	/* ... and who has seen them at last */
-static List *caught_up = NIL;		/* offers of the present step, from before it */
+static List *caught_up = NIL;	/* offers of the present step, from before it */
 static List *filter_errors = NIL;	/* queues whose filter could not tell, in it */
 static int	held_windows = 1;	/* to be read before anything due is loaded */
 static int64 last_id;			/* of the rows read so far */
@@ -386,7 +386,7 @@ add_offer(WebhookOffer *offer, List **offers)
 	if ((recovering || offer->cause == WEBHOOK_CAUSE_RESEND ||
 		 offer->cause == WEBHOOK_CAUSE_RECOVER) &&
 		webhook_log_knows(offer->subscription_id, offer->position, event,
-							  event->created_at - LOG_MARGIN, &offer->attempts))
+						  event->created_at - LOG_MARGIN, &offer->attempts))
 		return false;
 	offer->has_earlier_pending =
 		webhook_dispatch_must_check_pending(offer->subscription_id, event->subject) &&
@@ -409,7 +409,7 @@ offer_step(List *events, List *offers, TimestampTz now)
 	int			next = 0;
 
 	batch = webhook_progress_open_batch(webhook_window_end(window), last, whole,
-								  events != NIL, now);
+										events != NIL, now);
 
 	old = MemoryContextSwitchTo(context);
 	webhook_subscription_clear_new();
@@ -524,7 +524,7 @@ reload(void)
 		{
 			WebhookState *state = lfirst(cell);
 			const WebhookSubscription *subscription =
-				webhook_subscription_get(state->subscription_id);
+			webhook_subscription_get(state->subscription_id);
 
 			if (subscription != NULL && subscription->fenced)
 				webhook_queue_restore(state, GetCurrentTimestamp());

@@ -19,8 +19,7 @@
 #include "subscription/guard.h"
 #include "worker/sender.h"
 
-#define MAX_CONNECTIONS 5		/* times webhook.max_in_flight: more than are
-								 * ever in flight */
+#define MAX_CONNECTIONS 5		/* times webhook.max_in_flight: more than are ever in flight */
 
 static const WebhookHttpApi *api;
 static WebhookHttp *http;

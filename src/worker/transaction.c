@@ -57,8 +57,8 @@ webhook_transaction_settings(void)
 	}
 
 	/*
-	 * What is sent is UTF-8. A conversion into the client's encoding is looked
-	 * up here, into any other where it is needed: there may be no transaction.
+	 * What is sent is UTF-8. A conversion into the client's encoding is looked up here, into any
+	 * other where it is needed: there may be no transaction.
 	 */
 	StartTransactionCommand();
 	SetConfigOption("client_encoding", "UTF8", PGC_SUSET, PGC_S_OVERRIDE);

@@ -71,7 +71,7 @@ static TimestampTz next_poll;
 static TimestampTz next_spill;
 static TimestampTz next_upkeep;
 static TimestampTz retry_at;	/* reading failed; 0: it did not */
-static volatile sig_atomic_t interruptible;	/* may be broken off to leave */
+static volatile sig_atomic_t interruptible; /* may be broken off to leave */
 static DrainState drain_state;
 static uint64 drain_ticket;
 static uint64 drain_mark;
@@ -277,8 +277,8 @@ send_out(void)
 	webhook_sender_run();
 
 	/*
-	 * Answers have made places free. What takes them is sent before entries
-	 * are written, so that receivers have something to do meanwhile.
+	 * Answers have made places free. What takes them is sent before entries are written, so that
+	 * receivers have something to do meanwhile.
 	 */
 	if (!blocked && webhook_sender_start())
 	{
@@ -393,8 +393,8 @@ static void
 leave(void)
 {
 	int			grace = pg_atomic_read_u32(&slot->blockers) > 0 ||
-		pg_atomic_read_u32(&slot->stop) != stop_count ?
-		Min(DDL_GRACE, webhook_shutdown_grace) : webhook_shutdown_grace;
+	pg_atomic_read_u32(&slot->stop) != stop_count ?
+	Min(DDL_GRACE, webhook_shutdown_grace) : webhook_shutdown_grace;
 	TimestampTz deadline = GetCurrentTimestamp() + grace * INT64CONST(1000);
 
 	webhook_transaction_hurry();

@@ -167,7 +167,7 @@ webhook_writer_states(TimestampTz now, bool at_once)
 		return false;
 	dirty.now = last_states = now;
 	last_states_done = webhook_transaction_try("writing the state of subscriptions",
-									   write_states, &dirty);
+											   write_states, &dirty);
 	if (!last_states_done)
 		return false;
 
@@ -226,7 +226,8 @@ tell_news(void *arg)
 		if (subscription == NULL || subscription->fenced)
 			continue;
 		for (int j = 0; j < queue->nchanges; j++)
-			webhook_notify_state_change(&queue->changes[j], queue->health.state.reason, subscription);
+			webhook_notify_state_change(&queue->changes[j], queue->health.state.reason,
+										subscription);
 	}
 }
 
@@ -246,7 +247,7 @@ write_group(WebhookDelivery **group, int count, bool bodies)
 		webhook_transaction_begin("writing entries");
 		enable_timeout_after(STATEMENT_TIMEOUT, FLUSH_LIMIT);
 		webhook_log_write(entries, count, bodies, GetCurrentTimestamp(),
-							  webhook_dispatch_has_subject, note_promoted);
+						  webhook_dispatch_has_subject, note_promoted);
 		disable_timeout(STATEMENT_TIMEOUT, false);
 		webhook_transaction_commit();
 		written = true;
@@ -323,7 +324,7 @@ save_checkpoint(void *arg)
 	WebhookCheckpoint checkpoint = {0};
 
 	webhook_progress_low_water_mark(&checkpoint.snapshot, &checkpoint.partial,
-						   &checkpoint.upto_id);
+									&checkpoint.upto_id);
 	checkpoint.home = webhook_home();
 	checkpoint.saved_at = webhook_log_now();
 	webhook_checkpoint_save(&checkpoint);

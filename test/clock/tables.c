@@ -239,7 +239,7 @@ webhook_pending_due(int64 subscription_id, TimestampTz until, int limit, Size ma
 {
 	List	   *rows = NIL;
 	Size		bytes = 0;
-	Row	  **heads = palloc(sizeof(Row *) * (webhook_clock_pending.count + 1));
+	Row		  **heads = palloc(sizeof(Row *) * (webhook_clock_pending.count + 1));
 	int			count = 0;
 
 	for (int i = place_of(subscription_id, "", 0, 0); is_of(i, subscription_id, NULL); i++)
@@ -320,8 +320,8 @@ webhook_pending_batch(int64 subscription_id, int64 before, int limit)
 	List	   *rows = NIL;
 	bool		again = last.subscription_id == subscription_id && last_before == before;
 	int			i = again ?
-		place_of(subscription_id, subject, last.position, PG_INT64_MAX) :
-		place_of(subscription_id, "", 0, 0);
+	place_of(subscription_id, subject, last.position, PG_INT64_MAX) :
+	place_of(subscription_id, "", 0, 0);
 
 	for (Size bytes = 0; list_length(rows) < limit && bytes < BATCH_BYTES; i++)
 	{
@@ -504,9 +504,9 @@ webhook_log_now(void)
 
 void
 webhook_log_write(WebhookLogEntry *const *outcomes, int count, bool bodies,
-					  TimestampTz now,
-					  bool (*in_memory) (int64 subscription_id, const char *subject),
-					  void (*promoted) (int64 subscription_id, TimestampTz next_at))
+				  TimestampTz now,
+				  bool (*in_memory) (int64 subscription_id, const char *subject),
+				  void (*promoted) (int64 subscription_id, TimestampTz next_at))
 {
 	MemoryContext old;
 
@@ -548,7 +548,7 @@ webhook_log_write(WebhookLogEntry *const *outcomes, int count, bool bodies,
 /* By the log: attempts of the event, and whether this delivery has ended. */
 bool
 webhook_log_knows(int64 subscription_id, int64 position, const WebhookEvent *event,
-					  TimestampTz since, int *attempts)
+				  TimestampTz since, int *attempts)
 {
 	int			place = place_of(subscription_id, subject_of(event), position, event->id);
 	bool		ended = false;
@@ -557,7 +557,7 @@ webhook_log_knows(int64 subscription_id, int64 position, const WebhookEvent *eve
 	for (int i = 0; i < webhook_clock_outcomes.count; i++)
 	{
 		const WebhookClockOutcome *outcome =
-			WEBHOOK_CLOCK_ITEM(webhook_clock_outcomes, WebhookClockOutcome, i);
+		WEBHOOK_CLOCK_ITEM(webhook_clock_outcomes, WebhookClockOutcome, i);
 
 		if (outcome->subscription_id != subscription_id ||
 			outcome->result == WEBHOOK_DEFERRED ||
@@ -639,7 +639,7 @@ promote(int64 subscription_id, const char *subject, TimestampTz now,
 
 void
 webhook_notify_state_change(const WebhookStateChange *changes, const char *reason,
-					const WebhookSubscription *subscription)
+							const WebhookSubscription *subscription)
 {
 	WebhookClockNotice *notice = webhook_clock_add(&webhook_clock_notices,
 												   sizeof(WebhookClockNotice));

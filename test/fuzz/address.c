@@ -40,7 +40,7 @@ static const char blanks[] = " \t\r\n";
 static bool
 read_address(const char *text, unsigned char *bytes, bool *ipv4)
 {
-	static const unsigned char mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+	static const unsigned char mapped[12] = {[10] = 0xFF,[11] = 0xFF};
 
 	memcpy(bytes, mapped, 12);
 	*ipv4 = inet_pton(AF_INET, text, bytes + 12) == 1;
@@ -131,11 +131,11 @@ read_network(char *entry, Network *network)
 static char *
 trim(char *text)
 {
-	char	   *end = text + strlen(text);
+	char	   *end = text +strlen(text);
 
-	while (end > text && strchr(blanks, end[-1]))
+	while (end > text &&strchr(blanks, end[-1]))
 		*--end = '\0';
-	return text + strspn(text, blanks);
+	return text +strspn(text, blanks);
 }
 
 /*
@@ -209,7 +209,7 @@ is_carrier(const unsigned char *bytes, unsigned char *inner)
 	static const unsigned char none[16];
 	static const unsigned char relays[][12] = {
 		{0},
-		{[8] = 0xFF, [9] = 0xFF},
+		{[8] = 0xFF,[9] = 0xFF},
 		{0x00, 0x64, 0xFF, 0x9B},
 	};
 	bool		is_relay = (bytes[8] & 0xFD) == 0 && memcmp(bytes + 9, "\0\x5E\xFE", 3) == 0;
@@ -256,7 +256,7 @@ check_verdict(const unsigned char *bytes, const WebhookAddressRefusal *verdict,
 			  bool denied)
 {
 	char		block[WEBHOOK_ADDRESS_BYTES];
-	char		text[WEBHOOK_REFUSAL_BYTES];
+	char text[	WEBHOOK_REFUSAL_BYTES];
 	unsigned char address[16];
 	unsigned char inner[16];
 	Network		network;
@@ -328,7 +328,7 @@ check_address(const WebhookAddressRules *rules, const char *host,
 }
 
 int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+LLVMFuzzerTestOneInput(const uint8_t * data, size_t size)
 {
 	static Networks allowed;
 	static Networks denied;

@@ -29,15 +29,15 @@
 #define REQUESTS			3
 #define MAX_PEERS			8
 #define TIMEOUT_MS			30
-#define PATIENCE			4		/* turns */
+#define PATIENCE			4	/* turns */
 #define LATE_MS				5000	/* over the timeout: on a busy machine */
 
 /* Flags */
 #define ENDING				0x03	/* what follows the answer: */
-#define ENDS_OPEN			0		/* ... the next request, if it comes soon */
+#define ENDS_OPEN			0	/* ... the next request, if it comes soon */
 #define ENDS_CLOSED			1
 #define ENDS_RESET			2
-#define ENDS_HALF			3		/* ... it may write no more */
+#define ENDS_HALF			3	/* ... it may write no more */
 #define PIECES				0x0c	/* in pieces of 1, 7 or 512 bytes */
 #define EARLY				0x10	/* before the request */
 #define HANG				0xe0	/* all of them: it waits for the timeout */
@@ -108,7 +108,7 @@ hang_up(Peer *peer, bool hard)
 
 /* Read what has come, answer as far as there is room. False: it is gone. */
 static bool
-answer(Peer *peer, int flags, const uint8_t *bytes, size_t size)
+answer(Peer *peer, int flags, const uint8_t * bytes, size_t size)
 {
 	static const size_t pieces[] = {SIZE_MAX, 1, 7, 512};
 	size_t		piece = pieces[(flags & PIECES) >> 2];
@@ -143,7 +143,7 @@ answer(Peer *peer, int flags, const uint8_t *bytes, size_t size)
 	if (peer->sent < size)
 	{
 		size_t		length = size - peer->sent < piece ?
-			size - peer->sent : piece;
+		size - peer->sent : piece;
 		ssize_t		sent = send(peer->fd, bytes + peer->sent, length,
 								MSG_DONTWAIT | MSG_NOSIGNAL);
 
@@ -167,7 +167,7 @@ answer(Peer *peer, int flags, const uint8_t *bytes, size_t size)
 
 /* Both sides do what they can. */
 static void
-turn(int flags, const uint8_t *bytes, size_t size)
+turn(int flags, const uint8_t * bytes, size_t size)
 {
 	struct pollfd waited[MAX_PEERS + 2];
 	long		wait = api->wait_ms(http);
@@ -239,7 +239,7 @@ check(const WebhookHttpTransfer *transfer)
 }
 
 static void
-post(int flags, const uint8_t *bytes, size_t size)
+post(int flags, const uint8_t * bytes, size_t size)
 {
 	WebhookHttpRequest request = {0};
 	WebhookHttpTransfer *transfer;
@@ -273,10 +273,10 @@ post(int flags, const uint8_t *bytes, size_t size)
 }
 
 int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+LLVMFuzzerTestOneInput(const uint8_t * data, size_t size)
 {
 	static const char good[] =
-		"HTTP/1.1 200 OK\r\nX-Peer: a\r\nContent-Length: 2\r\n\r\nok";
+	"HTTP/1.1 200 OK\r\nX-Peer: a\r\nContent-Length: 2\r\n\r\nok";
 	int			requests = REQUESTS;
 
 	if (size == 0)

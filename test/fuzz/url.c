@@ -42,7 +42,7 @@ take_apart(const char *url, Parts *parts)
 	const char *query = strchr(path, '?');
 	const char *end = url + strlen(url);
 	const char *port = *host == '[' ? strchr(host, ']') + 1 :
-		host + strcspn(host, ":/");
+	host + strcspn(host, ":/");
 
 	put(parts->scheme, sizeof(parts->scheme), url, host - 3);
 	put(parts->host, sizeof(parts->host), host, port);
@@ -60,7 +60,7 @@ same_host(const char *ours, const char *theirs)
 {
 	unsigned char our_address[16];
 	unsigned char their_address[16];
-	char		text[64];
+	char text[	64];
 
 	if (strcmp(ours, theirs) == 0)
 		return true;
@@ -104,6 +104,7 @@ compare(const char *url, const Parts *parts)
 	curl_free(text);
 
 	text = NULL;
+
 	if (curl_url_get(parsed, CURLUPART_QUERY, &text, 0) == CURLUE_OK)
 		FUZZ_CHECK(strcmp(text, parts->query) == 0);
 	else
@@ -111,6 +112,7 @@ compare(const char *url, const Parts *parts)
 	curl_free(text);
 
 	text = NULL;
+
 	FUZZ_CHECK(curl_url_get(parsed, CURLUPART_USER, &text, 0) != CURLUE_OK);
 	FUZZ_CHECK(curl_url_get(parsed, CURLUPART_PASSWORD, &text, 0) != CURLUE_OK);
 	FUZZ_CHECK(curl_url_get(parsed, CURLUPART_FRAGMENT, &text, 0) != CURLUE_OK);
@@ -119,7 +121,7 @@ compare(const char *url, const Parts *parts)
 }
 
 int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+LLVMFuzzerTestOneInput(const uint8_t * data, size_t size)
 {
 	char		canonical[WEBHOOK_MAX_ENDPOINT + 2];
 	char		again[WEBHOOK_MAX_ENDPOINT + 2];
