@@ -9,6 +9,7 @@
 #   make fuzz           look for inputs that break a promise (FUZZ_SECONDS=30 a
 #                       target, FUZZ=url: only test/fuzz/url.c); needs clang
 #   make stage          a private copy of the server with the extension in it
+#   make sql            put the install script together from sql/parts
 #   make clean
 #
 # PG_CONFIG=/path/to/pg_config chooses among several servers.  Only a part of
@@ -17,6 +18,7 @@
 EXTENSION      = webhook
 MODULE_big     = webhook
 DATA           = $(wildcard sql/webhook--*.sql)
+SCRIPT         = sql/webhook--1.0.sql
 
 # What knows nothing of PostgreSQL: the endpoint's rules and the HTTP engine.
 # It is all of the second library, webhook_http, which alone is linked to
@@ -82,6 +84,13 @@ $(FREE): override CPPFLAGS = -iquote src $(CURL_CPPFLAGS)
 all: $(HTTP_LIB)
 $(HTTP_LIB): $(HTTP_OBJS)
 	$(LINK.shared) -o $@ $(HTTP_OBJS) $(LDFLAGS) $(LDFLAGS_SL) $(CURL_LIBS)
+
+# The install script is kept as it is installed, so that it can be read and
+# packaged as it is; test/t/000_source.pl says when it is not up to date.
+.PHONY: sql
+sql: $(SCRIPT)
+$(SCRIPT): $(sort $(wildcard sql/parts/*.sql))
+	cat $^ > $@
 
 .PHONY: install-http uninstall-http
 install: install-http

@@ -128,6 +128,10 @@ none('C comments only', lines(sub { m{^\s*//|[;{}]\s*//} }));
 none('tabs, no trailing blank', lines(sub { /[ \t]$|^ {4}[^ ]/ }));
 none('nothing is left for later', lines(sub { /\b(?:TODO|FIXME|XXX|HACK)\b/ }));
 
+# What is installed is what the parts say.
+is(slurp('sql/webhook--1.0.sql'), join('', map { slurp($_) } sort glob 'sql/parts/*.sql'),
+	'the install script is up to date with sql/parts: make sql');
+
 # A script that takes over what it finds takes over what others have put there.
 none('the install script makes everything itself',
 	grep { slurp($_) =~ /^\s*CREATE\s+(?:OR\s+REPLACE|[A-Z ]*IF\s+NOT\s+EXISTS)/mi } glob 'sql/*.sql');
