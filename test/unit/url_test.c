@@ -1,5 +1,5 @@
 /*
- * endpoint_test.c
+ * url_test.c
  *	  Which URLs and headers are accepted, and as what.
  */
 #include <locale.h>

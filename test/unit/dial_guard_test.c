@@ -1,5 +1,5 @@
 /*
- * guard_test.c
+ * dial_guard_test.c
  *	  What the HTTP engine dials, and what it does not.
  *
  * Two peers listen, at 127.0.0.1, which is allowed, and at 127.0.0.2, which is
