@@ -16,7 +16,7 @@ use lib "$FindBin::Bin/t";
 
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
-use Receiver;
+use Webhook::Receiver;
 
 my ($bindir, $keep, $copy) = @ARGV;
 die "usage: demo.pl BINDIR [--keep]\n" unless $bindir and -x "$bindir/initdb";
@@ -153,7 +153,7 @@ close $conf;
 $server = 1;
 run("'$bindir/pg_ctl' -D '$dir/data' -l '$dir/log' -w start");
 run("'$bindir/createdb' -h '$dir' -U postgres contracts");
-$receiver = Receiver->new(file => "$dir/received", keep => defined $keep);
+$receiver = Webhook::Receiver->new(file => "$dir/received", keep => defined $keep);
 
 heading('A contracts database');
 my $tables = <<'END';

@@ -12,7 +12,7 @@ use JSON::PP;
 use MIME::Base64;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Receiver;
+use Webhook::Receiver;
 use Test::More;
 use Time::Local;
 
@@ -22,7 +22,7 @@ $node->append_conf('postgresql.conf', slurp_file('test/webhook.conf'));
 $node->append_conf('postgresql.conf', "webhook.retry_schedule = '1s, 1s'");
 $node->start;
 
-my $receiver = Receiver->new(file => "$node->{_basedir}/received");
+my $receiver = Webhook::Receiver->new(file => "$node->{_basedir}/received");
 my $type = 'App.BusinessRequestStatusChange';
 my $secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 

@@ -15,7 +15,7 @@ use lib $FindBin::Bin;
 
 use List::Util qw(sum0);
 use POSIX ();
-use Server;
+use Webhook::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -31,7 +31,7 @@ srand($seed);
 
 # The ring's tables are emptied all the while; what is in flight, or in the log
 # but not on disk, is little.
-my $server = Server->new('at_least_once', <<"END");
+my $server = Webhook::Test->new('at_least_once', <<"END");
 webhook.max_in_flight = $max_in_flight
 webhook.retry_schedule = '1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s'
 webhook.event_retention = '1s'

@@ -10,11 +10,11 @@ use lib $FindBin::Bin;
 
 use IO::Socket::INET;
 use List::Util qw(uniq);
-use Server;
+use Webhook::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $server = Server->new('order', <<'END');
+my $server = Webhook::Test->new('order', <<'END');
 webhook.retry_schedule = '1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s'
 END
 my $receiver = $server->receiver;

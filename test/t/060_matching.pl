@@ -9,12 +9,12 @@ use FindBin;
 use lib $FindBin::Bin;
 
 use List::Util qw(uniq);
-use Server;
+use Webhook::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 # No place for a worker: the launcher has the only one.
-my $server = Server->new('matching', <<'END');
+my $server = Webhook::Test->new('matching', <<'END');
 webhook.retry_schedule = '1s, 1s, 1s'
 max_worker_processes = 1
 max_logical_replication_workers = 0

@@ -12,11 +12,11 @@ use lib $FindBin::Bin;
 use Digest::SHA qw(hmac_sha256);
 use MIME::Base64;
 use PostgreSQL::Test::Utils;
-use Server;
+use Webhook::Test;
 use Test::More;
 
 # Who has no schedule of its own would wait an hour.
-my $server = Server->new('options', "webhook.retry_schedule = '1h'");
+my $server = Webhook::Test->new('options', "webhook.retry_schedule = '1h'");
 $server->prepare;
 my $receiver = $server->receiver;
 my $node = $server->node;

@@ -10,11 +10,11 @@ use FindBin;
 use lib $FindBin::Bin;
 
 use PostgreSQL::Test::Utils;
-use Server;
+use Webhook::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $server = Server->new('health', "webhook.retry_schedule = '1s, 1s, 1s, 1s, 1s'");
+my $server = Webhook::Test->new('health', "webhook.retry_schedule = '1s, 1s, 1s, 1s, 1s'");
 $server->prepare;
 my $receiver = $server->receiver;
 my $node = $server->node;

@@ -12,7 +12,7 @@ use lib $FindBin::Bin;
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Receiver;
+use Webhook::Receiver;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -26,7 +26,7 @@ $node->append_conf('postgresql.conf', slurp_file('test/webhook.conf'));
 $node->append_conf('postgresql.conf', "webhook.retry_schedule = '1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s'");
 restart('start');
 
-my $receiver = Receiver->new(file => "$node->{_basedir}/received");
+my $receiver = Webhook::Receiver->new(file => "$node->{_basedir}/received");
 
 sub restart
 {

@@ -10,7 +10,7 @@ use lib $FindBin::Bin;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Receiver;
+use Webhook::Receiver;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -57,7 +57,7 @@ $node->append_conf('postgresql.conf', "webhook.retry_schedule = '1s, 1s, 1s'");
 	$node->start;
 }
 
-my $receiver = Receiver->new(file => "$node->{_basedir}/received");
+my $receiver = Webhook::Receiver->new(file => "$node->{_basedir}/received");
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 

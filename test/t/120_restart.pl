@@ -9,11 +9,11 @@ use FindBin;
 use lib $FindBin::Bin;
 
 use PostgreSQL::Test::Utils;
-use Server;
+use Webhook::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $server = Server->new('health_crash', "webhook.retry_schedule = '1s'");
+my $server = Webhook::Test->new('health_crash', "webhook.retry_schedule = '1s'");
 $server->prepare;
 my $receiver = $server->receiver;
 my $node = $server->node;

@@ -10,7 +10,7 @@ use lib $FindBin::Bin;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Receiver;
+use Webhook::Receiver;
 use Test::More;
 
 my $type = 'App.BusinessRequestStatusChange';
@@ -24,7 +24,7 @@ webhook.event_retention = 2s
 END
 $primary->start;
 
-my $receiver = Receiver->new(file => "$primary->{_basedir}/received");
+my $receiver = Webhook::Receiver->new(file => "$primary->{_basedir}/received");
 my $active = $primary;
 
 sub sql { return $active->safe_psql('postgres', $_[0]); }

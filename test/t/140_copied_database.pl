@@ -11,7 +11,7 @@ use lib $FindBin::Bin;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Receiver;
+use Webhook::Receiver;
 use Test::More;
 
 my $type = 'App.BusinessRequestStatusChange';
@@ -31,7 +31,7 @@ sub new_node
 
 my $node = new_node('original');
 my $other = new_node('other');
-my $receiver = Receiver->new(file => "$node->{_basedir}/received");
+my $receiver = Webhook::Receiver->new(file => "$node->{_basedir}/received");
 
 # A database: where it is, and its name.
 my @shop = ($node, 'shop');

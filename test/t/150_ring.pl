@@ -11,7 +11,7 @@ use lib $FindBin::Bin;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Receiver;
+use Webhook::Receiver;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -27,7 +27,7 @@ webhook.timeout = 3s
 END
 $node->start;
 
-my $receiver = Receiver->new(file => "$node->{_basedir}/received");
+my $receiver = Webhook::Receiver->new(file => "$node->{_basedir}/received");
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 

@@ -13,7 +13,7 @@ use Encode;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Receiver;
+use Webhook::Receiver;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -25,7 +25,7 @@ $node->append_conf('postgresql.conf', slurp_file('test/webhook.conf'));
 $node->append_conf('postgresql.conf', "webhook.retry_schedule = '1s, 1s, 1s'");
 $node->start;
 
-my $receiver = Receiver->new(file => "$node->{_basedir}/received");
+my $receiver = Webhook::Receiver->new(file => "$node->{_basedir}/received");
 my $database = 'postgres';
 
 sub sql { return $node->safe_psql($database, $_[0]); }

@@ -13,7 +13,7 @@ use lib $FindBin::Bin;
 use IO::Select;
 use IO::Socket::INET;
 use PostgreSQL::Test::Utils;
-use Server;
+use Webhook::Test;
 use Test::More;
 
 my ($wrapper) = glob '/usr/lib/*/libnss_wrapper.so /usr/lib*/libnss_wrapper.so';
@@ -45,7 +45,7 @@ my $server;
 {
 	local $ENV{LD_PRELOAD} = $wrapper;
 	local $ENV{NSS_WRAPPER_HOSTS} = $hosts;
-	$server = Server->new('guard', "webhook.retry_schedule = '1h'");
+	$server = Webhook::Test->new('guard', "webhook.retry_schedule = '1h'");
 }
 $server->prepare;
 my $node = $server->node;

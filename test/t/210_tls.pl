@@ -16,7 +16,7 @@ use IPC::Open3;
 use IPC::Run;
 use POSIX ();
 use PostgreSQL::Test::Utils;
-use Server;
+use Webhook::Test;
 use Test::More;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
@@ -124,7 +124,7 @@ sub serve
 	return "https://127.0.0.1:$port/hook";
 }
 
-my $server = Server->new('tls', <<"END");
+my $server = Webhook::Test->new('tls', <<"END");
 webhook.require_https = on
 webhook.ca_file = '$dir/ca.crt'
 webhook.certificate_directory = '$dir'

@@ -11,13 +11,13 @@ use lib $FindBin::Bin;
 
 use Compress::Zlib ();
 use PostgreSQL::Test::Utils;
-use Server;
+use Webhook::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 # Who hangs does so for longer than all the rest of this test should take; who
 # fails is tried again after that.
-my $server = Server->new('hostile', "webhook.timeout = '10s'\nwebhook.retry_schedule = '1h'");
+my $server = Webhook::Test->new('hostile', "webhook.timeout = '10s'\nwebhook.retry_schedule = '1h'");
 $server->prepare;
 my $receiver = $server->receiver;
 my $node = $server->node;

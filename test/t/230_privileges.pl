@@ -12,10 +12,10 @@ use lib $FindBin::Bin;
 use Digest::SHA qw(hmac_sha256 hmac_sha256_hex);
 use MIME::Base64;
 use PostgreSQL::Test::Utils;
-use Server;
+use Webhook::Test;
 use Test::More;
 
-my $server = Server->new('rights', <<'END');
+my $server = Webhook::Test->new('rights', <<'END');
 webhook.retry_schedule = '1h'
 webhook.event_retention = 1s
 session_preload_libraries = 'auto_explain'

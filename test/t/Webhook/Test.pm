@@ -1,11 +1,11 @@
-# Server.pm
+# Test.pm
 #	  A server with the extension, a watched table and a receiver, for tests
 #	  that interfere with it while it delivers.
 #
 # A session is a psql at the other end of two pipes, so that a test holds
 # transactions open, and takes the loss of its connection as an answer.
 
-package Server;
+package Webhook::Test;
 
 use strict;
 use warnings;
@@ -13,7 +13,7 @@ use warnings;
 use IPC::Open3;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Receiver;
+use Webhook::Receiver;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -31,7 +31,7 @@ sub new
 	$node->start;
 	return bless {
 		node => $node,
-		receiver => Receiver->new(file => "$node->{_basedir}/received"),
+		receiver => Webhook::Receiver->new(file => "$node->{_basedir}/received"),
 	}, $class;
 }
 
@@ -170,10 +170,10 @@ END
 sub session
 {
 	my ($self) = @_;
-	return Server::Session->new($self->{node}->connstr('postgres'));
+	return Webhook::Test::Session->new($self->{node}->connstr('postgres'));
 }
 
-package Server::Session;
+package Webhook::Test::Session;
 
 sub new
 {

@@ -27,7 +27,7 @@
 # The file has a line a request: time, method, path, peer's port, headers,
 # body, separated by tabs, with backslash, tab, CR and LF escaped.
 
-package Receiver;
+package Webhook::Receiver;
 
 use strict;
 use warnings;
