@@ -74,10 +74,8 @@ static Size fill_exchange(Datum *values, bool *nulls,
 static void write_pending(WebhookLogEntry *const *entries, int count);
 static void promote_heads(WebhookLogEntry *const *entries, int count,
 						  TimestampTz now,
-						  bool (*in_memory) (int64 subscription_id,
-											 const char *subject),
-						  void (*promoted) (int64 subscription_id,
-											TimestampTz next_at));
+						  WebhookSubjectTest in_memory, WebhookHeadCallback promoted,
+						  void *arg);
 static int	compare_subjects(const void *a, const void *b);
 static bool log_knows(Oid leaf, int64 subscription_id, int64 position,
 					  const WebhookEvent *event, int *attempts);
@@ -107,10 +105,8 @@ webhook_log_now(void)
 void
 webhook_log_write(WebhookLogEntry *const *entries, int count,
 				  bool bodies, TimestampTz now,
-				  bool (*in_memory) (int64 subscription_id,
-									 const char *subject),
-				  void (*promoted) (int64 subscription_id,
-									TimestampTz next_at))
+				  WebhookSubjectTest in_memory, WebhookHeadCallback promoted,
+				  void *arg)
 {
 	bool		pending = false;
 
@@ -123,7 +119,7 @@ webhook_log_write(WebhookLogEntry *const *entries, int count,
 	{
 		webhook_pending_open();
 		write_pending(entries, count);
-		promote_heads(entries, count, now, in_memory, promoted);
+		promote_heads(entries, count, now, in_memory, promoted, arg);
 		webhook_pending_close();
 	}
 }
@@ -332,8 +328,8 @@ write_pending(WebhookLogEntry *const *entries, int count)
 /* A head for each subject that was touched, if it is to have one. */
 static void
 promote_heads(WebhookLogEntry *const *entries, int count, TimestampTz now,
-			  bool (*in_memory) (int64 subscription_id, const char *subject),
-			  void (*promoted) (int64 subscription_id, TimestampTz next_at))
+			  WebhookSubjectTest in_memory, WebhookHeadCallback promoted,
+			  void *arg)
 {
 	const WebhookPending **touched;
 	int			ntouched = 0;
@@ -353,9 +349,9 @@ promote_heads(WebhookLogEntry *const *entries, int count, TimestampTz now,
 
 		if (i > 0 && compare_subjects(&touched[i - 1], &touched[i]) == 0)
 			continue;
-		if (!in_memory(subscription_id, subject) &&
+		if (!in_memory(subscription_id, subject, arg) &&
 			webhook_pending_promote(subscription_id, subject, now))
-			promoted(subscription_id, now);
+			promoted(subscription_id, now, arg);
 	}
 	pfree(touched);
 }

@@ -57,10 +57,8 @@ extern TimestampTz webhook_log_now(void);
  */
 extern void webhook_log_write(WebhookLogEntry *const *entries, int count,
 							  bool bodies, TimestampTz now,
-							  bool (*in_memory) (int64 subscription_id,
-												 const char *subject),
-							  void (*promoted) (int64 subscription_id,
-												TimestampTz next_at));
+							  WebhookSubjectTest in_memory,
+							  WebhookHeadCallback promoted, void *arg);
 
 /*
  * Recovery: is this delivery finished, as the log's leaves from "since" on

@@ -296,8 +296,7 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 
 void
 webhook_pending_repair(int64 subscription_id, TimestampTz now,
-					   bool (*in_memory) (int64 subscription_id,
-										  const char *subject))
+					   WebhookSubjectTest in_memory, void *arg)
 {
 	Snapshot	snapshot;
 	WebhookScan *scan;
@@ -326,7 +325,7 @@ webhook_pending_repair(int64 subscription_id, TimestampTz now,
 		same = more && subject && subject[0] && strcmp(subject, next) == 0;
 		if (!same && !TTS_EMPTY(first))
 		{
-			if (!subject[0] || !in_memory(subscription_id, subject))
+			if (!subject[0] || !in_memory(subscription_id, subject, arg))
 				replace_row(first, NULL, now);
 			ExecClearTuple(first);
 		}

@@ -28,6 +28,17 @@ typedef struct WebhookPending
 	WebhookEvent *event;
 } WebhookPending;
 
+/*
+ * What the worker's memory knows of a row or a subject; "arg" is handed through.
+ * A subject of NULL: none.
+ */
+typedef bool (*WebhookRowTest) (int64 subscription_id, const char *subject,
+								int64 position, int64 id, void *arg);
+typedef bool (*WebhookSubjectTest) (int64 subscription_id, const char *subject, void *arg);
+
+/* Told of a subscription one of whose rows has become a head, due at "next_at". */
+typedef void (*WebhookHeadCallback) (int64 subscription_id, TimestampTz next_at, void *arg);
+
 /* All of these need a transaction. */
 
 /* Open the table for writing, and close it. One at a time. */
@@ -64,8 +75,7 @@ extern bool webhook_pending_has(int64 subscription_id, const char *subject,
  */
 extern List *webhook_pending_due(int64 subscription_id, TimestampTz until,
 								 int limit, Size max_bytes,
-								 bool (*skip) (int64 subscription_id, const char *subject,
-											   int64 position, int64 id),
+								 WebhookRowTest skip, void *arg,
 								 TimestampTz *next);
 
 /* All subscriptions that have rows, by a skip scan: List of int64 *. */
@@ -103,6 +113,6 @@ extern List *webhook_pending_of_subject(int64 subscription_id,
  * subject is a head by itself. After a recovery.
  */
 extern void webhook_pending_repair(int64 subscription_id, TimestampTz now,
-								   bool (*in_memory) (int64 subscription_id, const char *subject));
+								   WebhookSubjectTest in_memory, void *arg);
 
 #endif							/* WEBHOOK_PENDING_H */

@@ -47,10 +47,7 @@ static uint64 aborts = 0;		/* transactions and savepoints undone */
 
 static WebhookScan *scan_heads(Relation relation, Snapshot snapshot,
 							   int64 subscription_id, Floor **floor);
-static bool is_skipped(TupleTableSlot *slot,
-					   bool (*skip) (int64 subscription_id,
-									 const char *subject,
-									 int64 position, int64 id));
+static bool is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg);
 static void forget_floors(XactEvent event, void *arg);
 static void forget_floors_sub(SubXactEvent event, SubTransactionId mySubid,
 							  SubTransactionId parentSubid, void *arg);
@@ -58,9 +55,7 @@ static void forget_floors_sub(SubXactEvent event, SubTransactionId mySubid,
 List *
 webhook_pending_due(int64 subscription_id, TimestampTz until,
 					int limit, Size max_bytes,
-					bool (*skip) (int64 subscription_id, const char *subject,
-								  int64 position, int64 id),
-					TimestampTz *next)
+					WebhookRowTest skip, void *arg, TimestampTz *next)
 {
 	List	   *rows = NIL;
 	Size		bytes = 0;
@@ -87,7 +82,7 @@ webhook_pending_due(int64 subscription_id, TimestampTz until,
 			floor->next_at = next_at;
 		first = false;
 
-		if (skip && is_skipped(slot, skip))
+		if (skip && is_skipped(slot, skip, arg))
 			continue;
 		if (next_at > until || list_length(rows) >= limit ||
 			(rows != NIL && bytes >= max_bytes))
@@ -185,9 +180,7 @@ scan_heads(Relation relation, Snapshot snapshot, int64 subscription_id,
 
 /* What the caller says of a row. */
 static bool
-is_skipped(TupleTableSlot *slot,
-		   bool (*skip) (int64 subscription_id, const char *subject,
-						 int64 position, int64 id))
+is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg)
 {
 	char	   *subject = TextDatumGetCString(PENDING(slot, subject));
 	bool		skipped;
@@ -195,7 +188,7 @@ is_skipped(TupleTableSlot *slot,
 	skipped = skip(DatumGetInt64(PENDING(slot, subscription_id)),
 				   subject[0] ? subject : NULL,
 				   DatumGetInt64(PENDING(slot, position)),
-				   DatumGetInt64(PENDING(slot, id)));
+				   DatumGetInt64(PENDING(slot, id)), arg);
 	pfree(subject);
 	return skipped;
 }

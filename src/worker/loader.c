@@ -60,7 +60,9 @@ static void set_back(void *arg);
 static void read_due(void *arg);
 static void resume(const List *rows, TimestampTz now);
 static void ask_for_any(void *arg);
-static bool is_known(int64 subscription_id, const char *subject);
+static bool is_known(int64 subscription_id, const char *subject, void *arg);
+static bool is_skipped(int64 subscription_id, const char *subject, int64 position, int64 id,
+					   void *arg);
 
 bool
 webhook_loader_load(Size elsewhere, TimestampTz now)
@@ -137,11 +139,17 @@ read_due(void *arg)
 		look->rows[i] = webhook_pending_due(look->queues[i]->id, look->now,
 											Min(webhook_queue_load_limit(look->queues[i]), room),
 											LOAD_BYTES - bytes,
-											webhook_dispatch_is_loaded_or_blocked, &look->next[i]);
+											is_skipped, NULL, &look->next[i]);
 		room -= list_length(look->rows[i]);
 		foreach(cell, look->rows[i])
 			bytes += ((WebhookPending *) lfirst(cell))->event->size;
 	}
+}
+
+static bool
+is_skipped(int64 subscription_id, const char *subject, int64 position, int64 id, void *arg)
+{
+	return webhook_dispatch_is_loaded_or_blocked(subscription_id, subject, position, id);
 }
 
 static void
@@ -202,7 +210,7 @@ webhook_loader_repair_heads(void)
 	webhook_transaction_begin("looking for deliveries that wait for nothing");
 	foreach(cell, webhook_pending_subscriptions())
 		webhook_pending_repair(*(int64 *) lfirst(cell), GetCurrentTimestamp(),
-							   is_known);
+							   is_known, NULL);
 	webhook_loader_note_rows();
 	webhook_transaction_commit();
 	MemoryContextSwitchTo(old);
@@ -213,7 +221,7 @@ webhook_loader_repair_heads(void)
  * to come brings a head, and there may be an earlier row among it.
  */
 static bool
-is_known(int64 subscription_id, const char *subject)
+is_known(int64 subscription_id, const char *subject, void *arg)
 {
 	return webhook_subject_find(subscription_id, subject) != NULL;
 }

@@ -62,7 +62,8 @@ typedef struct Queues
 static bool write_group(WebhookDelivery **group, int count, bool bodies);
 static void settle(WebhookDelivery **group, int count);
 static void count_outcomes(WebhookDelivery **group, int count);
-static void note_promoted(int64 subscription_id, TimestampTz next_at);
+static bool is_in_memory(int64 subscription_id, const char *subject, void *arg);
+static void note_promoted(int64 subscription_id, TimestampTz next_at, void *arg);
 static void save_checkpoint(void *arg);
 static void write_states(void *arg);
 static void tell_news(void *arg);
@@ -247,7 +248,7 @@ write_group(WebhookDelivery **group, int count, bool bodies)
 		webhook_transaction_begin("writing entries");
 		enable_timeout_after(STATEMENT_TIMEOUT, FLUSH_LIMIT);
 		webhook_log_write(entries, count, bodies, GetCurrentTimestamp(),
-						  webhook_dispatch_has_subject, note_promoted);
+						  is_in_memory, note_promoted, NULL);
 		disable_timeout(STATEMENT_TIMEOUT, false);
 		webhook_transaction_commit();
 		written = true;
@@ -312,8 +313,14 @@ count_outcomes(WebhookDelivery **group, int count)
 	pg_atomic_fetch_add_u64(&counters->failed, failed);
 }
 
+static bool
+is_in_memory(int64 subscription_id, const char *subject, void *arg)
+{
+	return webhook_dispatch_has_subject(subscription_id, subject);
+}
+
 static void
-note_promoted(int64 subscription_id, TimestampTz next_at)
+note_promoted(int64 subscription_id, TimestampTz next_at, void *arg)
 {
 	webhook_due_add(webhook_queue_get(subscription_id), next_at);
 }

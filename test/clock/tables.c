@@ -67,7 +67,7 @@ static WebhookPending *copy_row(const Row *row);
 static int	compare_due(const void *a, const void *b);
 static void write_row(const WebhookLogEntry *outcome);
 static void promote(int64 subscription_id, const char *subject, TimestampTz now,
-					void (*promoted) (int64 subscription_id, TimestampTz next_at));
+					WebhookHeadCallback promoted, void *arg);
 
 static const char *
 subject_of(const WebhookEvent *event)
@@ -233,9 +233,7 @@ compare_futures(const pairingheap_node *a, const pairingheap_node *b, void *arg)
 
 List *
 webhook_pending_due(int64 subscription_id, TimestampTz until, int limit, Size max_bytes,
-					bool (*skip) (int64 subscription_id, const char *subject,
-								  int64 position, int64 id),
-					TimestampTz *next)
+					WebhookRowTest skip, void *arg, TimestampTz *next)
 {
 	List	   *rows = NIL;
 	Size		bytes = 0;
@@ -254,7 +252,7 @@ webhook_pending_due(int64 subscription_id, TimestampTz until, int limit, Size ma
 	{
 		const WebhookPending *row = &heads[i]->is;
 
-		if (skip(subscription_id, row->event->subject, row->position, row->event->id))
+		if (skip(subscription_id, row->event->subject, row->position, row->event->id, arg))
 			continue;
 		if (row->next_at > until || list_length(rows) >= limit ||
 			(rows != NIL && bytes >= max_bytes))
@@ -383,7 +381,7 @@ webhook_pending_set_back(TimestampTz now, int64 by)
 
 void
 webhook_pending_repair(int64 subscription_id, TimestampTz now,
-					   bool (*in_memory) (int64 subscription_id, const char *subject))
+					   WebhookSubjectTest in_memory, void *arg)
 {
 	int			i = place_of(subscription_id, "", 0, 0);
 
@@ -396,7 +394,7 @@ webhook_pending_repair(int64 subscription_id, TimestampTz now,
 
 		for (; is_of(i, subscription_id, subject ? subject : ""); i++)
 			headed |= row_at(i)->is.next_at != 0;
-		if (headed || in_memory(subscription_id, subject))
+		if (headed || in_memory(subscription_id, subject, arg))
 			continue;
 		row_at(first)->is.next_at = now;
 		row_at(first)->version = versions++;
@@ -505,8 +503,7 @@ webhook_log_now(void)
 void
 webhook_log_write(WebhookLogEntry *const *outcomes, int count, bool bodies,
 				  TimestampTz now,
-				  bool (*in_memory) (int64 subscription_id, const char *subject),
-				  void (*promoted) (int64 subscription_id, TimestampTz next_at))
+				  WebhookSubjectTest in_memory, WebhookHeadCallback promoted, void *arg)
 {
 	MemoryContext old;
 
@@ -540,8 +537,8 @@ webhook_log_write(WebhookLogEntry *const *outcomes, int count, bool bodies,
 		const WebhookPending *delivery = &outcomes[i]->delivery;
 
 		if (outcomes[i]->promote && delivery->event->subject != NULL &&
-			!in_memory(delivery->subscription_id, delivery->event->subject))
-			promote(delivery->subscription_id, delivery->event->subject, now, promoted);
+			!in_memory(delivery->subscription_id, delivery->event->subject, arg))
+			promote(delivery->subscription_id, delivery->event->subject, now, promoted, arg);
 	}
 }
 
@@ -622,7 +619,7 @@ write_row(const WebhookLogEntry *outcome)
 
 static void
 promote(int64 subscription_id, const char *subject, TimestampTz now,
-		void (*promoted) (int64 subscription_id, TimestampTz next_at))
+		WebhookHeadCallback promoted, void *arg)
 {
 	int			place = place_of(subscription_id, subject, 0, 0);
 
@@ -630,7 +627,7 @@ promote(int64 subscription_id, const char *subject, TimestampTz now,
 		return;
 	row_at(place)->is.next_at = now;
 	row_at(place)->version = versions++;
-	promoted(subscription_id, now);
+	promoted(subscription_id, now, arg);
 }
 
 /*
