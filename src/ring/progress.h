@@ -1,6 +1,7 @@
 /*
  * progress.h
- *	  How far everything before a point is finished: what a checkpoint may say.
+ *	  Up to where all that was read from the ring is done: the low-water mark,
+ *	  which is what a checkpoint says.
  */
 #ifndef WEBHOOK_PROGRESS_H
 #define WEBHOOK_PROGRESS_H
@@ -9,40 +10,68 @@
 
 #include "base/snapshot.h"
 
-/* A stretch of the ring, read together: a window, several, or part of one. */
-typedef struct WebhookBatch WebhookBatch;
-
-/* Start from a checkpoint; copies are made. "partial" may be NULL. */
-extern void webhook_progress_init(const WebhookSnapshot *snapshot,
-								  const WebhookSnapshot *partial, int64 upto_id);
+/* The progress of one reader. */
+typedef struct WebhookProgress WebhookProgress;
 
 /*
- * The batch that the next stretch counts in: rows of the window that ends at
- * "end" with an id up to "upto_id", or, with "whole", the rest of the window.
- * It is returned held once, for the reading itself. "work" tells whether the
- * stretch had any rows: without, a checkpoint need not be written for it.
+ * A read batch: rows of the ring that were read together, of several small
+ * windows, of one, or of a part of a large one.  It knows its progress.
  */
-extern WebhookBatch *webhook_progress_open_batch(const WebhookSnapshot *end,
-												 int64 upto_id, bool whole,
-												 bool work, TimestampTz now);
+typedef struct WebhookBatch WebhookBatch;
 
-/* One more, one less thing outstanding. */
+typedef struct WebhookLowWaterMark
+{
+	/* Every row that this snapshot sees is done. */
+	const WebhookSnapshot *snapshot;
+
+	/* The end of a large window that is done in part; NULL: there is none. */
+	const WebhookSnapshot *partial;
+
+	/* Rows up to this id that "partial" sees are done, too; 0 without "partial". */
+	int64		upto_id;
+} WebhookLowWaterMark;
+
+/*
+ * A progress whose low-water mark is where a checkpoint says; copies are made.
+ * "partial" may be NULL. It lives in a memory context of its own below the
+ * current one.
+ */
+extern WebhookProgress *webhook_progress_new(const WebhookSnapshot *snapshot,
+											 const WebhookSnapshot *partial, int64 upto_id);
+
+/*
+ * The batch of the rows that were read last: those of the window that ends at
+ * "end" with an id up to "upto_id", or, if "whole", all that was left of that
+ * window. The caller has one pin on it and unpins it when all deliveries of
+ * these rows have theirs. "has_rows": there was at least one row; progress
+ * without rows is not worth a checkpoint.
+ */
+extern WebhookBatch *webhook_progress_open_batch(WebhookProgress *progress,
+												 const WebhookSnapshot *end, int64 upto_id,
+												 bool whole, bool has_rows, TimestampTz now);
+
+/*
+ * Count one more, or one less, thing that has to end before the batch is done:
+ * a delivery or a command. The batch is not to be used after its last unpin.
+ */
 extern void webhook_batch_pin(WebhookBatch *batch);
 extern void webhook_batch_unpin(WebhookBatch *batch);
 
-/*
- * How far all is finished; valid until the next call of this room. True if
- * that is further, by work, than at the last webhook_progress_saved().
- */
-extern bool webhook_progress_low_water_mark(const WebhookSnapshot **snapshot,
-											const WebhookSnapshot **partial,
-											int64 *upto_id);
-extern void webhook_progress_saved(void);
+/* The low-water mark; valid until a batch is unpinned. */
+extern WebhookLowWaterMark webhook_progress_low_water_mark(const WebhookProgress *progress);
 
 /*
- * A number for "all that has been read so far", and whether that is finished.
+ * Returns true if the low-water mark has passed rows since the last
+ * webhook_progress_saved(), which says that a checkpoint has been written.
  */
-extern uint64 webhook_progress_mark(void);
-extern bool webhook_progress_reached(uint64 mark);
+extern bool webhook_progress_is_unsaved(const WebhookProgress *progress);
+extern void webhook_progress_saved(WebhookProgress *progress);
+
+/*
+ * The number of the newest batch, and whether that batch and all before it are
+ * done.
+ */
+extern uint64 webhook_progress_newest_batch(const WebhookProgress *progress);
+extern bool webhook_progress_is_done(const WebhookProgress *progress, uint64 batch_number);
 
 #endif							/* WEBHOOK_PROGRESS_H */

@@ -56,6 +56,7 @@ static MemoryContext context;	/* what lives longer than a step */
 static MemoryContext step_context;
 static MemoryContext read_context;	/* of the events that have been read */
 static WebhookCounters *counters;
+static WebhookProgress *progress;
 static const char *checkpoint_home; /* for the first reload only */
 
 /* Where reading stands: all that "from" sees, and of "partial" up to upto_id. */
@@ -111,8 +112,8 @@ webhook_reader_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared
 	}
 	else
 		from = webhook_snapshot_empty();
+	progress = webhook_progress_new(from, partial, upto_id);
 	MemoryContextSwitchTo(old);
-	webhook_progress_init(from, partial, upto_id);
 
 	webhook_subscription_reload(checkpoint_home);
 	checkpoint_home = NULL;
@@ -123,6 +124,12 @@ webhook_reader_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared
 
 	/* Above all that is in the ring, or in webhook.pending. */
 	last_id = webhook_sequence_last(webhook_catalog_required()->event_sequence);
+}
+
+WebhookProgress *
+webhook_reader_progress(void)
+{
+	return progress;
 }
 
 int64
@@ -408,7 +415,7 @@ offer_step(List *events, List *offers, TimestampTz now)
 	ListCell   *cell;
 	int			next = 0;
 
-	batch = webhook_progress_open_batch(webhook_window_end(window), last, whole,
+	batch = webhook_progress_open_batch(progress, webhook_window_end(window), last, whole,
 										events != NIL, now);
 
 	old = MemoryContextSwitchTo(context);

@@ -6,6 +6,7 @@
 #define WEBHOOK_INTAKE_H
 
 #include "process/shmem.h"
+#include "ring/progress.h"
 #include "store/checkpoint.h"
 
 /*
@@ -30,6 +31,9 @@ extern bool webhook_reader_read(bool wake, Size elsewhere, TimestampTz now);
 
 /* Is a window open, that is: does more wait to be read? */
 extern bool webhook_reader_is_reading(void);
+
+/* How far what was read is done; lives as long as the process. */
+extern WebhookProgress *webhook_reader_progress(void);
 
 /* Not below the id of any row of the ring that this process has read. */
 extern int64 webhook_reader_last_id(void);

@@ -74,7 +74,7 @@ static TimestampTz retry_at;	/* reading failed; 0: it did not */
 static volatile sig_atomic_t interruptible; /* may be broken off to leave */
 static DrainState drain_state;
 static uint64 drain_ticket;
-static uint64 drain_mark;
+static uint64 drain_batch;
 
 static void handle_sigterm(SIGNAL_ARGS);
 static void start_up(void);
@@ -296,11 +296,11 @@ follow_drain(void)
 {
 	if (drain_state == DRAIN_READING && !webhook_reader_is_reading())
 	{
-		drain_mark = webhook_progress_mark();
+		drain_batch = webhook_progress_newest_batch(webhook_reader_progress());
 		drain_state = DRAIN_FINISHING;
 	}
 	if (drain_state == DRAIN_FINISHING &&
-		webhook_progress_reached(drain_mark) &&
+		webhook_progress_is_done(webhook_reader_progress(), drain_batch) &&
 		!webhook_commands_are_running() &&
 		!webhook_dispatch_is_due(GetCurrentTimestamp()))
 	{

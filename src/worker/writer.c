@@ -29,6 +29,7 @@
 #include "store/subscription_state.h"
 #include "worker/attempt.h"
 #include "worker/notify.h"
+#include "worker/reader.h"
 #include "worker/sender.h"
 #include "worker/transaction.h"
 #include "worker/writer.h"
@@ -141,18 +142,16 @@ webhook_writer_next_time(void)
 void
 webhook_writer_checkpoint(TimestampTz now, bool at_once)
 {
-	const WebhookSnapshot *snapshot;
-	const WebhookSnapshot *partial;
-	int64		upto_id;
+	WebhookProgress *progress = webhook_reader_progress();
 
 	if (!at_once && now - last_checkpoint < CHECKPOINT_DELAY &&
 		now >= last_checkpoint)
 		return;
-	if (!webhook_progress_low_water_mark(&snapshot, &partial, &upto_id))
+	if (!webhook_progress_is_unsaved(progress))
 		return;
 	last_checkpoint = now;
 	if (webhook_transaction_try("writing the checkpoint", save_checkpoint, NULL))
-		webhook_progress_saved();
+		webhook_progress_saved(progress);
 }
 
 bool
@@ -328,10 +327,12 @@ note_promoted(int64 subscription_id, TimestampTz next_at, void *arg)
 static void
 save_checkpoint(void *arg)
 {
+	WebhookLowWaterMark mark = webhook_progress_low_water_mark(webhook_reader_progress());
 	WebhookCheckpoint checkpoint = {0};
 
-	webhook_progress_low_water_mark(&checkpoint.snapshot, &checkpoint.partial,
-									&checkpoint.upto_id);
+	checkpoint.snapshot = mark.snapshot;
+	checkpoint.partial = mark.partial;
+	checkpoint.upto_id = mark.upto_id;
 	checkpoint.home = webhook_home();
 	checkpoint.saved_at = webhook_log_now();
 	webhook_checkpoint_save(&checkpoint);

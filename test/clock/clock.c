@@ -404,6 +404,7 @@ static void
 fill_load(Tuple *tuple, int number)
 {
 	const WebhookUsage *load = webhook_dispatch_usage();
+	const WebhookProgress *progress = webhook_reader_progress();
 	int			subjects = 0;
 
 	for (int i = 0; i < webhook_clock_ring.count; i++)
@@ -422,7 +423,8 @@ fill_load(Tuple *tuple, int number)
 	put(tuple, Int64GetDatum(webhook_sender_memory()));
 	put(tuple, Int32GetDatum(subjects));
 	put(tuple, BoolGetDatum(webhook_dispatch_is_due(webhook_clock_now())));
-	put(tuple, BoolGetDatum(webhook_progress_reached(webhook_progress_mark())));
+	put(tuple,
+		BoolGetDatum(webhook_progress_is_done(progress, webhook_progress_newest_batch(progress))));
 }
 
 Datum
