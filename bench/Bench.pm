@@ -204,7 +204,7 @@ sub build
 	my $root = "$FindBin::Bin/..";
 	my %config = map { $_ => `'$ENV{PG_CONFIG}' --$_` =~ s/\s+$//r } qw(includedir libdir);
 	my $curl = join ' ', map { `curl-config --$_` =~ s/\s+$//r } qw(cflags libs);
-	my @engine = grep { !/http_module/ } glob "'$root'/src/http/*.c '$root'/src/net/*.c";
+	my @engine = grep { !m{/http/module} } glob "'$root'/src/http/*.c '$root'/src/net/*.c";
 	my $engine = join ' ', map { "'$_'" } grep { -e } @engine;
 
 	my %options = (

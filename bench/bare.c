@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../src/http.h"
+#include "http/http.h"
 
 static const char body[] =
 "{\"Id\":\"0193512a-3b5c-7def-8123-456789abcdef\","

@@ -21,7 +21,7 @@
 
 #include <libpq-fe.h>
 
-#include "../src/http.h"
+#include "http/http.h"
 
 /* Columns of outbox_take(). */
 enum

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "http/dial_guard.h"
+#include "http/dial_guard_internal.h"
 #include "net/url.h"
 
 /* A little more than libcurl keeps what it knows of a name. */

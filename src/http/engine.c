@@ -23,10 +23,10 @@
 
 #include <curl/curl.h>
 
-#include "http/engine.h"
-#include "http/handle.h"
-#include "http/resolver.h"
-#include "http/sockets.h"
+#include "http/handle_internal.h"
+#include "http/http.h"
+#include "http/resolver_internal.h"
+#include "http/sockets_internal.h"
 
 #define AGAIN_US			10000	/* after libcurl gave up in the middle */
 #define OLDEST_LIBCURL		0x075700	/* the first with QUICK_EXIT */

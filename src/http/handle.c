@@ -18,7 +18,7 @@
 
 #include <curl/curl.h>
 
-#include "http/handle.h"
+#include "http/handle_internal.h"
 
 #if LIBCURL_VERSION_NUM < 0x075700
 #error "webhook needs libcurl 7.87 or newer: older ones wait for a slow resolver"

@@ -10,7 +10,7 @@
 
 #include "fmgr.h"
 
-#include "http/engine.h"
+#include "http/http.h"
 
 PG_MODULE_MAGIC;
 

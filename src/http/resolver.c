@@ -24,7 +24,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "http/resolver.h"
+#include "http/resolver_internal.h"
 
 #define MAX_THREADS		256
 #define STACK_BYTES		(256 * 1024)

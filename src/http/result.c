@@ -19,7 +19,7 @@
 
 #include <curl/curl.h>
 
-#include "http/handle.h"
+#include "http/handle_internal.h"
 
 static const char malformed[] = "a line of the response headers is malformed";
 

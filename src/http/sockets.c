@@ -13,8 +13,8 @@
 
 #include <curl/curl.h>
 
-#include "http/handle.h"
-#include "http/sockets.h"
+#include "http/handle_internal.h"
+#include "http/sockets_internal.h"
 
 #define MAX_TRACKED			65536
 #define IDLE				0x80	/* libcurl wants no events of it now */

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/transfer.h"
+#include "http/transfer_internal.h"
 
 #define BLOCK_SIZE			4096	/* of a recycled block, in all */
 #define MAX_SPARE_BLOCKS	1024

@@ -6,7 +6,7 @@
 #ifndef WEBHOOK_JOURNAL_H
 #define WEBHOOK_JOURNAL_H
 
-#include "http/engine.h"
+#include "http/http.h"
 #include "store/pending.h"
 
 /* Column "entry" of the log. */

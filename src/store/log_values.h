@@ -6,7 +6,7 @@
 #ifndef WEBHOOK_TRANSCRIPT_H
 #define WEBHOOK_TRANSCRIPT_H
 
-#include "http/engine.h"
+#include "http/http.h"
 
 /*
  * A text of the given encoding as type text in the database's encoding. What

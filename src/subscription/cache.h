@@ -7,7 +7,7 @@
 
 #include "base/guc.h"
 #include "base/snapshot.h"
-#include "http/engine.h"
+#include "http/http.h"
 #include "ring/event.h"
 #include "subscription/filter.h"
 

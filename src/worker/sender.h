@@ -5,7 +5,7 @@
 #ifndef WEBHOOK_SENDER_H
 #define WEBHOOK_SENDER_H
 
-#include "http/engine.h"
+#include "http/http.h"
 #include "process/shmem.h"
 
 /* Load libcurl's half and start its engine; once a process. */

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "http/engine.h"
+#include "http/http.h"
 
 #include "fuzz.h"
 

@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "http/engine.h"
+#include "http/http.h"
 
 #include "unit.h"
 

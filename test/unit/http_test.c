@@ -25,7 +25,7 @@
 
 #include <curl/curl.h>
 
-#include "http/engine.h"
+#include "http/http.h"
 
 #include "unit.h"
 

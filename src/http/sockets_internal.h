@@ -1,5 +1,5 @@
 /*
- * sockets.h
+ * sockets_internal.h
  *	  The engine's descriptors and their epoll set. Private to the http room;
  *	  libcurl's types stay out of headers.
  */

@@ -1,12 +1,12 @@
 /*
- * handle.h
+ * handle_internal.h
  *	  One request as libcurl sees it: an easy handle, its options, its result.
  *	  Private to the http room; libcurl's types stay out of headers.
  */
 #ifndef WEBHOOK_HTTP_EASY_H
 #define WEBHOOK_HTTP_EASY_H
 
-#include "http/dial_guard.h"
+#include "http/dial_guard_internal.h"
 
 /* Free handles, and what a new one is set to. */
 typedef struct WebhookHttpPool

@@ -1,5 +1,5 @@
 /*
- * dial_guard.h
+ * dial_guard_internal.h
  *	  What the engine may dial. Private to the http room; no libcurl here.
  */
 #ifndef WEBHOOK_HTTP_GUARD_H
@@ -7,7 +7,7 @@
 
 #include <sys/socket.h>
 
-#include "http/transfer.h"
+#include "http/transfer_internal.h"
 #include "net/address.h"
 
 #define WEBHOOK_HTTP_MAX_NAME	253 /* bytes: RFC 1035, section 2.3.4 */

@@ -1,12 +1,12 @@
 /*
- * transfer.h
+ * transfer_internal.h
  *	  A transfer's memory, and what is kept of its response. Private to the
  *	  http room; no libcurl here.
  */
 #ifndef WEBHOOK_HTTP_TRANSFER_H
 #define WEBHOOK_HTTP_TRANSFER_H
 
-#include "http/engine.h"
+#include "http/http.h"
 
 typedef struct WebhookHttpBlock WebhookHttpBlock;
 

@@ -1,12 +1,12 @@
 /*
- * resolver.h
+ * resolver_internal.h
  *	  Names into addresses, all of them at once. Private to the http room; no
  *	  libcurl here.
  */
 #ifndef WEBHOOK_HTTP_RESOLVE_H
 #define WEBHOOK_HTTP_RESOLVE_H
 
-#include "http/dial_guard.h"
+#include "http/dial_guard_internal.h"
 
 typedef struct WebhookHttpResolver WebhookHttpResolver;
 

@@ -1,5 +1,5 @@
 /*
- * engine.h
+ * http.h
  *	  The HTTP engine: many POSTs at once on one thread, over libcurl.
  *
  * No PostgreSQL here, neither header nor memory: everything that libcurl can
