@@ -7,7 +7,7 @@
 #define WEBHOOK_HEALTH_H
 
 #include "store/subscription_state.h"
-#include "subscription/cache.h"
+#include "subscription/subscription.h"
 
 /* A change that people are told of. */
 typedef enum WebhookHealthChange

@@ -6,7 +6,7 @@
 #define WEBHOOK_VERDICT_H
 
 #include "store/log.h"
-#include "subscription/cache.h"
+#include "subscription/subscription.h"
 
 /* Did it fail for the endpoint's sake: would another delivery fare as ill? */
 extern bool webhook_retry_is_endpoint_failure(const WebhookHttpTransfer *transfer);

@@ -8,7 +8,7 @@
 
 #include "http/http.h"
 #include "ring/event.h"
-#include "subscription/cache.h"
+#include "subscription/subscription.h"
 
 /* In CurrentMemoryContext, but for what is the subscription's own. */
 typedef struct WebhookMessage

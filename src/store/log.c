@@ -29,8 +29,8 @@
 #include "base/table.h"
 #include "store/checkpoint.h"
 #include "store/log.h"
-#include "store/log_partition.h"
-#include "store/log_values.h"
+#include "store/log_partition_internal.h"
+#include "store/log_values_internal.h"
 
 /*
  * Rows that are formed before they are inserted: as many, or as large. More at

@@ -7,7 +7,7 @@
 #define WEBHOOK_JOURNAL_H
 
 #include "http/http.h"
-#include "store/pending.h"
+#include "store/store.h"
 
 /* Column "entry" of the log. */
 typedef enum WebhookOutcome

@@ -22,7 +22,7 @@
 #include "utils/memutils.h"
 
 #include "base/redact.h"
-#include "store/log_values.h"
+#include "store/log_values_internal.h"
 
 /*
  * Bytes that are looked at together once something is wrong with a text. An

@@ -20,7 +20,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-#include "store/pending_row.h"
+#include "store/pending_internal.h"
 
 #define BATCH_BYTES		(4 * 1024 * 1024)
 

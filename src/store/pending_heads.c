@@ -22,7 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "base/table.h"
-#include "store/pending_row.h"
+#include "store/pending_internal.h"
 
 #define FLOOR_SECONDS	60		/* that a floor is believed */
 

@@ -11,7 +11,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-#include "store/pending_row.h"
+#include "store/pending_internal.h"
 
 void
 webhook_pending_row_form(const WebhookPending *row, Datum *values,

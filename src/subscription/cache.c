@@ -23,7 +23,7 @@
 #include "utils/memutils.h"
 
 #include "base/catalog.h"
-#include "subscription/row.h"
+#include "subscription/row_internal.h"
 
 /* Subscriptions, in order of id. */
 typedef struct Takers

@@ -32,7 +32,7 @@
 #include "utils/timestamp.h"
 
 #include "subscription/filter.h"
-#include "subscription/filter_check.h"
+#include "subscription/filter_check_internal.h"
 
 #define LIMIT 500				/* milliseconds of an evaluation, */
 #define MOST_HALVINGS 4			/* half of it after each that took so long */

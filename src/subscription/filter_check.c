@@ -22,7 +22,7 @@
 
 #include "base/compat.h"
 #include "subscription/filter.h"
-#include "subscription/filter_check.h"
+#include "subscription/filter_check_internal.h"
 
 #define MOST_DIGITS 1000		/* of a number, */
 #define MOST_PRODUCTS 16		/* so that what they make is not much longer */

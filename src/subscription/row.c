@@ -18,7 +18,7 @@
 #include "base/catalog.h"
 #include "base/table.h"
 #include "net/url.h"
-#include "subscription/row.h"
+#include "subscription/row_internal.h"
 #include "subscription/secret.h"
 
 #define MAX_TIMEOUT_MS (60 * 60 * 1000)

@@ -14,8 +14,8 @@
 #include "base/guc.h"
 #include "ring/ring.h"
 #include "store/checkpoint.h"
-#include "store/log_partition.h"
-#include "subscription/cache.h"
+#include "store/log_partition_internal.h"
+#include "subscription/subscription.h"
 #include "worker/attempt.h"
 #include "worker/maintenance.h"
 

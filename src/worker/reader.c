@@ -37,7 +37,7 @@
 #include "ring/command.h"
 #include "ring/sequence.h"
 #include "ring/window.h"
-#include "subscription/cache.h"
+#include "subscription/subscription.h"
 #include "worker/attempt.h"
 #include "worker/commands.h"
 #include "worker/loader.h"

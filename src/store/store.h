@@ -1,10 +1,10 @@
 /*
- * pending.h
+ * store.h
  *	  Rows of webhook.pending: deliveries that failed, wait, or were spilled.
  *	  The worker alone writes them.
  */
-#ifndef WEBHOOK_PENDING_H
-#define WEBHOOK_PENDING_H
+#ifndef WEBHOOK_STORE_H
+#define WEBHOOK_STORE_H
 
 #include "nodes/pg_list.h"
 
@@ -115,4 +115,4 @@ extern List *webhook_pending_of_subject(int64 subscription_id,
 extern void webhook_pending_repair(int64 subscription_id, TimestampTz now,
 								   WebhookSubjectTest in_memory, void *arg);
 
-#endif							/* WEBHOOK_PENDING_H */
+#endif							/* WEBHOOK_STORE_H */

@@ -1,10 +1,10 @@
 /*
- * log_values.h
+ * log_values_internal.h
  *	  What was sent and what was answered, as values of the log. Whatever the
  *	  bytes are, there is a value for them.
  */
-#ifndef WEBHOOK_TRANSCRIPT_H
-#define WEBHOOK_TRANSCRIPT_H
+#ifndef WEBHOOK_LOG_VALUES_INTERNAL_H
+#define WEBHOOK_LOG_VALUES_INTERNAL_H
 
 #include "http/http.h"
 
@@ -27,4 +27,4 @@ extern Datum webhook_log_value_response_headers(const WebhookHttpHeader *headers
 /* An address as type inet. False: the text is none. */
 extern bool webhook_log_value_address(const char *text, Datum *value);
 
-#endif							/* WEBHOOK_TRANSCRIPT_H */
+#endif							/* WEBHOOK_LOG_VALUES_INTERNAL_H */

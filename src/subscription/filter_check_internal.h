@@ -1,9 +1,9 @@
 /*
- * filter_check.h
+ * filter_check_internal.h
  *	  What a filter may cost: paths, and numbers in Data, that are too much.
  */
-#ifndef WEBHOOK_FILTER_COST_H
-#define WEBHOOK_FILTER_COST_H
+#ifndef WEBHOOK_FILTER_CHECK_INTERNAL_H
+#define WEBHOOK_FILTER_CHECK_INTERNAL_H
 
 #include "utils/jsonpath.h"
 
@@ -16,4 +16,4 @@ extern bool webhook_filter_multiplies(JsonPath *path);
  */
 extern bool webhook_filter_has_long_number(const char *json);
 
-#endif							/* WEBHOOK_FILTER_COST_H */
+#endif							/* WEBHOOK_FILTER_CHECK_INTERNAL_H */

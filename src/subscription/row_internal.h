@@ -1,13 +1,13 @@
 /*
- * row.h
+ * row_internal.h
  *	  A row of webhook.subscription as the worker keeps it.
  */
-#ifndef WEBHOOK_SUBSCRIPTION_ROW_H
-#define WEBHOOK_SUBSCRIPTION_ROW_H
+#ifndef WEBHOOK_ROW_INTERNAL_H
+#define WEBHOOK_ROW_INTERNAL_H
 
 #include "executor/spi.h"
 
-#include "subscription/cache.h"
+#include "subscription/subscription.h"
 
 /*
  * The rows of the query that reads subscriptions are about to be read: with
@@ -20,4 +20,4 @@ extern void webhook_subscription_row_begin(SPITupleTable *rows);
 extern WebhookSubscription *webhook_subscription_row_read(SPITupleTable *rows,
 														  HeapTuple row);
 
-#endif							/* WEBHOOK_SUBSCRIPTION_ROW_H */
+#endif							/* WEBHOOK_ROW_INTERNAL_H */

@@ -1,5 +1,5 @@
 /*
- * cache.h
+ * subscription.h
  *	  Who wants what: the worker's copy of webhook.subscription.
  */
 #ifndef WEBHOOK_SUBSCRIPTION_H

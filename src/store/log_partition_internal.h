@@ -1,10 +1,10 @@
 /*
- * log_partition.h
+ * log_partition_internal.h
  *	  The leaves of webhook.log, one a day (UTC): made when first needed,
  *	  dropped by retention. All need a transaction.
  */
-#ifndef WEBHOOK_PARTITION_H
-#define WEBHOOK_PARTITION_H
+#ifndef WEBHOOK_LOG_PARTITION_INTERNAL_H
+#define WEBHOOK_LOG_PARTITION_INTERNAL_H
 
 #include "nodes/pg_list.h"
 
@@ -38,4 +38,4 @@ extern TimestampTz webhook_log_partition_newest(void);
 extern bool webhook_log_partition_retire(TimestampTz older_than,
 										 TimestampTz checkpoint_at);
 
-#endif							/* WEBHOOK_PARTITION_H */
+#endif							/* WEBHOOK_LOG_PARTITION_INTERNAL_H */

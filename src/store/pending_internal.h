@@ -1,16 +1,16 @@
 /*
- * pending_row.h
+ * pending_internal.h
  *	  A row of webhook.pending in memory and in its table: what pending.c and
  *	  pending_due.c share.
  */
-#ifndef WEBHOOK_PENDING_ROW_H
-#define WEBHOOK_PENDING_ROW_H
+#ifndef WEBHOOK_PENDING_INTERNAL_H
+#define WEBHOOK_PENDING_INTERNAL_H
 
 #include "executor/tuptable.h"
 
 #include "base/catalog.h"
 #include "base/table.h"
-#include "store/pending.h"
+#include "store/store.h"
 
 /* The row's columns; what they point to is in CurrentMemoryContext. */
 extern void webhook_pending_row_form(const WebhookPending *row,
@@ -29,4 +29,4 @@ extern TimestampTz webhook_pending_row_next_at(TupleTableSlot *slot);
 extern void webhook_pending_head_came(int64 subscription_id,
 									  TimestampTz next_at);
 
-#endif							/* WEBHOOK_PENDING_ROW_H */
+#endif							/* WEBHOOK_PENDING_INTERNAL_H */
