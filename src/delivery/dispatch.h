@@ -9,7 +9,7 @@
 #include "delivery/queue.h"
 #include "delivery/subject.h"
 #include "ring/progress.h"
-#include "store/log.h"
+#include "store/store.h"
 
 /* One event on its way to one subscription, from offer to flushed. */
 typedef struct WebhookDelivery

@@ -6,7 +6,7 @@
 #ifndef WEBHOOK_HEALTH_H
 #define WEBHOOK_HEALTH_H
 
-#include "store/subscription_state.h"
+#include "store/store.h"
 #include "subscription/subscription.h"
 
 /* A change that people are told of. */

@@ -5,7 +5,7 @@
 #ifndef WEBHOOK_VERDICT_H
 #define WEBHOOK_VERDICT_H
 
-#include "store/log.h"
+#include "store/store.h"
 #include "subscription/subscription.h"
 
 /* Did it fail for the endpoint's sake: would another delivery fare as ill? */

@@ -21,7 +21,7 @@
 
 #include "base/catalog.h"
 #include "base/table.h"
-#include "store/checkpoint.h"
+#include "store/store.h"
 
 static ItemPointerData latest;	/* where this process has put the row */
 

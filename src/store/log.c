@@ -27,10 +27,9 @@
 #include "base/catalog.h"
 #include "base/redact.h"
 #include "base/table.h"
-#include "store/checkpoint.h"
-#include "store/log.h"
 #include "store/log_partition_internal.h"
 #include "store/log_values_internal.h"
+#include "store/pending_internal.h"
 
 /*
  * Rows that are formed before they are inserted: as many, or as large. More at

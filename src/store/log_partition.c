@@ -46,6 +46,7 @@
 
 #include "base/catalog.h"
 #include "store/log_partition_internal.h"
+#include "store/store.h"
 
 #define NEWEST_PAGES	32		/* that are searched for the newest row */
 #define INDEXED_PAGES	8192	/* that are indexed before a row is written */

@@ -30,12 +30,4 @@ extern List *webhook_log_partition_since(TimestampTz instant);
  */
 extern TimestampTz webhook_log_partition_newest(void);
 
-/*
- * Drop the oldest leaf whose rows are all older than both instants; one a
- * call, waiting at most lock_timeout. True if one was dropped. Only tables
- * named as the worker names them are ever dropped.
- */
-extern bool webhook_log_partition_retire(TimestampTz older_than,
-										 TimestampTz checkpoint_at);
-
 #endif							/* WEBHOOK_LOG_PARTITION_INTERNAL_H */

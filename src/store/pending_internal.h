@@ -1,7 +1,7 @@
 /*
  * pending_internal.h
- *	  A row of webhook.pending in memory and in its table: what pending.c and
- *	  pending_due.c share.
+ *	  Rows of webhook.pending: what pending.c does for log.c and
+ *	  pending_heads.c.
  */
 #ifndef WEBHOOK_PENDING_INTERNAL_H
 #define WEBHOOK_PENDING_INTERNAL_H
@@ -11,6 +11,26 @@
 #include "base/catalog.h"
 #include "base/table.h"
 #include "store/store.h"
+
+/* Open the table for writing, and close it. One at a time. */
+extern void webhook_pending_open(void);
+extern void webhook_pending_close(void);
+
+/* Rows in and out, while it is open. Update sets attempt, step, next_at. */
+extern void webhook_pending_insert(const WebhookPending *row);
+extern bool webhook_pending_update(const WebhookPending *row);
+extern bool webhook_pending_delete(const WebhookPending *row);
+
+/*
+ * While it is open: make the first row of a subject its head, due at "now",
+ * unless it is one. Returns true if it became one.
+ */
+extern bool webhook_pending_promote(int64 subscription_id, const char *subject,
+									TimestampTz now);
+
+/* Is this very delivery there? */
+extern bool webhook_pending_has(int64 subscription_id, const char *subject,
+								int64 position, int64 id);
 
 /* The row's columns; what they point to is in CurrentMemoryContext. */
 extern void webhook_pending_row_form(const WebhookPending *row,

@@ -1,118 +1,255 @@
 /*
  * store.h
- *	  Rows of webhook.pending: deliveries that failed, wait, or were spilled.
- *	  The worker alone writes them.
+ *	  The tables that only the worker writes: webhook.pending, webhook.log,
+ *	  webhook.subscription_state and webhook.checkpoint.
+ *
+ * Every function here needs a transaction. What one returns is allocated in
+ * CurrentMemoryContext.
  */
 #ifndef WEBHOOK_STORE_H
 #define WEBHOOK_STORE_H
 
 #include "nodes/pg_list.h"
 
+#include "base/snapshot.h"
+#include "http/http.h"
 #include "ring/event.h"
 
 /*
- * A delivery as it waits. Its key is (subscription_id, event's subject or '',
- * position, event's id).
+ * A row of webhook.pending: a delivery that failed, waits for another one of
+ * its subject, or was spilled. Its key is (subscription_id, subject of the
+ * event or '', position, id of the event).
  */
 typedef struct WebhookPending
 {
 	int64		subscription_id;
-	int64		position;		/* ring id of the row that caused it */
+	int64		position;		/* ring id of the row that caused the delivery */
 	WebhookCause cause;
-	int			attempt;		/* POSTs made */
-	int			step;			/* place in the retry schedule */
-	TimestampTz next_at;		/* 0: NULL, not a head */
-	TimestampTz queued_at;		/* when it came to wait */
-	TimestampTz age_start;		/* when it was caused, by the subscription's clock, which stands
-								 * while it may not send */
+	int			attempt;		/* number of POSTs made so far */
+	int			step;			/* number of waits of the retry schedule used so far */
+	TimestampTz next_at;		/* when a head is due; 0: the row is no head (NULL in the table) */
+	TimestampTz queued_at;		/* when the delivery was written to the table first */
+	TimestampTz age_start;		/* when the delivery was caused, by the subscription's own clock,
+								 * which stops while the subscription may not send */
 	WebhookEvent *event;
 } WebhookPending;
 
+/* What became of a delivery: column "outcome" of the log. */
+typedef enum WebhookOutcome
+{
+	WEBHOOK_DEFERRED,			/* moved to webhook.pending; gets no row of the log */
+	WEBHOOK_DELIVERED,
+	WEBHOOK_RETRYING,
+	WEBHOOK_FAILED,
+	WEBHOOK_CANCELLED,
+} WebhookOutcome;
+
+/* What happens to the row that a delivery has in webhook.pending. */
+typedef enum WebhookRowChange
+{
+	WEBHOOK_ROW_NONE,			/* it has none and gets none */
+	WEBHOOK_ROW_INSERT,
+	WEBHOOK_ROW_UPDATE,			/* attempt, step and next_at are set */
+	WEBHOOK_ROW_DELETE,
+} WebhookRowChange;
+
+/* The result of one delivery, to be written to webhook.log and webhook.pending. */
+typedef struct WebhookLogEntry
+{
+	WebhookPending delivery;	/* attempt, step and next_at have their new values */
+	WebhookOutcome outcome;
+	WebhookRowChange row;
+	bool		promote;		/* the delivery's subject may need a new head */
+	const char *endpoint;		/* where the POST went; only used with a transfer */
+	const char *error_class;	/* column "error_class" of the log; NULL: none */
+	const char *error;			/* column "error" of the log; NULL: none */
+	const WebhookHttpTransfer *transfer;	/* request and response; NULL: no POST was made */
+} WebhookLogEntry;
+
 /*
- * What the worker's memory knows of a row or a subject; "arg" is handed through.
- * A subject of NULL: none.
+ * A row of webhook.subscription_state: the health of one endpoint. A time of 0
+ * and a negative duration are NULL in the table.
+ */
+typedef struct WebhookState
+{
+	int64		subscription_id;
+	int			level;			/* 0: the breaker is open; 1: slow; from 2 on: how many requests may
+								 * be in flight */
+	int			consecutive_failures;	/* failures of the endpoint itself since its last success */
+	int64		failures;		/* failures of any kind since the last success */
+	TimestampTz failing_since;	/* time of the first of these failures */
+	TimestampTz last_success;
+	TimestampTz last_failure;
+	TimestampTz opened_at;		/* when the breaker opened; 0: it is closed */
+	int64		probe_interval; /* seconds between two probes of an open breaker */
+	TimestampTz not_before;		/* earliest time of the next request: the next probe, or what the
+								 * endpoint asked for by Retry-After; 0: at once */
+	char	   *reason;			/* why the last request failed; NULL: it did not */
+	TimestampTz disabled_at;	/* when the worker disabled the subscription; 0: it did not */
+	WebhookSnapshot *since;		/* start snapshot that the subscription had when it was disabled;
+								 * another one means that it was enabled again */
+	TimestampTz suspended_at;	/* since when the subscription may not send; 0: it may */
+	int64		suspended;		/* microseconds that it was suspended in total, before suspended_at */
+	int64		delivered;		/* number of deliveries that succeeded */
+	int64		failed;			/* number of deliveries that ended otherwise */
+	int64		retried;		/* number of attempts that failed and were repeated */
+	int64		filter_errors;	/* number of events for which the filter had no answer */
+	double		rate;			/* deliveries a second, averaged over about a minute */
+	int64		p50;			/* median duration of recent requests, microseconds */
+	int64		p95;			/* 95th percentile of the same */
+	TimestampTz saved_at;		/* when the row was written */
+} WebhookState;
+
+/* The row of webhook.checkpoint: up to where everything is finished. */
+typedef struct WebhookCheckpoint
+{
+	const char *home;			/* database and cluster in which it was written */
+	const WebhookSnapshot *snapshot;	/* every event that this snapshot sees is finished */
+	const WebhookSnapshot *partial; /* snapshot at the end of a window that is finished in part;
+									 * NULL: there is none */
+	int64		upto_id;		/* events that "partial" sees are finished up to this ring id; 0
+								 * without "partial" */
+	TimestampTz saved_at;		/* when it was written, by webhook_log_now() */
+} WebhookCheckpoint;
+
+/*
+ * Questions about what the worker holds in memory. A subject of NULL stands for
+ * an event without subject; "arg" is what the caller gave along.
  */
 typedef bool (*WebhookRowTest) (int64 subscription_id, const char *subject,
 								int64 position, int64 id, void *arg);
 typedef bool (*WebhookSubjectTest) (int64 subscription_id, const char *subject, void *arg);
 
-/* Told of a subscription one of whose rows has become a head, due at "next_at". */
+/* A row of the subscription has become a head that is due at "next_at". */
 typedef void (*WebhookHeadCallback) (int64 subscription_id, TimestampTz next_at, void *arg);
 
-/* All of these need a transaction. */
-
-/* Open the table for writing, and close it. One at a time. */
-extern void webhook_pending_open(void);
-extern void webhook_pending_close(void);
-
-/* Rows in and out, while it is open. Update sets attempt, step, next_at. */
-extern void webhook_pending_insert(const WebhookPending *row);
-extern bool webhook_pending_update(const WebhookPending *row);
-extern bool webhook_pending_delete(const WebhookPending *row);
+/*
+ * The log: log.c, log_partition.c
+ */
 
 /*
- * While it is open: make the first row of a subject its head, due at "now",
- * unless it is one. Returns true if it became one.
+ * The current time for the log: never before a logged_at or checkpoint written
+ * so far, even if the clock was set back.
  */
-extern bool webhook_pending_promote(int64 subscription_id, const char *subject,
-									TimestampTz now);
+extern TimestampTz webhook_log_now(void);
 
-/* Is there a row of this subject? Of this subscription? */
+/*
+ * Write entries: rows of the log, then the changes of webhook.pending, then a
+ * head for each subject of an entry with "promote", due at "now", unless
+ * "in_memory" returns true for the subject. "promoted" is called for each new
+ * head. With "bodies" false the log gets no headers, no bodies and no data, so
+ * that a row can be written which cannot be written otherwise.
+ */
+extern void webhook_log_write(WebhookLogEntry *const *entries, int count,
+							  bool bodies, TimestampTz now,
+							  WebhookSubjectTest in_memory,
+							  WebhookHeadCallback promoted, void *arg);
+
+/*
+ * For recovery: returns true if a delivery has ended according to the leaves
+ * of the log from "since" on, or has a row in webhook.pending. *attempts
+ * becomes the highest attempt of the event to the subscription that these
+ * leaves hold, 0 for none.
+ */
+extern bool webhook_log_knows(int64 subscription_id, int64 position,
+							  const WebhookEvent *event, TimestampTz since,
+							  int *attempts);
+
+/*
+ * Drop the oldest leaf of the log if all its rows are older than both times,
+ * waiting for locks no longer than lock_timeout. Returns true if one was
+ * dropped. Only tables that are named as the worker names them are dropped.
+ */
+extern bool webhook_log_partition_retire(TimestampTz older_than,
+										 TimestampTz checkpoint_at);
+
+/*
+ * Deliveries that wait: pending.c
+ */
+
+/* Returns true if the subject, or the subscription, has rows. */
 extern bool webhook_pending_has_subject(int64 subscription_id,
 										const char *subject);
 extern bool webhook_pending_has_any(int64 subscription_id);
 
-/* Is this very delivery there? */
-extern bool webhook_pending_has(int64 subscription_id, const char *subject,
-								int64 position, int64 id);
-
-/*
- * Heads of a subscription that are due up to "until", in order of next_at, as
- * a List of WebhookPending in CurrentMemoryContext: at most "limit" rows and,
- * after the first, at most "max_bytes" of events. "skip" (or NULL) tells which
- * not to return. *next becomes the next_at of the first head that is neither
- * returned nor skipped, 0: none is left.
- */
-extern List *webhook_pending_due(int64 subscription_id, TimestampTz until,
-								 int limit, Size max_bytes,
-								 WebhookRowTest skip, void *arg,
-								 TimestampTz *next);
-
-/* All subscriptions that have rows, by a skip scan: List of int64 *. */
+/* The ids of all subscriptions that have rows: a List of int64 *. */
 extern List *webhook_pending_subscriptions(void);
 
 /*
- * The clock was set back by so many microseconds, to "now": heads that are not
- * due wait as much longer as they had to, not for the old time to come.
- */
-extern void webhook_pending_set_back(TimestampTz now, int64 by);
-
-/* The earliest next_at of a subscription's heads; 0: none. */
-extern TimestampTz webhook_pending_earliest(int64 subscription_id);
-
-/*
- * Rows of a subscription in key order, at most "limit" and after the first at
- * most 4 MB of events, whose position is below "before": what a cancellation
- * ends. A call goes on where the former one with the same arguments ended, and
- * from the start once nothing is left there; NIL: there is none.
+ * Rows of a subscription with a position below "before", in key order, as a
+ * List of WebhookPending: at most "limit" rows and, after the first, at most 4
+ * MB of events. A call returns what follows the last row of the call before
+ * it, if that had the same arguments, and starts at the first row again if
+ * nothing follows. NIL: there is no such row.
  */
 extern List *webhook_pending_batch(int64 subscription_id, int64 before,
 								   int limit);
 
 /*
- * Rows of a subject (NULL: without one) whose position is below "before": those
- * of an event, or, where it is NULL, the first one.
+ * Rows of a subject (NULL: of the events without one) with a position below
+ * "before", as a List of WebhookPending: all rows of the given event, or, if
+ * event_id is NULL, only the first row.
  */
 extern List *webhook_pending_of_subject(int64 subscription_id,
 										const char *subject,
 										const pg_uuid_t *event_id, int64 before);
 
 /*
- * Give every subject of a subscription that has no head its first row as head,
- * due at "now", unless "in_memory" says that one is there; a row without
- * subject is a head by itself. After a recovery.
+ * Which of them are due: pending_heads.c
+ */
+
+/*
+ * Heads of a subscription that are due up to "until", in order of next_at, as
+ * a List of WebhookPending: at most "limit" rows and, after the first, at most
+ * "max_bytes" of events. Rows for which "skip" returns true are left out.
+ * *next becomes the next_at of the first head that is neither returned nor
+ * skipped; 0: there is none.
+ */
+extern List *webhook_pending_due(int64 subscription_id, TimestampTz until,
+								 int limit, Size max_bytes,
+								 WebhookRowTest skip, void *arg,
+								 TimestampTz *next);
+
+/* The earliest next_at of a subscription's heads; 0: it has none. */
+extern TimestampTz webhook_pending_earliest(int64 subscription_id);
+
+/*
+ * After a recovery: give each subject of a subscription that has no head its
+ * first row as head, due at "now", unless "in_memory" returns true for the
+ * subject. Each row without subject becomes a head.
  */
 extern void webhook_pending_repair(int64 subscription_id, TimestampTz now,
 								   WebhookSubjectTest in_memory, void *arg);
+
+/*
+ * After the clock was set back by "by" microseconds, to "now": move the heads
+ * that are not due yet back by as much, so that they wait no longer than they
+ * were meant to.
+ */
+extern void webhook_pending_set_back(TimestampTz now, int64 by);
+
+/*
+ * The health of endpoints: subscription_state.c
+ */
+
+/* All rows, as a List of WebhookState. */
+extern List *webhook_state_load(void);
+
+/* Insert or replace rows, with saved_at set to "now". */
+extern void webhook_state_save(WebhookState *const *states, int count,
+							   TimestampTz now);
+
+/* Delete the row of a subscription that was dropped. */
+extern void webhook_state_forget(int64 subscription_id);
+
+/*
+ * How far the worker is: checkpoint.c
+ */
+
+/* The row; NULL: no event has been read so far. */
+extern WebhookCheckpoint *webhook_checkpoint_load(void);
+
+/* Write the row. */
+extern void webhook_checkpoint_save(const WebhookCheckpoint *checkpoint);
 
 #endif							/* WEBHOOK_STORE_H */

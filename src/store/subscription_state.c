@@ -21,7 +21,7 @@
 
 #include "base/catalog.h"
 #include "base/table.h"
-#include "store/subscription_state.h"
+#include "store/store.h"
 
 static WebhookState *read_row(TupleTableSlot *slot);
 static void form_row(const WebhookState *state, Datum *values, bool *nulls);

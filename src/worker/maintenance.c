@@ -13,8 +13,7 @@
 
 #include "base/guc.h"
 #include "ring/ring.h"
-#include "store/checkpoint.h"
-#include "store/log_partition_internal.h"
+#include "store/store.h"
 #include "subscription/subscription.h"
 #include "worker/attempt.h"
 #include "worker/maintenance.h"

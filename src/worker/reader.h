@@ -7,7 +7,7 @@
 
 #include "process/shmem.h"
 #include "ring/progress.h"
-#include "store/checkpoint.h"
+#include "store/store.h"
 
 /*
  * Begin after a checkpoint; NULL: nothing has been seen yet. In a transaction.

@@ -25,8 +25,7 @@
 
 #include "base/catalog.h"
 #include "delivery/dispatch.h"
-#include "store/checkpoint.h"
-#include "store/subscription_state.h"
+#include "store/store.h"
 #include "worker/attempt.h"
 #include "worker/notify.h"
 #include "worker/reader.h"

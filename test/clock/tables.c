@@ -17,7 +17,7 @@
 #include "clock.h"
 #include "ring/sequence.h"
 #include "ring/window.h"
-#include "store/checkpoint.h"
+#include "store/store.h"
 #include "worker/notify.h"
 #include "worker/transaction.h"
 
