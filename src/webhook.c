@@ -30,7 +30,7 @@
 #include "process/ddl_hooks.h"
 #include "process/launcher.h"
 #include "process/shmem.h"
-#include "subscription/guard.h"
+#include "subscription/subscription.h"
 
 PG_MODULE_MAGIC;
 

@@ -20,7 +20,7 @@
 
 #include "ring/command.h"
 #include "ring/ring.h"
-#include "subscription/filter.h"
+#include "subscription/subscription.h"
 
 static char *text_argument(FunctionCallInfo fcinfo, int number);
 static void refuse_read_only(void);

@@ -16,7 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "message/message.h"
-#include "subscription/secret.h"
+#include "subscription/subscription.h"
 
 /* The headers of Standard Webhooks that verify() reads. */
 typedef struct SignatureHeaders

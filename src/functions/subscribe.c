@@ -30,8 +30,7 @@
 #include "base/redact.h"
 #include "base/snapshot.h"
 #include "net/url.h"
-#include "subscription/filter.h"
-#include "subscription/guard.h"
+#include "subscription/subscription.h"
 
 #define SHOWN_BYTES		200		/* of a value that a message repeats */
 

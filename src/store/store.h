@@ -73,8 +73,8 @@ typedef struct WebhookLogEntry
 typedef struct WebhookState
 {
 	int64		subscription_id;
-	int			level;			/* 0: the breaker is open; 1: slow; from 2 on: how many requests may
-								 * be in flight */
+	int			level;			/* 0: the breaker is open; 1: slow; from 2 on: how many requests
+								 * may be in flight */
 	int			consecutive_failures;	/* failures of the endpoint itself since its last success */
 	int64		failures;		/* failures of any kind since the last success */
 	TimestampTz failing_since;	/* time of the first of these failures */
@@ -89,7 +89,7 @@ typedef struct WebhookState
 	WebhookSnapshot *since;		/* start snapshot that the subscription had when it was disabled;
 								 * another one means that it was enabled again */
 	TimestampTz suspended_at;	/* since when the subscription may not send; 0: it may */
-	int64		suspended;		/* microseconds that it was suspended in total, before suspended_at */
+	int64		suspended;		/* total time suspended before suspended_at, microseconds */
 	int64		delivered;		/* number of deliveries that succeeded */
 	int64		failed;			/* number of deliveries that ended otherwise */
 	int64		retried;		/* number of attempts that failed and were repeated */

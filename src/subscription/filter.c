@@ -31,8 +31,8 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-#include "subscription/filter.h"
 #include "subscription/filter_check_internal.h"
+#include "subscription/subscription.h"
 
 #define LIMIT 500				/* milliseconds of an evaluation, */
 #define MOST_HALVINGS 4			/* half of it after each that took so long */

@@ -21,8 +21,8 @@
 #include "utils/numeric.h"
 
 #include "base/compat.h"
-#include "subscription/filter.h"
 #include "subscription/filter_check_internal.h"
+#include "subscription/subscription.h"
 
 #define MOST_DIGITS 1000		/* of a number, */
 #define MOST_PRODUCTS 16		/* so that what they make is not much longer */

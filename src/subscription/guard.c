@@ -18,7 +18,7 @@
 #include "base/redact.h"
 #include "net/address.h"
 #include "net/url.h"
-#include "subscription/guard.h"
+#include "subscription/subscription.h"
 
 bool		webhook_require_https = true;
 char	   *webhook_allowed_networks = NULL;

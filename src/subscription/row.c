@@ -19,7 +19,6 @@
 #include "base/table.h"
 #include "net/url.h"
 #include "subscription/row_internal.h"
-#include "subscription/secret.h"
 
 #define MAX_TIMEOUT_MS (60 * 60 * 1000)
 #define MAX_WAIT (366 * SECS_PER_DAY)

@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
-#include "subscription/secret.h"
+#include "subscription/subscription.h"
 
 #define NEW_KEY 32				/* bytes: as many as HMAC-SHA256 yields */
 

@@ -1,6 +1,7 @@
 /*
  * subscription.h
- *	  Who wants what: the worker's copy of webhook.subscription.
+ *	  Who wants what: the worker's copy of webhook.subscription, content
+ *	  filters, signing secrets, and the settings that say where may be sent to.
  */
 #ifndef WEBHOOK_SUBSCRIPTION_H
 #define WEBHOOK_SUBSCRIPTION_H
@@ -9,89 +10,166 @@
 #include "base/snapshot.h"
 #include "http/http.h"
 #include "ring/event.h"
-#include "subscription/filter.h"
 
-/* What the body of a call is: column "payload_format". */
+/* What the body of a request is: column "payload_format". */
 typedef enum WebhookPayloadFormat
 {
-	WEBHOOK_ENVELOPE,			/* Id, WebhookEvent, Attempt, Data, ... */
+	WEBHOOK_ENVELOPE,			/* Id, WebhookEvent, Attempt, Data, CreationTimeUtc */
 	WEBHOOK_RAW,				/* Data alone */
-	WEBHOOK_STANDARD,			/* type, timestamp, data: Standard Webhooks */
+	WEBHOOK_STANDARD,			/* type, timestamp, data, as in Standard Webhooks */
 } WebhookPayloadFormat;
 
-/* A secret that was live when it was read. */
+/* A signing secret that was live when the subscription was read. */
 typedef struct WebhookSecret
 {
-	const char *text;			/* whsec_..., the key of the abp scheme */
-	const uint8 *key;			/* decoded, the key of Standard Webhooks */
+	const char *text;			/* "whsec_...", which as a whole is the key of the abp scheme */
+	const uint8 *key;			/* the decoded key, which is that of Standard Webhooks */
 	int			key_length;
-	TimestampTz until;			/* when it ends; DT_NOEND: never */
+	TimestampTz until;			/* when the secret expires; DT_NOEND: never */
 } WebhookSecret;
+
+typedef struct WebhookFilter WebhookFilter;
 
 typedef struct WebhookSubscription
 {
 	int64		id;
-	const char *endpoint;		/* canonical */
+	const char *endpoint;		/* URL in canonical form */
 	int			nevents;
-	const char **events;		/* names, "prefix.*" or "*" */
-	WebhookFilter *filter;		/* NULL: all of them */
+	const char **events;		/* names of event types, "prefix.*" or "*" */
+	WebhookFilter *filter;		/* NULL: every event passes */
 	int			nheaders;
 	const WebhookHttpHeader *headers;
-	int			nsecrets;		/* newest first */
-	const WebhookSecret *secrets;
-	bool		sign_abp;
+	int			nsecrets;
+	const WebhookSecret *secrets;	/* newest first */
+	bool		sign_abp;		/* add the signature of the abp scheme */
 	WebhookPayloadFormat payload_format;
-	bool		ordered;		/* within a subject */
-	int			max_in_flight;	/* 0: as webhook.max_in_flight_per_subscription */
-	double		rate_limit;		/* calls a second; 0: none */
-	int			timeout_ms;		/* 0: as webhook.timeout */
+	bool		ordered;		/* deliver the events of a subject one after the other */
+	int			max_in_flight;	/* 0: webhook.max_in_flight_per_subscription */
+	double		rate_limit;		/* requests a second; 0: no limit */
+	int			timeout_ms;		/* 0: webhook.timeout */
 	const WebhookSchedule *schedule;	/* NULL: webhook.retry_schedule */
-	int64		max_age;		/* microseconds */
+	int64		max_age;		/* microseconds after which a delivery fails */
 	int			nfinal;
-	const int  *final_statuses; /* that end a delivery as failed */
+	const int  *final_statuses; /* HTTP statuses after which a delivery fails at once */
 	bool		enabled;
 	bool		paused;
-	bool		fenced;			/* its home is not here */
-	bool		is_new;			/* made or enabled, and what had been read meanwhile is still to be
-								 * read for it */
-	const WebhookSnapshot *since;
-	const char *ca;				/* file of webhook.certificate_directory */
-	const char *client_certificate; /* such a file too; NULL: none */
+	bool		fenced;			/* it was made in another database or cluster, see cache.c */
+	bool		is_new;			/* it was created or enabled, and events read before are still to
+								 * be read for it */
+	const WebhookSnapshot *since;	/* the subscription gets the events that this does not see */
+	const char *ca;				/* file in webhook.certificate_directory; NULL: none */
+	const char *client_certificate; /* file in webhook.certificate_directory; NULL: none */
 } WebhookSubscription;
 
 /*
- * Read all subscriptions anew, in a transaction with an active snapshot; the
- * former ones become invalid, pointers to them too. Rehomes subscriptions
- * that pg_upgrade moved, told by the home that the checkpoint carries (NULL:
- * there is no checkpoint).
+ * The worker's copy of the subscriptions: cache.c
+ */
+
+/*
+ * Read all subscriptions, in a transaction with an active snapshot. Pointers
+ * to subscriptions returned before become invalid. Before that, subscriptions
+ * that pg_upgrade moved get this database as their home; "checkpoint_home" is
+ * the home in the checkpoint, NULL without a checkpoint.
  */
 extern void webhook_subscription_reload(const char *checkpoint_home);
 
-/* The subscription, or NULL: it is gone. Valid until the next reload. */
+/* The subscription with an id, valid until the next reload; NULL: there is none. */
 extern const WebhookSubscription *webhook_subscription_get(int64 id);
 
 /*
- * The subscriptions that an event goes to unless their filter refuses it, one
- * call each until NULL: enabled, of its type, their "since" not seeing it.
- * "cursor" starts at 0.
+ * The subscriptions that get an event unless their filter refuses it: enabled
+ * ones of its type whose start snapshot does not see it. Each call returns one
+ * of them, in order of id, and NULL at the end. *cursor is 0 before the first.
  */
 extern const WebhookSubscription *webhook_subscription_match(const WebhookEvent *event,
 															 int *cursor);
 
-/* How many subscriptions have events of a type, whatever their filters say. */
+/* The number of enabled subscriptions to an event type, whatever their filters. */
 extern int	webhook_subscription_count_matches(const char *event_type);
 
-/* May a delivery to it be started: not paused, not fenced? */
+/* Returns true if a delivery may be started: neither paused nor fenced. */
 extern bool webhook_subscription_sends(const WebhookSubscription *subscription);
 
 /*
- * The earliest "since" of those that are is_new, until they are said to be no
- * longer; NULL: none is. Valid until the next reload.
+ * The earliest start snapshot among subscriptions that are is_new, valid until
+ * the next reload; NULL: none is. The second function ends is_new for all.
  */
 extern const WebhookSnapshot *webhook_subscription_catch_up_since(void);
 extern void webhook_subscription_clear_new(void);
 
-/* Is any fenced? */
+/* Returns true if any subscription is fenced. */
 extern bool webhook_subscription_any_fenced(void);
+
+/*
+ * Content filters, a predicate on an event's Data in SQL/JSON path language:
+ * filter.c, filter_check.c
+ */
+
+/*
+ * A filter from a value of type jsonpath, in CurrentMemoryContext. NULL for the
+ * path "true", which every event passes.
+ */
+extern WebhookFilter *webhook_filter_make(Datum path);
+
+/*
+ * Returns true if an event passes a filter, in the worker. A filter has no
+ * answer, which counts as false, if jsonb refuses the Data, if the path yields
+ * neither true nor false, if it multiplies or divides and the Data have a
+ * number of more than 1,000 digits, or if it takes too much time; *no_answer
+ * becomes true then. Needs a transaction and statement_timeout = 0.
+ *
+ * The Data of one event are converted once for all calls in a row.
+ * webhook_filter_reset() forgets them, and has to be called before the event is
+ * freed.
+ */
+extern bool webhook_filter_accepts(WebhookFilter *filter,
+								   const WebhookEvent *event, bool *no_answer);
+extern void webhook_filter_reset(void);
+
+/* The same in a session, which has no limit on time but its own. */
+extern bool webhook_filter_matches(WebhookFilter *filter,
+								   const WebhookEvent *event);
+
+/* Raise an error if a value of type jsonpath is not allowed as a filter. */
+extern void webhook_filter_check(Datum path);
+
+/*
+ * Signing secrets, "whsec_" and the base64 of a key: secret.c
+ */
+
+#define WEBHOOK_SECRET_PREFIX	"whsec_"
+
+/* Bytes of a key, as Standard Webhooks 1.0.0 allows. */
+#define WEBHOOK_MIN_KEY			24
+#define WEBHOOK_MAX_KEY			64
+
+/*
+ * Decode the key of a secret into a buffer of WEBHOOK_MAX_KEY bytes. Returns
+ * the length of the key; -1 if the text is no secret.
+ */
+extern int	webhook_secret_decode(const char *secret, uint8 *key);
+
+/* A new secret of 32 random bytes, in CurrentMemoryContext. */
+extern char *webhook_secret_generate(void);
+
+/*
+ * Settings that say where this server may send to: guard.c
+ */
+
+extern bool webhook_require_https;
+extern char *webhook_allowed_networks;
+extern char *webhook_denied_networks;
+extern char *webhook_allowed_ports;
+extern char *webhook_proxy;
+extern char *webhook_certificate_directory;
+
+/* Define these settings; called once by _PG_init. */
+extern void webhook_guard_init(void);
+
+/*
+ * Raise an error if the settings do not allow an endpoint, as far as its text
+ * tells: its scheme, its port, and its host if that is an address.
+ */
+extern void webhook_guard_check_endpoint(const char *canonical);
 
 #endif							/* WEBHOOK_SUBSCRIPTION_H */

@@ -16,7 +16,7 @@
 #include "base/guc.h"
 #include "delivery/dispatch.h"
 #include "message/message.h"
-#include "subscription/guard.h"
+#include "subscription/subscription.h"
 #include "worker/sender.h"
 
 #define MAX_CONNECTIONS 5		/* times webhook.max_in_flight: more than are ever in flight */
