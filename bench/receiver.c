@@ -72,14 +72,15 @@ typedef struct Connection
 	char		data[ROOM];
 } Connection;
 
-static const char answer[] =
-	"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-static const struct
+static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+typedef struct PathManner
 {
 	const char *path;
 	Manner		manner;
-}			manners[] =
-{
+} PathManner;
+
+static const PathManner manners[] = {
 	{"/hang/", HANG},
 	{"/drip/", DRIP},
 	{"/reset/", RESET},
@@ -305,6 +306,7 @@ serve(Connection *connection)
 	ssize_t		got = recv(connection->fd,
 						   connection->data + connection->used,
 						   ROOM - connection->used, 0);
+	struct linger at_once = {1, 0};
 	int			whole;
 
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -328,8 +330,7 @@ serve(Connection *connection)
 		case HANG:
 			break;
 		case RESET:
-			setsockopt(connection->fd, SOL_SOCKET, SO_LINGER,
-					   &(struct linger) {1, 0}, sizeof(struct linger));
+			setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 			drop(connection);
 			break;
 		case DRIP:
@@ -476,8 +477,7 @@ loop(int listener, int late, int signals, long seconds)
 {
 	static char signalled;
 	struct epoll_event events[EVENTS];
-	int64_t		stop = seconds > 0 ?
-		clock_us(CLOCK_MONOTONIC) + seconds * 1000000 : 0;
+	int64_t		stop = seconds > 0 ? clock_us(CLOCK_MONOTONIC) + seconds * 1000000 : 0;
 	int			epoll = epoll_create1(EPOLL_CLOEXEC);
 
 	if (epoll < 0)

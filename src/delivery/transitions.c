@@ -37,7 +37,7 @@ WebhookUsage webhook_usage;
 static MemoryContext delivery_context;
 static HTAB *rows;
 static long rows_in_flight;
-static dlist_head flights = DLIST_STATIC_INIT(flights);	/* oldest first ... */
+static dlist_head flights = DLIST_STATIC_INIT(flights); /* oldest first ... */
 static dlist_head slow_flights = DLIST_STATIC_INIT(slow_flights);	/* ... and told slow */
 static dlist_head ended = DLIST_STATIC_INIT(ended);
 
@@ -71,7 +71,7 @@ webhook_delivery_create(const WebhookPending *row, bool stored, TimestampTz now)
 	delivery->queue = webhook_queue_get(row->subscription_id);
 	if (row->event->subject != NULL && delivery->queue->ordered)
 		delivery->subject = webhook_subject_get(row->subscription_id,
-											  row->event->subject);
+												row->event->subject);
 	webhook_usage.memory += sizeof(WebhookDelivery);
 	if (!row->event->counted)
 	{
@@ -102,8 +102,9 @@ free_delivery(WebhookDelivery *delivery)
 bool
 webhook_row_is_loaded(int64 subscription_id, int64 position, int64 id)
 {
-	return hash_search(rows, &(RowKey) {subscription_id, position, id},
-					   HASH_FIND, NULL) != NULL;
+	RowKey		key = {subscription_id, position, id};
+
+	return hash_search(rows, &key, HASH_FIND, NULL) != NULL;
 }
 
 long
@@ -243,7 +244,7 @@ webhook_in_flight_next(void **scan)
 
 void
 webhook_delivery_end(WebhookDelivery *delivery, WebhookOutcome result,
-				  WebhookRowChange row)
+					 WebhookRowChange row)
 {
 	WebhookSubject *subject = delivery->subject;
 
@@ -274,7 +275,7 @@ webhook_delivery_end_and_promote(WebhookDelivery *delivery, WebhookOutcome resul
 	WebhookDelivery *next;
 
 	webhook_delivery_end(delivery, result,
-					  delivery->stored ? WEBHOOK_ROW_DELETE : WEBHOOK_ROW_NONE);
+						 delivery->stored ? WEBHOOK_ROW_DELETE : WEBHOOK_ROW_NONE);
 	delivery->entry.delivery.next_at = 0;
 
 	if (subject == NULL || dlist_is_empty(&subject->waiting))
@@ -290,7 +291,7 @@ webhook_delivery_retry(WebhookDelivery *delivery, TimestampTz next_at)
 {
 	delivery->entry.delivery.next_at = next_at;
 	webhook_delivery_end(delivery, WEBHOOK_RETRYING,
-					  delivery->stored ? WEBHOOK_ROW_UPDATE : WEBHOOK_ROW_INSERT);
+						 delivery->stored ? WEBHOOK_ROW_UPDATE : WEBHOOK_ROW_INSERT);
 	if (delivery->subject != NULL)
 		webhook_subject_evict_waiting(delivery->subject, false);
 }
@@ -365,8 +366,8 @@ webhook_dispatch_ended(WebhookDelivery **group, int size)
 			break;
 
 		/*
-		 * One that has become a head itself needs no other; one that is not
-		 * ordered has left a place only if it had a row.
+		 * One that has become a head itself needs no other; one that is not ordered has left a
+		 * place only if it had a row.
 		 */
 		entry->promote = delivery->queue->has_rows &&
 			(entry->row == WEBHOOK_ROW_DELETE ||

@@ -679,9 +679,11 @@ main(void)
 {
 	char		reason[256];
 	int			listener = listen_at("127.0.0.1");
+	struct pollfd other_peer = {-1, POLLIN, 0};
 	pthread_t	thread;
 
 	other = listen_at("127.0.0.2");
+	other_peer.fd = other;
 	pthread_create(&thread, NULL, accept_all, &listener);
 	setenv("http_proxy", "http://127.0.0.2:1", 1);
 	setenv("all_proxy", "http://127.0.0.2:1", 1);
@@ -706,8 +708,7 @@ main(void)
 	test_crowd();
 	test_rest();
 	test_reload();
-	is_int(poll(&(struct pollfd) {other, POLLIN, 0}, 1, 0), 0,
-		   "the other peer has never been dialled");
+	is_int(poll(&other_peer, 1, 0), 0, "the other peer has never been dialled");
 	test_proxy();
 	test_under_way();
 	test_hanging();
