@@ -42,7 +42,7 @@ typedef struct Array
 static const WebhookHttpApi *api = &webhook_http_api;
 static WebhookHttp *http;
 static WebhookHttpRequest request;
-static PGconn * conn;
+static PGconn *conn;
 static long concurrency = 16;
 static long answers = 0;
 static long errors = 0;
@@ -89,22 +89,22 @@ append(Array *array, const char *element)
 			die("out of memory");
 	}
 	array->text[array->used] = array->used == 0 ? '{' : ',';
-	memcpy(array->text +array->used + 1, element, length);
+	memcpy(array->text + array->used + 1, element, length);
 	array->used += length + 1;
-	memcpy(array->text +array->used, "}", 2);
+	memcpy(array->text + array->used, "}", 2);
 }
 
 static void
 append_number(Array *array, long long number)
 {
-	char text[	24];
+	char		text[24];
 
 	snprintf(text, sizeof(text), "%lld", number);
 	append(array, text);
 }
 
 static void
-submit(PGresult * batch, int row)
+submit(PGresult *batch, int row)
 {
 	WebhookHttpHeader headers[] = {
 		{"Content-Type", "application/json; charset=utf-8"},
@@ -127,7 +127,7 @@ submit(PGresult * batch, int row)
 
 /* Send a batch, and note its answers. */
 static void
-deliver(PGresult * batch, Array columns[4])
+deliver(PGresult *batch, Array columns[4])
 {
 	int			row = 0;
 

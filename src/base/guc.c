@@ -239,18 +239,18 @@ parse_wait(const char *text, int *seconds)
 	size_t		length;
 	int			i;
 
-	text	  +=strspn(text, " \t\r\n");
+	text += strspn(text, " \t\r\n");
 
-	if (*text <'0' || *text >'9')
+	if (*text < '0' || *text > '9')
 		return NULL;
-	for (; *text >='0' && *text <='9'; text ++)
+	for (; *text >= '0' && *text <= '9'; text++)
 	{
-		number = number * 10 + (*text -'0');
+		number = number * 10 + (*text - '0');
 		if (number > MAX_WAIT)
 			return NULL;
 	}
 
-	text	  +=strspn(text, " \t\r\n");
+	text += strspn(text, " \t\r\n");
 
 	length = strspn(text, "smindh");
 	for (i = 0; i < lengthof(units); i++)
@@ -267,8 +267,8 @@ parse_wait(const char *text, int *seconds)
 		return NULL;
 	*seconds = (int) number;
 
-	text	  +=length;
-	text	  +=strspn(text, " \t\r\n");
+	text += length;
+	text += strspn(text, " \t\r\n");
 	return (*text == ',' || *text == '\0') ? text : NULL;
 }
 

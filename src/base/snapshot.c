@@ -169,7 +169,7 @@ parse_xid(char **text, char stop)
 	char	   *end;
 	uint64		number = strtoull(*text, &end, 10);
 
-	if (end == *text ||(*end != stop && *end != '\0'))
+	if (end == *text || (*end != stop && *end != '\0'))
 		elog(ERROR, "unexpected form of pg_snapshot: %s", *text);
 	*text = *end == '\0' ? end : end + 1;
 	return FullTransactionIdFromU64(number);

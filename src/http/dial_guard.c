@@ -51,7 +51,7 @@ webhook_dial_guard_request(const WebhookDialGuard *guard, WebhookHttpPost *post)
 {
 	WebhookTarget target;
 	char		last;
-	char text[	96];
+	char		text[96];
 	struct sockaddr_storage address;
 
 	if (!webhook_url_target(post->transfer.url, &target))
@@ -86,7 +86,7 @@ webhook_dial_guard_request(const WebhookDialGuard *guard, WebhookHttpPost *post)
 		post->host_length >= sizeof(text))
 		return true;
 	memcpy(text, post->host, post->host_length);
-	text[		post->host_length] = '\0';
+	text[post->host_length] = '\0';
 
 	if (!webhook_address_parse(text, &address))
 		return true;
@@ -99,7 +99,7 @@ webhook_dial_guard_address(const WebhookDialGuard *guard, WebhookHttpPost *post,
 						   const struct sockaddr *address)
 {
 	WebhookAddressRefusal verdict;
-	char text[	WEBHOOK_REFUSAL_BYTES];
+	char		text[WEBHOOK_REFUSAL_BYTES];
 
 	if (!webhook_address_refuses(guard->rules, address, &verdict))
 		return true;

@@ -226,7 +226,7 @@ static void
 look_up_ended(Lookup *lookup)
 {
 	WebhookHttpResolver *resolver = lookup->resolver;
-	const		uint64_t one = 1;
+	const uint64_t one = 1;
 	ssize_t		written;
 
 	pthread_mutex_lock(&resolver->lock);
@@ -286,7 +286,7 @@ take_late(WebhookHttpResolver *resolver, int64_t now)
 
 			if (deadline <= now)
 			{
-				char text[	96];
+				char		text[96];
 
 				snprintf(text, sizeof(text), "Resolving timed out after %lld milliseconds",
 						 (long long) (now - post->start) / 1000);
@@ -325,7 +325,7 @@ conclude(Lookup *lookup, const WebhookDialGuard *guard)
 static void
 tell(const Lookup *lookup, WebhookHttpPost *post, const WebhookDialGuard *guard)
 {
-	char text[	WEBHOOK_REFUSAL_BYTES];
+	char		text[WEBHOOK_REFUSAL_BYTES];
 
 	if (lookup->error == EAI_MEMORY)
 		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory or threads");
@@ -379,7 +379,7 @@ note_addresses(const Lookup *lookup, WebhookHttpPost *post)
 
 		if (inet_ntop(it->ai_family, binary, address, sizeof(address)) == NULL)
 			continue;
-		length += snprintf(text +length, size - length,
+		length += snprintf(text + length, size - length,
 						   ipv6 ? "%s[%s]" : "%s%s", count > 0 ? "," : "", address);
 		count++;
 	}

@@ -73,7 +73,7 @@ copy_headers(WebhookHttpPost *post, CURL *curl)
 		if (text == NULL)
 			return false;
 		memcpy(text, header->name, name_length + 1);
-		memcpy(text +name_length + 1, header->value, value_length);
+		memcpy(text + name_length + 1, header->value, value_length);
 
 		/*
 		 * One that is folded behind an empty one has it inside; newer libcurls leave one in a
@@ -82,11 +82,11 @@ copy_headers(WebhookHttpPost *post, CURL *curl)
 		for (size_t i = 0; i < name_length + 1 + value_length; i++)
 		{
 			if (text[i] == '\r' || text[i] == '\n')
-				text[		i] = ' ';
+				text[i] = ' ';
 		}
-		text[		name_length + 1 + value_length] = '\0';
+		text[name_length + 1 + value_length] = '\0';
 		headers[count].name = text;
-		headers[count].value = text +name_length + 1;
+		headers[count].value = text + name_length + 1;
 
 		count++;
 	}
@@ -184,9 +184,9 @@ classify(CURLcode result, bool sent, int socket_errno, const char *detail)
 static void
 make_printable(char *text)
 {
-	for (; *text; text ++)
+	for (; *text; text++)
 	{
-		if (*text <' ' || *text >'~')
+		if (*text < ' ' || *text > '~')
 			*text = '?';
 	}
 }
@@ -242,7 +242,7 @@ judge(WebhookHttpHandle *easy, CURLcode result)
 	WebhookHttpTransfer *transfer = &post->transfer;
 	long		request_size = 0;
 	long		os_errno = 0;
-	char text[	224];
+	char		text[224];
 	const char *detail = describe(easy, result, text, sizeof(text));
 
 	switch (post->stop)

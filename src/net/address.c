@@ -287,7 +287,7 @@ static void
 read_own(Own *own)
 {
 	struct ifaddrs *list;
-	char text[	WEBHOOK_ADDRESS_BYTES];
+	char		text[WEBHOOK_ADDRESS_BYTES];
 
 	if (getifaddrs(&list) != 0)
 		return;

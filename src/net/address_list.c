@@ -32,7 +32,7 @@ webhook_address_parse(const char *host, struct sockaddr_storage *address)
 {
 	struct sockaddr_in ipv4 = {0};
 	struct sockaddr_in6 ipv6 = {0};
-	char text[	INET6_ADDRSTRLEN];
+	char		text[INET6_ADDRSTRLEN];
 	size_t		length = strlen(host);
 
 	memset(address, 0, sizeof(struct sockaddr_storage));
@@ -50,7 +50,7 @@ webhook_address_parse(const char *host, struct sockaddr_storage *address)
 	if (length >= sizeof(text))
 		return false;
 	memcpy(text, host, length);
-	text[		length] = '\0';
+	text[length] = '\0';
 
 	if (inet_pton(AF_INET6, text, &ipv6.sin6_addr) != 1)
 		return false;
@@ -165,16 +165,16 @@ webhook_port_ranges_read(const char *list, WebhookPortRanges *ranges,
 		if (!next_entry(&list, entry, number, problem, size))
 			return false;
 		range->first = range->last = read_number(&text, 5);
-		text	  +=strspn(text, " \t\r\n");
+		text += strspn(text, " \t\r\n");
 
 		if (*text == '-')
 		{
-			text	  ++;
-			text	  +=strspn(text, " \t\r\n");
+			text++;
+			text += strspn(text, " \t\r\n");
 
 			range->last = read_number(&text, 5);
 		}
-		if (*text !='\0' || range->first < 1 || range->last < range->first ||
+		if (*text != '\0' || range->first < 1 || range->last < range->first ||
 			range->last > 65535)
 		{
 			snprintf(problem, size,
@@ -222,7 +222,7 @@ read_network(const char *entry, int number, WebhookAddressBlock *block,
 		const char *text = slash + 1;
 
 		block->bits = read_number(&text, 3);
-		if (block->bits < 0 || block->bits > most || *text !='\0')
+		if (block->bits < 0 || block->bits > most || *text != '\0')
 		{
 			snprintf(problem, size,
 					 "Entry %d, \"%s\", does not end with a number of bits from 0 to %d.",
@@ -285,9 +285,9 @@ read_number(const char **text, int digits)
 	const char *start = *text;
 	int			number = 0;
 
-	while (**text >='0' && **text <='9' && *text -start < digits)
-		number = number * 10 + *(*text) ++- '0';
-	if (*text == start || (*start == '0' && *text -start > 1))
+	while (**text >= '0' && **text <= '9' && *text - start < digits)
+		number = number * 10 + *(*text)++ - '0';
+	if (*text == start || (*start == '0' && *text - start > 1))
 		return -1;
 	return number;
 }

@@ -306,7 +306,7 @@ is_ipv6(const char *text, size_t length)
 	{
 		size_t		start = at;
 
-		if (is_dotted_quad(text +at, length - at))
+		if (is_dotted_quad(text + at, length - at))
 		{
 			groups += 2;
 			at = length;
@@ -413,7 +413,7 @@ judge_port(const char *text, size_t length, long *port)
 static const char *
 judge_target(const char *text, size_t length, const char **hint)
 {
-	const char *end = text +length;
+	const char *end = text + length;
 	const char *query = memchr(text, '?', length);
 	const char *path_end = query ? query : end;
 

@@ -32,8 +32,8 @@ webhook_command_form(const WebhookCommand *command)
 	text = palloc(length + command->data_length + 2);
 
 	memcpy(text, head, length);
-	memcpy(text +length, command->data, command->data_length);
-	memcpy(text +length + command->data_length, "}", 2);
+	memcpy(text + length, command->data, command->data_length);
+	memcpy(text + length + command->data_length, "}", 2);
 	pfree(head);
 	return text;
 }

@@ -53,7 +53,7 @@ typedef struct WebhookEvent
 	const char *event_type;		/* NULL: a command */
 	const char *subject;		/* NULL: unordered */
 	const char *data;			/* JSON text as it goes on the wire; NULL: a command without */
-	char text[	FLEXIBLE_ARRAY_MEMBER]; /* the strings above */
+	char		text[FLEXIBLE_ARRAY_MEMBER];	/* the strings above */
 } WebhookEvent;
 
 /*

@@ -73,7 +73,7 @@ webhook_ring_row_event(TupleTableSlot *row)
 		if (row->tts_isnull[FIRST_TEXT + i])
 			continue;
 		plain[i] = PG_DETOAST_DATUM_PACKED(values[FIRST_TEXT + i]);
-		text[		i] = VARDATA_ANY(plain[i]);
+		text[i] = VARDATA_ANY(plain[i]);
 
 		length[i] = VARSIZE_ANY_EXHDR(plain[i]);
 	}

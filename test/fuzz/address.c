@@ -131,11 +131,11 @@ read_network(char *entry, Network *network)
 static char *
 trim(char *text)
 {
-	char	   *end = text +strlen(text);
+	char	   *end = text + strlen(text);
 
-	while (end > text &&strchr(blanks, end[-1]))
+	while (end > text && strchr(blanks, end[-1]))
 		*--end = '\0';
-	return text +strspn(text, blanks);
+	return text + strspn(text, blanks);
 }
 
 /*
@@ -256,7 +256,7 @@ check_verdict(const unsigned char *bytes, const WebhookAddressRefusal *verdict,
 			  bool denied)
 {
 	char		block[WEBHOOK_ADDRESS_BYTES];
-	char text[	WEBHOOK_REFUSAL_BYTES];
+	char		text[WEBHOOK_REFUSAL_BYTES];
 	unsigned char address[16];
 	unsigned char inner[16];
 	Network		network;
@@ -328,7 +328,7 @@ check_address(const WebhookAddressRules *rules, const char *host,
 }
 
 int
-LLVMFuzzerTestOneInput(const uint8_t * data, size_t size)
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static Networks allowed;
 	static Networks denied;

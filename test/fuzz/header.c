@@ -48,7 +48,7 @@ is_called(const char *name, size_t length, const char *reserved)
 }
 
 int
-LLVMFuzzerTestOneInput(const uint8_t * data, size_t size)
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *name = (const char *) data + 1;
 	size_t		name_length;

@@ -108,7 +108,7 @@ hang_up(Peer *peer, bool hard)
 
 /* Read what has come, answer as far as there is room. False: it is gone. */
 static bool
-answer(Peer *peer, int flags, const uint8_t * bytes, size_t size)
+answer(Peer *peer, int flags, const uint8_t *bytes, size_t size)
 {
 	static const size_t pieces[] = {SIZE_MAX, 1, 7, 512};
 	size_t		piece = pieces[(flags & PIECES) >> 2];
@@ -167,7 +167,7 @@ answer(Peer *peer, int flags, const uint8_t * bytes, size_t size)
 
 /* Both sides do what they can. */
 static void
-turn(int flags, const uint8_t * bytes, size_t size)
+turn(int flags, const uint8_t *bytes, size_t size)
 {
 	struct pollfd waited[MAX_PEERS + 2];
 	long		wait = api->wait_ms(http);
@@ -239,7 +239,7 @@ check(const WebhookHttpTransfer *transfer)
 }
 
 static void
-post(int flags, const uint8_t * bytes, size_t size)
+post(int flags, const uint8_t *bytes, size_t size)
 {
 	WebhookHttpRequest request = {0};
 	WebhookHttpTransfer *transfer;
@@ -273,7 +273,7 @@ post(int flags, const uint8_t * bytes, size_t size)
 }
 
 int
-LLVMFuzzerTestOneInput(const uint8_t * data, size_t size)
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char good[] =
 	"HTTP/1.1 200 OK\r\nX-Peer: a\r\nContent-Length: 2\r\n\r\nok";

@@ -37,7 +37,7 @@ read_seconds(const char *value, long *seconds)
 }
 
 int
-LLVMFuzzerTestOneInput(const uint8_t * data, size_t size)
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char		value[MAX_VALUE];
 	char		date[64];

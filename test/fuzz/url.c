@@ -60,7 +60,7 @@ same_host(const char *ours, const char *theirs)
 {
 	unsigned char our_address[16];
 	unsigned char their_address[16];
-	char text[	64];
+	char		text[64];
 
 	if (strcmp(ours, theirs) == 0)
 		return true;
@@ -121,7 +121,7 @@ compare(const char *url, const Parts *parts)
 }
 
 int
-LLVMFuzzerTestOneInput(const uint8_t * data, size_t size)
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char		canonical[WEBHOOK_MAX_ENDPOINT + 2];
 	char		again[WEBHOOK_MAX_ENDPOINT + 2];

@@ -375,7 +375,7 @@ test_texts(void)
 	struct sockaddr_storage address;
 	struct sockaddr_un local = {.sun_family = AF_UNIX};
 	WebhookAddressRefusal verdict;
-	char text[	WEBHOOK_REFUSAL_BYTES];
+	char		text[WEBHOOK_REFUSAL_BYTES];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		ok(!webhook_address_parse(names[i], &address), "\"%s\" is no address", names[i]);

@@ -168,7 +168,7 @@ drip(int fd, const char *text)
 	size_t		length = strlen(text);
 	size_t		i;
 
-	for (i = 0; i < 100 && say_bytes(fd, text +i % length, 1); i++)
+	for (i = 0; i < 100 && say_bytes(fd, text + i % length, 1); i++)
 		pause_ms(100);
 }
 

@@ -277,10 +277,10 @@ show(const char *text)
 	static char shown[400];
 	size_t		used = 0;
 
-	for (; *text &&used < 100; text ++)
+	for (; *text && used < 100; text++)
 	{
-		if (*text <' ' || *text >'~' || *text == '#')
-			used += snprintf(shown + used, 5, "\\x%02x", *text &0xff);
+		if (*text < ' ' || *text > '~' || *text == '#')
+			used += snprintf(shown + used, 5, "\\x%02x", *text & 0xff);
 		else
 			shown[used++] = *text;
 	}
