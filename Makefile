@@ -1,34 +1,50 @@
 # Makefile for the webhook extension
 #
-#   make                build
-#   make install        install into the server that pg_config belongs to
-#   make installcheck   run the server's tests against that installation
-#   make test           run all tests, without installing anything
-#   make demo           watch a contract being signed (KEEP=1: and look around)
-#   make bench          measure (BENCH=isolation: only bench/isolation)
-#   make fuzz           look for inputs that break a promise (FUZZ_SECONDS=30 a
-#                       target, FUZZ=url: only test/fuzz/url.c); needs clang
-#   make stage          a private copy of the server with the extension in it
+# To build and install:
+#   make                the two libraries
+#   make install        into the server that pg_config belongs to
+#   make uninstall
 #   make sql            put the install script together from sql/parts
 #   make clean
 #
+# To test, without installing anything:
+#   make test           all tests and checks
+#   make installcheck   only the server's tests, against what is installed
+#   make fuzz           look for inputs that break a promise; needs clang
+#                       (FUZZ_SECONDS=30 a target, FUZZ=url: only test/fuzz/url.c)
+#   make stage          a private copy of the server with the extension in it
+#
+# To look at it:
+#   make demo           watch a contract being signed (KEEP=1: and look around)
+#   make bench          measure (BENCH=isolation: only bench/isolation)
+#
+# To change it:
+#   make indent         indent all C files (FILES="...": only these)
+#   make format-check   say which files "make indent" would change, which lines
+#                       are too wide
+#   make typedefs       renew the indenter's list of types
+#
 # PG_CONFIG=/path/to/pg_config chooses among several servers.  Only a part of
-# the tests: make test REGRESS= ISOLATION= UNITS= PROVE_TESTS=test/t/002*
+# the tests: make test CHECKS= UNITS= REGRESS= ISOLATION= PROVE_TESTS=test/t/02*
 
 EXTENSION      = webhook
 MODULE_big     = webhook
 DATA           = $(wildcard sql/webhook--*.sql)
 SCRIPT         = sql/webhook--1.0.sql
 
-# What knows nothing of PostgreSQL: the endpoint's rules and the HTTP engine.
-# It is all of the second library, webhook_http, which alone is linked to
-# libcurl and loaded by the worker only.  The rules are in both.
-RULES          = $(patsubst %.c,%.o,$(wildcard src/net/*.c))
-ENGINE         = $(patsubst %.c,%.o,$(filter-out src/http/module.c,$(wildcard src/http/*.c)))
-FREE           = $(RULES) $(ENGINE)
-HTTP_OBJS      = $(FREE) src/http/module.o
+SOURCES        = $(wildcard src/*.c src/*/*.c)
+HEADERS        = $(wildcard src/*.h src/*/*.h)
+
+# The second library, webhook_http, is net/ and http/.  It alone is linked to
+# libcurl, and only the worker loads it.  But for module.c, which is there for
+# the server to load it, it knows nothing of PostgreSQL.
+HTTP_SOURCES   = $(wildcard src/net/*.c src/http/*.c)
+FREE_SOURCES   = $(filter-out src/http/module.c,$(HTTP_SOURCES))
+HTTP_OBJS      = $(HTTP_SOURCES:.c=.o)
 HTTP_LIB       = webhook_http$(DLSUFFIX)
-OBJS           = $(filter-out $(ENGINE) src/http/module.o,$(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c)))
+
+# The first one is all the rest, and net/ once more.
+OBJS           = $(patsubst %.c,%.o,$(filter-out src/http/%,$(SOURCES)))
 
 # The last three come from the server's own headers.
 WARNINGS       = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
@@ -48,8 +64,7 @@ ISOLATION      = $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolat
 ISOLATION_OPTS = --inputdir=test/isolation --load-extension=webhook $(TEMP)
 TAP_TESTS      = 1
 PROVE_TESTS    = test/t/*.pl
-FUZZ           = $(patsubst test/fuzz/%.c,%,$(filter-out %/replay.c,$(wildcard test/fuzz/*.c)))
-UNITS          = $(patsubst test/unit/%.c,build/%,$(wildcard test/unit/*.c)) $(FUZZ:%=build/replay-%)
+CHECKS         = format-check
 EXTRA_CLEAN    = stage build log $(HTTP_LIB) $(HTTP_OBJS)
 
 # A database in SQL_ASCII, initdb's choice without a locale, is refused.
@@ -65,21 +80,26 @@ endif
 PG_CONFIG     ?= pg_config
 PGXS          := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 
+include test/style/style.mk
+
 ifeq ($(PGXS),)
-.PHONY: all install uninstall installcheck stage test demo bench fuzz clean
-all install uninstall installcheck stage test demo bench fuzz clean:
+NEEDS_SERVER   = all install uninstall installcheck stage test demo bench fuzz clean
+.PHONY: $(NEEDS_SERVER)
+$(NEEDS_SERVER):
 	@echo 'make: no server to build for: $(PG_CONFIG) --pgxs names nothing' >&2
 	@echo 'Install the packages that "sh test/demo" would, or say PG_CONFIG=/path/to/pg_config.' >&2
 	@exit 1
 else
 
 include $(PGXS)
+include test/unit/unit.mk
+include test/clock/clock.mk
 
 # Packaged servers are built without dependency tracking.
-$(sort $(OBJS) $(HTTP_OBJS)): $(wildcard src/*.h src/*/*.h) Makefile
+$(sort $(OBJS) $(HTTP_OBJS)): $(HEADERS) Makefile
 
 # No server header is even in reach.
-$(FREE): override CPPFLAGS = -iquote src $(CURL_CPPFLAGS)
+$(FREE_SOURCES:.c=.o): override CPPFLAGS = -iquote src $(CURL_CPPFLAGS)
 
 all: $(HTTP_LIB)
 $(HTTP_LIB): $(HTTP_OBJS)
@@ -112,68 +132,6 @@ stage: all
 	done
 	@$(MAKE) -s --no-print-directory install DESTDIR='$(STAGE)'
 
-# What has no PostgreSQL in it is tested as plain C, once as it is built and
-# once under the sanitizers.
-UNIT_CC        = $(CC) -g $(WARNINGS) -iquote src $(CURL_CPPFLAGS)
-UNIT_SOURCES   = $(FREE:.o=.c)
-UNIT_LIBS      = $(CURL_LIBS) -lpthread
-SANITIZE       = -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
-
-build/%: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h src/*/*.h test/unit/*.h) Makefile
-	@mkdir -p build
-	$(UNIT_CC) -O2 -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
-build/%-sanitized: test/unit/%.c $(UNIT_SOURCES) $(wildcard src/*.h src/*/*.h test/unit/*.h) Makefile
-	@mkdir -p build
-	$(UNIT_CC) $(SANITIZE) -fsanitize=address,undefined -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
-
-# What is hostile, invented by a fuzzer from the kept corpus; and that corpus
-# alone, as a test. What breaks a promise is left in build/fuzz, and belongs
-# into the corpus with the change that keeps the promise.
-FUZZ_CC        = clang
-FUZZ_SECONDS   = 30
-FUZZ_NEEDS     = $(UNIT_SOURCES) $(wildcard src/*.h src/*/*.h test/unit/*.h test/fuzz/*.h) Makefile
-FUZZ_CPPFLAGS  = -iquote src -Itest/unit $(CURL_CPPFLAGS) -DTARGET='"$(patsubst %-sanitized,%,$*)"'
-
-build/replay-%: test/fuzz/%.c test/fuzz/replay.c $(FUZZ_NEEDS)
-	@mkdir -p build
-	$(UNIT_CC) $(FUZZ_CPPFLAGS) -O2 -o $@ $< test/fuzz/replay.c $(UNIT_SOURCES) $(UNIT_LIBS)
-build/replay-%-sanitized: test/fuzz/%.c test/fuzz/replay.c $(FUZZ_NEEDS)
-	@mkdir -p build
-	$(UNIT_CC) $(FUZZ_CPPFLAGS) $(SANITIZE) -fsanitize=address,undefined \
-	    -o $@ $< test/fuzz/replay.c $(UNIT_SOURCES) $(UNIT_LIBS)
-build/fuzz/%: test/fuzz/%.c $(FUZZ_NEEDS)
-	@mkdir -p build/fuzz
-	$(FUZZ_CC) -g $(WARNINGS) $(FUZZ_CPPFLAGS) $(SANITIZE) -fsanitize=fuzzer,address,undefined \
-	    -o $@ $< $(UNIT_SOURCES) $(UNIT_LIBS)
-
-.PHONY: fuzz fuzz-clang
-fuzz-clang:
-	@command -v $(FUZZ_CC) >/dev/null || { \
-	    echo 'make: fuzzing needs clang with its run-time library; Debian: apt-get install clang' >&2; \
-	    exit 1; }
-fuzz: | fuzz-clang
-	@$(MAKE) -s --no-print-directory $(FUZZ:%=build/fuzz/%)
-	@for target in $(FUZZ); do \
-	    mkdir -p "build/fuzz/corpus/$$target" && echo "== $$target" && \
-	    build/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 \
-	        -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz/$$target-" \
-	        $$(test ! -e test/fuzz/$$target.dict || echo "-dict=test/fuzz/$$target.dict") \
-	        "build/fuzz/corpus/$$target" "test/fuzz/corpus/$$target" || exit; \
-	done
-
-# A worker on a fake clock: its rooms, loaded into a session. Assertions are on
-# in them, whatever the server was built with.
-CLOCK          = build/clock$(DLSUFFIX)
-CLOCK_ROOMS    = net/address net/address_list worker/attempt worker/commands ring/command delivery/dispatch net/url ring/event subscription/guard base/guc delivery/health worker/reader delivery/queue delivery/evict worker/loader delivery/subject delivery/transitions ring/progress base/redact delivery/scheduler delivery/saving worker/sender base/snapshot delivery/retry_policy worker/writer
-CLOCK_SOURCES  = $(wildcard test/clock/*.c) $(CLOCK_ROOMS:%=src/%.c)
-CLOCK_CPPFLAGS = -iquote src -DUSE_ASSERT_CHECKING=1 -DGetCurrentTimestamp=webhook_clock_now \
-                 -Dload_external_function=webhook_clock_load
-
-$(CLOCK): $(CLOCK_SOURCES) $(wildcard src/*.h src/*/*.h test/clock/*.h) Makefile
-	@mkdir -p build
-	$(LINK.shared) $(CFLAGS_SL) $(CLOCK_CPPFLAGS) $(CPPFLAGS) -o $@ $(CLOCK_SOURCES) \
-	    $(LDFLAGS) $(LDFLAGS_SL) $(BE_DLLLIBS)
-
 .PHONY: test demo bench
 ifeq ($(ROOT),)
 
@@ -183,6 +141,7 @@ installcheck: $(CLOCK)
 
 test: stage $(UNITS) $(UNITS:=-sanitized) $(CLOCK)
 	@perl test/suites.pl \
+	    $(foreach check,$(CHECKS),"$(check)" "$(MAKE) -s --no-print-directory $(check)") \
 	    $(if $(strip $(UNITS)),"C units" "$(PROVE) --exec '' $(UNITS) $(UNITS:=-sanitized)") \
 	    $(if $(strip $(REGRESS)),"pg_regress" "$(CHECK) ISOLATION= TAP_TESTS=") \
 	    $(if $(strip $(ISOLATION)),"isolation" "$(CHECK) REGRESS= TAP_TESTS=") \

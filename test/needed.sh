@@ -2,6 +2,9 @@
 #	  Read by test/all and test/demo: installs what is missing of what building
 #	  and testing needs, and sets PG_CONFIG.
 #
+# Packages in $optional are installed where apt offers them.  What needs one that
+# is not there is skipped, and says so.
+#
 # The newest server from 15 on that is here with its headers is taken;
 # otherwise the newest that apt offers.  Debian's server package would create
 # and start a cluster: it is told not to while we install it, so nothing runs
@@ -40,6 +43,16 @@ needed_missing()
 		${version:+postgresql-$version postgresql-server-dev-$version postgresql-$version-pgtap}
 	do
 		needed_has "$package" || missing="$missing $package"
+	done
+}
+
+# Of the optional packages, those that are missing and that apt offers.
+needed_offered()
+{
+	offered=
+	for package in $optional; do
+		needed_has "$package" || ! apt-cache show "$package" >/dev/null 2>&1 ||
+			offered="$offered $package"
 	done
 }
 
@@ -82,6 +95,11 @@ needed()
 		fi
 		needed_missing
 		needed_install || return 1
+	fi
+	needed_offered
+	if [ -n "$offered" ]; then
+		needed_root apt-get install -y --no-install-recommends $offered ||
+			echo "not installed:$offered" >&2
 	fi
 	PG_CONFIG=/usr/lib/postgresql/$version/bin/pg_config
 }

@@ -6,12 +6,13 @@
 # read from what it printed: pg_regress's line a test (its own form up to
 # PostgreSQL 15, TAP since) and prove's summary, an assertion each.  A suite
 # that failed, or of which nothing can be read, counts as a failure at least.
+# What prove says was skipped is said again at the end.
 
 use strict;
 use warnings;
 
 my ($passed, $failed) = (0, 0);
-my @lines;
+my (@lines, @skipped);
 
 # Where pg_regress and pg_isolation_regress leave what differs.
 my @diffs = qw(regression.diffs output_iso/regression.diffs);
@@ -20,6 +21,7 @@ $| = 1;
 while (my ($name, $command) = splice @ARGV, 0, 2)
 {
 	my ($good, $bad) = (0, 0);
+	my $nskipped = @skipped;
 
 	print "\n== $name\n";
 	unlink @diffs;
@@ -48,13 +50,17 @@ while (my ($name, $command) = splice @ARGV, 0, 2)
 		{
 			$good += $1;
 		}
+		elsif ($line =~ /^(\S+) \.+ (skipped: .*)/)
+		{
+			push @skipped, "$name: $1 was $2\n";
+		}
 	}
 	if (!close $output and $bad == 0)
 	{
 		print "$name: ended with status ", $? >> 8, "\n";
 		$bad++;
 	}
-	if ($good + $bad == 0)
+	if ($good + $bad == 0 and $nskipped == @skipped)
 	{
 		print "$name: no test ran\n";
 		$bad++;
@@ -68,7 +74,7 @@ while (my ($name, $command) = splice @ARGV, 0, 2)
 	$failed += $bad;
 }
 
-print "\n", @lines, "\n$passed passed, $failed failed\n";
+print "\n", @lines, map({ "\n$_" } @skipped), "\n$passed passed, $failed failed\n";
 exit($failed || !$passed ? 1 : 0);
 
 # As much of a file as anybody reads.
