@@ -31,7 +31,7 @@ while (my ($name, $command) = splice @ARGV, 0, 2)
 		print $line;
 
 		# pg_regress and pg_isolation_regress
-		if ($line =~ /^(?:test| )\s*\S+\s+\.\.\. (ok|FAILED|failed)\b/)
+		if ($line =~ /^(?:test)?\s+\S+\s+\.\.\. (ok|FAILED|failed)\b/)
 		{
 			$1 eq 'ok' ? $good++ : $bad++;
 		}
