@@ -401,6 +401,17 @@ webhook_shmem_attach_worker(int slot_number, uint64 generation)
 	return attached;
 }
 
+WebhookStop
+webhook_shmem_stop_requested(void)
+{
+	if (owned == NULL)
+		return WEBHOOK_STOP_NONE;
+	if (pg_atomic_read_u32(&owned->blockers) > 0)
+		return WEBHOOK_STOP_DATABASE;
+	return pg_atomic_read_u32(&owned->stop) != owned_stop ?
+		WEBHOOK_STOP_EXTENSION : WEBHOOK_STOP_NONE;
+}
+
 void
 webhook_shmem_set_exit(WebhookExit reason)
 {
@@ -417,8 +428,7 @@ detach_worker(int code, Datum arg)
 			owned->generation == owned_generation)
 		{
 			if (exit_reason == WEBHOOK_EXIT_FAILED &&
-				(pg_atomic_read_u32(&owned->blockers) > 0 ||
-				 pg_atomic_read_u32(&owned->stop) != owned_stop))
+				webhook_shmem_stop_requested() != WEBHOOK_STOP_NONE)
 				exit_reason = WEBHOOK_EXIT_ASKED;
 			owned->state = WEBHOOK_SLOT_STOPPED;
 			owned->exit_reason = exit_reason;

@@ -199,6 +199,16 @@ extern bool webhook_shmem_take_slots_exhausted(void);
  */
 extern bool webhook_shmem_attach_worker(int slot_number, uint64 generation);
 
+/* Who has asked this worker to leave since it attached to its slot. */
+typedef enum WebhookStop
+{
+	WEBHOOK_STOP_NONE,
+	WEBHOOK_STOP_DATABASE,		/* DDL that needs the database for itself */
+	WEBHOOK_STOP_EXTENSION,		/* the extension was dropped or altered */
+} WebhookStop;
+
+extern WebhookStop webhook_shmem_stop_requested(void);
+
 /*
  * Why the worker is about to exit; FAILED if this is not called, or ASKED if
  * a request to stop or DDL on the database came while it ran.

@@ -10,17 +10,28 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "base/catalog.h"
 #include "process/shmem.h"
 #include "worker/transaction.h"
+
+static struct
+{
+	char	   *database;		/* name of this process's database; NULL: not yet known */
+	bool		reported;		/* the log says that the extension was dropped or altered */
+}			room;
+
+static void report(void);
 
 void
 webhook_transaction_settings(void)
@@ -83,9 +94,31 @@ webhook_transaction_begin(const char *activity)
 	{
 		PopActiveSnapshot();
 		AbortCurrentTransaction();
+
+		/* A worker that only looked for the extension says nothing. */
+		if (room.database != NULL)
+			webhook_transaction_report_extension_changed();
 		webhook_shmem_set_exit(WEBHOOK_EXIT_ABSENT);
 		proc_exit(0);
 	}
+	if (room.database == NULL)
+		room.database = MemoryContextStrdup(TopMemoryContext, get_database_name(MyDatabaseId));
+}
+
+const char *
+webhook_transaction_database(void)
+{
+	return room.database;
+}
+
+void
+webhook_transaction_report_extension_changed(void)
+{
+	if (!room.reported)
+		ereport(LOG,
+				(errmsg("webhook worker for database \"%s\" is shutting down because the extension was dropped or altered",
+						room.database)));
+	room.reported = true;
 }
 
 void
@@ -101,9 +134,30 @@ void
 webhook_transaction_abort(void)
 {
 	HOLD_INTERRUPTS();
-	EmitErrorReport();
+	report();
 	AbortCurrentTransaction();
 	FlushErrorState();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	RESUME_INTERRUPTS();
+}
+
+/*
+ * Report the present error to the server's log. What fails because the worker
+ * has been asked to leave is no fault that somebody has to look at.
+ */
+static void
+report(void)
+{
+	if (webhook_shmem_stop_requested() == WEBHOOK_STOP_EXTENSION ||
+		(ShutdownRequestPending && geterrcode() == ERRCODE_QUERY_CANCELED))
+	{
+		ErrorData  *error = CopyErrorData();
+
+		error->elevel = DEBUG1;
+		FlushErrorState();
+		ThrowErrorData(error);
+		FreeErrorData(error);
+	}
+	else
+		EmitErrorReport();
 }

@@ -35,6 +35,7 @@
 #include "base/compat.h"
 #include "base/guc.h"
 #include "delivery/dispatch.h"
+#include "worker/attempt.h"
 #include "worker/commands.h"
 #include "worker/loader.h"
 #include "worker/maintenance.h"
@@ -64,7 +65,6 @@ PGDLLEXPORT void webhook_worker_main(Datum arg);
 
 static WebhookSlot *slot;
 static WaitEventSet *events;
-static uint32 stop_count;		/* of the slot, when we started */
 static bool wake;				/* a window is to be opened */
 static bool reload;				/* subscriptions are to be read */
 static TimestampTz next_poll;
@@ -78,6 +78,7 @@ static uint64 drain_batch;
 
 static void handle_sigterm(SIGNAL_ARGS);
 static void start_up(void);
+static void load_state(void *arg);
 static void take_requests(TimestampTz now);
 static void read_input(TimestampTz now);
 static void send_out(void);
@@ -88,6 +89,7 @@ static void wait_for_work(long timeout);
 static void report(void);
 static bool must_leave(void);
 static void leave(void);
+static void report_leaving(WebhookStop stop);
 
 void
 webhook_worker_main(Datum arg)
@@ -104,7 +106,6 @@ webhook_worker_main(Datum arg)
 	if (!webhook_shmem_attach_worker(number, extra.generation))
 		proc_exit(0);
 	slot = webhook_shmem_slot(number);
-	stop_count = pg_atomic_read_u32(&slot->stop);
 
 	/* Connecting may wait for DDL; from then on this process leaves in order. */
 	BackgroundWorkerInitializeConnectionByOid(extra.database, InvalidOid, 0);
@@ -168,11 +169,8 @@ start_up(void)
 	webhook_sender_init(&slot->counters);
 	webhook_dispatch_init();
 
-	webhook_transaction_begin("starting");
-	webhook_reader_init(webhook_checkpoint_load(), &slot->counters);
-	webhook_writer_init(&slot->counters);
-	webhook_maintenance_init(slot);
-	webhook_transaction_commit();
+	if (!webhook_transaction_try("starting", load_state, NULL))
+		proc_exit(webhook_shmem_stop_requested() == WEBHOOK_STOP_NONE ? 1 : 0);
 	webhook_dispatch_refresh(webhook_enabled, GetCurrentTimestamp());
 	wake = true;
 
@@ -182,7 +180,16 @@ start_up(void)
 	AddWaitEventToSet(events, WL_SOCKET_READABLE, webhook_sender_descriptor(),
 					  NULL, NULL);
 	ereport(LOG,
-			(errmsg("webhook worker started for database %u", MyDatabaseId)));
+			(errmsg("webhook worker for database \"%s\" started",
+					webhook_transaction_database())));
+}
+
+static void
+load_state(void *arg)
+{
+	webhook_reader_init(webhook_checkpoint_load(), &slot->counters);
+	webhook_writer_init(&slot->counters);
+	webhook_maintenance_init(slot);
 }
 
 /* What other sessions, and time, ask for. */
@@ -383,20 +390,19 @@ report(void)
 static bool
 must_leave(void)
 {
-	return ShutdownRequestPending ||
-		pg_atomic_read_u32(&slot->stop) != stop_count ||
-		pg_atomic_read_u32(&slot->blockers) > 0;
+	return ShutdownRequestPending || webhook_shmem_stop_requested() != WEBHOOK_STOP_NONE;
 }
 
 /* Let end what is about to, write it down, and go. */
 static void
 leave(void)
 {
-	int			grace = pg_atomic_read_u32(&slot->blockers) > 0 ||
-	pg_atomic_read_u32(&slot->stop) != stop_count ?
-	Min(DDL_GRACE, webhook_shutdown_grace) : webhook_shutdown_grace;
+	WebhookStop stop = webhook_shmem_stop_requested();
+	int			grace = stop == WEBHOOK_STOP_NONE ? webhook_shutdown_grace :
+	Min(DDL_GRACE, webhook_shutdown_grace);
 	TimestampTz deadline = GetCurrentTimestamp() + grace * INT64CONST(1000);
 
+	report_leaving(stop);
 	webhook_transaction_hurry();
 	for (;;)
 	{
@@ -416,7 +422,29 @@ leave(void)
 	while (webhook_writer_states(GetCurrentTimestamp(), true))
 		;
 	webhook_shmem_set_exit(WEBHOOK_EXIT_ASKED);
-	ereport(LOG,
-			(errmsg("webhook worker for database %u stops", MyDatabaseId)));
-	proc_exit(1);
+
+	/* With another code, the server would log the exit of this process, too. */
+	proc_exit(0);
+}
+
+static void
+report_leaving(WebhookStop stop)
+{
+	const char *database = webhook_transaction_database();
+
+	switch (stop)
+	{
+		case WEBHOOK_STOP_NONE:
+			ereport(LOG,
+					(errmsg("webhook worker for database \"%s\" is shutting down", database)));
+			break;
+		case WEBHOOK_STOP_DATABASE:
+			ereport(LOG,
+					(errmsg("webhook worker for database \"%s\" is shutting down because a statement needs the database for itself",
+							database)));
+			break;
+		case WEBHOOK_STOP_EXTENSION:
+			webhook_transaction_report_extension_changed();
+			break;
+	}
 }

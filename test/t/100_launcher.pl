@@ -109,6 +109,50 @@ is(worker('three'), '', 'a prepared CREATE EXTENSION brings no worker');
 $node->safe_psql('three', "COMMIT PREPARED 'create'");
 ok(wait_for_worker('three'), 'COMMIT PREPARED does');
 
+# What ends a worker is one line of the log, not an error that looks like a crash.
+{
+	my $place = log_end();
+	my $version = $node->safe_psql('one',
+		"SELECT extversion FROM pg_extension WHERE extname = 'webhook'");
+	my $scripts = $node->config_data('--sharedir') . '/extension';
+	my $reason = qr/webhook worker for database "one" is shutting down because/;
+
+	append_to_file("$scripts/webhook--$version--next.sql", "SELECT 1;\n");
+	$before = worker('one');
+	$node->safe_psql('one', "ALTER EXTENSION webhook UPDATE TO 'next'");
+	ok(wait_for_worker('one', $before), 'ALTER EXTENSION UPDATE brings another worker');
+	unlink "$scripts/webhook--$version--next.sql";
+	is(logged(qr/$reason the extension was dropped or altered$/m, $place), 1,
+		'... the log says why');
+
+	# The worker is about to read subscriptions when they go.
+	$before = worker('one');
+	my $session = $node->background_psql('one');
+	$session->query_safe('BEGIN; DROP EXTENSION webhook');
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity
+			WHERE pid = $before AND wait_event_type = 'Lock'"),
+		'the worker waits for a transaction that drops the extension');
+	$session->query_safe('COMMIT');
+	$session->quit;
+	ok(wait_for_no_worker('one'), '... and leaves after its commit');
+	is(logged(qr/$reason the extension was dropped or altered$/m, $place), 2,
+		'DROP EXTENSION: the log says why');
+	is(logged(qr/ERROR(?!:  canceling statement due to lock timeout)|FATAL|exited with exit code/, $place),
+		0, '... and has no error');
+
+	$node->safe_psql('one', 'CREATE EXTENSION webhook');
+	ok(wait_for_worker('one'), 'CREATE EXTENSION brings a worker again');
+	$before = worker('one');
+	at_once('ALTER DATABASE one RENAME TO first', 'RENAME');
+	ok(wait_for_worker('first', $before), '... brings another worker');
+	is(logged(qr/$reason a statement needs the database for itself$/m, $place), 1, '... the log says why');
+	at_once('ALTER DATABASE first RENAME TO one', 'RENAME');
+	ok(wait_for_worker('one'), '... brings another worker');
+	is(logged(qr/webhook worker for database "one" started$/m, $place), 3, 'a start names the database');
+	is(logged(qr/ERROR(?!:  canceling statement due to lock timeout)|FATAL|exited with exit code/, $place),
+		0, 'nothing looks like a crash');
+}
+
 # The worker is found again without any configuration.
 $node->restart;
 ok(wait_for_worker($_), "$_: there after a restart") for qw(one two three);

@@ -184,7 +184,7 @@ publish(40);
 wait_in_flight(60, 'hanging');
 my $answered = times_received('/ok/load');
 stop_in_time('hanging endpoints');
-like(slurp_file($node->logfile), qr/webhook worker for database \d+ stops/, 'the worker has said good-bye');
+like(slurp_file($node->logfile), qr/webhook worker for database "postgres" is shutting down$/m, 'the worker has said good-bye');
 $receiver->clear;
 $node->start;
 $receiver->wait_for(30, 20, qr{^/hang/});
