@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include "http/transfer_internal.h"
-#include "net/address.h"
+#include "net/address_rules.h"
 
 #define WEBHOOK_HTTP_MAX_NAME	253 /* bytes: RFC 1035, section 2.3.4 */
 

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/address.h"
 #include "net/address_list.h"
+#include "net/address_rules.h"
 
 #define MAX_ENTRY		60		/* bytes of an entry that can mean something */
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "net/address.h"
+#include "net/address_rules.h"
 
 #define WEBHOOK_MAX_RANGES		512 /* of ports */
 

@@ -16,7 +16,7 @@
 
 #include "base/compat.h"
 #include "base/redact.h"
-#include "net/address.h"
+#include "net/address_rules.h"
 #include "net/url.h"
 #include "subscription/subscription.h"
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "net/address.h"
+#include "net/address_rules.h"
 
 #include "fuzz.h"
 

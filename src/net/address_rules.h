@@ -1,5 +1,5 @@
 /*
- * address.h
+ * address_rules.h
  *	  Which addresses and ports may be dialled. No PostgreSQL, no libcurl: the
  *	  same code judges a literal when it is saved, and whatever a name led to
  *	  when it is dialled.

@@ -1,5 +1,5 @@
 /*
- * address.c
+ * address_rules.c
  *	  Which addresses and ports may be dialled.
  *
  * A name in a URL says nothing about where it leads, and the server stands
@@ -23,8 +23,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "net/address.h"
 #include "net/address_list.h"
+#include "net/address_rules.h"
 
 #define OWN_SECONDS		60		/* that the server's addresses are believed */
 #define MAX_OWN			1024	/* addresses of this server */
