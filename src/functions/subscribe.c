@@ -29,6 +29,7 @@
 #include "base/catalog.h"
 #include "base/redact.h"
 #include "base/snapshot.h"
+#include "net/header.h"
 #include "net/url.h"
 #include "subscription/subscription.h"
 
@@ -36,7 +37,7 @@
 
 static Datum hash_of(Datum text);
 static void refuse(const char *what, const char *value, int length,
-				   WebhookUrlCheck verdict);
+				   WebhookCheck verdict);
 static void check_header(JsonbValue *name, JsonbValue *value);
 static void refuse_same_name(char **names, int count);
 static void refuse_foreign_code(Relation table);
@@ -59,7 +60,7 @@ Datum
 webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 {
 	char		canonical[WEBHOOK_MAX_ENDPOINT + 2];
-	WebhookUrlCheck verdict;
+	WebhookCheck verdict;
 	text	   *endpoint;
 
 	if (PG_ARGISNULL(0))
@@ -326,7 +327,7 @@ hash_of(Datum text)
 
 /* An error that names the argument and, as far as it is short, the value. */
 static void
-refuse(const char *what, const char *value, int length, WebhookUrlCheck verdict)
+refuse(const char *what, const char *value, int length, WebhookCheck verdict)
 {
 	int			shown = pg_mbcliplen(value, length, SHOWN_BYTES);
 
@@ -342,7 +343,7 @@ refuse(const char *what, const char *value, int length, WebhookUrlCheck verdict)
 static void
 check_header(JsonbValue *name, JsonbValue *value)
 {
-	WebhookUrlCheck verdict;
+	WebhookCheck verdict;
 
 	if (value->type != jbvString)
 	{

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "http/dial_guard_internal.h"
-#include "net/url.h"
+#include "net/target.h"
 
 /* A little more than libcurl keeps what it knows of a name. */
 #define CACHE_US			(INT64_C(90) * 1000000)
@@ -49,49 +49,13 @@ webhook_dial_guard_changed(WebhookDialGuard *guard, int64_t now)
 bool
 webhook_dial_guard_request(const WebhookDialGuard *guard, WebhookHttpPost *post)
 {
-	WebhookTarget target;
-	char		last;
-	char		text[96];
-	struct sockaddr_storage address;
+	WebhookTargetRefusal refusal;
 
-	if (!webhook_url_target(post->transfer.url, &target))
-	{
-		refuse(post, "The endpoint is neither http nor https.");
-		return false;
-	}
-	if (!target.secure && guard->require_https)
-	{
-		refuse(post, "The endpoint is not https, which webhook.require_https asks for.");
-		return false;
-	}
-	if (target.host_length == 0 || target.host_length > WEBHOOK_HTTP_MAX_NAME)
-	{
-		refuse(post, "The endpoint has no host that could be looked up.");
-		return false;
-	}
-	post->host = target.host;
-	post->host_length = target.host_length;
-	post->port = target.port;
-	if (webhook_address_refuses_port(guard->rules, post->port))
-	{
-		snprintf(text, sizeof(text),
-				 "Port %d is not one of webhook.allowed_ports.", post->port);
-		refuse(post, text);
-		return false;
-	}
-
-	/* A name does not end like an address. */
-	last = post->host[post->host_length - 1];
-	if (!(last == ']' || (last >= '0' && last <= '9')) ||
-		post->host_length >= sizeof(text))
+	if (!webhook_target_refused(guard->rules, guard->require_https, post->transfer.url,
+								&post->target, &refusal))
 		return true;
-	memcpy(text, post->host, post->host_length);
-	text[post->host_length] = '\0';
-
-	if (!webhook_address_parse(text, &address))
-		return true;
-	post->is_literal = true;
-	return webhook_dial_guard_address(guard, post, (struct sockaddr *) &address);
+	refuse(post, refusal.problem);
+	return false;
 }
 
 bool
@@ -121,7 +85,7 @@ webhook_dial_guard_dial(const WebhookDialGuard *guard, WebhookHttpPost *post,
 		return false;
 	if (post->through_proxy)
 		return true;
-	if (!post->is_literal && post->resolved == NULL && guard->changed_at != 0 &&
+	if (!post->target.is_literal && post->resolved == NULL && guard->changed_at != 0 &&
 		post->start - guard->changed_at < CACHE_US)
 	{
 		post->stop = WEBHOOK_HTTP_STOP_UNRESOLVED;

@@ -10,8 +10,6 @@
 #include "http/transfer_internal.h"
 #include "net/address_rules.h"
 
-#define WEBHOOK_HTTP_MAX_NAME	253 /* bytes: RFC 1035, section 2.3.4 */
-
 typedef struct WebhookDialGuard
 {
 	WebhookAddressRules *rules;

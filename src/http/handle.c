@@ -128,7 +128,7 @@ on_resolve(void *resolver, void *reserved, void *arg)
 
 	(void) resolver;
 	(void) reserved;
-	if (post->is_literal || post->through_proxy)
+	if (post->target.is_literal || post->through_proxy)
 		return 0;
 	if (post->resolved == NULL)
 		post->stop = WEBHOOK_HTTP_STOP_UNRESOLVED;

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/header.h"
+
 #define WEBHOOK_HTTP_MAX_HEADERS		32768	/* bytes of response headers */
 #define WEBHOOK_HTTP_MAX_HEADER_LINES	256
 #define WEBHOOK_HTTP_KEPT_BODY			16384	/* bytes of a body that are kept */
@@ -34,12 +36,6 @@ typedef enum WebhookHttpError
 	WEBHOOK_HTTP_BLOCKED,		/* the address guard refused */
 	WEBHOOK_HTTP_INTERNAL,		/* out of memory or descriptors, libcurl refused an option */
 } WebhookHttpError;
-
-typedef struct WebhookHttpHeader
-{
-	const char *name;
-	const char *value;
-} WebhookHttpHeader;
 
 typedef struct WebhookHttpRequest
 {

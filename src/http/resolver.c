@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "http/resolver_internal.h"
+#include "net/url.h"
 
 #define MAX_THREADS		256
 #define STACK_BYTES		(256 * 1024)
@@ -41,7 +42,7 @@ typedef struct Lookup
 	struct Lookup *next_ended;
 	int			error;			/* of getaddrinfo() */
 	struct addrinfo *addresses;
-	char		name[WEBHOOK_HTTP_MAX_NAME + 1];
+	char		name[WEBHOOK_MAX_HOST + 1];
 } Lookup;
 
 struct WebhookHttpResolver
@@ -111,8 +112,8 @@ webhook_http_resolve(WebhookHttpResolver *resolver, WebhookHttpPost *post)
 	Lookup	   *lookup = resolver->lookups;
 
 	while (lookup != NULL &&
-		   (strncmp(lookup->name, post->host, post->host_length) != 0 ||
-			lookup->name[post->host_length] != '\0'))
+		   (strncmp(lookup->name, post->target.host, post->target.host_length) != 0 ||
+			lookup->name[post->target.host_length] != '\0'))
 		lookup = lookup->next;
 	if (lookup == NULL)
 	{
@@ -120,7 +121,7 @@ webhook_http_resolve(WebhookHttpResolver *resolver, WebhookHttpPost *post)
 		if (lookup == NULL)
 			return false;
 		lookup->resolver = resolver;
-		memcpy(lookup->name, post->host, post->host_length);
+		memcpy(lookup->name, post->target.host, post->target.host_length);
 		lookup->next = resolver->lookups;
 		resolver->lookups = lookup;
 	}
@@ -359,7 +360,7 @@ all_allowed(const Lookup *lookup, WebhookHttpPost *post,
 static bool
 note_addresses(const Lookup *lookup, WebhookHttpPost *post)
 {
-	size_t		size = post->host_length + 16 +
+	size_t		size = post->target.host_length + 16 +
 	MAX_ADDRESSES * (INET6_ADDRSTRLEN + 3);
 	char	   *text = webhook_http_allocate(post, size);
 	int			length;
@@ -367,7 +368,7 @@ note_addresses(const Lookup *lookup, WebhookHttpPost *post)
 
 	if (text == NULL)
 		return false;
-	length = snprintf(text, size, "+%s:%d:", lookup->name, post->port);
+	length = snprintf(text, size, "+%s:%d:", lookup->name, post->target.port);
 	for (struct addrinfo *it = lookup->addresses;
 		 it != NULL && count < MAX_ADDRESSES; it = it->ai_next)
 	{

@@ -7,6 +7,7 @@
 #define WEBHOOK_HTTP_TRANSFER_H
 
 #include "http/http.h"
+#include "net/target.h"
 
 typedef struct WebhookHttpBlock WebhookHttpBlock;
 
@@ -60,10 +61,7 @@ typedef struct WebhookHttpPost
 	int			socket_errno;	/* a socket could not be made */
 
 	/* Whom it is for (http_guard.c), and where that is (http_resolve.c). */
-	const char *host;			/* in the URL, not terminated */
-	size_t		host_length;
-	int			port;
-	bool		is_literal;		/* an address, not a name */
+	WebhookTarget target;
 	bool		through_proxy;	/* its handle was made so */
 	char	   *resolved;		/* NULL: libcurl may know, or the guard does not */
 	void	   *lookup;			/* while it is resolving */

@@ -6,7 +6,7 @@
 #ifndef WEBHOOK_MESSAGE_H
 #define WEBHOOK_MESSAGE_H
 
-#include "http/http.h"
+#include "net/header.h"
 #include "ring/event.h"
 #include "subscription/subscription.h"
 

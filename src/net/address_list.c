@@ -1,118 +1,29 @@
 /*
  * address_list.c
- *	  Addresses and blocks of them as numbers, and lists of blocks and ports as
- *	  people write them.
+ *	  Lists of networks and of ports as settings write them.
  *
- * A list is read strictly: what could be meant otherwise, bits set behind a
- * prefix or an IPv4 network in IPv6 clothes, is refused with what to write
- * instead, for a rule that matches nothing looks like one that does.
+ * Ambiguous entries are refused with a suggestion: a prefix with bits set
+ * behind it, or an IPv4 network written as an IPv4-mapped IPv6 network. They
+ * would match nothing, or something else than was meant, and nobody would
+ * notice.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "net/address.h"
 #include "net/address_list.h"
-#include "net/address_rules.h"
 
-#define MAX_ENTRY		60		/* bytes of an entry that can mean something */
+#define MAX_ENTRY		60		/* bytes; no network and no range is longer */
+
+static const char blanks[] = " \t\r\n";
 
 static bool read_network(const char *entry, int number, WebhookAddressBlock *block,
 						 char *problem, size_t size);
+static bool read_range(const char *entry, int number, WebhookPortRange *range,
+					   char *problem, size_t size);
 static bool next_entry(const char **list, char *entry, int number,
 					   char *problem, size_t size);
-static int	read_number(const char **text, int digits);
-static bool unwrap(WebhookAddress *address);
-static void from_bytes(const unsigned char *bytes, bool ipv6,
-					   WebhookAddress *address);
-static uint64_t mask(int bits);
-
-bool
-webhook_address_parse(const char *host, struct sockaddr_storage *address)
-{
-	struct sockaddr_in ipv4 = {0};
-	struct sockaddr_in6 ipv6 = {0};
-	char		text[INET6_ADDRSTRLEN];
-	size_t		length = strlen(host);
-
-	memset(address, 0, sizeof(struct sockaddr_storage));
-	if (inet_pton(AF_INET, host, &ipv4.sin_addr) == 1)
-	{
-		ipv4.sin_family = AF_INET;
-		memcpy(address, &ipv4, sizeof(ipv4));
-		return true;
-	}
-	if (length >= 2 && host[0] == '[' && host[length - 1] == ']')
-	{
-		host++;
-		length -= 2;
-	}
-	if (length >= sizeof(text))
-		return false;
-	memcpy(text, host, length);
-	text[length] = '\0';
-
-	if (inet_pton(AF_INET6, text, &ipv6.sin6_addr) != 1)
-		return false;
-	ipv6.sin6_family = AF_INET6;
-	memcpy(address, &ipv6, sizeof(ipv6));
-	return true;
-}
-
-/* "text" of WEBHOOK_ADDRESS_BYTES: as it was given, before it is unwrapped. */
-bool
-webhook_address_from(const struct sockaddr *given, WebhookAddress *address, char *text)
-{
-	struct sockaddr_in ipv4;
-	struct sockaddr_in6 ipv6;
-
-	switch (given->sa_family)
-	{
-		case AF_INET:
-			memcpy(&ipv4, given, sizeof(ipv4));
-			from_bytes((const unsigned char *) &ipv4.sin_addr, false, address);
-			webhook_address_to_text(address, text);
-			return true;
-		case AF_INET6:
-			memcpy(&ipv6, given, sizeof(ipv6));
-			from_bytes((const unsigned char *) &ipv6.sin6_addr, true, address);
-			webhook_address_to_text(address, text);
-			unwrap(address);
-			return true;
-		default:
-			return false;
-	}
-}
-
-void
-webhook_address_to_text(const WebhookAddress *address, char *text)
-{
-	unsigned char bytes[16];
-
-	for (int i = 0; i < 8; i++)
-	{
-		bytes[i] = address->high >> (56 - 8 * i) & 0xFF;
-		bytes[8 + i] = address->low >> (56 - 8 * i) & 0xFF;
-	}
-	inet_ntop(address->ipv6 ? AF_INET6 : AF_INET, bytes, text,
-			  WEBHOOK_ADDRESS_BYTES);
-}
-
-bool
-webhook_address_equal(const WebhookAddress *a, const WebhookAddress *b)
-{
-	return a->ipv6 == b->ipv6 && a->high == b->high && a->low == b->low;
-}
-
-bool
-webhook_address_within(const WebhookAddress *address, const WebhookAddressBlock *block)
-{
-	const WebhookAddress *first = &block->first;
-
-	return address->ipv6 == first->ipv6 &&
-		((address->high ^ first->high) & mask(block->bits)) == 0 &&
-		((address->low ^ first->low) & mask(block->bits - 64)) == 0;
-}
+static int	read_number(const char **at, int digits);
 
 bool
 webhook_address_blocks_read(const char *list, WebhookAddressBlocks *blocks,
@@ -120,7 +31,7 @@ webhook_address_blocks_read(const char *list, WebhookAddressBlocks *blocks,
 {
 	char		entry[MAX_ENTRY + 1];
 
-	if (list[strspn(list, " \t\r\n")] == '\0')
+	if (list[strspn(list, blanks)] == '\0')
 		return true;
 	while (list != NULL)
 	{
@@ -128,8 +39,7 @@ webhook_address_blocks_read(const char *list, WebhookAddressBlocks *blocks,
 
 		if (number > WEBHOOK_MAX_NETWORKS)
 		{
-			snprintf(problem, size, "It has more than %d entries.",
-					 WEBHOOK_MAX_NETWORKS);
+			snprintf(problem, size, "It has more than %d entries.", WEBHOOK_MAX_NETWORKS);
 			return false;
 		}
 		if (!next_entry(&list, entry, number, problem, size) ||
@@ -146,7 +56,7 @@ webhook_port_ranges_read(const char *list, WebhookPortRanges *ranges,
 {
 	char		entry[MAX_ENTRY + 1];
 
-	if (list[strspn(list, " \t\r\n")] == '\0')
+	if (list[strspn(list, blanks)] == '\0')
 	{
 		snprintf(problem, size, "It has no entry.");
 		return false;
@@ -154,40 +64,21 @@ webhook_port_ranges_read(const char *list, WebhookPortRanges *ranges,
 	while (list != NULL)
 	{
 		int			number = ranges->count + 1;
-		WebhookPortRange *range = &ranges->range[number - 1];
-		const char *text = entry;
 
 		if (number > WEBHOOK_MAX_RANGES)
 		{
 			snprintf(problem, size, "It has more than %d entries.", WEBHOOK_MAX_RANGES);
 			return false;
 		}
-		if (!next_entry(&list, entry, number, problem, size))
+		if (!next_entry(&list, entry, number, problem, size) ||
+			!read_range(entry, number, &ranges->range[number - 1], problem, size))
 			return false;
-		range->first = range->last = read_number(&text, 5);
-		text += strspn(text, " \t\r\n");
-
-		if (*text == '-')
-		{
-			text++;
-			text += strspn(text, " \t\r\n");
-
-			range->last = read_number(&text, 5);
-		}
-		if (*text != '\0' || range->first < 1 || range->last < range->first ||
-			range->last > 65535)
-		{
-			snprintf(problem, size,
-					 "Entry %d, \"%s\", is neither a port from 1 to 65535 nor a range of them.",
-					 number, entry);
-			return false;
-		}
 		ranges->count++;
 	}
 	return true;
 }
 
-/* "10.0.0.0/8", or a single address. */
+/* Read "10.0.0.0/8", or a single address. "number" is the entry's place in the list, from 1. */
 static bool
 read_network(const char *entry, int number, WebhookAddressBlock *block,
 			 char *problem, size_t size)
@@ -202,27 +93,21 @@ read_network(const char *entry, int number, WebhookAddressBlock *block,
 
 	memcpy(host, entry, length);
 	host[length] = '\0';
-	if (strchr(host, '[') != NULL || !webhook_address_parse(host, &parsed))
+	if (strchr(host, '[') != NULL || !webhook_address_parse(host, &parsed) ||
+		!webhook_address_from_sockaddr((struct sockaddr *) &parsed, &first))
 	{
-		snprintf(problem, size, "Entry %d, \"%s\", is not a network.",
-				 number, entry);
+		snprintf(problem, size, "Entry %d, \"%s\", is not a network.", number, entry);
 		return false;
 	}
-	if (parsed.ss_family == AF_INET)
-		from_bytes((const unsigned char *) &((struct sockaddr_in *) &parsed)->sin_addr,
-				   false, &first);
-	else
-		from_bytes((const unsigned char *) &((struct sockaddr_in6 *) &parsed)->sin6_addr,
-				   true, &first);
 
 	most = first.ipv6 ? 128 : 32;
 	block->bits = most;
 	if (slash != NULL)
 	{
-		const char *text = slash + 1;
+		const char *at = slash + 1;
 
-		block->bits = read_number(&text, 3);
-		if (block->bits < 0 || block->bits > most || *text != '\0')
+		block->bits = read_number(&at, 3);
+		if (block->bits < 0 || block->bits > most || *at != '\0')
 		{
 			snprintf(problem, size,
 					 "Entry %d, \"%s\", does not end with a number of bits from 0 to %d.",
@@ -231,9 +116,7 @@ read_network(const char *entry, int number, WebhookAddressBlock *block,
 		}
 	}
 
-	block->first = first;
-	block->first.high &= mask(block->bits);
-	block->first.low &= mask(block->bits - 64);
+	block->first = webhook_address_prefix(&first, block->bits);
 	if (!webhook_address_equal(&first, &block->first))
 	{
 		webhook_address_to_text(&block->first, meant);
@@ -242,7 +125,7 @@ read_network(const char *entry, int number, WebhookAddressBlock *block,
 				 number, entry, block->bits, meant, block->bits);
 		return false;
 	}
-	if (block->bits >= 96 && unwrap(&first))
+	if (block->bits >= 96 && webhook_address_unmap(&first))
 	{
 		webhook_address_to_text(&first, meant);
 		snprintf(problem, size,
@@ -253,19 +136,42 @@ read_network(const char *entry, int number, WebhookAddressBlock *block,
 	return true;
 }
 
+/* Read "443" or "1024-65535". */
+static bool
+read_range(const char *entry, int number, WebhookPortRange *range,
+		   char *problem, size_t size)
+{
+	const char *at = entry;
+
+	range->first = range->last = read_number(&at, 5);
+	at += strspn(at, blanks);
+	if (*at == '-')
+	{
+		at++;
+		at += strspn(at, blanks);
+		range->last = read_number(&at, 5);
+	}
+	if (*at == '\0' && range->first >= 1 && range->last >= range->first && range->last <= 65535)
+		return true;
+	snprintf(problem, size,
+			 "Entry %d, \"%s\", is neither a port from 1 to 65535 nor a range of them.",
+			 number, entry);
+	return false;
+}
+
 /*
- * The entry at "list", without blanks around it, into MAX_ENTRY + 1 bytes;
- * "list" moves on, to NULL behind the last one.
+ * Copy the entry at "list", without the blanks around it, into MAX_ENTRY + 1 bytes. "list" moves to
+ * the next entry; it becomes NULL behind the last one.
  */
 static bool
 next_entry(const char **list, char *entry, int number,
 		   char *problem, size_t size)
 {
-	const char *start = *list + strspn(*list, " \t\r\n");
+	const char *start = *list + strspn(*list, blanks);
 	size_t		length = strcspn(start, ",");
 
 	*list = start[length] == ',' ? start + length + 1 : NULL;
-	while (length > 0 && strchr(" \t\r\n", start[length - 1]) != NULL)
+	while (length > 0 && strchr(blanks, start[length - 1]) != NULL)
 		length--;
 	if (length == 0 || length > MAX_ENTRY)
 	{
@@ -278,46 +184,19 @@ next_entry(const char **list, char *entry, int number,
 	return true;
 }
 
-/* Decimal, without leading zeros; -1: it is none. */
+/*
+ * Read a decimal number without leading zeros, of at most "digits" digits; "at" moves behind it.
+ * Returns -1 if there is none.
+ */
 static int
-read_number(const char **text, int digits)
+read_number(const char **at, int digits)
 {
-	const char *start = *text;
+	const char *start = *at;
 	int			number = 0;
 
-	while (**text >= '0' && **text <= '9' && *text - start < digits)
-		number = number * 10 + *(*text)++ - '0';
-	if (*text == start || (*start == '0' && *text - start > 1))
+	for (; **at >= '0' && **at <= '9' && *at - start < digits; (*at)++)
+		number = number * 10 + (**at - '0');
+	if (*at == start || (*start == '0' && *at - start > 1))
 		return -1;
 	return number;
-}
-
-/* An IPv4-mapped address is an IPv4 address by another name. */
-static bool
-unwrap(WebhookAddress *address)
-{
-	if (!address->ipv6 || address->high != 0 || address->low >> 32 != 0xFFFF)
-		return false;
-	address->ipv6 = false;
-	address->high = address->low << 32;
-	address->low = 0;
-	return true;
-}
-
-static void
-from_bytes(const unsigned char *bytes, bool ipv6, WebhookAddress *address)
-{
-	address->ipv6 = ipv6;
-	address->high = address->low = 0;
-	for (int i = 0; i < (ipv6 ? 8 : 4); i++)
-		address->high |= (uint64_t) bytes[i] << (56 - 8 * i);
-	for (int i = 0; ipv6 && i < 8; i++)
-		address->low |= (uint64_t) bytes[8 + i] << (56 - 8 * i);
-}
-
-/* The upper bits of 64. */
-static uint64_t
-mask(int bits)
-{
-	return bits <= 0 ? 0 : bits >= 64 ? UINT64_MAX : UINT64_MAX << (64 - bits);
 }

@@ -1,41 +1,25 @@
 /*
  * address_list.h
- *	  Addresses and blocks of them as numbers, and lists of blocks and ports as
- *	  people write them. For the address rules only.
+ *	  Lists of networks and of ports as settings write them.
  */
-#ifndef WEBHOOK_ADDRESS_BLOCK_H
-#define WEBHOOK_ADDRESS_BLOCK_H
+#ifndef WEBHOOK_ADDRESS_LIST_H
+#define WEBHOOK_ADDRESS_LIST_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <sys/socket.h>
 
-#include "net/address_rules.h"
+#include "net/address.h"
 
-#define WEBHOOK_MAX_RANGES		512 /* of ports */
-
-/* An IPv4 address is in the upper half of "high". */
-typedef struct WebhookAddress
-{
-	bool		ipv6;
-	uint64_t	high;
-	uint64_t	low;
-} WebhookAddress;
-
-typedef struct WebhookAddressBlock
-{
-	WebhookAddress first;
-	int			bits;
-	const char *purpose;		/* NULL: of a setting */
-} WebhookAddressBlock;
+#define WEBHOOK_MAX_NETWORKS	512 /* entries of a list of networks */
+#define WEBHOOK_MAX_RANGES		512 /* entries of a list of ports */
 
 typedef struct WebhookAddressBlocks
 {
-	int			count;
+	int			count;			/* entries of "block" in use */
 	WebhookAddressBlock block[WEBHOOK_MAX_NETWORKS];
 } WebhookAddressBlocks;
 
+/* The ports from "first" to "last", both included. */
 typedef struct WebhookPortRange
 {
 	int			first;
@@ -44,25 +28,21 @@ typedef struct WebhookPortRange
 
 typedef struct WebhookPortRanges
 {
-	int			count;
+	int			count;			/* entries of "range" in use */
 	WebhookPortRange range[WEBHOOK_MAX_RANGES];
 } WebhookPortRanges;
 
 /*
- * False: neither IPv4 nor IPv6. "text" of WEBHOOK_ADDRESS_BYTES has it as
- * given; as a number, an IPv4-mapped address is an IPv4 address.
+ * Read networks and single addresses, separated by commas, such as "10.0.0.0/8, 2001:db8::/32,
+ * 192.0.2.1", into an empty list. An empty or blank text is a list without entries. Returns false
+ * if the text is not such a list: "problem" receives a sentence, of at most "size" bytes, that
+ * names the entry.
  */
-extern bool webhook_address_from(const struct sockaddr *given,
-								 WebhookAddress *address, char *text);
-extern void webhook_address_to_text(const WebhookAddress *address, char *text);
-extern bool webhook_address_equal(const WebhookAddress *a, const WebhookAddress *b);
-extern bool webhook_address_within(const WebhookAddress *address,
-								   const WebhookAddressBlock *block);
-
-/* Into an empty list. False: "problem" says which entry is wrong, and how. */
 extern bool webhook_address_blocks_read(const char *list, WebhookAddressBlocks *blocks,
 										char *problem, size_t size);
+
+/* The same for ports and ranges of them, such as "443, 1024-65535"; a blank text is refused. */
 extern bool webhook_port_ranges_read(const char *list, WebhookPortRanges *ranges,
 									 char *problem, size_t size);
 
-#endif							/* WEBHOOK_ADDRESS_BLOCK_H */
+#endif							/* WEBHOOK_ADDRESS_LIST_H */

@@ -2,15 +2,15 @@
  * address_rules.c
  *	  Which addresses and ports may be dialled.
  *
- * A name in a URL says nothing about where it leads, and the server stands
- * where others do not: beside databases, metadata services and consoles that
- * trust their neighbours. So the address decides, whatever spelling led to it.
- * What is special by a registry of IANA is refused, and what carries another
- * address inside, for some relay unpacks it behind this check: of IPv6 only
- * the part that is handed out to networks remains.
+ * A name in a URL says nothing about where it leads, and this server can reach
+ * databases, metadata services and consoles that trust their neighbours. So
+ * the address decides, however it was spelled or found. Refused are the blocks
+ * that an IANA registry calls special, and addresses that carry another one,
+ * because a relay could unpack it behind this check; of IPv6, only the part
+ * that is handed out to networks is left.
  *
- * Nothing is allocated but the rules themselves; a verdict is a walk over
- * small arrays, so it can be asked for each connection.
+ * Nothing is allocated but the rules themselves. A decision is a walk over
+ * small arrays, cheap enough to be taken for each connection.
  *
  * The blocks: IANA's registries of special-purpose addresses (RFC 6890), RFC
  * 4291, RFC 6052 (NAT64), RFC 3056 (6to4), RFC 4380 (Teredo), RFC 5214
@@ -26,24 +26,27 @@
 #include "net/address_list.h"
 #include "net/address_rules.h"
 
-#define OWN_SECONDS		60		/* that the server's addresses are believed */
+#define OWN_SECONDS		60		/* for which the server's addresses are cached */
 #define MAX_OWN			1024	/* addresses of this server */
 
-/* What getifaddrs() said last. */
-typedef struct Own
+static const char allowed_networks[] = "webhook.allowed_networks";
+static const char denied_networks[] = "webhook.denied_networks";
+
+/* The addresses of this server's interfaces. */
+typedef struct OwnAddresses
 {
-	bool		known;
-	time_t		read_at;		/* monotonic */
-	int			count;
-	WebhookAddress address[MAX_OWN];
-} Own;
+	bool		known;			/* getifaddrs() has succeeded at least once */
+	time_t		read_at;		/* the last call of getifaddrs(): monotonic seconds */
+	int			count;			/* entries of "address" in use */
+	WebhookAddress address[MAX_OWN];	/* without IPv4-mapped ones */
+} OwnAddresses;
 
 struct WebhookAddressRules
 {
 	WebhookAddressBlocks allowed;
 	WebhookAddressBlocks denied;
-	WebhookPortRanges ports;
-	Own		   *own;
+	WebhookPortRanges ports;	/* that may be dialled */
+	OwnAddresses *own;
 };
 
 #define IPV4(a, b, c, d) \
@@ -51,7 +54,7 @@ struct WebhookAddressRules
 #define IPV6(a, b, c, d) \
 	{true, (uint64_t) (a) << 48 | (uint64_t) (b) << 32 | (uint64_t) (c) << 16 | (d), 0}
 
-/* The narrower of two that overlap comes first. */
+/* Of two blocks that overlap, the narrower one comes first: it names the purpose. */
 static const WebhookAddressBlock special[] = {
 	{IPV4(0, 0, 0, 0), 8, "this network"},
 	{IPV4(10, 0, 0, 0), 8, "private use"},
@@ -95,37 +98,33 @@ static const WebhookAddressBlock special[] = {
 	{IPV6(0xFF00, 0, 0, 0), 8, "multicast"},
 };
 
-/* What IANA hands out to networks; no other IPv6 address is dialled. */
+/* The global unicast addresses that IANA hands out; no other IPv6 address is dialled. */
 static const WebhookAddressBlock global = {IPV6(0x2000, 0, 0, 0), 3, NULL};
 
-static bool is_special(const WebhookAddress *address, WebhookAddressRefusal *verdict);
+static bool is_special(const WebhookAddress *address, WebhookAddressRefusal *refusal);
 static bool is_isatap(const WebhookAddress *address);
-static bool carries(const WebhookAddress *address, WebhookAddress *inner);
+static bool carries_ipv4(const WebhookAddress *address, WebhookAddress *inner);
 static bool is_own(const WebhookAddressRules *rules, const WebhookAddress *address,
-				   WebhookAddressRefusal *verdict);
-static void read_own(Own *own);
+				   WebhookAddressRefusal *refusal);
+static void read_own(OwnAddresses *own);
 static const WebhookAddressBlock *find(const WebhookAddressBlocks *blocks,
 									   const WebhookAddress *address);
-static bool blame(WebhookAddressRefusal *verdict, const WebhookAddressBlock *block,
-				  const char *purpose, const char *setting);
+static bool refuse(WebhookAddressRefusal *refusal, const WebhookAddressBlock *block,
+				   const char *purpose, const char *setting);
 
 WebhookAddressRules *
-webhook_address_rules_new(const char *allowed_networks,
-						  const char *denied_networks,
-						  const char *allowed_ports,
+webhook_address_rules_new(const char *allowed, const char *denied, const char *ports,
 						  char *problem, size_t size)
 {
 	WebhookAddressRules *rules = calloc(1, sizeof(WebhookAddressRules));
 
 	if (rules != NULL)
-		rules->own = calloc(1, sizeof(Own));
+		rules->own = calloc(1, sizeof(OwnAddresses));
 	if (rules == NULL || rules->own == NULL)
 		snprintf(problem, size, "There is not enough memory.");
-	else if (webhook_address_blocks_read(allowed_networks ? allowed_networks : "",
-										 &rules->allowed, problem, size) &&
-			 webhook_address_blocks_read(denied_networks ? denied_networks : "",
-										 &rules->denied, problem, size) &&
-			 webhook_port_ranges_read(allowed_ports ? allowed_ports : WEBHOOK_DEFAULT_PORTS,
+	else if (webhook_address_blocks_read(allowed ? allowed : "", &rules->allowed, problem, size) &&
+			 webhook_address_blocks_read(denied ? denied : "", &rules->denied, problem, size) &&
+			 webhook_port_ranges_read(ports ? ports : WEBHOOK_DEFAULT_PORTS,
 									  &rules->ports, problem, size))
 		return rules;
 	webhook_address_rules_free(rules);
@@ -144,43 +143,44 @@ webhook_address_rules_free(WebhookAddressRules *rules)
 bool
 webhook_address_refuses(const WebhookAddressRules *rules,
 						const struct sockaddr *given,
-						WebhookAddressRefusal *verdict)
+						WebhookAddressRefusal *refusal)
 {
 	WebhookAddress address;
 	WebhookAddress inner;
 	const WebhookAddressBlock *block;
 
-	memset(verdict, 0, sizeof(WebhookAddressRefusal));
-	if (!webhook_address_from(given, &address, verdict->address))
+	memset(refusal, 0, sizeof(WebhookAddressRefusal));
+	if (!webhook_address_from_sockaddr(given, &address))
 	{
 		static const WebhookAddressBlock none = {IPV4(0, 0, 0, 0), 0, NULL};
 
-		strcpy(verdict->address, "of another family");
-		return blame(verdict, &none, "neither IPv4 nor IPv6",
-					 "webhook.allowed_networks");
+		strcpy(refusal->address, "of another family");
+		return refuse(refusal, &none, "neither IPv4 nor IPv6", allowed_networks);
 	}
+	webhook_address_to_text(&address, refusal->address);
+	webhook_address_unmap(&address);
 	block = find(&rules->denied, &address);
-	if (block == NULL && carries(&address, &inner))
+	if (block == NULL && carries_ipv4(&address, &inner))
 		block = find(&rules->denied, &inner);
 	if (block != NULL)
-		return blame(verdict, block, "denied", "webhook.denied_networks");
+		return refuse(refusal, block, "denied", denied_networks);
 	if (find(&rules->allowed, &address) != NULL)
 		return false;
-	return is_special(&address, verdict) || is_own(rules, &address, verdict);
+	return is_special(&address, refusal) || is_own(rules, &address, refusal);
 }
 
 void
-webhook_address_explain(const WebhookAddressRefusal *verdict,
-						char *text, size_t size)
+webhook_address_explain(const WebhookAddressRefusal *refusal,
+						char *sentence, size_t size)
 {
-	if (strcmp(verdict->setting, "webhook.denied_networks") == 0)
-		snprintf(text, size, "The address %s is in %s, which %s denies.",
-				 verdict->address, verdict->block, verdict->setting);
+	if (strcmp(refusal->setting, denied_networks) == 0)
+		snprintf(sentence, size, "The address %s is in %s, which %s denies.",
+				 refusal->address, refusal->block, refusal->setting);
 	else
-		snprintf(text, size,
+		snprintf(sentence, size,
 				 "The address %s is in %s (%s), which %s does not allow.",
-				 verdict->address, verdict->block, verdict->purpose,
-				 verdict->setting);
+				 refusal->address, refusal->block, refusal->purpose,
+				 refusal->setting);
 }
 
 bool
@@ -195,31 +195,30 @@ webhook_address_refuses_port(const WebhookAddressRules *rules, int port)
 }
 
 static bool
-is_special(const WebhookAddress *address, WebhookAddressRefusal *verdict)
+is_special(const WebhookAddress *address, WebhookAddressRefusal *refusal)
 {
-	static const char *const setting = "webhook.allowed_networks";
 	static const WebhookAddressBlock everything = {{true, 0, 0}, 0, NULL};
 
 	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
 	{
 		if (webhook_address_within(address, &special[i]))
-			return blame(verdict, &special[i], special[i].purpose, setting);
+			return refuse(refusal, &special[i], special[i].purpose, allowed_networks);
 	}
 	if (!address->ipv6)
 		return false;
 	if (!webhook_address_within(address, &global))
-		return blame(verdict, &everything, "not global unicast", setting);
+		return refuse(refusal, &everything, "not global unicast", allowed_networks);
 
 	if (is_isatap(address))
 	{
 		WebhookAddressBlock host = {*address, 128, NULL};
 
-		return blame(verdict, &host, "ISATAP, an IPv4 address inside", setting);
+		return refuse(refusal, &host, "ISATAP, an IPv4 address inside", allowed_networks);
 	}
 	return false;
 }
 
-/* An interface's identifier, in any network; u bit set or not. */
+/* RFC 5214, section 6.1: an interface identifier, in any network, with the u bit set or not. */
 static bool
 is_isatap(const WebhookAddress *address)
 {
@@ -227,11 +226,12 @@ is_isatap(const WebhookAddress *address)
 }
 
 /*
- * The IPv4 address that a relay finds in this one, where it has a fixed place.
- * Who allows the network of a relay has not allowed what lies behind it.
+ * Find the IPv4 address that a relay would unpack from this address, where it has a fixed place.
+ * Allowing the network of a relay does not allow what lies behind it. Returns false if there is
+ * none.
  */
 static bool
-carries(const WebhookAddress *address, WebhookAddress *inner)
+carries_ipv4(const WebhookAddress *address, WebhookAddress *inner)
 {
 	uint64_t	ipv4;
 
@@ -255,13 +255,13 @@ carries(const WebhookAddress *address, WebhookAddress *inner)
 	return true;
 }
 
-/* A public address of this server leads to what listens for it alone. */
+/* A public address of this server leads to services that listen for this server alone. */
 static bool
 is_own(const WebhookAddressRules *rules, const WebhookAddress *address,
-	   WebhookAddressRefusal *verdict)
+	   WebhookAddressRefusal *refusal)
 {
 	WebhookAddressBlock host = {*address, address->ipv6 ? 128 : 32, NULL};
-	Own		   *own = rules->own;
+	OwnAddresses *own = rules->own;
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -271,23 +271,22 @@ is_own(const WebhookAddressRules *rules, const WebhookAddress *address,
 		read_own(own);
 	}
 	if (!own->known)
-		return blame(verdict, &host, "this server's own cannot be told",
-					 "webhook.allowed_networks");
+		return refuse(refusal, &host, "this server's own addresses are unknown",
+					  allowed_networks);
 	for (int i = 0; i < own->count; i++)
 	{
 		if (webhook_address_equal(address, &own->address[i]))
-			return blame(verdict, &host, "this server's own",
-						 "webhook.allowed_networks");
+			return refuse(refusal, &host, "this server's own",
+						  allowed_networks);
 	}
 	return false;
 }
 
-/* What was known before stays, if the system does not say. */
+/* Read the addresses again. If the system does not tell them, the former ones are kept. */
 static void
-read_own(Own *own)
+read_own(OwnAddresses *own)
 {
 	struct ifaddrs *list;
-	char		text[WEBHOOK_ADDRESS_BYTES];
 
 	if (getifaddrs(&list) != 0)
 		return;
@@ -295,9 +294,12 @@ read_own(Own *own)
 	own->count = 0;
 	for (struct ifaddrs *i = list; i != NULL && own->count < MAX_OWN; i = i->ifa_next)
 	{
-		if (i->ifa_addr != NULL &&
-			webhook_address_from(i->ifa_addr, &own->address[own->count], text))
-			own->count++;
+		WebhookAddress *address = &own->address[own->count];
+
+		if (i->ifa_addr == NULL || !webhook_address_from_sockaddr(i->ifa_addr, address))
+			continue;
+		webhook_address_unmap(address);
+		own->count++;
 	}
 	freeifaddrs(list);
 }
@@ -313,18 +315,18 @@ find(const WebhookAddressBlocks *blocks, const WebhookAddress *address)
 	return NULL;
 }
 
-/* Always true: refused. */
+/* Fill in the refusal, but for its address. Always returns true. */
 static bool
-blame(WebhookAddressRefusal *verdict, const WebhookAddressBlock *block,
-	  const char *purpose, const char *setting)
+refuse(WebhookAddressRefusal *refusal, const WebhookAddressBlock *block,
+	   const char *purpose, const char *setting)
 {
 	size_t		length;
 
-	webhook_address_to_text(&block->first, verdict->block);
-	length = strlen(verdict->block);
-	snprintf(verdict->block + length, sizeof(verdict->block) - length, "/%d",
+	webhook_address_to_text(&block->first, refusal->block);
+	length = strlen(refusal->block);
+	snprintf(refusal->block + length, sizeof(refusal->block) - length, "/%d",
 			 block->bits);
-	verdict->purpose = purpose;
-	verdict->setting = setting;
+	refusal->purpose = purpose;
+	refusal->setting = setting;
 	return true;
 }

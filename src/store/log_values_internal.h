@@ -6,7 +6,7 @@
 #ifndef WEBHOOK_LOG_VALUES_INTERNAL_H
 #define WEBHOOK_LOG_VALUES_INTERNAL_H
 
-#include "http/http.h"
+#include "net/header.h"
 
 /*
  * A text of the given encoding as type text in the database's encoding. What

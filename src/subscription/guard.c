@@ -17,6 +17,7 @@
 #include "base/compat.h"
 #include "base/redact.h"
 #include "net/address_rules.h"
+#include "net/target.h"
 #include "net/url.h"
 #include "subscription/subscription.h"
 
@@ -29,6 +30,7 @@ char	   *webhook_certificate_directory = NULL;
 
 static WebhookAddressRules *rules = NULL;	/* NULL: to be read again */
 
+static const char *hint_for(const char *setting);
 static bool check_networks(char **newval, void **extra, GucSource source);
 static bool check_ports(char **newval, void **extra, GucSource source);
 static bool check_lists(const char *networks, const char *ports);
@@ -37,8 +39,6 @@ static bool check_proxy(char **newval, void **extra, GucSource source);
 static bool is_proxy(const char *proxy);
 static bool check_directory(char **newval, void **extra, GucSource source);
 static const WebhookAddressRules *current_rules(void);
-pg_noreturn static void refuse(const char *canonical, const char *detail,
-							   const char *hint);
 
 void
 webhook_guard_init(void)
@@ -96,38 +96,31 @@ void
 webhook_guard_check_endpoint(const char *canonical)
 {
 	WebhookTarget target;
-	char	   *host;
-	struct sockaddr_storage address;
-	WebhookAddressRefusal verdict;
+	WebhookTargetRefusal refusal;
 
-	if (!webhook_url_target(canonical, &target))
-		elog(ERROR, "an endpoint was accepted that is neither http nor https");
-	host = pnstrdup(target.host, target.host_length);
+	if (webhook_target_refused(current_rules(), webhook_require_https, canonical, &target,
+							   &refusal))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("endpoint \"%s\" is not allowed", webhook_redact_url(canonical)),
+				 errdetail("%s", refusal.problem),
+				 errhint("%s", hint_for(refusal.setting))));
+}
 
-	if (webhook_require_https && !target.secure)
-		refuse(canonical,
-			   "It does not use https, which webhook.require_https asks for.",
-			   "Use https://; or an administrator of the server can turn webhook.require_https off.");
-
-	if (webhook_address_refuses_port(current_rules(), target.port))
-		refuse(canonical,
-			   psprintf("Its port %d is not among webhook.allowed_ports (%s).",
-						target.port, webhook_allowed_ports),
-			   "Use another port; or an administrator of the server can add it to webhook.allowed_ports.");
-
-	if (webhook_address_parse(host, &address) &&
-		webhook_address_refuses(current_rules(), (struct sockaddr *) &address,
-								&verdict))
-	{
-		char		detail[WEBHOOK_REFUSAL_BYTES];
-
-		webhook_address_explain(&verdict, detail, sizeof(detail));
-		refuse(canonical, detail,
-			   strcmp(verdict.setting, "webhook.denied_networks") == 0 ?
-			   "Use another address; or an administrator of the server can change webhook.denied_networks." :
-			   "Use a public address; or an administrator of the server can add its network to webhook.allowed_networks.");
-	}
-	pfree(host);
+/* What can be done about a refusal that this setting has decided; NULL: no setting has. */
+static const char *
+hint_for(const char *setting)
+{
+	if (setting == NULL)
+		return "Use a URL that starts with https:// and the name of a host.";
+	if (strcmp(setting, "webhook.require_https") == 0)
+		return "Use https://; or an administrator of the server can turn webhook.require_https off.";
+	if (strcmp(setting, "webhook.allowed_ports") == 0)
+		return psprintf("Use one of the ports %s; or an administrator of the server can add another one to webhook.allowed_ports.",
+						webhook_allowed_ports);
+	if (strcmp(setting, "webhook.denied_networks") == 0)
+		return "Use another address; or an administrator of the server can change webhook.denied_networks.";
+	return "Use a public address; or an administrator of the server can add its network to webhook.allowed_networks.";
 }
 
 static bool
@@ -267,15 +260,4 @@ current_rules(void)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("could not read the address rules: %s", problem)));
 	return rules;
-}
-
-static void
-refuse(const char *canonical, const char *detail, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("endpoint \"%s\" is not allowed",
-					webhook_redact_url(canonical)),
-			 errdetail("%s", detail),
-			 errhint("%s", hint)));
 }

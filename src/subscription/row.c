@@ -17,7 +17,7 @@
 
 #include "base/catalog.h"
 #include "base/table.h"
-#include "net/url.h"
+#include "net/header.h"
 #include "subscription/row_internal.h"
 
 #define MAX_TIMEOUT_MS (60 * 60 * 1000)

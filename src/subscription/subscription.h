@@ -8,7 +8,7 @@
 
 #include "base/guc.h"
 #include "base/snapshot.h"
-#include "http/http.h"
+#include "net/header.h"
 #include "ring/event.h"
 
 /* What the body of a request is: column "payload_format". */

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "net/address_list.h"
 #include "net/address_rules.h"
 
 #include "fuzz.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "net/url.h"
+#include "net/header.h"
 
 #include "fuzz.h"
 
@@ -56,7 +56,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t		value_length;
 	bool		too_long;
 	bool		well_formed;
-	WebhookUrlCheck verdict;
+	WebhookCheck verdict;
 
 	if (size == 0)
 		return 0;

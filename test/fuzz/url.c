@@ -125,7 +125,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char		canonical[WEBHOOK_MAX_ENDPOINT + 2];
 	char		again[WEBHOOK_MAX_ENDPOINT + 2];
-	WebhookUrlCheck verdict;
+	WebhookCheck verdict;
 	Parts		parts;
 	char	   *url;
 

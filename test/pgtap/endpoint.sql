@@ -4,7 +4,7 @@
 BEGIN;
 SELECT no_plan();
 
--- The canonical form, or SQLSTATE and DETAIL.
+-- The canonical form, or SQLSTATE and DETAIL, and of the HINT the ports that it lists.
 CREATE FUNCTION verdict(url text) RETURNS text
 	LANGUAGE plpgsql
 AS $$
@@ -26,7 +26,7 @@ EXCEPTION WHEN OTHERS THEN
 	IF hint = '' OR message !~ 'endpoint' THEN
 		RETURN format('%s without help: %s %s', state, message, hint);
 	END IF;
-	RETURN state || ' ' || detail;
+	RETURN concat_ws(' ', state, detail, substring(hint FROM 'Use one of the ports [^;]*'));
 END
 $$;
 
@@ -39,7 +39,7 @@ INSERT INTO urls VALUES
 	('2', 'HTTPS://Hooks.Example.COM:443/A?x=1', 'https://hooks.example.com/A?x=1'),
 	('3', 'https://example.com', 'https://example.com/'),
 	('3', 'https://example.com?x=1', 'https://example.com/?x=1'),
-	('4', 'http://example.com/', '22023 It does not use https, which webhook.require_https asks for.'),
+	('4', 'http://example.com/', '22023 The endpoint is not https, which webhook.require_https asks for.'),
 	('5', 'https://h.example/a#frag', '22023 It contains a fragment (#), which is never sent.'),
 	('6', 'https://127.0.0.1#@trusted.example/', '22023 It contains a fragment (#), which is never sent.'),
 	('14', 'https:///h.example/a', '22023 It has no host.'),
@@ -117,7 +117,7 @@ INSERT INTO urls
 			unnest(ARRAY[E'\t', E'\r\n', E'\n', E'\r', E'\x01', E'\x7f']) AS c;
 INSERT INTO urls
 	SELECT '38', format('https://h.example:%s/', port),
-			format('22023 Its port %s is not among webhook.allowed_ports (80, 443, 1024-65535).', port)
+			format('22023 Port %s is not one of webhook.allowed_ports. Use one of the ports 80, 443, 1024-65535', port)
 		FROM unnest('{22,25,79,81,1023}'::int[]) AS port;
 INSERT INTO urls VALUES
 	('42', 'https://' || label(63) || '.example/', 'https://' || label(63) || '.example/'),

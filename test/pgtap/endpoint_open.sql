@@ -5,17 +5,19 @@
 BEGIN;
 SELECT no_plan();
 
+-- 'accepted', or SQLSTATE and DETAIL, and of the HINT the ports that it lists.
 CREATE FUNCTION verdict(url text) RETURNS text
 	LANGUAGE plpgsql
 AS $$
 DECLARE
 	detail	text;
+	hint	text;
 BEGIN
 	PERFORM webhook.subscribe(url, '{App.BusinessRequestStatusChange}');
 	RETURN 'accepted';
 EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	RETURN SQLSTATE || ' ' || detail;
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(' ', SQLSTATE, detail, substring(hint FROM 'Use one of the ports [^;]*'));
 END
 $$;
 
@@ -29,9 +31,9 @@ SELECT is(verdict(url), '22023 ' || detail, format('%s is not', url))
 		('http://[2606:4700::1111]:8000/', 'The address 2606:4700::1111 is in 2606:4700::/32, which webhook.denied_networks denies.'),
 		('http://192.168.0.1:8000/', 'The address 192.168.0.1 is in 192.168.0.0/16 (private use), which webhook.allowed_networks does not allow.'),
 		('http://[::2]:8000/', 'The address ::2 is in ::/96 (IPv4-compatible, an IPv4 address inside), which webhook.allowed_networks does not allow.'),
-		('https://h.example/', 'Its port 443 is not among webhook.allowed_ports (25, 8000-8080).'),
-		('http://h.example/', 'Its port 80 is not among webhook.allowed_ports (25, 8000-8080).'),
-		('http://h.example:8081/', 'Its port 8081 is not among webhook.allowed_ports (25, 8000-8080).')
+		('https://h.example/', 'Port 443 is not one of webhook.allowed_ports. Use one of the ports 25, 8000-8080'),
+		('http://h.example/', 'Port 80 is not one of webhook.allowed_ports. Use one of the ports 25, 8000-8080'),
+		('http://h.example:8081/', 'Port 8081 is not one of webhook.allowed_ports. Use one of the ports 25, 8000-8080')
 	) AS t (url, detail);
 
 SELECT * FROM finish();

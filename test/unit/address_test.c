@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include "net/address_list.h"
 #include "net/address_rules.h"
 
 #include "unit.h"

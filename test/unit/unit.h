@@ -1,7 +1,8 @@
 /*
  * unit.h
  *	  TAP from plain C: ok(), is_int(), is_text(), then return unit_done(); and
- *	  time, in seconds by a steady clock: now(), pause_ms().
+ *	  time, in seconds by a steady clock: now(), pause_ms(); unit_show() makes any
+ *	  text printable.
  */
 #ifndef UNIT_H
 #define UNIT_H
@@ -26,6 +27,7 @@ static bool is_text(const char *got, const char *expected,
 					const char *format,...)
 			__attribute__((format(printf, 3, 4), unused));
 static int	unit_done(void) __attribute__((unused));
+static const char *unit_show(const char *bytes) __attribute__((unused));
 static double now(void) __attribute__((unused));
 static void pause_ms(long ms) __attribute__((unused));
 
@@ -87,6 +89,24 @@ unit_done(void)
 {
 	printf("1..%d\n", unit_tests);
 	return unit_failures > 0;
+}
+
+/* A text as a name of a test: "#" would begin a directive. Valid until the next call. */
+static const char *
+unit_show(const char *bytes)
+{
+	static char shown[400];
+	size_t		used = 0;
+
+	for (; *bytes && used < 100; bytes++)
+	{
+		if (*bytes < ' ' || *bytes > '~' || *bytes == '#')
+			used += snprintf(shown + used, 5, "\\x%02x", *bytes & 0xff);
+		else
+			shown[used++] = *bytes;
+	}
+	shown[used] = '\0';
+	return shown;
 }
 
 static double
