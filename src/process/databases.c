@@ -23,7 +23,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "process/databases.h"
+#include "process/databases_internal.h"
 
 typedef struct Lacking
 {

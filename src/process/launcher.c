@@ -56,7 +56,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
-#include "process/databases.h"
+#include "process/databases_internal.h"
 #include "process/launcher.h"
 #include "process/shmem.h"
 
