@@ -25,7 +25,7 @@
 #include "base/guc.h"
 #include "capture/cross_partition.h"
 #include "capture/row_json.h"
-#include "process/shmem.h"
+#include "process/wakeup.h"
 #include "ring/event.h"
 #include "ring/ring.h"
 

@@ -34,11 +34,15 @@
 #include "base/compat.h"
 #include "base/guc.h"
 #include "process/shmem.h"
+#include "process/wakeup.h"
 #include "ring/event.h"
 #include "ring/ring.h"
 
 #define DRAIN_POLL_MS	10		/* between looks at the worker's ticket */
 
+#define WORKER_STATE_COLUMNS 17
+
+static int	put_counters(WebhookCounters *counters, Datum *values, int n);
 static void check_subject(text *subject);
 static void require_event_type(text *event_type);
 static bool event_type_exists(text *event_type);
@@ -176,14 +180,14 @@ webhook_drain(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("recovery is in progress, so nothing is sent"),
 				 errhint("Call webhook.drain() on the primary.")));
-	if (webhook_wakeup_is_armed())
+	if (webhook_wakeup_is_pending())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot wait for events that this transaction has not committed"),
 				 errhint("Commit, then call webhook.drain().")));
 
 	if (webhook_shmem_my_slot() == NULL)
-		(void) webhook_request_worker(MyDatabaseId);
+		(void) webhook_shmem_request_worker(MyDatabaseId);
 	while (!drain_honoured(&slot, &ticket))
 	{
 		if (GetCurrentTimestamp() >= deadline)
@@ -204,8 +208,9 @@ webhook_worker_state(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	WebhookSlot *slot = NULL;
-	Datum		values[17];
-	bool		nulls[17] = {0};
+	WebhookSlotStatus status;
+	Datum		values[WORKER_STATE_COLUMNS];
+	bool		nulls[WORKER_STATE_COLUMNS] = {0};
 	int			n = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -214,31 +219,30 @@ webhook_worker_state(PG_FUNCTION_ARGS)
 	if (slot == NULL)
 		return (Datum) 0;
 
-	webhook_shmem_lock(false);
-	nulls[n] = slot->pid == 0;
-	values[n++] = Int32GetDatum(slot->pid);
-	values[n++] = CStringGetTextDatum(state_name(slot->state));
-	nulls[n] = slot->started_at == 0;
-	values[n++] = TimestampTzGetDatum(slot->started_at);
-	webhook_shmem_unlock();
-
+	status = webhook_shmem_status(slot);
+	nulls[n] = status.pid == 0;
+	values[n++] = Int32GetDatum(status.pid);
+	values[n++] = CStringGetTextDatum(state_name(status.state));
+	nulls[n] = status.started_at == 0;
+	values[n++] = TimestampTzGetDatum(status.started_at);
 	values[n++] = Int32GetDatum((int32) pg_atomic_read_u32(&slot->ring_table));
-	{
-		WebhookCounters *counters = &slot->counters;
-		pg_atomic_uint64 *all[] = {
-			&counters->windows, &counters->events, &counters->attempts,
-			&counters->delivered, &counters->retrying, &counters->failed,
-			&counters->flushes, &counters->flush_errors, &counters->rotations,
-			&counters->in_flight, &counters->queued, &counters->unflushed,
-			&counters->memory,
-		};
-
-		for (int i = 0; i < lengthof(all); i++)
-			values[n++] = Int64GetDatum((int64) pg_atomic_read_u64(all[i]));
-	}
+	n = put_counters(&slot->counters, values, n);
 	Assert(n == lengthof(values));
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	return (Datum) 0;
+}
+
+/* Put all counters into "values" from index "n" on; returns the index after the last. */
+static int
+put_counters(WebhookCounters *counters, Datum *values, int n)
+{
+#define COUNTER(name) &counters->name,
+	pg_atomic_uint64 *const all[] = {WEBHOOK_COUNTERS(COUNTER)};
+#undef COUNTER
+
+	for (int i = 0; i < lengthof(all); i++)
+		values[n++] = Int64GetDatum((int64) pg_atomic_read_u64(all[i]));
+	return n;
 }
 
 static void
@@ -312,7 +316,7 @@ drain_honoured(WebhookSlot **slot, uint64 *ticket)
 	{
 		*slot = mine;
 		*ticket = pg_atomic_add_fetch_u64(&mine->drain_wanted, 1);
-		webhook_shmem_wake_now(false);
+		webhook_wakeup_now();
 	}
 	return pg_atomic_read_u64(&mine->drain_done) >= *ticket;
 }

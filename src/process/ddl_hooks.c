@@ -38,6 +38,7 @@
 #include "base/compat.h"
 #include "process/ddl_hooks.h"
 #include "process/shmem.h"
+#include "process/wakeup.h"
 
 /* What CREATE DATABASE copies if nothing is said. */
 #define DEFAULT_TEMPLATE	"template1"
@@ -167,7 +168,7 @@ block_owned(const char *name)
 
 	if (OidIsValid(database) && database != MyDatabaseId &&
 		compat_owns_database(database, GetUserId()))
-		webhook_shmem_block(database);
+		webhook_block_database(database);
 }
 
 /* Block the database that CREATE DATABASE copies, if the user may copy it. */
@@ -183,7 +184,7 @@ block_template(CreatedbStmt *stmt)
 
 	if (OidIsValid(database) &&
 		(is_template(database) || compat_owns_database(database, GetUserId())))
-		webhook_shmem_block(database);
+		webhook_block_database(database);
 }
 
 static bool
@@ -213,6 +214,6 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 		char	   *name = get_extension_name(objectId);
 
 		if (name != NULL && strcmp(name, "webhook") == 0)
-			webhook_stop_at_commit();
+			webhook_stop_worker_at_commit();
 	}
 }

@@ -58,7 +58,7 @@
 #include "base/compat.h"
 #include "process/databases_internal.h"
 #include "process/launcher.h"
-#include "process/shmem.h"
+#include "process/shmem_internal.h"
 
 /* Seconds after which the postmaster starts a launcher that ended. */
 #define RESTART_SECONDS		5

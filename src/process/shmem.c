@@ -1,19 +1,18 @@
 /*
  * shmem.c
- *	  Shared memory: one slot a database, for its worker.
+ *	  Shared memory: one slot for each database that has the extension.
  *
- * There are as many slots as the server can have background workers, since
- * each slot stands for a worker. A slot belongs to one database from its claim
- * until it is freed; what its fields say and who may write them is in shmem.h.
- * One LWLock protects the slots' fields and the launcher's address. It is held
- * for copies only, never while waiting or throwing; atomics need no lock.
+ * A slot stands for a worker, so there are as many as the server can have
+ * background workers. A slot belongs to one database from its claim until it is
+ * freed; shmem.h says what its fields mean and who may write them. One LWLock
+ * protects the fields of all slots and the address of the launcher's latch. It
+ * is held for copies only, never while waiting or throwing; atomics need no
+ * lock. What transactions do to slots at their end is in wakeup.c.
  *
- * What transactions do to slots at their end is in wakeup.c.
- *
- * A worker gives its slot back by an on_shmem_exit callback that it registers
- * before it connects, so that it runs after the process has left the proc
- * array and while locks still work. A process that cannot run it takes the
- * whole server through a restart, which makes all slots anew.
+ * A worker gives its slot back in an on_shmem_exit callback. The callback is
+ * registered before the worker connects, so it runs after the process has left
+ * the proc array, while locks still work. After a crash of a process that could
+ * not run it, the postmaster resets shared memory, and all slots are free.
  */
 #include "postgres.h"
 
@@ -23,35 +22,40 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
-#include "process/shmem.h"
-
-/* WebhookCounters is nothing but these. */
-#define NCOUNTERS	(sizeof(WebhookCounters) / sizeof(pg_atomic_uint64))
+#include "process/shmem_internal.h"
 
 typedef struct WebhookShared
 {
-	Latch	   *launcher;		/* its latch; under the lock */
-	uint64		generation;		/* last given to a worker; under the lock */
-	pg_atomic_uint32 scan;		/* anybody: look at the databases */
-	pg_atomic_uint32 slots_exhausted;	/* anybody: a database found no slot */
-	int			nslots;			/* constant */
+	Latch	   *launcher;		/* latch of the launcher, or NULL; under the lock */
+	uint64		generation;		/* the last number given to a worker; under the lock */
+	pg_atomic_uint32 scan;		/* 1: the launcher is to look at pg_database */
+	pg_atomic_uint32 slots_exhausted;	/* 1: a database has found no free slot */
+	int			nslots;			/* number of slots; constant */
 	WebhookSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } WebhookShared;
 
-static WebhookShared *shared = NULL;
-static LWLock *lock = NULL;
+static struct
+{
+	WebhookShared *shared;		/* NULL: the library is not preloaded */
+	LWLock	   *lock;			/* of shared memory */
+	WebhookSlot *mine;			/* slot of this database as last found; NULL: not found yet */
 
-/* This database's slot as last found. */
-static WebhookSlot *my_slot = NULL;
+	/* The rest is a worker's. */
+	WebhookSlot *owned;			/* slot that this process has taken over, or NULL */
+	uint64		generation;		/* of that slot at the time */
+	uint32		stop;			/* of that slot at the time: requests that are not for this worker */
+	WebhookExit exit_reason;	/* what the slot will say when this process has gone */
+}			shmem =
 
-/* The slot that this process, a worker, owns, and what it found there. */
-static WebhookSlot *owned = NULL;
-static uint64 owned_generation;
-static uint32 owned_stop;
-static WebhookExit exit_reason = WEBHOOK_EXIT_FAILED;
+{
+	.exit_reason = WEBHOOK_EXIT_FAILED
+};
 
-static shmem_request_hook_type next_shmem_request = NULL;
-static shmem_startup_hook_type next_shmem_startup = NULL;
+static struct
+{
+	shmem_request_hook_type request;
+	shmem_startup_hook_type startup;
+}			next;				/* hooks that were installed before ours */
 
 static void request_shmem(void);
 static void startup_shmem(void);
@@ -65,17 +69,17 @@ static void detach_worker(int code, Datum arg);
 void
 webhook_shmem_init(void)
 {
-	next_shmem_request = shmem_request_hook;
+	next.request = shmem_request_hook;
 	shmem_request_hook = request_shmem;
-	next_shmem_startup = shmem_startup_hook;
+	next.startup = shmem_startup_hook;
 	shmem_startup_hook = startup_shmem;
 }
 
 static void
 request_shmem(void)
 {
-	if (next_shmem_request)
-		next_shmem_request();
+	if (next.request)
+		next.request();
 
 	RequestAddinShmemSpace(shmem_size());
 	RequestNamedLWLockTranche("webhook", 1);
@@ -92,23 +96,22 @@ static void
 startup_shmem(void)
 {
 	bool		found;
-	int			i;
 
-	if (next_shmem_startup)
-		next_shmem_startup();
+	if (next.startup)
+		next.startup();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = ShmemInitStruct("webhook", shmem_size(), &found);
-	lock = &GetNamedLWLockTranche("webhook")->lock;
+	shmem.shared = ShmemInitStruct("webhook", shmem_size(), &found);
+	shmem.lock = &GetNamedLWLockTranche("webhook")->lock;
 	if (!found)
 	{
-		shared->launcher = NULL;
-		shared->generation = 0;
-		pg_atomic_init_u32(&shared->scan, 0);
-		pg_atomic_init_u32(&shared->slots_exhausted, 0);
-		shared->nslots = max_worker_processes;
-		for (i = 0; i < shared->nslots; i++)
-			init_slot(&shared->slots[i]);
+		shmem.shared->launcher = NULL;
+		shmem.shared->generation = 0;
+		pg_atomic_init_u32(&shmem.shared->scan, 0);
+		pg_atomic_init_u32(&shmem.shared->slots_exhausted, 0);
+		shmem.shared->nslots = max_worker_processes;
+		for (int i = 0; i < shmem.shared->nslots; i++)
+			init_slot(&shmem.shared->slots[i]);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -116,32 +119,30 @@ startup_shmem(void)
 bool
 webhook_shmem_available(void)
 {
-	return shared != NULL;
+	return shmem.shared != NULL;
 }
 
-/* Once, before anybody can see the slot. */
+/* Initialize a slot that no other process can see yet. */
 static void
 init_slot(WebhookSlot *slot)
 {
-	pg_atomic_uint64 *counters = (pg_atomic_uint64 *) &slot->counters;
-	int			i;
-
 	memset(slot, 0, sizeof(WebhookSlot));
 	pg_atomic_init_u32(&slot->wake, 0);
 	pg_atomic_init_u32(&slot->changed, 0);
 	pg_atomic_init_u32(&slot->stop, 0);
 	pg_atomic_init_u32(&slot->blockers, 0);
 	pg_atomic_init_u32(&slot->ring_table, 0);
-	LWLockInitialize(&slot->number_lock, lock->tranche);
+	LWLockInitialize(&slot->number_lock, shmem.lock->tranche);
 	pg_atomic_init_u64(&slot->number_next, 0);
 	pg_atomic_init_u64(&slot->number_limit, 0);
 	pg_atomic_init_u64(&slot->drain_wanted, 0);
 	pg_atomic_init_u64(&slot->drain_done, 0);
-	for (i = 0; i < NCOUNTERS; i++)
-		pg_atomic_init_u64(&counters[i], 0);
+#define COUNTER(name) pg_atomic_init_u64(&slot->counters.name, 0);
+	WEBHOOK_COUNTERS(COUNTER)
+#undef COUNTER
 }
 
-/* Make a slot nobody's; under the exclusive lock. */
+/* Make a slot FREE; under the exclusive lock. */
 static void
 clear_slot(WebhookSlot *slot)
 {
@@ -167,22 +168,18 @@ clear_slot(WebhookSlot *slot)
 static void
 clear_counters(WebhookSlot *slot)
 {
-	pg_atomic_uint64 *counters = (pg_atomic_uint64 *) &slot->counters;
-	int			i;
-
-	for (i = 0; i < NCOUNTERS; i++)
-		pg_atomic_write_u64(&counters[i], 0);
+#define COUNTER(name) pg_atomic_write_u64(&slot->counters.name, 0);
+	WEBHOOK_COUNTERS(COUNTER)
+#undef COUNTER
 }
 
 WebhookSlot *
 webhook_shmem_find(Oid database)
 {
-	int			i;
-
-	for (i = 0; i < shared->nslots; i++)
+	for (int i = 0; i < shmem.shared->nslots; i++)
 	{
-		if (shared->slots[i].database == database)
-			return &shared->slots[i];
+		if (shmem.shared->slots[i].database == database)
+			return &shmem.shared->slots[i];
 	}
 	return NULL;
 }
@@ -213,24 +210,44 @@ webhook_shmem_free(WebhookSlot *slot)
 WebhookSlot *
 webhook_shmem_my_slot(void)
 {
-	if (shared == NULL || !OidIsValid(MyDatabaseId))
+	if (shmem.shared == NULL || !OidIsValid(MyDatabaseId))
 		return NULL;
 
-	if (my_slot == NULL || my_slot->database != MyDatabaseId)
+	if (shmem.mine == NULL || shmem.mine->database != MyDatabaseId)
 	{
-		LWLockAcquire(lock, LW_SHARED);
-		my_slot = webhook_shmem_find(MyDatabaseId);
-		LWLockRelease(lock);
+		LWLockAcquire(shmem.lock, LW_SHARED);
+		shmem.mine = webhook_shmem_find(MyDatabaseId);
+		LWLockRelease(shmem.lock);
 	}
-	return my_slot;
+	return shmem.mine;
 }
 
 WebhookSlot *
-webhook_request_worker(Oid database)
+webhook_shmem_slot(int number)
+{
+	Assert(number >= 0 && number < shmem.shared->nslots);
+	return &shmem.shared->slots[number];
+}
+
+WebhookSlotStatus
+webhook_shmem_status(const WebhookSlot *slot)
+{
+	WebhookSlotStatus status;
+
+	LWLockAcquire(shmem.lock, LW_SHARED);
+	status.state = slot->state;
+	status.pid = slot->pid;
+	status.started_at = slot->started_at;
+	LWLockRelease(shmem.lock);
+	return status;
+}
+
+WebhookSlot *
+webhook_shmem_request_worker(Oid database)
 {
 	WebhookSlot *slot;
 
-	LWLockAcquire(lock, LW_EXCLUSIVE);
+	LWLockAcquire(shmem.lock, LW_EXCLUSIVE);
 	slot = webhook_shmem_find(database);
 	if (slot == NULL)
 		slot = webhook_shmem_claim(database, WEBHOOK_SLOT_WANTED);
@@ -238,10 +255,10 @@ webhook_request_worker(Oid database)
 		slot->state = WEBHOOK_SLOT_WANTED;
 	else
 		slot->wanted_again = true;
-	LWLockRelease(lock);
+	LWLockRelease(shmem.lock);
 
 	if (slot == NULL)
-		pg_atomic_write_u32(&shared->slots_exhausted, 1);
+		pg_atomic_write_u32(&shmem.shared->slots_exhausted, 1);
 	webhook_shmem_wake_launcher();
 	return slot;
 }
@@ -255,7 +272,7 @@ webhook_shmem_ring_table(void)
 }
 
 /*
- * The launcher.
+ * For the launcher.
  */
 
 void
@@ -263,18 +280,18 @@ webhook_shmem_attach_launcher(void)
 {
 	on_shmem_exit(detach_launcher, (Datum) 0);
 
-	LWLockAcquire(lock, LW_EXCLUSIVE);
-	shared->launcher = MyLatch;
-	LWLockRelease(lock);
+	LWLockAcquire(shmem.lock, LW_EXCLUSIVE);
+	shmem.shared->launcher = MyLatch;
+	LWLockRelease(shmem.lock);
 }
 
 static void
 detach_launcher(int code, Datum arg)
 {
-	LWLockAcquire(lock, LW_EXCLUSIVE);
-	if (shared->launcher == MyLatch)
-		shared->launcher = NULL;
-	LWLockRelease(lock);
+	LWLockAcquire(shmem.lock, LW_EXCLUSIVE);
+	if (shmem.shared->launcher == MyLatch)
+		shmem.shared->launcher = NULL;
+	LWLockRelease(shmem.lock);
 }
 
 void
@@ -282,9 +299,9 @@ webhook_shmem_wake_launcher(void)
 {
 	Latch	   *latch;
 
-	LWLockAcquire(lock, LW_SHARED);
-	latch = shared->launcher;
-	LWLockRelease(lock);
+	LWLockAcquire(shmem.lock, LW_SHARED);
+	latch = shmem.shared->launcher;
+	LWLockRelease(shmem.lock);
 
 	if (latch != NULL)
 		SetLatch(latch);
@@ -293,68 +310,61 @@ webhook_shmem_wake_launcher(void)
 void
 webhook_shmem_request_scan(void)
 {
-	if (pg_atomic_exchange_u32(&shared->scan, 1) == 0)
+	if (pg_atomic_exchange_u32(&shmem.shared->scan, 1) == 0)
 		webhook_shmem_wake_launcher();
 }
 
 bool
 webhook_shmem_take_scan_request(void)
 {
-	return pg_atomic_exchange_u32(&shared->scan, 0) != 0;
+	return pg_atomic_exchange_u32(&shmem.shared->scan, 0) != 0;
 }
 
 bool
 webhook_shmem_scan_requested(void)
 {
 	pg_memory_barrier();
-	return pg_atomic_read_u32(&shared->scan) != 0;
+	return pg_atomic_read_u32(&shmem.shared->scan) != 0;
 }
 
 bool
 webhook_shmem_slots_exhausted(void)
 {
-	return pg_atomic_read_u32(&shared->slots_exhausted) != 0;
+	return pg_atomic_read_u32(&shmem.shared->slots_exhausted) != 0;
 }
 
 bool
 webhook_shmem_take_slots_exhausted(void)
 {
-	return pg_atomic_exchange_u32(&shared->slots_exhausted, 0) != 0;
+	return pg_atomic_exchange_u32(&shmem.shared->slots_exhausted, 0) != 0;
 }
 
 int
 webhook_shmem_slot_count(void)
 {
-	return shared == NULL ? 0 : shared->nslots;
-}
-
-WebhookSlot *
-webhook_shmem_slot(int i)
-{
-	Assert(i >= 0 && i < shared->nslots);
-	return &shared->slots[i];
+	return shmem.shared == NULL ? 0 : shmem.shared->nslots;
 }
 
 void
 webhook_shmem_lock(bool exclusive)
 {
-	LWLockAcquire(lock, exclusive ? LW_EXCLUSIVE : LW_SHARED);
+	LWLockAcquire(shmem.lock, exclusive ? LW_EXCLUSIVE : LW_SHARED);
 }
 
 void
 webhook_shmem_unlock(void)
 {
-	LWLockRelease(lock);
+	LWLockRelease(shmem.lock);
 }
 
 uint64
 webhook_shmem_next_generation(void)
 {
-	return ++shared->generation;
+	return ++shmem.shared->generation;
 }
 
 /*
- * The worker.
+ * For the worker.
  */
 
 bool
@@ -363,13 +373,13 @@ webhook_shmem_attach_worker(int slot_number, uint64 generation)
 	WebhookSlot *slot;
 	bool		attached = false;
 
-	if (shared == NULL || slot_number < 0 || slot_number >= shared->nslots)
+	if (shmem.shared == NULL || slot_number < 0 || slot_number >= shmem.shared->nslots)
 		return false;
-	slot = &shared->slots[slot_number];
+	slot = &shmem.shared->slots[slot_number];
 
 	on_shmem_exit(detach_worker, (Datum) 0);
 
-	LWLockAcquire(lock, LW_EXCLUSIVE);
+	LWLockAcquire(shmem.lock, LW_EXCLUSIVE);
 	if (slot->state == WEBHOOK_SLOT_STARTING && slot->generation == generation)
 	{
 		if (pg_atomic_read_u32(&slot->blockers) > 0)
@@ -387,15 +397,15 @@ webhook_shmem_attach_worker(int slot_number, uint64 generation)
 			pg_atomic_write_u32(&slot->wake, 0);
 			pg_atomic_write_u32(&slot->changed, 0);
 			clear_counters(slot);
-			owned = slot;
-			owned_generation = generation;
-			owned_stop = pg_atomic_read_u32(&slot->stop);
+			shmem.owned = slot;
+			shmem.generation = generation;
+			shmem.stop = pg_atomic_read_u32(&slot->stop);
 			attached = true;
 		}
 	}
-	LWLockRelease(lock);
+	LWLockRelease(shmem.lock);
 
-	/* It may start another now. */
+	/* The launcher limits how many workers are starting: one less now. */
 	webhook_shmem_wake_launcher();
 
 	return attached;
@@ -404,41 +414,41 @@ webhook_shmem_attach_worker(int slot_number, uint64 generation)
 WebhookStop
 webhook_shmem_stop_requested(void)
 {
-	if (owned == NULL)
+	if (shmem.owned == NULL)
 		return WEBHOOK_STOP_NONE;
-	if (pg_atomic_read_u32(&owned->blockers) > 0)
+	if (pg_atomic_read_u32(&shmem.owned->blockers) > 0)
 		return WEBHOOK_STOP_DATABASE;
-	return pg_atomic_read_u32(&owned->stop) != owned_stop ?
+	return pg_atomic_read_u32(&shmem.owned->stop) != shmem.stop ?
 		WEBHOOK_STOP_EXTENSION : WEBHOOK_STOP_NONE;
 }
 
 void
 webhook_shmem_set_exit(WebhookExit reason)
 {
-	exit_reason = reason;
+	shmem.exit_reason = reason;
 }
 
 static void
 detach_worker(int code, Datum arg)
 {
-	if (owned != NULL)
+	if (shmem.owned != NULL)
 	{
-		LWLockAcquire(lock, LW_EXCLUSIVE);
-		if (owned->state == WEBHOOK_SLOT_RUNNING &&
-			owned->generation == owned_generation)
+		LWLockAcquire(shmem.lock, LW_EXCLUSIVE);
+		if (shmem.owned->state == WEBHOOK_SLOT_RUNNING &&
+			shmem.owned->generation == shmem.generation)
 		{
-			if (exit_reason == WEBHOOK_EXIT_FAILED &&
+			if (shmem.exit_reason == WEBHOOK_EXIT_FAILED &&
 				webhook_shmem_stop_requested() != WEBHOOK_STOP_NONE)
-				exit_reason = WEBHOOK_EXIT_ASKED;
-			owned->state = WEBHOOK_SLOT_STOPPED;
-			owned->exit_reason = exit_reason;
-			owned->pid = 0;
-			owned->latch = NULL;
+				shmem.exit_reason = WEBHOOK_EXIT_ASKED;
+			shmem.owned->state = WEBHOOK_SLOT_STOPPED;
+			shmem.owned->exit_reason = shmem.exit_reason;
+			shmem.owned->pid = 0;
+			shmem.owned->latch = NULL;
 		}
-		LWLockRelease(lock);
-		owned = NULL;
+		LWLockRelease(shmem.lock);
+		shmem.owned = NULL;
 	}
 
-	/* Also if the slot was refused: the launcher goes by its state. */
+	/* Also without a slot: this process counted as starting. */
 	webhook_shmem_wake_launcher();
 }

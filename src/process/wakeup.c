@@ -1,33 +1,34 @@
 /*
  * wakeup.c
- *	  What the end of a transaction does to workers: wake them, stop them, let
- *	  them start wanted_again.
+ *	  What the end of a transaction does to workers: it wakes them, stops them
+ *	  and lets them start again.
  *
- * A wake-up. XACT_EVENT_COMMIT comes after the transaction has become visible
- * to others. The committing backend sets "wake" in its database's slot, and
- * whoever turns it from 0 to 1 sets the worker's latch. The worker clears the
- * flag, then takes its snapshot; it tests the flag before each wait, since
- * another wait in between may have reset its latch. Exchanging the flag is a
- * full barrier on both sides, so a commit is either in the snapshot or raises
- * the flag wanted_again. A worker that dies leaves "wake" as it is: its successor
- * clears it when it attaches, and reads the ring in any case.
+ * Wake-up. The callback for XACT_EVENT_COMMIT runs after the transaction has
+ * become visible to others. It sets "wake" in the slot of its database; the
+ * backend that changes the flag from 0 to 1 sets the worker's latch. The worker
+ * clears the flag, then takes its snapshot. Both exchange the flag, which is a
+ * full barrier, so a commit is either in that snapshot or sets the flag once
+ * more. The worker also tests the flag before each wait, because another wait
+ * in between may have reset its latch. A worker that dies leaves "wake" set; its
+ * successor clears it when it attaches, and reads the ring in any case.
  *
- * The worker's latch is in its PGPROC, which outlives it and may be another
- * process's later. It is read under the lock in shared mode and used after its
- * release: at worst, somebody wakes for nothing. The lock is taken only at the
- * turn of the flag, once a window and not once a commit.
+ * The worker's latch is in its PGPROC, which outlives the process and may later
+ * be another's. The latch is read under the lock and set after its release: at
+ * worst, a process wakes for nothing. The lock is taken only when the flag
+ * changes, once a window and not once a commit.
  *
- * A backend remembers its database's slot and compares the slot's database
- * before each use. Should the slot be freed in between, some other database's
- * worker is woken for nothing; a new worker of ours has started after our
- * commit, and sees it.
+ * A backend remembers the slot of its database and tests before each use
+ * whether the slot still belongs to it. A slot that is freed after that test
+ * costs another database's worker a wake-up for nothing. This database's next
+ * worker starts after the commit, and so sees it.
  *
- * What happens at a commit must not fail: no allocation, no catalog, no error.
+ * What happens at a commit must not fail: no allocation, no catalog access, no
+ * error.
  *
- * Blocking. DDL on a database raises "blockers" in its slot, then looks at the
- * pid; a worker stores its pid, then looks at "blockers", both under the lock:
- * one of them sees the other. The pid goes after the process has left the proc
- * array: once it is gone, PostgreSQL does not count the worker any more.
+ * Blocking. DDL that needs a database for itself raises "blockers" in its slot,
+ * then looks at "pid"; a worker sets "pid", then looks at "blockers". Both do so
+ * under the lock, so one of them sees the other. "pid" is cleared after the
+ * worker has left the proc array: then PostgreSQL does not count it any more.
  */
 #include "postgres.h"
 
@@ -41,119 +42,126 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
-#include "process/shmem.h"
+#include "process/shmem_internal.h"
+#include "process/wakeup.h"
 
-/* How long DDL waits for a worker to go, and how often it looks. */
+/* How long DDL waits for a worker to leave, and how often it looks. */
 #define BLOCK_TIMEOUT_MS	10000
 #define BLOCK_POLL_MS		10
 
-/* What a transaction asks for at its commit. */
-#define ARM_WAKE		(1 << 0)	/* an event or a command */
-#define ARM_CHANGED		(1 << 1)	/* subscriptions */
-#define ARM_WANT		(1 << 2)	/* the extension is here */
-#define ARM_DATABASES	(1 << 3)	/* databases have come or gone */
-#define ARM_STOP		(1 << 4)	/* the extension has changed */
-#define ARM_PREPARED	(1 << 5)	/* a prepared transaction has committed */
+/* What the commit of a transaction does. */
+#define WAKE_WORKER			(1 << 0)	/* an event or a command was appended */
+#define RELOAD				(1 << 1)	/* subscriptions have changed */
+#define REQUEST_WORKER		(1 << 2)	/* the extension was created */
+#define SCAN_DATABASES		(1 << 3)	/* databases have come or gone */
+#define STOP_WORKER			(1 << 4)	/* the extension was dropped or altered */
+#define COMMIT_PREPARED		(1 << 5)	/* a prepared transaction has committed */
 
-/* This transaction's wishes, ARM_*. */
-static uint32 commit_actions = 0;
+static struct
+{
+	uint32		commit_actions; /* of the present transaction: bits of the above */
+	bool		has_prepared;	/* this process has prepared a transaction with such actions */
+	bool		watches_transactions;	/* at_transaction_end() is registered */
+	bool		watches_exit;	/* release_blocks_at_exit() is registered */
+	bool		has_warned;		/* this session knows that the library is not preloaded */
 
-/* Did this process prepare a transaction with wishes? */
-static bool has_prepared = false;
+	/* Slots that the present transaction blocks, in TopMemoryContext. */
+	WebhookSlot **blocked;
+	int			nblocked;
+	int			max_blocked;
+}			wakeup;
 
-/* Slots that this transaction blocks, in TopMemoryContext. */
-static WebhookSlot **blocked = NULL;
-static int	nblocked = 0;
-static int	max_blocked = 0;
-
+static void add_commit_action(uint32 action);
 static void watch_transactions(void);
-static void arm(uint32 wishes);
 static void at_transaction_end(XactEvent event, void *arg);
-static void run_commit_actions(uint32 wishes);
+static void run_commit_actions(uint32 actions);
 static void wake_worker(WebhookSlot *slot, bool changed);
 static void set_latch_of(WebhookSlot *slot);
+static WebhookSlot *add_block(Oid database);
 static void release_blocks(void);
 static void release_blocks_at_exit(int code, Datum arg);
-static bool stop_pid(WebhookSlot *slot, bool signal);
+static bool has_process(WebhookSlot *slot);
+static bool terminate(WebhookSlot *slot);
 
 void
 webhook_wakeup_at_commit(bool changed)
 {
-	static bool warned = false;
-
-	if (!webhook_shmem_available())
+	if (webhook_shmem_available())
+		add_commit_action(changed ? WAKE_WORKER | RELOAD : WAKE_WORKER);
+	else if (!wakeup.has_warned && !IsBinaryUpgrade)
 	{
-		if (!warned && !IsBinaryUpgrade)
-		{
-			warned = true;
-			ereport(WARNING,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("webhook events are stored but not sent"),
-					 errdetail("The library \"webhook\" is not preloaded."),
-					 errhint("Add \"webhook\" to \"shared_preload_libraries\" in postgresql.conf and restart the server.")));
-		}
-		return;
+		wakeup.has_warned = true;
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("webhook events are stored but not sent"),
+				 errdetail("The library \"webhook\" is not preloaded."),
+				 errhint("Add \"webhook\" to \"shared_preload_libraries\" in postgresql.conf and restart the server.")));
 	}
+}
 
-	arm(changed ? ARM_WAKE | ARM_CHANGED : ARM_WAKE);
+bool
+webhook_wakeup_is_pending(void)
+{
+	return (wakeup.commit_actions & WAKE_WORKER) != 0;
+}
+
+void
+webhook_wakeup_now(void)
+{
+	WebhookSlot *slot = webhook_shmem_my_slot();
+
+	if (slot != NULL)
+		wake_worker(slot, false);
 }
 
 void
 webhook_request_worker_at_commit(void)
 {
-	arm(ARM_WANT);
+	add_commit_action(REQUEST_WORKER);
 }
 
 void
 webhook_scan_databases_at_commit(void)
 {
-	arm(ARM_DATABASES);
+	add_commit_action(SCAN_DATABASES);
 }
 
 void
-webhook_stop_at_commit(void)
+webhook_stop_worker_at_commit(void)
 {
-	arm(ARM_STOP);
+	add_commit_action(STOP_WORKER);
 }
 
 void
 webhook_wakeup_prepared_at_commit(void)
 {
-	arm(ARM_PREPARED);
-}
-
-bool
-webhook_wakeup_is_armed(void)
-{
-	return (commit_actions & ARM_WAKE) != 0;
+	add_commit_action(COMMIT_PREPARED);
 }
 
 static void
-arm(uint32 wishes)
+add_commit_action(uint32 action)
 {
 	if (!webhook_shmem_available())
 		return;
 	watch_transactions();
-	commit_actions |= wishes;
+	wakeup.commit_actions |= action;
 }
 
-/* Hear of the end of transactions from now on. */
+/* Have at_transaction_end() called from now on. */
 static void
 watch_transactions(void)
 {
-	static bool watching = false;
-
-	if (!watching)
+	if (!wakeup.watches_transactions)
 	{
 		RegisterXactCallback(at_transaction_end, NULL);
-		watching = true;
+		wakeup.watches_transactions = true;
 	}
 }
 
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	uint32		wishes = commit_actions;
+	uint32		actions = wakeup.commit_actions;
 
 	switch (event)
 	{
@@ -161,81 +169,71 @@ at_transaction_end(XactEvent event, void *arg)
 
 			/*
 			 * A process that applies replicated transactions prepares them and commits them later,
-			 * without a statement that would tell.
+			 * without a statement that our hooks would see.
 			 */
-			if (has_prepared && IsLogicalWorker())
-				wishes |= ARM_PREPARED;
+			if (wakeup.has_prepared && IsLogicalWorker())
+				actions |= COMMIT_PREPARED;
 
-			commit_actions = 0;
-			if (wishes != 0)
-				run_commit_actions(wishes);
+			wakeup.commit_actions = 0;
+			if (actions != 0)
+				run_commit_actions(actions);
 			release_blocks();
 			break;
 
 		case XACT_EVENT_PREPARE:
-			has_prepared |= (commit_actions != 0);
-			commit_actions = 0;
+			wakeup.has_prepared |= (actions != 0);
+			wakeup.commit_actions = 0;
 			release_blocks();
 			break;
 
 		case XACT_EVENT_ABORT:
-			commit_actions = 0;
+			wakeup.commit_actions = 0;
 			release_blocks();
 			break;
 
 		default:
-			/* no end, or a parallel worker's, which writes nothing */
+			/* not an end, or that of a parallel worker, which writes nothing */
 			break;
 	}
 }
 
 /* The transaction has committed. */
 static void
-run_commit_actions(uint32 wishes)
+run_commit_actions(uint32 actions)
 {
 	WebhookSlot *slot;
 
-	if (wishes & ARM_DATABASES)
+	if (actions & SCAN_DATABASES)
 		webhook_shmem_request_scan();
-	if (wishes & ARM_WANT)
-		(void) webhook_request_worker(MyDatabaseId);
+	if (actions & REQUEST_WORKER)
+		(void) webhook_shmem_request_worker(MyDatabaseId);
 
-	if ((wishes & (ARM_WAKE | ARM_CHANGED | ARM_STOP | ARM_PREPARED)) == 0)
+	if ((actions & (WAKE_WORKER | RELOAD | STOP_WORKER | COMMIT_PREPARED)) == 0)
 		return;
 
 	/* An event proves that this database has the extension. */
 	slot = webhook_shmem_my_slot();
-	if (slot == NULL && (wishes & (ARM_WAKE | ARM_CHANGED)) &&
-		!webhook_shmem_slots_exhausted())
-		slot = webhook_request_worker(MyDatabaseId);
+	if (slot == NULL && (actions & (WAKE_WORKER | RELOAD)) && !webhook_shmem_slots_exhausted())
+		slot = webhook_shmem_request_worker(MyDatabaseId);
 	if (slot == NULL)
 		return;
 
-	if (wishes & ARM_STOP)
+	if (actions & STOP_WORKER)
 		pg_atomic_fetch_add_u32(&slot->stop, 1);
-	wake_worker(slot, (wishes & ~ARM_WAKE) != 0);
-}
-
-void
-webhook_shmem_wake_now(bool changed)
-{
-	WebhookSlot *slot = webhook_shmem_my_slot();
-
-	if (slot != NULL)
-		wake_worker(slot, changed);
+	wake_worker(slot, (actions & (RELOAD | STOP_WORKER | COMMIT_PREPARED)) != 0);
 }
 
 static void
 wake_worker(WebhookSlot *slot, bool changed)
 {
-	/* The order matters: who sees "wake" must see "changed". */
+	/* In this order: a worker that sees "wake" has to see "changed". */
 	if (changed)
 		pg_atomic_write_u32(&slot->changed, 1);
 	if (pg_atomic_exchange_u32(&slot->wake, 1) == 0 || changed)
 		set_latch_of(slot);
 }
 
-/* Set the latch of a slot's worker, or the launcher's if it has none. */
+/* Set the latch of a slot's worker, or the launcher's if there is no worker. */
 static void
 set_latch_of(WebhookSlot *slot)
 {
@@ -256,59 +254,25 @@ set_latch_of(WebhookSlot *slot)
  */
 
 void
-webhook_shmem_block(Oid database)
+webhook_block_database(Oid database)
 {
-	static bool registered = false;
 	WebhookSlot *slot;
 	TimestampTz started = GetCurrentTimestamp();
 	uint32		wait_event;
-	int			i;
 
 	if (!webhook_shmem_available())
 		return;
-
-	if (!registered)
-	{
-		before_shmem_exit(release_blocks_at_exit, (Datum) 0);
-		registered = true;
-	}
-	watch_transactions();
-	if (nblocked == max_blocked)
-	{
-		int			room = max_blocked == 0 ? 4 : max_blocked * 2;
-
-		blocked = blocked == NULL ?
-			MemoryContextAlloc(TopMemoryContext, room * sizeof(WebhookSlot *)) :
-			repalloc(blocked, room * sizeof(WebhookSlot *));
-		max_blocked = room;
-	}
-
-	/* Without a free slot, no worker can be started there either. */
-	webhook_shmem_lock(true);
-	slot = webhook_shmem_find(database);
-	if (slot == NULL)
-		slot = webhook_shmem_claim(database, WEBHOOK_SLOT_BLOCKED);
-	for (i = 0; i < nblocked && blocked[i] != slot; i++)
-		;
-	if (slot != NULL && i == nblocked)
-	{
-		pg_atomic_fetch_add_u32(&slot->blockers, 1);
-		blocked[nblocked++] = slot;
-	}
-	webhook_shmem_unlock();
-
-	if (slot == NULL || !stop_pid(slot, true))
+	slot = add_block(database);
+	if (slot == NULL || !terminate(slot))
 		return;
 
 	pg_atomic_fetch_add_u32(&slot->stop, 1);
 	set_latch_of(slot);
-	wait_event = compat_wait_event("WebhookAddressBlock");
-	while (!TimestampDifferenceExceeds(started, GetCurrentTimestamp(),
-									   BLOCK_TIMEOUT_MS) &&
-		   stop_pid(slot, false))
+	wait_event = compat_wait_event("WebhookBlock");
+	while (!TimestampDifferenceExceeds(started, GetCurrentTimestamp(), BLOCK_TIMEOUT_MS) &&
+		   has_process(slot))
 	{
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 BLOCK_POLL_MS, wait_event);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -316,38 +280,63 @@ webhook_shmem_block(Oid database)
 }
 
 /*
- * Has the slot a process? The signal reaches the right one, since the pid goes
- * under the exclusive lock, before its process does.
+ * Block a database until the present transaction ends; once a transaction.
+ * Returns its slot. NULL: no slot is free, so no worker can be started there
+ * either.
  */
-static bool
-stop_pid(WebhookSlot *slot, bool signal)
+static WebhookSlot *
+add_block(Oid database)
 {
-	int			pid;
+	WebhookSlot *slot;
+	int			i;
 
-	webhook_shmem_lock(false);
-	pid = slot->pid;
-	if (pid != 0 && signal)
-		(void) kill(pid, SIGTERM);
+	if (!wakeup.watches_exit)
+	{
+		before_shmem_exit(release_blocks_at_exit, (Datum) 0);
+		wakeup.watches_exit = true;
+	}
+	watch_transactions();
+	if (wakeup.nblocked == wakeup.max_blocked)
+	{
+		int			room = wakeup.max_blocked == 0 ? 4 : wakeup.max_blocked * 2;
+
+		wakeup.blocked = wakeup.blocked == NULL ?
+			MemoryContextAlloc(TopMemoryContext, room * sizeof(WebhookSlot *)) :
+			repalloc(wakeup.blocked, room * sizeof(WebhookSlot *));
+		wakeup.max_blocked = room;
+	}
+
+	webhook_shmem_lock(true);
+	slot = webhook_shmem_find(database);
+	if (slot == NULL)
+		slot = webhook_shmem_claim(database, WEBHOOK_SLOT_BLOCKED);
+	for (i = 0; i < wakeup.nblocked && wakeup.blocked[i] != slot; i++)
+		;
+	if (slot != NULL && i == wakeup.nblocked)
+	{
+		pg_atomic_fetch_add_u32(&slot->blockers, 1);
+		wakeup.blocked[wakeup.nblocked++] = slot;
+	}
 	webhook_shmem_unlock();
-	return pid != 0;
+	return slot;
 }
 
 /*
- * End this transaction's blocks. The request for a scan comes first: whoever
- * sees no blocker sees it, and looks whether the database still exists before
- * starting a worker there.
+ * End the blocks of the present transaction. A scan is requested first: a
+ * launcher that sees no blocker sees the request, and looks whether the
+ * database still exists before it starts a worker there.
  */
 static void
 release_blocks(void)
 {
-	if (nblocked == 0)
+	if (wakeup.nblocked == 0)
 		return;
 
 	webhook_shmem_request_scan();
 	webhook_shmem_lock(true);
-	while (nblocked > 0)
+	while (wakeup.nblocked > 0)
 	{
-		WebhookSlot *slot = blocked[--nblocked];
+		WebhookSlot *slot = wakeup.blocked[--wakeup.nblocked];
 
 		if (pg_atomic_sub_fetch_u32(&slot->blockers, 1) == 0 &&
 			slot->state == WEBHOOK_SLOT_BLOCKED)
@@ -361,4 +350,34 @@ static void
 release_blocks_at_exit(int code, Datum arg)
 {
 	release_blocks();
+}
+
+/* Returns true if the slot has a worker. */
+static bool
+has_process(WebhookSlot *slot)
+{
+	bool		result;
+
+	webhook_shmem_lock(false);
+	result = slot->pid != 0;
+	webhook_shmem_unlock();
+	return result;
+}
+
+/*
+ * Send SIGTERM to the slot's worker; false: it has none. The signal cannot
+ * reach another process: a worker clears its pid under the exclusive lock
+ * before it exits.
+ */
+static bool
+terminate(WebhookSlot *slot)
+{
+	int			pid;
+
+	webhook_shmem_lock(false);
+	pid = slot->pid;
+	if (pid != 0)
+		(void) kill(pid, SIGTERM);
+	webhook_shmem_unlock();
+	return pid != 0;
 }

@@ -37,6 +37,7 @@
 #include "base/guc.h"
 #include "base/table.h"
 #include "process/shmem.h"
+#include "process/wakeup.h"
 #include "ring/ring.h"
 #include "ring/ring_row.h"
 #include "ring/sequence.h"

@@ -40,7 +40,7 @@ webhook_sequence_next(Oid sequence)
 	uint64		number;
 
 	if (slot == NULL && webhook_shmem_available())
-		slot = webhook_request_worker(MyDatabaseId);
+		slot = webhook_shmem_request_worker(MyDatabaseId);
 	if (slot == NULL)
 		return nextval_internal(sequence, false);
 
