@@ -2,14 +2,14 @@
  * databases.c
  *	  The databases of the server, as far as the launcher knows them.
  *
- * Whether a database has the extension can be seen only from inside; from
- * outside, pg_database says whether anybody could connect. Template databases
- * count as not to be connected to: a worker would be in the way of every
- * CREATE DATABASE.
+ * Only a process that is connected to a database can see whether the extension
+ * is there; from outside, pg_database says whether it can connect. Template
+ * databases count as databases that it cannot connect to: a worker would block
+ * every CREATE DATABASE from them.
  *
- * That a database lacks the extension is remembered by its oid, in this
- * process only. An entry is good as long as each scan sees its database: an
- * oid may be used wanted_again.
+ * A database that lacks the extension is remembered by its OID, in the memory of
+ * the launcher. An OID may be used for another database later, so an entry is
+ * valid only as long as every scan has seen its database.
  */
 #include "postgres.h"
 
@@ -25,16 +25,20 @@
 
 #include "process/databases_internal.h"
 
-typedef struct Lacking
+typedef struct Entry
 {
 	Oid			database;		/* key */
-	uint64		scan;			/* the last that saw it; or the last before the entry was made */
-} Lacking;
+	uint64		scan;			/* number of the last scan that saw the database, or of the last
+								 * one before the entry was made */
+} Entry;
 
-static HTAB *without_extension = NULL;
-static uint64 scans = 0;
+static struct
+{
+	HTAB	   *without_extension;	/* of Entry: databases that lack the extension */
+	uint64		scan;			/* number of the last scan */
+}			databases;
 
-static bool is_lacking(Oid database);
+static bool lacks_extension(Oid database);
 
 void
 webhook_databases_init(void)
@@ -42,23 +46,24 @@ webhook_databases_init(void)
 	HASHCTL		control;
 
 	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(Lacking);
+	control.entrysize = sizeof(Entry);
 	control.hcxt = TopMemoryContext;
-	without_extension = hash_create("webhook databases without the extension", 64,
-									&control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	databases.without_extension = hash_create("webhook databases without the extension", 64,
+											  &control,
+											  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 void
-webhook_databases_scan(WebhookDatabaseFound found, bool doubt)
+webhook_databases_scan(WebhookDatabaseFound found, bool forget)
 {
 	Relation	relation;
 	TableScanDesc scan;
 	HeapTuple	tuple;
 	HASH_SEQ_STATUS status;
-	Lacking    *entry;
+	Entry	   *entry;
 
-	/* With a gap in the count, no entry is good. */
-	scans += doubt ? 2 : 1;
+	/* A gap in the numbers of scans makes all entries invalid. */
+	databases.scan += forget ? 2 : 1;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -70,10 +75,14 @@ webhook_databases_scan(WebhookDatabaseFound found, bool doubt)
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
-		bool		eligible = form->datallowconn && !form->datistemplate &&
-		!database_is_invalid_form(form);
+		WebhookDatabase database;
 
-		found(form->oid, eligible, is_lacking(form->oid));
+		database.id = form->oid;
+		database.name = NameStr(form->datname);
+		database.eligible = form->datallowconn && !form->datistemplate &&
+			!database_is_invalid_form(form);
+		database.without_extension = lacks_extension(form->oid);
+		found(&database);
 	}
 	table_endscan(scan);
 	table_close(relation, AccessShareLock);
@@ -82,36 +91,36 @@ webhook_databases_scan(WebhookDatabaseFound found, bool doubt)
 	pgstat_report_stat(false);
 	pgstat_report_activity(STATE_IDLE, NULL);
 
-	hash_seq_init(&status, without_extension);
+	hash_seq_init(&status, databases.without_extension);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (entry->scan != scans)
-			(void) hash_search(without_extension, &entry->database, HASH_REMOVE, NULL);
+		if (entry->scan != databases.scan)
+			(void) hash_search(databases.without_extension, &entry->database, HASH_REMOVE, NULL);
 	}
 }
 
-/* During a scan that sees the database. */
+/* Called during a scan that sees the database; keeps its entry valid. */
 static bool
-is_lacking(Oid database)
+lacks_extension(Oid database)
 {
-	Lacking    *entry = hash_search(without_extension, &database, HASH_FIND, NULL);
+	Entry	   *entry = hash_search(databases.without_extension, &database, HASH_FIND, NULL);
 
-	if (entry == NULL || entry->scan + 1 != scans)
+	if (entry == NULL || entry->scan + 1 != databases.scan)
 		return false;
-	entry->scan = scans;
+	entry->scan = databases.scan;
 	return true;
 }
 
 void
 webhook_databases_set_without_extension(Oid database)
 {
-	Lacking    *entry = hash_search(without_extension, &database, HASH_ENTER, NULL);
+	Entry	   *entry = hash_search(databases.without_extension, &database, HASH_ENTER, NULL);
 
-	entry->scan = scans;
+	entry->scan = databases.scan;
 }
 
 void
 webhook_databases_unset_without_extension(Oid database)
 {
-	(void) hash_search(without_extension, &database, HASH_REMOVE, NULL);
+	(void) hash_search(databases.without_extension, &database, HASH_REMOVE, NULL);
 }

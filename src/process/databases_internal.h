@@ -1,29 +1,33 @@
 /*
- * databases.h
+ * databases_internal.h
  *	  The databases of the server, as far as the launcher knows them.
  */
-#ifndef WEBHOOK_DATABASES_H
-#define WEBHOOK_DATABASES_H
+#ifndef WEBHOOK_DATABASES_INTERNAL_H
+#define WEBHOOK_DATABASES_INTERNAL_H
 
-/*
- * What a look at pg_database finds: whether a worker may connect, and whether
- * it would find no extension there, as far as is known.
- */
-typedef void (*WebhookDatabaseFound) (Oid database, bool eligible, bool without_extension);
+/* A database, as a look at pg_database finds it. */
+typedef struct WebhookDatabase
+{
+	Oid			id;
+	const char *name;			/* valid during the call only */
+	bool		eligible;		/* a worker may connect to it */
+	bool		without_extension;	/* a worker that connected did not find the extension */
+} WebhookDatabase;
 
-/* Prepare; once. */
+typedef void (*WebhookDatabaseFound) (const WebhookDatabase *database);
+
+/* Called once, before the other functions. */
 extern void webhook_databases_init(void);
 
 /*
- * Look at pg_database, in a transaction of its own. With "doubt", what has been
- * said about without_extension databases is forgotten first.
+ * Call "found" for each row of pg_database, in a transaction of its own. With
+ * "forget", all that is known of databases without the extension is forgotten
+ * first.
  */
-extern void webhook_databases_scan(WebhookDatabaseFound found, bool doubt);
+extern void webhook_databases_scan(WebhookDatabaseFound found, bool forget);
 
-/* This database lacks the extension. */
+/* Remember that a database lacks the extension, or forget it. */
 extern void webhook_databases_set_without_extension(Oid database);
-
-/* It is not known any more whether it does. */
 extern void webhook_databases_unset_without_extension(Oid database);
 
-#endif							/* WEBHOOK_DATABASES_H */
+#endif							/* WEBHOOK_DATABASES_INTERNAL_H */

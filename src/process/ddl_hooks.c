@@ -1,25 +1,26 @@
 /*
  * ddl_hooks.c
- *	  Statements that workers have to hear of.
+ *	  Statements that concern workers.
  *
  * Some DDL on a database needs it free of other sessions: DROP, RENAME, SET
  * TABLESPACE, and CREATE DATABASE for its template. PostgreSQL waits 5 s for
- * them to leave and then gives up; it knows nothing of our workers. So before
- * the statement its database is blocked until the transaction ends: the worker
- * leaves, and the launcher starts none meanwhile. Only a role that may execute
- * the statement is heard; for all others, and for names that do not exist, the
- * statement goes to PostgreSQL and fails there as it always did.
+ * them to leave and then gives up; it does not know our workers. So before such
+ * a statement its database is blocked until the transaction ends: the worker
+ * leaves, and the launcher starts none meanwhile. Workers are stopped only if
+ * the role is allowed to execute the statement; otherwise, and for a database
+ * that does not exist, the statement is left to PostgreSQL, which refuses it.
  *
  * COMMIT PREPARED runs in a transaction of its own, usually in another session
  * than the one that wrote the events. What the prepared transaction has done
  * is not known here, so it counts as having done everything.
  *
- * When the extension is dropped or updated, the worker has to look at it anew.
- * It holds no lock between its transactions, so the statement need not wait;
- * it is told at commit. The object access hook sees every way of dropping it.
+ * When the extension is dropped or altered, its worker has to leave. The worker
+ * holds no lock between its transactions, so the statement need not wait; the
+ * worker is told at commit. The object access hook sees every way of dropping
+ * the extension.
  *
- * The hooks run for every utility statement in every session of the server:
- * they cost a switch on the kind of statement.
+ * The hooks run for every utility statement in every session of the server.
+ * They cost a switch on the kind of statement.
  */
 #include "postgres.h"
 
@@ -40,11 +41,14 @@
 #include "process/shmem.h"
 #include "process/wakeup.h"
 
-/* What CREATE DATABASE copies if nothing is said. */
+/* The database that CREATE DATABASE copies by default. */
 #define DEFAULT_TEMPLATE	"template1"
 
-static ProcessUtility_hook_type next_process_utility = NULL;
-static object_access_hook_type next_object_access = NULL;
+static struct
+{
+	ProcessUtility_hook_type process_utility;
+	object_access_hook_type object_access;
+}			next;				/* hooks that were installed before ours */
 
 static void process_utility(PlannedStmt *pstmt, const char *queryString,
 							bool readOnlyTree, ProcessUtilityContext context,
@@ -62,11 +66,11 @@ static void object_access(ObjectAccessType access, Oid classId, Oid objectId,
 void
 webhook_ddl_hooks_init(void)
 {
-	next_process_utility = ProcessUtility_hook ?
+	next.process_utility = ProcessUtility_hook ?
 		ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = process_utility;
 
-	next_object_access = object_access_hook;
+	next.object_access = object_access_hook;
 	object_access_hook = object_access;
 }
 
@@ -78,7 +82,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 {
 	bool		commit_prepared = before_statement(pstmt->utilityStmt);
 
-	next_process_utility(pstmt, queryString, readOnlyTree, context, params,
+	next.process_utility(pstmt, queryString, readOnlyTree, context, params,
 						 queryEnv, dest, qc);
 
 	if (commit_prepared)
@@ -86,8 +90,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 }
 
 /*
- * Prepare for a statement that concerns us. Returns true if there is something
- * to do after it.
+ * Prepare for a statement that concerns workers. Returns true if
+ * after_commit_prepared() is to be called after it.
  */
 static bool
 before_statement(Node *stmt)
@@ -129,21 +133,21 @@ before_statement(Node *stmt)
 }
 
 /*
- * The statement has made the prepared transaction visible; the wake-up comes
- * with the end of the statement's own.
+ * The statement has made the prepared transaction visible to others. The worker
+ * is woken when the transaction of the statement itself commits.
  */
 static void
 after_commit_prepared(void)
 {
 	webhook_wakeup_prepared_at_commit();
 
-	/* It may have been CREATE EXTENSION that was prepared. */
+	/* The prepared transaction may have created the extension. */
 	if (webhook_shmem_my_slot() == NULL &&
 		OidIsValid(get_extension_oid("webhook", true)))
 		webhook_request_worker_at_commit();
 }
 
-/* The last option of a name, or NULL. Giving one twice is an error later. */
+/* The last option of a name, or NULL. PostgreSQL refuses a name that is given twice. */
 static DefElem *
 find_option(List *options, const char *name)
 {
@@ -160,7 +164,7 @@ find_option(List *options, const char *name)
 	return found;
 }
 
-/* Block a database if the user owns it and is not in it. */
+/* Block a database if the user owns it and is not connected to it. */
 static void
 block_owned(const char *name)
 {
@@ -205,8 +209,8 @@ static void
 object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 			  void *arg)
 {
-	if (next_object_access)
-		next_object_access(access, classId, objectId, subId, arg);
+	if (next.object_access)
+		next.object_access(access, classId, objectId, subId, arg);
 
 	if (classId == ExtensionRelationId &&
 		(access == OAT_DROP || access == OAT_POST_ALTER))

@@ -1,11 +1,11 @@
 /*
  * ddl_hooks.h
- *	  Statements that workers have to hear of.
+ *	  Statements that concern workers.
  */
-#ifndef WEBHOOK_UTILITY_H
-#define WEBHOOK_UTILITY_H
+#ifndef WEBHOOK_DDL_HOOKS_H
+#define WEBHOOK_DDL_HOOKS_H
 
-/* Install the hooks (preload only). */
+/* Install the hooks; preload only. */
 extern void webhook_ddl_hooks_init(void);
 
-#endif							/* WEBHOOK_UTILITY_H */
+#endif							/* WEBHOOK_DDL_HOOKS_H */

@@ -3,18 +3,20 @@
  *	  Finds the databases that have the extension, and keeps a worker running
  *	  in each.
  *
- * The launcher is connected to no database, so it cannot see where the
- * extension is. It wants a worker for every database that accepts connections
- * and is no template; a worker that does not find the extension leaves at
- * once. That is remembered, until CREATE EXTENSION there wants a worker. It
- * looks at pg_database when it starts, when DDL asks for it, at a reload, and
- * once a minute in case that something was missed.
+ * The launcher is connected to no database, so it cannot see which databases
+ * have the extension. It starts a worker in every database that accepts
+ * connections and is not a template; a worker that does not find the extension
+ * leaves at once. The launcher remembers that until CREATE EXTENSION in that
+ * database requests a worker. It looks at pg_database when it starts, when DDL
+ * asks for it, when the configuration is reloaded, and once a minute in case
+ * something was missed.
  *
- * The launcher waits for nobody, since one database that cannot be connected
- * to must not keep the others from their workers. It does what can be done and
- * sleeps until a latch, a timer or the end of a worker calls. At most two
- * workers are on their way at a time: a server of many databases needs its
- * places.
+ * The launcher waits for no single database: one that cannot be connected to
+ * must not keep the others from their workers. It does what can be done now and
+ * sleeps until its latch is set, by a session, a worker or the postmaster, or
+ * until the next start is due. At most two workers are starting at a time,
+ * because other users of a server with many databases need background worker
+ * slots, too.
  *
  * Life of a slot:
  *
@@ -25,24 +27,25 @@
  *	  |            ASKED: at once; FAILED: after      | |
  *	  |            1 s, doubling to 60 s              | |
  *	  +-----------------------------------------------+ |
- *	    ABSENT, unless wanted wanted_again meanwhile;          |
- *	    or the database is gone                         |
+ *	    ABSENT, unless a worker was requested           |
+ *	    meanwhile; or the database is gone              |
  *	BLOCKED <-------------------------------------------+
  *	    the same while DDL on the database is under way
  *
  * The launcher makes all of these steps but two: a worker takes its own slot
  * from STARTING to RUNNING and on to STOPPED. Sessions claim slots (to WANTED,
- * or BLOCKED and back). A worker is started only while nobody blocks its
- * database, and after a look at pg_database that is younger than the last
- * block: a database that has just been dropped is not connected to.
+ * or to BLOCKED and back). The launcher starts a worker only while no DDL blocks
+ * its database, and after a look at pg_database that is younger than the last
+ * block; so it does not start one in a database that has just been dropped.
  *
- * A generation number tells the worker that a slot was meant for from one that
- * comes too late. Slots outlive a launcher: its successor finds RUNNING
- * workers by the slots alone, and starts those anew that were STARTING.
+ * A generation number tells the worker that a slot is meant for from one that
+ * comes too late. Slots outlive a launcher: the next launcher finds RUNNING
+ * workers by their slots alone, and starts another worker for slots that were
+ * STARTING.
  *
- * All that is lost with this process is which databases lack the extension and
- * how long to wait after failures. It ends with exit code 1, so the postmaster
- * starts it wanted_again, unless the server shuts down.
+ * When this process ends, only two things are lost: which databases lack the
+ * extension, and how long to wait after failures. It ends with exit code 1, so
+ * the postmaster starts it again, unless the server shuts down.
  */
 #include "postgres.h"
 
@@ -52,6 +55,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -60,59 +64,63 @@
 #include "process/launcher.h"
 #include "process/shmem_internal.h"
 
-/* Seconds after which the postmaster starts a launcher that ended. */
+/* Seconds until the postmaster starts the next launcher. */
 #define RESTART_SECONDS		5
 
-/* How often pg_database is looked at though nobody asked. */
+/* How often pg_database is looked at without a request. */
 #define SCAN_MS				60000
 
-/* Waits after failures of a worker, and how long a good one has run. */
+/* The wait after a failure of a worker, which doubles with each failure ... */
 #define MIN_BACKOFF_MS		1000
 #define MAX_BACKOFF_MS		60000
+
+/* ... unless the worker had run that long. */
 #define GOOD_RUN_MS			60000
 
-/* When the server has no place for a worker: tries, and warnings. */
-#define PLACE_RETRY_MS		2000
-#define PLACE_WARNING_MS	60000
+/* While the server is out of background worker slots: time between tries, and warnings. */
+#define REFUSED_RETRY_MS	2000
+#define REFUSED_WARNING_MS	60000
 
-/* Workers that may be on their way at the same time. */
+/* Workers that may be starting at the same time. */
 #define MAX_STARTING		2
 
-/* What the launcher knows about the slot of the same number. */
+/* What the launcher alone knows about a slot. */
 typedef struct LocalSlot
 {
-	Oid			database;		/* whose it was at the last look */
-	bool		eligible;		/* pg_database says: a worker may connect */
-	bool		exists;			/* scratch of a scan */
-	BackgroundWorkerHandle *handle; /* of the worker on its way or running; NULL: none, or a former
-									 * launcher's */
-	TimestampTz started_at;		/* its registration */
-	bool		no_place;		/* which failed last time */
-	int			backoff_ms;		/* last wait after a failure; 0: none */
-	TimestampTz next_start;		/* not before */
+	Oid			database;		/* the slot's database at the last look */
+	NameData	name;			/* of that database, as the last scan found it */
+	bool		eligible;		/* the last scan found that a worker may connect to it */
+	bool		seen;			/* the scan under way has found it */
+	BackgroundWorkerHandle *handle; /* of its worker. NULL: there is none, or a former launcher
+									 * started it */
+	TimestampTz started_at;		/* when its worker was registered last */
+	bool		refused;		/* that registration found no background worker slot */
+	int			backoff_ms;		/* the last wait after a failure; 0: there was none */
+	TimestampTz next_start;		/* no worker is started before */
 } LocalSlot;
 
-static LocalSlot *local = NULL;
-
-/* Is there a database that found no free slot? */
-static bool unclaimed = false;
-
-static TimestampTz last_scan = 0;
-static TimestampTz last_place_warning = 0;
+static struct
+{
+	LocalSlot  *slots;			/* as many as there are slots in shared memory */
+	bool		unclaimed;		/* the last scan found a database for which no slot is free */
+	TimestampTz last_scan;
+	TimestampTz last_warning;	/* that no background worker slot is free */
+}			launcher;
 
 static void describe(BackgroundWorker *worker, const char *type,
 					 const char *function);
 static void start_state(void);
 static bool take_stock(void);
 static void scan_databases(void);
-static void note_database(Oid database, bool eligible, bool without_extension);
+static void note_database(const WebhookDatabase *database);
+static void note_seen(LocalSlot *mine, const WebhookDatabase *database);
 static bool free_gone_databases(void);
 static bool settle_stopped(void);
 static bool worker_has_ended(LocalSlot *mine);
 static void after_failure(LocalSlot *mine, TimestampTz now);
 static long start_workers(void);
 static bool start_worker(int i);
-static void warn_of_no_place(Oid database, TimestampTz now);
+static void warn_of_no_worker_slot(LocalSlot *mine, TimestampTz now);
 
 void
 webhook_launcher_init(void)
@@ -124,7 +132,7 @@ webhook_launcher_init(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* What the launcher and the workers have in common. */
+/* Set what the launcher and the workers have in common. */
 static void
 describe(BackgroundWorker *worker, const char *type, const char *function)
 {
@@ -176,7 +184,7 @@ webhook_launcher_main(Datum arg)
 		}
 		look |= settle_stopped();
 		look |= webhook_shmem_take_scan_request();
-		look |= TimestampDifferenceExceeds(last_scan, GetCurrentTimestamp(),
+		look |= TimestampDifferenceExceeds(launcher.last_scan, GetCurrentTimestamp(),
 										   SCAN_MS);
 		if (look)
 			scan_databases();
@@ -189,22 +197,22 @@ webhook_launcher_main(Datum arg)
 }
 
 /*
- * Memory, and what a former launcher has left: a worker on its way cannot be
- * followed without its handle. It finds its slot in other hands.
+ * Allocate memory, and take over what a former launcher has left. A worker that
+ * is starting cannot be followed without its handle, so another one will be
+ * started; the former one finds its slot given to that.
  */
 static void
 start_state(void)
 {
 	int			nslots = webhook_shmem_slot_count();
-	int			i;
 
-	local = MemoryContextAllocZero(TopMemoryContext,
-								   nslots * sizeof(LocalSlot));
+	launcher.slots = MemoryContextAllocZero(TopMemoryContext,
+											nslots * sizeof(LocalSlot));
 
 	webhook_databases_init();
 
 	webhook_shmem_lock(true);
-	for (i = 0; i < nslots; i++)
+	for (int i = 0; i < nslots; i++)
 	{
 		WebhookSlot *slot = webhook_shmem_slot(i);
 
@@ -215,20 +223,19 @@ start_state(void)
 }
 
 /*
- * See which slots have changed hands. Returns true if there is a new wish, so
- * that pg_database has to be looked at.
+ * See which slots belong to another database now. Returns true if a worker is
+ * newly wanted, so that pg_database has to be looked at.
  */
 static bool
 take_stock(void)
 {
 	bool		look = false;
-	int			i;
 
 	webhook_shmem_lock(false);
-	for (i = 0; i < webhook_shmem_slot_count(); i++)
+	for (int i = 0; i < webhook_shmem_slot_count(); i++)
 	{
 		WebhookSlot *slot = webhook_shmem_slot(i);
-		LocalSlot  *mine = &local[i];
+		LocalSlot  *mine = &launcher.slots[i];
 
 		if (mine->database != slot->database)
 		{
@@ -239,7 +246,7 @@ take_stock(void)
 		if (slot->state == WEBHOOK_SLOT_WANTED && !mine->eligible &&
 			mine->next_start == 0)
 		{
-			/* once; then with every other look */
+			/* Only once; the database is looked at again with the others. */
 			mine->next_start = GetCurrentTimestamp();
 			look = true;
 		}
@@ -250,89 +257,91 @@ take_stock(void)
 }
 
 /*
- * Look at pg_database: want a worker in each database that may have the
+ * Look at pg_database: claim a slot for each database that may have the
  * extension, free the slots of databases that are gone.
  */
 static void
 scan_databases(void)
 {
-	int			i;
 
-	last_scan = GetCurrentTimestamp();
-	unclaimed = false;
-	for (i = 0; i < webhook_shmem_slot_count(); i++)
-		local[i].exists = false;
+	launcher.last_scan = GetCurrentTimestamp();
+	launcher.unclaimed = false;
+	for (int i = 0; i < webhook_shmem_slot_count(); i++)
+		launcher.slots[i].seen = false;
 
-	/* If a database found no slot, it is not known which: try all. */
+	/* A database that found no free slot is not known by name: try all. */
 	webhook_databases_scan(note_database, webhook_shmem_take_slots_exhausted());
 
-	if (free_gone_databases() && unclaimed)
+	if (free_gone_databases() && launcher.unclaimed)
 		webhook_shmem_request_scan();
 }
 
-/* A database of the server. */
+/* Take note of a database that the scan has found, and claim a slot if it needs one. */
 static void
-note_database(Oid database, bool eligible, bool without_extension)
+note_database(const WebhookDatabase *database)
 {
 	WebhookSlot *slot;
-	int			i;
+	LocalSlot  *mine;
 
-	for (i = 0; i < webhook_shmem_slot_count(); i++)
+	for (int i = 0; i < webhook_shmem_slot_count(); i++)
 	{
-		if (local[i].database == database)
+		if (launcher.slots[i].database == database->id)
 		{
-			local[i].exists = true;
-			local[i].eligible = eligible;
+			note_seen(&launcher.slots[i], database);
 			break;
 		}
 	}
-	if (!eligible || without_extension)
+	if (!database->eligible || database->without_extension)
 		return;
 
-	/* A slot of its own, unless it has one by now. */
 	webhook_shmem_lock(true);
-	slot = webhook_shmem_find(database);
+	slot = webhook_shmem_find(database->id);
 	if (slot == NULL)
-		slot = webhook_shmem_claim(database, WEBHOOK_SLOT_WANTED);
+		slot = webhook_shmem_claim(database->id, WEBHOOK_SLOT_WANTED);
 	else if (slot->state == WEBHOOK_SLOT_BLOCKED)
 		slot->state = WEBHOOK_SLOT_WANTED;
 	webhook_shmem_unlock();
 
 	if (slot == NULL)
 	{
-		unclaimed = true;
+		launcher.unclaimed = true;
 		return;
 	}
 
-	for (i = 0; webhook_shmem_slot(i) != slot; i++)
-		;
-	if (local[i].database != database)
+	mine = &launcher.slots[slot - webhook_shmem_slot(0)];
+	if (mine->database != database->id)
 	{
-		memset(&local[i], 0, sizeof(LocalSlot));
-		local[i].database = database;
+		memset(mine, 0, sizeof(LocalSlot));
+		mine->database = database->id;
 	}
-	local[i].eligible = true;
-	local[i].exists = true;
+	note_seen(mine, database);
+}
+
+static void
+note_seen(LocalSlot *mine, const WebhookDatabase *database)
+{
+	mine->seen = true;
+	mine->eligible = database->eligible;
+	namestrcpy(&mine->name, database->name);
 }
 
 /*
  * Free the slots of databases that the scan has not seen, if they were known
- * before it: a database may have been created_at during it. Workers there have to
- * end first. Returns true if a slot was freed.
+ * before the scan: a database may have been created during it. A slot whose
+ * worker has not ended yet is left for later. Returns true if a slot was freed.
  */
 static bool
 free_gone_databases(void)
 {
 	bool		freed = false;
-	int			i;
 
 	webhook_shmem_lock(true);
-	for (i = 0; i < webhook_shmem_slot_count(); i++)
+	for (int i = 0; i < webhook_shmem_slot_count(); i++)
 	{
 		WebhookSlot *slot = webhook_shmem_slot(i);
-		LocalSlot  *mine = &local[i];
+		LocalSlot  *mine = &launcher.slots[i];
 
-		if (!OidIsValid(mine->database) || mine->exists ||
+		if (!OidIsValid(mine->database) || mine->seen ||
 			mine->database != slot->database)
 			continue;
 
@@ -351,20 +360,19 @@ free_gone_databases(void)
 }
 
 /*
- * Decide what comes after workers that have ended. Returns true if a slot was
- * freed that another database may be waiting for.
+ * Decide what happens to the slots of workers that have ended. Returns true if
+ * a slot was freed that another database may be waiting for.
  */
 static bool
 settle_stopped(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	bool		freed = false;
-	int			i;
 
-	for (i = 0; i < webhook_shmem_slot_count(); i++)
+	for (int i = 0; i < webhook_shmem_slot_count(); i++)
 	{
 		WebhookSlot *slot = webhook_shmem_slot(i);
-		LocalSlot  *mine = &local[i];
+		LocalSlot  *mine = &launcher.slots[i];
 		Oid			without_extension = InvalidOid;
 
 		if (!OidIsValid(mine->database) || !worker_has_ended(mine))
@@ -373,7 +381,7 @@ settle_stopped(void)
 		webhook_shmem_lock(true);
 		if (slot->state == WEBHOOK_SLOT_STARTING)
 		{
-			/* It ended before it could say why. */
+			/* The worker ended before it attached. */
 			slot->state = WEBHOOK_SLOT_STOPPED;
 			slot->exit_reason = WEBHOOK_EXIT_FAILED;
 		}
@@ -404,12 +412,12 @@ settle_stopped(void)
 		}
 	}
 
-	return freed && (unclaimed || webhook_shmem_slots_exhausted());
+	return freed && (launcher.unclaimed || webhook_shmem_slots_exhausted());
 }
 
 /*
- * Has the worker that this launcher registered ended? Without a handle, the
- * slot's state is all there is to go by.
+ * Returns true if the worker that this launcher registered has ended, or if it
+ * has registered none: then the slot's state alone says what is to be done.
  */
 static bool
 worker_has_ended(LocalSlot *mine)
@@ -426,7 +434,7 @@ worker_has_ended(LocalSlot *mine)
 	return true;
 }
 
-/* Set the time of the next start. */
+/* Set the time of the next start after a worker has failed. */
 static void
 after_failure(LocalSlot *mine, TimestampTz now)
 {
@@ -439,54 +447,54 @@ after_failure(LocalSlot *mine, TimestampTz now)
 }
 
 /*
- * Start the workers whose time has come. Returns the milliseconds until the
- * next thing to do.
+ * Start the workers that are due. Returns the milliseconds until the next start
+ * or scan is due.
  */
 static long
 start_workers(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz next = TimestampTzPlusMilliseconds(last_scan, SCAN_MS + 1);
+	TimestampTz next = TimestampTzPlusMilliseconds(launcher.last_scan, SCAN_MS + 1);
 	int			starting = 0;
-	int			i;
 
 	webhook_shmem_lock(false);
-	for (i = 0; i < webhook_shmem_slot_count(); i++)
+	for (int i = 0; i < webhook_shmem_slot_count(); i++)
 	{
 		if (webhook_shmem_slot(i)->state == WEBHOOK_SLOT_STARTING)
 			starting++;
 	}
 	webhook_shmem_unlock();
 
-	for (i = 0; i < webhook_shmem_slot_count(); i++)
+	for (int i = 0; i < webhook_shmem_slot_count(); i++)
 	{
-		/* Whether it is still wanted is looked at under the lock. */
-		if (!local[i].eligible || local[i].handle != NULL ||
+		/* start_worker() tests the state once more, under the lock. */
+		if (!launcher.slots[i].eligible || launcher.slots[i].handle != NULL ||
 			webhook_shmem_slot(i)->state != WEBHOOK_SLOT_WANTED)
 			continue;
 
-		if (local[i].next_start > now)
-			next = Min(next, local[i].next_start);
+		if (launcher.slots[i].next_start > now)
+			next = Min(next, launcher.slots[i].next_start);
 		else if (starting < MAX_STARTING && start_worker(i))
 			starting++;
-		else if (local[i].next_start > now)
-			next = Min(next, local[i].next_start);
+		else if (launcher.slots[i].next_start > now)
+			next = Min(next, launcher.slots[i].next_start);
 	}
 
 	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
 }
 
-/* Start a worker for a slot. Returns true if one is on its way. */
+/* Start a worker for a slot. Returns true if it was registered. */
 static bool
 start_worker(int i)
 {
 	WebhookSlot *slot = webhook_shmem_slot(i);
-	LocalSlot  *mine = &local[i];
+	LocalSlot  *mine = &launcher.slots[i];
 	BackgroundWorker worker;
 	WebhookWorkerExtra extra;
 
 	/*
-	 * No blocker and no request for a scan, in this order: what the last scan has seen holds.
+	 * Without a blocker and without a request for a scan, tested in this order, what the last scan
+	 * has seen still holds.
 	 */
 	webhook_shmem_lock(true);
 	if (slot->state != WEBHOOK_SLOT_WANTED ||
@@ -507,8 +515,8 @@ start_worker(int i)
 	webhook_databases_unset_without_extension(extra.database);
 
 	describe(&worker, "webhook worker", "webhook_worker_main");
-	snprintf(worker.bgw_name, BGW_MAXLEN, "webhook worker for database %u",
-			 extra.database);
+	snprintf(worker.bgw_name, BGW_MAXLEN, "webhook worker for database \"%s\"",
+			 NameStr(mine->name));
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = MyProcPid;
 	worker.bgw_main_arg = Int32GetDatum(i);
@@ -518,38 +526,38 @@ start_worker(int i)
 	MemoryContextSwitchTo(TopMemoryContext);	/* for the handle */
 	if (RegisterDynamicBackgroundWorker(&worker, &mine->handle))
 	{
-		mine->no_place = false;
+		mine->refused = false;
 		return true;
 	}
 
 	mine->handle = NULL;
 	mine->next_start = TimestampTzPlusMilliseconds(mine->started_at,
-												   PLACE_RETRY_MS);
+												   REFUSED_RETRY_MS);
 	webhook_shmem_lock(true);
 	slot->state = WEBHOOK_SLOT_WANTED;
 	webhook_shmem_unlock();
 
-	/* Workers that only look for the extension make place soon. */
-	if (mine->no_place)
-		warn_of_no_place(extra.database, mine->started_at);
-	mine->no_place = true;
+	/* No warning at the first time: workers that do not find the extension leave soon. */
+	if (mine->refused)
+		warn_of_no_worker_slot(mine, mine->started_at);
+	mine->refused = true;
 	return false;
 }
 
-/* Once a minute at most. */
+/* Warn once a minute at most. */
 static void
-warn_of_no_place(Oid database, TimestampTz now)
+warn_of_no_worker_slot(LocalSlot *mine, TimestampTz now)
 {
-	if (last_place_warning != 0 &&
-		!TimestampDifferenceExceeds(last_place_warning, now, PLACE_WARNING_MS))
+	if (launcher.last_warning != 0 &&
+		!TimestampDifferenceExceeds(launcher.last_warning, now, REFUSED_WARNING_MS))
 		return;
-	last_place_warning = now;
+	launcher.last_warning = now;
 
 	ereport(WARNING,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("out of background worker slots"),
-			 errdetail("No webhook worker can be started in the database with OID %u.",
-					   database),
+			 errdetail("No webhook worker can be started in database \"%s\".",
+					   NameStr(mine->name)),
 			 errhint("You might need to increase \"%s\".",
 					 "max_worker_processes")));
 }
