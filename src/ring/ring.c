@@ -39,8 +39,8 @@
 #include "process/shmem.h"
 #include "process/wakeup.h"
 #include "ring/ring.h"
-#include "ring/ring_row.h"
-#include "ring/sequence.h"
+#include "ring/ring_row_internal.h"
+#include "ring/sequence_internal.h"
 
 /* With event_retention 0, a table is left when it is larger than this. */
 #define SWITCH_BYTES ((int64) 64 * 1024 * 1024)
@@ -98,6 +98,12 @@ webhook_ring_command(WebhookEvent *row)
 	if (memcmp(&row->event_id, &none, UUID_LEN) == 0)
 		webhook_event_new_id(&row->event_id, row->created_at);
 	webhook_ring_append(row);
+}
+
+int64
+webhook_ring_last_id(void)
+{
+	return webhook_sequence_last(webhook_catalog_required()->event_sequence);
 }
 
 int

@@ -26,6 +26,9 @@ extern void webhook_ring_command(WebhookEvent *row);
 
 /* The worker's part; each needs a transaction. */
 
+/* No id of a row of the ring, or of webhook.pending, is greater; 0: there was no row. */
+extern int64 webhook_ring_last_id(void);
+
 /* The table that holds the newest row: where writing goes on after a start. */
 extern int	webhook_ring_newest(void);
 

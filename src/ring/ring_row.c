@@ -14,7 +14,7 @@
 #include "utils/xid8.h"
 
 #include "base/catalog.h"
-#include "ring/ring_row.h"
+#include "ring/ring_row_internal.h"
 
 /* The columns that are texts; they come last, one after the other. */
 #define FIRST_TEXT	(Anum_webhook_event_event_type - 1)

@@ -26,7 +26,7 @@
 #include "utils/syscache.h"
 
 #include "process/shmem.h"
-#include "ring/sequence.h"
+#include "ring/sequence_internal.h"
 
 #define RESERVED 1024
 

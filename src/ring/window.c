@@ -43,7 +43,7 @@
 #include "base/catalog.h"
 #include "base/compat.h"
 #include "base/table.h"
-#include "ring/ring_row.h"
+#include "ring/ring_row_internal.h"
 #include "ring/window.h"
 
 #define SMALL_ROWS		500		/* a window in memory has no more rows, */

@@ -31,11 +31,10 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
 #include "base/guc.h"
 #include "delivery/dispatch.h"
 #include "ring/command.h"
-#include "ring/sequence.h"
+#include "ring/ring.h"
 #include "ring/window.h"
 #include "subscription/subscription.h"
 #include "worker/attempt.h"
@@ -123,7 +122,7 @@ webhook_reader_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared
 	webhook_due_suspend(true);
 
 	/* Above all that is in the ring, or in webhook.pending. */
-	last_id = webhook_sequence_last(webhook_catalog_required()->event_sequence);
+	last_id = webhook_ring_last_id();
 }
 
 WebhookProgress *

@@ -15,7 +15,7 @@
 
 #include "base/catalog.h"
 #include "clock.h"
-#include "ring/sequence.h"
+#include "ring/ring.h"
 #include "ring/window.h"
 #include "store/store.h"
 #include "worker/notify.h"
@@ -669,14 +669,6 @@ webhook_checkpoint_save(const WebhookCheckpoint *checkpoint)
 {
 }
 
-const WebhookCatalog *
-webhook_catalog_required(void)
-{
-	static const WebhookCatalog catalog = {0};
-
-	return &catalog;
-}
-
 const char *
 webhook_home(void)
 {
@@ -684,7 +676,7 @@ webhook_home(void)
 }
 
 int64
-webhook_sequence_last(Oid sequence)
+webhook_ring_last_id(void)
 {
 	return webhook_clock_ring.count;
 }

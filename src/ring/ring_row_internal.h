@@ -1,9 +1,9 @@
 /*
- * ring_row.h
+ * ring_row_internal.h
  *	  A row of the ring, from and to an event.
  */
-#ifndef WEBHOOK_RING_ROW_H
-#define WEBHOOK_RING_ROW_H
+#ifndef WEBHOOK_RING_ROW_INTERNAL_H
+#define WEBHOOK_RING_ROW_INTERNAL_H
 
 #include "executor/tuptable.h"
 
@@ -23,4 +23,4 @@ extern WebhookEvent *webhook_ring_row_event(TupleTableSlot *row);
 /* Bytes of that event, roughly; nothing is decompressed to tell. */
 extern Size webhook_ring_row_size(TupleTableSlot *row);
 
-#endif							/* WEBHOOK_RING_ROW_H */
+#endif							/* WEBHOOK_RING_ROW_INTERNAL_H */

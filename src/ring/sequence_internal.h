@@ -1,9 +1,9 @@
 /*
- * sequence.h
+ * sequence_internal.h
  *	  The numbers of the ring's rows.
  */
-#ifndef WEBHOOK_SEQUENCE_H
-#define WEBHOOK_SEQUENCE_H
+#ifndef WEBHOOK_SEQUENCE_INTERNAL_H
+#define WEBHOOK_SEQUENCE_INTERNAL_H
 
 /*
  * The next number of a sequence of ours: greater than any that was handed out
@@ -22,4 +22,4 @@ extern int64 webhook_sequence_last(Oid sequence);
 /* The sequence has been set by somebody: go on from there, if it is further. */
 extern void webhook_sequence_resync(void);
 
-#endif							/* WEBHOOK_SEQUENCE_H */
+#endif							/* WEBHOOK_SEQUENCE_INTERNAL_H */
