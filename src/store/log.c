@@ -29,7 +29,7 @@
 #include "base/table.h"
 #include "store/log_partition_internal.h"
 #include "store/log_values_internal.h"
-#include "store/pending_internal.h"
+#include "store/pending_heads_internal.h"
 
 /*
  * Rows that are formed before they are inserted: as many, or as large. More at
@@ -70,8 +70,8 @@ static Size fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 					 bool bodies, TimestampTz logged_at);
 static Size fill_exchange(Datum *values, bool *nulls,
 						  const WebhookHttpTransfer *transfer, bool bodies);
-static void write_pending(WebhookLogEntry *const *entries, int count);
-static void promote_heads(WebhookLogEntry *const *entries, int count,
+static void write_pending(WebhookPendingWriter * pending, WebhookLogEntry *const *entries, int count);
+static void promote_heads(WebhookPendingWriter * pending, WebhookLogEntry *const *entries, int count,
 						  TimestampTz now,
 						  WebhookSubjectTest in_memory, WebhookHeadCallback promoted,
 						  void *arg);
@@ -107,19 +107,20 @@ webhook_log_write(WebhookLogEntry *const *entries, int count,
 				  WebhookSubjectTest in_memory, WebhookHeadCallback promoted,
 				  void *arg)
 {
-	bool		pending = false;
+	bool		any_pending = false;
 
 	write_log(entries, count, bodies);
 
 	for (int i = 0; i < count; i++)
-		pending |= entries[i]->row != WEBHOOK_ROW_NONE ||
+		any_pending |= entries[i]->row != WEBHOOK_ROW_NONE ||
 			entries[i]->promote;
-	if (pending)
+	if (any_pending)
 	{
-		webhook_pending_open();
-		write_pending(entries, count);
-		promote_heads(entries, count, now, in_memory, promoted, arg);
-		webhook_pending_close();
+		WebhookPendingWriter *pending = webhook_pending_open();
+
+		write_pending(pending, entries, count);
+		promote_heads(pending, entries, count, now, in_memory, promoted, arg);
+		webhook_pending_close(pending);
 	}
 }
 
@@ -300,25 +301,24 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 }
 
 static void
-write_pending(WebhookLogEntry *const *entries, int count)
+write_pending(WebhookPendingWriter * pending, WebhookLogEntry *const *entries, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
 		const WebhookPending *delivery = &entries[i]->delivery;
 
-		/* A row that somebody has deleted by hand is not brought back. */
 		switch (entries[i]->row)
 		{
 			case WEBHOOK_ROW_NONE:
 				break;
 			case WEBHOOK_ROW_INSERT:
-				webhook_pending_insert(delivery);
+				webhook_pending_insert(pending, delivery);
 				break;
 			case WEBHOOK_ROW_UPDATE:
-				(void) webhook_pending_update(delivery);
+				webhook_pending_update(pending, delivery);
 				break;
 			case WEBHOOK_ROW_DELETE:
-				(void) webhook_pending_delete(delivery);
+				webhook_pending_delete(pending, delivery);
 				break;
 		}
 	}
@@ -326,7 +326,7 @@ write_pending(WebhookLogEntry *const *entries, int count)
 
 /* A head for each subject that was touched, if it is to have one. */
 static void
-promote_heads(WebhookLogEntry *const *entries, int count, TimestampTz now,
+promote_heads(WebhookPendingWriter * pending, WebhookLogEntry *const *entries, int count, TimestampTz now,
 			  WebhookSubjectTest in_memory, WebhookHeadCallback promoted,
 			  void *arg)
 {
@@ -349,7 +349,7 @@ promote_heads(WebhookLogEntry *const *entries, int count, TimestampTz now,
 		if (i > 0 && compare_subjects(&touched[i - 1], &touched[i]) == 0)
 			continue;
 		if (!in_memory(subscription_id, subject, arg) &&
-			webhook_pending_promote(subscription_id, subject, now))
+			webhook_pending_promote(pending, subscription_id, subject, now))
 			promoted(subscription_id, now, arg);
 	}
 	pfree(touched);

@@ -2,8 +2,11 @@
  * pending.c
  *	  Rows of webhook.pending: deliveries that failed, wait, or were spilled.
  *
- * The worker is the only writer, so what it looks up in order to change it is
- * seen with SnapshotSelf: what has committed and what this transaction has
+ * A row holds the whole event, because a delivery may wait longer than the ring
+ * keeps the event. The xid of the transaction that published it is not kept.
+ *
+ * The worker is the only writer. Rows that are to be changed are looked up with
+ * SnapshotSelf, which sees what has committed and what this transaction has
  * done so far. Rows that are returned with their data are read with a snapshot
  * of their own, taken after the last write of this transaction.
  */
@@ -20,60 +23,36 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "store/pending_floor_internal.h"
 #include "store/pending_internal.h"
 
 #define BATCH_BYTES		(4 * 1024 * 1024)
 
-/* Key columns of pending_pkey; the second one of pending_due_idx. */
+/* Columns of the primary key. */
 enum
 {
 	KEY_SUBSCRIPTION = 1,
 	KEY_SUBJECT,
 	KEY_POSITION,
-	KEY_ID,
-	KEY_NEXT_AT = 2
+	KEY_ID
 };
 
-/*
- * The last row that webhook_pending_batch returned: the next call need not
- * walk over what has been deleted before it.
- */
-static struct
-{
-	bool		valid;
-	int64		subscription_id;
-	int64		before;
-	int64		position;
-	char		subject[WEBHOOK_MAX_SUBJECT + 1];
-}			batch_end;
-
-/* The table while it is open for writing, and memory for a row on its way. */
-static WebhookTable *table = NULL;
-static MemoryContext row_context = NULL;
-static WebhookScan *seeks[4];	/* in it, by how many keys; NULL: none so far */
-
-/* The table, read by a snapshot that has all that this transaction has done. */
-typedef struct Reading
-{
-	Relation	relation;
-	Snapshot	snapshot;
-} Reading;
-
-static Reading begin_reading(void);
-static void end_reading(Reading reading);
-static void set_keys(ScanKey keys, int64 subscription_id, Datum subject,
-					 int64 position, int64 id);
 static WebhookScan *scan_rows(Relation relation, Snapshot snapshot,
 							  int nkeys, int64 subscription_id,
 							  Datum subject, int64 position, int64 id);
-static WebhookScan *seek(int nkeys, int64 subscription_id, const char *subject,
-						 int64 position, int64 id);
+static WebhookScan *scan_after(WebhookPendingReading reading, int64 subscription_id,
+							   const WebhookPendingCursor * cursor);
+static void set_keys(ScanKey keys, int64 subscription_id, Datum subject,
+					 int64 position, int64 id);
+static TupleTableSlot *seek(WebhookPendingWriter * writer, WebhookScan **scan, int nkeys,
+							int64 subscription_id, const char *subject, int64 position, int64 id);
+static TupleTableSlot *seek_row(WebhookPendingWriter * writer, const WebhookPending *row);
 static bool any_row(int nkeys, int64 subscription_id, const char *subject,
 					int64 position, int64 id);
-static void replace_row(TupleTableSlot *slot, const WebhookPending *row,
-						TimestampTz next_at);
-static void read_batch(WebhookScan *scan, int64 before, int limit,
-					   Size *bytes, List **rows);
+static void replace_row(WebhookPendingWriter * writer, TupleTableSlot *slot,
+						const WebhookPending *row, TimestampTz next_at);
+static List *read_batch(WebhookScan *scan, int64 before, int limit);
+static void form_row(const WebhookPending *row, Datum *values, bool *nulls);
 
 static const char *
 subject_of(const WebhookEvent *event)
@@ -81,78 +60,93 @@ subject_of(const WebhookEvent *event)
 	return event->subject ? event->subject : "";
 }
 
-void
+WebhookPendingWriter *
 webhook_pending_open(void)
 {
-	table = webhook_table_open(webhook_catalog_required()->pending,
-							   Natts_webhook_pending, RowExclusiveLock);
-	memset(seeks, 0, sizeof(seeks));	/* an error has ended those of before */
-	row_context = AllocSetContextCreate(CurrentMemoryContext,
-										"webhook pending row",
-										ALLOCSET_DEFAULT_SIZES);
+	WebhookPendingWriter *writer = palloc0_object(WebhookPendingWriter);
+
+	writer->table = webhook_table_open(webhook_catalog_required()->pending,
+									   Natts_webhook_pending, RowExclusiveLock);
+	writer->row_context = AllocSetContextCreate(CurrentMemoryContext,
+												"webhook pending row",
+												ALLOCSET_DEFAULT_SIZES);
+	return writer;
 }
 
 void
-webhook_pending_close(void)
+webhook_pending_close(WebhookPendingWriter * writer)
 {
-	for (int i = 0; i < lengthof(seeks); i++)
-	{
-		if (seeks[i] != NULL)
-			webhook_scan_end(seeks[i]);
-		seeks[i] = NULL;
-	}
-	webhook_table_close(table);
-	table = NULL;
-	MemoryContextDelete(row_context);
-	row_context = NULL;
+	if (writer->by_subject != NULL)
+		webhook_scan_end(writer->by_subject);
+	if (writer->by_key != NULL)
+		webhook_scan_end(writer->by_key);
+	webhook_table_close(writer->table);
+	MemoryContextDelete(writer->row_context);
+	pfree(writer);
 }
 
 void
-webhook_pending_insert(const WebhookPending *row)
+webhook_pending_insert(WebhookPendingWriter * writer, const WebhookPending *row)
 {
-	MemoryContext former = MemoryContextSwitchTo(row_context);
+	MemoryContext old = MemoryContextSwitchTo(writer->row_context);
 	Datum		values[Natts_webhook_pending];
 	bool		nulls[Natts_webhook_pending];
 
-	webhook_pending_row_form(row, values, nulls);
-	webhook_table_insert(table, values, nulls);
-	webhook_pending_head_came(row->subscription_id, row->next_at);
+	form_row(row, values, nulls);
+	webhook_table_insert(writer->table, values, nulls);
+	webhook_pending_floor_lower(row->subscription_id, row->next_at);
 
-	MemoryContextSwitchTo(former);
-	MemoryContextReset(row_context);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(writer->row_context);
 }
 
-bool
-webhook_pending_update(const WebhookPending *row)
+void
+webhook_pending_update(WebhookPendingWriter * writer, const WebhookPending *row)
 {
-	WebhookScan *scan = seek(4, row->subscription_id, subject_of(row->event),
-							 row->position, row->event->id);
+	TupleTableSlot *slot = seek_row(writer, row);
 
-	if (scan == NULL)
-		return false;
-	replace_row(scan->slot, row, row->next_at);
-	return true;
+	if (slot != NULL)
+		replace_row(writer, slot, row, row->next_at);
 }
 
-bool
-webhook_pending_delete(const WebhookPending *row)
+void
+webhook_pending_delete(WebhookPendingWriter * writer, const WebhookPending *row)
 {
-	WebhookScan *scan = seek(4, row->subscription_id, subject_of(row->event),
-							 row->position, row->event->id);
+	TupleTableSlot *slot = seek_row(writer, row);
 
-	return scan != NULL && webhook_table_delete(table, &scan->slot->tts_tid);
+	if (slot != NULL)
+		(void) webhook_table_delete(writer->table, &slot->tts_tid);
 }
 
-bool
-webhook_pending_promote(int64 subscription_id, const char *subject,
-						TimestampTz now)
+TupleTableSlot *
+webhook_pending_first(WebhookPendingWriter * writer, int64 subscription_id, const char *subject)
 {
-	WebhookScan *scan = seek(2, subscription_id, subject, 0, 0);
+	return seek(writer, &writer->by_subject, 2, subscription_id, subject, 0, 0);
+}
 
-	if (scan == NULL || webhook_pending_row_next_at(scan->slot) != 0)
-		return false;
-	replace_row(scan->slot, NULL, now);
-	return true;
+void
+webhook_pending_set_next_at(WebhookPendingWriter * writer, TupleTableSlot *slot,
+							TimestampTz next_at)
+{
+	replace_row(writer, slot, NULL, next_at);
+}
+
+WebhookPendingReading
+webhook_pending_begin_reading(void)
+{
+	WebhookPendingReading reading;
+
+	CommandCounterIncrement();
+	reading.snapshot = RegisterSnapshot(GetLatestSnapshot());
+	reading.relation = table_open(webhook_catalog_required()->pending, AccessShareLock);
+	return reading;
+}
+
+void
+webhook_pending_end_reading(WebhookPendingReading reading)
+{
+	table_close(reading.relation, AccessShareLock);
+	UnregisterSnapshot(reading.snapshot);
 }
 
 bool
@@ -174,6 +168,7 @@ webhook_pending_has(int64 subscription_id, const char *subject,
 	return any_row(4, subscription_id, subject ? subject : "", position, id);
 }
 
+/* Skip scan: from each subscription's first row to the next subscription's. */
 List *
 webhook_pending_subscriptions(void)
 {
@@ -210,59 +205,32 @@ webhook_pending_subscriptions(void)
 }
 
 List *
-webhook_pending_batch(int64 subscription_id, int64 before, int limit)
+webhook_pending_batch(int64 subscription_id, int64 before, int limit,
+					  WebhookPendingCursor * cursor)
 {
-	List	   *rows = NIL;
-	Size		bytes = 0;
-	Reading		reading = begin_reading();
-	WebhookScan *scan;
+	WebhookPendingReading reading = webhook_pending_begin_reading();
+	bool		from_start;
+	List	   *rows;
 
-	if (batch_end.valid && batch_end.subscription_id == subscription_id &&
-		batch_end.before == before)
+	do
 	{
-		Oid			index = webhook_catalog_required()->pending_pkey;
-		Datum		subject = CStringGetTextDatum(batch_end.subject);
-		ScanKeyData keys[3];
+		WebhookScan *scan = scan_after(reading, subscription_id, cursor);
 
-		/* The rest of the subject, then the subjects after it. */
-		ScanKeyInit(&keys[0], KEY_SUBSCRIPTION, BTEqualStrategyNumber,
-					F_INT8EQ, Int64GetDatum(subscription_id));
-		ScanKeyInit(&keys[1], KEY_SUBJECT, BTEqualStrategyNumber,
-					F_TEXTEQ, subject);
-		ScanKeyInit(&keys[2], KEY_POSITION, BTGreaterEqualStrategyNumber,
-					F_INT8GE, Int64GetDatum(batch_end.position));
-		scan = webhook_scan_begin(reading.relation, index, reading.snapshot, 3, keys,
-								  ForwardScanDirection);
-		read_batch(scan, before, limit, &bytes, &rows);
+		from_start = cursor->position == 0;
+		rows = read_batch(scan, before, limit);
 		webhook_scan_end(scan);
+		memset(cursor, 0, sizeof(*cursor));
+	} while (rows == NIL && !from_start);
 
-		ScanKeyInit(&keys[1], KEY_SUBJECT, BTGreaterStrategyNumber,
-					F_TEXT_GT, subject);
-		scan = webhook_scan_begin(reading.relation, index, reading.snapshot, 2, keys,
-								  ForwardScanDirection);
-		read_batch(scan, before, limit, &bytes, &rows);
-		webhook_scan_end(scan);
-	}
-	if (rows == NIL)
-	{
-		scan = scan_rows(reading.relation, reading.snapshot, 1, subscription_id, 0, 0, 0);
-		read_batch(scan, before, limit, &bytes, &rows);
-		webhook_scan_end(scan);
-	}
-
-	batch_end.valid = (rows != NIL);
 	if (rows != NIL)
 	{
 		const WebhookPending *last = llast(rows);
 
-		batch_end.subscription_id = subscription_id;
-		batch_end.before = before;
-		batch_end.position = last->position;
-		strlcpy(batch_end.subject, subject_of(last->event),
-				sizeof(batch_end.subject));
+		strlcpy(cursor->subject, subject_of(last->event), sizeof(cursor->subject));
+		cursor->position = last->position;
+		cursor->id = last->event->id;
 	}
-
-	end_reading(reading);
+	webhook_pending_end_reading(reading);
 	return rows;
 }
 
@@ -271,14 +239,13 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 						   const pg_uuid_t *event_id, int64 before)
 {
 	List	   *rows = NIL;
-	Size		bytes = 0;
-	Reading		reading = begin_reading();
+	WebhookPendingReading reading = webhook_pending_begin_reading();
 	WebhookScan *scan;
 
 	scan = scan_rows(reading.relation, reading.snapshot, 2, subscription_id,
 					 CStringGetTextDatum(subject ? subject : ""), 0, 0);
 	if (event_id == NULL)
-		read_batch(scan, before, 1, &bytes, &rows);
+		rows = read_batch(scan, before, 1);
 	else
 	{
 		while (webhook_scan_next(scan))
@@ -286,128 +253,68 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 			CHECK_FOR_INTERRUPTS();
 			if (DatumGetInt64(PENDING(scan->slot, position)) < before &&
 				memcmp(DatumGetUUIDP(PENDING(scan->slot, event_id)), event_id, UUID_LEN) == 0)
-				rows = lappend(rows, webhook_pending_row_read(scan->slot));
+				rows = lappend(rows, webhook_pending_read_row(scan->slot));
 		}
 	}
 	webhook_scan_end(scan);
-	end_reading(reading);
+	webhook_pending_end_reading(reading);
 	return rows;
 }
 
-void
-webhook_pending_repair(int64 subscription_id, TimestampTz now,
-					   WebhookSubjectTest in_memory, void *arg)
+WebhookPending *
+webhook_pending_read_row(TupleTableSlot *slot)
 {
-	Snapshot	snapshot;
-	WebhookScan *scan;
-	TupleTableSlot *first;		/* of the present subject, if it has no head so far */
-	char	   *subject = NULL;
-	bool		more;
+	WebhookPending *row = palloc0_object(WebhookPending);
+	WebhookEvent *event;
+	char	   *cause;
+	Datum		data = PENDING(slot, data);
+	text	   *type_text = DatumGetTextPP(PENDING(slot, event_type));
+	text	   *subject_text = DatumGetTextPP(PENDING(slot, subject));
+	text	   *data_text = DatumGetTextPP(data);
+	int			subject_length = VARSIZE_ANY_EXHDR(subject_text);
 
-	CommandCounterIncrement();
-	webhook_pending_open();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	first = MakeSingleTupleTableSlot(RelationGetDescr(table->relation),
-									 &TTSOpsHeapTuple);
-	scan = scan_rows(table->relation, snapshot, 1, subscription_id, 0, 0, 0);
-	do
-	{
-		TupleTableSlot *slot = scan->slot;
-		char	   *next = NULL;
-		bool		same;
+	event = webhook_event_make(VARDATA_ANY(type_text),
+							   VARSIZE_ANY_EXHDR(type_text),
+							   subject_length > 0 ?
+							   VARDATA_ANY(subject_text) : NULL,
+							   subject_length,
+							   VARDATA_ANY(data_text),
+							   VARSIZE_ANY_EXHDR(data_text));
+	if (data_text != (text *) DatumGetPointer(data))
+		pfree(data_text);
+	event->id = DatumGetInt64(PENDING(slot, id));
+	event->txid = InvalidFullTransactionId;
+	event->created_at = DatumGetTimestampTz(PENDING(slot, created_at));
+	event->event_id = *DatumGetUUIDP(PENDING(slot, event_id));
+	event->kind = WEBHOOK_EVENT;
 
-		CHECK_FOR_INTERRUPTS();
-		more = webhook_scan_next(scan);
-		if (more)
-			next = TextDatumGetCString(PENDING(slot, subject));
-
-		/* The end of a subject: has it got a head? */
-		same = more && subject && subject[0] && strcmp(subject, next) == 0;
-		if (!same && !TTS_EMPTY(first))
-		{
-			if (!subject[0] || !in_memory(subscription_id, subject, arg))
-				replace_row(first, NULL, now);
-			ExecClearTuple(first);
-		}
-
-		if (same)
-		{
-			if (webhook_pending_row_next_at(slot) != 0)
-				ExecClearTuple(first);
-			pfree(next);
-		}
-		else if (more)
-		{
-			if (subject)
-				pfree(subject);
-			subject = next;
-			if (webhook_pending_row_next_at(slot) == 0)
-			{
-				ExecCopySlot(first, slot);
-				first->tts_tid = slot->tts_tid;
-			}
-		}
-	} while (more);
-
-	webhook_scan_end(scan);
-	ExecDropSingleTupleTableSlot(first);
-	UnregisterSnapshot(snapshot);
-	webhook_pending_close();
+	cause = TextDatumGetCString(PENDING(slot, cause));
+	row->cause = webhook_cause_from_name(cause);
+	pfree(cause);
+	row->subscription_id = DatumGetInt64(PENDING(slot, subscription_id));
+	row->position = DatumGetInt64(PENDING(slot, position));
+	row->attempt = DatumGetInt32(PENDING(slot, attempt));
+	row->step = DatumGetInt32(PENDING(slot, step));
+	row->next_at = webhook_pending_read_next_at(slot);
+	row->queued_at = DatumGetTimestampTz(PENDING(slot, queued_at));
+	row->age_start = DatumGetTimestampTz(PENDING(slot, age_start));
+	row->event = event;
+	return row;
 }
 
-void
-webhook_pending_set_back(TimestampTz now, int64 by)
+TimestampTz
+webhook_pending_read_next_at(TupleTableSlot *slot)
 {
-	ListCell   *cell;
+	bool		isnull;
+	Datum		value = slot_getattr(slot, Anum_webhook_pending_next_at,
+									 &isnull);
 
-	foreach(cell, webhook_pending_subscriptions())
-	{
-		Reading		reading = begin_reading();
-		ScanKeyData keys[2];
-		WebhookScan *scan;
-
-		webhook_pending_open();
-		ScanKeyInit(&keys[0], KEY_SUBSCRIPTION, BTEqualStrategyNumber,
-					F_INT8EQ, Int64GetDatum(*(int64 *) lfirst(cell)));
-		ScanKeyInit(&keys[1], KEY_NEXT_AT, BTGreaterStrategyNumber,
-					F_TIMESTAMPTZ_GT, TimestampTzGetDatum(now));
-		scan = webhook_scan_begin(reading.relation,
-								  webhook_catalog_required()->pending_due,
-								  reading.snapshot, lengthof(keys), keys,
-								  ForwardScanDirection);
-		while (webhook_scan_next(scan))
-		{
-			CHECK_FOR_INTERRUPTS();
-			replace_row(scan->slot, NULL,
-						Max(webhook_pending_row_next_at(scan->slot) - by, now));
-		}
-		webhook_scan_end(scan);
-		webhook_pending_close();
-		end_reading(reading);
-	}
-}
-
-static Reading
-begin_reading(void)
-{
-	Reading		reading;
-
-	CommandCounterIncrement();
-	reading.snapshot = RegisterSnapshot(GetLatestSnapshot());
-	reading.relation = table_open(webhook_catalog_required()->pending, AccessShareLock);
-	return reading;
-}
-
-static void
-end_reading(Reading reading)
-{
-	table_close(reading.relation, AccessShareLock);
-	UnregisterSnapshot(reading.snapshot);
+	return isnull ? 0 : DatumGetTimestampTz(value);
 }
 
 /*
- * A scan in key order of the rows that agree in the first "nkeys" columns of
- * the key.
+ * A scan in key order of the rows that have the given values in the first
+ * "nkeys" columns of the key.
  */
 static WebhookScan *
 scan_rows(Relation relation, Snapshot snapshot, int nkeys,
@@ -419,6 +326,40 @@ scan_rows(Relation relation, Snapshot snapshot, int nkeys,
 	return webhook_scan_begin(relation,
 							  webhook_catalog_required()->pending_pkey,
 							  snapshot, nkeys, keys, ForwardScanDirection);
+}
+
+/*
+ * A scan in key order of a subscription's rows behind the cursor:
+ * (subject, position, id) > (...), which is a row comparison as in SQL.
+ */
+static WebhookScan *
+scan_after(WebhookPendingReading reading, int64 subscription_id,
+		   const WebhookPendingCursor * cursor)
+{
+	ScanKeyData keys[2];
+	ScanKey		members = palloc0_array(ScanKeyData, 3);
+
+	ScanKeyInit(&members[0], KEY_SUBJECT, BTGreaterStrategyNumber,
+				F_BTTEXTCMP, CStringGetTextDatum(cursor->subject));
+	ScanKeyInit(&members[1], KEY_POSITION, BTGreaterStrategyNumber,
+				F_BTINT8CMP, Int64GetDatum(cursor->position));
+	ScanKeyInit(&members[2], KEY_ID, BTGreaterStrategyNumber,
+				F_BTINT8CMP, Int64GetDatum(cursor->id));
+	for (int i = 0; i < 3; i++)
+		members[i].sk_flags = SK_ROW_MEMBER;
+	members[2].sk_flags |= SK_ROW_END;
+
+	ScanKeyInit(&keys[0], KEY_SUBSCRIPTION, BTEqualStrategyNumber,
+				F_INT8EQ, Int64GetDatum(subscription_id));
+	memset(&keys[1], 0, sizeof(keys[1]));
+	keys[1].sk_flags = SK_ROW_HEADER;
+	keys[1].sk_attno = KEY_SUBJECT;
+	keys[1].sk_strategy = BTGreaterStrategyNumber;
+	keys[1].sk_argument = PointerGetDatum(members);
+	return webhook_scan_begin(reading.relation,
+							  webhook_catalog_required()->pending_pkey,
+							  reading.snapshot, lengthof(keys), keys,
+							  ForwardScanDirection);
 }
 
 static void
@@ -436,23 +377,22 @@ set_keys(ScanKey keys, int64 subscription_id, Datum subject, int64 position,
 }
 
 /*
- * The first such row of the table that is open for writing, in a form in which
- * it can be changed, until the next call; NULL: there is none. A flush has a
- * thousand, so scans are kept as long as the table is open.
+ * The first row that has the given values in the first "nkeys" columns of the
+ * key, in a form in which it can be changed, until the next call; NULL: there
+ * is none. *scan is kept for the next call, because a flush looks up many.
  */
-static WebhookScan *
-seek(int nkeys, int64 subscription_id, const char *subject, int64 position,
-	 int64 id)
+static TupleTableSlot *
+seek(WebhookPendingWriter * writer, WebhookScan **scan, int nkeys,
+	 int64 subscription_id, const char *subject, int64 position, int64 id)
 {
 	Datum		key = CStringGetTextDatum(subject);
-	WebhookScan **scan = &seeks[nkeys - 1];
 	bool		found;
 
-	/* A command cannot change what it has itself written. */
+	/* A command cannot change a row that it has written itself. */
 	CommandCounterIncrement();
 	if (*scan == NULL)
-		*scan = scan_rows(table->relation, SnapshotSelf, nkeys, subscription_id,
-						  key, position, id);
+		*scan = scan_rows(writer->table->relation, SnapshotSelf, nkeys,
+						  subscription_id, key, position, id);
 	else
 	{
 		ScanKeyData keys[4];
@@ -462,7 +402,14 @@ seek(int nkeys, int64 subscription_id, const char *subject, int64 position,
 	}
 	found = webhook_scan_next(*scan);
 	pfree(DatumGetPointer(key));
-	return found ? *scan : NULL;
+	return found ? (*scan)->slot : NULL;
+}
+
+static TupleTableSlot *
+seek_row(WebhookPendingWriter * writer, const WebhookPending *row)
+{
+	return seek(writer, &writer->by_key, 4, row->subscription_id, subject_of(row->event),
+				row->position, row->event->id);
 }
 
 static bool
@@ -488,15 +435,14 @@ any_row(int nkeys, int64 subscription_id, const char *subject,
 }
 
 /*
- * Replace a row that a scan has returned by itself with another next_at and,
- * if "row" is not NULL, its counters. One that has gone meanwhile is left
- * alone: somebody has deleted it by hand.
+ * Replace the row in a slot by one with another next_at and, unless "row" is
+ * NULL, with its attempt and step. A row that is gone is left alone.
  */
 static void
-replace_row(TupleTableSlot *slot, const WebhookPending *row,
-			TimestampTz next_at)
+replace_row(WebhookPendingWriter * writer, TupleTableSlot *slot,
+			const WebhookPending *row, TimestampTz next_at)
 {
-	MemoryContext former = MemoryContextSwitchTo(row_context);
+	MemoryContext old = MemoryContextSwitchTo(writer->row_context);
 	Datum		values[Natts_webhook_pending];
 	bool		nulls[Natts_webhook_pending];
 
@@ -510,29 +456,55 @@ replace_row(TupleTableSlot *slot, const WebhookPending *row,
 	}
 	values[Anum_webhook_pending_next_at - 1] = TimestampTzGetDatum(next_at);
 	nulls[Anum_webhook_pending_next_at - 1] = (next_at == 0);
-	webhook_pending_head_came(DatumGetInt64(PENDING(slot, subscription_id)),
-							  next_at);
-	(void) webhook_table_update(table, &slot->tts_tid, values, nulls);
+	webhook_pending_floor_lower(DatumGetInt64(PENDING(slot, subscription_id)), next_at);
+	(void) webhook_table_update(writer->table, &slot->tts_tid, values, nulls);
 
-	MemoryContextSwitchTo(former);
-	MemoryContextReset(row_context);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(writer->row_context);
 }
 
-static void
-read_batch(WebhookScan *scan, int64 before, int limit,
-		   Size *bytes, List **rows)
+static List *
+read_batch(WebhookScan *scan, int64 before, int limit)
 {
-	while (list_length(*rows) < limit &&
-		   (*rows == NIL || *bytes < BATCH_BYTES) &&
-		   webhook_scan_next(scan))
+	List	   *rows = NIL;
+	Size		bytes = 0;
+
+	while (list_length(rows) < limit && bytes < BATCH_BYTES && webhook_scan_next(scan))
 	{
 		WebhookPending *row;
 
 		CHECK_FOR_INTERRUPTS();
 		if (DatumGetInt64(PENDING(scan->slot, position)) >= before)
 			continue;
-		row = webhook_pending_row_read(scan->slot);
-		*bytes += row->event->size;
-		*rows = lappend(*rows, row);
+		row = webhook_pending_read_row(scan->slot);
+		bytes += row->event->size;
+		rows = lappend(rows, row);
 	}
+	return rows;
+}
+
+/* The columns of a row; what they point to is in CurrentMemoryContext. */
+static void
+form_row(const WebhookPending *row, Datum *values, bool *nulls)
+{
+	const WebhookEvent *event = row->event;
+
+	memset(nulls, false, Natts_webhook_pending * sizeof(bool));
+#define SET(name, value) (values[Anum_webhook_pending_##name - 1] = (value))
+	SET(subscription_id, Int64GetDatum(row->subscription_id));
+	SET(subject, CStringGetTextDatum(subject_of(event)));
+	SET(position, Int64GetDatum(row->position));
+	SET(id, Int64GetDatum(event->id));
+	SET(event_id, UUIDPGetDatum(&event->event_id));
+	SET(cause, CStringGetTextDatum(webhook_cause_name(row->cause)));
+	SET(attempt, Int32GetDatum(row->attempt));
+	SET(step, Int32GetDatum(row->step));
+	SET(next_at, TimestampTzGetDatum(row->next_at));
+	SET(queued_at, TimestampTzGetDatum(row->queued_at));
+	SET(age_start, TimestampTzGetDatum(row->age_start));
+	SET(created_at, TimestampTzGetDatum(event->created_at));
+	SET(event_type, CStringGetTextDatum(event->event_type));
+	SET(data, CStringGetTextDatum(event->data));
+#undef SET
+	nulls[Anum_webhook_pending_next_at - 1] = (row->next_at == 0);
 }

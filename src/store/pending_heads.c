@@ -2,55 +2,45 @@
  * pending_heads.c
  *	  Which deliveries in webhook.pending are due.
  *
- * A queue that is worked off at its left edge leaves dead index entries there,
- * for as long as somebody's old snapshot keeps them. Walking over them at each
- * look would cost the square of the queue's length, so this process remembers,
- * for each subscription, an instant before which no head is left: a floor. It
- * is only a hint. An abort forgets it, for rows may have come back; and so
- * does a minute, so that rows that somebody restored into the table are found.
+ * A row that has next_at is a head: it may be delivered once that time has
+ * come. Of a subject at most the first row is one, so the others wait for it.
+ * An event without subject waits for nothing: each of its rows is a head.
  */
 #include "postgres.h"
 
-#include "access/table.h"
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/hsearch.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "base/table.h"
-#include "store/pending_internal.h"
+#include "store/pending_floor_internal.h"
+#include "store/pending_heads_internal.h"
 
-#define FLOOR_SECONDS	60		/* that a floor is believed */
-
-/* Key columns of pending_due_idx. */
+/* Columns of pending_due_idx; the second one of the primary key. */
 enum
 {
 	KEY_SUBSCRIPTION = 1,
-	KEY_NEXT_AT
+	KEY_NEXT_AT,
+	KEY_SUBJECT = 2
 };
 
-/* No head of the subscription is due before "next_at". */
-typedef struct Floor
+/* A walk over the rows of a subscription that ought to be heads. */
+typedef struct Candidates
 {
-	int64		subscription_id;	/* hash key */
-	TimestampTz next_at;
-	TimestampTz full_scan;		/* when the last scan without it was */
-	uint64		aborts;			/* value of "aborts" then */
-} Floor;
+	WebhookScan *rows;
+	int64		subscription_id;
+	text	   *subject;		/* subject of the present row; '' before the first row */
+}			Candidates;
 
-static HTAB *floors = NULL;
-static uint64 aborts = 0;		/* transactions and savepoints undone */
-
-static WebhookScan *scan_heads(Relation relation, Snapshot snapshot,
-							   int64 subscription_id, Floor **floor);
+static WebhookScan *scan_heads(WebhookPendingReading reading, int64 subscription_id,
+							   StrategyNumber strategy, TimestampTz next_at);
 static bool is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg);
-static void forget_floors(XactEvent event, void *arg);
-static void forget_floors_sub(SubXactEvent event, SubTransactionId mySubid,
-							  SubTransactionId parentSubid, void *arg);
+static Candidates begin_candidates(WebhookPendingReading reading, int64 subscription_id);
+static bool next_candidate(Candidates * candidates);
+static bool has_subject(const Candidates * candidates);
+static bool is_subject_in_memory(const Candidates * candidates, WebhookSubjectTest in_memory,
+								 void *arg);
+static void set_subject_key(const Candidates * candidates, ScanKey keys, StrategyNumber strategy);
 
 List *
 webhook_pending_due(int64 subscription_id, TimestampTz until,
@@ -59,30 +49,22 @@ webhook_pending_due(int64 subscription_id, TimestampTz until,
 {
 	List	   *rows = NIL;
 	Size		bytes = 0;
-	bool		first = true;
-	Relation	relation;
-	Snapshot	snapshot;
-	WebhookScan *scan;
-	Floor	   *floor;
+	TimestampTz first = 0;
+	WebhookPendingReading reading = webhook_pending_begin_reading();
+	WebhookScan *scan = scan_heads(reading, subscription_id, BTGreaterEqualStrategyNumber,
+								   webhook_pending_floor_get(subscription_id));
 
 	*next = 0;
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	relation = table_open(webhook_catalog_required()->pending,
-						  AccessShareLock);
-	scan = scan_heads(relation, snapshot, subscription_id, &floor);
 	while (webhook_scan_next(scan))
 	{
 		TupleTableSlot *slot = scan->slot;
-		TimestampTz next_at = webhook_pending_row_next_at(slot);
+		TimestampTz next_at = webhook_pending_read_next_at(slot);
 		WebhookPending *row;
 
 		CHECK_FOR_INTERRUPTS();
-		if (first)
-			floor->next_at = next_at;
-		first = false;
-
-		if (skip && is_skipped(slot, skip, arg))
+		if (first == 0)
+			first = next_at;
+		if (is_skipped(slot, skip, arg))
 			continue;
 		if (next_at > until || list_length(rows) >= limit ||
 			(rows != NIL && bytes >= max_bytes))
@@ -90,15 +72,13 @@ webhook_pending_due(int64 subscription_id, TimestampTz until,
 			*next = next_at;
 			break;
 		}
-		row = webhook_pending_row_read(slot);
+		row = webhook_pending_read_row(slot);
 		bytes += row->event->size;
 		rows = lappend(rows, row);
 	}
-	if (first)
-		floor->next_at = DT_NOEND;
+	webhook_pending_floor_set(subscription_id, first);
 	webhook_scan_end(scan);
-	table_close(relation, AccessShareLock);
-	UnregisterSnapshot(snapshot);
+	webhook_pending_end_reading(reading);
 	return rows;
 }
 
@@ -106,79 +86,96 @@ TimestampTz
 webhook_pending_earliest(int64 subscription_id)
 {
 	TimestampTz earliest = 0;
-	Relation	relation;
-	WebhookScan *scan;
-	Floor	   *floor;
+	WebhookPendingReading reading = webhook_pending_begin_reading();
+	WebhookScan *scan = scan_heads(reading, subscription_id, BTGreaterEqualStrategyNumber,
+								   webhook_pending_floor_get(subscription_id));
 
-	relation = table_open(webhook_catalog_required()->pending,
-						  AccessShareLock);
-	scan = scan_heads(relation, SnapshotSelf, subscription_id, &floor);
 	if (webhook_scan_next(scan))
-		earliest = webhook_pending_row_next_at(scan->slot);
-	floor->next_at = earliest ? earliest : DT_NOEND;
+		earliest = webhook_pending_read_next_at(scan->slot);
+	webhook_pending_floor_set(subscription_id, earliest);
 	webhook_scan_end(scan);
-	table_close(relation, AccessShareLock);
+	webhook_pending_end_reading(reading);
 	return earliest;
 }
 
-void
-webhook_pending_head_came(int64 subscription_id, TimestampTz next_at)
+bool
+webhook_pending_promote(WebhookPendingWriter * writer, int64 subscription_id,
+						const char *subject, TimestampTz now)
 {
-	Floor	   *floor = NULL;
+	TupleTableSlot *slot = webhook_pending_first(writer, subscription_id, subject);
 
-	if (floors && next_at != 0)
-		floor = hash_search(floors, &subscription_id, HASH_FIND, NULL);
-	if (floor && next_at < floor->next_at)
-		floor->next_at = next_at;
+	if (slot == NULL || webhook_pending_read_next_at(slot) != 0)
+		return false;
+	webhook_pending_set_next_at(writer, slot, now);
+	return true;
+}
+
+void
+webhook_pending_repair(int64 subscription_id, TimestampTz now,
+					   WebhookSubjectTest in_memory, void *arg)
+{
+	WebhookPendingReading reading = webhook_pending_begin_reading();
+	WebhookPendingWriter *writer = webhook_pending_open();
+	Candidates	candidates = begin_candidates(reading, subscription_id);
+
+	while (next_candidate(&candidates))
+	{
+		TupleTableSlot *slot = candidates.rows->slot;
+
+		CHECK_FOR_INTERRUPTS();
+		if (webhook_pending_read_next_at(slot) == 0 &&
+			!is_subject_in_memory(&candidates, in_memory, arg))
+			webhook_pending_set_next_at(writer, slot, now);
+	}
+	webhook_scan_end(candidates.rows);
+	webhook_pending_close(writer);
+	webhook_pending_end_reading(reading);
+}
+
+void
+webhook_pending_set_back(TimestampTz now, int64 by)
+{
+	List	   *subscriptions = webhook_pending_subscriptions();
+	WebhookPendingReading reading = webhook_pending_begin_reading();
+	WebhookPendingWriter *writer = webhook_pending_open();
+	ListCell   *cell;
+
+	foreach(cell, subscriptions)
+	{
+		WebhookScan *scan = scan_heads(reading, *(int64 *) lfirst(cell),
+									   BTGreaterStrategyNumber, now);
+
+		while (webhook_scan_next(scan))
+		{
+			CHECK_FOR_INTERRUPTS();
+			webhook_pending_set_next_at(writer, scan->slot,
+										Max(webhook_pending_read_next_at(scan->slot) - by, now));
+		}
+		webhook_scan_end(scan);
+	}
+	webhook_pending_close(writer);
+	webhook_pending_end_reading(reading);
 }
 
 /*
- * A scan of a subscription's heads in order of next_at, from the floor on. The
- * caller sets the floor to what it finds.
+ * A scan, in order of next_at, of the heads of a subscription that are due
+ * after a time, or at or after it, as the strategy says.
  */
 static WebhookScan *
-scan_heads(Relation relation, Snapshot snapshot, int64 subscription_id,
-		   Floor **floor)
+scan_heads(WebhookPendingReading reading, int64 subscription_id,
+		   StrategyNumber strategy, TimestampTz next_at)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	ScanKeyData keys[2];
-	int			nkeys = 1;
-	bool		found;
 
-	if (floors == NULL)
-	{
-		HASHCTL		control;
-
-		control.keysize = sizeof(int64);
-		control.entrysize = sizeof(Floor);
-		floors = hash_create("webhook pending floors", 64, &control,
-							 HASH_ELEM | HASH_BLOBS);
-		RegisterXactCallback(forget_floors, NULL);
-		RegisterSubXactCallback(forget_floors_sub, NULL);
-	}
-	*floor = hash_search(floors, &subscription_id, HASH_ENTER, &found);
 	ScanKeyInit(&keys[0], KEY_SUBSCRIPTION, BTEqualStrategyNumber,
 				F_INT8EQ, Int64GetDatum(subscription_id));
-	if (found && (*floor)->aborts == aborts && now >= (*floor)->full_scan &&
-		!TimestampDifferenceExceeds((*floor)->full_scan, now,
-									FLOOR_SECONDS * 1000))
-	{
-		ScanKeyInit(&keys[1], KEY_NEXT_AT, BTGreaterEqualStrategyNumber,
-					F_TIMESTAMPTZ_GE, TimestampTzGetDatum((*floor)->next_at));
-		nkeys = 2;
-	}
-	else
-	{
-		(*floor)->next_at = DT_NOBEGIN;
-		(*floor)->full_scan = now;
-		(*floor)->aborts = aborts;
-	}
-	return webhook_scan_begin(relation,
-							  webhook_catalog_required()->pending_due,
-							  snapshot, nkeys, keys, ForwardScanDirection);
+	ScanKeyInit(&keys[1], KEY_NEXT_AT, strategy,
+				strategy == BTGreaterStrategyNumber ? F_TIMESTAMPTZ_GT : F_TIMESTAMPTZ_GE,
+				TimestampTzGetDatum(next_at));
+	return webhook_scan_begin(reading.relation, webhook_catalog_required()->pending_due,
+							  reading.snapshot, lengthof(keys), keys, ForwardScanDirection);
 }
 
-/* What the caller says of a row. */
 static bool
 is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg)
 {
@@ -193,17 +190,71 @@ is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg)
 	return skipped;
 }
 
-static void
-forget_floors(XactEvent event, void *arg)
+/* Begin a walk over each row without subject and then over the first row of each subject. */
+static Candidates
+begin_candidates(WebhookPendingReading reading, int64 subscription_id)
 {
-	if (event == XACT_EVENT_ABORT)
-		aborts++;
+	Candidates	candidates = {NULL, subscription_id, cstring_to_text("")};
+	ScanKeyData keys[2];
+
+	set_subject_key(&candidates, keys, BTGreaterEqualStrategyNumber);
+	candidates.rows = webhook_scan_begin(reading.relation,
+										 webhook_catalog_required()->pending_pkey,
+										 reading.snapshot, lengthof(keys), keys,
+										 ForwardScanDirection);
+	return candidates;
+}
+
+/* Go to the next row, in candidates->rows->slot. Returns false at the end. */
+static bool
+next_candidate(Candidates * candidates)
+{
+	text	   *subject;
+
+	if (has_subject(candidates))
+	{
+		ScanKeyData keys[2];
+
+		set_subject_key(candidates, keys, BTGreaterStrategyNumber);
+		webhook_scan_restart(candidates->rows, keys);
+	}
+	if (!webhook_scan_next(candidates->rows))
+		return false;
+	subject = DatumGetTextPCopy(PENDING(candidates->rows->slot, subject));
+	if (VARSIZE_ANY_EXHDR(subject) > 0)
+	{
+		pfree(candidates->subject);
+		candidates->subject = subject;
+	}
+	return true;
+}
+
+static bool
+has_subject(const Candidates * candidates)
+{
+	return VARSIZE_ANY_EXHDR(candidates->subject) > 0;
+}
+
+static bool
+is_subject_in_memory(const Candidates * candidates, WebhookSubjectTest in_memory, void *arg)
+{
+	char	   *subject;
+	bool		result;
+
+	if (!has_subject(candidates))
+		return false;
+	subject = text_to_cstring(candidates->subject);
+	result = in_memory(candidates->subscription_id, subject, arg);
+	pfree(subject);
+	return result;
 }
 
 static void
-forget_floors_sub(SubXactEvent event, SubTransactionId mySubid,
-				  SubTransactionId parentSubid, void *arg)
+set_subject_key(const Candidates * candidates, ScanKey keys, StrategyNumber strategy)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		aborts++;
+	ScanKeyInit(&keys[0], KEY_SUBSCRIPTION, BTEqualStrategyNumber,
+				F_INT8EQ, Int64GetDatum(candidates->subscription_id));
+	ScanKeyInit(&keys[1], KEY_SUBJECT, strategy,
+				strategy == BTGreaterStrategyNumber ? F_TEXT_GT : F_TEXT_GE,
+				PointerGetDatum(candidates->subject));
 }

@@ -12,41 +12,57 @@
 #include "base/table.h"
 #include "store/store.h"
 
-/* Open the table for writing, and close it. One at a time. */
-extern void webhook_pending_open(void);
-extern void webhook_pending_close(void);
+/* The table, open for writing until the end of the transaction or a close. */
+typedef struct WebhookPendingWriter
+{
+	WebhookTable *table;
+	MemoryContext row_context;	/* memory for one row on its way into the table */
+	WebhookScan *by_subject;	/* scan for the first row of a subject; NULL: not begun */
+	WebhookScan *by_key;		/* scan for a row by its whole key; NULL: not begun */
+}			WebhookPendingWriter;
 
-/* Rows in and out, while it is open. Update sets attempt, step, next_at. */
-extern void webhook_pending_insert(const WebhookPending *row);
-extern bool webhook_pending_update(const WebhookPending *row);
-extern bool webhook_pending_delete(const WebhookPending *row);
+/* The table, open for reading with a snapshot that sees what this transaction has written. */
+typedef struct WebhookPendingReading
+{
+	Relation	relation;
+	Snapshot	snapshot;
+}			WebhookPendingReading;
+
+extern WebhookPendingWriter * webhook_pending_open(void);
+extern void webhook_pending_close(WebhookPendingWriter * writer);
 
 /*
- * While it is open: make the first row of a subject its head, due at "now",
- * unless it is one. Returns true if it became one.
+ * Insert, update or delete the row of a delivery. An update sets attempt, step
+ * and next_at. A row that is not there, because somebody deleted it by hand, is
+ * left alone.
  */
-extern bool webhook_pending_promote(int64 subscription_id, const char *subject,
-									TimestampTz now);
+extern void webhook_pending_insert(WebhookPendingWriter * writer, const WebhookPending *row);
+extern void webhook_pending_update(WebhookPendingWriter * writer, const WebhookPending *row);
+extern void webhook_pending_delete(WebhookPendingWriter * writer, const WebhookPending *row);
 
-/* Is this very delivery there? */
+/* The first row of a subject, valid until the next call; NULL: there is none. */
+extern TupleTableSlot *webhook_pending_first(WebhookPendingWriter * writer,
+											 int64 subscription_id, const char *subject);
+
+/* Give a row that a scan returned another next_at. A row that is gone is left alone. */
+extern void webhook_pending_set_next_at(WebhookPendingWriter * writer, TupleTableSlot *slot,
+										TimestampTz next_at);
+
+extern WebhookPendingReading webhook_pending_begin_reading(void);
+extern void webhook_pending_end_reading(WebhookPendingReading reading);
+
+/* Returns true if the table has a row with this key. */
 extern bool webhook_pending_has(int64 subscription_id, const char *subject,
 								int64 position, int64 id);
 
-/* The row's columns; what they point to is in CurrentMemoryContext. */
-extern void webhook_pending_row_form(const WebhookPending *row,
-									 Datum *values, bool *nulls);
+/* The row that a slot holds, in CurrentMemoryContext; needs a snapshot. */
+extern WebhookPending *webhook_pending_read_row(TupleTableSlot *slot);
 
-/* The row in memory, in CurrentMemoryContext; needs a snapshot. */
-extern WebhookPending *webhook_pending_row_read(TupleTableSlot *slot);
+/* Column next_at of the row that a slot holds; 0: NULL. */
+extern TimestampTz webhook_pending_read_next_at(TupleTableSlot *slot);
 
-/* One column; an error if it is null, but next_at, which is 0 then. */
+/* Another column of the row that a slot holds, which cannot be null. */
 #define PENDING(slot, name) \
 	webhook_row_column(slot, Anum_webhook_pending_##name, "webhook.pending")
-
-extern TimestampTz webhook_pending_row_next_at(TupleTableSlot *slot);
-
-/* A row has been given a next_at (0: it has not): pending_due.c is told. */
-extern void webhook_pending_head_came(int64 subscription_id,
-									  TimestampTz next_at);
 
 #endif							/* WEBHOOK_PENDING_INTERNAL_H */

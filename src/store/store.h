@@ -34,6 +34,17 @@ typedef struct WebhookPending
 	WebhookEvent *event;
 } WebhookPending;
 
+/*
+ * A place between two rows of a subscription in webhook.pending: behind the row
+ * with this key. All zero: before the first row.
+ */
+typedef struct WebhookPendingCursor
+{
+	char		subject[WEBHOOK_MAX_SUBJECT + 1];
+	int64		position;
+	int64		id;
+}			WebhookPendingCursor;
+
 /* What became of a delivery: column "outcome" of the log. */
 typedef enum WebhookOutcome
 {
@@ -176,14 +187,15 @@ extern bool webhook_pending_has_any(int64 subscription_id);
 extern List *webhook_pending_subscriptions(void);
 
 /*
- * Rows of a subscription with a position below "before", in key order, as a
- * List of WebhookPending: at most "limit" rows and, after the first, at most 4
- * MB of events. A call returns what follows the last row of the call before
- * it, if that had the same arguments, and starts at the first row again if
- * nothing follows. NIL: there is no such row.
+ * Rows of a subscription behind the cursor with a position below "before", in
+ * key order, as a List of WebhookPending: at most "limit" rows and, after the
+ * first, at most 4 MB of events. If there is none behind the cursor, those from
+ * the first row on; NIL: there is no such row at all. The cursor is moved to
+ * the last row returned, so that the next call need not walk over the dead
+ * index entries of rows that were deleted since.
  */
 extern List *webhook_pending_batch(int64 subscription_id, int64 before,
-								   int limit);
+								   int limit, WebhookPendingCursor * cursor);
 
 /*
  * Rows of a subject (NULL: of the events without one) with a position below
@@ -214,8 +226,8 @@ extern List *webhook_pending_due(int64 subscription_id, TimestampTz until,
 extern TimestampTz webhook_pending_earliest(int64 subscription_id);
 
 /*
- * After a recovery: give each subject of a subscription that has no head its
- * first row as head, due at "now", unless "in_memory" returns true for the
+ * After a recovery: make the first row of each subject of a subscription a
+ * head, due at "now", unless it is one or "in_memory" returns true for the
  * subject. Each row without subject becomes a head.
  */
 extern void webhook_pending_repair(int64 subscription_id, TimestampTz now,

@@ -29,12 +29,13 @@ typedef struct Cancellation
 	pg_uuid_t	event_id;		/* of a CANCEL */
 	char	   *subject;		/* NULL: none */
 	WebhookBatch *batch;		/* held until it is done; NULL: none */
+	WebhookPendingCursor cursor;	/* of an END: behind the last row read */
 } Cancellation;
 
 /* Rows of webhook.pending that one look has found. */
 typedef struct Look
 {
-	const Cancellation *cancellation;
+	Cancellation *cancellation;
 	MemoryContext context;
 	List	   *rows;
 } Look;
@@ -45,7 +46,7 @@ static int	batches;			/* in the present change */
 static void add(WebhookKind kind, int64 subscription_id, int64 before,
 				const WebhookEvent *row, WebhookBatch *batch);
 static void read_rows(void *arg);
-static List *rows_of(const Cancellation *cancellation);
+static List *rows_of(Cancellation *cancellation);
 static bool is_to_come(const Cancellation *cancellation);
 static void finish_first(void);
 static void rotate(void);
@@ -179,7 +180,7 @@ read_rows(void *arg)
 
 /* In a transaction: the next rows of webhook.pending that are meant. */
 static List *
-rows_of(const Cancellation *cancellation)
+rows_of(Cancellation *cancellation)
 {
 	switch (cancellation->kind)
 	{
@@ -194,7 +195,8 @@ rows_of(const Cancellation *cancellation)
 											  cancellation->before);
 		default:
 			return webhook_pending_batch(cancellation->subscription_id,
-										 cancellation->before, BATCH_ROWS);
+										 cancellation->before, BATCH_ROWS,
+										 &cancellation->cursor);
 	}
 }
 

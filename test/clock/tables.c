@@ -310,38 +310,35 @@ webhook_pending_subscriptions(void)
 }
 
 List *
-webhook_pending_batch(int64 subscription_id, int64 before, int limit)
+webhook_pending_batch(int64 subscription_id, int64 before, int limit,
+					  WebhookPendingCursor * cursor)
 {
-	static WebhookPending last;
-	static char subject[WEBHOOK_MAX_SUBJECT + 1];
-	static int64 last_before;
 	List	   *rows = NIL;
-	bool		again = last.subscription_id == subscription_id && last_before == before;
-	int			i = again ?
-	place_of(subscription_id, subject, last.position, PG_INT64_MAX) :
-	place_of(subscription_id, "", 0, 0);
+	Size		bytes = 0;
+	bool		from_start;
 
-	for (Size bytes = 0; list_length(rows) < limit && bytes < BATCH_BYTES; i++)
+	do
 	{
-		if (!is_of(i, subscription_id, NULL))
+		from_start = cursor->position == 0;
+		for (int i = place_of(subscription_id, cursor->subject, cursor->position, cursor->id + 1);
+			 is_of(i, subscription_id, NULL) && list_length(rows) < limit && bytes < BATCH_BYTES;
+			 i++)
 		{
-			if (!again || rows != NIL)
-				break;
-			again = false;
-			i = place_of(subscription_id, "", 0, 0) - 1;
-		}
-		else if (row_at(i)->is.position < before)
-		{
+			if (row_at(i)->is.position >= before)
+				continue;
 			bytes += row_at(i)->is.event->size;
 			rows = lappend(rows, copy_row(row_at(i)));
 		}
-	}
-	memset(&last, 0, sizeof(last));
+		memset(cursor, 0, sizeof(*cursor));
+	} while (rows == NIL && !from_start);
+
 	if (rows != NIL)
 	{
-		last = *(WebhookPending *) llast(rows);
-		last_before = before;
-		strlcpy(subject, subject_of(last.event), sizeof(subject));
+		const WebhookPending *last = llast(rows);
+
+		strlcpy(cursor->subject, subject_of(last->event), sizeof(cursor->subject));
+		cursor->position = last->position;
+		cursor->id = last->event->id;
 	}
 	return rows;
 }
@@ -390,11 +387,11 @@ webhook_pending_repair(int64 subscription_id, TimestampTz now,
 	{
 		const char *subject = row_at(i)->is.event->subject;
 		int			first = i;
-		bool		headed = subject == NULL;
 
-		for (; is_of(i, subscription_id, subject ? subject : ""); i++)
-			headed |= row_at(i)->is.next_at != 0;
-		if (headed || in_memory(subscription_id, subject, arg))
+		while (is_of(i, subscription_id, subject ? subject : ""))
+			i++;
+		if (subject == NULL || row_at(first)->is.next_at != 0 ||
+			in_memory(subscription_id, subject, arg))
 			continue;
 		row_at(first)->is.next_at = now;
 		row_at(first)->version = versions++;
