@@ -3,10 +3,10 @@
  *	  Commands: rows of the ring that tell the worker something about one
  *	  subscription.
  *
- * A replay carries the whole event, for by the time that it is read the event
- * may have left the ring and the log. Its data are kept as they were published,
- * blanks and order of keys included, so the row is not parsed as JSON: it is
- * written in one form only, and what is in another form is no command.
+ * A replay holds the whole event, because the event may have left the ring and
+ * the log by the time the replay is read. The data of the event is kept as it
+ * was published, blanks and order of keys included. So the row is not parsed as
+ * JSON: it is written in one form only, and a row in another form is ignored.
  */
 #include "postgres.h"
 
@@ -78,7 +78,7 @@ webhook_command_event(const WebhookEvent *row, const WebhookCommand *command)
 	event = webhook_event_make(row->event_type, strlen(row->event_type),
 							   row->subject, row->subject ? strlen(row->subject) : 0,
 							   command->data, command->data_length);
-	/* A ping has no other row. */
+	/* A ping has no event but this row. */
 	event->id = command->id != 0 ? command->id : row->id;
 	event->txid = row->txid;
 	event->created_at = command->created_at;

@@ -1,7 +1,7 @@
 /*
  * command.h
  *	  Commands: rows of the ring that tell the worker something about one
- *	  subscription. How they are written and read.
+ *	  subscription. This is the contents of their column "data".
  */
 #ifndef WEBHOOK_COMMAND_H
 #define WEBHOOK_COMMAND_H
@@ -12,26 +12,29 @@ typedef struct WebhookCommand
 {
 	int64		subscription_id;
 
-	/* Of a replay: the event to be delivered (again), and why. */
-	WebhookCause cause;
-	int64		id;				/* the event's; 0: the row's own */
-	TimestampTz created_at;		/* the event's */
-	const char *data;			/* the event's, not terminated; NULL: no replay */
-	int			data_length;
+	/* The rest is set for a replay only, and describes the event to be delivered. */
+	WebhookCause cause;			/* of the new delivery */
+	int64		id;				/* of the event; 0: the command's own, for a ping */
+	TimestampTz created_at;		/* of the event */
+	const char *data;			/* of the event, not terminated; NULL: the command is no replay */
+	int			data_length;	/* in bytes */
 } WebhookCommand;
 
 /*
- * A row's column "data", in CurrentMemoryContext: a JSON object that ends with
- * the event's own data, byte for byte.
+ * The column "data" of a command, in CurrentMemoryContext: a JSON object. That
+ * of a replay ends with the data of its event, byte for byte.
  */
 extern char *webhook_command_form(const WebhookCommand *command);
 
-/* The reverse; false if the row is none. Points into the row. */
+/*
+ * Parse the column "data" of a row. Returns false if it does not have that form.
+ * command->data points into the row.
+ */
 extern bool webhook_command_parse(const WebhookEvent *row, WebhookCommand *command);
 
 /*
- * The event that a replay brings, in CurrentMemoryContext: type, subject and
- * event_id are the row's.
+ * The event of a replay, in CurrentMemoryContext, with one reference. Its event
+ * type, subject and event_id are those of the row.
  */
 extern WebhookEvent *webhook_command_event(const WebhookEvent *row,
 										   const WebhookCommand *command);

@@ -1,10 +1,10 @@
 /*
  * event.c
- *	  The event in memory.
+ *	  An event in memory.
  *
- * An event may go to many subscriptions, each delivery ending at a time of its
- * own. They share one chunk of memory and count themselves; it lives in the
- * context that was current when it was made, wherever the last one lets go.
+ * The deliveries of an event to several subscriptions end at different times.
+ * They share one chunk of memory and hold one reference each. The chunk lives in
+ * the memory context that was current when it was made.
  */
 #include "postgres.h"
 
@@ -19,7 +19,17 @@ static const char *const cause_names[] = {
 	[WEBHOOK_CAUSE_PING] = "ping",
 };
 
-static const char *put_text(char **place, const char *text, int length);
+/*
+ * Random bytes are drawn in blocks, because a draw costs more than the rest of
+ * an append, whatever its size. Bytes that have been used are wiped.
+ */
+static struct
+{
+	uint8		block[512];
+	int			left;			/* bytes at the start of the block that are not used yet */
+}			pool;
+
+static const char *put_text(char **to, const char *text, int length);
 static void random_bytes(uint8 *to, int length);
 
 WebhookEvent *
@@ -29,7 +39,7 @@ webhook_event_make(const char *event_type, int event_type_length,
 {
 	Size		size = offsetof(WebhookEvent, text);
 	WebhookEvent *event;
-	char	   *place;
+	char	   *to;
 
 	size += event_type != NULL ? event_type_length + 1 : 0;
 	size += subject != NULL ? subject_length + 1 : 0;
@@ -39,10 +49,10 @@ webhook_event_make(const char *event_type, int event_type_length,
 	memset(event, 0, offsetof(WebhookEvent, text));
 	event->references = 1;
 	event->size = size;
-	place = event->text;
-	event->event_type = put_text(&place, event_type, event_type_length);
-	event->subject = put_text(&place, subject, subject_length);
-	event->data = put_text(&place, data, data_length);
+	to = event->text;
+	event->event_type = put_text(&to, event_type, event_type_length);
+	event->subject = put_text(&to, subject, subject_length);
+	event->data = put_text(&to, data, data_length);
 	return event;
 }
 
@@ -125,45 +135,38 @@ webhook_cause_from_name(const char *name)
 	if (!webhook_cause_find(name, &cause))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown cause of a delivery: \"%s\"", name),
+				 errmsg("unrecognized delivery cause: \"%s\"", name),
 				 errhint("Causes are \"event\", \"resend\", \"recover\" and \"ping\".")));
 	return cause;
 }
 
-/* Copy a text to a place and move on; NULL stays NULL. */
+/* Copy a text to "to", which is moved behind its terminator. Returns the copy; NULL for NULL. */
 static const char *
-put_text(char **place, const char *text, int length)
+put_text(char **to, const char *text, int length)
 {
-	char	   *start = *place;
+	char	   *start = *to;
 
 	if (text == NULL)
 		return NULL;
 	memcpy(start, text, length);
 	start[length] = '\0';
-	*place += length + 1;
+	*to += length + 1;
 	return start;
 }
 
-/*
- * Strong random bytes, drawn in blocks: a draw costs more than the rest of an
- * append, whatever its size. No byte is given out twice, and a block is wiped
- * as it is used.
- */
+/* Fill "to" with cryptographically strong random bytes, none of which is used twice. */
 static void
 random_bytes(uint8 *to, int length)
 {
-	static uint8 block[512];
-	static int	left = 0;
-
-	if (left < length)
+	if (pool.left < length)
 	{
-		if (!pg_strong_random(block, sizeof(block)))
+		if (!pg_strong_random(pool.block, sizeof(pool.block)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INTERNAL_ERROR),
 					 errmsg("could not generate random values")));
-		left = sizeof(block);
+		pool.left = sizeof(pool.block);
 	}
-	left -= length;
-	memcpy(to, block + left, length);
-	memset(block + left, 0, length);
+	pool.left -= length;
+	memcpy(to, pool.block + pool.left, length);
+	memset(pool.block + pool.left, 0, length);
 }

@@ -1,23 +1,25 @@
 /*
  * ring.c
- *	  The ring of tables: appending, switching, emptying.
+ *	  The ring tables: appending to them, switching to the next, emptying them.
  *
- * Rows are appended and never touched again; a table that is done with is
- * truncated as a whole. A table that is being written to can hardly ever be
- * truncated, since writers hold its lock until they end. So the worker first
- * sends new writers to an empty table, by a number in shared memory, lets the
- * former one drain, and empties it later. Nobody relies on that number: any
- * table may be written to at any time, and the worker reads them all.
+ * A row is appended and not changed afterwards; a ring table whose rows are all
+ * done is truncated as a whole. A table that is written to can hardly ever be
+ * truncated, because writers hold its lock until their transactions end. So the
+ * worker first directs new writers to an empty table, by a number in shared
+ * memory, and truncates the former table when its writers have ended. That
+ * number is a hint: any ring table may be written to at any time, and the worker
+ * reads them all.
  *
- * A writer takes RowExclusiveLock at every row, without waiting: a savepoint
- * may have given it back since the last one. While somebody keeps a table
- * locked (an index being built, the worker truncating), writers go to the next.
+ * A writer takes RowExclusiveLock at every row, because the rollback of a
+ * savepoint may have released it since the last one. It does not wait: while
+ * another session keeps a table locked (it builds an index, or is the worker
+ * that truncates), writers use the next table.
  *
- * A truncation is right if no row is lost that the last committed checkpoint
- * does not know to be finished. The exclusive lock proves that nobody who has
- * written to the table is still running, prepared transactions included; a
- * snapshot taken after that sees all that committed. Somebody's old snapshot,
- * or a writer of another table, is therefore in nobody's way.
+ * A truncation must not lose a row that the last committed checkpoint does not
+ * know to be done. The exclusive lock proves that no transaction that has
+ * written to the table is still running, or prepared; a snapshot taken after
+ * the lock sees everything that committed. So neither an old snapshot of some
+ * session nor a transaction that writes to another table prevents a truncation.
  */
 #include "postgres.h"
 
@@ -42,17 +44,23 @@
 #include "ring/ring_row_internal.h"
 #include "ring/sequence_internal.h"
 
-/* With event_retention 0, a table is left when it is larger than this. */
+/* With webhook.event_retention 0, writers leave a table that is larger than this. */
 #define SWITCH_BYTES ((int64) 64 * 1024 * 1024)
 
+static struct
+{
+	FullTransactionId writer;	/* the last transaction of this session that appended */
+	int			table_no;		/* the ring table that it appended to last */
+	FullTransactionId replayer; /* the last transaction of this session that wrote a replay */
+}			ring;
+
 static Oid	lock_for_writing(void);
-static bool try_lock(int slot, LOCKMODE lockmode);
-static Relation try_open(int slot);
-static bool wants_successor(int slot);
-static bool make_current(int slot);
-static bool make_empty(int slot, const WebhookSnapshot *checkpoint);
-static bool is_finished(Relation relation, Oid index,
-						const WebhookSnapshot *checkpoint);
+static bool try_lock(int table_no, LOCKMODE lockmode);
+static Relation try_open(int table_no);
+static bool wants_successor(int table_no);
+static bool make_current(int table_no);
+static bool make_empty(int table_no, const WebhookSnapshot *checkpoint);
+static bool is_done(Relation relation, Oid index, const WebhookSnapshot *checkpoint);
 static bool edge(Relation relation, Oid index, Snapshot snapshot,
 				 ScanDirection direction, int64 *id, TimestampTz *created_at);
 static bool past(TimestampTz instant, int64 interval);
@@ -67,7 +75,7 @@ webhook_ring_append(WebhookEvent *event)
 	bool		nulls[Natts_webhook_event];
 
 	if (!OidIsValid(sequence))
-		(void) webhook_catalog_required();	/* says what is wrong */
+		(void) webhook_catalog_required();	/* raises the error */
 	event->id = webhook_sequence_next(sequence);
 	event->txid = GetTopFullTransactionId();
 
@@ -85,14 +93,16 @@ void
 webhook_ring_command(WebhookEvent *row)
 {
 	static const pg_uuid_t none = {0};
-	static FullTransactionId replayer = {0};
 
-	/* After a restore the sequence has been set. Replays come in numbers. */
+	/*
+	 * A restore may have set the sequence since numbers were reserved. That is looked at once a
+	 * transaction for replays, which may be many, and for each other command.
+	 */
 	if (row->kind != WEBHOOK_REPLAY ||
-		!FullTransactionIdEquals(replayer, GetTopFullTransactionId()))
+		!FullTransactionIdEquals(ring.replayer, GetTopFullTransactionId()))
 		webhook_sequence_resync();
 	if (row->kind == WEBHOOK_REPLAY)
-		replayer = GetTopFullTransactionId();
+		ring.replayer = GetTopFullTransactionId();
 
 	row->created_at = GetCurrentTimestamp();
 	if (memcmp(&row->event_id, &none, UUID_LEN) == 0)
@@ -143,11 +153,11 @@ webhook_ring_rotate(const WebhookSnapshot *checkpoint, bool *full)
 	*full = false;
 	for (int i = 1; wanted && i < WEBHOOK_RING_TABLES; i++)
 	{
-		int			slot = (current + i) % WEBHOOK_RING_TABLES;
+		int			table_no = (current + i) % WEBHOOK_RING_TABLES;
 
-		if (make_current(slot))
+		if (make_current(table_no))
 		{
-			current = slot;
+			current = table_no;
 			wanted = false;
 		}
 	}
@@ -162,77 +172,77 @@ webhook_ring_rotate(const WebhookSnapshot *checkpoint, bool *full)
 }
 
 /*
- * Lock a table of the ring to write to. A transaction stays with its first
- * one, so that it is in the way of few truncations, unless that is refused.
+ * Lock a ring table for writing and return its OID. A transaction keeps to the
+ * table that it has used first, so that it prevents few truncations, unless the
+ * lock on that table is not available. Waits only if that holds for all tables.
  */
 static Oid
 lock_for_writing(void)
 {
-	static FullTransactionId writer = {0};
-	static int	slot = 0;
 	FullTransactionId txid = GetTopFullTransactionId();
 	Oid			relid;
 
-	if (!FullTransactionIdEquals(writer, txid))
+	if (!FullTransactionIdEquals(ring.writer, txid))
 	{
-		slot = webhook_shmem_ring_table() % WEBHOOK_RING_TABLES;
-		writer = txid;
+		ring.table_no = webhook_shmem_ring_table() % WEBHOOK_RING_TABLES;
+		ring.writer = txid;
 	}
 
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 	{
-		int			candidate = (slot + i) % WEBHOOK_RING_TABLES;
+		int			table_no = (ring.table_no + i) % WEBHOOK_RING_TABLES;
 
-		if (try_lock(candidate, RowExclusiveLock))
+		if (try_lock(table_no, RowExclusiveLock))
 		{
-			slot = candidate;
-			return webhook_catalog_for_append()->event[slot];
+			ring.table_no = table_no;
+			return webhook_catalog_for_append()->event[table_no];
 		}
 	}
 
-	/* All are refused. Wait, if there is something to wait for. */
+	/* Wait for the first one, or raise the error that says what is wrong with it. */
 	do
 	{
-		relid = webhook_catalog_for_append()->event[slot];
+		relid = webhook_catalog_for_append()->event[ring.table_no];
 		if (!OidIsValid(relid))
-			relid = webhook_catalog_required()->event[slot];
+			relid = webhook_catalog_required()->event[ring.table_no];
 		LockRelationOid(relid, RowExclusiveLock);
-	} while (webhook_catalog_for_append()->event[slot] != relid);
+	} while (webhook_catalog_for_append()->event[ring.table_no] != relid);
 	return relid;
 }
 
 /*
- * Lock a table if that can be had at once. It is sure to be there, and as it
- * should be, then.
+ * Lock a ring table without waiting. Returns false if the lock is not available,
+ * or the table is missing or has been altered; otherwise it is in order as long
+ * as the lock is held.
  */
 static bool
-try_lock(int slot, LOCKMODE lockmode)
+try_lock(int table_no, LOCKMODE lockmode)
 {
 	Oid			relid;
 
 	do
 	{
-		relid = webhook_catalog_for_append()->event[slot];
+		relid = webhook_catalog_for_append()->event[table_no];
 		if (!OidIsValid(relid) || !ConditionalLockRelationOid(relid, lockmode))
 			return false;
-	} while (webhook_catalog_for_append()->event[slot] != relid);
+	} while (webhook_catalog_for_append()->event[table_no] != relid);
 	return true;
 }
 
-/* Open a table for reading if that can be had at once, else NULL. */
+/* Open a ring table for reading without waiting; NULL: try_lock() failed. */
 static Relation
-try_open(int slot)
+try_open(int table_no)
 {
-	if (!try_lock(slot, AccessShareLock))
+	if (!try_lock(table_no, AccessShareLock))
 		return NULL;
-	return table_open(webhook_catalog_required()->event[slot], NoLock);
+	return table_open(webhook_catalog_required()->event[table_no], NoLock);
 }
 
-/* Has the table been written to for long enough? */
+/* Returns true if the ring table has been written to for long enough. */
 static bool
-wants_successor(int slot)
+wants_successor(int table_no)
 {
-	Relation	relation = try_open(slot);
+	Relation	relation = try_open(table_no);
 	bool		result;
 
 	if (relation == NULL)
@@ -251,7 +261,7 @@ wants_successor(int slot)
 		int64		id;
 		TimestampTz created_at;
 
-		result = edge(relation, webhook_catalog_required()->event_index[slot],
+		result = edge(relation, webhook_catalog_required()->event_index[table_no],
 					  snapshot, ForwardScanDirection, &id, &created_at) &&
 			past(created_at, webhook_event_retention * USECS_PER_SEC / 2);
 		UnregisterSnapshot(snapshot);
@@ -260,11 +270,11 @@ wants_successor(int slot)
 	return result;
 }
 
-/* Send writers to the table, if it is empty. */
+/* Direct writers to the ring table if it is empty. Returns true if it is. */
 static bool
-make_current(int slot)
+make_current(int table_no)
 {
-	Relation	relation = try_open(slot);
+	Relation	relation = try_open(table_no);
 	WebhookSlot *shared = webhook_shmem_my_slot();
 	bool		empty;
 
@@ -275,31 +285,32 @@ make_current(int slot)
 
 	if (!empty || shared == NULL)
 		return false;
-	pg_atomic_write_u32(&shared->ring_table, slot);
+	pg_atomic_write_u32(&shared->ring_table, table_no);
 	return true;
 }
 
 /*
- * Truncate the table, if there is something in it and all of it is finished.
- * It is looked at twice: with the exclusive lock to be right, and without
- * before, so that writers are not sent elsewhere for nothing.
+ * Truncate the ring table if it has rows and all of them are done. Returns true
+ * if it was truncated. The rows are looked at twice: under the exclusive lock
+ * to be sure, and before without it, so that writers are not sent to another
+ * table for nothing.
  */
 static bool
-make_empty(int slot, const WebhookSnapshot *checkpoint)
+make_empty(int table_no, const WebhookSnapshot *checkpoint)
 {
-	Relation	relation = try_open(slot);
+	Relation	relation = try_open(table_no);
 	Oid			index;
 	bool		done = false;
 
 	if (relation == NULL)
 		return false;
-	index = webhook_catalog_required()->event_index[slot];
+	index = webhook_catalog_required()->event_index[table_no];
 
 	if (RelationGetNumberOfBlocks(relation) > 0 &&
-		is_finished(relation, index, checkpoint) &&
-		try_lock(slot, AccessExclusiveLock))
+		is_done(relation, index, checkpoint) &&
+		try_lock(table_no, AccessExclusiveLock))
 	{
-		done = is_finished(relation, index, checkpoint);
+		done = is_done(relation, index, checkpoint);
 		if (done)
 			compat_truncate_quietly(relation);
 		else
@@ -310,11 +321,11 @@ make_empty(int slot, const WebhookSnapshot *checkpoint)
 }
 
 /*
- * Is every row, as of now, past retention and within the checkpoint? Rows that
- * nobody sees do not count.
+ * Returns true if every row that is visible now is older than the retention and
+ * was done at the checkpoint.
  */
 static bool
-is_finished(Relation relation, Oid index, const WebhookSnapshot *checkpoint)
+is_done(Relation relation, Oid index, const WebhookSnapshot *checkpoint)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	int64		id;
@@ -356,7 +367,10 @@ is_finished(Relation relation, Oid index, const WebhookSnapshot *checkpoint)
 	return result;
 }
 
-/* The first or the last visible row in order of the index; false: none. */
+/*
+ * Set id and created_at to those of the first or the last visible row in order
+ * of the index. Returns false if there is no row.
+ */
 static bool
 edge(Relation relation, Oid index, Snapshot snapshot, ScanDirection direction,
 	 int64 *id, TimestampTz *created_at)
@@ -378,7 +392,7 @@ edge(Relation relation, Oid index, Snapshot snapshot, ScanDirection direction,
 	return found;
 }
 
-/* Was the instant so long ago? */
+/* Returns true if "interval" microseconds have passed since the instant. */
 static bool
 past(TimestampTz instant, int64 interval)
 {

@@ -1,6 +1,7 @@
 /*
  * ring.h
- *	  The ring of four tables that events are written to, and emptied from.
+ *	  The ring: four tables that events and commands are appended to, and that
+ *	  are emptied in turn.
  */
 #ifndef WEBHOOK_RING_H
 #define WEBHOOK_RING_H
@@ -9,36 +10,37 @@
 #include "ring/event.h"
 
 /*
- * Append a row as part of the current transaction, in whatever table of the
- * ring can be written to without waiting, and wake the worker at commit.
- * id and txid are set here, all else is the caller's. Neither privilege nor
- * search_path matters. Works without the library preloaded, but wakes nobody
- * then.
+ * Append a row as part of the present transaction, and wake the worker at
+ * commit. Sets id and txid of the row; its other fields are the caller's. Waits
+ * only if no ring table can be locked at once. Needs no privilege of the user
+ * and does not depend on search_path. Without the library preloaded the row is
+ * appended, but no worker is woken.
  */
 extern void webhook_ring_append(WebhookEvent *event);
 
 /*
- * Append a command: a row that tells the worker something. Its kind is given,
- * and what else the kind needs; created_at is set here, and an event_id if the
- * row has none.
+ * Append a command. The caller sets its kind and what the kind needs;
+ * created_at is set here, and event_id if it is zero.
  */
 extern void webhook_ring_command(WebhookEvent *row);
 
-/* The worker's part; each needs a transaction. */
+/*
+ * For the worker; each of these needs a transaction.
+ */
 
 /* No id of a row of the ring, or of webhook.pending, is greater; 0: there was no row. */
 extern int64 webhook_ring_last_id(void);
 
-/* The table that holds the newest row: where writing goes on after a start. */
+/* The number of the ring table with the newest row: the one to write to after a start. */
 extern int	webhook_ring_newest(void);
 
 /*
- * Look after the ring once: make an empty table the one to write to when the
- * present one's first row is old enough (half of webhook.event_retention; at 0:
- * over 64 MB), and empty at most one other table whose rows are all past
- * webhook.event_retention and within the snapshot of the last committed
- * checkpoint. Waits for no lock. Returns true if a table was emptied. "full"
- * tells that an empty table was wanted and none was there.
+ * If the first row of the table that is written to is older than half of
+ * webhook.event_retention (at 0: if that table is larger than 64 MB), direct
+ * writers to an empty table; "full" is set if no table is empty. Then truncate
+ * at most one other table whose rows are all older than webhook.event_retention
+ * and seen by the snapshot of the last committed checkpoint. Returns true if a
+ * table was truncated. Waits for no lock.
  */
 extern bool webhook_ring_rotate(const WebhookSnapshot *checkpoint, bool *full);
 

@@ -1,10 +1,10 @@
 /*
  * ring_row.c
- *	  A row of the ring, from and to an event.
+ *	  Converts an event to a row of a ring table and back.
  *
- * The one place that knows how the fields of an event are columns. Types of
- * columns have been checked by catalog.c; a null can be anywhere, since the
- * owner of the table may drop a constraint and insert what he likes.
+ * Only this file knows which field of an event is which column. catalog.c has
+ * checked the types of the columns. Any column may be null: the owner of the
+ * table can drop a constraint and insert such a row.
  */
 #include "postgres.h"
 
@@ -16,7 +16,7 @@
 #include "base/catalog.h"
 #include "ring/ring_row_internal.h"
 
-/* The columns that are texts; they come last, one after the other. */
+/* The columns of type text and json; they come last, one after the other. */
 #define FIRST_TEXT	(Anum_webhook_event_event_type - 1)
 #define TYPE		(Anum_webhook_event_event_type - 1 - FIRST_TEXT)
 #define SUBJECT		(Anum_webhook_event_subject - 1 - FIRST_TEXT)
@@ -81,7 +81,7 @@ webhook_ring_row_event(TupleTableSlot *row)
 	kind = (WebhookKind) DatumGetChar(values[Anum_webhook_event_kind - 1]);
 	if (kind == WEBHOOK_EVENT)
 	{
-		/* What nobody subscribes to, and a JSON text. */
+		/* The empty event type, which has no subscriptions, and a valid JSON text. */
 		replace_null(&text[TYPE], &length[TYPE], "");
 		replace_null(&text[DATA], &length[DATA], "null");
 	}

@@ -1,6 +1,6 @@
 /*
  * ring_row_internal.h
- *	  A row of the ring, from and to an event.
+ *	  Converts an event to a row of a ring table and back.
  */
 #ifndef WEBHOOK_RING_ROW_INTERNAL_H
 #define WEBHOOK_RING_ROW_INTERNAL_H
@@ -10,17 +10,17 @@
 #include "ring/event.h"
 
 /*
- * The row of an event: Natts_webhook_event values and nulls. They point into
- * the event and to memory that webhook_ring_row_free() gives back.
+ * Set the Natts_webhook_event values and nulls of an event's row. Values point
+ * into the event, or to memory that webhook_ring_row_free() frees.
  */
 extern void webhook_ring_row_form(WebhookEvent *event, Datum *values,
 								  bool *nulls);
 extern void webhook_ring_row_free(Datum *values, bool *nulls);
 
-/* The event of a row, in CurrentMemoryContext with one reference. */
+/* The event of a row, in CurrentMemoryContext, with one reference. */
 extern WebhookEvent *webhook_ring_row_event(TupleTableSlot *row);
 
-/* Bytes of that event, roughly; nothing is decompressed to tell. */
+/* The approximate size of that event in bytes; detoasts nothing. */
 extern Size webhook_ring_row_size(TupleTableSlot *row);
 
 #endif							/* WEBHOOK_RING_ROW_INTERNAL_H */

@@ -1,21 +1,20 @@
 /*
  * sequence.c
- *	  The numbers of the ring's rows.
+ *	  Numbers for rows of the ring.
  *
- * nextval() would do, but for one thing: it becomes the session's lastval(). A
- * trigger that moves that breaks an application which reads the id of the row
- * that it has just inserted. So a sequence's numbers are reserved a thousand
- * at a time, by setval(), which leaves lastval() alone, and handed out from
- * shared memory. The reservation is in the WAL before any row with one of its
- * numbers, and a dump, a standby and a restart find a value in the sequence
- * that is not below any number used.
+ * nextval() is not used because it changes the session's lastval(): a trigger
+ * that does that breaks an application which reads the id of the row that it
+ * has just inserted. So numbers are reserved a thousand at a time by setval(),
+ * which does not change lastval(), and then come from shared memory. The
+ * reservation is in the WAL before any row with one of its numbers. So a dump,
+ * a standby and a restart find a value in the sequence that is not below any
+ * number that was used.
  *
- * A number is drawn while the lock on the changed row is held, so of two
- * changes of one row the later has the greater one.
+ * A trigger draws a number while it holds the lock on the changed row, so of
+ * two changes of one row the later one has the greater number.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "commands/sequence.h"
@@ -44,7 +43,7 @@ webhook_sequence_next(Oid sequence)
 	if (slot == NULL)
 		return nextval_internal(sequence, false);
 
-	/* Another sequence: the extension has been made anew. */
+	/* The sequence is another one after DROP EXTENSION and CREATE EXTENSION. */
 	if (pg_atomic_read_u64(&slot->number_limit) == 0 ||
 		slot->number_sequence != sequence)
 		reserve(slot, sequence, 0);
@@ -78,10 +77,10 @@ webhook_sequence_last(Oid sequence)
 }
 
 /*
- * Reserve numbers beyond "needed". The sequence is read and set as its owner.
- * Its lock is taken first: nothing is waited for under the lightweight one.
- * The next number only ever grows, so none is given twice, whoever draws
- * meanwhile.
+ * Reserve numbers greater than "needed". The sequence is read and set with the
+ * rights of its owner. Its lock is taken before the lightweight lock, under
+ * which nothing may be waited for. The next number only grows, so no number is
+ * returned twice, even if other sessions draw numbers meanwhile.
  */
 static void
 reserve(WebhookSlot *slot, Oid sequence, uint64 needed)

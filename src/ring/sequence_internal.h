@@ -1,25 +1,28 @@
 /*
  * sequence_internal.h
- *	  The numbers of the ring's rows.
+ *	  Numbers for rows of the ring.
  */
 #ifndef WEBHOOK_SEQUENCE_INTERNAL_H
 #define WEBHOOK_SEQUENCE_INTERNAL_H
 
 /*
- * The next number of a sequence of ours: greater than any that was handed out
- * in this database before this call began. Leaves the session's lastval()
- * alone, and asks for no privilege. Numbers are lost at a restart, never given
- * twice. Without shared memory it is nextval(), which does move lastval().
+ * The next number of the sequence, greater than any that was returned in this
+ * database before this call began. Does not change the session's lastval(), and
+ * needs no privilege. A restart skips numbers; none is returned twice. Without
+ * shared memory this is nextval(), which does change lastval().
  */
 extern int64 webhook_sequence_next(Oid sequence);
 
 /*
- * What the sequence stands at, 0 if it was never used: no number that was
- * handed out is greater.
+ * The value of the sequence, 0 if it was never used. No number that was
+ * returned is greater.
  */
 extern int64 webhook_sequence_last(Oid sequence);
 
-/* The sequence has been set by somebody: go on from there, if it is further. */
+/*
+ * Give up the reserved numbers, because the sequence may have been set. The next
+ * number is above its value and above all that were returned.
+ */
 extern void webhook_sequence_resync(void);
 
 #endif							/* WEBHOOK_SEQUENCE_INTERNAL_H */

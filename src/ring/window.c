@@ -1,25 +1,25 @@
 /*
  * window.c
- *	  What committed between two snapshots, in order.
+ *	  The rows of the ring that committed between two snapshots, in order of id.
  *
- * Transactions commit in another order than the one in which they take ids, so
- * "all above the last id" loses rows. A window asks each row's transaction
- * instead: it ended after snapshot S1 and before S2 iff its id is in
- * [xmax(S1), xmax(S2)), or it was running in S1, and S2 sees it as ended. One
- * range of the index (txid, id), and one probe for each transaction that has
- * ended since, find these rows; whatever else runs for days costs nothing.
+ * Transactions do not commit in the order of the ids that they have drawn, so
+ * "all rows above the last id" loses rows. A window goes by the transaction of
+ * each row instead. A transaction ended after snapshot S1 and before S2 if S2
+ * sees it as ended, and it either has an id in [xmax(S1), xmax(S2)) or was
+ * running in S1. One range of the index (txid, id), and one probe for each
+ * transaction that has ended since S1, find its rows. Transactions that run for
+ * days cost nothing.
  *
- * Windows nest: one begins where the former ended, so every row is in exactly
- * one. Within a window rows are ordered by id, over all tables.
+ * A window begins where the one before it ended, so every row is in exactly one
+ * window. Within a window rows are in order of id, over all ring tables.
  *
- * A small window is read into memory at once and needs the database no more.
- * Of a large one the keys alone are sorted, and kept in a temporary file that
- * outlives the transaction; rows are fetched by key as they are asked for. So
- * a backlog costs no memory and holds no snapshot. Rows that have been deleted
- * in between are left out.
+ * A small window is read into memory at once. Of a large one only the keys are
+ * sorted, and kept in a temporary file that outlives the transaction; rows are
+ * fetched by key as they are asked for. So a backlog takes no memory and holds
+ * no snapshot. Rows that have been deleted in between are left out.
  *
- * While it is being built, a window belongs to the transaction, and an error
- * ends both. Only the file needs help for that.
+ * While a window is built, its memory belongs to the transaction, and an error
+ * frees it. Only the file has to be closed explicitly.
  */
 #include "postgres.h"
 
@@ -46,64 +46,74 @@
 #include "ring/ring_row_internal.h"
 #include "ring/window.h"
 
-#define SMALL_ROWS		500		/* a window in memory has no more rows, */
-#define SMALL_BYTES		((Size) 1024 * 1024)	/* nor events of more bytes */
-#define STEP_ROWS		500		/* keys of a large window in memory */
-#define WORK_KB			4096	/* memory to sort keys in, and to keep them */
+/* The largest window that is read into memory, in rows and in bytes of events. */
+#define SMALL_ROWS		500
+#define SMALL_BYTES		((Size) 1024 * 1024)
 
-/* Where a row is; it may be moved, but not changed. */
+/* Keys of a large window that are read from the file at a time. */
+#define STEP_ROWS		500
+
+/* Memory in kB to sort keys in, and to keep them in before they go to a file. */
+#define WORK_KB			4096
+
+/*
+ * Finds a row. It is no TID, because the owner of the table may move rows (by
+ * VACUUM FULL, for instance); these columns do not change.
+ */
 typedef struct Key
 {
 	int64		id;
 	FullTransactionId txid;
-	int			slot;
+	int			table_no;		/* of the ring table */
 } Key;
 
-StaticAssertDecl(SMALL_ROWS <= STEP_ROWS, "keys of a small window");
+StaticAssertDecl(SMALL_ROWS <= STEP_ROWS, "the keys of a small window fit");
 
 struct WebhookWindow
 {
-	MemoryContext context;		/* of the window and all in it */
-	WebhookSnapshot *end;
-	int64		remaining;
+	MemoryContext context;		/* holds the window and everything below */
+	WebhookSnapshot *end;		/* the snapshot that the window ends with */
+	int64		remaining;		/* rows that have not been returned yet */
 
-	/* A small window: its events; while it is being built, their keys. */
-	WebhookEvent *events[SMALL_ROWS];
+	/* A small window */
+	WebhookEvent *events[SMALL_ROWS];	/* in order of id, once the window is built */
 	int			nevents;
 
-	/* A large one: all keys in a file, the next of them here. */
-	Tuplestorestate *store;		/* NULL: a small one */
-	TupleTableSlot *row;		/* a key on its way in or out */
+	/* A large window */
+	Tuplestorestate *store;		/* all keys, in order of id; NULL: the window is small */
+	TupleTableSlot *row;		/* to put a key into "store", or to get one */
+
+	/* The next keys of a large window; of a small one, its keys while it is built. */
 	Key			keys[STEP_ROWS];
 	int			nkeys;
 
-	int			next;			/* in events or keys */
+	int			next;			/* index in "events" or "keys" of the next row to return */
 };
 
-/* A window being built. */
+/* A window that is being built. */
 typedef struct Builder
 {
 	WebhookWindow *window;
-	const WebhookSnapshot *partial;
+	const WebhookSnapshot *partial; /* rows that it sees up to upto_id are left out; NULL: none */
 	int64		upto_id;
 	Size		bytes;			/* of the events in memory */
-	Tuplesortstate *sort;		/* NULL: it may still become a small one */
+	Tuplesortstate *sort;		/* the keys of a large window; NULL: it is small so far */
 } Builder;
 
-/* Rows of one transaction in one table, read in order of id. */
+/* A scan over the rows of one transaction in one ring table, in order of id. */
 typedef struct Source
 {
-	Relation	relation;		/* NULL: not open */
+	Relation	relation;		/* NULL: not open yet */
 	WebhookScan *scan;
 	FullTransactionId txid;
-	bool		found;			/* scan is at a row, of this id: */
-	int64		id;
+	bool		found;			/* the scan is at a row */
+	int64		id;				/* of that row */
 } Source;
 
-static void read_table(Builder *builder, int slot, const WebhookSnapshot *from);
-static void read_range(Builder *builder, int slot, WebhookScan *scan,
+static void read_table(Builder *builder, int table_no, const WebhookSnapshot *from);
+static void read_range(Builder *builder, int table_no, WebhookScan *scan,
 					   ScanKey keys, uint64 first, uint64 end);
-static void add_row(Builder *builder, int slot, TupleTableSlot *row);
+static void add_row(Builder *builder, int table_no, TupleTableSlot *row);
 static void become_large(Builder *builder);
 static void add_key(Builder *builder, const Key *key);
 static void keep_keys(Builder *builder);
@@ -181,7 +191,7 @@ webhook_window_make_durable(List *events)
 	FullTransactionId next = ReadNextFullTransactionId();
 	ListCell   *cell;
 
-	/* Keep the commit log from being truncated while we look things up. */
+	/* The lock keeps the commit log from being truncated while it is read. */
 	LWLockAcquire(XactTruncationLock, LW_SHARED);
 	foreach(cell, events)
 	{
@@ -194,7 +204,7 @@ webhook_window_make_durable(List *events)
 			continue;
 		last = txid;
 
-		/* What has left the commit log was checkpointed long ago. */
+		/* A transaction that has left the commit log was checkpointed long ago. */
 		if (age > (uint64) MaxTransactionId / 2 ||
 			TransactionIdPrecedes(xid, compat_oldest_clog_xid()))
 			continue;
@@ -214,12 +224,12 @@ webhook_window_close(WebhookWindow *window)
 	MemoryContextDelete(window->context);
 }
 
-/* Add what one table of the ring has. */
+/* Add the rows of one ring table. */
 static void
-read_table(Builder *builder, int slot, const WebhookSnapshot *from)
+read_table(Builder *builder, int table_no, const WebhookSnapshot *from)
 {
 	const WebhookSnapshot *end = builder->window->end;
-	Relation	relation = table_open(webhook_catalog_required()->event[slot],
+	Relation	relation = table_open(webhook_catalog_required()->event[table_no],
 									  AccessShareLock);
 
 	if (RelationGetNumberOfBlocks(relation) > 0)
@@ -230,17 +240,17 @@ read_table(Builder *builder, int slot, const WebhookSnapshot *from)
 		ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_XID8GE, 0);
 		ScanKeyInit(&keys[1], 1, BTLessStrategyNumber, F_XID8LT, 0);
 		scan = webhook_scan_begin(relation,
-								  webhook_catalog_required()->event_index[slot],
+								  webhook_catalog_required()->event_index[table_no],
 								  GetActiveSnapshot(), lengthof(keys), keys,
 								  ForwardScanDirection);
 
-		read_range(builder, slot, scan, keys,
+		read_range(builder, table_no, scan, keys,
 				   U64FromFullTransactionId(from->xmax),
 				   U64FromFullTransactionId(end->xmax));
 		for (uint32 i = 0; i < from->nxip; i++)
 		{
 			if (webhook_snapshot_sees(end, from->xip[i]))
-				read_range(builder, slot, scan, keys,
+				read_range(builder, table_no, scan, keys,
 						   U64FromFullTransactionId(from->xip[i]),
 						   U64FromFullTransactionId(from->xip[i]) + 1);
 		}
@@ -249,9 +259,9 @@ read_table(Builder *builder, int slot, const WebhookSnapshot *from)
 	table_close(relation, NoLock);
 }
 
-/* Add rows of the transactions from "first" to before "end". */
+/* Add rows of the transactions from "first" on, up to but not including "end". */
 static void
-read_range(Builder *builder, int slot, WebhookScan *scan, ScanKey keys,
+read_range(Builder *builder, int table_no, WebhookScan *scan, ScanKey keys,
 		   uint64 first, uint64 end)
 {
 	if (first >= end)
@@ -262,12 +272,12 @@ read_range(Builder *builder, int slot, WebhookScan *scan, ScanKey keys,
 	while (webhook_scan_next(scan))
 	{
 		CHECK_FOR_INTERRUPTS();
-		add_row(builder, slot, scan->slot);
+		add_row(builder, table_no, scan->slot);
 	}
 }
 
 static void
-add_row(Builder *builder, int slot, TupleTableSlot *row)
+add_row(Builder *builder, int table_no, TupleTableSlot *row)
 {
 	WebhookWindow *window = builder->window;
 	bool		isnull;
@@ -278,11 +288,11 @@ add_row(Builder *builder, int slot, TupleTableSlot *row)
 	key.txid =
 		DatumGetFullTransactionId(slot_getattr(row, Anum_webhook_event_txid,
 											   &isnull));
-	key.slot = slot;
+	key.table_no = table_no;
 
 	/*
-	 * Our own transaction's rows, and those after an older end, are visible, but belong to a later
-	 * window.
+	 * Rows of this transaction, and rows that committed after an older "end", are visible but
+	 * belong to a later window.
 	 */
 	if (!webhook_snapshot_sees(window->end, key.txid))
 		return;
@@ -307,7 +317,7 @@ add_row(Builder *builder, int slot, TupleTableSlot *row)
 	add_key(builder, &key);
 }
 
-/* From now on, keys only. */
+/* Make the window a large one: from now on only keys are added. */
 static void
 become_large(Builder *builder)
 {
@@ -320,7 +330,7 @@ become_large(Builder *builder)
 
 	TupleDescInitEntry(desc, 1, "id", INT8OID, -1, 0);
 	TupleDescInitEntry(desc, 2, "txid", XID8OID, -1, 0);
-	TupleDescInitEntry(desc, 3, "slot", INT4OID, -1, 0);
+	TupleDescInitEntry(desc, 3, "table_no", INT4OID, -1, 0);
 
 	window->row = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	builder->sort = tuplesort_begin_heap(desc, 1, &column, &operator,
@@ -342,13 +352,13 @@ add_key(Builder *builder, const Key *key)
 	ExecClearTuple(row);
 	row->tts_values[0] = Int64GetDatum(key->id);
 	row->tts_values[1] = FullTransactionIdGetDatum(key->txid);
-	row->tts_values[2] = Int32GetDatum(key->slot);
+	row->tts_values[2] = Int32GetDatum(key->table_no);
 	memset(row->tts_isnull, false, 3 * sizeof(bool));
 	ExecStoreVirtualTuple(row);
 	tuplesort_puttupleslot(builder->sort, row);
 }
 
-/* Move the keys, sorted, to where they outlive the transaction. */
+/* Move the keys, sorted, to a file that outlives the transaction. */
 static void
 keep_keys(Builder *builder)
 {
@@ -367,8 +377,8 @@ keep_keys(Builder *builder)
 		}
 
 		/*
-		 * Start reading now: what is left to be written of the file goes out while the resource
-		 * owner that it was made under is there.
+		 * Begin to read now. That writes the rest of the file while the resource owner that it was
+		 * created under exists.
 		 */
 		(void) tuplestore_advance(store, true);
 		tuplestore_rescan(store);
@@ -418,7 +428,7 @@ next_small(WebhookWindow *window, int max_rows, Size max_bytes)
 	return result;
 }
 
-/* Keys are done with only at the end, so that a failed call can be repeated. */
+/* window->next moves on after the rows have been fetched, so that a failed call can be repeated. */
 static List *
 next_large(WebhookWindow *window, int max_rows, Size max_bytes)
 {
@@ -463,7 +473,7 @@ next_large(WebhookWindow *window, int max_rows, Size max_bytes)
 	return result;
 }
 
-/* The next keys from the file. */
+/* Read the next keys from the file. */
 static void
 next_keys(WebhookWindow *window)
 {
@@ -477,22 +487,23 @@ next_keys(WebhookWindow *window)
 		slot_getallattrs(window->row);
 		key->id = DatumGetInt64(window->row->tts_values[0]);
 		key->txid = DatumGetFullTransactionId(window->row->tts_values[1]);
-		key->slot = DatumGetInt32(window->row->tts_values[2]);
+		key->table_no = DatumGetInt32(window->row->tts_values[2]);
 		window->nkeys++;
 	}
 	ExecClearTuple(window->row);
 	if (window->nkeys == 0)
-		elog(ERROR, "window ends too early");
+		elog(ERROR, "file of a window ends too early");
 }
 
 /*
- * The row of a key, or NULL if it has gone. Keys come in order of id, so rows
- * of one transaction come by one scan.
+ * The row of a key, or NULL if it has been deleted. "sources" has one element a
+ * ring table. Keys come in order of id, so one scan finds consecutive rows of
+ * one transaction.
  */
 static TupleTableSlot *
 fetch(Source *sources, const Key *key)
 {
-	Source	   *source = &sources[key->slot];
+	Source	   *source = &sources[key->table_no];
 
 	if (source->relation == NULL ||
 		!FullTransactionIdEquals(source->txid, key->txid))
@@ -505,11 +516,11 @@ fetch(Source *sources, const Key *key)
 					Int64GetDatum(key->id));
 		if (source->relation == NULL)
 		{
-			Oid			relid = webhook_catalog_required()->event[key->slot];
+			Oid			relid = webhook_catalog_required()->event[key->table_no];
 			Oid			index;
 
 			source->relation = table_open(relid, AccessShareLock);
-			index = webhook_catalog_required()->event_index[key->slot];
+			index = webhook_catalog_required()->event_index[key->table_no];
 			source->scan = webhook_scan_begin(source->relation, index,
 											  GetActiveSnapshot(),
 											  lengthof(keys), keys,

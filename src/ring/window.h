@@ -1,6 +1,7 @@
 /*
  * window.h
- *	  What committed between two snapshots, in order, however much it is.
+ *	  A window: the rows of the ring that committed between two snapshots, in
+ *	  order of id, whatever their number.
  */
 #ifndef WEBHOOK_WINDOW_H
 #define WEBHOOK_WINDOW_H
@@ -13,39 +14,41 @@
 typedef struct WebhookWindow WebhookWindow;
 
 /*
- * Close a window: everything in the ring that "from" does not see and "end",
- * or with NULL the active snapshot of this transaction, does. It lives in a memory context of
- * its own below the current one and outlives the transaction. A small one is
- * in memory as a whole; of a large one only (slot, txid, id) is kept, in a
- * file. Rows that are in "partial" with an id up to "upto_id" are left out
- * (NULL: none): a crash had come in the middle of a large window.
+ * Open a window: all rows of the ring that "end" sees (NULL: the active snapshot
+ * of this transaction) and "from" does not. The rows of a window that had been
+ * read in part before a crash are left out: those that "partial" sees with an id
+ * up to "upto_id" (NULL: there is no such window). A small window is in memory
+ * as a whole; of a large one only the keys (ring table, txid, id) are kept, in a
+ * file. The window lives in a memory context of its own below the current one,
+ * and outlives the transaction.
  */
 extern WebhookWindow *webhook_window_open(const WebhookSnapshot *from,
 										  const WebhookSnapshot *partial,
 										  int64 upto_id,
 										  const WebhookSnapshot *end);
 
-/* Up to which snapshot it reaches; lives as long as the window. */
+/* The snapshot that the window ends with; lives as long as the window. */
 extern const WebhookSnapshot *webhook_window_end(const WebhookWindow *window);
 
-/* Rows not yet returned. */
+/* The number of rows that webhook_window_next() has not returned yet. */
 extern int64 webhook_window_remaining(const WebhookWindow *window);
 
 /*
- * The next events in order of id, at most "max_rows" and, after the first, at
- * most "max_bytes", as a List of WebhookEvent in CurrentMemoryContext with one
- * reference each. NIL: the window is at its end. Events of every kind come,
- * commands too. A call that fails can be repeated: nothing is skipped.
+ * The next rows in order of id, events and commands, as a List of WebhookEvent
+ * in CurrentMemoryContext with one reference each: at most "max_rows", and as
+ * many as fit into "max_bytes", but at least one. NIL: all have been returned.
+ * A call that has raised an error can be repeated; it skips no row.
  */
 extern List *webhook_window_next(WebhookWindow *window, int max_rows,
 								 Size max_bytes);
 
 /*
- * Flush the WAL up to the commits of these events: what is sent has to be
- * durable, not just visible. Cheap when it is already.
+ * Flush the WAL up to the commits of these events: an event that is sent has to
+ * be durable, not only visible. Costs little if the WAL has been flushed.
  */
 extern void webhook_window_make_durable(List *events);
 
+/* Free the window and its file. */
 extern void webhook_window_close(WebhookWindow *window);
 
 #endif							/* WEBHOOK_WINDOW_H */
