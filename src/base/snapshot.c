@@ -83,6 +83,20 @@ webhook_snapshot_sees(const WebhookSnapshot *snapshot, FullTransactionId xid)
 				   sizeof(FullTransactionId), compare) == NULL;
 }
 
+bool
+webhook_snapshot_equal(const WebhookSnapshot *a, const WebhookSnapshot *b)
+{
+	if (!FullTransactionIdEquals(a->xmin, b->xmin) ||
+		!FullTransactionIdEquals(a->xmax, b->xmax) || a->nxip != b->nxip)
+		return false;
+	for (uint32 i = 0; i < a->nxip; i++)
+	{
+		if (!FullTransactionIdEquals(a->xip[i], b->xip[i]))
+			return false;
+	}
+	return true;
+}
+
 Size
 webhook_snapshot_size(const WebhookSnapshot *snapshot)
 {

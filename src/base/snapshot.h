@@ -35,6 +35,9 @@ extern WebhookSnapshot *webhook_snapshot_copy(const WebhookSnapshot *snapshot);
 extern bool webhook_snapshot_sees(const WebhookSnapshot *snapshot,
 								  FullTransactionId xid);
 
+/* Returns true if both see the same transactions. */
+extern bool webhook_snapshot_equal(const WebhookSnapshot *a, const WebhookSnapshot *b);
+
 /* Bytes of the value. */
 extern Size webhook_snapshot_size(const WebhookSnapshot *snapshot);
 

@@ -1,58 +1,52 @@
 /*
  * dispatch.c
- *	  Everything between "read" and "final": which delivery may start, which
- *	  waits has_earlier_pending which.
+ *	  The ways through delivery/: an arrival comes in, a request is started, its
+ *	  result comes back.
  *
- * What waits for the network is bounded: a delivery that has not started
- * within two seconds, or sooner where others want the place, is spilled to
- * webhook.pending, and its queue then takes no arrivals until it has worked off
- * what is due there. Nothing here reads a clock or a table, and nothing can
- * fail but for memory.
+ * Memory is bounded: a delivery that has not started within two seconds, or
+ * sooner while memory is scarce, is spilled to pending, and its queue accepts no
+ * arrivals until what is due there was loaded. Nothing here reads a clock or a
+ * table, and nothing can fail but an allocation.
  */
 #include "postgres.h"
 
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "base/guc.h"
-#include "delivery/retry_policy.h"
-#include "delivery/scheduler.h"
-#include "delivery/transitions.h"
+#include "delivery/evict_internal.h"
+#include "delivery/retry_policy_internal.h"
+#include "delivery/transitions_internal.h"
 
-#define MAX_LOADED 500			/* rows of webhook.pending in memory, but in flight */
-#define MAX_UNFLUSHED 4000		/* on their way to the tables, before more are read: some groups of
-								 * the writer's */
+/* What an arrival becomes. */
+typedef enum ArrivalState
+{
+	ARRIVAL_READY,				/* it may start */
+	ARRIVAL_WAITING,			/* it waits in memory behind the head of its subject */
+	ARRIVAL_DEFERRED,			/* it moves to pending, behind others of its subject */
+	ARRIVAL_DEFERRED_HEAD,		/* it moves to pending, as the head of its subject */
+	ARRIVAL_CANCELLED,			/* its subscription takes nothing */
+} ArrivalState;
 
-static WebhookUsage load;
-
-static bool has_memory(Size elsewhere);
+static ArrivalState arrival_state(const WebhookDispatcher *dispatcher, const WebhookQueue *queue,
+								  const WebhookSubject *subject, const WebhookOffer *offer);
+static WebhookDelivery *pop_ready(WebhookDispatcher *dispatcher, WebhookQueue *queue);
 static bool is_too_old(const WebhookDelivery *delivery, TimestampTz now);
-static void report_health(WebhookDelivery *delivery, WebhookOutcome result,
-						  TimestampTz now);
+static void end_as_too_old(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
+static void start(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, TimestampTz now);
+static void take_back(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
+static void record_health(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+						  const WebhookRetryDecision *decision, TimestampTz now);
+static void apply_decision(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+						   const WebhookRetryDecision *decision);
 
 void
-webhook_dispatch_init(void)
+webhook_dispatch_offer(WebhookDispatcher *dispatcher, const WebhookOffer *offer,
+					   WebhookBatch *batch, TimestampTz now)
 {
-	webhook_queue_init();
-	webhook_subject_init();
-	webhook_transitions_init();
-}
-
-void
-webhook_dispatch_offer(const WebhookOffer *offer, WebhookBatch *batch,
-					   TimestampTz now)
-{
-	WebhookQueue *queue = webhook_queue_get(offer->subscription_id);
+	WebhookQueue *queue = webhook_queue_get_for_arrival(&dispatcher->queues,
+														offer->subscription_id, now);
 	WebhookPending row = {0};
 	WebhookDelivery *delivery;
-	WebhookSubject *subject;
-
-	if (!queue->sends && queue->health.state.suspended_at == 0 &&
-		webhook_queue_is_enabled(queue->id))
-	{
-		webhook_health_suspend(&queue->health, true, now);
-		webhook_queue_mark_dirty(queue, false);
-	}
 
 	row.subscription_id = offer->subscription_id;
 	row.position = offer->position;
@@ -61,284 +55,328 @@ webhook_dispatch_offer(const WebhookOffer *offer, WebhookBatch *batch,
 	row.queued_at = Max(now, offer->caused_at);
 	row.age_start = webhook_health_active_time(&queue->health, offer->caused_at, now);
 	row.event = webhook_event_share(offer->event);
-	delivery = webhook_delivery_create(&row, false, now);
-	delivery->batch = batch;
-	webhook_batch_pin(batch);
+	delivery = webhook_delivery_create(dispatcher, &row, false, batch, now);
 
-	subject = delivery->subject;
-	if (!webhook_queue_is_enabled(queue->id))
-		webhook_delivery_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
-	else if (subject != NULL && (offer->has_earlier_pending || subject->defers_arrivals))
-		webhook_delivery_defer(delivery, 0);
-	else if (subject != NULL && subject->head != NULL)
+	switch (arrival_state(dispatcher, queue, delivery->subject, offer))
 	{
-		if (webhook_queue_accepts(queue))
-			webhook_delivery_set_waiting(delivery);
-		else
-			webhook_delivery_defer(delivery, 0);
+		case ARRIVAL_READY:
+			webhook_delivery_set_ready(dispatcher, delivery);
+			break;
+		case ARRIVAL_WAITING:
+			webhook_delivery_set_waiting(dispatcher, delivery);
+			break;
+		case ARRIVAL_DEFERRED:
+			webhook_delivery_defer(dispatcher, delivery, 0);
+			break;
+		case ARRIVAL_DEFERRED_HEAD:
+			webhook_delivery_defer(dispatcher, delivery, now);
+			break;
+		case ARRIVAL_CANCELLED:
+			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
+			break;
 	}
-	else if (offer->cause == WEBHOOK_CAUSE_PING ?
-			 webhook_queue_accepts_ping(queue) : webhook_queue_accepts(queue))
-		webhook_delivery_set_ready(delivery);
-	else
-		webhook_delivery_defer(delivery, now);
+	webhook_queue_update(&dispatcher->queues, queue);
 }
 
+/* Memory tells it for a subject that is known here, unless its head may leave memory. */
 bool
-webhook_dispatch_must_check_pending(int64 subscription_id, const char *subject)
+webhook_dispatch_must_check_pending(WebhookDispatcher *dispatcher, int64 subscription_id,
+									const char *name)
 {
-	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
-	const WebhookSubject *known;
-	const WebhookDelivery *head;
+	const WebhookQueue *queue = webhook_queue_get(&dispatcher->queues, subscription_id);
+	const WebhookSubject *subject;
 
-	if (subject == NULL || !webhook_queue_get(subscription_id)->has_rows ||
-		(subscription != NULL && !subscription->ordered))
+	if (name == NULL || !queue->has_rows || !queue->ordered)
 		return false;
-
-	/* A head that has a row may leave memory, and its subject with it. */
-	known = webhook_subject_find(subscription_id, subject);
-	head = known == NULL ? NULL : known->head;
-	return known == NULL || (head != NULL && head->stored);
+	subject = webhook_subject_find(&dispatcher->subjects, subscription_id, name);
+	return subject == NULL || (subject->head != NULL && subject->head->stored);
 }
 
 void
-webhook_dispatch_load(const WebhookPending *row, TimestampTz now)
+webhook_dispatch_load(WebhookDispatcher *dispatcher, const WebhookPending *row, TimestampTz now)
 {
-	WebhookDelivery *delivery = webhook_delivery_create(row, true, now);
+	WebhookDelivery *delivery = webhook_delivery_create(dispatcher, row, true, NULL, now);
 
-	/* Others of its subject may wait has_earlier_pending it. */
+	/* Others of its subject may be in pending behind it. */
 	if (delivery->subject != NULL)
 		delivery->subject->defers_arrivals = true;
-	webhook_delivery_set_ready(delivery);
+	webhook_delivery_set_ready(dispatcher, delivery);
+	webhook_queue_update(&dispatcher->queues, delivery->queue);
+}
+
+/* Never two heads of one subject in memory, whatever the table says. */
+WebhookRowState
+webhook_dispatch_row_state(WebhookDispatcher *dispatcher, int64 subscription_id,
+						   const char *name, int64 position, int64 id)
+{
+	const WebhookSubject *subject;
+
+	if (webhook_row_is_loaded(dispatcher, subscription_id, position, id))
+		return WEBHOOK_ROW_LOADED;
+	if (name == NULL || name[0] == '\0')
+		return WEBHOOK_ROW_ABSENT;
+	subject = webhook_subject_find(&dispatcher->subjects, subscription_id, name);
+	return subject != NULL && subject->head != NULL ? WEBHOOK_ROW_BLOCKED : WEBHOOK_ROW_ABSENT;
+}
+
+void
+webhook_dispatch_pass_over(WebhookDispatcher *dispatcher, int64 subscription_id,
+						   const char *name)
+{
+	WebhookSubject *subject = webhook_subject_find(&dispatcher->subjects, subscription_id, name);
+
+	if (subject != NULL)
+		subject->passed_over_due_row = true;
 }
 
 bool
-webhook_dispatch_is_loaded_or_blocked(int64 subscription_id, const char *subject,
-									  int64 position, int64 id)
+webhook_dispatch_has_subject(WebhookDispatcher *dispatcher, int64 subscription_id,
+							 const char *name)
 {
-	if (webhook_row_is_loaded(subscription_id, position, id))
-		return true;
-
-	/* Never two of one subject, whatever the table says; it is asked again. */
-	if (subject != NULL && subject[0] != '\0')
-	{
-		WebhookSubject *known = webhook_subject_find(subscription_id, subject);
-
-		if (known != NULL && known->head != NULL)
-			return known->passed_over_due_row = true;
-	}
-	return false;
-}
-
-bool
-webhook_dispatch_has_subject(int64 subscription_id, const char *name)
-{
-	WebhookSubject *subject = webhook_subject_find(subscription_id, name);
+	WebhookSubject *subject = webhook_subject_find(&dispatcher->subjects, subscription_id, name);
 
 	return subject != NULL &&
 		(subject->head != NULL || !dlist_is_empty(&subject->waiting) ||
 		 subject->unflushed > subject->in_group);
 }
 
-WebhookDelivery *
-webhook_dispatch_next(TimestampTz now)
+bool
+webhook_dispatch_knows_subject(WebhookDispatcher *dispatcher, int64 subscription_id,
+							   const char *name)
 {
-	WebhookQueue *queue;
+	return webhook_subject_find(&dispatcher->subjects, subscription_id, name) != NULL;
+}
 
-	while ((queue = webhook_scheduler_next()) != NULL)
+WebhookDelivery *
+webhook_dispatch_next(WebhookDispatcher *dispatcher, TimestampTz now)
+{
+	WebhookSchedulerEntry *entry;
+
+	while ((entry = webhook_scheduler_next(&dispatcher->queues.scheduler)) != NULL)
 	{
-		WebhookDelivery *delivery;
-		WebhookHealthChange change;
-		TimestampTz until;
+		WebhookQueue *queue = WEBHOOK_QUEUE_OF(scheduling, entry);
+		WebhookDelivery *delivery = pop_ready(dispatcher, queue);
+		bool		too_old = is_too_old(delivery, now);
 
-		delivery = dlist_head_element(WebhookDelivery, node,
-									  queue->npings == 0 ?
-									  &queue->ready : &queue->pings);
-		webhook_delivery_unset_ready(delivery);
-		if (is_too_old(delivery, now))
-		{
-			delivery->entry.error_class = "too_old";
-			delivery->entry.error =
-				MemoryContextStrdup(TopMemoryContext,
-									"the delivery has reached the max_age of its subscription");
-			webhook_delivery_end_and_promote(delivery, WEBHOOK_FAILED);
-			webhook_queue_update(queue);
-			continue;
-		}
-
-		delivery->entry.delivery.attempt++;
-		delivery->probe = webhook_health_is_open(&queue->health);
-		until = webhook_health_start(&queue->health, webhook_subscription_get(queue->id),
-									 queue->nready > 0, now, &change);
-		webhook_delivery_set_in_flight(delivery, now);
-		if (until > queue->not_before)
-			webhook_queue_delay(queue, until);
-		if (change != WEBHOOK_HEALTH_UNCHANGED)
-			webhook_queue_apply_health(queue, change);
-		return delivery;
+		if (too_old)
+			end_as_too_old(dispatcher, delivery);
+		else
+			start(dispatcher, delivery, now);
+		webhook_queue_update(&dispatcher->queues, queue);
+		if (!too_old)
+			return delivery;
 	}
 	return NULL;
 }
 
+const WebhookSubscription *
+webhook_delivery_subscription(const WebhookDelivery *delivery)
+{
+	return delivery->queue->subscription;
+}
+
 void
-webhook_dispatch_finish(WebhookDelivery *delivery,
+webhook_dispatch_finish(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 						const WebhookHttpTransfer *transfer, TimestampTz now)
 {
 	WebhookLogEntry *entry = &delivery->entry;
-	const WebhookSubscription *subscription = webhook_subscription_get(delivery->queue->id);
-	TimestampTz next_at = 0;
-	WebhookOutcome result;
+	WebhookQueue *queue = delivery->queue;
+	WebhookRetryDecision decision;
 
-	webhook_delivery_set_done(delivery);
+	webhook_delivery_set_done(dispatcher, delivery);
 	entry->transfer = transfer;
 	entry->endpoint = transfer->url;
-	result = webhook_retry_decide(&entry->delivery, subscription, transfer,
-								  delivery->probe, now, &next_at);
-	if (result != WEBHOOK_DELIVERED)
+	decision = webhook_retry_decide(&entry->delivery, queue->subscription, transfer,
+									delivery->probe, now);
+	if (decision.outcome != WEBHOOK_DELIVERED)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-		entry->error_class = webhook_retry_error_class(transfer);
+		entry->error_class = decision.error_class;
 		entry->error = webhook_retry_error(transfer);
 		MemoryContextSwitchTo(old);
 	}
 	if (entry->delivery.cause != WEBHOOK_CAUSE_PING)
-		report_health(delivery, result, now);
-
-	if (result == WEBHOOK_RETRYING)
-	{
-		if (delivery->cancelled || !webhook_queue_is_enabled(delivery->queue->id))
-			result = WEBHOOK_CANCELLED;
-		if (delivery->cancelled && delivery->cancel_class != NULL)
-			entry->error_class = delivery->cancel_class;
-	}
-	if (result != WEBHOOK_RETRYING)
-		webhook_delivery_end_and_promote(delivery, result);
-	else
-	{
-		if (!delivery->probe)
-			entry->delivery.step++;
-		webhook_delivery_retry(delivery, next_at);
-	}
-	webhook_dispatch_evict_if_blocked(delivery->queue, now);
+		record_health(dispatcher, delivery, &decision, now);
+	apply_decision(dispatcher, delivery, &decision);
+	webhook_evict_if_blocked(dispatcher, queue, now);
+	webhook_queue_update(&dispatcher->queues, queue);
 }
 
 void
-webhook_dispatch_reject(WebhookDelivery *delivery, const char *error)
+webhook_dispatch_reject(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+						const char *error)
 {
-	webhook_delivery_set_done(delivery);
-	delivery->entry.delivery.attempt--;
+	take_back(dispatcher, delivery);
 	delivery->entry.error_class = "message";
 	delivery->entry.error = MemoryContextStrdup(TopMemoryContext, error);
-	webhook_delivery_end_and_promote(delivery, WEBHOOK_FAILED);
+	webhook_delivery_end_and_promote(dispatcher, delivery, WEBHOOK_FAILED);
+	webhook_queue_update(&dispatcher->queues, delivery->queue);
 }
 
 void
-webhook_dispatch_retry_later(WebhookDelivery *delivery)
+webhook_dispatch_retry_later(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
-	webhook_delivery_set_done(delivery);
-	delivery->entry.delivery.attempt--;
+	take_back(dispatcher, delivery);
 	if (delivery->subject != NULL)
 		delivery->subject->head = NULL;
-	webhook_delivery_set_ready(delivery);
+	webhook_delivery_set_ready(dispatcher, delivery);
+	webhook_queue_update(&dispatcher->queues, delivery->queue);
 }
 
 void
-webhook_dispatch_tick(TimestampTz now)
+webhook_dispatch_tick(WebhookDispatcher *dispatcher, TimestampTz now)
 {
 	WebhookDelivery *oldest;
 
-	webhook_queues_wake(now);
-	while ((oldest = webhook_in_flight_oldest()) != NULL &&
+	webhook_queues_tick(&dispatcher->queues, now);
+	while ((oldest = webhook_in_flight_oldest(dispatcher)) != NULL &&
 		   now - oldest->started_at >= WEBHOOK_SLOW_REQUEST)
 	{
-		webhook_delivery_mark_slow(oldest);
+		WebhookQueue *queue = oldest->queue;
+
+		webhook_delivery_mark_slow(dispatcher, oldest);
 		if (oldest->entry.delivery.cause == WEBHOOK_CAUSE_PING)
 			continue;
-		webhook_health_slow(&oldest->queue->health);
-		webhook_queue_apply_health(oldest->queue, WEBHOOK_HEALTH_UNCHANGED);
-		webhook_queue_mark_dirty(oldest->queue, false);
+		webhook_health_slow(&queue->health);
+		webhook_queue_apply_health(&dispatcher->queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
+		webhook_queue_mark_dirty(&dispatcher->queues, queue, false);
+		webhook_queue_update(&dispatcher->queues, queue);
 	}
 }
 
 TimestampTz
-webhook_dispatch_tick_time(void)
+webhook_dispatch_tick_time(WebhookDispatcher *dispatcher)
 {
-	const WebhookDelivery *oldest = webhook_in_flight_oldest();
-	TimestampTz wake = webhook_queues_wake_time();
+	const WebhookDelivery *oldest = webhook_in_flight_oldest(dispatcher);
+	TimestampTz delay = webhook_timer_time(&dispatcher->queues.delayed);
 	TimestampTz slow = oldest == NULL ? 0 : oldest->started_at + WEBHOOK_SLOW_REQUEST;
 
-	return wake == 0 || (slow != 0 && slow < wake) ? slow : wake;
+	return delay == 0 || (slow != 0 && slow < delay) ? slow : delay;
 }
 
-bool
-webhook_dispatch_is_due(TimestampTz now)
+/*
+ * A delivery with a subject queues behind earlier ones of it: in pending, if
+ * some are there or on their way, else behind the head in memory.
+ */
+static ArrivalState
+arrival_state(const WebhookDispatcher *dispatcher, const WebhookQueue *queue,
+			  const WebhookSubject *subject, const WebhookOffer *offer)
 {
-	return webhook_rows_loaded() > 0 || webhook_due_any(now);
+	WebhookQueueCapacity capacity = webhook_queue_capacity(&dispatcher->queues, queue);
+
+	if (!queue->takes)
+		return ARRIVAL_CANCELLED;
+	if (subject != NULL)
+	{
+		if (offer->has_earlier_pending || subject->defers_arrivals)
+			return ARRIVAL_DEFERRED;
+		if (subject->head != NULL)
+			return capacity.arrivals ? ARRIVAL_WAITING : ARRIVAL_DEFERRED;
+	}
+	if (offer->cause == WEBHOOK_CAUSE_PING ? capacity.pings : capacity.arrivals)
+		return ARRIVAL_READY;
+	return ARRIVAL_DEFERRED_HEAD;
 }
 
-bool
-webhook_dispatch_has_room(Size elsewhere)
+/* The first delivery that is ready, pings before others. */
+static WebhookDelivery *
+pop_ready(WebhookDispatcher *dispatcher, WebhookQueue *queue)
 {
-	return webhook_usage.queued < WEBHOOK_MAX_QUEUED &&
-		webhook_usage.unflushed < MAX_UNFLUSHED && has_memory(elsewhere);
+	dlist_head *ready = queue->npings > 0 ? &queue->pings : &queue->ready;
+	WebhookDelivery *delivery = dlist_head_element(WebhookDelivery, node, ready);
+
+	webhook_delivery_unset_ready(dispatcher, delivery);
+	return delivery;
 }
 
-int
-webhook_dispatch_room_for_due(Size elsewhere)
-{
-	return has_memory(elsewhere) ? Max(MAX_LOADED - webhook_rows_not_in_flight(), 0) : 0;
-}
-
-const WebhookUsage *
-webhook_dispatch_usage(void)
-{
-	load = webhook_usage;
-	load.memory += webhook_subject_memory();
-	return &load;
-}
-
-static bool
-has_memory(Size elsewhere)
-{
-	return webhook_dispatch_usage()->memory + elsewhere < (Size) webhook_max_memory * 1024 / 2;
-}
-
-/* By its subscription's clock, which stands while it may not send. */
+/* Its age is counted by the subscription's clock, which stops while it may not send. */
 static bool
 is_too_old(const WebhookDelivery *delivery, TimestampTz now)
 {
-	const WebhookSubscription *subscription = webhook_subscription_get(delivery->queue->id);
+	const WebhookQueue *queue = delivery->queue;
 
-	return subscription != NULL &&
-		webhook_health_active_time(&delivery->queue->health, now, now) -
-		delivery->entry.delivery.age_start >= subscription->max_age;
+	return queue->subscription != NULL &&
+		webhook_health_active_time(&queue->health, now, now) -
+		delivery->entry.delivery.age_start >= queue->subscription->max_age;
 }
 
-/* What its POST has shown of the endpoint. */
 static void
-report_health(WebhookDelivery *delivery, WebhookOutcome result, TimestampTz now)
+end_as_too_old(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
-	const WebhookLogEntry *entry = &delivery->entry;
+	delivery->entry.error_class = "too_old";
+	delivery->entry.error =
+		MemoryContextStrdup(TopMemoryContext,
+							"the delivery has reached the max_age of its subscription");
+	webhook_delivery_end_and_promote(dispatcher, delivery, WEBHOOK_FAILED);
+}
+
+/* Count an attempt, and let health and rate limit say when the next one may start. */
+static void
+start(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, TimestampTz now)
+{
 	WebhookQueue *queue = delivery->queue;
-	WebhookRequestResult report = {0};
+	WebhookHealthChange change;
+	TimestampTz until;
+
+	delivery->entry.delivery.attempt++;
+	delivery->probe = webhook_health_is_open(&queue->health);
+	if (delivery->probe && delivery->entry.delivery.cause != WEBHOOK_CAUSE_PING)
+		webhook_health_probe(&queue->health, true);
+	until = webhook_health_start(&queue->health, queue->subscription, queue->nready > 0, now,
+								 &change);
+	webhook_delivery_set_in_flight(dispatcher, delivery, now);
+	if (until > queue->not_before.at)
+		webhook_queue_delay(&dispatcher->queues, queue, until);
+	if (change != WEBHOOK_HEALTH_UNCHANGED)
+		webhook_queue_apply_health(&dispatcher->queues, queue, change, now);
+}
+
+/* Its POST was not made: it is no attempt. */
+static void
+take_back(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
+{
+	webhook_delivery_set_done(dispatcher, delivery);
+	delivery->entry.delivery.attempt--;
+	if (delivery->probe)
+		webhook_health_probe(&delivery->queue->health, false);
+}
+
+/* What the result shows of the endpoint. */
+static void
+record_health(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+			  const WebhookRetryDecision *decision, TimestampTz now)
+{
+	WebhookQueue *queue = delivery->queue;
+	WebhookRequestResult result = {0};
 	WebhookHealthChange change;
 
-	report.delivered = result == WEBHOOK_DELIVERED;
-	report.is_endpoint_failure = webhook_retry_is_endpoint_failure(entry->transfer);
-	report.gone = webhook_retry_is_gone(entry->transfer);
-	report.probe = delivery->probe;
-	report.retry_after = webhook_retry_after(entry->transfer);
-	report.duration = entry->transfer->duration;
-	report.problem = entry->error;
-	change = webhook_health_end(&queue->health, webhook_subscription_get(queue->id),
-								&report, now);
-	if (queue->health.state.not_before > now)
-		webhook_queue_delay(queue, Max(queue->not_before, queue->health.state.not_before));
-	else if (change == WEBHOOK_HEALTH_CLOSED)
-		webhook_queue_delay(queue, 0);
-	if (change == WEBHOOK_HEALTH_DISABLED)
-		webhook_queue_cancel_backlog(queue);
-	webhook_queue_apply_health(queue, change);
-	webhook_queue_mark_dirty(queue, false);
+	result.decision = decision;
+	result.probe = delivery->probe;
+	result.duration = delivery->entry.transfer->duration;
+	result.problem = delivery->entry.error;
+	change = webhook_health_end(&queue->health, queue->subscription, &result, now);
+	webhook_queue_apply_health(&dispatcher->queues, queue, change, now);
+	webhook_queue_mark_dirty(&dispatcher->queues, queue, false);
+}
+
+/* What the result means for the delivery. */
+static void
+apply_decision(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+			   const WebhookRetryDecision *decision)
+{
+	if (decision->outcome != WEBHOOK_RETRYING)
+		webhook_delivery_end_and_promote(dispatcher, delivery, decision->outcome);
+	else if (delivery->cancelled || !delivery->queue->takes)
+	{
+		if (delivery->cancelled && delivery->cancel_class != NULL)
+			delivery->entry.error_class = delivery->cancel_class;
+		webhook_delivery_end_and_promote(dispatcher, delivery, WEBHOOK_CANCELLED);
+	}
+	else
+	{
+		if (!delivery->probe)
+			delivery->entry.delivery.step++;
+		webhook_delivery_retry(dispatcher, delivery, decision->next_at);
+	}
 }

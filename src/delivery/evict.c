@@ -1,283 +1,184 @@
 /*
  * evict.c
- *	  What leaves memory without having been started.
+ *	  Deliveries that leave memory without having been started.
  *
- * It goes to webhook.pending where it may still be wanted: its subscription is
- * paused, its endpoint does not answer, others want its place. Or it ends as
- * cancelled: nobody wants it any more, or somebody has said so.
+ * They move to pending where they may still be wanted: the subscription is
+ * paused, the endpoint does not answer, or memory is scarce and others need
+ * it. They are cancelled where the subscription is gone or disabled.
  */
 #include "postgres.h"
 
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "delivery/scheduler.h"
-#include "delivery/transitions.h"
+#include "delivery/budget_internal.h"
+#include "delivery/evict_internal.h"
+#include "delivery/transitions_internal.h"
 
-#define MAX_QUEUED_LONG (WEBHOOK_MAX_QUEUED / 2)	/* of more, none waits long */
-#define LEAST_SHARE 16			/* deliveries, besides its share, of a busy queue */
-#define LONGEST_SPAN (USECS_PER_SEC / 2)	/* that a completions_per_interval is measured over */
+/* How long a delivery may wait unstarted while memory is scarce; microseconds. */
+#define SCARCE_LIMIT (USECS_PER_SEC / 5)
 
-static TimestampTz measured_at; /* the queues' paces */
+/* Deliveries that a busy queue may keep besides its share while memory is scarce. */
+#define LEAST_SHARE 16
 
-static bool leaves(const WebhookQueue *queue);
-static void spill(WebhookQueue *queue, bool scarce, TimestampTz now);
-static int	may_keep(const WebhookQueue *queue);
-static void cancel_queue(dlist_head *list, const pg_uuid_t *event_id,
-						 int64 before, WebhookBatch *batch);
-static void cancel_ready(WebhookDelivery *delivery, const char *class,
-						 WebhookBatch *batch);
-static void hold_command(WebhookDelivery *delivery, WebhookBatch *batch);
-static bool is_of_event(const WebhookDelivery *delivery, const pg_uuid_t *event_id,
-						int64 before);
+/* The longest time that completed_per_interval is worked out over. */
+#define LONGEST_SPAN (USECS_PER_SEC / 2)
+
+static bool must_evict(const WebhookQueue *queue);
+static bool measure(WebhookDispatcher *dispatcher, int64 *span, TimestampTz now);
+static void spill(WebhookDispatcher *dispatcher, WebhookQueue *queue, bool scarce,
+				  TimestampTz now);
+static int	may_keep(const WebhookDispatcher *dispatcher, const WebhookQueue *queue);
 
 void
-webhook_dispatch_refresh(bool sending, TimestampTz now)
+webhook_dispatch_bind(WebhookDispatcher *dispatcher)
 {
-	void	   *scan;
+	webhook_queues_bind(&dispatcher->queues);
+}
 
-	webhook_queues_refresh(sending, now);
+void
+webhook_dispatch_refresh(WebhookDispatcher *dispatcher, bool sending, TimestampTz now)
+{
+	HASH_SEQ_STATUS scan;
+	WebhookSubject *subject;
+	WebhookQueue *queue;
 
-	/* Successors first: a head that goes takes what is left along. */
-	for (WebhookSubject *subject = webhook_subject_first_waiting(&scan);
-		 subject != NULL; subject = webhook_subject_next_waiting(&scan))
+	webhook_queues_refresh(&dispatcher->queues, sending, now);
+
+	/* Successors first: a head that is deferred takes what is left along. */
+	webhook_subjects_scan(&dispatcher->subjects, &scan);
+	while ((subject = webhook_subjects_next_waiting(&scan)) != NULL)
 	{
-		WebhookQueue *queue = webhook_queue_get(subject->key.subscription_id);
-
-		if (leaves(queue))
-			webhook_subject_evict_waiting(subject, !webhook_queue_is_enabled(queue->id));
+		queue = webhook_queue_get(&dispatcher->queues, subject->key.subscription_id);
+		if (must_evict(queue))
+			webhook_subject_evict_waiting(dispatcher, subject, !queue->takes);
 	}
 
-	for (WebhookQueue *queue = webhook_queue_first(&scan);
-		 queue != NULL; queue = webhook_queue_next(&scan))
-		webhook_dispatch_evict_if_blocked(queue, now);
-}
-
-void
-webhook_dispatch_evict_if_blocked(WebhookQueue *queue, TimestampTz now)
-{
-	bool		wanted;
-
-	if (!leaves(queue) || (queue->nready == 0 && queue->npings == 0))
-		return;
-	wanted = webhook_queue_is_enabled(queue->id);
-	while (queue->nready > 0)
-		webhook_delivery_evict(dlist_head_element(WebhookDelivery, node, &queue->ready),
-							   !wanted, now);
-	while (!queue->sends && queue->npings > 0)
-		webhook_delivery_evict(dlist_head_element(WebhookDelivery, node, &queue->pings),
-							   !wanted, now);
-	webhook_queue_update(queue);
-}
-
-void
-webhook_dispatch_spill(TimestampTz now)
-{
-	bool		scarce = webhook_usage.queued > MAX_QUEUED_LONG;
-	int64		limit = scarce ? WEBHOOK_SCARCE_LIMIT : WEBHOOK_UNSTARTED_LIMIT;
-	int64		span = Min(now - measured_at, LONGEST_SPAN);
-	bool		measure = now < measured_at || span >= WEBHOOK_SCARCE_LIMIT;
-	void	   *scan;
-
-	if (webhook_usage.queued == 0)
-		return;
-
-	for (WebhookQueue *queue = webhook_queue_first(&scan);
-		 queue != NULL; queue = webhook_queue_next(&scan))
+	webhook_queues_scan(&dispatcher->queues, &scan);
+	while ((queue = webhook_queues_next(&scan)) != NULL)
 	{
-		if (measure)
+		webhook_evict_if_blocked(dispatcher, queue, now);
+		webhook_queue_update(&dispatcher->queues, queue);
+	}
+}
+
+void
+webhook_evict_if_blocked(WebhookDispatcher *dispatcher, WebhookQueue *queue, TimestampTz now)
+{
+	if (!must_evict(queue))
+		return;
+	while (queue->nready > 0)
+		webhook_delivery_evict(dispatcher,
+							   dlist_head_element(WebhookDelivery, node, &queue->ready),
+							   !queue->takes, now);
+	while (!queue->sends && queue->npings > 0)
+		webhook_delivery_evict(dispatcher,
+							   dlist_head_element(WebhookDelivery, node, &queue->pings),
+							   !queue->takes, now);
+}
+
+void
+webhook_dispatch_spill(WebhookDispatcher *dispatcher, TimestampTz now)
+{
+	bool		scarce = webhook_budget_is_scarce(dispatcher);
+	HASH_SEQ_STATUS scan;
+	WebhookSubject *subject;
+	WebhookQueue *queue;
+	int64		span;
+	bool		measured;
+
+	if (dispatcher->usage.queued == 0)
+		return;
+
+	measured = measure(dispatcher, &span, now);
+	webhook_queues_scan(&dispatcher->queues, &scan);
+	while ((queue = webhook_queues_next(&scan)) != NULL)
+	{
+		if (measured)
 		{
-			queue->completions_per_interval =
-				span > 0 ? queue->completed * WEBHOOK_SCARCE_LIMIT / span : 0;
-			queue->completed = 0;
+			queue->completed_per_interval =
+				span > 0 ? queue->scheduling.completed * SCARCE_LIMIT / span : 0;
+			queue->scheduling.completed = 0;
 		}
 		if (queue->nready > 0 || queue->npings > 0)
-			spill(queue, scarce, now);
+			spill(dispatcher, queue, scarce, now);
 	}
-	if (measure)
-		measured_at = now;
 
-	/* What waits has_earlier_pending one in flight moves on its own. */
-	for (WebhookSubject *subject = webhook_subject_first_waiting(&scan);
-		 subject != NULL; subject = webhook_subject_next_waiting(&scan))
+	/* Deliveries behind one that is in flight move by their own age. */
+	webhook_subjects_scan(&dispatcher->subjects, &scan);
+	while ((subject = webhook_subjects_next_waiting(&scan)) != NULL)
 	{
 		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &subject->waiting);
 
-		if (webhook_delivery_has_waited(oldest, limit, now))
-			webhook_subject_evict_waiting(subject, false);
+		if (webhook_delivery_has_waited(oldest, scarce ? SCARCE_LIMIT : WEBHOOK_UNSTARTED_LIMIT,
+										now))
+			webhook_subject_evict_waiting(dispatcher, subject, false);
 	}
 }
 
-void
-webhook_dispatch_cancel_row(const WebhookPending *row, const char *class,
-							WebhookBatch *batch)
-{
-	WebhookDelivery *delivery = webhook_delivery_create(row, true, row->queued_at);
-
-	if (delivery->subject != NULL)
-		delivery->subject->defers_arrivals = true;
-	hold_command(delivery, batch);
-	delivery->entry.error_class = class;
-	webhook_delivery_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_DELETE);
-}
-
-void
-webhook_dispatch_cancel_event(int64 subscription_id, const pg_uuid_t *event_id,
-							  int64 before, WebhookBatch *batch)
-{
-	WebhookQueue *queue = webhook_queue_get(subscription_id);
-	dlist_mutable_iter iter;
-	void	   *scan;
-
-	/* Successors first: a head that ends makes the next one ready. */
-	for (WebhookSubject *subject = webhook_subject_first_waiting(&scan);
-		 subject != NULL; subject = webhook_subject_next_waiting(&scan))
-	{
-		if (subject->key.subscription_id != subscription_id)
-			continue;
-		dlist_foreach_modify(iter, &subject->waiting)
-		{
-			WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
-
-			if (!is_of_event(delivery, event_id, before))
-				continue;
-			webhook_delivery_unset_waiting(delivery);
-			webhook_delivery_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
-		}
-	}
-	cancel_queue(&queue->ready, event_id, before, batch);
-	cancel_queue(&queue->pings, event_id, before, batch);
-
-	for (WebhookDelivery *delivery = webhook_in_flight_first(&scan);
-		 delivery != NULL; delivery = webhook_in_flight_next(&scan))
-	{
-		if (delivery->queue != queue || !is_of_event(delivery, event_id, before))
-			continue;
-		delivery->cancelled = true;
-		delivery->cancel_class = NULL;
-		hold_command(delivery, batch);
-	}
-}
-
-bool
-webhook_dispatch_skip(int64 subscription_id, const char *name, int64 before,
-					  WebhookBatch *batch)
-{
-	WebhookSubject *subject = webhook_subject_find(subscription_id, name);
-	WebhookDelivery *head = subject == NULL ? NULL : subject->head;
-
-	if (head == NULL || head->entry.delivery.position >= before)
-		return false;
-	if (head->is_ready)
-		cancel_ready(head, "skipped", batch);
-	else
-	{
-		head->cancelled = true;
-		head->cancel_class = "skipped";
-		hold_command(head, batch);
-	}
-	return true;
-}
-
-/* May nothing of it wait in memory? */
+/* Nothing of the queue may wait in memory: it does not send, or its breaker is open. */
 static bool
-leaves(const WebhookQueue *queue)
+must_evict(const WebhookQueue *queue)
 {
 	return !queue->sends || webhook_health_is_open(&queue->health);
 }
 
-/* What of a queue is ready and has waited for too long. */
-static void
-spill(WebhookQueue *queue, bool scarce, TimestampTz now)
+/* Returns true if the queues' rates are to be worked out now, over "span" microseconds. */
+static bool
+measure(WebhookDispatcher *dispatcher, int64 *span, TimestampTz now)
 {
-	int			kept = scarce ? may_keep(queue) : queue->nready;
+	TimestampTz before = dispatcher->spill_measured_at;
+
+	*span = Min(now - before, LONGEST_SPAN);
+	if (now >= before && *span < SCARCE_LIMIT)
+		return false;
+	dispatcher->spill_measured_at = now;
+	return true;
+}
+
+/* Evict what has been ready for too long. */
+static void
+spill(WebhookDispatcher *dispatcher, WebhookQueue *queue, bool scarce, TimestampTz now)
+{
+	int			kept = scarce ? may_keep(dispatcher, queue) : queue->nready;
 
 	while (queue->nready > 0)
 	{
 		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &queue->ready);
 
 		if (!webhook_delivery_has_waited(oldest, WEBHOOK_UNSTARTED_LIMIT, now) &&
-			(queue->nready <= kept ||
-			 !webhook_delivery_has_waited(oldest, WEBHOOK_SCARCE_LIMIT, now)))
+			(queue->nready <= kept || !webhook_delivery_has_waited(oldest, SCARCE_LIMIT, now)))
 			break;
 		queue->spilling = true;
-		webhook_delivery_evict(oldest, false, now);
+		webhook_delivery_evict(dispatcher, oldest, false, now);
 	}
 	while (queue->npings > 0)
 	{
 		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &queue->pings);
 
-		if (!webhook_delivery_has_waited(oldest, scarce ? WEBHOOK_SCARCE_LIMIT :
-										 WEBHOOK_UNSTARTED_LIMIT, now))
+		if (!webhook_delivery_has_waited(oldest, scarce ? SCARCE_LIMIT : WEBHOOK_UNSTARTED_LIMIT,
+										 now))
 			break;
 		queue->spilling = true;
-		webhook_delivery_evict(oldest, false, now);
+		webhook_delivery_evict(dispatcher, oldest, false, now);
 	}
-	webhook_queue_update(queue);
+	webhook_queue_update(&dispatcher->queues, queue);
 }
 
 /*
- * While room is scarce, a queue that gets on keeps its share, with room for one
- * more, or as much as it works off in that time. If it gets on slowly, for all
- * are busy, webhook.pending would only make it slower.
+ * Deliveries that a queue may keep in memory while it is scarce: what it
+ * completes in SCARCE_LIMIT, or its fair share if that is more; none if it
+ * completes nothing.
  */
 static int
-may_keep(const WebhookQueue *queue)
+may_keep(const WebhookDispatcher *dispatcher, const WebhookQueue *queue)
 {
-	int			completions_per_interval = Max(queue->completions_per_interval, queue->completed);
+	const WebhookSchedulerEntry *scheduling = &queue->scheduling;
+	int			completed = Max(queue->completed_per_interval, scheduling->completed);
 
-	if (queue->slow || queue->not_before != 0)
+	if (scheduling->slow || queue->not_before.at != 0)
 		return 0;
-	if (queue->in_flight == 0)
+	if (scheduling->in_flight == 0)
 		return queue->nready;
-	return completions_per_interval == 0 ? 0 :
-		Max(completions_per_interval,
-			WEBHOOK_MAX_QUEUED / (webhook_scheduler_busy_queues() + 1) + LEAST_SHARE);
-}
-
-static void
-cancel_queue(dlist_head *list, const pg_uuid_t *event_id, int64 before,
-			 WebhookBatch *batch)
-{
-	dlist_mutable_iter iter;
-
-	dlist_foreach_modify(iter, list)
-	{
-		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
-
-		if (is_of_event(delivery, event_id, before))
-			cancel_ready(delivery, NULL, batch);
-	}
-}
-
-static void
-cancel_ready(WebhookDelivery *delivery, const char *class, WebhookBatch *batch)
-{
-	webhook_delivery_unset_ready(delivery);
-	hold_command(delivery, batch);
-	delivery->entry.error_class = class;
-	webhook_delivery_end_and_promote(delivery, WEBHOOK_CANCELLED);
-	webhook_queue_update(delivery->queue);
-}
-
-/*
- * The command that ends it is done when its entry is committed. One that was
- * read from the ring holds an batch that is not later than the command's.
- */
-static void
-hold_command(WebhookDelivery *delivery, WebhookBatch *batch)
-{
-	if (delivery->batch != NULL || batch == NULL)
-		return;
-	webhook_batch_pin(batch);
-	delivery->batch = batch;
-}
-
-static bool
-is_of_event(const WebhookDelivery *delivery, const pg_uuid_t *event_id, int64 before)
-{
-	const WebhookPending *row = &delivery->entry.delivery;
-
-	return row->position < before &&
-		(event_id == NULL || memcmp(&row->event->event_id, event_id, UUID_LEN) == 0);
+	return completed == 0 ? 0 :
+		Max(completed, webhook_budget_share(dispatcher) + LEAST_SHARE);
 }

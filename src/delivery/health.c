@@ -1,14 +1,18 @@
 /*
  * health.c
- *	  How an endpoint fares, and what that allows.
+ *	  Health of one endpoint.
  *
- * One number says how many requests an endpoint may have in flight: 0 is an
- * open breaker, of which a probe now and then is let through; 1 is slow; from
- * 2 on it grows by one with each success. So a new endpoint is not overrun, and
- * one that fails or keeps us waiting gives its places back at once.
+ * The concurrency is the number of requests that may be in flight. It starts at
+ * 2 and grows by one with each success; 1 is slow: a failure, or a request that
+ * takes longer than two seconds, brings it back there. So a new endpoint is
+ * not overrun, and one that fails or hangs frees the fast pool at once.
  *
- * Only failures for the endpoint's sake, which another delivery would meet as
- * well, count against it. One contract that it refuses holds up no other.
+ * The breaker opens after ten failures of the endpoint in a row. Then only
+ * probes are sent, one at a time: half-open is the breaker while a probe is
+ * under way. Any answer that is not a failure of the endpoint closes it.
+ *
+ * Only failures of the endpoint itself are counted for both. A 4xx for one
+ * delivery does not slow down the others.
  */
 #include "postgres.h"
 
@@ -19,31 +23,39 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
-#include "delivery/health.h"
+#include "delivery/health_internal.h"
 
-#define OPEN 0
-#define SLOW 1
-#define FIRST_LEVEL 2
+#define SLOW 1					/* concurrency of an endpoint that fails or hangs */
+#define FIRST_CONCURRENCY 2
 #define OPENS_AFTER 10			/* failures in a row */
 #define FIRST_PROBE 10			/* seconds */
 #define LONGEST_PROBE SECS_PER_HOUR
-#define GIVES_UP_AFTER (5 * USECS_PER_DAY)
-#define GIVES_UP_FAILURES 15
-#define LONGEST_PAUSE SECS_PER_DAY	/* that an endpoint may ask for */
-#define TELL_INTERVAL (60 * USECS_PER_SEC)	/* between changes of one kind */
-#define FORGETS_AFTER 1000		/* durations, then older ones count half */
+#define DISABLES_AFTER (5 * USECS_PER_DAY)
+#define DISABLES_FAILURES 15
+#define TELL_INTERVAL (60 * USECS_PER_SEC)	/* between two changes of one kind */
+#define HALVES_AFTER 1000		/* durations: then all counts are halved */
 #define RATE_SPAN (60.0 * USECS_PER_SEC)
 #define FIRST_BUCKET 100		/* microseconds */
 #define MAX_REASON 500			/* bytes */
 
-static void add_success(WebhookHealth *health,
-						const WebhookSubscription *subscription,
-						int64 duration, TimestampTz now);
+static WebhookHealthChange record_success(WebhookHealth *health,
+										  const WebhookSubscription *subscription,
+										  int64 duration, TimestampTz now);
+static WebhookHealthChange record_failure(WebhookHealth *health,
+										  const WebhookRequestResult *result, TimestampTz now);
+static WebhookHealthChange record_endpoint_failure(WebhookState *state, bool probe,
+												   TimestampTz now);
+static void open_breaker(WebhookState *state, TimestampTz now);
+static void close_breaker(WebhookState *state);
+static void record_retry_after(WebhookHealth *health, int64 seconds, TimestampTz now,
+							   WebhookHealthChange *change);
+static bool must_disable(const WebhookHealth *health, const WebhookSubscription *subscription,
+						 bool gone, TimestampTz now);
+static void disable(WebhookState *state, const WebhookSubscription *subscription,
+					TimestampTz now);
 static void set_reason(WebhookState *state, const char *reason);
-static bool is_news(TimestampTz *told_at, TimestampTz now);
-static void disable(WebhookState *state,
-					const WebhookSubscription *subscription, TimestampTz now);
-static int	most(const WebhookSubscription *subscription);
+static bool may_tell(TimestampTz *told_at, TimestampTz now);
+static int	max_concurrency(const WebhookSubscription *subscription);
 static void add_duration(WebhookHealth *health, int64 duration);
 static int64 percentile(const WebhookHealth *health, double part);
 
@@ -52,7 +64,7 @@ webhook_health_init(WebhookHealth *health, int64 subscription_id)
 {
 	memset(health, 0, sizeof(WebhookHealth));
 	health->state.subscription_id = subscription_id;
-	health->state.level = FIRST_LEVEL;
+	health->state.concurrency = FIRST_CONCURRENCY;
 	health->state.p50 = health->state.p95 = -1;
 }
 
@@ -60,21 +72,26 @@ void
 webhook_health_restore(WebhookHealth *health, const WebhookState *state)
 {
 	set_reason(&health->state, NULL);
-	if (health->state.since != NULL)
-		pfree(health->state.since);
+	if (health->state.disabled_start_snapshot != NULL)
+		pfree(health->state.disabled_start_snapshot);
 	health->state = *state;
 	health->state.reason = NULL;
 	set_reason(&health->state, state->reason);
-	if (state->since != NULL)
+	if (state->disabled_start_snapshot != NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-		health->state.since = webhook_snapshot_copy(state->since);
+		health->state.disabled_start_snapshot =
+			webhook_snapshot_copy(state->disabled_start_snapshot);
 		MemoryContextSwitchTo(old);
 	}
 
-	/* Whoever has edited the row: it means something. */
-	health->state.level = Max(health->state.level, OPEN);
+	/* The probe of a half-open breaker ended with the former process. */
+	if (state->breaker == WEBHOOK_BREAKER_HALF_OPEN)
+		health->state.breaker = WEBHOOK_BREAKER_OPEN;
+
+	/* The row may have been edited by hand: keep what is in range. */
+	health->state.concurrency = Max(health->state.concurrency, SLOW);
 	health->state.probe_interval = Min(Max(health->state.probe_interval, FIRST_PROBE),
 									   LONGEST_PROBE);
 }
@@ -82,27 +99,25 @@ webhook_health_restore(WebhookHealth *health, const WebhookState *state)
 bool
 webhook_health_is_open(const WebhookHealth *health)
 {
-	return health->state.level == OPEN;
+	return health->state.breaker != WEBHOOK_BREAKER_CLOSED;
 }
 
 bool
 webhook_health_is_slow(const WebhookHealth *health)
 {
-	return health->state.level <= SLOW;
+	return health->state.concurrency <= SLOW;
 }
 
-/* Enabling renews "since". */
+/* Enabling a subscription gives it another start snapshot. */
 bool
-webhook_health_is_disabled(const WebhookHealth *health,
-						   const WebhookSubscription *subscription)
+webhook_health_is_disabled(const WebhookHealth *health, const WebhookSubscription *subscription)
 {
 	const WebhookState *state = &health->state;
+	const WebhookSnapshot *start = state->disabled_start_snapshot;
 
 	return state->disabled_at != 0 &&
-		(subscription == NULL || state->since == NULL ||
-		 (webhook_snapshot_size(state->since) == webhook_snapshot_size(subscription->since) &&
-		  memcmp(state->since, subscription->since,
-				 webhook_snapshot_size(state->since)) == 0));
+		(subscription == NULL || start == NULL ||
+		 webhook_snapshot_equal(start, subscription->since));
 }
 
 void
@@ -110,16 +125,15 @@ webhook_health_reset(WebhookHealth *health)
 {
 	WebhookState *state = &health->state;
 
-	if (state->since != NULL)
-		pfree(state->since);
-	state->since = NULL;
+	if (state->disabled_start_snapshot != NULL)
+		pfree(state->disabled_start_snapshot);
+	state->disabled_start_snapshot = NULL;
 	state->disabled_at = 0;
-	state->level = FIRST_LEVEL;
+	close_breaker(state);
+	state->concurrency = FIRST_CONCURRENCY;
 	state->consecutive_failures = 0;
-	state->failures = 0;
+	state->failures_since_success = 0;
 	state->failing_since = 0;
-	state->opened_at = 0;
-	state->not_before = 0;
 	set_reason(state, NULL);
 }
 
@@ -127,7 +141,7 @@ int
 webhook_health_limit(const WebhookHealth *health,
 					 const WebhookSubscription *subscription)
 {
-	return Min(Max(health->state.level, 1), most(subscription));
+	return Min(health->state.concurrency, max_concurrency(subscription));
 }
 
 TimestampTz
@@ -145,7 +159,7 @@ webhook_health_start(WebhookHealth *health,
 		return 0;
 	}
 
-	/* A bucket of tokens; a clock that was set back adds none. */
+	/* Fill the bucket of tokens; a clock that was set back adds none. */
 	if (health->filled_at == 0)
 		health->tokens = burst;
 	else if (now > health->filled_at)
@@ -156,7 +170,7 @@ webhook_health_start(WebhookHealth *health,
 	if (health->tokens >= 1)
 		return 0;
 
-	if (waiting && is_news(&health->limited_at, now))
+	if (waiting && may_tell(&health->limited_at, now))
 		*change = WEBHOOK_HEALTH_LIMITED;
 	return now + (TimestampTz) ceil((1 - health->tokens) / rate * USECS_PER_SEC);
 }
@@ -172,76 +186,28 @@ webhook_health_rate_changed(WebhookHealth *health,
 	return true;
 }
 
+void
+webhook_health_probe(WebhookHealth *health, bool under_way)
+{
+	if (webhook_health_is_open(health))
+		health->state.breaker = under_way ? WEBHOOK_BREAKER_HALF_OPEN : WEBHOOK_BREAKER_OPEN;
+}
+
 WebhookHealthChange
-webhook_health_end(WebhookHealth *health,
-				   const WebhookSubscription *subscription,
-				   const WebhookRequestResult *report, TimestampTz now)
+webhook_health_end(WebhookHealth *health, const WebhookSubscription *subscription,
+				   const WebhookRequestResult *result, TimestampTz now)
 {
 	WebhookState *state = &health->state;
-	WebhookHealthChange change = WEBHOOK_HEALTH_UNCHANGED;
+	const WebhookRetryDecision *decision = result->decision;
+	WebhookHealthChange change;
 
-	if (report->delivered)
-	{
-		bool		was_open = state->level == OPEN;
+	if (decision->outcome == WEBHOOK_DELIVERED)
+		return record_success(health, subscription, result->duration, now);
 
-		add_success(health, subscription, report->duration, now);
-		return was_open ? WEBHOOK_HEALTH_CLOSED : WEBHOOK_HEALTH_UNCHANGED;
-	}
-
-	state->failures++;
-	state->last_failure = now;
-	if (state->failing_since == 0)
-		state->failing_since = now;
-	set_reason(state, report->problem);
-
-	if (!report->is_endpoint_failure)
-		state->consecutive_failures = 0;
-	else
-	{
-		state->consecutive_failures++;
-		if (state->level == OPEN)
-		{
-			if (report->probe)
-			{
-				state->probe_interval = Min(2 * state->probe_interval, LONGEST_PROBE);
-				state->not_before = now + state->probe_interval * USECS_PER_SEC;
-			}
-		}
-		else if (state->consecutive_failures >= OPENS_AFTER)
-		{
-			state->level = OPEN;
-			state->opened_at = now;
-			state->probe_interval = FIRST_PROBE;
-			state->not_before = now + state->probe_interval * USECS_PER_SEC;
-			change = WEBHOOK_HEALTH_OPENED;
-		}
-		else
-			state->level = SLOW;
-	}
-
-	/* An answer of any kind to a probe shows that somebody is there. */
-	if (state->level == OPEN && report->probe && !report->is_endpoint_failure)
-	{
-		state->level = SLOW;
-		state->opened_at = 0;
-		state->not_before = 0;
-		change = WEBHOOK_HEALTH_CLOSED;
-	}
-
-	if (report->retry_after > 0)
-	{
-		TimestampTz until = now + Min(report->retry_after, LONGEST_PAUSE) * USECS_PER_SEC;
-
-		if (change == WEBHOOK_HEALTH_UNCHANGED && state->level != OPEN &&
-			state->not_before <= now && is_news(&health->waiting_at, now))
-			change = WEBHOOK_HEALTH_WAITING;
-		state->not_before = Max(state->not_before, until);
-	}
-
-	if (subscription != NULL && !webhook_health_is_disabled(health, subscription) &&
-		(report->gone ||
-		 (state->failures >= GIVES_UP_FAILURES &&
-		  now - state->failing_since >= GIVES_UP_AFTER)))
+	change = record_failure(health, result, now);
+	if (decision->retry_after > 0)
+		record_retry_after(health, decision->retry_after, now, &change);
+	if (must_disable(health, subscription, decision->gone, now))
 	{
 		disable(state, subscription, now);
 		change = WEBHOOK_HEALTH_DISABLED;
@@ -259,7 +225,7 @@ webhook_health_set_back(WebhookHealth *health, int64 by)
 void
 webhook_health_slow(WebhookHealth *health)
 {
-	health->state.level = Min(health->state.level, SLOW);
+	health->state.concurrency = SLOW;
 }
 
 void
@@ -276,7 +242,7 @@ webhook_health_suspend(WebhookHealth *health, bool suspended, TimestampTz now)
 		state->suspended += span;
 		state->suspended_at = 0;
 
-		/* Nor does it count for giving up. */
+		/* Suspended time does not count for disabling either. */
 		if (state->failing_since != 0)
 			state->failing_since += span;
 	}
@@ -303,7 +269,7 @@ webhook_health_summarize(WebhookHealth *health, TimestampTz now)
 	state->p50 = percentile(health, 0.5);
 	state->p95 = percentile(health, 0.95);
 
-	/* What is older counts less and less. */
+	/* An exponential average over RATE_SPAN. */
 	if (health->rated_at != 0 && span > 0)
 	{
 		double		weight = exp(-span / RATE_SPAN);
@@ -316,35 +282,136 @@ webhook_health_summarize(WebhookHealth *health, TimestampTz now)
 	health->rated_delivered = state->delivered;
 }
 
-static void
-add_success(WebhookHealth *health, const WebhookSubscription *subscription,
-			int64 duration, TimestampTz now)
+static WebhookHealthChange
+record_success(WebhookHealth *health, const WebhookSubscription *subscription,
+			   int64 duration, TimestampTz now)
 {
 	WebhookState *state = &health->state;
+	bool		was_open = webhook_health_is_open(health);
 
-	if (state->level == OPEN)
+	if (was_open)
 	{
-		state->level = SLOW;
-		state->opened_at = 0;
+		close_breaker(state);
 		state->probe_interval = 0;
-		state->not_before = 0;
 	}
-	/* One that took too long has made it slow meanwhile, and leaves it so. */
+
+	/* A request that was slow has set the concurrency already, and leaves it there. */
 	if (duration < WEBHOOK_SLOW_REQUEST)
-		state->level = Min(state->level + 1,
-						   Max(most(subscription), FIRST_LEVEL));
+		state->concurrency = Min(state->concurrency + 1,
+								 Max(max_concurrency(subscription), FIRST_CONCURRENCY));
 	state->consecutive_failures = 0;
-	state->failures = 0;
+	state->failures_since_success = 0;
 	state->failing_since = 0;
 	state->last_success = now;
 	if (state->not_before <= now)
 		set_reason(state, NULL);
 	add_duration(health, duration);
+	return was_open ? WEBHOOK_HEALTH_CLOSED : WEBHOOK_HEALTH_UNCHANGED;
 }
 
-/* How many requests it may have in flight at best. */
+static WebhookHealthChange
+record_failure(WebhookHealth *health, const WebhookRequestResult *result, TimestampTz now)
+{
+	WebhookState *state = &health->state;
+
+	state->failures_since_success++;
+	state->last_failure = now;
+	if (state->failing_since == 0)
+		state->failing_since = now;
+	set_reason(state, result->problem);
+
+	if (result->decision->endpoint_failure)
+		return record_endpoint_failure(state, result->probe, now);
+
+	/* An answer of any kind to a probe shows that the endpoint works. */
+	state->consecutive_failures = 0;
+	if (!webhook_health_is_open(health) || !result->probe)
+		return WEBHOOK_HEALTH_UNCHANGED;
+	close_breaker(state);
+	return WEBHOOK_HEALTH_CLOSED;
+}
+
+/* Requests that started before the breaker opened change nothing of it. */
+static WebhookHealthChange
+record_endpoint_failure(WebhookState *state, bool probe, TimestampTz now)
+{
+	state->consecutive_failures++;
+	if (state->breaker != WEBHOOK_BREAKER_CLOSED)
+	{
+		if (probe)
+		{
+			state->probe_interval = Min(2 * state->probe_interval, LONGEST_PROBE);
+			open_breaker(state, now);
+		}
+		return WEBHOOK_HEALTH_UNCHANGED;
+	}
+
+	state->concurrency = SLOW;
+	if (state->consecutive_failures < OPENS_AFTER)
+		return WEBHOOK_HEALTH_UNCHANGED;
+	state->opened_at = now;
+	state->probe_interval = FIRST_PROBE;
+	open_breaker(state, now);
+	return WEBHOOK_HEALTH_OPENED;
+}
+
+/* Open, until the next probe. */
+static void
+open_breaker(WebhookState *state, TimestampTz now)
+{
+	state->breaker = WEBHOOK_BREAKER_OPEN;
+	state->not_before = now + state->probe_interval * USECS_PER_SEC;
+}
+
+static void
+close_breaker(WebhookState *state)
+{
+	state->breaker = WEBHOOK_BREAKER_CLOSED;
+	state->opened_at = 0;
+	state->not_before = 0;
+}
+
+/* A pause is told of unless another change is, or the endpoint pauses already. */
+static void
+record_retry_after(WebhookHealth *health, int64 seconds, TimestampTz now,
+				   WebhookHealthChange *change)
+{
+	WebhookState *state = &health->state;
+
+	if (*change == WEBHOOK_HEALTH_UNCHANGED && !webhook_health_is_open(health) &&
+		state->not_before <= now && may_tell(&health->waiting_at, now))
+		*change = WEBHOOK_HEALTH_WAITING;
+	state->not_before = Max(state->not_before, now + seconds * USECS_PER_SEC);
+}
+
+/* The endpoint answered 410 Gone, or nothing was delivered for days in spite of attempts. */
+static bool
+must_disable(const WebhookHealth *health, const WebhookSubscription *subscription,
+			 bool gone, TimestampTz now)
+{
+	const WebhookState *state = &health->state;
+
+	return subscription != NULL && !webhook_health_is_disabled(health, subscription) &&
+		(gone || (state->failures_since_success >= DISABLES_FAILURES &&
+				  now - state->failing_since >= DISABLES_AFTER));
+}
+
+/* The start snapshot is remembered, so that enabling ends it. */
+static void
+disable(WebhookState *state, const WebhookSubscription *subscription, TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	if (state->disabled_start_snapshot != NULL)
+		pfree(state->disabled_start_snapshot);
+	state->disabled_start_snapshot = webhook_snapshot_copy(subscription->since);
+	state->disabled_at = now;
+	MemoryContextSwitchTo(old);
+}
+
+/* The concurrency of a healthy endpoint. */
 static int
-most(const WebhookSubscription *subscription)
+max_concurrency(const WebhookSubscription *subscription)
 {
 	return subscription != NULL && subscription->max_in_flight > 0 ?
 		subscription->max_in_flight : webhook_max_in_flight_per_subscription;
@@ -366,28 +433,14 @@ set_reason(WebhookState *state, const char *reason)
 	}
 }
 
-/* What comes again and again is told now and then; a clock may be set back. */
+/* Returns true at most once per TELL_INTERVAL; a clock may be set back. */
 static bool
-is_news(TimestampTz *told_at, TimestampTz now)
+may_tell(TimestampTz *told_at, TimestampTz now)
 {
 	if (now >= *told_at && now - *told_at < TELL_INTERVAL)
 		return false;
 	*told_at = now;
 	return true;
-}
-
-/* Remembered is which "since" that was about, so that enabling ends it. */
-static void
-disable(WebhookState *state, const WebhookSubscription *subscription,
-		TimestampTz now)
-{
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-	if (state->since != NULL)
-		pfree(state->since);
-	state->since = webhook_snapshot_copy(subscription->since);
-	state->disabled_at = now;
-	MemoryContextSwitchTo(old);
 }
 
 /* Buckets grow by half an octave from 100 microseconds on. */
@@ -400,14 +453,14 @@ add_duration(WebhookHealth *health, int64 duration)
 		bucket = Min((int) (2 * log2((double) duration / FIRST_BUCKET)) + 1,
 					 WEBHOOK_DURATIONS - 1);
 	health->durations[bucket]++;
-	if (++health->ndurations < FORGETS_AFTER)
+	if (++health->ndurations < HALVES_AFTER)
 		return;
 	health->ndurations = 0;
 	for (int i = 0; i < WEBHOOK_DURATIONS; i++)
 		health->ndurations += health->durations[i] /= 2;
 }
 
-/* The middle of the bucket that the part of all durations ends in; -1: none. */
+/* Microseconds: the middle of the bucket in which that part of all durations ends; -1: none. */
 static int64
 percentile(const WebhookHealth *health, double part)
 {

@@ -1,67 +1,57 @@
 /*
  * queue.c
- *	  What a worker knows of each subscription that has deliveries.
+ *	  The queues, one a subscription that has had deliveries.
  *
- * The rows of webhook.pending are known here by one instant only, when the
- * first is due: what waits costs no memory. Queues to be loaded, and queues that
- * sleep until a time, are each in a heap, so a thousand dead endpoints cost
- * nothing in between.
+ * Of the rows of pending a queue knows one time only, when the first is due:
+ * what waits there costs no memory. A queue is made at its first delivery and
+ * stays as long as the process, so a pointer to it never dangles.
+ *
+ * Whether a subscription takes deliveries and may send is found out by
+ * derive() alone, when subscriptions, settings or health change; everybody
+ * else reads the result. After a change of a queue its owner calls
+ * webhook_queue_update() once.
  */
 #include "postgres.h"
 
-#include "utils/hsearch.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "delivery/queue.h"
-#include "delivery/scheduler.h"
+#include "delivery/delivery_internal.h"
 
-#define LOADED_TURNS 2			/* times its limit, that a queue has loaded ... */
-#define LEAST_LOADED 32			/* ... or so many */
-#define SPILLED_LOAD 8			/* rows to load of one that has spilled, at least */
+#define LOADED_LIMITS 2			/* times its limit of requests: rows that a queue may have loaded */
+#define LEAST_LOADED 32			/* rows, at least */
+#define LEAST_LOAD 8			/* rows that a queue that has spilled may load, at least */
 
-static HTAB *queues;
-static pairingheap *delayed;
-static pairingheap *due;
-static bool sending = true;
-static bool held;				/* nothing is to be loaded */
-static bool any_needs_recheck;
-static bool any_cancel_backlog;
-static TimestampTz last_wake;
-
-static int	compare_delayed(const pairingheap_node *a, const pairingheap_node *b, void *arg);
-static int	compare_due(const pairingheap_node *a, const pairingheap_node *b, void *arg);
-static void revive(WebhookQueue *queue);
-static void learn(WebhookQueue *queue);
-static bool may_send(int64 id);
-static void forget_times(int64 by);
-static int	waiting(const WebhookQueue *queue);
-static int	most_loaded(const WebhookQueue *queue);
-static bool wants_rows(const WebhookQueue *queue);
-static void place_in_due(WebhookQueue *queue);
+static void bind(WebhookQueue *queue);
+static void derive(const WebhookQueues *queues, WebhookQueue *queue);
+static void refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
+static void reset(WebhookQueues *queues, WebhookQueue *queue);
+static void follow_clock(WebhookQueues *queues, int64 by);
+static TimestampTz load_time(const WebhookQueues *queues, const WebhookQueue *queue);
+static void add_change(WebhookQueue *queue, WebhookHealthChange change);
 
 void
-webhook_queue_init(void)
+webhook_queues_init(WebhookQueues *queues)
 {
 	HASHCTL		control = {0};
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-	control.hcxt = TopMemoryContext;
+	memset(queues, 0, sizeof(WebhookQueues));
+	control.hcxt = CurrentMemoryContext;
 	control.keysize = sizeof(int64);
 	control.entrysize = sizeof(WebhookQueue);
-	queues = hash_create("webhook queues", 64, &control,
-						 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	webhook_scheduler_init();
-	delayed = pairingheap_allocate(compare_delayed, NULL);
-	due = pairingheap_allocate(compare_due, NULL);
-	MemoryContextSwitchTo(old);
+	queues->table = hash_create("webhook queues", 64, &control,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	webhook_scheduler_init(&queues->scheduler);
+	webhook_timer_heap_init(&queues->delayed);
+	webhook_timer_heap_init(&queues->loads);
+	dlist_init(&queues->dirty);
+	queues->sending = true;
 }
 
 WebhookQueue *
-webhook_queue_get(int64 id)
+webhook_queue_get(WebhookQueues *queues, int64 id)
 {
 	bool		found;
-	WebhookQueue *queue = hash_search(queues, &id, HASH_ENTER, &found);
+	WebhookQueue *queue = hash_search(queues->table, &id, HASH_ENTER, &found);
 
 	if (!found)
 	{
@@ -70,447 +60,408 @@ webhook_queue_get(int64 id)
 		webhook_health_init(&queue->health, id);
 		dlist_init(&queue->ready);
 		dlist_init(&queue->pings);
-		learn(queue);
+		bind(queue);
+		derive(queues, queue);
 	}
 	return queue;
 }
 
 WebhookQueue *
-webhook_queue_find(int64 id)
+webhook_queue_get_for_arrival(WebhookQueues *queues, int64 id, TimestampTz now)
 {
-	return hash_search(queues, &id, HASH_FIND, NULL);
-}
+	WebhookQueue *queue = webhook_queue_get(queues, id);
 
-WebhookQueue *
-webhook_queue_first(void **scan)
-{
-	HASH_SEQ_STATUS *status = palloc(sizeof(HASH_SEQ_STATUS));
-
-	hash_seq_init(status, queues);
-	*scan = status;
-	return webhook_queue_next(scan);
-}
-
-WebhookQueue *
-webhook_queue_next(void **scan)
-{
-	WebhookQueue *queue = hash_seq_search(*scan);
-
-	if (queue == NULL)
-		pfree(*scan);
+	if (queue->takes && !queue->sends && queue->health.state.suspended_at == 0)
+	{
+		webhook_health_suspend(&queue->health, true, now);
+		webhook_queue_mark_dirty(queues, queue, false);
+	}
 	return queue;
 }
 
 void
-webhook_queue_restore(const WebhookState *state, TimestampTz now)
+webhook_queues_scan(const WebhookQueues *queues, HASH_SEQ_STATUS *scan)
 {
-	WebhookQueue *queue = webhook_queue_get(state->subscription_id);
-	const WebhookSubscription *subscription = webhook_subscription_get(queue->id);
+	hash_seq_init(scan, queues->table);
+}
+
+WebhookQueue *
+webhook_queues_next(HASH_SEQ_STATUS *scan)
+{
+	return hash_seq_search(scan);
+}
+
+void
+webhook_queues_bind(WebhookQueues *queues)
+{
+	HASH_SEQ_STATUS scan;
+	WebhookQueue *queue;
+
+	webhook_queues_scan(queues, &scan);
+	while ((queue = webhook_queues_next(&scan)) != NULL)
+		bind(queue);
+}
+
+void
+webhook_queues_refresh(WebhookQueues *queues, bool sending, TimestampTz now)
+{
+	HASH_SEQ_STATUS scan;
+	WebhookQueue *queue;
+
+	queues->sending = sending;
+	webhook_queues_scan(queues, &scan);
+	while ((queue = webhook_queues_next(&scan)) != NULL)
+	{
+		bind(queue);
+		refresh(queues, queue, now);
+		webhook_queue_update(queues, queue);
+	}
+}
+
+int64
+webhook_queue_id(const WebhookQueue *queue)
+{
+	return queue->id;
+}
+
+const WebhookSubscription *
+webhook_queue_subscription(const WebhookQueue *queue)
+{
+	return queue->subscription;
+}
+
+WebhookState *
+webhook_queue_state(WebhookQueue *queue, TimestampTz now)
+{
+	webhook_health_summarize(&queue->health, now);
+	return &queue->health.state;
+}
+
+int
+webhook_queue_changes(const WebhookQueue *queue, const WebhookStateChange **changes)
+{
+	*changes = queue->changes;
+	return queue->nchanges;
+}
+
+void
+webhook_queue_restore(WebhookDispatcher *dispatcher, const WebhookState *state, TimestampTz now)
+{
+	WebhookQueues *queues = &dispatcher->queues;
+	WebhookQueue *queue = webhook_queue_get(queues, state->subscription_id);
+	const WebhookSubscription *subscription = queue->subscription;
+	bool		fenced = subscription != NULL && subscription->fenced;
 
 	webhook_health_restore(&queue->health, state);
-	learn(queue);
-	webhook_queue_update(queue);
 
-	/* In a copy of a database time has stood still since. */
-	if (subscription != NULL && subscription->fenced &&
-		queue->health.state.suspended_at == 0)
+	/* In a copy of a database the subscription's clock has stood still since the copy. */
+	if (fenced && queue->health.state.suspended_at == 0)
 		queue->health.state.suspended_at = state->saved_at;
 	if (subscription == NULL)
-		webhook_queue_mark_dirty(queue, false);
-	if (state->not_before > now)
-		webhook_queue_delay(queue, state->not_before);
+		webhook_queue_mark_dirty(queues, queue, false);
+	webhook_queue_apply_health(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
 
-	/* The process that gave it up may have died over it. */
-	if (webhook_health_is_disabled(&queue->health, subscription) &&
-		(subscription == NULL || !subscription->fenced))
-		webhook_queue_cancel_backlog(queue);
-}
-
-bool
-webhook_queue_is_enabled(int64 id)
-{
-	const WebhookSubscription *subscription = webhook_subscription_get(id);
-	const WebhookQueue *queue;
-
-	if (subscription == NULL || !subscription->enabled)
-		return false;
-	queue = webhook_queue_find(id);
-	return queue == NULL || !webhook_health_is_disabled(&queue->health, subscription);
+	/* The process that disabled it may have ended before the backlog was cancelled. */
+	if (webhook_health_is_disabled(&queue->health, subscription) && !fenced)
+		queues->any_backlog = queue->cancel_backlog = true;
+	webhook_queue_update(queues, queue);
 }
 
 void
-webhook_queues_refresh(bool now_sending, TimestampTz now)
+webhook_queue_reset(WebhookDispatcher *dispatcher, int64 subscription_id)
 {
+	WebhookQueues *queues = &dispatcher->queues;
+	WebhookQueue *queue = hash_search(queues->table, &subscription_id, HASH_FIND, NULL);
+
+	if (queue == NULL || webhook_health_is_disabled(&queue->health, queue->subscription))
+		return;
+	reset(queues, queue);
+	derive(queues, queue);
+	webhook_queue_update(queues, queue);
+}
+
+bool
+webhook_queue_takes(WebhookDispatcher *dispatcher, const WebhookSubscription *subscription)
+{
+	const WebhookQueue *queue = hash_search(dispatcher->queues.table, &subscription->id,
+											HASH_FIND, NULL);
+
+	return subscription->enabled &&
+		(queue == NULL || !webhook_health_is_disabled(&queue->health, subscription));
+}
+
+void
+webhook_queue_count_filter_error(WebhookDispatcher *dispatcher, int64 subscription_id)
+{
+	WebhookQueue *queue = webhook_queue_get(&dispatcher->queues, subscription_id);
+
+	queue->health.state.filter_errors++;
+	webhook_queue_mark_dirty(&dispatcher->queues, queue, false);
+}
+
+int64
+webhook_queue_next_backlog(WebhookDispatcher *dispatcher)
+{
+	WebhookQueues *queues = &dispatcher->queues;
 	HASH_SEQ_STATUS scan;
 	WebhookQueue *queue;
 
-	sending = now_sending;
-	hash_seq_init(&scan, queues);
-	while ((queue = hash_seq_search(&scan)) != NULL)
-	{
-		const WebhookSubscription *subscription = webhook_subscription_get(queue->id);
-		WebhookState *state = &queue->health.state;
-		bool		suspended;
-
-		if (subscription == NULL && !queue->subscription_dropped)
-			webhook_queue_mark_dirty(queue, false);
-		else if (subscription != NULL && state->disabled_at != 0 && !subscription->fenced &&
-				 !webhook_health_is_disabled(&queue->health, subscription))
-			revive(queue);
-		learn(queue);
-		if (webhook_health_rate_changed(&queue->health, subscription))
-			webhook_queue_delay(queue, state->not_before > now ? state->not_before : 0);
-		suspended = !queue->sends && webhook_queue_is_enabled(queue->id);
-		if (suspended != (state->suspended_at != 0))
-		{
-			webhook_health_suspend(&queue->health, suspended, now);
-			webhook_queue_mark_dirty(queue, false);
-		}
-		webhook_queue_update(queue);
-	}
-}
-
-void
-webhook_queue_reset(int64 id)
-{
-	WebhookQueue *queue = webhook_queue_find(id);
-
-	if (queue == NULL ||
-		webhook_health_is_disabled(&queue->health, webhook_subscription_get(id)))
-		return;
-	revive(queue);
-	learn(queue);
-	webhook_queue_update(queue);
-}
-
-int
-webhook_queue_load_limit(const WebhookQueue *queue)
-{
-	if (webhook_health_is_open(&queue->health))
-		return 1;
-	if (queue->spilling || queue->slow)
-		return Min(queue->limit, Max(webhook_scheduler_fair_share(), SPILLED_LOAD));
-	return most_loaded(queue) - waiting(queue);
-}
-
-bool
-webhook_queue_accepts(const WebhookQueue *queue)
-{
-	if (!queue->sends || queue->spilling || webhook_health_is_open(&queue->health))
-		return false;
-
-	/* A slow one gets what it can start, so that memory is left to others. */
-	return !queue->slow || queue->nready + queue->in_flight <= queue->limit;
-}
-
-/* Whatever its health, as many as it can start, and one. */
-bool
-webhook_queue_accepts_ping(const WebhookQueue *queue)
-{
-	return queue->sends &&
-		(queue->npings == 0 || queue->npings + queue->in_flight < queue->limit);
-}
-
-void
-webhook_queue_update(WebhookQueue *queue)
-{
-	webhook_scheduler_update(queue);
-	place_in_due(queue);
-}
-
-void
-webhook_queue_apply_health(WebhookQueue *queue, WebhookHealthChange change)
-{
-	WebhookStateChange *changes;
-
-	learn(queue);
-	webhook_queue_update(queue);
-	if (change == WEBHOOK_HEALTH_UNCHANGED)
-		return;
-	if (queue->nchanges < WEBHOOK_QUEUE_CHANGES)
-		queue->nchanges++;
-	changes = &queue->changes[queue->nchanges - 1];
-	changes->change = change;
-	changes->consecutive_failures = queue->health.state.consecutive_failures;
-	changes->until = Max(queue->health.state.not_before, queue->not_before);
-	webhook_queue_mark_dirty(queue, true);
-}
-
-void
-webhook_queue_delay(WebhookQueue *queue, TimestampTz until)
-{
-	if (queue->not_before != 0)
-		pairingheap_remove(delayed, &queue->delay_node);
-	queue->not_before = until;
-	if (until != 0)
-		pairingheap_add(delayed, &queue->delay_node);
-	webhook_queue_update(queue);
-}
-
-/* If the clock was set back, nobody knows how long is still to be slept. */
-void
-webhook_queues_wake(TimestampTz now)
-{
-	if (now < last_wake)
-		forget_times(last_wake - now);
-	while (!pairingheap_is_empty(delayed))
-	{
-		WebhookQueue *queue = pairingheap_container(WebhookQueue, delay_node,
-													pairingheap_first(delayed));
-
-		if (queue->not_before > now && now >= last_wake)
-			break;
-		webhook_queue_delay(queue, 0);
-	}
-	last_wake = now;
-}
-
-TimestampTz
-webhook_queues_wake_time(void)
-{
-	if (pairingheap_is_empty(delayed))
+	if (!queues->any_backlog)
 		return 0;
-	return pairingheap_container(WebhookQueue, delay_node,
-								 pairingheap_first(delayed))->not_before;
-}
-
-void
-webhook_due_add(WebhookQueue *queue, TimestampTz next_at)
-{
-	queue->has_rows = true;
-	if (next_at == 0)
-		return;
-	if (queue->next_due == 0 || next_at < queue->next_due)
-		queue->next_due = next_at;
-	place_in_due(queue);
-}
-
-int
-webhook_due_take(TimestampTz now, WebhookQueue **found, int size)
-{
-	int			count = 0;
-
-	while (count < size && !held && !pairingheap_is_empty(due))
-	{
-		WebhookQueue *queue = pairingheap_container(WebhookQueue, due_node,
-													pairingheap_first(due));
-
-		if (queue->due_at > now)
-			break;
-		pairingheap_remove_first(due);
-		queue->due_at = 0;
-		found[count++] = queue;
-	}
-	return count;
-}
-
-TimestampTz
-webhook_due_time(void)
-{
-	if (held || pairingheap_is_empty(due))
-		return 0;
-	return pairingheap_container(WebhookQueue, due_node,
-								 pairingheap_first(due))->due_at;
-}
-
-void
-webhook_due_suspend(bool hold)
-{
-	held = hold;
-}
-
-void
-webhook_due_loaded(WebhookQueue *queue, TimestampTz next, TimestampTz now)
-{
-	queue->next_due = next;
-	queue->loaded_at = now;
-	if (next == 0 || next > now)
-		queue->spilling = false;
-	webhook_queue_recheck_rows(queue);
-	webhook_queue_update(queue);
-}
-
-void
-webhook_queue_recheck_rows(WebhookQueue *queue)
-{
-	if (queue->next_due == 0)
-		any_needs_recheck = queue->needs_recheck = true;
-}
-
-bool
-webhook_due_any(TimestampTz now)
-{
-	HASH_SEQ_STATUS scan;
-	WebhookQueue *queue;
-
-	hash_seq_init(&scan, queues);
-	while ((queue = hash_seq_search(&scan)) != NULL)
-	{
-		if (queue->sends && queue->next_due != 0 && queue->next_due <= now &&
-			queue->health.state.not_before <= now)
-		{
-			hash_seq_term(&scan);
-			return true;
-		}
-	}
-	return false;
-}
-
-void
-webhook_queue_cancel_backlog(WebhookQueue *queue)
-{
-	any_cancel_backlog = queue->cancel_backlog = true;
-}
-
-WebhookQueue *
-webhook_queue_next_backlog(void)
-{
-	HASH_SEQ_STATUS scan;
-	WebhookQueue *queue;
-
-	if (!any_cancel_backlog)
-		return NULL;
-	hash_seq_init(&scan, queues);
-	while ((queue = hash_seq_search(&scan)) != NULL)
+	webhook_queues_scan(queues, &scan);
+	while ((queue = webhook_queues_next(&scan)) != NULL)
 	{
 		if (queue->cancel_backlog)
 		{
 			hash_seq_term(&scan);
 			queue->cancel_backlog = false;
-			return queue;
+			return queue->id;
 		}
 	}
-	any_cancel_backlog = false;
-	return NULL;
+	queues->any_backlog = false;
+	return 0;
 }
 
-WebhookQueue *
-webhook_queue_next_recheck(void)
+int
+webhook_queue_dirty(WebhookDispatcher *dispatcher, WebhookQueue **found, int size)
 {
-	HASH_SEQ_STATUS scan;
-	WebhookQueue *queue;
+	dlist_iter	iter;
+	int			count = 0;
 
-	if (!any_needs_recheck)
-		return NULL;
-	hash_seq_init(&scan, queues);
-	while ((queue = hash_seq_search(&scan)) != NULL)
+	dlist_foreach(iter, &dispatcher->queues.dirty)
 	{
-		if (queue->needs_recheck && queue->has_rows && queue->next_due == 0)
-		{
-			hash_seq_term(&scan);
-			queue->needs_recheck = false;
-			return queue;
-		}
+		if (count == size)
+			break;
+		found[count++] = dlist_container(WebhookQueue, dirty_node, iter.cur);
 	}
-	any_needs_recheck = false;
-	return NULL;
+	return count;
 }
 
-/* The earliest first. */
-static int
-compare_delayed(const pairingheap_node *a, const pairingheap_node *b, void *arg)
+bool
+webhook_queue_is_urgent(const WebhookDispatcher *dispatcher)
 {
-	TimestampTz x = pairingheap_const_container(WebhookQueue, delay_node, a)->not_before;
-	TimestampTz y = pairingheap_const_container(WebhookQueue, delay_node, b)->not_before;
-
-	return x < y ? 1 : x > y ? -1 : 0;
+	return dispatcher->queues.nurgent > 0;
 }
 
-static int
-compare_due(const pairingheap_node *a, const pairingheap_node *b, void *arg)
+void
+webhook_queue_saved(WebhookDispatcher *dispatcher, WebhookQueue **saved, int count)
 {
-	TimestampTz x = pairingheap_const_container(WebhookQueue, due_node, a)->due_at;
-	TimestampTz y = pairingheap_const_container(WebhookQueue, due_node, b)->due_at;
+	for (int i = 0; i < count; i++)
+	{
+		WebhookQueue *queue = saved[i];
 
-	return x < y ? 1 : x > y ? -1 : 0;
+		dispatcher->queues.nurgent -= queue->urgent;
+		queue->dirty = queue->urgent = false;
+		queue->nchanges = 0;
+		queue->subscription_dropped = queue->subscription == NULL;
+		dlist_delete(&queue->dirty_node);
+	}
+}
+
+WebhookQueueCapacity
+webhook_queue_capacity(const WebhookQueues *queues, const WebhookQueue *queue)
+{
+	WebhookQueueCapacity capacity = {0};
+	const WebhookSchedulerEntry *scheduling = &queue->scheduling;
+	int			waiting = queue->nready + queue->npings;
+
+	/* Pings start whatever the health is: as many as may start, and one. */
+	capacity.pings = queue->sends &&
+		(queue->npings == 0 || queue->npings + scheduling->in_flight < queue->limit);
+
+	if (webhook_health_is_open(&queue->health))
+	{
+		/* One delivery at a time goes through an open breaker, as a probe. */
+		capacity.load = waiting == 0 && scheduling->in_flight == 0;
+		capacity.rows = 1;
+	}
+	else if (queue->spilling || scheduling->slow)
+	{
+		/* A slow queue gets what it can start, so that memory is left to others. */
+		capacity.arrivals = queue->sends && !queue->spilling &&
+			queue->nready + scheduling->in_flight <= queue->limit;
+		capacity.load = waiting == 0 && scheduling->in_flight < queue->limit;
+		capacity.rows = Min(queue->limit,
+							Max(webhook_scheduler_fair_share(&queues->scheduler), LEAST_LOAD));
+	}
+	else
+	{
+		/* Enough to keep its requests going until the next look, and room for others. */
+		int			most = Max(LOADED_LIMITS * queue->limit, LEAST_LOADED);
+
+		capacity.arrivals = queue->sends;
+		capacity.load = waiting <= most / 2;
+		capacity.rows = most - waiting;
+	}
+	return capacity;
+}
+
+void
+webhook_queue_update(WebhookQueues *queues, WebhookQueue *queue)
+{
+	bool		may_start = (queue->nready > 0 && queue->not_before.at == 0) || queue->npings > 0;
+
+	webhook_scheduler_set_pool(&queues->scheduler, &queue->scheduling,
+							   webhook_health_is_slow(&queue->health));
+	webhook_scheduler_update(&queues->scheduler, &queue->scheduling,
+							 queue->sends && may_start &&
+							 queue->scheduling.in_flight < queue->limit);
+	webhook_timer_set(&queues->loads, &queue->load, load_time(queues, queue));
+}
+
+void
+webhook_queue_delay(WebhookQueues *queues, WebhookQueue *queue, TimestampTz until)
+{
+	webhook_timer_set(&queues->delayed, &queue->not_before, until);
+}
+
+void
+webhook_queue_apply_health(WebhookQueues *queues, WebhookQueue *queue,
+						   WebhookHealthChange change, TimestampTz now)
+{
+	TimestampTz not_before = queue->health.state.not_before;
+
+	derive(queues, queue);
+	if (not_before > now)
+		webhook_queue_delay(queues, queue, Max(queue->not_before.at, not_before));
+	else if (change == WEBHOOK_HEALTH_CLOSED)
+		webhook_queue_delay(queues, queue, 0);
+	if (change == WEBHOOK_HEALTH_DISABLED)
+		queues->any_backlog = queue->cancel_backlog = true;
+	if (change != WEBHOOK_HEALTH_UNCHANGED)
+	{
+		add_change(queue, change);
+		webhook_queue_mark_dirty(queues, queue, true);
+	}
+}
+
+/* If the clock was set back, nobody knows how long a delay has still to last: it ends. */
+void
+webhook_queues_tick(WebhookQueues *queues, TimestampTz now)
+{
+	bool		set_back = now < queues->last_tick;
+	WebhookTimer *timer;
+
+	if (set_back)
+		follow_clock(queues, queues->last_tick - now);
+	while ((timer = webhook_timer_first(&queues->delayed)) != NULL)
+	{
+		WebhookQueue *queue = WEBHOOK_QUEUE_OF(not_before, timer);
+
+		if (timer->at > now && !set_back)
+			break;
+		webhook_queue_delay(queues, queue, 0);
+		webhook_queue_update(queues, queue);
+	}
+	queues->last_tick = now;
+}
+
+void
+webhook_queue_mark_dirty(WebhookQueues *queues, WebhookQueue *queue, bool urgent)
+{
+	if (queue->dirty && (queue->urgent || !urgent))
+		return;
+	if (queue->dirty)
+		dlist_delete(&queue->dirty_node);
+	queue->dirty = true;
+	queue->urgent = urgent;
+	queues->nurgent += urgent;
+	if (urgent)
+		dlist_push_head(&queues->dirty, &queue->dirty_node);
+	else
+		dlist_push_tail(&queues->dirty, &queue->dirty_node);
 }
 
 static void
-revive(WebhookQueue *queue)
+bind(WebhookQueue *queue)
+{
+	queue->subscription = webhook_subscription_get(queue->id);
+	queue->ordered = queue->subscription == NULL || queue->subscription->ordered;
+}
+
+/* What subscription, settings and health allow. */
+static void
+derive(const WebhookQueues *queues, WebhookQueue *queue)
+{
+	const WebhookSubscription *subscription = queue->subscription;
+
+	queue->takes = subscription != NULL && subscription->enabled &&
+		!webhook_health_is_disabled(&queue->health, subscription);
+	queue->sends = queues->sending && queue->takes &&
+		webhook_subscription_sends(subscription);
+	queue->limit = webhook_health_limit(&queue->health, subscription);
+}
+
+/* Subscriptions or settings have changed. */
+static void
+refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
+{
+	const WebhookSubscription *subscription = queue->subscription;
+	WebhookState *state = &queue->health.state;
+	bool		suspended;
+
+	if (subscription == NULL && !queue->subscription_dropped)
+		webhook_queue_mark_dirty(queues, queue, false);
+	else if (subscription != NULL && state->disabled_at != 0 && !subscription->fenced &&
+			 !webhook_health_is_disabled(&queue->health, subscription))
+		reset(queues, queue);
+
+	if (webhook_health_rate_changed(&queue->health, subscription))
+		webhook_queue_delay(queues, queue, 0);
+	webhook_queue_apply_health(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
+
+	suspended = queue->takes && !queue->sends;
+	if (suspended != (state->suspended_at != 0))
+	{
+		webhook_health_suspend(&queue->health, suspended, now);
+		webhook_queue_mark_dirty(queues, queue, false);
+	}
+}
+
+static void
+reset(WebhookQueues *queues, WebhookQueue *queue)
 {
 	webhook_health_reset(&queue->health);
-	webhook_queue_delay(queue, 0);
-	webhook_queue_mark_dirty(queue, true);
+	webhook_queue_delay(queues, queue, 0);
+	webhook_queue_mark_dirty(queues, queue, true);
 }
 
-/* What its subscription and its health say. */
+/* The clock was set back by so many microseconds. */
 static void
-learn(WebhookQueue *queue)
-{
-	const WebhookSubscription *subscription = webhook_subscription_get(queue->id);
-	bool		slow = webhook_health_is_slow(&queue->health);
-
-	queue->sends = may_send(queue->id);
-	queue->ordered = subscription == NULL || subscription->ordered;
-	queue->limit = webhook_health_limit(&queue->health, subscription);
-	if (queue->slow != slow)
-		webhook_scheduler_set_pool(queue, slow);
-}
-
-static bool
-may_send(int64 id)
-{
-	return sending && webhook_queue_is_enabled(id) &&
-		webhook_subscription_sends(webhook_subscription_get(id));
-}
-
-static void
-forget_times(int64 by)
+follow_clock(WebhookQueues *queues, int64 by)
 {
 	HASH_SEQ_STATUS scan;
 	WebhookQueue *queue;
 
-	hash_seq_init(&scan, queues);
-	while ((queue = hash_seq_search(&scan)) != NULL)
+	webhook_queues_scan(queues, &scan);
+	while ((queue = webhook_queues_next(&scan)) != NULL)
 	{
 		queue->loaded_at = 0;
 		webhook_health_set_back(&queue->health, by);
-		place_in_due(queue);
+		webhook_queue_update(queues, queue);
 	}
 }
 
-static int
-waiting(const WebhookQueue *queue)
+/* When rows are to be loaded, 0: never; after a look, behind all queues that had none since. */
+static TimestampTz
+load_time(const WebhookQueues *queues, const WebhookQueue *queue)
 {
-	return queue->nready + queue->npings;
+	if (!queue->sends || queue->next_due == 0 || queue->blocked > 0 ||
+		!webhook_queue_capacity(queues, queue).load)
+		return 0;
+	return Max(Max(queue->next_due, queue->not_before.at), queue->loaded_at);
 }
 
-/* Enough to keep its places busy until the next look, and room for others. */
-static int
-most_loaded(const WebhookQueue *queue)
-{
-	return Max(LOADED_TURNS * queue->limit, LEAST_LOADED);
-}
-
-/*
- * Has it room for so many that a look is worth it? A slow one gets only what
- * it can start, so that the places are left to others; through an open breaker
- * goes one at a time.
- */
-static bool
-wants_rows(const WebhookQueue *queue)
-{
-	if (webhook_health_is_open(&queue->health))
-		return waiting(queue) == 0 && queue->in_flight == 0;
-	if (queue->spilling || queue->slow)
-		return waiting(queue) == 0 && queue->in_flight < queue->limit;
-	return waiting(queue) <= most_loaded(queue) / 2;
-}
-
-/* After a look it is has_earlier_pending all that had none since. */
+/* Where more changes come than can be kept, the last one counts. */
 static void
-place_in_due(WebhookQueue *queue)
+add_change(WebhookQueue *queue, WebhookHealthChange change)
 {
-	TimestampTz due_at = 0;
+	WebhookStateChange *added;
 
-	if (queue->sends && queue->next_due != 0 && queue->cancelling == 0 &&
-		wants_rows(queue))
-		due_at = Max(Max(queue->next_due, queue->not_before), queue->loaded_at);
-	if (due_at == queue->due_at)
-		return;
-	if (queue->due_at != 0)
-		pairingheap_remove(due, &queue->due_node);
-	queue->due_at = due_at;
-	if (due_at != 0)
-		pairingheap_add(due, &queue->due_node);
+	if (queue->nchanges < WEBHOOK_QUEUE_CHANGES)
+		queue->nchanges++;
+	added = &queue->changes[queue->nchanges - 1];
+	added->change = change;
+	added->consecutive_failures = queue->health.state.consecutive_failures;
+	added->until = Max(queue->health.state.not_before, queue->not_before.at);
 }

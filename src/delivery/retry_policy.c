@@ -1,11 +1,10 @@
 /*
  * retry_policy.c
- *	  What an answer means.
+ *	  What the result of a POST means.
  *
  * A 2xx whose transfer ended properly, or was cut by us at the limit, is a
- * success (RFC 9110, section 15.3); everything else is tried again by the
- * schedule, but for 410 Gone (15.5.11), which says that it would be in vain, and
- * for what a subscription takes as final.
+ * success (RFC 9110, section 15.3). Every other result is retried, except 410
+ * Gone (section 15.5.11) and the subscription's final_statuses.
  */
 #include "postgres.h"
 
@@ -13,85 +12,54 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
-#include "delivery/retry_policy.h"
+#include "delivery/retry_policy_internal.h"
 
-#define MAX_RETRY_AFTER 86400	/* seconds */
+#define MAX_RETRY_AFTER SECS_PER_DAY
 
-static const WebhookSchedule *schedule_of(const WebhookSubscription *subscription);
+static bool is_endpoint_failure(const WebhookHttpTransfer *transfer);
+static int64 retry_after(const WebhookHttpTransfer *transfer);
 static bool is_final(const WebhookSubscription *subscription, int status);
-static TimestampTz next_attempt(const WebhookPending *delivery,
-								const WebhookSchedule *schedule,
-								const WebhookHttpTransfer *transfer,
-								TimestampTz now);
+static const WebhookSchedule *schedule_of(const WebhookSubscription *subscription);
+static TimestampTz next_attempt(const WebhookPending *delivery, const WebhookSchedule *schedule,
+								int64 retry_after, TimestampTz now);
 
-/* What is our own fault says nothing of the endpoint. */
-bool
-webhook_retry_is_endpoint_failure(const WebhookHttpTransfer *transfer)
+WebhookRetryDecision
+webhook_retry_decide(const WebhookPending *delivery, const WebhookSubscription *subscription,
+					 const WebhookHttpTransfer *transfer, bool probe, TimestampTz now)
 {
-	if (transfer->error != WEBHOOK_HTTP_OK)
-		return transfer->error != WEBHOOK_HTTP_INTERNAL;
-	return transfer->status >= 500 || transfer->status == 408 ||
-		transfer->status == 429;
-}
-
-bool
-webhook_retry_is_gone(const WebhookHttpTransfer *transfer)
-{
-	return transfer->error == WEBHOOK_HTTP_OK && transfer->status == 410;
-}
-
-int64
-webhook_retry_after(const WebhookHttpTransfer *transfer)
-{
-	switch (transfer->status)
-	{
-		case 429:
-		case 502:
-		case 503:
-		case 504:
-			return Min(Max(transfer->retry_after, 0), MAX_RETRY_AFTER);
-		default:
-			return 0;
-	}
-}
-
-WebhookOutcome
-webhook_retry_decide(const WebhookPending *delivery,
-					 const WebhookSubscription *subscription,
-					 const WebhookHttpTransfer *transfer, bool probe,
-					 TimestampTz now, TimestampTz *next_at)
-{
+	WebhookRetryDecision decision = {0};
 	const WebhookSchedule *schedule = schedule_of(subscription);
+	int			status = transfer->error == WEBHOOK_HTTP_OK ? transfer->status : 0;
 
-	if (transfer->error == WEBHOOK_HTTP_OK)
+	if (status >= 200 && status < 300)
 	{
-		if (transfer->status >= 200 && transfer->status < 300)
-			return WEBHOOK_DELIVERED;
-		if (transfer->status == 410 || is_final(subscription, transfer->status))
-			return WEBHOOK_FAILED;
+		decision.outcome = WEBHOOK_DELIVERED;
+		return decision;
 	}
-	if (delivery->cause == WEBHOOK_CAUSE_PING)
-		return WEBHOOK_FAILED;
-	if (probe && webhook_retry_is_endpoint_failure(transfer))
+	decision.error_class = status != 0 ? "status" : webhook_http_error_name(transfer->error);
+	decision.endpoint_failure = is_endpoint_failure(transfer);
+	decision.gone = status == 410;
+	decision.retry_after = retry_after(transfer);
+
+	decision.outcome = WEBHOOK_FAILED;
+	if (decision.gone || is_final(subscription, status) ||
+		delivery->cause == WEBHOOK_CAUSE_PING)
+		return decision;
+	if (probe && decision.endpoint_failure)
 	{
-		/* Behind all that is due, so that the next probe tries another. */
-		*next_at = now;
-		return WEBHOOK_RETRYING;
+		/* Due behind all that is due now, so that the next probe tries another delivery. */
+		decision.outcome = WEBHOOK_RETRYING;
+		decision.next_at = now;
 	}
-	if (delivery->step >= schedule->count)
-		return WEBHOOK_FAILED;
-	*next_at = next_attempt(delivery, schedule, transfer, now);
-	return WEBHOOK_RETRYING;
+	else if (delivery->step < schedule->count)
+	{
+		decision.outcome = WEBHOOK_RETRYING;
+		decision.next_at = next_attempt(delivery, schedule, decision.retry_after, now);
+	}
+	return decision;
 }
 
-const char *
-webhook_retry_error_class(const WebhookHttpTransfer *transfer)
-{
-	return transfer->error == WEBHOOK_HTTP_OK ? "status" :
-		webhook_http_error_name(transfer->error);
-}
-
-/* On one line: parts of a message may be the endpoint's own words. */
+/* Parts of the message may be the endpoint's words: control characters become blanks. */
 char *
 webhook_retry_error(const WebhookHttpTransfer *transfer)
 {
@@ -108,11 +76,29 @@ webhook_retry_error(const WebhookHttpTransfer *transfer)
 	return error;
 }
 
-static const WebhookSchedule *
-schedule_of(const WebhookSubscription *subscription)
+/* An error within our own process does not count against the endpoint. */
+static bool
+is_endpoint_failure(const WebhookHttpTransfer *transfer)
 {
-	return subscription != NULL && subscription->schedule != NULL ?
-		subscription->schedule : webhook_retry_schedule();
+	if (transfer->error != WEBHOOK_HTTP_OK)
+		return transfer->error != WEBHOOK_HTTP_INTERNAL;
+	return transfer->status >= 500 || transfer->status == 408 || transfer->status == 429;
+}
+
+/* The header counts with these statuses only, whatever the transfer ended with. */
+static int64
+retry_after(const WebhookHttpTransfer *transfer)
+{
+	switch (transfer->status)
+	{
+		case 429:
+		case 502:
+		case 503:
+		case 504:
+			return Min(Max(transfer->retry_after, 0), MAX_RETRY_AFTER);
+		default:
+			return 0;
+	}
 }
 
 static bool
@@ -126,20 +112,26 @@ is_final(const WebhookSubscription *subscription, int status)
 	return false;
 }
 
+static const WebhookSchedule *
+schedule_of(const WebhookSubscription *subscription)
+{
+	return subscription != NULL && subscription->schedule != NULL ?
+		subscription->schedule : webhook_retry_schedule();
+}
+
 /*
- * The step of the schedule, give or take a fifth, or what an overloaded
- * receiver asks for, if that is longer. The jitter comes from the event's id,
- * so that it differs among deliveries and not between runs.
+ * The step of the schedule ±20 %, or what an overloaded endpoint asks for, if
+ * that is longer. The jitter comes from the event's id: it differs between
+ * deliveries and not between runs.
  */
 static TimestampTz
 next_attempt(const WebhookPending *delivery, const WebhookSchedule *schedule,
-			 const WebhookHttpTransfer *transfer, TimestampTz now)
+			 int64 retry_after, TimestampTz now)
 {
 	uint64		seed = (uint64) delivery->subscription_id * 1000 + delivery->step;
-	uint64		hash = hash_bytes_extended(delivery->event->event_id.data,
-										   UUID_LEN, seed);
+	uint64		hash = hash_bytes_extended(delivery->event->event_id.data, UUID_LEN, seed);
 	double		factor = 0.8 + 0.4 * ((uint32) hash / (double) PG_UINT32_MAX);
 	int64		wait = schedule->seconds[delivery->step] * factor * USECS_PER_SEC;
 
-	return now + Max(wait, webhook_retry_after(transfer) * USECS_PER_SEC);
+	return now + Max(wait, retry_after * USECS_PER_SEC);
 }

@@ -1,145 +1,154 @@
 /*
  * scheduler.c
- *	  Whose change it is to send.
+ *	  Which queue sends next.
  *
- * Turns go round among the queues of which something may start, so a queue with
- * a thousand deliveries takes no more places at a time than one with two.
- * There are two runnable_queues, each with as many places: what is slow, or fails, takes
- * none from what is proven. A queue whose health changes takes its requests
- * along from one account to the other. Of the places of the proven none has
- * more than its share, while they are scarce: if all but one begin to hang,
- * that one has its own.
+ * Round robin over the queues that have something to start, so a queue with a
+ * thousand deliveries starts no more requests than one with two. There are two
+ * pools of webhook.max_in_flight requests each, fast and slow: what is slow or
+ * fails takes nothing from what answers. A queue whose health changes takes its
+ * requests along to the other pool.
+ *
+ * In the fast pool a queue is held to its fair share while requests are scarce.
+ * Invariant: a fast queue without a request in flight can always start one,
+ * whatever the others do, so one healthy endpoint is never starved by many that
+ * hang (test/clock/many_queues.sql, fair_share.sql).
  */
 #include "postgres.h"
 
 #include "base/guc.h"
-#include "delivery/scheduler.h"
+#include "delivery/scheduler_internal.h"
 
-#define MAX_FLIGHTS 4			/* times max_in_flight, in both accounts: those that change slow
-								 * are not broken off */
+/*
+ * Requests that become slow move to the slow pool without being broken off, so
+ * it can hold more than its limit. Both pools together are bounded by this many
+ * times webhook.max_in_flight.
+ */
+#define MAX_POOLS 4
 
-static dlist_head runnable_queues[2];	/* of proven and of slow queues */
-static int	in_flight[2];
-static int	nbusy;				/* proven queues that have or want places */
-static int	nrunnable[2];		/* queues in each round */
+/*
+ * Of the fast pool a RESERVED-th part is kept for queues that have nothing in
+ * flight; a queue may have the same part of what is free, if that is more than
+ * its share.
+ */
+#define RESERVED 8
 
-static bool has_share(const WebhookQueue *queue);
+static bool has_share(const WebhookScheduler *scheduler, const WebhookSchedulerEntry *entry);
 
 void
-webhook_scheduler_init(void)
+webhook_scheduler_init(WebhookScheduler *scheduler)
 {
-	dlist_init(&runnable_queues[false]);
-	dlist_init(&runnable_queues[true]);
+	memset(scheduler, 0, sizeof(WebhookScheduler));
+	dlist_init(&scheduler->runnable[false]);
+	dlist_init(&scheduler->runnable[true]);
 }
 
 void
-webhook_scheduler_update(WebhookQueue *queue)
+webhook_scheduler_update(WebhookScheduler *scheduler, WebhookSchedulerEntry *entry, bool runnable)
 {
-	bool		runnable = queue->sends && queue->in_flight < queue->limit &&
-	((queue->nready > 0 && queue->not_before == 0) || queue->npings > 0);
 	bool		busy;
 
-	if (runnable && !queue->runnable)
-		dlist_push_tail(&runnable_queues[queue->slow], &queue->runnable_node);
-	else if (!runnable && queue->runnable)
-		dlist_delete(&queue->runnable_node);
-	nrunnable[queue->slow] += runnable - queue->runnable;
-	queue->runnable = runnable;
+	if (runnable && !entry->runnable)
+		dlist_push_tail(&scheduler->runnable[entry->slow], &entry->node);
+	else if (!runnable && entry->runnable)
+		dlist_delete(&entry->node);
+	scheduler->nrunnable[entry->slow] += runnable - entry->runnable;
+	entry->runnable = runnable;
 
-	busy = !queue->slow && (runnable || queue->in_flight > 0);
-	nbusy += busy - queue->busy;
-	queue->busy = busy;
+	busy = !entry->slow && (runnable || entry->in_flight > 0);
+	scheduler->nbusy += busy - entry->busy;
+	entry->busy = busy;
 }
 
 void
-webhook_scheduler_set_pool(WebhookQueue *queue, bool slow)
+webhook_scheduler_set_pool(WebhookScheduler *scheduler, WebhookSchedulerEntry *entry, bool slow)
 {
-	in_flight[queue->slow] -= queue->in_flight - queue->in_slow_pool;
-	in_flight[slow] += queue->in_flight - queue->in_slow_pool;
-	if (queue->runnable)
+	int			moved = entry->in_flight - entry->in_slow_pool;
+
+	if (entry->slow == slow)
+		return;
+	scheduler->in_flight[entry->slow] -= moved;
+	scheduler->in_flight[slow] += moved;
+	if (entry->runnable)
 	{
-		dlist_delete(&queue->runnable_node);
-		dlist_push_tail(&runnable_queues[slow], &queue->runnable_node);
-		nrunnable[queue->slow]--;
-		nrunnable[slow]++;
+		dlist_delete(&entry->node);
+		dlist_push_tail(&scheduler->runnable[slow], &entry->node);
+		scheduler->nrunnable[entry->slow]--;
+		scheduler->nrunnable[slow]++;
 	}
-	queue->slow = slow;
+	entry->slow = slow;
 }
 
-WebhookQueue *
-webhook_scheduler_next(void)
+WebhookSchedulerEntry *
+webhook_scheduler_next(WebhookScheduler *scheduler)
 {
-	if (in_flight[false] + in_flight[true] >= MAX_FLIGHTS * webhook_max_in_flight)
+	if (scheduler->in_flight[false] + scheduler->in_flight[true] >=
+		MAX_POOLS * webhook_max_in_flight)
 		return NULL;
 	for (int slow = 0; slow < 2; slow++)
 	{
-		if (in_flight[slow] >= webhook_max_in_flight)
-			continue;
-		for (int i = nrunnable[slow]; i > 0; i--)
-		{
-			WebhookQueue *queue = dlist_head_element(WebhookQueue, runnable_node,
-													 &runnable_queues[slow]);
+		dlist_head *round = &scheduler->runnable[slow];
 
-			dlist_delete(&queue->runnable_node);
-			dlist_push_tail(&runnable_queues[slow], &queue->runnable_node);
-			if (slow || has_share(queue))
-				return queue;
+		if (scheduler->in_flight[slow] >= webhook_max_in_flight)
+			continue;
+		for (int i = scheduler->nrunnable[slow]; i > 0; i--)
+		{
+			WebhookSchedulerEntry *entry = dlist_head_element(WebhookSchedulerEntry, node, round);
+
+			dlist_delete(&entry->node);
+			dlist_push_tail(round, &entry->node);
+			if (slow || has_share(scheduler, entry))
+				return entry;
 		}
 	}
 	return NULL;
 }
 
 void
-webhook_scheduler_start(WebhookQueue *queue)
+webhook_scheduler_start(WebhookScheduler *scheduler, WebhookSchedulerEntry *entry)
 {
-	queue->in_flight++;
-	in_flight[queue->slow]++;
-	webhook_queue_update(queue);
+	entry->in_flight++;
+	scheduler->in_flight[entry->slow]++;
 }
 
 void
-webhook_scheduler_end(WebhookQueue *queue, bool in_slow_pool)
+webhook_scheduler_end(WebhookScheduler *scheduler, WebhookSchedulerEntry *entry,
+					  bool in_slow_pool)
 {
-	queue->in_flight--;
-	queue->in_slow_pool -= in_slow_pool;
-	queue->completed++;
-	in_flight[queue->slow || in_slow_pool]--;
-	webhook_queue_update(queue);
+	entry->in_flight--;
+	entry->in_slow_pool -= in_slow_pool;
+	entry->completed++;
+	scheduler->in_flight[entry->slow || in_slow_pool]--;
 }
 
 void
-webhook_scheduler_move_to_slow(WebhookQueue *queue)
+webhook_scheduler_move_to_slow(WebhookScheduler *scheduler, WebhookSchedulerEntry *entry)
 {
-	queue->in_slow_pool++;
-	in_flight[queue->slow]--;
-	in_flight[true]++;
+	entry->in_slow_pool++;
+	scheduler->in_flight[entry->slow]--;
+	scheduler->in_flight[true]++;
 }
 
 int
-webhook_scheduler_busy_queues(void)
+webhook_scheduler_fair_share(const WebhookScheduler *scheduler)
 {
-	return nbusy;
-}
+	int			busy = Max(scheduler->nbusy, 1);
 
-int
-webhook_scheduler_fair_share(void)
-{
-	return (webhook_max_in_flight + nbusy - 1) / Max(nbusy, 1);
+	return (webhook_max_in_flight + busy - 1) / busy;
 }
 
 /*
- * May it have one more place of the proven? It may have more than its share
- * while there are many; the last eighth, and all of them while so many change
- * slow, are for queues that have none.
+ * Returns true if a fast queue may have one more request in flight: always its
+ * first; more while more than the reserved part of the pool is free and the
+ * slow pool is not overrun by requests that were fast when they started.
  */
 static bool
-has_share(const WebhookQueue *queue)
+has_share(const WebhookScheduler *scheduler, const WebhookSchedulerEntry *entry)
 {
-	int			free = webhook_max_in_flight - in_flight[false];
+	int			free = webhook_max_in_flight - scheduler->in_flight[false];
 
-	if (queue->in_flight == 0)
+	if (entry->in_flight == 0)
 		return true;
-	return free > webhook_max_in_flight / 8 &&
-		in_flight[true] < MAX_FLIGHTS / 2 * webhook_max_in_flight &&
-		queue->in_flight < Max(webhook_scheduler_fair_share(), free / 8);
+	return free > webhook_max_in_flight / RESERVED &&
+		scheduler->in_flight[true] < MAX_POOLS / 2 * webhook_max_in_flight &&
+		entry->in_flight < Max(webhook_scheduler_fair_share(scheduler), free / RESERVED);
 }

@@ -1,59 +1,56 @@
 /*
  * subject.c
- *	  Subjects that have deliveries in memory: what waits has_earlier_pending what.
+ *	  Subjects that have deliveries in memory.
  *
- * A subject is known here from its first delivery in memory until the entry
- * of its last one is committed. So whoever asks whether earlier ones wait
- * finds them here or in webhook.pending, never in between.
+ * A subject is known here from its first delivery in memory until the end of
+ * its last one is committed. So an arrival finds earlier deliveries either
+ * here or in pending, never in between.
  */
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
-#include "delivery/subject.h"
-
-static HTAB *subjects;
-static Size memory;
+#include "delivery/subject_internal.h"
 
 static Size size_of(const char *name);
 static uint32 hash_key(const void *key, Size size);
 static int	compare_keys(const void *a, const void *b, Size size);
 
 void
-webhook_subject_init(void)
+webhook_subjects_init(WebhookSubjects *subjects, Size *memory)
 {
 	HASHCTL		control = {0};
 
-	control.hcxt = TopMemoryContext;
+	control.hcxt = CurrentMemoryContext;
 	control.keysize = sizeof(WebhookSubjectKey);
 	control.entrysize = sizeof(WebhookSubject);
 	control.hash = hash_key;
 	control.match = compare_keys;
-	subjects = hash_create("webhook subjects", 1024, &control,
-						   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	subjects->table = hash_create("webhook subjects", 1024, &control,
+								  HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	subjects->memory = memory;
 }
 
 WebhookSubject *
-webhook_subject_find(int64 subscription_id, const char *name)
+webhook_subject_find(const WebhookSubjects *subjects, int64 subscription_id, const char *name)
 {
 	WebhookSubjectKey key = {subscription_id, name};
 
-	return hash_search(subjects, &key, HASH_FIND, NULL);
+	return hash_search(subjects->table, &key, HASH_FIND, NULL);
 }
 
 WebhookSubject *
-webhook_subject_get(int64 subscription_id, const char *name)
+webhook_subject_get(WebhookSubjects *subjects, int64 subscription_id, const char *name)
 {
 	WebhookSubjectKey key = {subscription_id, name};
 	bool		found;
-	WebhookSubject *subject = hash_search(subjects, &key, HASH_ENTER, &found);
+	WebhookSubject *subject = hash_search(subjects->table, &key, HASH_ENTER, &found);
 
 	if (!found)
 	{
 		subject->key.subject = MemoryContextStrdup(TopMemoryContext, name);
-		memory += size_of(name);
+		*subjects->memory += size_of(name);
 		subject->head = NULL;
 		dlist_init(&subject->waiting);
 		subject->unflushed = 0;
@@ -65,48 +62,38 @@ webhook_subject_get(int64 subscription_id, const char *name)
 }
 
 void
-webhook_subject_drop_if_idle(WebhookSubject *subject)
+webhook_subject_drop_if_idle(WebhookSubjects *subjects, WebhookSubject *subject)
 {
 	char	   *name = unconstify(char *, subject->key.subject);
 
 	if (subject->head != NULL || subject->unflushed > 0 ||
 		!dlist_is_empty(&subject->waiting))
 		return;
-	memory -= size_of(name);
-	hash_search(subjects, &subject->key, HASH_REMOVE, NULL);
+	*subjects->memory -= size_of(name);
+	hash_search(subjects->table, &subject->key, HASH_REMOVE, NULL);
 	pfree(name);
 }
 
-Size
-webhook_subject_memory(void)
+void
+webhook_subjects_scan(const WebhookSubjects *subjects, HASH_SEQ_STATUS *scan)
 {
-	return memory;
+	hash_seq_init(scan, subjects->table);
 }
 
 WebhookSubject *
-webhook_subject_first_waiting(void **scan)
-{
-	HASH_SEQ_STATUS *status = palloc(sizeof(HASH_SEQ_STATUS));
-
-	hash_seq_init(status, subjects);
-	*scan = status;
-	return webhook_subject_next_waiting(scan);
-}
-
-WebhookSubject *
-webhook_subject_next_waiting(void **scan)
+webhook_subjects_next_waiting(HASH_SEQ_STATUS *scan)
 {
 	WebhookSubject *subject;
 
-	while ((subject = hash_seq_search(*scan)) != NULL)
+	while ((subject = hash_seq_search(scan)) != NULL)
 	{
 		if (!dlist_is_empty(&subject->waiting))
 			return subject;
 	}
-	pfree(*scan);
 	return NULL;
 }
 
+/* Bytes of a subject in memory. */
 static Size
 size_of(const char *name)
 {

@@ -1,128 +1,140 @@
 /*
  * transitions.c
- *	  Where a delivery is in memory, and its ways from one place to another.
+ *	  The states of a delivery in memory.
  *
- * A delivery is in one of four places: ready in its subscription's queue,
- * waiting has_earlier_pending another one of its subject, in flight, or ended. An ended one
- * stays until its entry is committed; only then is it subscription_dropped, and only
- * then may the checkpoint pass it.
+ *		created -> ready -> in flight -> ended -> (flushed) freed
+ *		created -> waiting -> ready
+ *		created, waiting, ready -> ended		(deferred, cancelled, too old)
+ *		in flight -> ready						(its POST could not be started)
+ *
+ * An ended delivery stays until its end is committed; only then is it
+ * forgotten, and only then may the low-water mark pass it.
  *
  * Order: of one (subscription, subject) at most one delivery is ready or in
- * flight, the head. Whatever goes to webhook.pending takes its successors in
- * memory along, and while anything of a subject is there, or on its way there
- * ("defers_arrivals"), later arrivals go there too.
+ * flight, the head. What moves to pending takes its successors in memory
+ * along, and while anything of a subject is there or on its way there, later
+ * arrivals go there, too (defers_arrivals).
  */
 #include "postgres.h"
 
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "delivery/scheduler.h"
-#include "delivery/transitions.h"
+#include "delivery/due_internal.h"
+#include "delivery/transitions_internal.h"
 
-/* Identity of a row of webhook.pending that is in memory. */
-typedef struct RowKey
+static WebhookRowKey row_key(const WebhookPending *row);
+static void free_delivery(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
+static dlist_head *ready_list(WebhookDelivery *delivery, int **length);
+static WebhookDelivery *pop_waiting(WebhookDispatcher *dispatcher, WebhookSubject *subject);
+static bool needs_promotion(const WebhookDelivery *delivery);
+static void flushed(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
+static void count_outcome(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
+
+WebhookDispatcher *
+webhook_dispatcher_new(void)
 {
-	int64		subscription_id;
-	int64		position;
-	int64		id;
-} RowKey;
-
-#define ROW_KEY(row) \
-	((RowKey) {(row)->subscription_id, (row)->position, (row)->event->id})
-
-WebhookUsage webhook_usage;
-
-static MemoryContext delivery_context;
-static HTAB *rows;
-static long rows_in_flight;
-static dlist_head flights = DLIST_STATIC_INIT(flights); /* oldest first ... */
-static dlist_head slow_flights = DLIST_STATIC_INIT(slow_flights);	/* ... and told slow */
-static dlist_head ended = DLIST_STATIC_INIT(ended);
-
-static void free_delivery(WebhookDelivery *delivery);
-static void count_outcome(WebhookDelivery *delivery);
-
-void
-webhook_transitions_init(void)
-{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "webhook dispatcher",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	WebhookDispatcher *dispatcher = palloc0(sizeof(WebhookDispatcher));
 	HASHCTL		control = {0};
 
-	delivery_context = SlabContextCreate(TopMemoryContext, "webhook deliveries",
-										 SLAB_DEFAULT_BLOCK_SIZE,
-										 sizeof(WebhookDelivery));
-	control.hcxt = TopMemoryContext;
-	control.keysize = sizeof(RowKey);
-	control.entrysize = sizeof(RowKey);
-	rows = hash_create("webhook rows in memory", 1024, &control,
-					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	dispatcher->deliveries = SlabContextCreate(context, "webhook deliveries",
+											   SLAB_DEFAULT_BLOCK_SIZE,
+											   sizeof(WebhookDelivery));
+	control.hcxt = context;
+	control.keysize = sizeof(WebhookRowKey);
+	control.entrysize = sizeof(WebhookRowKey);
+	dispatcher->rows = hash_create("webhook rows in memory", 1024, &control,
+								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	webhook_queues_init(&dispatcher->queues);
+	webhook_subjects_init(&dispatcher->subjects, &dispatcher->usage.memory);
+	dlist_init(&dispatcher->in_flight[false]);
+	dlist_init(&dispatcher->in_flight[true]);
+	dlist_init(&dispatcher->ended);
+	MemoryContextSwitchTo(old);
+	return dispatcher;
 }
 
 WebhookDelivery *
-webhook_delivery_create(const WebhookPending *row, bool stored, TimestampTz now)
+webhook_delivery_create(WebhookDispatcher *dispatcher, const WebhookPending *row, bool stored,
+						WebhookBatch *batch, TimestampTz now)
 {
-	WebhookDelivery *delivery = MemoryContextAllocZero(delivery_context,
+	WebhookDelivery *delivery = MemoryContextAllocZero(dispatcher->deliveries,
 													   sizeof(WebhookDelivery));
+	WebhookEvent *event = row->event;
 
 	delivery->entry.delivery = *row;
 	delivery->stored = stored;
 	delivery->offered_at = now;
-	delivery->queue = webhook_queue_get(row->subscription_id);
-	if (row->event->subject != NULL && delivery->queue->ordered)
-		delivery->subject = webhook_subject_get(row->subscription_id,
-												row->event->subject);
-	webhook_usage.memory += sizeof(WebhookDelivery);
-	if (!row->event->counted)
+	delivery->queue = webhook_queue_get(&dispatcher->queues, row->subscription_id);
+	if (event->subject != NULL && delivery->queue->ordered)
+		delivery->subject = webhook_subject_get(&dispatcher->subjects, row->subscription_id,
+												event->subject);
+	if (batch != NULL)
 	{
-		row->event->counted = true;
-		webhook_usage.memory += row->event->size;
+		webhook_batch_pin(batch);
+		delivery->batch = batch;
+	}
+	dispatcher->usage.memory += sizeof(WebhookDelivery);
+	if (!event->counted)
+	{
+		event->counted = true;
+		dispatcher->usage.memory += event->size;
 	}
 	if (stored)
-		hash_search(rows, &ROW_KEY(row), HASH_ENTER, NULL);
+	{
+		WebhookRowKey key = row_key(row);
+
+		hash_search(dispatcher->rows, &key, HASH_ENTER, NULL);
+	}
 	return delivery;
 }
 
+static WebhookRowKey
+row_key(const WebhookPending *row)
+{
+	WebhookRowKey key = {row->subscription_id, row->position, row->event->id};
+
+	return key;
+}
+
 static void
-free_delivery(WebhookDelivery *delivery)
+free_delivery(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	const WebhookPending *row = &delivery->entry.delivery;
 
 	if (delivery->stored)
-		hash_search(rows, &ROW_KEY(row), HASH_REMOVE, NULL);
-	webhook_usage.memory -= sizeof(WebhookDelivery);
+	{
+		WebhookRowKey key = row_key(row);
+
+		hash_search(dispatcher->rows, &key, HASH_REMOVE, NULL);
+	}
+	dispatcher->usage.memory -= sizeof(WebhookDelivery);
 	if (row->event->references == 1)
-		webhook_usage.memory -= row->event->size;
+		dispatcher->usage.memory -= row->event->size;
 	webhook_event_release(row->event);
+	if (delivery->batch != NULL)
+		webhook_batch_unpin(delivery->batch);
 	if (delivery->entry.error != NULL)
 		pfree(unconstify(char *, delivery->entry.error));
 	pfree(delivery);
 }
 
 bool
-webhook_row_is_loaded(int64 subscription_id, int64 position, int64 id)
+webhook_row_is_loaded(const WebhookDispatcher *dispatcher, int64 subscription_id,
+					  int64 position, int64 id)
 {
-	RowKey		key = {subscription_id, position, id};
+	WebhookRowKey key = {subscription_id, position, id};
 
-	return hash_search(rows, &key, HASH_FIND, NULL) != NULL;
-}
-
-long
-webhook_rows_loaded(void)
-{
-	return hash_get_num_entries(rows);
-}
-
-long
-webhook_rows_not_in_flight(void)
-{
-	return hash_get_num_entries(rows) - rows_in_flight;
+	return hash_search(dispatcher->rows, &key, HASH_FIND, NULL) != NULL;
 }
 
 void
-webhook_delivery_set_ready(WebhookDelivery *delivery)
+webhook_delivery_set_ready(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
-	WebhookQueue *queue = delivery->queue;
+	int		   *length;
 
 	if (delivery->subject != NULL)
 	{
@@ -130,47 +142,38 @@ webhook_delivery_set_ready(WebhookDelivery *delivery)
 		delivery->subject->head = delivery;
 	}
 	delivery->is_ready = true;
-	if (delivery->entry.delivery.cause == WEBHOOK_CAUSE_PING)
-	{
-		dlist_push_tail(&queue->pings, &delivery->node);
-		queue->npings++;
-	}
-	else
-	{
-		dlist_push_tail(&queue->ready, &delivery->node);
-		queue->nready++;
-	}
-	webhook_usage.queued++;
-	webhook_queue_update(queue);
+	dlist_push_tail(ready_list(delivery, &length), &delivery->node);
+	++*length;
+	dispatcher->usage.queued++;
 }
 
 void
-webhook_delivery_unset_ready(WebhookDelivery *delivery)
+webhook_delivery_unset_ready(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
+	int		   *length;
+
 	delivery->is_ready = false;
+	(void) ready_list(delivery, &length);
 	dlist_delete(&delivery->node);
-	if (delivery->entry.delivery.cause == WEBHOOK_CAUSE_PING)
-		delivery->queue->npings--;
-	else
-		delivery->queue->nready--;
-	webhook_usage.queued--;
+	--*length;
+	dispatcher->usage.queued--;
 }
 
 void
-webhook_delivery_set_waiting(WebhookDelivery *delivery)
+webhook_delivery_set_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	dlist_push_tail(&delivery->subject->waiting, &delivery->node);
-	webhook_usage.queued++;
+	dispatcher->usage.queued++;
 }
 
 void
-webhook_delivery_unset_waiting(WebhookDelivery *delivery)
+webhook_delivery_unset_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	dlist_delete(&delivery->node);
-	webhook_usage.queued--;
+	dispatcher->usage.queued--;
 }
 
-/* Also if the clock was set back: nobody knows how long, then. */
+/* If the clock was set back, nobody knows how long it has waited: long enough. */
 bool
 webhook_delivery_has_waited(const WebhookDelivery *delivery, int64 limit, TimestampTz now)
 {
@@ -178,82 +181,60 @@ webhook_delivery_has_waited(const WebhookDelivery *delivery, int64 limit, Timest
 }
 
 void
-webhook_delivery_set_in_flight(WebhookDelivery *delivery, TimestampTz now)
+webhook_delivery_set_in_flight(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+							   TimestampTz now)
 {
 	delivery->started_at = now;
-	dlist_push_tail(&flights, &delivery->node);
-	webhook_usage.in_flight++;
-	rows_in_flight += delivery->stored;
-	webhook_scheduler_start(delivery->queue);
+	dlist_push_tail(&dispatcher->in_flight[false], &delivery->node);
+	dispatcher->usage.in_flight++;
+	dispatcher->rows_in_flight += delivery->stored;
+	webhook_scheduler_start(&dispatcher->queues.scheduler, &delivery->queue->scheduling);
 }
 
 void
-webhook_delivery_set_done(WebhookDelivery *delivery)
+webhook_delivery_set_done(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	dlist_delete(&delivery->node);
-	webhook_usage.in_flight--;
-	rows_in_flight -= delivery->stored;
-	webhook_scheduler_end(delivery->queue, delivery->in_slow_pool);
+	dispatcher->usage.in_flight--;
+	dispatcher->rows_in_flight -= delivery->stored;
+	webhook_scheduler_end(&dispatcher->queues.scheduler, &delivery->queue->scheduling,
+						  delivery->in_slow_pool);
 	delivery->in_slow_pool = false;
 }
 
 WebhookDelivery *
-webhook_in_flight_oldest(void)
+webhook_in_flight_oldest(WebhookDispatcher *dispatcher)
 {
-	if (dlist_is_empty(&flights))
-		return NULL;
-	return dlist_head_element(WebhookDelivery, node, &flights);
+	dlist_head *fast = &dispatcher->in_flight[false];
+
+	return dlist_is_empty(fast) ? NULL : dlist_head_element(WebhookDelivery, node, fast);
 }
 
 void
-webhook_delivery_mark_slow(WebhookDelivery *delivery)
+webhook_delivery_mark_slow(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	dlist_delete(&delivery->node);
-	dlist_push_tail(&slow_flights, &delivery->node);
+	dlist_push_tail(&dispatcher->in_flight[true], &delivery->node);
 	if (delivery->entry.delivery.cause == WEBHOOK_CAUSE_PING)
 	{
 		delivery->in_slow_pool = true;
-		webhook_scheduler_move_to_slow(delivery->queue);
+		webhook_scheduler_move_to_slow(&dispatcher->queues.scheduler,
+									   &delivery->queue->scheduling);
 	}
 }
 
-WebhookDelivery *
-webhook_in_flight_first(void **scan)
-{
-	dlist_head *list = dlist_is_empty(&flights) ? &slow_flights : &flights;
-
-	*scan = dlist_is_empty(list) ? NULL : dlist_head_node(list);
-	return webhook_in_flight_next(scan);
-}
-
-WebhookDelivery *
-webhook_in_flight_next(void **scan)
-{
-	dlist_node *node = *scan;
-
-	if (node == NULL)
-		return NULL;
-	/* Of two rings: what follows is another one, or one of their heads. */
-	*scan = node->next;
-	if (node->next == &flights.head)
-		*scan = dlist_is_empty(&slow_flights) ? NULL : dlist_head_node(&slow_flights);
-	else if (node->next == &slow_flights.head)
-		*scan = NULL;
-	return dlist_container(WebhookDelivery, node, node);
-}
-
 void
-webhook_delivery_end(WebhookDelivery *delivery, WebhookOutcome result,
-					 WebhookRowChange row)
+webhook_delivery_end(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+					 WebhookOutcome outcome, WebhookRowChange change)
 {
 	WebhookSubject *subject = delivery->subject;
 
-	delivery->entry.outcome = result;
-	delivery->entry.row = row;
-	if (row == WEBHOOK_ROW_INSERT)
+	delivery->entry.outcome = outcome;
+	delivery->entry.row = change;
+	if (change == WEBHOOK_ROW_INSERT)
 		delivery->queue->has_rows = true;
-	dlist_push_tail(&ended, &delivery->node);
-	webhook_usage.unflushed++;
+	dlist_push_tail(&dispatcher->ended, &delivery->node);
+	dispatcher->usage.unflushed++;
 	if (subject == NULL)
 		return;
 
@@ -264,114 +245,100 @@ webhook_delivery_end(WebhookDelivery *delivery, WebhookOutcome result,
 	if (subject->passed_over_due_row)
 	{
 		subject->passed_over_due_row = false;
-		webhook_due_add(delivery->queue, delivery->offered_at);
+		webhook_due_note_row(&dispatcher->queues, delivery->queue, delivery->offered_at);
 	}
 }
 
 void
-webhook_delivery_end_and_promote(WebhookDelivery *delivery, WebhookOutcome result)
+webhook_delivery_end_and_promote(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+								 WebhookOutcome outcome)
 {
 	WebhookSubject *subject = delivery->subject;
-	WebhookDelivery *next;
 
-	webhook_delivery_end(delivery, result,
+	webhook_delivery_end(dispatcher, delivery, outcome,
 						 delivery->stored ? WEBHOOK_ROW_DELETE : WEBHOOK_ROW_NONE);
 	delivery->entry.delivery.next_at = 0;
-
-	if (subject == NULL || dlist_is_empty(&subject->waiting))
-		return;
-	next = dlist_container(WebhookDelivery, node,
-						   dlist_pop_head_node(&subject->waiting));
-	webhook_usage.queued--;
-	webhook_delivery_set_ready(next);
+	if (subject != NULL && !dlist_is_empty(&subject->waiting))
+		webhook_delivery_set_ready(dispatcher, pop_waiting(dispatcher, subject));
 }
 
 void
-webhook_delivery_retry(WebhookDelivery *delivery, TimestampTz next_at)
+webhook_delivery_retry(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+					   TimestampTz next_at)
 {
 	delivery->entry.delivery.next_at = next_at;
-	webhook_delivery_end(delivery, WEBHOOK_RETRYING,
+	webhook_delivery_end(dispatcher, delivery, WEBHOOK_RETRYING,
 						 delivery->stored ? WEBHOOK_ROW_UPDATE : WEBHOOK_ROW_INSERT);
 	if (delivery->subject != NULL)
-		webhook_subject_evict_waiting(delivery->subject, false);
+		webhook_subject_evict_waiting(dispatcher, delivery->subject, false);
 }
 
 void
-webhook_delivery_defer(WebhookDelivery *delivery, TimestampTz next_at)
+webhook_delivery_defer(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+					   TimestampTz next_at)
 {
 	delivery->entry.delivery.next_at = next_at;
 	if (delivery->subject != NULL)
 		delivery->subject->defers_arrivals = true;
-	webhook_delivery_end(delivery, WEBHOOK_DEFERRED, WEBHOOK_ROW_INSERT);
+	webhook_delivery_end(dispatcher, delivery, WEBHOOK_DEFERRED, WEBHOOK_ROW_INSERT);
 }
 
 void
-webhook_subject_evict_waiting(WebhookSubject *subject, bool cancel)
+webhook_subject_evict_waiting(WebhookDispatcher *dispatcher, WebhookSubject *subject, bool cancel)
 {
 	subject->defers_arrivals = true;
 	while (!dlist_is_empty(&subject->waiting))
 	{
-		WebhookDelivery *delivery;
+		WebhookDelivery *delivery = pop_waiting(dispatcher, subject);
 
-		delivery = dlist_container(WebhookDelivery, node,
-								   dlist_pop_head_node(&subject->waiting));
-		webhook_usage.queued--;
 		if (cancel)
-			webhook_delivery_end(delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
+			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
 		else
-			webhook_delivery_defer(delivery, 0);
+			webhook_delivery_defer(dispatcher, delivery, 0);
 	}
 }
 
 void
-webhook_delivery_evict(WebhookDelivery *delivery, bool cancel, TimestampTz now)
+webhook_delivery_evict(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, bool cancel,
+					   TimestampTz now)
 {
 	WebhookSubject *subject = delivery->subject;
 
-	webhook_delivery_unset_ready(delivery);
+	webhook_delivery_unset_ready(dispatcher, delivery);
 	if (cancel)
-		webhook_delivery_end_and_promote(delivery, WEBHOOK_CANCELLED);
+		webhook_delivery_end_and_promote(dispatcher, delivery, WEBHOOK_CANCELLED);
 	else if (!delivery->stored)
 	{
-		webhook_delivery_defer(delivery, now);
+		webhook_delivery_defer(dispatcher, delivery, now);
 		if (subject != NULL)
-			webhook_subject_evict_waiting(subject, false);
+			webhook_subject_evict_waiting(dispatcher, subject, false);
 	}
 	else
 	{
 		/* Its row is there already, and due. */
-		webhook_due_add(delivery->queue, delivery->entry.delivery.next_at);
+		webhook_due_note_row(&dispatcher->queues, delivery->queue,
+							 delivery->entry.delivery.next_at);
 		if (subject != NULL)
 			subject->head = NULL;
-		if (delivery->batch != NULL)
-			webhook_batch_unpin(delivery->batch);
-		free_delivery(delivery);
+		free_delivery(dispatcher, delivery);
 		if (subject != NULL)
-			webhook_subject_drop_if_idle(subject);
+			webhook_subject_drop_if_idle(&dispatcher->subjects, subject);
 	}
 }
 
 int
-webhook_dispatch_ended(WebhookDelivery **group, int size)
+webhook_dispatch_ended(WebhookDispatcher *dispatcher, WebhookDelivery **group, int size)
 {
 	dlist_iter	iter;
 	int			count = 0;
 
-	dlist_foreach(iter, &ended)
+	dlist_foreach(iter, &dispatcher->ended)
 	{
 		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
-		WebhookLogEntry *entry = &delivery->entry;
 
 		if (count == size)
 			break;
-
-		/*
-		 * One that has become a head itself needs no other; one that is not ordered has left a
-		 * place only if it had a row.
-		 */
-		entry->promote = delivery->queue->has_rows &&
-			(entry->row == WEBHOOK_ROW_DELETE ||
-			 (delivery->subject != NULL && entry->delivery.next_at == 0));
+		delivery->entry.promote = needs_promotion(delivery);
 		if (delivery->subject != NULL)
 			delivery->subject->in_group++;
 		group[count++] = delivery;
@@ -380,44 +347,27 @@ webhook_dispatch_ended(WebhookDelivery **group, int size)
 }
 
 void
-webhook_dispatch_flushed(WebhookDelivery **group, int count, bool committed)
+webhook_dispatch_flushed(WebhookDispatcher *dispatcher, WebhookDelivery **group, int count,
+						 bool committed, uint64 counts[WEBHOOK_OUTCOMES])
 {
 	for (int i = 0; i < count; i++)
 	{
-		WebhookDelivery *delivery = group[i];
-		const WebhookLogEntry *entry = &delivery->entry;
-		WebhookSubject *subject = delivery->subject;
-
-		if (subject != NULL)
-			subject->in_group--;
+		if (group[i]->subject != NULL)
+			group[i]->subject->in_group--;
 		if (!committed)
 			continue;
-
-		dlist_delete(&delivery->node);
-		webhook_usage.unflushed--;
-		count_outcome(delivery);
-		if (entry->row == WEBHOOK_ROW_INSERT || entry->row == WEBHOOK_ROW_UPDATE)
-			webhook_due_add(delivery->queue, entry->delivery.next_at);
-		else if (entry->row == WEBHOOK_ROW_DELETE)
-			webhook_queue_recheck_rows(delivery->queue);
-		if (delivery->batch != NULL)
-			webhook_batch_unpin(delivery->batch);
-		free_delivery(delivery);
-		if (subject != NULL)
-		{
-			subject->unflushed--;
-			webhook_subject_drop_if_idle(subject);
-		}
+		counts[group[i]->entry.outcome]++;
+		flushed(dispatcher, group[i]);
 	}
 }
 
 bool
-webhook_dispatch_has_rows_to_come(int64 subscription_id, const pg_uuid_t *event_id,
-								  const char *subject)
+webhook_dispatch_has_rows_to_come(WebhookDispatcher *dispatcher, int64 subscription_id,
+								  const pg_uuid_t *event_id, const char *subject)
 {
 	dlist_iter	iter;
 
-	dlist_foreach(iter, &ended)
+	dlist_foreach(iter, &dispatcher->ended)
 	{
 		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
 		const WebhookEvent *event = delivery->entry.delivery.event;
@@ -432,9 +382,66 @@ webhook_dispatch_has_rows_to_come(int64 subscription_id, const pg_uuid_t *event_
 	return false;
 }
 
-/* What is committed counts. */
+/* The list that the delivery is in while it is ready, and its length. */
+static dlist_head *
+ready_list(WebhookDelivery *delivery, int **length)
+{
+	WebhookQueue *queue = delivery->queue;
+	bool		ping = delivery->entry.delivery.cause == WEBHOOK_CAUSE_PING;
+
+	*length = ping ? &queue->npings : &queue->nready;
+	return ping ? &queue->pings : &queue->ready;
+}
+
+static WebhookDelivery *
+pop_waiting(WebhookDispatcher *dispatcher, WebhookSubject *subject)
+{
+	dispatcher->usage.queued--;
+	return dlist_container(WebhookDelivery, node, dlist_pop_head_node(&subject->waiting));
+}
+
+/*
+ * Returns true if the subject may need another head in pending: not if the
+ * delivery has become one there itself; an unordered one has left room for
+ * another only if it had a row.
+ */
+static bool
+needs_promotion(const WebhookDelivery *delivery)
+{
+	return delivery->queue->has_rows &&
+		(delivery->entry.row == WEBHOOK_ROW_DELETE ||
+		 (delivery->subject != NULL && delivery->entry.delivery.next_at == 0));
+}
+
+/* Its end is committed. */
 static void
-count_outcome(WebhookDelivery *delivery)
+flushed(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
+{
+	const WebhookLogEntry *entry = &delivery->entry;
+	WebhookQueue *queue = delivery->queue;
+	WebhookSubject *subject = delivery->subject;
+
+	dlist_delete(&delivery->node);
+	dispatcher->usage.unflushed--;
+	count_outcome(dispatcher, delivery);
+	if (entry->row == WEBHOOK_ROW_INSERT || entry->row == WEBHOOK_ROW_UPDATE)
+	{
+		webhook_due_note_row(&dispatcher->queues, queue, entry->delivery.next_at);
+		webhook_queue_update(&dispatcher->queues, queue);
+	}
+	else if (entry->row == WEBHOOK_ROW_DELETE)
+		webhook_due_note_deleted(&dispatcher->queues, queue);
+	free_delivery(dispatcher, delivery);
+	if (subject != NULL)
+	{
+		subject->unflushed--;
+		webhook_subject_drop_if_idle(&dispatcher->subjects, subject);
+	}
+}
+
+/* Only what is committed is counted. */
+static void
+count_outcome(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	WebhookState *state = &delivery->queue->health.state;
 
@@ -453,5 +460,5 @@ count_outcome(WebhookDelivery *delivery)
 			state->failed++;
 			break;
 	}
-	webhook_queue_mark_dirty(delivery->queue, false);
+	webhook_queue_mark_dirty(&dispatcher->queues, delivery->queue, false);
 }

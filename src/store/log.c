@@ -70,8 +70,8 @@ static Size fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 					 bool bodies, TimestampTz logged_at);
 static Size fill_exchange(Datum *values, bool *nulls,
 						  const WebhookHttpTransfer *transfer, bool bodies);
-static void write_pending(WebhookPendingWriter * pending, WebhookLogEntry *const *entries, int count);
-static void promote_heads(WebhookPendingWriter * pending, WebhookLogEntry *const *entries, int count,
+static void write_pending(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, int count);
+static void promote_heads(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, int count,
 						  TimestampTz now,
 						  WebhookSubjectTest in_memory, WebhookHeadCallback promoted,
 						  void *arg);
@@ -301,7 +301,7 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 }
 
 static void
-write_pending(WebhookPendingWriter * pending, WebhookLogEntry *const *entries, int count)
+write_pending(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
@@ -326,7 +326,7 @@ write_pending(WebhookPendingWriter * pending, WebhookLogEntry *const *entries, i
 
 /* A head for each subject that was touched, if it is to have one. */
 static void
-promote_heads(WebhookPendingWriter * pending, WebhookLogEntry *const *entries, int count, TimestampTz now,
+promote_heads(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, int count, TimestampTz now,
 			  WebhookSubjectTest in_memory, WebhookHeadCallback promoted,
 			  void *arg)
 {

@@ -41,15 +41,15 @@ static WebhookScan *scan_rows(Relation relation, Snapshot snapshot,
 							  int nkeys, int64 subscription_id,
 							  Datum subject, int64 position, int64 id);
 static WebhookScan *scan_after(WebhookPendingReading reading, int64 subscription_id,
-							   const WebhookPendingCursor * cursor);
+							   const WebhookPendingCursor *cursor);
 static void set_keys(ScanKey keys, int64 subscription_id, Datum subject,
 					 int64 position, int64 id);
-static TupleTableSlot *seek(WebhookPendingWriter * writer, WebhookScan **scan, int nkeys,
+static TupleTableSlot *seek(WebhookPendingWriter *writer, WebhookScan **scan, int nkeys,
 							int64 subscription_id, const char *subject, int64 position, int64 id);
-static TupleTableSlot *seek_row(WebhookPendingWriter * writer, const WebhookPending *row);
+static TupleTableSlot *seek_row(WebhookPendingWriter *writer, const WebhookPending *row);
 static bool any_row(int nkeys, int64 subscription_id, const char *subject,
 					int64 position, int64 id);
-static void replace_row(WebhookPendingWriter * writer, TupleTableSlot *slot,
+static void replace_row(WebhookPendingWriter *writer, TupleTableSlot *slot,
 						const WebhookPending *row, TimestampTz next_at);
 static List *read_batch(WebhookScan *scan, int64 before, int limit);
 static void form_row(const WebhookPending *row, Datum *values, bool *nulls);
@@ -74,7 +74,7 @@ webhook_pending_open(void)
 }
 
 void
-webhook_pending_close(WebhookPendingWriter * writer)
+webhook_pending_close(WebhookPendingWriter *writer)
 {
 	if (writer->by_subject != NULL)
 		webhook_scan_end(writer->by_subject);
@@ -86,7 +86,7 @@ webhook_pending_close(WebhookPendingWriter * writer)
 }
 
 void
-webhook_pending_insert(WebhookPendingWriter * writer, const WebhookPending *row)
+webhook_pending_insert(WebhookPendingWriter *writer, const WebhookPending *row)
 {
 	MemoryContext old = MemoryContextSwitchTo(writer->row_context);
 	Datum		values[Natts_webhook_pending];
@@ -101,7 +101,7 @@ webhook_pending_insert(WebhookPendingWriter * writer, const WebhookPending *row)
 }
 
 void
-webhook_pending_update(WebhookPendingWriter * writer, const WebhookPending *row)
+webhook_pending_update(WebhookPendingWriter *writer, const WebhookPending *row)
 {
 	TupleTableSlot *slot = seek_row(writer, row);
 
@@ -110,7 +110,7 @@ webhook_pending_update(WebhookPendingWriter * writer, const WebhookPending *row)
 }
 
 void
-webhook_pending_delete(WebhookPendingWriter * writer, const WebhookPending *row)
+webhook_pending_delete(WebhookPendingWriter *writer, const WebhookPending *row)
 {
 	TupleTableSlot *slot = seek_row(writer, row);
 
@@ -119,13 +119,13 @@ webhook_pending_delete(WebhookPendingWriter * writer, const WebhookPending *row)
 }
 
 TupleTableSlot *
-webhook_pending_first(WebhookPendingWriter * writer, int64 subscription_id, const char *subject)
+webhook_pending_first(WebhookPendingWriter *writer, int64 subscription_id, const char *subject)
 {
 	return seek(writer, &writer->by_subject, 2, subscription_id, subject, 0, 0);
 }
 
 void
-webhook_pending_set_next_at(WebhookPendingWriter * writer, TupleTableSlot *slot,
+webhook_pending_set_next_at(WebhookPendingWriter *writer, TupleTableSlot *slot,
 							TimestampTz next_at)
 {
 	replace_row(writer, slot, NULL, next_at);
@@ -206,7 +206,7 @@ webhook_pending_subscriptions(void)
 
 List *
 webhook_pending_batch(int64 subscription_id, int64 before, int limit,
-					  WebhookPendingCursor * cursor)
+					  WebhookPendingCursor *cursor)
 {
 	WebhookPendingReading reading = webhook_pending_begin_reading();
 	bool		from_start;
@@ -334,7 +334,7 @@ scan_rows(Relation relation, Snapshot snapshot, int nkeys,
  */
 static WebhookScan *
 scan_after(WebhookPendingReading reading, int64 subscription_id,
-		   const WebhookPendingCursor * cursor)
+		   const WebhookPendingCursor *cursor)
 {
 	ScanKeyData keys[2];
 	ScanKey		members = palloc0_array(ScanKeyData, 3);
@@ -382,7 +382,7 @@ set_keys(ScanKey keys, int64 subscription_id, Datum subject, int64 position,
  * is none. *scan is kept for the next call, because a flush looks up many.
  */
 static TupleTableSlot *
-seek(WebhookPendingWriter * writer, WebhookScan **scan, int nkeys,
+seek(WebhookPendingWriter *writer, WebhookScan **scan, int nkeys,
 	 int64 subscription_id, const char *subject, int64 position, int64 id)
 {
 	Datum		key = CStringGetTextDatum(subject);
@@ -406,7 +406,7 @@ seek(WebhookPendingWriter * writer, WebhookScan **scan, int nkeys,
 }
 
 static TupleTableSlot *
-seek_row(WebhookPendingWriter * writer, const WebhookPending *row)
+seek_row(WebhookPendingWriter *writer, const WebhookPending *row)
 {
 	return seek(writer, &writer->by_key, 4, row->subscription_id, subject_of(row->event),
 				row->position, row->event->id);
@@ -439,7 +439,7 @@ any_row(int nkeys, int64 subscription_id, const char *subject,
  * NULL, with its attempt and step. A row that is gone is left alone.
  */
 static void
-replace_row(WebhookPendingWriter * writer, TupleTableSlot *slot,
+replace_row(WebhookPendingWriter *writer, TupleTableSlot *slot,
 			const WebhookPending *row, TimestampTz next_at)
 {
 	MemoryContext old = MemoryContextSwitchTo(writer->row_context);

@@ -30,17 +30,17 @@ typedef struct Candidates
 	WebhookScan *rows;
 	int64		subscription_id;
 	text	   *subject;		/* subject of the present row; '' before the first row */
-}			Candidates;
+} Candidates;
 
 static WebhookScan *scan_heads(WebhookPendingReading reading, int64 subscription_id,
 							   StrategyNumber strategy, TimestampTz next_at);
 static bool is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg);
 static Candidates begin_candidates(WebhookPendingReading reading, int64 subscription_id);
-static bool next_candidate(Candidates * candidates);
-static bool has_subject(const Candidates * candidates);
-static bool is_subject_in_memory(const Candidates * candidates, WebhookSubjectTest in_memory,
+static bool next_candidate(Candidates *candidates);
+static bool has_subject(const Candidates *candidates);
+static bool is_subject_in_memory(const Candidates *candidates, WebhookSubjectTest in_memory,
 								 void *arg);
-static void set_subject_key(const Candidates * candidates, ScanKey keys, StrategyNumber strategy);
+static void set_subject_key(const Candidates *candidates, ScanKey keys, StrategyNumber strategy);
 
 List *
 webhook_pending_due(int64 subscription_id, TimestampTz until,
@@ -99,7 +99,7 @@ webhook_pending_earliest(int64 subscription_id)
 }
 
 bool
-webhook_pending_promote(WebhookPendingWriter * writer, int64 subscription_id,
+webhook_pending_promote(WebhookPendingWriter *writer, int64 subscription_id,
 						const char *subject, TimestampTz now)
 {
 	TupleTableSlot *slot = webhook_pending_first(writer, subscription_id, subject);
@@ -207,7 +207,7 @@ begin_candidates(WebhookPendingReading reading, int64 subscription_id)
 
 /* Go to the next row, in candidates->rows->slot. Returns false at the end. */
 static bool
-next_candidate(Candidates * candidates)
+next_candidate(Candidates *candidates)
 {
 	text	   *subject;
 
@@ -230,13 +230,13 @@ next_candidate(Candidates * candidates)
 }
 
 static bool
-has_subject(const Candidates * candidates)
+has_subject(const Candidates *candidates)
 {
 	return VARSIZE_ANY_EXHDR(candidates->subject) > 0;
 }
 
 static bool
-is_subject_in_memory(const Candidates * candidates, WebhookSubjectTest in_memory, void *arg)
+is_subject_in_memory(const Candidates *candidates, WebhookSubjectTest in_memory, void *arg)
 {
 	char	   *subject;
 	bool		result;
@@ -250,7 +250,7 @@ is_subject_in_memory(const Candidates * candidates, WebhookSubjectTest in_memory
 }
 
 static void
-set_subject_key(const Candidates * candidates, ScanKey keys, StrategyNumber strategy)
+set_subject_key(const Candidates *candidates, ScanKey keys, StrategyNumber strategy)
 {
 	ScanKeyInit(&keys[0], KEY_SUBSCRIPTION, BTEqualStrategyNumber,
 				F_INT8EQ, Int64GetDatum(candidates->subscription_id));

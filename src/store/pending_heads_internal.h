@@ -12,7 +12,7 @@
  * Make the first row of a subject its head, due at "now". Returns true if it
  * was no head before.
  */
-extern bool webhook_pending_promote(WebhookPendingWriter * writer, int64 subscription_id,
+extern bool webhook_pending_promote(WebhookPendingWriter *writer, int64 subscription_id,
 									const char *subject, TimestampTz now);
 
 #endif							/* WEBHOOK_PENDING_HEADS_INTERNAL_H */

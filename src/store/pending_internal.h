@@ -19,33 +19,33 @@ typedef struct WebhookPendingWriter
 	MemoryContext row_context;	/* memory for one row on its way into the table */
 	WebhookScan *by_subject;	/* scan for the first row of a subject; NULL: not begun */
 	WebhookScan *by_key;		/* scan for a row by its whole key; NULL: not begun */
-}			WebhookPendingWriter;
+} WebhookPendingWriter;
 
 /* The table, open for reading with a snapshot that sees what this transaction has written. */
 typedef struct WebhookPendingReading
 {
 	Relation	relation;
 	Snapshot	snapshot;
-}			WebhookPendingReading;
+} WebhookPendingReading;
 
-extern WebhookPendingWriter * webhook_pending_open(void);
-extern void webhook_pending_close(WebhookPendingWriter * writer);
+extern WebhookPendingWriter *webhook_pending_open(void);
+extern void webhook_pending_close(WebhookPendingWriter *writer);
 
 /*
  * Insert, update or delete the row of a delivery. An update sets attempt, step
  * and next_at. A row that is not there, because somebody deleted it by hand, is
  * left alone.
  */
-extern void webhook_pending_insert(WebhookPendingWriter * writer, const WebhookPending *row);
-extern void webhook_pending_update(WebhookPendingWriter * writer, const WebhookPending *row);
-extern void webhook_pending_delete(WebhookPendingWriter * writer, const WebhookPending *row);
+extern void webhook_pending_insert(WebhookPendingWriter *writer, const WebhookPending *row);
+extern void webhook_pending_update(WebhookPendingWriter *writer, const WebhookPending *row);
+extern void webhook_pending_delete(WebhookPendingWriter *writer, const WebhookPending *row);
 
 /* The first row of a subject, valid until the next call; NULL: there is none. */
-extern TupleTableSlot *webhook_pending_first(WebhookPendingWriter * writer,
+extern TupleTableSlot *webhook_pending_first(WebhookPendingWriter *writer,
 											 int64 subscription_id, const char *subject);
 
 /* Give a row that a scan returned another next_at. A row that is gone is left alone. */
-extern void webhook_pending_set_next_at(WebhookPendingWriter * writer, TupleTableSlot *slot,
+extern void webhook_pending_set_next_at(WebhookPendingWriter *writer, TupleTableSlot *slot,
 										TimestampTz next_at);
 
 extern WebhookPendingReading webhook_pending_begin_reading(void);

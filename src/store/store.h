@@ -43,7 +43,7 @@ typedef struct WebhookPendingCursor
 	char		subject[WEBHOOK_MAX_SUBJECT + 1];
 	int64		position;
 	int64		id;
-}			WebhookPendingCursor;
+} WebhookPendingCursor;
 
 /* What became of a delivery: column "outcome" of the log. */
 typedef enum WebhookOutcome
@@ -54,6 +54,8 @@ typedef enum WebhookOutcome
 	WEBHOOK_FAILED,
 	WEBHOOK_CANCELLED,
 } WebhookOutcome;
+
+#define WEBHOOK_OUTCOMES (WEBHOOK_CANCELLED + 1)
 
 /* What happens to the row that a delivery has in webhook.pending. */
 typedef enum WebhookRowChange
@@ -77,6 +79,14 @@ typedef struct WebhookLogEntry
 	const WebhookHttpTransfer *transfer;	/* request and response; NULL: no POST was made */
 } WebhookLogEntry;
 
+/* The circuit breaker of an endpoint. */
+typedef enum WebhookBreaker
+{
+	WEBHOOK_BREAKER_CLOSED,		/* requests are sent */
+	WEBHOOK_BREAKER_OPEN,		/* none is sent until not_before */
+	WEBHOOK_BREAKER_HALF_OPEN,	/* a probe is under way */
+} WebhookBreaker;
+
 /*
  * A row of webhook.subscription_state: the health of one endpoint. A time of 0
  * and a negative duration are NULL in the table.
@@ -84,10 +94,10 @@ typedef struct WebhookLogEntry
 typedef struct WebhookState
 {
 	int64		subscription_id;
-	int			level;			/* 0: the breaker is open; 1: slow; from 2 on: how many requests
-								 * may be in flight */
+	WebhookBreaker breaker;
+	int			concurrency;	/* how many requests may be in flight; 1: it is slow or fails */
 	int			consecutive_failures;	/* failures of the endpoint itself since its last success */
-	int64		failures;		/* failures of any kind since the last success */
+	int64		failures_since_success; /* failures of any kind since the last success */
 	TimestampTz failing_since;	/* time of the first of these failures */
 	TimestampTz last_success;
 	TimestampTz last_failure;
@@ -97,8 +107,8 @@ typedef struct WebhookState
 								 * endpoint asked for by Retry-After; 0: at once */
 	char	   *reason;			/* why the last request failed; NULL: it did not */
 	TimestampTz disabled_at;	/* when the worker disabled the subscription; 0: it did not */
-	WebhookSnapshot *since;		/* start snapshot that the subscription had when it was disabled;
-								 * another one means that it was enabled again */
+	WebhookSnapshot *disabled_start_snapshot;	/* start snapshot that the subscription had then;
+												 * another one means that it was enabled again */
 	TimestampTz suspended_at;	/* since when the subscription may not send; 0: it may */
 	int64		suspended;		/* total time suspended before suspended_at, microseconds */
 	int64		delivered;		/* number of deliveries that succeeded */
@@ -195,7 +205,7 @@ extern List *webhook_pending_subscriptions(void);
  * index entries of rows that were deleted since.
  */
 extern List *webhook_pending_batch(int64 subscription_id, int64 before,
-								   int limit, WebhookPendingCursor * cursor);
+								   int limit, WebhookPendingCursor *cursor);
 
 /*
  * Rows of a subject (NULL: of the events without one) with a position below

@@ -100,9 +100,11 @@ read_row(TupleTableSlot *slot)
 	Datum		value;
 
 	state->subscription_id = DatumGetInt64(COLUMN(subscription_id));
-	state->level = DatumGetInt32(COLUMN(level));
+	state->concurrency = DatumGetInt32(COLUMN(level));
+	if (state->concurrency == 0)
+		state->breaker = WEBHOOK_BREAKER_OPEN;
 	state->consecutive_failures = DatumGetInt32(COLUMN(consecutive_failures));
-	state->failures = DatumGetInt64(COLUMN(failures));
+	state->failures_since_success = DatumGetInt64(COLUMN(failures));
 	state->failing_since = DatumGetTimestampTz(NULLABLE(failing_since));
 	state->last_success = DatumGetTimestampTz(NULLABLE(last_success));
 	state->last_failure = DatumGetTimestampTz(NULLABLE(last_failure));
@@ -115,7 +117,7 @@ read_row(TupleTableSlot *slot)
 	state->disabled_at = DatumGetTimestampTz(NULLABLE(disabled_at));
 	value = slot_getattr(slot, Anum_webhook_state_since, &isnull);
 	if (!isnull)
-		state->since = webhook_snapshot_from_datum(value);
+		state->disabled_start_snapshot = webhook_snapshot_from_datum(value);
 	state->suspended_at = DatumGetTimestampTz(NULLABLE(suspended_at));
 	state->suspended = webhook_row_span(COLUMN(suspended));
 	state->delivered = DatumGetInt64(COLUMN(delivered));
@@ -145,9 +147,9 @@ form_row(const WebhookState *state, Datum *values, bool *nulls)
 	} while (0)
 
 	SET(subscription_id, Int64GetDatum(state->subscription_id));
-	SET(level, Int32GetDatum(state->level));
+	SET(level, Int32GetDatum(state->breaker != WEBHOOK_BREAKER_CLOSED ? 0 : state->concurrency));
 	SET(consecutive_failures, Int32GetDatum(state->consecutive_failures));
-	SET(failures, Int64GetDatum(state->failures));
+	SET(failures, Int64GetDatum(state->failures_since_success));
 	SET_INSTANT(failing_since);
 	SET_INSTANT(last_success);
 	SET_INSTANT(last_failure);
@@ -157,8 +159,8 @@ form_row(const WebhookState *state, Datum *values, bool *nulls)
 	if (state->reason != NULL)
 		SET(reason, CStringGetTextDatum(state->reason));
 	SET_INSTANT(disabled_at);
-	if (state->since != NULL)
-		SET(since, webhook_snapshot_to_datum(state->since));
+	if (state->disabled_start_snapshot != NULL)
+		SET(since, webhook_snapshot_to_datum(state->disabled_start_snapshot));
 	SET_INSTANT(suspended_at);
 	SET(suspended, span_to_datum(state->suspended));
 	SET(delivered, Int64GetDatum(state->delivered));

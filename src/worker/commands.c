@@ -1,55 +1,68 @@
 /*
  * commands.c
- *	  Ending deliveries before their time.
+ *	  Runs the commands of the ring that end deliveries.
  *
- * What is in memory ends at once; rows of webhook.pending are read in pieces,
- * each in a transaction of its own, and end as deliveries do, with their data
- * in the log. A row on its way there is waited for. A command is done only
- * when nothing is left of what it means: until then the checkpoint does not
- * pass it, and a crash begins it anew.
+ * What is in memory ends at once. Rows of pending are read in pieces, each in a
+ * transaction of its own, and end as deliveries do, with their data in the log.
+ * Rows being written are waited for. The checkpoint does not pass a command
+ * until it is complete, so after a crash it is executed again.
+ *
+ * Commands run by turns, so that none waits for the end of a long one. While
+ * one runs, no rows of its subscription are loaded.
  */
 #include "postgres.h"
 
 #include "utils/memutils.h"
 
-#include "delivery/dispatch.h"
 #include "ring/command.h"
-#include "worker/attempt.h"
-#include "worker/commands.h"
+#include "worker/commands_internal.h"
+#include "worker/transaction_internal.h"
 
-#define BATCH_ROWS 500
-#define BATCHES_A_TURN 20		/* a new change begins where rows that have gone are still in the
-								 * index */
+#define PIECE_ROWS 500
+
+#define RUN_PIECES 20			/* pieces of a command before the next command runs */
 
 typedef struct Cancellation
 {
-	WebhookKind kind;			/* END, CANCEL or SKIP */
+	WebhookKind kind;			/* WEBHOOK_END, WEBHOOK_CANCEL or WEBHOOK_SKIP */
 	int64		subscription_id;
-	int64		before;			/* only what has an earlier position */
-	pg_uuid_t	event_id;		/* of a CANCEL */
+	int64		before;			/* deliveries with an earlier position are meant */
+	pg_uuid_t	event_id;		/* of WEBHOOK_CANCEL */
 	char	   *subject;		/* NULL: none */
-	WebhookBatch *batch;		/* held until it is done; NULL: none */
-	WebhookPendingCursor cursor;	/* of an END: behind the last row read */
+	WebhookBatch *batch;		/* pinned until it is complete; NULL: none */
+	WebhookPendingCursor cursor;	/* of WEBHOOK_END: behind the last row that was read */
 } Cancellation;
 
-/* Rows of webhook.pending that one look has found. */
+/* Rows of pending that one look has found. */
 typedef struct Look
 {
 	Cancellation *cancellation;
 	MemoryContext context;
-	List	   *rows;
+	List	   *rows;			/* WebhookPending * */
 } Look;
 
-static List *cancellations = NIL;	/* they take turns */
-static int	batches;			/* in the present change */
+static struct
+{
+	WebhookDispatcher *dispatcher;
+	List	   *cancellations;	/* Cancellation *; the first one runs */
+	int			pieces;			/* of the first one, in its present run */
+}			commands;
 
 static void add(WebhookKind kind, int64 subscription_id, int64 before,
 				const WebhookEvent *row, WebhookBatch *batch);
 static void read_rows(void *arg);
 static List *rows_of(Cancellation *cancellation);
-static bool is_to_come(const Cancellation *cancellation);
+static void cancel_rows(const Cancellation *cancellation, const List *rows);
+static bool has_rows_to_come(const Cancellation *cancellation);
 static void finish_first(void);
-static void rotate(void);
+static void move_first_to_end(void);
+
+void
+webhook_commands_init(WebhookDispatcher *dispatcher)
+{
+	memset(&commands, 0, sizeof(commands));
+	commands.dispatcher = dispatcher;
+}
 
 void
 webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
@@ -61,17 +74,18 @@ webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
 	switch (row->kind)
 	{
 		case WEBHOOK_END:
-			/* It may be enabled again by now. */
-			webhook_dispatch_cancel_event(command.subscription_id, NULL,
+			/* The subscription may be enabled again by now. */
+			webhook_dispatch_cancel_event(commands.dispatcher, command.subscription_id, NULL,
 										  row->id, batch);
 			break;
 		case WEBHOOK_CANCEL:
-			webhook_dispatch_cancel_event(command.subscription_id,
+			webhook_dispatch_cancel_event(commands.dispatcher, command.subscription_id,
 										  &row->event_id, row->id, batch);
 			break;
 		case WEBHOOK_SKIP:
 			if (row->subject == NULL ||
-				webhook_dispatch_skip(command.subscription_id, row->subject, row->id, batch))
+				webhook_dispatch_skip(commands.dispatcher, command.subscription_id,
+									  row->subject, row->id, batch))
 				return;
 			break;
 		default:
@@ -84,33 +98,32 @@ webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
 void
 webhook_commands_cancel_backlogs(int64 last)
 {
-	WebhookQueue *queue;
+	int64		subscription_id;
 
-	while ((queue = webhook_queue_next_backlog()) != NULL)
-		add(WEBHOOK_END, queue->id, last + 1, NULL, NULL);
+	while ((subscription_id = webhook_queue_next_backlog(commands.dispatcher)) != 0)
+		add(WEBHOOK_END, subscription_id, last + 1, NULL, NULL);
 }
 
 bool
 webhook_commands_are_running(void)
 {
-	return cancellations != NIL;
+	return commands.cancellations != NIL;
 }
 
 bool
 webhook_commands_run(void)
 {
-	MemoryContext old = CurrentMemoryContext;
 	Look		look = {0};
-	bool		done;
 	Cancellation *first;
-	ListCell   *cell;
+	bool		done;
 
-	if (cancellations == NIL || webhook_dispatch_usage()->unflushed >= BATCH_ROWS)
+	if (commands.cancellations == NIL ||
+		webhook_dispatch_usage(commands.dispatcher)->unflushed >= PIECE_ROWS)
 		return true;
-	first = linitial(cancellations);
-	if (first->kind != WEBHOOK_END && is_to_come(first))
+	first = linitial(commands.cancellations);
+	if (first->kind != WEBHOOK_END && has_rows_to_come(first))
 	{
-		rotate();
+		move_first_to_end();
 		return true;
 	}
 
@@ -120,36 +133,22 @@ webhook_commands_run(void)
 	done = webhook_transaction_try("cancelling pending deliveries", read_rows, &look);
 	if (done)
 	{
-		MemoryContextSwitchTo(TopMemoryContext);
-		foreach(cell, look.rows)
-		{
-			WebhookPending *row = lfirst(cell);
-
-			/* One in flight ends by itself. */
-			if (webhook_dispatch_is_loaded_or_blocked(row->subscription_id, NULL,
-													  row->position, row->event->id))
-				continue;
-			row->event = webhook_event_copy(row->event);
-			webhook_dispatch_cancel_row(row, first->kind == WEBHOOK_SKIP ? "skipped" : NULL,
-										first->batch);
-		}
-		if (first->kind != WEBHOOK_END || (look.rows == NIL && !is_to_come(first)))
+		cancel_rows(first, look.rows);
+		if (first->kind != WEBHOOK_END || (look.rows == NIL && !has_rows_to_come(first)))
 			finish_first();
-		else if (++batches >= BATCHES_A_TURN)
-			rotate();
+		else if (++commands.pieces >= RUN_PIECES)
+			move_first_to_end();
 	}
-	MemoryContextSwitchTo(old);
 	MemoryContextDelete(look.context);
 	return done;
 }
 
 static void
-add(WebhookKind kind, int64 subscription_id, int64 before,
-	const WebhookEvent *row, WebhookBatch *batch)
+add(WebhookKind kind, int64 subscription_id, int64 before, const WebhookEvent *row,
+	WebhookBatch *batch)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	Cancellation *cancellation = palloc0(sizeof(Cancellation));
-	WebhookQueue *queue = webhook_queue_get(subscription_id);
 
 	cancellation->kind = kind;
 	cancellation->subscription_id = subscription_id;
@@ -161,12 +160,9 @@ add(WebhookKind kind, int64 subscription_id, int64 before,
 		if (row->subject != NULL)
 			cancellation->subject = pstrdup(row->subject);
 	}
-	cancellations = lappend(cancellations, cancellation);
+	commands.cancellations = lappend(commands.cancellations, cancellation);
 	MemoryContextSwitchTo(old);
-
-	/* Nothing is loaded meanwhile that is to end. */
-	queue->cancelling++;
-	webhook_queue_update(queue);
+	webhook_due_block(commands.dispatcher, subscription_id);
 }
 
 static void
@@ -178,7 +174,7 @@ read_rows(void *arg)
 	look->rows = rows_of(look->cancellation);
 }
 
-/* In a transaction: the next rows of webhook.pending that are meant. */
+/* In a transaction: the next rows of pending that the command means. */
 static List *
 rows_of(Cancellation *cancellation)
 {
@@ -195,16 +191,37 @@ rows_of(Cancellation *cancellation)
 											  cancellation->before);
 		default:
 			return webhook_pending_batch(cancellation->subscription_id,
-										 cancellation->before, BATCH_ROWS,
+										 cancellation->before, PIECE_ROWS,
 										 &cancellation->cursor);
 	}
 }
 
-/* Is something that is meant on its way to webhook.pending? */
-static bool
-is_to_come(const Cancellation *cancellation)
+/* Rows that are in memory have been cancelled there, or end with their answer. */
+static void
+cancel_rows(const Cancellation *cancellation, const List *rows)
 {
-	return webhook_dispatch_has_rows_to_come(cancellation->subscription_id,
+	const char *class = cancellation->kind == WEBHOOK_SKIP ? "skipped" : NULL;
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	ListCell   *cell;
+
+	foreach(cell, rows)
+	{
+		WebhookPending *row = lfirst(cell);
+
+		if (webhook_dispatch_row_state(commands.dispatcher, row->subscription_id, NULL,
+									   row->position, row->event->id) == WEBHOOK_ROW_LOADED)
+			continue;
+		row->event = webhook_event_copy(row->event);
+		webhook_dispatch_cancel_row(commands.dispatcher, row, class, cancellation->batch);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* A row that the command means may be on its way to pending. */
+static bool
+has_rows_to_come(const Cancellation *cancellation)
+{
+	return webhook_dispatch_has_rows_to_come(commands.dispatcher, cancellation->subscription_id,
 											 cancellation->kind == WEBHOOK_CANCEL ?
 											 &cancellation->event_id : NULL,
 											 cancellation->kind == WEBHOOK_SKIP ?
@@ -214,28 +231,25 @@ is_to_come(const Cancellation *cancellation)
 static void
 finish_first(void)
 {
-	Cancellation *first = linitial(cancellations);
-	WebhookQueue *queue = webhook_queue_get(first->subscription_id);
+	Cancellation *first = linitial(commands.cancellations);
 
 	if (first->batch != NULL)
 		webhook_batch_unpin(first->batch);
-	batches = 0;
-	queue->cancelling--;
-	webhook_queue_update(queue);
-	cancellations = list_delete_first(cancellations);
+	webhook_due_unblock(commands.dispatcher, first->subscription_id);
+	commands.pieces = 0;
+	commands.cancellations = list_delete_first(commands.cancellations);
 	if (first->subject != NULL)
 		pfree(first->subject);
 	pfree(first);
 }
 
-/* It is the next one's change: none waits for the end of a long one. */
 static void
-rotate(void)
+move_first_to_end(void)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	Cancellation *first = linitial(cancellations);
+	Cancellation *first = linitial(commands.cancellations);
 
-	batches = 0;
-	cancellations = lappend(list_delete_first(cancellations), first);
+	commands.pieces = 0;
+	commands.cancellations = lappend(list_delete_first(commands.cancellations), first);
 	MemoryContextSwitchTo(old);
 }

@@ -1,71 +1,81 @@
 /*
  * loader.c
- *	  What comes back: rows of webhook.pending that are due.
+ *	  Brings due rows of pending back into memory.
  *
  * A look takes a transaction of its own that ends before anything is sent, and
- * touches deliveries only after its commit. It goes to several subscriptions,
- * for few rows each, so that none waits for another's backlog. Which have rows is
- * found out at the start and noted from then on; that one may have none any
- * more is a doubt that a look settles, for as long as it has, each event costs
- * one.
+ * changes deliveries only after its commit. It goes to several subscriptions,
+ * for few rows each, so that none waits for another's backlog. Which of them
+ * have rows is found out at the start and noted from then on.
  *
- * A clock that is set back would have all that is not due wait for the old time
- * to come. So the rows are set back too, by what the clock has lost since it
- * was last looked at; what a process that had ended has written is not.
+ * If the clock is set back, rows that are not due would wait for the old time to
+ * come. So they are set back, too, by what the clock has lost since it was last
+ * read. Rows written by an earlier process are not adjusted.
  */
 #include "postgres.h"
 
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "delivery/dispatch.h"
-#include "worker/attempt.h"
-#include "worker/loader.h"
-#include "worker/transaction.h"
+#include "worker/loader_internal.h"
+#include "worker/transaction_internal.h"
 
-#define LOAD_QUEUES 64			/* of one look */
-#define LOAD_BYTES ((Size) 1024 * 1024)
-#define SET_BACK (10 * USECS_PER_SEC)	/* of the clock, that rows follow */
+#define LOOK_QUEUES 64			/* queues of one look */
+#define LOOK_BYTES ((Size) 1024 * 1024)
+#define SET_BACK (10 * USECS_PER_SEC)	/* the least that rows follow the clock by */
 
 /* What one look has found. */
 typedef struct Look
 {
 	TimestampTz now;
-	int			room;			/* rows, at most */
-	int			nqueues;
-	WebhookQueue *queues[LOAD_QUEUES];
-	int			nlooked;		/* of these; there was room for no more */
-	List	   *rows[LOAD_QUEUES];
-	TimestampTz next[LOAD_QUEUES];	/* when the first that is left is due */
+	int			room;			/* rows at most */
+	int			nqueues;		/* queues that have due rows */
+	WebhookQueue *queues[LOOK_QUEUES];
+	int			nlooked;		/* of these, those that there was room for */
+	List	   *rows[LOOK_QUEUES];	/* WebhookPending * in loader.context */
+	TimestampTz next[LOOK_QUEUES];	/* when the first row that is left is due; 0: none is left */
 } Look;
 
-/* Has a subscription any rows? */
-typedef struct Doubt
+/* Whether a subscription has rows. */
+typedef struct Recheck
 {
 	int64		subscription_id;
-	bool		any;
-} Doubt;
+	bool		has_rows;
+} Recheck;
 
 /* The clock was set back. */
-typedef struct Step
+typedef struct ClockStep
 {
 	TimestampTz now;
-	int64		by;
-} Step;
+	int64		by;				/* microseconds */
+} ClockStep;
 
-static MemoryContext context;	/* of the rows of one look */
+static struct
+{
+	WebhookDispatcher *dispatcher;
+	MemoryContext context;		/* of the rows of one look */
+	TimestampTz latest;			/* when the clock was last read */
+}			loader;
 
 static bool follow_clock(TimestampTz now);
 static void set_back(void *arg);
 static void read_due(void *arg);
-static void resume(const List *rows, TimestampTz now);
-static void ask_for_any(void *arg);
-static bool is_known(int64 subscription_id, const char *subject, void *arg);
 static bool is_skipped(int64 subscription_id, const char *subject, int64 position, int64 id,
 					   void *arg);
+static void load(const List *rows, TimestampTz now);
+static void read_recheck(void *arg);
+static bool is_in_memory(int64 subscription_id, const char *subject, void *arg);
+
+void
+webhook_loader_init(WebhookDispatcher *dispatcher)
+{
+	memset(&loader, 0, sizeof(loader));
+	loader.dispatcher = dispatcher;
+	loader.context = AllocSetContextCreate(TopMemoryContext, "webhook loader",
+										   ALLOCSET_DEFAULT_SIZES);
+}
 
 bool
-webhook_loader_load(Size elsewhere, TimestampTz now)
+webhook_loader_load(Size engine, TimestampTz now)
 {
 	Look		look = {0};
 	bool		done;
@@ -73,51 +83,95 @@ webhook_loader_load(Size elsewhere, TimestampTz now)
 	if (!follow_clock(now))
 		return false;
 	look.now = now;
-	look.room = webhook_dispatch_room_for_due(elsewhere);
+	look.room = webhook_budget_load(loader.dispatcher, engine);
 	if (look.room == 0)
 		return true;
-	look.nqueues = webhook_due_take(now, look.queues, LOAD_QUEUES);
+	look.nqueues = webhook_due_take(loader.dispatcher, now, look.queues, LOOK_QUEUES);
 	if (look.nqueues == 0)
 		return true;
-	if (context == NULL)
-		context = AllocSetContextCreate(TopMemoryContext, "webhook loading",
-										ALLOCSET_DEFAULT_SIZES);
 
 	done = webhook_transaction_try("reading pending deliveries", read_due, &look);
 	for (int i = 0; i < look.nqueues; i++)
 	{
 		if (done && i < look.nlooked)
 		{
-			resume(look.rows[i], now);
-			webhook_due_loaded(look.queues[i], look.next[i], now);
+			load(look.rows[i], now);
+			webhook_due_loaded(loader.dispatcher, look.queues[i], look.next[i], now);
 		}
 		else
-			webhook_queue_update(look.queues[i]);
+			webhook_due_not_loaded(loader.dispatcher, look.queues[i]);
 	}
-	MemoryContextReset(context);
+	MemoryContextReset(loader.context);
 	return done;
 }
 
-/* False: it has to be tried again. */
+void
+webhook_loader_recheck(int queues)
+{
+	WebhookQueue *queue;
+
+	while (queues-- > 0 && (queue = webhook_due_next_recheck(loader.dispatcher)) != NULL)
+	{
+		Recheck		recheck = {webhook_queue_id(queue)};
+
+		if (!webhook_transaction_try("reading pending deliveries", read_recheck, &recheck))
+			return;
+		webhook_due_rechecked(loader.dispatcher, queue, recheck.has_rows ||
+							  webhook_dispatch_has_rows_to_come(loader.dispatcher,
+																recheck.subscription_id,
+																NULL, NULL));
+	}
+}
+
+/*
+ * A subject has no head if its head was in memory at a crash, or when a dump
+ * was taken, and has ended or is not wanted any more.
+ */
+void
+webhook_loader_repair_heads(void)
+{
+	ListCell   *cell;
+	MemoryContext old = CurrentMemoryContext;
+
+	webhook_transaction_begin("looking for deliveries that wait for nothing");
+	foreach(cell, webhook_pending_subscriptions())
+		webhook_pending_repair(*(int64 *) lfirst(cell), GetCurrentTimestamp(),
+							   is_in_memory, NULL);
+	webhook_loader_note_rows();
+	webhook_transaction_commit();
+	MemoryContextSwitchTo(old);
+}
+
+void
+webhook_loader_note_rows(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, webhook_pending_subscriptions())
+	{
+		int64		id = *(int64 *) lfirst(cell);
+
+		webhook_due_add(loader.dispatcher, id, webhook_pending_earliest(id));
+	}
+}
+
+/* Returns false if it has to be tried again. */
 static bool
 follow_clock(TimestampTz now)
 {
-	static TimestampTz latest = 0;
-	Step		step;
+	ClockStep	step = {now, loader.latest - now};
 
-	step.now = now;
-	step.by = latest - now;
 	if (step.by >= SET_BACK &&
 		!webhook_transaction_try("following a clock that was set back", set_back, &step))
 		return false;
-	latest = now;
+	loader.latest = now;
 	return true;
 }
 
 static void
 set_back(void *arg)
 {
-	const Step *step = arg;
+	const ClockStep *step = arg;
 
 	webhook_pending_set_back(step->now, step->by);
 	webhook_loader_note_rows();
@@ -130,15 +184,15 @@ read_due(void *arg)
 	int			room = look->room;
 	Size		bytes = 0;
 
-	MemoryContextSwitchTo(context);
-	while (look->nlooked < look->nqueues && room > 0 && bytes < LOAD_BYTES)
+	MemoryContextSwitchTo(loader.context);
+	while (look->nlooked < look->nqueues && room > 0 && bytes < LOOK_BYTES)
 	{
 		int			i = look->nlooked++;
+		int			limit = webhook_due_limit(loader.dispatcher, look->queues[i]);
 		ListCell   *cell;
 
-		look->rows[i] = webhook_pending_due(look->queues[i]->id, look->now,
-											Min(webhook_queue_load_limit(look->queues[i]), room),
-											LOAD_BYTES - bytes,
+		look->rows[i] = webhook_pending_due(webhook_queue_id(look->queues[i]), look->now,
+											Min(limit, room), LOOK_BYTES - bytes,
 											is_skipped, NULL, &look->next[i]);
 		room -= list_length(look->rows[i]);
 		foreach(cell, look->rows[i])
@@ -146,14 +200,20 @@ read_due(void *arg)
 	}
 }
 
+/* A blocked row is looked for again when the head of its subject ends. */
 static bool
 is_skipped(int64 subscription_id, const char *subject, int64 position, int64 id, void *arg)
 {
-	return webhook_dispatch_is_loaded_or_blocked(subscription_id, subject, position, id);
+	WebhookRowState state = webhook_dispatch_row_state(loader.dispatcher, subscription_id,
+													   subject, position, id);
+
+	if (state == WEBHOOK_ROW_BLOCKED)
+		webhook_dispatch_pass_over(loader.dispatcher, subscription_id, subject);
+	return state != WEBHOOK_ROW_ABSENT;
 }
 
 static void
-resume(const List *rows, TimestampTz now)
+load(const List *rows, TimestampTz now)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	ListCell   *cell;
@@ -162,79 +222,30 @@ resume(const List *rows, TimestampTz now)
 	{
 		WebhookPending *row = lfirst(cell);
 
-		/* Two heads of one subject, made by hand: one after the other. */
-		if (webhook_dispatch_is_loaded_or_blocked(row->subscription_id, row->event->subject,
-												  row->position, row->event->id))
+		/* Two heads of one subject, made by hand, are loaded one after the other. */
+		if (is_skipped(row->subscription_id, row->event->subject, row->position,
+					   row->event->id, NULL))
 			continue;
 		row->event = webhook_event_copy(row->event);
-		webhook_dispatch_load(row, now);
+		webhook_dispatch_load(loader.dispatcher, row, now);
 	}
 	MemoryContextSwitchTo(old);
-}
-
-bool
-webhook_loader_recheck(void)
-{
-	WebhookQueue *queue = webhook_queue_next_recheck();
-	Doubt		doubt = {0};
-
-	if (queue == NULL)
-		return false;
-	doubt.subscription_id = queue->id;
-	if (!webhook_transaction_try("reading pending deliveries", ask_for_any, &doubt))
-		return false;
-	if (!doubt.any && !webhook_dispatch_has_rows_to_come(queue->id, NULL, NULL))
-		queue->has_rows = false;
-	return true;
 }
 
 static void
-ask_for_any(void *arg)
+read_recheck(void *arg)
 {
-	Doubt	   *doubt = arg;
+	Recheck    *recheck = arg;
 
-	doubt->any = webhook_pending_has_any(doubt->subscription_id);
+	recheck->has_rows = webhook_pending_has_any(recheck->subscription_id);
 }
 
 /*
- * After a recovery: a subject whose head was in memory at the crash, or when
- * this was dumped, and is not wanted any more, or had ended, has no head. An
- * error ends the process: nobody else would do this but the next one.
- */
-void
-webhook_loader_repair_heads(void)
-{
-	ListCell   *cell;
-	MemoryContext old = CurrentMemoryContext;
-
-	webhook_transaction_begin("looking for deliveries that wait for nothing");
-	foreach(cell, webhook_pending_subscriptions())
-		webhook_pending_repair(*(int64 *) lfirst(cell), GetCurrentTimestamp(),
-							   is_known, NULL);
-	webhook_loader_note_rows();
-	webhook_transaction_commit();
-	MemoryContextSwitchTo(old);
-}
-
-/*
- * Is anything of the subject in memory? What has ended counts too: the flush
- * to come brings a head, and there may be an earlier row among it.
+ * What has ended counts, too: the flush that follows brings a head, and there
+ * may be an earlier row in it.
  */
 static bool
-is_known(int64 subscription_id, const char *subject, void *arg)
+is_in_memory(int64 subscription_id, const char *subject, void *arg)
 {
-	return webhook_subject_find(subscription_id, subject) != NULL;
-}
-
-void
-webhook_loader_note_rows(void)
-{
-	ListCell   *cell;
-
-	foreach(cell, webhook_pending_subscriptions())
-	{
-		int64		id = *(int64 *) lfirst(cell);
-
-		webhook_due_add(webhook_queue_get(id), webhook_pending_earliest(id));
-	}
+	return webhook_dispatch_knows_subject(loader.dispatcher, subscription_id, subject);
 }

@@ -1,11 +1,12 @@
 /*
  * maintenance.c
- *	  What has to be done now and then: emptying the ring, dropping old log.
+ *	  Work that is due now and then.
  *
- * Both take a strong lock for a moment, neither waits for it long: the ring's
- * not at all, a log leaf's no longer than the worker's lock_timeout. Nothing
- * is sent meanwhile, but answers wait in the kernel, and are not late for it.
- * What does not succeed is tried again at the next change.
+ * Emptying a ring table and dropping a leaf of the log take a strong lock for a
+ * moment. Neither waits long for it: the one not at all, the other no longer
+ * than the worker's lock_timeout. Nothing is sent meanwhile, but answers wait in
+ * the kernel and do not count as late. What fails is tried again at the next
+ * interval.
  */
 #include "postgres.h"
 
@@ -15,55 +16,69 @@
 #include "ring/ring.h"
 #include "store/store.h"
 #include "subscription/subscription.h"
-#include "worker/attempt.h"
-#include "worker/maintenance.h"
+#include "worker/maintenance_internal.h"
+#include "worker/transaction_internal.h"
 
 #define RETIRE_INTERVAL (60 * USECS_PER_SEC)
 #define FULL_REPORT_INTERVAL (60 * USECS_PER_SEC)
 
-/* What has come of it. */
+/* What an attempt to empty a ring table has done. */
 typedef struct Rotation
 {
-	bool		emptied;		/* a table of the ring */
-	bool		full;			/* none is empty, where one is wanted */
+	bool		emptied;		/* a ring table was emptied */
+	bool		full;			/* none is empty, and one is wanted */
 } Rotation;
 
+/* What an attempt to drop a leaf of the log has done. */
 typedef struct Retirement
 {
 	TimestampTz now;
-	bool		dropped;		/* a leaf of the log */
+	bool		dropped;		/* a leaf was dropped */
 } Retirement;
 
-static WebhookSlot *slot;
-static TimestampTz next_rotation;
-static TimestampTz next_retirement;
-static TimestampTz last_full_report;
+static struct
+{
+	WebhookSlot *slot;
+	TimestampTz next_rotation;
+	TimestampTz next_retirement;
+	TimestampTz full_reported_at;	/* when "no ring table is empty" was last reported */
+}			maintenance;
 
+static void find_ring_table(void *arg);
 static bool rotate(void);
 static void rotate_ring(void *arg);
 static bool retire(TimestampTz now);
 static void retire_log(void *arg);
 static int64 rotation_interval(void);
 
-void
-webhook_maintenance_init(WebhookSlot *mine)
+bool
+webhook_maintenance_start(WebhookSlot *slot)
 {
-	slot = mine;
-	pg_atomic_write_u32(&slot->ring_table, webhook_ring_newest());
+	memset(&maintenance, 0, sizeof(maintenance));
+	maintenance.slot = slot;
+	return webhook_transaction_try("starting", find_ring_table, NULL);
 }
 
+static void
+find_ring_table(void *arg)
+{
+	pg_atomic_write_u32(&maintenance.slot->ring_table, webhook_ring_newest());
+}
+
+/* A clock that was set back does not stop the intervals. */
 TimestampTz
 webhook_maintenance(TimestampTz now)
 {
-	/* One thing a change; a clock that was set back does not stop them. */
-	if (now >= next_rotation || next_rotation - now > rotation_interval())
-		next_rotation = rotate() ? now : now + rotation_interval();
-	else if (now >= next_retirement || next_retirement - now > RETIRE_INTERVAL)
-		next_retirement = retire(now) ? now : now + RETIRE_INTERVAL;
-	return Min(next_rotation, next_retirement);
+	if (now >= maintenance.next_rotation ||
+		maintenance.next_rotation - now > rotation_interval())
+		maintenance.next_rotation = rotate() ? now : now + rotation_interval();
+	else if (now >= maintenance.next_retirement ||
+			 maintenance.next_retirement - now > RETIRE_INTERVAL)
+		maintenance.next_retirement = retire(now) ? now : now + RETIRE_INTERVAL;
+	return Min(maintenance.next_rotation, maintenance.next_retirement);
 }
 
-/* A twentieth of the retention: what is kept longer than wanted. */
+/* A twentieth of the retention: so much longer than wanted is kept. */
 static int64
 rotation_interval(void)
 {
@@ -76,18 +91,19 @@ static bool
 rotate(void)
 {
 	Rotation	rotation = {0};
+	TimestampTz now;
 
 	if (!webhook_transaction_try("rotating the ring", rotate_ring, &rotation))
 		return false;
 	if (rotation.emptied)
-		pg_atomic_fetch_add_u64(&slot->counters.rotations, 1);
-	if (rotation.full &&
-		GetCurrentTimestamp() - last_full_report > FULL_REPORT_INTERVAL)
+		pg_atomic_fetch_add_u64(&maintenance.slot->counters.rotations, 1);
+	now = GetCurrentTimestamp();
+	if (rotation.full && now - maintenance.full_reported_at > FULL_REPORT_INTERVAL)
 	{
-		last_full_report = GetCurrentTimestamp();
+		maintenance.full_reported_at = now;
 		ereport(LOG,
-				(errmsg("webhook: no table of the event ring is empty; the present one grows"),
-				 errhint("A transaction that has written events, or a lock on webhook.event_N, keeps one from being emptied.")));
+				(errmsg("no table of the webhook event ring is empty; the current one grows"),
+				 errhint("A transaction that has written events, or a lock on a table webhook_internal.event_N, keeps that table from being emptied.")));
 	}
 	return rotation.emptied;
 }

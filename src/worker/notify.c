@@ -1,10 +1,9 @@
 /*
  * notify.c
- *	  What people are told of when it happens.
+ *	  Tells people of a subscription's state changes.
  *
- * It is told after the state was written, in a transaction of its own: a full
- * queue of notifications is no reason to write nothing. Of an endpoint's URL
- * only scheme, host and path are named: what follows may be a credential.
+ * The state is committed first, so a full NOTIFY queue cannot lose it. Of an
+ * endpoint's URL credentials are left out.
  */
 #include "postgres.h"
 
@@ -14,7 +13,8 @@
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
-#include "worker/notify.h"
+#include "base/redact.h"
+#include "worker/notify_internal.h"
 
 #define CHANNEL "webhook"
 
@@ -27,76 +27,79 @@ static const char *const state_names[] = {
 	[WEBHOOK_HEALTH_DISABLED] = "disabled",
 };
 
-static void write_log(const WebhookStateChange *changes, const char *reason,
-					  const WebhookSubscription *subscription);
-static void notify(const WebhookStateChange *changes, int64 subscription_id);
+static void write_server_log(const WebhookStateChange *change, const char *reason,
+							 const WebhookSubscription *subscription);
+static void notify(const WebhookStateChange *change, int64 subscription_id);
 
 void
-webhook_notify_state_change(const WebhookStateChange *changes, const char *reason,
+webhook_notify_state_change(const WebhookStateChange *change, const char *reason,
 							const WebhookSubscription *subscription)
 {
-	if (changes->change == WEBHOOK_HEALTH_UNCHANGED)
+	if (change->change == WEBHOOK_HEALTH_UNCHANGED)
 		return;
-	write_log(changes, reason, subscription);
-	notify(changes, subscription->id);
+	write_server_log(change, reason, subscription);
+	notify(change, subscription->id);
 }
 
 static void
-write_log(const WebhookStateChange *changes, const char *reason,
-		  const WebhookSubscription *subscription)
+write_server_log(const WebhookStateChange *change, const char *reason,
+				 const WebhookSubscription *subscription)
 {
 	long long	id = subscription->id;
-	int			length = strcspn(subscription->endpoint, "?#");
-	const char *endpoint = pnstrdup(subscription->endpoint, length);
-	const char *until = timestamptz_to_str(changes->until);
+	const char *endpoint = webhook_redact_url(subscription->endpoint);
+	const char *until = timestamptz_to_str(change->until);
 
-	switch (changes->change)
+	switch (change->change)
 	{
 		case WEBHOOK_HEALTH_UNCHANGED:
 			break;
 		case WEBHOOK_HEALTH_OPENED:
 			ereport(LOG,
-					(errmsg("webhook: subscription %lld to %s has failed %d times in a row and is tried again at %s",
-							id, endpoint, changes->consecutive_failures, until),
-					 reason ? errdetail("Last: %s.", reason) : 0));
+					(errmsg("circuit breaker for webhook subscription %lld opened after %d consecutive failures",
+							id, change->consecutive_failures),
+					 reason ? errdetail("The endpoint is %s. The next attempt is at %s. The last error was: %s.",
+										endpoint, until, reason) :
+					 errdetail("The endpoint is %s. The next attempt is at %s.", endpoint, until)));
 			break;
 		case WEBHOOK_HEALTH_CLOSED:
 			ereport(LOG,
-					(errmsg("webhook: subscription %lld to %s answers again",
-							id, endpoint)));
+					(errmsg("circuit breaker for webhook subscription %lld closed", id),
+					 errdetail("The endpoint is %s.", endpoint)));
 			break;
 		case WEBHOOK_HEALTH_WAITING:
 			ereport(LOG,
-					(errmsg("webhook: subscription %lld to %s is left alone until %s, as it has asked for",
-							id, endpoint, until)));
+					(errmsg("webhook subscription %lld is paused until %s by Retry-After", id, until),
+					 errdetail("The endpoint is %s.", endpoint)));
 			break;
 		case WEBHOOK_HEALTH_LIMITED:
 			ereport(LOG,
-					(errmsg("webhook: subscription %lld to %s is held back by its rate limit of %g calls a second",
-							id, endpoint, subscription->rate_limit)));
+					(errmsg("webhook subscription %lld is held back by its rate limit of %g calls per second",
+							id, subscription->rate_limit),
+					 errdetail("The endpoint is %s.", endpoint)));
 			break;
 		case WEBHOOK_HEALTH_DISABLED:
 			ereport(LOG,
-					(errmsg("webhook: subscription %lld to %s is disabled; what waits for it is cancelled",
-							id, endpoint),
-					 reason ? errdetail("Last: %s.", reason) : 0,
-					 errhint("Call webhook.alter_subscription(%lld, enabled => true) once its endpoint works, and webhook.recover() to send what it has missed.",
+					(errmsg("webhook subscription %lld was disabled", id),
+					 reason ? errdetail("The endpoint is %s. Waiting deliveries are cancelled. The last error was: %s.",
+										endpoint, reason) :
+					 errdetail("The endpoint is %s. Waiting deliveries are cancelled.", endpoint),
+					 errhint("Call webhook.alter_subscription(%lld, enabled => true) once the endpoint works, and webhook.recover() to send what it has missed.",
 							 id)));
 			break;
 	}
 }
 
-/* Anybody who can connect may listen: no word of who it is, or why. */
+/* Anybody who can connect may listen: neither endpoint nor reason are told. */
 static void
-notify(const WebhookStateChange *changes, int64 subscription_id)
+notify(const WebhookStateChange *change, int64 subscription_id)
 {
 	StringInfoData payload;
 
 	initStringInfo(&payload);
 	appendStringInfo(&payload, "{\"subscription\":" INT64_FORMAT ",\"state\":\"%s\",\"until\":",
-					 subscription_id, state_names[changes->change]);
-	if (changes->until != 0)
-		escape_json(&payload, timestamptz_to_str(changes->until));
+					 subscription_id, state_names[change->change]);
+	if (change->until != 0)
+		escape_json(&payload, timestamptz_to_str(change->until));
 	else
 		appendStringInfoString(&payload, "null");
 	appendStringInfoChar(&payload, '}');

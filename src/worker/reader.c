@@ -1,28 +1,27 @@
 /*
  * reader.c
- *	  What comes in: windows of the ring, changed subscriptions.
+ *	  Reads the ring window by window, and the subscriptions.
  *
  * Reading goes in steps, each in a transaction of its own that ends before
- * anything is sent. A step first finds out all that it needs from tables, and
- * touches deliveries only after its commit, where nothing can fail any more.
- * After an error the step is as if it had not been: what is left of the window
- * after the last complete step is opened anew, up to the same end. With another
- * end, rows of lower ids would come in, and upto_id would not tell any more
- * what has been read.
+ * anything is sent. A step first finds out all that it needs from tables; it
+ * changes deliveries only after its commit, where nothing can fail any more. A
+ * step is a value: after an error it is dropped, and what is left of the window
+ * after the last complete step is opened again, up to the same end. With
+ * another end, rows of lower ids would come in, and upto_id would no longer
+ * say what has been read.
  *
- * Recovery is the first window of a process: its deliveries may have ended, or
- * wait in webhook.pending, so each is looked up in the log and there. After it
- * every subject that waits gets a head, if the crash has taken its.
+ * Recovery is the first window of a process: its deliveries may have ended or
+ * may be in pending, so each is looked up there and in the log. After it every
+ * subject that waits in pending gets a head.
  *
- * A subscription gets what its "since" does not see, whenever that is read:
- * what had been read when it came to be known is read once more, for it alone.
- * Otherwise a crash, which reads it again, would bring it after what followed.
+ * A new subscription gets every event that its start snapshot does not see.
+ * Events that were read before the worker knew of it are read again for this
+ * subscription only, before anything newer, so that order survives a crash.
  *
- * What is due in webhook.pending is not loaded while the ring may hold an
- * unread command to end it: not before the end of the recovery, nor when a
- * fence has been lifted before the window with the commands beside that is
- * read. Then, too, heads are given to subjects that have none: a dump does not
- * have what was in memory.
+ * Loading of due rows is suspended (a) until recovery ends and (b) after a
+ * fence was lifted, until the next window is read: the ring may hold a command
+ * that cancels them. Then, too, subjects without a head get one: a dump does
+ * not have what was in memory.
  */
 #include "postgres.h"
 
@@ -32,109 +31,133 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
-#include "delivery/dispatch.h"
 #include "ring/command.h"
 #include "ring/ring.h"
 #include "ring/window.h"
-#include "subscription/subscription.h"
-#include "worker/attempt.h"
-#include "worker/commands.h"
-#include "worker/loader.h"
-#include "worker/reader.h"
-#include "worker/transaction.h"
+#include "worker/commands_internal.h"
+#include "worker/loader_internal.h"
+#include "worker/matcher_internal.h"
+#include "worker/reader_internal.h"
+#include "worker/transaction_internal.h"
 
 #define STEP_ROWS 500
 #define STEP_BYTES ((Size) 1024 * 1024)
-#define STEP_DELIVERIES 1000	/* of a step, where one event has no more */
-#define LOOK_BACK_ROWS 500		/* that commit while somebody subscribes */
+#define STEP_DELIVERIES 1000	/* of a step with more than one event */
 
-/* An event may have been logged by a clock that went wrong meanwhile. */
-#define LOG_MARGIN USECS_PER_DAY
+/*
+ * Rows that are read again for new subscriptions. More can only follow from a
+ * subscribe() in a long transaction, for which no promise is made.
+ */
+#define CATCH_UP_ROWS 500
 
-static MemoryContext context;	/* what lives longer than a step */
-static MemoryContext step_context;
-static MemoryContext read_context;	/* of the events that have been read */
-static WebhookCounters *counters;
-static WebhookProgress *progress;
-static const char *checkpoint_home; /* for the first reload only */
+/* A delivery or a command, in the order of the ring. */
+typedef struct Item
+{
+	WebhookOffer *offer;		/* NULL: a command */
+	const WebhookEvent *command;
+} Item;
 
-/* Where reading stands: all that "from" sees, and of "partial" up to upto_id. */
-static WebhookSnapshot *from;
-static WebhookSnapshot *partial;
-static int64 upto_id;
-static bool begun;				/* "partial" is a window's end of this process */
-static WebhookWindow *window;
-static List *unmatched = NIL;	/* events read from it, of no step yet */
-static bool recovering = true;
-static bool reloaded;			/* subscriptions, in the present step ... */
-static WebhookSnapshot *reloaded_by;	/* ... and who has seen them at last */
-static List *caught_up = NIL;	/* offers of the present step, from before it */
-static List *filter_errors = NIL;	/* queues whose filter could not tell, in it */
-static int	held_windows = 1;	/* to be read before anything due is loaded */
-static int64 last_id;			/* of the rows read so far */
+/* One step; its lists are in reader.step_context. */
+typedef struct Step
+{
+	List	   *events;			/* rows read, in order: WebhookEvent * */
+	List	   *items;			/* what they mean: Item * */
+	List	   *caught_up;		/* of earlier events for new subscriptions: WebhookOffer * */
+	List	   *filter_errors;	/* ids of subscriptions whose filter has failed: int64 * */
+	bool		reloaded;		/* subscriptions were read again */
+} Step;
 
-static void hold_windows(int count);
-static List *read_step(List **offers);
+static struct
+{
+	WebhookDispatcher *dispatcher;
+	WebhookProgress *progress;
+	WebhookCounters *counters;
+	MemoryContext context;		/* of what lives longer than a step */
+	MemoryContext step_context; /* of one step */
+	MemoryContext read_context; /* of the events that were read from the window */
+
+	/* Where reading stands: all that "from" sees, and of "partial" up to upto_id. */
+	WebhookSnapshot *from;
+	WebhookSnapshot *partial;	/* NULL: no window is read in part */
+	int64		upto_id;
+	bool		begun;			/* "partial" is the end of a window that this process has begun */
+
+	WebhookWindow *window;		/* NULL: none is open */
+	List	   *unmatched;		/* events read from it that are in no step yet */
+	int64		last_id;		/* highest id of a row that was read */
+	bool		recovering;		/* the first window is not read to its end */
+	int			suspended_windows;	/* windows to be read before due rows are loaded */
+	WebhookSnapshot *reloaded_by;	/* the snapshot that subscriptions were last read by; NULL:
+									 * none */
+}			reader;
+
+static void read_step(void *arg);
+static void step_discard(TimestampTz now);
 static bool has_changed(const List *events);
-static void catch_up(const WebhookSnapshot *since);
-static List *next_events(void);
-static void add_matches(WebhookEvent *event, bool only_new, List **offers);
-static void add_replay(WebhookEvent *row, List **offers);
-static bool add_offer(WebhookOffer *offer, List **offers);
-static void take_command(const WebhookEvent *row, WebhookBatch *batch);
-static void offer_step(List *events, List *offers, TimestampTz now);
-static void finish_window(TimestampTz now);
 static void reload(void);
+static void restore_fenced(void);
+static void catch_up(Step *step);
+static List *next_events(void);
+static void match(Step *step);
+static void add_offers(Step *step, WebhookMatches *matches);
+static void add_command(Step *step, const WebhookEvent *row);
+static void offer_step(const Step *step, TimestampTz now);
+static void offer_caught_up(const Step *step, WebhookBatch *batch, TimestampTz now);
+static void offer_items(const Step *step, WebhookBatch *batch, TimestampTz now);
+static void run_command(const WebhookEvent *row, WebhookBatch *batch);
+static void advance(int64 last, bool whole);
+static void finish_window(void);
+static void suspend_loading(int windows);
 static void reload_and_note(void *arg);
 
 void
-webhook_reader_init(const WebhookCheckpoint *checkpoint, WebhookCounters *shared)
+webhook_reader_init(WebhookDispatcher *dispatcher, const WebhookCheckpoint *checkpoint,
+					WebhookCounters *counters)
 {
 	MemoryContext old;
 	ListCell   *cell;
 
-	counters = shared;
-	context = AllocSetContextCreate(TopMemoryContext, "webhook intake",
-									ALLOCSET_DEFAULT_SIZES);
-	step_context = AllocSetContextCreate(TopMemoryContext, "webhook step",
-										 ALLOCSET_DEFAULT_SIZES);
-	read_context = AllocSetContextCreate(TopMemoryContext, "webhook events read",
-										 ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
+	memset(&reader, 0, sizeof(reader));
+	reader.dispatcher = dispatcher;
+	reader.counters = counters;
+	reader.recovering = true;
+	reader.context = AllocSetContextCreate(TopMemoryContext, "webhook reader",
+										   ALLOCSET_DEFAULT_SIZES);
+	reader.step_context = AllocSetContextCreate(TopMemoryContext, "webhook step",
+												ALLOCSET_DEFAULT_SIZES);
+	reader.read_context = AllocSetContextCreate(TopMemoryContext, "webhook events read",
+												ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(reader.context);
 	if (checkpoint != NULL)
 	{
-		from = webhook_snapshot_copy(checkpoint->snapshot);
+		reader.from = webhook_snapshot_copy(checkpoint->snapshot);
 		if (checkpoint->partial != NULL)
-			partial = webhook_snapshot_copy(checkpoint->partial);
-		upto_id = checkpoint->upto_id;
-		checkpoint_home = pstrdup(checkpoint->home);
+			reader.partial = webhook_snapshot_copy(checkpoint->partial);
+		reader.upto_id = checkpoint->upto_id;
 	}
 	else
-		from = webhook_snapshot_empty();
-	progress = webhook_progress_new(from, partial, upto_id);
+		reader.from = webhook_snapshot_empty();
+	reader.progress = webhook_progress_new(reader.from, reader.partial, reader.upto_id);
 	MemoryContextSwitchTo(old);
 
-	webhook_subscription_reload(checkpoint_home);
-	checkpoint_home = NULL;
+	webhook_subscription_reload(checkpoint == NULL ? NULL : checkpoint->home);
 	foreach(cell, webhook_state_load())
-		webhook_queue_restore(lfirst(cell), GetCurrentTimestamp());
+		webhook_queue_restore(dispatcher, lfirst(cell), GetCurrentTimestamp());
 	webhook_loader_note_rows();
-	webhook_due_suspend(true);
-
-	/* Above all that is in the ring, or in webhook.pending. */
-	last_id = webhook_ring_last_id();
-}
-
-WebhookProgress *
-webhook_reader_progress(void)
-{
-	return progress;
+	suspend_loading(1);
+	reader.last_id = webhook_ring_last_id();
 }
 
 int64
 webhook_reader_last_id(void)
 {
-	return last_id;
+	return reader.last_id;
+}
+
+WebhookProgress *
+webhook_reader_progress(void)
+{
+	return reader.progress;
 }
 
 bool
@@ -153,99 +176,69 @@ reload_and_note(void *arg)
 bool
 webhook_reader_is_reading(void)
 {
-	return window != NULL || begun;
+	return reader.window != NULL || reader.begun;
 }
 
 bool
-webhook_reader_read(bool wake, Size elsewhere, TimestampTz now)
+webhook_reader_read(TimestampTz now)
 {
-	MemoryContext old = CurrentMemoryContext;
-	List	   *volatile events = NIL;
-	List	   *volatile offers = NIL;
-	volatile bool done = false;
-
-	if (!webhook_reader_is_reading() && !wake)
-		return true;
-	if (!webhook_dispatch_has_room(elsewhere))
-		return webhook_reader_is_reading(); /* a wake-up is not subscription_dropped */
-
-	PG_TRY();
-	{
-		List	   *found = NIL;
-
-		webhook_transaction_begin("reading events");
-		if (window == NULL)
-		{
-			MemoryContextSwitchTo(context);
-			window = webhook_window_open(from, partial, upto_id,
-										 begun ? partial : NULL);
-			pg_atomic_fetch_add_u64(&counters->windows, 1);
-		}
-		MemoryContextSwitchTo(step_context);
-		events = read_step(&found);
-		offers = found;
-		MemoryContextSwitchTo(old);
-		webhook_transaction_commit();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		if (window != NULL)
-			webhook_window_close(window);
-		window = NULL;
-		unmatched = NIL;
-		caught_up = filter_errors = NIL;
-		pg_atomic_write_u32(&webhook_shmem_my_slot()->changed, 1);
-		MemoryContextSwitchTo(old);
-		webhook_transaction_abort();
-		webhook_dispatch_refresh(webhook_enabled, now);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
+	Step		step = {0};
+	bool		done = webhook_transaction_try("reading events", read_step, &step);
 
 	if (done)
 	{
-		if (reloaded)
-			webhook_dispatch_refresh(webhook_enabled, now);
-		offer_step(events, offers, now);
+		if (step.reloaded)
+			webhook_dispatch_refresh(reader.dispatcher, webhook_enabled, now);
+		offer_step(&step, now);
 	}
+	else
+		step_discard(now);
 	webhook_filter_reset();
-	MemoryContextReset(step_context);
+	MemoryContextReset(reader.step_context);
 	return done;
 }
 
-/*
- * The events of the next step, and who gets them. Whoever reads caught_up a command
- * that subscriptions have changed has read them anew, and so has who reads an
- * event that came after a change without a command, of a restore for instance.
- */
-static List *
-read_step(List **offers)
+/* In a transaction: read the rows of one step, and find out who gets them. */
+static void
+read_step(void *arg)
 {
-	List	   *events = next_events();
-	ListCell   *cell;
+	Step	   *step = arg;
 
-	caught_up = filter_errors = NIL;
-	reloaded = has_changed(events);
-	if (reloaded)
-		reload();
-	if (webhook_subscription_catch_up_since() != NULL)
-		catch_up(webhook_subscription_catch_up_since());
-	webhook_window_make_durable(events);
-	foreach(cell, events)
+	if (reader.window == NULL)
 	{
-		WebhookEvent *event = lfirst(cell);
-
-		if (event->kind == WEBHOOK_EVENT)
-			add_matches(event, false, offers);
-		else if (event->kind == WEBHOOK_REPLAY)
-			add_replay(event, offers);
+		MemoryContextSwitchTo(reader.context);
+		reader.window = webhook_window_open(reader.from, reader.partial, reader.upto_id,
+											reader.begun ? reader.partial : NULL);
+		pg_atomic_fetch_add_u64(&reader.counters->windows, 1);
 	}
-	pg_atomic_fetch_add_u64(&counters->events, list_length(events));
-	return events;
+	MemoryContextSwitchTo(reader.step_context);
+	step->events = next_events();
+	step->reloaded = has_changed(step->events);
+	if (step->reloaded)
+		reload();
+	catch_up(step);
+	webhook_window_make_durable(step->events);
+	match(step);
+	pg_atomic_fetch_add_u64(&reader.counters->events, list_length(step->events));
 }
 
-/* Is there a change among them, or beside, that has not been seen yet? */
+/* After an error: the window is opened again, and subscriptions are read again. */
+static void
+step_discard(TimestampTz now)
+{
+	if (reader.window != NULL)
+		webhook_window_close(reader.window);
+	reader.window = NULL;
+	reader.unmatched = NIL;
+	pg_atomic_write_u32(&webhook_shmem_my_slot()->changed, 1);
+	webhook_dispatch_refresh(reader.dispatcher, webhook_enabled, now);
+}
+
+/*
+ * Returns true if subscriptions have to be read before these events are
+ * matched: before any event that follows a "changed" command that was not
+ * seen, and whenever the shared flag says so (a restore writes no command).
+ */
 static bool
 has_changed(const List *events)
 {
@@ -260,26 +253,74 @@ has_changed(const List *events)
 		const WebhookEvent *event = lfirst(cell);
 
 		if ((event->kind == WEBHOOK_CHANGED || event->kind == WEBHOOK_END) &&
-			(reloaded_by == NULL || !webhook_snapshot_sees(reloaded_by, event->txid)))
+			(reader.reloaded_by == NULL ||
+			 !webhook_snapshot_sees(reader.reloaded_by, event->txid)))
 			return true;
 	}
 	return false;
 }
 
 /*
- * What has been read since, for those that are is_new. If that is much, somebody
- * has subscribed in a long transaction, and it is left out: it may be.
+ * In a transaction: read the subscriptions again. A fence may have been lifted,
+ * and the window that is open may be too old to have the commands that came
+ * with that.
  */
 static void
-catch_up(const WebhookSnapshot *since)
+reload(void)
 {
-	MemoryContext old = MemoryContextSwitchTo(step_context);
-	WebhookWindow *before = webhook_window_open(since, NULL, 0, begun ? partial : from);
+	MemoryContext old;
+
+	if (webhook_subscription_any_fenced())
+	{
+		suspend_loading(webhook_reader_is_reading() ? 2 : 1);
+		restore_fenced();
+	}
+	webhook_subscription_reload(NULL);
+	webhook_dispatch_bind(reader.dispatcher);
+
+	/* The newer snapshot sees at least as much. */
+	if (reader.reloaded_by != NULL)
+		pfree(reader.reloaded_by);
+	old = MemoryContextSwitchTo(reader.context);
+	reader.reloaded_by = webhook_snapshot_make(GetActiveSnapshot(), InvalidFullTransactionId);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * This process writes no state of a fenced subscription; the state in the table
+ * may have been restored after this process had started.
+ */
+static void
+restore_fenced(void)
+{
 	ListCell   *cell;
 
-	if (webhook_window_remaining(before) <= LOOK_BACK_ROWS)
+	foreach(cell, webhook_state_load())
 	{
-		List	   *events = webhook_window_next(before, LOOK_BACK_ROWS, STEP_BYTES);
+		WebhookState *state = lfirst(cell);
+		const WebhookSubscription *subscription =
+		webhook_subscription_get(state->subscription_id);
+
+		if (subscription != NULL && subscription->fenced)
+			webhook_queue_restore(reader.dispatcher, state, GetCurrentTimestamp());
+	}
+}
+
+/* Read again, for new subscriptions, what was read before they were known. */
+static void
+catch_up(Step *step)
+{
+	const WebhookSnapshot *since = webhook_subscription_catch_up_since();
+	WebhookMatches matches = {reader.dispatcher, reader.recovering};
+	WebhookWindow *before;
+	ListCell   *cell;
+
+	if (since == NULL)
+		return;
+	before = webhook_window_open(since, NULL, 0, reader.begun ? reader.partial : reader.from);
+	if (webhook_window_remaining(before) <= CATCH_UP_ROWS)
+	{
+		List	   *events = webhook_window_next(before, CATCH_UP_ROWS, STEP_BYTES);
 
 		webhook_window_make_durable(events);
 		foreach(cell, events)
@@ -287,17 +328,18 @@ catch_up(const WebhookSnapshot *since)
 			WebhookEvent *event = lfirst(cell);
 
 			if (event->kind == WEBHOOK_EVENT &&
-				(webhook_snapshot_sees(from, event->txid) || event->id <= upto_id))
-				add_matches(webhook_event_copy(event), true, &caught_up);
+				(webhook_snapshot_sees(reader.from, event->txid) || event->id <= reader.upto_id))
+				webhook_matcher_add_event(&matches, webhook_event_copy(event), true);
 		}
 	}
 	webhook_window_close(before);
-	MemoryContextSwitchTo(old);
+	step->caught_up = matches.offers;
+	step->filter_errors = matches.filter_errors;
 }
 
 /*
  * Events for one step: as many as make no more deliveries than a step may
- * have, but one at least. They live until others are read.
+ * have, but at least one. They live until others are read from the window.
  */
 static List *
 next_events(void)
@@ -306,16 +348,16 @@ next_events(void)
 	int			deliveries = 0;
 	ListCell   *cell;
 
-	if (unmatched == NIL)
+	if (reader.unmatched == NIL)
 	{
 		MemoryContext old;
 
-		MemoryContextReset(read_context);
-		old = MemoryContextSwitchTo(read_context);
-		unmatched = webhook_window_next(window, STEP_ROWS, STEP_BYTES);
+		MemoryContextReset(reader.read_context);
+		old = MemoryContextSwitchTo(reader.read_context);
+		reader.unmatched = webhook_window_next(reader.window, STEP_ROWS, STEP_BYTES);
 		MemoryContextSwitchTo(old);
 	}
-	foreach(cell, unmatched)
+	foreach(cell, reader.unmatched)
 	{
 		WebhookEvent *event = lfirst(cell);
 
@@ -325,231 +367,174 @@ next_events(void)
 			break;
 		events = lappend(events, event);
 	}
-	unmatched = list_delete_first_n(unmatched, list_length(events));
+	reader.unmatched = list_delete_first_n(reader.unmatched, list_length(events));
 	return events;
 }
 
+/* Deliveries and commands of the step's events, in their order. */
 static void
-add_matches(WebhookEvent *event, bool only_new, List **offers)
+match(Step *step)
 {
-	const WebhookSubscription *subscription;
-	int			cursor = 0;
+	WebhookMatches matches = {reader.dispatcher, reader.recovering};
+	ListCell   *cell;
 
-	while ((subscription = webhook_subscription_match(event, &cursor)) != NULL)
+	matches.filter_errors = step->filter_errors;
+	foreach(cell, step->events)
 	{
-		WebhookOffer offer = {0};
-		bool		is_undecided = false;
-		bool		accepted;
+		WebhookEvent *event = lfirst(cell);
 
-		if (!webhook_queue_is_enabled(subscription->id) ||
-			(only_new && !subscription->is_new))
-			continue;
-		accepted = subscription->filter == NULL ||
-			webhook_filter_accepts(subscription->filter, event, &is_undecided);
-		if (is_undecided)
-			filter_errors = lappend(filter_errors, webhook_queue_get(subscription->id));
-		if (!accepted)
-			continue;
+		matches.offers = NIL;
+		if (event->kind == WEBHOOK_EVENT)
+			webhook_matcher_add_event(&matches, event, false);
+		else if (event->kind == WEBHOOK_REPLAY)
+			webhook_matcher_add_replay(&matches, event);
+		else
+			add_command(step, event);
+		add_offers(step, &matches);
+	}
+	step->filter_errors = matches.filter_errors;
+}
 
-		offer.event = event;
-		offer.subscription_id = subscription->id;
-		offer.position = event->id;
-		offer.cause = WEBHOOK_CAUSE_EVENT;
-		offer.caused_at = event->created_at;
-		(void) add_offer(&offer, offers);
+static void
+add_offers(Step *step, WebhookMatches *matches)
+{
+	ListCell   *cell;
+
+	foreach(cell, matches->offers)
+	{
+		Item	   *item = palloc0(sizeof(Item));
+
+		item->offer = lfirst(cell);
+		step->items = lappend(step->items, item);
 	}
 }
 
-/*
- * An event to be delivered to one subscription, whatever that one wants. How
- * often that was tried before the log alone knows.
- */
 static void
-add_replay(WebhookEvent *row, List **offers)
+add_command(Step *step, const WebhookEvent *row)
 {
-	WebhookOffer offer = {0};
-	WebhookCommand command;
+	Item	   *item = palloc0(sizeof(Item));
 
-	if (!webhook_command_parse(row, &command) ||
-		webhook_subscription_get(command.subscription_id) == NULL)
-		return;
-	offer.event = webhook_command_event(row, &command);
-	offer.subscription_id = command.subscription_id;
-	offer.position = row->id;
-	offer.cause = command.cause;
-	offer.caused_at = row->created_at;
-	if (!add_offer(&offer, offers))
-		webhook_event_release(offer.event);
+	item->command = row;
+	step->items = lappend(step->items, item);
 }
 
-/* False if it is finished, or waits: that was before a crash. */
-static bool
-add_offer(WebhookOffer *offer, List **offers)
-{
-	const WebhookEvent *event = offer->event;
-	WebhookOffer *kept;
-
-	if ((recovering || offer->cause == WEBHOOK_CAUSE_RESEND ||
-		 offer->cause == WEBHOOK_CAUSE_RECOVER) &&
-		webhook_log_knows(offer->subscription_id, offer->position, event,
-						  event->created_at - LOG_MARGIN, &offer->attempts))
-		return false;
-	offer->has_earlier_pending =
-		webhook_dispatch_must_check_pending(offer->subscription_id, event->subject) &&
-		webhook_pending_has_subject(offer->subscription_id, event->subject);
-	kept = palloc(sizeof(WebhookOffer));
-	*kept = *offer;
-	*offers = lappend(*offers, kept);
-	return true;
-}
-
-/* The step is committed: deliveries and commands in their order, progress. */
+/* The step is committed: hand over its deliveries and commands, and move on. */
 static void
-offer_step(List *events, List *offers, TimestampTz now)
+offer_step(const Step *step, TimestampTz now)
 {
-	bool		whole = webhook_window_remaining(window) == 0 && unmatched == NIL;
-	int64		last = events == NIL ? 0 : ((WebhookEvent *) llast(events))->id;
-	MemoryContext old;
+	bool		whole = webhook_window_remaining(reader.window) == 0 && reader.unmatched == NIL;
+	int64		last = step->events == NIL ? 0 : ((WebhookEvent *) llast(step->events))->id;
+	MemoryContext old = MemoryContextSwitchTo(reader.context);
 	WebhookBatch *batch;
 	ListCell   *cell;
-	int			next = 0;
 
-	batch = webhook_progress_open_batch(progress, webhook_window_end(window), last, whole,
-										events != NIL, now);
-
-	old = MemoryContextSwitchTo(context);
+	batch = webhook_progress_open_batch(reader.progress, webhook_window_end(reader.window), last,
+										whole, step->events != NIL, now);
 	webhook_subscription_clear_new();
-	foreach(cell, caught_up)
+	offer_caught_up(step, batch, now);
+	foreach(cell, step->filter_errors)
+		webhook_queue_count_filter_error(reader.dispatcher, *(int64 *) lfirst(cell));
+	offer_items(step, batch, now);
+	advance(last, whole);
+	webhook_batch_unpin(batch);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+offer_caught_up(const Step *step, WebhookBatch *batch, TimestampTz now)
+{
+	ListCell   *cell;
+
+	foreach(cell, step->caught_up)
 	{
 		WebhookOffer *offer = lfirst(cell);
 
 		offer->event = webhook_event_copy(offer->event);
-		webhook_dispatch_offer(offer, batch, now);
+		webhook_dispatch_offer(reader.dispatcher, offer, batch, now);
 		webhook_event_release(offer->event);
 	}
-	foreach(cell, filter_errors)
-	{
-		WebhookQueue *queue = lfirst(cell);
+}
 
-		queue->health.state.filter_errors++;
-		webhook_queue_mark_dirty(queue, false);
-	}
-	caught_up = filter_errors = NIL;
-	foreach(cell, events)
-	{
-		WebhookEvent *row = lfirst(cell);
-		WebhookEvent *kept = NULL;
+/* The offers of an event share one copy of it; only what is wanted outlives the step. */
+static void
+offer_items(const Step *step, WebhookBatch *batch, TimestampTz now)
+{
+	const WebhookEvent *event = NULL;
+	WebhookEvent *copy = NULL;
+	ListCell   *cell;
 
-		for (; next < list_length(offers); next++)
+	foreach(cell, step->items)
+	{
+		const Item *item = lfirst(cell);
+
+		if (item->offer == NULL)
 		{
-			WebhookOffer *offer = list_nth(offers, next);
-
-			if (offer->position != row->id)
-				break;
-			/* Only what somebody wants outlives the step. */
-			if (kept == NULL)
-				kept = webhook_event_copy(offer->event);
-			offer->event = kept;
-			webhook_dispatch_offer(offer, batch, now);
+			run_command(item->command, batch);
+			continue;
 		}
-		if (kept != NULL)
-			webhook_event_release(kept);
-		else if (row->kind != WEBHOOK_EVENT)
-			take_command(row, batch);
+		if (item->offer->event != event)
+		{
+			if (copy != NULL)
+				webhook_event_release(copy);
+			event = item->offer->event;
+			copy = webhook_event_copy(event);
+		}
+		item->offer->event = copy;
+		webhook_dispatch_offer(reader.dispatcher, item->offer, batch, now);
 	}
-	last_id = Max(last_id, last);
-
-	/* From here a new attempt at this window would go on. */
-	if (!whole)
-	{
-		if (partial != NULL)
-			pfree(partial);
-		partial = webhook_snapshot_copy(webhook_window_end(window));
-		upto_id = last;
-		begun = true;
-	}
-	MemoryContextSwitchTo(old);
-
-	if (whole)
-		finish_window(now);
-	webhook_batch_unpin(batch);
+	if (copy != NULL)
+		webhook_event_release(copy);
 }
 
 static void
-take_command(const WebhookEvent *row, WebhookBatch *batch)
+run_command(const WebhookEvent *row, WebhookBatch *batch)
 {
 	WebhookCommand command;
 
 	if (row->kind != WEBHOOK_CHANGED)
 		webhook_commands_accept(row, batch);
 	else if (webhook_command_parse(row, &command))
-		webhook_queue_reset(command.subscription_id);
+		webhook_queue_reset(reader.dispatcher, command.subscription_id);
+}
+
+/* From here the next step, or another attempt at this window, goes on. */
+static void
+advance(int64 last, bool whole)
+{
+	reader.last_id = Max(reader.last_id, last);
+	if (reader.partial != NULL)
+		pfree(reader.partial);
+	reader.partial = NULL;
+	reader.upto_id = 0;
+	reader.begun = !whole;
+	if (whole)
+	{
+		finish_window();
+		return;
+	}
+	reader.partial = webhook_snapshot_copy(webhook_window_end(reader.window));
+	reader.upto_id = last;
 }
 
 static void
-finish_window(TimestampTz now)
+finish_window(void)
 {
-	MemoryContext old = MemoryContextSwitchTo(context);
-
-	pfree(from);
-	if (partial != NULL)
-		pfree(partial);
-	from = webhook_snapshot_copy(webhook_window_end(window));
-	partial = NULL;
-	upto_id = 0;
-	begun = false;
-	webhook_window_close(window);
-	window = NULL;
-	MemoryContextSwitchTo(old);
-
-	recovering = false;
-	if (held_windows > 0 && --held_windows == 0)
+	pfree(reader.from);
+	reader.from = webhook_snapshot_copy(webhook_window_end(reader.window));
+	webhook_window_close(reader.window);
+	reader.window = NULL;
+	reader.recovering = false;
+	if (reader.suspended_windows > 0 && --reader.suspended_windows == 0)
 	{
 		webhook_loader_repair_heads();
-		webhook_due_suspend(false);
+		webhook_due_suspend(reader.dispatcher, false);
 	}
-}
-
-/*
- * In a transaction: read the subscriptions anew. A fence may be lifted, and the
- * window that is open may be too old to have the commands beside that. Of what
- * is fenced this process writes no state; what is in the table may have been
- * restored after it had started.
- */
-static void
-reload(void)
-{
-	MemoryContext old;
-
-	if (webhook_subscription_any_fenced())
-	{
-		ListCell   *cell;
-
-		hold_windows(webhook_reader_is_reading() ? 2 : 1);
-		foreach(cell, webhook_state_load())
-		{
-			WebhookState *state = lfirst(cell);
-			const WebhookSubscription *subscription =
-			webhook_subscription_get(state->subscription_id);
-
-			if (subscription != NULL && subscription->fenced)
-				webhook_queue_restore(state, GetCurrentTimestamp());
-		}
-	}
-	webhook_subscription_reload(NULL);
-
-	/* It sees as much at least: it has a newer snapshot. */
-	if (reloaded_by != NULL)
-		pfree(reloaded_by);
-	old = MemoryContextSwitchTo(context);
-	reloaded_by = webhook_snapshot_make(GetActiveSnapshot(), InvalidFullTransactionId);
-	MemoryContextSwitchTo(old);
 }
 
 /* Load nothing that is due before the end of so many windows. */
 static void
-hold_windows(int count)
+suspend_loading(int windows)
 {
-	held_windows = Max(held_windows, count);
-	webhook_due_suspend(true);
+	reader.suspended_windows = Max(reader.suspended_windows, windows);
+	webhook_due_suspend(reader.dispatcher, true);
 }

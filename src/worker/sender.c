@@ -1,11 +1,11 @@
 /*
  * sender.c
- *	  Deliveries become POSTs, and answers come back to them.
+ *	  Starts the POSTs of deliveries and brings their results back.
  *
- * The engine is a library of its own, linked with libcurl, that only the
- * worker loads. It is given copies and gives values back, so that no memory of
- * PostgreSQL is in its hands, and it cannot throw. A message is made outside
- * of any transaction; if that fails, the delivery fails, not the worker.
+ * The engine is a library of its own, linked with libcurl, that only the worker
+ * loads. It copies what it is given, so that it holds no memory of PostgreSQL,
+ * and it cannot raise errors. A message is built outside of any transaction; if
+ * that fails, the delivery fails, not the worker.
  */
 #include "postgres.h"
 
@@ -14,46 +14,50 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
-#include "delivery/dispatch.h"
 #include "message/message.h"
 #include "subscription/subscription.h"
-#include "worker/sender.h"
+#include "worker/sender_internal.h"
 
 #define MAX_CONNECTIONS 5		/* times webhook.max_in_flight: more than are ever in flight */
 
-static const WebhookHttpApi *api;
-static WebhookHttp *http;
-static MemoryContext message_context;
-static WebhookCounters *counters;
+static struct
+{
+	WebhookDispatcher *dispatcher;
+	WebhookCounters *counters;
+	const WebhookHttpApi *api;	/* the functions of the engine's library */
+	WebhookHttp *http;			/* the engine */
+	MemoryContext message_context;	/* of one message while it is started */
+}			sender;
 
 static WebhookHttpOptions current_options(void);
 static char *certificate_file(const char *name);
-static bool has_room(void);
 static bool start(WebhookDelivery *delivery, TimestampTz now);
 static bool build(WebhookMessage *message, WebhookDelivery *delivery,
 				  const WebhookSubscription *subscription, TimestampTz now);
 
 void
-webhook_sender_init(WebhookCounters *shared)
+webhook_sender_init(WebhookDispatcher *dispatcher, WebhookCounters *counters)
 {
 	typedef const WebhookHttpApi *(*Loader) (void);
 	Loader		load;
 	WebhookHttpOptions options = current_options();
 	char		reason[256];
 
-	counters = shared;
+	memset(&sender, 0, sizeof(sender));
+	sender.dispatcher = dispatcher;
+	sender.counters = counters;
 	load = (Loader) load_external_function("$libdir/webhook_http",
 										   "webhook_http_load", true, NULL);
-	api = load();
-	http = api->create(&options, reason, sizeof(reason));
-	if (http == NULL)
+	sender.api = load();
+	sender.http = sender.api->create(&options, reason, sizeof(reason));
+	if (sender.http == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 				 errmsg("could not start the HTTP engine: %s", reason)));
-	message_context = AllocSetContextCreate(TopMemoryContext, "webhook message",
-											ALLOCSET_DEFAULT_SIZES);
+	sender.message_context = AllocSetContextCreate(TopMemoryContext, "webhook message",
+												   ALLOCSET_DEFAULT_SIZES);
 	ereport(DEBUG1,
-			(errmsg_internal("webhook: using %s", api->version())));
+			(errmsg_internal("HTTP engine: %s", sender.api->version())));
 }
 
 void
@@ -62,21 +66,21 @@ webhook_sender_configure(void)
 	WebhookHttpOptions options = current_options();
 	char		reason[256];
 
-	if (!api->configure(http, &options, reason, sizeof(reason)))
+	if (!sender.api->configure(sender.http, &options, reason, sizeof(reason)))
 		ereport(LOG,
-				(errmsg("webhook: the HTTP engine keeps its former settings: %s", reason)));
+				(errmsg("HTTP engine of webhook keeps its former settings: %s", reason)));
 }
 
 int
 webhook_sender_descriptor(void)
 {
-	return api->descriptor(http);
+	return sender.api->descriptor(sender.http);
 }
 
 long
 webhook_sender_wait_ms(void)
 {
-	return api->wait_ms(http);
+	return sender.api->wait_ms(sender.http);
 }
 
 bool
@@ -86,14 +90,16 @@ webhook_sender_start(void)
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		started = 0;
 
-	while (has_room() && (delivery = webhook_dispatch_next(now)) != NULL)
+	while (webhook_budget_send(sender.dispatcher, webhook_sender_memory(),
+							   sender.api->in_flight(sender.http)) &&
+		   (delivery = webhook_dispatch_next(sender.dispatcher, now)) != NULL)
 	{
 		if (!start(delivery, now))
 			break;
 		started++;
 	}
 	if (started > 0)
-		pg_atomic_fetch_add_u64(&counters->attempts, started);
+		pg_atomic_fetch_add_u64(&sender.counters->attempts, started);
 	return started > 0;
 }
 
@@ -103,25 +109,25 @@ webhook_sender_run(void)
 	WebhookHttpTransfer *transfer;
 	TimestampTz now = 0;
 
-	api->run(http);
-	while ((transfer = api->harvest(http)) != NULL)
+	sender.api->run(sender.http);
+	while ((transfer = sender.api->harvest(sender.http)) != NULL)
 	{
 		if (now == 0)
 			now = GetCurrentTimestamp();
-		webhook_dispatch_finish(transfer->tag, transfer, now);
+		webhook_dispatch_finish(sender.dispatcher, transfer->tag, transfer, now);
 	}
 }
 
 void
 webhook_sender_release(const WebhookHttpTransfer *transfer)
 {
-	api->release(http, unconstify(WebhookHttpTransfer *, transfer));
+	sender.api->release(sender.http, unconstify(WebhookHttpTransfer *, transfer));
 }
 
 Size
 webhook_sender_memory(void)
 {
-	return api->memory(http);
+	return sender.api->memory(sender.http);
 }
 
 static WebhookHttpOptions
@@ -140,8 +146,8 @@ current_options(void)
 }
 
 /*
- * The file of that name in webhook.certificate_directory, and of no other one,
- * whoever wrote the row; NULL for none, empty if there is no directory.
+ * The path of a file in webhook.certificate_directory, and in no other one,
+ * whatever is in the row. NULL if no file is named, empty if the directory is not set.
  */
 static char *
 certificate_file(const char *name)
@@ -153,29 +159,20 @@ certificate_file(const char *name)
 	return psprintf("%s/%s", webhook_certificate_directory, name);
 }
 
-/* Copies of large events are bounded too; one at a time always goes. */
-static bool
-has_room(void)
-{
-	return api->in_flight(http) == 0 ||
-		webhook_dispatch_usage()->memory + api->memory(http) < (Size) webhook_max_memory * 1024;
-}
-
-/* False: memory is out, try again later. */
+/* Returns false if the engine has no memory for the POST: it is tried again later. */
 static bool
 start(WebhookDelivery *delivery, TimestampTz now)
 {
-	const WebhookSubscription *subscription;
+	const WebhookSubscription *subscription = webhook_delivery_subscription(delivery);
 	WebhookMessage message;
 	WebhookHttpRequest request = {0};
 	MemoryContext old;
 	bool		started;
 
-	subscription = webhook_subscription_get(delivery->entry.delivery.subscription_id);
 	if (!build(&message, delivery, subscription, now))
 		return true;
 
-	old = MemoryContextSwitchTo(message_context);
+	old = MemoryContextSwitchTo(sender.message_context);
 	request.ca = certificate_file(subscription->ca);
 	request.client_certificate = certificate_file(subscription->client_certificate);
 	MemoryContextSwitchTo(old);
@@ -187,19 +184,19 @@ start(WebhookDelivery *delivery, TimestampTz now)
 	request.timeout_ms = subscription->timeout_ms > 0 ?
 		subscription->timeout_ms : webhook_timeout;
 	request.connect_timeout_ms = webhook_connect_timeout;
-	started = api->submit(http, &request, delivery) != NULL;
-	MemoryContextReset(message_context);
+	started = sender.api->submit(sender.http, &request, delivery) != NULL;
+	MemoryContextReset(sender.message_context);
 	if (!started)
-		webhook_dispatch_retry_later(delivery);
+		webhook_dispatch_retry_later(sender.dispatcher, delivery);
 	return started;
 }
 
-/* False: it cannot be made, and the delivery has failed. */
+/* Returns false if the message could not be built: then the delivery has failed. */
 static bool
 build(WebhookMessage *message, WebhookDelivery *delivery,
 	  const WebhookSubscription *subscription, TimestampTz now)
 {
-	MemoryContext old = MemoryContextSwitchTo(message_context);
+	MemoryContext old = MemoryContextSwitchTo(sender.message_context);
 	volatile bool built = true;
 
 	PG_TRY();
@@ -212,11 +209,11 @@ build(WebhookMessage *message, WebhookDelivery *delivery,
 	{
 		ErrorData  *error;
 
-		MemoryContextSwitchTo(message_context);
+		MemoryContextSwitchTo(sender.message_context);
 		error = CopyErrorData();
 		FlushErrorState();
-		webhook_dispatch_reject(delivery, error->message);
-		MemoryContextReset(message_context);
+		webhook_dispatch_reject(sender.dispatcher, delivery, error->message);
+		MemoryContextReset(sender.message_context);
 		built = false;
 	}
 	PG_END_TRY();

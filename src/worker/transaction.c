@@ -6,6 +6,9 @@
  * its work depends on is set here, once, over all of them. Each transaction
  * looks up the extension first: that is how DROP EXTENSION and an update stop
  * the worker by themselves.
+ *
+ * An error ends the transaction, not the process: a lock that is held too long
+ * or a full disk is tried again later, and what is in flight goes on.
  */
 #include "postgres.h"
 
@@ -23,15 +26,16 @@
 
 #include "base/catalog.h"
 #include "process/shmem.h"
-#include "worker/transaction.h"
+#include "worker/transaction_internal.h"
 
 static struct
 {
 	char	   *database;		/* name of this process's database; NULL: not yet known */
 	bool		reported;		/* the log says that the extension was dropped or altered */
-}			room;
+}			transaction;
 
-static void report(void);
+static void abort_transaction(void);
+static void report_error(void);
 
 void
 webhook_transaction_settings(void)
@@ -68,8 +72,8 @@ webhook_transaction_settings(void)
 	}
 
 	/*
-	 * What is sent is UTF-8. A conversion into the client's encoding is looked up here, into any
-	 * other where it is needed: there may be no transaction.
+	 * Requests are sent in UTF-8. The conversion into the client's encoding is looked up here;
+	 * into any other it would be where it is needed, and there may be no transaction.
 	 */
 	StartTransactionCommand();
 	SetConfigOption("client_encoding", "UTF8", PGC_SUSET, PGC_S_OVERRIDE);
@@ -96,29 +100,30 @@ webhook_transaction_begin(const char *activity)
 		AbortCurrentTransaction();
 
 		/* A worker that only looked for the extension says nothing. */
-		if (room.database != NULL)
+		if (transaction.database != NULL)
 			webhook_transaction_report_extension_changed();
 		webhook_shmem_set_exit(WEBHOOK_EXIT_ABSENT);
 		proc_exit(0);
 	}
-	if (room.database == NULL)
-		room.database = MemoryContextStrdup(TopMemoryContext, get_database_name(MyDatabaseId));
+	if (transaction.database == NULL)
+		transaction.database = MemoryContextStrdup(TopMemoryContext,
+												   get_database_name(MyDatabaseId));
 }
 
 const char *
 webhook_transaction_database(void)
 {
-	return room.database;
+	return transaction.database;
 }
 
 void
 webhook_transaction_report_extension_changed(void)
 {
-	if (!room.reported)
+	if (!transaction.reported)
 		ereport(LOG,
 				(errmsg("webhook worker for database \"%s\" is shutting down because the extension was dropped or altered",
-						room.database)));
-	room.reported = true;
+						transaction.database)));
+	transaction.reported = true;
 }
 
 void
@@ -130,34 +135,57 @@ webhook_transaction_commit(void)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-void
-webhook_transaction_abort(void)
+bool
+webhook_transaction_try(const char *activity, void (*work) (void *arg), void *arg)
+{
+	MemoryContext old = CurrentMemoryContext;
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		webhook_transaction_begin(activity);
+		work(arg);
+		MemoryContextSwitchTo(old);
+		webhook_transaction_commit();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(old);
+		abort_transaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	return done;
+}
+
+/* Write the error to the server's log, and abort. */
+static void
+abort_transaction(void)
 {
 	HOLD_INTERRUPTS();
-	report();
+	report_error();
 	AbortCurrentTransaction();
 	FlushErrorState();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	RESUME_INTERRUPTS();
 }
 
-/*
- * Report the present error to the server's log. What fails because the worker
- * has been asked to leave is no fault that somebody has to look at.
- */
+/* An error that follows from a request to stop is no fault that somebody has to look at. */
 static void
-report(void)
+report_error(void)
 {
-	if (webhook_shmem_stop_requested() == WEBHOOK_STOP_EXTENSION ||
-		(ShutdownRequestPending && geterrcode() == ERRCODE_QUERY_CANCELED))
-	{
-		ErrorData  *error = CopyErrorData();
+	ErrorData  *error;
 
-		error->elevel = DEBUG1;
-		FlushErrorState();
-		ThrowErrorData(error);
-		FreeErrorData(error);
-	}
-	else
+	if (webhook_shmem_stop_requested() != WEBHOOK_STOP_EXTENSION &&
+		!(ShutdownRequestPending && geterrcode() == ERRCODE_QUERY_CANCELED))
+	{
 		EmitErrorReport();
+		return;
+	}
+	error = CopyErrorData();
+	error->elevel = DEBUG1;
+	FlushErrorState();
+	ThrowErrorData(error);
+	FreeErrorData(error);
 }

@@ -1,21 +1,20 @@
 /*
  * writer.c
- *	  What goes out to tables: entries, in groups, the checkpoint, and how each
- *	  endpoint fares.
+ *	  Writes what has become of deliveries.
  *
  * Commits are asynchronous: what a crash of the server takes from the log is
  * sent again. They are in the order of the WAL, so a checkpoint never survives
- * the entries that it stands on.
+ * the log entries that it stands on.
  *
- * When a group cannot be written, its rows are tried one by one, to find the
- * one that is to blame, and that one without bodies and headers. If that fails
- * too, the fault is not the row's (a full disk, a lock on the log): the
- * entries stay in memory, nothing more is sent, and writing is tried again
- * with growing pauses. So a log that cannot be written never becomes a storm
- * of duplicates.
+ * When a group cannot be written, its entries are tried one by one, to find the
+ * one that is the cause, and that one again without bodies and headers. If that
+ * fails, too, the cause is not the entry (a full disk, a lock on the log): the
+ * entries stay in memory, nothing more is sent, and writing is tried again with
+ * growing pauses. So a log that cannot be written never becomes a storm of
+ * duplicates.
  *
- * An index that somebody put on our tables may run code in a flush; a flush
- * has five seconds.
+ * An index that an owner has put on our tables may run code in a flush; a flush
+ * is limited to five seconds.
  */
 #include "postgres.h"
 
@@ -24,14 +23,10 @@
 #include "utils/timestamp.h"
 
 #include "base/catalog.h"
-#include "delivery/dispatch.h"
-#include "store/store.h"
-#include "worker/attempt.h"
-#include "worker/notify.h"
-#include "worker/reader.h"
-#include "worker/sender.h"
-#include "worker/transaction.h"
-#include "worker/writer.h"
+#include "worker/notify_internal.h"
+#include "worker/sender_internal.h"
+#include "worker/transaction_internal.h"
+#include "worker/writer_internal.h"
 
 #define GROUP_ROWS 500
 #define GROUP_DELAY 5000		/* microseconds */
@@ -41,292 +36,251 @@
 #define CHECKPOINT_DELAY USECS_PER_SEC
 #define STATES_DELAY USECS_PER_SEC
 
-static WebhookCounters *counters;
-static TimestampTz waiting_since;	/* 0: nothing waits */
-static bool blocked;			/* the log cannot be written at present */
-static TimestampTz retry_at;	/* a write failed; 0: it did not */
-static int64 retry_pause;
-static int	cautious;			/* rows still to be written one by one */
-static TimestampTz last_checkpoint;
-static TimestampTz last_states;
-static bool last_states_done = true;
+static struct
+{
+	WebhookDispatcher *dispatcher;
+	WebhookProgress *progress;
+	WebhookCounters *counters;
 
-/* Queues whose state is to be saved, and told of. */
-typedef struct Queues
+	/* Groups. */
+	TimestampTz waiting_since;	/* when the oldest delivery that waits has ended; 0: none waits */
+	bool		blocked;		/* the log cannot be written at present */
+	TimestampTz retry_at;		/* when to write again after a failure; 0: there was none */
+	int64		retry_pause;	/* microseconds of the present pause */
+	int			one_by_one;		/* entries that are still to be written one by one */
+
+	TimestampTz checkpoint_at;	/* when a checkpoint was last written */
+	TimestampTz states_at;		/* when states were last written */
+	bool		states_failed;	/* ... and that failed */
+}			writer;
+
+/* A group that is being written. */
+typedef struct Group
+{
+	int			count;
+	WebhookDelivery *deliveries[GROUP_ROWS];
+	bool		bodies;			/* headers, bodies and data are written, too */
+} Group;
+
+/* Queues whose states are being saved, and told of. */
+typedef struct States
 {
 	int			count;
 	WebhookQueue *queues[GROUP_ROWS];
 	TimestampTz now;
-} Queues;
+} States;
 
-static bool write_group(WebhookDelivery **group, int count, bool bodies);
-static void settle(WebhookDelivery **group, int count);
-static void count_outcomes(WebhookDelivery **group, int count);
+static bool is_due(TimestampTz now, bool at_once);
+static bool write_group(Group *group);
+static void write_entries(void *arg);
+static void fail_group(Group *group);
+static void finish_group(Group *group);
 static bool is_in_memory(int64 subscription_id, const char *subject, void *arg);
 static void note_promoted(int64 subscription_id, TimestampTz next_at, void *arg);
 static void save_checkpoint(void *arg);
 static void write_states(void *arg);
-static void tell_news(void *arg);
-static bool any_news(const Queues *dirty);
+static void tell_changes(void *arg);
+static bool has_changes(const States *states);
 
 void
-webhook_writer_init(WebhookCounters *shared)
+webhook_writer_init(WebhookDispatcher *dispatcher, WebhookProgress *progress,
+					WebhookCounters *counters)
 {
-	counters = shared;
+	memset(&writer, 0, sizeof(writer));
+	writer.dispatcher = dispatcher;
+	writer.progress = progress;
+	writer.counters = counters;
 	save_checkpoint(NULL);
 }
 
-bool
+void
 webhook_writer_flush(TimestampTz now, bool at_once)
 {
-	WebhookDelivery *group[GROUP_ROWS];
-	int			count;
+	const WebhookUsage *usage = webhook_dispatch_usage(writer.dispatcher);
+	Group		group;
 
-	if (webhook_dispatch_usage()->unflushed == 0)
+	if (usage->unflushed == 0)
 	{
-		waiting_since = 0;
-		return false;
+		writer.waiting_since = 0;
+		return;
 	}
-	if (waiting_since == 0 || waiting_since > now)
-		waiting_since = now;
-	if (retry_at != 0 && now < retry_at && retry_at - now <= LONGEST_PAUSE)
-		return false;
-	if (!blocked && !at_once && cautious == 0 &&
-		now - waiting_since < GROUP_DELAY &&
-		webhook_dispatch_usage()->unflushed < GROUP_ROWS)
-		return false;
+	if (writer.waiting_since == 0 || writer.waiting_since > now)
+		writer.waiting_since = now;
+	if (!is_due(now, at_once))
+		return;
 
-	count = webhook_dispatch_ended(group, cautious > 0 ? 1 : GROUP_ROWS);
-	if (write_group(group, count, true) ||
-		(count == 1 && !ShutdownRequestPending && write_group(group, count, false)))
-		settle(group, count);
-	else if (count > 1)
+	group.count = webhook_dispatch_ended(writer.dispatcher, group.deliveries,
+										 writer.one_by_one > 0 ? 1 : GROUP_ROWS);
+	if (!write_group(&group))
 	{
-		webhook_dispatch_flushed(group, count, false);
-		cautious = count;
-		return false;
+		fail_group(&group);
+		return;
 	}
-	else
-	{
-		webhook_dispatch_flushed(group, count, false);
-		retry_pause = retry_pause == 0 ? FIRST_PAUSE : Min(retry_pause * 2, LONGEST_PAUSE);
-		retry_at = GetCurrentTimestamp() + retry_pause;
-		blocked = true;
-		return false;
-	}
-	if (cautious > 0)
-		cautious--;
-	retry_at = 0;
-	retry_pause = 0;
-	waiting_since = webhook_dispatch_usage()->unflushed > 0 ? now : 0;
-	return true;
+	finish_group(&group);
+	if (writer.one_by_one > 0)
+		writer.one_by_one--;
+	writer.retry_at = 0;
+	writer.retry_pause = 0;
+	writer.waiting_since = usage->unflushed > 0 ? now : 0;
 }
 
 bool
 webhook_writer_is_blocked(void)
 {
-	return blocked;
+	return writer.blocked;
 }
 
 TimestampTz
 webhook_writer_next_time(void)
 {
-	if (retry_at != 0)
-		return retry_at;
-	if (waiting_since == 0 || cautious > 0)
-		return waiting_since;
-	return waiting_since + GROUP_DELAY;
+	if (writer.retry_at != 0)
+		return writer.retry_at;
+	if (writer.waiting_since == 0 || writer.one_by_one > 0)
+		return writer.waiting_since;
+	return writer.waiting_since + GROUP_DELAY;
 }
 
 void
 webhook_writer_checkpoint(TimestampTz now, bool at_once)
 {
-	WebhookProgress *progress = webhook_reader_progress();
-
-	if (!at_once && now - last_checkpoint < CHECKPOINT_DELAY &&
-		now >= last_checkpoint)
+	if (!at_once && now - writer.checkpoint_at < CHECKPOINT_DELAY &&
+		now >= writer.checkpoint_at)
 		return;
-	if (!webhook_progress_is_unsaved(progress))
+	if (!webhook_progress_is_unsaved(writer.progress))
 		return;
-	last_checkpoint = now;
+	writer.checkpoint_at = now;
 	if (webhook_transaction_try("writing the checkpoint", save_checkpoint, NULL))
-		webhook_progress_saved(progress);
+		webhook_progress_saved(writer.progress);
 }
 
 bool
 webhook_writer_states(TimestampTz now, bool at_once)
 {
-	Queues		dirty;
+	bool		urgent = webhook_queue_is_urgent(writer.dispatcher) && !writer.states_failed;
+	States		states;
 
-	if (!at_once && !(webhook_queue_save_now() && last_states_done) &&
-		now - last_states < STATES_DELAY && now >= last_states)
+	if (!at_once && !urgent && now - writer.states_at < STATES_DELAY && now >= writer.states_at)
 		return false;
-	dirty.count = webhook_queue_dirty(dirty.queues, GROUP_ROWS);
-	if (dirty.count == 0)
+	states.count = webhook_queue_dirty(writer.dispatcher, states.queues, GROUP_ROWS);
+	if (states.count == 0)
 		return false;
-	dirty.now = last_states = now;
-	last_states_done = webhook_transaction_try("writing the state of subscriptions",
-											   write_states, &dirty);
-	if (!last_states_done)
+	states.now = writer.states_at = now;
+	writer.states_failed = !webhook_transaction_try("writing the states of subscriptions",
+													write_states, &states);
+	if (writer.states_failed)
 		return false;
 
 	/* What could not be told is not told again. */
-	if (any_news(&dirty))
-		(void) webhook_transaction_try("telling how endpoints fare", tell_news, &dirty);
-	webhook_queue_mark_saved(dirty.queues, dirty.count);
+	if (has_changes(&states))
+		(void) webhook_transaction_try("telling the state changes of subscriptions",
+									   tell_changes, &states);
+	webhook_queue_saved(writer.dispatcher, states.queues, states.count);
 	return true;
 }
 
-/* Nothing is written of a copy's subscriptions before it is resumed. */
-static void
-write_states(void *arg)
+/* A group is written when it is full, old, or "at_once"; after a failure, by the pauses. */
+static bool
+is_due(TimestampTz now, bool at_once)
 {
-	const Queues *dirty = arg;
-	WebhookState *states[GROUP_ROWS];
-	int			nstates = 0;
-
-	for (int i = 0; i < dirty->count; i++)
-	{
-		WebhookQueue *queue = dirty->queues[i];
-		const WebhookSubscription *subscription = webhook_subscription_get(queue->id);
-
-		if (subscription == NULL)
-			webhook_state_forget(queue->id);
-		else if (!subscription->fenced)
-		{
-			webhook_health_summarize(&queue->health, dirty->now);
-			states[nstates++] = &queue->health.state;
-		}
-	}
-	webhook_state_save(states, nstates, dirty->now);
+	if (writer.retry_at != 0 && now < writer.retry_at &&
+		writer.retry_at - now <= LONGEST_PAUSE)
+		return false;
+	return writer.blocked || at_once || writer.one_by_one > 0 ||
+		now - writer.waiting_since >= GROUP_DELAY ||
+		webhook_dispatch_usage(writer.dispatcher)->unflushed >= GROUP_ROWS;
 }
 
+/*
+ * Write a group in one transaction; an entry alone, if need be, without bodies.
+ * Returns false if nothing was written.
+ */
 static bool
-any_news(const Queues *dirty)
+write_group(Group *group)
 {
-	for (int i = 0; i < dirty->count; i++)
+	for (int bodies = 1; bodies >= 0; bodies--)
 	{
-		if (dirty->queues[i]->nchanges > 0)
+		group->bodies = bodies;
+		if (webhook_transaction_try("writing the log", write_entries, group))
 			return true;
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		pg_atomic_fetch_add_u64(&writer.counters->flush_errors, 1);
+		if (group->count > 1 || ShutdownRequestPending)
+			break;
 	}
 	return false;
 }
 
 static void
-tell_news(void *arg)
+write_entries(void *arg)
 {
-	const Queues *dirty = arg;
-
-	for (int i = 0; i < dirty->count; i++)
-	{
-		const WebhookQueue *queue = dirty->queues[i];
-		const WebhookSubscription *subscription = webhook_subscription_get(queue->id);
-
-		if (subscription == NULL || subscription->fenced)
-			continue;
-		for (int j = 0; j < queue->nchanges; j++)
-			webhook_notify_state_change(&queue->changes[j], queue->health.state.reason,
-										subscription);
-	}
-}
-
-/* In one transaction; false if that failed, with nothing written. */
-static bool
-write_group(WebhookDelivery **group, int count, bool bodies)
-{
+	Group	   *group = arg;
 	WebhookLogEntry *entries[GROUP_ROWS];
-	MemoryContext old = CurrentMemoryContext;
-	volatile bool written = false;
 
-	for (int i = 0; i < count; i++)
-		entries[i] = &group[i]->entry;
-
-	PG_TRY();
-	{
-		webhook_transaction_begin("writing entries");
-		enable_timeout_after(STATEMENT_TIMEOUT, FLUSH_LIMIT);
-		webhook_log_write(entries, count, bodies, GetCurrentTimestamp(),
-						  is_in_memory, note_promoted, NULL);
-		disable_timeout(STATEMENT_TIMEOUT, false);
-		webhook_transaction_commit();
-		written = true;
-	}
-	PG_CATCH();
-	{
-		disable_timeout(STATEMENT_TIMEOUT, false);
-		MemoryContextSwitchTo(old);
-		webhook_transaction_abort();
-		pg_atomic_fetch_add_u64(&counters->flush_errors, 1);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-	return written;
+	for (int i = 0; i < group->count; i++)
+		entries[i] = &group->deliveries[i]->entry;
+	enable_timeout_after(STATEMENT_TIMEOUT, FLUSH_LIMIT);
+	webhook_log_write(entries, group->count, group->bodies, GetCurrentTimestamp(),
+					  is_in_memory, note_promoted, NULL);
+	disable_timeout(STATEMENT_TIMEOUT, false);
 }
 
-/* They are committed. */
+/* Of several entries, one may be the cause; of one, the cause is somewhere else. */
 static void
-settle(WebhookDelivery **group, int count)
+fail_group(Group *group)
 {
-	count_outcomes(group, count);
-	for (int i = 0; i < count; i++)
+	webhook_dispatch_flushed(writer.dispatcher, group->deliveries, group->count, false, NULL);
+	if (group->count > 1)
 	{
-		/* What only moves to webhook.pending proves nothing of the log. */
-		if (group[i]->entry.outcome != WEBHOOK_DEFERRED ||
-			webhook_dispatch_usage()->unflushed == count)
-			blocked = false;
-		if (group[i]->entry.transfer != NULL)
-			webhook_sender_release(group[i]->entry.transfer);
+		writer.one_by_one = group->count;
+		return;
 	}
-	webhook_dispatch_flushed(group, count, true);
+	writer.retry_pause = writer.retry_pause == 0 ? FIRST_PAUSE :
+		Min(writer.retry_pause * 2, LONGEST_PAUSE);
+	writer.retry_at = GetCurrentTimestamp() + writer.retry_pause;
+	writer.blocked = true;
 }
 
+/* The group is committed. */
 static void
-count_outcomes(WebhookDelivery **group, int count)
+finish_group(Group *group)
 {
-	uint64		delivered = 0;
-	uint64		retrying = 0;
-	uint64		failed = 0;
+	bool		is_all = webhook_dispatch_usage(writer.dispatcher)->unflushed == group->count;
+	uint64		counts[WEBHOOK_OUTCOMES] = {0};
 
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < group->count; i++)
 	{
-		switch (group[i]->entry.outcome)
-		{
-			case WEBHOOK_DELIVERED:
-				delivered++;
-				break;
-			case WEBHOOK_RETRYING:
-				retrying++;
-				break;
-			case WEBHOOK_FAILED:
-			case WEBHOOK_CANCELLED:
-				failed++;
-				break;
-			case WEBHOOK_DEFERRED:
-				break;
-		}
+		const WebhookLogEntry *entry = &group->deliveries[i]->entry;
+
+		/* A delivery that only moves to pending proves nothing of the log. */
+		if (entry->outcome != WEBHOOK_DEFERRED || is_all)
+			writer.blocked = false;
+		if (entry->transfer != NULL)
+			webhook_sender_release(entry->transfer);
 	}
-	pg_atomic_fetch_add_u64(&counters->flushes, 1);
-	pg_atomic_fetch_add_u64(&counters->delivered, delivered);
-	pg_atomic_fetch_add_u64(&counters->retrying, retrying);
-	pg_atomic_fetch_add_u64(&counters->failed, failed);
+	webhook_dispatch_flushed(writer.dispatcher, group->deliveries, group->count, true, counts);
+	pg_atomic_fetch_add_u64(&writer.counters->flushes, 1);
+	pg_atomic_fetch_add_u64(&writer.counters->delivered, counts[WEBHOOK_DELIVERED]);
+	pg_atomic_fetch_add_u64(&writer.counters->retrying, counts[WEBHOOK_RETRYING]);
+	pg_atomic_fetch_add_u64(&writer.counters->failed,
+							counts[WEBHOOK_FAILED] + counts[WEBHOOK_CANCELLED]);
 }
 
 static bool
 is_in_memory(int64 subscription_id, const char *subject, void *arg)
 {
-	return webhook_dispatch_has_subject(subscription_id, subject);
+	return webhook_dispatch_has_subject(writer.dispatcher, subscription_id, subject);
 }
 
 static void
 note_promoted(int64 subscription_id, TimestampTz next_at, void *arg)
 {
-	webhook_due_add(webhook_queue_get(subscription_id), next_at);
+	webhook_due_add(writer.dispatcher, subscription_id, next_at);
 }
 
 static void
 save_checkpoint(void *arg)
 {
-	WebhookLowWaterMark mark = webhook_progress_low_water_mark(webhook_reader_progress());
+	WebhookLowWaterMark mark = webhook_progress_low_water_mark(writer.progress);
 	WebhookCheckpoint checkpoint = {0};
 
 	checkpoint.snapshot = mark.snapshot;
@@ -335,4 +289,59 @@ save_checkpoint(void *arg)
 	checkpoint.home = webhook_home();
 	checkpoint.saved_at = webhook_log_now();
 	webhook_checkpoint_save(&checkpoint);
+}
+
+/* Of a fenced subscription, which belongs to another database, nothing is written. */
+static void
+write_states(void *arg)
+{
+	const States *states = arg;
+	WebhookState *rows[GROUP_ROWS];
+	int			nrows = 0;
+
+	for (int i = 0; i < states->count; i++)
+	{
+		WebhookQueue *queue = states->queues[i];
+		const WebhookSubscription *subscription = webhook_queue_subscription(queue);
+
+		if (subscription == NULL)
+			webhook_state_forget(webhook_queue_id(queue));
+		else if (!subscription->fenced)
+			rows[nrows++] = webhook_queue_state(queue, states->now);
+	}
+	webhook_state_save(rows, nrows, states->now);
+}
+
+static bool
+has_changes(const States *states)
+{
+	const WebhookStateChange *changes;
+
+	for (int i = 0; i < states->count; i++)
+	{
+		if (webhook_queue_changes(states->queues[i], &changes) > 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+tell_changes(void *arg)
+{
+	const States *states = arg;
+
+	for (int i = 0; i < states->count; i++)
+	{
+		WebhookQueue *queue = states->queues[i];
+		const WebhookSubscription *subscription = webhook_queue_subscription(queue);
+		const WebhookStateChange *changes;
+		int			count = webhook_queue_changes(queue, &changes);
+
+		if (subscription == NULL || subscription->fenced)
+			continue;
+		for (int j = 0; j < count; j++)
+			webhook_notify_state_change(&changes[j],
+										webhook_queue_state(queue, states->now)->reason,
+										subscription);
+	}
 }

@@ -11,11 +11,11 @@ SELECT clock.answer(1, 'error=connect');
 SELECT clock.send(1, 's%', 12);
 SELECT clock.run('5 s');
 SELECT is(count(*), 10::bigint, 'ten failures') FROM clock.posts();
-SELECT is((SELECT ROW(s.level, s.streak, s.slow, s.sleeps_until = max(p.ended) + interval '10 s')::text
-		   FROM clock.states() s, clock.posts() p GROUP BY s.level, s.streak, s.slow, s.sleeps_until), '(0,10,t,t)',
+SELECT is((SELECT ROW(s.breaker, s.consecutive_failures, s.slow, s.delayed_until = max(p.ended) + interval '10 s')::text
+		   FROM clock.states() s, clock.posts() p GROUP BY s.breaker, s.consecutive_failures, s.slow, s.delayed_until), '(open,10,t,t)',
 		  'open it, until ten seconds after the last');
 SELECT is((SELECT reason FROM clock.states()), 'connect  LOG:  forged [2J', 'why, on one line, whatever it holds');
-SELECT is((SELECT string_agg(turn, ' ') FROM clock.notices()), 'opened', 'people are told, once');
+SELECT is((SELECT string_agg(change, ' ') FROM clock.notices()), 'opened', 'people are told, once');
 SELECT is((SELECT at FROM clock.notices()), (SELECT max(at) FROM clock.outcomes() WHERE outcome = 'retrying'),
 		  'at once, as far as it can be written');
 SELECT is((SELECT ROW(queued, in_flight, rows)::text FROM clock.load()), '(0,0,0)', 'nothing of it is in memory');
@@ -37,18 +37,18 @@ SELECT is((SELECT array_agg(o.attempt - o.step ORDER BY o.number) FROM clock.out
 		   WHERE o.at > opened AND o.outcome = 'retrying'), array_fill(1, '{11}'),
 		  'a probe is an attempt, and no step of the schedule')
 WHERE NOT EXISTS (SELECT FROM clock.outcomes() WHERE outcome = 'failed');
-SELECT is((SELECT string_agg(turn, ' ') FROM clock.notices()), 'opened', 'nothing more is told');
-SELECT is((SELECT streak FROM clock.states()), 21, 'failures add up');
+SELECT is((SELECT string_agg(change, ' ') FROM clock.notices()), 'opened', 'nothing more is told');
+SELECT is((SELECT consecutive_failures FROM clock.states()), 21, 'failures add up');
 SELECT is((SELECT ROW(queued, in_flight, rows, due)::text FROM clock.load()), '(0,0,0,f)', 'in between nothing is in memory, or due');
 
 -- It answers again.
 SELECT clock.answer(1, 'took=100');
 SELECT clock.run('1 h');
-SELECT is((SELECT string_agg(turn, ' ' ORDER BY at) FROM clock.notices()), 'opened closed', 'a success closes it');
+SELECT is((SELECT string_agg(change, ' ' ORDER BY at) FROM clock.notices()), 'opened closed', 'a success closes it');
 SELECT is(count(*), 13::bigint, 'all that waited is delivered') FROM clock.outcomes() WHERE outcome = 'delivered';
 SELECT cmp_ok(max(ended) - min(ended), '<', interval '1 s', 'within a second')
 FROM clock.posts() WHERE status = 200 AND ended IS NOT NULL;
-SELECT is((SELECT ROW(probe_wait, streak, failures, failing_since, reason)::text FROM clock.states()), '(00:00:00,0,0,,)',
+SELECT is((SELECT ROW(probe_interval, consecutive_failures, failures, failing_since, reason)::text FROM clock.states()), '(00:00:00,0,0,,)',
 		  'nothing is held against it');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
@@ -56,8 +56,8 @@ SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing 
 SELECT clock.answer(1, 'error=connect');
 SELECT clock.send(1, 'x%', 10);
 SELECT clock.run('10 s');
-SELECT is((SELECT level FROM clock.states()), 0, 'open again');
-SELECT is((SELECT probe_wait FROM clock.states()), interval '10 s', 'from ten seconds on again');
+SELECT is((SELECT breaker FROM clock.states()), 'open', 'open again');
+SELECT is((SELECT probe_interval FROM clock.states()), interval '10 s', 'from ten seconds on again');
 SELECT clock.send(1, 'one', 5, 0, '1 s');
 SELECT clock.run('7 s');
 SELECT clock.answer(1, 'took=100');
@@ -74,14 +74,14 @@ SELECT clock.subscribe('retry_schedule=1 1 1');
 SELECT clock.answer(2, 'status=503');
 SELECT clock.send(2, 'a%', 10);
 SELECT clock.run('8 s');
-SELECT is((SELECT level FROM clock.states() WHERE subscription = 2), 0, 'open');
+SELECT is((SELECT breaker FROM clock.states() WHERE subscription = 2), 'open', 'open');
 SELECT clock.answer(2, 'status=404 times=1', 'status=200');
 SELECT clock.run('1 min');
 SELECT is((SELECT ROW(o.step, o.attempt, o.outcome, o.next_at - p.ended > interval '0.7 s')::text FROM clock.outcomes() o JOIN clock.posts() p
 		   ON p.subscription = 2 AND p.status = 404 AND o.subscription = 2 AND o.position = p.position AND o.attempt = p.attempt),
 		  '(1,2,retrying,t)', 'a 404 waits as the schedule says, and spends no step either');
-SELECT is((SELECT string_agg(turn, ' ' ORDER BY at) FROM clock.notices() WHERE subscription = 2), 'opened closed', 'and closes it');
-SELECT is((SELECT at FROM clock.notices() WHERE subscription = 2 AND turn = 'closed') -
+SELECT is((SELECT string_agg(change, ' ' ORDER BY at) FROM clock.notices() WHERE subscription = 2), 'opened closed', 'and closes it');
+SELECT is((SELECT at FROM clock.notices() WHERE subscription = 2 AND change = 'closed') -
 		  (SELECT ended FROM clock.posts() WHERE subscription = 2 AND status = 404) < interval '10 ms', true, 'at once');
 SELECT is(count(*), 10::bigint, 'all is delivered') FROM clock.outcomes() WHERE subscription = 2 AND outcome = 'delivered';
 
@@ -92,7 +92,7 @@ SELECT clock.answer(3, 'error=connect times=1', 'error=tls times=1', 'error=time
 SELECT clock.send(3, NULL, 40);
 SELECT clock.run('40 s');
 SELECT is(count(*), 20::bigint, 'nine, one of another kind, ten') FROM clock.posts() WHERE subscription = 3 AND NOT probe;
-SELECT is((SELECT ROW(level, streak)::text FROM clock.states() WHERE subscription = 3), '(0,10)', 'ten in a row open it');
+SELECT is((SELECT ROW(breaker, consecutive_failures)::text FROM clock.states() WHERE subscription = 3), '(open,10)', 'ten in a row open it');
 
 -- A probe that is too old when its time has come, or of which no message can be
 -- made, leaves its place to the next at once, and says nothing of the endpoint.
@@ -100,7 +100,7 @@ SELECT clock.subscribe('retry_schedule=' || rtrim(repeat('1 ', 30)), 'max_age=60
 SELECT clock.answer(4, 'error=connect');
 SELECT clock.send(4, 'old%', 12);
 SELECT clock.run('71 s');
-SELECT is((SELECT level FROM clock.states() WHERE subscription = 4), 0, 'open for more than a minute');
+SELECT is((SELECT breaker FROM clock.states() WHERE subscription = 4), 'open', 'open for more than a minute');
 SELECT clock.answer(4, '');
 SELECT clock.send(4, 'unmade%', 3);
 SELECT clock.send(4, 'new', 1);
@@ -110,7 +110,7 @@ SELECT is(count(*), 15::bigint, 'without a call') FROM clock.outcomes() WHERE su
 SELECT is((SELECT ROW(status, probe, in_flight)::text FROM clock.posts() WHERE subscription = 4 ORDER BY at DESC LIMIT 1), '(200,t,1)', 'the next one is the probe');
 SELECT cmp_ok((SELECT at FROM clock.posts() WHERE subscription = 4 AND subject = 'new') -
 		  (SELECT max(at) FROM clock.outcomes() WHERE subscription = 4 AND outcome = 'failed'), '<', interval '1 s', 'at once');
-SELECT is((SELECT string_agg(turn, ' ' ORDER BY at) FROM clock.notices() WHERE subscription = 4), 'opened closed', 'and closes the breaker');
+SELECT is((SELECT string_agg(change, ' ' ORDER BY at) FROM clock.notices() WHERE subscription = 4), 'opened closed', 'and closes the breaker');
 SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 4), 0::bigint, 'nothing waits');
 
 -- Another endpoint: it begins anew, whatever its time of waiting; one that was
@@ -119,12 +119,12 @@ SELECT clock.subscribe('retry_schedule=' || rtrim(repeat('1 ', 30)));
 SELECT clock.answer(5, 'error=connect');
 SELECT clock.send(5, 's%', 30);
 SELECT clock.run('1 h');
-SELECT cmp_ok((SELECT waits_until FROM clock.states() WHERE subscription = 5) - clock.now(), '>', interval '10 min', 'probes are rare');
+SELECT cmp_ok((SELECT not_before FROM clock.states() WHERE subscription = 5) - clock.now(), '>', interval '10 min', 'probes are rare');
 SELECT clock.answer(5, '');
 SELECT clock.command('c', 5, NULL, NULL);
 SELECT clock.run('3 s');
 SELECT is((SELECT count(*) FROM clock.outcomes() WHERE subscription = 5 AND outcome = 'delivered'), 30::bigint, 'all is delivered at once');
-SELECT is((SELECT ROW(streak, failures)::text FROM clock.states() WHERE subscription = 5), '(0,0)', 'nothing counts against it');
+SELECT is((SELECT ROW(consecutive_failures, failures)::text FROM clock.states() WHERE subscription = 5), '(0,0)', 'nothing counts against it');
 SELECT clock.answer(5, 'status=410');
 SELECT clock.send(5, 't', 1);
 SELECT clock.run('1 s');

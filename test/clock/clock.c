@@ -14,10 +14,10 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
-#include "delivery/transitions.h"
+#include "delivery/delivery_internal.h"
 #include "ring/command.h"
-#include "worker/reader.h"
-#include "worker/sender.h"
+#include "worker/reader_internal.h"
+#include "worker/sender_internal.h"
 
 PG_MODULE_MAGIC;
 
@@ -63,7 +63,13 @@ static const char *const result_names[] = {
 	[WEBHOOK_CANCELLED] = "cancelled",
 };
 
-static const char *const turn_names[] = {
+static const char *const breaker_names[] = {
+	[WEBHOOK_BREAKER_CLOSED] = "closed",
+	[WEBHOOK_BREAKER_OPEN] = "open",
+	[WEBHOOK_BREAKER_HALF_OPEN] = "half_open",
+};
+
+static const char *const change_names[] = {
 	[WEBHOOK_HEALTH_UNCHANGED] = "none",
 	[WEBHOOK_HEALTH_OPENED] = "opened",
 	[WEBHOOK_HEALTH_CLOSED] = "closed",
@@ -293,7 +299,7 @@ fill_post(Tuple *tuple, int number)
 	put(tuple, BoolGetDatum(post->slow));
 	put(tuple, Int32GetDatum(post->status));
 	put_text(tuple, webhook_http_error_name(post->error));
-	put(tuple, Int32GetDatum(post->proven_in_flight));
+	put(tuple, Int32GetDatum(post->fast_in_flight));
 	put(tuple, Int32GetDatum(post->in_flight));
 }
 
@@ -356,7 +362,7 @@ fill_notice(Tuple *tuple, int number)
 
 	put_span(tuple, notice->at);
 	put(tuple, Int64GetDatum(notice->subscription_id));
-	put_text(tuple, turn_names[notice->change]);
+	put_text(tuple, change_names[notice->change]);
 }
 
 Datum
@@ -368,21 +374,22 @@ webhook_clock_notices_sql(PG_FUNCTION_ARGS)
 static void
 fill_state(Tuple *tuple, int number)
 {
-	const WebhookQueue *queue = webhook_queue_get(number + 1);
+	const WebhookQueue *queue = webhook_queue_get(&webhook_clock_dispatcher->queues, number + 1);
 	const WebhookState *state = &queue->health.state;
 
 	put(tuple, Int64GetDatum(queue->id));
-	put(tuple, Int32GetDatum(state->level));
+	put_text(tuple, breaker_names[state->breaker]);
+	put(tuple, Int32GetDatum(state->concurrency));
 	put(tuple, Int32GetDatum(state->consecutive_failures));
-	put(tuple, Int64GetDatum(state->failures));
-	put(tuple, Int32GetDatum(queue->in_flight));
+	put(tuple, Int64GetDatum(state->failures_since_success));
+	put(tuple, Int32GetDatum(queue->scheduling.in_flight));
 	put(tuple, Int32GetDatum(queue->limit));
-	put(tuple, BoolGetDatum(queue->slow));
+	put(tuple, BoolGetDatum(queue->scheduling.slow));
 	put(tuple, BoolGetDatum(queue->sends));
 	put(tuple, BoolGetDatum(queue->has_rows));
 	put(tuple, BoolGetDatum(queue->spilling));
 	put(tuple, Int32GetDatum(queue->nready));
-	put_instant(tuple, queue->not_before);
+	put_instant(tuple, queue->not_before.at);
 	put_instant(tuple, state->not_before);
 	put_span(tuple, state->probe_interval * USECS_PER_SEC);
 	put_instant(tuple, state->failing_since);
@@ -403,7 +410,7 @@ webhook_clock_states_sql(PG_FUNCTION_ARGS)
 static void
 fill_load(Tuple *tuple, int number)
 {
-	const WebhookUsage *load = webhook_dispatch_usage();
+	const WebhookUsage *load = webhook_dispatch_usage(webhook_clock_dispatcher);
 	const WebhookProgress *progress = webhook_reader_progress();
 	int			subjects = 0;
 
@@ -413,16 +420,16 @@ fill_load(Tuple *tuple, int number)
 												 i)->event->subject;
 
 		for (int64 id = 1; subject != NULL && id <= webhook_clock_subscriptions(); id++)
-			subjects += webhook_subject_find(id, subject) != NULL;
+			subjects += webhook_dispatch_knows_subject(webhook_clock_dispatcher, id, subject);
 	}
 	put(tuple, Int32GetDatum(load->queued));
 	put(tuple, Int32GetDatum(load->in_flight));
 	put(tuple, Int32GetDatum(load->unflushed));
 	put(tuple, Int64GetDatum(load->memory));
-	put(tuple, Int64GetDatum(webhook_rows_loaded()));
+	put(tuple, Int64GetDatum(hash_get_num_entries(webhook_clock_dispatcher->rows)));
 	put(tuple, Int64GetDatum(webhook_sender_memory()));
 	put(tuple, Int32GetDatum(subjects));
-	put(tuple, BoolGetDatum(webhook_dispatch_is_due(webhook_clock_now())));
+	put(tuple, BoolGetDatum(webhook_due_any(webhook_clock_dispatcher, webhook_clock_now())));
 	put(tuple,
 		BoolGetDatum(webhook_progress_is_done(progress, webhook_progress_newest_batch(progress))));
 }

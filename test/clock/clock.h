@@ -2,19 +2,18 @@
  * clock.h
  *	  A worker on a fake clock: what its parts share.
  *
- * The rooms between the ring and the tables are the real ones, compiled into
- * this module: delivery and all of its files, and the worker's cancel, intake,
- * sender and writer. What is below them is played: the clock, the tables
- * (tables.c), subscriptions (people.c), libcurl and the endpoints (engine.c).
- * These take the places of the real functions when the module is linked. The
- * worker's loop is change.c.
+ * The worker's own files are compiled into this module: delivery/ and worker/,
+ * its loop included. What they stand on is played: the clock (rounds.c), the
+ * tables (tables.c), subscriptions (operator.c), libcurl and the endpoints
+ * (engine.c). These take the places of the real functions when the module is
+ * linked.
  *
- * Rooms keep static state, so one session is one run.
+ * The worker's rooms keep static state, so one session is one run.
  */
 #ifndef WEBHOOK_CLOCK_H
 #define WEBHOOK_CLOCK_H
 
-#include "delivery/dispatch.h"
+#include "delivery/delivery.h"
 #include "process/shmem.h"
 
 /* A row of the ring. */
@@ -37,10 +36,10 @@ typedef struct WebhookClockPost
 	int			attempt;
 	int			step;
 	bool		probe;
-	bool		slow;			/* whose place it took */
+	bool		slow;			/* it was charged to the slow pool */
 	int			status;
 	WebhookHttpError error;
-	int			proven_in_flight;	/* places taken, its own among them */
+	int			fast_in_flight; /* requests in the fast pool, its own among them */
 	int			in_flight;
 } WebhookClockPost;
 
@@ -124,7 +123,7 @@ extern int64 webhook_clock_next_commit(void);
 /* The transaction that comes next. */
 extern FullTransactionId webhook_clock_next_xid(void);
 
-/* People (people.c) */
+/* Subscriptions (operator.c) */
 
 extern WebhookSlot webhook_clock_slot;
 extern int64 webhook_clock_subscribe(void);
@@ -143,10 +142,13 @@ extern void webhook_clock_answers(int64 id, const WebhookClockAnswer *answers, i
 /* When the next answer comes; -1: never. */
 extern int64 webhook_clock_next_answer(void);
 
-/* The loop (change.c) */
+/* The clock and the rounds of the loop (rounds.c) */
 
 /* Begin, unless that has been done. */
 extern void webhook_clock_start(void);
+
+/* The worker's dispatcher; NULL: it has not begun. */
+extern WebhookDispatcher *webhook_clock_dispatcher;
 
 /* Go on until then. */
 extern void webhook_clock_run(int64 until);

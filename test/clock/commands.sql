@@ -114,19 +114,19 @@ SELECT clock.subscribe('retry_schedule=100');
 SELECT clock.answer(8, 'status=500');
 SELECT clock.send(8, 's%', 12);
 SELECT clock.run('1 s');
-CREATE TEMP TABLE t8 AS SELECT clock.now() AS at, level, streak, failures, sleeps_until, waits_until FROM clock.states() WHERE subscription = 8;
-SELECT is((SELECT level FROM t8), 0, 'open');
+CREATE TEMP TABLE t8 AS SELECT clock.now() AS at, breaker, consecutive_failures, failures, delayed_until, not_before FROM clock.states() WHERE subscription = 8;
+SELECT is((SELECT breaker FROM t8), 'open', 'open');
 SELECT clock.ping(8);
 SELECT clock.run('1 s');
 SELECT is((SELECT array_agg(ROW(p.at - t8.at, attempt)::text) FROM clock.posts() p, t8 WHERE subscription = 8 AND cause = 'ping'),
 		  '{"(00:00:00,1)"}', 'it goes through an open breaker, at once');
 SELECT is((SELECT array_agg(outcome) FROM ended WHERE subscription = 8), '{failed}', 'it is made once');
-SELECT is((SELECT ROW(s.level, s.streak, s.failures, s.sleeps_until, s.waits_until)::text FROM clock.states() s WHERE subscription = 8),
-		  (SELECT ROW(level, streak, failures, sleeps_until, waits_until)::text FROM t8), 'a failure counts for nothing');
+SELECT is((SELECT ROW(s.breaker, s.consecutive_failures, s.failures, s.delayed_until, s.not_before)::text FROM clock.states() s WHERE subscription = 8),
+		  (SELECT ROW(breaker, consecutive_failures, failures, delayed_until, not_before)::text FROM t8), 'a failure counts for nothing');
 SELECT clock.answer(8, '');
 SELECT clock.ping(8);
 SELECT clock.run('1 s');
-SELECT is((SELECT ROW(s.level, s.streak, s.failures)::text FROM clock.states() s WHERE subscription = 8), '(0,10,10)', 'nor does a success');
+SELECT is((SELECT ROW(s.breaker, s.consecutive_failures, s.failures)::text FROM clock.states() s WHERE subscription = 8), '(open,10,10)', 'nor does a success');
 SELECT is((SELECT array_agg(outcome ORDER BY number) FROM ended WHERE subscription = 8), '{failed,delivered}', 'though it is delivered');
 SELECT clock.run('1 h');
 SELECT is((SELECT count(*) FROM ended WHERE subscription = 8 AND outcome = 'delivered'), 13::bigint, 'what waited is sent later');

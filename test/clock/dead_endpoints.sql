@@ -8,7 +8,7 @@ SELECT count(clock.subscribe('retry_schedule=86400')) FROM generate_series(1, 10
 SELECT clock.answer(id, 'error=connect took=1') FROM generate_series(1, 1000) id;
 SELECT clock.send(NULL, 's%', 20);
 SELECT clock.run('9 s');
-SELECT is(count(*), 1000::bigint, 'all are open') FROM clock.states() WHERE level = 0;
+SELECT is(count(*), 1000::bigint, 'all are open') FROM clock.states() WHERE breaker = 'open';
 SELECT is((SELECT count(*) FROM clock.posts()), 10000::bigint, 'after ten each');
 SELECT is((SELECT count(*) FROM clock.pending()), 20000::bigint, 'everything waits');
 SELECT is((SELECT ROW(queued, in_flight, unflushed, memory, rows, subjects)::text FROM clock.load()), '(0,0,0,0,0,0)',

@@ -23,9 +23,9 @@ SELECT clock.alter(2, 'paused=true');
 SELECT clock.run('3 days');
 SELECT clock.answer(3, 'status=200 times=1', 'error=connect');
 SELECT clock.run('23 h');
-SELECT is(count(*), 0::bigint, 'none is given up after four days') FROM clock.notices() WHERE turn = 'disabled';
+SELECT is(count(*), 0::bigint, 'none is given up after four days') FROM clock.notices() WHERE change = 'disabled';
 SELECT clock.run('2 h');
-SELECT is((SELECT array_agg(subscription ORDER BY subscription) FROM clock.notices() WHERE turn = 'disabled'), '{1,5}'::bigint[],
+SELECT is((SELECT array_agg(subscription ORDER BY subscription) FROM clock.notices() WHERE change = 'disabled'), '{1,5}'::bigint[],
 		  'after five days those are that had no success, and enough failures');
 CREATE TEMP VIEW first AS SELECT subscription, min(ended) AS failed FROM clock.posts() WHERE status <> 200 GROUP BY subscription;
 SELECT cmp_ok(s.disabled_at - f.failed, '>=', interval '5 days', 'not before five days are over')
@@ -38,18 +38,18 @@ SELECT is((SELECT failures >= 15 FROM clock.states() WHERE subscription = 4), fa
 
 -- 3 had its success on day 4: it has until day 9. 2 is resumed on day 7.
 SELECT clock.run('47 h');
-SELECT is((SELECT count(*) FROM clock.notices() WHERE turn = 'disabled' AND subscription IN (2, 3)), 0::bigint, 'neither 2 nor 3 by day 7');
+SELECT is((SELECT count(*) FROM clock.notices() WHERE change = 'disabled' AND subscription IN (2, 3)), 0::bigint, 'neither 2 nor 3 by day 7');
 SELECT clock.alter(2, 'paused=false');
 SELECT clock.run('47 h');
-SELECT is((SELECT array_agg(subscription) FROM clock.notices() WHERE turn = 'disabled' AND subscription IN (2, 3)), NULL, 'nor by day 9');
+SELECT is((SELECT array_agg(subscription) FROM clock.notices() WHERE change = 'disabled' AND subscription IN (2, 3)), NULL, 'nor by day 9');
 SELECT clock.run('3 h');
-SELECT is((SELECT array_agg(subscription) FROM clock.notices() WHERE turn = 'disabled' AND subscription IN (2, 3)), '{3}'::bigint[],
+SELECT is((SELECT array_agg(subscription) FROM clock.notices() WHERE change = 'disabled' AND subscription IN (2, 3)), '{3}'::bigint[],
 		  'five days after its success 3 is given up');
-SELECT is((SELECT halted FROM clock.states() WHERE subscription = 2), interval '6 days', 'six days do not count for 2');
+SELECT is((SELECT suspended FROM clock.states() WHERE subscription = 2), interval '6 days', 'six days do not count for 2');
 SELECT clock.run('43 h');
-SELECT is((SELECT count(*) FROM clock.notices() WHERE turn = 'disabled' AND subscription = 2), 0::bigint, 'not yet after 10 days and 22 h');
+SELECT is((SELECT count(*) FROM clock.notices() WHERE change = 'disabled' AND subscription = 2), 0::bigint, 'not yet after 10 days and 22 h');
 SELECT clock.run('4 h');
-SELECT is((SELECT count(*) FROM clock.notices() WHERE turn = 'disabled' AND subscription = 2), 1::bigint, 'but after 11 days');
+SELECT is((SELECT count(*) FROM clock.notices() WHERE change = 'disabled' AND subscription = 2), 1::bigint, 'but after 11 days');
 SELECT is((SELECT string_agg(DISTINCT outcome, ' ') FROM clock.outcomes() WHERE subscription IN (1, 2, 3) AND outcome NOT IN ('retrying', 'parked')),
 		  'cancelled delivered', 'no probe has ended a delivery as failed');
 

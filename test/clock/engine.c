@@ -15,6 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "delivery/delivery_internal.h"
 #include "message/message.h"
 
 #define TRANSFER_SIZE 1024		/* bytes that the engine says one takes */
@@ -110,15 +111,10 @@ submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 	WebhookClockAnswer answer = choose(row->subscription_id);
 	Transfer   *transfer = MemoryContextAllocZero(webhook_clock_context, sizeof(Transfer));
 	WebhookClockPost *post;
-	void	   *scan;
-	int			slow = 0;
+	const WebhookScheduler *scheduler = &webhook_clock_dispatcher->queues.scheduler;
 
 	http->in_flight++;
 	http->unreleased++;
-
-	for (const WebhookQueue *queue = webhook_queue_first(&scan);
-		 queue != NULL; queue = webhook_queue_next(&scan))
-		slow += queue->slow ? queue->in_flight : 0;
 
 	transfer->post = webhook_clock_posts.count;
 	post = webhook_clock_add(&webhook_clock_posts, sizeof(WebhookClockPost));
@@ -132,9 +128,9 @@ submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 	post->attempt = row->attempt;
 	post->step = row->step;
 	post->probe = delivery->probe;
-	post->slow = delivery->queue->slow;
+	post->slow = delivery->queue->scheduling.slow;
 	post->in_flight = http->in_flight;
-	post->proven_in_flight = http->in_flight - slow;
+	post->fast_in_flight = scheduler->in_flight[false];
 	post->status = answer.status;
 	post->error = answer.error;
 
@@ -199,6 +195,13 @@ memory(WebhookHttp *http)
 	return (size_t) http->unreleased * TRANSFER_SIZE;
 }
 
+/* Answers come by the clock: webhook_clock_next_answer(). */
+static long
+wait_ms(WebhookHttp *http)
+{
+	return -1;
+}
+
 static const char *
 version(void)
 {
@@ -216,6 +219,7 @@ load(void)
 		.release = release,
 		.in_flight = in_flight,
 		.memory = memory,
+		.wait_ms = wait_ms,
 		.version = version,
 	};
 

@@ -64,24 +64,25 @@ CREATE FUNCTION clock.fail_writes(part double precision) RETURNS void
 CREATE FUNCTION clock.posts(OUT at interval, OUT ended interval, OUT subscription bigint,
 	OUT subject text, OUT "position" bigint, OUT cause text, OUT attempt integer, OUT step integer,
 	OUT probe boolean, OUT slow boolean, OUT status integer, OUT error text,
-	OUT proven_in_flight integer, OUT in_flight integer) RETURNS SETOF record
+	OUT fast_in_flight integer, OUT in_flight integer) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_posts_sql';
 CREATE FUNCTION clock.outcomes(OUT number integer, OUT at interval, OUT subscription bigint,
 	OUT subject text, OUT "position" bigint, OUT cause text, OUT attempt integer, OUT step integer,
 	OUT outcome text, OUT error_class text, OUT next_at interval) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_outcomes_sql';
-CREATE FUNCTION clock.notices(OUT at interval, OUT subscription bigint, OUT turn text) RETURNS SETOF record
+CREATE FUNCTION clock.notices(OUT at interval, OUT subscription bigint, OUT change text) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_notices_sql';
 
 -- What is so now.
 CREATE FUNCTION clock.pending(OUT subscription bigint, OUT subject text, OUT "position" bigint,
 	OUT attempt integer, OUT step integer, OUT next_at interval) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_pending_sql';
-CREATE FUNCTION clock.states(OUT subscription bigint, OUT level integer, OUT streak integer,
+CREATE FUNCTION clock.states(OUT subscription bigint, OUT breaker text,
+	OUT concurrency integer, OUT consecutive_failures integer,
 	OUT failures bigint, OUT in_flight integer, OUT flight_limit integer, OUT slow boolean,
 	OUT sends boolean, OUT has_rows boolean, OUT spilling boolean, OUT ready integer,
-	OUT sleeps_until interval, OUT waits_until interval, OUT probe_wait interval,
-	OUT failing_since interval, OUT disabled_at interval, OUT halted interval,
+	OUT delayed_until interval, OUT not_before interval, OUT probe_interval interval,
+	OUT failing_since interval, OUT disabled_at interval, OUT suspended interval,
 	OUT delivered bigint, OUT failed bigint, OUT retried bigint, OUT reason text) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_states_sql';
 CREATE FUNCTION clock.load(OUT queued integer, OUT in_flight integer, OUT unflushed integer,

@@ -9,7 +9,7 @@ SELECT plan(4);
 SELECT count(clock.subscribe()) FROM generate_series(1, 301);
 SELECT clock.send(NULL, 'good%', 40);
 SELECT clock.settle('2 min');
-SELECT is(count(*), 301::bigint, 'all are proven') FROM clock.states() WHERE level = 16;
+SELECT is(count(*), 301::bigint, 'all are proven') FROM clock.states() WHERE concurrency = 16;
 SELECT clock.answer(id, 'error=timeout') FROM generate_series(1, 300) id;
 CREATE TEMP TABLE t AS SELECT clock.now() AS began;
 SELECT clock.send(id, 'hang%', 16) FROM generate_series(1, 300) id;

@@ -110,7 +110,7 @@ SELECT cmp_ok((SELECT count(*) FROM (SELECT position, lag(position) OVER (PARTIT
 	FROM posts WHERE subject <> '' AND subscription % 5 = 0) p WHERE position < former), '>', 0::bigint, 'where order is not asked for, none is kept');
 
 -- All of it has been at work.
-SELECT cmp_ok((SELECT count(*) FROM clock.notices() WHERE turn = 'opened'), '>', 20::bigint, 'breakers opened');
+SELECT cmp_ok((SELECT count(*) FROM clock.notices() WHERE change = 'opened'), '>', 20::bigint, 'breakers opened');
 SELECT cmp_ok((SELECT count(DISTINCT (subscription, position)) FROM outcomes WHERE outcome = 'parked'), '>', 5000::bigint, 'much was parked');
 
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');

@@ -26,7 +26,7 @@ SELECT clock.run('5 s');
 SELECT clock.answer(2, 'status=404 took=20 times=1', 'took=20');
 SELECT clock.run('56 s');
 SELECT is(array_agg(DISTINCT slow), '{f}', 'pings do not make it slow') FROM clock.posts() WHERE subscription = 1;
-SELECT is(ROW(level, slow, failures)::text, '(2,f,0)', 'nor do they count') FROM clock.states() WHERE subscription = 1;
+SELECT is(ROW(concurrency, slow, failures)::text, '(2,f,0)', 'nor do they count') FROM clock.states() WHERE subscription = 1;
 SELECT is(n, 2::bigint, 'never more in flight than it may have') FROM most_in_flight WHERE subscription = 1;
 SELECT is(count(*), 1200::bigint, 'the flow is delivered') FROM clock.outcomes() WHERE subscription = 2 AND outcome = 'delivered';
 CREATE TEMP VIEW flow AS

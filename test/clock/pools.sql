@@ -24,9 +24,9 @@ SELECT ok(bool_and(NOT slow), 'all in places of the proven') FROM steady;
 SELECT is(count(*), 200::bigint, 'two each of those that hang') FROM hanging WHERE at < interval '30 s';
 SELECT ok(bool_and(slow), 'after the first two seconds in places of the slow')
 FROM hanging WHERE at >= interval '2 s';
-SELECT is(max(in_flight - proven_in_flight), 100, 'one at a time of each slow one')
+SELECT is(max(in_flight - fast_in_flight), 100, 'one at a time of each slow one')
 FROM clock.posts() WHERE at > '35 s';
-SELECT cmp_ok(max(proven_in_flight), '<=', 256, 'no more than the setting of the proven') FROM clock.posts();
+SELECT cmp_ok(max(fast_in_flight), '<=', 256, 'no more than the setting of the proven') FROM clock.posts();
 
 -- When the answers come, all is sent, and nothing is left.
 SELECT clock.answer(id, '') FROM generate_series(1, 100) id;
@@ -40,7 +40,7 @@ SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing 
 -- there are places for makes their turns smaller.
 SELECT clock.send(NULL, 'good%', 40);
 SELECT clock.settle('2 min');
-SELECT is(count(*), 101::bigint, 'all are proven') FROM clock.states() WHERE level = 16;
+SELECT is(count(*), 101::bigint, 'all are proven') FROM clock.states() WHERE concurrency = 16;
 SELECT clock.answer(id, 'error=timeout') FROM generate_series(1, 100) id;
 CREATE TEMP TABLE t AS SELECT clock.now() AS began;
 SELECT clock.send(id, 'again%', 16) FROM generate_series(1, 100) id;
@@ -48,15 +48,15 @@ SELECT clock.send(101, 'flow%', 1200, 0, '50 ms');
 SELECT clock.run('61 s');
 CREATE TEMP TABLE flow AS
 SELECT p.at - began AS at, p.at - began - CASE WHEN p.subject LIKE 'flow%' THEN substr(p.subject, 5)::int ELSE 0 END * interval '50 ms' AS waited,
-	   p.slow, proven_in_flight, p.in_flight, p.subscription
+	   p.slow, fast_in_flight, p.in_flight, p.subscription
 FROM clock.posts() p, t WHERE p.at >= began;
 SELECT cmp_ok(max(waited), '<=', interval '7 s', 'none waits longer than twice that') FROM flow WHERE subscription = 101;
 SELECT is(max(waited), interval '0', 'after that none waits at all')
 FROM flow WHERE subscription = 101 AND at > interval '7 s';
-SELECT cmp_ok(max(proven_in_flight), '<=', 256, 'no more than the setting of the proven') FROM flow;
+SELECT cmp_ok(max(fast_in_flight), '<=', 256, 'no more than the setting of the proven') FROM flow;
 SELECT cmp_ok(max(in_flight), '<=', 4 * 256, 'four times as many in all') FROM flow;
 SELECT is(count(*), 0::bigint, 'and none of the slow starts where there are as many already')
-FROM flow WHERE slow AND in_flight - proven_in_flight > 256;
+FROM flow WHERE slow AND in_flight - fast_in_flight > 256;
 
 SELECT * FROM finish();
 ROLLBACK;

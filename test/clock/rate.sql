@@ -14,7 +14,7 @@ FROM (SELECT count(*) n FROM clock.posts() a JOIN clock.posts() b ON b.at BETWEE
 SELECT is(max(n), 5::bigint, 'in any second after the first')
 FROM (SELECT count(*) n FROM clock.posts() a JOIN clock.posts() b ON b.at >= a.at AND b.at < a.at + interval '1 s'
 	  WHERE a.at > '2 s' AND a.at < '58 s' GROUP BY a.position) p;
-SELECT is((SELECT array_agg(turn) FROM clock.notices()), '{limited}', 'people are told once a minute');
+SELECT is((SELECT array_agg(change) FROM clock.notices()), '{limited}', 'people are told once a minute');
 SELECT cmp_ok(queued, '<=', 20, 'it does not wait in memory') FROM clock.load();
 SELECT clock.settle('5 min');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'all goes');
@@ -56,7 +56,7 @@ SELECT clock.answer(3, 'status=429 retry_after=1', '');
 SELECT clock.send(3, 'p%', 300, 0, '1 s');
 SELECT clock.run('3 min');
 SELECT cmp_ok(count(*), '>=', 30::bigint, 'it asks often') FROM clock.outcomes() WHERE subscription = 3 AND outcome = 'retrying';
-SELECT is(count(*), 3::bigint, 'people are told once a minute') FROM clock.notices() WHERE subscription = 3 AND turn = 'waiting';
+SELECT is(count(*), 3::bigint, 'people are told once a minute') FROM clock.notices() WHERE subscription = 3 AND change = 'waiting';
 
 SELECT * FROM finish();
 ROLLBACK;

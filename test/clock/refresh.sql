@@ -89,7 +89,7 @@ SELECT clock.run('50 ms');
 SELECT is((SELECT in_flight FROM clock.states() WHERE subscription = 5), 16, 'sixteen in flight');
 CREATE TEMP TABLE t5 AS SELECT clock.now() AS began;
 SELECT clock.run('10 s');
-SELECT is((SELECT array_agg(turn) FROM clock.notices() WHERE subscription = 5), '{disabled}', 'given up, people are told once');
+SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 5), '{disabled}', 'given up, people are told once');
 SELECT is((SELECT disabled_at FROM clock.states() WHERE subscription = 5), (SELECT min(ended) FROM clock.posts() WHERE subscription = 5 AND status = 410), 'with the first of these answers');
 SELECT is((SELECT string_agg(o.outcome || ' ' || n, ', ' ORDER BY o.outcome)
 		   FROM (SELECT outcome, count(*) AS n FROM clock.outcomes(), t5 WHERE subscription = 5 AND at > began AND outcome <> 'parked' GROUP BY outcome) o),
@@ -110,8 +110,8 @@ SELECT clock.send(6, 's%', 8);
 SELECT clock.run('50 ms');
 SELECT is((SELECT in_flight FROM clock.states() WHERE subscription = 6), 8, 'eight in flight');
 SELECT clock.run('10 s');
-SELECT is((SELECT array_agg(turn) FROM clock.notices() WHERE subscription = 6), '{waiting}', 'people are told once');
-SELECT is((SELECT waits_until FROM clock.states() WHERE subscription = 6),
+SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 6), '{waiting}', 'people are told once');
+SELECT is((SELECT not_before FROM clock.states() WHERE subscription = 6),
 		  (SELECT max(ended) + interval '60 s' FROM clock.posts() WHERE subscription = 6 AND status = 429), 'it waits as long as the last answer says');
 SELECT clock.run('2 min');
 SELECT is((SELECT count(*) FROM clock.outcomes() WHERE subscription = 6 AND outcome = 'delivered'), 48::bigint, 'then all is delivered');

@@ -63,7 +63,7 @@ SELECT clock.send(6, 'other', 1);
 SELECT clock.run('10 s');
 SELECT ok(bool_and(outcome = 'cancelled'), 'what waits is cancelled') FROM clock.outcomes()
 WHERE subscription = 5 AND outcome NOT IN ('parked', 'retrying', 'failed');
-SELECT is((SELECT string_agg(DISTINCT turn, ' ') FROM clock.notices() WHERE subscription = 5), 'disabled', 'people are told');
+SELECT is((SELECT string_agg(DISTINCT change, ' ') FROM clock.notices() WHERE subscription = 5), 'disabled', 'people are told');
 SELECT is((SELECT ROW(sends, disabled_at IS NOT NULL)::text FROM clock.states() WHERE subscription = 5), '(f,t)', 'it is given up');
 SELECT is((SELECT count(DISTINCT position) FROM clock.outcomes() WHERE subscription = 5 AND outcome IN ('failed', 'cancelled')), 311::bigint,
 		  'each ends');
@@ -91,7 +91,7 @@ SELECT clock.run('2 min');
 SELECT is((SELECT array_agg(at - first ORDER BY at) FROM clock.posts() p, (SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 7) f
 		   WHERE subscription = 7), '{-10 ms,60 s,60.01 s}'::interval[], 'nothing of it before the minute is over, but then at once');
 SELECT is((SELECT string_agg(subject || attempt, ' ' ORDER BY subject, attempt) FROM clock.posts() WHERE subscription = 7), 'a1 a2 b1', 'both of them');
-SELECT is((SELECT array_agg(turn) FROM clock.notices() WHERE subscription = 7), '{waiting}', 'people are told');
+SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 7), '{waiting}', 'people are told');
 
 SELECT clock.subscribe('retry_schedule=600');
 SELECT clock.answer(8, 'status=503 retry_after=30 times=1', '');

@@ -20,7 +20,7 @@ SELECT clock.send(3, 's%', 3);
 SELECT clock.send(4, 's%', 10);
 SELECT clock.send(5, 's%', 4);
 SELECT clock.run('1.2 s');
-SELECT is((SELECT count(*) FROM clock.states() WHERE sleeps_until IS NOT NULL), 3::bigint, 'three sleep');
+SELECT is((SELECT count(*) FROM clock.states() WHERE delayed_until IS NOT NULL), 3::bigint, 'three sleep');
 SELECT clock.set_back('1 day');
 CREATE TEMP TABLE t AS SELECT clock.now() AS at;
 SELECT clock.answer(1, '');
@@ -31,7 +31,7 @@ SELECT cmp_ok((SELECT count(*) FROM clock.posts() WHERE subscription = 2 AND at 
 SELECT is((SELECT count(*) FROM clock.outcomes() WHERE subscription = 4 AND outcome = 'delivered'), 10::bigint, 'what was ready is sent');
 SELECT is((SELECT count(*) FROM clock.outcomes() WHERE subscription = 5 AND outcome = 'delivered'), 4::bigint, 'what was in flight ends');
 SELECT is((SELECT count(*) FROM clock.outcomes() WHERE subscription = 3 AND outcome = 'delivered') >= 2, true, 'what was to wait for a minute has not waited for a day');
-SELECT is((SELECT sleeps_until FROM clock.states() WHERE subscription = 1), NULL, 'the breaker does not sleep');
+SELECT is((SELECT delayed_until FROM clock.states() WHERE subscription = 1), NULL, 'the breaker does not sleep');
 
 -- Nor what has a time in the table.
 SELECT clock.run('5 min');

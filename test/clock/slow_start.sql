@@ -34,22 +34,22 @@ SELECT is(array_agg(n), '{1,1,1,1,1}', 'which may be less than the start')
 FROM (SELECT at, count(*) n FROM clock.posts() WHERE subscription = 3 GROUP BY at) p;
 
 -- One failure for the endpoint's sake: back to one.
-SELECT is((SELECT level FROM clock.states() WHERE subscription = 1), 16, 'proven');
+SELECT is((SELECT concurrency FROM clock.states() WHERE subscription = 1), 16, 'proven');
 SELECT clock.answer(1, 'status=500 took=100 times=1', 'took=100');
 SELECT clock.send(1, 'f%', 17);
 SELECT clock.run('0.15 s');
-SELECT is((SELECT level FROM clock.states() WHERE subscription = 1), 16,
+SELECT is((SELECT concurrency FROM clock.states() WHERE subscription = 1), 16,
 		  'from one on, fifteen successes raise it again');
 SELECT clock.settle('1 min');
 SELECT clock.answer(1, 'status=500 took=100 times=1', 'took=100');
 SELECT clock.send(1, 'g', 1);
 SELECT clock.run('0.2 s');
-SELECT is((SELECT ROW(level, slow, flight_limit)::text FROM clock.states() WHERE subscription = 1), '(1,t,1)',
+SELECT is((SELECT ROW(concurrency, slow, flight_limit)::text FROM clock.states() WHERE subscription = 1), '(1,t,1)',
 		  'one failure makes it slow');
 SELECT clock.settle('1 min');
 SELECT is((SELECT slow FROM clock.posts() WHERE subscription = 1 AND subject = 'g' AND attempt = 2), true,
 		  'its next request takes a slow one''s place');
-SELECT is((SELECT ROW(level, slow)::text FROM clock.states() WHERE subscription = 1), '(2,f)',
+SELECT is((SELECT ROW(concurrency, slow)::text FROM clock.states() WHERE subscription = 1), '(2,f)',
 		  'a success makes it proven');
 
 -- What one delivery alone would meet is not the endpoint's fault.
@@ -57,7 +57,7 @@ SELECT clock.subscribe();
 SELECT clock.answer(4, 'status=404 took=100');
 SELECT clock.send(4, 's%', 30);
 SELECT clock.run('1 s');
-SELECT is((SELECT ROW(level, slow, streak, failures)::text FROM clock.states() WHERE subscription = 4), '(2,f,0,20)',
+SELECT is((SELECT ROW(concurrency, slow, consecutive_failures, failures)::text FROM clock.states() WHERE subscription = 4), '(2,f,0,20)',
 		  'a 404 slows nothing');
 
 -- A request that is older than two seconds.
@@ -65,10 +65,10 @@ SELECT clock.subscribe();
 SELECT clock.answer(5, 'took=3000 times=1', 'took=1500');
 SELECT clock.send(5, 'old', 1);
 SELECT clock.run('1.999999 s');
-SELECT is((SELECT ROW(level, slow, in_flight)::text FROM clock.states() WHERE subscription = 5), '(2,f,1)',
+SELECT is((SELECT ROW(concurrency, slow, in_flight)::text FROM clock.states() WHERE subscription = 5), '(2,f,1)',
 		  'not slow yet');
 SELECT clock.run('0.000001 s');
-SELECT is((SELECT ROW(level, slow, in_flight)::text FROM clock.states() WHERE subscription = 5), '(1,t,1)',
+SELECT is((SELECT ROW(concurrency, slow, in_flight)::text FROM clock.states() WHERE subscription = 5), '(1,t,1)',
 		  'slow after two seconds to the microsecond');
 SELECT clock.send(5, 'next', 1);
 SELECT clock.run('0.5 s');
@@ -78,7 +78,7 @@ SELECT is((SELECT p.at - o.ended FROM clock.posts() p, clock.posts() o WHERE p.s
 		   AND o.subscription = 5 AND o.subject = 'old'), interval '0', 'the next one when it has ended');
 SELECT is((SELECT slow FROM clock.posts() WHERE subscription = 5 AND subject = 'next'), true,
 		  'that success was too late to count');
-SELECT is((SELECT ROW(level, slow)::text FROM clock.states() WHERE subscription = 5), '(2,f)',
+SELECT is((SELECT ROW(concurrency, slow)::text FROM clock.states() WHERE subscription = 5), '(2,f)',
 		  'the quick one after it counts');
 
 SELECT * FROM finish();

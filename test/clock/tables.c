@@ -18,8 +18,8 @@
 #include "ring/ring.h"
 #include "ring/window.h"
 #include "store/store.h"
-#include "worker/notify.h"
-#include "worker/transaction.h"
+#include "worker/notify_internal.h"
+#include "worker/transaction_internal.h"
 
 #define BATCH_BYTES (4 * 1024 * 1024)
 #define FIRST_XID UINT64CONST(1000000000000)	/* none of the server's */
@@ -311,7 +311,7 @@ webhook_pending_subscriptions(void)
 
 List *
 webhook_pending_batch(int64 subscription_id, int64 before, int limit,
-					  WebhookPendingCursor * cursor)
+					  WebhookPendingCursor *cursor)
 {
 	List	   *rows = NIL;
 	Size		bytes = 0;
@@ -661,6 +661,12 @@ webhook_state_forget(int64 subscription_id)
 {
 }
 
+WebhookCheckpoint *
+webhook_checkpoint_load(void)
+{
+	return NULL;
+}
+
 void
 webhook_checkpoint_save(const WebhookCheckpoint *checkpoint)
 {
@@ -688,14 +694,30 @@ webhook_transaction_commit(void)
 {
 }
 
-/* Only writes that are to fail do. */
-void
-webhook_transaction_abort(void)
+/* Only writes that are to fail do; another error is one of the test. */
+bool
+webhook_transaction_try(const char *activity, void (*work) (void *arg), void *arg)
 {
-	ErrorData  *error = CopyErrorData();
+	MemoryContext old = CurrentMemoryContext;
+	volatile bool done = false;
 
-	if (strcmp(error->message, "the disk is full") != 0)
-		ReThrowError(error);
-	FreeErrorData(error);
-	FlushErrorState();
+	PG_TRY();
+	{
+		work(arg);
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(old);
+		error = CopyErrorData();
+		if (strcmp(error->message, "the disk is full") != 0)
+			ReThrowError(error);
+		FreeErrorData(error);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	return done;
 }

@@ -73,7 +73,7 @@ ok(!$wrong, 'in order');
 is($server->sql("SELECT max(step) FROM webhook.pending"), '', 'nothing is left');
 is(state_of($id), 'active', 'it is active again');
 my $log = slurp_file($node->logfile);
-like($log, qr/webhook: subscription $id /, 'the server log tells of it');
+like($log, qr/circuit breaker for webhook subscription $id opened after \d+ consecutive failures/, 'the server log tells of it');
 like($listener->query('SELECT 1'), qr/Asynchronous notification "webhook" with payload "\{"subscription":$id,"state":"open","until":"[^"]*"\}"/,
 	'and so does a notification');
 $listener->quit;
@@ -191,7 +191,7 @@ becomes("SELECT reason FROM webhook.stat_subscription WHERE subscription_id = $i
 becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '40', 'all come');
 @calls = $receiver->requests(qr{^/ok/limited$});
 cmp_ok($calls[-1]{time} - $calls[0]{time}, '>=', 6.9, 'forty take seven seconds');
-like(slurp_file($node->logfile), qr/webhook: subscription $id to \S+ is held back by its rate limit of 5 calls a second/,
+like(slurp_file($node->logfile), qr/webhook subscription $id is held back by its rate limit of 5 calls per second/,
 	'and the log tells of it');
 $server->unsubscribe_all;
 

@@ -1,0 +1,79 @@
+/*
+ * budget.c
+ *	  Limits on memory: for reading events, loading due rows, starting POSTs.
+ *
+ * Reading and loading may use half of webhook.max_memory, sending all of it,
+ * so what was read can always be sent. Reading is bounded by what is queued,
+ * loading by the rows that are loaded, so neither starves the other. One
+ * request at a time can always be sent, however large its event is.
+ */
+#include "postgres.h"
+
+#include "base/guc.h"
+#include "delivery/budget_internal.h"
+
+/* Queued deliveries: enough to keep all requests going until more are read. */
+#define MAX_QUEUED 1000
+
+/* Of more than this none may wait for long. */
+#define MAX_QUEUED_LONG (MAX_QUEUED / 2)
+
+/* Deliveries on their way to the tables: some groups of the writer's. */
+#define MAX_UNFLUSHED 4000
+
+/* Deliveries queued and unflushed while nothing can be written. */
+#define MAX_BLOCKED 32
+
+/* Rows of pending in memory that are not in flight. */
+#define MAX_LOADED 500
+
+static bool has_memory(const WebhookDispatcher *dispatcher, Size engine);
+
+bool
+webhook_budget_read(const WebhookDispatcher *dispatcher, Size engine, bool blocked)
+{
+	const WebhookUsage *usage = &dispatcher->usage;
+
+	return usage->queued < MAX_QUEUED && usage->unflushed < MAX_UNFLUSHED &&
+		(!blocked || usage->queued + usage->unflushed < MAX_BLOCKED) &&
+		has_memory(dispatcher, engine);
+}
+
+int
+webhook_budget_load(const WebhookDispatcher *dispatcher, Size engine)
+{
+	long		waiting = hash_get_num_entries(dispatcher->rows) - dispatcher->rows_in_flight;
+
+	return has_memory(dispatcher, engine) ? Max(MAX_LOADED - waiting, 0) : 0;
+}
+
+bool
+webhook_budget_send(const WebhookDispatcher *dispatcher, Size engine, int in_flight)
+{
+	return in_flight == 0 ||
+		dispatcher->usage.memory + engine < (Size) webhook_max_memory * 1024;
+}
+
+bool
+webhook_budget_is_scarce(const WebhookDispatcher *dispatcher)
+{
+	return dispatcher->usage.queued > MAX_QUEUED_LONG;
+}
+
+int
+webhook_budget_share(const WebhookDispatcher *dispatcher)
+{
+	return MAX_QUEUED / (dispatcher->queues.scheduler.nbusy + 1);
+}
+
+const WebhookUsage *
+webhook_dispatch_usage(const WebhookDispatcher *dispatcher)
+{
+	return &dispatcher->usage;
+}
+
+static bool
+has_memory(const WebhookDispatcher *dispatcher, Size engine)
+{
+	return dispatcher->usage.memory + engine < (Size) webhook_max_memory * 1024 / 2;
+}

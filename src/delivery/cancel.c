@@ -1,0 +1,156 @@
+/*
+ * cancel.c
+ *	  Deliveries that end because a command says so: cancel(), skip(), and the
+ *	  end of a subscription.
+ *
+ * A command is complete when the ends that it causes are committed: each of
+ * them pins the command's batch, unless it pins its own, which is not later.
+ */
+#include "postgres.h"
+
+#include "delivery/transitions_internal.h"
+
+static void cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id,
+						   const pg_uuid_t *event_id, int64 before);
+static void cancel_all_ready(WebhookDispatcher *dispatcher, dlist_head *ready,
+							 const pg_uuid_t *event_id, int64 before, WebhookBatch *batch);
+static void cancel_ready(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+						 const char *class, WebhookBatch *batch);
+static void cancel_in_flight(WebhookDelivery *delivery, const char *class, WebhookBatch *batch);
+static void pin(WebhookDelivery *delivery, WebhookBatch *batch);
+static bool is_meant(const WebhookDelivery *delivery, const pg_uuid_t *event_id, int64 before);
+
+void
+webhook_dispatch_cancel_row(WebhookDispatcher *dispatcher, const WebhookPending *row,
+							const char *class, WebhookBatch *batch)
+{
+	WebhookDelivery *delivery = webhook_delivery_create(dispatcher, row, true, batch,
+														row->queued_at);
+
+	if (delivery->subject != NULL)
+		delivery->subject->defers_arrivals = true;
+	delivery->entry.error_class = class;
+	webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_DELETE);
+	webhook_queue_update(&dispatcher->queues, delivery->queue);
+}
+
+void
+webhook_dispatch_cancel_event(WebhookDispatcher *dispatcher, int64 subscription_id,
+							  const pg_uuid_t *event_id, int64 before, WebhookBatch *batch)
+{
+	WebhookQueue *queue = webhook_queue_get(&dispatcher->queues, subscription_id);
+	dlist_iter	iter;
+
+	/* Successors first: the end of a head makes the next one ready. */
+	cancel_waiting(dispatcher, subscription_id, event_id, before);
+	cancel_all_ready(dispatcher, &queue->ready, event_id, before, batch);
+	cancel_all_ready(dispatcher, &queue->pings, event_id, before, batch);
+	for (int slow = 0; slow < 2; slow++)
+	{
+		dlist_foreach(iter, &dispatcher->in_flight[slow])
+		{
+			WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
+
+			if (delivery->queue == queue && is_meant(delivery, event_id, before))
+				cancel_in_flight(delivery, NULL, batch);
+		}
+	}
+	webhook_queue_update(&dispatcher->queues, queue);
+}
+
+bool
+webhook_dispatch_skip(WebhookDispatcher *dispatcher, int64 subscription_id, const char *name,
+					  int64 before, WebhookBatch *batch)
+{
+	WebhookSubject *subject = webhook_subject_find(&dispatcher->subjects, subscription_id, name);
+	WebhookDelivery *head = subject == NULL ? NULL : subject->head;
+
+	if (head == NULL || head->entry.delivery.position >= before)
+		return false;
+	if (head->is_ready)
+	{
+		cancel_ready(dispatcher, head, "skipped", batch);
+		webhook_queue_update(&dispatcher->queues, head->queue);
+	}
+	else
+		cancel_in_flight(head, "skipped", batch);
+	return true;
+}
+
+static void
+cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id, const pg_uuid_t *event_id,
+			   int64 before)
+{
+	HASH_SEQ_STATUS scan;
+	WebhookSubject *subject;
+	dlist_mutable_iter iter;
+
+	webhook_subjects_scan(&dispatcher->subjects, &scan);
+	while ((subject = webhook_subjects_next_waiting(&scan)) != NULL)
+	{
+		if (subject->key.subscription_id != subscription_id)
+			continue;
+		dlist_foreach_modify(iter, &subject->waiting)
+		{
+			WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
+
+			if (!is_meant(delivery, event_id, before))
+				continue;
+			webhook_delivery_unset_waiting(dispatcher, delivery);
+			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
+		}
+	}
+}
+
+static void
+cancel_all_ready(WebhookDispatcher *dispatcher, dlist_head *ready, const pg_uuid_t *event_id,
+				 int64 before, WebhookBatch *batch)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, ready)
+	{
+		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
+
+		if (is_meant(delivery, event_id, before))
+			cancel_ready(dispatcher, delivery, NULL, batch);
+	}
+}
+
+static void
+cancel_ready(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, const char *class,
+			 WebhookBatch *batch)
+{
+	webhook_delivery_unset_ready(dispatcher, delivery);
+	pin(delivery, batch);
+	delivery->entry.error_class = class;
+	webhook_delivery_end_and_promote(dispatcher, delivery, WEBHOOK_CANCELLED);
+}
+
+/* It ends with its answer. */
+static void
+cancel_in_flight(WebhookDelivery *delivery, const char *class, WebhookBatch *batch)
+{
+	delivery->cancelled = true;
+	delivery->cancel_class = class;
+	pin(delivery, batch);
+}
+
+static void
+pin(WebhookDelivery *delivery, WebhookBatch *batch)
+{
+	if (delivery->batch != NULL || batch == NULL)
+		return;
+	webhook_batch_pin(batch);
+	delivery->batch = batch;
+}
+
+/* It is of the event (NULL: of any), and came before the command. */
+static bool
+is_meant(const WebhookDelivery *delivery, const pg_uuid_t *event_id, int64 before)
+{
+	const WebhookPending *row = &delivery->entry.delivery;
+
+	return row->position < before &&
+		(event_id == NULL || memcmp(&row->event->event_id, event_id, UUID_LEN) == 0);
+}

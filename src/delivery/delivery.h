@@ -1,0 +1,337 @@
+/*
+ * delivery.h
+ *	  The door of delivery/: everything between "read from the ring" and "written to
+ *	  the log". Decides which delivery starts next, which one waits behind which,
+ *	  and what becomes of it. Memory only; time is an argument.
+ */
+#ifndef WEBHOOK_DELIVERY_H
+#define WEBHOOK_DELIVERY_H
+
+#include "lib/ilist.h"
+
+#include "ring/progress.h"
+#include "store/store.h"
+#include "subscription/subscription.h"
+
+/* The state of all queues of one worker; every function below takes it. */
+typedef struct WebhookDispatcher WebhookDispatcher;
+
+/* The deliveries of one subscription. */
+typedef struct WebhookQueue WebhookQueue;
+
+typedef struct WebhookSubject WebhookSubject;
+
+/* One event on its way to one subscription, from offer to flushed. */
+typedef struct WebhookDelivery
+{
+	WebhookLogEntry entry;		/* the delivery and, once it has ended, its result */
+
+	/* The rest is for delivery/ alone. */
+	WebhookQueue *queue;		/* of its subscription */
+	WebhookSubject *subject;	/* keeps its order; NULL: unordered */
+	WebhookBatch *batch;		/* pinned until it is flushed; NULL: it came from pending, and no
+								 * command ends it */
+	TimestampTz offered_at;		/* when it came into memory */
+	TimestampTz started_at;		/* when its POST started */
+	bool		stored;			/* it has a row in pending */
+	bool		is_ready;		/* it is in the ready list of its queue */
+	bool		probe;			/* in flight through an open breaker */
+	bool		in_slow_pool;	/* in flight, a slow ping, charged to the slow pool */
+	bool		cancelled;		/* in flight, and not to be retried */
+	const char *cancel_class;	/* error_class of the cancellation, or NULL */
+	dlist_node	node;			/* in the ready list of a queue, the waiting list of a subject, in
+								 * flight, or ended */
+} WebhookDelivery;
+
+/* A new delivery of an event or a replay that was read from the ring. */
+typedef struct WebhookOffer
+{
+	WebhookEvent *event;
+	int64		subscription_id;
+	int64		position;		/* ring id of the row that caused it */
+	WebhookCause cause;
+	TimestampTz caused_at;		/* when that row was written */
+	bool		has_earlier_pending;	/* earlier ones of its subject are in pending */
+	int			attempts;		/* POSTs made already */
+} WebhookOffer;
+
+/* How much a dispatcher holds. */
+typedef struct WebhookUsage
+{
+	int			queued;			/* deliveries that wait in memory */
+	int			in_flight;		/* deliveries whose POST is under way */
+	int			unflushed;		/* deliveries that have ended and are not committed */
+	Size		memory;			/* bytes of all of them, their events and subjects */
+} WebhookUsage;
+
+/* Where a row of pending is. */
+typedef enum WebhookRowState
+{
+	WEBHOOK_ROW_ABSENT,			/* in the table only, free to be loaded */
+	WEBHOOK_ROW_LOADED,			/* in memory already */
+	WEBHOOK_ROW_BLOCKED,		/* in the table only; its subject has a head in memory */
+} WebhookRowState;
+
+/* A change of a subscription's state that people are told of. */
+typedef enum WebhookHealthChange
+{
+	WEBHOOK_HEALTH_UNCHANGED,
+	WEBHOOK_HEALTH_OPENED,		/* the breaker has opened */
+	WEBHOOK_HEALTH_CLOSED,		/* the breaker has closed */
+	WEBHOOK_HEALTH_WAITING,		/* the endpoint has asked for a pause by Retry-After */
+	WEBHOOK_HEALTH_LIMITED,		/* the rate limit holds deliveries back */
+	WEBHOOK_HEALTH_DISABLED,	/* the subscription was disabled */
+} WebhookHealthChange;
+
+typedef struct WebhookStateChange
+{
+	WebhookHealthChange change;
+	int			consecutive_failures;	/* at that time */
+	TimestampTz until;			/* no request starts before; 0: none */
+} WebhookStateChange;
+
+/* A dispatcher without queues, in TopMemoryContext. It lives as long as the process. */
+extern WebhookDispatcher *webhook_dispatcher_new(void);
+
+/* What the dispatcher holds: its own counters, which change with it. */
+extern const WebhookUsage *webhook_dispatch_usage(const WebhookDispatcher *dispatcher);
+
+/*
+ * Arrivals (dispatch.c)
+ */
+
+/* Take a delivery; shares the event and pins the batch. */
+extern void webhook_dispatch_offer(WebhookDispatcher *dispatcher, const WebhookOffer *offer,
+								   WebhookBatch *batch, TimestampTz now);
+
+/*
+ * Returns true if only a look into pending can tell whether earlier deliveries
+ * of the subject are there: then WebhookOffer.has_earlier_pending has to be
+ * found out. "subject" may be NULL.
+ */
+extern bool webhook_dispatch_must_check_pending(WebhookDispatcher *dispatcher,
+												int64 subscription_id, const char *subject);
+
+/* Take a head that was loaded from pending because it is due. */
+extern void webhook_dispatch_load(WebhookDispatcher *dispatcher, const WebhookPending *row,
+								  TimestampTz now);
+
+/* Where the row is; "subject" may be NULL or empty: then it is never blocked. */
+extern WebhookRowState webhook_dispatch_row_state(WebhookDispatcher *dispatcher,
+												  int64 subscription_id, const char *subject,
+												  int64 position, int64 id);
+
+/* A due row of a blocked subject was not loaded: it is looked for again when the head ends. */
+extern void webhook_dispatch_pass_over(WebhookDispatcher *dispatcher,
+									   int64 subscription_id, const char *subject);
+
+/*
+ * Returns true if a delivery of the subject is in memory or on its way to
+ * pending; while a group is being written, besides those of the group.
+ */
+extern bool webhook_dispatch_has_subject(WebhookDispatcher *dispatcher,
+										 int64 subscription_id, const char *subject);
+
+/* The same, with those of the group. */
+extern bool webhook_dispatch_knows_subject(WebhookDispatcher *dispatcher,
+										   int64 subscription_id, const char *subject);
+
+/*
+ * Returns true if a change of a row of the subscription is on its way to
+ * pending; of this event and of this subject, unless they are NULL.
+ */
+extern bool webhook_dispatch_has_rows_to_come(WebhookDispatcher *dispatcher,
+											  int64 subscription_id,
+											  const pg_uuid_t *event_id, const char *subject);
+
+/*
+ * Requests (dispatch.c)
+ */
+
+/*
+ * The next delivery to start a POST for, its attempt counted; NULL: none may
+ * start. A delivery that is too old ends instead.
+ */
+extern WebhookDelivery *webhook_dispatch_next(WebhookDispatcher *dispatcher, TimestampTz now);
+
+/* The subscription of a delivery that was returned by webhook_dispatch_next(). */
+extern const WebhookSubscription *webhook_delivery_subscription(const WebhookDelivery *delivery);
+
+/* Its POST has ended: decide what follows. The transfer has to live until the flush. */
+extern void webhook_dispatch_finish(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+									const WebhookHttpTransfer *transfer, TimestampTz now);
+
+/* The message could not be built: the delivery fails with this error, which is copied. */
+extern void webhook_dispatch_reject(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+									const char *error);
+
+/* The POST could not be started for lack of memory: the delivery is ready again. */
+extern void webhook_dispatch_retry_later(WebhookDispatcher *dispatcher,
+										 WebhookDelivery *delivery);
+
+/* Time has passed: end delays, find requests that have become slow. */
+extern void webhook_dispatch_tick(WebhookDispatcher *dispatcher, TimestampTz now);
+
+/* When webhook_dispatch_tick() has something to do; 0: never. */
+extern TimestampTz webhook_dispatch_tick_time(WebhookDispatcher *dispatcher);
+
+/*
+ * Deliveries that have ended (transitions.c)
+ */
+
+/*
+ * Ended deliveries, oldest first, at most "size": a group to be written. They
+ * stay the dispatcher's until webhook_dispatch_flushed() says whether they
+ * are committed; then they are counted, for their subscriptions and in
+ * "counts", by outcome, and are gone.
+ */
+extern int	webhook_dispatch_ended(WebhookDispatcher *dispatcher,
+								   WebhookDelivery **group, int size);
+extern void webhook_dispatch_flushed(WebhookDispatcher *dispatcher, WebhookDelivery **group,
+									 int count, bool committed,
+									 uint64 counts[WEBHOOK_OUTCOMES]);
+
+/*
+ * Eviction and cancellation (evict.c, cancel.c)
+ */
+
+/*
+ * Subscriptions were read again, or settings have changed: bind the queues to
+ * the present subscriptions; what may not be sent leaves memory for pending,
+ * or is cancelled if its subscription is gone or disabled. "sending" is
+ * webhook.enabled. To be called after each webhook_subscription_reload(),
+ * before any other function of the dispatcher.
+ */
+extern void webhook_dispatch_refresh(WebhookDispatcher *dispatcher, bool sending,
+									 TimestampTz now);
+
+/*
+ * Only bind the queues: all that may be done within the transaction that has
+ * read the subscriptions. webhook_dispatch_refresh() has to follow.
+ */
+extern void webhook_dispatch_bind(WebhookDispatcher *dispatcher);
+
+/* What has waited unstarted for too long moves to pending. */
+extern void webhook_dispatch_spill(WebhookDispatcher *dispatcher, TimestampTz now);
+
+/*
+ * End a row of pending as cancelled. "class" is its error_class or NULL; "batch"
+ * is the command's and stays pinned until that is committed, or NULL.
+ */
+extern void webhook_dispatch_cancel_row(WebhookDispatcher *dispatcher, const WebhookPending *row,
+										const char *class, WebhookBatch *batch);
+
+/*
+ * End what is in memory and came before a command, i.e. has a position below
+ * "before": all deliveries of an event (NULL: of any), or the first one of a
+ * subject; the latter returns true if there was one. A delivery in flight ends
+ * with its answer, and pins the command's batch until then.
+ */
+extern void webhook_dispatch_cancel_event(WebhookDispatcher *dispatcher, int64 subscription_id,
+										  const pg_uuid_t *event_id, int64 before,
+										  WebhookBatch *batch);
+extern bool webhook_dispatch_skip(WebhookDispatcher *dispatcher, int64 subscription_id,
+								  const char *subject, int64 before, WebhookBatch *batch);
+
+/*
+ * Limits on memory (budget.c). "engine" is the bytes that the HTTP engine uses.
+ */
+
+/* Returns true if more events may be read; "blocked": nothing can be written at present. */
+extern bool webhook_budget_read(const WebhookDispatcher *dispatcher, Size engine, bool blocked);
+
+/* Returns true if a POST may be started while "in_flight" are under way. */
+extern bool webhook_budget_send(const WebhookDispatcher *dispatcher, Size engine, int in_flight);
+
+/* How many due rows may be loaded. */
+extern int	webhook_budget_load(const WebhookDispatcher *dispatcher, Size engine);
+
+/*
+ * Due rows of pending (due.c)
+ */
+
+/* The subscription has rows; one of them is a head due at "next_at" (0: unknown). */
+extern void webhook_due_add(WebhookDispatcher *dispatcher, int64 subscription_id,
+							TimestampTz next_at);
+
+/*
+ * Queues whose due heads are to be loaded, those that have waited longest
+ * first, at most "size". webhook_due_loaded() or webhook_due_not_loaded() has
+ * to follow for each.
+ */
+extern int	webhook_due_take(WebhookDispatcher *dispatcher, TimestampTz now,
+							 WebhookQueue **queues, int size);
+
+/* How many rows of the queue to load at most. */
+extern int	webhook_due_limit(WebhookDispatcher *dispatcher, const WebhookQueue *queue);
+
+/* The rows were loaded; the first that is left is due at "next", 0: none is left. */
+extern void webhook_due_loaded(WebhookDispatcher *dispatcher, WebhookQueue *queue,
+							   TimestampTz next, TimestampTz now);
+extern void webhook_due_not_loaded(WebhookDispatcher *dispatcher, WebhookQueue *queue);
+
+/* When the first queue has to be loaded; 0: none. */
+extern TimestampTz webhook_due_time(const WebhookDispatcher *dispatcher);
+
+/* Load nothing until resumed: the ring may hold unread commands that cancel due rows. */
+extern void webhook_due_suspend(WebhookDispatcher *dispatcher, bool suspended);
+
+/* Load no rows of the subscription while a command ends rows there; calls nest. */
+extern void webhook_due_block(WebhookDispatcher *dispatcher, int64 subscription_id);
+extern void webhook_due_unblock(WebhookDispatcher *dispatcher, int64 subscription_id);
+
+/* Returns true if a row is due, or one that came from pending is in memory. */
+extern bool webhook_due_any(WebhookDispatcher *dispatcher, TimestampTz now);
+
+/*
+ * A queue of which it is not known whether it still has rows, or NULL; and
+ * whether it has some, those on their way included.
+ */
+extern WebhookQueue *webhook_due_next_recheck(WebhookDispatcher *dispatcher);
+extern void webhook_due_rechecked(WebhookDispatcher *dispatcher, WebhookQueue *queue,
+								  bool has_rows);
+
+/*
+ * Queues and the states of their subscriptions (queue.c)
+ */
+
+/* The subscription's id; the subscription, NULL: it is gone. Valid until the next reload. */
+extern int64 webhook_queue_id(const WebhookQueue *queue);
+extern const WebhookSubscription *webhook_queue_subscription(const WebhookQueue *queue);
+
+/* The subscription's state, what is derived brought up to date. */
+extern WebhookState *webhook_queue_state(WebhookQueue *queue, TimestampTz now);
+
+/* State changes that are still to be told of, oldest first. */
+extern int	webhook_queue_changes(const WebhookQueue *queue, const WebhookStateChange **changes);
+
+/* Take over a state that was saved by an earlier process, or restored from a dump. */
+extern void webhook_queue_restore(WebhookDispatcher *dispatcher, const WebhookState *state,
+								  TimestampTz now);
+
+/* Reset the health after the endpoint was changed or the subscription enabled. */
+extern void webhook_queue_reset(WebhookDispatcher *dispatcher, int64 subscription_id);
+
+/* Returns true if the subscription takes deliveries: enabled by people, not disabled by us. */
+extern bool webhook_queue_takes(WebhookDispatcher *dispatcher,
+								const WebhookSubscription *subscription);
+
+/* Count an event that the subscription's filter has failed on. */
+extern void webhook_queue_count_filter_error(WebhookDispatcher *dispatcher,
+											 int64 subscription_id);
+
+/*
+ * The id of a subscription whose backlog has to be cancelled, because it was
+ * disabled, told once; 0: none.
+ */
+extern int64 webhook_queue_next_backlog(WebhookDispatcher *dispatcher);
+
+/*
+ * Queues whose states have to be saved, the urgent ones first, at most "size";
+ * whether any is urgent; and that they were saved.
+ */
+extern int	webhook_queue_dirty(WebhookDispatcher *dispatcher, WebhookQueue **queues, int size);
+extern bool webhook_queue_is_urgent(const WebhookDispatcher *dispatcher);
+extern void webhook_queue_saved(WebhookDispatcher *dispatcher, WebhookQueue **queues, int count);
+
+#endif							/* WEBHOOK_DELIVERY_H */

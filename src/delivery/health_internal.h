@@ -1,0 +1,105 @@
+/*
+ * health_internal.h
+ *	  Health of one endpoint: circuit breaker, concurrency limit, rate limit,
+ *	  statistics, automatic disabling. Pure functions of their arguments.
+ */
+#ifndef WEBHOOK_HEALTH_INTERNAL_H
+#define WEBHOOK_HEALTH_INTERNAL_H
+
+#include "delivery/delivery.h"
+#include "delivery/retry_policy_internal.h"
+
+/* A request that takes longer makes its subscription slow; microseconds. */
+#define WEBHOOK_SLOW_REQUEST (INT64CONST(2) * USECS_PER_SEC)
+
+/* Buckets of the histogram of durations; they grow by half an octave. */
+#define WEBHOOK_DURATIONS 40
+
+typedef struct WebhookHealth
+{
+	WebhookState state;			/* what is kept in the table */
+	double		tokens;			/* in the bucket of the rate limit */
+	TimestampTz filled_at;		/* when "tokens" was worked out; 0: the bucket is full */
+	double		filled_by;		/* the rate limit that "tokens" was worked out by */
+	TimestampTz limited_at;		/* when the change "limited" was last told */
+	TimestampTz waiting_at;		/* when the change "waiting" was last told */
+	TimestampTz rated_at;		/* when state.rate was last worked out */
+	int64		rated_delivered;	/* state.delivered at that time */
+	int			ndurations;		/* sum of durations[] */
+	int			durations[WEBHOOK_DURATIONS];	/* requests that succeeded, by duration */
+} WebhookHealth;
+
+/* The health of a subscription that nothing is known of. */
+extern void webhook_health_init(WebhookHealth *health, int64 subscription_id);
+
+/* Take over a saved state; what it points to is copied into TopMemoryContext. */
+extern void webhook_health_restore(WebhookHealth *health, const WebhookState *state);
+
+/* Returns true if the breaker is open or half-open: only probes may be sent. */
+extern bool webhook_health_is_open(const WebhookHealth *health);
+
+/* Returns true if requests are charged to the slow pool. */
+extern bool webhook_health_is_slow(const WebhookHealth *health);
+
+/* Returns true if the subscription was disabled by us and not enabled since. */
+extern bool webhook_health_is_disabled(const WebhookHealth *health,
+									   const WebhookSubscription *subscription);
+
+/* Forget all failures: the breaker closes, the concurrency starts at its beginning. */
+extern void webhook_health_reset(WebhookHealth *health);
+
+/* How many requests may be in flight; the subscription may be NULL. */
+extern int	webhook_health_limit(const WebhookHealth *health,
+								 const WebhookSubscription *subscription);
+
+/*
+ * Count a request as started. Returns the earliest time for the next one, 0 if
+ * it may start now. "waiting": another delivery is ready.
+ */
+extern TimestampTz webhook_health_start(WebhookHealth *health,
+										const WebhookSubscription *subscription,
+										bool waiting, TimestampTz now,
+										WebhookHealthChange *change);
+
+/* A probe is under way, or was not sent: the open breaker is half-open meanwhile. */
+extern void webhook_health_probe(WebhookHealth *health, bool under_way);
+
+/*
+ * Returns true if the rate limit differs from the one that requests were
+ * counted by; the bucket is full then, and a delay by the former limit is over.
+ */
+extern bool webhook_health_rate_changed(WebhookHealth *health,
+										const WebhookSubscription *subscription);
+
+/* What one POST has shown. */
+typedef struct WebhookRequestResult
+{
+	const WebhookRetryDecision *decision;
+	bool		probe;			/* it was sent while the breaker was open */
+	int64		duration;		/* microseconds */
+	const char *problem;		/* the error of a failure, for people */
+} WebhookRequestResult;
+
+/* Count a request as ended; the subscription may be NULL: it is gone. */
+extern WebhookHealthChange webhook_health_end(WebhookHealth *health,
+											  const WebhookSubscription *subscription,
+											  const WebhookRequestResult *result,
+											  TimestampTz now);
+
+/* The clock was set back by so many microseconds: times that are waited for move along. */
+extern void webhook_health_set_back(WebhookHealth *health, int64 by);
+
+/* A request has been under way for too long. */
+extern void webhook_health_slow(WebhookHealth *health);
+
+/* The subscription may not send from now on (paused, fenced, sending off), or may again. */
+extern void webhook_health_suspend(WebhookHealth *health, bool suspended, TimestampTz now);
+
+/* Convert a time to the subscription's own clock, which stops while it may not send. */
+extern TimestampTz webhook_health_active_time(const WebhookHealth *health,
+											  TimestampTz instant, TimestampTz now);
+
+/* Bring the derived parts of the state, percentiles and rate, up to date. */
+extern void webhook_health_summarize(WebhookHealth *health, TimestampTz now);
+
+#endif							/* WEBHOOK_HEALTH_INTERNAL_H */

@@ -1,0 +1,133 @@
+/*
+ * queue_internal.h
+ *	  The queue of a subscription: its ready deliveries, its health, whether it may
+ *	  send, and what of it is in pending.
+ */
+#ifndef WEBHOOK_QUEUE_INTERNAL_H
+#define WEBHOOK_QUEUE_INTERNAL_H
+
+#include "utils/hsearch.h"
+
+#include "delivery/delivery.h"
+#include "delivery/health_internal.h"
+#include "delivery/scheduler_internal.h"
+#include "delivery/timer_heap_internal.h"
+
+/* State changes that are kept until they are told; later ones replace the last. */
+#define WEBHOOK_QUEUE_CHANGES 4
+
+struct WebhookQueue
+{
+	int64		id;				/* of the subscription; hash key */
+	WebhookHealth health;
+
+	/* Bound when subscriptions are read. */
+	const WebhookSubscription *subscription;	/* NULL: it is gone */
+	bool		ordered;		/* deliveries of one subject follow each other */
+
+	/* Derived from subscription, settings and health. */
+	bool		takes;			/* enabled by people, not disabled by us */
+	bool		sends;			/* takes deliveries, not paused, not fenced, sending is on */
+	int			limit;			/* requests in flight, as health and subscription allow */
+
+	/* Deliveries in memory. */
+	dlist_head	ready;			/* deliveries that may start, oldest first */
+	dlist_head	pings;			/* pings ready to start; not limited by health */
+	int			nready;			/* length of ready */
+	int			npings;			/* length of pings */
+	bool		spilling;		/* arrivals go to pending, until what is due there was loaded */
+	WebhookSchedulerEntry scheduling;
+	WebhookTimer not_before;	/* no request starts before; not set: it may now */
+	int			completed_per_interval; /* requests that end per interval (evict.c) */
+
+	/* Rows of pending. */
+	bool		has_rows;		/* it may have rows there */
+	bool		needs_recheck;	/* has_rows has to be rechecked */
+	int			blocked;		/* commands under way that end rows there; nothing is loaded */
+	TimestampTz next_due;		/* earliest head there that is not in memory; 0: none */
+	TimestampTz loaded_at;		/* when rows were last loaded */
+	WebhookTimer load;			/* when to load rows; not set: none are wanted or due */
+
+	/* The state in the table. */
+	bool		dirty;			/* it differs from the table's */
+	bool		urgent;			/* it is to be saved at once */
+	dlist_node	dirty_node;		/* among the dirty queues */
+	bool		subscription_dropped;	/* the subscription is gone, and its state removed */
+	bool		cancel_backlog; /* what waits for it has to be cancelled */
+	int			nchanges;		/* length of changes[] */
+	WebhookStateChange changes[WEBHOOK_QUEUE_CHANGES];	/* still to be told of, oldest first */
+};
+
+/* The queue that a timer or a scheduler's entry is embedded in. */
+#define WEBHOOK_QUEUE_OF(member, pointer) \
+	((WebhookQueue *) ((char *) (pointer) - offsetof(WebhookQueue, member)))
+
+typedef struct WebhookQueues
+{
+	HTAB	   *table;			/* subscription id -> WebhookQueue; a queue stays for good */
+	WebhookScheduler scheduler;
+	WebhookTimerHeap delayed;	/* queues that have a not_before */
+	WebhookTimerHeap loads;		/* queues that have rows to be loaded */
+	dlist_head	dirty;			/* queues whose state has to be saved, the urgent ones first */
+	int			nurgent;		/* how many of them are urgent */
+	bool		sending;		/* webhook.enabled */
+	bool		loads_suspended;	/* nothing is loaded at present */
+	bool		any_recheck;	/* some queue may have needs_recheck */
+	bool		any_backlog;	/* some queue may have cancel_backlog */
+	TimestampTz last_tick;		/* when webhook_queues_tick() was last called */
+} WebhookQueues;
+
+/* What a queue has room for in memory. */
+typedef struct WebhookQueueCapacity
+{
+	bool		arrivals;		/* an arrival may become ready or wait in memory */
+	bool		pings;			/* a ping may become ready */
+	bool		load;			/* so many rows have room that a look into pending is worth it */
+	int			rows;			/* how many rows a look may bring */
+} WebhookQueueCapacity;
+
+extern void webhook_queues_init(WebhookQueues *queues);
+
+/* The queue of a subscription, made at the first call. */
+extern WebhookQueue *webhook_queue_get(WebhookQueues *queues, int64 id);
+
+/* The queue for an arrival: one that may not send begins its suspended time. */
+extern WebhookQueue *webhook_queue_get_for_arrival(WebhookQueues *queues, int64 id,
+												   TimestampTz now);
+
+/* All queues: begin a scan, then one a call until NULL. */
+extern void webhook_queues_scan(const WebhookQueues *queues, HASH_SEQ_STATUS *scan);
+extern WebhookQueue *webhook_queues_next(HASH_SEQ_STATUS *scan);
+
+/* Bind all queues to the subscriptions as they were read last. */
+extern void webhook_queues_bind(WebhookQueues *queues);
+
+/* Bind them, and find out which of them may send now. */
+extern void webhook_queues_refresh(WebhookQueues *queues, bool sending, TimestampTz now);
+
+extern WebhookQueueCapacity webhook_queue_capacity(const WebhookQueues *queues,
+												   const WebhookQueue *queue);
+
+/*
+ * To be called once after deliveries, requests in flight, rows or health of a
+ * queue have changed: in or out of the scheduler, and of the heap of loads.
+ */
+extern void webhook_queue_update(WebhookQueues *queues, WebhookQueue *queue);
+
+/* No request starts before "until"; 0: it may now. webhook_queue_update() has to follow. */
+extern void webhook_queue_delay(WebhookQueues *queues, WebhookQueue *queue, TimestampTz until);
+
+/*
+ * The health has changed: apply what it allows now, and keep the change for
+ * being told. webhook_queue_update() has to follow.
+ */
+extern void webhook_queue_apply_health(WebhookQueues *queues, WebhookQueue *queue,
+									   WebhookHealthChange change, TimestampTz now);
+
+/* End delays that are over; rows wait by the new clock if it was set back. */
+extern void webhook_queues_tick(WebhookQueues *queues, TimestampTz now);
+
+/* The state has changed; "urgent": it is to be saved at once. */
+extern void webhook_queue_mark_dirty(WebhookQueues *queues, WebhookQueue *queue, bool urgent);
+
+#endif							/* WEBHOOK_QUEUE_INTERNAL_H */

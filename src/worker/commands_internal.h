@@ -1,0 +1,36 @@
+/*
+ * commands_internal.h
+ *	  Runs the commands of the ring that end deliveries: cancel(), skip(), the end
+ *	  of a subscription.
+ */
+#ifndef WEBHOOK_COMMANDS_INTERNAL_H
+#define WEBHOOK_COMMANDS_INTERNAL_H
+
+#include "delivery/delivery.h"
+
+/* Once a process, before any other function. */
+extern void webhook_commands_init(WebhookDispatcher *dispatcher);
+
+/*
+ * Take a command that was read from the ring: what is in memory ends at once,
+ * the rest by webhook_commands_run(). Pins the batch until it is complete.
+ * Rows of other kinds are ignored.
+ */
+extern void webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch);
+
+/*
+ * Begin to cancel the backlogs of subscriptions that were disabled; "last" is
+ * the highest id that was read.
+ */
+extern void webhook_commands_cancel_backlogs(int64 last);
+
+/* Returns true if a command is not complete. */
+extern bool webhook_commands_are_running(void);
+
+/*
+ * Run one piece of the first command, in a transaction of its own. Returns
+ * false if that failed and has to be repeated.
+ */
+extern bool webhook_commands_run(void);
+
+#endif							/* WEBHOOK_COMMANDS_INTERNAL_H */

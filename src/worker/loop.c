@@ -1,0 +1,350 @@
+/*
+ * loop.c
+ *	  What the worker does, round by round.
+ *
+ * The order of work within a round:
+ *
+ *	1. take requests	flags in shared memory, timers
+ *	2. reload			subscriptions that have changed
+ *	3. load				due rows of pending, before what is new: there is more of that
+ *	4. read				one step of the ring
+ *	5. run commands		one piece
+ *	6. send				what may start, and harvest results, twice
+ *	7. write			a group of results, the checkpoint, states
+ *	8. drain			answer webhook.drain()
+ *
+ * No transaction is open between these steps. After an error in 2 to 5 they
+ * pause for a moment; sending and writing go on.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "base/guc.h"
+#include "worker/commands_internal.h"
+#include "worker/loader_internal.h"
+#include "worker/loop_internal.h"
+#include "worker/reader_internal.h"
+#include "worker/sender_internal.h"
+#include "worker/transaction_internal.h"
+#include "worker/writer_internal.h"
+
+#define POLL_INTERVAL USECS_PER_SEC /* between windows that nobody has asked for */
+#define RETRY_INTERVAL (USECS_PER_SEC / 5)	/* after an error in reading */
+#define SPILL_INTERVAL (USECS_PER_SEC / 2)	/* between looks for what has waited too long */
+#define SCARCE_INTERVAL (USECS_PER_SEC / 20)	/* the same, while memory is scarce */
+#define COMMAND_INTERVAL (USECS_PER_SEC / 50)	/* between pieces of commands */
+#define RECHECKS 20				/* queues whose has_rows is rechecked a poll */
+
+/* How far a request of webhook.drain() is. */
+typedef enum DrainState
+{
+	DRAIN_IDLE,
+	DRAIN_WINDOW,				/* a window has to be opened */
+	DRAIN_READING,				/* it is being read */
+	DRAIN_FINISHING,			/* all that it holds has to end */
+} DrainState;
+
+static struct
+{
+	WebhookDispatcher *dispatcher;
+	WebhookSlot *slot;
+	volatile sig_atomic_t interruptible;	/* reading may be broken off */
+
+	bool		wake;			/* a window is to be opened */
+	bool		reload;			/* subscriptions are to be read */
+	TimestampTz next_poll;
+	TimestampTz next_spill;
+	TimestampTz retry_at;		/* when to read again after an error; 0: there was none */
+
+	DrainState	drain_state;
+	uint64		drain_ticket;	/* the request that is being answered */
+	uint64		drain_batch;	/* the newest batch that it waits for */
+}			loop;
+
+static void load_state(void *arg);
+static void take_requests(TimestampTz now);
+static void read_input(TimestampTz now);
+static bool read_all(TimestampTz now);
+static bool may_read(void);
+static bool is_paused(TimestampTz now);
+static void send_out(void);
+static void write_out(void);
+static void follow_drain(void);
+static void report(void);
+static TimestampTz input_time(TimestampTz now);
+static TimestampTz flush_time(TimestampTz now);
+
+WebhookDispatcher *
+webhook_loop_start(WebhookSlot *slot)
+{
+	memset(&loop, 0, sizeof(loop));
+	loop.slot = slot;
+	loop.dispatcher = webhook_dispatcher_new();
+	webhook_sender_init(loop.dispatcher, &slot->counters);
+	webhook_loader_init(loop.dispatcher);
+	webhook_commands_init(loop.dispatcher);
+
+	if (!webhook_transaction_try("starting", load_state, NULL))
+		return NULL;
+	webhook_loop_refresh();
+	loop.wake = true;
+	return loop.dispatcher;
+}
+
+void
+webhook_loop_run(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	take_requests(now);
+	loop.interruptible = true;
+	read_input(now);
+	loop.interruptible = false;
+	QueryCancelPending = false;
+	send_out();
+	write_out();
+	follow_drain();
+	report();
+}
+
+TimestampTz
+webhook_loop_next_time(TimestampTz now)
+{
+	long		engine = webhook_sender_wait_ms();
+	TimestampTz times[] = {
+		loop.next_poll,
+		input_time(now),
+		flush_time(now),
+		webhook_dispatch_usage(loop.dispatcher)->queued > 0 ? loop.next_spill : 0,
+		webhook_dispatch_tick_time(loop.dispatcher),
+		engine >= 0 ? now + engine * INT64CONST(1000) : 0,
+	};
+	TimestampTz next = loop.next_poll;
+
+	for (int i = 0; i < lengthof(times); i++)
+	{
+		if (times[i] != 0)
+			next = Min(next, times[i]);
+	}
+	return next;
+}
+
+void
+webhook_loop_refresh(void)
+{
+	webhook_dispatch_refresh(loop.dispatcher, webhook_enabled, GetCurrentTimestamp());
+}
+
+bool
+webhook_loop_finish(TimestampTz deadline)
+{
+	const WebhookUsage *usage = webhook_dispatch_usage(loop.dispatcher);
+	TimestampTz now = GetCurrentTimestamp();
+
+	webhook_sender_run();
+	webhook_writer_flush(now, usage->in_flight == 0 || now >= deadline);
+	if (now < deadline && usage->in_flight + usage->unflushed > 0)
+		return true;
+	webhook_writer_checkpoint(GetCurrentTimestamp(), true);
+	while (webhook_writer_states(GetCurrentTimestamp(), true))
+		;
+	return false;
+}
+
+bool
+webhook_loop_is_interruptible(void)
+{
+	return loop.interruptible;
+}
+
+/* In a transaction that ends with this process's first write. */
+static void
+load_state(void *arg)
+{
+	WebhookCounters *counters = &loop.slot->counters;
+
+	webhook_reader_init(loop.dispatcher, webhook_checkpoint_load(), counters);
+	webhook_writer_init(loop.dispatcher, webhook_reader_progress(), counters);
+}
+
+/* What other sessions, and time, ask for. */
+static void
+take_requests(TimestampTz now)
+{
+	if (pg_atomic_exchange_u32(&loop.slot->wake, 0) != 0)
+		loop.wake = true;
+	if (pg_atomic_exchange_u32(&loop.slot->changed, 0) != 0)
+		loop.reload = true;
+	if (now >= loop.next_poll || loop.next_poll - now > POLL_INTERVAL)
+	{
+		loop.next_poll = now + POLL_INTERVAL;
+		loop.wake = true;
+		webhook_loader_recheck(RECHECKS);
+	}
+	webhook_dispatch_tick(loop.dispatcher, now);
+	if (now >= loop.next_spill || loop.next_spill - now > SPILL_INTERVAL)
+	{
+		bool		room = webhook_budget_read(loop.dispatcher, webhook_sender_memory(), false);
+
+		loop.next_spill = now + (room ? SPILL_INTERVAL : SCARCE_INTERVAL);
+		if (!webhook_writer_is_blocked())
+			webhook_dispatch_spill(loop.dispatcher, now);
+	}
+	if (loop.drain_state == DRAIN_IDLE)
+	{
+		loop.drain_ticket = pg_atomic_read_u64(&loop.slot->drain_wanted);
+		if (loop.drain_ticket > pg_atomic_read_u64(&loop.slot->drain_done))
+			loop.drain_state = DRAIN_WINDOW;
+	}
+}
+
+/* The pause after an error counts from its end: a lock may have been waited for. */
+static void
+read_input(TimestampTz now)
+{
+	if (is_paused(now))
+		return;
+	loop.retry_at = read_all(now) ? 0 : GetCurrentTimestamp() + RETRY_INTERVAL;
+}
+
+/* Returns false after an error. */
+static bool
+read_all(TimestampTz now)
+{
+	if (loop.reload)
+	{
+		loop.reload = !webhook_reader_reload();
+
+		/* Also after an error: it may have come when the new copy was in place. */
+		webhook_dispatch_refresh(loop.dispatcher, webhook_enabled, now);
+	}
+	webhook_commands_cancel_backlogs(webhook_reader_last_id());
+	if (loop.reload || !webhook_loader_load(webhook_sender_memory(), now))
+		return false;
+	if (may_read())
+	{
+		bool		opens = !webhook_reader_is_reading();
+
+		if (!webhook_reader_read(now))
+			return false;
+		if (opens)
+		{
+			loop.wake = false;
+			if (loop.drain_state == DRAIN_WINDOW)
+				loop.drain_state = DRAIN_READING;
+		}
+	}
+	return webhook_commands_run();
+}
+
+/* There is something to read, and room for it. */
+static bool
+may_read(void)
+{
+	return (loop.wake || loop.drain_state == DRAIN_WINDOW || webhook_reader_is_reading()) &&
+		webhook_budget_read(loop.dispatcher, webhook_sender_memory(),
+							webhook_writer_is_blocked());
+}
+
+/* Reading pauses after an error; a clock that was set back does not prolong that. */
+static bool
+is_paused(TimestampTz now)
+{
+	return loop.retry_at != 0 && now < loop.retry_at && loop.retry_at - now <= RETRY_INTERVAL;
+}
+
+/*
+ * Results make room for further requests. Those are sent before results are
+ * written, so that receivers have something to do meanwhile.
+ */
+static void
+send_out(void)
+{
+	bool		blocked = webhook_writer_is_blocked();
+
+	if (!blocked)
+		webhook_sender_start();
+	webhook_sender_run();
+	if (!blocked && webhook_sender_start())
+	{
+		webhook_sender_run();
+		webhook_sender_start();
+	}
+}
+
+static void
+write_out(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	webhook_writer_flush(now, webhook_dispatch_usage(loop.dispatcher)->in_flight == 0);
+	webhook_writer_checkpoint(now, false);
+	webhook_writer_states(now, false);
+}
+
+/*
+ * A drain is over once all that was committed before it is flushed or not due.
+ * Due is what is due now: the last flush has made rows due that wait for others.
+ */
+static void
+follow_drain(void)
+{
+	WebhookProgress *progress = webhook_reader_progress();
+
+	if (loop.drain_state == DRAIN_READING && !webhook_reader_is_reading())
+	{
+		loop.drain_batch = webhook_progress_newest_batch(progress);
+		loop.drain_state = DRAIN_FINISHING;
+	}
+	if (loop.drain_state == DRAIN_FINISHING &&
+		webhook_progress_is_done(progress, loop.drain_batch) &&
+		!webhook_commands_are_running() &&
+		!webhook_due_any(loop.dispatcher, GetCurrentTimestamp()))
+	{
+		pg_atomic_write_u64(&loop.slot->drain_done, loop.drain_ticket);
+		loop.drain_state = DRAIN_IDLE;
+	}
+}
+
+/* The gauges of stat_worker. */
+static void
+report(void)
+{
+	const WebhookUsage *usage = webhook_dispatch_usage(loop.dispatcher);
+	WebhookCounters *counters = &loop.slot->counters;
+
+	pg_atomic_write_u64(&counters->in_flight, usage->in_flight);
+	pg_atomic_write_u64(&counters->queued, usage->queued);
+	pg_atomic_write_u64(&counters->unflushed, usage->unflushed);
+	pg_atomic_write_u64(&counters->memory, usage->memory + webhook_sender_memory());
+}
+
+/* When read_input() has something to do; 0: nobody knows. */
+static TimestampTz
+input_time(TimestampTz now)
+{
+	TimestampTz due = webhook_due_time(loop.dispatcher);
+
+	if (loop.retry_at != 0)
+		return loop.retry_at;
+	if (may_read())
+		return now;
+	if (due != 0 && due <= now)
+		due = webhook_budget_load(loop.dispatcher, webhook_sender_memory()) > 0 ? now : 0;
+	if (webhook_commands_are_running() && (due == 0 || due > now + COMMAND_INTERVAL))
+		return now + COMMAND_INTERVAL;
+	return due;
+}
+
+/* When write_out() has something to do; 0: never. */
+static TimestampTz
+flush_time(TimestampTz now)
+{
+	TimestampTz flush = webhook_writer_next_time();
+
+	if (flush == 0 && webhook_dispatch_usage(loop.dispatcher)->unflushed > 0)
+		return now + 1000;
+	return flush;
+}

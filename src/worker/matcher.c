@@ -1,0 +1,107 @@
+/*
+ * matcher.c
+ *	  Which subscriptions get an event.
+ *
+ * An event goes to each enabled subscription of its type whose start snapshot
+ * does not see it and whose filter accepts it. A replay goes to the one
+ * subscription that it names, whatever that one takes.
+ *
+ * During recovery each delivery is looked up in the log and in pending: what is
+ * there was handled before the crash.
+ */
+#include "postgres.h"
+
+#include "ring/command.h"
+#include "worker/matcher_internal.h"
+
+/* An event may have been logged while the clock was wrong by less than this. */
+#define LOG_MARGIN USECS_PER_DAY
+
+static bool accepts(WebhookMatches *matches, const WebhookSubscription *subscription,
+					const WebhookEvent *event);
+static bool add_offer(WebhookMatches *matches, WebhookOffer *offer);
+
+void
+webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event, bool only_new)
+{
+	const WebhookSubscription *subscription;
+	int			cursor = 0;
+
+	while ((subscription = webhook_subscription_match(event, &cursor)) != NULL)
+	{
+		WebhookOffer offer = {0};
+
+		if ((only_new && !subscription->is_new) ||
+			!webhook_queue_takes(matches->dispatcher, subscription) ||
+			!accepts(matches, subscription, event))
+			continue;
+		offer.event = event;
+		offer.subscription_id = subscription->id;
+		offer.position = event->id;
+		offer.cause = WEBHOOK_CAUSE_EVENT;
+		offer.caused_at = event->created_at;
+		(void) add_offer(matches, &offer);
+	}
+}
+
+/* How many attempts the delivery had before, the log alone knows. */
+void
+webhook_matcher_add_replay(WebhookMatches *matches, const WebhookEvent *row)
+{
+	WebhookOffer offer = {0};
+	WebhookCommand command;
+
+	if (!webhook_command_parse(row, &command) ||
+		webhook_subscription_get(command.subscription_id) == NULL)
+		return;
+	offer.event = webhook_command_event(row, &command);
+	offer.subscription_id = command.subscription_id;
+	offer.position = row->id;
+	offer.cause = command.cause;
+	offer.caused_at = row->created_at;
+	if (!add_offer(matches, &offer))
+		webhook_event_release(offer.event);
+}
+
+/* An event that the filter fails on is not sent. */
+static bool
+accepts(WebhookMatches *matches, const WebhookSubscription *subscription,
+		const WebhookEvent *event)
+{
+	bool		failed = false;
+	bool		accepted;
+
+	if (subscription->filter == NULL)
+		return true;
+	accepted = webhook_filter_accepts(subscription->filter, event, &failed);
+	if (failed)
+	{
+		int64	   *id = palloc(sizeof(int64));
+
+		*id = subscription->id;
+		matches->filter_errors = lappend(matches->filter_errors, id);
+	}
+	return accepted;
+}
+
+/* Returns false if log or pending shows that this delivery was handled before a crash. */
+static bool
+add_offer(WebhookMatches *matches, WebhookOffer *offer)
+{
+	const WebhookEvent *event = offer->event;
+	WebhookOffer *kept;
+
+	if ((matches->recovering || offer->cause == WEBHOOK_CAUSE_RESEND ||
+		 offer->cause == WEBHOOK_CAUSE_RECOVER) &&
+		webhook_log_knows(offer->subscription_id, offer->position, event,
+						  event->created_at - LOG_MARGIN, &offer->attempts))
+		return false;
+	offer->has_earlier_pending =
+		webhook_dispatch_must_check_pending(matches->dispatcher, offer->subscription_id,
+											event->subject) &&
+		webhook_pending_has_subject(offer->subscription_id, event->subject);
+	kept = palloc(sizeof(WebhookOffer));
+	*kept = *offer;
+	matches->offers = lappend(matches->offers, kept);
+	return true;
+}

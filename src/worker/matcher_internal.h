@@ -1,0 +1,32 @@
+/*
+ * matcher_internal.h
+ *	  Which subscriptions get an event.
+ */
+#ifndef WEBHOOK_MATCHER_INTERNAL_H
+#define WEBHOOK_MATCHER_INTERNAL_H
+
+#include "nodes/pg_list.h"
+
+#include "delivery/delivery.h"
+
+/* What matching has found; its lists are in CurrentMemoryContext. */
+typedef struct WebhookMatches
+{
+	WebhookDispatcher *dispatcher;
+	bool		recovering;		/* deliveries may have been handled before a crash */
+	List	   *offers;			/* of WebhookOffer *; their events are those that were given */
+	List	   *filter_errors;	/* of int64 *: subscriptions whose filter has failed */
+} WebhookMatches;
+
+/*
+ * Add an offer for each subscription that takes the event; "only_new": for
+ * each that was made or enabled since subscriptions were read before. In a
+ * transaction.
+ */
+extern void webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event,
+									  bool only_new);
+
+/* Add an offer for the subscription that a replay command names, if it is there. */
+extern void webhook_matcher_add_replay(WebhookMatches *matches, const WebhookEvent *row);
+
+#endif							/* WEBHOOK_MATCHER_INTERNAL_H */

@@ -1,0 +1,42 @@
+/*
+ * reader_internal.h
+ *	  Reads the ring window by window, and the subscriptions.
+ */
+#ifndef WEBHOOK_READER_INTERNAL_H
+#define WEBHOOK_READER_INTERNAL_H
+
+#include "delivery/delivery.h"
+#include "process/shmem.h"
+
+/*
+ * Start where the checkpoint says, or, if that is NULL, at the first row of the
+ * ring. In a transaction, once a process: reads the subscriptions and their
+ * states, too. A webhook_dispatch_refresh() has to follow its commit.
+ */
+extern void webhook_reader_init(WebhookDispatcher *dispatcher,
+								const WebhookCheckpoint *checkpoint,
+								WebhookCounters *counters);
+
+/*
+ * Read the subscriptions again, in a transaction of its own. Returns false if
+ * that failed and has to be repeated. A webhook_dispatch_refresh() has to
+ * follow in either case: the copy in memory may be a new one.
+ */
+extern bool webhook_reader_reload(void);
+
+/*
+ * Read one step of the open window, or open one first, and offer what it has
+ * to the dispatcher. Returns false if that failed and has to be repeated.
+ */
+extern bool webhook_reader_read(TimestampTz now);
+
+/* Returns true if a window has been begun and not been read to its end. */
+extern bool webhook_reader_is_reading(void);
+
+/* How far what was read is done; lives as long as the process. */
+extern WebhookProgress *webhook_reader_progress(void);
+
+/* The highest id of a row that was read; all rows of pending are at most that. */
+extern int64 webhook_reader_last_id(void);
+
+#endif							/* WEBHOOK_READER_INTERNAL_H */
