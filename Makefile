@@ -22,6 +22,7 @@
 #   make indent         indent all C files (FILES="...": only these)
 #   make format-check   say which files "make indent" would change, which lines
 #                       are too wide
+#   make analyze        let gcc, cppcheck and shellcheck look for mistakes
 #   make typedefs       renew the indenter's list of types
 #
 # PG_CONFIG=/path/to/pg_config chooses among several servers.  Only a part of
@@ -52,6 +53,10 @@ PG_CFLAGS      = $(WARNINGS) -iquote src
 CURL_CPPFLAGS  = $(shell curl-config --cflags)
 CURL_LIBS      = $(shell curl-config --libs)
 
+# With these flags each C file compiles, those of test and bench too.
+ANY_C_FLAGS    = -D_GNU_SOURCE= -DTARGET= -iquote src -Itest/unit $(CURL_CPPFLAGS) \
+                 -I$(includedir_server) -I$(includedir)
+
 # No bitcode: nothing here is worth inlining into a query, and no clang needed.
 override with_llvm = no
 
@@ -64,7 +69,7 @@ ISOLATION      = $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolat
 ISOLATION_OPTS = --inputdir=test/isolation --load-extension=webhook $(TEMP)
 TAP_TESTS      = 1
 PROVE_TESTS    = test/t/*.pl
-CHECKS         = format-check
+CHECKS         = format-check analyze
 EXTRA_CLEAN    = stage build log $(HTTP_LIB) $(HTTP_OBJS)
 
 # A database in SQL_ASCII, initdb's choice without a locale, is refused.
@@ -83,7 +88,7 @@ PGXS          := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 include test/style/style.mk
 
 ifeq ($(PGXS),)
-NEEDS_SERVER   = all install uninstall installcheck stage test demo bench fuzz clean
+NEEDS_SERVER   = all install uninstall installcheck stage test demo bench fuzz analyze clean
 .PHONY: $(NEEDS_SERVER)
 $(NEEDS_SERVER):
 	@echo 'make: no server to build for: $(PG_CONFIG) --pgxs names nothing' >&2
@@ -94,6 +99,7 @@ else
 include $(PGXS)
 include test/unit/unit.mk
 include test/clock/clock.mk
+include test/analyze/analyze.mk
 
 # Packaged servers are built without dependency tracking.
 $(sort $(OBJS) $(HTTP_OBJS)): $(HEADERS) Makefile

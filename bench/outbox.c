@@ -56,7 +56,7 @@ now(void)
 	return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-static void
+static _Noreturn void
 die(const char *what)
 {
 	fprintf(stderr, "outbox: %s\n", what);
@@ -83,10 +83,13 @@ append(Array *array, const char *element)
 
 	while (array->used + length + 3 > array->room)
 	{
-		array->room = array->room ? array->room * 2 : 4096;
-		array->text = realloc(array->text, array->room);
-		if (array->text == NULL)
+		size_t		room = array->room ? array->room * 2 : 4096;
+		char	   *text = realloc(array->text, room);
+
+		if (text == NULL)
 			die("out of memory");
+		array->text = text;
+		array->room = room;
 	}
 	array->text[array->used] = array->used == 0 ? '{' : ',';
 	memcpy(array->text + array->used + 1, element, length);

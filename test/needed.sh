@@ -72,6 +72,7 @@ needed_install()
 		trap needed_loud EXIT
 		trap 'exit 1' HUP INT TERM
 	fi
+	# shellcheck disable=SC2086	# names, not one name
 	needed_root apt-get install -y --no-install-recommends $missing
 	status=$?
 	needed_loud
@@ -98,6 +99,7 @@ needed()
 	fi
 	needed_offered
 	if [ -n "$offered" ]; then
+		# shellcheck disable=SC2086	# names, not one name
 		needed_root apt-get install -y --no-install-recommends $offered ||
 			echo "not installed:$offered" >&2
 	fi

@@ -36,6 +36,7 @@
 /* Larger values are never rendered; escapes make a value six times as long. */
 #define MAX_RENDERED (128 * 1024 * 1024)
 
+static Form_pg_attribute find_attribute(TupleDesc desc, const char *name);
 static WebhookForm choose_form(Oid type);
 static void prepare_to_json(FmgrInfo *function, Oid type, int32 typmod,
 							Oid collation, MemoryContext context);
@@ -45,19 +46,11 @@ bool
 webhook_column_find(WebhookColumn *column, TupleDesc desc, const char *name,
 					MemoryContext context)
 {
-	Form_pg_attribute attribute = NULL;
+	Form_pg_attribute attribute = find_attribute(desc, name);
 	Oid			output;
 	bool		is_varlena;
-	int			i;
 
-	for (i = 0; i < desc->natts; i++)
-	{
-		attribute = TupleDescAttr(desc, i);
-		if (!attribute->attisdropped &&
-			strcmp(NameStr(attribute->attname), name) == 0)
-			break;
-	}
-	if (i == desc->natts)
+	if (attribute == NULL)
 		return false;
 
 	column->number = attribute->attnum;
@@ -74,6 +67,21 @@ webhook_column_find(WebhookColumn *column, TupleDesc desc, const char *name,
 		prepare_to_json(&column->function, attribute->atttypid,
 						attribute->atttypmod, attribute->attcollation, context);
 	return true;
+}
+
+/* The column of that name; NULL if there is none. */
+static Form_pg_attribute
+find_attribute(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (!attribute->attisdropped &&
+			strcmp(NameStr(attribute->attname), name) == 0)
+			return attribute;
+	}
+	return NULL;
 }
 
 /*

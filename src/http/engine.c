@@ -468,6 +468,7 @@ http_configure(WebhookHttp *http, const WebhookHttpOptions *options,
 	{
 		snprintf(reason, size, "out of memory");
 		free(ca_file);
+		free(proxy);
 		return false;
 	}
 	if (!webhook_dial_guard_set(&http->guard, options, reason, size))

@@ -67,7 +67,7 @@ webhook_ascii_begins_with(const char *bytes, size_t length, const char *start)
 {
 	size_t		i = 0;
 
-	while (start[i] != '\0' && i < length && webhook_ascii_lower(bytes[i]) == start[i])
+	while (i < length && start[i] != '\0' && webhook_ascii_lower(bytes[i]) == start[i])
 		i++;
 	return start[i] == '\0';
 }

@@ -298,7 +298,6 @@ is_ipv6(const char *host, size_t length)
 		if (is_dotted_quad(host + at, length - at))
 		{
 			groups += 2;
-			at = length;
 			break;
 		}
 		while (at < length && webhook_ascii_is_hex(host[at]))

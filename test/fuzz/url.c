@@ -38,12 +38,13 @@ static void
 take_apart(const char *url, Parts *parts)
 {
 	const char *host = strstr(url, "://") + 3;
+	const char *port = *host == '[' ? strchr(host, ']') + 1 : host + strcspn(host, ":/");
 	const char *path = strchr(host, '/');
-	const char *query = strchr(path, '?');
+	const char *query;
 	const char *end = url + strlen(url);
-	const char *port = *host == '[' ? strchr(host, ']') + 1 :
-	host + strcspn(host, ":/");
 
+	FUZZ_CHECK(path != NULL);
+	query = strchr(path, '?');
 	put(parts->scheme, sizeof(parts->scheme), url, host - 3);
 	put(parts->host, sizeof(parts->host), host, port);
 	if (*port == ':')

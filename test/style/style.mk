@@ -13,8 +13,5 @@ indent:
 format-check:
 	@prove test/style/text.pl test/style/indent.pl :: --check
 
-TYPEDEF_FLAGS  = -D_GNU_SOURCE -DTARGET="" -iquote src -Itest/unit $(CURL_CPPFLAGS) \
-                 -I$(includedir_server) -I$(includedir)
-
 typedefs:
-	@COMPILE='$(CC) $(TYPEDEF_FLAGS)' perl test/style/typedefs.pl
+	@COMPILE='$(CC) $(ANY_C_FLAGS)' perl test/style/typedefs.pl
