@@ -52,7 +52,7 @@ now(void)
 int
 main(int argc, char **argv)
 {
-	const WebhookHttpApi *api = &webhook_http_api;
+	const WebhookHttpApi *api = webhook_http_api();
 	WebhookHttpOptions options = {0};
 	WebhookHttpRequest request = {0};
 	WebhookHttpTransfer *transfer;

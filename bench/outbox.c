@@ -39,7 +39,7 @@ typedef struct Array
 	size_t		room;
 } Array;
 
-static const WebhookHttpApi *api = &webhook_http_api;
+static const WebhookHttpApi *api;
 static WebhookHttp *http;
 static WebhookHttpRequest request;
 static PGconn *conn;
@@ -198,6 +198,7 @@ main(int argc, char **argv)
 				"[--batch N] [--concurrency N]\n");
 		return 2;
 	}
+	api = webhook_http_api();
 	conn = PQconnectdb(database);
 	if (PQstatus(conn) != CONNECTION_OK)
 		die(PQerrorMessage(conn));

@@ -2,25 +2,22 @@
  * dial_guard.c
  *	  What the engine may dial.
  *
- * The address that is dialled decides, not what led to it: each socket is
- * judged before it is opened, each connection before it is used, for the rules
- * may have changed since it was made.  All that can be told from the URL alone
- * is judged before libcurl sees it.
+ * The address that is dialled decides, however it was found: each address is
+ * judged before a socket is opened to it, and each peer before a kept
+ * connection is used, because the rules may have changed since it was opened.
+ * What the URL alone tells is judged before libcurl sees it.
  *
- * Through a proxy nobody here knows what is dialled; of a literal it can still
- * be said that it must not be.  The proxy itself is the administrator's word.
+ * With a proxy only literal addresses can be checked, because the proxy
+ * resolves names. The proxy's own address is trusted, because an administrator
+ * set it.
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "http/dial_guard_internal.h"
-#include "net/target.h"
 
-/* A little more than libcurl keeps what it knows of a name. */
+/* Longer than libcurl caches the addresses of a name: DNS_CACHE_SECONDS in handle.c. */
 #define CACHE_US			(INT64_C(90) * 1000000)
 
 static bool still_allowed(const WebhookDialGuard *guard, WebhookHttpPost *post);
-static void refuse(WebhookHttpPost *post, const char *text);
+static bool refuse(WebhookHttpPost *post, const char *problem);
 
 bool
 webhook_dial_guard_set(WebhookDialGuard *guard, const WebhookHttpOptions *options,
@@ -47,39 +44,36 @@ webhook_dial_guard_changed(WebhookDialGuard *guard, int64_t now)
 }
 
 bool
-webhook_dial_guard_request(const WebhookDialGuard *guard, WebhookHttpPost *post)
+webhook_dial_guard_check_url(const WebhookDialGuard *guard, WebhookHttpPost *post)
 {
 	WebhookTargetRefusal refusal;
 
-	if (!webhook_target_refused(guard->rules, guard->require_https, post->transfer.url,
-								&post->target, &refusal))
-		return true;
-	refuse(post, refusal.problem);
-	return false;
+	return !webhook_target_refused(guard->rules, guard->require_https, post->transfer.url,
+								   &post->target, &refusal) ||
+		refuse(post, refusal.problem);
 }
 
 bool
-webhook_dial_guard_address(const WebhookDialGuard *guard, WebhookHttpPost *post,
-						   const struct sockaddr *address)
+webhook_dial_guard_check_address(const WebhookDialGuard *guard, WebhookHttpPost *post,
+								 const struct sockaddr *address)
 {
-	WebhookAddressRefusal verdict;
-	char		text[WEBHOOK_REFUSAL_BYTES];
+	WebhookAddressRefusal refusal;
+	char		problem[WEBHOOK_REFUSAL_BYTES];
 
-	if (!webhook_address_refuses(guard->rules, address, &verdict))
+	if (!webhook_address_refuses(guard->rules, address, &refusal))
 		return true;
-	webhook_address_explain(&verdict, text, sizeof(text));
-	refuse(post, text);
-	return false;
+	webhook_address_explain(&refusal, problem, sizeof(problem));
+	return refuse(post, problem);
 }
 
 /*
- * libcurl keeps the addresses of a name for a minute, and shows them one by
- * one.  Whether all of them would pass other rules than those that they were
- * judged by is not known then.
+ * libcurl caches the addresses of a name, and shows only the one that it dials. For as long as a
+ * cached name may have been judged by former rules, it is resolved again: all addresses of a name
+ * have to pass the rules, not only the one that is dialled.
  */
 bool
-webhook_dial_guard_dial(const WebhookDialGuard *guard, WebhookHttpPost *post,
-						const struct sockaddr *address)
+webhook_dial_guard_check_dial(const WebhookDialGuard *guard, WebhookHttpPost *post,
+							  const struct sockaddr *address)
 {
 	if (post->stop != WEBHOOK_HTTP_STOP_NONE || !still_allowed(guard, post))
 		return false;
@@ -91,12 +85,12 @@ webhook_dial_guard_dial(const WebhookDialGuard *guard, WebhookHttpPost *post,
 		post->stop = WEBHOOK_HTTP_STOP_UNRESOLVED;
 		return false;
 	}
-	return webhook_dial_guard_address(guard, post, address);
+	return webhook_dial_guard_check_address(guard, post, address);
 }
 
 bool
-webhook_dial_guard_peer(const WebhookDialGuard *guard, WebhookHttpPost *post,
-						const char *ip)
+webhook_dial_guard_check_peer(const WebhookDialGuard *guard, WebhookHttpPost *post,
+							  const char *ip)
 {
 	struct sockaddr_storage address;
 
@@ -105,26 +99,24 @@ webhook_dial_guard_peer(const WebhookDialGuard *guard, WebhookHttpPost *post,
 	if (post->through_proxy)
 		return true;
 
-	/* What has no such peer was not dialled by these rules. */
+	/* A connection without such a peer was not dialled by these rules. */
 	if (!webhook_address_parse(ip, &address))
-	{
-		refuse(post, "The peer of the connection has no address that could be judged.");
-		return false;
-	}
-	return webhook_dial_guard_address(guard, post, (struct sockaddr *) &address);
+		return refuse(post, "The peer of the connection has no address that could be judged.");
+	return webhook_dial_guard_check_address(guard, post, (struct sockaddr *) &address);
 }
 
-/* The rules may have changed since the request was judged. */
+/* Judge the URL again if the rules may have changed since the transfer started. */
 static bool
 still_allowed(const WebhookDialGuard *guard, WebhookHttpPost *post)
 {
-	return post->start > guard->changed_at ||
-		webhook_dial_guard_request(guard, post);
+	return post->start > guard->changed_at || webhook_dial_guard_check_url(guard, post);
 }
 
-static void
-refuse(WebhookHttpPost *post, const char *text)
+/* End the transfer as blocked. Always returns false. */
+static bool
+refuse(WebhookHttpPost *post, const char *problem)
 {
 	post->stop = WEBHOOK_HTTP_STOP_REFUSED;
-	webhook_http_fail(post, WEBHOOK_HTTP_BLOCKED, text);
+	webhook_http_post_fail(post, WEBHOOK_HTTP_BLOCKED, problem);
+	return false;
 }

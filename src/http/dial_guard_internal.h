@@ -1,9 +1,9 @@
 /*
  * dial_guard_internal.h
- *	  What the engine may dial. Private to the http room; no libcurl here.
+ *	  What the engine may dial. No libcurl here.
  */
-#ifndef WEBHOOK_HTTP_GUARD_H
-#define WEBHOOK_HTTP_GUARD_H
+#ifndef WEBHOOK_HTTP_DIAL_GUARD_INTERNAL_H
+#define WEBHOOK_HTTP_DIAL_GUARD_INTERNAL_H
 
 #include <sys/socket.h>
 
@@ -14,40 +14,43 @@ typedef struct WebhookDialGuard
 {
 	WebhookAddressRules *rules;
 	bool		require_https;
-	bool		through_proxy;	/* it dials, and it resolves names */
-	int64_t		changed_at;		/* monotonic, microseconds; 0: never */
+	bool		through_proxy;	/* a proxy dials, and resolves names */
+	int64_t		changed_at;		/* when the rules last changed: monotonic, microseconds; 0: never */
 } WebhookDialGuard;
 
 /*
- * Take over the rules of these options. False, with a reason of at most "size"
- * bytes: they are not valid, and nothing has changed.
+ * Take the rules of these options. Returns false if they are not valid: nothing has changed, and
+ * "reason" says why in at most "size" bytes.
  */
 extern bool webhook_dial_guard_set(WebhookDialGuard *guard,
 								   const WebhookHttpOptions *options,
 								   char *reason, size_t size);
 
-/* Names that were resolved before "now" are to be resolved again; 0: none. */
+/* Note when the rules changed. Names that were resolved before are then resolved again. */
 extern void webhook_dial_guard_changed(WebhookDialGuard *guard, int64_t now);
 
 /*
- * Judge a transfer before it is begun, by its URL: scheme, port, a literal
- * address. It learns its host and port. False: it has failed as blocked.
+ * Judge a transfer by its URL alone, before it is begun, and note its target. Returns false if it
+ * is refused; the transfer has then failed as blocked.
  */
-extern bool webhook_dial_guard_request(const WebhookDialGuard *guard,
-									   WebhookHttpPost *post);
+extern bool webhook_dial_guard_check_url(const WebhookDialGuard *guard,
+										 WebhookHttpPost *post);
+
+/* The same for an address of its host. */
+extern bool webhook_dial_guard_check_address(const WebhookDialGuard *guard,
+											 WebhookHttpPost *post,
+											 const struct sockaddr *address);
 
 /*
- * Judge an address of its name; one that it is about to dial; the peer of a
- * connection that it is about to use, as text.  False: it has failed as
- * blocked, or, where it would dial, its name is to be resolved anew.
+ * The same for an address that is about to be dialled. Returns false also if its host has to be
+ * resolved first; "stop" of the transfer then says so.
  */
-extern bool webhook_dial_guard_address(const WebhookDialGuard *guard,
-									   WebhookHttpPost *post,
-									   const struct sockaddr *address);
-extern bool webhook_dial_guard_dial(const WebhookDialGuard *guard,
-									WebhookHttpPost *post,
-									const struct sockaddr *address);
-extern bool webhook_dial_guard_peer(const WebhookDialGuard *guard,
-									WebhookHttpPost *post, const char *ip);
+extern bool webhook_dial_guard_check_dial(const WebhookDialGuard *guard,
+										  WebhookHttpPost *post,
+										  const struct sockaddr *address);
 
-#endif							/* WEBHOOK_HTTP_GUARD_H */
+/* The same for the peer, given as text, of a connection that is about to be used. */
+extern bool webhook_dial_guard_check_peer(const WebhookDialGuard *guard,
+										  WebhookHttpPost *post, const char *ip);
+
+#endif							/* WEBHOOK_HTTP_DIAL_GUARD_INTERNAL_H */

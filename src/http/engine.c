@@ -3,12 +3,12 @@
  *	  The HTTP engine: libcurl's multi interface on an epoll set of its own.
  *
  * The caller sees one descriptor and a time, so that it can wait for the
- * engine together with whatever else it waits for.  libcurl does no work but
- * in run(), and in release() of a transfer that is still on its way; all
- * signals are blocked there, because its resolver threads inherit the mask,
- * and a handler of the process must not run on one of them.
+ * engine together with whatever else it waits for. libcurl works only in
+ * create(), configure(), run(), and release() of a transfer that is running.
+ * All signals are blocked there: its resolver threads inherit the mask, and a
+ * signal handler of the process must not run on one of them.
  *
- * Nothing is torn down at exit: that could wait for a resolver.
+ * Nothing is torn down at exit, because that could wait for a resolver.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -26,28 +26,32 @@
 #include "http/handle_internal.h"
 #include "http/http.h"
 #include "http/resolver_internal.h"
+#include "http/result_internal.h"
 #include "http/sockets_internal.h"
 
-#define AGAIN_US			10000	/* after libcurl gave up in the middle */
+#define AGAIN_US			10000	/* until libcurl acts again after it ran out of memory */
 #define OLDEST_LIBCURL		0x075700	/* the first with QUICK_EXIT */
 
 struct WebhookHttp
 {
 	CURLM	   *multi;
 	WebhookHttpSockets sockets;
-	int64_t		deadline;		/* of libcurl's timer, monotonic; -1: none */
-	WebhookHttpList waiting;
-	WebhookHttpList ended;
-	int			in_flight;
-	WebhookHttpHeap heap;
-	WebhookDialGuard guard;
-	WebhookHttpPool pool;
 	WebhookHttpResolver *resolver;
+	WebhookDialGuard guard;
+	WebhookHttpPool pool;		/* libcurl's handles */
+	WebhookHttpHeap heap;		/* the transfers' memory */
+	WebhookHttpList waiting;	/* transfers that run() will start */
+	WebhookHttpList ended;		/* transfers that harvest() will return */
+	int			in_flight;		/* transfers that are submitted and neither harvested nor released */
+	int64_t		deadline;		/* of libcurl's timer: monotonic, microseconds; -1: none */
 };
 
-/* One a process: libcurl's global state is the process's. */
-static WebhookHttp *engine = NULL;
+static struct
+{
+	WebhookHttp *engine;		/* the one of this process; NULL: none yet */
+}			process;
 
+/* Microseconds. */
 static int64_t
 clock_us(clockid_t clock)
 {
@@ -72,13 +76,35 @@ restore_signals(const sigset_t *before)
 	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+static WebhookHttpHandle *
+handle_of(CURL *curl)
+{
+	char	   *private = NULL;
+
+	curl_easy_getinfo(curl, CURLINFO_PRIVATE, &private);
+	return (WebhookHttpHandle *) private;
+}
+
+/*
+ * Called when libcurl waits for other events of a socket. A connection that has brought a response
+ * can be used again, and is closed by way of on_close_socket(); libcurl closes others unheard.
+ */
 static int
 on_socket(CURL *curl, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	WebhookHttp *http = arg;
+	const WebhookHttpHandle *handle;
 
 	(void) socket_arg;
-	webhook_http_sockets_want(&http->sockets, curl, fd, what);
+	if (what == CURL_POLL_REMOVE)
+	{
+		handle = handle_of(curl);
+		webhook_http_sockets_stop(&http->sockets, fd, handle != NULL && handle->post != NULL &&
+								  handle->post->transfer.status != 0);
+	}
+	else
+		webhook_http_sockets_wait_for(&http->sockets, fd, (what & CURL_POLL_IN) != 0,
+									  (what & CURL_POLL_OUT) != 0);
 	return 0;
 }
 
@@ -96,24 +122,25 @@ on_timer(CURLM *multi, long timeout_ms, void *arg)
 static WebhookHttpTransfer *
 http_submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 {
-	WebhookHttpPost *post = webhook_http_new(&http->heap, request, tag);
+	WebhookHttpPost *post = webhook_http_post_new(&http->heap, request, tag);
 
 	if (post == NULL)
 		return NULL;
-	webhook_http_append(&http->waiting, post);
+	webhook_http_list_append(&http->waiting, post);
 	http->in_flight++;
 	return &post->transfer;
 }
 
+/* The transfer has its result. */
 static void
 end(WebhookHttp *http, WebhookHttpPost *post)
 {
 	post->stage = WEBHOOK_HTTP_ENDED;
-	post->easy = NULL;
-	webhook_http_append(&http->ended, post);
+	post->handle = NULL;
+	webhook_http_list_append(&http->ended, post);
 }
 
-/* It has failed without libcurl's word. */
+/* The transfer has failed, but not in libcurl. */
 static void
 end_early(WebhookHttp *http, WebhookHttpPost *post)
 {
@@ -121,40 +148,43 @@ end_early(WebhookHttp *http, WebhookHttpPost *post)
 	end(http, post);
 }
 
-/* To libcurl, after so many microseconds. */
+/* Hand the transfer over to libcurl, so many microseconds after its start. */
 static void
 hand_over(WebhookHttp *http, WebhookHttpPost *post, int64_t elapsed)
 {
-	WebhookHttpHandle *easy;
+	WebhookHttpHandle *handle;
 
 	post->stop = WEBHOOK_HTTP_STOP_NONE;
 	post->through_proxy = http->guard.through_proxy;
-	easy = webhook_http_handle_get(&http->pool, post, (int) (elapsed / 1000));
-	if (easy && curl_multi_add_handle(http->multi, easy->curl) != CURLM_OK)
+	handle = webhook_http_handle_get(&http->pool, post, (int) (elapsed / 1000));
+	if (handle && curl_multi_add_handle(http->multi, handle->curl) != CURLM_OK)
 	{
-		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL,
-						  "libcurl did not accept the request");
-		webhook_http_handle_put(&http->pool, easy, false);
-		easy = NULL;
+		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL,
+							   "libcurl did not accept the request");
+		webhook_http_handle_put(handle, false);
+		handle = NULL;
 	}
-	if (easy == NULL)
+	if (handle == NULL)
 	{
 		end_early(http, post);
 		return;
 	}
-	post->easy = easy;
+	post->handle = handle;
 	post->stage = WEBHOOK_HTTP_RUNNING;
 }
 
-/* False: it has failed. */
+/*
+ * Returns false if the request needs a file and there is no directory for it; the transfer has then
+ * failed.
+ */
 static bool
 has_files(WebhookHttpPost *post)
 {
 	if ((post->ca == NULL || post->ca[0] != '\0') &&
 		(post->client_certificate == NULL || post->client_certificate[0] != '\0'))
 		return true;
-	webhook_http_fail(post, WEBHOOK_HTTP_TLS,
-					  "webhook.certificate_directory is not set, and a file of it is wanted");
+	webhook_http_post_fail(post, WEBHOOK_HTTP_TLS,
+						   "webhook.certificate_directory is not set, and a file of it is wanted");
 	return false;
 }
 
@@ -163,19 +193,22 @@ start(WebhookHttp *http, WebhookHttpPost *post)
 {
 	post->start = clock_us(CLOCK_MONOTONIC);
 	post->transfer.started = clock_us(CLOCK_REALTIME);
-	if (webhook_dial_guard_request(&http->guard, post) && has_files(post))
+	if (webhook_dial_guard_check_url(&http->guard, post) && has_files(post))
 		hand_over(http, post, 0);
 	else
 		end_early(http, post);
 }
 
-/* Those whose host has been looked up go on. */
+/* Go on with the transfers whose host the resolver has looked up. */
 static void
-go_on(WebhookHttp *http)
+take_resolved(WebhookHttp *http)
 {
-	int64_t		now = webhook_http_resolver_deadline(http->resolver) < 0 ? 0 :
-	clock_us(CLOCK_MONOTONIC);
+	int64_t		now = 0;
 	WebhookHttpPost *post;
+
+	/* Without a deadline, nothing waits for the resolver. */
+	if (webhook_http_resolver_deadline(http->resolver) >= 0)
+		now = clock_us(CLOCK_MONOTONIC);
 
 	while ((post = webhook_http_resolver_next(http->resolver, &http->guard,
 											  now)) != NULL)
@@ -187,35 +220,36 @@ go_on(WebhookHttp *http)
 	}
 }
 
+/* libcurl is done with a transfer: it has a result, or its host has to be looked up first. */
 static void
-finish(WebhookHttp *http, WebhookHttpHandle *easy, CURLcode result)
+finish(WebhookHttp *http, WebhookHttpHandle *handle, CURLcode result)
 {
-	WebhookHttpPost *post = easy->post;
+	WebhookHttpPost *post = handle->post;
 	bool		unresolved = post->stop == WEBHOOK_HTTP_STOP_UNRESOLVED;
 	bool		removed;
 
 	if (!unresolved)
 	{
 		post->transfer.duration = clock_us(CLOCK_MONOTONIC) - post->start;
-		webhook_http_handle_read(easy, result);
+		webhook_http_result_read(handle, result);
 	}
-	removed = curl_multi_remove_handle(http->multi, easy->curl) == CURLM_OK;
-	webhook_http_handle_put(&http->pool, easy,
-							removed && result != CURLE_OUT_OF_MEMORY);
+	removed = curl_multi_remove_handle(http->multi, handle->curl) == CURLM_OK;
+	webhook_http_handle_put(handle, removed && result != CURLE_OUT_OF_MEMORY);
 	if (!unresolved)
 	{
 		end(http, post);
 		return;
 	}
 	post->stage = WEBHOOK_HTTP_RESOLVING;
-	post->easy = NULL;
-	if (!webhook_http_resolve(http->resolver, post))
+	post->handle = NULL;
+	if (!webhook_http_resolver_start(http->resolver, post))
 	{
-		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
+		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
 		end_early(http, post);
 	}
 }
 
+/* Take what libcurl has done. */
 static void
 collect(WebhookHttp *http)
 {
@@ -224,20 +258,18 @@ collect(WebhookHttp *http)
 
 	while ((message = curl_multi_info_read(http->multi, &left)) != NULL)
 	{
-		/* The message is gone with the handle. */
+		/* finish() removes the handle, and that frees the message. */
 		CURLcode	result = message->data.result;
-		char	   *easy = NULL;
+		WebhookHttpHandle *handle = handle_of(message->easy_handle);
 
-		if (message->msg == CURLMSG_DONE &&
-			curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
-							  &easy) == CURLE_OK)
-			finish(http, (WebhookHttpHandle *) easy, result);
+		if (message->msg == CURLMSG_DONE && handle != NULL)
+			finish(http, handle, result);
 	}
 }
 
 /*
- * Let libcurl act on a socket, or on its timer.  Out of memory, it stops in the
- * middle and does not say when to go on.
+ * Let libcurl act on a socket, or on its timer. If memory is out, it stops in the middle and does
+ * not say when to go on; so it is called again a little later.
  */
 static void
 act(WebhookHttp *http, curl_socket_t fd, int bits)
@@ -259,40 +291,39 @@ http_run(WebhookHttp *http)
 	sigset_t	before;
 	WebhookHttpPost *post;
 	int			count;
-	int			i;
 
 	block_signals(&before);
 
-	go_on(http);
-	while ((post = webhook_http_pop(&http->waiting)) != NULL)
+	take_resolved(http);
+	while ((post = webhook_http_list_pop(&http->waiting)) != NULL)
 		start(http, post);
 
-	/* New requests are sent here, as their time has come. */
+	/* New requests are sent here: libcurl has set its timer to now. */
 	if (http->deadline >= 0 && http->deadline <= clock_us(CLOCK_MONOTONIC))
 	{
-		/* libcurl sets the next one, if there is one. */
+		/* libcurl sets the next time, if there is one. */
 		http->deadline = -1;
 		act(http, CURL_SOCKET_TIMEOUT, 0);
 	}
 	webhook_http_sockets_drop_idle(&http->sockets);
 
 	count = epoll_wait(http->sockets.epoll, events, WEBHOOK_HTTP_EVENTS, 0);
-	for (i = 0; i < count; i++)
+	for (int i = 0; i < count; i++)
 	{
 		int			bits = 0;
 
-		/* That one is looked at next time, which is at once. */
+		/* The next run() takes what is resolved; the descriptor stays readable until then. */
 		if (events[i].data.fd == webhook_http_resolver_descriptor(http->resolver))
 			continue;
 
-		/* Of an error libcurl learns by reading or writing. */
+		/* libcurl learns of an error by reading or writing. */
 		if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 			bits |= CURL_CSELECT_IN;
 		if (events[i].events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 			bits |= CURL_CSELECT_OUT;
 		act(http, events[i].data.fd, bits);
 
-		/* At once, while it is in the processor's cache. */
+		/* At once, while the transfer is in the processor's cache. */
 		collect(http);
 	}
 	collect(http);
@@ -303,7 +334,7 @@ http_run(WebhookHttp *http)
 static WebhookHttpTransfer *
 http_harvest(WebhookHttp *http)
 {
-	WebhookHttpPost *post = webhook_http_pop(&http->ended);
+	WebhookHttpPost *post = webhook_http_list_pop(&http->ended);
 
 	if (post == NULL)
 		return NULL;
@@ -316,32 +347,32 @@ static void
 http_release(WebhookHttp *http, WebhookHttpTransfer *transfer)
 {
 	WebhookHttpPost *post = (WebhookHttpPost *) transfer;
-	WebhookHttpHandle *easy = post->easy;
+	WebhookHttpHandle *handle = post->handle;
 	sigset_t	before;
 
 	switch (post->stage)
 	{
 		case WEBHOOK_HTTP_WAITING:
-			webhook_http_unlink(&http->waiting, post);
+			webhook_http_list_remove(&http->waiting, post);
 			break;
 		case WEBHOOK_HTTP_RESOLVING:
-			webhook_http_resolve_cancel(http->resolver, post);
+			webhook_http_resolver_cancel(http->resolver, post);
 			break;
 		case WEBHOOK_HTTP_RUNNING:
 			block_signals(&before);
-			curl_multi_remove_handle(http->multi, easy->curl);
-			webhook_http_handle_put(&http->pool, easy, false);
+			curl_multi_remove_handle(http->multi, handle->curl);
+			webhook_http_handle_put(handle, false);
 			restore_signals(&before);
 			break;
 		case WEBHOOK_HTTP_ENDED:
-			webhook_http_unlink(&http->ended, post);
+			webhook_http_list_remove(&http->ended, post);
 			break;
 		case WEBHOOK_HTTP_HARVESTED:
 			break;
 	}
 	if (post->stage != WEBHOOK_HTTP_HARVESTED)
 		http->in_flight--;
-	webhook_http_free(post);
+	webhook_http_post_free(post);
 }
 
 static int
@@ -385,8 +416,8 @@ http_version(void)
 }
 
 /*
- * How many connections the process can afford: half of its descriptors, whose
- * limit is raised first if it may be.
+ * How many connections the process can afford, "wanted" at most: half of its descriptors. Their
+ * limit is raised first, if that is allowed.
  */
 static long
 affordable_connections(long wanted)
@@ -411,9 +442,9 @@ affordable_connections(long wanted)
 	return wanted > 1 ? wanted : 1;
 }
 
-/* Why this libcurl will not do, or NULL. */
+/* Returns NULL, or why this libcurl cannot be used. */
 static const char *
-judge_libcurl(const curl_version_info_data *info)
+libcurl_problem(const curl_version_info_data *info)
 {
 	if (info->version_num < OLDEST_LIBCURL)
 		return "libcurl is older than 7.87";
@@ -442,14 +473,14 @@ set_multi_options(WebhookHttp *http, long connections)
 						  CURLPIPE_MULTIPLEX) == CURLM_OK;
 }
 
-/* A copy; NULL for an empty text. False: out of memory. */
+/* Copy a string; the copy of an empty one is NULL. Returns false if memory is out. */
 static bool
-copy_text(const char *text, char **copy)
+copy_string(const char *string, char **copy)
 {
 	*copy = NULL;
-	if (text == NULL || text[0] == '\0')
+	if (string == NULL || string[0] == '\0')
 		return true;
-	*copy = strdup(text);
+	*copy = strdup(string);
 	return *copy != NULL;
 }
 
@@ -463,8 +494,8 @@ http_configure(WebhookHttp *http, const WebhookHttpOptions *options,
 	char	   *ca_file;
 	char	   *proxy = NULL;
 
-	if (!copy_text(options->ca_file, &ca_file) ||
-		!copy_text(options->proxy, &proxy))
+	if (!copy_string(options->ca_file, &ca_file) ||
+		!copy_string(options->proxy, &proxy))
 	{
 		snprintf(reason, size, "out of memory");
 		free(ca_file);
@@ -484,27 +515,28 @@ http_configure(WebhookHttp *http, const WebhookHttpOptions *options,
 	pool->ca_file = ca_file;
 	pool->proxy = proxy;
 
-	/* libcurl caches the CAs of a file, but not those of a directory. */
+	/*
+	 * libcurl caches the authorities of a file, but not those of a directory. So where there is a
+	 * file, the directory is not used.
+	 */
 	pool->drop_ca_path = ca_file != NULL ||
 		(info->cainfo != NULL && access(info->cainfo, R_OK) == 0);
-	webhook_http_handle_renew(pool);
+	webhook_http_pool_renew(pool);
 	webhook_dial_guard_changed(&http->guard, clock_us(CLOCK_MONOTONIC));
 	restore_signals(&before);
 	return true;
 }
 
-/* NULL, or why not. */
+/* Set up a new engine but for its options. Returns NULL, or why it failed. */
 static const char *
 set_up(WebhookHttp *http, const WebhookHttpOptions *options)
 {
-	curl_version_info_data *info;
 	const char *problem;
 	long		connections;
 
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return "libcurl cannot be initialized";
-	info = curl_version_info(CURLVERSION_NOW);
-	problem = judge_libcurl(info);
+	problem = libcurl_problem(curl_version_info(CURLVERSION_NOW));
 	if (problem)
 		return problem;
 
@@ -516,17 +548,7 @@ set_up(WebhookHttp *http, const WebhookHttpOptions *options)
 		return "out of memory";
 	connections = affordable_connections(options->max_connections > 0 ?
 										 options->max_connections : 1);
-
-	/*
-	 * Before 8.1, libcurl appends a first header line that begins with a blank to the last header
-	 * of the handle's transfer before, which it has freed: curl issue 11101. There, no handle is
-	 * used twice; a new one is cheap.
-	 */
-	http->pool.max_spare = info->version_num < 0x080100 ? 0 :
-		(int) connections;
-	http->pool.guard = &http->guard;
-	http->pool.closing = webhook_http_sockets_forget;
-	http->pool.closing_arg = &http->sockets;
+	webhook_http_pool_set_up(&http->pool, connections, &http->guard, &http->sockets);
 	problem = webhook_http_sockets_set_up(&http->sockets, connections);
 	if (problem)
 		return problem;
@@ -545,7 +567,7 @@ http_create(const WebhookHttpOptions *options, char *reason, size_t size)
 	WebhookHttp *http;
 	sigset_t	before;
 
-	if (engine)
+	if (process.engine != NULL)
 	{
 		snprintf(reason, size, "there is an engine already");
 		return NULL;
@@ -576,20 +598,26 @@ http_create(const WebhookHttpOptions *options, char *reason, size_t size)
 		return NULL;
 	}
 	webhook_dial_guard_changed(&http->guard, 0);
-	engine = http;
+	process.engine = http;
 	return http;
 }
 
-const WebhookHttpApi webhook_http_api = {
-	.create = http_create,
-	.configure = http_configure,
-	.descriptor = http_descriptor,
-	.wait_ms = http_wait_ms,
-	.submit = http_submit,
-	.run = http_run,
-	.harvest = http_harvest,
-	.release = http_release,
-	.in_flight = http_in_flight,
-	.memory = http_memory,
-	.version = http_version,
-};
+const WebhookHttpApi *
+webhook_http_api(void)
+{
+	static const WebhookHttpApi api = {
+		.create = http_create,
+		.configure = http_configure,
+		.descriptor = http_descriptor,
+		.wait_ms = http_wait_ms,
+		.submit = http_submit,
+		.run = http_run,
+		.harvest = http_harvest,
+		.release = http_release,
+		.in_flight = http_in_flight,
+		.memory = http_memory,
+		.version = http_version,
+	};
+
+	return &api;
+}

@@ -1,10 +1,11 @@
 /*
  * handle.c
- *	  One request as libcurl sees it: an easy handle, its options, its result.
+ *	  One request as libcurl sees it: an easy handle and its options.
  *
- * Handles are recycled with the options that every request has in common; one
- * request sets its URL, headers, body and times.  libcurl reads headers and
- * body where they lie, in the transfer.  Callbacks store and return.
+ * Handles are recycled with the options that every request has in common; a
+ * request then sets its URL, headers, body and times. libcurl reads headers
+ * and body where they are, in the transfer. A callback notes what it is told
+ * in the transfer, and returns.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -28,20 +29,22 @@
 #error "the room for libcurl's messages is too small"
 #endif
 
-#define BUFFER_SIZE			4096L	/* libcurl's, for what it receives */
+#define BUFFER_SIZE			4096L	/* bytes that libcurl receives at once */
 #define DNS_CACHE_SECONDS	60L
 #define CA_CACHE_SECONDS	300L
-#define MAX_IDLE_LOOKS		256 /* of up to 100 buffers each */
+#define MAX_IDLE_LOOKS		256 /* calls of on_progress(), each after up to 100 buffers */
 
-/* Headers that libcurl would add, left out. */
-static char no_accept[] = "Accept:";
-static char no_expect[] = "Expect:";
-static struct curl_slist without_expect = {no_expect, NULL};
-static struct curl_slist without_accept = {no_accept, &without_expect};
+/* Headers that libcurl would add; so named, they are left out. */
+static const char *const left_out[] = {"Accept:", "Expect:"};
 
-/* No "TE" was sent: only chunked may come, anything else would be unpacked. */
+#define NLEFT_OUT			((int) (sizeof(left_out) / sizeof(left_out[0])))
+
+/*
+ * Returns true for a Transfer-Encoding header with another coding than chunked. None was offered,
+ * as no TE header was sent (RFC 9112, section 7.4), and libcurl would unpack it.
+ */
 static bool
-foreign_coding(const char *line, size_t length)
+is_foreign_coding(const char *line, size_t length)
 {
 	static const char name[] = "transfer-encoding:";
 	const char *end = line + length;
@@ -61,37 +64,37 @@ foreign_coding(const char *line, size_t length)
 static size_t
 on_header(char *line, size_t size, size_t count, void *arg)
 {
-	WebhookHttpHandle *easy = arg;
+	WebhookHttpHandle *handle = arg;
 	size_t		length = size * count;
 
-	if (foreign_coding(line, length))
+	if (is_foreign_coding(line, length))
 	{
-		easy->post->stop = WEBHOOK_HTTP_STOP_CODING;
+		handle->post->stop = WEBHOOK_HTTP_STOP_CODING;
 		return 0;
 	}
-	return webhook_http_take_header(easy->post, line, length) ? length : 0;
+	return webhook_http_post_take_header(handle->post, line, length) ? length : 0;
 }
 
 static size_t
 on_body(char *bytes, size_t size, size_t count, void *arg)
 {
-	WebhookHttpHandle *easy = arg;
+	WebhookHttpHandle *handle = arg;
 	size_t		length = size * count;
 
-	return webhook_http_take_body(easy->post, bytes, length) ? length : 0;
+	return webhook_http_post_take_body(handle->post, bytes, length) ? length : 0;
 }
 
 /*
- * libcurl calls this each time it has read.  Extensions of chunks reach neither
- * callback above, however many there are.  Streams of HTTP/2 read for each
- * other, and have none.
+ * Called by libcurl each time it has read. Extensions of chunks reach neither callback above,
+ * however many there are, so reads that bring neither header nor body are counted here. HTTP/2 has
+ * no chunks, and there one stream reads for others.
  */
 static int
 on_progress(void *arg, curl_off_t total_down, curl_off_t down,
 			curl_off_t total_up, curl_off_t up)
 {
-	WebhookHttpHandle *easy = arg;
-	WebhookHttpPost *post = easy->post;
+	WebhookHttpHandle *handle = arg;
+	WebhookHttpPost *post = handle->post;
 	size_t		taken;
 	long		version = 0;
 
@@ -108,7 +111,7 @@ on_progress(void *arg, curl_off_t total_down, curl_off_t down,
 		post->idle_looks = 0;
 	}
 	if (++post->idle_looks <= MAX_IDLE_LOOKS ||
-		curl_easy_getinfo(easy->curl, CURLINFO_HTTP_VERSION,
+		curl_easy_getinfo(handle->curl, CURLINFO_HTTP_VERSION,
 						  &version) != CURLE_OK ||
 		version > CURL_HTTP_VERSION_1_1)
 		return 0;
@@ -117,14 +120,15 @@ on_progress(void *arg, curl_off_t total_down, curl_off_t down,
 }
 
 /*
- * libcurl is about to resolve a name, for it has neither a connection nor the
- * addresses: it is told to wait, unless it asks for a literal or the proxy.
+ * Called when libcurl has neither a connection nor cached addresses for a name, and is about to
+ * resolve it. It is stopped, so that our resolver does it, unless it asks for a literal address or
+ * for the proxy.
  */
 static int
 on_resolve(void *resolver, void *reserved, void *arg)
 {
-	WebhookHttpHandle *easy = arg;
-	WebhookHttpPost *post = easy->post;
+	WebhookHttpHandle *handle = arg;
+	WebhookHttpPost *post = handle->post;
 
 	(void) resolver;
 	(void) reserved;
@@ -135,95 +139,103 @@ on_resolve(void *resolver, void *reserved, void *arg)
 	return 1;
 }
 
-/* A refused address refuses the others of its name, too. */
+/* Called for each address that libcurl dials. Once one is refused, "stop" refuses the others. */
 static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	WebhookHttpHandle *easy = arg;
+	WebhookHttpHandle *handle = arg;
 	int			fd;
 
 	(void) purpose;
-	if (!webhook_dial_guard_dial(easy->guard, easy->post, &address->addr))
+	if (!webhook_dial_guard_check_dial(handle->pool->guard, handle->post, &address->addr))
 		return CURL_SOCKET_BAD;
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
 				address->protocol);
 	if (fd < 0)
 	{
-		easy->post->socket_errno = errno;
+		handle->post->socket_errno = errno;
 		return CURL_SOCKET_BAD;
 	}
 	return fd;
 }
 
-/* Before a request is sent, on a new connection or an old one. */
+/* Called before a request is sent, on a new connection or on a kept one. */
 static int
 on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
-	WebhookHttpHandle *easy = arg;
+	WebhookHttpHandle *handle = arg;
 
 	(void) local_ip;
 	(void) peer_port;
 	(void) local_port;
-	return webhook_dial_guard_peer(easy->guard, easy->post, peer_ip) ?
+	return webhook_dial_guard_check_peer(handle->pool->guard, handle->post, peer_ip) ?
 		CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
-/* Of connections; what never got that far, libcurl closes by itself. */
+/* Called for connections; libcurl closes a socket itself that never became one. */
 static int
 on_close_socket(void *arg, curl_socket_t fd)
 {
 	const WebhookHttpPool *pool = arg;
 
-	pool->closing(pool->closing_arg, fd);
+	webhook_http_sockets_forget(pool->sockets, fd);
 	return close(fd);
 }
 
-/*
- * Before 8.7, libcurl reads HTTP/2 until there is something for its stream, and
- * frames that carry nothing may come without end: neither timeout nor any other
- * transfer gets a turn.
- */
-static long
-best_http_version(void)
+void
+webhook_http_pool_set_up(WebhookHttpPool *pool, long connections,
+						 const WebhookDialGuard *guard, WebhookHttpSockets *sockets)
 {
-	static long version = 0;
+	unsigned int version = curl_version_info(CURLVERSION_NOW)->version_num;
 
-	if (version == 0)
-		version = curl_version_info(CURLVERSION_NOW)->version_num < 0x080700 ?
-			CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
-	return version;
+	pool->guard = guard;
+	pool->sockets = sockets;
+
+	/*
+	 * Before 8.1, libcurl appends a first header line that begins with a blank to the last header
+	 * of the handle's transfer before, which it has freed: curl issue 11101. There, no handle is
+	 * used twice; a new one is cheap.
+	 */
+	pool->max_spare = version < 0x080100 ? 0 : (int) connections;
+
+	/*
+	 * Before 8.7, libcurl reads HTTP/2 until there is something for its stream. Frames that carry
+	 * nothing may come without end, and meanwhile neither a timeout nor another transfer is
+	 * served.
+	 */
+	pool->http_version = version < 0x080700 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
 }
 
-/* All options that never change. */
+/* Set the options that are the same for all requests. Returns false if libcurl refuses one. */
 static bool
-set_options(WebhookHttpPool *pool, WebhookHttpHandle *easy)
+set_options(WebhookHttpPool *pool, WebhookHttpHandle *handle)
 {
-	CURL	   *curl = easy->curl;
+	CURL	   *curl = handle->curl;
 	bool		ok = true;
 
 #define SET(option, value) \
 	(ok = ok && curl_easy_setopt(curl, (option), (value)) == CURLE_OK)
 
-	SET(CURLOPT_PRIVATE, easy);
-	SET(CURLOPT_ERRORBUFFER, easy->error);
+	SET(CURLOPT_PRIVATE, handle);
+	SET(CURLOPT_ERRORBUFFER, handle->error);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
-	SET(CURLOPT_HEADERDATA, easy);
+	SET(CURLOPT_HEADERDATA, handle);
 	SET(CURLOPT_WRITEFUNCTION, on_body);
-	SET(CURLOPT_WRITEDATA, easy);
+	SET(CURLOPT_WRITEDATA, handle);
 	SET(CURLOPT_XFERINFOFUNCTION, on_progress);
-	SET(CURLOPT_XFERINFODATA, easy);
+	SET(CURLOPT_XFERINFODATA, handle);
 	SET(CURLOPT_NOPROGRESS, 0L);
 	SET(CURLOPT_RESOLVER_START_FUNCTION, on_resolve);
-	SET(CURLOPT_RESOLVER_START_DATA, easy);
+	SET(CURLOPT_RESOLVER_START_DATA, handle);
 	SET(CURLOPT_PREREQFUNCTION, on_request);
-	SET(CURLOPT_PREREQDATA, easy);
+	SET(CURLOPT_PREREQDATA, handle);
 	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	SET(CURLOPT_OPENSOCKETDATA, easy);
+	SET(CURLOPT_OPENSOCKETDATA, handle);
 	SET(CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
 	SET(CURLOPT_CLOSESOCKETDATA, pool);
 	SET(CURLOPT_POST, 1L);
 	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_QUICK_EXIT, 1L);	/* leave a slow resolver behind */
+	SET(CURLOPT_QUICK_EXIT, 1L);	/* do not wait for a resolver thread */
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PROXY, pool->proxy ? pool->proxy : "");
@@ -231,9 +243,9 @@ set_options(WebhookHttpPool *pool, WebhookHttpHandle *easy)
 	SET(CURLOPT_HEADEROPT, (long) CURLHEADER_SEPARATE);
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_KEYPASSWD, ""); /* nobody is asked for one */
+	SET(CURLOPT_KEYPASSWD, ""); /* nobody is there to be asked for one */
 	SET(CURLOPT_PATH_AS_IS, 1L);
-	SET(CURLOPT_HTTP_VERSION, best_http_version());
+	SET(CURLOPT_HTTP_VERSION, pool->http_version);
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
@@ -256,13 +268,13 @@ set_options(WebhookHttpPool *pool, WebhookHttpHandle *easy)
 	return ok;
 }
 
-/* Files of its own.  A handle that has read them serves no other request. */
+/* Set the certificate files of the request. A handle with such files serves no other request. */
 static bool
-set_files(WebhookHttpHandle *easy, const WebhookHttpPost *post)
+set_files(WebhookHttpHandle *handle, const WebhookHttpPost *post)
 {
-	CURL	   *curl = easy->curl;
+	CURL	   *curl = handle->curl;
 
-	easy->own_files = post->ca || post->client_certificate;
+	handle->own_files = post->ca || post->client_certificate;
 	if (post->ca &&
 		(curl_easy_setopt(curl, CURLOPT_CAINFO, post->ca) != CURLE_OK ||
 		 curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) != CURLE_OK))
@@ -274,56 +286,59 @@ set_files(WebhookHttpHandle *easy, const WebhookHttpPost *post)
 						  post->client_certificate) == CURLE_OK);
 }
 
-/* libcurl takes what it is told of a name before it looks for a connection. */
+/* Set the addresses of the host, if they are known; libcurl takes them before it connects. */
 static bool
-set_resolved(WebhookHttpHandle *easy, WebhookHttpPost *post)
+set_resolved(WebhookHttpHandle *handle, WebhookHttpPost *post)
 {
 	struct curl_slist *entry;
 
 	if (post->resolved == NULL)
 		return true;
-	entry = webhook_http_allocate(post, sizeof(struct curl_slist));
+	entry = webhook_http_post_allocate(post, sizeof(struct curl_slist));
 	if (entry == NULL)
 		return false;
 	entry->data = post->resolved;
 	entry->next = NULL;
-	return curl_easy_setopt(easy->curl, CURLOPT_RESOLVE, entry) == CURLE_OK;
+	return curl_easy_setopt(handle->curl, CURLOPT_RESOLVE, entry) == CURLE_OK;
 }
 
+/* Set the headers of the request, and those of libcurl that are left out. */
+static bool
+set_headers(WebhookHttpHandle *handle, WebhookHttpPost *post)
+{
+	int			nheaders = post->transfer.nheaders;
+	int			count = nheaders + NLEFT_OUT;
+	struct curl_slist *headers;
+
+	headers = webhook_http_post_allocate(post, count * sizeof(struct curl_slist));
+	if (headers == NULL)
+		return false;
+	for (int i = 0; i < count; i++)
+	{
+		/* libcurl does not write to them. */
+		headers[i].data = i < nheaders ? post->lines[i] : (char *) left_out[i - nheaders];
+		headers[i].next = i + 1 < count ? &headers[i + 1] : NULL;
+	}
+	return curl_easy_setopt(handle->curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
+}
+
+/* What is left of a timeout; 0 would mean none to libcurl. */
 static long
 remaining(int timeout_ms, int elapsed_ms)
 {
 	return timeout_ms > elapsed_ms ? timeout_ms - elapsed_ms : 1;
 }
 
-/* What differs from request to request. Of these, only the URL is copied. */
+/* Set what differs from request to request. Of all this, libcurl copies the URL only. */
 static bool
-set_request(WebhookHttpHandle *easy, WebhookHttpPost *post, int elapsed_ms)
+set_request(WebhookHttpHandle *handle, WebhookHttpPost *post, int elapsed_ms)
 {
-	CURL	   *curl = easy->curl;
+	CURL	   *curl = handle->curl;
 	WebhookHttpTransfer *transfer = &post->transfer;
-	struct curl_slist *headers = &without_accept;
-
-	if (transfer->nheaders > 0)
-	{
-		int			i;
-
-		headers = webhook_http_allocate(post, transfer->nheaders *
-										sizeof(struct curl_slist));
-		if (headers == NULL)
-			return false;
-		for (i = 0; i < transfer->nheaders; i++)
-		{
-			headers[i].data = post->lines[i];
-			headers[i].next = &headers[i + 1];
-		}
-		headers[i - 1].next = &without_accept;
-	}
 
 	return
-		set_files(easy, post) && set_resolved(easy, post) &&
+		set_files(handle, post) && set_resolved(handle, post) && set_headers(handle, post) &&
 		curl_easy_setopt(curl, CURLOPT_URL, transfer->url) == CURLE_OK &&
-		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
 						 (curl_off_t) transfer->body_length) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS,
@@ -335,81 +350,82 @@ set_request(WebhookHttpHandle *easy, WebhookHttpPost *post, int elapsed_ms)
 }
 
 static WebhookHttpHandle *
-new_easy(WebhookHttpPool *pool)
+new_handle(WebhookHttpPool *pool)
 {
-	WebhookHttpHandle *easy = calloc(1, sizeof(WebhookHttpHandle));
+	WebhookHttpHandle *handle = calloc(1, sizeof(WebhookHttpHandle));
 
-	if (easy == NULL)
+	if (handle == NULL)
 		return NULL;
-	easy->curl = curl_easy_init();
-	easy->guard = pool->guard;
-	easy->generation = pool->generation;
-	if (easy->curl == NULL || !set_options(pool, easy))
+	handle->curl = curl_easy_init();
+	handle->pool = pool;
+	handle->generation = pool->generation;
+	if (handle->curl == NULL || !set_options(pool, handle))
 	{
-		curl_easy_cleanup(easy->curl);
-		free(easy);
+		curl_easy_cleanup(handle->curl);
+		free(handle);
 		return NULL;
 	}
-	return easy;
+	return handle;
 }
 
 WebhookHttpHandle *
 webhook_http_handle_get(WebhookHttpPool *pool, WebhookHttpPost *post,
 						int elapsed_ms)
 {
-	WebhookHttpHandle *easy = pool->spare;
+	WebhookHttpHandle *handle = pool->spare;
 
-	if (easy)
+	if (handle)
 	{
-		pool->spare = easy->next;
+		pool->spare = handle->next;
 		pool->nspare--;
 	}
 	else
-		easy = new_easy(pool);
-	if (easy == NULL || !set_request(easy, post, elapsed_ms))
+		handle = new_handle(pool);
+	if (handle == NULL || !set_request(handle, post, elapsed_ms))
 	{
-		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL,
-						  "out of memory, or libcurl refused an option");
-		if (easy)
-			webhook_http_handle_put(pool, easy, false);
+		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL,
+							   "out of memory, or libcurl refused an option");
+		if (handle)
+			webhook_http_handle_put(handle, false);
 		return NULL;
 	}
-	easy->post = post;
-	return easy;
+	handle->post = post;
+	return handle;
 }
 
 void
-webhook_http_handle_put(WebhookHttpPool *pool, WebhookHttpHandle *easy,
-						bool reusable)
+webhook_http_handle_put(WebhookHttpHandle *handle, bool reusable)
 {
-	if (easy->post && easy->post->resolved)
-		curl_easy_setopt(easy->curl, CURLOPT_RESOLVE, NULL);
-	easy->post = NULL;
+	WebhookHttpPool *pool = handle->pool;
+
+	if (handle->post && handle->post->resolved)
+		curl_easy_setopt(handle->curl, CURLOPT_RESOLVE, NULL);
+	handle->post = NULL;
 	if (reusable && pool->nspare < pool->max_spare &&
-		easy->generation == pool->generation && !easy->own_files)
+		handle->generation == pool->generation && !handle->own_files)
 	{
-		easy->next = pool->spare;
-		pool->spare = easy;
+		handle->next = pool->spare;
+		pool->spare = handle;
 		pool->nspare++;
 	}
 	else
 	{
-		curl_easy_cleanup(easy->curl);
-		free(easy);
+		curl_easy_cleanup(handle->curl);
+		free(handle);
 	}
 }
 
 void
-webhook_http_handle_renew(WebhookHttpPool *pool)
+webhook_http_pool_renew(WebhookHttpPool *pool)
 {
 	pool->generation++;
 	while (pool->spare)
 	{
-		WebhookHttpHandle *easy = pool->spare;
+		WebhookHttpHandle *handle = pool->spare;
 
-		pool->spare = easy->next;
+		pool->spare = handle->next;
 		pool->nspare--;
-		curl_easy_cleanup(easy->curl);
-		free(easy);
+		curl_easy_cleanup(handle->curl);
+		free(handle);
 	}
 }

@@ -1,64 +1,57 @@
 /*
  * handle_internal.h
- *	  One request as libcurl sees it: an easy handle, its options, its result.
- *	  Private to the http room; libcurl's types stay out of headers.
+ *	  One request as libcurl sees it: an easy handle and its options. libcurl's
+ *	  types stay out of headers.
  */
-#ifndef WEBHOOK_HTTP_EASY_H
-#define WEBHOOK_HTTP_EASY_H
+#ifndef WEBHOOK_HTTP_HANDLE_INTERNAL_H
+#define WEBHOOK_HTTP_HANDLE_INTERNAL_H
 
 #include "http/dial_guard_internal.h"
+#include "http/sockets_internal.h"
 
-/* Free handles, and what a new one is set to. */
+/* Spare handles, and the options that every handle gets. */
 typedef struct WebhookHttpPool
 {
-	struct WebhookHttpHandle *spare;
-	int			nspare;
-	int			max_spare;
-	const WebhookDialGuard *guard;
-	char	   *ca_file;		/* NULL: the system's */
-	bool		drop_ca_path;
-	char	   *proxy;			/* NULL: none */
-	unsigned int generation;	/* of the options: handles of another are not used again */
-	void		(*closing) (void *arg, int fd); /* told before it is closed */
-	void	   *closing_arg;
+	struct WebhookHttpHandle *spare;	/* free handles */
+	int			nspare;			/* number of free handles */
+	int			max_spare;		/* free handles that are kept */
+	const WebhookDialGuard *guard;	/* of the engine */
+	WebhookHttpSockets *sockets;	/* of the engine; told before a connection is closed */
+	long		http_version;	/* the best one to offer: a CURL_HTTP_VERSION */
+	char	   *ca_file;		/* PEM file of authorities; NULL: the system's */
+	bool		drop_ca_path;	/* the system's directory of authorities is not used */
+	char	   *proxy;			/* URL of the proxy; NULL: none */
+	unsigned int generation;	/* of the options; handles of a former one are not used again */
 } WebhookHttpPool;
 
 typedef struct WebhookHttpHandle
 {
-	struct WebhookHttpHandle *next;
-	void	   *curl;
-	WebhookHttpPost *post;
-	const WebhookDialGuard *guard;
-	unsigned int generation;
-	bool		own_files;		/* it has read a request's certificate files */
-	char		error[256];		/* CURL_ERROR_SIZE */
+	struct WebhookHttpHandle *next; /* in the pool */
+	void	   *curl;			/* a CURL */
+	WebhookHttpPost *post;		/* the transfer that it runs; NULL: none */
+	WebhookHttpPool *pool;		/* where it comes from */
+	unsigned int generation;	/* of the options that it was made with */
+	bool		own_files;		/* it was set to the certificate files of one request */
+	char		error[256];		/* libcurl's message; CURL_ERROR_SIZE */
 } WebhookHttpHandle;
 
+/* Set up an empty pool for so many connections, with no options yet. */
+extern void webhook_http_pool_set_up(WebhookHttpPool *pool, long connections,
+									 const WebhookDialGuard *guard,
+									 WebhookHttpSockets *sockets);
+
+/* The options of the pool have changed: no handle that was made before is used again. */
+extern void webhook_http_pool_renew(WebhookHttpPool *pool);
+
 /*
- * A handle ready to run this transfer, of which so many milliseconds have gone
- * by; or NULL, and the transfer has failed.
+ * A handle ready to run this transfer, which started so many milliseconds ago. Returns NULL if
+ * there is none; the transfer has then failed.
  */
 extern WebhookHttpHandle *webhook_http_handle_get(WebhookHttpPool *pool,
 												  WebhookHttpPost *post,
 												  int elapsed_ms);
 
-/* The handle is free again. If it went through something odd, drop it. */
-extern void webhook_http_handle_put(WebhookHttpPool *pool,
-									WebhookHttpHandle *easy, bool reusable);
+/* Give a handle back. One that is not reusable, because libcurl failed in it, is freed. */
+extern void webhook_http_handle_put(WebhookHttpHandle *handle, bool reusable);
 
-/* The options have changed: handles are made anew from now on. */
-extern void webhook_http_handle_renew(WebhookHttpPool *pool);
-
-/*
- * Seconds that a Retry-After header asks to wait, from "now" (Unix time), in
- * either form: RFC 9110, section 10.2.3; -1: it is neither.
- */
-extern long webhook_http_retry_after(const char *value, int64_t now);
-
-/*
- * libcurl's result (a CURLcode) and all there is to know about the exchange,
- * into the transfer. Before the handle leaves the multi handle.
- */
-extern void webhook_http_handle_read(WebhookHttpHandle *easy, int result);
-
-#endif							/* WEBHOOK_HTTP_EASY_H */
+#endif							/* WEBHOOK_HTTP_HANDLE_INTERNAL_H */

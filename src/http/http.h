@@ -2,10 +2,11 @@
  * http.h
  *	  The HTTP engine: many POSTs at once on one thread, over libcurl.
  *
- * No PostgreSQL here, neither header nor memory: everything that libcurl can
- * reach comes from malloc, is capped, and belongs to the engine. Nothing in
- * the engine exits, throws or blocks; each call returns soon. All signals are
- * blocked while libcurl runs, so that its resolver threads inherit that mask.
+ * The engine includes no PostgreSQL header and holds no PostgreSQL memory:
+ * everything that libcurl can reach comes from malloc, is capped, and belongs
+ * to the engine. Nothing in the engine exits, throws or blocks. All signals
+ * are blocked while libcurl runs, so that its resolver threads inherit that
+ * mask.
  */
 #ifndef WEBHOOK_HTTP_H
 #define WEBHOOK_HTTP_H
@@ -17,105 +18,100 @@
 #include "net/header.h"
 
 #define WEBHOOK_HTTP_MAX_HEADERS		32768	/* bytes of response headers */
-#define WEBHOOK_HTTP_MAX_HEADER_LINES	256
-#define WEBHOOK_HTTP_KEPT_BODY			16384	/* bytes of a body that are kept */
-#define WEBHOOK_HTTP_MAX_BODY			1048576 /* bytes, then it is cut */
+#define WEBHOOK_HTTP_MAX_HEADER_LINES	256 /* lines of response headers */
+#define WEBHOOK_HTTP_KEPT_BODY			16384	/* bytes of a response body that are kept */
+#define WEBHOOK_HTTP_MAX_BODY			1048576 /* bytes; a longer response body is cut off */
+#define WEBHOOK_HTTP_IP_BYTES			46	/* of an IP address as text, with its NUL */
 
-/* How an exchange ended; the class in the log's error_class. */
+/* How an exchange ended; webhook_http_error_name() is column error_class of the log. */
 typedef enum WebhookHttpError
 {
-	WEBHOOK_HTTP_OK,			/* a status line and a transfer that ended properly, or was cut by
-								 * us at the limit */
+	WEBHOOK_HTTP_OK,			/* a status line came, and the transfer ended properly or was cut
+								 * off by the engine at WEBHOOK_HTTP_MAX_BODY */
 	WEBHOOK_HTTP_DNS,			/* the name did not resolve */
-	WEBHOOK_HTTP_CONNECT,		/* refused, unreachable */
-	WEBHOOK_HTTP_TLS,			/* handshake, certificate */
-	WEBHOOK_HTTP_TIMEOUT,		/* connect or total time is over */
+	WEBHOOK_HTTP_CONNECT,		/* no connection: refused, unreachable */
+	WEBHOOK_HTTP_TLS,			/* handshake or certificate */
+	WEBHOOK_HTTP_TIMEOUT,		/* the time to connect, or the total time, is over */
 	WEBHOOK_HTTP_RESET,			/* the connection broke, or ended early */
-	WEBHOOK_HTTP_PROTOCOL,		/* what came is not HTTP */
+	WEBHOOK_HTTP_PROTOCOL,		/* the response is not HTTP */
 	WEBHOOK_HTTP_TOO_LARGE,		/* response headers over the limit */
-	WEBHOOK_HTTP_BLOCKED,		/* the address guard refused */
+	WEBHOOK_HTTP_BLOCKED,		/* the dial guard refused */
 	WEBHOOK_HTTP_INTERNAL,		/* out of memory or descriptors, libcurl refused an option */
 } WebhookHttpError;
 
+/* One POST as the caller describes it; the engine copies all of it. */
 typedef struct WebhookHttpRequest
 {
-	const char *url;			/* canonical, NUL-terminated */
-	int			nheaders;		/* all but Host and Content-Length; in order */
-	const WebhookHttpHeader *headers;
+	const char *url;			/* canonical, see net/url.h */
+	int			nheaders;		/* entries of "headers" */
+	const WebhookHttpHeader *headers;	/* in order, without Host and Content-Length */
 	const char *body;
-	size_t		body_length;
-	int			timeout_ms;		/* in all, from submit on */
-	int			connect_timeout_ms;
+	size_t		body_length;	/* bytes of "body", which may hold NULs */
+	int			timeout_ms;		/* for the whole exchange, from its start in run() on */
+	int			connect_timeout_ms; /* for resolving the name and connecting */
 
 	/*
-	 * Files of the server, absolute: authorities for this request instead of the options', and a
-	 * certificate to show, its key with it, both PEM. NULL: none; empty: one is wanted, and there
-	 * is no directory for it.
+	 * PEM files of the server, by absolute path. NULL: none. Empty: the request needs one, and
+	 * there is no directory for it, so it fails.
 	 */
-	const char *ca;
-	const char *client_certificate;
+	const char *ca;				/* authorities in place of the options' ca_file */
+	const char *client_certificate; /* certificate and key to show to the receiver */
 } WebhookHttpRequest;
 
-/*
- * One POST from submit to release. The engine owns it and everything it
- * points to: a copy of the request at once, the result once it is harvested.
- */
+/* One POST from submit() to release(). The engine owns it and everything it points to. */
 typedef struct WebhookHttpTransfer
 {
-	void	   *tag;			/* the submitter's */
+	void	   *tag;			/* as given to submit() */
 
+	/* The request: valid from submit() on. */
 	const char *url;
-	int			nheaders;
+	int			nheaders;		/* entries of "headers" */
 	const WebhookHttpHeader *headers;
 	const char *body;
-	size_t		body_length;
+	size_t		body_length;	/* bytes of "body" */
 
+	/* The result: valid from harvest() on. */
 	WebhookHttpError error;
-	char		message[256];	/* English, no secret in it; empty if OK */
-	int			status;			/* 0: no status line came */
-	int			nresponse_headers;
-	const WebhookHttpHeader *response_headers;	/* last response, names as sent, values any bytes
-												 * but NUL, CR, LF */
+	char		message[256];	/* English, printable ASCII, no secret in it; empty if "error" is
+								 * WEBHOOK_HTTP_OK */
+	int			status;			/* 0 if no status line came */
+	int			nresponse_headers;	/* entries of "response_headers" */
+	const WebhookHttpHeader *response_headers;	/* of the last response; names as sent, values any
+												 * bytes but NUL, CR, LF */
 	const char *response_body;	/* any bytes */
-	size_t		response_length;	/* of what is kept */
-	bool		response_cut;	/* more came than was kept */
-	long		retry_after;	/* seconds, -1: not given or not readable */
-	int64_t		started;		/* of the POST: Unix time, microseconds */
-	int64_t		duration;		/* microseconds, by a monotonic clock */
-	char		source_ip[46];	/* textual; empty: no connection */
-	int			source_port;
-	char		peer_ip[46];
-	int			peer_port;
+	size_t		response_length;	/* bytes of "response_body": WEBHOOK_HTTP_KEPT_BODY at most */
+	long		retry_after;	/* seconds; -1 if not given or malformed */
+	int64_t		started;		/* when the exchange started: Unix time, microseconds */
+	int64_t		duration;		/* of the exchange: microseconds by a monotonic clock */
+	char		source_ip[WEBHOOK_HTTP_IP_BYTES];	/* our address; empty: no connection */
+	int			source_port;	/* our port; 0: no connection */
+	char		peer_ip[WEBHOOK_HTTP_IP_BYTES]; /* the address that was dialled; empty: none */
 } WebhookHttpTransfer;
 
 typedef struct WebhookHttpOptions
 {
-	int			max_connections;	/* kept open, in all; fixed by create() */
-	const char *ca_file;		/* NULL or empty: the system's */
-	bool		require_https;
-	const char *allowed_networks;	/* as in address.h; NULL: none */
-	const char *denied_networks;
-	const char *allowed_ports;	/* NULL: the default */
-	const char *proxy;			/* a URL; NULL or empty: none, whatever the environment says */
+	int			max_connections;	/* kept open in all; configure() does not change it */
+	const char *ca_file;		/* PEM file of authorities; NULL or empty: the system's */
+	bool		require_https;	/* http is refused */
+	const char *allowed_networks;	/* as in net/address_rules.h; NULL: none */
+	const char *denied_networks;	/* as in net/address_rules.h; NULL: none */
+	const char *allowed_ports;	/* as in net/address_rules.h; NULL: the default */
+	const char *proxy;			/* a URL; NULL or empty: no proxy, whatever the environment says */
 } WebhookHttpOptions;
 
+/* An engine. There is one in a process, because libcurl's global state is the process's. */
 typedef struct WebhookHttp WebhookHttp;
 
-/*
- * The engine as a table of functions, so that a process can load it without
- * being linked to libcurl.
- */
+/* The functions of the engine, in a table: a process can load them without linking to libcurl. */
 typedef struct WebhookHttpApi
 {
-	/*
-	 * A new engine, or NULL with a reason of at most "size" bytes. One a process.
-	 */
+	/* A new engine. Returns NULL if there is none: "reason" says why, in at most "size" bytes. */
 	WebhookHttp *(*create) (const WebhookHttpOptions *options,
 							char *reason, size_t size);
 
 	/*
-	 * Other options from now on, for connections that are open, too. False, with a reason: they
-	 * are not valid, and the former ones hold.
+	 * Use other options from now on, on open connections too. Returns false if they are not valid:
+	 * the former ones hold, and "reason" says why.
 	 */
 	bool		(*configure) (WebhookHttp *http,
 							  const WebhookHttpOptions *options,
@@ -124,41 +120,44 @@ typedef struct WebhookHttpApi
 	/* A descriptor that is readable when run() has something to do. */
 	int			(*descriptor) (WebhookHttp *http);
 
-	/* Milliseconds until run() has something to do anyway; -1: never. */
+	/* Milliseconds until run() has something to do by the clock; -1: nothing is planned. */
 	long		(*wait_ms) (WebhookHttp *http);
 
 	/*
-	 * Start a POST. NULL only when memory is out. A request that cannot even be started is
-	 * harvested as a failed one.
+	 * Accept a POST, which the next run() starts. Returns NULL only if memory is out; a request
+	 * that cannot be started is harvested as a failed one.
 	 */
 	WebhookHttpTransfer *(*submit) (WebhookHttp *http,
 									const WebhookHttpRequest *request,
 									void *tag);
 
-	/* Do what can be done now, without waiting. Nothing is sent but here. */
+	/* Do what can be done without waiting. Nothing is sent but here. */
 	void		(*run) (WebhookHttp *http);
 
-	/* The next transfer that has ended, or NULL. It is the caller's ... */
+	/* The next transfer that has ended, or NULL. The caller may read it until release(). */
 	WebhookHttpTransfer *(*harvest) (WebhookHttp *http);
 
-	/*
-	 * ... until it is given back. One that is not harvested yet is broken off and never will be.
-	 */
+	/* Free a transfer. One that is not yet harvested is broken off, and is never harvested. */
 	void		(*release) (WebhookHttp *http, WebhookHttpTransfer *transfer);
 
-	/* Submitted and not yet harvested. */
+	/* Number of transfers that are submitted and neither harvested nor released. */
 	int			(*in_flight) (WebhookHttp *http);
 
-	/* Bytes of memory in submitted and unreleased transfers. */
+	/* Bytes of memory in transfers that are not yet released. */
 	size_t		(*memory) (WebhookHttp *http);
 
-	/* The version of libcurl, for the log. */
+	/* The version of libcurl and of its libraries, for a log. */
 	const char *(*version) (void);
 } WebhookHttpApi;
 
-extern const WebhookHttpApi webhook_http_api;
+/*
+ * The one symbol of the library webhook_http that others look up, by its name. It is exported even
+ * where the library is built with hidden symbols, as PostgreSQL 16 and newer do.
+ */
+extern __attribute__((visibility("default")))
+const WebhookHttpApi *webhook_http_api(void);
 
-/* Constant lower-case word of the class: "dns", "connect", ... */
+/* The name of the error class: a constant lower-case word. Inline, for callers without libcurl. */
 static inline const char *
 webhook_http_error_name(WebhookHttpError error)
 {

@@ -1,18 +1,20 @@
 /*
  * resolver.c
- *	  Names into addresses, all of them at once.
+ *	  Looks up the hosts of transfers, many at once.
  *
- * libcurl resolves names too, but shows addresses one at a time, as it dials
- * them.  A name that leads to a public address and to an internal one is how a
- * guard is deceived, so a name is judged as a whole before any of it is dialled.
+ * libcurl resolves names too, but shows one address at a time, when it dials
+ * it. A name that leads to a public and to an internal address deceives a guard
+ * that sees only one of them, so all addresses of a name are judged before any
+ * is dialled.
  *
- * The system's resolver may take half a minute and cannot be interrupted: each
- * look-up has a thread of its own, which inherits a mask of all signals, and is
- * left behind where nobody waits any more.  However many transfers want a name,
- * it is looked up once; nothing is kept afterwards, for libcurl has a cache.
+ * The system's resolver may take half a minute and cannot be interrupted. So
+ * each look-up has a thread, which inherits a mask of all signals; one that
+ * nobody waits for any more is left to end by itself. However many transfers
+ * wait for a name, it is looked up once. Results are not kept: libcurl has a
+ * cache.
  *
- * A thread owns its look-up until it has put it into the list of those that
- * have ended; that list and the number of threads alone are shared.
+ * A thread owns its look-up until it has put it into the list "ended". The
+ * threads share that list, and the descriptor, with the engine; nothing else.
  */
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -27,49 +29,51 @@
 #include "http/resolver_internal.h"
 #include "net/url.h"
 
-#define MAX_THREADS		256
-#define STACK_BYTES		(256 * 1024)
-#define MAX_ADDRESSES	32		/* that are tried */
+#define MAX_THREADS		256		/* look-ups that run at once */
+#define STACK_BYTES		(256 * 1024)	/* of a thread */
+#define MAX_ADDRESSES	32		/* of a name, that are handed to libcurl */
 
-typedef struct Lookup
+/* One name that is looked up. */
+typedef struct WebhookHttpLookup
 {
-	struct Lookup *next;
+	struct WebhookHttpLookup *next; /* the next older one of the resolver */
 	WebhookHttpResolver *resolver;
-	WebhookHttpList waiters;	/* transfers */
-	bool		started;		/* it has, or had, a thread */
+	WebhookHttpList waiters;	/* transfers that wait for it */
+	bool		started;		/* it has a thread, or had one */
 
-	/* The thread's, until it has ended. */
-	struct Lookup *next_ended;
-	int			error;			/* of getaddrinfo() */
-	struct addrinfo *addresses;
-	char		name[WEBHOOK_MAX_HOST + 1];
-} Lookup;
+	/* Written by the thread, until it has put the look-up into "ended". */
+	struct WebhookHttpLookup *next_ended;
+	int			error;			/* of getaddrinfo(); 0: none */
+	struct addrinfo *addresses; /* NULL after an error */
+
+	char		name[WEBHOOK_MAX_HOST + 1]; /* constant */
+} WebhookHttpLookup;
 
 struct WebhookHttpResolver
 {
-	int			descriptor;
-	int			nthreads;
-	int64_t		deadline;		/* the first waiter's, or earlier; -1: none */
-	Lookup	   *lookups;		/* the newest first */
-	WebhookHttpList ready;		/* they wait no longer */
+	int			descriptor;		/* an eventfd, readable while "ended" is not empty */
+	int			nthreads;		/* look-ups that run, or have ended and are not concluded */
+	int64_t		deadline;		/* of the first waiter, or earlier; -1: no waiter has one */
+	WebhookHttpLookup *lookups; /* all of them, the newest first */
+	WebhookHttpList ready;		/* transfers that are done */
 
-	pthread_mutex_t lock;
-	Lookup	   *ended;
+	pthread_mutex_t lock;		/* protects "ended" */
+	WebhookHttpLookup *ended;	/* look-ups whose threads are done with them */
 };
 
 static void start_threads(WebhookHttpResolver *resolver);
-static bool start_thread(Lookup *lookup);
+static bool start_thread(WebhookHttpLookup *lookup);
 static void *look_up(void *arg);
-static void look_up_ended(Lookup *lookup);
+static void look_up_ended(WebhookHttpLookup *lookup);
 static void take_ended(WebhookHttpResolver *resolver, const WebhookDialGuard *guard);
 static void take_late(WebhookHttpResolver *resolver, int64_t now);
-static void conclude(Lookup *lookup, const WebhookDialGuard *guard);
-static void tell(const Lookup *lookup, WebhookHttpPost *post,
+static void conclude(WebhookHttpLookup *lookup, const WebhookDialGuard *guard);
+static void tell(const WebhookHttpLookup *lookup, WebhookHttpPost *post,
 				 const WebhookDialGuard *guard);
-static bool all_allowed(const Lookup *lookup, WebhookHttpPost *post,
+static bool all_allowed(const WebhookHttpLookup *lookup, WebhookHttpPost *post,
 						const WebhookDialGuard *guard);
-static bool note_addresses(const Lookup *lookup, WebhookHttpPost *post);
-static void drop(Lookup *lookup);
+static bool note_addresses(const WebhookHttpLookup *lookup, WebhookHttpPost *post);
+static void drop(WebhookHttpLookup *lookup);
 static const char *error_text(int error);
 static int64_t deadline_of(const WebhookHttpPost *post);
 
@@ -107,9 +111,9 @@ webhook_http_resolver_descriptor(const WebhookHttpResolver *resolver)
 }
 
 bool
-webhook_http_resolve(WebhookHttpResolver *resolver, WebhookHttpPost *post)
+webhook_http_resolver_start(WebhookHttpResolver *resolver, WebhookHttpPost *post)
 {
-	Lookup	   *lookup = resolver->lookups;
+	WebhookHttpLookup *lookup = resolver->lookups;
 
 	while (lookup != NULL &&
 		   (strncmp(lookup->name, post->target.host, post->target.host_length) != 0 ||
@@ -117,7 +121,7 @@ webhook_http_resolve(WebhookHttpResolver *resolver, WebhookHttpPost *post)
 		lookup = lookup->next;
 	if (lookup == NULL)
 	{
-		lookup = calloc(1, sizeof(Lookup));
+		lookup = calloc(1, sizeof(WebhookHttpLookup));
 		if (lookup == NULL)
 			return false;
 		lookup->resolver = resolver;
@@ -125,7 +129,7 @@ webhook_http_resolve(WebhookHttpResolver *resolver, WebhookHttpPost *post)
 		lookup->next = resolver->lookups;
 		resolver->lookups = lookup;
 	}
-	webhook_http_append(&lookup->waiters, post);
+	webhook_http_list_append(&lookup->waiters, post);
 	post->lookup = lookup;
 	if (resolver->deadline < 0 || deadline_of(post) < resolver->deadline)
 		resolver->deadline = deadline_of(post);
@@ -134,11 +138,11 @@ webhook_http_resolve(WebhookHttpResolver *resolver, WebhookHttpPost *post)
 }
 
 void
-webhook_http_resolve_cancel(WebhookHttpResolver *resolver, WebhookHttpPost *post)
+webhook_http_resolver_cancel(WebhookHttpResolver *resolver, WebhookHttpPost *post)
 {
-	Lookup	   *lookup = post->lookup;
+	WebhookHttpLookup *lookup = post->lookup;
 
-	webhook_http_unlink(lookup ? &lookup->waiters : &resolver->ready, post);
+	webhook_http_list_remove(lookup ? &lookup->waiters : &resolver->ready, post);
 	post->lookup = NULL;
 	if (lookup && lookup->waiters.first == NULL && !lookup->started)
 		drop(lookup);
@@ -151,11 +155,11 @@ webhook_http_resolver_next(WebhookHttpResolver *resolver,
 	if (resolver->ready.first == NULL && resolver->lookups != NULL)
 		take_ended(resolver, guard);
 
-	/* Its waiter may have gone: the next deadline is found all the same. */
+	/* Also if the waiter that had this deadline is gone: the next deadline is found here. */
 	if (resolver->ready.first == NULL &&
 		resolver->deadline >= 0 && resolver->deadline <= now)
 		take_late(resolver, now);
-	return webhook_http_pop(&resolver->ready);
+	return webhook_http_list_pop(&resolver->ready);
 }
 
 int64_t
@@ -164,15 +168,15 @@ webhook_http_resolver_deadline(const WebhookHttpResolver *resolver)
 	return resolver->deadline;
 }
 
-/* As many as there may be, for those that have waited longest. */
+/* Start as many look-ups as there may be threads, the oldest ones first. */
 static void
 start_threads(WebhookHttpResolver *resolver)
 {
 	while (resolver->nthreads < MAX_THREADS)
 	{
-		Lookup	   *oldest = NULL;
+		WebhookHttpLookup *oldest = NULL;
 
-		for (Lookup *it = resolver->lookups; it != NULL; it = it->next)
+		for (WebhookHttpLookup *it = resolver->lookups; it != NULL; it = it->next)
 		{
 			if (!it->started)
 				oldest = it;
@@ -189,9 +193,9 @@ start_threads(WebhookHttpResolver *resolver)
 	}
 }
 
-/* False: none is to be had. */
+/* Returns false if there can be no thread. */
 static bool
-start_thread(Lookup *lookup)
+start_thread(WebhookHttpLookup *lookup)
 {
 	pthread_attr_t attributes;
 	pthread_t	thread;
@@ -206,11 +210,11 @@ start_thread(Lookup *lookup)
 	return started;
 }
 
-/* The thread. */
+/* The function of the thread. */
 static void *
 look_up(void *arg)
 {
-	Lookup	   *lookup = arg;
+	WebhookHttpLookup *lookup = arg;
 	struct addrinfo hints = {0};
 
 	hints.ai_family = AF_UNSPEC;
@@ -222,9 +226,9 @@ look_up(void *arg)
 	return NULL;
 }
 
-/* The thread's last word: from now on it is the engine's again. */
+/* The thread gives the look-up back to the engine, and does not touch it any more. */
 static void
-look_up_ended(Lookup *lookup)
+look_up_ended(WebhookHttpLookup *lookup)
 {
 	WebhookHttpResolver *resolver = lookup->resolver;
 	const uint64_t one = 1;
@@ -234,19 +238,20 @@ look_up_ended(Lookup *lookup)
 	lookup->next_ended = resolver->ended;
 	resolver->ended = lookup;
 
-	/* It fails only where it is readable anyway. */
+	/* This fails only if the counter is full; the descriptor is then readable anyway. */
 	written = write(resolver->descriptor, &one, sizeof(one));
 	(void) written;
 	pthread_mutex_unlock(&resolver->lock);
 }
 
+/* Conclude the look-ups that have ended, and start others in their place. */
 static void
 take_ended(WebhookHttpResolver *resolver, const WebhookDialGuard *guard)
 {
 	uint64_t	count;
-	Lookup	   *ended = NULL;
+	WebhookHttpLookup *ended = NULL;
 
-	/* Under the lock it is readable as long as there is something to take. */
+	/* Under the lock, so that the descriptor stays readable while something is in the list. */
 	pthread_mutex_lock(&resolver->lock);
 	if (read(resolver->descriptor, &count, sizeof(count)) > 0)
 	{
@@ -259,7 +264,7 @@ take_ended(WebhookHttpResolver *resolver, const WebhookDialGuard *guard)
 
 	while (ended != NULL)
 	{
-		Lookup	   *next = ended->next_ended;
+		WebhookHttpLookup *next = ended->next_ended;
 
 		conclude(ended, guard);
 		ended = next;
@@ -267,36 +272,37 @@ take_ended(WebhookHttpResolver *resolver, const WebhookDialGuard *guard)
 	start_threads(resolver);
 }
 
-/* Those whose time is over wait no longer; the look-up goes on for others. */
+/* Let the waiters fail whose time is over. Their look-ups go on, for others. */
 static void
 take_late(WebhookHttpResolver *resolver, int64_t now)
 {
-	Lookup	   *next;
+	WebhookHttpLookup *next;
 
 	resolver->deadline = -1;
-	for (Lookup *lookup = resolver->lookups; lookup != NULL; lookup = next)
+	for (WebhookHttpLookup *lookup = resolver->lookups; lookup != NULL; lookup = next)
 	{
 		WebhookHttpList waiters = lookup->waiters;
 		WebhookHttpPost *post;
 
 		next = lookup->next;
 		memset(&lookup->waiters, 0, sizeof(WebhookHttpList));
-		while ((post = webhook_http_pop(&waiters)) != NULL)
+		while ((post = webhook_http_list_pop(&waiters)) != NULL)
 		{
 			int64_t		deadline = deadline_of(post);
 
 			if (deadline <= now)
 			{
-				char		text[96];
+				char		problem[96];
 
-				snprintf(text, sizeof(text), "Resolving timed out after %lld milliseconds",
+				snprintf(problem, sizeof(problem),
+						 "Resolving timed out after %lld milliseconds",
 						 (long long) (now - post->start) / 1000);
-				webhook_http_fail(post, WEBHOOK_HTTP_TIMEOUT, text);
+				webhook_http_post_fail(post, WEBHOOK_HTTP_TIMEOUT, problem);
 				post->lookup = NULL;
-				webhook_http_append(&resolver->ready, post);
+				webhook_http_list_append(&resolver->ready, post);
 				continue;
 			}
-			webhook_http_append(&lookup->waiters, post);
+			webhook_http_list_append(&lookup->waiters, post);
 			if (resolver->deadline < 0 || deadline < resolver->deadline)
 				resolver->deadline = deadline;
 		}
@@ -305,17 +311,18 @@ take_late(WebhookHttpResolver *resolver, int64_t now)
 	}
 }
 
+/* Give its result to all that wait for a look-up, and drop it. */
 static void
-conclude(Lookup *lookup, const WebhookDialGuard *guard)
+conclude(WebhookHttpLookup *lookup, const WebhookDialGuard *guard)
 {
 	WebhookHttpResolver *resolver = lookup->resolver;
 	WebhookHttpPost *post;
 
-	while ((post = webhook_http_pop(&lookup->waiters)) != NULL)
+	while ((post = webhook_http_list_pop(&lookup->waiters)) != NULL)
 	{
 		post->lookup = NULL;
 		tell(lookup, post, guard);
-		webhook_http_append(&resolver->ready, post);
+		webhook_http_list_append(&resolver->ready, post);
 	}
 	if (lookup->addresses)
 		freeaddrinfo(lookup->addresses);
@@ -323,52 +330,54 @@ conclude(Lookup *lookup, const WebhookDialGuard *guard)
 	drop(lookup);
 }
 
+/* Give the result of a look-up to one transfer: addresses, or a failure. */
 static void
-tell(const Lookup *lookup, WebhookHttpPost *post, const WebhookDialGuard *guard)
+tell(const WebhookHttpLookup *lookup, WebhookHttpPost *post, const WebhookDialGuard *guard)
 {
-	char		text[WEBHOOK_REFUSAL_BYTES];
+	char		problem[WEBHOOK_REFUSAL_BYTES];
 
 	if (lookup->error == EAI_MEMORY)
-		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory or threads");
+		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory or threads");
 	else if (lookup->error != 0)
 	{
-		snprintf(text, sizeof(text), "Could not resolve host: %.160s (%s)",
+		snprintf(problem, sizeof(problem), "Could not resolve host: %.160s (%s)",
 				 lookup->name, error_text(lookup->error));
-		webhook_http_fail(post, WEBHOOK_HTTP_DNS, text);
+		webhook_http_post_fail(post, WEBHOOK_HTTP_DNS, problem);
 	}
 	else if (all_allowed(lookup, post, guard) && !note_addresses(lookup, post))
-		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
+		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
 }
 
-/* False: it has failed as blocked. */
+/* Judge all addresses. Returns false if one is refused; the transfer has then failed. */
 static bool
-all_allowed(const Lookup *lookup, WebhookHttpPost *post,
+all_allowed(const WebhookHttpLookup *lookup, WebhookHttpPost *post,
 			const WebhookDialGuard *guard)
 {
 	for (struct addrinfo *it = lookup->addresses; it != NULL; it = it->ai_next)
 	{
-		if (!webhook_dial_guard_address(guard, post, it->ai_addr))
+		if (!webhook_dial_guard_check_address(guard, post, it->ai_addr))
 			return false;
 	}
 	return true;
 }
 
 /*
- * "+host:port:address,address": for as long as libcurl keeps names.  It takes
- * IPv6 addresses in brackets.
+ * Write the addresses as CURLOPT_RESOLVE takes them, "+host:port:address,address", IPv6 in
+ * brackets; "+" means that libcurl caches them only as long as any others. Returns false if memory
+ * is out.
  */
 static bool
-note_addresses(const Lookup *lookup, WebhookHttpPost *post)
+note_addresses(const WebhookHttpLookup *lookup, WebhookHttpPost *post)
 {
 	size_t		size = post->target.host_length + 16 +
 	MAX_ADDRESSES * (INET6_ADDRSTRLEN + 3);
-	char	   *text = webhook_http_allocate(post, size);
+	char	   *entry = webhook_http_post_allocate(post, size);
 	int			length;
 	int			count = 0;
 
-	if (text == NULL)
+	if (entry == NULL)
 		return false;
-	length = snprintf(text, size, "+%s:%d:", lookup->name, post->target.port);
+	length = snprintf(entry, size, "+%s:%d:", lookup->name, post->target.port);
 	for (struct addrinfo *it = lookup->addresses;
 		 it != NULL && count < MAX_ADDRESSES; it = it->ai_next)
 	{
@@ -380,27 +389,27 @@ note_addresses(const Lookup *lookup, WebhookHttpPost *post)
 
 		if (inet_ntop(it->ai_family, binary, address, sizeof(address)) == NULL)
 			continue;
-		length += snprintf(text + length, size - length,
+		length += snprintf(entry + length, size - length,
 						   ipv6 ? "%s[%s]" : "%s%s", count > 0 ? "," : "", address);
 		count++;
 	}
-	post->resolved = text;
-
+	post->resolved = entry;
 	return true;
 }
 
+/* Free a look-up that no thread has and no transfer waits for. */
 static void
-drop(Lookup *lookup)
+drop(WebhookHttpLookup *lookup)
 {
-	Lookup	  **place = &lookup->resolver->lookups;
+	WebhookHttpLookup **link = &lookup->resolver->lookups;
 
-	while (*place != lookup)
-		place = &(*place)->next;
-	*place = lookup->next;
+	while (*link != lookup)
+		link = &(*link)->next;
+	*link = lookup->next;
 	free(lookup);
 }
 
-/* Not gai_strerror(): it speaks the server's language. */
+/* The log is in English; gai_strerror() speaks the server's language. */
 static const char *
 error_text(int error)
 {
@@ -421,7 +430,7 @@ error_text(int error)
 	}
 }
 
-/* Monotonic, microseconds. */
+/* When the transfer runs out of time to connect: monotonic, microseconds. */
 static int64_t
 deadline_of(const WebhookHttpPost *post)
 {

@@ -1,11 +1,11 @@
 /*
  * result.c
- *	  What an exchange has come to: libcurl's result and what it has kept, into
- *	  the transfer.
+ *	  The result of an exchange, taken from libcurl into the transfer.
  *
- * libcurl has more results than a log has use for, and says some things in its
- * messages only.  Those messages are shown, but for what names a file of the
- * server; what the peer may have put into them is made printable.
+ * libcurl has more results than a log needs, and says some things only in its
+ * messages; two tables map all that to the error classes of http.h. libcurl's
+ * messages are shown, except where they name a file of the server; bytes that
+ * the peer may have put into them are made printable.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -19,83 +19,141 @@
 
 #include <curl/curl.h>
 
-#include "http/handle_internal.h"
+#include "http/result_internal.h"
+
+#define MAX_FILE_MESSAGE	224 /* bytes of a message that names a file */
 
 static const char malformed[] = "a line of the response headers is malformed";
+static const char line_too_long[] = "a line of the response headers is over the limit";
 
-static void
-copy_address(CURL *curl, CURLINFO ip_info, CURLINFO port_info,
-			 char ip[46], int *port)
+/* How transfers failed that the engine has ended; no message: not a failure, or noted already. */
+static const struct
 {
-	char	   *text = NULL;
-	long		number = 0;
+	WebhookHttpError error;
+	const char *message;
+}			stops[] = {
+	[WEBHOOK_HTTP_STOP_COMPLETE] = {WEBHOOK_HTTP_OK, NULL},
+	[WEBHOOK_HTTP_STOP_BODY] = {WEBHOOK_HTTP_OK, NULL},
+	[WEBHOOK_HTTP_STOP_HEADERS] = {WEBHOOK_HTTP_TOO_LARGE, "the response headers are over the limit"},
+	[WEBHOOK_HTTP_STOP_FOLD] = {WEBHOOK_HTTP_PROTOCOL, malformed},
+	[WEBHOOK_HTTP_STOP_PADDING] = {WEBHOOK_HTTP_TOO_LARGE, "the chunk extensions of the response are over the limit"},
+	[WEBHOOK_HTTP_STOP_CODING] = {WEBHOOK_HTTP_PROTOCOL, "the response has a transfer coding that was not offered"},
+	[WEBHOOK_HTTP_STOP_MEMORY] = {WEBHOOK_HTTP_INTERNAL, "out of memory"},
+	[WEBHOOK_HTTP_STOP_REFUSED] = {WEBHOOK_HTTP_BLOCKED, NULL},
+	[WEBHOOK_HTTP_STOP_UNRESOLVED] = {WEBHOOK_HTTP_OK, NULL},
+};
 
-	if (curl_easy_getinfo(curl, ip_info, &text) != CURLE_OK || text == NULL ||
-		text[0] == '\0' || strlen(text) >= 46)
-		return;
-	strcpy(ip, text);
-	if (curl_easy_getinfo(curl, port_info, &number) == CURLE_OK)
-		*port = (int) number;
-}
+/* Under what condition a row of the table below holds. */
+typedef enum Condition
+{
+	ALWAYS,
+	NO_SOCKET,					/* this process could open no more sockets */
+	SENT,						/* the request had gone out: it is about the response */
+} Condition;
 
 /*
- * The headers of the last response, into the transfer's memory.  A 101 is
- * among the 1xx ones to libcurl.
+ * The class of libcurl's results; the first row that fits counts. A result that is not listed is
+ * WEBHOOK_HTTP_INTERNAL. CURLE_SEND_ERROR is looked up as CURLE_RECV_ERROR.
  */
-static bool
-copy_headers(WebhookHttpPost *post, CURL *curl)
+static const struct
 {
-	unsigned int origin = post->transfer.status == 101 ? CURLH_1XX :
-	CURLH_HEADER;
-	WebhookHttpHeader *headers;
-	struct curl_header *header = NULL;
-	int			count = 0;
+	CURLcode	result;
+	Condition	condition;
+	const char *words[2];		/* that libcurl's message has to contain; NULL: any message */
+	WebhookHttpError error;
+	const char *message;		/* in place of libcurl's; NULL: libcurl's */
+}			results[] = {
+	{CURLE_COULDNT_RESOLVE_HOST, ALWAYS, {NULL}, WEBHOOK_HTTP_DNS, NULL},
+	{CURLE_COULDNT_RESOLVE_PROXY, ALWAYS, {NULL}, WEBHOOK_HTTP_DNS, NULL},
 
-	if (post->header_lines == 0)
-		return true;
-	headers = webhook_http_allocate(post,
-									post->header_lines * sizeof(WebhookHttpHeader));
-	if (headers == NULL)
-		return false;
-	while (count < post->header_lines &&
-		   (header = curl_easy_nextheader(curl, origin, -1, header)) != NULL)
-	{
-		size_t		name_length = strlen(header->name);
-		size_t		value_length = strlen(header->value);
-		char	   *text;
+	{CURLE_COULDNT_CONNECT, NO_SOCKET, {NULL}, WEBHOOK_HTTP_INTERNAL, NULL},
+	{CURLE_COULDNT_CONNECT, ALWAYS, {NULL}, WEBHOOK_HTTP_CONNECT, NULL},
+	{CURLE_INTERFACE_FAILED, NO_SOCKET, {NULL}, WEBHOOK_HTTP_INTERNAL, NULL},
+	{CURLE_INTERFACE_FAILED, ALWAYS, {NULL}, WEBHOOK_HTTP_CONNECT, NULL},
+	{CURLE_PROXY, NO_SOCKET, {NULL}, WEBHOOK_HTTP_INTERNAL, NULL},
+	{CURLE_PROXY, ALWAYS, {NULL}, WEBHOOK_HTTP_CONNECT, NULL},
 
-		/* Of an empty value, libcurl leaves the carriage return. */
-		while (value_length > 0 && strchr(" \t\r\n",
-										  header->value[value_length - 1]))
-			value_length--;
-		text = webhook_http_allocate(post, name_length + value_length + 2);
+	{CURLE_OPERATION_TIMEDOUT, ALWAYS, {NULL}, WEBHOOK_HTTP_TIMEOUT, NULL},
 
-		if (text == NULL)
-			return false;
-		memcpy(text, header->name, name_length + 1);
-		memcpy(text + name_length + 1, header->value, value_length);
+	{CURLE_SSL_CONNECT_ERROR, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_PEER_FAILED_VERIFICATION, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_CERTPROBLEM, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_CIPHER, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_ISSUER_ERROR, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_CACERT_BADFILE, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_CRL_BADFILE, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_PINNEDPUBKEYNOTMATCH, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_INVALIDCERTSTATUS, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_CLIENTCERT, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_SHUTDOWN_FAILED, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_ENGINE_NOTFOUND, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_ENGINE_SETFAILED, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_SSL_ENGINE_INITFAILED, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_USE_SSL_FAILED, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
 
-		/*
-		 * One that is folded behind an empty one has it inside; newer libcurls leave one in a
-		 * name.
-		 */
-		for (size_t i = 0; i < name_length + 1 + value_length; i++)
-		{
-			if (text[i] == '\r' || text[i] == '\n')
-				text[i] = ' ';
-		}
-		text[name_length + 1 + value_length] = '\0';
-		headers[count].name = text;
-		headers[count].value = text + name_length + 1;
+	{CURLE_GOT_NOTHING, ALWAYS, {NULL}, WEBHOOK_HTTP_RESET, NULL},
+	{CURLE_PARTIAL_FILE, ALWAYS, {NULL}, WEBHOOK_HTTP_RESET, NULL},
+	{CURLE_HTTP2_STREAM, ALWAYS, {NULL}, WEBHOOK_HTTP_RESET, NULL},
 
-		count++;
-	}
-	post->transfer.response_headers = headers;
-	post->transfer.nresponse_headers = count;
-	return true;
+	/* A refused client certificate, a proxy that refuses, chunks that are malformed, a reset. */
+	{CURLE_RECV_ERROR, ALWAYS, {"SSL_", "alert"}, WEBHOOK_HTTP_TLS, NULL},
+	{CURLE_RECV_ERROR, ALWAYS, {"CONNECT"}, WEBHOOK_HTTP_CONNECT, NULL},
+	{CURLE_RECV_ERROR, ALWAYS, {"chunk", "memory"}, WEBHOOK_HTTP_TOO_LARGE, line_too_long},
+	{CURLE_RECV_ERROR, ALWAYS, {"chunk"}, WEBHOOK_HTTP_PROTOCOL, NULL},
+	{CURLE_RECV_ERROR, ALWAYS, {NULL}, WEBHOOK_HTTP_RESET, NULL},
+
+	{CURLE_WEIRD_SERVER_REPLY, ALWAYS, {NULL}, WEBHOOK_HTTP_PROTOCOL, NULL},
+	{CURLE_HTTP2, ALWAYS, {NULL}, WEBHOOK_HTTP_PROTOCOL, NULL},
+	{CURLE_BAD_CONTENT_ENCODING, ALWAYS, {NULL}, WEBHOOK_HTTP_PROTOCOL, NULL},
+
+	/* HTTP/0.9 and HTTP/7; a trailer without colon; a line over libcurl's limits. */
+	{CURLE_UNSUPPORTED_PROTOCOL, SENT, {NULL}, WEBHOOK_HTTP_PROTOCOL, NULL},
+	{CURLE_BAD_FUNCTION_ARGUMENT, SENT, {NULL}, WEBHOOK_HTTP_PROTOCOL, malformed},
+	{CURLE_OUT_OF_MEMORY, SENT, {NULL}, WEBHOOK_HTTP_TOO_LARGE, line_too_long},
+#if LIBCURL_VERSION_NUM >= 0x080600
+	{CURLE_TOO_LARGE, ALWAYS, {NULL}, WEBHOOK_HTTP_TOO_LARGE, line_too_long},
+#endif
+};
+
+static CURLcode result_of_files(const WebhookHttpHandle *handle, CURLcode result);
+static void judge(WebhookHttpHandle *handle, CURLcode result);
+static void judge_failure(WebhookHttpHandle *handle, CURLcode result);
+static void classify(CURLcode result, const WebhookHttpPost *post, bool sent,
+					 WebhookHttpError *error, const char **message);
+static bool holds(Condition condition, const WebhookHttpPost *post, bool sent);
+static const char *describe(const WebhookHttpHandle *handle, CURLcode result,
+							char *buffer, size_t size);
+static void make_printable(char *message);
+static const char *errno_text(int number);
+static void copy_address(CURL *curl, CURLINFO info, char ip[WEBHOOK_HTTP_IP_BYTES]);
+static bool copy_headers(WebhookHttpPost *post, CURL *curl);
+static bool copy_header(WebhookHttpPost *post, const struct curl_header *from,
+						WebhookHttpHeader *to);
+
+void
+webhook_http_result_read(WebhookHttpHandle *handle, int result)
+{
+	WebhookHttpPost *post = handle->post;
+	WebhookHttpTransfer *transfer = &post->transfer;
+	struct curl_header *header;
+	long		port;
+
+	judge(handle, result_of_files(handle, result));
+	copy_address(handle->curl, CURLINFO_LOCAL_IP, transfer->source_ip);
+	copy_address(handle->curl, CURLINFO_PRIMARY_IP, transfer->peer_ip);
+	if (transfer->source_ip[0] != '\0' &&
+		curl_easy_getinfo(handle->curl, CURLINFO_LOCAL_PORT, &port) == CURLE_OK)
+		transfer->source_port = (int) port;
+	if (transfer->status == 0)
+		return;
+	if (curl_easy_header(handle->curl, "Retry-After", 0, CURLH_HEADER, -1,
+						 &header) == CURLHE_OK)
+		transfer->retry_after = webhook_http_retry_after(header->value, time(NULL));
+	if (!copy_headers(post, handle->curl))
+		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
 }
 
-/* Not CURLINFO_RETRY_AFTER: newer libcurls make six hours of all that is more. */
+/* Not CURLINFO_RETRY_AFTER: newer versions of libcurl cut it down to six hours. */
 long
 webhook_http_retry_after(const char *value, int64_t now)
 {
@@ -109,89 +167,144 @@ webhook_http_retry_after(const char *value, int64_t now)
 	return date > now ? (long) (date - now) : 0;
 }
 
-/*
- * The class of libcurl's result.  "sent": the request had gone out, so that
- * what went wrong is about the answer.
- */
-static WebhookHttpError
-classify(CURLcode result, bool sent, int socket_errno, const char *detail)
+/* Newer versions of libcurl have no result of its own for a key that cannot be used. */
+static CURLcode
+result_of_files(const WebhookHttpHandle *handle, CURLcode result)
 {
-	switch (result)
-	{
-		case CURLE_OK:
-			return WEBHOOK_HTTP_OK;
-		case CURLE_COULDNT_RESOLVE_HOST:
-		case CURLE_COULDNT_RESOLVE_PROXY:
-			return WEBHOOK_HTTP_DNS;
-		case CURLE_COULDNT_CONNECT:
-		case CURLE_INTERFACE_FAILED:
-		case CURLE_PROXY:
-			if (socket_errno == EMFILE || socket_errno == ENFILE ||
-				socket_errno == ENOBUFS || socket_errno == ENOMEM)
-				return WEBHOOK_HTTP_INTERNAL;
-			return WEBHOOK_HTTP_CONNECT;
-		case CURLE_OPERATION_TIMEDOUT:
-			return WEBHOOK_HTTP_TIMEOUT;
-		case CURLE_SSL_CONNECT_ERROR:
-		case CURLE_PEER_FAILED_VERIFICATION:
-		case CURLE_SSL_CERTPROBLEM:
-		case CURLE_SSL_CIPHER:
-		case CURLE_SSL_ISSUER_ERROR:
-		case CURLE_SSL_CACERT_BADFILE:
-		case CURLE_SSL_CRL_BADFILE:
-		case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-		case CURLE_SSL_INVALIDCERTSTATUS:
-		case CURLE_SSL_CLIENTCERT:
-		case CURLE_SSL_SHUTDOWN_FAILED:
-		case CURLE_SSL_ENGINE_NOTFOUND:
-		case CURLE_SSL_ENGINE_SETFAILED:
-		case CURLE_SSL_ENGINE_INITFAILED:
-		case CURLE_USE_SSL_FAILED:
-			return WEBHOOK_HTTP_TLS;
-		case CURLE_GOT_NOTHING:
-		case CURLE_PARTIAL_FILE:
-		case CURLE_HTTP2_STREAM:
-			return WEBHOOK_HTTP_RESET;
-		case CURLE_SEND_ERROR:
-		case CURLE_RECV_ERROR:	/* also chunks that are none */
-			if (strstr(detail, "SSL_") && strstr(detail, "alert"))
-				return WEBHOOK_HTTP_TLS;
-			if (strstr(detail, "CONNECT"))
-				return WEBHOOK_HTTP_CONNECT;
-			if (strstr(detail, "chunk") == NULL)
-				return WEBHOOK_HTTP_RESET;
-			return strstr(detail, "memory") ? WEBHOOK_HTTP_TOO_LARGE :
-				WEBHOOK_HTTP_PROTOCOL;
-		case CURLE_WEIRD_SERVER_REPLY:
-		case CURLE_HTTP2:
-		case CURLE_BAD_CONTENT_ENCODING:
-			return WEBHOOK_HTTP_PROTOCOL;
-		case CURLE_UNSUPPORTED_PROTOCOL:	/* also HTTP/0.9, HTTP/7 */
-		case CURLE_BAD_FUNCTION_ARGUMENT:	/* also a trailer without colon */
-			return sent ? WEBHOOK_HTTP_PROTOCOL : WEBHOOK_HTTP_INTERNAL;
-		case CURLE_OUT_OF_MEMORY:	/* also a line over libcurl's limits */
-			return sent ? WEBHOOK_HTTP_TOO_LARGE : WEBHOOK_HTTP_INTERNAL;
-		default:
-#if LIBCURL_VERSION_NUM >= 0x080600
-			if (result == CURLE_TOO_LARGE)
-				return WEBHOOK_HTTP_TOO_LARGE;
-#endif
-			return WEBHOOK_HTTP_INTERNAL;
-	}
+	if (result != CURLE_OK && handle->post->client_certificate &&
+		strstr(handle->error, "private key file"))
+		return CURLE_SSL_CERTPROBLEM;
+	return result;
 }
 
-/* Printable ASCII only: names in a certificate are the peer's words. */
+/* Set error and message of the transfer, unless the exchange succeeded. */
 static void
-make_printable(char *text)
+judge(WebhookHttpHandle *handle, CURLcode result)
 {
-	for (; *text; text++)
+	WebhookHttpPost *post = handle->post;
+
+	if (post->stop != WEBHOOK_HTTP_STOP_NONE)
 	{
-		if (*text < ' ' || *text > '~')
-			*text = '?';
+		if (stops[post->stop].message != NULL)
+			webhook_http_post_fail(post, stops[post->stop].error, stops[post->stop].message);
+	}
+	else if (result != CURLE_OK)
+		judge_failure(handle, result);
+	else if (post->transfer.status == 0)
+		webhook_http_post_fail(post, WEBHOOK_HTTP_PROTOCOL,
+							   "the response has no valid status line");
+
+	/* To libcurl, a response may end within its headers. */
+	else if (post->in_headers)
+		webhook_http_post_fail(post, WEBHOOK_HTTP_RESET,
+							   "the connection ended within the response headers");
+}
+
+/* The same for a failure that libcurl reports. */
+static void
+judge_failure(WebhookHttpHandle *handle, CURLcode result)
+{
+	WebhookHttpPost *post = handle->post;
+	WebhookHttpTransfer *transfer = &post->transfer;
+	char		buffer[MAX_FILE_MESSAGE];
+	const char *message = describe(handle, result, buffer, sizeof(buffer));
+	long		request_size = 0;
+	long		number = 0;
+
+	curl_easy_getinfo(handle->curl, CURLINFO_REQUEST_SIZE, &request_size);
+	curl_easy_getinfo(handle->curl, CURLINFO_OS_ERRNO, &number);
+	classify(result, post, request_size > 0, &transfer->error, &message);
+	if (post->socket_errno != 0)
+		number = post->socket_errno;
+	if (result == CURLE_COULDNT_CONNECT && number != 0)
+	{
+		const char *reason = errno_text(number);
+
+		snprintf(transfer->message, sizeof(transfer->message), "%.160s (%.80s)",
+				 message, reason ? reason : "unknown error");
+	}
+	else
+		snprintf(transfer->message, sizeof(transfer->message), "%s", message);
+	make_printable(transfer->message);
+}
+
+/*
+ * Look up the class of libcurl's result. "message" is libcurl's message; it is replaced where the
+ * table has another one. "sent": the request had gone out.
+ */
+static void
+classify(CURLcode result, const WebhookHttpPost *post, bool sent,
+		 WebhookHttpError *error, const char **message)
+{
+	if (result == CURLE_SEND_ERROR)
+		result = CURLE_RECV_ERROR;
+	for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++)
+	{
+		const char *const *words = results[i].words;
+
+		if (results[i].result != result || !holds(results[i].condition, post, sent) ||
+			(words[0] != NULL && strstr(*message, words[0]) == NULL) ||
+			(words[1] != NULL && strstr(*message, words[1]) == NULL))
+			continue;
+		*error = results[i].error;
+		if (results[i].message != NULL)
+			*message = results[i].message;
+		return;
+	}
+	*error = WEBHOOK_HTTP_INTERNAL;
+}
+
+static bool
+holds(Condition condition, const WebhookHttpPost *post, bool sent)
+{
+	switch (condition)
+	{
+		case ALWAYS:
+			return true;
+		case NO_SOCKET:
+			return post->socket_errno == EMFILE || post->socket_errno == ENFILE ||
+				post->socket_errno == ENOBUFS || post->socket_errno == ENOMEM;
+		case SENT:
+			return sent;
+	}
+	return false;
+}
+
+/*
+ * libcurl's message. Where it names a file of the server with its path, which readers of the log
+ * need not know, a message with the file's name alone is written into "buffer".
+ */
+static const char *
+describe(const WebhookHttpHandle *handle, CURLcode result, char *buffer, size_t size)
+{
+	const WebhookHttpPost *post = handle->post;
+	const char *name = NULL;
+
+	if (result == CURLE_SSL_CACERT_BADFILE)
+		name = post->ca ? post->ca : "webhook.ca_file";
+	else if (result == CURLE_SSL_CERTPROBLEM)
+		name = post->client_certificate;
+	if (name == NULL)
+		return handle->error[0] ? handle->error : curl_easy_strerror(result);
+	snprintf(buffer, size, "%s of %.160s cannot be used",
+			 result == CURLE_SSL_CERTPROBLEM ? "the client certificate" :
+			 "the certificate authorities",
+			 strrchr(name, '/') ? strrchr(name, '/') + 1 : name);
+	return buffer;
+}
+
+/* Replace all but printable ASCII: names in a certificate come from the peer. */
+static void
+make_printable(char *message)
+{
+	for (char *c = message; *c != '\0'; c++)
+	{
+		if (*c < ' ' || *c > '~')
+			*c = '?';
 	}
 }
 
-/* The untranslated text of an errno, or NULL. */
+/* The English text of an errno, or NULL. */
 static const char *
 errno_text(int number)
 {
@@ -202,131 +315,75 @@ errno_text(int number)
 #endif
 }
 
-/*
- * libcurl's text, or another where that names a file of the server, in whole:
- * it is not for those who read the log.
- */
-static const char *
-describe(const WebhookHttpHandle *easy, CURLcode result, char *text, size_t size)
-{
-	const WebhookHttpPost *post = easy->post;
-	const char *name = NULL;
-
-	if (result == CURLE_SSL_CACERT_BADFILE)
-		name = post->ca ? post->ca : "webhook.ca_file";
-	else if (result == CURLE_SSL_CERTPROBLEM)
-		name = post->client_certificate;
-	if (name == NULL)
-		return easy->error[0] ? easy->error : curl_easy_strerror(result);
-	snprintf(text, size, "%s of %.160s cannot be used",
-			 result == CURLE_SSL_CERTPROBLEM ? "the client certificate" :
-			 "the certificate authorities",
-			 strrchr(name, '/') ? strrchr(name, '/') + 1 : name);
-	return text;
-}
-
-/* Newer libcurls have no result of its own for a key that cannot be used. */
-static CURLcode
-result_of_files(const WebhookHttpHandle *easy, CURLcode result)
-{
-	if (result != CURLE_OK && easy->post->client_certificate &&
-		strstr(easy->error, "private key file"))
-		return CURLE_SSL_CERTPROBLEM;
-	return result;
-}
-
+/* Copy an address of the connection; the text stays empty if there was none. */
 static void
-judge(WebhookHttpHandle *easy, CURLcode result)
+copy_address(CURL *curl, CURLINFO info, char ip[WEBHOOK_HTTP_IP_BYTES])
 {
-	WebhookHttpPost *post = easy->post;
-	WebhookHttpTransfer *transfer = &post->transfer;
-	long		request_size = 0;
-	long		os_errno = 0;
-	char		text[224];
-	const char *detail = describe(easy, result, text, sizeof(text));
+	char	   *address = NULL;
 
-	switch (post->stop)
-	{
-		case WEBHOOK_HTTP_STOP_NONE:
-			break;
-		case WEBHOOK_HTTP_STOP_COMPLETE:
-		case WEBHOOK_HTTP_STOP_BODY:
-			return;
-		case WEBHOOK_HTTP_STOP_HEADERS:
-			webhook_http_fail(post, WEBHOOK_HTTP_TOO_LARGE,
-							  "the response headers are over the limit");
-			return;
-		case WEBHOOK_HTTP_STOP_FOLD:
-			webhook_http_fail(post, WEBHOOK_HTTP_PROTOCOL, malformed);
-			return;
-		case WEBHOOK_HTTP_STOP_PADDING:
-			webhook_http_fail(post, WEBHOOK_HTTP_TOO_LARGE,
-							  "the chunk extensions of the response are over the limit");
-			return;
-		case WEBHOOK_HTTP_STOP_CODING:
-			webhook_http_fail(post, WEBHOOK_HTTP_PROTOCOL,
-							  "the response has a transfer coding that was not offered");
-			return;
-		case WEBHOOK_HTTP_STOP_MEMORY:
-			webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
-			return;
-		case WEBHOOK_HTTP_STOP_REFUSED:
-		case WEBHOOK_HTTP_STOP_UNRESOLVED:
-			return;
-	}
-	if (result == CURLE_OK)
-	{
-		if (transfer->status == 0)
-			webhook_http_fail(post, WEBHOOK_HTTP_PROTOCOL,
-							  "the response has no valid status line");
-
-		/* libcurl does not mind. */
-		else if (post->in_headers)
-			webhook_http_fail(post, WEBHOOK_HTTP_RESET,
-							  "the connection ended within the response headers");
-		return;
-	}
-
-	curl_easy_getinfo(easy->curl, CURLINFO_REQUEST_SIZE, &request_size);
-	curl_easy_getinfo(easy->curl, CURLINFO_OS_ERRNO, &os_errno);
-	transfer->error = classify(result, request_size > 0,
-							   post->socket_errno, detail);
-	if (transfer->error == WEBHOOK_HTTP_TOO_LARGE)
-		detail = "a line of the response headers is over the limit";
-	else if (result == CURLE_BAD_FUNCTION_ARGUMENT &&
-			 transfer->error == WEBHOOK_HTTP_PROTOCOL)
-		detail = malformed;
-	if (result == CURLE_COULDNT_CONNECT &&
-		(post->socket_errno != 0 || os_errno != 0))
-	{
-		const char *reason = errno_text(post->socket_errno != 0 ?
-										post->socket_errno : os_errno);
-
-		snprintf(transfer->message, sizeof(transfer->message), "%.160s (%.80s)",
-				 detail, reason ? reason : "unknown error");
-	}
-	else
-		snprintf(transfer->message, sizeof(transfer->message), "%s", detail);
-	make_printable(transfer->message);
+	if (curl_easy_getinfo(curl, info, &address) == CURLE_OK && address != NULL &&
+		strlen(address) < WEBHOOK_HTTP_IP_BYTES)
+		strcpy(ip, address);
 }
 
-void
-webhook_http_handle_read(WebhookHttpHandle *easy, int result)
+/*
+ * Copy the headers of the last response into the transfer's memory. To libcurl, a 101 is one of
+ * the 1xx responses. Returns false if memory is out.
+ */
+static bool
+copy_headers(WebhookHttpPost *post, CURL *curl)
 {
-	WebhookHttpPost *post = easy->post;
-	WebhookHttpTransfer *transfer = &post->transfer;
-	struct curl_header *header;
+	unsigned int origin = post->transfer.status == 101 ? CURLH_1XX : CURLH_HEADER;
+	WebhookHttpHeader *headers;
+	struct curl_header *header = NULL;
+	int			count = 0;
 
-	judge(easy, result_of_files(easy, result));
-	copy_address(easy->curl, CURLINFO_LOCAL_IP, CURLINFO_LOCAL_PORT,
-				 transfer->source_ip, &transfer->source_port);
-	copy_address(easy->curl, CURLINFO_PRIMARY_IP, CURLINFO_PRIMARY_PORT,
-				 transfer->peer_ip, &transfer->peer_port);
-	if (transfer->status == 0)
-		return;
-	if (curl_easy_header(easy->curl, "Retry-After", 0, CURLH_HEADER, -1,
-						 &header) == CURLHE_OK)
-		transfer->retry_after = webhook_http_retry_after(header->value, time(NULL));
-	if (!copy_headers(post, easy->curl))
-		webhook_http_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
+	if (post->header_lines == 0)
+		return true;
+	headers = webhook_http_post_allocate(post,
+										 post->header_lines * sizeof(WebhookHttpHeader));
+	if (headers == NULL)
+		return false;
+	while (count < post->header_lines &&
+		   (header = curl_easy_nextheader(curl, origin, -1, header)) != NULL)
+	{
+		if (!copy_header(post, header, &headers[count]))
+			return false;
+		count++;
+	}
+	post->transfer.response_headers = headers;
+	post->transfer.nresponse_headers = count;
+	return true;
+}
+
+/* Copy one header. Returns false if memory is out. */
+static bool
+copy_header(WebhookHttpPost *post, const struct curl_header *from, WebhookHttpHeader *to)
+{
+	size_t		name_length = strlen(from->name);
+	size_t		value_length = strlen(from->value);
+	char	   *copy;
+
+	/* libcurl leaves the carriage return in an empty value. */
+	while (value_length > 0 && strchr(" \t\r\n", from->value[value_length - 1]))
+		value_length--;
+	copy = webhook_http_post_allocate(post, name_length + value_length + 2);
+	if (copy == NULL)
+		return false;
+	memcpy(copy, from->name, name_length + 1);
+	memcpy(copy + name_length + 1, from->value, value_length);
+
+	/*
+	 * It also leaves one within a value whose first line is empty, and newer versions leave one in
+	 * a name.
+	 */
+	for (size_t i = 0; i < name_length + 1 + value_length; i++)
+	{
+		if (copy[i] == '\r' || copy[i] == '\n')
+			copy[i] = ' ';
+	}
+	copy[name_length + 1 + value_length] = '\0';
+	to->name = copy;
+	to->value = copy + name_length + 1;
+	return true;
 }

@@ -1,49 +1,47 @@
 /*
  * sockets_internal.h
- *	  The engine's descriptors and their epoll set. Private to the http room;
- *	  libcurl's types stay out of headers.
+ *	  The engine's epoll set. No libcurl here.
  */
-#ifndef WEBHOOK_HTTP_SOCKETS_H
-#define WEBHOOK_HTTP_SOCKETS_H
+#ifndef WEBHOOK_HTTP_SOCKETS_INTERNAL_H
+#define WEBHOOK_HTTP_SOCKETS_INTERNAL_H
 
 #include <stdbool.h>
 
-#define WEBHOOK_HTTP_EVENTS		256 /* of the set, a turn */
+#define WEBHOOK_HTTP_EVENTS		256 /* that one run() takes out of the epoll set */
 
 typedef struct WebhookHttpSockets
 {
-	int			epoll;			/* -1: none */
-
-	/*
-	 * A connection that has answered often gets its next request at once, and then asks for the
-	 * events that it just gave up.  So its descriptor stays in the epoll set until new requests
-	 * have started.  By descriptor: the events that it was set to last, and whether it is idle.
-	 */
-	unsigned char *tracked;
-	int			ntracked;
-	int			idle[WEBHOOK_HTTP_EVENTS];
-	int			nidle;
+	int			epoll;			/* the epoll set; -1: none */
+	unsigned char *states;		/* by descriptor: what the epoll set waits for, and whether the
+								 * connection is idle; 0: not in the set */
+	int			nstates;		/* descriptors that "states" has room for */
+	int			idle[WEBHOOK_HTTP_EVENTS];	/* descriptors that became idle in this run() */
+	int			nidle;			/* entries of "idle" in use */
 } WebhookHttpSockets;
 
-/* Room for so many connections. NULL, or why not. */
+/* Make room for so many connections. Returns NULL, or why it failed. */
 extern const char *webhook_http_sockets_set_up(WebhookHttpSockets *sockets,
 											   long connections);
 extern void webhook_http_sockets_tear_down(WebhookHttpSockets *sockets);
 
-/* One more descriptor to wait for; it becomes readable. */
+/* Wait for a descriptor that is no connection to become readable. Returns false on failure. */
 extern bool webhook_http_sockets_add(WebhookHttpSockets *sockets, int fd);
 
+/* Wait for a connection to become readable, writable, or either. */
+extern void webhook_http_sockets_wait_for(WebhookHttpSockets *sockets, int fd,
+										  bool readable, bool writable);
+
 /*
- * libcurl, on whose handle a socket is, wants "what" of it from now on
- * (CURL_POLL_*).
+ * Wait for nothing of a connection any more. "may_stay": it can be used again, and
+ * webhook_http_sockets_forget() will be called before it is closed; so it may stay in the epoll set
+ * until webhook_http_sockets_drop_idle().
  */
-extern void webhook_http_sockets_want(WebhookHttpSockets *sockets, void *curl,
-									  int fd, int what);
+extern void webhook_http_sockets_stop(WebhookHttpSockets *sockets, int fd, bool may_stay);
 
-/* It is about to be closed; "sockets" is untyped for a callback's sake. */
-extern void webhook_http_sockets_forget(void *sockets, int fd);
+/* A connection is about to be closed, which takes it out of the epoll set. */
+extern void webhook_http_sockets_forget(WebhookHttpSockets *sockets, int fd);
 
-/* New requests have started: what is idle still is not waited for. */
+/* Take the connections that are still idle out of the epoll set. */
 extern void webhook_http_sockets_drop_idle(WebhookHttpSockets *sockets);
 
-#endif							/* WEBHOOK_HTTP_SOCKETS_H */
+#endif							/* WEBHOOK_HTTP_SOCKETS_INTERNAL_H */

@@ -1,14 +1,15 @@
 /*
  * transfer.c
- *	  A transfer's memory, and what is kept of its response.
+ *	  A transfer inside the engine: its memory, its lists, and what it keeps of
+ *	  the response.
  *
  * A transfer and all that belongs to it live in a chain of malloc'ed blocks:
- * the copy of the request first, then what came back, within limits.  Blocks
- * are recycled.  Out of memory, a transfer is not accepted or ends as failed,
- * and nothing else is touched.
+ * first the copy of the request, then what came back, within limits. Blocks
+ * are recycled. If memory is out, the transfer is not accepted or fails, and
+ * no other transfer is affected.
  *
- * The peer's bytes are not trusted: they are counted as they come, whatever
- * they claim to be, and none is kept beyond the limits of http.h.
+ * The peer's bytes are not trusted: they are counted as they come, and none is
+ * kept beyond the limits of http.h.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,21 +17,21 @@
 
 #include "http/transfer_internal.h"
 
-#define BLOCK_SIZE			4096	/* of a recycled block, in all */
-#define MAX_SPARE_BLOCKS	1024
+#define BLOCK_SIZE			4096	/* bytes of a recycled block, header included */
+#define MAX_SPARE_BLOCKS	1024	/* that are kept for new transfers */
 
 struct WebhookHttpBlock
 {
-	WebhookHttpBlock *next;
-	size_t		size;			/* in all */
-	size_t		used;			/* in all */
+	WebhookHttpBlock *next;		/* of the transfer, or of the spare ones */
+	size_t		size;			/* bytes, this header included */
+	size_t		used;			/* bytes, this header included */
 };
 
 #define ALIGN(size)			(((size) + 15) & ~(size_t) 15)
 #define BLOCK_HEADER		ALIGN(sizeof(WebhookHttpBlock))
 
 void
-webhook_http_append(WebhookHttpList *list, WebhookHttpPost *post)
+webhook_http_list_append(WebhookHttpList *list, WebhookHttpPost *post)
 {
 	post->next = NULL;
 	if (list->last)
@@ -41,7 +42,7 @@ webhook_http_append(WebhookHttpList *list, WebhookHttpPost *post)
 }
 
 WebhookHttpPost *
-webhook_http_pop(WebhookHttpList *list)
+webhook_http_list_pop(WebhookHttpList *list)
 {
 	WebhookHttpPost *post = list->first;
 
@@ -55,7 +56,7 @@ webhook_http_pop(WebhookHttpList *list)
 }
 
 void
-webhook_http_unlink(WebhookHttpList *list, WebhookHttpPost *post)
+webhook_http_list_remove(WebhookHttpList *list, WebhookHttpPost *post)
 {
 	WebhookHttpPost *before = NULL;
 	WebhookHttpPost *it;
@@ -72,7 +73,7 @@ webhook_http_unlink(WebhookHttpList *list, WebhookHttpPost *post)
 		list->last = before;
 }
 
-/* A block with room for "size" bytes, or NULL. */
+/* Get a block with room for "size" bytes. Returns NULL if memory is out. */
 static WebhookHttpBlock *
 get_block(WebhookHttpHeap *heap, size_t size)
 {
@@ -116,6 +117,7 @@ put_block(WebhookHttpHeap *heap, WebhookHttpBlock *block)
 		free(block);
 }
 
+/* Take aligned memory out of a block that has room for it. */
 static void *
 take(WebhookHttpBlock *block, size_t size)
 {
@@ -125,6 +127,7 @@ take(WebhookHttpBlock *block, size_t size)
 	return result;
 }
 
+/* Copy bytes into the block, and a NUL behind them. */
 static char *
 take_bytes(WebhookHttpBlock *block, const char *bytes, size_t length)
 {
@@ -137,8 +140,8 @@ take_bytes(WebhookHttpBlock *block, const char *bytes, size_t length)
 }
 
 /*
- * A header as libcurl wants it: "Name:" would mean to leave it out, "Name;"
- * sends it with an empty value.
+ * Copy a header into the block in the form that libcurl takes: "Name: value", or "Name;" for an
+ * empty value, because "Name:" would mean to leave the header out.
  */
 static char *
 take_line(WebhookHttpBlock *block, const WebhookHttpHeader *header,
@@ -161,36 +164,31 @@ take_line(WebhookHttpBlock *block, const WebhookHttpHeader *header,
 	return line;
 }
 
+/* The room that take_file() needs. */
 static size_t
 file_size(const char *name)
 {
 	return name ? ALIGN(strlen(name) + 1) : 0;
 }
 
+/* Copy the name of a file, which may be NULL. */
 static const char *
 take_file(WebhookHttpBlock *block, const char *name)
 {
 	return name ? take_bytes(block, name, strlen(name)) : NULL;
 }
 
-WebhookHttpPost *
-webhook_http_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
-				 void *tag)
+/* The room that a transfer needs for itself and the copy of its request. */
+static size_t
+size_of(const WebhookHttpRequest *request)
 {
-	size_t		url_length = strlen(request->url);
-	size_t		size;
-	int			nheaders = request->nheaders;
-	int			i;
-	WebhookHttpBlock *block;
-	WebhookHttpPost *post;
-	WebhookHttpHeader *headers;
+	size_t		size = ALIGN(sizeof(WebhookHttpPost)) + ALIGN(strlen(request->url) + 1) +
+	ALIGN(request->body_length + 1) +
+	file_size(request->ca) + file_size(request->client_certificate) +
+	ALIGN(request->nheaders * sizeof(WebhookHttpHeader)) +
+	ALIGN(request->nheaders * sizeof(char *));
 
-	size = ALIGN(sizeof(WebhookHttpPost)) + ALIGN(url_length + 1) +
-		ALIGN(request->body_length + 1) +
-		file_size(request->ca) + file_size(request->client_certificate) +
-		ALIGN(nheaders * sizeof(WebhookHttpHeader)) +
-		ALIGN(nheaders * sizeof(char *));
-	for (i = 0; i < nheaders; i++)
+	for (int i = 0; i < request->nheaders; i++)
 	{
 		size_t		name_length = strlen(request->headers[i].name);
 		size_t		value_length = strlen(request->headers[i].value);
@@ -198,8 +196,18 @@ webhook_http_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
 		size += ALIGN(name_length + 1) + ALIGN(value_length + 1) +
 			ALIGN(name_length + value_length + 3);
 	}
+	return size;
+}
 
-	block = get_block(heap, size);
+WebhookHttpPost *
+webhook_http_post_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
+					  void *tag)
+{
+	int			nheaders = request->nheaders;
+	WebhookHttpBlock *block = get_block(heap, size_of(request));
+	WebhookHttpPost *post;
+	WebhookHttpHeader *headers;
+
 	if (block == NULL)
 		return NULL;
 	post = take(block, sizeof(WebhookHttpPost));
@@ -213,7 +221,7 @@ webhook_http_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
 
 	headers = take(block, nheaders * sizeof(WebhookHttpHeader));
 	post->lines = take(block, nheaders * sizeof(char *));
-	for (i = 0; i < nheaders; i++)
+	for (int i = 0; i < nheaders; i++)
 	{
 		const WebhookHttpHeader *header = &request->headers[i];
 		size_t		name_length = strlen(header->name);
@@ -227,7 +235,7 @@ webhook_http_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
 	post->ca = take_file(block, request->ca);
 	post->client_certificate = take_file(block, request->client_certificate);
 	post->transfer.tag = tag;
-	post->transfer.url = take_bytes(block, request->url, url_length);
+	post->transfer.url = take_bytes(block, request->url, strlen(request->url));
 	post->transfer.nheaders = nheaders;
 	post->transfer.headers = headers;
 	post->transfer.body = take_bytes(block, request->body,
@@ -239,7 +247,7 @@ webhook_http_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
 }
 
 void *
-webhook_http_allocate(WebhookHttpPost *post, size_t size)
+webhook_http_post_allocate(WebhookHttpPost *post, size_t size)
 {
 	WebhookHttpBlock *block = post->blocks;
 
@@ -255,7 +263,7 @@ webhook_http_allocate(WebhookHttpPost *post, size_t size)
 }
 
 void
-webhook_http_free(WebhookHttpPost *post)
+webhook_http_post_free(WebhookHttpPost *post)
 {
 	WebhookHttpHeap *heap = post->heap;
 	WebhookHttpBlock *block = post->blocks;
@@ -270,8 +278,8 @@ webhook_http_free(WebhookHttpPost *post)
 }
 
 void
-webhook_http_fail(WebhookHttpPost *post, WebhookHttpError error,
-				  const char *message)
+webhook_http_post_fail(WebhookHttpPost *post, WebhookHttpError error,
+					   const char *message)
 {
 	post->transfer.error = error;
 	snprintf(post->transfer.message, sizeof(post->transfer.message), "%s",
@@ -279,8 +287,9 @@ webhook_http_fail(WebhookHttpPost *post, WebhookHttpError error,
 }
 
 /*
- * "HTTP/1.1 200 OK" or "HTTP/2 200"; 0 if it is neither. Some libcurls take
- * the first three of four digits.
+ * The status in "HTTP/1.1 200 OK" (RFC 9112, section 4) or "HTTP/2 200", as libcurl writes it.
+ * Returns 0 if the line is neither, also for four digits, of which some versions of libcurl take
+ * three.
  */
 static int
 parse_status(const char *line, size_t length)
@@ -304,8 +313,8 @@ parse_status(const char *line, size_t length)
 }
 
 bool
-webhook_http_take_header(WebhookHttpPost *post, const char *line,
-						 size_t length)
+webhook_http_post_take_header(WebhookHttpPost *post, const char *line,
+							  size_t length)
 {
 	bool		blank = length == 0 || *line == '\r' || *line == '\n';
 	bool		begins = post->block_begins;
@@ -336,7 +345,10 @@ webhook_http_take_header(WebhookHttpPost *post, const char *line,
 	return post->stop == WEBHOOK_HTTP_STOP_NONE;
 }
 
-/* Room for what is kept grows to 512, to 4096, then to all of it. */
+/*
+ * Keep bytes of the body. Room for them grows in three steps: to 512 bytes, to 4096, then to
+ * WEBHOOK_HTTP_KEPT_BODY. Returns false if memory is out.
+ */
 static bool
 keep(WebhookHttpPost *post, const char *bytes, size_t length)
 {
@@ -347,7 +359,7 @@ keep(WebhookHttpPost *post, const char *bytes, size_t length)
 	{
 		size_t		room = needed <= 512 ? 512 : needed <= 4096 ? 4096 :
 		WEBHOOK_HTTP_KEPT_BODY;
-		char	   *body = webhook_http_allocate(post, room);
+		char	   *body = webhook_http_post_allocate(post, room);
 
 		if (body == NULL)
 			return false;
@@ -363,14 +375,13 @@ keep(WebhookHttpPost *post, const char *bytes, size_t length)
 }
 
 bool
-webhook_http_take_body(WebhookHttpPost *post, const char *bytes,
-					   size_t length)
+webhook_http_post_take_body(WebhookHttpPost *post, const char *bytes,
+							size_t length)
 {
 	size_t		room = WEBHOOK_HTTP_KEPT_BODY - post->transfer.response_length;
 	size_t		kept = length < room ? length : room;
 
 	post->body_received += length;
-	post->transfer.response_cut = post->body_received > WEBHOOK_HTTP_KEPT_BODY;
 	if (kept > 0 && !keep(post, bytes, kept))
 		post->stop = WEBHOOK_HTTP_STOP_MEMORY;
 	else if (post->body_received > WEBHOOK_HTTP_MAX_BODY)

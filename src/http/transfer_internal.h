@@ -1,115 +1,129 @@
 /*
  * transfer_internal.h
- *	  A transfer's memory, and what is kept of its response. Private to the
- *	  http room; no libcurl here.
+ *	  A transfer inside the engine: its memory, its lists, and what it keeps of
+ *	  the response. No libcurl here.
  */
-#ifndef WEBHOOK_HTTP_TRANSFER_H
-#define WEBHOOK_HTTP_TRANSFER_H
+#ifndef WEBHOOK_HTTP_TRANSFER_INTERNAL_H
+#define WEBHOOK_HTTP_TRANSFER_INTERNAL_H
 
 #include "http/http.h"
 #include "net/target.h"
 
+/* A piece of malloc'ed memory that belongs to one transfer. */
 typedef struct WebhookHttpBlock WebhookHttpBlock;
 
-/* Where transfers live. */
+/* The memory of all transfers of an engine. */
 typedef struct WebhookHttpHeap
 {
-	size_t		used;			/* bytes in transfers */
-	WebhookHttpBlock *spare;
-	int			nspare;
+	size_t		used;			/* bytes in blocks of transfers */
+	WebhookHttpBlock *spare;	/* free blocks, for new transfers */
+	int			nspare;			/* number of free blocks */
 } WebhookHttpHeap;
 
+/* Where a transfer is; it is in at most one list, that of its stage. */
 typedef enum WebhookHttpStage
 {
-	WEBHOOK_HTTP_WAITING,		/* submitted */
-	WEBHOOK_HTTP_RESOLVING,		/* its host is being looked up */
+	WEBHOOK_HTTP_WAITING,		/* submitted, not started */
+	WEBHOOK_HTTP_RESOLVING,		/* the resolver looks up its host */
 	WEBHOOK_HTTP_RUNNING,		/* libcurl has it */
-	WEBHOOK_HTTP_ENDED,
+	WEBHOOK_HTTP_ENDED,			/* its result is known */
 	WEBHOOK_HTTP_HARVESTED,		/* the caller has it */
 } WebhookHttpStage;
 
-/* Why we ended the transfer. */
+/* Why the engine, and not libcurl or the peer, has ended a transfer. */
 typedef enum WebhookHttpStop
 {
-	WEBHOOK_HTTP_STOP_NONE,
-	WEBHOOK_HTTP_STOP_COMPLETE, /* 101: nothing more will come */
-	WEBHOOK_HTTP_STOP_BODY,		/* enough of it */
-	WEBHOOK_HTTP_STOP_HEADERS,	/* too much of them */
-	WEBHOOK_HTTP_STOP_FOLD,		/* they begin within one */
-	WEBHOOK_HTTP_STOP_PADDING,	/* bytes that are neither header nor body */
-	WEBHOOK_HTTP_STOP_CODING,	/* a transfer coding that nobody asked for */
-	WEBHOOK_HTTP_STOP_MEMORY,
-	WEBHOOK_HTTP_STOP_REFUSED,	/* the guard has said why */
-	WEBHOOK_HTTP_STOP_UNRESOLVED,	/* its host is to be looked up first */
+	WEBHOOK_HTTP_STOP_NONE,		/* it has not */
+	WEBHOOK_HTTP_STOP_COMPLETE, /* status 101: nothing of HTTP follows */
+	WEBHOOK_HTTP_STOP_BODY,		/* the body is longer than WEBHOOK_HTTP_MAX_BODY */
+	WEBHOOK_HTTP_STOP_HEADERS,	/* the headers are over one of their limits */
+	WEBHOOK_HTTP_STOP_FOLD,		/* the first header line is a continuation */
+	WEBHOOK_HTTP_STOP_PADDING,	/* many bytes are neither header nor body */
+	WEBHOOK_HTTP_STOP_CODING,	/* a transfer coding that was not offered */
+	WEBHOOK_HTTP_STOP_MEMORY,	/* memory is out */
+	WEBHOOK_HTTP_STOP_REFUSED,	/* the dial guard refused, and has set error and message */
+	WEBHOOK_HTTP_STOP_UNRESOLVED,	/* not ended: its host has to be resolved first */
 } WebhookHttpStop;
 
-/* What is behind a WebhookHttpTransfer. */
+/* A transfer with what the caller does not see. */
 typedef struct WebhookHttpPost
 {
-	WebhookHttpTransfer transfer;
-	struct WebhookHttpPost *next;	/* in the list of its stage */
-	WebhookHttpHeap *heap;
-	WebhookHttpBlock *blocks;	/* the newest first, this struct in the last */
+	WebhookHttpTransfer transfer;	/* first: the caller's pointer is the engine's, too */
 	WebhookHttpStage stage;
-	void	   *easy;			/* while running */
-	char	  **lines;			/* "name: value" of each request header */
-	const char *ca;				/* NULL: none, as in the request */
-	const char *client_certificate;
-	int			timeout_ms;
-	int			connect_timeout_ms;
-	int64_t		start;			/* monotonic, microseconds */
-	int			socket_errno;	/* a socket could not be made */
+	struct WebhookHttpPost *next;	/* in the list of its stage */
+	struct WebhookHttpHandle *handle;	/* libcurl's, while running; else NULL */
+	struct WebhookHttpLookup *lookup;	/* that it waits for, while resolving; else NULL */
 
-	/* Whom it is for (http_guard.c), and where that is (http_resolve.c). */
+	/* Its memory. */
+	WebhookHttpHeap *heap;
+	WebhookHttpBlock *blocks;	/* the newest first; this struct is in the last one */
+
+	/* The request. */
+	char	  **lines;			/* "name: value" of each header, as libcurl takes it */
+	const char *ca;				/* as in WebhookHttpRequest */
+	const char *client_certificate; /* as in WebhookHttpRequest */
+	int			timeout_ms;		/* at least 1 */
+	int			connect_timeout_ms; /* at least 1 */
+	int64_t		start;			/* of the exchange: monotonic, microseconds */
+
+	/* Whom it calls. */
 	WebhookTarget target;
-	bool		through_proxy;	/* its handle was made so */
-	char	   *resolved;		/* NULL: libcurl may know, or the guard does not */
-	void	   *lookup;			/* while it is resolving */
+	bool		through_proxy;	/* its handle was set to use a proxy */
+	char	   *resolved;		/* the addresses of its host, for CURLOPT_RESOLVE; NULL: the
+								 * resolver was not asked */
+	int			socket_errno;	/* of the last socket that could not be opened; 0: none */
 
 	/* The response, as far as it came. */
 	WebhookHttpStop stop;
-	size_t		header_bytes;	/* of all blocks, trailers included */
-	int			header_lines;
+	size_t		header_bytes;	/* of all header blocks, 1xx and trailers included */
+	int			header_lines;	/* of all header blocks, without status lines */
 	bool		in_headers;		/* between a status line and its blank line */
-	int			block_status;	/* of the header block being read */
-	bool		block_begins;	/* with the next line */
-	char	   *body;
-	size_t		body_room;
-	size_t		body_received;
-	size_t		taken;			/* headers and body at the last look */
-	int			idle_looks;		/* since these grew */
+	bool		block_begins;	/* the last line was a status line */
+	int			block_status;	/* of the last status line; 0: malformed */
+	char	   *body;			/* what is kept of the body; NULL: nothing */
+	size_t		body_room;		/* bytes allocated for "body" */
+	size_t		body_received;	/* bytes of the body, kept or not */
+	size_t		taken;			/* bytes of headers and body when libcurl last reported progress */
+	int			idle_looks;		/* reports of progress since "taken" grew */
 } WebhookHttpPost;
 
+/* Transfers in order of arrival. */
 typedef struct WebhookHttpList
 {
 	WebhookHttpPost *first;
 	WebhookHttpPost *last;
 } WebhookHttpList;
 
-extern void webhook_http_append(WebhookHttpList *list, WebhookHttpPost *post);
-extern WebhookHttpPost *webhook_http_pop(WebhookHttpList *list);
-extern void webhook_http_unlink(WebhookHttpList *list, WebhookHttpPost *post);
+extern void webhook_http_list_append(WebhookHttpList *list, WebhookHttpPost *post);
 
-/* A transfer with a copy of the request, or NULL. */
-extern WebhookHttpPost *webhook_http_new(WebhookHttpHeap *heap,
-										 const WebhookHttpRequest *request,
-										 void *tag);
+/* Take the first one out. Returns NULL if the list is empty. */
+extern WebhookHttpPost *webhook_http_list_pop(WebhookHttpList *list);
 
-/* Memory that lives as long as the transfer, or NULL. */
-extern void *webhook_http_allocate(WebhookHttpPost *post, size_t size);
+/* Take one out, wherever it is in the list. */
+extern void webhook_http_list_remove(WebhookHttpList *list, WebhookHttpPost *post);
 
-extern void webhook_http_free(WebhookHttpPost *post);
+/* Make a transfer with a copy of the request. Returns NULL if memory is out. */
+extern WebhookHttpPost *webhook_http_post_new(WebhookHttpHeap *heap,
+											  const WebhookHttpRequest *request,
+											  void *tag);
 
-extern void webhook_http_fail(WebhookHttpPost *post, WebhookHttpError error,
-							  const char *message);
+/* Allocate memory that lives as long as the transfer. Returns NULL if memory is out. */
+extern void *webhook_http_post_allocate(WebhookHttpPost *post, size_t size);
+
+/* Free the transfer and all its memory. */
+extern void webhook_http_post_free(WebhookHttpPost *post);
+
+/* Note the class and the message of a failure. */
+extern void webhook_http_post_fail(WebhookHttpPost *post, WebhookHttpError error,
+								   const char *message);
 
 /*
- * Take in one line of a header block, of 1xx ones and of trailers too; some
- * bytes of the body.  False: the transfer shall end, "stop" says why.
+ * Take in one line of a header block, of 1xx responses and trailers too, or some bytes of the body.
+ * Returns false if the transfer has to end; "stop" then says why.
  */
-extern bool webhook_http_take_header(WebhookHttpPost *post,
-									 const char *line, size_t length);
-extern bool webhook_http_take_body(WebhookHttpPost *post,
-								   const char *bytes, size_t length);
+extern bool webhook_http_post_take_header(WebhookHttpPost *post,
+										  const char *line, size_t length);
+extern bool webhook_http_post_take_body(WebhookHttpPost *post,
+										const char *bytes, size_t length);
 
-#endif							/* WEBHOOK_HTTP_TRANSFER_H */
+#endif							/* WEBHOOK_HTTP_TRANSFER_INTERNAL_H */

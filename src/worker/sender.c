@@ -47,7 +47,7 @@ webhook_sender_init(WebhookDispatcher *dispatcher, WebhookCounters *counters)
 	sender.dispatcher = dispatcher;
 	sender.counters = counters;
 	load = (Loader) load_external_function("$libdir/webhook_http",
-										   "webhook_http_load", true, NULL);
+										   "webhook_http_api", true, NULL);
 	sender.api = load();
 	sender.http = sender.api->create(&options, reason, sizeof(reason));
 	if (sender.http == NULL)

@@ -53,7 +53,7 @@ typedef struct Peer
 	bool		ended;
 } Peer;
 
-static const WebhookHttpApi *api = &webhook_http_api;
+static const WebhookHttpApi *api;
 static WebhookHttp *http;
 static int	listener;
 static char url[64];
@@ -90,6 +90,7 @@ set_up(void)
 	options.max_connections = MAX_PEERS;
 	options.allowed_networks = "127.0.0.0/8, ::1/128";
 	options.allowed_ports = "1-65535";
+	api = webhook_http_api();
 	http = api->create(&options, reason, sizeof(reason));
 	FUZZ_CHECK(http != NULL);
 }
@@ -220,8 +221,6 @@ check(const WebhookHttpTransfer *transfer)
 		FUZZ_CHECK(transfer->message[i] >= ' ' && transfer->message[i] <= '~');
 
 	FUZZ_CHECK(transfer->response_length <= WEBHOOK_HTTP_KEPT_BODY);
-	FUZZ_CHECK(!transfer->response_cut ||
-			   transfer->response_length == WEBHOOK_HTTP_KEPT_BODY);
 	FUZZ_CHECK(transfer->response_body != NULL);
 	FUZZ_CHECK(transfer->retry_after >= -1);
 	FUZZ_CHECK(transfer->duration >= 0);

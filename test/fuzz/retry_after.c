@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "http/handle_internal.h"
+#include "http/result_internal.h"
 
 #include "fuzz.h"
 

@@ -32,7 +32,7 @@
 #define HANG_MS		1500
 #define MANY		300			/* names that hang, more than there are threads */
 
-static const WebhookHttpApi *api = &webhook_http_api;
+static const WebhookHttpApi *api;
 static WebhookHttp *http;
 static WebhookHttpOptions options;
 static int	port;				/* of both peers */
@@ -682,6 +682,7 @@ main(void)
 	struct pollfd other_peer = {-1, POLLIN, 0};
 	pthread_t	thread;
 
+	api = webhook_http_api();
 	other = listen_at("127.0.0.2");
 	other_peer.fd = other;
 	pthread_create(&thread, NULL, accept_all, &listener);

@@ -39,7 +39,7 @@
 #define GROWTH_KB		8192
 #endif
 
-static const WebhookHttpApi *api = &webhook_http_api;
+static const WebhookHttpApi *api;
 static WebhookHttp *http;
 static int	port;				/* of the peer */
 static int	closed_port;		/* nobody listens there */
@@ -720,7 +720,6 @@ test_exchange(void)
 	is_int(transfer->status, 200, "status");
 	is_int(transfer->response_length, 2, "length of the body");
 	ok(memcmp(transfer->response_body, "ok", 2) == 0, "body");
-	ok(!transfer->response_cut, "not cut");
 	is_int(transfer->nresponse_headers, 4, "all headers of the response");
 	is_text(transfer->response_headers[0].name, "X-Peer", "name as sent");
 	is_text(transfer->response_headers[0].value, "a", "its value");
@@ -731,7 +730,6 @@ test_exchange(void)
 	is_text(transfer->source_ip, "127.0.0.1", "address of this side");
 	ok(transfer->source_port > 0, "and its port");
 	is_text(transfer->peer_ip, "127.0.0.1", "address of the peer");
-	is_int(transfer->peer_port, port, "and its port");
 	clock_gettime(CLOCK_REALTIME, &wall);
 	ok(wall.tv_sec - transfer->started / 1000000 < 10, "when it started");
 	ok(transfer->duration > 0 && transfer->duration < 5000000, "duration");
@@ -882,14 +880,13 @@ test_sizes(void)
 	{
 		const char *path;
 		size_t		kept;
-		bool		cut;
 	}			cases[] = {
-		{"size-16384", 16384, false},
-		{"size-16385", 16384, true},
-		{"size-1048576", 16384, true},
-		{"size-1048577", 16384, true},
-		{"endless-body", 16384, true},
-		{"endless-chunks", 16384, true},
+		{"size-16384", 16384},
+		{"size-16385", 16384},
+		{"size-1048576", 16384},
+		{"size-1048577", 16384},
+		{"endless-body", 16384},
+		{"endless-chunks", 16384},
 	};
 	size_t		i;
 
@@ -898,10 +895,8 @@ test_sizes(void)
 		WebhookHttpTransfer *transfer = get(cases[i].path);
 
 		ok(transfer->error == WEBHOOK_HTTP_OK && transfer->status == 200 &&
-		   transfer->response_length == cases[i].kept &&
-		   transfer->response_cut == cases[i].cut,
-		   "%s: kept %zu, %scut", cases[i].path, cases[i].kept,
-		   cases[i].cut ? "" : "not ");
+		   transfer->response_length == cases[i].kept,
+		   "%s: kept %zu", cases[i].path, cases[i].kept);
 		ok(api->memory(http) < 64 * 1024, "in little memory");
 		api->release(http, transfer);
 	}
@@ -1269,6 +1264,8 @@ main(void)
 {
 	WebhookHttpOptions options = {0};
 	char		reason[256];
+
+	api = webhook_http_api();
 
 	/* A proxy of the environment must not be used. */
 	setenv("http_proxy", "http://127.0.0.1:1", 1);
