@@ -110,10 +110,102 @@ foreach my $file (@sources)
 	}
 }
 
+# Functions: which header declares each, which file defines it.  One that SQL calls
+# is declared by its PG_FUNCTION_INFO_V1, and only the server knows it.
+my (%declared, %defined, @misplaced, @undefined, %calls);
+
+foreach my $file (@sources)
+{
+	if ($file =~ /\.h$/)
+	{
+		push @{ $declared{$_} }, $file
+		  foreach $code{$file} =~ /^extern\b[^;{]*?\b(webhook_\w+)\s*\([^;]*;/mg;
+		next;
+	}
+	$defined{$_} = $file foreach $code{$file} =~ /^(webhook_\w+)\([^;{]*\)\s*\{/mg;
+}
+foreach my $function (sort keys %defined)
+{
+	my $file = $defined{$function};
+	my ($folder, $name) = $file =~ m{^src/(?:(\w+)/)?(\w+)\.c$};
+	next if $code{$file} =~ /^PG_FUNCTION_INFO_V1\($function\)/m or $code{$file} =~ /^static\b[^;]*\b$function\(/m;
+
+	my @headers = map { s{^src/}{}r } @{ $declared{$function} // [] };
+	my %own = map { ("$folder/$_.h" => 1) } $name, "${name}_internal", "${folder}_internal";
+	push @misplaced, "$function of $file is declared in " . (join(', ', @headers) || 'no header')
+	  unless @headers == 1
+	  and ($own{ $headers[0] } or $door{$folder} && $door{$folder}{ $headers[0] });
+}
+foreach my $function (sort keys %declared)
+{
+	push @undefined, "$function of @{ $declared{$function} }" unless $defined{$function};
+}
+
+# Which file calls, or points to, which other file's functions.
+foreach my $file (grep { /\.c$/ } @sources)
+{
+	my %called = map { ($defined{$_} => 1) } grep { $defined{$_} } $code{$file} =~ /\b(webhook_\w+)\b/g;
+	$calls{$file} = [ grep { $_ ne $file } sort keys %called ];
+}
+
+# Headers of a folder with doors that are none.
+my @nameless = grep {
+	my $folder = folder_of($_);
+	my ($path) = m{^src/(.*)$};
+	/\.h$/ and $door{$folder} and !$door{$folder}{$path} and !/_internal\.h$/
+} @sources;
+
+# The circles of a graph: each a list of the names that reach one another.
+sub circles
+{
+	my (%to) = @_;
+	my (%reach, @circles, %seen);
+
+	foreach my $from (keys %to)
+	{
+		my @next = @{ $to{$from} };
+		while (defined(my $name = pop @next))
+		{
+			push @next, @{ $to{$name} // [] } unless $reach{$from}{$name}++;
+		}
+	}
+	foreach my $name (sort keys %to)
+	{
+		next if $seen{$name} or !$reach{$name}{$name};
+		my @circle = grep { $reach{$name}{$_} && $reach{$_}{$name} } sort keys %to;
+		$seen{$_} = 1 foreach @circle;
+		push @circles, join ' <-> ', @circle;
+	}
+	return @circles;
+}
+
 cmp_ok(scalar @sources, '>', 60, 'there are sources');
 none('every folder has a floor', @unplaced);
 none('includes lead to lower floors', @upward);
 none('our headers are included with their folder', @unknown);
+none('from outside only doors are included', @closed);
+none('what is no door is called internal', @nameless);
+none('a function is declared in one header, of its own file, its folder or a door', @misplaced);
+none('what is declared is defined', @undefined);
+
+my @circles = circles(%calls);
+none('no file calls one that calls it', @circles);
+none('no header includes one that includes it',
+	circles(map { ($_ => [ grep { /\.h$/ } @{ $includes{$_} // [] } ]) } grep { /\.h$/ } @sources));
+
+# The house as it is, from the top.
+foreach my $floor (reverse 0 .. $#floors)
+{
+	foreach my $folder (sort keys %{ $floors[$floor] })
+	{
+		my %needs = map { (folder_of($_) => 1) } map { (@{ $includes{$_} // [] }, @{ $calls{$_} // [] }) }
+		  grep { folder_of($_) eq $folder } @sources;
+		delete $needs{$folder};
+		note(sprintf '%d  %-13s needs %s', $floor + 1, $folder || 'webhook.c',
+			join(' ', sort keys %needs) || 'nothing');
+	}
+}
+
 none('libcurl is known in http/ only', @curl);
 none('no server header in net/ and http/, no postgres.h in a header', @server);
 none('postgres.h comes first', @first);
