@@ -42,6 +42,7 @@ PG_FUNCTION_INFO_V1(webhook_clock_pending_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_notices_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_states_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_load_sql);
+PG_FUNCTION_INFO_V1(webhook_clock_second_sql);
 
 #define MAX_COLUMNS 24
 
@@ -438,6 +439,49 @@ Datum
 webhook_clock_load_sql(PG_FUNCTION_ARGS)
 {
 	return return_rows(fcinfo, 1, fill_load);
+}
+
+/*
+ * A dispatcher beside the worker's: it is offered so many events of a subscription,
+ * each of another subject, starts what may start and lets the first one succeed.
+ * Returns what it holds then.
+ */
+Datum
+webhook_clock_second_sql(PG_FUNCTION_ARGS)
+{
+	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
+	WebhookDispatcher *second = webhook_dispatcher_new();
+	WebhookProgress *progress = webhook_progress_new(webhook_snapshot_empty(), NULL, 0);
+	TimestampTz now = webhook_clock_now();
+	WebhookBatch *batch = webhook_progress_open_batch(progress, webhook_snapshot_empty(), 0,
+													  true, true, now);
+	WebhookHttpTransfer transfer = {.error = WEBHOOK_HTTP_OK,.status = 200,.url = ""};
+	WebhookDelivery *first;
+	const WebhookUsage *usage;
+
+	webhook_dispatch_refresh(second, true, now);
+	for (int i = 1; i <= PG_GETARG_INT32(1); i++)
+	{
+		char	   *subject = psprintf("second/%d", i);
+		WebhookOffer offer = {0};
+
+		offer.event = webhook_event_make("1", 1, subject, strlen(subject), "{}", 2);
+		offer.event->id = offer.position = i;
+		offer.subscription_id = PG_GETARG_INT64(0);
+		offer.caused_at = now;
+		webhook_dispatch_offer(second, &offer, batch, now);
+		webhook_event_release(offer.event);
+	}
+	webhook_batch_unpin(batch);
+	first = webhook_dispatch_next(second, now);
+	while (webhook_dispatch_next(second, now) != NULL)
+		;
+	webhook_dispatch_finish(second, first, &transfer, now);
+	MemoryContextSwitchTo(old);
+	usage = webhook_dispatch_usage(second);
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%d queued, %d in flight, %d ended",
+											  usage->queued, usage->in_flight,
+											  usage->unflushed)));
 }
 
 /* Texts of the form name=value. */

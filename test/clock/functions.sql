@@ -90,6 +90,11 @@ CREATE FUNCTION clock.load(OUT queued integer, OUT in_flight integer, OUT unflus
 	OUT due boolean, OUT finished boolean) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_load_sql';
 
+-- What a second dispatcher, made by this call, holds after it was offered so many
+-- events of a subscription, has started what may start, and one has succeeded.
+CREATE FUNCTION clock.second(subscription bigint, events integer) RETURNS text
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_second_sql';
+
 -- Nothing is left in memory, and all that was read is finished.
 CREATE VIEW clock.rest AS
 SELECT queued, in_flight, unflushed, memory, rows, elsewhere, subjects, due, finished,
