@@ -27,7 +27,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "capture/cross_partition.h"
+#include "capture/cross_partition_internal.h"
 #include "ring/ring.h"
 
 typedef struct WebhookCrossPartition

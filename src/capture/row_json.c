@@ -30,7 +30,7 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
-#include "capture/row_json.h"
+#include "capture/row_json_internal.h"
 #include "ring/event.h"
 
 /* Larger values are never rendered; escapes make a value six times as long. */

@@ -23,8 +23,8 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
-#include "capture/cross_partition.h"
-#include "capture/row_json.h"
+#include "capture/cross_partition_internal.h"
+#include "capture/row_json_internal.h"
 #include "process/wakeup.h"
 #include "ring/event.h"
 #include "ring/ring.h"

@@ -1,9 +1,9 @@
 /*
- * cross_partition.h
+ * cross_partition_internal.h
  *	  Deletions that may turn out to be one half of a move between partitions.
  */
-#ifndef WEBHOOK_MOVE_H
-#define WEBHOOK_MOVE_H
+#ifndef WEBHOOK_CROSS_PARTITION_INTERNAL_H
+#define WEBHOOK_CROSS_PARTITION_INTERNAL_H
 
 #include "lib/ilist.h"
 #include "utils/palloc.h"
@@ -51,4 +51,4 @@ extern void webhook_cross_partition_flush_deferred(WebhookWatch *watch);
 /* Send the deletions that were held back in statements that are over. */
 extern void webhook_cross_partition_emit_deferred(void);
 
-#endif							/* WEBHOOK_MOVE_H */
+#endif							/* WEBHOOK_CROSS_PARTITION_INTERNAL_H */

@@ -1,9 +1,9 @@
 /*
- * row_json.h
+ * row_json_internal.h
  *	  Values of a watched row as JSON and as a subject.
  */
-#ifndef WEBHOOK_PAYLOAD_H
-#define WEBHOOK_PAYLOAD_H
+#ifndef WEBHOOK_ROW_JSON_INTERNAL_H
+#define WEBHOOK_ROW_JSON_INTERNAL_H
 
 #include "access/attnum.h"
 #include "access/tupdesc.h"
@@ -78,4 +78,4 @@ extern void webhook_row_json_append_pascal(StringInfo out, const char *name);
  */
 extern void webhook_row_json_fit_subject(StringInfo subject, int prefix);
 
-#endif							/* WEBHOOK_PAYLOAD_H */
+#endif							/* WEBHOOK_ROW_JSON_INTERNAL_H */
