@@ -1,24 +1,27 @@
 /*
  * cross_partition.c
- *	  Deletions that may turn out to be one half of a move between partitions.
+ *	  Joins the DELETE and the INSERT by which PostgreSQL moves a row to another
+ *	  partition.
  *
- * A row that an UPDATE moves to another partition is deleted there and
- * inserted here as far as triggers can tell. But a deleted row knows that it
- * was moved, and for each trigger its insertion follows next. So the trigger
- * holds such a deletion back, and the next insertion that the same watch sees
- * in the statement completes it to one change. If none comes (the row went to
- * a partition without triggers, or a BEFORE trigger swallowed it), it was a
- * deletion. It is sent at the next event of this watch, or at the next one of
- * any watch once the statement is over, or before the transaction commits,
- * whatever comes first.
+ * An UPDATE that moves a row to another partition looks to triggers like a
+ * DELETE there and an INSERT here. But the deleted row is marked as moved, and
+ * for each trigger the INSERT follows next. So the trigger defers the event of
+ * such a DELETE, and the next INSERT that the same watch sees in the statement
+ * completes it to one change. If no INSERT comes (the row went to a partition
+ * without triggers, or a BEFORE trigger returned NULL), the event of the DELETE
+ * is published: at the next event of this watch, or at the next event of any
+ * watch after the statement, or before the transaction commits, whichever is
+ * first.
  *
- * A deletion held back lives in TopTransactionContext and belongs to the
- * subtransaction that made it. One that was sent in a deeper subtransaction is
- * kept until that can no longer be undone alone.
+ * A deferred DELETE is in TopTransactionContext and belongs to the
+ * subtransaction that made it. If it was published in a deeper subtransaction,
+ * it is kept until that can no longer be rolled back alone; if that is rolled
+ * back, it is deferred again.
  *
- * The end of a statement is the end of the memory context that the executor
- * keeps its functions in. Each partition has functions of its own there; what
- * they share, a watch, is found by that context and the names.
+ * The end of a statement is recognized by the end of the memory context that the
+ * executor keeps the statement's functions in. Each partition has function
+ * structs of its own there; their common watch is found by that context and the
+ * names of trigger and event type.
  */
 #include "postgres.h"
 
@@ -30,23 +33,33 @@
 #include "capture/cross_partition_internal.h"
 #include "ring/ring.h"
 
-typedef struct WebhookCrossPartition
+typedef struct WebhookDeferredDelete
 {
 	dlist_node	node;
-	WebhookWatch *watch;		/* NULL: the statement is over, or it is sent */
-	int			level;			/* nesting of the transaction it belongs to */
-	int			sent_level;		/* of the one that sent it; 0: not sent */
-	char	   *old_status;
-	WebhookEvent *deletion;
-} WebhookCrossPartition;
+	WebhookWatch *watch;		/* NULL: the statement has ended, or the event was published */
+	int			level;			/* nesting level of the transaction that it belongs to */
+	int			published_level;	/* nesting level of the transaction that published it; 0: it
+									 * was not published */
+	char	   *old_status;		/* as JSON */
+	WebhookEvent *event;		/* to be published if no INSERT follows */
+} WebhookDeferredDelete;
 
-static dlist_head watches = DLIST_STATIC_INIT(watches);
-static dlist_head moves = DLIST_STATIC_INIT(moves);
+static struct
+{
+	dlist_head	watches;		/* WebhookWatch, of statements that have not ended */
+	dlist_head	deferred;		/* WebhookDeferredDelete, the oldest first */
+	bool		registered;		/* the transaction callbacks are registered */
+}			cross_partition =
+
+{
+	.watches = DLIST_STATIC_INIT(cross_partition.watches),
+	.deferred = DLIST_STATIC_INIT(cross_partition.deferred)
+};
 
 static void end_watch(void *arg);
-static void send_deletion(WebhookCrossPartition *move);
-static void send_deletions(bool all);
-static void forget(WebhookCrossPartition *move);
+static void publish_one(WebhookDeferredDelete *deferred);
+static void publish_all(bool all);
+static void forget(WebhookDeferredDelete *deferred);
 static void at_transaction(XactEvent event, void *arg);
 static void at_subtransaction(SubXactEvent event, SubTransactionId id,
 							  SubTransactionId parent, void *arg);
@@ -59,7 +72,7 @@ webhook_watch_get(MemoryContext statement, const char *trigger,
 	dlist_iter	iter;
 
 	*known = true;
-	dlist_foreach(iter, &watches)
+	dlist_foreach(iter, &cross_partition.watches)
 	{
 		watch = dlist_container(WebhookWatch, node, iter.cur);
 		if (watch->statement == statement &&
@@ -76,144 +89,140 @@ webhook_watch_get(MemoryContext statement, const char *trigger,
 	watch->ended.func = end_watch;
 	watch->ended.arg = watch;
 	MemoryContextRegisterResetCallback(statement, &watch->ended);
-	dlist_push_head(&watches, &watch->node);
+	dlist_push_head(&cross_partition.watches, &watch->node);
 	return watch;
 }
 
-/*
- * The statement is over, one way or the other.
- */
+/* Callback of the statement's memory context: the statement has ended, or failed. */
 static void
 end_watch(void *arg)
 {
 	WebhookWatch *watch = arg;
 
 	dlist_delete(&watch->node);
-	if (watch->move != NULL)
-		watch->move->watch = NULL;
+	if (watch->deferred != NULL)
+		watch->deferred->watch = NULL;
 }
 
 void
-webhook_cross_partition_defer_delete(WebhookWatch *watch, const char *old_status,
-									 const char *subject, const char *data)
+webhook_cross_partition_defer(WebhookWatch *watch, const char *old_status,
+							  const char *subject, const char *data)
 {
-	static bool registered = false;
 	MemoryContext old;
-	WebhookCrossPartition *move;
+	WebhookDeferredDelete *deferred;
 
-	Assert(watch->move == NULL);
+	Assert(watch->deferred == NULL);
 
-	if (!registered)
+	if (!cross_partition.registered)
 	{
 		RegisterXactCallback(at_transaction, NULL);
 		RegisterSubXactCallback(at_subtransaction, NULL);
-		registered = true;
+		cross_partition.registered = true;
 	}
 
 	old = MemoryContextSwitchTo(TopTransactionContext);
-	move = palloc0(sizeof(WebhookCrossPartition));
-	move->level = GetCurrentTransactionNestLevel();
-	move->old_status = pstrdup(old_status);
-	move->deletion = webhook_event_make(watch->event_type,
-										strlen(watch->event_type),
-										subject, strlen(subject),
-										data, strlen(data));
+	deferred = palloc0(sizeof(WebhookDeferredDelete));
+	deferred->level = GetCurrentTransactionNestLevel();
+	deferred->old_status = pstrdup(old_status);
+	deferred->event = webhook_event_make(watch->event_type,
+										 strlen(watch->event_type),
+										 subject, strlen(subject),
+										 data, strlen(data));
 	MemoryContextSwitchTo(old);
 
-	move->deletion->kind = WEBHOOK_EVENT;
-	move->deletion->created_at = GetCurrentTimestamp();
-	webhook_event_new_id(&move->deletion->event_id, move->deletion->created_at);
+	deferred->event->kind = WEBHOOK_EVENT;
+	deferred->event->created_at = GetCurrentTimestamp();
+	webhook_event_new_id(&deferred->event->event_id, deferred->event->created_at);
 
-	move->watch = watch;
-	watch->move = move;
-	dlist_push_tail(&moves, &move->node);
+	deferred->watch = watch;
+	watch->deferred = deferred;
+	dlist_push_tail(&cross_partition.deferred, &deferred->node);
 }
 
 const char *
 webhook_cross_partition_old_status(const WebhookWatch *watch)
 {
-	return watch->move != NULL ? watch->move->old_status : NULL;
+	return watch->deferred != NULL ? watch->deferred->old_status : NULL;
 }
 
 void
 webhook_cross_partition_complete(WebhookWatch *watch)
 {
-	forget(watch->move);
+	forget(watch->deferred);
 }
 
 void
-webhook_cross_partition_flush_deferred(WebhookWatch *watch)
+webhook_cross_partition_publish_deferred(WebhookWatch *watch)
 {
-	if (watch->move != NULL)
-		send_deletion(watch->move);
+	if (watch->deferred != NULL)
+		publish_one(watch->deferred);
 }
 
 void
-webhook_cross_partition_emit_deferred(void)
+webhook_cross_partition_publish_orphaned(void)
 {
-	if (!dlist_is_empty(&moves))
-		send_deletions(false);
+	if (!dlist_is_empty(&cross_partition.deferred))
+		publish_all(false);
 }
 
+/* Publish the event of a deferred DELETE, which is forgotten unless that may be rolled back alone. */
 static void
-send_deletion(WebhookCrossPartition *move)
+publish_one(WebhookDeferredDelete *deferred)
 {
 	int			level = GetCurrentTransactionNestLevel();
 
-	if (move->watch != NULL)
-		move->watch->move = NULL;
-	move->watch = NULL;
-	move->sent_level = level;
-	webhook_ring_append(move->deletion);
+	if (deferred->watch != NULL)
+		deferred->watch->deferred = NULL;
+	deferred->watch = NULL;
+	deferred->published_level = level;
+	webhook_ring_append(deferred->event);
 
-	if (level <= move->level)
-		forget(move);
+	if (level <= deferred->level)
+		forget(deferred);
 }
 
-/*
- * Send the deletions that nothing can turn into moves any more, or all.
- */
+/* Publish the deferred DELETEs of statements that have ended, or all. */
 static void
-send_deletions(bool all)
+publish_all(bool all)
 {
-	WebhookCrossPartition *next;
+	WebhookDeferredDelete *next;
 
 	do
 	{
 		dlist_iter	iter;
 
-		/* Sending may run code of an index, so the list is read anew. */
+		/* An append may run code of an index, which may change the list: start at its head. */
 		next = NULL;
-		dlist_foreach(iter, &moves)
+		dlist_foreach(iter, &cross_partition.deferred)
 		{
-			WebhookCrossPartition *move = dlist_container(WebhookCrossPartition, node, iter.cur);
+			WebhookDeferredDelete *deferred = dlist_container(WebhookDeferredDelete, node, iter.cur);
 
-			if (move->sent_level == 0 && (all || move->watch == NULL))
+			if (deferred->published_level == 0 && (all || deferred->watch == NULL))
 			{
-				next = move;
+				next = deferred;
 				break;
 			}
 		}
 		if (next != NULL)
-			send_deletion(next);
+			publish_one(next);
 	} while (next != NULL);
 }
 
 static void
-forget(WebhookCrossPartition *move)
+forget(WebhookDeferredDelete *deferred)
 {
-	if (move->watch != NULL)
-		move->watch->move = NULL;
-	dlist_delete(&move->node);
-	webhook_event_release(move->deletion);
-	pfree(move->old_status);
-	pfree(move);
+	if (deferred->watch != NULL)
+		deferred->watch->deferred = NULL;
+	dlist_delete(&deferred->node);
+	webhook_event_release(deferred->event);
+	pfree(deferred->old_status);
+	pfree(deferred);
 }
 
 static void
 at_transaction(XactEvent event, void *arg)
 {
-	if (dlist_is_empty(&moves))
+	if (dlist_is_empty(&cross_partition.deferred))
 		return;
 
 	switch (event)
@@ -221,7 +230,7 @@ at_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			PushActiveSnapshot(GetTransactionSnapshot());
-			send_deletions(true);
+			publish_all(true);
 			PopActiveSnapshot();
 			break;
 		case XACT_EVENT_COMMIT:
@@ -230,8 +239,8 @@ at_transaction(XactEvent event, void *arg)
 			{
 				dlist_mutable_iter iter;
 
-				dlist_foreach_modify(iter, &moves)
-					forget(dlist_container(WebhookCrossPartition, node, iter.cur));
+				dlist_foreach_modify(iter, &cross_partition.deferred)
+					forget(dlist_container(WebhookDeferredDelete, node, iter.cur));
 				break;
 			}
 		default:
@@ -249,21 +258,21 @@ at_subtransaction(SubXactEvent event, SubTransactionId id,
 	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
 		return;
 
-	dlist_foreach_modify(iter, &moves)
+	dlist_foreach_modify(iter, &cross_partition.deferred)
 	{
-		WebhookCrossPartition *move = dlist_container(WebhookCrossPartition, node, iter.cur);
+		WebhookDeferredDelete *deferred = dlist_container(WebhookDeferredDelete, node, iter.cur);
 
 		if (event == SUBXACT_EVENT_COMMIT_SUB)
 		{
-			/* What was the child's is the parent's now. */
-			move->level = Min(move->level, level - 1);
-			move->sent_level = Min(move->sent_level, level - 1);
-			if (move->sent_level != 0 && move->sent_level <= move->level)
-				forget(move);
+			/* What the subtransaction has done belongs to its parent now. */
+			deferred->level = Min(deferred->level, level - 1);
+			deferred->published_level = Min(deferred->published_level, level - 1);
+			if (deferred->published_level != 0 && deferred->published_level <= deferred->level)
+				forget(deferred);
 		}
-		else if (move->level >= level)
-			forget(move);
-		else if (move->sent_level >= level)
-			move->sent_level = 0;
+		else if (deferred->level >= level)
+			forget(deferred);
+		else if (deferred->published_level >= level)
+			deferred->published_level = 0;
 	}
 }

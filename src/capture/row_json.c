@@ -1,15 +1,15 @@
 /*
  * row_json.c
- *	  Values of a watched row as JSON and as a subject.
+ *	  Renders values of a watched row as JSON, and as parts of a subject.
  *
- * What a receiver reads is what to_json() makes of the value, so PostgreSQL's
- * own to_json does the rendering. It looks the type up anew at each call,
- * which costs more than all the rest of an event; therefore the types that
- * statuses and keys usually have are rendered here, to the same text.
+ * A value is sent as to_json() renders it, so to_json() itself is called for
+ * most types. It looks up the type at each call, which costs more than all the
+ * rest of an event. Therefore the types that statuses and keys usually have are
+ * rendered here, to the same text.
  *
- * A subject is compared for equality, by sessions with different settings. It
- * is made from the JSON, which unlike the plain text form of dates and times
- * does not depend on them.
+ * Subjects are compared for equality, and sessions with different settings make
+ * them. A subject is made from the JSON, because that does not depend on the
+ * settings as the text of a date or time does.
  */
 #include "postgres.h"
 
@@ -33,7 +33,7 @@
 #include "capture/row_json_internal.h"
 #include "ring/event.h"
 
-/* Larger values are never rendered; escapes make a value six times as long. */
+/* Larger values are never rendered, because escapes can make a value six times as long. */
 #define MAX_RENDERED (128 * 1024 * 1024)
 
 static Form_pg_attribute find_attribute(TupleDesc desc, const char *name);
@@ -85,8 +85,8 @@ find_attribute(TupleDesc desc, const char *name)
 }
 
 /*
- * Which types are rendered here. An enum may have a cast to json, which
- * to_json obeys.
+ * The form of a type's values. An enum that has a cast to json is left to
+ * to_json(), which uses that cast.
  */
 static WebhookForm
 choose_form(Oid type)
@@ -119,7 +119,8 @@ choose_form(Oid type)
 }
 
 /*
- * to_json learns the type of its argument from the expression that calls it.
+ * Prepare to call to_json() for a type. It learns the type of its argument from
+ * the expression that calls it, so one is made.
  */
 static void
 prepare_to_json(FmgrInfo *function, Oid type, int32 typmod, Oid collation,
@@ -143,7 +144,7 @@ webhook_column_same(const WebhookColumn *column, Datum a, bool a_is_null,
 	if (a_is_null || b_is_null)
 		return a_is_null && b_is_null;
 
-	/* A toasted value that an update left alone is the same pointer. */
+	/* A toasted value that an UPDATE has not changed is the same TOAST pointer. */
 	if (column->length == -1)
 	{
 		char	   *p = DatumGetPointer(a);
@@ -169,7 +170,7 @@ webhook_column_exceeds(const WebhookColumn *column, Datum value, int limit)
 	if (column->form == WEBHOOK_FORM_TEXT)
 		return size > limit;
 
-	/* The JSON of a binary form may be much shorter than that form. */
+	/* The JSON may be much shorter than the binary form of the value. */
 	return size > MAX_RENDERED || size / 16 > limit;
 }
 
@@ -242,7 +243,7 @@ webhook_column_append_key(WebhookColumn *column, StringInfo out, Datum value,
 		Datum		json = FunctionCall1(&column->function, value);
 		ArrayType  *path;
 
-		/* With an empty path, this turns a JSON string into its text. */
+		/* With an empty path, json_extract_path_text() converts a JSON string to its text. */
 		string = DatumGetTextPP(json);
 		if (VARSIZE_ANY_EXHDR(string) > 0 && *VARDATA_ANY(string) == '"')
 		{
@@ -257,9 +258,7 @@ webhook_column_append_key(WebhookColumn *column, StringInfo out, Datum value,
 		webhook_column_append(column, out, value, is_null);
 }
 
-/*
- * Append a part of a subject such that no two lists of parts look alike.
- */
+/* Append a part of a subject. The escapes make sure that different keys have different subjects. */
 static void
 append_escaped(StringInfo out, const char *part, int length)
 {

@@ -1,6 +1,6 @@
 /*
  * row_json_internal.h
- *	  Values of a watched row as JSON and as a subject.
+ *	  Renders values of a watched row as JSON, and as parts of a subject.
  */
 #ifndef WEBHOOK_ROW_JSON_INTERNAL_H
 #define WEBHOOK_ROW_JSON_INTERNAL_H
@@ -26,55 +26,59 @@ typedef enum WebhookForm
 typedef struct WebhookColumn
 {
 	AttrNumber	number;
-	int16		length;			/* as pg_type.typlen */
-	bool		byval;
+	int16		length;			/* pg_attribute.attlen */
+	bool		byval;			/* pg_attribute.attbyval */
 	WebhookForm form;
-	FmgrInfo	function;
+	FmgrInfo	function;		/* for WEBHOOK_FORM_OUTPUT and WEBHOOK_FORM_JSON */
 } WebhookColumn;
 
 /*
- * Find a column by name and prepare for its values; what they need is
- * allocated in "context". False: there is no such column.
+ * Find a column by name, and prepare to render its values; memory for that is
+ * allocated in "context". Returns false if there is no such column.
  */
 extern bool webhook_column_find(WebhookColumn *column, TupleDesc desc,
 								const char *name, MemoryContext context);
 
-/* Are two values the same to the last byte? Detoasts only if it has to. */
+/*
+ * Returns true if the images of two values are equal, or both are null. Detoasts
+ * only if it has to.
+ */
 extern bool webhook_column_same(const WebhookColumn *column,
 								Datum a, bool a_is_null,
 								Datum b, bool b_is_null);
 
 /*
- * Is the JSON of a value surely longer than so many bytes, or the value so
- * large that rendering it just to find out is out of the question?
+ * Returns true if the JSON of a value is certainly longer than "limit" bytes, or
+ * if the value is too large to be rendered at all.
  */
 extern bool webhook_column_exceeds(const WebhookColumn *column, Datum value,
 								   int limit);
 
-/* Append a value as to_json renders it; leaks into CurrentMemoryContext. */
+/* Append a value as to_json() renders it. Leaks into CurrentMemoryContext. */
 extern void webhook_column_append(WebhookColumn *column, StringInfo out,
 								  Datum value, bool is_null);
 
 /*
- * Append a value as a part of a subject: the same without the quotes and
- * escapes of JSON, '%' and '/' as %25 and %2F.
+ * Append a value as a part of a subject: as to_json() renders it, but a string
+ * without its quotes and escapes, and '%' and '/' in it as %25 and %2F. Leaks
+ * into CurrentMemoryContext.
  */
 extern void webhook_column_append_key(WebhookColumn *column, StringInfo out,
 									  Datum value, bool is_null);
 
-/* Append a JSON string. */
+/* Append a string of "length" bytes as a JSON string. */
 extern void webhook_row_json_append_string(StringInfo out, const char *string,
 										   int length);
 
 /*
- * Append a name in PascalCase: an ASCII letter at the start and after '_'
- * becomes upper case, '_' goes, all else stays.
+ * Append a name in PascalCase: an ASCII letter at the start or after '_' is made
+ * upper case, and '_' is left out; other characters are unchanged.
  */
 extern void webhook_row_json_append_pascal(StringInfo out, const char *name);
 
 /*
- * Make a subject that is too long fit: what follows the first "prefix" bytes
- * becomes its SHA-256 in hexadecimal.
+ * In a subject that is longer than WEBHOOK_MAX_SUBJECT, replace the part after
+ * the first "prefix" bytes by its SHA-256 in hexadecimal.
  */
 extern void webhook_row_json_fit_subject(StringInfo subject, int prefix);
 

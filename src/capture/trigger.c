@@ -2,15 +2,16 @@
  * trigger.c
  *	  The trigger functions: a change of a watched row becomes an event.
  *
- * All that the trigger on a watched table needs is in its arguments, by name:
+ * The arguments of the trigger on a watched table are all that it needs, by
+ * name:
  *
  *	  event type, table, status column, n, n key columns, data columns ...
  *
- * "table" is the name that payload and subject carry. Names are looked up once
- * a statement, so that columns can be altered, renamed and dropped freely. The
- * change of somebody's contract is worth more than news of it: what has become
- * of the columns costs a WARNING and the event, never the change. Only what
- * keeps the row of the ring from being written is an error.
+ * "table" is the name that data and subject carry. Names are looked up once a
+ * statement, so columns can be altered, renamed and dropped freely. A missing
+ * column must not fail the application's statement: it raises a WARNING, and
+ * without a status or key column no event is published. Only a failure to write
+ * the row of the ring is an error.
  */
 #include "postgres.h"
 
@@ -29,7 +30,7 @@
 #include "ring/event.h"
 #include "ring/ring.h"
 
-/* Places of the arguments. */
+/* Indexes of the arguments. */
 enum
 {
 	ARG_EVENT_TYPE,
@@ -39,25 +40,25 @@ enum
 	ARG_KEYS
 };
 
-/* A trigger on one relation in one statement, as the executor calls it. */
+/* The trigger of one relation during one statement; in memory of the executor. */
 typedef struct TriggerPlan
 {
 	WebhookWatch *watch;
-	bool		works;			/* false: status or key is gone */
+	bool		works;			/* false: a status or key column is missing, no event is published */
 	WebhookColumn status;
 	int			nkeys;
 	WebhookColumn *keys;
-	int			ndata;			/* those that are there */
+	int			ndata;			/* data columns that exist */
 	WebhookColumn *data;
-	bool		wants_record;
-	char	  **key_labels;		/* "name": with what precedes it */
-	char	  **data_labels;
-	char	   *head;			/* of the payload, up to the key */
-	int			prefix;			/* bytes of "table/" in the subject */
-	StringInfoData old_status;	/* work space */
-	StringInfoData new_status;
-	StringInfoData payload;
-	StringInfoData subject;		/* begins with "table/" */
+	bool		wants_record;	/* data columns were given, whether they exist or not */
+	char	  **key_labels;		/* "name": of each key column, with the "{" or "," before it */
+	char	  **data_labels;	/* the same of each data column */
+	char	   *head;			/* of the event's data, up to the key's value */
+	int			prefix;			/* length of "table/" in the subject */
+	StringInfoData old_status;	/* work space: a status as JSON */
+	StringInfoData new_status;	/* work space: a status as JSON */
+	StringInfoData payload;		/* work space: the event's data */
+	StringInfoData subject;		/* work space; always begins with "table/" */
 } TriggerPlan;
 
 static void row_inserted(TriggerPlan *plan, TupleTableSlot *row);
@@ -73,7 +74,7 @@ static void render_status(TriggerPlan *plan, StringInfo out,
 static void render(TriggerPlan *plan, TupleTableSlot *row,
 				   const char *old_status, const char *new_status);
 static bool render_record(TriggerPlan *plan, TupleTableSlot *row);
-static void warn_size(TriggerPlan *plan, const char *consequence);
+static void warn_size(TriggerPlan *plan, bool with_record);
 static void publish(TriggerPlan *plan);
 
 PG_FUNCTION_INFO_V1(webhook_enqueue);
@@ -102,7 +103,7 @@ webhook_enqueue(PG_FUNCTION_ARGS)
 	if (plan == NULL)
 		fcinfo->flinfo->fn_extra = plan = make_plan(fcinfo, trigger);
 
-	webhook_cross_partition_emit_deferred();
+	webhook_cross_partition_publish_orphaned();
 	if (!plan->works)
 		return PointerGetDatum(NULL);
 
@@ -110,8 +111,8 @@ webhook_enqueue(PG_FUNCTION_ARGS)
 		row_inserted(plan, trigger->tg_trigslot);
 	else
 	{
-		/* What was held back has not been completed: it was a deletion. */
-		webhook_cross_partition_flush_deferred(plan->watch);
+		/* No INSERT has followed a deferred DELETE. */
+		webhook_cross_partition_publish_deferred(plan->watch);
 
 		if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 			row_deleted(plan, trigger->tg_trigslot,
@@ -123,9 +124,7 @@ webhook_enqueue(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/*
- * A new row, or one that was moved here.
- */
+/* Publish the event of a row that was inserted, or moved to this partition. */
 static void
 row_inserted(TriggerPlan *plan, TupleTableSlot *row)
 {
@@ -145,9 +144,7 @@ row_inserted(TriggerPlan *plan, TupleTableSlot *row)
 	publish(plan);
 }
 
-/*
- * A row that is gone, or was moved elsewhere.
- */
+/* Publish the event of a row that was deleted, or defer it if the row was moved. */
 static void
 row_deleted(TriggerPlan *plan, TupleTableSlot *row, HeapTupleHeader header)
 {
@@ -155,15 +152,13 @@ row_deleted(TriggerPlan *plan, TupleTableSlot *row, HeapTupleHeader header)
 	render(plan, row, plan->old_status.data, "null");
 
 	if (HeapTupleHeaderIndicatesMovedPartitions(header))
-		webhook_cross_partition_defer_delete(plan->watch, plan->old_status.data,
-											 plan->subject.data, plan->payload.data);
+		webhook_cross_partition_defer(plan->watch, plan->old_status.data,
+									  plan->subject.data, plan->payload.data);
 	else
 		publish(plan);
 }
 
-/*
- * A row that stayed where it was.
- */
+/* Publish the event of a row that was updated in its partition. */
 static void
 row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 			TupleTableSlot *new_row)
@@ -180,7 +175,7 @@ row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 							new_value, new_is_null))
 		return;
 
-	/* Images may differ and yet mean the same. */
+	/* Values whose images differ may be the same as JSON. */
 	render_status(plan, &plan->old_status, old_row);
 	render_status(plan, &plan->new_status, new_row);
 	if (strcmp(plan->old_status.data, plan->new_status.data) == 0)
@@ -192,8 +187,8 @@ row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 
 /*
  * webhook.drop_replicated(): BEFORE INSERT ... FOR EACH ROW trigger, enabled
- * as REPLICA, on each table of the ring. What logical replication brings there
- * has happened elsewhere, and is sent from there.
+ * as REPLICA, on each ring table. Rows that logical replication inserts are
+ * events of another database, which sends them itself; they are dropped.
  */
 Datum
 webhook_drop_replicated(PG_FUNCTION_ARGS)
@@ -214,8 +209,9 @@ webhook_drop_replicated(PG_FUNCTION_ARGS)
 
 /*
  * webhook.note_change(): AFTER ... FOR EACH STATEMENT trigger, enabled ALWAYS,
- * on what people and dumps write and the worker keeps in memory. At commit it
- * reads that anew.
+ * on the tables of subscriptions, which the worker keeps in memory. At commit
+ * the worker is told to read them again. That covers writes without a command,
+ * such as those of a restore.
  */
 Datum
 webhook_note_change(PG_FUNCTION_ARGS)
@@ -234,9 +230,7 @@ webhook_note_change(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/*
- * Look up what the arguments name. The plan lives as long as the statement.
- */
+/* Make the plan from the trigger's arguments. It lives as long as the statement. */
 static TriggerPlan *
 make_plan(FunctionCallInfo fcinfo, TriggerData *trigger)
 {
@@ -273,7 +267,7 @@ make_plan(FunctionCallInfo fcinfo, TriggerData *trigger)
 	plan->wants_record = plan->ndata > 0;
 	plan->works = find_columns(plan, trigger, known);
 
-	/* The constant beginnings. */
+	/* What all events of this trigger begin with. */
 	appendStringInfoString(&plan->subject, args[ARG_TABLE]);
 	appendStringInfoChar(&plan->subject, '/');
 	plan->prefix = plan->subject.len;
@@ -287,8 +281,9 @@ make_plan(FunctionCallInfo fcinfo, TriggerData *trigger)
 }
 
 /*
- * Find the columns in the relation. False if there can be no event without
- * one that is gone. "quiet": another partition has said it all.
+ * Find the columns in the relation. Returns false if a status or key column is
+ * missing. Warns of missing columns unless "quiet", that is, unless another
+ * partition has warned of them in this statement.
  */
 static bool
 find_columns(TriggerPlan *plan, TriggerData *trigger, bool quiet)
@@ -320,9 +315,9 @@ find_columns(TriggerPlan *plan, TriggerData *trigger, bool quiet)
 		if (!quiet)
 			ereport(WARNING,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("no event \"%s\" is published, because column \"%s\" of relation \"%s\" does not exist",
-							args[ARG_EVENT_TYPE], missing,
-							RelationGetRelationName(trigger->tg_relation)),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							missing, RelationGetRelationName(trigger->tg_relation)),
+					 errdetail("Event \"%s\" is not published.", args[ARG_EVENT_TYPE]),
 					 errhint("Call webhook.unwatch() and then webhook.watch() again.")));
 		return false;
 	}
@@ -341,18 +336,16 @@ find_columns(TriggerPlan *plan, TriggerData *trigger, bool quiet)
 		else if (!quiet)
 			ereport(WARNING,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("event \"%s\" lacks column \"%s\" of relation \"%s\", which does not exist",
-							args[ARG_EVENT_TYPE], data_names[i],
-							RelationGetRelationName(trigger->tg_relation)),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							data_names[i], RelationGetRelationName(trigger->tg_relation)),
+					 errdetail("It is left out of event \"%s\".", args[ARG_EVENT_TYPE]),
 					 errhint("Call webhook.unwatch() and then webhook.watch() again.")));
 	}
 	plan->ndata = found;
 	return true;
 }
 
-/*
- * A key of a JSON object.
- */
+/* The text "before", then "name" as a key of a JSON object with its colon. */
 static char *
 make_label(const char *before, const char *name)
 {
@@ -365,9 +358,7 @@ make_label(const char *before, const char *name)
 	return label.data;
 }
 
-/*
- * The status of a row as JSON.
- */
+/* Set "out" to the status of a row as JSON. */
 static void
 render_status(TriggerPlan *plan, StringInfo out, TupleTableSlot *row)
 {
@@ -378,9 +369,7 @@ render_status(TriggerPlan *plan, StringInfo out, TupleTableSlot *row)
 	webhook_column_append(&plan->status, out, value, is_null);
 }
 
-/*
- * Payload and subject of an event about a row, into the plan's work space.
- */
+/* Set the plan's payload and subject to those of an event about a row; statuses are JSON. */
 static void
 render(TriggerPlan *plan, TupleTableSlot *row, const char *old_status,
 	   const char *new_status)
@@ -423,17 +412,18 @@ render(TriggerPlan *plan, TupleTableSlot *row, const char *old_status,
 		if (!render_record(plan, row))
 		{
 			payload->len = before;
-			warn_size(plan, "It is published without Record.");
+			warn_size(plan, true);
 		}
 	}
 	appendStringInfoChar(payload, '}');
 
 	if (payload->len > webhook_max_data_size)
-		warn_size(plan, "It is published, since key and status are that large.");
+		warn_size(plan, false);
 }
 
 /*
- * Append the data columns. False: they are too large.
+ * Append the data columns to the payload. Returns false if that makes it larger
+ * than webhook.max_data_size; it ends with a part of them then.
  */
 static bool
 render_record(TriggerPlan *plan, TupleTableSlot *row)
@@ -457,30 +447,30 @@ render_record(TriggerPlan *plan, TupleTableSlot *row)
 	}
 	appendStringInfoCharMacro(payload, '}');
 
-	/* The last brace is still to come. */
+	/* One more brace follows. */
 	return payload->len < webhook_max_data_size;
 }
 
 /*
- * Once a statement.
+ * Warn, once a statement, that data is larger than webhook.max_data_size: with
+ * its record, which is left out, or without.
  */
 static void
-warn_size(TriggerPlan *plan, const char *consequence)
+warn_size(TriggerPlan *plan, bool with_record)
 {
 	if (plan->watch->warned_size)
 		return;
 	plan->watch->warned_size = true;
 	ereport(WARNING,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("data of event \"%s\" about \"%s\" is larger than %s",
-					plan->watch->event_type, plan->subject.data,
-					"webhook.max_data_size"),
-			 errdetail("%s", consequence)));
+			 errmsg("data of event \"%s\" about \"%s\" is larger than webhook.max_data_size",
+					plan->watch->event_type, plan->subject.data),
+			 with_record ?
+			 errdetail("The event is published without \"Record\".") :
+			 errdetail("The event is published nevertheless, because its key and status alone are that large.")));
 }
 
-/*
- * Publish what has been rendered.
- */
+/* Append the event whose data and subject have been rendered to the ring. */
 static void
 publish(TriggerPlan *plan)
 {

@@ -398,7 +398,7 @@ END
 	($status, $stdout, $stderr) = $node->psql('postgres',
 		"UPDATE business_request SET status = 'long', note = repeat('x', 1048576)");
 	is($status, 0, 'a trigger does not refuse more');
-	like($stderr, qr/WARNING:  data of event .*max_data_size\nDETAIL:  It is published without Record/, 'but warns');
+	like($stderr, qr/WARNING:  data of event .*max_data_size\nDETAIL:  The event is published without "Record"/, 'but warns');
 	settle('too much');
 	like((data('/ok/text'))[1], qr/^\{"BusinessRequestId":3,"OldStatus":.*,"NewStatus":"long"\}$/s, 'and leaves Record out');
 
