@@ -19,7 +19,7 @@ struct WebhookDispatcher
 	long		rows_in_flight; /* of them, those in flight */
 	dlist_head	in_flight[2];	/* deliveries in flight, oldest first; [true]: found to be slow */
 	dlist_head	ended;			/* deliveries that have ended and are not flushed, oldest first */
-	TimestampTz spill_measured_at;	/* when the queues' completed_per_interval was worked out */
+	TimestampTz spill_interval_at;	/* when the present interval of evict.c began */
 };
 
 /* Identity of a row of pending. */

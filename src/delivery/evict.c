@@ -20,11 +20,8 @@
 /* Deliveries that a busy queue may keep besides its share while memory is scarce. */
 #define LEAST_SHARE 16
 
-/* The longest time that completed_per_interval is worked out over. */
-#define LONGEST_SPAN (USECS_PER_SEC / 2)
-
 static bool must_evict(const WebhookQueue *queue);
-static bool measure(WebhookDispatcher *dispatcher, int64 *span, TimestampTz now);
+static bool begin_interval(WebhookDispatcher *dispatcher, TimestampTz now);
 static void spill(WebhookDispatcher *dispatcher, WebhookQueue *queue, bool scarce,
 				  TimestampTz now);
 static int	may_keep(const WebhookDispatcher *dispatcher, const WebhookQueue *queue);
@@ -83,20 +80,18 @@ webhook_dispatch_spill(WebhookDispatcher *dispatcher, TimestampTz now)
 	HASH_SEQ_STATUS scan;
 	WebhookSubject *subject;
 	WebhookQueue *queue;
-	int64		span;
-	bool		measured;
+	bool		begins;
 
 	if (dispatcher->usage.queued == 0)
 		return;
 
-	measured = measure(dispatcher, &span, now);
+	begins = begin_interval(dispatcher, now);
 	webhook_queues_scan(&dispatcher->queues, &scan);
 	while ((queue = webhook_queues_next(&scan)) != NULL)
 	{
-		if (measured)
+		if (begins)
 		{
-			queue->completed_per_interval =
-				span > 0 ? queue->scheduling.completed * SCARCE_LIMIT / span : 0;
+			queue->completes = queue->scheduling.completed > 0;
 			queue->scheduling.completed = 0;
 		}
 		if (queue->nready > 0 || queue->npings > 0)
@@ -122,16 +117,15 @@ must_evict(const WebhookQueue *queue)
 	return !queue->sends || webhook_health_is_open(&queue->health);
 }
 
-/* Returns true if the queues' rates are to be worked out now, over "span" microseconds. */
+/* Returns true if SCARCE_LIMIT has passed, or the clock was set back: another interval begins. */
 static bool
-measure(WebhookDispatcher *dispatcher, int64 *span, TimestampTz now)
+begin_interval(WebhookDispatcher *dispatcher, TimestampTz now)
 {
-	TimestampTz before = dispatcher->spill_measured_at;
+	TimestampTz before = dispatcher->spill_interval_at;
 
-	*span = Min(now - before, LONGEST_SPAN);
-	if (now >= before && *span < SCARCE_LIMIT)
+	if (now >= before && now - before < SCARCE_LIMIT)
 		return false;
-	dispatcher->spill_measured_at = now;
+	dispatcher->spill_interval_at = now;
 	return true;
 }
 
@@ -165,20 +159,18 @@ spill(WebhookDispatcher *dispatcher, WebhookQueue *queue, bool scarce, Timestamp
 }
 
 /*
- * Deliveries that a queue may keep in memory while it is scarce: what it
- * completes in SCARCE_LIMIT, or its fair share if that is more; none if it
- * completes nothing.
+ * Deliveries that a queue may keep in memory while it is scarce: its fair share,
+ * or none if it has completed nothing in this interval and the one before.
  */
 static int
 may_keep(const WebhookDispatcher *dispatcher, const WebhookQueue *queue)
 {
 	const WebhookSchedulerEntry *scheduling = &queue->scheduling;
-	int			completed = Max(queue->completed_per_interval, scheduling->completed);
 
 	if (scheduling->slow || queue->not_before.at != 0)
 		return 0;
 	if (scheduling->in_flight == 0)
 		return queue->nready;
-	return completed == 0 ? 0 :
-		Max(completed, webhook_budget_share(dispatcher) + LEAST_SHARE);
+	return queue->completes || scheduling->completed > 0 ?
+		webhook_budget_share(dispatcher) + LEAST_SHARE : 0;
 }

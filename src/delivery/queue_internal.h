@@ -38,7 +38,7 @@ struct WebhookQueue
 	bool		spilling;		/* arrivals go to pending, until what is due there was loaded */
 	WebhookSchedulerEntry scheduling;
 	WebhookTimer not_before;	/* no request starts before; not set: it may now */
-	int			completed_per_interval; /* requests that end per interval (evict.c) */
+	bool		completes;		/* a request ended in the last interval of evict.c */
 
 	/* Rows of pending. */
 	bool		has_rows;		/* it may have rows there */

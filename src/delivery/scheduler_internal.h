@@ -12,7 +12,7 @@ typedef struct WebhookSchedulerEntry
 {
 	int			in_flight;		/* requests under way */
 	int			in_slow_pool;	/* slow pings among in_flight; they are charged to the slow pool */
-	int			completed;		/* requests that have ended since evict.c last looked */
+	int			completed;		/* requests that have ended in the present interval of evict.c */
 	bool		slow;			/* its requests are charged to the slow pool */
 	bool		runnable;		/* a request may start now */
 	bool		busy;			/* fast, and has requests in flight or is runnable */
