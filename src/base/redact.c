@@ -37,7 +37,9 @@ webhook_redact_is_credential(const char *name)
 	{
 		for (int i = 0; i < lengthof(words); i++)
 		{
-			if (pg_strncasecmp(place, words[i], strlen(words[i])) == 0)
+			/* The first letter decides almost always, and costs a tenth. */
+			if ((*place | 0x20) == words[i][0] &&
+				pg_strncasecmp(place, words[i], strlen(words[i])) == 0)
 				return true;
 		}
 	}

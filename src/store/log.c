@@ -284,14 +284,14 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 		return 0;
 
 	SET(request_headers,
-		webhook_log_value_request_headers(transfer->headers,
+		webhook_log_value_headers(transfer->headers,
 										  transfer->nheaders));
 	SET(request_body, webhook_log_value_text(transfer->body,
 											 transfer->body_length, PG_UTF8));
 	if (transfer->status != 0)
 	{
 		SET(response_headers,
-			webhook_log_value_response_headers(transfer->response_headers,
+			webhook_log_value_headers(transfer->response_headers,
 											   transfer->nresponse_headers));
 		SET(response_body, webhook_log_value_text(transfer->response_body,
 												  transfer->response_length,

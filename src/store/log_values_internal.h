@@ -16,13 +16,10 @@ extern Datum webhook_log_value_text(const char *bytes, size_t length,
 									int encoding);
 
 /*
- * Headers as a jsonb object: names in lower case, an array where one is
+ * Headers as a jsonb object: names in lower case, an array where a name is
  * repeated, credentials replaced by "***" as redact.h says.
  */
-extern Datum webhook_log_value_request_headers(const WebhookHttpHeader *headers,
-											   int count);
-extern Datum webhook_log_value_response_headers(const WebhookHttpHeader *headers,
-												int count);
+extern Datum webhook_log_value_headers(const WebhookHttpHeader *headers, int count);
 
 /* An address as type inet. False: the text is none. */
 extern bool webhook_log_value_address(const char *text, Datum *value);
