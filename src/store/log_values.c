@@ -46,28 +46,9 @@ static int	take_valid(const char *bytes, int length, int encoding,
 					   Oid conversion, StringInfo result);
 static void fill_header(Header *header, const WebhookHttpHeader *given, int place);
 static const char *header_value(const char *name, const char *value, int *length);
+static int	compare_headers(const void *a, const void *b);
 static bool same_name(const Header *x, const Header *y);
 static void set_string(JsonbValue *to, const char *text, int length);
-
-/* In jsonb, names of an object are sorted by length, then by bytes. */
-static int
-compare_headers(const Header *x, const Header *y)
-{
-	int			result;
-
-	if (x->name_length != y->name_length)
-		return x->name_length < y->name_length ? -1 : 1;
-	result = memcmp(x->name, y->name, x->name_length);
-	return result != 0 ? result : x->place - y->place;
-}
-
-#define ST_SORT sort_headers
-#define ST_ELEMENT_TYPE Header
-#define ST_COMPARE(a, b) compare_headers(a, b)
-#define ST_SCOPE static
-#define ST_DECLARE
-#define ST_DEFINE
-#include "lib/sort_template.h"
 
 Datum
 webhook_log_value_text(const char *bytes, size_t length, int encoding)
@@ -97,7 +78,7 @@ webhook_log_value_headers(const WebhookHttpHeader *headers, int count)
 
 	for (int i = 0; i < count; i++)
 		fill_header(&sorted[i], &headers[i], i);
-	sort_headers(sorted, count);
+	qsort(sorted, count, sizeof(Header), compare_headers);
 
 	for (int i = 0; i < count;)
 	{
@@ -266,6 +247,20 @@ header_value(const char *name, const char *value, int *length)
 	if (strcmp(name, "location") == 0 || strcmp(name, "content-location") == 0)
 		value = webhook_redact_url(value);
 	return clean(value, strlen(value), PG_UTF8, length);
+}
+
+/* In jsonb, names of an object are sorted by length, then by bytes. */
+static int
+compare_headers(const void *a, const void *b)
+{
+	const Header *x = a;
+	const Header *y = b;
+	int			result;
+
+	if (x->name_length != y->name_length)
+		return x->name_length < y->name_length ? -1 : 1;
+	result = memcmp(x->name, y->name, x->name_length);
+	return result != 0 ? result : x->place - y->place;
 }
 
 static bool
