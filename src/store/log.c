@@ -1,15 +1,15 @@
 /*
  * log.c
- *	  Outcomes become rows: the log, and what waits in webhook.pending.
+ *	  Results of deliveries become rows of webhook.log and webhook.pending.
  *
  * A row of the log is the audit record of an attempt and at the same time the
- * mark that a delivery has ended, so both tables change in one transaction,
- * the caller's. Rows of the log go into their leaf directly and many at once;
- * nothing that an endpoint answers can make one fail.
+ * record that a delivery has ended. So both tables change in one transaction,
+ * which is the caller's. Rows of the log are inserted into their leaf directly,
+ * many at once. No response of an endpoint can make an insertion fail.
  *
- * logged_at never goes back, over restarts neither: a recovery looks only into
- * leaves that may hold rows younger than the checkpoint. A process starts from
- * the latest of the newest row, the checkpoint and the clock.
+ * logged_at never goes back, not even over a restart, because recovery looks
+ * only into leaves that may hold rows younger than the checkpoint. A process
+ * starts from the latest of the newest row, the checkpoint and the clock.
  */
 #include "postgres.h"
 
@@ -32,8 +32,9 @@
 #include "store/pending_heads_internal.h"
 
 /*
- * Rows that are formed before they are inserted: as many, or as large. More at
- * once leave the processor's caches: twice the time at 500.
+ * Rows are formed up to this number, or up to this size, and then inserted
+ * together. Larger groups do not fit into the processor's caches: 500 rows at
+ * once took twice the time a row.
  */
 #define BATCH_ROWS		64
 #define BATCH_BYTES		(1024 * 1024)
@@ -48,20 +49,25 @@ enum
 /* Rows on their way into a leaf. */
 typedef struct Batch
 {
-	WebhookTable *table;
-	MemoryContext context;		/* of what the rows point to */
+	WebhookTable *table;		/* the leaf */
+	MemoryContext context;		/* memory for the values of the rows, reset with each flush */
 	int			count;
 	Size		bytes;
 	Datum	   *values[BATCH_ROWS];
 	bool	   *nulls[BATCH_ROWS];
 } Batch;
 
-static const char *const result_names[] = {
+static const char *const outcome_names[] = {
 	[WEBHOOK_DELIVERED] = "delivered",
 	[WEBHOOK_RETRYING] = "retrying",
 	[WEBHOOK_FAILED] = "failed",
 	[WEBHOOK_CANCELLED] = "cancelled",
 };
+
+static struct
+{
+	TimestampTz latest;			/* last result of webhook_log_now(); 0: not called so far */
+}			log_clock;
 
 static void write_log(WebhookLogEntry *const *entries, int count, bool bodies);
 static Batch *open_batch(TimestampTz logged_at);
@@ -87,18 +93,16 @@ static bool log_knows(Oid leaf, int64 subscription_id, int64 position,
 TimestampTz
 webhook_log_now(void)
 {
-	static TimestampTz latest = 0;
-
-	if (latest == 0)
+	if (log_clock.latest == 0)
 	{
 		const WebhookCheckpoint *checkpoint = webhook_checkpoint_load();
 
-		latest = webhook_log_partition_newest();
+		log_clock.latest = webhook_log_partition_newest();
 		if (checkpoint)
-			latest = Max(latest, checkpoint->saved_at);
+			log_clock.latest = Max(log_clock.latest, checkpoint->saved_at);
 	}
-	latest = Max(latest, GetCurrentTimestamp());
-	return latest;
+	log_clock.latest = Max(log_clock.latest, GetCurrentTimestamp());
+	return log_clock.latest;
 }
 
 void
@@ -142,7 +146,7 @@ webhook_log_knows(int64 subscription_id, int64 position,
 										position, event->id);
 }
 
-/* A row of the log for each entry but deferrals. */
+/* Write a row of the log for each entry, except those that are only deferred. */
 static void
 write_log(WebhookLogEntry *const *entries, int count, bool bodies)
 {
@@ -208,7 +212,7 @@ flush_batch(Batch *batch)
 	MemoryContextReset(batch->context);
 }
 
-/* The row of one entry, and about how large it is. */
+/* Form the row of one entry. Returns about how large it is, in bytes. */
 static Size
 fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 		 bool bodies, TimestampTz logged_at)
@@ -231,7 +235,7 @@ fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 		SET(subject, CStringGetTextDatum(event->subject));
 	SET(created_at, TimestampTzGetDatum(event->created_at));
 	SET(attempt, Int32GetDatum(delivery->attempt));
-	SET(outcome, CStringGetTextDatum(result_names[entry->outcome]));
+	SET(outcome, CStringGetTextDatum(outcome_names[entry->outcome]));
 	if (entry->error_class)
 		SET(error_class, CStringGetTextDatum(entry->error_class));
 	if (entry->error)
@@ -246,7 +250,7 @@ fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 		bytes += fill_exchange(values, nulls, entry->transfer, bodies);
 	}
 
-	/* What can be replayed has to outlive the ring. */
+	/* A delivery that did not succeed can be replayed when the ring has lost its event. */
 	if (bodies && event->data &&
 		(entry->outcome == WEBHOOK_FAILED ||
 		 entry->outcome == WEBHOOK_CANCELLED))
@@ -257,7 +261,7 @@ fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 	return bytes;
 }
 
-/* The columns about a POST and its answer. */
+/* Set the columns about a request and its response. Returns their size in bytes, about. */
 static Size
 fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 			  bool bodies)
@@ -285,14 +289,14 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 
 	SET(request_headers,
 		webhook_log_value_headers(transfer->headers,
-										  transfer->nheaders));
+								  transfer->nheaders));
 	SET(request_body, webhook_log_value_text(transfer->body,
 											 transfer->body_length, PG_UTF8));
 	if (transfer->status != 0)
 	{
 		SET(response_headers,
 			webhook_log_value_headers(transfer->response_headers,
-											   transfer->nresponse_headers));
+									  transfer->nresponse_headers));
 		SET(response_body, webhook_log_value_text(transfer->response_body,
 												  transfer->response_length,
 												  PG_UTF8));
@@ -324,7 +328,10 @@ write_pending(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, in
 	}
 }
 
-/* A head for each subject that was touched, if it is to have one. */
+/*
+ * Promote the first row of each subject of an entry with "promote", once a
+ * subject, unless one of its deliveries is in memory.
+ */
 static void
 promote_heads(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, int count, TimestampTz now,
 			  WebhookSubjectTest in_memory, WebhookHeadCallback promoted,
@@ -367,9 +374,9 @@ compare_subjects(const void *a, const void *b)
 }
 
 /*
- * Has the delivery ended, as a leaf tells? Raises "attempts" to those that the
- * leaf has of the event, whatever delivery they belong to: they are counted
- * through.
+ * Returns true if a leaf has the final row of a delivery. Raises *attempts to
+ * the highest attempt that the leaf has of the event and the subscription,
+ * whichever delivery it belongs to: attempts of a resend are counted on.
  */
 static bool
 log_knows(Oid leaf, int64 subscription_id, int64 position,
@@ -405,7 +412,7 @@ log_knows(Oid leaf, int64 subscription_id, int64 position,
 		*attempts = Max(*attempts, DatumGetInt32(attempt));
 		if (DatumGetInt64(its_position) == position &&
 			strcmp(TextDatumGetCString(outcome),
-				   result_names[WEBHOOK_RETRYING]) != 0)
+				   outcome_names[WEBHOOK_RETRYING]) != 0)
 			ended = true;
 	}
 	webhook_scan_end(scan);

@@ -2,19 +2,19 @@
  * log_partition.c
  *	  The leaves of webhook.log, one a day (UTC).
  *
- * Leaves are ordinary tables, no members of the extension, so that a dump
- * keeps the audit log. Where a row belongs is decided by the bounds that the
- * partitions have, not by their names: a leaf that came out of a dump, or one
- * that a DBA has attached for a month, serves as well as one made here. A new
- * one is made beside webhook.log and then attached, which unlike PARTITION OF
- * lets readers go on.
+ * Leaves are ordinary tables and no members of the extension, so that a dump
+ * contains the audit log. The leaf for a row is found by the bounds of the
+ * partitions, not by their names: a leaf that was restored from a dump, or that
+ * a DBA attached for a month, is used like one that was made here. A new leaf is
+ * created as a table of its own and then attached: unlike CREATE TABLE ...
+ * PARTITION OF, ATTACH PARTITION does not block readers of webhook.log.
  *
- * The present leaf is remembered until an invalidation of it or of webhook.log
- * comes. Once it is locked and still remembered, nobody can drop, detach or
- * alter it until the transaction ends.
+ * The leaf found last is remembered until the relation cache invalidates it or
+ * webhook.log. If it is still remembered after it was locked, nobody can drop,
+ * detach or alter it until the transaction ends.
  *
- * DDL runs as the owner of webhook.log, with a search_path of its own and as a
- * replica would: a database's event triggers are not for these tables.
+ * DDL runs as the owner of webhook.log with a fixed search_path, and with
+ * session_replication_role = replica, so that no event trigger fires.
  */
 #include "postgres.h"
 
@@ -48,20 +48,23 @@
 #include "store/log_partition_internal.h"
 #include "store/store.h"
 
-#define NEWEST_PAGES	32		/* that are searched for the newest row */
-#define INDEXED_PAGES	8192	/* that are indexed before a row is written */
+/* The newest row of a leaf is looked for in this number of pages at its end. */
+#define NEWEST_PAGES	32
 
-/* The leaf that was asked for last, and from when until when it is for. */
+/* A leaf of more pages gets no missing index when a row is to be written. */
+#define INDEXED_PAGES	8192
+
+/* The leaf that was asked for last. */
 static struct
 {
-	bool		valid;
-	Oid			log;
+	bool		registered;		/* forget() is a callback of the relation cache */
+	bool		valid;			/* the other fields are set and not invalidated */
+	bool		undisturbed;	/* no invalidation of any relation came since this was set */
+	Oid			log;			/* webhook.log */
 	Oid			leaf;
-	TimestampTz from;
-	TimestampTz until;
-}			present;
-
-static bool undisturbed;		/* no invalidation since it was set */
+	TimestampTz from;			/* lower bound of the leaf, inclusive */
+	TimestampTz until;			/* upper bound of the leaf, exclusive */
+}			known;
 
 static void forget(Datum arg, Oid relid);
 static void look_up(TimestampTz instant);
@@ -83,12 +86,10 @@ static void run(int count, char **commands);
 Oid
 webhook_log_partition_for(TimestampTz instant)
 {
-	static bool registered = false;
-
-	if (!registered)
+	if (!known.registered)
 	{
 		CacheRegisterRelcacheCallback(forget, (Datum) 0);
-		registered = true;
+		known.registered = true;
 	}
 
 	for (;;)
@@ -96,15 +97,15 @@ webhook_log_partition_for(TimestampTz instant)
 		Oid			leaf;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!present.valid || instant < present.from ||
-			instant >= present.until)
+		if (!known.valid || instant < known.from ||
+			instant >= known.until)
 		{
 			look_up(instant);
 			continue;
 		}
-		leaf = present.leaf;
+		leaf = known.leaf;
 		LockRelationOid(leaf, RowExclusiveLock);
-		if (present.valid)
+		if (known.valid)
 			return leaf;
 	}
 }
@@ -144,7 +145,7 @@ webhook_log_partition_since(TimestampTz instant)
 		if (which < 0 || bound(bounds, i) <= instant)
 			continue;
 
-		/* No row of ours is in anything else. */
+		/* The worker writes into no other kind of partition. */
 		leaf = relation_open(partitions->oids[which], AccessShareLock);
 		if (leaf->rd_rel->relkind == RELKIND_RELATION &&
 			misfit(log, leaf) == 0)
@@ -227,18 +228,19 @@ webhook_log_partition_retire(TimestampTz older_than, TimestampTz checkpoint_at)
 	return OidIsValid(oldest);
 }
 
-/* Callback of the relation cache. */
+/* Callback of the relation cache; InvalidOid stands for all relations. */
 static void
 forget(Datum arg, Oid relid)
 {
-	undisturbed = false;
-	if (!OidIsValid(relid) || relid == present.leaf || relid == present.log)
-		present.valid = false;
+	known.undisturbed = false;
+	if (!OidIsValid(relid) || relid == known.leaf || relid == known.log)
+		known.valid = false;
 }
 
 /*
- * Find the leaf for an instant and remember it, or make one. Nothing is
- * remembered if an invalidation came meanwhile: the caller tries again.
+ * Find the leaf for a time and remember it; if there is none, only make it.
+ * Nothing is remembered if an invalidation came meanwhile. The caller tries
+ * again until a leaf is remembered.
  */
 static void
 look_up(TimestampTz instant)
@@ -251,8 +253,8 @@ look_up(TimestampTz instant)
 	TimestampTz from;
 	TimestampTz until;
 
-	present.valid = false;
-	undisturbed = true;
+	known.valid = false;
+	known.undisturbed = true;
 	log = open_log(&partitions);
 	leaf_oid = partition_of(log, partitions, instant, &from, &until);
 	if (!OidIsValid(leaf_oid))
@@ -265,21 +267,21 @@ look_up(TimestampTz instant)
 	leaf = relation_open(leaf_oid, RowExclusiveLock);
 	check_columns(log, leaf);
 	large = RelationGetNumberOfBlocks(leaf) > INDEXED_PAGES;
-	present.log = RelationGetRelid(log);
+	known.log = RelationGetRelid(log);
 	relation_close(leaf, NoLock);
 	table_close(log, NoLock);
 
-	/* Writing must not wait for a long build; a recovery can. */
+	/* Writing must not wait for a long build of an index. Recovery builds it. */
 	if (!large)
 		(void) webhook_log_partition_index(leaf_oid);
 
-	present.leaf = leaf_oid;
-	present.from = from;
-	present.until = until;
-	present.valid = undisturbed;
+	known.leaf = leaf_oid;
+	known.from = from;
+	known.until = until;
+	known.valid = known.undisturbed;
 }
 
-/* webhook.log, with its partitions. */
+/* Open webhook.log and get its partitions. */
 static Relation
 open_log(PartitionDesc *partitions)
 {
@@ -292,12 +294,12 @@ open_log(PartitionDesc *partitions)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("\"webhook.log\" is not partitioned by range of \"logged_at\""),
-				 errhint("Create the extension anew.")));
+				 errhint("Drop the extension and create it again.")));
 	*partitions = RelationGetPartitionDesc(log, true);
 	return log;
 }
 
-/* The partition for an instant, and its bounds; InvalidOid: there is none. */
+/* The partition for a time, and its bounds; InvalidOid: there is none. */
 static Oid
 partition_of(Relation log, PartitionDesc partitions, TimestampTz instant,
 			 TimestampTz *from, TimestampTz *until)
@@ -321,7 +323,7 @@ partition_of(Relation log, PartitionDesc partitions, TimestampTz instant,
 	return partitions->oids[which];
 }
 
-/* A bound; the one before the first and the one after the last are infinite. */
+/* Bound number i; those before the first and after the last are infinite. */
 static TimestampTz
 bound(PartitionBoundInfo bounds, int i)
 {
@@ -335,8 +337,8 @@ bound(PartitionBoundInfo bounds, int i)
 }
 
 /*
- * The first column of a table that is not as rows of webhook.log need it; 0:
- * none is. Columns that somebody has added must accept nulls.
+ * The number of the first column of a table that differs from webhook.log; 0:
+ * rows of webhook.log fit in. Columns that somebody added must accept nulls.
  */
 static int
 misfit(Relation log, Relation leaf)
@@ -366,7 +368,7 @@ misfit(Relation log, Relation leaf)
 	return 0;
 }
 
-/* An error unless rows of webhook.log can go into the leaf as they are. */
+/* Raise an error unless rows of webhook.log fit into the leaf. */
 static void
 check_columns(Relation log, Relation leaf)
 {
@@ -377,19 +379,19 @@ check_columns(Relation log, Relation leaf)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("partition \"%s\" of \"webhook.log\" is not an ordinary table",
 						RelationGetRelationName(leaf)),
-				 errhint("Detach it; a table is made instead.")));
+				 errhint("Detach the partition; the worker creates a table in its place.")));
 	column = misfit(log, leaf);
 	if (column != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column %d of partition \"%s\" is not as \"webhook.log\" needs it",
+				 errmsg("column %d of partition \"%s\" does not match \"webhook.log\"",
 						column, RelationGetRelationName(leaf)),
-				 errdetail("The columns have to be those of \"webhook.log\", in the "
-						   "same order; further ones have to accept nulls."),
-				 errhint("Detach the partition; a new one is made instead.")));
+				 errdetail("The first columns have to be those of \"webhook.log\", in the "
+						   "same order; other columns have to accept nulls."),
+				 errhint("Detach the partition; the worker creates a table in its place.")));
 }
 
-/* A usable index of the leaf on just (event_id, subscription_id). */
+/* A valid index of the leaf on exactly (event_id, subscription_id); InvalidOid: none. */
 static Oid
 find_index(Relation leaf)
 {
@@ -418,7 +420,7 @@ find_index(Relation leaf)
 	return found;
 }
 
-/* The server names the index after its table and columns. */
+/* The server chooses the name of the index. */
 static char *
 index_command(const char *leaf)
 {
@@ -426,8 +428,8 @@ index_command(const char *leaf)
 }
 
 /*
- * What is granted on webhook.log holds for its leaves when it is read; default
- * privileges, made with other tables in mind, shall open none of them.
+ * Revoke what default privileges grant on a new leaf. Leaves are read through
+ * webhook.log, whose privileges are the ones that count.
  */
 static char *
 close_command(const char *leaf)
@@ -442,9 +444,9 @@ close_command(const char *leaf)
 }
 
 /*
- * Make the leaf for the day of an instant. What somebody has added to
- * webhook.log comes along as far as ATTACH PARTITION asks for it. Rows are
- * never changed, so a vacuum can freeze them at once.
+ * Make the leaf for the day of a time. Of what somebody added to webhook.log, it
+ * gets what ATTACH PARTITION requires. Rows are never changed, so that vacuum
+ * may freeze them at once.
  */
 static void
 make_leaf(TimestampTz instant)
@@ -501,7 +503,7 @@ make_leaf(TimestampTz instant)
 	run(lengthof(commands), commands);
 }
 
-/* Is the partition named as make_leaf() names one? */
+/* Returns true if a partition is a table with a name that make_leaf() gives. */
 static bool
 is_own(Oid relid)
 {
@@ -524,15 +526,12 @@ qualified_name(Oid relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", relid),
-				 errhint("Somebody has just dropped a partition of \"webhook.log\".")));
+				 errhint("A partition of \"webhook.log\" was probably dropped just now.")));
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
 									  name);
 }
 
-/*
- * Run DDL as the owner of webhook.log. No relation that it is about may be
- * open.
- */
+/* Run DDL as the owner of webhook.log. None of the relations that it alters may be open. */
 static void
 run(int count, char **commands)
 {

@@ -1,7 +1,7 @@
 /*
  * log_partition_internal.h
- *	  The leaves of webhook.log, one a day (UTC): made when first needed,
- *	  dropped by retention. All need a transaction.
+ *	  The leaves of webhook.log, one a day (UTC). They are made when first
+ *	  needed and dropped by retention. All functions need a transaction.
  */
 #ifndef WEBHOOK_LOG_PARTITION_INTERNAL_H
 #define WEBHOOK_LOG_PARTITION_INTERNAL_H
@@ -11,22 +11,22 @@
 #include "datatype/timestamp.h"
 
 /*
- * The leaf for an instant, made, indexed and attached if need be, owned by the
- * owner of webhook.log; locked for writing until the end of the transaction. A
- * large one whose index somebody has dropped is left as it is.
- * Its first columns are those of webhook.log, or an error says what is wrong.
+ * The leaf for a time, locked for writing until the end of the transaction. A
+ * leaf that is missing is made, indexed and attached, with the owner of
+ * webhook.log; a missing index is made unless the leaf is large. Raises an
+ * error unless the first columns of the leaf are those of webhook.log.
  */
 extern Oid	webhook_log_partition_for(TimestampTz instant);
 
-/* The (event_id, subscription_id) index of a leaf, made if it is gone. */
+/* The index of a leaf on (event_id, subscription_id), made if it is missing. */
 extern Oid	webhook_log_partition_index(Oid leaf);
 
-/* Leaves that may hold rows logged at or after an instant: List of Oid. */
+/* The leaves that may hold rows logged at or after a time: a List of Oid. */
 extern List *webhook_log_partition_since(TimestampTz instant);
 
 /*
- * The newest logged_at, as the last pages of the newest leaf that has rows
- * tell; 0: there is none.
+ * The newest logged_at in the last pages of the newest leaf that has rows; 0:
+ * the log is empty.
  */
 extern TimestampTz webhook_log_partition_newest(void);
 

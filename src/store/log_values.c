@@ -1,13 +1,13 @@
 /*
  * log_values.c
- *	  What was sent and what was answered, as values of the log.
+ *	  Requests and responses as values of the log.
  *
- * An endpoint may answer with any bytes at all, and a log row that cannot be
- * written would hold up all others. So nothing here hands bytes to a function
- * that could refuse them: texts are verified or converted piece by piece, and
- * the values are put together directly.
+ * A response may hold any bytes, and a row of the log that cannot be written
+ * would hold up all others. So no bytes are given to a function that could
+ * raise an error about them: texts are verified or converted piece by piece,
+ * and values of type jsonb and inet are built directly.
  *
- * Messages are UTF-8 on the wire; what they carry is taken as that.
+ * The bytes of requests and responses are taken as UTF-8.
  */
 #include "postgres.h"
 
@@ -25,8 +25,8 @@
 #include "store/log_values_internal.h"
 
 /*
- * Bytes that are looked at together once something is wrong with a text. An
- * error in the middle makes the verifier look at all of them.
+ * Numbers of bytes that are verified or converted in one call once a text has
+ * an invalid byte. The verifier walks over all of them again after an error.
  */
 #define VERIFIED_AT_ONCE	64
 #define CONVERTED_AT_ONCE	8192
@@ -62,10 +62,6 @@ webhook_log_value_text(const char *bytes, size_t length, int encoding)
 	return PointerGetDatum(result);
 }
 
-/*
- * The pairs are brought into the form of jsonb here, since a header that is
- * repeated has to be found anyway.
- */
 Datum
 webhook_log_value_headers(const WebhookHttpHeader *headers, int count)
 {
@@ -78,6 +74,7 @@ webhook_log_value_headers(const WebhookHttpHeader *headers, int count)
 
 	for (int i = 0; i < count; i++)
 		fill_header(&sorted[i], &headers[i], i);
+	/* The order of jsonb, in which repeated names are neighbours. */
 	qsort(sorted, count, sizeof(Header), compare_headers);
 
 	for (int i = 0; i < count;)
@@ -124,7 +121,7 @@ webhook_log_value_address(const char *text, Datum *value)
 	char		plain[INET6_ADDRSTRLEN + 1];
 	char	   *zone;
 
-	/* A link-local address may have a zone; the type has no room for it. */
+	/* The zone of a link-local address is left out: type inet has none. */
 	strlcpy(plain, text, sizeof(plain));
 	zone = strchr(plain, '%');
 	if (zone)
@@ -148,8 +145,9 @@ webhook_log_value_address(const char *text, Datum *value)
 }
 
 /*
- * The text in the database's encoding, not terminated. It is the argument
- * itself where nothing needs to be changed.
+ * Convert bytes to the database's encoding. Invalid bytes become \xHH. The
+ * result is not terminated; it is the argument itself if nothing had to be
+ * changed, and allocated otherwise.
  */
 static const char *
 clean(const char *bytes, int length, int encoding, int *clean_length)
@@ -186,8 +184,8 @@ clean(const char *bytes, int length, int encoding, int *clean_length)
 }
 
 /*
- * Append what can be taken over from the start of the bytes, and return how
- * many of them that was; 0: not even the first.
+ * Append the longest valid start of the bytes, up to a limit. Returns how many
+ * bytes that was; 0: the first character is invalid.
  */
 static int
 take_valid(const char *bytes, int length, int encoding, Oid conversion,

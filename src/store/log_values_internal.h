@@ -1,7 +1,7 @@
 /*
  * log_values_internal.h
- *	  What was sent and what was answered, as values of the log. Whatever the
- *	  bytes are, there is a value for them.
+ *	  Requests and responses as values of the log. Every sequence of bytes has
+ *	  a value; none of these functions raises an error about its argument.
  */
 #ifndef WEBHOOK_LOG_VALUES_INTERNAL_H
 #define WEBHOOK_LOG_VALUES_INTERNAL_H
@@ -9,8 +9,8 @@
 #include "net/header.h"
 
 /*
- * A text of the given encoding as type text in the database's encoding. What
- * is not valid there, and NUL, is escaped, one \xHH a byte.
+ * Bytes of the given encoding as type text in the database's encoding. Each
+ * byte that is invalid there, and each NUL, is written as \xHH.
  */
 extern Datum webhook_log_value_text(const char *bytes, size_t length,
 									int encoding);
@@ -21,7 +21,7 @@ extern Datum webhook_log_value_text(const char *bytes, size_t length,
  */
 extern Datum webhook_log_value_headers(const WebhookHttpHeader *headers, int count);
 
-/* An address as type inet. False: the text is none. */
+/* An IP address as type inet. Returns false if the text is no address. */
 extern bool webhook_log_value_address(const char *text, Datum *value);
 
 #endif							/* WEBHOOK_LOG_VALUES_INTERNAL_H */
