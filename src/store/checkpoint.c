@@ -1,12 +1,12 @@
 /*
  * checkpoint.c
- *	  How far the worker is, as the one row of webhook.checkpoint.
+ *	  How far the worker is: the one row of webhook.checkpoint.
  *
- * The row is updated in place and only after work, so that nothing of it is
- * left for vacuum but what an old snapshot holds. As then each look would walk
- * over all former versions, this process remembers where it has put the
- * latest; whether that is still the row is asked of the table each time, for
- * the transaction may have been undone.
+ * The table has no index, so that old versions of the row are pruned without
+ * vacuum, except while an old snapshot keeps them. A scan would walk over all
+ * of them then, so the process remembers where it wrote the latest version.
+ * Whether the row is still there is checked each time, because the transaction
+ * may have been rolled back.
  */
 #include "postgres.h"
 
@@ -23,7 +23,10 @@
 #include "base/table.h"
 #include "store/store.h"
 
-static ItemPointerData latest;	/* where this process has put the row */
+static struct
+{
+	ItemPointerData latest;		/* where this process wrote the row; invalid: nowhere so far */
+}			location;
 
 static bool find(Relation relation, Snapshot snapshot, TupleTableSlot *slot);
 
@@ -90,7 +93,7 @@ webhook_checkpoint_save(const WebhookCheckpoint *checkpoint)
 	nulls[Anum_webhook_checkpoint_partial_snapshot - 1] = (checkpoint->partial == NULL);
 	nulls[Anum_webhook_checkpoint_upto_id - 1] = (checkpoint->partial == NULL);
 
-	/* A command cannot change what it has itself written. */
+	/* A command cannot change a row that it has written itself. */
 	CommandCounterIncrement();
 	table = webhook_table_open(webhook_catalog_required()->checkpoint,
 							   Natts_webhook_checkpoint, RowExclusiveLock);
@@ -101,8 +104,8 @@ webhook_checkpoint_save(const WebhookCheckpoint *checkpoint)
 		TableScanDesc scan = table_beginscan_tid(table->relation,
 												 SnapshotSelf);
 
-		latest = slot->tts_tid;
-		table_tuple_get_latest_tid(scan, &latest);
+		location.latest = slot->tts_tid;
+		table_tuple_get_latest_tid(scan, &location.latest);
 		table_endscan(scan);
 	}
 	else
@@ -111,17 +114,17 @@ webhook_checkpoint_save(const WebhookCheckpoint *checkpoint)
 	webhook_table_close(table);
 }
 
-/* The row, if there is one. */
+/* Fetch the row into the slot. Returns false if there is none. */
 static bool
 find(Relation relation, Snapshot snapshot, TupleTableSlot *slot)
 {
 	TableScanDesc scan;
 	bool		found;
 
-	if (ItemPointerIsValid(&latest) &&
-		ItemPointerGetBlockNumber(&latest) <
+	if (ItemPointerIsValid(&location.latest) &&
+		ItemPointerGetBlockNumber(&location.latest) <
 		RelationGetNumberOfBlocks(relation) &&
-		table_tuple_fetch_row_version(relation, &latest, snapshot, slot))
+		table_tuple_fetch_row_version(relation, &location.latest, snapshot, slot))
 		return true;
 
 	scan = table_beginscan(relation, snapshot, 0, NULL);

@@ -1,12 +1,12 @@
 /*
  * subscription_state.c
- *	  Rows of webhook.subscription_state: what a worker has found out about the
- *	  endpoint of each subscription.
+ *	  Rows of webhook.subscription_state: the health of each subscription's
+ *	  endpoint, as far as a worker needs it after a restart.
  *
- * A worker keeps it in memory and writes what has changed once a second, so a
- * crash loses a second of it; only what a restart has to know is here. No
- * indexed column changes, and pages have room, so that new versions stay where
- * the old ones were.
+ * The worker keeps all of it in memory and writes the rows that changed once a
+ * second, so that a crash loses the changes of a second. No indexed column
+ * changes and the table's fillfactor leaves room in its pages, so that updates
+ * are HOT.
  */
 #include "postgres.h"
 
@@ -177,13 +177,16 @@ form_row(const WebhookState *state, Datum *values, bool *nulls)
 #undef SET_INSTANT
 }
 
-/* The worker alone writes here, so what it has done so far is what counts. */
+/*
+ * Begin a scan for the row of a subscription, in a form in which it can be
+ * changed. SnapshotSelf will do, because only the worker writes to the table.
+ */
 static WebhookScan *
 seek(WebhookTable *table, int64 subscription_id)
 {
 	ScanKeyData key;
 
-	/* A command cannot change what it has itself written. */
+	/* A command cannot change a row that it has written itself. */
 	CommandCounterIncrement();
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum(subscription_id));
@@ -192,7 +195,7 @@ seek(WebhookTable *table, int64 subscription_id)
 							  SnapshotSelf, 1, &key, ForwardScanDirection);
 }
 
-/* An instant that may be null, 0 then. */
+/* A time; 0: the column is null. */
 static Datum
 nullable(TupleTableSlot *slot, AttrNumber number)
 {
@@ -202,6 +205,7 @@ nullable(TupleTableSlot *slot, AttrNumber number)
 	return isnull ? TimestampTzGetDatum(0) : value;
 }
 
+/* Microseconds as an interval of days and time. */
 static Datum
 span_to_datum(int64 span)
 {
