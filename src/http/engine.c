@@ -76,6 +76,7 @@ restore_signals(const sigset_t *before)
 	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+/* The handle of a CURL, or NULL. */
 static WebhookHttpHandle *
 handle_of(CURL *curl)
 {
@@ -131,7 +132,7 @@ http_submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 	return &post->transfer;
 }
 
-/* The transfer has its result. */
+/* End a transfer whose result is known. */
 static void
 end(WebhookHttp *http, WebhookHttpPost *post)
 {
@@ -140,7 +141,7 @@ end(WebhookHttp *http, WebhookHttpPost *post)
 	webhook_http_list_append(&http->ended, post);
 }
 
-/* The transfer has failed, but not in libcurl. */
+/* End a transfer that has failed outside of libcurl. */
 static void
 end_early(WebhookHttp *http, WebhookHttpPost *post)
 {
@@ -249,7 +250,7 @@ finish(WebhookHttp *http, WebhookHttpHandle *handle, CURLcode result)
 	}
 }
 
-/* Take what libcurl has done. */
+/* Take the transfers that libcurl is done with. */
 static void
 collect(WebhookHttp *http)
 {

@@ -47,7 +47,7 @@ static const struct
 typedef enum Condition
 {
 	ALWAYS,
-	NO_SOCKET,					/* this process could open no more sockets */
+	NO_SOCKET,					/* this process could not open another socket */
 	SENT,						/* the request had gone out: it is about the response */
 } Condition;
 

@@ -16,9 +16,9 @@
 #include "fuzz.h"
 
 #define MAX_LINE	4096
-#define MAX_ENTRY	60			/* a longer one is refused, whatever it says */
+#define MAX_ENTRY	60			/* bytes; a longer entry is refused */
 
-/* An address as IPv6, an IPv4 one mapped, and how many bits of it count. */
+/* A network as IPv6; an IPv4 network is IPv4-mapped. "bits" is the length of its prefix. */
 typedef struct Network
 {
 	unsigned char bytes[16];
@@ -65,7 +65,7 @@ bit(const unsigned char *bytes, int number)
 	return bytes[number / 8] >> (7 - number % 8) & 1;
 }
 
-/* Bit by bit; an IPv4 address is in no network of IPv6. */
+/* Compare bit by bit. An IPv4 address is in no network of IPv6. */
 static bool
 is_in(const unsigned char *bytes, const Network *network)
 {
@@ -203,7 +203,7 @@ read_ports(const char *list, Ports *ports)
 	return true;
 }
 
-/* The IPv4 address that another one carries in a fixed place, mapped. */
+/* Find the IPv4 address, IPv4-mapped, that another address carries in a fixed place. */
 static bool
 is_carrier(const unsigned char *bytes, unsigned char *inner)
 {
@@ -234,7 +234,7 @@ is_carrier(const unsigned char *bytes, unsigned char *inner)
 	return true;
 }
 
-/* Some of what nobody has a public endpoint in. */
+/* Returns true for some of the addresses that are never public. */
 static bool
 is_never_public(const unsigned char *bytes)
 {
@@ -253,7 +253,7 @@ is_never_public(const unsigned char *bytes)
 }
 
 static void
-check_verdict(const unsigned char *bytes, const WebhookAddressRefusal *verdict,
+check_refusal(const unsigned char *bytes, const WebhookAddressRefusal *refusal,
 			  bool denied)
 {
 	char		block[WEBHOOK_ADDRESS_BYTES];
@@ -263,21 +263,21 @@ check_verdict(const unsigned char *bytes, const WebhookAddressRefusal *verdict,
 	Network		network;
 	bool		ipv4;
 
-	FUZZ_CHECK(strcmp(verdict->setting, denied ? "webhook.denied_networks" :
+	FUZZ_CHECK(strcmp(refusal->setting, denied ? "webhook.denied_networks" :
 					  "webhook.allowed_networks") == 0);
-	FUZZ_CHECK(verdict->purpose != NULL && verdict->purpose[0] != '\0');
+	FUZZ_CHECK(refusal->purpose != NULL && refusal->purpose[0] != '\0');
 
 	/* It names the address, and a block that the address is in. */
-	FUZZ_CHECK(read_address(verdict->address, address, &ipv4));
+	FUZZ_CHECK(read_address(refusal->address, address, &ipv4));
 	FUZZ_CHECK(memcmp(address, bytes, 16) == 0);
-	FUZZ_CHECK(memchr(verdict->block, '\0', sizeof(block)) != NULL);
-	strcpy(block, verdict->block);
+	FUZZ_CHECK(memchr(refusal->block, '\0', sizeof(block)) != NULL);
+	strcpy(block, refusal->block);
 	FUZZ_CHECK(read_network(block, &network));
 	FUZZ_CHECK(is_in(bytes, &network) ||
 			   (denied && is_carrier(bytes, inner) && is_in(inner, &network)));
 
-	webhook_address_explain(verdict, text, sizeof(text));
-	FUZZ_CHECK(strstr(text, verdict->address) && strstr(text, verdict->block));
+	webhook_address_explain(refusal, text, sizeof(text));
+	FUZZ_CHECK(strstr(text, refusal->address) && strstr(text, refusal->block));
 	FUZZ_CHECK(text[strlen(text) - 1] == '.');
 }
 
@@ -286,7 +286,7 @@ check_address(const WebhookAddressRules *rules, const char *host,
 			  const Networks *allowed, const Networks *denied)
 {
 	struct sockaddr_storage address;
-	WebhookAddressRefusal verdict;
+	WebhookAddressRefusal refusal;
 	unsigned char bytes[16];
 	unsigned char inner[16];
 	char		inside[64];
@@ -315,7 +315,7 @@ check_address(const WebhookAddressRules *rules, const char *host,
 						  bytes, 16) == 0);
 
 	refused = webhook_address_refuses(rules, (struct sockaddr *) &address,
-									  &verdict);
+									  &refusal);
 	is_denied = is_among(bytes, denied) ||
 		(is_carrier(bytes, inner) && is_among(inner, denied));
 	if (is_denied)
@@ -325,7 +325,7 @@ check_address(const WebhookAddressRules *rules, const char *host,
 	else if (is_never_public(bytes))
 		FUZZ_CHECK(refused);
 	if (refused)
-		check_verdict(bytes, &verdict, is_denied);
+		check_refusal(bytes, &refusal, is_denied);
 }
 
 int

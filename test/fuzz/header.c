@@ -56,23 +56,23 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t		value_length;
 	bool		too_long;
 	bool		well_formed;
-	WebhookCheck verdict;
+	WebhookCheck check;
 
 	if (size == 0)
 		return 0;
 	name_length = data[0] < size - 1 ? data[0] : size - 1;
 
-	/* All of it a name: one that may be over the limit. */
+	/* 255: all of the input is the name, so that it can be over the limit. */
 	if (data[0] == 255)
 		name_length = size - 1;
 	value = name + name_length;
 	value_length = size - 1 - name_length;
 
-	verdict = webhook_header_check(name, name_length, value, value_length);
+	check = webhook_header_check(name, name_length, value, value_length);
 	too_long = name_length > WEBHOOK_MAX_HEADER_NAME ||
 		value_length > WEBHOOK_MAX_HEADER_VALUE;
 	well_formed = is_well_formed(name, name_length, value, value_length);
-	if (verdict.problem == NULL)
+	if (check.problem == NULL)
 	{
 		FUZZ_CHECK(well_formed && !too_long);
 		FUZZ_CHECK(!is_called(name, name_length, "host"));
@@ -84,11 +84,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	else
 	{
-		FUZZ_CHECK(verdict.problem[0] != '\0');
-		FUZZ_CHECK(verdict.hint != NULL && verdict.hint[0] != '\0');
-		FUZZ_CHECK(!verdict.too_long || too_long);
+		FUZZ_CHECK(check.problem[0] != '\0');
+		FUZZ_CHECK(check.hint != NULL && check.hint[0] != '\0');
+		FUZZ_CHECK(!check.too_long || too_long);
 
-		/* No such name is the sender's. */
+		/* A name that begins with "x-" is never reserved. */
 		FUZZ_CHECK(!well_formed || too_long ||
 				   strncasecmp(name, "x-", 2) != 0);
 	}

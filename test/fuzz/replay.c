@@ -15,7 +15,7 @@
 #define CORPUS "test/fuzz/corpus/" TARGET
 #define INPUT_ROOM 65536
 
-/* False: it cannot be read, or is too large for a corpus. */
+/* Returns false if the input cannot be read, or is too large for a corpus. */
 static bool
 replay(const char *name)
 {
@@ -36,7 +36,7 @@ replay(const char *name)
 		return false;
 	memcpy(data, buffer, size);
 
-	/* The last of these names is what a crash is about. */
+	/* After a crash, the last name that was printed is the input that caused it. */
 	printf("# %s\n", path);
 	fflush(stdout);
 	LLVMFuzzerTestOneInput(data, size);

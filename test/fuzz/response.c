@@ -29,18 +29,18 @@
 #define REQUESTS			3
 #define MAX_PEERS			8
 #define TIMEOUT_MS			30
-#define PATIENCE			4	/* turns */
-#define LATE_MS				5000	/* over the timeout: on a busy machine */
+#define PATIENCE			4	/* turns of the loop that an open connection waits for a request */
+#define LATE_MS				5000	/* that a busy machine may need beyond the timeout */
 
 /* Flags */
-#define ENDING				0x03	/* what follows the answer: */
-#define ENDS_OPEN			0	/* ... the next request, if it comes soon */
+#define ENDING				0x03	/* the bits that say what follows the answer */
+#define ENDS_OPEN			0	/* the next request, if it comes soon */
 #define ENDS_CLOSED			1
 #define ENDS_RESET			2
-#define ENDS_HALF			3	/* ... it may write no more */
-#define PIECES				0x0c	/* in pieces of 1, 7 or 512 bytes */
-#define EARLY				0x10	/* before the request */
-#define HANG				0xe0	/* all of them: it waits for the timeout */
+#define ENDS_HALF			3	/* the peer closes its side for writing */
+#define PIECES				0x0c	/* the bits that say in which pieces it answers */
+#define EARLY				0x10	/* the peer answers before the request */
+#define HANG				0xe0	/* all of these bits: the peer hangs until the timeout */
 
 /* A connection, seen by the peer. */
 typedef struct Peer
@@ -48,8 +48,8 @@ typedef struct Peer
 	int			fd;
 	size_t		asked;			/* bytes of requests */
 	size_t		sent;			/* bytes of the answer */
-	bool		answered;		/* with all of it */
-	int			idle;			/* turns since then */
+	bool		answered;		/* the whole answer is sent */
+	int			idle;			/* turns of the loop since the answer was sent */
 	bool		ended;
 } Peer;
 
@@ -95,7 +95,7 @@ set_up(void)
 	FUZZ_CHECK(http != NULL);
 }
 
-/* What it does not say while it closes, it does not say at all. */
+/* Close a connection; "hard": with a reset, so that unsent bytes are lost. */
 static void
 hang_up(Peer *peer, bool hard)
 {
@@ -107,7 +107,7 @@ hang_up(Peer *peer, bool hard)
 	*peer = peers[--npeers];
 }
 
-/* Read what has come, answer as far as there is room. False: it is gone. */
+/* Read what has come, and answer as far as there is room. Returns false if the peer is gone. */
 static bool
 answer(Peer *peer, int flags, const uint8_t *bytes, size_t size)
 {
@@ -166,7 +166,7 @@ answer(Peer *peer, int flags, const uint8_t *bytes, size_t size)
 	return false;
 }
 
-/* Both sides do what they can. */
+/* Let the engine and the peers do what they can without waiting. */
 static void
 turn(int flags, const uint8_t *bytes, size_t size)
 {
@@ -261,7 +261,7 @@ post(int flags, const uint8_t *bytes, size_t size)
 	FUZZ_CHECK(ended == transfer);
 	check(transfer);
 
-	/* What is kept can be read. */
+	/* Read all that is kept, so that a sanitizer sees it. */
 	for (size_t i = 0; i < transfer->response_length; i++)
 		sum += (unsigned char) transfer->response_body[i];
 	FUZZ_CHECK(sum <= 255 * transfer->response_length);
@@ -283,14 +283,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (http == NULL)
 		set_up();
 
-	/* One timeout is enough of it. */
+	/* One request that waits for its timeout is enough. */
 	if ((data[0] & HANG) == HANG)
 		requests = 1;
 	post(ENDS_OPEN, (const uint8_t *) good, sizeof(good) - 1);
 	while (requests-- > 0)
 		post(data[0], data + 1, size - 1);
 
-	/* No connection outlives its input. */
+	/* The next input starts without connections. */
 	while (npeers > 0)
 		hang_up(&peers[0], true);
 	api->run(http);

@@ -18,7 +18,7 @@
 #define NOW			INT64_C(1800000000)
 #define MAX_VALUE	256
 
-/* Digits only: their value, or the largest there is. */
+/* Read a number; one that is too large is LONG_MAX. Returns false if there are not only digits. */
 static bool
 read_seconds(const char *value, long *seconds)
 {
@@ -59,7 +59,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK(result == seconds);
 	else
 	{
-		/* A date: when it is later, less is left, and nothing in the end. */
+		/* A date: the later it is now, the less is left, and in the end 0. */
 		long		later = webhook_http_retry_after(value, NOW + 1000);
 
 		FUZZ_CHECK((result == -1) == (later == -1));

@@ -33,7 +33,7 @@ put(char *to, size_t room, const char *from, const char *end)
 	to[end - from] = '\0';
 }
 
-/* What is canonical is so plain that this will do. */
+/* Enough for a canonical URL, which has all its parts. */
 static void
 take_apart(const char *url, Parts *parts)
 {
@@ -126,16 +126,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char		canonical[WEBHOOK_MAX_ENDPOINT + 2];
 	char		again[WEBHOOK_MAX_ENDPOINT + 2];
-	WebhookCheck verdict;
+	WebhookCheck check;
 	Parts		parts;
 	char	   *url;
 
-	verdict = webhook_url_check((const char *) data, size, canonical);
-	if (verdict.problem != NULL)
+	check = webhook_url_check((const char *) data, size, canonical);
+	if (check.problem != NULL)
 	{
-		FUZZ_CHECK(verdict.problem[0] != '\0');
-		FUZZ_CHECK(verdict.hint != NULL && verdict.hint[0] != '\0');
-		FUZZ_CHECK(verdict.too_long == (size > WEBHOOK_MAX_ENDPOINT));
+		FUZZ_CHECK(check.problem[0] != '\0');
+		FUZZ_CHECK(check.hint != NULL && check.hint[0] != '\0');
+		FUZZ_CHECK(check.too_long == (size > WEBHOOK_MAX_ENDPOINT));
 		return 0;
 	}
 
@@ -144,7 +144,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK(*c > ' ' && *c <= '~');
 	take_apart(canonical, &parts);
 
-	/* What was given and what is sent are the same to libcurl. */
+	/* libcurl reads the same from what was given and from what is sent. */
 	url = malloc(size + 1);
 	FUZZ_CHECK(url != NULL);
 	memcpy(url, data, size);
@@ -154,9 +154,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	compare(canonical, &parts);
 	free(url);
 
-	/* What is canonical stays as it is, if it is not over the limit by "/". */
-	verdict = webhook_url_check(canonical, strlen(canonical), again);
-	FUZZ_CHECK(verdict.problem == NULL ?
+	/* A canonical URL stays as it is, unless its "/" makes it too long. */
+	check = webhook_url_check(canonical, strlen(canonical), again);
+	FUZZ_CHECK(check.problem == NULL ?
 			   strcmp(canonical, again) == 0 :
 			   strlen(canonical) > WEBHOOK_MAX_ENDPOINT);
 	return 0;

@@ -64,7 +64,7 @@ static const BlockCase blocks[] = {
 	{"fec0::/10", "site-local", "fec0::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL, NULL},
 	{"ff00::/8", "multicast", "ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL, NULL},
 
-	/* All around what is handed out. */
+	/* The blocks around the global unicast addresses. */
 	{"::/0", "not global unicast", "0:0:0:0:1::", "64:ff9b:0:ffff:ffff:ffff:ffff:ffff", NULL, NULL},
 	{"::/0", "not global unicast", "64:ff9b:2::", "ff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL, NULL},
 	{"::/0", "not global unicast", "100:0:0:2::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL, "2000::"},
@@ -72,7 +72,7 @@ static const BlockCase blocks[] = {
 	{"::/0", "not global unicast", "5f01::", "fbff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL, NULL},
 	{"::/0", "not global unicast", "fe00::", "fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL, NULL},
 
-	/* Other spellings of the same, and other addresses inside. */
+	/* IPv4-mapped addresses, and addresses that carry another one. */
 	{"127.0.0.0/8", "loopback", "::ffff:127.0.0.1", "::ffff:7fff:ffff", "::ffff:126.255.255.255", "::ffff:128.0.0.0"},
 	{"169.254.0.0/16", "link-local", "::ffff:169.254.169.254", "::ffff:a9fe:aa02", NULL, NULL},
 	{"2606:4700::5efe:7f00:1/128", "ISATAP", "2606:4700::5efe:127.0.0.1", "2606:4700::5efe:127.0.0.1", "2606:4700::5efd:ffff:ffff", "2606:4700::5eff:0:0"},
@@ -163,36 +163,36 @@ rules_of(const char *allowed, const char *denied, const char *allowed_ports)
 
 static bool
 refuses(const WebhookAddressRules *rules, const char *text,
-		WebhookAddressRefusal *verdict)
+		WebhookAddressRefusal *refusal)
 {
 	struct sockaddr_storage address;
 
 	if (!webhook_address_parse(text, &address))
 		printf("Bail out! %s is no address\n", text);
-	return webhook_address_refuses(rules, (struct sockaddr *) &address, verdict);
+	return webhook_address_refuses(rules, (struct sockaddr *) &address, refusal);
 }
 
 static void
 is_refused(const WebhookAddressRules *rules, const char *text,
 		   const char *block, const char *purpose, const char *setting)
 {
-	WebhookAddressRefusal verdict;
-	bool		refused = refuses(rules, text, &verdict);
+	WebhookAddressRefusal refusal;
+	bool		refused = refuses(rules, text, &refusal);
 
-	if (!ok(refused && strcmp(verdict.block, block) == 0 &&
-			strncmp(verdict.purpose, purpose, strlen(purpose)) == 0 &&
-			strcmp(verdict.setting, setting) == 0,
+	if (!ok(refused && strcmp(refusal.block, block) == 0 &&
+			strncmp(refusal.purpose, purpose, strlen(purpose)) == 0 &&
+			strcmp(refusal.setting, setting) == 0,
 			"%s is refused: %s", text, block) && refused)
-		printf("#   %s %s %s\n", verdict.block, verdict.purpose, verdict.setting);
+		printf("#   %s %s %s\n", refusal.block, refusal.purpose, refusal.setting);
 }
 
 static void
 is_accepted(const WebhookAddressRules *rules, const char *text)
 {
-	WebhookAddressRefusal verdict;
+	WebhookAddressRefusal refusal;
 
-	if (!ok(!refuses(rules, text, &verdict), "%s is accepted", text))
-		printf("#   %s %s\n", verdict.block, verdict.purpose);
+	if (!ok(!refuses(rules, text, &refusal), "%s is accepted", text))
+		printf("#   %s %s\n", refusal.block, refusal.purpose);
 }
 
 static void
@@ -238,7 +238,7 @@ test_precedence(void)
 	is_refused(rules, "::2", "::/96", "IPv4-compatible", allowed);
 	webhook_address_rules_free(rules);
 
-	/* What a relay unpacks is denied, however wide the relay is opened. */
+	/* The address that a relay would unpack is denied, even if the relay's network is allowed. */
 	rules = rules_of("::/0, 0.0.0.0/0", "10.9.0.0/16", NULL);
 	is_refused(rules, "64:ff9b::10.9.0.1", "10.9.0.0/16", "denied", denied);
 	is_refused(rules, "2002:a09:1::1", "10.9.0.0/16", "denied", denied);
@@ -275,14 +275,14 @@ test_precedence(void)
 	webhook_address_rules_free(rules);
 }
 
-/* Each address of this machine is refused, unless its block is opened. */
+/* Each address of this machine is refused, unless its block is allowed. */
 static void
 test_own(void)
 {
 	WebhookAddressRules *strict = rules_of("", "", NULL);
 	WebhookAddressRules *open = rules_of("0.0.0.0/0, ::/0", "", NULL);
 	struct ifaddrs *list;
-	WebhookAddressRefusal verdict;
+	WebhookAddressRefusal refusal;
 	int			seen = 0;
 	int			refused = 0;
 	int			accepted = 0;
@@ -295,8 +295,8 @@ test_own(void)
 									i->ifa_addr->sa_family != AF_INET6))
 			continue;
 		seen++;
-		refused += webhook_address_refuses(strict, i->ifa_addr, &verdict);
-		accepted += !webhook_address_refuses(open, i->ifa_addr, &verdict);
+		refused += webhook_address_refuses(strict, i->ifa_addr, &refusal);
+		accepted += !webhook_address_refuses(open, i->ifa_addr, &refusal);
 	}
 	freeifaddrs(list);
 	ok(seen > 0, "this machine has addresses");
@@ -375,7 +375,7 @@ test_texts(void)
 	};
 	struct sockaddr_storage address;
 	struct sockaddr_un local = {.sun_family = AF_UNIX};
-	WebhookAddressRefusal verdict;
+	WebhookAddressRefusal refusal;
 	char		text[WEBHOOK_REFUSAL_BYTES];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -387,17 +387,17 @@ test_texts(void)
 	ok(webhook_address_parse("1.2.3.4", &address) && address.ss_family == AF_INET,
 	   "an IPv4 address");
 
-	refuses(rules, "10.0.0.1", &verdict);
-	webhook_address_explain(&verdict, text, sizeof(text));
+	refuses(rules, "10.0.0.1", &refusal);
+	webhook_address_explain(&refusal, text, sizeof(text));
 	is_text(text, "The address 10.0.0.1 is in 10.0.0.0/8 (private use), "
 			"which webhook.allowed_networks does not allow.", "a refusal in words");
-	refuses(rules, "::ffff:8.8.8.8", &verdict);
-	webhook_address_explain(&verdict, text, sizeof(text));
+	refuses(rules, "::ffff:8.8.8.8", &refusal);
+	webhook_address_explain(&refusal, text, sizeof(text));
 	is_text(text, "The address ::ffff:8.8.8.8 is in 8.8.8.0/24, "
 			"which webhook.denied_networks denies.", "another one");
-	ok(webhook_address_refuses(rules, (struct sockaddr *) &local, &verdict),
+	ok(webhook_address_refuses(rules, (struct sockaddr *) &local, &refusal),
 	   "a socket of this machine is refused");
-	webhook_address_explain(&verdict, text, 20);
+	webhook_address_explain(&refusal, text, 20);
 	is_int(strlen(text), 19, "words that do not fit are cut");
 	webhook_address_rules_free(rules);
 }

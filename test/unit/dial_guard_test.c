@@ -88,7 +88,7 @@ answer(const char *ip, struct addrinfo *next)
 	return &entry->info;
 }
 
-/* A thread of the engine is held up where it says that it has ended. */
+/* Hold up a thread of the engine when it reports that its look-up has ended. */
 ssize_t
 write(int fd, const void *bytes, size_t size)
 {
@@ -97,7 +97,7 @@ write(int fd, const void *bytes, size_t size)
 	return syscall(SYS_write, fd, bytes, size);
 }
 
-/* libcurl's, too. */
+/* Count the connections that libcurl opens. */
 int
 connect(int fd, const struct sockaddr *address, socklen_t length)
 {
@@ -168,7 +168,7 @@ freeaddrinfo(struct addrinfo *list)
 	}
 }
 
-/* Answers each request with 200; of path /close, and closes; of /held, late. */
+/* Answer each request with 200. Path /close: then close. Path /held: wait while "held" is set. */
 static void *
 serve(void *arg)
 {
@@ -292,7 +292,7 @@ finish(void)
 	return transfer;
 }
 
-/* One request, and what is expected of it: "ok" or a class, words in it. */
+/* Send one request, and expect "ok" or an error class, and words of its message. */
 static void
 expect(const char *host, const char *class, const char *words, const char *what)
 {
@@ -356,7 +356,7 @@ test_names(void)
 	is_int(count(&connections), before + 4, "by as few connections");
 }
 
-/* No endpoint that is saved looks so; a row of the table may. */
+/* Such endpoints cannot be saved, but a row of the table may hold them. */
 static void
 test_malformed(void)
 {
@@ -401,9 +401,9 @@ test_addresses(void)
 	expect("half.test", "ok", NULL, "the second address answers");
 	options.allowed_networks = "127.0.0.1/32";
 	configure("and is not");
-	expect("half.test", "blocked", "::1", "cached addresses are judged anew");
+	expect("half.test", "blocked", "::1", "cached addresses are judged again");
 
-	/* As a whole, too: the first one may be dialled all the time. */
+	/* A name is judged as a whole: its first address is allowed all the time. */
 	options.allowed_networks = "127.0.0.1/32, 127.0.0.3/32";
 	configure("two addresses are allowed");
 	expect("pair.test", "ok", NULL, "the first one answers");
@@ -432,7 +432,7 @@ test_crowd(void)
 	is_int(count(&lookups), looked + 1, "it is looked up once");
 }
 
-/* Once a name is known, nobody turns round for it. */
+/* When a look-up has ended, its deadline and its descriptor wake nobody any more. */
 static void
 test_rest(void)
 {
@@ -451,7 +451,7 @@ test_rest(void)
 		api->run(http);
 	is_int(api->wait_ms(http), -1, "its deadline, when it has passed, is nobody's");
 
-	/* One ends while the other, ended too, is still about to say so. */
+	/* One look-up ends while the thread of the other has ended but not yet reported it. */
 	pthread_mutex_lock(&lock);
 	slow_to_tell = 50;
 	pthread_mutex_unlock(&lock);
@@ -508,7 +508,7 @@ test_reload(void)
 	expect("flip.test", "ok", NULL, "a name that will lead elsewhere");
 }
 
-/* It is asked for all of it, and knows what leads where. */
+/* A proxy is asked for the whole URL, and resolves names itself. */
 static void
 test_proxy(void)
 {
@@ -536,7 +536,7 @@ test_proxy(void)
 	expect("peer.test", "ok", NULL, "then there is none");
 }
 
-/* What is on its way is judged by the rules of the moment. */
+/* A request that has started is judged by the rules of the moment. */
 static void
 test_under_way(void)
 {
@@ -561,7 +561,7 @@ test_under_way(void)
 	options.require_https = false;
 	configure("http too");
 
-	/* One has the connection, the other needs one of its own. */
+	/* The first request occupies the connection, the second one needs another. */
 	pthread_mutex_lock(&lock);
 	held = 1;
 	pthread_mutex_unlock(&lock);
@@ -580,7 +580,7 @@ test_under_way(void)
 	api->release(http, transfer);
 	sent++;
 
-	/* Its second address is dialled when the first does not answer soon. */
+	/* libcurl dials the second address when the first does not answer soon. */
 	options.allowed_networks = "127.0.0.1/32, 127.0.0.4/32";
 	configure("two addresses");
 	listen(full, 0);
@@ -664,7 +664,7 @@ test_hanging(void)
 	is_int(api->in_flight(http), 0, "nothing is left");
 	is_int((long long) api->memory(http), 0, "no memory either");
 
-	/* What is known needs no thread; what is not waits for one. */
+	/* A kept connection needs no thread; another name waits for one. */
 	expect("peer.test", "ok", NULL, "a kept connection goes on meanwhile");
 	expect("later.test", "dns", "no such name", "another name waits for its turn");
 	start = now();

@@ -32,7 +32,7 @@
 #define HANG_SECONDS	4
 #define ROOM			65536
 
-/* What hostile answers may leave behind; a sanitizer keeps what was freed. */
+/* Growth that hostile answers may cause; a sanitizer keeps freed memory. */
 #ifdef __SANITIZE_ADDRESS__
 #define GROWTH_KB		65536
 #else
@@ -203,7 +203,7 @@ static const struct
 {
 	const char *path;
 	const char *bytes;
-	bool		keep;			/* the connection, if the engine does */
+	bool		keep;			/* the connection is not closed by the peer */
 }			canned[] = {
 	{"/204-bytes", "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 500 No\r\n\r\n", true},
 	{"/two-answers", OK200 "Content-Length: 0\r\n\r\n"
@@ -233,7 +233,7 @@ static const struct
 	{"/fold-first", OK200 " X-Folded: 1\r\nContent-Length: 0\r\n\r\n", false},
 };
 
-/* Paths whose answer has no end: some bytes, then others again and again. */
+/* Paths that are answered without end: some bytes, then others again and again. */
 static const struct
 {
 	const char *path;
@@ -247,7 +247,7 @@ static const struct
 	{"/endless-size", CHUNKED "0", "00000000000000000000000000000000000000000"},
 };
 
-/* False: the connection shall end. */
+/* Answer a request as its path says. Returns false if the connection has to end. */
 static bool
 behave(int fd, const char *path, const char *request, size_t length)
 {
@@ -498,7 +498,7 @@ serve(void *arg)
 			continue;
 		if (strncmp(data, "POST /early ", 12) == 0)
 		{
-			/* Without reading the rest, which makes it a reset. */
+			/* The rest is not read, so that closing becomes a reset. */
 			say(fd, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n"
 				"Connection: close\r\n\r\n");
 			pause_ms(100);
@@ -570,7 +570,7 @@ start_peer(void)
 	pthread_t	thread;
 	int			listener = listen_on_loopback(&port);
 
-	/* Its threads shall not take the signals of this test. */
+	/* The peer's threads must not take the signals of this test. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (pthread_create(&thread, NULL, accept_all,
@@ -616,7 +616,7 @@ submit(const char *path, int timeout_ms, void *tag)
 	return submit_url(url, timeout_ms, tag);
 }
 
-/* Wait as the caller shall, then run: the seconds that run() took. */
+/* Wait as a caller has to, then call run(). Returns the seconds that run() took. */
 static double
 turn(void)
 {
@@ -654,7 +654,7 @@ get(const char *path)
 	return transfer;
 }
 
-/* Expect a class and a status, and give the transfer back. */
+/* Request a path, and expect an error class and a status. */
 static void
 expect(const char *path, WebhookHttpError error, int status)
 {
@@ -810,7 +810,7 @@ test_answers(void)
 	   "what is compressed is not unpacked");
 	api->release(http, transfer);
 
-	/* Newer libcurls put one blank for each fold. */
+	/* Newer versions of libcurl write one blank for each fold. */
 	transfer = get("folded");
 	folded = response_header(transfer, "X-Folded");
 	ok(folded != NULL && (strcmp(folded, "a b\tc") == 0 || strcmp(folded, "a b c") == 0),
@@ -834,14 +834,14 @@ test_answers(void)
 	   "extensions of chunks are left out");
 	api->release(http, transfer);
 
-	/* More than one answer to a request is nobody's. */
+	/* A second answer to one request is not taken for the answer to the next one. */
 	expect("204-bytes", WEBHOOK_HTTP_OK, 204);
 	expect("ok", WEBHOOK_HTTP_OK, 200);
 	expect("two-answers", WEBHOOK_HTTP_OK, 200);
 	expect("ok", WEBHOOK_HTTP_OK, 200);
 	expect("length-and-chunks", WEBHOOK_HTTP_OK, 200);
 
-	/* Newer libcurls do not wait for what the last of them promises. */
+	/* Newer versions of libcurl do not wait for the bytes that the second length promises. */
 	transfer = get("two-lengths");
 	ok((transfer->error == WEBHOOK_HTTP_RESET || transfer->error == WEBHOOK_HTTP_PROTOCOL) &&
 	   transfer->status == 200, "two-lengths: reset or protocol, status 200");
@@ -849,7 +849,7 @@ test_answers(void)
 	expect("huge-length", WEBHOOK_HTTP_OK, 200);
 }
 
-/* It answers before it has read the request, and hangs up. */
+/* The peer answers before it has read the request, and hangs up. */
 static void
 test_early_answer(void)
 {
@@ -1134,7 +1134,7 @@ test_names(void)
 	is_int(transfer->status, 200, "a name that does");
 	api->release(http, transfer);
 
-	/* One hangs; its timeout ends it; the others do not notice. */
+	/* One name hangs until its timeout; other requests go on meanwhile. */
 	start = now();
 	submit_url("http://slow.invalid/x", 500, &start);
 	while (ended < 201 && now() < start + 20)
@@ -1162,7 +1162,7 @@ test_names(void)
 	ok(longest < 1.0, "no call waits for the resolver (%.3f s at most)",
 	   longest);
 
-	/* Broken off while its resolver hangs. */
+	/* A transfer can be released while its look-up hangs. */
 	transfer = submit_url("http://slow.invalid/y", 5000, NULL);
 	api->run(http);
 	pause_ms(50);
@@ -1172,7 +1172,7 @@ test_names(void)
 	ok(now() - start < 1.0, "one that hangs can be broken off");
 	is_int(api->in_flight(http), 0, "and is gone");
 
-	/* Its thread comes back to nobody. */
+	/* The end of that look-up, which nobody waits for, does no harm. */
 	pause_ms(HANG_SECONDS * 1000 + 200);
 	expect("ok", WEBHOOK_HTTP_OK, 200);
 }
@@ -1231,7 +1231,7 @@ test_signals(void)
 	ok(signals_seen > 0, "signals reach the process between the calls");
 }
 
-/* Without descriptors a request fails and says so; afterwards all is well. */
+/* Without descriptors a request fails and says so; later requests succeed. */
 static void
 test_descriptors(void)
 {
@@ -1245,7 +1245,7 @@ test_descriptors(void)
 	none = before;
 	none.rlim_cur = 0;
 
-	/* Somewhere else, so that no idle connection will do. */
+	/* Another address, for which no connection is kept. */
 	snprintf(url, sizeof(url), "http://127.0.0.2:%d/ok", closed_port);
 	setrlimit(RLIMIT_NOFILE, &none);
 	submit_url(url, 2000, NULL);

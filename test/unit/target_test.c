@@ -42,14 +42,14 @@ test_targets(void)
 	ok(!webhook_target_read("file:///etc/passwd", &target), "nobody");
 }
 
-/* The sentence that the log and the one who saves an endpoint get. */
+/* The sentence that the log gets, and who saves an endpoint. */
 static void
 test_refusals(void)
 {
 	static const struct
 	{
 		const char *url;
-		const char *problem;	/* NULL: it may be called */
+		const char *problem;	/* NULL: the URL may be called */
 		const char *setting;
 	}			cases[] =
 	{

@@ -73,7 +73,7 @@ static const UrlCase urls[] = {
 	{"unix:/tmp/x", NULL, "https://"},
 	{"httpss://h.example/", NULL, "https://"},
 
-	/* What else an authority may hide. */
+	/* Parts of an authority that mislead. */
 	{"https://h.example/a#frag", NULL, "fragment"},
 	{"https://h.example#", NULL, "fragment"},
 	{"https://127.0.0.1#@trusted.example/", NULL, "fragment"},
@@ -85,7 +85,7 @@ static const UrlCase urls[] = {
 	{"https://h.example%2f@evil.example/", NULL, "user name"},
 	{"https://trusted.example\\.evil.example/", NULL, "backslash"},
 
-	/* Bytes that have no place anywhere. */
+	/* Bytes that may be nowhere in a URL. */
 	{" https://h.example/", NULL, "blank"},
 	{"https://h.example/ ", NULL, "blank"},
 	{"https://h.example/a b", NULL, "blank"},
@@ -152,7 +152,7 @@ static const UrlCase urls[] = {
 	{"https://exam*ple.com/", NULL, "cannot have"},
 	{"https://exam|ple.com/", NULL, "cannot have"},
 
-	/* What would be taken for an address. */
+	/* Hosts that others would read as an address. */
 	{"https://127.1/", NULL, "address"},
 	{"https://127.0.1/", NULL, "address"},
 	{"https://0177.0.0.1/", NULL, "address"},
