@@ -17,6 +17,7 @@
 # To look at it:
 #   make demo           watch a contract being signed (KEEP=1: and look around)
 #   make bench          measure (BENCH=isolation: only bench/isolation)
+#   make coverage       run the tests, and say which lines of src they ran
 #
 # To change it:
 #   make indent         indent all C files (FILES="...": only these)
@@ -88,7 +89,7 @@ PGXS          := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 include test/style/style.mk
 
 ifeq ($(PGXS),)
-NEEDS_SERVER   = all install uninstall installcheck stage test demo bench fuzz analyze clean
+NEEDS_SERVER   = all install uninstall installcheck stage test demo bench fuzz analyze coverage clean
 .PHONY: $(NEEDS_SERVER)
 $(NEEDS_SERVER):
 	@echo 'make: no server to build for: $(PG_CONFIG) --pgxs names nothing' >&2
@@ -138,7 +139,10 @@ stage: all
 	done
 	@$(MAKE) -s --no-print-directory install DESTDIR='$(STAGE)'
 
-.PHONY: test demo bench
+# What a copy of the tree does without.
+COPY_WITHOUT   = $(addprefix --exclude=./,.git stage build tmp_check)
+
+.PHONY: test demo bench coverage
 ifeq ($(ROOT),)
 
 CHECK          = $(MAKE) -s --no-print-directory installcheck bindir='$(STAGE)$(bindir)'
@@ -152,6 +156,8 @@ test: stage $(UNITS) $(UNITS:=-sanitized) $(CLOCK)
 	    $(if $(strip $(REGRESS)),"pg_regress" "$(CHECK) ISOLATION= TAP_TESTS=") \
 	    $(if $(strip $(ISOLATION)),"isolation" "$(CHECK) REGRESS= TAP_TESTS=") \
 	    $(if $(strip $(PROVE_TESTS)),"TAP" "$(CHECK) REGRESS= ISOLATION=")
+
+include test/coverage/coverage.mk
 
 demo: stage
 	@perl test/demo.pl '$(STAGE)$(bindir)' $(if $(filter-out 0,$(KEEP)),--keep '$(COPY)')
@@ -170,9 +176,9 @@ else
 TESTUSER       = $(shell id -un postgres 2>/dev/null || echo nobody)
 
 .PHONY: installcheck
-installcheck test demo bench:
+installcheck test demo bench coverage:
 	@dir=$$(mktemp -d /tmp/webhook-$@.XXXXXX) && \
-	tar -cf - --exclude=./.git --exclude=./stage --exclude=./build --exclude=./tmp_check . | \
+	tar -cf - $(COPY_WITHOUT) . | \
 	    tar -xf - -C "$$dir" && chown -R $(TESTUSER) "$$dir" && \
 	if su -s /bin/sh $(TESTUSER) -c "cd '$$dir' && $(MAKE) COPY='$$dir' --no-print-directory $@"; then \
 	    $(if $(filter-out 0,$(KEEP)),:,rm -rf "$$dir"); \

@@ -7,7 +7,7 @@
 FUZZ           = $(patsubst test/fuzz/%.c,%,$(filter-out %/replay.c,$(wildcard test/fuzz/*.c)))
 UNITS          = $(patsubst test/unit/%.c,build/%,$(wildcard test/unit/*.c)) $(FUZZ:%=build/replay-%)
 
-UNIT_CC        = $(CC) -g $(WARNINGS) -iquote src $(CURL_CPPFLAGS)
+UNIT_CC        = $(CC) -g $(WARNINGS) $(COPT) -iquote src $(CURL_CPPFLAGS)
 UNIT_LIBS      = $(CURL_LIBS) -lpthread
 UNIT_NEEDS     = $(FREE_SOURCES) $(HEADERS) $(wildcard test/unit/*.h) Makefile test/unit/unit.mk
 SANITIZE       = -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
