@@ -165,7 +165,10 @@ webhook_cross_partition_publish_orphaned(void)
 		publish_all(false);
 }
 
-/* Publish the event of a deferred DELETE, which is forgotten unless that may be rolled back alone. */
+/*
+ * Publish the event of a deferred DELETE, which is forgotten unless that may be
+ * rolled back alone.
+ */
 static void
 publish_one(WebhookDeferredDelete *deferred)
 {
@@ -195,8 +198,9 @@ publish_all(bool all)
 		next = NULL;
 		dlist_foreach(iter, &cross_partition.deferred)
 		{
-			WebhookDeferredDelete *deferred = dlist_container(WebhookDeferredDelete, node, iter.cur);
+			WebhookDeferredDelete *deferred;
 
+			deferred = dlist_container(WebhookDeferredDelete, node, iter.cur);
 			if (deferred->published_level == 0 && (all || deferred->watch == NULL))
 			{
 				next = deferred;

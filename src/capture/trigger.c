@@ -44,7 +44,8 @@ enum
 typedef struct TriggerPlan
 {
 	WebhookWatch *watch;
-	bool		works;			/* false: a status or key column is missing, no event is published */
+	bool		works;			/* false: a status or key column is missing, no event is
+								 * published */
 	WebhookColumn status;
 	int			nkeys;
 	WebhookColumn *keys;

@@ -39,8 +39,8 @@ typedef struct WebhookDelivery
 	bool		in_slow_pool;	/* in flight, a slow ping, charged to the slow pool */
 	bool		cancelled;		/* in flight, and not to be retried */
 	const char *cancel_class;	/* error_class of the cancellation, or NULL */
-	dlist_node	node;			/* in the ready list of a queue, the waiting list of a subject, in
-								 * flight, or ended */
+	dlist_node	node;			/* in the ready list of a queue, the waiting list of a subject,
+								 * in flight, or ended */
 } WebhookDelivery;
 
 /* A new delivery of an event or a replay that was read from the ring. */

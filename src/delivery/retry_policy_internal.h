@@ -13,8 +13,8 @@ typedef struct WebhookRetryDecision
 	WebhookOutcome outcome;		/* WEBHOOK_DELIVERED, _RETRYING or _FAILED */
 	TimestampTz next_at;		/* of WEBHOOK_RETRYING: when the next attempt is due */
 	const char *error_class;	/* a constant; NULL if delivered */
-	bool		endpoint_failure;	/* any other delivery would have failed, too (connection, TLS,
-									 * timeout, 408, 429, 5xx) */
+	bool		endpoint_failure;	/* any other delivery would have failed, too (connection,
+									 * TLS, timeout, 408, 429, 5xx) */
 	bool		gone;			/* the endpoint answered 410 Gone */
 	int64		retry_after;	/* seconds that an overloaded endpoint asks to be left alone; 0:
 								 * none */

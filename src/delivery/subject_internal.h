@@ -23,10 +23,10 @@ struct WebhookSubject
 	dlist_head	waiting;		/* deliveries behind the head, in order */
 	int			unflushed;		/* ended deliveries whose end is not committed */
 	int			in_group;		/* of these, in the group that is being written */
-	bool		defers_arrivals;	/* arrivals must go to pending, because earlier ones are there
-									 * or on their way */
-	bool		passed_over_due_row;	/* a due row was skipped because a head is in memory; look
-										 * again when it ends */
+	bool		defers_arrivals;	/* arrivals must go to pending, because earlier ones are
+									 * there or on their way */
+	bool		passed_over_due_row;	/* a due row was skipped because a head is in memory;
+										 * look again when it ends */
 };
 
 typedef struct WebhookSubjects

@@ -42,7 +42,8 @@ struct WebhookHttp
 	WebhookHttpHeap heap;		/* the transfers' memory */
 	WebhookHttpList waiting;	/* transfers that run() will start */
 	WebhookHttpList ended;		/* transfers that harvest() will return */
-	int			in_flight;		/* transfers that are submitted and neither harvested nor released */
+	int			in_flight;		/* transfers that are submitted and neither harvested nor
+								 * released */
 	int64_t		deadline;		/* of libcurl's timer: monotonic, microseconds; -1: none */
 };
 
@@ -517,8 +518,8 @@ http_configure(WebhookHttp *http, const WebhookHttpOptions *options,
 	pool->proxy = proxy;
 
 	/*
-	 * libcurl caches the authorities of a file, but not those of a directory. So where there is a
-	 * file, the directory is not used.
+	 * libcurl caches the authorities of a file, but not those of a directory. So where there is
+	 * a file, the directory is not used.
 	 */
 	pool->drop_ca_path = ca_file != NULL ||
 		(info->cainfo != NULL && access(info->cainfo, R_OK) == 0);

@@ -192,16 +192,16 @@ webhook_http_pool_set_up(WebhookHttpPool *pool, long connections,
 	pool->sockets = sockets;
 
 	/*
-	 * Before 8.1, libcurl appends a first header line that begins with a blank to the last header
-	 * of the handle's transfer before, which it has freed: curl issue 11101. There, no handle is
-	 * used twice; a new one is cheap.
+	 * Before 8.1, libcurl appends a first header line that begins with a blank to the last
+	 * header of the handle's transfer before, which it has freed: curl issue 11101. There, no
+	 * handle is used twice; a new one is cheap.
 	 */
 	pool->max_spare = version < 0x080100 ? 0 : (int) connections;
 
 	/*
-	 * Before 8.7, libcurl reads HTTP/2 until there is something for its stream. Frames that carry
-	 * nothing may come without end, and meanwhile neither a timeout nor another transfer is
-	 * served.
+	 * Before 8.7, libcurl reads HTTP/2 until there is something for its stream. Frames that
+	 * carry nothing may come without end, and meanwhile neither a timeout nor another transfer
+	 * is served.
 	 */
 	pool->http_version = version < 0x080700 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
 }

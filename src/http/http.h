@@ -76,8 +76,8 @@ typedef struct WebhookHttpTransfer
 								 * WEBHOOK_HTTP_OK */
 	int			status;			/* 0 if no status line came */
 	int			nresponse_headers;	/* entries of "response_headers" */
-	const WebhookHttpHeader *response_headers;	/* of the last response; names as sent, values any
-												 * bytes but NUL, CR, LF */
+	const WebhookHttpHeader *response_headers;	/* of the last response; names as sent, values
+												 * any bytes but NUL, CR, LF */
 	const char *response_body;	/* any bytes */
 	size_t		response_length;	/* bytes of "response_body": WEBHOOK_HTTP_KEPT_BODY at most */
 	long		retry_after;	/* seconds; -1 if not given or malformed */
@@ -110,8 +110,8 @@ typedef struct WebhookHttpApi
 							char *reason, size_t size);
 
 	/*
-	 * Use other options from now on, on open connections too. Returns false if they are not valid:
-	 * the former ones hold, and "reason" says why.
+	 * Use other options from now on, on open connections too. Returns false if they are not
+	 * valid: the former ones hold, and "reason" says why.
 	 */
 	bool		(*configure) (WebhookHttp *http,
 							  const WebhookHttpOptions *options,

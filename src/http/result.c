@@ -374,8 +374,8 @@ copy_header(WebhookHttpPost *post, const struct curl_header *from, WebhookHttpHe
 	memcpy(copy + name_length + 1, from->value, value_length);
 
 	/*
-	 * It also leaves one within a value whose first line is empty, and newer versions leave one in
-	 * a name.
+	 * It also leaves one within a value whose first line is empty, and newer versions leave one
+	 * in a name.
 	 */
 	for (size_t i = 0; i < name_length + 1 + value_length; i++)
 	{

@@ -23,8 +23,8 @@ typedef struct WebhookTarget
 typedef struct WebhookTargetRefusal
 {
 	char		problem[WEBHOOK_REFUSAL_BYTES]; /* a sentence, for a DETAIL or a log */
-	const char *setting;		/* the setting that decides, such as "webhook.allowed_ports"; NULL
-								 * if no setting could allow it */
+	const char *setting;		/* the setting that decides, such as "webhook.allowed_ports";
+								 * NULL if no setting could allow it */
 } WebhookTargetRefusal;
 
 /*

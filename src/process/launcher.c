@@ -493,8 +493,8 @@ start_worker(int i)
 	WebhookWorkerExtra extra;
 
 	/*
-	 * Without a blocker and without a request for a scan, tested in this order, what the last scan
-	 * has seen still holds.
+	 * Without a blocker and without a request for a scan, tested in this order, what the last
+	 * scan has seen still holds.
 	 */
 	webhook_shmem_lock(true);
 	if (slot->state != WEBHOOK_SLOT_WANTED ||

@@ -43,7 +43,8 @@ static struct
 	/* The rest is a worker's. */
 	WebhookSlot *owned;			/* slot that this process has taken over, or NULL */
 	uint64		generation;		/* of that slot at the time */
-	uint32		stop;			/* of that slot at the time: requests that are not for this worker */
+	uint32		stop;			/* of that slot at the time: requests that are not for this
+								 * worker */
 	WebhookExit exit_reason;	/* what the slot will say when this process has gone */
 }			shmem =
 

@@ -79,8 +79,8 @@ typedef struct WebhookCounters
  */
 typedef struct WebhookSlot
 {
-	Oid			database;		/* InvalidOid: free. May be read without the lock, to see whether a
-								 * slot still belongs to the database that it was found for. */
+	Oid			database;		/* InvalidOid: free. May be read without the lock, to see whether
+								 * a slot still belongs to the database that it was found for. */
 	WebhookSlotState state;
 	WebhookExit exit_reason;	/* valid while STOPPED */
 	bool		wanted_again;	/* a worker was requested since the present one attached; written
@@ -96,7 +96,8 @@ typedef struct WebhookSlot
 								 * themselves */
 	pg_atomic_uint32 ring_table;	/* by the worker: number of the ring table to write to */
 	LWLock		number_lock;	/* protects the reservation of numbers for rows of the ring */
-	Oid			number_sequence;	/* the sequence that they are reserved from; under number_lock */
+	Oid			number_sequence;	/* the sequence that they are reserved from; under
+									 * number_lock */
 	pg_atomic_uint64 number_next;	/* by anybody: the next number; only grows */
 	pg_atomic_uint64 number_limit;	/* by anybody: first number that is not reserved; 0: none is */
 	pg_atomic_uint64 drain_wanted;	/* by anybody: the last ticket that drain() drew */

@@ -168,8 +168,8 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 
 			/*
-			 * A process that applies replicated transactions prepares them and commits them later,
-			 * without a statement that our hooks would see.
+			 * A process that applies replicated transactions prepares them and commits them
+			 * later, without a statement that our hooks would see.
 			 */
 			if (wakeup.has_prepared && IsLogicalWorker())
 				actions |= COMMIT_PREPARED;

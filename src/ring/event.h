@@ -23,8 +23,8 @@
 typedef enum WebhookKind
 {
 	WEBHOOK_EVENT = 'e',		/* an event, to be matched and delivered */
-	WEBHOOK_CHANGED = 'c',		/* subscriptions have changed; the health of a subscription that is
-								 * named is reset */
+	WEBHOOK_CHANGED = 'c',		/* subscriptions have changed; the health of a subscription that
+								 * is named is reset */
 	WEBHOOK_END = 'x',			/* cancel all deliveries that wait */
 	WEBHOOK_CANCEL = 'k',		/* cancel the deliveries of the event event_id */
 	WEBHOOK_SKIP = 's',			/* cancel the first delivery of the subject */
@@ -56,7 +56,8 @@ typedef struct WebhookEvent
 	Size		size;			/* of this chunk in bytes */
 	const char *event_type;		/* NULL: a command that has none */
 	const char *subject;		/* NULL: the event is in no order with others */
-	const char *data;			/* JSON text as it goes on the wire; NULL: a command that has none */
+	const char *data;			/* JSON text as it goes on the wire; NULL: a command that has
+								 * none */
 	char		text[FLEXIBLE_ARRAY_MEMBER];	/* the strings above */
 } WebhookEvent;
 

@@ -377,8 +377,8 @@ keep_keys(Builder *builder)
 		}
 
 		/*
-		 * Begin to read now. That writes the rest of the file while the resource owner that it was
-		 * created under exists.
+		 * Begin to read now. That writes the rest of the file while the resource owner that it
+		 * was created under exists.
 		 */
 		(void) tuplestore_advance(store, true);
 		tuplestore_rescan(store);

@@ -76,7 +76,8 @@ static Size fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 					 bool bodies, TimestampTz logged_at);
 static Size fill_exchange(Datum *values, bool *nulls,
 						  const WebhookHttpTransfer *transfer, bool bodies);
-static void write_pending(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, int count);
+static void write_pending(WebhookPendingWriter *pending, WebhookLogEntry *const *entries,
+						  int count);
 static void promote_heads(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, int count,
 						  TimestampTz now,
 						  WebhookSubjectTest in_memory, WebhookHeadCallback promoted,
@@ -333,9 +334,9 @@ write_pending(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, in
  * subject, unless one of its deliveries is in memory.
  */
 static void
-promote_heads(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, int count, TimestampTz now,
-			  WebhookSubjectTest in_memory, WebhookHeadCallback promoted,
-			  void *arg)
+promote_heads(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, int count,
+			  TimestampTz now, WebhookSubjectTest in_memory,
+			  WebhookHeadCallback promoted, void *arg)
 {
 	const WebhookPending **touched;
 	int			ntouched = 0;

@@ -5,7 +5,8 @@
 #	  perl test/style/indent.pl [--check] [FILE...]
 #
 # Without a FILE all C files of src, test and bench are meant.  The options are
-# those of PostgreSQL's pgindent, but for the width, which .editorconfig says.
+# those of PostgreSQL's pgindent, but for the width, which .editorconfig says; the
+# indenter lets the end of a comment stand two columns further out than it is told.
 # The indenter must know the names of types: ours are found in the files, those
 # of the server and the system are in typedefs.list, which typedefs.pl renews.
 
@@ -34,7 +35,7 @@ my $types = File::Temp->new;
 spit("$types", map { "$_\n" } own_types(), split /\n/, slurp("$FindBin::Bin/typedefs.list"));
 
 my $command = "$program -bad -bap -bbb -bc -bl -cli1 -cp33 -cdb -nce -d0 -di12 -nfc1 -i4"
-  . " -l@{[ width() ]} -lp -lpl -nip -npro -sac -tpg -ts4 -U$types";
+  . " -l@{[ width() - 2 ]} -lp -lpl -nip -npro -sac -tpg -ts4 -U$types";
 my $unread = 0;
 
 foreach my $file (@files)
