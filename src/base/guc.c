@@ -2,13 +2,13 @@
  * guc.c
  *	  The settings of the extension.
  *
- * All of them are read by the worker or by backends at their next use, so all
- * can change with a reload and none needs a restart. None can be set in a
- * session: a setting describes how the server sends, not what a user wants.
+ * The worker and backends read settings at each use, so all settings can be
+ * changed by a reload and none needs a restart. None can be set in a session: a
+ * setting says how the server sends, not what a user wants.
  *
- * The values are checked when they are set, so that whoever reads them need
- * not check again. The retry schedule is parsed by its check hook; the parsed
- * form is the setting's "extra" and lives as long as the value does.
+ * Values are checked when they are set, so code that reads them need not check
+ * them. The retry schedule is parsed by its check hook; the parsed form is the
+ * setting's "extra" and lives as long as the value.
  */
 #include "postgres.h"
 
@@ -19,9 +19,8 @@
 #include "base/compat.h"
 #include "base/guc.h"
 
-/* Bounds of webhook.retry_schedule. */
+/* The most waits that webhook.retry_schedule may have. */
 #define MAX_WAITS		100
-#define MAX_WAIT		(30 * SECS_PER_DAY)
 
 #define DEFAULT_SCHEDULE "5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h"
 
@@ -62,7 +61,7 @@ webhook_guc_init(void)
 
 	DefineCustomIntVariable("webhook.max_in_flight",
 							"Sets how many requests a database may have in flight.",
-							"It bounds the requests to proven and those to slow subscriptions, each.",
+							"The limit applies to the fast and to the slow pool of requests separately.",
 							&webhook_max_in_flight,
 							256, 1, 10000,
 							PGC_SIGHUP, 0,
@@ -80,7 +79,7 @@ webhook_guc_init(void)
 							"Sets the maximum duration of a request.",
 							NULL,
 							&webhook_timeout,
-							30 * 1000, 1, 5 * 60 * 1000,
+							30 * 1000, 1, WEBHOOK_MAX_TIMEOUT,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
@@ -88,13 +87,13 @@ webhook_guc_init(void)
 							"Sets the maximum time to connect to an endpoint.",
 							"It covers the resolution of the name and the TLS handshake.",
 							&webhook_connect_timeout,
-							10 * 1000, 1, 5 * 60 * 1000,
+							10 * 1000, 1, WEBHOOK_MAX_TIMEOUT,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	DefineCustomStringVariable("webhook.retry_schedule",
 							   "Sets the waits between the attempts of a delivery.",
-							   "A list such as \"5s, 5m, 2h, 1d\"; an empty list means that nothing is repeated.",
+							   "A list such as \"5s, 5m, 2h, 1d\"; with an empty list no attempt is repeated.",
 							   &retry_schedule_text,
 							   DEFAULT_SCHEDULE,
 							   PGC_SIGHUP, 0,
@@ -103,7 +102,7 @@ webhook_guc_init(void)
 
 	DefineCustomIntVariable("webhook.event_retention",
 							"Sets how long events are kept after they occurred.",
-							"Events that are not yet finished are kept longer.",
+							"Events that are not delivered yet are kept longer.",
 							&webhook_event_retention,
 							SECS_PER_DAY, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S,
@@ -151,7 +150,7 @@ webhook_guc_init(void)
 
 	DefineCustomStringVariable("webhook.ca_file",
 							   "Sets the file with the certificate authorities that endpoints are verified by.",
-							   "An empty value means the system's.",
+							   "With an empty value, those of the operating system are used.",
 							   &webhook_ca_file,
 							   "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
@@ -217,8 +216,8 @@ assign_retry_schedule(const char *newval, void *extra)
 }
 
 /*
- * One wait, up to the comma or the end behind it, which is returned. NULL: it
- * is none.
+ * Parse one wait. Returns the address of the comma or the end of the text behind
+ * it; NULL: the text is no valid wait.
  */
 static const char *
 parse_wait(const char *text, int *seconds)
@@ -246,7 +245,7 @@ parse_wait(const char *text, int *seconds)
 	for (; *text >= '0' && *text <= '9'; text++)
 	{
 		number = number * 10 + (*text - '0');
-		if (number > MAX_WAIT)
+		if (number > WEBHOOK_MAX_WAIT)
 			return NULL;
 	}
 
@@ -263,7 +262,7 @@ parse_wait(const char *text, int *seconds)
 		return NULL;
 
 	number *= units[i].seconds;
-	if (number < 1 || number > MAX_WAIT)
+	if (number < 1 || number > WEBHOOK_MAX_WAIT)
 		return NULL;
 	*seconds = (int) number;
 
@@ -272,7 +271,7 @@ parse_wait(const char *text, int *seconds)
 	return (*text == ',' || *text == '\0') ? text : NULL;
 }
 
-/* What RFC 9110 allows in a header's value, without what is obsolete there. */
+/* Allows what RFC 9110, section 5.5, allows in a header's value, except obsolete characters. */
 static bool
 check_user_agent(char **newval, void **extra, GucSource source)
 {

@@ -5,7 +5,11 @@
 #ifndef WEBHOOK_GUC_H
 #define WEBHOOK_GUC_H
 
-/* Waits between the attempts of one delivery, in seconds. */
+/* The largest timeout, in milliseconds, and the longest wait before a retry, in seconds. */
+#define WEBHOOK_MAX_TIMEOUT (5 * 60 * 1000)
+#define WEBHOOK_MAX_WAIT (30 * 24 * 60 * 60)
+
+/* The waits between the attempts of a delivery, in seconds. */
 typedef struct WebhookSchedule
 {
 	int			count;
@@ -25,10 +29,10 @@ extern int	webhook_max_data_size;	/* bytes */
 extern char *webhook_user_agent;
 extern char *webhook_ca_file;
 
-/* webhook.retry_schedule, parsed; never NULL. */
+/* The value of webhook.retry_schedule, parsed; never NULL. Valid until the setting changes. */
 extern const WebhookSchedule *webhook_retry_schedule(void);
 
-/* Define all settings; called once by _PG_init. */
+/* Define all settings; called once, by _PG_init(). */
 extern void webhook_guc_init(void);
 
 #endif							/* WEBHOOK_GUC_H */

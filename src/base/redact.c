@@ -1,12 +1,12 @@
 /*
  * redact.c
- *	  What of a call is a credential, and how it is shown without.
+ *	  Hides credentials in what is shown of a request.
  *
- * One rule for all that people other than its owner read: the log, the views,
- * messages. It goes by names, since a value does not tell: what sounds like a
- * credential is taken for one, and of a query no value is shown at all. The
- * path of a URL is shown. What is hidden cannot be told from what is shown, so
- * hidden values all look the same.
+ * The log, the views and messages, which are read by others than the owner of a
+ * subscription, follow one rule. A value cannot be recognized as a credential,
+ * so the name decides: a header whose name sounds like that of a credential is
+ * hidden. In a URL the values of all parameters are hidden, and the path is
+ * shown. All hidden values look the same, so they reveal no length.
  */
 #include "postgres.h"
 
@@ -14,13 +14,13 @@
 
 #include "base/redact.h"
 
-/* A header is a credential if its name contains one of these ... */
+/* The value of a header is a credential if its name contains one of these words. */
 static const char *const words[] = {
 	"auth", "bearer", "cookie", "credential", "jwt", "key", "passw", "secret",
 	"session", "token"
 };
 
-/* ... but not if it is one of these: what they ask for, they do not carry. */
+/* These headers contain such a word, but ask for a credential and carry none. */
 static const char *const harmless[] = {
 	"proxy-authenticate", "www-authenticate"
 };
@@ -33,20 +33,24 @@ webhook_redact_is_credential(const char *name)
 		if (pg_strcasecmp(name, harmless[i]) == 0)
 			return false;
 	}
-	for (const char *place = name; *place; place++)
+	for (const char *part = name; *part; part++)
 	{
 		for (int i = 0; i < lengthof(words); i++)
 		{
-			/* The first letter decides almost always, and costs a tenth. */
-			if ((*place | 0x20) == words[i][0] &&
-				pg_strncasecmp(place, words[i], strlen(words[i])) == 0)
+			/* Almost always the first letter decides; comparing it alone costs a tenth. */
+			if ((*part | 0x20) == words[i][0] &&
+				pg_strncasecmp(part, words[i], strlen(words[i])) == 0)
 				return true;
 		}
 	}
 	return false;
 }
 
-/* A colon in it is a port's, or within brackets: not one of a password. */
+/*
+ * Returns true if the text may be a host with or without a port: its first colon
+ * is followed by digits only, or it begins with a bracket. Otherwise the colon
+ * separates a user from a password.
+ */
 static bool
 ends_like_a_host(const char *host, const char *end)
 {
@@ -68,7 +72,7 @@ webhook_redact_url(const char *url)
 	host = host && host < url + strcspn(url, "?#") ? host + 2 : url;
 	rest = host + strcspn(host, "/?#");
 
-	/* Somebody's mistake may have put that into the password, or before it. */
+	/* These characters may be part of a password that was not percent-encoded. */
 	at = strrchr(rest, '@');
 	if (at != NULL && (host == url ? *url != '/' : rest == host || *rest != '/' ||
 					   !ends_like_a_host(host, rest)))
@@ -78,19 +82,19 @@ webhook_redact_url(const char *url)
 
 	initStringInfo(&shown);
 	appendBinaryStringInfo(&shown, url, host - url);
-	for (const char *place = rest; place > host; place--)
+	for (const char *end = rest; end > host; end--)
 	{
-		if (place[-1] == '@')
+		if (end[-1] == '@')
 		{
 			appendStringInfoString(&shown, WEBHOOK_REDACTED "@");
-			host = place;
+			host = end;
 			break;
 		}
 	}
 	appendBinaryStringInfo(&shown, host, strcspn(host, "?#"));
 	host += strcspn(host, "?#");
 
-	/* One parameter after the other, each with what stands before it. */
+	/* Copy the parameters of the query, each with its "?" or "&", without values. */
 	while (*host == '?' || *host == '&')
 	{
 		const char *end = host + 1 + strcspn(host + 1, "&#");

@@ -1,21 +1,21 @@
 /*
  * redact.h
- *	  What of a call is a credential, and how it is shown without.
+ *	  Hides credentials in what is shown of a request.
  */
 #ifndef WEBHOOK_REDACT_H
 #define WEBHOOK_REDACT_H
 
-/* What stands where a credential was. */
+/* Shown in place of a credential. */
 #define WEBHOOK_REDACTED "***"
 
-/* Does a header of this name, in any case, carry a credential? */
+/* Returns true if a header of that name, in upper or lower case, has a credential as its value. */
 extern bool webhook_redact_is_credential(const char *name);
 
 /*
- * The URL without what may be a credential: the user and password, the value
- * of each parameter of the query (of one without "=", all of it), the
- * fragment. It need not be a valid one. The argument itself if there is
- * nothing to hide, else in CurrentMemoryContext.
+ * The URL with WEBHOOK_REDACTED in place of what may be a credential: user and
+ * password, the value of each parameter of the query (a parameter without "=":
+ * all of it), the fragment. The URL need not be valid. Returns the argument
+ * itself if there is nothing to hide, otherwise memory in CurrentMemoryContext.
  */
 extern const char *webhook_redact_url(const char *url);
 

@@ -1,15 +1,14 @@
 /*
  * snapshot.c
- *	  Snapshots as values.
+ *	  Snapshots as values that outlive their transaction.
  *
- * PostgreSQL's own snapshots live in a transaction and hold back vacuum; a
- * value does neither. It is what pg_current_snapshot() shows, so type
- * pg_snapshot stores it, but as a struct that C can compute with. Its text
- * form is the only documented way in and out of that type, and is used for
- * both.
+ * PostgreSQL's own snapshots live in a transaction and hold back vacuum; these
+ * values do neither. A value has the contents of pg_current_snapshot(), so type
+ * pg_snapshot can store it. The text form of that type is the only documented
+ * way to convert to it and from it, and is used for both.
  *
- * Only a snapshot taken on a primary names all running top-level transactions,
- * prepared ones among them, however many subtransactions they have.
+ * Only a snapshot that was taken on a primary names all running top-level
+ * transactions, including prepared ones, however many subtransactions they have.
  */
 #include "postgres.h"
 
@@ -34,7 +33,7 @@ webhook_snapshot_make(Snapshot snapshot, FullTransactionId also_running)
 
 	if (snapshot->snapshot_type != SNAPSHOT_MVCC ||
 		snapshot->takenDuringRecovery)
-		elog(ERROR, "snapshot does not name the running transactions");
+		elog(ERROR, "snapshot does not name all running transactions");
 
 	result->xmin = widen(snapshot->xmin, next);
 	result->xmax = widen(snapshot->xmax, next);
@@ -48,7 +47,7 @@ webhook_snapshot_make(Snapshot snapshot, FullTransactionId also_running)
 			result->xmin = also_running;
 	}
 
-	/* A transaction being prepared can be there twice. */
+	/* A transaction that is being prepared can be in the list twice. */
 	qsort(result->xip, n, sizeof(FullTransactionId), compare);
 	result->nxip = qunique(result->xip, n, sizeof(FullTransactionId), compare);
 	return result;
@@ -145,7 +144,7 @@ webhook_snapshot_to_datum(const WebhookSnapshot *snapshot)
 	return result;
 }
 
-/* Room for so many running ones, none yet. */
+/* A snapshot with room for "nxip" running transactions, but without any. */
 static WebhookSnapshot *
 allocate(uint32 nxip)
 {
@@ -156,7 +155,7 @@ allocate(uint32 nxip)
 	return result;
 }
 
-/* The transaction of this short id that is nearest below "next". */
+/* The last transaction before "next" with that 32-bit id, or "next" itself. */
 static FullTransactionId
 widen(TransactionId xid, FullTransactionId next)
 {
@@ -176,7 +175,7 @@ compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* A number of the text form and, unless the text is at its end, its stop. */
+/* Parse a number of the text form, and the character "stop" behind it unless the text ends there. */
 static FullTransactionId
 parse_xid(char **text, char stop)
 {

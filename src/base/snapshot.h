@@ -1,7 +1,7 @@
 /*
  * snapshot.h
- *	  Snapshots as values that outlive their transaction: what a window, a
- *	  checkpoint and a subscription's "since" are made of.
+ *	  Snapshots as values that outlive their transaction. Windows, checkpoints
+ *	  and the start of a subscription are made of them.
  */
 #ifndef WEBHOOK_SNAPSHOT_H
 #define WEBHOOK_SNAPSHOT_H
@@ -12,36 +12,39 @@
 /* One chunk of memory. All transaction ids are 64 bits wide and top-level. */
 typedef struct WebhookSnapshot
 {
-	FullTransactionId xmin;		/* all below have ended */
-	FullTransactionId xmax;		/* none from here on has ended */
+	FullTransactionId xmin;		/* all transactions before this one had ended */
+	FullTransactionId xmax;		/* this transaction and all after it had not ended */
 	uint32		nxip;
-	FullTransactionId xip[FLEXIBLE_ARRAY_MEMBER];	/* running ones between, ascending */
+	FullTransactionId xip[FLEXIBLE_ARRAY_MEMBER];	/* those in between that were running,
+													 * ascending */
 } WebhookSnapshot;
 
 /*
- * The value of an MVCC snapshot taken on a primary, in CurrentMemoryContext.
- * "also_running" is put among the running ones unless it is invalid: a
- * session's own transaction, which a snapshot of its own counts as ended.
+ * The value of an MVCC snapshot that was taken on a primary, in
+ * CurrentMemoryContext. "also_running" is added to the running transactions
+ * unless it is invalid: a session's snapshot does not name the session's own
+ * transaction as running.
  */
 extern WebhookSnapshot *webhook_snapshot_make(Snapshot snapshot,
 											  FullTransactionId also_running);
 
-/* A snapshot that sees nothing: what a first window starts from. */
+/* A snapshot that sees no transaction, in CurrentMemoryContext. The first window begins with it. */
 extern WebhookSnapshot *webhook_snapshot_empty(void);
 
+/* A copy, in CurrentMemoryContext. */
 extern WebhookSnapshot *webhook_snapshot_copy(const WebhookSnapshot *snapshot);
 
-/* Has the transaction ended as far as the snapshot knows? */
+/* Returns true if the transaction had ended when the snapshot was taken. */
 extern bool webhook_snapshot_sees(const WebhookSnapshot *snapshot,
 								  FullTransactionId xid);
 
 /* Returns true if both see the same transactions. */
 extern bool webhook_snapshot_equal(const WebhookSnapshot *a, const WebhookSnapshot *b);
 
-/* Bytes of the value. */
+/* The size of the value in bytes. */
 extern Size webhook_snapshot_size(const WebhookSnapshot *snapshot);
 
-/* From and to a value of type pg_snapshot, in CurrentMemoryContext. */
+/* Convert from and to a value of type pg_snapshot, in CurrentMemoryContext. */
 extern WebhookSnapshot *webhook_snapshot_from_datum(Datum datum);
 extern Datum webhook_snapshot_to_datum(const WebhookSnapshot *snapshot);
 

@@ -1,22 +1,21 @@
 /*
  * table.c
- *	  Rows into and out of the extension's own tables without SQL.
+ *	  Reads and writes rows of the extension's own tables without SQL.
  *
- * Rows go in by the table access method and the executor's index routines, so
- * that every index works that an owner may add: partial, on expressions,
- * unique, of any access method. What else SQL would do is left out on purpose:
- * no privilege is checked, no default filled in, no constraint or trigger
- * looked at.
+ * Rows are written by the table access method and the executor's index routines,
+ * so every index works that the owner may add: partial, on expressions, unique,
+ * of any access method. Nothing else that SQL would do is done: no privilege is
+ * checked, no default is filled in, no constraint is checked, no trigger fires.
  *
- * A row of the ring is written by whoever changes a contract, under any role
- * and search_path. Expressions and predicates of an index are code of the
- * table's owner, mostly a superuser; they run as him, restricted, and with a
- * search_path that nobody else can put functions into. A table without such
- * indexes pays nothing for that.
+ * A row of the ring is written by the session that changes a watched row, under
+ * any role and search_path. Expressions and predicates of an index are code of
+ * the table's owner, often a superuser. They run with the owner's rights in a
+ * security-restricted operation, with a search_path that no other user can put
+ * functions into. For a table without such indexes none of this is done.
  *
- * An error leaves everything to the abort of the transaction: relations and
- * tuple descriptors to the resource owner, memory to its context, the role and
- * the search_path to the transaction's own record of them.
+ * After an error the abort of the transaction cleans up: the resource owner
+ * releases relations and tuple descriptors, the memory context is deleted, user
+ * and search_path are restored.
  */
 #include "postgres.h"
 
@@ -32,18 +31,23 @@
 #include "base/compat.h"
 #include "base/table.h"
 
-/* Rows in one call of the access method: more make it slow. */
+/* Rows in one call of the access method; with more it becomes slow. */
 #define BATCH_ROWS 1000
 
-/* What to return to after an index's own code. */
-typedef struct Guard
+/* What is restored after code of an index has run. */
+typedef struct SavedUserContext
 {
-	Oid			role;
-	int			context;
-	int			nest_level;
-} Guard;
+	Oid			user;
+	int			context;		/* security context, SECURITY_* */
+	int			nest_level;		/* of settings */
+} SavedUserContext;
 
-static bool has_own_code(const ResultRelInfo *info);
+static struct
+{
+	EState	   *plain_estate;	/* see plain_estate(); NULL: not needed yet */
+}			tables;
+
+static bool runs_code(const ResultRelInfo *info);
 static EState *plain_estate(void);
 static void fill_slot(const WebhookTable *table, TupleTableSlot *slot,
 					  const Datum *values, const bool *nulls);
@@ -51,8 +55,8 @@ static TupleTableSlot *batch_slot(WebhookTable *table, int i);
 static void insert_batch(WebhookTable *table, int count);
 static void add_entries(WebhookTable *table, TupleTableSlot *slot,
 						CompatIndexes which);
-static void enter_guard(const WebhookTable *table, Guard *guard);
-static void leave_guard(const WebhookTable *table, const Guard *guard);
+static void become_owner(const WebhookTable *table, SavedUserContext *saved);
+static void become_user(const WebhookTable *table, const SavedUserContext *saved);
 
 WebhookTable *
 webhook_table_open(Oid relid, int ncolumns, LOCKMODE lockmode)
@@ -73,8 +77,8 @@ webhook_table_open(Oid relid, int ncolumns, LOCKMODE lockmode)
 	table->info = makeNode(ResultRelInfo);
 	table->info->ri_RelationDesc = table->relation;
 	ExecOpenIndices(table->info, false);
-	table->guarded = has_own_code(table->info);
-	table->estate = table->guarded ? CreateExecutorState() : plain_estate();
+	table->runs_code = runs_code(table->info);
+	table->estate = table->runs_code ? CreateExecutorState() : plain_estate();
 	table->slot = table_slot_create(table->relation, NULL);
 	MemoryContextSwitchTo(old);
 	return table;
@@ -87,7 +91,7 @@ webhook_table_close(WebhookTable *table)
 		ExecDropSingleTupleTableSlot(table->batch[i]);
 	ExecDropSingleTupleTableSlot(table->slot);
 	compat_close_indexes(table->info);
-	if (table->guarded)
+	if (table->runs_code)
 		FreeExecutorState(table->estate);
 	table_close(table->relation, NoLock);
 	MemoryContextDelete(table->context);
@@ -96,14 +100,14 @@ webhook_table_close(WebhookTable *table)
 void
 webhook_table_insert(WebhookTable *table, Datum *values, bool *nulls)
 {
-	Guard		guard;
+	SavedUserContext saved;
 
 	fill_slot(table, table->slot, values, nulls);
 	table_tuple_insert(table->relation, table->slot,
 					   GetCurrentCommandId(true), 0, NULL);
-	enter_guard(table, &guard);
+	become_owner(table, &saved);
 	add_entries(table, table->slot, COMPAT_ALL_INDEXES);
-	leave_guard(table, &guard);
+	become_user(table, &saved);
 	ExecClearTuple(table->slot);
 }
 
@@ -162,7 +166,7 @@ webhook_table_update(WebhookTable *table, ItemPointer tid, Datum *values,
 		TM_FailureData failure;
 		LockTupleMode lockmode;
 		CompatIndexes which;
-		Guard		guard;
+		SavedUserContext saved;
 
 		fill_slot(table, table->slot, values, nulls);
 		switch (table_tuple_update(table->relation, &version, table->slot,
@@ -173,9 +177,9 @@ webhook_table_update(WebhookTable *table, ItemPointer tid, Datum *values,
 			case TM_Ok:
 				if (which != COMPAT_NO_INDEXES)
 				{
-					enter_guard(table, &guard);
+					become_owner(table, &saved);
 					add_entries(table, table->slot, which);
-					leave_guard(table, &guard);
+					become_user(table, &saved);
 				}
 				ExecClearTuple(table->slot);
 				return true;
@@ -251,9 +255,9 @@ webhook_row_span(Datum value)
 		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
 }
 
-/* Does writing an entry run code that somebody may have written? */
+/* Returns true if writing an index entry runs code of the index's owner. */
 static bool
-has_own_code(const ResultRelInfo *info)
+runs_code(const ResultRelInfo *info)
 {
 	for (int i = 0; i < info->ri_NumIndices; i++)
 	{
@@ -267,25 +271,23 @@ has_own_code(const ResultRelInfo *info)
 }
 
 /*
- * The executor state for indexes without code: nothing stays in it, and no use
- * of it can lead to another, so one serves the process.
+ * The executor state for indexes that run no code. Nothing stays in it, and it
+ * is not used recursively, so one is enough for the process.
  */
 static EState *
 plain_estate(void)
 {
-	static EState *estate = NULL;
-
-	if (estate == NULL)
+	if (tables.plain_estate == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-		estate = CreateExecutorState();
+		tables.plain_estate = CreateExecutorState();
 		MemoryContextSwitchTo(old);
 	}
-	return estate;
+	return tables.plain_estate;
 }
 
-/* A row of the caller's, which must outlive the use of the slot. */
+/* Put a row of the caller into a slot. Its values must outlive the use of the slot. */
 static void
 fill_slot(const WebhookTable *table, TupleTableSlot *slot, const Datum *values,
 		  const bool *nulls)
@@ -321,30 +323,30 @@ batch_slot(WebhookTable *table, int i)
 	return table->batch[i];
 }
 
-/* Insert the first rows of the batch. */
+/* Insert the first "count" rows of the batch. */
 static void
 insert_batch(WebhookTable *table, int count)
 {
 	MemoryContext old;
-	Guard		guard;
+	SavedUserContext saved;
 
-	/* The access method leaves its working memory behind. */
+	/* The access method does not free its working memory. */
 	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(table->estate));
 	table_multi_insert(table->relation, table->batch, count,
 					   GetCurrentCommandId(true), 0, NULL);
 	MemoryContextSwitchTo(old);
 	ResetPerTupleExprContext(table->estate);
 
-	enter_guard(table, &guard);
+	become_owner(table, &saved);
 	for (int i = 0; i < count; i++)
 		add_entries(table, table->batch[i], COMPAT_ALL_INDEXES);
-	leave_guard(table, &guard);
+	become_user(table, &saved);
 
 	for (int i = 0; i < count; i++)
 		ExecClearTuple(table->batch[i]);
 }
 
-/* Index entries for a row; no memory is left behind. */
+/* Write the index entries of a row; leaks no memory. */
 static void
 add_entries(WebhookTable *table, TupleTableSlot *slot, CompatIndexes which)
 {
@@ -356,25 +358,27 @@ add_entries(WebhookTable *table, TupleTableSlot *slot, CompatIndexes which)
 	ResetPerTupleExprContext(table->estate);
 }
 
+/* If an index runs code, take the rights of the table's owner for it, and a safe search_path. */
 static void
-enter_guard(const WebhookTable *table, Guard *guard)
+become_owner(const WebhookTable *table, SavedUserContext *saved)
 {
-	if (!table->guarded)
+	if (!table->runs_code)
 		return;
-	GetUserIdAndSecContext(&guard->role, &guard->context);
+	GetUserIdAndSecContext(&saved->user, &saved->context);
 	SetUserIdAndSecContext(table->relation->rd_rel->relowner,
-						   guard->context | SECURITY_RESTRICTED_OPERATION);
-	guard->nest_level = NewGUCNestLevel();
+						   saved->context | SECURITY_RESTRICTED_OPERATION);
+	saved->nest_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
 }
 
+/* Restore what become_owner() has saved. */
 static void
-leave_guard(const WebhookTable *table, const Guard *guard)
+become_user(const WebhookTable *table, const SavedUserContext *saved)
 {
-	if (!table->guarded)
+	if (!table->runs_code)
 		return;
-	AtEOXact_GUC(false, guard->nest_level);
-	SetUserIdAndSecContext(guard->role, guard->context);
+	AtEOXact_GUC(false, saved->nest_level);
+	SetUserIdAndSecContext(saved->user, saved->context);
 }

@@ -1,7 +1,7 @@
 /*
  * table.h
- *	  Rows into and out of the extension's own tables without SQL: no plan, no
- *	  privilege, no search_path, no trigger, but every index.
+ *	  Reads and writes rows of the extension's own tables without SQL: no plan,
+ *	  no privilege, no search_path, no trigger, but every index.
  */
 #ifndef WEBHOOK_TABLE_H
 #define WEBHOOK_TABLE_H
@@ -16,45 +16,47 @@
 /* A table open for writing, with its indexes, inside one transaction. */
 typedef struct WebhookTable
 {
-	MemoryContext context;		/* of this and what it points to */
+	MemoryContext context;		/* of this struct and what it points to */
 	Relation	relation;
-	ResultRelInfo *info;		/* its indexes, open */
-	EState	   *estate;			/* where index expressions are evaluated */
-	TupleTableSlot *slot;		/* one row on its way in */
-	TupleTableSlot **batch;		/* rows of insert_many, kept between calls */
+	ResultRelInfo *info;		/* the open indexes of the relation */
+	EState	   *estate;			/* to evaluate index expressions in */
+	TupleTableSlot *slot;		/* the row of an insert or update */
+	TupleTableSlot **batch;		/* the rows of webhook_table_insert_many(), kept between calls */
 	int			nbatch;
-	int			ncolumns;		/* of the caller's rows */
-	bool		guarded;		/* an index has code of its own: it runs as the owner, restricted */
+	int			ncolumns;		/* columns of the caller's rows */
+	bool		runs_code;		/* an index has an expression, a predicate or an exclusion
+								 * operator: that runs with the owner's rights, restricted */
 } WebhookTable;
 
 /*
  * Open a table and its indexes, in CurrentMemoryContext. The rows written
- * through it have "ncolumns" columns; columns that somebody has added after
- * them become NULL. "lockmode" NoLock: the caller holds the lock. The lock
- * stays until the end of the transaction.
+ * through it have "ncolumns" columns; columns that the owner has added after
+ * them are set to NULL. With "lockmode" NoLock the caller holds the lock. The
+ * lock is kept until the end of the transaction.
  */
 extern WebhookTable *webhook_table_open(Oid relid, int ncolumns,
 										LOCKMODE lockmode);
 
-/* Close; what is left open by an error goes with the transaction. */
+/* Close the table. After an error, the abort of the transaction does that. */
 extern void webhook_table_close(WebhookTable *table);
 
 /*
- * Insert a row: "ncolumns" values and nulls. An index that raises an error
- * raises it here. As with SQL, what is written is seen by later commands:
- * after CommandCounterIncrement(), by a snapshot taken then.
+ * Insert a row of "ncolumns" values and nulls. An error that an index raises is
+ * raised here. As with SQL, the row is visible to later commands: after
+ * CommandCounterIncrement(), to a snapshot that is taken then.
  */
 extern void webhook_table_insert(WebhookTable *table, Datum *values,
 								 bool *nulls);
 
-/* Insert many rows: each an array of values and one of nulls. */
+/* Insert "count" rows, each an array of values and an array of nulls. */
 extern void webhook_table_insert_many(WebhookTable *table, int count,
 									  Datum **values, bool **nulls);
 
 /*
- * Delete or replace the row at an address that a scan of this transaction
- * returned, under the snapshot of that scan. A row that somebody has updated
- * meanwhile is followed. False if it is gone.
+ * Delete or replace the row at a TID that a scan of this transaction has
+ * returned; the snapshot of that scan has to be active. If another transaction
+ * has updated the row, the new version is deleted or replaced. Returns false if
+ * the row has been deleted.
  */
 extern bool webhook_table_delete(WebhookTable *table, ItemPointer tid);
 extern bool webhook_table_update(WebhookTable *table, ItemPointer tid,
@@ -71,29 +73,30 @@ typedef struct WebhookScan
 } WebhookScan;
 
 /*
- * Begin a scan of a table that is open, by an index of it. Keys name columns
- * of the index, from 1 on. The snapshot must stay registered or active.
+ * Begin a scan of an open table by one of its indexes. Keys refer to columns of
+ * the index, from 1 on. The snapshot must stay registered or active.
  */
 extern WebhookScan *webhook_scan_begin(Relation relation, Oid index,
 									   Snapshot snapshot, int nkeys,
 									   ScanKey keys, ScanDirection direction);
 
-/* Begin again, with other keys: as many, for the same columns. */
+/* Begin the scan again with other values of the same keys. */
 extern void webhook_scan_restart(WebhookScan *scan, ScanKey keys);
 
-/* The next row in scan->slot; false at the end. */
+/* Move to the next row, in scan->slot. Returns false at the end. */
 extern bool webhook_scan_next(WebhookScan *scan);
 
 extern void webhook_scan_end(WebhookScan *scan);
 
 /*
- * A column that cannot be null: an error with HINT if it is, for the table's
- * owner may have altered it. "table" is its name, for people.
+ * The value of a column that should not be null. Raises an error if it is: the
+ * owner of the table can drop the constraint. "table" is the name for the
+ * message.
  */
 extern Datum webhook_row_column(TupleTableSlot *slot, AttrNumber number,
 								const char *table);
 
-/* An interval in microseconds; a month has thirty days. */
+/* The length of an interval in microseconds; a month counts as 30 days. */
 extern int64 webhook_row_span(Datum interval);
 
 #endif							/* WEBHOOK_TABLE_H */

@@ -16,12 +16,11 @@
 #include "utils/timestamp.h"
 
 #include "base/catalog.h"
+#include "base/guc.h"
 #include "base/table.h"
 #include "net/header.h"
 #include "subscription/row_internal.h"
 
-#define MAX_TIMEOUT_MS (60 * 60 * 1000)
-#define MAX_WAIT (366 * SECS_PER_DAY)
 #define DEFAULT_MAX_AGE (7 * USECS_PER_DAY)
 
 /* Columns of the query by name: their numbers are found out once for all rows. */
@@ -227,7 +226,7 @@ add_options(WebhookSubscription *subscription, SPITupleTable *rows, HeapTuple ro
 	if (has_column(rows, row, COLUMN_RATE_LIMIT, &value) && DatumGetFloat4(value) > 0)
 		subscription->rate_limit = DatumGetFloat4(value);
 	if (has_column(rows, row, COLUMN_TIMEOUT, &value))
-		subscription->timeout_ms = Min(Max(webhook_row_span(value) / 1000, 0), MAX_TIMEOUT_MS);
+		subscription->timeout_ms = Min(Max(webhook_row_span(value) / 1000, 0), WEBHOOK_MAX_TIMEOUT);
 	if (has_column(rows, row, COLUMN_RETRY_SCHEDULE, &value))
 		subscription->schedule = make_schedule(DatumGetArrayTypeP(value));
 	subscription->max_age = DEFAULT_MAX_AGE;
@@ -256,7 +255,7 @@ make_schedule(ArrayType *waits)
 	{
 		if (!nulls[i])
 			schedule->seconds[schedule->count++] =
-				Min(Max(webhook_row_span(values[i]) / USECS_PER_SEC, 0), MAX_WAIT);
+				Min(Max(webhook_row_span(values[i]) / USECS_PER_SEC, 0), WEBHOOK_MAX_WAIT);
 	}
 	return schedule;
 }

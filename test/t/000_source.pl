@@ -227,6 +227,24 @@ is(slurp('sql/webhook--1.0.sql'), join('', map { slurp($_) } sort glob 'sql/part
 none('the install script makes everything itself',
 	grep { slurp($_) =~ /^\s*CREATE\s+(?:OR\s+REPLACE|[A-Z ]*IF\s+NOT\s+EXISTS)/mi } glob 'sql/*.sql');
 
+# Limits that C and SQL check alike.
+{
+	my $sql = join '', map { slurp($_) } glob 'sql/parts/*.sql';
+	foreach (
+		[ 'ring/event.h', 'MAX_SUBJECT', qr/octet_length\((?:\w+\.)?subject\) > (\d+)/ ],
+		[ 'ring/event.h', 'MAX_EVENT_TYPE', qr/octet_length\((?:event|define_event_type\.name)\) > (\d+)/ ],
+		[ 'base/guc.h', 'MAX_TIMEOUT', qr/'1 ms', '(\d+) min'/, 60 * 1000 ],
+		[ 'base/guc.h', 'MAX_WAIT', qr/'1 s', '(\d+) days'/, 24 * 60 * 60 ])
+	{
+		my ($header, $name, $pattern, $unit) = @$_;
+		my ($value) = $source{"src/$header"} =~ /^#define WEBHOOK_$name ([\d (*)]+)$/m;
+		my @values = map { $_ * ($unit // 1) } $sql =~ /$pattern/g;
+
+		is(join(' ', @values ? map { $_ == eval $value ? () : $_ } @values : 'none'), '',
+			"$name is the same in C and SQL");
+	}
+}
+
 # Lines of the sources that a test likes, with where they are.
 sub lines
 {
