@@ -5,14 +5,18 @@
 
 -- First of all: can the extension work in this server and database?
 CREATE SCHEMA webhook;
+CREATE SCHEMA webhook_internal;
 
-CREATE FUNCTION webhook.require_server() RETURNS void
+CREATE FUNCTION webhook_internal.require_server() RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_require_server';
-SELECT webhook.require_server();
-DROP FUNCTION webhook.require_server();
+SELECT webhook_internal.require_server();
+DROP FUNCTION webhook_internal.require_server();
 
 /*
  * Tables
+ *
+ * What people use is in the schema "webhook": functions, views and the log. The
+ * rest is in "webhook_internal".
  *
  *   event_type            what can be subscribed to            people write
  *   subscription          who wants what, where                people write
@@ -27,19 +31,19 @@ DROP FUNCTION webhook.require_server();
  * pending, subscription_state, log and checkpoint is known to src/catalog.h.
  */
 
-CREATE TABLE webhook.event_type (
+CREATE TABLE webhook_internal.event_type (
 	name		text COLLATE "C" PRIMARY KEY,
 	description	text,
 	created_at	timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-INSERT INTO webhook.event_type (name, description)
+INSERT INTO webhook_internal.event_type (name, description)
 	VALUES ('App.BusinessRequestStatusChange', 'The status of a business request has changed.');
 
-CREATE SEQUENCE webhook.subscription_id_seq;
+CREATE SEQUENCE webhook_internal.subscription_id_seq;
 
-CREATE TABLE webhook.subscription (
-	id			bigint PRIMARY KEY DEFAULT pg_catalog.nextval('webhook.subscription_id_seq'),
+CREATE TABLE webhook_internal.subscription (
+	id			bigint PRIMARY KEY DEFAULT pg_catalog.nextval('webhook_internal.subscription_id_seq'),
 	endpoint	text NOT NULL,
 	events		text[] NOT NULL,
 	description	text,
@@ -64,21 +68,21 @@ CREATE TABLE webhook.subscription (
 	home		text NOT NULL
 );
 
-CREATE SEQUENCE webhook.subscription_secret_id_seq;
+CREATE SEQUENCE webhook_internal.subscription_secret_id_seq;
 
-CREATE TABLE webhook.subscription_secret (
-	id			bigint PRIMARY KEY DEFAULT pg_catalog.nextval('webhook.subscription_secret_id_seq'),
-	subscription_id	bigint NOT NULL REFERENCES webhook.subscription ON DELETE CASCADE,
+CREATE TABLE webhook_internal.subscription_secret (
+	id			bigint PRIMARY KEY DEFAULT pg_catalog.nextval('webhook_internal.subscription_secret_id_seq'),
+	subscription_id	bigint NOT NULL REFERENCES webhook_internal.subscription ON DELETE CASCADE,
 	secret		text NOT NULL,
 	created_at	timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	expires_at	timestamptz
 );
 CREATE INDEX subscription_secret_subscription_id_idx
-	ON webhook.subscription_secret (subscription_id);
+	ON webhook_internal.subscription_secret (subscription_id);
 
-CREATE SEQUENCE webhook.event_id_seq;
+CREATE SEQUENCE webhook_internal.event_id_seq;
 
-CREATE TABLE webhook.event_0 (
+CREATE TABLE webhook_internal.event_0 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
 	created		timestamptz NOT NULL,
@@ -88,9 +92,9 @@ CREATE TABLE webhook.event_0 (
 	subject		text,
 	data		json
 ) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_0_txid_id_idx ON webhook.event_0 (txid, id);
+CREATE INDEX event_0_txid_id_idx ON webhook_internal.event_0 (txid, id);
 
-CREATE TABLE webhook.event_1 (
+CREATE TABLE webhook_internal.event_1 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
 	created		timestamptz NOT NULL,
@@ -100,9 +104,9 @@ CREATE TABLE webhook.event_1 (
 	subject		text,
 	data		json
 ) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_1_txid_id_idx ON webhook.event_1 (txid, id);
+CREATE INDEX event_1_txid_id_idx ON webhook_internal.event_1 (txid, id);
 
-CREATE TABLE webhook.event_2 (
+CREATE TABLE webhook_internal.event_2 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
 	created		timestamptz NOT NULL,
@@ -112,9 +116,9 @@ CREATE TABLE webhook.event_2 (
 	subject		text,
 	data		json
 ) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_2_txid_id_idx ON webhook.event_2 (txid, id);
+CREATE INDEX event_2_txid_id_idx ON webhook_internal.event_2 (txid, id);
 
-CREATE TABLE webhook.event_3 (
+CREATE TABLE webhook_internal.event_3 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
 	created		timestamptz NOT NULL,
@@ -124,9 +128,9 @@ CREATE TABLE webhook.event_3 (
 	subject		text,
 	data		json
 ) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_3_txid_id_idx ON webhook.event_3 (txid, id);
+CREATE INDEX event_3_txid_id_idx ON webhook_internal.event_3 (txid, id);
 
-CREATE TABLE webhook.pending (
+CREATE TABLE webhook_internal.pending (
 	subscription_id	bigint NOT NULL,
 	subject		text COLLATE "C" NOT NULL,
 	position	bigint NOT NULL,
@@ -143,10 +147,10 @@ CREATE TABLE webhook.pending (
 	data		json NOT NULL,
 	PRIMARY KEY (subscription_id, subject, position, id)
 ) USING heap WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
-CREATE INDEX pending_due_idx ON webhook.pending (subscription_id, next_at)
+CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_at)
 	WHERE next_at IS NOT NULL;
 
-CREATE TABLE webhook.subscription_state (
+CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,
 	level		integer NOT NULL,
 	streak		integer NOT NULL,
@@ -172,7 +176,7 @@ CREATE TABLE webhook.subscription_state (
 	saved_at	timestamptz NOT NULL
 ) USING heap WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
--- Its leaves, webhook.log_YYYYMMDD, are ordinary tables that the worker makes.
+-- Its leaves, webhook_internal.log_YYYYMMDD, are ordinary tables that the worker makes.
 CREATE TABLE webhook.log (
 	id			bigint NOT NULL,
 	event_id	uuid NOT NULL,
@@ -201,7 +205,7 @@ CREATE TABLE webhook.log (
 	data		json
 ) PARTITION BY RANGE (logged_at);
 
-CREATE TABLE webhook.checkpoint (
+CREATE TABLE webhook_internal.checkpoint (
 	home		text NOT NULL,
 	snapshot	pg_snapshot NOT NULL,
 	partial		pg_snapshot,
@@ -209,124 +213,127 @@ CREATE TABLE webhook.checkpoint (
 	at			timestamptz NOT NULL
 ) USING heap;
 
+CREATE VIEW webhook.event_type AS
+	SELECT name, description, created_at FROM webhook_internal.event_type;
+
 -- The ring as one table, and what of it are events.
-CREATE VIEW webhook.ring AS
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_0
+CREATE VIEW webhook_internal.ring AS
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_0
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_1
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_1
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_2
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_2
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_3;
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_3;
 
 CREATE VIEW webhook.event AS
 	SELECT id, event_id, event_type, subject, data, created
-		FROM webhook.ring WHERE kind OPERATOR(pg_catalog.=) 'e';
+		FROM webhook_internal.ring WHERE kind OPERATOR(pg_catalog.=) 'e';
 
 /*
  * Triggers
  */
 
-CREATE FUNCTION webhook.enqueue() RETURNS trigger
+CREATE FUNCTION webhook_internal.enqueue() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_enqueue';
 
-CREATE FUNCTION webhook.drop_replicated() RETURNS trigger
+CREATE FUNCTION webhook_internal.drop_replicated() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_drop_replicated';
 
 CREATE TRIGGER drop_replicated
-	BEFORE INSERT ON webhook.event_0
-	FOR EACH ROW EXECUTE FUNCTION webhook.drop_replicated();
-ALTER TABLE webhook.event_0 ENABLE REPLICA TRIGGER drop_replicated;
+	BEFORE INSERT ON webhook_internal.event_0
+	FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
+ALTER TABLE webhook_internal.event_0 ENABLE REPLICA TRIGGER drop_replicated;
 
 CREATE TRIGGER drop_replicated
-	BEFORE INSERT ON webhook.event_1
-	FOR EACH ROW EXECUTE FUNCTION webhook.drop_replicated();
-ALTER TABLE webhook.event_1 ENABLE REPLICA TRIGGER drop_replicated;
+	BEFORE INSERT ON webhook_internal.event_1
+	FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
+ALTER TABLE webhook_internal.event_1 ENABLE REPLICA TRIGGER drop_replicated;
 
 CREATE TRIGGER drop_replicated
-	BEFORE INSERT ON webhook.event_2
-	FOR EACH ROW EXECUTE FUNCTION webhook.drop_replicated();
-ALTER TABLE webhook.event_2 ENABLE REPLICA TRIGGER drop_replicated;
+	BEFORE INSERT ON webhook_internal.event_2
+	FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
+ALTER TABLE webhook_internal.event_2 ENABLE REPLICA TRIGGER drop_replicated;
 
 CREATE TRIGGER drop_replicated
-	BEFORE INSERT ON webhook.event_3
-	FOR EACH ROW EXECUTE FUNCTION webhook.drop_replicated();
-ALTER TABLE webhook.event_3 ENABLE REPLICA TRIGGER drop_replicated;
+	BEFORE INSERT ON webhook_internal.event_3
+	FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
+ALTER TABLE webhook_internal.event_3 ENABLE REPLICA TRIGGER drop_replicated;
 
 -- A restore, or a hand, writes where the worker would not look by itself.
-CREATE FUNCTION webhook.note_change() RETURNS trigger
+CREATE FUNCTION webhook_internal.note_change() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_note_change';
 
 CREATE TRIGGER note_change
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook.subscription
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook.note_change();
-ALTER TABLE webhook.subscription ENABLE ALWAYS TRIGGER note_change;
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.subscription
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.note_change();
+ALTER TABLE webhook_internal.subscription ENABLE ALWAYS TRIGGER note_change;
 
 CREATE TRIGGER note_change
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook.subscription_secret
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook.note_change();
-ALTER TABLE webhook.subscription_secret ENABLE ALWAYS TRIGGER note_change;
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.subscription_secret
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.note_change();
+ALTER TABLE webhook_internal.subscription_secret ENABLE ALWAYS TRIGGER note_change;
 
 CREATE TRIGGER note_change
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook.pending
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook.note_change();
-ALTER TABLE webhook.pending ENABLE ALWAYS TRIGGER note_change;
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.pending
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.note_change();
+ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER note_change;
 
 /*
  * Helpers of the functions below; nobody else calls them. Calls name the type
  * of each argument, so that none can mean a function that somebody adds.
  */
 
-CREATE FUNCTION webhook.require_event_type(event_type text) RETURNS void
+CREATE FUNCTION webhook_internal.require_event_type(event_type text) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
 
-CREATE FUNCTION webhook.canonical_endpoint(endpoint text) RETURNS text
+CREATE FUNCTION webhook_internal.canonical_endpoint(endpoint text) RETURNS text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_canonical_endpoint';
 
-CREATE FUNCTION webhook.checked_headers(headers jsonb) RETURNS jsonb
+CREATE FUNCTION webhook_internal.checked_headers(headers jsonb) RETURNS jsonb
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_checked_headers';
 
-CREATE FUNCTION webhook.checked_secret(secret text) RETURNS text
+CREATE FUNCTION webhook_internal.checked_secret(secret text) RETURNS text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_checked_secret';
 
-CREATE FUNCTION webhook.refuse_duplicate(endpoint text, events text[], subscription bigint)
+CREATE FUNCTION webhook_internal.refuse_duplicate(endpoint text, events text[], subscription bigint)
 	RETURNS void
 	LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'webhook_refuse_duplicate';
 
-CREATE FUNCTION webhook.since() RETURNS pg_snapshot
+CREATE FUNCTION webhook_internal.since() RETURNS pg_snapshot
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_since';
 
-CREATE FUNCTION webhook.home() RETURNS text
+CREATE FUNCTION webhook_internal.home() RETURNS text
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_this_home';
 
-CREATE FUNCTION webhook.caller() RETURNS name
+CREATE FUNCTION webhook_internal.caller() RETURNS name
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
 
-CREATE FUNCTION webhook.refuse_foreign_code(relation regclass) RETURNS void
+CREATE FUNCTION webhook_internal.refuse_foreign_code(relation regclass) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_refuse_foreign_code';
 
-CREATE FUNCTION webhook.redacted_endpoint(endpoint text) RETURNS text
+CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_redacted_endpoint';
 
-CREATE FUNCTION webhook.redacted_headers(headers jsonb) RETURNS jsonb
+CREATE FUNCTION webhook_internal.redacted_headers(headers jsonb) RETURNS jsonb
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_redacted_headers';
 
-CREATE FUNCTION webhook.matches(pattern text, event_type text) RETURNS boolean
+CREATE FUNCTION webhook_internal.matches(pattern text, event_type text) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
 
-CREATE FUNCTION webhook.checked_filter(filter jsonpath) RETURNS jsonpath
+CREATE FUNCTION webhook_internal.checked_filter(filter jsonpath) RETURNS jsonpath
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_checked_filter';
 
-CREATE FUNCTION webhook.accepts(filter jsonpath, data json) RETURNS boolean
+CREATE FUNCTION webhook_internal.accepts(filter jsonpath, data json) RETURNS boolean
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_accepts';
 
-CREATE FUNCTION webhook.new_event_id(created timestamptz) RETURNS uuid
+CREATE FUNCTION webhook_internal.new_event_id(created timestamptz) RETURNS uuid
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_new_event_id';
 
-CREATE FUNCTION webhook.command(
+CREATE FUNCTION webhook_internal.command(
 	kind "char",
 	subscription bigint DEFAULT NULL,
 	subject text DEFAULT NULL,
@@ -334,7 +341,7 @@ CREATE FUNCTION webhook.command(
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_command';
 
-CREATE FUNCTION webhook.replay(
+CREATE FUNCTION webhook_internal.replay(
 	subscription bigint,
 	cause text,
 	id bigint,
@@ -346,7 +353,7 @@ CREATE FUNCTION webhook.replay(
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_replay';
 
-CREATE FUNCTION webhook.checked_events(events text[]) RETURNS text[]
+CREATE FUNCTION webhook_internal.checked_events(events text[]) RETURNS text[]
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -371,7 +378,7 @@ BEGIN
 					HINT = 'Name event types only; table webhook.event_type lists them.';
 		END IF;
 		IF strpos(event, '*') = 0 THEN
-			PERFORM webhook.require_event_type(event);
+			PERFORM webhook_internal.require_event_type(event);
 		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*\.)?\*$'
 			OR octet_length(event) > 128
 		THEN
@@ -385,7 +392,7 @@ BEGIN
 		SELECT e.name
 			INTO wider
 			FROM unnest(events) AS e (name)
-			WHERE e.name <> event AND webhook.matches(e.name, event)
+			WHERE e.name <> event AND webhook_internal.matches(e.name, event)
 			ORDER BY length(e.name)
 			LIMIT 1;
 		IF FOUND THEN
@@ -400,7 +407,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_schemes(signature_schemes text[]) RETURNS text[]
+CREATE FUNCTION webhook_internal.checked_schemes(signature_schemes text[]) RETURNS text[]
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -426,7 +433,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_format(payload_format text) RETURNS text
+CREATE FUNCTION webhook_internal.checked_format(payload_format text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -439,7 +446,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_in_flight(max_in_flight integer) RETURNS integer
+CREATE FUNCTION webhook_internal.checked_in_flight(max_in_flight integer) RETURNS integer
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -452,7 +459,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_rate(rate_limit real) RETURNS real
+CREATE FUNCTION webhook_internal.checked_rate(rate_limit real) RETURNS real
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -468,7 +475,7 @@ END
 $$;
 
 -- In days of 24 hours and below, so that it is one length only.
-CREATE FUNCTION webhook.checked_duration(
+CREATE FUNCTION webhook_internal.checked_duration(
 	argument text,
 	duration interval,
 	shortest text,
@@ -491,7 +498,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_schedule(retry_schedule interval[]) RETURNS interval[]
+CREATE FUNCTION webhook_internal.checked_schedule(retry_schedule interval[]) RETURNS interval[]
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -509,14 +516,14 @@ BEGIN
 				USING ERRCODE = 'null_value_not_allowed',
 					HINT = 'Give the waits between attempts, for example ''{5 s,5 min,2 h}''.';
 		END IF;
-		checked := checked || webhook.checked_duration('a wait in retry_schedule', wait,
+		checked := checked || webhook_internal.checked_duration('a wait in retry_schedule', wait,
 			'1 s', '30 days', 'Give ''{}'' for what webhook.retry_schedule says.');
 	END LOOP;
 	RETURN nullif(checked, '{}');
 END
 $$;
 
-CREATE FUNCTION webhook.checked_statuses(final_statuses integer[]) RETURNS integer[]
+CREATE FUNCTION webhook_internal.checked_statuses(final_statuses integer[]) RETURNS integer[]
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -543,7 +550,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_file(argument text, file text) RETURNS text
+CREATE FUNCTION webhook_internal.checked_file(argument text, file text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -562,8 +569,8 @@ END
 $$;
 
 -- What webhook.subscribe() and webhook.alter_subscription() have in common.
-CREATE FUNCTION webhook.with_options(
-	base webhook.subscription,
+CREATE FUNCTION webhook_internal.with_options(
+	base webhook_internal.subscription,
 	filter jsonpath,
 	payload_format text,
 	ordered boolean,
@@ -575,52 +582,52 @@ CREATE FUNCTION webhook.with_options(
 	final_statuses integer[],
 	ca text,
 	client_certificate text
-) RETURNS webhook.subscription
+) RETURNS webhook_internal.subscription
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	new			webhook.subscription := base;
+	new			webhook_internal.subscription := base;
 BEGIN
 	IF filter IS NOT NULL THEN
-		new.filter := webhook.checked_filter(filter);
+		new.filter := webhook_internal.checked_filter(filter);
 	END IF;
 	IF payload_format IS NOT NULL THEN
-		new.payload_format := webhook.checked_format(payload_format);
+		new.payload_format := webhook_internal.checked_format(payload_format);
 	END IF;
 	IF ordered IS NOT NULL THEN
 		new.ordered := ordered;
 	END IF;
 	IF max_in_flight IS NOT NULL THEN
-		new.max_in_flight := webhook.checked_in_flight(max_in_flight);
+		new.max_in_flight := webhook_internal.checked_in_flight(max_in_flight);
 	END IF;
 	IF rate_limit IS NOT NULL THEN
-		new.rate_limit := webhook.checked_rate(rate_limit);
+		new.rate_limit := webhook_internal.checked_rate(rate_limit);
 	END IF;
 	IF timeout IS NOT NULL THEN
-		new.timeout := webhook.checked_duration('timeout', nullif(timeout, '0'),
+		new.timeout := webhook_internal.checked_duration('timeout', nullif(timeout, '0'),
 			'1 ms', '5 min', 'Give ''0'' for what webhook.timeout says.');
 	END IF;
 	IF retry_schedule IS NOT NULL THEN
-		new.retry_schedule := webhook.checked_schedule(retry_schedule);
+		new.retry_schedule := webhook_internal.checked_schedule(retry_schedule);
 	END IF;
 	IF max_age IS NOT NULL THEN
-		new.max_age := webhook.checked_duration('max_age', nullif(max_age, '0'),
+		new.max_age := webhook_internal.checked_duration('max_age', nullif(max_age, '0'),
 			'1 min', '1 year', 'Give ''0'' for seven days.');
 	END IF;
 	IF final_statuses IS NOT NULL THEN
-		new.final_statuses := webhook.checked_statuses(final_statuses);
+		new.final_statuses := webhook_internal.checked_statuses(final_statuses);
 	END IF;
 	IF ca IS NOT NULL THEN
-		new.ca := webhook.checked_file('ca', ca);
+		new.ca := webhook_internal.checked_file('ca', ca);
 	END IF;
 	IF client_certificate IS NOT NULL THEN
-		new.client_certificate := webhook.checked_file('client_certificate', client_certificate);
+		new.client_certificate := webhook_internal.checked_file('client_certificate', client_certificate);
 	END IF;
 	RETURN new;
 END
 $$;
 
-CREATE FUNCTION webhook.check_columns(relation regclass, argument text, columns name[])
+CREATE FUNCTION webhook_internal.check_columns(relation regclass, argument text, columns name[])
 	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -664,7 +671,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.refuse_unknown(subscription bigint) RETURNS void
+CREATE FUNCTION webhook_internal.refuse_unknown(subscription bigint) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -680,36 +687,36 @@ END
 $$;
 
 -- By people, or by the worker since it was last enabled.
-CREATE FUNCTION webhook.is_disabled(subscription bigint) RETURNS boolean
+CREATE FUNCTION webhook_internal.is_disabled(subscription bigint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT EXISTS (
 		SELECT
-			FROM webhook.subscription s
-				LEFT JOIN webhook.subscription_state t ON t.subscription_id = s.id
+			FROM webhook_internal.subscription s
+				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
 			WHERE s.id = is_disabled.subscription
 				AND (NOT s.enabled OR t.disabled_at IS NOT NULL
 					AND (t.since IS NULL OR t.since::text = s.since::text)))
 $$;
 
-CREATE FUNCTION webhook.require_subscription(subscription bigint) RETURNS void
+CREATE FUNCTION webhook_internal.require_subscription(subscription bigint) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF NOT EXISTS (SELECT FROM webhook.subscription s
+	IF NOT EXISTS (SELECT FROM webhook_internal.subscription s
 		WHERE s.id = require_subscription.subscription)
 	THEN
-		PERFORM webhook.refuse_unknown(subscription);
+		PERFORM webhook_internal.refuse_unknown(subscription);
 	END IF;
 END
 $$;
 
-CREATE FUNCTION webhook.require_enabled(subscription bigint) RETURNS void
+CREATE FUNCTION webhook_internal.require_enabled(subscription bigint) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM webhook.require_subscription(subscription);
-	IF webhook.is_disabled(subscription) THEN
+	PERFORM webhook_internal.require_subscription(subscription);
+	IF webhook_internal.is_disabled(subscription) THEN
 		RAISE EXCEPTION 'subscription % is disabled', subscription
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = format('Enable it with webhook.alter_subscription(%s, enabled => true).',
@@ -719,27 +726,27 @@ END
 $$;
 
 -- Transaction ids of another cluster mean nothing here: see none of them.
-CREATE FUNCTION webhook.since_here(home text, since pg_snapshot) RETURNS pg_snapshot
+CREATE FUNCTION webhook_internal.since_here(home text, since pg_snapshot) RETURNS pg_snapshot
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE
-		WHEN split_part(home, '/', 1) = split_part(webhook.home(), '/', 1) THEN since
+		WHEN split_part(home, '/', 1) = split_part(webhook_internal.home(), '/', 1) THEN since
 		ELSE '3:3:' END
 $$;
 
 -- Has the worker read this row of the ring, and written what came of it?
-CREATE FUNCTION webhook.was_read(txid xid8, id bigint) RETURNS boolean
+CREATE FUNCTION webhook_internal.was_read(txid xid8, id bigint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT EXISTS (
 		SELECT
-			FROM webhook.checkpoint c
+			FROM webhook_internal.checkpoint c
 			WHERE pg_visible_in_snapshot(was_read.txid, c.snapshot)
 				OR was_read.id <= c.upto_id AND pg_visible_in_snapshot(was_read.txid, c.partial))
 $$;
 
 -- Where there is data, it can be sent again; without an id, it is unknown.
-CREATE FUNCTION webhook.find_event(event uuid) RETURNS webhook.event
+CREATE FUNCTION webhook_internal.find_event(event uuid) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -760,7 +767,7 @@ BEGIN
 
 	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created
 		INTO present
-		FROM webhook.pending p
+		FROM webhook_internal.pending p
 		WHERE p.event_id = find_event.event
 		LIMIT 1;
 	IF FOUND THEN
@@ -778,9 +785,9 @@ BEGIN
 	-- A replay, or a ping, that is on its way has the event with it.
 	SELECT (r.data ->> 'id')::bigint, r.event_id, r.event_type, r.subject, r.data -> 'data',
 			'2000-01-01 00:00+00'::timestamptz
-				+ (r.data ->> 'created')::bigint * interval '1 microsecond'
+				+ (r.data ->> 'created_at')::bigint * interval '1 microsecond'
 		INTO present
-		FROM webhook.ring r
+		FROM webhook_internal.ring r
 		WHERE r.kind = 'r' AND r.event_id = find_event.event
 		LIMIT 1;
 	IF FOUND THEN
@@ -790,7 +797,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.known_event(event uuid) RETURNS webhook.event
+CREATE FUNCTION webhook_internal.known_event(event uuid) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -801,7 +808,7 @@ BEGIN
 			USING ERRCODE = 'null_value_not_allowed',
 				HINT = 'Give the Id of an event.';
 	END IF;
-	known := webhook.find_event(event);
+	known := webhook_internal.find_event(event);
 	IF known.id IS NULL THEN
 		RAISE EXCEPTION 'event % is unknown', event
 			USING ERRCODE = 'undefined_object',
@@ -821,7 +828,7 @@ CREATE FUNCTION webhook.define_event_type(name text, description text DEFAULT NU
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook.refuse_foreign_code('webhook.event_type'::regclass);
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.event_type'::regclass);
 	IF define_event_type.name IS NULL THEN
 		RAISE EXCEPTION 'name must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -845,7 +852,7 @@ BEGIN
 				HINT = 'Begin it otherwise; event types of "webhook" are the extension''s own.';
 	END IF;
 
-	INSERT INTO webhook.event_type (name, description)
+	INSERT INTO webhook_internal.event_type (name, description)
 		VALUES (define_event_type.name, nullif(define_event_type.description, ''))
 		ON CONFLICT DO NOTHING;
 	IF NOT FOUND THEN
@@ -882,7 +889,7 @@ BEGIN
 			USING ERRCODE = 'null_value_not_allowed',
 				HINT = 'Give a table, an event type and the name of the status column.';
 	END IF;
-	PERFORM webhook.require_event_type(watch.event_type);
+	PERFORM webhook_internal.require_event_type(watch.event_type);
 
 	-- What can be watched?
 	SELECT c.oid, c.relname, c.relkind, c.relpersistence, n.nspname
@@ -897,7 +904,7 @@ BEGIN
 	problem := CASE
 		WHEN class.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')
 			THEN 'It is part of the system catalog.'
-		WHEN class.nspname = 'webhook' THEN 'It belongs to the extension webhook.'
+		WHEN class.nspname IN ('webhook', 'webhook_internal') THEN 'It belongs to the extension webhook.'
 		WHEN class.relkind = 'v' THEN 'It is a view.'
 		WHEN class.relkind = 'm' THEN 'It is a materialized view.'
 		WHEN class.relkind = 'f' THEN 'It is a foreign table.'
@@ -934,15 +941,15 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				HINT = 'Name the columns that tell rows apart, or leave id_columns out to take the primary key.';
 	END IF;
-	PERFORM webhook.check_columns(watch.relation, 'status_column', ARRAY[watch.status_column]);
-	PERFORM webhook.check_columns(watch.relation, 'id_columns', keys);
-	PERFORM webhook.check_columns(watch.relation, 'data_columns', watch.data_columns);
+	PERFORM webhook_internal.check_columns(watch.relation, 'status_column', ARRAY[watch.status_column]);
+	PERFORM webhook_internal.check_columns(watch.relation, 'id_columns', keys);
+	PERFORM webhook_internal.check_columns(watch.relation, 'data_columns', watch.data_columns);
 
 	-- A partition has its parents' triggers, too.
 	SELECT t.tgrelid
 		INTO other
 		FROM pg_trigger t
-		WHERE t.tgfoid = 'webhook.enqueue()'::regprocedure
+		WHERE t.tgfoid = 'webhook_internal.enqueue()'::regprocedure
 			AND substr(t.tgargs, 1, octet_length(watch.event_type) + 1)
 				= convert_to(watch.event_type, 'UTF8') || '\x00'::bytea
 			AND (t.tgrelid = watch.relation
@@ -966,7 +973,7 @@ BEGIN
 			cardinality(keys)::text]
 		|| keys::text[] || watch.data_columns::text[];
 	EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s'
-		' FOR EACH ROW EXECUTE FUNCTION webhook.enqueue(%s)',
+		' FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue(%s)',
 		label, watch.relation,
 		(SELECT string_agg(quote_literal(a.argument), ', ' ORDER BY a.place)
 			FROM unnest(arguments) WITH ORDINALITY AS a (argument, place)));
@@ -991,7 +998,7 @@ BEGIN
 		SELECT t.tgname
 			FROM pg_trigger t
 			WHERE t.tgrelid = unwatch.relation AND t.tgparentid = 0
-				AND t.tgfoid = 'webhook.enqueue()'::regprocedure
+				AND t.tgfoid = 'webhook_internal.enqueue()'::regprocedure
 	LOOP
 		EXECUTE format('DROP TRIGGER %I ON %s', label, unwatch.relation);
 	END LOOP;
@@ -1003,7 +1010,7 @@ BEGIN
 	SELECT p.tgrelid
 		INTO parent
 		FROM pg_trigger p
-		WHERE p.tgfoid = 'webhook.enqueue()'::regprocedure AND p.tgparentid = 0
+		WHERE p.tgfoid = 'webhook_internal.enqueue()'::regprocedure AND p.tgparentid = 0
 			AND p.tgrelid IN (SELECT relid FROM pg_partition_ancestors(unwatch.relation));
 	RAISE EXCEPTION 'relation "%" is not watched%', unwatch.relation,
 		CASE WHEN parent IS NULL THEN '' ELSE ' by itself' END
@@ -1055,7 +1062,7 @@ CREATE FUNCTION webhook.subscribe(
 AS $$
 #variable_conflict use_column
 DECLARE
-	new			webhook.subscription;
+	new			webhook_internal.subscription;
 	key			text;
 BEGIN
 	IF subscribe.payload_format IS NULL OR subscribe.ordered IS NULL
@@ -1068,22 +1075,22 @@ BEGIN
 			USING ERRCODE = 'null_value_not_allowed',
 				HINT = 'Leave it out for the default.';
 	END IF;
-	new.endpoint := webhook.canonical_endpoint(subscribe.endpoint);
-	new.events := webhook.checked_events(subscribe.events);
+	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
+	new.events := webhook_internal.checked_events(subscribe.events);
 	new.description := nullif(subscribe.description, '');
-	key := webhook.checked_secret(subscribe.secret);
-	new.headers := webhook.checked_headers(subscribe.headers);
-	new.signature_schemes := webhook.checked_schemes(subscribe.signature_schemes);
-	new := webhook.with_options(new, subscribe.filter, subscribe.payload_format,
+	key := webhook_internal.checked_secret(subscribe.secret);
+	new.headers := webhook_internal.checked_headers(subscribe.headers);
+	new.signature_schemes := webhook_internal.checked_schemes(subscribe.signature_schemes);
+	new := webhook_internal.with_options(new, subscribe.filter, subscribe.payload_format,
 		subscribe.ordered, subscribe.max_in_flight, subscribe.rate_limit, subscribe.timeout,
 		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses, subscribe.ca,
 		subscribe.client_certificate);
 
-	LOCK TABLE webhook.subscription IN SHARE ROW EXCLUSIVE MODE;
-	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
-	PERFORM webhook.refuse_foreign_code('webhook.subscription_secret'::regclass);
-	PERFORM webhook.refuse_duplicate(new.endpoint, new.events, NULL::bigint);
-	INSERT INTO webhook.subscription (endpoint, events, description, headers,
+	LOCK TABLE webhook_internal.subscription IN SHARE ROW EXCLUSIVE MODE;
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription_secret'::regclass);
+	PERFORM webhook_internal.refuse_duplicate(new.endpoint, new.events, NULL::bigint);
+	INSERT INTO webhook_internal.subscription (endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
 			created_by, since, home)
@@ -1091,11 +1098,11 @@ BEGIN
 			new.signature_schemes, new.filter, new.payload_format, new.ordered,
 			new.max_in_flight, new.rate_limit, new.timeout, new.retry_schedule, new.max_age,
 			new.final_statuses, new.ca, new.client_certificate,
-			webhook.caller(), webhook.since(), webhook.home())
+			webhook_internal.caller(), webhook_internal.since(), webhook_internal.home())
 		RETURNING id INTO new.id;
-	INSERT INTO webhook.subscription_secret (subscription_id, secret)
+	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
-	PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 	RETURN new.id;
 END
 $$;
@@ -1125,57 +1132,57 @@ CREATE FUNCTION webhook.alter_subscription(
 AS $$
 #variable_conflict use_column
 DECLARE
-	old			webhook.subscription;
-	new			webhook.subscription;
+	old			webhook_internal.subscription;
+	new			webhook_internal.subscription;
 	rerouted	boolean := alter_subscription.endpoint IS NOT NULL
 					OR alter_subscription.events IS NOT NULL;
 	anew		boolean := false;
 BEGIN
 	-- Before any row, lest two of these wait for each other.
 	IF rerouted THEN
-		LOCK TABLE webhook.subscription IN SHARE ROW EXCLUSIVE MODE;
+		LOCK TABLE webhook_internal.subscription IN SHARE ROW EXCLUSIVE MODE;
 	END IF;
-	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
-	SELECT s.* INTO old FROM webhook.subscription s
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	SELECT s.* INTO old FROM webhook_internal.subscription s
 		WHERE s.id = alter_subscription.subscription
 		FOR UPDATE;
 	IF NOT FOUND THEN
-		PERFORM webhook.refuse_unknown(alter_subscription.subscription);
+		PERFORM webhook_internal.refuse_unknown(alter_subscription.subscription);
 	END IF;
 
 	new := old;
 	IF alter_subscription.endpoint IS NOT NULL THEN
-		new.endpoint := webhook.canonical_endpoint(alter_subscription.endpoint);
+		new.endpoint := webhook_internal.canonical_endpoint(alter_subscription.endpoint);
 	END IF;
 	IF alter_subscription.events IS NOT NULL THEN
-		new.events := webhook.checked_events(alter_subscription.events);
+		new.events := webhook_internal.checked_events(alter_subscription.events);
 	END IF;
 	IF rerouted THEN
-		PERFORM webhook.refuse_duplicate(new.endpoint, new.events, new.id);
+		PERFORM webhook_internal.refuse_duplicate(new.endpoint, new.events, new.id);
 	END IF;
 	IF alter_subscription.description IS NOT NULL THEN
 		new.description := nullif(alter_subscription.description, '');
 	END IF;
 	IF alter_subscription.headers IS NOT NULL THEN
-		new.headers := webhook.checked_headers(alter_subscription.headers);
+		new.headers := webhook_internal.checked_headers(alter_subscription.headers);
 	END IF;
 	IF alter_subscription.signature_schemes IS NOT NULL THEN
-		new.signature_schemes := webhook.checked_schemes(alter_subscription.signature_schemes);
+		new.signature_schemes := webhook_internal.checked_schemes(alter_subscription.signature_schemes);
 	END IF;
-	new := webhook.with_options(new, alter_subscription.filter,
+	new := webhook_internal.with_options(new, alter_subscription.filter,
 		alter_subscription.payload_format, alter_subscription.ordered,
 		alter_subscription.max_in_flight, alter_subscription.rate_limit,
 		alter_subscription.timeout, alter_subscription.retry_schedule,
 		alter_subscription.max_age, alter_subscription.final_statuses, alter_subscription.ca,
 		alter_subscription.client_certificate);
 	-- Enabled anew, it begins anew, and the worker forgets that it gave it up.
-	IF alter_subscription.enabled AND webhook.is_disabled(old.id) THEN
-		new.since := webhook.since();
+	IF alter_subscription.enabled AND webhook_internal.is_disabled(old.id) THEN
+		new.since := webhook_internal.since();
 		anew := true;
 	END IF;
 	new.enabled := coalesce(alter_subscription.enabled, old.enabled);
 
-	UPDATE webhook.subscription s
+	UPDATE webhook_internal.subscription s
 		SET endpoint = new.endpoint,
 			events = new.events,
 			description = new.description,
@@ -1196,14 +1203,38 @@ BEGIN
 			since = new.since
 		WHERE s.id = new.id;
 	IF old.enabled AND NOT new.enabled THEN
-		PERFORM webhook.command('x'::"char", new.id, NULL::text, NULL::uuid);
+		PERFORM webhook_internal.command('x'::"char", new.id, NULL::text, NULL::uuid);
 	ELSE
 		-- How the former endpoint fared says nothing of this one.
 		anew := anew OR new.endpoint <> old.endpoint OR new.ca IS DISTINCT FROM old.ca
 			OR new.client_certificate IS DISTINCT FROM old.client_certificate;
-		PERFORM webhook.command('c'::"char", CASE WHEN anew THEN new.id END, NULL::text,
+		PERFORM webhook_internal.command('c'::"char", CASE WHEN anew THEN new.id END, NULL::text,
 			NULL::uuid);
 	END IF;
+END
+$$;
+
+CREATE FUNCTION webhook.subscription_options(subscription bigint) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	SET intervalstyle = postgres
+AS $$
+DECLARE
+	options		jsonb;
+BEGIN
+	SELECT to_jsonb(o)
+		INTO options
+		FROM (
+			SELECT s.endpoint, s.events, s.description, s.headers, s.signature_schemes,
+				s.filter::text AS filter, s.payload_format, s.ordered, s.max_in_flight,
+				s.rate_limit, s.timeout, s.retry_schedule, s.max_age, s.final_statuses,
+				s.enabled, s.ca, s.client_certificate
+			FROM webhook_internal.subscription s
+			WHERE s.id = subscription_options.subscription
+		) o;
+	IF NOT FOUND THEN
+		PERFORM webhook_internal.refuse_unknown(subscription_options.subscription);
+	END IF;
+	RETURN options;
 END
 $$;
 
@@ -1212,13 +1243,13 @@ CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
-	PERFORM webhook.refuse_foreign_code('webhook.subscription_secret'::regclass);
-	DELETE FROM webhook.subscription s WHERE s.id = unsubscribe.subscription;
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription_secret'::regclass);
+	DELETE FROM webhook_internal.subscription s WHERE s.id = unsubscribe.subscription;
 	IF NOT FOUND THEN
-		PERFORM webhook.refuse_unknown(unsubscribe.subscription);
+		PERFORM webhook_internal.refuse_unknown(unsubscribe.subscription);
 	END IF;
-	PERFORM webhook.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
 END
 $$;
 
@@ -1227,12 +1258,12 @@ CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
-	UPDATE webhook.subscription s SET paused = true WHERE s.id = pause.subscription;
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	UPDATE webhook_internal.subscription s SET paused = true WHERE s.id = pause.subscription;
 	IF NOT FOUND THEN
-		PERFORM webhook.refuse_unknown(pause.subscription);
+		PERFORM webhook_internal.refuse_unknown(pause.subscription);
 	END IF;
-	PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
 $$;
 
@@ -1241,12 +1272,12 @@ CREATE FUNCTION webhook.resume(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
-	UPDATE webhook.subscription s SET paused = false WHERE s.id = resume.subscription;
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	UPDATE webhook_internal.subscription s SET paused = false WHERE s.id = resume.subscription;
 	IF NOT FOUND THEN
-		PERFORM webhook.refuse_unknown(resume.subscription);
+		PERFORM webhook_internal.refuse_unknown(resume.subscription);
 	END IF;
-	PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
 $$;
 
@@ -1257,7 +1288,7 @@ AS $$
 DECLARE
 	fenced		record;
 BEGIN
-	PERFORM webhook.refuse_foreign_code('webhook.subscription'::regclass);
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
 	IF discard IS NULL THEN
 		RAISE EXCEPTION 'discard must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -1265,21 +1296,21 @@ BEGIN
 	END IF;
 
 	FOR fenced IN
-		UPDATE webhook.subscription s
-			SET home = webhook.home(),
+		UPDATE webhook_internal.subscription s
+			SET home = webhook_internal.home(),
 				since = CASE
-					WHEN discard THEN webhook.since()
-					ELSE webhook.since_here(s.home, s.since) END,
+					WHEN discard THEN webhook_internal.since()
+					ELSE webhook_internal.since_here(s.home, s.since) END,
 				-- What was given up stays so, although "since" changes.
-				enabled = NOT webhook.is_disabled(s.id)
-			WHERE s.home <> webhook.home()
+				enabled = NOT webhook_internal.is_disabled(s.id)
+			WHERE s.home <> webhook_internal.home()
 			RETURNING s.id, s.enabled
 	LOOP
 		IF discard OR NOT fenced.enabled THEN
-			PERFORM webhook.command('x'::"char", fenced.id, NULL::text, NULL::uuid);
+			PERFORM webhook_internal.command('x'::"char", fenced.id, NULL::text, NULL::uuid);
 		END IF;
 	END LOOP;
-	PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
 $$;
 
@@ -1296,18 +1327,18 @@ CREATE FUNCTION webhook.ping(subscription bigint) RETURNS uuid
 AS $$
 DECLARE
 	created		timestamptz := clock_timestamp();
-	event		uuid := webhook.new_event_id(created);
+	event		uuid := webhook_internal.new_event_id(created);
 BEGIN
-	PERFORM webhook.require_enabled(subscription);
-	IF EXISTS (SELECT FROM webhook.subscription s
-		WHERE s.id = ping.subscription AND s.home <> webhook.home())
+	PERFORM webhook_internal.require_enabled(subscription);
+	IF EXISTS (SELECT FROM webhook_internal.subscription s
+		WHERE s.id = ping.subscription AND s.home <> webhook_internal.home())
 	THEN
 		RAISE EXCEPTION 'subscription % is fenced', subscription
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				DETAIL = 'It was made in another database, of which this one is a copy.',
 				HINT = 'Let this database send with webhook.resume_database().';
 	END IF;
-	PERFORM webhook.replay(subscription, 'ping', 0::bigint, event, created, 'webhook.ping', NULL::text,
+	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created, 'webhook.ping', NULL::text,
 		format('{"SubscriptionId":%s}', subscription)::json);
 	RETURN event;
 END
@@ -1319,8 +1350,8 @@ AS $$
 DECLARE
 	known		webhook.event;
 BEGIN
-	PERFORM webhook.require_enabled(subscription);
-	known := webhook.known_event(event);
+	PERFORM webhook_internal.require_enabled(subscription);
+	known := webhook_internal.known_event(event);
 	IF known.event_type = 'webhook.ping' THEN
 		RAISE EXCEPTION 'event % is a ping and cannot be sent again', event
 			USING ERRCODE = 'invalid_parameter_value',
@@ -1332,7 +1363,7 @@ BEGIN
 				DETAIL = 'It has been delivered and has left the ring.',
 				HINT = 'Delivered events are kept as long as webhook.event_retention says.';
 	END IF;
-	PERFORM webhook.replay(subscription, 'resend', known.id, known.event_id, known.created,
+	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id, known.created,
 		known.event_type, known.subject, known.data);
 END
 $$;
@@ -1343,9 +1374,9 @@ AS $$
 DECLARE
 	known		webhook.event;
 BEGIN
-	PERFORM webhook.require_subscription(subscription);
-	known := webhook.known_event(event);
-	PERFORM webhook.command('k'::"char", subscription, known.subject, event);
+	PERFORM webhook_internal.require_subscription(subscription);
+	known := webhook_internal.known_event(event);
+	PERFORM webhook_internal.command('k'::"char", subscription, known.subject, event);
 END
 $$;
 
@@ -1353,7 +1384,7 @@ CREATE FUNCTION webhook.skip(subscription bigint, subject text) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM webhook.require_subscription(subscription);
+	PERFORM webhook_internal.require_subscription(subscription);
 	IF subject IS NULL OR subject = '' THEN
 		RAISE EXCEPTION 'subject must not be %',
 			CASE WHEN subject IS NULL THEN 'null' ELSE 'empty' END
@@ -1366,7 +1397,7 @@ BEGIN
 			USING ERRCODE = 'program_limit_exceeded',
 				HINT = 'A subject may have 512 bytes.';
 	END IF;
-	PERFORM webhook.command('s'::"char", subscription, subject, NULL::uuid);
+	PERFORM webhook_internal.command('s'::"char", subscription, subject, NULL::uuid);
 END
 $$;
 
@@ -1381,7 +1412,7 @@ CREATE FUNCTION webhook.recover(
 AS $$
 #variable_conflict use_column
 DECLARE
-	s			webhook.subscription;
+	s			webhook_internal.subscription;
 	-- how a replay to this subscription begins: see src/command.c
 	head		text := format('{"subscription":%s,', recover.subscription);
 	e			record;
@@ -1410,16 +1441,16 @@ BEGIN
 				DETAIL = format('%s is later than %s.', recover.since, recover.until),
 				HINT = 'Events count that occurred at or after since and before until.';
 	END IF;
-	PERFORM webhook.require_enabled(recover.subscription);
-	SELECT x.* INTO s FROM webhook.subscription x WHERE x.id = recover.subscription;
-	s.since := webhook.since_here(s.home, s.since);
+	PERFORM webhook_internal.require_enabled(recover.subscription);
+	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = recover.subscription;
+	s.since := webhook_internal.since_here(s.home, s.since);
 
 	-- An event whose replay has not ended is on its way already. The ring is read
 	-- for them once, whatever a planner knows of it when it has just been filled.
 	FOR e IN
 		WITH replay AS MATERIALIZED (
 			SELECT r.event_id, max(r.id) AS id
-				FROM webhook.ring r
+				FROM webhook_internal.ring r
 				WHERE r.kind = 'r' AND starts_with(r.data::text, head)
 				GROUP BY r.event_id)
 		SELECT d.id, d.event_id, d.created, d.event_type, d.subject, d.data
@@ -1436,24 +1467,24 @@ BEGIN
 						WHERE r.event_id = d.event_id AND r.id > d.position)
 		UNION ALL
 		SELECT v.id, v.event_id, v.created, v.event_type, v.subject, v.data
-			FROM webhook.ring v
+			FROM webhook_internal.ring v
 			WHERE recover.what = 'missing'
 				AND v.kind = 'e'
 				AND v.created >= recover.since AND v.created < recover.until
 				-- or it gets it anyway
-				AND (pg_visible_in_snapshot(v.txid, s.since) OR webhook.was_read(v.txid, v.id))
+				AND (pg_visible_in_snapshot(v.txid, s.since) OR webhook_internal.was_read(v.txid, v.id))
 				AND EXISTS (
 					SELECT
 						FROM unnest(s.events) AS w (name)
-						WHERE webhook.matches(w.name, v.event_type))
-				AND webhook.accepts(s.filter, v.data)
+						WHERE webhook_internal.matches(w.name, v.event_type))
+				AND webhook_internal.accepts(s.filter, v.data)
 				AND NOT EXISTS (
 					SELECT
 						FROM webhook.log l
 						WHERE l.event_id = v.event_id AND l.subscription_id = s.id)
 				AND NOT EXISTS (
 					SELECT
-						FROM webhook.pending p
+						FROM webhook_internal.pending p
 						WHERE p.event_id = v.event_id AND p.subscription_id = s.id
 							AND p.subject = coalesce(v.subject, ''))
 				AND NOT EXISTS (
@@ -1463,7 +1494,7 @@ BEGIN
 		ORDER BY 1
 	LOOP
 		IF NOT recover.dry_run THEN
-			PERFORM webhook.replay(s.id, 'recover', e.id, e.event_id, e.created, e.event_type,
+			PERFORM webhook_internal.replay(s.id, 'recover', e.id, e.event_id, e.created, e.event_type,
 				e.subject, e.data);
 		END IF;
 		count := count + 1;
@@ -1489,13 +1520,13 @@ DECLARE
 BEGIN
 	SELECT x.secret
 		INTO newest
-		FROM webhook.subscription_secret x
+		FROM webhook_internal.subscription_secret x
 		WHERE x.subscription_id = secret.subscription
 			AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())
 		ORDER BY x.id DESC
 		LIMIT 1;
 	IF NOT FOUND THEN
-		PERFORM webhook.refuse_unknown(secret.subscription);
+		PERFORM webhook_internal.refuse_unknown(secret.subscription);
 	END IF;
 	RETURN newest;
 END
@@ -1508,35 +1539,35 @@ CREATE FUNCTION webhook.rotate_secret(subscription bigint, overlap interval DEFA
 AS $$
 #variable_conflict use_column
 DECLARE
-	key			text := webhook.checked_secret(NULL::text);
+	key			text := webhook_internal.checked_secret(NULL::text);
 	ends_at		timestamptz;
 	first_end	timestamptz;
 	live		bigint;
 BEGIN
-	PERFORM webhook.refuse_foreign_code('webhook.subscription_secret'::regclass);
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription_secret'::regclass);
 	IF rotate_secret.overlap IS NULL THEN
 		RAISE EXCEPTION 'overlap must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
 				HINT = 'Say how long calls are signed with the former secret, too; ''0'' to end it at once.';
 	END IF;
-	ends_at := clock_timestamp() + webhook.checked_duration('overlap', rotate_secret.overlap,
+	ends_at := clock_timestamp() + webhook_internal.checked_duration('overlap', rotate_secret.overlap,
 		'0', '7 days', 'Within that time the receiver has to learn the new secret.');
-	PERFORM FROM webhook.subscription s WHERE s.id = rotate_secret.subscription FOR UPDATE;
+	PERFORM FROM webhook_internal.subscription s WHERE s.id = rotate_secret.subscription FOR UPDATE;
 	IF NOT FOUND THEN
-		PERFORM webhook.refuse_unknown(rotate_secret.subscription);
+		PERFORM webhook_internal.refuse_unknown(rotate_secret.subscription);
 	END IF;
 
 	-- One that ends sooner does so still.
-	UPDATE webhook.subscription_secret x
+	UPDATE webhook_internal.subscription_secret x
 		SET expires_at = ends_at
 		WHERE x.subscription_id = rotate_secret.subscription
 			AND (x.expires_at IS NULL OR x.expires_at > ends_at);
-	DELETE FROM webhook.subscription_secret x
+	DELETE FROM webhook_internal.subscription_secret x
 		WHERE x.subscription_id = rotate_secret.subscription
 			AND x.expires_at <= clock_timestamp();
 	SELECT count(*), min(x.expires_at)
 		INTO live, first_end
-		FROM webhook.subscription_secret x
+		FROM webhook_internal.subscription_secret x
 		WHERE x.subscription_id = rotate_secret.subscription;
 	IF live >= 3 THEN
 		RAISE EXCEPTION 'subscription % has three live secrets already', rotate_secret.subscription
@@ -1545,9 +1576,9 @@ BEGIN
 				HINT = 'Wait for that, or give a shorter overlap; ''0'' ends all former secrets at once.';
 	END IF;
 
-	INSERT INTO webhook.subscription_secret (subscription_id, secret)
+	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (rotate_secret.subscription, key);
-	PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 	RETURN key;
 END
 $$;
@@ -1572,7 +1603,7 @@ CREATE FUNCTION webhook.verify(
 CREATE FUNCTION webhook.drain(timeout interval DEFAULT '30 s') RETURNS boolean
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_drain';
 
-CREATE FUNCTION webhook.worker_state(
+CREATE FUNCTION webhook_internal.worker_state(
 	OUT pid integer,
 	OUT state text,
 	OUT started_at timestamptz,
@@ -1597,7 +1628,7 @@ CREATE VIEW webhook.stat_worker AS
 	SELECT pid, state, started_at, ring_slot, windows, events, attempts, delivered,
 		retrying, failed, flushes, flush_errors, rotations, in_flight, queued,
 		unflushed, memory
-	FROM webhook.worker_state();
+	FROM webhook_internal.worker_state();
 
 -- What the views below are made of is found where it should be.
 SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -1606,10 +1637,10 @@ CREATE VIEW webhook.pending_delivery AS
 	SELECT p.subscription_id, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
 		p.cause, p.attempt, p.step, p.next_at, p.queued_at, p.created, p.position, p.id,
 		f.event_id AS waits_for, f.queued_at AS waits_since
-	FROM webhook.pending p
+	FROM webhook_internal.pending p
 		LEFT JOIN LATERAL (
 			SELECT w.event_id, w.queued_at, w.position, w.id
-				FROM webhook.pending w
+				FROM webhook_internal.pending w
 				WHERE p.next_at IS NULL AND p.subject <> ''
 					AND w.subscription_id = p.subscription_id AND w.subject = p.subject
 				ORDER BY w.position, w.id
@@ -1630,20 +1661,20 @@ CREATE VIEW webhook.dead_letter AS
 					AND (n.logged_at, n.position) > (l.logged_at, l.position))
 		AND NOT EXISTS (
 			SELECT
-				FROM webhook.pending p
+				FROM webhook_internal.pending p
 				WHERE p.event_id = l.event_id AND p.subscription_id = l.subscription_id);
 
-CREATE VIEW webhook.subscriptions AS
-	SELECT s.id, webhook.redacted_endpoint(s.endpoint) AS endpoint, s.events, s.description,
-		webhook.redacted_headers(s.headers) AS headers, s.signature_schemes, s.filter,
+CREATE VIEW webhook.subscription AS
+	SELECT s.id, webhook_internal.redacted_endpoint(s.endpoint) AS endpoint, s.events, s.description,
+		webhook_internal.redacted_headers(s.headers) AS headers, s.signature_schemes, s.filter,
 		s.payload_format, s.ordered, s.max_in_flight, s.rate_limit, s.timeout,
 		s.retry_schedule, s.max_age, s.final_statuses, s.ca, s.client_certificate, s.enabled,
 		s.paused, s.created_at, s.created_by
-	FROM webhook.subscription s;
+	FROM webhook_internal.subscription s;
 
 CREATE VIEW webhook.stat_subscription AS
 	SELECT s.id AS subscription_id,
-		webhook.redacted_endpoint(s.endpoint) AS endpoint,
+		webhook_internal.redacted_endpoint(s.endpoint) AS endpoint,
 		h.state,
 		CASE h.state
 			WHEN 'disabled' THEN
@@ -1684,19 +1715,19 @@ CREATE VIEW webhook.stat_subscription AS
 		t.last_failure,
 		t.p50,
 		t.p95
-	FROM webhook.subscription s
-		LEFT JOIN webhook.subscription_state t ON t.subscription_id = s.id
+	FROM webhook_internal.subscription s
+		LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
 		LEFT JOIN (
 			SELECT w.subscription_id, count(*) AS pending, min(w.queued_at) AS oldest_pending,
 				min(w.next_at) AS next_at
-			FROM webhook.pending w
+			FROM webhook_internal.pending w
 			GROUP BY w.subscription_id
 		) p ON p.subscription_id = s.id
 		CROSS JOIN LATERAL (
 			SELECT CASE
 					WHEN NOT s.enabled OR t.disabled_at IS NOT NULL
 						AND (t.since IS NULL OR t.since::text = s.since::text) THEN 'disabled'
-					WHEN s.home <> webhook.home() THEN 'fenced'
+					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
 					WHEN t.level = 0 THEN 'open'
 					WHEN t.level = 1 THEN 'slow'
@@ -1711,7 +1742,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	e			webhook.event;
-	s			webhook.subscription;
+	s			webhook_internal.subscription;
 	stat		webhook.stat_subscription;
 	waits_until	timestamptz;
 	last		webhook.log;
@@ -1728,7 +1759,7 @@ BEGIN
 				HINT = 'Give the Id of an event and the id of a subscription.';
 	END IF;
 
-	e := webhook.find_event(explain.event);
+	e := webhook_internal.find_event(explain.event);
 	IF e.id IS NULL THEN
 		RETURN format('Nothing is known of the event: no call of it is in the log, it does not wait, '
 			'and it is not in the ring.' || E'\n'
@@ -1739,10 +1770,10 @@ BEGIN
 	said := ARRAY[format('It is an event of type %s%s, which occurred at %s.', e.event_type,
 		' about ' || e.subject, e.created)];
 
-	SELECT x.* INTO s FROM webhook.subscription x WHERE x.id = explain.subscription;
+	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = explain.subscription;
 	SELECT x.* INTO stat FROM webhook.stat_subscription x
 		WHERE x.subscription_id = explain.subscription;
-	SELECT t.waits_until INTO waits_until FROM webhook.subscription_state t
+	SELECT t.waits_until INTO waits_until FROM webhook_internal.subscription_state t
 		WHERE t.subscription_id = explain.subscription;
 	SELECT l.*
 		INTO last
@@ -1758,7 +1789,7 @@ BEGIN
 		LIMIT 1;
 	on_its_way := waiting.id IS NULL AND EXISTS (
 		SELECT
-			FROM webhook.ring r
+			FROM webhook_internal.ring r
 			WHERE r.kind = 'r' AND r.event_id = explain.event
 				AND starts_with(r.data::text, format('{"subscription":%s,', explain.subscription))
 				AND r.id > coalesce(last.position, 0));
@@ -1810,27 +1841,27 @@ BEGIN
 	ELSIF s.id IS NULL THEN
 		NULL;
 	ELSIF last.outcome IS NULL AND NOT EXISTS (
-		SELECT FROM unnest(s.events) AS w (name) WHERE webhook.matches(w.name, e.event_type))
+		SELECT FROM unnest(s.events) AS w (name) WHERE webhook_internal.matches(w.name, e.event_type))
 	THEN
 		said := said || format('Subscription %s does not want this type of events, but %s.',
 			s.id, array_to_string(s.events, ', '));
 		RETURN array_to_string(said, E'\n');
-	ELSIF last.outcome IS NULL AND NOT webhook.accepts(s.filter, e.data) THEN
+	ELSIF last.outcome IS NULL AND NOT webhook_internal.accepts(s.filter, e.data) THEN
 		said := said || format('The filter of subscription %s refuses it: %s', s.id, s.filter);
 		RETURN array_to_string(said, E'\n');
 	ELSIF last.outcome IS NULL AND EXISTS (
 		SELECT
-			FROM webhook.ring r
+			FROM webhook_internal.ring r
 			WHERE r.kind = 'e' AND r.event_id = explain.event
-				AND pg_visible_in_snapshot(r.txid, webhook.since_here(s.home, s.since)))
+				AND pg_visible_in_snapshot(r.txid, webhook_internal.since_here(s.home, s.since)))
 	THEN
 		said := said || format('It was committed before subscription %s was made or last enabled; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
 		RETURN array_to_string(said, E'\n');
 	ELSIF last.outcome IS NULL AND EXISTS (
 		SELECT
-			FROM webhook.ring r
-			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook.was_read(r.txid, r.id))
+			FROM webhook_internal.ring r
+			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook_internal.was_read(r.txid, r.id))
 	THEN
 		said := said || format('Subscription %s did not want it when it was read; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
@@ -1861,7 +1892,7 @@ BEGIN
 		ELSIF s.rate_limit IS NOT NULL AND waiting.next_at <= statement_timestamp() THEN
 			said := said || format('Subscription %s is %s.', s.id, stat.reason);
 		END IF;
-		IF NOT EXISTS (SELECT FROM webhook.worker_state() w WHERE w.state = 'running') THEN
+		IF NOT EXISTS (SELECT FROM webhook_internal.worker_state() w WHERE w.state = 'running') THEN
 			said := said || 'No worker is running in this database.'::text;
 		END IF;
 	END IF;
@@ -1876,7 +1907,7 @@ $$;
  * The functions run as their caller: it is the owner who grants.
  */
 
-CREATE FUNCTION webhook.grant_each(role regrole, commands text[]) RETURNS void
+CREATE FUNCTION webhook_internal.grant_each(role regrole, commands text[]) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1912,7 +1943,7 @@ DECLARE
 		'GRANT USAGE ON SCHEMA webhook TO %s',
 		'GRANT SELECT ON
 			webhook.event_type,
-			webhook.subscriptions,
+			webhook.subscription,
 			webhook.event,
 			webhook.log,
 			webhook.pending_delivery,
@@ -1924,13 +1955,13 @@ DECLARE
 			webhook.explain,
 			webhook.sign,
 			webhook.verify,
-			webhook.home,
-			webhook.redacted_endpoint,
-			webhook.redacted_headers,
-			webhook.worker_state
+			webhook_internal.home,
+			webhook_internal.redacted_endpoint,
+			webhook_internal.redacted_headers,
+			webhook_internal.worker_state
 			TO %s'];
 BEGIN
-	PERFORM webhook.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
 
@@ -1939,7 +1970,6 @@ CREATE FUNCTION webhook.grant_operator(role regrole) RETURNS void
 AS $$
 DECLARE
 	commands	text[] := ARRAY[
-		'GRANT SELECT ON webhook.subscription TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.pause,
 			webhook.resume,
@@ -1952,7 +1982,7 @@ DECLARE
 			TO %s'];
 BEGIN
 	PERFORM webhook.grant_reader(role);
-	PERFORM webhook.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
 
@@ -1961,6 +1991,8 @@ CREATE FUNCTION webhook.grant_admin(role regrole) RETURNS void
 AS $$
 DECLARE
 	commands	text[] := ARRAY[
+		-- webhook.watch() and webhook.unwatch() run as their caller.
+		'GRANT USAGE ON SCHEMA webhook_internal TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.define_event_type,
 			webhook.watch,
@@ -1968,17 +2000,18 @@ DECLARE
 			webhook.publish,
 			webhook.subscribe,
 			webhook.alter_subscription,
+			webhook.subscription_options,
 			webhook.unsubscribe,
 			webhook.secret,
 			webhook.rotate_secret,
 			webhook.resume_database,
-			webhook.enqueue,
-			webhook.check_columns,
-			webhook.require_event_type
+			webhook_internal.enqueue,
+			webhook_internal.check_columns,
+			webhook_internal.require_event_type
 			TO %s'];
 BEGIN
 	PERFORM webhook.grant_operator(role);
-	PERFORM webhook.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
 
@@ -1987,12 +2020,12 @@ CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
 AS $$
 DECLARE
 	commands	text[] := ARRAY[
-		'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook FROM %s',
-		'REVOKE ALL ON ALL TABLES IN SCHEMA webhook FROM %s',
-		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook FROM %s',
-		'REVOKE ALL ON SCHEMA webhook FROM %s'];
+		'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal FROM %s',
+		'REVOKE ALL ON ALL TABLES IN SCHEMA webhook, webhook_internal FROM %s',
+		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook, webhook_internal FROM %s',
+		'REVOKE ALL ON SCHEMA webhook, webhook_internal FROM %s'];
 BEGIN
-	PERFORM webhook.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
 
@@ -2001,111 +2034,112 @@ $$;
  */
 
 COMMENT ON SCHEMA webhook IS 'events as they commit, sent to HTTP endpoints';
+COMMENT ON SCHEMA webhook_internal IS 'tables and functions behind the schema webhook';
 
-COMMENT ON TABLE webhook.event_type IS 'what can be subscribed to';
-COMMENT ON COLUMN webhook.event_type.name IS 'as it is sent: WebhookEvent in the body, header webhook-event';
-COMMENT ON COLUMN webhook.event_type.description IS 'for people';
-COMMENT ON COLUMN webhook.event_type.created_at IS 'when it was defined';
+COMMENT ON TABLE webhook_internal.event_type IS 'what can be subscribed to';
+COMMENT ON COLUMN webhook_internal.event_type.name IS 'as it is sent: WebhookEvent in the body, header webhook-event';
+COMMENT ON COLUMN webhook_internal.event_type.description IS 'for people';
+COMMENT ON COLUMN webhook_internal.event_type.created_at IS 'when it was defined';
 
-COMMENT ON SEQUENCE webhook.subscription_id_seq IS 'numbers subscriptions';
-COMMENT ON TABLE webhook.subscription IS 'who wants which events, sent where; changed by webhook.subscribe() and its like';
-COMMENT ON COLUMN webhook.subscription.id IS 'the subscription';
-COMMENT ON COLUMN webhook.subscription.endpoint IS 'URL that its events are posted to, in canonical form';
-COMMENT ON COLUMN webhook.subscription.events IS 'event types that it gets; App.* is all that begin with App., * all there are';
-COMMENT ON COLUMN webhook.subscription.description IS 'for people';
-COMMENT ON COLUMN webhook.subscription.headers IS 'headers of its own on each call: an object of name to value';
-COMMENT ON COLUMN webhook.subscription.signature_schemes IS 'how its calls are signed: standard, and abp where asked for';
-COMMENT ON COLUMN webhook.subscription.filter IS 'of these it gets the events whose Data the path is true for; null: all';
-COMMENT ON COLUMN webhook.subscription.payload_format IS 'what the body of a call is: envelope, raw (Data alone) or standard (type, timestamp, data)';
-COMMENT ON COLUMN webhook.subscription.ordered IS 'true: within a subject, each event waits for the one before it';
-COMMENT ON COLUMN webhook.subscription.max_in_flight IS 'calls at once; null: as webhook.max_in_flight_per_subscription';
-COMMENT ON COLUMN webhook.subscription.rate_limit IS 'calls a second; null: no limit';
-COMMENT ON COLUMN webhook.subscription.timeout IS 'how long a call may take in all; null: as webhook.timeout';
-COMMENT ON COLUMN webhook.subscription.retry_schedule IS 'waits between attempts; null: as webhook.retry_schedule';
-COMMENT ON COLUMN webhook.subscription.max_age IS 'after which a delivery is given up, time that it may not be sent in not counted; null: seven days';
-COMMENT ON COLUMN webhook.subscription.final_statuses IS 'HTTP statuses that are not worth another attempt; 410 always is one';
-COMMENT ON COLUMN webhook.subscription.ca IS 'file in webhook.certificate_directory with the authorities that its endpoint is verified by; null: as webhook.ca_file';
-COMMENT ON COLUMN webhook.subscription.client_certificate IS 'file in webhook.certificate_directory with the certificate and key that it presents; null: none';
-COMMENT ON COLUMN webhook.subscription.enabled IS 'false: gets no events';
-COMMENT ON COLUMN webhook.subscription.paused IS 'true: its events wait';
-COMMENT ON COLUMN webhook.subscription.created_at IS 'when it was made';
-COMMENT ON COLUMN webhook.subscription.created_by IS 'by whom';
-COMMENT ON COLUMN webhook.subscription.since IS 'gets the events that this snapshot does not see';
-COMMENT ON COLUMN webhook.subscription.home IS 'database that it sends from: system identifier and database oid; elsewhere it is fenced until webhook.resume_database()';
+COMMENT ON SEQUENCE webhook_internal.subscription_id_seq IS 'numbers subscriptions';
+COMMENT ON TABLE webhook_internal.subscription IS 'who wants which events, sent where; changed by webhook.subscribe() and its like';
+COMMENT ON COLUMN webhook_internal.subscription.id IS 'the subscription';
+COMMENT ON COLUMN webhook_internal.subscription.endpoint IS 'URL that its events are posted to, in canonical form';
+COMMENT ON COLUMN webhook_internal.subscription.events IS 'event types that it gets; App.* is all that begin with App., * all there are';
+COMMENT ON COLUMN webhook_internal.subscription.description IS 'for people';
+COMMENT ON COLUMN webhook_internal.subscription.headers IS 'headers of its own on each call: an object of name to value';
+COMMENT ON COLUMN webhook_internal.subscription.signature_schemes IS 'how its calls are signed: standard, and abp where asked for';
+COMMENT ON COLUMN webhook_internal.subscription.filter IS 'of these it gets the events whose Data the path is true for; null: all';
+COMMENT ON COLUMN webhook_internal.subscription.payload_format IS 'what the body of a call is: envelope, raw (Data alone) or standard (type, timestamp, data)';
+COMMENT ON COLUMN webhook_internal.subscription.ordered IS 'true: within a subject, each event waits for the one before it';
+COMMENT ON COLUMN webhook_internal.subscription.max_in_flight IS 'calls at once; null: as webhook.max_in_flight_per_subscription';
+COMMENT ON COLUMN webhook_internal.subscription.rate_limit IS 'calls a second; null: no limit';
+COMMENT ON COLUMN webhook_internal.subscription.timeout IS 'how long a call may take in all; null: as webhook.timeout';
+COMMENT ON COLUMN webhook_internal.subscription.retry_schedule IS 'waits between attempts; null: as webhook.retry_schedule';
+COMMENT ON COLUMN webhook_internal.subscription.max_age IS 'after which a delivery is given up, time that it may not be sent in not counted; null: seven days';
+COMMENT ON COLUMN webhook_internal.subscription.final_statuses IS 'HTTP statuses that are not worth another attempt; 410 always is one';
+COMMENT ON COLUMN webhook_internal.subscription.ca IS 'file in webhook.certificate_directory with the authorities that its endpoint is verified by; null: as webhook.ca_file';
+COMMENT ON COLUMN webhook_internal.subscription.client_certificate IS 'file in webhook.certificate_directory with the certificate and key that it presents; null: none';
+COMMENT ON COLUMN webhook_internal.subscription.enabled IS 'false: gets no events';
+COMMENT ON COLUMN webhook_internal.subscription.paused IS 'true: its events wait';
+COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when it was made';
+COMMENT ON COLUMN webhook_internal.subscription.created_by IS 'by whom';
+COMMENT ON COLUMN webhook_internal.subscription.since IS 'gets the events that this snapshot does not see';
+COMMENT ON COLUMN webhook_internal.subscription.home IS 'database that it sends from: system identifier and database oid; elsewhere it is fenced until webhook.resume_database()';
 
-COMMENT ON SEQUENCE webhook.subscription_secret_id_seq IS 'numbers secrets';
-COMMENT ON TABLE webhook.subscription_secret IS 'with which the calls of a subscription are signed; each live one makes a signature';
-COMMENT ON COLUMN webhook.subscription_secret.id IS 'the higher, the newer';
-COMMENT ON COLUMN webhook.subscription_secret.subscription_id IS 'whose secret it is';
-COMMENT ON COLUMN webhook.subscription_secret.secret IS '"whsec_" and the base64 of the key';
-COMMENT ON COLUMN webhook.subscription_secret.created_at IS 'when it was made';
-COMMENT ON COLUMN webhook.subscription_secret.expires_at IS 'until when it signs; null: for good';
+COMMENT ON SEQUENCE webhook_internal.subscription_secret_id_seq IS 'numbers secrets';
+COMMENT ON TABLE webhook_internal.subscription_secret IS 'with which the calls of a subscription are signed; each live one makes a signature';
+COMMENT ON COLUMN webhook_internal.subscription_secret.id IS 'the higher, the newer';
+COMMENT ON COLUMN webhook_internal.subscription_secret.subscription_id IS 'whose secret it is';
+COMMENT ON COLUMN webhook_internal.subscription_secret.secret IS '"whsec_" and the base64 of the key';
+COMMENT ON COLUMN webhook_internal.subscription_secret.created_at IS 'when it was made';
+COMMENT ON COLUMN webhook_internal.subscription_secret.expires_at IS 'until when it signs; null: for good';
 
-COMMENT ON SEQUENCE webhook.event_id_seq IS 'numbers the rows of the ring: their order';
+COMMENT ON SEQUENCE webhook_internal.event_id_seq IS 'numbers the rows of the ring: their order';
 
 DO $$
 BEGIN
 	FOR n IN 0 .. 3 LOOP
 		EXECUTE pg_catalog.format($_$
-			COMMENT ON TABLE webhook.event_%1$s IS 'a quarter of the ring: events and commands as they commit; see view webhook.event';
-			COMMENT ON COLUMN webhook.event_%1$s.id IS 'place in the order of all of them';
-			COMMENT ON COLUMN webhook.event_%1$s.txid IS 'top-level transaction that wrote it';
-			COMMENT ON COLUMN webhook.event_%1$s.created IS 'when it occurred';
-			COMMENT ON COLUMN webhook.event_%1$s.event_id IS 'UUIDv7, the receiver''s idempotency key';
-			COMMENT ON COLUMN webhook.event_%1$s.kind IS 'e: event; c: subscriptions have changed; of the subscription in data, x: end what waits, k: end deliveries of the event, s: end the first of the subject, r: deliver the event';
-			COMMENT ON COLUMN webhook.event_%1$s.event_type IS 'what kind of event it is';
-			COMMENT ON COLUMN webhook.event_%1$s.subject IS 'what it is about: events of one subject are delivered in order; null: in none';
-			COMMENT ON COLUMN webhook.event_%1$s.data IS 'Data of the body, as it is sent; of a command, what it is about';
-			COMMENT ON TRIGGER drop_replicated ON webhook.event_%1$s IS 'another server''s events are not sent from here';
+			COMMENT ON TABLE webhook_internal.event_%1$s IS 'a quarter of the ring: events and commands as they commit; see view webhook.event';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.id IS 'place in the order of all of them';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.txid IS 'top-level transaction that wrote it';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.created IS 'when it occurred';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.event_id IS 'UUIDv7, the receiver''s idempotency key';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.kind IS 'e: event; c: subscriptions have changed; of the subscription in data, x: end what waits, k: end deliveries of the event, s: end the first of the subject, r: deliver the event';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.event_type IS 'what kind of event it is';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.subject IS 'what it is about: events of one subject are delivered in order; null: in none';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.data IS 'Data of the body, as it is sent; of a command, what it is about';
+			COMMENT ON TRIGGER drop_replicated ON webhook_internal.event_%1$s IS 'another server''s events are not sent from here';
 		$_$, n);
 	END LOOP;
 END
 $$;
 
-COMMENT ON TRIGGER note_change ON webhook.subscription IS 'the worker reads it anew';
-COMMENT ON TRIGGER note_change ON webhook.subscription_secret IS 'the worker reads it anew';
-COMMENT ON TRIGGER note_change ON webhook.pending IS 'the worker, which writes past it, looks what has come';
+COMMENT ON TRIGGER note_change ON webhook_internal.subscription IS 'the worker reads it anew';
+COMMENT ON TRIGGER note_change ON webhook_internal.subscription_secret IS 'the worker reads it anew';
+COMMENT ON TRIGGER note_change ON webhook_internal.pending IS 'the worker, which writes past it, looks what has come';
 
-COMMENT ON TABLE webhook.pending IS 'deliveries that failed and will be repeated, or wait; the worker alone writes it';
-COMMENT ON COLUMN webhook.pending.subscription_id IS 'where it goes';
-COMMENT ON COLUMN webhook.pending.subject IS 'what the event is about; empty: it has no subject';
-COMMENT ON COLUMN webhook.pending.position IS 'id in the ring of the row that caused the delivery: its place in the subject''s order';
-COMMENT ON COLUMN webhook.pending.id IS 'id of the event in the ring';
-COMMENT ON COLUMN webhook.pending.event_id IS 'the event''s Id';
-COMMENT ON COLUMN webhook.pending.cause IS 'why it is delivered: event, resend, recover or ping';
-COMMENT ON COLUMN webhook.pending.attempt IS 'calls made';
-COMMENT ON COLUMN webhook.pending.step IS 'place in the retry schedule';
-COMMENT ON COLUMN webhook.pending.next_at IS 'when it is due; null: it waits for one before it';
-COMMENT ON COLUMN webhook.pending.queued_at IS 'when it came to wait';
-COMMENT ON COLUMN webhook.pending.aged_from IS 'from when on its age counts: when it was caused, less the time that the subscription might not send before';
-COMMENT ON COLUMN webhook.pending.created IS 'when the event occurred';
-COMMENT ON COLUMN webhook.pending.event_type IS 'what kind of event it is';
-COMMENT ON COLUMN webhook.pending.data IS 'Data of the body, as it is sent';
+COMMENT ON TABLE webhook_internal.pending IS 'deliveries that failed and will be repeated, or wait; the worker alone writes it';
+COMMENT ON COLUMN webhook_internal.pending.subscription_id IS 'where it goes';
+COMMENT ON COLUMN webhook_internal.pending.subject IS 'what the event is about; empty: it has no subject';
+COMMENT ON COLUMN webhook_internal.pending.position IS 'id in the ring of the row that caused the delivery: its place in the subject''s order';
+COMMENT ON COLUMN webhook_internal.pending.id IS 'id of the event in the ring';
+COMMENT ON COLUMN webhook_internal.pending.event_id IS 'the event''s Id';
+COMMENT ON COLUMN webhook_internal.pending.cause IS 'why it is delivered: event, resend, recover or ping';
+COMMENT ON COLUMN webhook_internal.pending.attempt IS 'calls made';
+COMMENT ON COLUMN webhook_internal.pending.step IS 'place in the retry schedule';
+COMMENT ON COLUMN webhook_internal.pending.next_at IS 'when it is due; null: it waits for one before it';
+COMMENT ON COLUMN webhook_internal.pending.queued_at IS 'when it came to wait';
+COMMENT ON COLUMN webhook_internal.pending.aged_from IS 'from when on its age counts: when it was caused, less the time that the subscription might not send before';
+COMMENT ON COLUMN webhook_internal.pending.created IS 'when the event occurred';
+COMMENT ON COLUMN webhook_internal.pending.event_type IS 'what kind of event it is';
+COMMENT ON COLUMN webhook_internal.pending.data IS 'Data of the body, as it is sent';
 
-COMMENT ON TABLE webhook.subscription_state IS 'how the endpoint of each subscription fares; the worker alone writes it; see view webhook.stat_subscription';
-COMMENT ON COLUMN webhook.subscription_state.subscription_id IS 'the subscription';
-COMMENT ON COLUMN webhook.subscription_state.level IS '0: the breaker is open; 1: slow; from 2 on: how many calls it may have in flight';
-COMMENT ON COLUMN webhook.subscription_state.streak IS 'calls in a row that failed for the endpoint''s sake';
-COMMENT ON COLUMN webhook.subscription_state.failures IS 'calls that failed, for any reason, since the last that succeeded';
-COMMENT ON COLUMN webhook.subscription_state.failing_since IS 'when the first of these failed';
-COMMENT ON COLUMN webhook.subscription_state.last_success IS 'when a call last succeeded';
-COMMENT ON COLUMN webhook.subscription_state.last_failure IS 'when a call last failed';
-COMMENT ON COLUMN webhook.subscription_state.opened_at IS 'when the breaker opened; null: it is closed';
-COMMENT ON COLUMN webhook.subscription_state.probe_wait IS 'seconds from one probe to the next while it is open';
-COMMENT ON COLUMN webhook.subscription_state.waits_until IS 'no call before: the time of a probe, or the endpoint has asked for it';
-COMMENT ON COLUMN webhook.subscription_state.reason IS 'what went wrong last; null: all is well';
-COMMENT ON COLUMN webhook.subscription_state.disabled_at IS 'when the worker gave it up';
-COMMENT ON COLUMN webhook.subscription_state.since IS 'since of the subscription that it gave up: enabled anew, it has another';
-COMMENT ON COLUMN webhook.subscription_state.halted_at IS 'since when it may not send: paused, fenced, or sending is off';
-COMMENT ON COLUMN webhook.subscription_state.halted IS 'how long it might not before';
-COMMENT ON COLUMN webhook.subscription_state.delivered IS 'deliveries that succeeded';
-COMMENT ON COLUMN webhook.subscription_state.failed IS 'deliveries that ended otherwise';
-COMMENT ON COLUMN webhook.subscription_state.retried IS 'calls that failed and were, or will be, repeated';
-COMMENT ON COLUMN webhook.subscription_state.undecided IS 'events that the filter had no answer for';
-COMMENT ON COLUMN webhook.subscription_state.rate IS 'deliveries a second around saved_at, over a minute or so';
-COMMENT ON COLUMN webhook.subscription_state.p50 IS 'half of the calls of late took no longer';
-COMMENT ON COLUMN webhook.subscription_state.p95 IS '95 of 100 took no longer';
-COMMENT ON COLUMN webhook.subscription_state.saved_at IS 'when the row was written';
+COMMENT ON TABLE webhook_internal.subscription_state IS 'how the endpoint of each subscription fares; the worker alone writes it; see view webhook.stat_subscription';
+COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'the subscription';
+COMMENT ON COLUMN webhook_internal.subscription_state.level IS '0: the breaker is open; 1: slow; from 2 on: how many calls it may have in flight';
+COMMENT ON COLUMN webhook_internal.subscription_state.streak IS 'calls in a row that failed for the endpoint''s sake';
+COMMENT ON COLUMN webhook_internal.subscription_state.failures IS 'calls that failed, for any reason, since the last that succeeded';
+COMMENT ON COLUMN webhook_internal.subscription_state.failing_since IS 'when the first of these failed';
+COMMENT ON COLUMN webhook_internal.subscription_state.last_success IS 'when a call last succeeded';
+COMMENT ON COLUMN webhook_internal.subscription_state.last_failure IS 'when a call last failed';
+COMMENT ON COLUMN webhook_internal.subscription_state.opened_at IS 'when the breaker opened; null: it is closed';
+COMMENT ON COLUMN webhook_internal.subscription_state.probe_wait IS 'seconds from one probe to the next while it is open';
+COMMENT ON COLUMN webhook_internal.subscription_state.waits_until IS 'no call before: the time of a probe, or the endpoint has asked for it';
+COMMENT ON COLUMN webhook_internal.subscription_state.reason IS 'what went wrong last; null: all is well';
+COMMENT ON COLUMN webhook_internal.subscription_state.disabled_at IS 'when the worker gave it up';
+COMMENT ON COLUMN webhook_internal.subscription_state.since IS 'since of the subscription that it gave up: enabled anew, it has another';
+COMMENT ON COLUMN webhook_internal.subscription_state.halted_at IS 'since when it may not send: paused, fenced, or sending is off';
+COMMENT ON COLUMN webhook_internal.subscription_state.halted IS 'how long it might not before';
+COMMENT ON COLUMN webhook_internal.subscription_state.delivered IS 'deliveries that succeeded';
+COMMENT ON COLUMN webhook_internal.subscription_state.failed IS 'deliveries that ended otherwise';
+COMMENT ON COLUMN webhook_internal.subscription_state.retried IS 'calls that failed and were, or will be, repeated';
+COMMENT ON COLUMN webhook_internal.subscription_state.undecided IS 'events that the filter had no answer for';
+COMMENT ON COLUMN webhook_internal.subscription_state.rate IS 'deliveries a second around saved_at, over a minute or so';
+COMMENT ON COLUMN webhook_internal.subscription_state.p50 IS 'half of the calls of late took no longer';
+COMMENT ON COLUMN webhook_internal.subscription_state.p95 IS '95 of 100 took no longer';
+COMMENT ON COLUMN webhook_internal.subscription_state.saved_at IS 'when the row was written';
 
 COMMENT ON TABLE webhook.log IS 'one row a call, as sent and as answered, and one for each delivery that ended without; a partition a day';
 COMMENT ON COLUMN webhook.log.id IS 'id of the event in the ring';
@@ -2134,22 +2168,27 @@ COMMENT ON COLUMN webhook.log.error_class IS 'what kind of failure it was, in on
 COMMENT ON COLUMN webhook.log.error IS 'what went wrong';
 COMMENT ON COLUMN webhook.log.data IS 'Data of the event, where the delivery ended undelivered';
 
-COMMENT ON TABLE webhook.checkpoint IS 'one row: how far the worker is';
-COMMENT ON COLUMN webhook.checkpoint.home IS 'database that it was written in: system identifier and database oid';
-COMMENT ON COLUMN webhook.checkpoint.snapshot IS 'all that it sees is finished';
-COMMENT ON COLUMN webhook.checkpoint.partial IS 'of what this one sees beyond that, the part up to upto_id is finished';
-COMMENT ON COLUMN webhook.checkpoint.upto_id IS 'see partial';
-COMMENT ON COLUMN webhook.checkpoint.at IS 'when it was written';
+COMMENT ON TABLE webhook_internal.checkpoint IS 'one row: how far the worker is';
+COMMENT ON COLUMN webhook_internal.checkpoint.home IS 'database that it was written in: system identifier and database oid';
+COMMENT ON COLUMN webhook_internal.checkpoint.snapshot IS 'all that it sees is finished';
+COMMENT ON COLUMN webhook_internal.checkpoint.partial IS 'of what this one sees beyond that, the part up to upto_id is finished';
+COMMENT ON COLUMN webhook_internal.checkpoint.upto_id IS 'see partial';
+COMMENT ON COLUMN webhook_internal.checkpoint.at IS 'when it was written';
 
-COMMENT ON VIEW webhook.ring IS 'events and commands that the ring still has';
-COMMENT ON COLUMN webhook.ring.id IS 'place in the order of all of them';
-COMMENT ON COLUMN webhook.ring.txid IS 'top-level transaction that wrote it';
-COMMENT ON COLUMN webhook.ring.created IS 'when it occurred';
-COMMENT ON COLUMN webhook.ring.event_id IS 'the event''s Id';
-COMMENT ON COLUMN webhook.ring.kind IS 'e: event; others: see webhook.event_0';
-COMMENT ON COLUMN webhook.ring.event_type IS 'what kind of event it is';
-COMMENT ON COLUMN webhook.ring.subject IS 'what it is about';
-COMMENT ON COLUMN webhook.ring.data IS 'Data of the body, as it is sent; of a command, what it is about';
+COMMENT ON VIEW webhook_internal.ring IS 'events and commands that the ring still has';
+COMMENT ON COLUMN webhook_internal.ring.id IS 'place in the order of all of them';
+COMMENT ON COLUMN webhook_internal.ring.txid IS 'top-level transaction that wrote it';
+COMMENT ON COLUMN webhook_internal.ring.created IS 'when it occurred';
+COMMENT ON COLUMN webhook_internal.ring.event_id IS 'the event''s Id';
+COMMENT ON COLUMN webhook_internal.ring.kind IS 'e: event; others: see webhook_internal.event_0';
+COMMENT ON COLUMN webhook_internal.ring.event_type IS 'what kind of event it is';
+COMMENT ON COLUMN webhook_internal.ring.subject IS 'what it is about';
+COMMENT ON COLUMN webhook_internal.ring.data IS 'Data of the body, as it is sent; of a command, what it is about';
+
+COMMENT ON VIEW webhook.event_type IS 'what can be subscribed to';
+COMMENT ON COLUMN webhook.event_type.name IS 'as it is sent: WebhookEvent in the body, header webhook-event';
+COMMENT ON COLUMN webhook.event_type.description IS 'for people';
+COMMENT ON COLUMN webhook.event_type.created_at IS 'when it was defined';
 
 COMMENT ON VIEW webhook.event IS 'the events that the ring still has';
 COMMENT ON COLUMN webhook.event.id IS 'place in the order of all events';
@@ -2191,28 +2230,28 @@ COMMENT ON COLUMN webhook.dead_letter.logged_at IS 'when it ended';
 COMMENT ON COLUMN webhook.dead_letter.position IS 'id in the ring of the row that caused the delivery';
 COMMENT ON COLUMN webhook.dead_letter.data IS 'Data of the event';
 
-COMMENT ON VIEW webhook.subscriptions IS 'who wants which events, sent where, without credentials';
-COMMENT ON COLUMN webhook.subscriptions.id IS 'the subscription';
-COMMENT ON COLUMN webhook.subscriptions.endpoint IS 'URL that its events are posted to, values in its query redacted';
-COMMENT ON COLUMN webhook.subscriptions.events IS 'event types that it gets; App.* is all that begin with App., * all there are';
-COMMENT ON COLUMN webhook.subscriptions.description IS 'for people';
-COMMENT ON COLUMN webhook.subscriptions.headers IS 'headers of its own on each call, credentials redacted';
-COMMENT ON COLUMN webhook.subscriptions.signature_schemes IS 'how its calls are signed';
-COMMENT ON COLUMN webhook.subscriptions.filter IS 'of these it gets the events whose Data the path is true for; null: all';
-COMMENT ON COLUMN webhook.subscriptions.payload_format IS 'what the body of a call is: envelope, raw or standard';
-COMMENT ON COLUMN webhook.subscriptions.ordered IS 'true: within a subject, each event waits for the one before it';
-COMMENT ON COLUMN webhook.subscriptions.max_in_flight IS 'calls at once; null: as webhook.max_in_flight_per_subscription';
-COMMENT ON COLUMN webhook.subscriptions.rate_limit IS 'calls a second; null: no limit';
-COMMENT ON COLUMN webhook.subscriptions.timeout IS 'how long a call may take in all; null: as webhook.timeout';
-COMMENT ON COLUMN webhook.subscriptions.retry_schedule IS 'waits between attempts; null: as webhook.retry_schedule';
-COMMENT ON COLUMN webhook.subscriptions.max_age IS 'after which a delivery is given up; null: seven days';
-COMMENT ON COLUMN webhook.subscriptions.final_statuses IS 'HTTP statuses that are not worth another attempt';
-COMMENT ON COLUMN webhook.subscriptions.ca IS 'file with the authorities that its endpoint is verified by; null: as webhook.ca_file';
-COMMENT ON COLUMN webhook.subscriptions.client_certificate IS 'file with the certificate and key that it presents; null: none';
-COMMENT ON COLUMN webhook.subscriptions.enabled IS 'false: gets no events';
-COMMENT ON COLUMN webhook.subscriptions.paused IS 'true: its events wait';
-COMMENT ON COLUMN webhook.subscriptions.created_at IS 'when it was made';
-COMMENT ON COLUMN webhook.subscriptions.created_by IS 'by whom';
+COMMENT ON VIEW webhook.subscription IS 'who wants which events, sent where, without credentials';
+COMMENT ON COLUMN webhook.subscription.id IS 'the subscription';
+COMMENT ON COLUMN webhook.subscription.endpoint IS 'URL that its events are posted to, values in its query redacted';
+COMMENT ON COLUMN webhook.subscription.events IS 'event types that it gets; App.* is all that begin with App., * all there are';
+COMMENT ON COLUMN webhook.subscription.description IS 'for people';
+COMMENT ON COLUMN webhook.subscription.headers IS 'headers of its own on each call, credentials redacted';
+COMMENT ON COLUMN webhook.subscription.signature_schemes IS 'how its calls are signed';
+COMMENT ON COLUMN webhook.subscription.filter IS 'of these it gets the events whose Data the path is true for; null: all';
+COMMENT ON COLUMN webhook.subscription.payload_format IS 'what the body of a call is: envelope, raw or standard';
+COMMENT ON COLUMN webhook.subscription.ordered IS 'true: within a subject, each event waits for the one before it';
+COMMENT ON COLUMN webhook.subscription.max_in_flight IS 'calls at once; null: as webhook.max_in_flight_per_subscription';
+COMMENT ON COLUMN webhook.subscription.rate_limit IS 'calls a second; null: no limit';
+COMMENT ON COLUMN webhook.subscription.timeout IS 'how long a call may take in all; null: as webhook.timeout';
+COMMENT ON COLUMN webhook.subscription.retry_schedule IS 'waits between attempts; null: as webhook.retry_schedule';
+COMMENT ON COLUMN webhook.subscription.max_age IS 'after which a delivery is given up; null: seven days';
+COMMENT ON COLUMN webhook.subscription.final_statuses IS 'HTTP statuses that are not worth another attempt';
+COMMENT ON COLUMN webhook.subscription.ca IS 'file with the authorities that its endpoint is verified by; null: as webhook.ca_file';
+COMMENT ON COLUMN webhook.subscription.client_certificate IS 'file with the certificate and key that it presents; null: none';
+COMMENT ON COLUMN webhook.subscription.enabled IS 'false: gets no events';
+COMMENT ON COLUMN webhook.subscription.paused IS 'true: its events wait';
+COMMENT ON COLUMN webhook.subscription.created_at IS 'when it was made';
+COMMENT ON COLUMN webhook.subscription.created_by IS 'by whom';
 
 COMMENT ON VIEW webhook.stat_subscription IS 'how each subscription fares; what the worker counts gets here within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.subscription_id IS 'the subscription';
@@ -2260,6 +2299,7 @@ COMMENT ON FUNCTION webhook.publish(text, json, text) IS 'make an event; returns
 COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'make a new type of event, open to whoever may subscribe';
 COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'send events of these types, which whoever defines and watches them has opened to subscribers, to the endpoint from now on; returns the subscription';
 COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'change a subscription; null keeps; back to the default by filter true, 0, an empty description or schedule; enabling begins anew';
+COMMENT ON FUNCTION webhook.subscription_options(bigint) IS 'the options of a subscription as webhook.alter_subscription() takes them, credentials included';
 COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'end a subscription; what waits for it is cancelled';
 COMMENT ON FUNCTION webhook.pause(bigint) IS 'let a subscription''s events wait';
 COMMENT ON FUNCTION webhook.resume(bigint) IS 'send what waits for a paused subscription';
@@ -2279,56 +2319,56 @@ COMMENT ON FUNCTION webhook.grant_reader(regrole) IS 'let a role see subscriptio
 COMMENT ON FUNCTION webhook.grant_operator(regrole) IS 'let a role read, and pause, resume, ping, resend, recover, cancel, skip and drain';
 COMMENT ON FUNCTION webhook.grant_admin(regrole) IS 'let a role read, operate, and decide what is sent and where: event types, watched tables, subscriptions, secrets';
 COMMENT ON FUNCTION webhook.revoke(regrole) IS 'take from a role all that it may do here';
-COMMENT ON FUNCTION webhook.worker_state() IS 'behind view webhook.stat_worker';
-COMMENT ON FUNCTION webhook.enqueue() IS 'trigger that webhook.watch() puts on a table';
-COMMENT ON FUNCTION webhook.drop_replicated() IS 'trigger that keeps replicated events out of the ring';
-COMMENT ON FUNCTION webhook.note_change() IS 'trigger that tells the worker to read anew what it keeps in memory';
-COMMENT ON FUNCTION webhook.require_event_type(text) IS 'internal: refuse an event type that does not exist';
-COMMENT ON FUNCTION webhook.canonical_endpoint(text) IS 'internal: the endpoint as it is stored, or an error';
-COMMENT ON FUNCTION webhook.checked_headers(jsonb) IS 'internal: the headers, or an error';
-COMMENT ON FUNCTION webhook.checked_file(text, text) IS 'internal: the name of the file, null if empty, or an error about the argument';
-COMMENT ON FUNCTION webhook.grant_each(regrole, text[]) IS 'internal: run the commands for a role, if the caller may';
-COMMENT ON FUNCTION webhook.refuse_foreign_code(regclass) IS 'internal: refuse a table with triggers of somebody else';
-COMMENT ON FUNCTION webhook.redacted_endpoint(text) IS 'internal: the endpoint without the values in its query';
-COMMENT ON FUNCTION webhook.redacted_headers(jsonb) IS 'internal: the headers without the values of credentials';
-COMMENT ON FUNCTION webhook.checked_secret(text) IS 'internal: the secret, a new one for null, or an error';
-COMMENT ON FUNCTION webhook.checked_events(text[]) IS 'internal: the event types and patterns, none within another, or an error';
-COMMENT ON FUNCTION webhook.checked_schemes(text[]) IS 'internal: the signature schemes, or an error';
-COMMENT ON FUNCTION webhook.check_columns(regclass, text, name[]) IS 'internal: refuse columns that cannot be watched';
-COMMENT ON FUNCTION webhook.refuse_duplicate(text, text[], bigint) IS 'internal: refuse an event that another subscription brings to the endpoint';
-COMMENT ON FUNCTION webhook.refuse_unknown(bigint) IS 'internal: the error that there is no such subscription';
-COMMENT ON FUNCTION webhook.since() IS 'internal: the snapshot that a subscription starts from';
-COMMENT ON FUNCTION webhook.home() IS 'internal: system identifier and oid of this database';
-COMMENT ON FUNCTION webhook.caller() IS 'internal: who called the function that runs as its owner';
-COMMENT ON FUNCTION webhook.matches(text, text) IS 'internal: is the event type, or all of the second pattern, within the first?';
-COMMENT ON FUNCTION webhook.checked_filter(jsonpath) IS 'internal: the filter, null if it refuses nothing, or an error';
-COMMENT ON FUNCTION webhook.accepts(jsonpath, json) IS 'internal: does the filter let an event of this Data pass?';
-COMMENT ON FUNCTION webhook.checked_format(text) IS 'internal: the payload format, or an error';
-COMMENT ON FUNCTION webhook.checked_in_flight(integer) IS 'internal: calls at once, null for 0, or an error';
-COMMENT ON FUNCTION webhook.checked_rate(real) IS 'internal: the rate limit, null for 0, or an error';
-COMMENT ON FUNCTION webhook.checked_duration(text, interval, text, text, text) IS 'internal: the duration, or an error about the argument';
-COMMENT ON FUNCTION webhook.checked_schedule(interval[]) IS 'internal: the retry schedule, null if empty, or an error';
-COMMENT ON FUNCTION webhook.checked_statuses(integer[]) IS 'internal: the statuses, each once, or an error';
-COMMENT ON FUNCTION webhook.with_options(webhook.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'internal: a subscription with those of the options that are not null';
-COMMENT ON FUNCTION webhook.is_disabled(bigint) IS 'internal: is the subscription disabled, by people or by the worker?';
-COMMENT ON FUNCTION webhook.require_subscription(bigint) IS 'internal: refuse a subscription that does not exist';
-COMMENT ON FUNCTION webhook.require_enabled(bigint) IS 'internal: refuse one that does not exist or is disabled';
-COMMENT ON FUNCTION webhook.since_here(text, pg_snapshot) IS 'internal: the snapshot of a subscription of that home, as it counts here';
-COMMENT ON FUNCTION webhook.was_read(xid8, bigint) IS 'internal: has the worker read this row of the ring, and written what came of it?';
-COMMENT ON FUNCTION webhook.find_event(uuid) IS 'internal: the event, wherever it still is';
-COMMENT ON FUNCTION webhook.known_event(uuid) IS 'internal: the event, or an error';
-COMMENT ON FUNCTION webhook.new_event_id(timestamptz) IS 'internal: an Id for an event of that time';
-COMMENT ON FUNCTION webhook.command("char", bigint, text, uuid) IS 'internal: tell the worker something through the ring';
-COMMENT ON FUNCTION webhook.replay(bigint, text, bigint, uuid, timestamptz, text, text, json) IS 'internal: have the worker deliver an event to a subscription';
+COMMENT ON FUNCTION webhook_internal.worker_state() IS 'behind view webhook.stat_worker';
+COMMENT ON FUNCTION webhook_internal.enqueue() IS 'trigger that webhook.watch() puts on a table';
+COMMENT ON FUNCTION webhook_internal.drop_replicated() IS 'trigger that keeps replicated events out of the ring';
+COMMENT ON FUNCTION webhook_internal.note_change() IS 'trigger that tells the worker to read anew what it keeps in memory';
+COMMENT ON FUNCTION webhook_internal.require_event_type(text) IS 'internal: refuse an event type that does not exist';
+COMMENT ON FUNCTION webhook_internal.canonical_endpoint(text) IS 'internal: the endpoint as it is stored, or an error';
+COMMENT ON FUNCTION webhook_internal.checked_headers(jsonb) IS 'internal: the headers, or an error';
+COMMENT ON FUNCTION webhook_internal.checked_file(text, text) IS 'internal: the name of the file, null if empty, or an error about the argument';
+COMMENT ON FUNCTION webhook_internal.grant_each(regrole, text[]) IS 'internal: run the commands for a role, if the caller may';
+COMMENT ON FUNCTION webhook_internal.refuse_foreign_code(regclass) IS 'internal: refuse a table with triggers of somebody else';
+COMMENT ON FUNCTION webhook_internal.redacted_endpoint(text) IS 'internal: the endpoint without the values in its query';
+COMMENT ON FUNCTION webhook_internal.redacted_headers(jsonb) IS 'internal: the headers without the values of credentials';
+COMMENT ON FUNCTION webhook_internal.checked_secret(text) IS 'internal: the secret, a new one for null, or an error';
+COMMENT ON FUNCTION webhook_internal.checked_events(text[]) IS 'internal: the event types and patterns, none within another, or an error';
+COMMENT ON FUNCTION webhook_internal.checked_schemes(text[]) IS 'internal: the signature schemes, or an error';
+COMMENT ON FUNCTION webhook_internal.check_columns(regclass, text, name[]) IS 'internal: refuse columns that cannot be watched';
+COMMENT ON FUNCTION webhook_internal.refuse_duplicate(text, text[], bigint) IS 'internal: refuse an event that another subscription brings to the endpoint';
+COMMENT ON FUNCTION webhook_internal.refuse_unknown(bigint) IS 'internal: the error that there is no such subscription';
+COMMENT ON FUNCTION webhook_internal.since() IS 'internal: the snapshot that a subscription starts from';
+COMMENT ON FUNCTION webhook_internal.home() IS 'internal: system identifier and oid of this database';
+COMMENT ON FUNCTION webhook_internal.caller() IS 'internal: who called the function that runs as its owner';
+COMMENT ON FUNCTION webhook_internal.matches(text, text) IS 'internal: is the event type, or all of the second pattern, within the first?';
+COMMENT ON FUNCTION webhook_internal.checked_filter(jsonpath) IS 'internal: the filter, null if it refuses nothing, or an error';
+COMMENT ON FUNCTION webhook_internal.accepts(jsonpath, json) IS 'internal: does the filter let an event of this Data pass?';
+COMMENT ON FUNCTION webhook_internal.checked_format(text) IS 'internal: the payload format, or an error';
+COMMENT ON FUNCTION webhook_internal.checked_in_flight(integer) IS 'internal: calls at once, null for 0, or an error';
+COMMENT ON FUNCTION webhook_internal.checked_rate(real) IS 'internal: the rate limit, null for 0, or an error';
+COMMENT ON FUNCTION webhook_internal.checked_duration(text, interval, text, text, text) IS 'internal: the duration, or an error about the argument';
+COMMENT ON FUNCTION webhook_internal.checked_schedule(interval[]) IS 'internal: the retry schedule, null if empty, or an error';
+COMMENT ON FUNCTION webhook_internal.checked_statuses(integer[]) IS 'internal: the statuses, each once, or an error';
+COMMENT ON FUNCTION webhook_internal.with_options(webhook_internal.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'internal: a subscription with those of the options that are not null';
+COMMENT ON FUNCTION webhook_internal.is_disabled(bigint) IS 'internal: is the subscription disabled, by people or by the worker?';
+COMMENT ON FUNCTION webhook_internal.require_subscription(bigint) IS 'internal: refuse a subscription that does not exist';
+COMMENT ON FUNCTION webhook_internal.require_enabled(bigint) IS 'internal: refuse one that does not exist or is disabled';
+COMMENT ON FUNCTION webhook_internal.since_here(text, pg_snapshot) IS 'internal: the snapshot of a subscription of that home, as it counts here';
+COMMENT ON FUNCTION webhook_internal.was_read(xid8, bigint) IS 'internal: has the worker read this row of the ring, and written what came of it?';
+COMMENT ON FUNCTION webhook_internal.find_event(uuid) IS 'internal: the event, wherever it still is';
+COMMENT ON FUNCTION webhook_internal.known_event(uuid) IS 'internal: the event, or an error';
+COMMENT ON FUNCTION webhook_internal.new_event_id(timestamptz) IS 'internal: an Id for an event of that time';
+COMMENT ON FUNCTION webhook_internal.command("char", bigint, text, uuid) IS 'internal: tell the worker something through the ring';
+COMMENT ON FUNCTION webhook_internal.replay(bigint, text, bigint, uuid, timestamptz, text, text, json) IS 'internal: have the worker deliver an event to a subscription';
 
 /*
  * Privileges: nothing to anybody but the owner.
  */
 
-REVOKE ALL ON SCHEMA webhook FROM PUBLIC;
-REVOKE ALL ON ALL TABLES IN SCHEMA webhook FROM PUBLIC;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook FROM PUBLIC;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook FROM PUBLIC;
+REVOKE ALL ON SCHEMA webhook, webhook_internal FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA webhook, webhook_internal FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook, webhook_internal FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal FROM PUBLIC;
 
 -- Default privileges were given with other schemas in mind.
 DO $$
@@ -2337,16 +2377,16 @@ DECLARE
 BEGIN
 	FOR grantee IN
 		SELECT a.grantee
-			FROM (SELECT n.nspacl AS acl, n.nspowner AS owner
-					FROM pg_namespace n WHERE n.nspname = 'webhook'
-				UNION ALL
-				SELECT c.relacl, c.relowner
-					FROM pg_class c WHERE c.relnamespace = 'webhook'::regnamespace
-				UNION ALL
-				SELECT p.proacl, p.proowner
-					FROM pg_proc p WHERE p.pronamespace = 'webhook'::regnamespace) o,
+			FROM pg_namespace n,
+				LATERAL (
+					SELECT n.nspacl AS acl, n.nspowner AS owner
+					UNION ALL
+					SELECT c.relacl, c.relowner FROM pg_class c WHERE c.relnamespace = n.oid
+					UNION ALL
+					SELECT p.proacl, p.proowner FROM pg_proc p WHERE p.pronamespace = n.oid
+				) o,
 				aclexplode(o.acl) a
-			WHERE a.grantee <> o.owner
+			WHERE n.nspname IN ('webhook', 'webhook_internal') AND a.grantee <> o.owner
 			GROUP BY a.grantee
 	LOOP
 		PERFORM webhook.revoke(grantee);
@@ -2360,11 +2400,11 @@ $$;
  * log's leaves are dumped as the ordinary tables that they are.
  */
 
-SELECT pg_catalog.pg_extension_config_dump('webhook.event_type', $$WHERE name <> 'App.BusinessRequestStatusChange'$$);
-SELECT pg_catalog.pg_extension_config_dump('webhook.subscription', '');
-SELECT pg_catalog.pg_extension_config_dump('webhook.subscription_secret', '');
-SELECT pg_catalog.pg_extension_config_dump('webhook.subscription_state', '');
-SELECT pg_catalog.pg_extension_config_dump('webhook.pending', '');
-SELECT pg_catalog.pg_extension_config_dump('webhook.subscription_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('webhook.subscription_secret_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('webhook.event_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('webhook_internal.event_type', $$WHERE name <> 'App.BusinessRequestStatusChange'$$);
+SELECT pg_catalog.pg_extension_config_dump('webhook_internal.subscription', '');
+SELECT pg_catalog.pg_extension_config_dump('webhook_internal.subscription_secret', '');
+SELECT pg_catalog.pg_extension_config_dump('webhook_internal.subscription_state', '');
+SELECT pg_catalog.pg_extension_config_dump('webhook_internal.pending', '');
+SELECT pg_catalog.pg_extension_config_dump('webhook_internal.subscription_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('webhook_internal.subscription_secret_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('webhook_internal.event_id_seq', '');

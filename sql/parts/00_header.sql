@@ -5,9 +5,10 @@
 
 -- First of all: can the extension work in this server and database?
 CREATE SCHEMA webhook;
+CREATE SCHEMA webhook_internal;
 
-CREATE FUNCTION webhook.require_server() RETURNS void
+CREATE FUNCTION webhook_internal.require_server() RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_require_server';
-SELECT webhook.require_server();
-DROP FUNCTION webhook.require_server();
+SELECT webhook_internal.require_server();
+DROP FUNCTION webhook_internal.require_server();
 

@@ -1,6 +1,9 @@
 /*
  * Tables
  *
+ * What people use is in the schema "webhook": functions, views and the log. The
+ * rest is in "webhook_internal".
+ *
  *   event_type            what can be subscribed to            people write
  *   subscription          who wants what, where                people write
  *   subscription_secret   with which the calls are signed      people write
@@ -14,19 +17,19 @@
  * pending, subscription_state, log and checkpoint is known to src/catalog.h.
  */
 
-CREATE TABLE webhook.event_type (
+CREATE TABLE webhook_internal.event_type (
 	name		text COLLATE "C" PRIMARY KEY,
 	description	text,
 	created_at	timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-INSERT INTO webhook.event_type (name, description)
+INSERT INTO webhook_internal.event_type (name, description)
 	VALUES ('App.BusinessRequestStatusChange', 'The status of a business request has changed.');
 
-CREATE SEQUENCE webhook.subscription_id_seq;
+CREATE SEQUENCE webhook_internal.subscription_id_seq;
 
-CREATE TABLE webhook.subscription (
-	id			bigint PRIMARY KEY DEFAULT pg_catalog.nextval('webhook.subscription_id_seq'),
+CREATE TABLE webhook_internal.subscription (
+	id			bigint PRIMARY KEY DEFAULT pg_catalog.nextval('webhook_internal.subscription_id_seq'),
 	endpoint	text NOT NULL,
 	events		text[] NOT NULL,
 	description	text,
@@ -51,21 +54,21 @@ CREATE TABLE webhook.subscription (
 	home		text NOT NULL
 );
 
-CREATE SEQUENCE webhook.subscription_secret_id_seq;
+CREATE SEQUENCE webhook_internal.subscription_secret_id_seq;
 
-CREATE TABLE webhook.subscription_secret (
-	id			bigint PRIMARY KEY DEFAULT pg_catalog.nextval('webhook.subscription_secret_id_seq'),
-	subscription_id	bigint NOT NULL REFERENCES webhook.subscription ON DELETE CASCADE,
+CREATE TABLE webhook_internal.subscription_secret (
+	id			bigint PRIMARY KEY DEFAULT pg_catalog.nextval('webhook_internal.subscription_secret_id_seq'),
+	subscription_id	bigint NOT NULL REFERENCES webhook_internal.subscription ON DELETE CASCADE,
 	secret		text NOT NULL,
 	created_at	timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	expires_at	timestamptz
 );
 CREATE INDEX subscription_secret_subscription_id_idx
-	ON webhook.subscription_secret (subscription_id);
+	ON webhook_internal.subscription_secret (subscription_id);
 
-CREATE SEQUENCE webhook.event_id_seq;
+CREATE SEQUENCE webhook_internal.event_id_seq;
 
-CREATE TABLE webhook.event_0 (
+CREATE TABLE webhook_internal.event_0 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
 	created		timestamptz NOT NULL,
@@ -75,9 +78,9 @@ CREATE TABLE webhook.event_0 (
 	subject		text,
 	data		json
 ) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_0_txid_id_idx ON webhook.event_0 (txid, id);
+CREATE INDEX event_0_txid_id_idx ON webhook_internal.event_0 (txid, id);
 
-CREATE TABLE webhook.event_1 (
+CREATE TABLE webhook_internal.event_1 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
 	created		timestamptz NOT NULL,
@@ -87,9 +90,9 @@ CREATE TABLE webhook.event_1 (
 	subject		text,
 	data		json
 ) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_1_txid_id_idx ON webhook.event_1 (txid, id);
+CREATE INDEX event_1_txid_id_idx ON webhook_internal.event_1 (txid, id);
 
-CREATE TABLE webhook.event_2 (
+CREATE TABLE webhook_internal.event_2 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
 	created		timestamptz NOT NULL,
@@ -99,9 +102,9 @@ CREATE TABLE webhook.event_2 (
 	subject		text,
 	data		json
 ) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_2_txid_id_idx ON webhook.event_2 (txid, id);
+CREATE INDEX event_2_txid_id_idx ON webhook_internal.event_2 (txid, id);
 
-CREATE TABLE webhook.event_3 (
+CREATE TABLE webhook_internal.event_3 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
 	created		timestamptz NOT NULL,
@@ -111,9 +114,9 @@ CREATE TABLE webhook.event_3 (
 	subject		text,
 	data		json
 ) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_3_txid_id_idx ON webhook.event_3 (txid, id);
+CREATE INDEX event_3_txid_id_idx ON webhook_internal.event_3 (txid, id);
 
-CREATE TABLE webhook.pending (
+CREATE TABLE webhook_internal.pending (
 	subscription_id	bigint NOT NULL,
 	subject		text COLLATE "C" NOT NULL,
 	position	bigint NOT NULL,
@@ -130,10 +133,10 @@ CREATE TABLE webhook.pending (
 	data		json NOT NULL,
 	PRIMARY KEY (subscription_id, subject, position, id)
 ) USING heap WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
-CREATE INDEX pending_due_idx ON webhook.pending (subscription_id, next_at)
+CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_at)
 	WHERE next_at IS NOT NULL;
 
-CREATE TABLE webhook.subscription_state (
+CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,
 	level		integer NOT NULL,
 	streak		integer NOT NULL,
@@ -159,7 +162,7 @@ CREATE TABLE webhook.subscription_state (
 	saved_at	timestamptz NOT NULL
 ) USING heap WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
--- Its leaves, webhook.log_YYYYMMDD, are ordinary tables that the worker makes.
+-- Its leaves, webhook_internal.log_YYYYMMDD, are ordinary tables that the worker makes.
 CREATE TABLE webhook.log (
 	id			bigint NOT NULL,
 	event_id	uuid NOT NULL,
@@ -188,7 +191,7 @@ CREATE TABLE webhook.log (
 	data		json
 ) PARTITION BY RANGE (logged_at);
 
-CREATE TABLE webhook.checkpoint (
+CREATE TABLE webhook_internal.checkpoint (
 	home		text NOT NULL,
 	snapshot	pg_snapshot NOT NULL,
 	partial		pg_snapshot,
@@ -196,17 +199,20 @@ CREATE TABLE webhook.checkpoint (
 	at			timestamptz NOT NULL
 ) USING heap;
 
+CREATE VIEW webhook.event_type AS
+	SELECT name, description, created_at FROM webhook_internal.event_type;
+
 -- The ring as one table, and what of it are events.
-CREATE VIEW webhook.ring AS
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_0
+CREATE VIEW webhook_internal.ring AS
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_0
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_1
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_1
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_2
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_2
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook.event_3;
+	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_3;
 
 CREATE VIEW webhook.event AS
 	SELECT id, event_id, event_type, subject, data, created
-		FROM webhook.ring WHERE kind OPERATOR(pg_catalog.=) 'e';
+		FROM webhook_internal.ring WHERE kind OPERATOR(pg_catalog.=) 'e';
 

@@ -3,56 +3,56 @@
  * of each argument, so that none can mean a function that somebody adds.
  */
 
-CREATE FUNCTION webhook.require_event_type(event_type text) RETURNS void
+CREATE FUNCTION webhook_internal.require_event_type(event_type text) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
 
-CREATE FUNCTION webhook.canonical_endpoint(endpoint text) RETURNS text
+CREATE FUNCTION webhook_internal.canonical_endpoint(endpoint text) RETURNS text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_canonical_endpoint';
 
-CREATE FUNCTION webhook.checked_headers(headers jsonb) RETURNS jsonb
+CREATE FUNCTION webhook_internal.checked_headers(headers jsonb) RETURNS jsonb
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_checked_headers';
 
-CREATE FUNCTION webhook.checked_secret(secret text) RETURNS text
+CREATE FUNCTION webhook_internal.checked_secret(secret text) RETURNS text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_checked_secret';
 
-CREATE FUNCTION webhook.refuse_duplicate(endpoint text, events text[], subscription bigint)
+CREATE FUNCTION webhook_internal.refuse_duplicate(endpoint text, events text[], subscription bigint)
 	RETURNS void
 	LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'webhook_refuse_duplicate';
 
-CREATE FUNCTION webhook.since() RETURNS pg_snapshot
+CREATE FUNCTION webhook_internal.since() RETURNS pg_snapshot
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_since';
 
-CREATE FUNCTION webhook.home() RETURNS text
+CREATE FUNCTION webhook_internal.home() RETURNS text
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_this_home';
 
-CREATE FUNCTION webhook.caller() RETURNS name
+CREATE FUNCTION webhook_internal.caller() RETURNS name
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
 
-CREATE FUNCTION webhook.refuse_foreign_code(relation regclass) RETURNS void
+CREATE FUNCTION webhook_internal.refuse_foreign_code(relation regclass) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_refuse_foreign_code';
 
-CREATE FUNCTION webhook.redacted_endpoint(endpoint text) RETURNS text
+CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_redacted_endpoint';
 
-CREATE FUNCTION webhook.redacted_headers(headers jsonb) RETURNS jsonb
+CREATE FUNCTION webhook_internal.redacted_headers(headers jsonb) RETURNS jsonb
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_redacted_headers';
 
-CREATE FUNCTION webhook.matches(pattern text, event_type text) RETURNS boolean
+CREATE FUNCTION webhook_internal.matches(pattern text, event_type text) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
 
-CREATE FUNCTION webhook.checked_filter(filter jsonpath) RETURNS jsonpath
+CREATE FUNCTION webhook_internal.checked_filter(filter jsonpath) RETURNS jsonpath
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_checked_filter';
 
-CREATE FUNCTION webhook.accepts(filter jsonpath, data json) RETURNS boolean
+CREATE FUNCTION webhook_internal.accepts(filter jsonpath, data json) RETURNS boolean
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_accepts';
 
-CREATE FUNCTION webhook.new_event_id(created timestamptz) RETURNS uuid
+CREATE FUNCTION webhook_internal.new_event_id(created timestamptz) RETURNS uuid
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_new_event_id';
 
-CREATE FUNCTION webhook.command(
+CREATE FUNCTION webhook_internal.command(
 	kind "char",
 	subscription bigint DEFAULT NULL,
 	subject text DEFAULT NULL,
@@ -60,7 +60,7 @@ CREATE FUNCTION webhook.command(
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_command';
 
-CREATE FUNCTION webhook.replay(
+CREATE FUNCTION webhook_internal.replay(
 	subscription bigint,
 	cause text,
 	id bigint,
@@ -72,7 +72,7 @@ CREATE FUNCTION webhook.replay(
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_replay';
 
-CREATE FUNCTION webhook.checked_events(events text[]) RETURNS text[]
+CREATE FUNCTION webhook_internal.checked_events(events text[]) RETURNS text[]
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -97,7 +97,7 @@ BEGIN
 					HINT = 'Name event types only; table webhook.event_type lists them.';
 		END IF;
 		IF strpos(event, '*') = 0 THEN
-			PERFORM webhook.require_event_type(event);
+			PERFORM webhook_internal.require_event_type(event);
 		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*\.)?\*$'
 			OR octet_length(event) > 128
 		THEN
@@ -111,7 +111,7 @@ BEGIN
 		SELECT e.name
 			INTO wider
 			FROM unnest(events) AS e (name)
-			WHERE e.name <> event AND webhook.matches(e.name, event)
+			WHERE e.name <> event AND webhook_internal.matches(e.name, event)
 			ORDER BY length(e.name)
 			LIMIT 1;
 		IF FOUND THEN
@@ -126,7 +126,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_schemes(signature_schemes text[]) RETURNS text[]
+CREATE FUNCTION webhook_internal.checked_schemes(signature_schemes text[]) RETURNS text[]
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -152,7 +152,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_format(payload_format text) RETURNS text
+CREATE FUNCTION webhook_internal.checked_format(payload_format text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -165,7 +165,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_in_flight(max_in_flight integer) RETURNS integer
+CREATE FUNCTION webhook_internal.checked_in_flight(max_in_flight integer) RETURNS integer
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -178,7 +178,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_rate(rate_limit real) RETURNS real
+CREATE FUNCTION webhook_internal.checked_rate(rate_limit real) RETURNS real
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -194,7 +194,7 @@ END
 $$;
 
 -- In days of 24 hours and below, so that it is one length only.
-CREATE FUNCTION webhook.checked_duration(
+CREATE FUNCTION webhook_internal.checked_duration(
 	argument text,
 	duration interval,
 	shortest text,
@@ -217,7 +217,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_schedule(retry_schedule interval[]) RETURNS interval[]
+CREATE FUNCTION webhook_internal.checked_schedule(retry_schedule interval[]) RETURNS interval[]
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -235,14 +235,14 @@ BEGIN
 				USING ERRCODE = 'null_value_not_allowed',
 					HINT = 'Give the waits between attempts, for example ''{5 s,5 min,2 h}''.';
 		END IF;
-		checked := checked || webhook.checked_duration('a wait in retry_schedule', wait,
+		checked := checked || webhook_internal.checked_duration('a wait in retry_schedule', wait,
 			'1 s', '30 days', 'Give ''{}'' for what webhook.retry_schedule says.');
 	END LOOP;
 	RETURN nullif(checked, '{}');
 END
 $$;
 
-CREATE FUNCTION webhook.checked_statuses(final_statuses integer[]) RETURNS integer[]
+CREATE FUNCTION webhook_internal.checked_statuses(final_statuses integer[]) RETURNS integer[]
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -269,7 +269,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.checked_file(argument text, file text) RETURNS text
+CREATE FUNCTION webhook_internal.checked_file(argument text, file text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -288,8 +288,8 @@ END
 $$;
 
 -- What webhook.subscribe() and webhook.alter_subscription() have in common.
-CREATE FUNCTION webhook.with_options(
-	base webhook.subscription,
+CREATE FUNCTION webhook_internal.with_options(
+	base webhook_internal.subscription,
 	filter jsonpath,
 	payload_format text,
 	ordered boolean,
@@ -301,52 +301,52 @@ CREATE FUNCTION webhook.with_options(
 	final_statuses integer[],
 	ca text,
 	client_certificate text
-) RETURNS webhook.subscription
+) RETURNS webhook_internal.subscription
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	new			webhook.subscription := base;
+	new			webhook_internal.subscription := base;
 BEGIN
 	IF filter IS NOT NULL THEN
-		new.filter := webhook.checked_filter(filter);
+		new.filter := webhook_internal.checked_filter(filter);
 	END IF;
 	IF payload_format IS NOT NULL THEN
-		new.payload_format := webhook.checked_format(payload_format);
+		new.payload_format := webhook_internal.checked_format(payload_format);
 	END IF;
 	IF ordered IS NOT NULL THEN
 		new.ordered := ordered;
 	END IF;
 	IF max_in_flight IS NOT NULL THEN
-		new.max_in_flight := webhook.checked_in_flight(max_in_flight);
+		new.max_in_flight := webhook_internal.checked_in_flight(max_in_flight);
 	END IF;
 	IF rate_limit IS NOT NULL THEN
-		new.rate_limit := webhook.checked_rate(rate_limit);
+		new.rate_limit := webhook_internal.checked_rate(rate_limit);
 	END IF;
 	IF timeout IS NOT NULL THEN
-		new.timeout := webhook.checked_duration('timeout', nullif(timeout, '0'),
+		new.timeout := webhook_internal.checked_duration('timeout', nullif(timeout, '0'),
 			'1 ms', '5 min', 'Give ''0'' for what webhook.timeout says.');
 	END IF;
 	IF retry_schedule IS NOT NULL THEN
-		new.retry_schedule := webhook.checked_schedule(retry_schedule);
+		new.retry_schedule := webhook_internal.checked_schedule(retry_schedule);
 	END IF;
 	IF max_age IS NOT NULL THEN
-		new.max_age := webhook.checked_duration('max_age', nullif(max_age, '0'),
+		new.max_age := webhook_internal.checked_duration('max_age', nullif(max_age, '0'),
 			'1 min', '1 year', 'Give ''0'' for seven days.');
 	END IF;
 	IF final_statuses IS NOT NULL THEN
-		new.final_statuses := webhook.checked_statuses(final_statuses);
+		new.final_statuses := webhook_internal.checked_statuses(final_statuses);
 	END IF;
 	IF ca IS NOT NULL THEN
-		new.ca := webhook.checked_file('ca', ca);
+		new.ca := webhook_internal.checked_file('ca', ca);
 	END IF;
 	IF client_certificate IS NOT NULL THEN
-		new.client_certificate := webhook.checked_file('client_certificate', client_certificate);
+		new.client_certificate := webhook_internal.checked_file('client_certificate', client_certificate);
 	END IF;
 	RETURN new;
 END
 $$;
 
-CREATE FUNCTION webhook.check_columns(relation regclass, argument text, columns name[])
+CREATE FUNCTION webhook_internal.check_columns(relation regclass, argument text, columns name[])
 	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -390,7 +390,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.refuse_unknown(subscription bigint) RETURNS void
+CREATE FUNCTION webhook_internal.refuse_unknown(subscription bigint) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -406,36 +406,36 @@ END
 $$;
 
 -- By people, or by the worker since it was last enabled.
-CREATE FUNCTION webhook.is_disabled(subscription bigint) RETURNS boolean
+CREATE FUNCTION webhook_internal.is_disabled(subscription bigint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT EXISTS (
 		SELECT
-			FROM webhook.subscription s
-				LEFT JOIN webhook.subscription_state t ON t.subscription_id = s.id
+			FROM webhook_internal.subscription s
+				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
 			WHERE s.id = is_disabled.subscription
 				AND (NOT s.enabled OR t.disabled_at IS NOT NULL
 					AND (t.since IS NULL OR t.since::text = s.since::text)))
 $$;
 
-CREATE FUNCTION webhook.require_subscription(subscription bigint) RETURNS void
+CREATE FUNCTION webhook_internal.require_subscription(subscription bigint) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF NOT EXISTS (SELECT FROM webhook.subscription s
+	IF NOT EXISTS (SELECT FROM webhook_internal.subscription s
 		WHERE s.id = require_subscription.subscription)
 	THEN
-		PERFORM webhook.refuse_unknown(subscription);
+		PERFORM webhook_internal.refuse_unknown(subscription);
 	END IF;
 END
 $$;
 
-CREATE FUNCTION webhook.require_enabled(subscription bigint) RETURNS void
+CREATE FUNCTION webhook_internal.require_enabled(subscription bigint) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM webhook.require_subscription(subscription);
-	IF webhook.is_disabled(subscription) THEN
+	PERFORM webhook_internal.require_subscription(subscription);
+	IF webhook_internal.is_disabled(subscription) THEN
 		RAISE EXCEPTION 'subscription % is disabled', subscription
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = format('Enable it with webhook.alter_subscription(%s, enabled => true).',
@@ -445,27 +445,27 @@ END
 $$;
 
 -- Transaction ids of another cluster mean nothing here: see none of them.
-CREATE FUNCTION webhook.since_here(home text, since pg_snapshot) RETURNS pg_snapshot
+CREATE FUNCTION webhook_internal.since_here(home text, since pg_snapshot) RETURNS pg_snapshot
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE
-		WHEN split_part(home, '/', 1) = split_part(webhook.home(), '/', 1) THEN since
+		WHEN split_part(home, '/', 1) = split_part(webhook_internal.home(), '/', 1) THEN since
 		ELSE '3:3:' END
 $$;
 
 -- Has the worker read this row of the ring, and written what came of it?
-CREATE FUNCTION webhook.was_read(txid xid8, id bigint) RETURNS boolean
+CREATE FUNCTION webhook_internal.was_read(txid xid8, id bigint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT EXISTS (
 		SELECT
-			FROM webhook.checkpoint c
+			FROM webhook_internal.checkpoint c
 			WHERE pg_visible_in_snapshot(was_read.txid, c.snapshot)
 				OR was_read.id <= c.upto_id AND pg_visible_in_snapshot(was_read.txid, c.partial))
 $$;
 
 -- Where there is data, it can be sent again; without an id, it is unknown.
-CREATE FUNCTION webhook.find_event(event uuid) RETURNS webhook.event
+CREATE FUNCTION webhook_internal.find_event(event uuid) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -486,7 +486,7 @@ BEGIN
 
 	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created
 		INTO present
-		FROM webhook.pending p
+		FROM webhook_internal.pending p
 		WHERE p.event_id = find_event.event
 		LIMIT 1;
 	IF FOUND THEN
@@ -504,9 +504,9 @@ BEGIN
 	-- A replay, or a ping, that is on its way has the event with it.
 	SELECT (r.data ->> 'id')::bigint, r.event_id, r.event_type, r.subject, r.data -> 'data',
 			'2000-01-01 00:00+00'::timestamptz
-				+ (r.data ->> 'created')::bigint * interval '1 microsecond'
+				+ (r.data ->> 'created_at')::bigint * interval '1 microsecond'
 		INTO present
-		FROM webhook.ring r
+		FROM webhook_internal.ring r
 		WHERE r.kind = 'r' AND r.event_id = find_event.event
 		LIMIT 1;
 	IF FOUND THEN
@@ -516,7 +516,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook.known_event(event uuid) RETURNS webhook.event
+CREATE FUNCTION webhook_internal.known_event(event uuid) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -527,7 +527,7 @@ BEGIN
 			USING ERRCODE = 'null_value_not_allowed',
 				HINT = 'Give the Id of an event.';
 	END IF;
-	known := webhook.find_event(event);
+	known := webhook_internal.find_event(event);
 	IF known.id IS NULL THEN
 		RAISE EXCEPTION 'event % is unknown', event
 			USING ERRCODE = 'undefined_object',

@@ -8,7 +8,7 @@ CREATE FUNCTION webhook.define_event_type(name text, description text DEFAULT NU
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook.refuse_foreign_code('webhook.event_type'::regclass);
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.event_type'::regclass);
 	IF define_event_type.name IS NULL THEN
 		RAISE EXCEPTION 'name must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -32,7 +32,7 @@ BEGIN
 				HINT = 'Begin it otherwise; event types of "webhook" are the extension''s own.';
 	END IF;
 
-	INSERT INTO webhook.event_type (name, description)
+	INSERT INTO webhook_internal.event_type (name, description)
 		VALUES (define_event_type.name, nullif(define_event_type.description, ''))
 		ON CONFLICT DO NOTHING;
 	IF NOT FOUND THEN
@@ -69,7 +69,7 @@ BEGIN
 			USING ERRCODE = 'null_value_not_allowed',
 				HINT = 'Give a table, an event type and the name of the status column.';
 	END IF;
-	PERFORM webhook.require_event_type(watch.event_type);
+	PERFORM webhook_internal.require_event_type(watch.event_type);
 
 	-- What can be watched?
 	SELECT c.oid, c.relname, c.relkind, c.relpersistence, n.nspname
@@ -84,7 +84,7 @@ BEGIN
 	problem := CASE
 		WHEN class.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')
 			THEN 'It is part of the system catalog.'
-		WHEN class.nspname = 'webhook' THEN 'It belongs to the extension webhook.'
+		WHEN class.nspname IN ('webhook', 'webhook_internal') THEN 'It belongs to the extension webhook.'
 		WHEN class.relkind = 'v' THEN 'It is a view.'
 		WHEN class.relkind = 'm' THEN 'It is a materialized view.'
 		WHEN class.relkind = 'f' THEN 'It is a foreign table.'
@@ -121,15 +121,15 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				HINT = 'Name the columns that tell rows apart, or leave id_columns out to take the primary key.';
 	END IF;
-	PERFORM webhook.check_columns(watch.relation, 'status_column', ARRAY[watch.status_column]);
-	PERFORM webhook.check_columns(watch.relation, 'id_columns', keys);
-	PERFORM webhook.check_columns(watch.relation, 'data_columns', watch.data_columns);
+	PERFORM webhook_internal.check_columns(watch.relation, 'status_column', ARRAY[watch.status_column]);
+	PERFORM webhook_internal.check_columns(watch.relation, 'id_columns', keys);
+	PERFORM webhook_internal.check_columns(watch.relation, 'data_columns', watch.data_columns);
 
 	-- A partition has its parents' triggers, too.
 	SELECT t.tgrelid
 		INTO other
 		FROM pg_trigger t
-		WHERE t.tgfoid = 'webhook.enqueue()'::regprocedure
+		WHERE t.tgfoid = 'webhook_internal.enqueue()'::regprocedure
 			AND substr(t.tgargs, 1, octet_length(watch.event_type) + 1)
 				= convert_to(watch.event_type, 'UTF8') || '\x00'::bytea
 			AND (t.tgrelid = watch.relation
@@ -153,7 +153,7 @@ BEGIN
 			cardinality(keys)::text]
 		|| keys::text[] || watch.data_columns::text[];
 	EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s'
-		' FOR EACH ROW EXECUTE FUNCTION webhook.enqueue(%s)',
+		' FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue(%s)',
 		label, watch.relation,
 		(SELECT string_agg(quote_literal(a.argument), ', ' ORDER BY a.place)
 			FROM unnest(arguments) WITH ORDINALITY AS a (argument, place)));
@@ -178,7 +178,7 @@ BEGIN
 		SELECT t.tgname
 			FROM pg_trigger t
 			WHERE t.tgrelid = unwatch.relation AND t.tgparentid = 0
-				AND t.tgfoid = 'webhook.enqueue()'::regprocedure
+				AND t.tgfoid = 'webhook_internal.enqueue()'::regprocedure
 	LOOP
 		EXECUTE format('DROP TRIGGER %I ON %s', label, unwatch.relation);
 	END LOOP;
@@ -190,7 +190,7 @@ BEGIN
 	SELECT p.tgrelid
 		INTO parent
 		FROM pg_trigger p
-		WHERE p.tgfoid = 'webhook.enqueue()'::regprocedure AND p.tgparentid = 0
+		WHERE p.tgfoid = 'webhook_internal.enqueue()'::regprocedure AND p.tgparentid = 0
 			AND p.tgrelid IN (SELECT relid FROM pg_partition_ancestors(unwatch.relation));
 	RAISE EXCEPTION 'relation "%" is not watched%', unwatch.relation,
 		CASE WHEN parent IS NULL THEN '' ELSE ' by itself' END

@@ -11,18 +11,18 @@ CREATE FUNCTION webhook.ping(subscription bigint) RETURNS uuid
 AS $$
 DECLARE
 	created		timestamptz := clock_timestamp();
-	event		uuid := webhook.new_event_id(created);
+	event		uuid := webhook_internal.new_event_id(created);
 BEGIN
-	PERFORM webhook.require_enabled(subscription);
-	IF EXISTS (SELECT FROM webhook.subscription s
-		WHERE s.id = ping.subscription AND s.home <> webhook.home())
+	PERFORM webhook_internal.require_enabled(subscription);
+	IF EXISTS (SELECT FROM webhook_internal.subscription s
+		WHERE s.id = ping.subscription AND s.home <> webhook_internal.home())
 	THEN
 		RAISE EXCEPTION 'subscription % is fenced', subscription
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				DETAIL = 'It was made in another database, of which this one is a copy.',
 				HINT = 'Let this database send with webhook.resume_database().';
 	END IF;
-	PERFORM webhook.replay(subscription, 'ping', 0::bigint, event, created, 'webhook.ping', NULL::text,
+	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created, 'webhook.ping', NULL::text,
 		format('{"SubscriptionId":%s}', subscription)::json);
 	RETURN event;
 END
@@ -34,8 +34,8 @@ AS $$
 DECLARE
 	known		webhook.event;
 BEGIN
-	PERFORM webhook.require_enabled(subscription);
-	known := webhook.known_event(event);
+	PERFORM webhook_internal.require_enabled(subscription);
+	known := webhook_internal.known_event(event);
 	IF known.event_type = 'webhook.ping' THEN
 		RAISE EXCEPTION 'event % is a ping and cannot be sent again', event
 			USING ERRCODE = 'invalid_parameter_value',
@@ -47,7 +47,7 @@ BEGIN
 				DETAIL = 'It has been delivered and has left the ring.',
 				HINT = 'Delivered events are kept as long as webhook.event_retention says.';
 	END IF;
-	PERFORM webhook.replay(subscription, 'resend', known.id, known.event_id, known.created,
+	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id, known.created,
 		known.event_type, known.subject, known.data);
 END
 $$;
@@ -58,9 +58,9 @@ AS $$
 DECLARE
 	known		webhook.event;
 BEGIN
-	PERFORM webhook.require_subscription(subscription);
-	known := webhook.known_event(event);
-	PERFORM webhook.command('k'::"char", subscription, known.subject, event);
+	PERFORM webhook_internal.require_subscription(subscription);
+	known := webhook_internal.known_event(event);
+	PERFORM webhook_internal.command('k'::"char", subscription, known.subject, event);
 END
 $$;
 
@@ -68,7 +68,7 @@ CREATE FUNCTION webhook.skip(subscription bigint, subject text) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM webhook.require_subscription(subscription);
+	PERFORM webhook_internal.require_subscription(subscription);
 	IF subject IS NULL OR subject = '' THEN
 		RAISE EXCEPTION 'subject must not be %',
 			CASE WHEN subject IS NULL THEN 'null' ELSE 'empty' END
@@ -81,7 +81,7 @@ BEGIN
 			USING ERRCODE = 'program_limit_exceeded',
 				HINT = 'A subject may have 512 bytes.';
 	END IF;
-	PERFORM webhook.command('s'::"char", subscription, subject, NULL::uuid);
+	PERFORM webhook_internal.command('s'::"char", subscription, subject, NULL::uuid);
 END
 $$;
 
@@ -96,7 +96,7 @@ CREATE FUNCTION webhook.recover(
 AS $$
 #variable_conflict use_column
 DECLARE
-	s			webhook.subscription;
+	s			webhook_internal.subscription;
 	-- how a replay to this subscription begins: see src/command.c
 	head		text := format('{"subscription":%s,', recover.subscription);
 	e			record;
@@ -125,16 +125,16 @@ BEGIN
 				DETAIL = format('%s is later than %s.', recover.since, recover.until),
 				HINT = 'Events count that occurred at or after since and before until.';
 	END IF;
-	PERFORM webhook.require_enabled(recover.subscription);
-	SELECT x.* INTO s FROM webhook.subscription x WHERE x.id = recover.subscription;
-	s.since := webhook.since_here(s.home, s.since);
+	PERFORM webhook_internal.require_enabled(recover.subscription);
+	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = recover.subscription;
+	s.since := webhook_internal.since_here(s.home, s.since);
 
 	-- An event whose replay has not ended is on its way already. The ring is read
 	-- for them once, whatever a planner knows of it when it has just been filled.
 	FOR e IN
 		WITH replay AS MATERIALIZED (
 			SELECT r.event_id, max(r.id) AS id
-				FROM webhook.ring r
+				FROM webhook_internal.ring r
 				WHERE r.kind = 'r' AND starts_with(r.data::text, head)
 				GROUP BY r.event_id)
 		SELECT d.id, d.event_id, d.created, d.event_type, d.subject, d.data
@@ -151,24 +151,24 @@ BEGIN
 						WHERE r.event_id = d.event_id AND r.id > d.position)
 		UNION ALL
 		SELECT v.id, v.event_id, v.created, v.event_type, v.subject, v.data
-			FROM webhook.ring v
+			FROM webhook_internal.ring v
 			WHERE recover.what = 'missing'
 				AND v.kind = 'e'
 				AND v.created >= recover.since AND v.created < recover.until
 				-- or it gets it anyway
-				AND (pg_visible_in_snapshot(v.txid, s.since) OR webhook.was_read(v.txid, v.id))
+				AND (pg_visible_in_snapshot(v.txid, s.since) OR webhook_internal.was_read(v.txid, v.id))
 				AND EXISTS (
 					SELECT
 						FROM unnest(s.events) AS w (name)
-						WHERE webhook.matches(w.name, v.event_type))
-				AND webhook.accepts(s.filter, v.data)
+						WHERE webhook_internal.matches(w.name, v.event_type))
+				AND webhook_internal.accepts(s.filter, v.data)
 				AND NOT EXISTS (
 					SELECT
 						FROM webhook.log l
 						WHERE l.event_id = v.event_id AND l.subscription_id = s.id)
 				AND NOT EXISTS (
 					SELECT
-						FROM webhook.pending p
+						FROM webhook_internal.pending p
 						WHERE p.event_id = v.event_id AND p.subscription_id = s.id
 							AND p.subject = coalesce(v.subject, ''))
 				AND NOT EXISTS (
@@ -178,7 +178,7 @@ BEGIN
 		ORDER BY 1
 	LOOP
 		IF NOT recover.dry_run THEN
-			PERFORM webhook.replay(s.id, 'recover', e.id, e.event_id, e.created, e.event_type,
+			PERFORM webhook_internal.replay(s.id, 'recover', e.id, e.event_id, e.created, e.event_type,
 				e.subject, e.data);
 		END IF;
 		count := count + 1;

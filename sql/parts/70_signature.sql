@@ -11,13 +11,13 @@ DECLARE
 BEGIN
 	SELECT x.secret
 		INTO newest
-		FROM webhook.subscription_secret x
+		FROM webhook_internal.subscription_secret x
 		WHERE x.subscription_id = secret.subscription
 			AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())
 		ORDER BY x.id DESC
 		LIMIT 1;
 	IF NOT FOUND THEN
-		PERFORM webhook.refuse_unknown(secret.subscription);
+		PERFORM webhook_internal.refuse_unknown(secret.subscription);
 	END IF;
 	RETURN newest;
 END
@@ -30,35 +30,35 @@ CREATE FUNCTION webhook.rotate_secret(subscription bigint, overlap interval DEFA
 AS $$
 #variable_conflict use_column
 DECLARE
-	key			text := webhook.checked_secret(NULL::text);
+	key			text := webhook_internal.checked_secret(NULL::text);
 	ends_at		timestamptz;
 	first_end	timestamptz;
 	live		bigint;
 BEGIN
-	PERFORM webhook.refuse_foreign_code('webhook.subscription_secret'::regclass);
+	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription_secret'::regclass);
 	IF rotate_secret.overlap IS NULL THEN
 		RAISE EXCEPTION 'overlap must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
 				HINT = 'Say how long calls are signed with the former secret, too; ''0'' to end it at once.';
 	END IF;
-	ends_at := clock_timestamp() + webhook.checked_duration('overlap', rotate_secret.overlap,
+	ends_at := clock_timestamp() + webhook_internal.checked_duration('overlap', rotate_secret.overlap,
 		'0', '7 days', 'Within that time the receiver has to learn the new secret.');
-	PERFORM FROM webhook.subscription s WHERE s.id = rotate_secret.subscription FOR UPDATE;
+	PERFORM FROM webhook_internal.subscription s WHERE s.id = rotate_secret.subscription FOR UPDATE;
 	IF NOT FOUND THEN
-		PERFORM webhook.refuse_unknown(rotate_secret.subscription);
+		PERFORM webhook_internal.refuse_unknown(rotate_secret.subscription);
 	END IF;
 
 	-- One that ends sooner does so still.
-	UPDATE webhook.subscription_secret x
+	UPDATE webhook_internal.subscription_secret x
 		SET expires_at = ends_at
 		WHERE x.subscription_id = rotate_secret.subscription
 			AND (x.expires_at IS NULL OR x.expires_at > ends_at);
-	DELETE FROM webhook.subscription_secret x
+	DELETE FROM webhook_internal.subscription_secret x
 		WHERE x.subscription_id = rotate_secret.subscription
 			AND x.expires_at <= clock_timestamp();
 	SELECT count(*), min(x.expires_at)
 		INTO live, first_end
-		FROM webhook.subscription_secret x
+		FROM webhook_internal.subscription_secret x
 		WHERE x.subscription_id = rotate_secret.subscription;
 	IF live >= 3 THEN
 		RAISE EXCEPTION 'subscription % has three live secrets already', rotate_secret.subscription
@@ -67,9 +67,9 @@ BEGIN
 				HINT = 'Wait for that, or give a shorter overlap; ''0'' ends all former secrets at once.';
 	END IF;
 
-	INSERT INTO webhook.subscription_secret (subscription_id, secret)
+	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (rotate_secret.subscription, key);
-	PERFORM webhook.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 	RETURN key;
 END
 $$;

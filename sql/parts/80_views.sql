@@ -5,7 +5,7 @@
 CREATE FUNCTION webhook.drain(timeout interval DEFAULT '30 s') RETURNS boolean
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_drain';
 
-CREATE FUNCTION webhook.worker_state(
+CREATE FUNCTION webhook_internal.worker_state(
 	OUT pid integer,
 	OUT state text,
 	OUT started_at timestamptz,
@@ -30,7 +30,7 @@ CREATE VIEW webhook.stat_worker AS
 	SELECT pid, state, started_at, ring_slot, windows, events, attempts, delivered,
 		retrying, failed, flushes, flush_errors, rotations, in_flight, queued,
 		unflushed, memory
-	FROM webhook.worker_state();
+	FROM webhook_internal.worker_state();
 
 -- What the views below are made of is found where it should be.
 SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -39,10 +39,10 @@ CREATE VIEW webhook.pending_delivery AS
 	SELECT p.subscription_id, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
 		p.cause, p.attempt, p.step, p.next_at, p.queued_at, p.created, p.position, p.id,
 		f.event_id AS waits_for, f.queued_at AS waits_since
-	FROM webhook.pending p
+	FROM webhook_internal.pending p
 		LEFT JOIN LATERAL (
 			SELECT w.event_id, w.queued_at, w.position, w.id
-				FROM webhook.pending w
+				FROM webhook_internal.pending w
 				WHERE p.next_at IS NULL AND p.subject <> ''
 					AND w.subscription_id = p.subscription_id AND w.subject = p.subject
 				ORDER BY w.position, w.id
@@ -63,20 +63,20 @@ CREATE VIEW webhook.dead_letter AS
 					AND (n.logged_at, n.position) > (l.logged_at, l.position))
 		AND NOT EXISTS (
 			SELECT
-				FROM webhook.pending p
+				FROM webhook_internal.pending p
 				WHERE p.event_id = l.event_id AND p.subscription_id = l.subscription_id);
 
-CREATE VIEW webhook.subscriptions AS
-	SELECT s.id, webhook.redacted_endpoint(s.endpoint) AS endpoint, s.events, s.description,
-		webhook.redacted_headers(s.headers) AS headers, s.signature_schemes, s.filter,
+CREATE VIEW webhook.subscription AS
+	SELECT s.id, webhook_internal.redacted_endpoint(s.endpoint) AS endpoint, s.events, s.description,
+		webhook_internal.redacted_headers(s.headers) AS headers, s.signature_schemes, s.filter,
 		s.payload_format, s.ordered, s.max_in_flight, s.rate_limit, s.timeout,
 		s.retry_schedule, s.max_age, s.final_statuses, s.ca, s.client_certificate, s.enabled,
 		s.paused, s.created_at, s.created_by
-	FROM webhook.subscription s;
+	FROM webhook_internal.subscription s;
 
 CREATE VIEW webhook.stat_subscription AS
 	SELECT s.id AS subscription_id,
-		webhook.redacted_endpoint(s.endpoint) AS endpoint,
+		webhook_internal.redacted_endpoint(s.endpoint) AS endpoint,
 		h.state,
 		CASE h.state
 			WHEN 'disabled' THEN
@@ -117,19 +117,19 @@ CREATE VIEW webhook.stat_subscription AS
 		t.last_failure,
 		t.p50,
 		t.p95
-	FROM webhook.subscription s
-		LEFT JOIN webhook.subscription_state t ON t.subscription_id = s.id
+	FROM webhook_internal.subscription s
+		LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
 		LEFT JOIN (
 			SELECT w.subscription_id, count(*) AS pending, min(w.queued_at) AS oldest_pending,
 				min(w.next_at) AS next_at
-			FROM webhook.pending w
+			FROM webhook_internal.pending w
 			GROUP BY w.subscription_id
 		) p ON p.subscription_id = s.id
 		CROSS JOIN LATERAL (
 			SELECT CASE
 					WHEN NOT s.enabled OR t.disabled_at IS NOT NULL
 						AND (t.since IS NULL OR t.since::text = s.since::text) THEN 'disabled'
-					WHEN s.home <> webhook.home() THEN 'fenced'
+					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
 					WHEN t.level = 0 THEN 'open'
 					WHEN t.level = 1 THEN 'slow'

@@ -4,7 +4,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	e			webhook.event;
-	s			webhook.subscription;
+	s			webhook_internal.subscription;
 	stat		webhook.stat_subscription;
 	waits_until	timestamptz;
 	last		webhook.log;
@@ -21,7 +21,7 @@ BEGIN
 				HINT = 'Give the Id of an event and the id of a subscription.';
 	END IF;
 
-	e := webhook.find_event(explain.event);
+	e := webhook_internal.find_event(explain.event);
 	IF e.id IS NULL THEN
 		RETURN format('Nothing is known of the event: no call of it is in the log, it does not wait, '
 			'and it is not in the ring.' || E'\n'
@@ -32,10 +32,10 @@ BEGIN
 	said := ARRAY[format('It is an event of type %s%s, which occurred at %s.', e.event_type,
 		' about ' || e.subject, e.created)];
 
-	SELECT x.* INTO s FROM webhook.subscription x WHERE x.id = explain.subscription;
+	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = explain.subscription;
 	SELECT x.* INTO stat FROM webhook.stat_subscription x
 		WHERE x.subscription_id = explain.subscription;
-	SELECT t.waits_until INTO waits_until FROM webhook.subscription_state t
+	SELECT t.waits_until INTO waits_until FROM webhook_internal.subscription_state t
 		WHERE t.subscription_id = explain.subscription;
 	SELECT l.*
 		INTO last
@@ -51,7 +51,7 @@ BEGIN
 		LIMIT 1;
 	on_its_way := waiting.id IS NULL AND EXISTS (
 		SELECT
-			FROM webhook.ring r
+			FROM webhook_internal.ring r
 			WHERE r.kind = 'r' AND r.event_id = explain.event
 				AND starts_with(r.data::text, format('{"subscription":%s,', explain.subscription))
 				AND r.id > coalesce(last.position, 0));
@@ -103,27 +103,27 @@ BEGIN
 	ELSIF s.id IS NULL THEN
 		NULL;
 	ELSIF last.outcome IS NULL AND NOT EXISTS (
-		SELECT FROM unnest(s.events) AS w (name) WHERE webhook.matches(w.name, e.event_type))
+		SELECT FROM unnest(s.events) AS w (name) WHERE webhook_internal.matches(w.name, e.event_type))
 	THEN
 		said := said || format('Subscription %s does not want this type of events, but %s.',
 			s.id, array_to_string(s.events, ', '));
 		RETURN array_to_string(said, E'\n');
-	ELSIF last.outcome IS NULL AND NOT webhook.accepts(s.filter, e.data) THEN
+	ELSIF last.outcome IS NULL AND NOT webhook_internal.accepts(s.filter, e.data) THEN
 		said := said || format('The filter of subscription %s refuses it: %s', s.id, s.filter);
 		RETURN array_to_string(said, E'\n');
 	ELSIF last.outcome IS NULL AND EXISTS (
 		SELECT
-			FROM webhook.ring r
+			FROM webhook_internal.ring r
 			WHERE r.kind = 'e' AND r.event_id = explain.event
-				AND pg_visible_in_snapshot(r.txid, webhook.since_here(s.home, s.since)))
+				AND pg_visible_in_snapshot(r.txid, webhook_internal.since_here(s.home, s.since)))
 	THEN
 		said := said || format('It was committed before subscription %s was made or last enabled; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
 		RETURN array_to_string(said, E'\n');
 	ELSIF last.outcome IS NULL AND EXISTS (
 		SELECT
-			FROM webhook.ring r
-			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook.was_read(r.txid, r.id))
+			FROM webhook_internal.ring r
+			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook_internal.was_read(r.txid, r.id))
 	THEN
 		said := said || format('Subscription %s did not want it when it was read; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
@@ -154,7 +154,7 @@ BEGIN
 		ELSIF s.rate_limit IS NOT NULL AND waiting.next_at <= statement_timestamp() THEN
 			said := said || format('Subscription %s is %s.', s.id, stat.reason);
 		END IF;
-		IF NOT EXISTS (SELECT FROM webhook.worker_state() w WHERE w.state = 'running') THEN
+		IF NOT EXISTS (SELECT FROM webhook_internal.worker_state() w WHERE w.state = 'running') THEN
 			said := said || 'No worker is running in this database.'::text;
 		END IF;
 	END IF;

@@ -5,7 +5,7 @@
  * The functions run as their caller: it is the owner who grants.
  */
 
-CREATE FUNCTION webhook.grant_each(role regrole, commands text[]) RETURNS void
+CREATE FUNCTION webhook_internal.grant_each(role regrole, commands text[]) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -41,7 +41,7 @@ DECLARE
 		'GRANT USAGE ON SCHEMA webhook TO %s',
 		'GRANT SELECT ON
 			webhook.event_type,
-			webhook.subscriptions,
+			webhook.subscription,
 			webhook.event,
 			webhook.log,
 			webhook.pending_delivery,
@@ -53,13 +53,13 @@ DECLARE
 			webhook.explain,
 			webhook.sign,
 			webhook.verify,
-			webhook.home,
-			webhook.redacted_endpoint,
-			webhook.redacted_headers,
-			webhook.worker_state
+			webhook_internal.home,
+			webhook_internal.redacted_endpoint,
+			webhook_internal.redacted_headers,
+			webhook_internal.worker_state
 			TO %s'];
 BEGIN
-	PERFORM webhook.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
 
@@ -68,7 +68,6 @@ CREATE FUNCTION webhook.grant_operator(role regrole) RETURNS void
 AS $$
 DECLARE
 	commands	text[] := ARRAY[
-		'GRANT SELECT ON webhook.subscription TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.pause,
 			webhook.resume,
@@ -81,7 +80,7 @@ DECLARE
 			TO %s'];
 BEGIN
 	PERFORM webhook.grant_reader(role);
-	PERFORM webhook.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
 
@@ -90,6 +89,8 @@ CREATE FUNCTION webhook.grant_admin(role regrole) RETURNS void
 AS $$
 DECLARE
 	commands	text[] := ARRAY[
+		-- webhook.watch() and webhook.unwatch() run as their caller.
+		'GRANT USAGE ON SCHEMA webhook_internal TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.define_event_type,
 			webhook.watch,
@@ -97,17 +98,18 @@ DECLARE
 			webhook.publish,
 			webhook.subscribe,
 			webhook.alter_subscription,
+			webhook.subscription_options,
 			webhook.unsubscribe,
 			webhook.secret,
 			webhook.rotate_secret,
 			webhook.resume_database,
-			webhook.enqueue,
-			webhook.check_columns,
-			webhook.require_event_type
+			webhook_internal.enqueue,
+			webhook_internal.check_columns,
+			webhook_internal.require_event_type
 			TO %s'];
 BEGIN
 	PERFORM webhook.grant_operator(role);
-	PERFORM webhook.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
 
@@ -116,12 +118,12 @@ CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
 AS $$
 DECLARE
 	commands	text[] := ARRAY[
-		'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook FROM %s',
-		'REVOKE ALL ON ALL TABLES IN SCHEMA webhook FROM %s',
-		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook FROM %s',
-		'REVOKE ALL ON SCHEMA webhook FROM %s'];
+		'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal FROM %s',
+		'REVOKE ALL ON ALL TABLES IN SCHEMA webhook, webhook_internal FROM %s',
+		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook, webhook_internal FROM %s',
+		'REVOKE ALL ON SCHEMA webhook, webhook_internal FROM %s'];
 BEGIN
-	PERFORM webhook.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
 

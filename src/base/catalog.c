@@ -2,19 +2,18 @@
  * catalog.c
  *	  Where the extension's objects are in this database.
  *
- * Everything is found by its name in the schema "webhook" and kept until an
- * invalidation of one of these relations says that it may have changed, so an
- * append costs no look-up. The invalidation only counts: the struct itself
- * changes when somebody asks for it, hence a pointer to it never dangles.
+ * Every object is looked up by its name: the log in the schema "webhook", all
+ * others in "webhook_internal". The result is kept until an invalidation of one
+ * of these relations says that it may have changed, so an append costs no
+ * look-up. The callback only counts invalidations; the struct is filled in when
+ * somebody asks for it, so a pointer to it never dangles.
  *
  * Columns and indexes are compared with what the C code assumes about them.
- * An owner may alter these tables as he likes; that must end in an error, not
- * in a datum of one type being read as another. Columns added after ours are
- * harmless, and so are further indexes.
+ * Owners can alter these tables; the result must be an error, not misread data.
+ * Columns after ours and further indexes are harmless.
  *
- * Whoever changes a contract shall not suffer for an index that is missing in
- * the ring: events are appended as long as there is a table to append to, and
- * wait there for the worker, who does report it.
+ * A missing index must not fail an application's transaction: appending to the
+ * ring needs only a table, and the worker reports the index.
  */
 #include "postgres.h"
 
@@ -98,35 +97,47 @@ static const AttrNumber state_pkey_keys[] = {
 	Anum_webhook_state_subscription_id
 };
 
-static WebhookCatalog catalog;
-static char problem[NAMEDATALEN];	/* what is not as it should be */
-static uint64 changes = 1;		/* invalidations seen, and 1 */
-static uint64 known = 0;		/* value of "changes" that catalog is of; 0: of none */
+static struct
+{
+	WebhookCatalog catalog;		/* the objects, as of the last look-up */
+	char		problem[2 * NAMEDATALEN];	/* qualified name of the first object that is missing
+											 * or has an unexpected definition; empty: none */
+	char		problem_kind;	/* relkind that the object named in "problem" should have */
+	bool		registered;		/* the callback on invalidations is in place */
+	uint64		invalidations;	/* number of the latest invalidation, from 1 on */
+	uint64		valid_at;		/* value of "invalidations" that "catalog" is of; 0: not valid */
+	char		home[64];		/* result of webhook_home(); empty: not asked for yet */
+}			room = {.invalidations = 1};
 
 static bool refresh(void);
 pg_noreturn static void report_absence(void);
 static void forget(Datum arg, Oid relid);
 static bool look_up(void);
 static bool find_extension(void);
-static Oid	find_relation(const char *name, char relkind);
-static Oid	find_table(const char *name, char relkind, const Oid *types,
+static Oid	find_relation(const char *schema, const char *name, char relkind);
+static Oid	find_table(const char *schema, const char *name, char relkind, const Oid *types,
 					   int ncolumns);
-static Oid	find_index(const char *name, Oid relid, bool partial,
-					   const AttrNumber *keys, int nkeys);
-static Oid	report(const char *name);
+static Oid	find_index(const char *name, Oid relid, bool partial, const AttrNumber *keys,
+					   int nkeys);
+static Oid	report(const char *schema, const char *name, char relkind);
 
 const WebhookCatalog *
 webhook_catalog(void)
 {
+	const char *name = room.problem;
+
 	if (!refresh())
 		return NULL;
-	if (problem[0] != '\0')
+	if (name[0] != '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("\"webhook.%s\" is missing or has been altered",
-						problem),
-				 errhint("Undo the change of it, or create the extension anew.")));
-	return &catalog;
+				 room.problem_kind == RELKIND_INDEX ?
+				 errmsg("index \"%s\" is missing or has an unexpected definition", name) :
+				 room.problem_kind == RELKIND_SEQUENCE ?
+				 errmsg("sequence \"%s\" is missing or has an unexpected definition", name) :
+				 errmsg("table \"%s\" is missing or has an unexpected definition", name),
+				 errhint("Recreate the extension.")));
+	return &room.catalog;
 }
 
 const WebhookCatalog *
@@ -144,18 +155,16 @@ webhook_catalog_for_append(void)
 {
 	if (!refresh())
 		report_absence();
-	return &catalog;
+	return &room.catalog;
 }
 
 const char *
 webhook_home(void)
 {
-	static char home[64];
-
-	if (home[0] == '\0')
-		snprintf(home, sizeof(home), UINT64_FORMAT "/%u",
+	if (room.home[0] == '\0')
+		snprintf(room.home, sizeof(room.home), UINT64_FORMAT "/%u",
 				 GetSystemIdentifier(), MyDatabaseId);
-	return home;
+	return room.home;
 }
 
 bool
@@ -178,32 +187,30 @@ webhook_home_parse(const char *home, uint64 *system, Oid *database)
 	return true;
 }
 
-/* Bring "catalog" up to date. False if the extension is not there. */
+/* Bring the catalog up to date. Returns false if the extension does not exist. */
 static bool
 refresh(void)
 {
-	static bool registered = false;
-
-	if (known == changes)
+	if (room.valid_at == room.invalidations)
 		return true;
 
 	Assert(IsTransactionState());
-	if (!registered)
+	if (!room.registered)
 	{
 		CacheRegisterRelcacheCallback(forget, (Datum) 0);
-		registered = true;
+		room.registered = true;
 	}
 
-	/* An invalidation may come while we look. */
+	/* A look-up may itself process invalidations; then it is repeated. */
 	do
 	{
-		uint64		before = changes;
+		uint64		before = room.invalidations;
 
-		known = 0;
+		room.valid_at = 0;
 		if (!look_up())
 			return false;
-		known = before;
-	} while (known != changes);
+		room.valid_at = before;
+	} while (room.valid_at != room.invalidations);
 	return true;
 }
 
@@ -212,81 +219,85 @@ report_absence(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("extension \"%s\" is not installed in this database",
-					"webhook"),
+			 errmsg("extension \"%s\" is not installed in this database", "webhook"),
 			 errhint("Run CREATE EXTENSION webhook.")));
 }
 
-/* Callback of the relation cache. What is missing may come under any OID. */
+/*
+ * Callback of the relation cache. While an object is missing, any invalidation
+ * counts, because the object may be created with any OID.
+ */
 static void
 forget(Datum arg, Oid relid)
 {
-	bool		ours = !OidIsValid(relid) || problem[0] != '\0' ||
-	relid == catalog.event_sequence || relid == catalog.subscription ||
-	relid == catalog.log || relid == catalog.pending ||
-	relid == catalog.pending_pkey || relid == catalog.pending_due ||
-	relid == catalog.state || relid == catalog.state_pkey ||
-	relid == catalog.checkpoint;
+	const WebhookCatalog *catalog = &room.catalog;
+	bool		ours = !OidIsValid(relid) || room.problem[0] != '\0' ||
+	relid == catalog->event_sequence || relid == catalog->subscription ||
+	relid == catalog->log || relid == catalog->pending ||
+	relid == catalog->pending_pkey || relid == catalog->pending_due ||
+	relid == catalog->state || relid == catalog->state_pkey ||
+	relid == catalog->checkpoint;
 
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
-		ours |= relid == catalog.event[i] || relid == catalog.event_index[i];
+		ours |= relid == catalog->event[i] || relid == catalog->event_index[i];
 	if (ours)
-		changes++;
+		room.invalidations++;
 }
 
 /*
- * Fill in "catalog". What is not as it should be is InvalidOid, the first such
- * thing named in "problem". False if the extension is not there.
+ * Fill in the catalog. An object that is missing or has an unexpected definition
+ * becomes InvalidOid, and the first such object is kept in "problem". Returns
+ * false if the extension does not exist.
  */
 static bool
 look_up(void)
 {
+	WebhookCatalog *catalog = &room.catalog;
 	char		name[NAMEDATALEN];
 
-	memset(&catalog, 0, sizeof(catalog));
-	problem[0] = '\0';
+	memset(catalog, 0, sizeof(*catalog));
+	room.problem[0] = '\0';
 
 	if (!find_extension())
 		return false;
-	catalog.schema = get_namespace_oid("webhook", true);
+	catalog->schema = get_namespace_oid(WEBHOOK_SCHEMA, true);
+	catalog->internal_schema = get_namespace_oid(WEBHOOK_INTERNAL_SCHEMA, true);
 
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 	{
 		snprintf(name, sizeof(name), "event_%d", i);
-		catalog.event[i] = find_table(name, RELKIND_RELATION, event_columns,
-									  Natts_webhook_event);
+		catalog->event[i] = find_table(WEBHOOK_INTERNAL_SCHEMA, name, RELKIND_RELATION,
+									   event_columns, Natts_webhook_event);
 		snprintf(name, sizeof(name), "event_%d_txid_id_idx", i);
-		catalog.event_index[i] = find_index(name, catalog.event[i], false,
-											event_index_keys,
-											lengthof(event_index_keys));
+		catalog->event_index[i] = find_index(name, catalog->event[i], false, event_index_keys,
+											 lengthof(event_index_keys));
 	}
-	catalog.event_sequence = find_relation("event_id_seq", RELKIND_SEQUENCE);
-	catalog.subscription = find_relation("subscription", RELKIND_RELATION);
-	catalog.log = find_table("log", RELKIND_PARTITIONED_TABLE, log_columns,
-							 Natts_webhook_log);
-	catalog.pending = find_table("pending", RELKIND_RELATION, pending_columns,
-								 Natts_webhook_pending);
-	catalog.pending_pkey = find_index("pending_pkey", catalog.pending, false,
-									  pending_pkey_keys,
-									  lengthof(pending_pkey_keys));
-	catalog.pending_due = find_index("pending_due_idx", catalog.pending, true,
-									 pending_due_keys,
-									 lengthof(pending_due_keys));
-	catalog.state = find_table("subscription_state", RELKIND_RELATION,
-							   state_columns, Natts_webhook_state);
-	catalog.state_pkey = find_index("subscription_state_pkey", catalog.state,
-									false, state_pkey_keys,
-									lengthof(state_pkey_keys));
-	catalog.checkpoint = find_table("checkpoint", RELKIND_RELATION,
-									checkpoint_columns,
-									Natts_webhook_checkpoint);
+	catalog->event_sequence = find_relation(WEBHOOK_INTERNAL_SCHEMA, "event_id_seq",
+											RELKIND_SEQUENCE);
+	catalog->subscription = find_relation(WEBHOOK_INTERNAL_SCHEMA, "subscription",
+										  RELKIND_RELATION);
+	catalog->log = find_table(WEBHOOK_SCHEMA, "log", RELKIND_PARTITIONED_TABLE, log_columns,
+							  Natts_webhook_log);
+	catalog->pending = find_table(WEBHOOK_INTERNAL_SCHEMA, "pending", RELKIND_RELATION,
+								  pending_columns, Natts_webhook_pending);
+	catalog->pending_pkey = find_index("pending_pkey", catalog->pending, false, pending_pkey_keys,
+									   lengthof(pending_pkey_keys));
+	catalog->pending_due = find_index("pending_due_idx", catalog->pending, true, pending_due_keys,
+									  lengthof(pending_due_keys));
+	catalog->state = find_table(WEBHOOK_INTERNAL_SCHEMA, "subscription_state", RELKIND_RELATION,
+								state_columns, Natts_webhook_state);
+	catalog->state_pkey = find_index("subscription_state_pkey", catalog->state, false,
+									 state_pkey_keys, lengthof(state_pkey_keys));
+	catalog->checkpoint = find_table(WEBHOOK_INTERNAL_SCHEMA, "checkpoint", RELKIND_RELATION,
+									 checkpoint_columns, Natts_webhook_checkpoint);
 	return true;
 }
 
-/* Is the extension there, and in which version? */
+/* Returns true if the extension exists, and fills in its version. */
 static bool
 find_extension(void)
 {
+	WebhookCatalog *catalog = &room.catalog;
 	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -294,57 +305,57 @@ find_extension(void)
 
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
 				F_NAMEEQ, CStringGetDatum("webhook"));
-	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1,
-							  &key);
+	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
 		bool		isnull;
 		Datum		version = heap_getattr(tuple, Anum_pg_extension_extversion,
-										   RelationGetDescr(extensions),
-										   &isnull);
+										   RelationGetDescr(extensions), &isnull);
 
 		if (!isnull)
-			text_to_cstring_buffer(DatumGetTextPP(version), catalog.version,
-								   sizeof(catalog.version));
+			text_to_cstring_buffer(DatumGetTextPP(version), catalog->version,
+								   sizeof(catalog->version));
 	}
 	systable_endscan(scan);
 	table_close(extensions, AccessShareLock);
-	return catalog.version[0] != '\0';
+	return catalog->version[0] != '\0';
 }
 
+/* OID of the relation of this kind in a schema of ours; InvalidOid: reported as missing. */
 static Oid
-find_relation(const char *name, char relkind)
+find_relation(const char *schema, const char *name, char relkind)
 {
+	Oid			schema_oid = strcmp(schema, WEBHOOK_SCHEMA) == 0 ? room.catalog.schema :
+	room.catalog.internal_schema;
 	Oid			relid = InvalidOid;
 
-	if (OidIsValid(catalog.schema))
-		relid = get_relname_relid(name, catalog.schema);
+	if (OidIsValid(schema_oid))
+		relid = get_relname_relid(name, schema_oid);
 	if (!OidIsValid(relid) || get_rel_relkind(relid) != relkind)
-		return report(name);
+		return report(schema, name, relkind);
 	return relid;
 }
 
-/* A table whose first columns are of these types. */
+/* The same for a table whose first columns have these types. */
 static Oid
-find_table(const char *name, char relkind, const Oid *types, int ncolumns)
+find_table(const char *schema, const char *name, char relkind, const Oid *types, int ncolumns)
 {
-	Oid			relid = find_relation(name, relkind);
+	Oid			relid = find_relation(schema, name, relkind);
 
 	for (int i = 0; OidIsValid(relid) && i < ncolumns; i++)
 	{
 		if (get_atttype(relid, i + 1) != types[i])
-			return report(name);
+			return report(schema, name, relkind);
 	}
 	return relid;
 }
 
-/* A usable B-tree on just these columns of a table. */
+/* The same for a usable B-tree on exactly these columns of a table of the internal schema. */
 static Oid
-find_index(const char *name, Oid relid, bool partial, const AttrNumber *keys,
-		   int nkeys)
+find_index(const char *name, Oid relid, bool partial, const AttrNumber *keys, int nkeys)
 {
-	Oid			index = find_relation(name, RELKIND_INDEX);
+	Oid			index = find_relation(WEBHOOK_INTERNAL_SCHEMA, name, RELKIND_INDEX);
 	HeapTuple	tuple;
 	Form_pg_index form;
 	bool		good;
@@ -354,13 +365,13 @@ find_index(const char *name, Oid relid, bool partial, const AttrNumber *keys,
 
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index));
 	if (!HeapTupleIsValid(tuple))
-		return report(name);
+		return report(WEBHOOK_INTERNAL_SCHEMA, name, RELKIND_INDEX);
 	good = ((Form_pg_class) GETSTRUCT(tuple))->relam == BTREE_AM_OID;
 	ReleaseSysCache(tuple);
 
 	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
 	if (!HeapTupleIsValid(tuple))
-		return report(name);
+		return report(WEBHOOK_INTERNAL_SCHEMA, name, RELKIND_INDEX);
 	form = (Form_pg_index) GETSTRUCT(tuple);
 	good = good && form->indrelid == relid && form->indisvalid &&
 		form->indnkeyatts == nkeys &&
@@ -372,14 +383,17 @@ find_index(const char *name, Oid relid, bool partial, const AttrNumber *keys,
 			get_atttype(index, i + 1) == get_atttype(relid, keys[i]);
 	}
 	ReleaseSysCache(tuple);
-	return good ? index : report(name);
+	return good ? index : report(WEBHOOK_INTERNAL_SCHEMA, name, RELKIND_INDEX);
 }
 
-/* This is not as it should be. */
+/* Keep the first object that is missing or has an unexpected definition. */
 static Oid
-report(const char *name)
+report(const char *schema, const char *name, char relkind)
 {
-	if (problem[0] == '\0')
-		strlcpy(problem, name, sizeof(problem));
+	if (room.problem[0] == '\0')
+	{
+		snprintf(room.problem, sizeof(room.problem), "%s.%s", schema, name);
+		room.problem_kind = relkind;
+	}
 	return InvalidOid;
 }

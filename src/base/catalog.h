@@ -6,9 +6,12 @@
 #ifndef WEBHOOK_CATALOG_H
 #define WEBHOOK_CATALOG_H
 
+#define WEBHOOK_SCHEMA "webhook"	/* functions, views and the log, which people use */
+#define WEBHOOK_INTERNAL_SCHEMA "webhook_internal"	/* all other objects, and the log's leaves */
+
 #define WEBHOOK_RING_TABLES 4	/* tables of the ring: event_0 … event_3 */
 
-/* Columns, in the order of sql/webhook--1.0.sql. */
+/* Columns, in the order of sql/parts/10_tables.sql. */
 enum
 {
 	Anum_webhook_event_id = 1,
@@ -111,7 +114,8 @@ enum
 
 typedef struct WebhookCatalog
 {
-	Oid			schema;
+	Oid			schema;			/* WEBHOOK_SCHEMA */
+	Oid			internal_schema;	/* WEBHOOK_INTERNAL_SCHEMA */
 	Oid			event[WEBHOOK_RING_TABLES];
 	Oid			event_index[WEBHOOK_RING_TABLES];	/* (txid, id) */
 	Oid			event_sequence;
@@ -127,27 +131,29 @@ typedef struct WebhookCatalog
 } WebhookCatalog;
 
 /*
- * The objects in this database, looked up once and again after each change of
- * them; needs a transaction. NULL if the extension is not there; an error if
- * part of it is not there, or not as it was created_at. Call it after locking a
- * table, not before: then columns and indexes stay as checked for as long as
- * the lock is held. The contents change with the next call, not before.
+ * The objects in this database. They are looked up once, and once more after
+ * each change of them; that needs a transaction. Returns NULL if the extension
+ * does not exist; raises an error if one of its objects is missing or has an
+ * unexpected definition. Call this after locking a table, not before: then
+ * columns and indexes stay as checked while the lock is held. The struct changes
+ * at the next call of one of these functions, never before.
  */
 extern const WebhookCatalog *webhook_catalog(void);
 
-/* The same; an error with SQLSTATE and HINT instead of NULL. */
+/* The same, but raises an error if the extension does not exist. */
 extern const WebhookCatalog *webhook_catalog_required(void);
 
 /*
- * The same for whoever appends to the ring, and must not fail for anything
- * that he does not need: what is not there, or altered, is InvalidOid.
+ * The same for appending to the ring, which must not fail because of an object
+ * that it does not need: an object that is missing or has an unexpected
+ * definition is InvalidOid.
  */
 extern const WebhookCatalog *webhook_catalog_for_append(void);
 
-/* Where we are: "<system identifier>/<database oid>", a constant string. */
+/* This database: "<system identifier>/<database oid>", a constant string. */
 extern const char *webhook_home(void);
 
-/* Parts of a home. False if the text is none. */
+/* Split a home into its parts. Returns false if the text is not a home. */
 extern bool webhook_home_parse(const char *home, uint64 *system, Oid *database);
 
 #endif							/* WEBHOOK_CATALOG_H */

@@ -83,7 +83,7 @@ PG_FUNCTION_INFO_V1(webhook_drop_replicated);
 PG_FUNCTION_INFO_V1(webhook_note_change);
 
 /*
- * webhook.enqueue(): AFTER ... FOR EACH ROW trigger on a watched table.
+ * webhook_internal.enqueue(): AFTER ... FOR EACH ROW trigger on a watched table.
  */
 Datum
 webhook_enqueue(PG_FUNCTION_ARGS)
@@ -97,7 +97,7 @@ webhook_enqueue(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as an AFTER ROW trigger",
-						"webhook.enqueue"),
+						"webhook_internal.enqueue"),
 				 errhint("Use webhook.watch() to create the trigger.")));
 
 	plan = fcinfo->flinfo->fn_extra;
@@ -187,7 +187,7 @@ row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 }
 
 /*
- * webhook.drop_replicated(): BEFORE INSERT ... FOR EACH ROW trigger, enabled
+ * webhook_internal.drop_replicated(): BEFORE INSERT ... FOR EACH ROW trigger, enabled
  * as REPLICA, on each ring table. Rows that logical replication inserts are
  * events of another database, which sends them itself; they are dropped.
  */
@@ -203,13 +203,13 @@ webhook_drop_replicated(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as a BEFORE INSERT ROW trigger",
-						"webhook.drop_replicated")));
+						"webhook_internal.drop_replicated")));
 
 	return PointerGetDatum(NULL);
 }
 
 /*
- * webhook.note_change(): AFTER ... FOR EACH STATEMENT trigger, enabled ALWAYS,
+ * webhook_internal.note_change(): AFTER ... FOR EACH STATEMENT trigger, enabled ALWAYS,
  * on the tables of subscriptions, which the worker keeps in memory. At commit
  * the worker is told to read them again. That covers writes without a command,
  * such as those of a restore.
@@ -225,7 +225,7 @@ webhook_note_change(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as an AFTER STATEMENT trigger",
-						"webhook.note_change")));
+						"webhook_internal.note_change")));
 
 	webhook_wakeup_at_commit(true);
 	return PointerGetDatum(NULL);
@@ -250,7 +250,7 @@ make_plan(FunctionCallInfo fcinfo, TriggerData *trigger)
 				 errmsg("trigger \"%s\" on relation \"%s\" has wrong arguments for function \"%s\"",
 						trigger->tg_trigger->tgname,
 						RelationGetRelationName(trigger->tg_relation),
-						"webhook.enqueue"),
+						"webhook_internal.enqueue"),
 				 errhint("Use webhook.watch() to create the trigger.")));
 
 	old = MemoryContextSwitchTo(context);

@@ -276,7 +276,7 @@ require_event_type(text *event_type)
 static bool
 event_type_exists(text *event_type)
 {
-	const Oid	schema = webhook_catalog_for_append()->schema;
+	const Oid	schema = webhook_catalog_for_append()->internal_schema;
 	const Oid	relid = get_relname_relid("event_type", schema);
 	const Oid	index = get_relname_relid("event_type_pkey", schema);
 	Relation	relation;

@@ -190,23 +190,23 @@ webhook_refuse_duplicate(PG_FUNCTION_ARGS)
 
 	/* auto_explain may log the parameters of a query: no endpoint is one. */
 	plan = SPI_prepare("SELECT s.id, e.name,"
-					   " CASE WHEN webhook.matches(e.name, w.name) THEN w.name ELSE e.name END,"
+					   " CASE WHEN webhook_internal.matches(e.name, w.name) THEN w.name ELSE e.name END,"
 					   " s.endpoint"
-					   " FROM webhook.subscription s,"
+					   " FROM webhook_internal.subscription s,"
 					   " pg_catalog.unnest(s.events) AS e(name),"
 					   " pg_catalog.unnest($2) AS w(name)"
 					   " WHERE pg_catalog.hashtextextended(s.endpoint, 0)"
 					   " OPERATOR(pg_catalog.=) $1"
-					   " AND (webhook.matches(e.name, w.name)"
-					   " OR webhook.matches(w.name, e.name))"
+					   " AND (webhook_internal.matches(e.name, w.name)"
+					   " OR webhook_internal.matches(w.name, e.name))"
 					   " AND s.id IS DISTINCT FROM $3"
 					   " ORDER BY 1, 2, 3",
 					   3, types);
 	if (plan == NULL)
-		elog(ERROR, "could not plan a query of webhook.subscription");
+		elog(ERROR, "could not plan a query of webhook_internal.subscription");
 	if (SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(),
 							 InvalidSnapshot, true, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read webhook.subscription");
+		elog(ERROR, "could not read webhook_internal.subscription");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];

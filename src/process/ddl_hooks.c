@@ -19,15 +19,21 @@
  * worker is told at commit. The object access hook sees every way of dropping
  * the extension.
  *
+ * C code, dumped views and functions find the extension's objects by the names of
+ * its schemas. So these schemas cannot be renamed.
+ *
  * The hooks run for every utility statement in every session of the server.
  * They cost a switch on the kind of statement.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
@@ -56,6 +62,7 @@ static void process_utility(PlannedStmt *pstmt, const char *queryString,
 							DestReceiver *dest, QueryCompletion *qc);
 static bool before_statement(Node *stmt);
 static void after_commit_prepared(void);
+static void refuse_rename_schema(const char *name);
 static DefElem *find_option(List *options, const char *name);
 static void block_owned(const char *name);
 static void block_template(CreatedbStmt *stmt);
@@ -111,6 +118,8 @@ before_statement(Node *stmt)
 			if (castNode(RenameStmt, stmt)->renameType == OBJECT_DATABASE &&
 				compat_may_create_databases())
 				block_owned(castNode(RenameStmt, stmt)->subname);
+			else if (castNode(RenameStmt, stmt)->renameType == OBJECT_SCHEMA)
+				refuse_rename_schema(castNode(RenameStmt, stmt)->subname);
 			break;
 
 		case T_AlterDatabaseStmt:
@@ -145,6 +154,27 @@ after_commit_prepared(void)
 	if (webhook_shmem_my_slot() == NULL &&
 		OidIsValid(get_extension_oid("webhook", true)))
 		webhook_request_worker_at_commit();
+}
+
+/*
+ * Raise an error if the schema belongs to our extension. If it does not exist, or
+ * the user may not rename it, the statement fails with PostgreSQL's own error.
+ */
+static void
+refuse_rename_schema(const char *name)
+{
+	Oid			schema = get_namespace_oid(name, true);
+	Oid			extension = get_extension_oid("webhook", true);
+
+	if (OidIsValid(schema) && OidIsValid(extension) &&
+		getExtensionOfObject(NamespaceRelationId, schema) == extension &&
+		compat_owns_schema(schema, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot rename schema \"%s\"", name),
+				 errdetail("Extension \"%s\" finds its objects by the names of its schemas.",
+						   "webhook"),
+				 errhint("Keep its name, or drop the extension first.")));
 }
 
 /* The last option of a name, or NULL. PostgreSQL refuses a name that is given twice. */

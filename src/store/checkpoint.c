@@ -1,6 +1,6 @@
 /*
  * checkpoint.c
- *	  How far the worker is: the one row of webhook.checkpoint.
+ *	  How far the worker is: the one row of webhook_internal.checkpoint.
  *
  * The table has no index, so that old versions of the row are pruned without
  * vacuum, except while an old snapshot keeps them. A scan would walk over all
@@ -31,7 +31,7 @@ static struct
 static bool find(Relation relation, Snapshot snapshot, TupleTableSlot *slot);
 
 #define COLUMN(name) \
-	webhook_row_column(slot, Anum_webhook_checkpoint_##name, "webhook.checkpoint")
+	webhook_row_column(slot, Anum_webhook_checkpoint_##name, "webhook_internal.checkpoint")
 
 WebhookCheckpoint *
 webhook_checkpoint_load(void)

@@ -453,7 +453,7 @@ make_leaf(TimestampTz instant)
 {
 	Relation	log = table_open(webhook_catalog_required()->log,
 								 AccessShareLock);
-	Oid			schema = RelationGetNamespace(log);
+	Oid			schema = webhook_catalog_required()->internal_schema;
 	Oid			tablespace = log->rd_rel->reltablespace;
 	char	   *parent = qualified_name(RelationGetRelid(log));
 	char	   *leaf;
@@ -511,7 +511,7 @@ is_own(Oid relid)
 
 	return name != NULL &&
 		get_rel_relkind(relid) == RELKIND_RELATION &&
-		get_rel_namespace(relid) == webhook_catalog_required()->schema &&
+		get_rel_namespace(relid) == webhook_catalog_required()->internal_schema &&
 		strlen(name) == strlen("log_YYYYMMDD") &&
 		strncmp(name, "log_", 4) == 0 &&
 		strspn(name + 4, "0123456789") == strlen("YYYYMMDD");

@@ -1,6 +1,6 @@
 /*
  * pending_internal.h
- *	  Rows of webhook.pending: what pending.c does for log.c and
+ *	  Rows of webhook_internal.pending: what pending.c does for log.c and
  *	  pending_heads.c.
  */
 #ifndef WEBHOOK_PENDING_INTERNAL_H
@@ -63,6 +63,6 @@ extern TimestampTz webhook_pending_read_next_at(TupleTableSlot *slot);
 
 /* Another column of the row that a slot holds, which cannot be null. */
 #define PENDING(slot, name) \
-	webhook_row_column(slot, Anum_webhook_pending_##name, "webhook.pending")
+	webhook_row_column(slot, Anum_webhook_pending_##name, "webhook_internal.pending")
 
 #endif							/* WEBHOOK_PENDING_INTERNAL_H */

@@ -1,6 +1,6 @@
 /*
  * subscription_state.c
- *	  Rows of webhook.subscription_state: the health of each subscription's
+ *	  Rows of webhook_internal.subscription_state: the health of each subscription's
  *	  endpoint, as far as a worker needs it after a restart.
  *
  * The worker keeps all of it in memory and writes the rows that changed once a
@@ -30,7 +30,7 @@ static Datum nullable(TupleTableSlot *slot, AttrNumber number);
 static Datum span_to_datum(int64 span);
 
 #define COLUMN(name) \
-	webhook_row_column(slot, Anum_webhook_state_##name, "webhook.subscription_state")
+	webhook_row_column(slot, Anum_webhook_state_##name, "webhook_internal.subscription_state")
 #define NULLABLE(name) nullable(slot, Anum_webhook_state_##name)
 
 List *

@@ -1,6 +1,6 @@
 /*
  * cache.c
- *	  Who wants what: the worker's copy of webhook.subscription.
+ *	  Who wants what: the worker's copy of webhook_internal.subscription.
  *
  * People write the tables, the worker only reads them, as a whole and after
  * each change: that is rare, and an answer while events flow costs no look-up
@@ -193,12 +193,12 @@ read_copy(MemoryContext context)
 					" s.enabled, s.paused, s.since, s.home,"
 					" COALESCE(x.secrets, '{}') AS secrets,"
 					" COALESCE(x.ends, '{}') AS secret_ends"
-					" FROM webhook.subscription s LEFT JOIN"
+					" FROM webhook_internal.subscription s LEFT JOIN"
 					" (SELECT z.subscription_id,"
 					"         pg_catalog.array_agg(z.secret) AS secrets,"
 					"         pg_catalog.array_agg(z.expires_at) AS ends"
 					"  FROM (SELECT y.subscription_id, y.secret, y.expires_at"
-					"        FROM webhook.subscription_secret y"
+					"        FROM webhook_internal.subscription_secret y"
 					"        WHERE y.expires_at IS NULL"
 					"        OR y.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
 					"        ORDER BY y.subscription_id, y.id DESC) z"
@@ -206,7 +206,7 @@ read_copy(MemoryContext context)
 					" ON x.subscription_id OPERATOR(pg_catalog.=) s.id"
 					" ORDER BY s.id",
 					false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read webhook.subscription");
+		elog(ERROR, "could not read webhook_internal.subscription");
 
 	old = MemoryContextSwitchTo(context);
 	webhook_subscription_row_begin(SPI_tuptable);
@@ -257,10 +257,10 @@ rehome(const char *checkpoint_home)
 	values[1] = CStringGetTextDatum(checkpoint_home);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args("UPDATE webhook.subscription SET home = $1"
+	if (SPI_execute_with_args("UPDATE webhook_internal.subscription SET home = $1"
 							  " WHERE home OPERATOR(pg_catalog.=) $2",
 							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update webhook.subscription");
+		elog(ERROR, "could not update webhook_internal.subscription");
 	if (SPI_processed > 0)
 		ereport(LOG,
 				(errmsg("webhook: took over " UINT64_FORMAT " subscriptions of this database from before pg_upgrade",

@@ -1,6 +1,6 @@
 /*
  * row.c
- *	  A row of webhook.subscription as the worker keeps it.
+ *	  A row of webhook_internal.subscription as the worker keeps it.
  *
  * What is NULL in the table is left to the settings, which may change without
  * the row. Values were checked when they were written; one that somebody has
@@ -95,7 +95,7 @@ webhook_subscription_row_begin(SPITupleTable *rows)
 	{
 		column_numbers[i] = SPI_fnumber(rows->tupdesc, column_names[i]);
 		if (column_numbers[i] <= 0)
-			elog(ERROR, "webhook.subscription has no column \"%s\"", column_names[i]);
+			elog(ERROR, "webhook_internal.subscription has no column \"%s\"", column_names[i]);
 	}
 }
 
@@ -144,7 +144,7 @@ webhook_subscription_row_read(SPITupleTable *rows, HeapTuple row)
 }
 
 /*
- * An object of strings, as webhook.checked_headers() lets through. What it
+ * An object of strings, as webhook_internal.checked_headers() lets through. What it
  * would not is not sent: a line break in one would make a header of the rest.
  */
 static void
@@ -305,7 +305,7 @@ column(SPITupleTable *rows, HeapTuple row, int which)
 	Datum		value;
 
 	if (!has_column(rows, row, which, &value))
-		elog(ERROR, "column \"%s\" of webhook.subscription is null", column_names[which]);
+		elog(ERROR, "column \"%s\" of webhook_internal.subscription is null", column_names[which]);
 	return value;
 }
 

@@ -1,6 +1,6 @@
 /*
  * row_internal.h
- *	  A row of webhook.subscription as the worker keeps it.
+ *	  A row of webhook_internal.subscription as the worker keeps it.
  */
 #ifndef WEBHOOK_ROW_INTERNAL_H
 #define WEBHOOK_ROW_INTERNAL_H
@@ -11,7 +11,7 @@
 
 /*
  * The rows of the query that reads subscriptions are about to be read: with
- * all columns of webhook.subscription that say what is delivered, and the live
+ * all columns of webhook_internal.subscription that say what is delivered, and the live
  * secrets and their ends as "secrets" and "secret_ends".
  */
 extern void webhook_subscription_row_begin(SPITupleTable *rows);

@@ -1,6 +1,6 @@
 /*
  * subscription.h
- *	  Who wants what: the worker's copy of webhook.subscription, content
+ *	  Who wants what: the worker's copy of webhook_internal.subscription, content
  *	  filters, signing secrets, and the settings that say where may be sent to.
  */
 #ifndef WEBHOOK_SUBSCRIPTION_H

@@ -1,6 +1,6 @@
 --
 -- The clock is set back by a day: nothing that is in memory sleeps for a day.
--- A row of webhook.pending has an instant, which is set back with it.
+-- A row of webhook_internal.pending has an instant, which is set back with it.
 --
 BEGIN;
 SELECT plan(11);

@@ -1,5 +1,5 @@
 --
--- What waits unstarted is spilled to webhook.pending, and drained in order.
+-- What waits unstarted is spilled to webhook_internal.pending, and drained in order.
 --
 BEGIN;
 SELECT plan(18);

@@ -1,6 +1,6 @@
 /*
  * tables.c
- *	  The tables, played: ring and windows, webhook.pending and the log.
+ *	  The tables, played: ring and windows, webhook_internal.pending and the log.
  *
  * They keep the contracts of window.h, pending.h and journal.h, and complain
  * where a table would: of a key that is there already, of a row that is not.
@@ -31,7 +31,7 @@ struct WebhookWindow
 	WebhookSnapshot *end;
 };
 
-/* A row of webhook.pending. */
+/* A row of webhook_internal.pending. */
 typedef struct Row
 {
 	WebhookPending is;
@@ -228,7 +228,7 @@ compare_futures(const pairingheap_node *a, const pairingheap_node *b, void *arg)
 }
 
 /*
- * webhook.pending
+ * webhook_internal.pending
  */
 
 List *
@@ -458,7 +458,7 @@ find_row(const WebhookPending *key)
 	if (!is_of(place, key->subscription_id, subject_of(key->event)) ||
 		row_at(place)->is.position != key->position ||
 		row_at(place)->is.event->id != key->event->id)
-		elog(ERROR, "row " INT64_FORMAT " of subscription " INT64_FORMAT " is not in webhook.pending",
+		elog(ERROR, "row " INT64_FORMAT " of subscription " INT64_FORMAT " is not in webhook_internal.pending",
 			 key->position, key->subscription_id);
 	return row_at(place);
 }
@@ -583,7 +583,7 @@ write_row(const WebhookLogEntry *outcome)
 				compare_key(row_at(place), delivery->subscription_id,
 							subject_of(delivery->event), delivery->position,
 							delivery->event->id) == 0)
-				elog(ERROR, "row " INT64_FORMAT " of subscription " INT64_FORMAT " is in webhook.pending twice",
+				elog(ERROR, "row " INT64_FORMAT " of subscription " INT64_FORMAT " is in webhook_internal.pending twice",
 					 delivery->position, delivery->subscription_id);
 			row = palloc(sizeof(Row));
 			row->is = *delivery;

@@ -17,7 +17,7 @@ DECLARE
 	message	text;
 BEGIN
 	subscription := webhook.subscribe(url, '{App.BusinessRequestStatusChange}');
-	SELECT s.endpoint INTO STRICT saved FROM webhook.subscription s WHERE id = subscription;
+	SELECT s.endpoint INTO STRICT saved FROM webhook_internal.subscription s WHERE id = subscription;
 	PERFORM webhook.unsubscribe(subscription);
 	RETURN saved;
 EXCEPTION WHEN OTHERS THEN
@@ -139,7 +139,7 @@ SELECT throws_ok($$ SELECT webhook.subscribe('https://TWICE.example:443/a?token=
 	'endpoint "https://twice.example/a?token=***" is subscribed to event type "App.BusinessRequestStatusChange" already', '83: twice, the token is not repeated');
 
 -- alter_subscription() has the same rules
-SELECT throws_ok($$ SELECT webhook.alter_subscription((SELECT max(id) FROM webhook.subscription), endpoint => 'https://10.1.2.3/a?token=secret') $$,
+SELECT throws_ok($$ SELECT webhook.alter_subscription((SELECT max(id) FROM webhook_internal.subscription), endpoint => 'https://10.1.2.3/a?token=secret') $$,
 	'22023', 'endpoint "https://10.1.2.3/a?token=***" is not allowed', 'an endpoint is changed by the same rules');
 
 -- What of a URL a message repeats.

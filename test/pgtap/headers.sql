@@ -14,7 +14,7 @@ DECLARE
 BEGIN
 	subscription := webhook.subscribe('https://h.example/', '{App.BusinessRequestStatusChange}',
 		headers => verdict.headers);
-	SELECT s.headers INTO STRICT saved FROM webhook.subscription s WHERE id = subscription;
+	SELECT s.headers INTO STRICT saved FROM webhook_internal.subscription s WHERE id = subscription;
 	PERFORM webhook.unsubscribe(subscription);
 	RETURN saved;
 EXCEPTION WHEN OTHERS THEN

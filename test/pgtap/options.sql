@@ -13,7 +13,7 @@ CREATE FUNCTION pg_temp.value(name text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	value	text;
 BEGIN
-	EXECUTE format('SELECT %I::text FROM webhook.subscription JOIN mine USING (id)', name) INTO value;
+	EXECUTE format('SELECT %I::text FROM webhook_internal.subscription JOIN mine USING (id)', name) INTO value;
 	RETURN value;
 END
 $$;
@@ -30,7 +30,7 @@ DECLARE
 	value	text;
 BEGIN
 	EXECUTE format('SELECT webhook.subscribe(''https://example.com/other'', ''{App.A}'', %I => %s)', name, given) INTO new;
-	EXECUTE format('SELECT %I::text FROM webhook.subscription WHERE id = %s', name, new) INTO value;
+	EXECUTE format('SELECT %I::text FROM webhook_internal.subscription WHERE id = %s', name, new) INTO value;
 	PERFORM webhook.unsubscribe(new);
 	RETURN value;
 END
@@ -158,21 +158,21 @@ SELECT throws_ok(format('SELECT pg_temp.subscribed(%L, ''NULL'')', name), '22004
 SELECT webhook.alter_subscription(id, filter => '$.a == 1', payload_format => 'raw', ordered => false, max_in_flight => 3,
 		rate_limit => 4, timeout => '5 s', retry_schedule => '{6 s}', max_age => '7 min', final_statuses => '{418}')
 	FROM mine;
-CREATE TEMPORARY TABLE before AS SELECT s::text AS row FROM webhook.subscription s JOIN mine USING (id);
+CREATE TEMPORARY TABLE before AS SELECT s::text AS row FROM webhook_internal.subscription s JOIN mine USING (id);
 SELECT throws_ok(format($$ SELECT webhook.alter_subscription(%s, timeout => '9 s', max_in_flight => 1001) $$, id), '22023')
 	FROM mine;
 SELECT webhook.alter_subscription(id) FROM mine;
-SELECT is(s::text, before.row, 'null keeps') FROM webhook.subscription s JOIN mine USING (id), before;
+SELECT is(s::text, before.row, 'null keeps') FROM webhook_internal.subscription s JOIN mine USING (id), before;
 SELECT webhook.alter_subscription(id, filter => 'true', rate_limit => 0, max_in_flight => 0, timeout => '0',
 		retry_schedule => '{}', max_age => '0', payload_format => 'envelope', ordered => true, final_statuses => '{}')
 	FROM mine;
 SELECT is(num_nulls(filter, rate_limit, max_in_flight, timeout, retry_schedule, max_age), 6, 'all back to their defaults')
-	FROM webhook.subscription JOIN mine USING (id);
+	FROM webhook_internal.subscription JOIN mine USING (id);
 
 --
 -- Filters, as the worker sees them
 --
-SELECT is(webhook.accepts(filter::jsonpath, data::json), accepted,
+SELECT is(webhook_internal.accepts(filter::jsonpath, data::json), accepted,
 		format('%s %s %s', coalesce(filter, 'no filter'), CASE WHEN accepted THEN 'accepts' ELSE 'refuses' END, data))
 	FROM (VALUES
 		('$.a == 1', '{"a": 1}', true),
@@ -200,7 +200,7 @@ SELECT is(webhook.accepts(filter::jsonpath, data::json), accepted,
 --
 -- Patterns
 --
-SELECT is(webhook.matches(pattern, event_type), expected,
+SELECT is(webhook_internal.matches(pattern, event_type), expected,
 		format('%s %s %s', pattern, CASE WHEN expected THEN 'has' ELSE 'has not' END, event_type))
 	FROM (VALUES
 		('App.A', 'App.A', true), ('App.A', 'App.AB', false), ('App.AB', 'App.A', false), ('App.A', 'app.a', false),
@@ -213,7 +213,7 @@ SET LOCAL client_min_messages = warning;
 CREATE FUNCTION pg_temp.events(given text[]) RETURNS text[] LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM webhook.alter_subscription((SELECT id FROM mine), events => given);
-	RETURN (SELECT events FROM webhook.subscription JOIN mine USING (id));
+	RETURN (SELECT events FROM webhook_internal.subscription JOIN mine USING (id));
 END
 $$;
 SELECT is(pg_temp.events(given), stored, format('%s', given))
@@ -251,36 +251,36 @@ SELECT lives_ok($$ SELECT webhook.define_event_type('webhooks.ping') $$);
 -- Given up by the worker, and enabled anew
 --
 CREATE FUNCTION pg_temp.since() RETURNS text LANGUAGE sql AS $$
-	SELECT since::text FROM webhook.subscription JOIN mine USING (id)
+	SELECT since::text FROM webhook_internal.subscription JOIN mine USING (id)
 $$;
 CREATE FUNCTION pg_temp.give_up(since pg_snapshot) RETURNS void LANGUAGE sql AS $$
-	DELETE FROM webhook.subscription_state;
-	INSERT INTO webhook.subscription_state (subscription_id, level, streak, failures, probe_wait, reason, disabled_at,
+	DELETE FROM webhook_internal.subscription_state;
+	INSERT INTO webhook_internal.subscription_state (subscription_id, level, streak, failures, probe_wait, reason, disabled_at,
 			since, halted, delivered, failed, retried, undecided, rate, saved_at)
 		SELECT id, 0, 20, 20, 10, 'nobody is there', clock_timestamp(), give_up.since, '0', 0, 0, 20, 0, 0, clock_timestamp()
 		FROM mine
 $$;
-UPDATE webhook.subscription SET since = '3:5:4' WHERE id = (SELECT id FROM mine);
-SELECT ok(NOT webhook.is_disabled(id), 'nothing is known: it is enabled') FROM mine;
+UPDATE webhook_internal.subscription SET since = '3:5:4' WHERE id = (SELECT id FROM mine);
+SELECT ok(NOT webhook_internal.is_disabled(id), 'nothing is known: it is enabled') FROM mine;
 SELECT pg_temp.give_up('3:5:4');
-SELECT ok(webhook.is_disabled(id), 'given up, it is disabled') FROM mine;
+SELECT ok(webhook_internal.is_disabled(id), 'given up, it is disabled') FROM mine;
 SELECT webhook.alter_subscription(id, description => 'x') FROM mine;
 SELECT is(pg_temp.since(), '3:5:4', 'altering it changes nothing of that');
 SELECT webhook.alter_subscription(id, enabled => true) FROM mine;
 SELECT isnt(pg_temp.since(), '3:5:4', 'enabling it renews since');
-SELECT ok(NOT webhook.is_disabled(id), 'and it is disabled no more') FROM mine;
+SELECT ok(NOT webhook_internal.is_disabled(id), 'and it is disabled no more') FROM mine;
 CREATE TEMPORARY TABLE renewed AS SELECT pg_temp.since() AS since;
 SELECT webhook.alter_subscription(id, enabled => true) FROM mine;
 SELECT is(pg_temp.since(), since, 'only once') FROM renewed;
 SELECT pg_temp.give_up('3:5:');
-SELECT ok(NOT webhook.is_disabled(id), 'given up before it was last enabled') FROM mine;
+SELECT ok(NOT webhook_internal.is_disabled(id), 'given up before it was last enabled') FROM mine;
 SELECT pg_temp.give_up(NULL);
-SELECT ok(webhook.is_disabled(id), 'given up, who knows when') FROM mine;
+SELECT ok(webhook_internal.is_disabled(id), 'given up, who knows when') FROM mine;
 SELECT webhook.alter_subscription(id, enabled => false) FROM mine;
-SELECT is(enabled, false, 'disabled by people as well') FROM webhook.subscription JOIN mine USING (id);
-DELETE FROM webhook.subscription_state;
-SELECT ok(webhook.is_disabled(id), 'and by them alone') FROM mine;
-SELECT ok(NOT webhook.is_disabled(0), 'one that does not exist is not disabled');
+SELECT is(enabled, false, 'disabled by people as well') FROM webhook_internal.subscription JOIN mine USING (id);
+DELETE FROM webhook_internal.subscription_state;
+SELECT ok(webhook_internal.is_disabled(id), 'and by them alone') FROM mine;
+SELECT ok(NOT webhook_internal.is_disabled(0), 'one that does not exist is not disabled');
 
 SELECT * FROM finish();
 ROLLBACK;

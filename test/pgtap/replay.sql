@@ -10,24 +10,24 @@ SELECT no_plan();
 
 SELECT webhook.define_event_type('App.ContractSigned');
 SELECT webhook.define_event_type('App.Other');
-ALTER SEQUENCE webhook.subscription_id_seq RESTART 11;
+ALTER SEQUENCE webhook_internal.subscription_id_seq RESTART 11;
 SELECT is(webhook.subscribe('https://example.com/' || n, ARRAY[CASE n WHEN 3 THEN '*' ELSE 'App.ContractSigned' END]),
 		n + 10::bigint, 'subscription ' || n)
 	FROM generate_series(1, 3) AS n;
-CREATE TABLE webhook.log_here PARTITION OF webhook.log DEFAULT;
+CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
 
 -- What the worker is told, since the last look.
-CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM webhook.ring;
+CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM webhook_internal.ring;
 CREATE FUNCTION pg_temp.commands() RETURNS text LANGUAGE sql AS $$
 	WITH news AS (
-		SELECT r.* FROM webhook.ring r, looked l WHERE r.id > l.id AND r.kind <> 'e'
+		SELECT r.* FROM webhook_internal.ring r, looked l WHERE r.id > l.id AND r.kind <> 'e'
 	), look AS (
-		UPDATE looked SET id = greatest(id, (SELECT max(r.id) FROM webhook.ring r))
+		UPDATE looked SET id = greatest(id, (SELECT max(r.id) FROM webhook_internal.ring r))
 	)
 	SELECT coalesce(string_agg(concat_ws(' ', kind, subject, data), E'\n' ORDER BY id), '') FROM news;
 $$;
-CREATE FUNCTION pg_temp.last_command() RETURNS webhook.ring LANGUAGE sql AS $$
-	SELECT r FROM webhook.ring r WHERE kind <> 'e' ORDER BY id DESC LIMIT 1
+CREATE FUNCTION pg_temp.last_command() RETURNS webhook_internal.ring LANGUAGE sql AS $$
+	SELECT r FROM webhook_internal.ring r WHERE kind <> 'e' ORDER BY id DESC LIMIT 1
 $$;
 
 -- An event in the ring, one that waits, a row of the log.
@@ -41,7 +41,7 @@ END
 $$;
 CREATE FUNCTION pg_temp.wait(e webhook.event, subscription bigint, place bigint DEFAULT NULL) RETURNS void
 		LANGUAGE sql AS $$
-	INSERT INTO webhook.pending (subscription_id, subject, position, id, event_id, cause, attempt, step, queued_at,
+	INSERT INTO webhook_internal.pending (subscription_id, subject, position, id, event_id, cause, attempt, step, queued_at,
 			aged_from, created, event_type, data)
 		VALUES (subscription, coalesce(e.subject, ''), coalesce(place, e.id), e.id, e.event_id, 'event', 0, 0,
 			now(), now(), e.created, e.event_type, e.data)
@@ -56,15 +56,15 @@ $$;
 CREATE FUNCTION pg_temp.leave_ring(e webhook.event) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	FOR n IN 0 .. 3 LOOP
-		EXECUTE format('DELETE FROM webhook.event_%s WHERE event_id = $1', n) USING e.event_id;
+		EXECUTE format('DELETE FROM webhook_internal.event_%s WHERE event_id = $1', n) USING e.event_id;
 	END LOOP;
 END
 $$;
 CREATE FUNCTION pg_temp.give_up(subscription bigint) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO webhook.subscription_state (subscription_id, level, streak, failures, probe_wait, disabled_at, since,
+	INSERT INTO webhook_internal.subscription_state (subscription_id, level, streak, failures, probe_wait, disabled_at, since,
 			halted, delivered, failed, retried, undecided, rate, saved_at)
 		SELECT id, 0, 20, 20, 10, now(), since, '0', 0, 0, 20, 0, 0, now()
-		FROM webhook.subscription WHERE id = give_up.subscription
+		FROM webhook_internal.subscription WHERE id = give_up.subscription
 $$;
 
 --
@@ -80,7 +80,7 @@ SELECT unnest(ARRAY[is(c.kind, 'r'::"char", 'a ping is a replay'),
 		is((c.data -> 'data')::text, '{"SubscriptionId":11}', 'with data')])
 	FROM ping, pg_temp.last_command() AS c;
 SELECT matches(id::text, '^........-....-7...-[89ab]', 'its Id is a UUIDv7') FROM ping;
-SELECT ok(id > webhook.new_event_id(now() - interval '1 min') AND id < webhook.new_event_id(now() + interval '1 min'),
+SELECT ok(id > webhook_internal.new_event_id(now() - interval '1 min') AND id < webhook_internal.new_event_id(now() + interval '1 min'),
 	'of this time') FROM ping;
 SELECT is_empty('SELECT FROM webhook.event JOIN ping ON ping.id = event_id', 'it is no event to others');
 SELECT lives_ok('SELECT webhook.cancel(id, 11) FROM ping', 'it can be cancelled');
@@ -94,7 +94,7 @@ ROLLBACK TO disabled;
 SELECT pg_temp.give_up(11);
 SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is disabled', 'nor one that the worker gave up');
 ROLLBACK TO disabled;
-UPDATE webhook.subscription SET home = '1/1' WHERE id = 11;
+UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 11;
 SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is fenced', 'nor one that is fenced');
 ROLLBACK TO disabled;
 SELECT webhook.pause(11);
@@ -110,7 +110,7 @@ SELECT unnest(ARRAY[is(c.kind, 'r'::"char", 'to be sent again is a replay'),
 		is(c.event_id, e.event_id, 'of the event'),
 		is(c.event_type, e.event_type, 'of its type'),
 		is(c.subject, e.subject, 'about its subject'),
-		is(c.data::text, format('{"subscription":11,"cause":"resend","id":%s,"created":%s,"data":{ "b":  1,"a": "ü" ,"b":2 } }',
+		is(c.data::text, format('{"subscription":11,"cause":"resend","id":%s,"created_at":%s,"data":{ "b":  1,"a": "ü" ,"b":2 } }',
 			e.id, (extract(epoch FROM e.created - '2000-01-01 00:00+00') * 1000000)::bigint),
 			'with its data as they were published'),
 		ok(c.created >= e.created AND c.id > e.id, 'it comes later')])
@@ -140,7 +140,7 @@ SELECT webhook.resend(event_id, 11) FROM e;
 SELECT is(c.data -> 'data' ->> 'a', 'ü', 'the log has it') FROM pg_temp.last_command() AS c;
 DELETE FROM webhook.log;
 SELECT webhook.resend(event_id, 11) FROM e;
-SELECT is((c.data::jsonb) - 'cause', (SELECT (r.data::jsonb) - 'cause' FROM webhook.ring r, e WHERE r.event_id = e.event_id
+SELECT is((c.data::jsonb) - 'cause', (SELECT (r.data::jsonb) - 'cause' FROM webhook_internal.ring r, e WHERE r.event_id = e.event_id
 		ORDER BY r.id LIMIT 1), 'another replay has all of it')
 	FROM pg_temp.last_command() AS c;
 ROLLBACK TO here;
@@ -191,13 +191,13 @@ SELECT lives_ok($$ SELECT webhook.skip(11, 'contract/1') $$, 'and skipped');
 ROLLBACK TO cancelling;
 
 -- commands of another make are refused
-SELECT throws_ok($$ SELECT webhook.command('x') $$, 'XX000', NULL, 'end what?');
-SELECT throws_ok($$ SELECT webhook.command('k', 11) $$, 'XX000', NULL, 'cancel what?');
-SELECT throws_ok($$ SELECT webhook.command('s', 11) $$, 'XX000', NULL, 'skip what?');
-SELECT throws_ok($$ SELECT webhook.command('e') $$, 'XX000', NULL, 'no event');
-SELECT throws_ok($$ SELECT webhook.replay(11, 'whim', 1, webhook.new_event_id(now()), now(), 'App.A', NULL, '{}') $$, '22023',
+SELECT throws_ok($$ SELECT webhook_internal.command('x') $$, 'XX000', NULL, 'end what?');
+SELECT throws_ok($$ SELECT webhook_internal.command('k', 11) $$, 'XX000', NULL, 'cancel what?');
+SELECT throws_ok($$ SELECT webhook_internal.command('s', 11) $$, 'XX000', NULL, 'skip what?');
+SELECT throws_ok($$ SELECT webhook_internal.command('e') $$, 'XX000', NULL, 'no event');
+SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'whim', 1, webhook_internal.new_event_id(now()), now(), 'App.A', NULL, '{}') $$, '22023',
 	NULL, 'no such cause');
-SELECT throws_ok($$ SELECT webhook.replay(11, 'resend', 1, webhook.new_event_id(now()), now(), 'App.A', NULL, NULL) $$, 'XX000',
+SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'resend', 1, webhook_internal.new_event_id(now()), now(), 'App.A', NULL, NULL) $$, 'XX000',
 	NULL, 'no data');
 
 --
@@ -225,18 +225,18 @@ UPDATE webhook.log SET data = NULL WHERE event_id = (pg_temp.event('bare')).even
 CREATE FUNCTION pg_temp.recovered(what text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity')
 		RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-	start	bigint := (SELECT max(id) FROM webhook.ring);
+	start	bigint := (SELECT max(id) FROM webhook_internal.ring);
 	count	bigint;
 	names	text;
 BEGIN
 	ASSERT webhook.recover(11, since, until, what, dry_run => true)
 		= webhook.recover(11, since, until, what, dry_run => true), 'a dry run changes nothing';
-	ASSERT start = (SELECT max(id) FROM webhook.ring), 'a dry run gives no command';
+	ASSERT start = (SELECT max(id) FROM webhook_internal.ring), 'a dry run gives no command';
 	count := webhook.recover(11, since, until, what, dry_run => true);
 	ASSERT count = webhook.recover(11, since, until, what), 'a dry run counts right';
 	SELECT string_agg(coalesce(name, r.subject), ' ' ORDER BY r.id)
 		INTO names
-		FROM webhook.ring r LEFT JOIN events ON (event).event_id = r.event_id
+		FROM webhook_internal.ring r LEFT JOIN events ON (event).event_id = r.event_id
 		WHERE r.id > start AND r.kind = 'r' AND r.data ->> 'cause' = 'recover' AND r.data ->> 'subscription' = '11';
 	ASSERT count = coalesce(cardinality(string_to_array(names, ' ')), 0), 'as many commands';
 	RETURN coalesce(names, '');
@@ -245,12 +245,12 @@ $$;
 SAVEPOINT before_recover;
 SELECT is(pg_temp.recovered('failed'), 'failed cancelled again', 'what failed or was cancelled last');
 SELECT is(pg_temp.recovered('failed'), '', 'what is on its way is not sent for again');
-SELECT is((SELECT (data -> 'data')::text FROM webhook.ring WHERE kind = 'r' AND event_id = (pg_temp.event('failed')).event_id),
+SELECT is((SELECT (data -> 'data')::text FROM webhook_internal.ring WHERE kind = 'r' AND event_id = (pg_temp.event('failed')).event_id),
 	'"failed"', 'with its data');
-SELECT pg_temp.log(pg_temp.event('failed'), 11, 'failed', 'recover', (SELECT max(id) FROM webhook.ring));
+SELECT pg_temp.log(pg_temp.event('failed'), 11, 'failed', 'recover', (SELECT max(id) FROM webhook_internal.ring));
 SELECT is(pg_temp.recovered('failed'), 'failed', 'it is, once that has failed too');
 ROLLBACK TO before_recover;
-SELECT webhook.replay(12, 'recover', e.id, e.event_id, e.created, e.event_type, e.subject, e.data)
+SELECT webhook_internal.replay(12, 'recover', e.id, e.event_id, e.created, e.event_type, e.subject, e.data)
 	FROM pg_temp.event('failed') AS e;
 SELECT is(pg_temp.recovered('failed'), 'failed cancelled again', 'what is on its way to another does not count');
 ROLLBACK TO before_recover;
@@ -276,7 +276,7 @@ SELECT pg_temp.log(pg_temp.event('new'), 11, 'delivered');
 SELECT webhook.alter_subscription(11, filter => '$ != "refused"');
 SAVEPOINT before_recover;
 SELECT is(pg_temp.recovered('missing'), '', 'what comes after the subscription began is delivered anyway');
-UPDATE webhook.subscription SET since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot;
+UPDATE webhook_internal.subscription SET since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot;
 SELECT is(pg_temp.recovered('missing'), 'wanted',
 	'what came before: of its type, past its filter, not logged, not waiting, not on its way');
 SELECT is(pg_temp.recovered('missing'), '', 'once');
@@ -290,9 +290,9 @@ ROLLBACK TO before_recover;
 
 -- ... or what the worker has read past, for a subscription that did not want it then
 CREATE FUNCTION pg_temp.read(upto webhook.event DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
-	DELETE FROM webhook.checkpoint;
-	INSERT INTO webhook.checkpoint (home, snapshot, partial, upto_id, at)
-		SELECT webhook.home(), CASE WHEN upto IS NULL THEN x ELSE '3:3:' END,
+	DELETE FROM webhook_internal.checkpoint;
+	INSERT INTO webhook_internal.checkpoint (home, snapshot, partial, upto_id, at)
+		SELECT webhook_internal.home(), CASE WHEN upto IS NULL THEN x ELSE '3:3:' END,
 				CASE WHEN upto IS NOT NULL THEN x END, (upto).id, now()
 			FROM CAST(format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1) AS pg_snapshot) AS x
 $$;
@@ -308,7 +308,7 @@ SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created, (pg_tem
 	'and after it');
 ROLLBACK TO before_recover;
 
-UPDATE webhook.subscription SET home = '1/1' WHERE id = 13;
+UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 13;
 SELECT is(webhook.recover(13, '-infinity', 'infinity', 'missing'), 0::bigint,
 	'what another cluster has seen says nothing here');
 ROLLBACK TO before_recover;
@@ -329,7 +329,7 @@ ROLLBACK TO before_recover;
 
 -- The ring is read a few times, however many events it has.
 SELECT count(webhook.publish('App.ContractSigned', '{}', 'many/' || n)) FROM generate_series(1, 2000) AS n;
-UPDATE webhook.subscription SET events = '{*}', filter = NULL, since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot
+UPDATE webhook_internal.subscription SET events = '{*}', filter = NULL, since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot
 	WHERE id = 11;
 CREATE TEMPORARY TABLE read AS SELECT sum(seq_tup_read) AS rows FROM pg_stat_xact_user_tables WHERE relname LIKE 'event\_%';
 SELECT cmp_ok(webhook.recover(11, '-infinity', 'infinity', what => 'missing', dry_run => true), '>=', 2000::bigint, 'many are missing');

@@ -16,33 +16,39 @@ CREATE TEMPORARY TABLE actor (level int, role name);
 INSERT INTO actor VALUES (0, 'regress_stranger'), (1, 'regress_reader'), (2, 'regress_operator'), (3, 'regress_admin');
 
 -- The least that may call the function or read the relation; 4: the owner.
-CREATE TEMPORARY TABLE least (kind text, member name, level int);
+CREATE TEMPORARY TABLE least (kind text, schema name, member name, level int);
 INSERT INTO least
-	SELECT 'function', unnest('{explain,sign,verify,home,worker_state,redacted_endpoint,redacted_headers}'::name[]), 1
+	SELECT 'function', 'webhook', unnest('{explain,sign,verify}'::name[]), 1
 UNION ALL
-	SELECT 'function', unnest('{pause,resume,ping,resend,recover,cancel,skip,drain}'::name[]), 2
+	SELECT 'function', 'webhook_internal', unnest('{home,worker_state,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
-	SELECT 'function', unnest('{define_event_type,watch,unwatch,publish,subscribe,alter_subscription,unsubscribe,secret,
-		rotate_secret,resume_database,enqueue,check_columns,require_event_type}'::name[]), 3
+	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,cancel,skip,drain}'::name[]), 2
 UNION ALL
-	SELECT 'function', unnest('{grant_reader,grant_operator,grant_admin,grant_each,revoke,
+	SELECT 'function', 'webhook', unnest('{define_event_type,watch,unwatch,publish,subscribe,alter_subscription,
+		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
+UNION ALL
+	SELECT 'function', 'webhook_internal', unnest('{enqueue,check_columns,require_event_type}'::name[]), 3
+UNION ALL
+	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,revoke}'::name[]), 4
+UNION ALL
+	SELECT 'function', 'webhook_internal', unnest('{
 		accepts,caller,canonical_endpoint,checked_duration,checked_events,checked_file,checked_filter,checked_format,
 		checked_headers,checked_in_flight,checked_rate,checked_schedule,checked_schemes,checked_secret,checked_statuses,
-		command,drop_replicated,find_event,is_disabled,known_event,matches,new_event_id,note_change,refuse_duplicate,
+		command,drop_replicated,find_event,grant_each,is_disabled,known_event,matches,new_event_id,note_change,refuse_duplicate,
 		refuse_foreign_code,refuse_unknown,replay,require_enabled,require_subscription,since,since_here,
 		was_read,with_options}'::name[]), 4
 UNION ALL
-	SELECT 'relation', unnest('{event_type,subscriptions,event,log,pending_delivery,dead_letter,stat_subscription,
+	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_subscription,
 		stat_worker}'::name[]), 1
 UNION ALL
-	SELECT 'relation', unnest('{subscription}'::name[]), 2
-UNION ALL
-	SELECT 'relation', unnest('{subscription_secret,subscription_state,pending,checkpoint,ring,event_0,event_1,event_2,
-		event_3,subscription_id_seq,subscription_secret_id_seq,event_id_seq}'::name[]), 4;
+	SELECT 'relation', 'webhook_internal', unnest('{event_type,subscription,subscription_secret,subscription_state,pending,
+		checkpoint,ring,event_0,event_1,event_2,event_3,subscription_id_seq,subscription_secret_id_seq,
+		event_id_seq}'::name[]), 4;
 
 -- The extension has no member but these.
 CREATE TEMPORARY VIEW member AS
-	SELECT d.classid, d.objid, coalesce(p.proname, c.relname) AS name,
+	SELECT d.classid, d.objid, coalesce(p.pronamespace, c.relnamespace)::regnamespace::name AS schema,
+			coalesce(p.proname, c.relname) AS name,
 			CASE WHEN p.oid IS NOT NULL THEN 'function' ELSE 'relation' END AS kind, p.proargtypes, c.relkind
 		FROM pg_depend d
 			LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
@@ -50,17 +56,17 @@ CREATE TEMPORARY VIEW member AS
 		WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
 			AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'webhook')
 			AND (p.oid IS NOT NULL OR c.oid IS NOT NULL);
-SELECT bag_eq('SELECT kind, name FROM member', 'SELECT kind, member FROM least',
+SELECT bag_eq('SELECT kind, schema, name FROM member', 'SELECT kind, schema, member FROM least',
 	'for each function, table, view and sequence it is written who may use it');
 
 -- What is granted
 SELECT is(has_function_privilege(role, objid, 'EXECUTE'), actor.level >= least.level,
 		format('%s %s call %s()', role, CASE WHEN actor.level >= least.level THEN 'may' ELSE 'may not' END, name))
-	FROM actor, member JOIN least ON least.kind = member.kind AND least.member = name
+	FROM actor, member JOIN least ON least.kind = member.kind AND least.schema = member.schema AND least.member = name
 	WHERE member.kind = 'function';
 SELECT is(has_table_privilege(role, objid, 'SELECT'), actor.level >= least.level,
-		format('%s %s read %s', role, CASE WHEN actor.level >= least.level THEN 'may' ELSE 'may not' END, name))
-	FROM actor, member JOIN least ON least.kind = member.kind AND least.member = name
+		format('%s %s read %s.%s', role, CASE WHEN actor.level >= least.level THEN 'may' ELSE 'may not' END, member.schema, name))
+	FROM actor, member JOIN least ON least.kind = member.kind AND least.schema = member.schema AND least.member = name
 	WHERE member.kind = 'relation' AND relkind <> 'S';
 SELECT is_empty(
 	$$ SELECT role, name FROM actor, member
@@ -74,14 +80,16 @@ SELECT is_empty(
 	'... or use a sequence');
 SELECT is(
 	(SELECT string_agg(concat_ws(' ', role, has_schema_privilege(role, 'webhook', 'USAGE'),
-			has_schema_privilege(role, 'webhook', 'CREATE')), ', ' ORDER BY level) FROM actor),
-	'regress_stranger f f, regress_reader t f, regress_operator t f, regress_admin t f',
-	'... or make anything in the schema');
+			has_schema_privilege(role, 'webhook_internal', 'USAGE'),
+			has_schema_privilege(role, 'webhook', 'CREATE'),
+			has_schema_privilege(role, 'webhook_internal', 'CREATE')), ', ' ORDER BY level) FROM actor),
+	'regress_stranger f f f f, regress_reader t f f f, regress_operator t f f f, regress_admin t t f f',
+	'... or make anything in the schemas; an admin alone sees into the internal one, for watch()');
 SELECT is_empty(
-	$$ SELECT 1 FROM pg_class, aclexplode(relacl) a WHERE relnamespace = 'webhook'::regnamespace AND is_grantable
+	$$ SELECT 1 FROM pg_class, aclexplode(relacl) a WHERE relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND is_grantable
 			AND grantee <> relowner
 		UNION ALL
-		SELECT 1 FROM pg_proc, aclexplode(proacl) a WHERE pronamespace = 'webhook'::regnamespace AND is_grantable
+		SELECT 1 FROM pg_proc, aclexplode(proacl) a WHERE pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND is_grantable
 			AND grantee <> proowner $$,
 	'... or grant any of it');
 
@@ -100,15 +108,17 @@ BEGIN
 	RETURN state;
 END
 $$;
-SELECT is(pg_temp.state(role, statement) = '42501', actor.level < least.level,
+-- What a view calls for a reader, the reader cannot call by its name.
+SELECT is(pg_temp.state(role, statement) = '42501',
+		actor.level < greatest(least.level, CASE member.schema WHEN 'webhook_internal' THEN 3 END),
 		format('%s: %s', role, statement))
-	FROM actor, least JOIN member ON least.kind = member.kind AND least.member = name,
+	FROM actor, least JOIN member ON least.kind = member.kind AND least.schema = member.schema AND least.member = name,
 		LATERAL (SELECT CASE member.kind
-			WHEN 'relation' THEN format('SELECT * FROM webhook.%I', name)
-			ELSE format('SELECT webhook.%I(%s)', name,
+			WHEN 'relation' THEN format('SELECT * FROM %I.%I', member.schema, name)
+			ELSE format('SELECT %I.%I(%s)', member.schema, name,
 				(SELECT string_agg(format('(SELECT NULL::%s)', format_type(t.type, NULL)), ', ' ORDER BY n)
 					FROM unnest(proargtypes) WITH ORDINALITY AS t (type, n))) END AS statement) AS s
-	ORDER BY least.kind, name, actor.level;
+	ORDER BY least.kind, member.schema, name, actor.level;
 
 -- What each is there for
 CREATE TABLE business_request (id bigint PRIMARY KEY, status text);
@@ -125,8 +135,15 @@ UPDATE made SET event = webhook.publish('App.Mine', '{"a": 1}', 'mine/1');
 SELECT lives_ok('SELECT webhook.alter_subscription(subscription, max_in_flight => 3) FROM made', '... alters a subscription');
 UPDATE made SET secret = webhook.rotate_secret(subscription);
 SELECT is(webhook.secret(subscription), secret, '... gives it a new secret, and reads it') FROM made;
-SELECT throws_ok('SELECT * FROM webhook.subscription_secret', '42501', NULL, '... but not the table of secrets');
+SELECT throws_ok('SELECT * FROM webhook_internal.subscription_secret', '42501', NULL, '... but not the table of secrets');
 SELECT throws_ok($$ SELECT webhook.grant_reader('regress_stranger') $$, '42501', NULL, '... and does not grant');
+SELECT is(webhook.subscription_options(subscription) - 'events' - 'endpoint', '{"headers": {"X-Api-Key": "sesame",
+		"Authorization": "Bearer sesame", "X-Colour": "red"}, "max_in_flight": 3, "ca": "ca.pem", "description": null,
+		"signature_schemes": ["standard"], "filter": null, "payload_format": "envelope", "ordered": true,
+		"rate_limit": null, "timeout": null, "retry_schedule": null, "max_age": null, "final_statuses": [],
+		"enabled": true, "client_certificate": null}', '... sees what is sent') FROM made;
+SELECT is(webhook.subscription_options(subscription) ->> 'endpoint', 'https://example.com/hook?token=sesame&plain',
+	'... and where') FROM made;
 SELECT is(created_by, 'regress_admin', 'it says who made it') FROM webhook.subscription JOIN made ON id = subscription;
 
 SET LOCAL ROLE regress_operator;
@@ -136,27 +153,28 @@ SELECT lives_ok(format('SELECT webhook.%s FROM made', call), 'an operator calls 
 		'recover(subscription, ''2026-01-01'', ''infinity'', ''missing'')']) AS call;
 SELECT throws_ok(format('SELECT webhook.%s FROM made', call), '42501', NULL, 'but not ' || call)
 	FROM unnest(ARRAY['alter_subscription(subscription, endpoint => ''https://example.net/'')', 'secret(subscription)',
-		'rotate_secret(subscription)', 'unsubscribe(subscription)']) AS call;
-SELECT is(headers ->> 'X-Api-Key', 'sesame', 'an operator sees what is sent')
+		'rotate_secret(subscription)', 'unsubscribe(subscription)', 'subscription_options(subscription)']) AS call;
+SELECT is(headers ->> 'X-Api-Key', '***', 'an operator sees no credential')
 	FROM webhook.subscription JOIN made ON id = subscription;
+SELECT throws_ok('SELECT * FROM webhook_internal.subscription', '42501', NULL, '... not in the table either');
 
 SET LOCAL ROLE regress_reader;
 SELECT is(webhook.explain(event, subscription) LIKE 'It is an event of type App.Mine%', true, 'a reader has it explained')
 	FROM made;
 SELECT is(s.endpoint, 'https://example.com/hook?token=***&***', 'a reader sees no value of a query')
-	FROM webhook.subscriptions s JOIN made ON id = subscription;
+	FROM webhook.subscription s JOIN made ON id = subscription;
 SELECT is(s.headers, '{"X-Api-Key": "***", "Authorization": "***", "X-Colour": "red"}', '... and no credential')
-	FROM webhook.subscriptions s JOIN made ON id = subscription;
-SELECT is(s.ca, 'ca.pem', '... but the rest') FROM webhook.subscriptions s JOIN made ON id = subscription;
+	FROM webhook.subscription s JOIN made ON id = subscription;
+SELECT is(s.ca, 'ca.pem', '... but the rest') FROM webhook.subscription s JOIN made ON id = subscription;
 SELECT is_empty($$ SELECT relation, row FROM (
 		SELECT 'stat' AS relation, s::text AS row FROM webhook.stat_subscription s UNION ALL
-		SELECT 'all', s::text FROM webhook.subscriptions s) r WHERE row LIKE '%sesame%' $$,
+		SELECT 'all', s::text FROM webhook.subscription s) r WHERE row LIKE '%sesame%' $$,
 	'... in no view');
 RESET ROLE;
 
 -- Nobody but the owner grants, even with the functions in hand.
-GRANT USAGE ON SCHEMA webhook TO regress_stranger;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA webhook TO regress_stranger;
+GRANT USAGE ON SCHEMA webhook, webhook_internal TO regress_stranger;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal TO regress_stranger;
 SELECT is(pg_temp.state('regress_stranger', format('SELECT webhook.%s(''regress_reader'')', name)), '42501',
 		name || '() asks who grants')
 	FROM unnest('{grant_reader,grant_operator,grant_admin,revoke}'::text[]) AS name;
@@ -179,7 +197,7 @@ SELECT lives_ok($$ SELECT webhook.grant_admin('"regress ""; DROP SCHEMA webhook 
 SELECT is(pg_temp.state('regress "; DROP SCHEMA webhook CASCADE; --', 'SELECT * FROM webhook.log'), '00000', '... is the one that is meant');
 
 -- Redaction, the rule
-SELECT is(webhook.redacted_endpoint(url), shown, url)
+SELECT is(webhook_internal.redacted_endpoint(url), shown, url)
 	FROM (VALUES
 		('https://example.com/a/b', 'https://example.com/a/b'),
 		('https://example.com?', 'https://example.com?'),
@@ -195,12 +213,12 @@ SELECT is(webhook.redacted_endpoint(url), shown, url)
 		('https://example.com/x?a#b?c', 'https://example.com/x?***#***'),
 		('?x=1//y', '?x=***'),
 		('', '')) AS v (url, shown);
-SELECT is(webhook.redacted_headers(jsonb_build_object(name, 'x')) ->> name, CASE WHEN hidden THEN '***' ELSE 'x' END,
+SELECT is(webhook_internal.redacted_headers(jsonb_build_object(name, 'x')) ->> name, CASE WHEN hidden THEN '***' ELSE 'x' END,
 		format('header %s is %s', name, CASE WHEN hidden THEN 'hidden' ELSE 'shown' END))
 	FROM unnest('{Authorization,proxy-authorization,Cookie,Set-Cookie,X-API-KEY,X-Auth,X-Amz-Security-Token,client_secret,
 			X-Passwd,X-Password,X-Session-Id,X-Credential,Bearer,X-JWT}'::text[]) AS name, (VALUES (true)) AS v (hidden)
 UNION ALL
-	SELECT is(webhook.redacted_headers(jsonb_build_object(name, 'x')) ->> name, 'x', format('header %s is shown', name))
+	SELECT is(webhook_internal.redacted_headers(jsonb_build_object(name, 'x')) ->> name, 'x', format('header %s is shown', name))
 	FROM unnest('{Content-Type,webhook-signature,abp-webhook-signature,WWW-Authenticate,Proxy-Authenticate,X-Tenant,
 			X-Pass,Location}'::text[]) AS name;
 

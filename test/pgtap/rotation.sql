@@ -15,7 +15,7 @@ $$;
 CREATE FUNCTION pg_temp.ends() RETURNS text LANGUAGE sql VOLATILE AS $$
 	SELECT string_agg(coalesce((round(extract(epoch FROM x.expires_at - clock_timestamp()) / 3600) || ' h'), 'never'), ', '
 			ORDER BY x.id DESC)
-		FROM webhook.subscription_secret x JOIN mine ON x.subscription_id = mine.id
+		FROM webhook_internal.subscription_secret x JOIN mine ON x.subscription_id = mine.id
 $$;
 
 SELECT is(pg_temp.ends(), 'never', 'the first secret is for good');
@@ -32,7 +32,7 @@ SELECT is(pg_temp.ends(), 'never', '... of which nothing is kept');
 SELECT lives_ok($$ SELECT pg_temp.rotate('1 hour') $$);
 SELECT lives_ok($$ SELECT pg_temp.rotate('7 days') $$, 'the longest overlap');
 SELECT is(pg_temp.ends(), 'never, 168 h, 1 h', 'one that ends sooner does so still');
-UPDATE webhook.subscription_secret SET expires_at = clock_timestamp() - interval '1 s' WHERE expires_at < now() + interval '2 hours';
+UPDATE webhook_internal.subscription_secret SET expires_at = clock_timestamp() - interval '1 s' WHERE expires_at < now() + interval '2 hours';
 SELECT lives_ok($$ SELECT pg_temp.rotate('2 days') $$, 'what has ended does not count');
 SELECT is(pg_temp.ends(), 'never, 48 h, 48 h', '... and is removed');
 SELECT isnt(webhook.secret(id), NULL, 'secret() tells the newest') FROM mine;
@@ -49,19 +49,19 @@ UNION ALL
 
 -- A trigger of somebody else's would see the secret.
 CREATE FUNCTION pg_temp.spy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
-CREATE TRIGGER spy BEFORE INSERT ON webhook.subscription_secret FOR EACH ROW EXECUTE FUNCTION pg_temp.spy();
+CREATE TRIGGER spy BEFORE INSERT ON webhook_internal.subscription_secret FOR EACH ROW EXECUTE FUNCTION pg_temp.spy();
 SELECT throws_like($$ SELECT pg_temp.rotate('0') $$, '%subscription_secret has a trigger that is not the extension''s');
-DROP TRIGGER spy ON webhook.subscription_secret;
+DROP TRIGGER spy ON webhook_internal.subscription_secret;
 CREATE ROLE regress_owner;
-ALTER TABLE webhook.subscription_secret OWNER TO regress_owner;
+ALTER TABLE webhook_internal.subscription_secret OWNER TO regress_owner;
 SELECT throws_like($$ SELECT pg_temp.rotate('0') $$, '%subscription_secret is not owned by%');
-ALTER TABLE webhook.subscription_secret OWNER TO CURRENT_USER;
+ALTER TABLE webhook_internal.subscription_secret OWNER TO CURRENT_USER;
 
 -- Files: plain names
 CREATE FUNCTION pg_temp.file(given text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM webhook.alter_subscription(id, ca => given, client_certificate => given) FROM mine;
-	RETURN (SELECT concat_ws(' ', s.ca, s.client_certificate) FROM webhook.subscription s JOIN mine USING (id));
+	RETURN (SELECT concat_ws(' ', s.ca, s.client_certificate) FROM webhook_internal.subscription s JOIN mine USING (id));
 END
 $$;
 SELECT is(pg_temp.file(given), concat(given, ' ', given), format('a file "%s"', left(given, 20)))
@@ -75,7 +75,7 @@ SELECT is(pg_temp.file(NULL), repeat('x', 255) || ' ' || repeat('x', 255), 'null
 SELECT is(pg_temp.file(''), '', 'an empty name takes it away');
 SELECT webhook.subscribe('https://example.com/two', '{App.A}', ca => 'one.pem', client_certificate => 'two.pem');
 SELECT is(concat_ws(' ', ca, client_certificate), 'one.pem two.pem', 'subscribe() takes both')
-	FROM webhook.subscription WHERE endpoint = 'https://example.com/two';
+	FROM webhook_internal.subscription WHERE endpoint = 'https://example.com/two';
 SELECT throws_ok($$ SELECT webhook.subscribe('https://example.com/three', '{App.A}', client_certificate => 'x/y') $$, '22023');
 
 SELECT * FROM finish();

@@ -22,6 +22,7 @@ SELECT function_returns('webhook', 'skip', ARRAY['bigint', 'text'], 'void');
 SELECT function_returns('webhook', 'recover',
 	ARRAY['bigint', 'timestamp with time zone', 'timestamp with time zone', 'text', 'boolean'], 'bigint');
 SELECT function_returns('webhook', 'explain', ARRAY['uuid', 'bigint'], 'text');
+SELECT function_returns('webhook', 'subscription_options', ARRAY['bigint'], 'jsonb');
 SELECT has_function('webhook', 'unsubscribe', ARRAY['bigint']);
 SELECT has_function('webhook', 'pause', ARRAY['bigint']);
 SELECT has_function('webhook', 'resume', ARRAY['bigint']);
@@ -35,14 +36,20 @@ SELECT function_returns('webhook', 'verify', ARRAY['text', 'jsonb', 'text', 'int
 SELECT function_returns('webhook', 'drain', ARRAY['interval'], 'boolean');
 
 -- tables and views
-SELECT has_table('webhook', name, format('table %s', name))
+SELECT tables_are('webhook', ARRAY['log'], 'schema webhook has one table');
+SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pending_delivery', 'dead_letter',
+	'stat_worker', 'stat_subscription'], 'schema webhook has these views');
+SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
+SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'publish', 'define_event_type', 'subscribe',
+	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
+	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'recover', 'sign', 'verify', 'explain', 'drain',
+	'grant_reader', 'grant_operator', 'grant_admin', 'revoke'], 'schema webhook has these functions');
+SELECT has_table('webhook_internal', name, format('table %s', name))
 	FROM unnest(ARRAY['event_type', 'subscription', 'subscription_secret', 'event_0', 'event_1',
 		'event_2', 'event_3', 'pending', 'subscription_state', 'checkpoint']) AS name;
+SELECT views_are('webhook_internal', ARRAY['ring'], 'schema webhook_internal has one view');
 SELECT is((SELECT relkind FROM pg_class WHERE oid = 'webhook.log'::regclass), 'p',
 	'the log is partitioned');
-SELECT has_view('webhook', 'event', 'view event');
-SELECT has_view('webhook', name, format('view %s', name))
-	FROM unnest('{stat_worker,stat_subscription,subscriptions,pending_delivery,dead_letter,ring}'::text[]) AS name;
 SELECT has_column('webhook', 'log', name, format('log.%s', name))
 	FROM unnest('{id,event_id,position,cause,logged_at,subscription_id,event_type,attempt,method,
 		endpoint,source_ip,source_port,requested_at,request_headers,request_body,response_status,
@@ -60,9 +67,9 @@ SELECT columns_are('webhook', 'event',
 -- the tables of the ring are alike
 SELECT results_eq(
 	format($$ SELECT attname::text, atttypid::regtype::text, attnotnull FROM pg_attribute
-		WHERE attrelid = 'webhook.event_%s'::regclass AND attnum > 0 ORDER BY attnum $$, n),
+		WHERE attrelid = 'webhook_internal.event_%s'::regclass AND attnum > 0 ORDER BY attnum $$, n),
 	$$ SELECT attname::text, atttypid::regtype::text, attnotnull FROM pg_attribute
-		WHERE attrelid = 'webhook.event_0'::regclass AND attnum > 0 ORDER BY attnum $$,
+		WHERE attrelid = 'webhook_internal.event_0'::regclass AND attnum > 0 ORDER BY attnum $$,
 	format('event_%s is like event_0', n))
 	FROM generate_series(1, 3) AS n;
 
@@ -74,8 +81,8 @@ CREATE TEMPORARY VIEW member AS
 SELECT is_empty(
 	$$ SELECT pg_describe_object(classid, objid, 0) FROM member, pg_proc
 		WHERE classid = 'pg_proc'::regclass AND pg_proc.oid = objid
-			AND pronamespace <> 'webhook'::regnamespace $$,
-	'no function is outside schema webhook');
+			AND pronamespace NOT IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) $$,
+	'no function is outside our schemas');
 SELECT is_empty(
 	$$ SELECT p.oid::regprocedure FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND has_function_privilege('public', p.oid, 'EXECUTE') $$,
@@ -86,7 +93,8 @@ SELECT is_empty(
 		WHERE classid = 'pg_proc'::regclass AND (l.lanname <> 'c' OR p.prosecdef)
 			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}'
 			AND p.proconfig IS DISTINCT FROM
-				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan}' $$,
+				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan}'
+			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp",IntervalStyle=postgres}' $$,
 	'every function that is not C has a search_path of its own');
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
@@ -98,7 +106,7 @@ SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosecdef $$,
 	ARRAY['define_event_type', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
-		'resume_database', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'recover', 'explain'],
+		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'recover', 'explain'],
 	'these and no others run as their owner');
 SELECT is_empty(
 	$$ SELECT c.oid::regclass FROM member JOIN pg_class c ON c.oid = objid,
@@ -106,21 +114,21 @@ SELECT is_empty(
 		WHERE classid = 'pg_class'::regclass AND a.grantee = 0 $$,
 	'no relation is open to all');
 SELECT is_empty(
-	$$ SELECT 1 FROM pg_namespace, aclexplode(nspacl) a WHERE nspname = 'webhook' AND a.grantee = 0 $$,
-	'the schema is not open to all');
+	$$ SELECT 1 FROM pg_namespace, aclexplode(nspacl) a WHERE nspname ~ '^webhook' AND a.grantee = 0 $$,
+	'the schemas are not open to all');
 
 SELECT is_empty(
 	$$ SELECT pg_describe_object(classid, objid, 0) FROM member JOIN pg_class ON pg_class.oid = objid
-		WHERE classid = 'pg_class'::regclass AND relnamespace <> 'webhook'::regnamespace $$,
-	'no relation is outside schema webhook');
+		WHERE classid = 'pg_class'::regclass AND relnamespace NOT IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) $$,
+	'no relation is outside our schemas');
 SELECT set_eq(
 	$$ SELECT DISTINCT classid::regclass::text FROM member $$,
 	$$ SELECT unnest('{pg_class,pg_namespace,pg_proc}'::text[]) UNION
 		SELECT 'pg_type' WHERE current_setting('server_version_num')::int >= 170000 $$,
 	'there are relations and functions in a schema, and nothing else');
 SELECT is_empty(
-	$$ SELECT * FROM pg_default_acl WHERE defaclnamespace = 'webhook'::regnamespace $$,
-	'what will be made in the schema is not open by default');
+	$$ SELECT * FROM pg_default_acl WHERE defaclnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) $$,
+	'what will be made in the schemas is not open by default');
 SELECT is_empty(
 	$$ SELECT pg_describe_object(classid, objid, 0) FROM member
 		WHERE classid <> 'pg_type'::regclass

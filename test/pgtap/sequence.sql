@@ -23,13 +23,13 @@ SELECT is(count(*), 0::bigint, 'numbers grow in the order of the changes')
 FROM (SELECT id, lag(id) OVER (ORDER BY substring(subject FROM '\d+$')::int) AS former
 	  FROM webhook.event WHERE subject LIKE 'contract/%') e
 WHERE id <= former;
-SELECT ok((SELECT last_value FROM webhook.event_id_seq) >= max(id),
+SELECT ok((SELECT last_value FROM webhook_internal.event_id_seq) >= max(id),
 		  'the sequence is not behind, so a dump or a restart goes on above')
 FROM webhook.event;
 
 -- As after a restore: the sequence has been set, commands go on from there.
-SELECT setval('webhook.event_id_seq', 1000000);
-SELECT webhook.command('c', NULL);
+SELECT setval('webhook_internal.event_id_seq', 1000000);
+SELECT webhook_internal.command('c', NULL);
 INSERT INTO contract (status) VALUES ('Draft');
 SELECT cmp_ok(max(id), '>', 1000000::bigint, 'a sequence that was set is followed')
 FROM webhook.event WHERE subject LIKE 'contract/%';

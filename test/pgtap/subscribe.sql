@@ -9,10 +9,10 @@ SELECT is((SELECT description FROM webhook.event_type WHERE name = 'App.Contract
 	'A contract has been signed.', 'an event type is defined');
 
 -- What the worker is told, since the last look.
-CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM webhook.ring;
+CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM webhook_internal.ring;
 CREATE FUNCTION pg_temp.commands() RETURNS text LANGUAGE sql AS $$
 	WITH news AS (
-		SELECT r.* FROM webhook.ring r, looked l WHERE r.id > l.id AND r.kind <> 'e'
+		SELECT r.* FROM webhook_internal.ring r, looked l WHERE r.id > l.id AND r.kind <> 'e'
 	), look AS (
 		UPDATE looked SET id = greatest(id, (SELECT max(n.id) FROM news n))
 	)
@@ -25,8 +25,8 @@ CREATE TEMPORARY TABLE mine AS
 		'the archive', headers => '{"X-Api-Key": "abc"}') AS id;
 SELECT isnt((SELECT id FROM mine), NULL, 'subscribe() returns the subscription');
 SELECT is(pg_temp.commands(), 'c', '... and tells the worker');
-CREATE FUNCTION pg_temp.mine() RETURNS webhook.subscription LANGUAGE sql AS $$
-	SELECT s FROM webhook.subscription s JOIN mine USING (id)
+CREATE FUNCTION pg_temp.mine() RETURNS webhook_internal.subscription LANGUAGE sql AS $$
+	SELECT s FROM webhook_internal.subscription s JOIN mine USING (id)
 $$;
 SELECT is((pg_temp.mine()).endpoint, 'https://example.com/Hook?a=1', 'the endpoint is stored in canonical form');
 SELECT is((pg_temp.mine()).events, '{App.ContractSigned}', 'events');
@@ -62,16 +62,16 @@ SELECT lives_ok(
 
 -- the signature schemes
 SELECT lives_ok($$ SELECT webhook.subscribe('https://example.com/6', '{App.ContractSigned}', signature_schemes => '{abp,abp}') $$);
-SELECT is((SELECT signature_schemes FROM webhook.subscription WHERE endpoint = 'https://example.com/6'),
+SELECT is((SELECT signature_schemes FROM webhook_internal.subscription WHERE endpoint = 'https://example.com/6'),
 	'{standard,abp}', 'abp comes in addition');
 SELECT lives_ok($$ SELECT webhook.subscribe('https://example.com/7', '{App.ContractSigned}', signature_schemes => '{}') $$);
-SELECT is((SELECT signature_schemes FROM webhook.subscription WHERE endpoint = 'https://example.com/7'),
+SELECT is((SELECT signature_schemes FROM webhook_internal.subscription WHERE endpoint = 'https://example.com/7'),
 	'{standard}', 'standard is always there');
 
 -- several event types, each once; several subscriptions to one event
 SELECT lives_ok($$ SELECT webhook.subscribe('https://example.com/8',
 	'{App.ContractSigned,App.BusinessRequestStatusChange,App.ContractSigned}') $$);
-SELECT is((SELECT events FROM webhook.subscription WHERE endpoint = 'https://example.com/8'),
+SELECT is((SELECT events FROM webhook_internal.subscription WHERE endpoint = 'https://example.com/8'),
 	'{App.ContractSigned,App.BusinessRequestStatusChange}', 'an event type that is named twice counts once');
 SELECT throws_ok(
 	$$ SELECT webhook.subscribe('https://example.com:443/8', '{App.BusinessRequestStatusChange}') $$,
@@ -104,7 +104,7 @@ SELECT is((pg_temp.mine()).signature_schemes, '{standard,abp}', 'new signature s
 SELECT is((pg_temp.mine()).since::text, (SELECT since::text FROM before), 'altering does not renew since');
 
 -- disable, enable
-UPDATE webhook.subscription SET since = '3:3:' WHERE id = (SELECT id FROM mine);
+UPDATE webhook_internal.subscription SET since = '3:3:' WHERE id = (SELECT id FROM mine);
 SELECT lives_ok(format('SELECT webhook.alter_subscription(%s, enabled => true)', (SELECT id FROM mine)));
 SELECT is((pg_temp.mine()).since::text, '3:3:', 'enabling what is enabled does not renew since');
 SELECT is(pg_temp.commands(), 'c');
@@ -127,24 +127,24 @@ SELECT ok(NOT (pg_temp.mine()).paused, 'it is not paused any more');
 SELECT is(pg_temp.commands(), 'c, c');
 
 -- the fence
-UPDATE webhook.subscription SET home = '1/1', since = '5:5:' WHERE id = (SELECT id FROM mine);
-UPDATE webhook.subscription SET home = split_part(home, '/', 1) || '/1', since = '5:5:'
+UPDATE webhook_internal.subscription SET home = '1/1', since = '5:5:' WHERE id = (SELECT id FROM mine);
+UPDATE webhook_internal.subscription SET home = split_part(home, '/', 1) || '/1', since = '5:5:'
 	WHERE endpoint = 'https://example.com/2';
 SELECT webhook.resume_database();
-SELECT is((SELECT count(DISTINCT home) FROM webhook.subscription), 1::bigint, 'all are at home');
+SELECT is((SELECT count(DISTINCT home) FROM webhook_internal.subscription), 1::bigint, 'all are at home');
 SELECT is((pg_temp.mine()).since::text, '3:3:', 'what another cluster has seen is not seen here');
-SELECT is((SELECT since::text FROM webhook.subscription WHERE endpoint = 'https://example.com/2'),
+SELECT is((SELECT since::text FROM webhook_internal.subscription WHERE endpoint = 'https://example.com/2'),
 	'5:5:', 'what another database of this cluster has seen is');
 SELECT is(pg_temp.commands(), 'c');
-UPDATE webhook.subscription SET home = '1/1', since = '5:5:' WHERE id = (SELECT id FROM mine);
+UPDATE webhook_internal.subscription SET home = '1/1', since = '5:5:' WHERE id = (SELECT id FROM mine);
 SELECT webhook.resume_database(discard => true);
 SELECT ok(pg_snapshot_xmax((pg_temp.mine()).since) > '5', 'or it begins anew');
 SELECT is(pg_temp.commands(), 'x ' || (SELECT id FROM mine) || ', c', 'and what waited is ended');
 
 -- unsubscribe
 SELECT webhook.unsubscribe((SELECT id FROM mine));
-SELECT is_empty('SELECT * FROM webhook.subscription JOIN mine USING (id)', 'it is gone');
-SELECT is_empty('SELECT * FROM webhook.subscription_secret JOIN mine ON mine.id = subscription_id',
+SELECT is_empty('SELECT * FROM webhook_internal.subscription JOIN mine USING (id)', 'it is gone');
+SELECT is_empty('SELECT * FROM webhook_internal.subscription_secret JOIN mine ON mine.id = subscription_id',
 	'with its secret');
 SELECT is(pg_temp.commands(), 'x ' || (SELECT id FROM mine), 'and what waits for it is ended');
 

@@ -289,7 +289,7 @@ SELECT pg_temp.publishes('UPDATE app.part SET region = ''b'', status = ''left'' 
 CREATE TABLE app.late (id int PRIMARY KEY, status text);
 CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE OR DELETE ON app.late
 	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-	EXECUTE FUNCTION webhook.enqueue('App.Other', 'late', 'status', '1', 'id');
+	EXECUTE FUNCTION webhook_internal.enqueue('App.Other', 'late', 'status', '1', 'id');
 SELECT pg_temp.publishes('INSERT INTO app.late VALUES (1, ''a''); UPDATE app.late SET status = ''b''',
 						 '{}', 'a deferred trigger waits');
 SELECT pg_temp.publishes('SET CONSTRAINTS ALL IMMEDIATE', '{late/1 >a,late/1 a>b}', 'and comes');
@@ -334,7 +334,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	result	text;
 BEGIN
-	EXECUTE format('CREATE TRIGGER wrong %s ON app.wrong FOR EACH %s EXECUTE FUNCTION webhook.%s(%s)',
+	EXECUTE format('CREATE TRIGGER wrong %s ON app.wrong FOR EACH %s EXECUTE FUNCTION webhook_internal.%s(%s)',
 				   timing, level, function, arguments);
 	result := throws_ok(change, '39P01', NULL, format('%s %s %s(%s)', timing, level, function, arguments));
 	DROP TRIGGER wrong ON app.wrong;
@@ -356,7 +356,7 @@ SELECT pg_temp.wrong('AFTER INSERT', 'ROW', '', 'INSERT INTO app.wrong VALUES (1
 SELECT pg_temp.wrong('BEFORE INSERT', 'STATEMENT', '', 'INSERT INTO app.wrong VALUES (1, ''x'')', 'drop_replicated');
 INSERT INTO app.wrong VALUES (1, 'x');
 SELECT pg_temp.wrong('BEFORE UPDATE', 'ROW', '', 'UPDATE app.wrong SET id = 2', 'drop_replicated');
-SELECT throws_ok('SELECT webhook.enqueue()', '39P01', NULL, 'not as a trigger at all');
+SELECT throws_ok('SELECT webhook_internal.enqueue()', '39P01', NULL, 'not as a trigger at all');
 
 --
 -- What replication brings into the ring is dropped.
@@ -367,7 +367,7 @@ DECLARE
 	rows	int;
 BEGIN
 	SET LOCAL session_replication_role = replica;
-	EXECUTE format('INSERT INTO webhook.event_%s (id, txid, created, event_id, kind, event_type, data)
+	EXECUTE format('INSERT INTO webhook_internal.event_%s (id, txid, created, event_id, kind, event_type, data)
 		VALUES (1, pg_current_xact_id(), now(), gen_random_uuid(), ''e'', ''App.Other'', ''{}'')', slot);
 	GET DIAGNOSTICS rows = ROW_COUNT;
 	SET LOCAL session_replication_role = origin;

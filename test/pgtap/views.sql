@@ -8,10 +8,10 @@ BEGIN;
 SELECT no_plan();
 
 SELECT webhook.define_event_type('App.ContractSigned');
-ALTER SEQUENCE webhook.subscription_id_seq RESTART 11;
+ALTER SEQUENCE webhook_internal.subscription_id_seq RESTART 11;
 SELECT is(webhook.subscribe('https://example.com/' || n, '{App.ContractSigned}'), n + 10::bigint, 'subscription ' || n)
 	FROM generate_series(1, 3) AS n;
-CREATE TABLE webhook.log_here PARTITION OF webhook.log DEFAULT;
+CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
 
 -- Events by name, of the ring or of nowhere.
 CREATE TEMPORARY TABLE events (name text PRIMARY KEY, id bigint, event_id uuid, subject text, created timestamptz);
@@ -35,7 +35,7 @@ CREATE FUNCTION pg_temp.place(name text) RETURNS bigint LANGUAGE sql AS $$
 $$;
 CREATE FUNCTION pg_temp.wait(name text, subscription bigint, next_at timestamptz, place bigint DEFAULT NULL,
 		step integer DEFAULT 0, queued_at timestamptz DEFAULT now()) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO webhook.pending (subscription_id, subject, position, id, event_id, cause, attempt, step, next_at, queued_at,
+	INSERT INTO webhook_internal.pending (subscription_id, subject, position, id, event_id, cause, attempt, step, next_at, queued_at,
 			aged_from, created, event_type, data)
 		SELECT subscription, coalesce(subject, ''), coalesce(place, id), id, event_id, 'event', step, step, wait.next_at,
 				wait.queued_at, created, created, 'App.ContractSigned', '{}'
@@ -85,12 +85,12 @@ SELECT row_eq('SELECT state, reason, pending, oldest_pending, next_attempt, deli
 		(12, row('active'::text, NULL::text, 2::bigint, now(), NULL::timestamptz, 0::bigint, 0::float8)),
 		(13, row('active'::text, NULL::text, 0::bigint, NULL::timestamptz, NULL::timestamptz, 0::bigint, 0::float8)))
 		AS v (id, expected);
-DELETE FROM webhook.pending;
+DELETE FROM webhook_internal.pending;
 
 --
 -- stat_subscription, of how the endpoint fares
 --
-INSERT INTO webhook.subscription_state (subscription_id, level, streak, failures, last_success, last_failure, probe_wait,
+INSERT INTO webhook_internal.subscription_state (subscription_id, level, streak, failures, last_success, last_failure, probe_wait,
 		halted, delivered, failed, retried, undecided, rate, p50, p95, saved_at)
 	VALUES (11, 16, 0, 2, '2026-01-01', '2026-01-02', 0, '0', 1000, 3, 5, 7, 60, '20 ms', '90 ms', now());
 SELECT row_eq('SELECT endpoint, state, reason, delivered, failed, retried, undecided, streak, failures, opened_at,
@@ -100,7 +100,7 @@ SELECT row_eq('SELECT endpoint, state, reason, delivered, failed, retried, undec
 		interval '90 ms'),
 	'as the worker saved it');
 CREATE FUNCTION pg_temp.rate(age interval, saved float8 DEFAULT 60) RETURNS float8 LANGUAGE sql AS $$
-	UPDATE webhook.subscription_state SET saved_at = statement_timestamp() - age, rate = saved WHERE subscription_id = 11;
+	UPDATE webhook_internal.subscription_state SET saved_at = statement_timestamp() - age, rate = saved WHERE subscription_id = 11;
 	SELECT rate FROM webhook.stat_subscription WHERE subscription_id = 11
 $$;
 SELECT is(round(pg_temp.rate('0')), 60::float8, 'the rate');
@@ -114,9 +114,9 @@ CREATE FUNCTION pg_temp.state(subscription_changes text, state_changes text, wai
 		OUT state text, OUT reason text, OUT next_attempt timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
 	IF subscription_changes <> '' THEN
-		EXECUTE 'UPDATE webhook.subscription SET ' || subscription_changes || ' WHERE id = 11';
+		EXECUTE 'UPDATE webhook_internal.subscription SET ' || subscription_changes || ' WHERE id = 11';
 	END IF;
-	EXECUTE 'UPDATE webhook.subscription_state SET waits_until = $1, ' || state_changes || ' WHERE subscription_id = 11'
+	EXECUTE 'UPDATE webhook_internal.subscription_state SET waits_until = $1, ' || state_changes || ' WHERE subscription_id = 11'
 		USING waits_until;
 	SELECT s.state, s.reason, s.next_attempt INTO state, reason, next_attempt
 		FROM webhook.stat_subscription s WHERE subscription_id = 11;
@@ -148,8 +148,8 @@ ROLLBACK TO well;
 SELECT is((pg_temp.state('', 'level = 0, streak = 10', '2026-02-01')).next_attempt, '2026-02-02',
 	'the next attempt is not before something is due');
 SELECT is((pg_temp.state('', 'disabled_at = now(), since = NULL')).state, 'disabled', 'disabled, who knows when');
-DELETE FROM webhook.subscription_state;
-DELETE FROM webhook.pending;
+DELETE FROM webhook_internal.subscription_state;
+DELETE FROM webhook_internal.pending;
 SELECT is(count(*), 3::bigint, 'one row a subscription, known or not') FROM webhook.stat_subscription;
 
 --
@@ -183,7 +183,7 @@ SELECT row_eq('SELECT id, event_type, subject, created, attempt, outcome, error_
 	row(id, 'App.ContractSigned'::text, subject, created, 10, 'failed'::text, 'status'::text,
 		'the endpoint answered with status 503'::text, 503, '{"kept": true}'::text),
 	'the rest is as the log has it') FROM events WHERE name = 'failed';
-DELETE FROM webhook.pending;
+DELETE FROM webhook_internal.pending;
 DELETE FROM webhook.log;
 
 --
@@ -209,7 +209,7 @@ $$;
 CREATE FUNCTION pg_temp.leave_ring(name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	FOR n IN 0 .. 3 LOOP
-		EXECUTE format('DELETE FROM webhook.event_%s WHERE event_id = $1', n) USING pg_temp.of(name);
+		EXECUTE format('DELETE FROM webhook_internal.event_%s WHERE event_id = $1', n) USING pg_temp.of(name);
 	END LOOP;
 END
 $$;
@@ -224,28 +224,28 @@ SELECT is(pg_temp.explained('late'), E'It is an event of type App.ContractSigned
 SELECT matches(pg_temp.explained('subjectless'), '^It is an event of type App.ContractSigned, which occurred at T', 'without a subject');
 SELECT is(pg_temp.after('late', 7), 'Subscription 7 does not exist.', 'to nobody');
 SAVEPOINT untried;
-UPDATE webhook.subscription SET events = '{App.Other,Else.*}' WHERE id = 11;
+UPDATE webhook_internal.subscription SET events = '{App.Other,Else.*}' WHERE id = 11;
 SELECT is(pg_temp.after('late'), 'Subscription 11 does not want this type of events, but App.Other, Else.*.', 'unwanted');
-UPDATE webhook.subscription SET events = '{App.*}', filter = '$.a == 1' WHERE id = 11;
+UPDATE webhook_internal.subscription SET events = '{App.*}', filter = '$.a == 1' WHERE id = 11;
 SELECT is(pg_temp.after('late'), 'The filter of subscription 11 refuses it: ($."a" == 1)', 'refused');
-UPDATE webhook.subscription SET since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, filter = NULL
+UPDATE webhook_internal.subscription SET since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, filter = NULL
 	WHERE id = 11;
 SELECT is(pg_temp.after('late'), 'It was committed before subscription 11 was made or last enabled; '
 	'webhook.recover() with what => ''missing'' delivers such events.', 'too early');
 ROLLBACK TO untried;
-INSERT INTO webhook.checkpoint (home, snapshot, at)
-	VALUES (webhook.home(), format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, now());
+INSERT INTO webhook_internal.checkpoint (home, snapshot, at)
+	VALUES (webhook_internal.home(), format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, now());
 SELECT is(pg_temp.after('late'), 'Subscription 11 did not want it when it was read; '
 	'webhook.recover() with what => ''missing'' delivers such events.', 'read past');
 ROLLBACK TO untried;
-UPDATE webhook.subscription SET home = '1/1' WHERE id = 11;
+UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 11;
 SELECT is(pg_temp.after('late'), E'It is in memory or in flight, or has not been read yet.\n'
 	'Subscription 11 is fenced, so nothing is sent to it: it belongs to another database until webhook.resume_database().', 'fenced');
 ROLLBACK TO untried;
-UPDATE webhook.subscription SET paused = true WHERE id = 11;
+UPDATE webhook_internal.subscription SET paused = true WHERE id = 11;
 SELECT is(pg_temp.after('late'), E'It is in memory or in flight, or has not been read yet.\n'
 	'Subscription 11 is paused, so nothing is sent to it: paused by webhook.pause().', 'paused');
-UPDATE webhook.subscription SET enabled = false WHERE id = 11;
+UPDATE webhook_internal.subscription SET enabled = false WHERE id = 11;
 SELECT is(pg_temp.after('late'), E'It is in memory or in flight, or has not been read yet.\n'
 	'Subscription 11 is disabled, so nothing is sent to it: disabled by webhook.alter_subscription().', 'disabled');
 ROLLBACK TO untried;
@@ -266,7 +266,7 @@ UPDATE webhook.log SET data = NULL WHERE event_id = pg_temp.of('recalled');
 SELECT pg_temp.leave_ring('recalled');
 SELECT is(pg_temp.after('recalled'), E'It was skipped at T, after no attempt.\n'
 	'It cannot be sent again, for it has left the ring.', 'and gone');
-UPDATE webhook.subscription SET events = '{App.Other}' WHERE id = 11;
+UPDATE webhook_internal.subscription SET events = '{App.Other}' WHERE id = 11;
 SELECT is(pg_temp.after('delivered'), 'It was delivered at T, by attempt 2, with status 204.', 'whatever is wanted by now');
 ROLLBACK TO untried;
 SELECT pg_temp.log('delivered', 11, 'delivered', attempt => 2, status => 204);
@@ -288,7 +288,7 @@ SELECT is(pg_temp.after('retrying'), E'Attempt 1 failed at T: the endpoint answe
 	'Attempt 2, retry 1 of 3, is due at T.', 'tried again');
 SELECT pg_temp.wait('late', 11, NULL);
 SELECT is(pg_temp.after('late'), 'It waits behind event retrying of the same subject, which has been waiting since T.', 'behind another');
-UPDATE webhook.subscription SET retry_schedule = NULL;
+UPDATE webhook_internal.subscription SET retry_schedule = NULL;
 SELECT is(pg_temp.after('retrying'), E'Attempt 1 failed at T: the endpoint answered with status 404.\n'
 	'Attempt 2, retry 1 of 9, is due at T.', 'as set for all')
 	WHERE current_setting('webhook.retry_schedule') = '5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h';
@@ -296,27 +296,27 @@ SELECT pg_temp.wait('a1', 11, NULL);
 SELECT is(pg_temp.after('a1'), 'It waits behind another event of the same subject that is in memory or in flight.', 'behind who knows');
 SELECT pg_temp.wait('b1', 11, now());
 SELECT is(pg_temp.after('b1'), 'Attempt 1 is due at T.', 'not tried yet');
-INSERT INTO webhook.subscription_state (subscription_id, level, streak, failures, probe_wait, opened_at, waits_until, reason,
+INSERT INTO webhook_internal.subscription_state (subscription_id, level, streak, failures, probe_wait, opened_at, waits_until, reason,
 		halted, delivered, failed, retried, undecided, rate, saved_at)
 	VALUES (11, 0, 10, 10, 10, now(), '3000-01-01', 'connection refused', '0', 0, 0, 10, 0, 0, now());
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'The endpoint is not called but for a probe now and then, since T, the next one at T: '
 	'10 failures in a row, the last: connection refused.', 'the breaker is open');
-UPDATE webhook.subscription_state SET level = 2, opened_at = NULL;
+UPDATE webhook_internal.subscription_state SET level = 2, opened_at = NULL;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'The endpoint is not called before T: the endpoint has asked for a pause: connection refused.', 'the endpoint is waited for');
 SAVEPOINT waiting;
-UPDATE webhook.subscription_state SET waits_until = NULL;
-DELETE FROM webhook.pending WHERE event_id = pg_temp.of('b1');
+UPDATE webhook_internal.subscription_state SET waits_until = NULL;
+DELETE FROM webhook_internal.pending WHERE event_id = pg_temp.of('b1');
 SELECT is(pg_temp.after('late'), 'It waits behind event retrying of the same subject, which has been waiting since T.',
 	'that a retry is to come says nothing of the endpoint');
 ROLLBACK TO waiting;
-UPDATE webhook.subscription_state SET waits_until = NULL;
-UPDATE webhook.subscription SET rate_limit = 2 WHERE id = 11;
+UPDATE webhook_internal.subscription_state SET waits_until = NULL;
+UPDATE webhook_internal.subscription SET rate_limit = 2 WHERE id = 11;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'Subscription 11 is held back by its rate limit of 2 calls a second.', 'the rate limit holds it');
 ROLLBACK TO waiting;
-UPDATE webhook.subscription_state SET disabled_at = now();
+UPDATE webhook_internal.subscription_state SET disabled_at = now();
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'Subscription 11 is disabled, so nothing is sent to it: given up by the worker, the last problem: connection refused.', 'given up');
 
@@ -326,7 +326,7 @@ SELECT is(pg_temp.explained('our ping', 12), E'It is an event of type webhook.pi
 	'It is in memory or in flight.', 'a ping');
 INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created, attempt, outcome, error, data)
 	SELECT 1, event_id, r.id, 'ping', now(), 12, r.event_type, r.created, 1, 'failed', 'the endpoint answered with status 503', '{}'
-	FROM events JOIN webhook.ring r USING (event_id) WHERE name = 'our ping';
+	FROM events JOIN webhook_internal.ring r USING (event_id) WHERE name = 'our ping';
 SELECT is(pg_temp.explained('our ping', 12), E'It is an event of type webhook.ping, which occurred at T.\n'
 	'It failed for good at T, after one attempt: the endpoint answered with status 503.', 'which has failed');
 ROLLBACK TO untried;

@@ -32,7 +32,7 @@ SELECT refusal($$ SELECT webhook.define_event_type('webhook.ping') $$);
 SELECT refusal($$ SELECT webhook.define_event_type(repeat('x', 129)) $$);
 SELECT refusal($$ SELECT webhook.define_event_type('App.BusinessRequestStatusChange') $$);
 SELECT refusal($$ SELECT webhook.define_event_type(repeat('x', 128)) $$);
-DELETE FROM webhook.event_type WHERE name = repeat('x', 128);
+DELETE FROM webhook_internal.event_type WHERE name = repeat('x', 128);
 
 -- publish
 SELECT refusal($$ SELECT webhook.publish(NULL, '{}') $$);
@@ -75,7 +75,7 @@ SELECT refusal($$ SELECT webhook.watch('business_request_pkey') $$);
 SELECT refusal($$ SELECT webhook.watch('a_sequence') $$);
 SELECT refusal($$ SELECT webhook.watch('a_type') $$);
 SELECT refusal($$ SELECT webhook.watch('a_temp') $$);
-SELECT refusal($$ SELECT webhook.watch('webhook.subscription') $$);
+SELECT refusal($$ SELECT webhook.watch('webhook_internal.subscription') $$);
 SELECT refusal($$ SELECT webhook.watch('pg_class') $$);
 SELECT refusal($$ SELECT webhook.watch('information_schema.sql_features') $$);
 SELECT refusal($$ SELECT webhook.watch('business_request', status_column => 'state') $$);
@@ -106,9 +106,9 @@ SELECT refusal($$ SELECT webhook.unwatch(NULL) $$);
 SELECT webhook.unwatch('parent');
 
 -- The trigger's function is nobody else's.
-SELECT refusal($$ CREATE TRIGGER t BEFORE INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION webhook.enqueue();
+SELECT refusal($$ CREATE TRIGGER t BEFORE INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue();
 	INSERT INTO keyless VALUES (1, 'Draft') $$);
-SELECT refusal($$ CREATE TRIGGER t AFTER INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION webhook.enqueue();
+SELECT refusal($$ CREATE TRIGGER t AFTER INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue();
 	INSERT INTO keyless VALUES (1, 'Draft') $$);
 
 -- subscribe: the endpoint
@@ -199,11 +199,11 @@ SELECT subscribe_with($$ '{App.*}', final_statuses => '{200}' $$);
 SELECT subscribe_with($$ '{App.*}', final_statuses => '{422,NULL}' $$);
 SELECT subscribe_with($$ '{App.*}', final_statuses => array_fill(422, '{51}') $$);
 
-SELECT count(*) FROM webhook.subscription;
+SELECT count(*) FROM webhook_internal.subscription;
 
 -- twice the same event to the same endpoint
 SELECT webhook.define_event_type('App.ContractSigned');
-ALTER SEQUENCE webhook.subscription_id_seq RESTART 1001;
+ALTER SEQUENCE webhook_internal.subscription_id_seq RESTART 1001;
 BEGIN;
 SELECT webhook.subscribe('https://example.com/hook', '{App.BusinessRequestStatusChange,App.BusinessRequestStatusChange}');
 SELECT webhook.subscribe('https://example.com/other', '{App.ContractSigned}');
@@ -232,13 +232,13 @@ SELECT refusal($$ SELECT webhook.recover(1002, '2026-01-02', '2026-01-01') $$);
 SELECT refusal($$ SELECT webhook.recover(1002, '2026-01-01', what => 'all') $$);
 SELECT refusal($$ SELECT webhook.explain(NULL, 1002) $$);
 SELECT refusal($$ SELECT webhook.explain('00000000-0000-7000-8000-000000000000', NULL) $$);
-CREATE TABLE webhook.log_here PARTITION OF webhook.log DEFAULT;
+CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
 INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created, attempt, outcome)
 	VALUES (1, '00000000-0000-7000-8000-000000000000', 1, 'event', now(), 1002, 'App.ContractSigned', now(), 1, 'delivered'),
 		(2, '00000000-0000-7000-8000-000000000001', 2, 'ping', now(), 1002, 'webhook.ping', now(), 1, 'delivered');
 SELECT refusal($$ SELECT webhook.resend('00000000-0000-7000-8000-000000000000', 1002) $$);
 SELECT refusal($$ SELECT webhook.resend('00000000-0000-7000-8000-000000000001', 1002) $$);
-UPDATE webhook.subscription SET home = '1/1' WHERE id = 1002;
+UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 1002;
 SELECT refusal($$ SELECT webhook.ping(1002) $$);
 SELECT webhook.alter_subscription(1002, enabled => false);
 SELECT refusal($$ SELECT webhook.ping(1002) $$);
@@ -282,7 +282,7 @@ SELECT refusal($$ SELECT webhook.rotate_secret(4711, '-1 s') $$);
 SELECT refusal($$ SELECT webhook.rotate_secret(4711, '8 days') $$);
 BEGIN;
 CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
-CREATE TRIGGER meddler BEFORE UPDATE ON webhook.subscription FOR EACH ROW EXECUTE FUNCTION meddle();
+CREATE TRIGGER meddler BEFORE UPDATE ON webhook_internal.subscription FOR EACH ROW EXECUTE FUNCTION meddle();
 SELECT split_part(refusal($$ SELECT webhook.pause(1) $$), E'\n', 1);
 ROLLBACK;
 
@@ -303,15 +303,15 @@ ROLLBACK;
 
 -- an extension that has lost a part that publish() does without, and one that it does not
 BEGIN;
-ALTER EXTENSION webhook DROP TABLE webhook.event_2;
-ALTER TABLE webhook.event_2 RENAME TO lost;
+ALTER EXTENSION webhook DROP TABLE webhook_internal.event_2;
+ALTER TABLE webhook_internal.event_2 RENAME TO lost;
 SELECT refusal($$ SELECT webhook.publish('App.BusinessRequestStatusChange', '{}') $$);
-ALTER SEQUENCE webhook.event_id_seq RENAME TO also_lost;
+ALTER SEQUENCE webhook_internal.event_id_seq RENAME TO also_lost;
 SELECT refusal($$ SELECT webhook.publish('App.BusinessRequestStatusChange', '{}') $$);
 ROLLBACK;
 
 SET client_min_messages = warning;
-DELETE FROM webhook.event_type WHERE name = 'App.ContractSigned';
+DELETE FROM webhook_internal.event_type WHERE name = 'App.ContractSigned';
 DROP FUNCTION refusal, subscribe_to, subscribe_with;
 DROP FOREIGN DATA WRAPPER nothing CASCADE;
 DROP TABLE business_request, keyless, parent CASCADE;

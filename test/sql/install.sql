@@ -19,37 +19,37 @@ SELECT a.attrelid::regclass AS relation, a.attname AS column,
 	FROM pg_attribute a
 		JOIN pg_class c ON c.oid = a.attrelid
 		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-	WHERE c.relnamespace = 'webhook'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+	WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v')
 		AND NOT c.relispartition AND a.attnum > 0
-	ORDER BY c.relname COLLATE "C", a.attnum;
+	ORDER BY c.relnamespace::regnamespace::text COLLATE "C", c.relname COLLATE "C", a.attnum;
 
 -- indexes, constraints, options
 SELECT indexdef FROM pg_indexes
-	WHERE schemaname = 'webhook' AND tablename !~ '^log_'
+	WHERE schemaname ~ '^webhook' AND tablename !~ '^log_'
 	ORDER BY indexname COLLATE "C";
 SELECT conrelid::regclass AS relation, conname, pg_get_constraintdef(oid) AS definition
 	FROM pg_constraint
-	WHERE connamespace = 'webhook'::regnamespace AND contype NOT IN ('n', 'p')
+	WHERE connamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND contype NOT IN ('n', 'p')
 	ORDER BY 1, 2;
 SELECT oid::regclass AS relation, reloptions FROM pg_class
-	WHERE relnamespace = 'webhook'::regnamespace AND reloptions IS NOT NULL
+	WHERE relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND reloptions IS NOT NULL
 	ORDER BY relname COLLATE "C";
 SELECT tgrelid::regclass AS relation, tgname, tgenabled, pg_get_triggerdef(oid) AS definition
 	FROM pg_trigger
-	WHERE tgrelid::regclass::text LIKE 'webhook.%' AND NOT tgisinternal
+	WHERE tgrelid::regclass::text ~ '^webhook' AND NOT tgisinternal
 	ORDER BY 1;
 
 -- functions: the arguments are a contract
 \pset format unaligned
-SELECT proname AS function, pg_get_function_arguments(oid) AS arguments,
+SELECT oid::regproc AS function, pg_get_function_arguments(oid) AS arguments,
 		pg_get_function_result(oid) AS result
-	FROM pg_proc WHERE pronamespace = 'webhook'::regnamespace
-	ORDER BY proname COLLATE "C";
+	FROM pg_proc WHERE pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
+	ORDER BY pronamespace::regnamespace::text COLLATE "C", proname COLLATE "C";
 \pset format aligned
 
 -- what runs as the owner, and with which search_path
-SELECT proname AS function, proconfig
-	FROM pg_proc WHERE pronamespace = 'webhook'::regnamespace AND prosecdef
+SELECT oid::regproc AS function, proconfig
+	FROM pg_proc WHERE pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND prosecdef
 	ORDER BY proname COLLATE "C";
 
 -- none is without a comment
@@ -61,12 +61,12 @@ SELECT pg_describe_object(classid, objid, objsubid) AS "without a comment"
 		AND obj_description(objid, classid::regclass::name) IS NULL;
 SELECT a.attrelid::regclass AS "without a comment", a.attname
 	FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-	WHERE c.relnamespace = 'webhook'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+	WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v')
 		AND NOT c.relispartition AND a.attnum > 0
 		AND col_description(a.attrelid, a.attnum) IS NULL;
 SELECT t.tgrelid::regclass AS "without a comment", t.tgname
 	FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-	WHERE c.relnamespace = 'webhook'::regnamespace AND NOT t.tgisinternal
+	WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND NOT t.tgisinternal
 		AND obj_description(t.oid, 'pg_trigger') IS NULL;
 
 -- what pg_dump takes along
@@ -89,6 +89,23 @@ ROLLBACK TO watched;
 SET LOCAL client_min_messages = warning;
 DROP EXTENSION webhook CASCADE;
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'business_request'::regclass;
-SELECT to_regnamespace('webhook');
+SELECT to_regnamespace('webhook'), to_regnamespace('webhook_internal');
 INSERT INTO business_request VALUES (1, 'Draft');
+ROLLBACK;
+
+-- The names of the schemas are in functions, views and the library.
+\set VERBOSITY default
+ALTER SCHEMA webhook RENAME TO hook;
+ALTER SCHEMA webhook_internal RENAME TO hook_internal;
+CREATE SCHEMA hook;
+ALTER SCHEMA hook RENAME TO hook_internal;
+DROP SCHEMA hook_internal;
+
+-- It is in no schema that people drop.
+BEGIN;
+SET LOCAL client_min_messages = warning;
+DROP SCHEMA public CASCADE;
+SELECT webhook.publish('App.BusinessRequestStatusChange', '{}') IS NOT NULL AS published;
+SELECT count(*) FROM webhook.stat_worker;
+SELECT extname FROM pg_extension WHERE extname = 'webhook';
 ROLLBACK;

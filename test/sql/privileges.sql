@@ -2,15 +2,16 @@
 -- A stranger can do nothing but what he may do to the contracts themselves.
 --
 SELECT proname AS "open to all" FROM pg_proc
-	WHERE pronamespace = 'webhook'::regnamespace
+	WHERE pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
 		AND has_function_privilege('public', oid, 'EXECUTE');
 SELECT relname AS "open to all" FROM pg_class
-	WHERE relnamespace = 'webhook'::regnamespace AND relkind IN ('r', 'p', 'v')
+	WHERE relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND relkind IN ('r', 'p', 'v')
 		AND has_table_privilege('public', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER');
 SELECT sequencename AS "open to all" FROM pg_sequences
-	WHERE schemaname = 'webhook'
-		AND has_sequence_privilege('public', format('webhook.%I', sequencename), 'USAGE, SELECT, UPDATE');
-SELECT has_schema_privilege('public', 'webhook', 'USAGE, CREATE') AS "open to all";
+	WHERE schemaname ~ '^webhook'
+		AND has_sequence_privilege('public', format('%I.%I', schemaname, sequencename), 'USAGE, SELECT, UPDATE');
+SELECT nspname AS "open to all" FROM pg_namespace
+	WHERE nspname ~ '^webhook' AND has_schema_privilege('public', oid, 'USAGE, CREATE');
 
 CREATE ROLE regress_webhook_stranger;
 CREATE TABLE business_request (id bigint PRIMARY KEY, status text);
@@ -29,20 +30,20 @@ SELECT webhook.cancel('00000000-0000-7000-8000-000000000000', 1);
 SELECT webhook.skip(1, 'business_request/1');
 SELECT webhook.recover(1, '2026-01-01');
 SELECT webhook.explain('00000000-0000-7000-8000-000000000000', 1);
-SELECT webhook.command('x', 1);
-SELECT webhook.replay(1, 'resend', 1, '00000000-0000-7000-8000-000000000000', now(), 'App.Forged', NULL, '{}');
-SELECT * FROM webhook.ring;
+SELECT webhook_internal.command('x', 1);
+SELECT webhook_internal.replay(1, 'resend', 1, '00000000-0000-7000-8000-000000000000', now(), 'App.Forged', NULL, '{}');
+SELECT * FROM webhook_internal.ring;
 SELECT * FROM webhook.pending_delivery;
 SELECT * FROM webhook.dead_letter;
 SELECT * FROM webhook.stat_subscription;
-SELECT * FROM webhook.subscription_state;
+SELECT * FROM webhook_internal.subscription_state;
 SELECT * FROM webhook.event;
 SELECT * FROM webhook.log;
-SELECT * FROM webhook.subscription_secret;
-INSERT INTO webhook.event_0 (id) VALUES (1);
+SELECT * FROM webhook_internal.subscription_secret;
+INSERT INTO webhook_internal.event_0 (id) VALUES (1);
 CREATE TABLE forged (id bigint PRIMARY KEY, status text);
 CREATE TEMPORARY TABLE forged (id bigint PRIMARY KEY, status text);
-CREATE TRIGGER forged AFTER INSERT ON forged FOR EACH ROW EXECUTE FUNCTION webhook.enqueue();
+CREATE TRIGGER forged AFTER INSERT ON forged FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue();
 \set VERBOSITY default
 
 -- His changes are events all the same, whatever his search_path holds.
@@ -69,15 +70,17 @@ SELECT subject, data FROM webhook.event
 -- unwatch() the owner, as CREATE TRIGGER and DROP TRIGGER do.
 BEGIN;
 SELECT webhook.define_event_type('App.ContractSigned');
-ALTER SEQUENCE webhook.subscription_id_seq RESTART 2001;
-GRANT USAGE ON SCHEMA webhook TO regress_webhook_stranger;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA webhook TO regress_webhook_stranger;
+ALTER SEQUENCE webhook_internal.subscription_id_seq RESTART 2001;
+GRANT USAGE ON SCHEMA webhook, webhook_internal TO regress_webhook_stranger;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal TO regress_webhook_stranger;
 SET LOCAL ROLE regress_webhook_stranger;
 SELECT webhook.publish('App.BusinessRequestStatusChange', '{"a":  1}', 'stranger') IS NOT NULL AS published;
 SELECT webhook.subscribe('https://example.com/hook', '{App.BusinessRequestStatusChange}') IS NOT NULL AS subscribed;
 SAVEPOINT here;
 \set VERBOSITY terse
 SELECT * FROM webhook.subscription;
+ROLLBACK TO here;
+SELECT * FROM webhook_internal.subscription;
 ROLLBACK TO here;
 SELECT webhook.unwatch('business_request');
 ROLLBACK TO here;
@@ -94,7 +97,7 @@ SELECT webhook.explain(:'ping', 2001) LIKE 'It is an event of type webhook.ping%
 \set VERBOSITY default
 RESET ROLE;
 SELECT data FROM webhook.event WHERE subject = 'stranger';
-SELECT endpoint, created_by FROM webhook.subscription;
+SELECT endpoint, created_by FROM webhook_internal.subscription;
 ROLLBACK;
 
 DROP TABLE business_request;

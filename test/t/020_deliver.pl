@@ -159,7 +159,7 @@ FROM webhook.log
 END
 is(sql('SELECT webhook.verify(webhook.secret(subscription_id), request_headers, request_body) FROM webhook.log'),
 	't', 'the log row can be verified');
-is(sql('SELECT count(*) FROM webhook.pending'), 0, 'nothing is pending');
+is(sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
 is(sql("SELECT event_id FROM webhook.event WHERE subject = 'business_request/42'"), $id,
 	'and webhook.event shows the event');
 

@@ -275,7 +275,7 @@ foreach my $pid (@pids)
 $server->sql(end_prepared($_))
   foreach split /\n/, $server->sql('SELECT gid FROM pg_prepared_xacts ORDER BY gid');
 $server->settle('the end');
-is($server->sql('SELECT count(*) FROM webhook.pending'), 0, 'nothing is pending');
+is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
 
 # ---- Committed and received
 
@@ -287,7 +287,7 @@ foreach (split /\n/, $server->sql(<<"END"))
 SELECT s.id, c.contract, coalesce(c.old, '') || '>' || c.new,
 	s.id = $id AND pg_visible_in_snapshot(c.txid, '$snapshot_after')
 		AND c.new NOT IN ('before', 'after')
-FROM committed c, webhook.subscription s
+FROM committed c, webhook_internal.subscription s
 WHERE s.id <> $id OR NOT pg_visible_in_snapshot(c.txid, '$snapshot_before')
 ORDER BY c.contract, c.n
 END

@@ -58,7 +58,7 @@ END
 sub pending
 {
 	my ($subscription, $what) = @_;
-	return $server->sql("SELECT $what FROM webhook.pending WHERE subscription_id = $subscription");
+	return $server->sql("SELECT $what FROM webhook_internal.pending WHERE subscription_id = $subscription");
 }
 
 # ---- One contract fails
@@ -134,12 +134,12 @@ $server->set('webhook.retry_schedule', '1s, 1s, 2s');
 	$receiver->fail_while(1);
 	change(1, 'bad', 'good');
 	change(2, 'good');
-	$server->node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM webhook.pending');
+	$server->node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM webhook_internal.pending');
 	like($server->sql(<<'END'), qr/^(0\.[89]|1\.[012])\d*$/, 'next_at is by the schedule');
 SELECT extract(epoch FROM p.next_at - l.requested_at - l.duration)
-FROM webhook.pending p JOIN webhook.log l USING (event_id) WHERE p.next_at IS NOT NULL
+FROM webhook_internal.pending p JOIN webhook.log l USING (event_id) WHERE p.next_at IS NOT NULL
 END
-	is($server->sql('SELECT attempt, step FROM webhook.pending ORDER BY position LIMIT 1'), '1|1', 'and the attempts are counted there');
+	is($server->sql('SELECT attempt, step FROM webhook_internal.pending ORDER BY position LIMIT 1'), '1|1', 'and the attempts are counted there');
 	wait_for($path, 6, 15);
 	$server->settle('the schedule');
 	$receiver->fail_while(0);
@@ -204,7 +204,7 @@ $server->set('webhook.timeout', '1s');
 		is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $subscription AND (outcome = 'delivered') <> (error IS NULL)"),
 			0, "$what: there is a text");
 	}
-	is($server->sql('SELECT count(*) FROM webhook.pending'), 0, 'nothing is pending');
+	is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
 	my @calls = $server->received('/retry-after/3');
 	cmp_ok($calls[1]{time} - $calls[0]{time}, '>=', 3, 'Retry-After is respected');
 	is(count('/status/410'), 1, 'no attempt after 410');
@@ -257,7 +257,7 @@ foreach (
 	change(5, map { "c$_" } 1 .. 5);
 	wait_for("/status/500/$what", 1);
 	$server->node->poll_query_until('postgres',
-		"SELECT count(*) = 5 FROM webhook.pending WHERE subscription_id = $subscription");
+		"SELECT count(*) = 5 FROM webhook_internal.pending WHERE subscription_id = $subscription");
 	$server->sql(sprintf $statement, $subscription);
 	$server->settle($what);
 	my $count = count("/status/500/$what");
@@ -305,7 +305,7 @@ END
 	$server->settle('off after a crash');
 	is(count('/ok/off'), 0, 'still nothing');
 	$server->set('webhook.enabled', 'on');
-	$server->node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM webhook.pending');
+	$server->node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM webhook_internal.pending');
 	$server->settle('on');
 	is(arrived('/ok/off', 6), "@expected o21", 'then all, in order');
 	$server->unsubscribe_all;
@@ -354,7 +354,7 @@ $server->set('webhook.timeout', '3s');
 	push @{ $contracts{ $_->{contract} } }, $_->{new} foreach $server->received('/ok/all');
 	is(scalar keys %contracts, 400, 'then every contract comes');
 	is(join(' | ', uniq sort map { join ' ', uniq @$_ } values %contracts), 'h1 h2 h3 h4 h5', 'in order');
-	is($server->sql('SELECT count(*) FROM webhook.pending'), 0, 'nothing is pending');
+	is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
 }
 
 $server->node->stop;

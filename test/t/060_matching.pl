@@ -55,7 +55,7 @@ $server->sql("COMMIT PREPARED 'first'");
 change(1, 'seen-3');
 $server->end_worker('TERM');
 $server->set('webhook.enabled', 'on');
-$server->node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM webhook.pending');
+$server->node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM webhook_internal.pending');
 $server->settle('sending on');
 is(arrived('/ok/first'), 'seen-1 seen-2 prepared seen-3', 'what was committed before the first start comes, from the subscription on');
 $server->unsubscribe_all;
@@ -103,7 +103,7 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 
 {
 	my $reads = 'SELECT seq_scan + idx_scan FROM pg_stat_all_tables'
-	  . " WHERE relid = 'webhook.subscription_secret'::regclass";
+	  . " WHERE relid = 'webhook_internal.subscription_secret'::regclass";
 	my $id = $server->subscribe('/ok/often');
 
 	$server->settle('subscribed');
@@ -234,7 +234,7 @@ foreach my $how ('read', 'not read')
 		"SELECT webhook.alter_subscription($subscription, signature_schemes => '{abp}')",
 		sub { exists $_[0]{headers}{'abp-webhook-signature'} });
 	$from_now_on->('secret',
-		"UPDATE webhook.subscription_secret SET secret = '$secret'; SELECT webhook.command('c')",
+		"UPDATE webhook_internal.subscription_secret SET secret = '$secret'; SELECT webhook_internal.command('c')",
 		sub {
 			my $headers = $_[0]{headers};
 			return $server->sql(sprintf q{SELECT webhook.sign('%s', '%s', %s, $b$%s$b$)}, $secret,
@@ -249,7 +249,7 @@ foreach my $how ('read', 'not read')
 	$server->settle('resumed');
 	is(join(' ', map { $_->{new} } grep { $_->{path} =~ /old|new/ } $server->received), "@expected",
 		'meanwhile nothing was lost, repeated or out of order');
-	is($server->sql(q{SELECT count(*) FROM webhook.log WHERE webhook.verify((SELECT secret FROM webhook.subscription_secret), request_headers, request_body, NULL)}) > 0, 1,
+	is($server->sql(q{SELECT count(*) FROM webhook.log WHERE webhook.verify((SELECT secret FROM webhook_internal.subscription_secret), request_headers, request_body, NULL)}) > 0, 1,
 		'signed with the secret of the attempt');
 	$server->unsubscribe_all;
 }
@@ -358,7 +358,7 @@ END
 	}
 	cmp_ok(count('/slow/4/big/gone'), '<=', $gone + 64, 'gone: little more came');
 	is($contracts{late}, undef, 'late: nothing');
-	is($server->sql('SELECT count(*) FROM webhook.pending'), 0, 'nothing is pending');
+	is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
 }
 
 $server->node->stop;

@@ -180,7 +180,7 @@ is(ids_to('/ok/quick'), $much, 'another filter accepts it');
 is(ids_to('/ok/slow'), '', 'no answer in time is no match');
 becomes("SELECT undecided FROM webhook.stat_subscription WHERE subscription_id = $slow", '1', 'it is counted');
 like(slurp_file($server->node->logfile), qr/a filter takes too long over event $much/, 'and the log tells of it');
-becomes("SELECT webhook.was_read(txid, id) FROM webhook.ring WHERE event_id = '$much'", 't', 'the worker is past it');
+becomes("SELECT webhook_internal.was_read(txid, id) FROM webhook_internal.ring WHERE event_id = '$much'", 't', 'the worker is past it');
 is($server->sql("SELECT webhook.recover($slow, '-infinity', 'infinity', 'missing')"), '1', 'a session has the time');
 $server->settle('recovered');
 is(ids_to('/ok/slow'), $much, 'and has it delivered');
@@ -209,7 +209,7 @@ sub is_for
 	{
 		$expected{$_} = ($expected{$_} // 0) + 1;
 	}
-	becomes("SELECT string_agg(coalesce(undecided, 0)::text, ' ' ORDER BY id) FROM webhook.subscription LEFT JOIN webhook.subscription_state ON subscription_id = id",
+	becomes("SELECT string_agg(coalesce(undecided, 0)::text, ' ' ORDER BY id) FROM webhook.subscription LEFT JOIN webhook_internal.subscription_state ON subscription_id = id",
 		join(' ', map { $expected{"$_?"} // 0 } qw(big flag time none)), "$what: who cannot tell");
 	return;
 }
@@ -225,7 +225,7 @@ is_for('{"Amount": 5000, "Flag": true, "X": 1e200000}', 'none', 'big? flag? time
 is_for('{"Amount": 5000, "Flag": true}', 'big flag none', '', 'and the next event');
 
 # Somebody has written a path that cannot be evaluated past our functions.
-$server->sql(qq(UPDATE webhook.subscription SET filter = '\$limit < 1' WHERE id = $flag));
+$server->sql(qq(UPDATE webhook_internal.subscription SET filter = '\$limit < 1' WHERE id = $flag));
 is_for('{"Amount": 5000, "Flag": true}', 'big none', 'flag?', 'a path with a variable');
 alter($flag, q(filter => '$.Amount == 1 && exists($.Lines[*] ? (@.Price > 10))'));
 is_for('{"Amount": 1, "Lines": [{"Price": 5}, {"Price": 11}]}', 'flag none', '', 'another filter');
@@ -274,10 +274,10 @@ my @calls = to('/status/500/own');
 my @waits = map { $calls[$_]{time} - $calls[$_ - 1]{time} } 1, 2;
 ok($waits[0] >= 0.8 && $waits[1] >= 1.6, "the waits are those of the schedule, less 20 percent at most (@waits)");
 is(attempts($long), '1 retrying 500 status', 'the other has the one of the setting');
-is($server->sql("SELECT next_at - now() BETWEEN '40 min' AND '75 min' FROM webhook.pending WHERE subscription_id = $long"), 't', 'and waits for an hour');
+is($server->sql("SELECT next_at - now() BETWEEN '40 min' AND '75 min' FROM webhook_internal.pending WHERE subscription_id = $long"), 't', 'and waits for an hour');
 alter($id, "retry_schedule => '{}'");
 publish('Other', "'{}'", 'schedule/2');
-becomes("SELECT next_at - now() BETWEEN '40 min' AND '75 min' FROM webhook.pending WHERE subscription_id = $id", 't', 'so does the first, without one of its own');
+becomes("SELECT next_at - now() BETWEEN '40 min' AND '75 min' FROM webhook_internal.pending WHERE subscription_id = $id", 't', 'so does the first, without one of its own');
 $server->unsubscribe_all;
 
 # Final statuses, and what comes behind them.
@@ -293,7 +293,7 @@ $server->unsubscribe_all;
 
 # The greatest age; what is allowed at least is more than a test can wait.
 $id = subscribe('/status/500/aged', 'Other', "retry_schedule => '{1 s, 1 s, 1 s, 1 s, 1 s, 1 s, 1 s, 1 s}'");
-$server->sql("UPDATE webhook.subscription SET max_age = '3 s' WHERE id = $id");
+$server->sql("UPDATE webhook_internal.subscription SET max_age = '3 s' WHERE id = $id");
 publish('Other', "'{}'", 'age/1');
 becomes("SELECT error_class FROM webhook.log WHERE subscription_id = $id AND outcome = 'failed'", 'too_old', 'it gets too old');
 is($server->sql(<<"END"), 't|t|t', 'after some attempts, the last one of which it names, with its data');
@@ -302,15 +302,15 @@ SELECT count(*) FILTER (WHERE outcome = 'retrying') BETWEEN 2 AND 5,
 	count(data) FILTER (WHERE outcome = 'failed') = 1
 FROM webhook.log WHERE subscription_id = $id
 END
-is($server->sql("SELECT count(*) FROM webhook.pending WHERE subscription_id = $id"), '0', 'nothing waits any more');
+is($server->sql("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id"), '0', 'nothing waits any more');
 $server->unsubscribe_all;
 
 # Time while it may not be sent does not count.
 $id = subscribe('/ok/aged', 'Other');
-$server->sql("UPDATE webhook.subscription SET max_age = '2 s' WHERE id = $id");
+$server->sql("UPDATE webhook_internal.subscription SET max_age = '2 s' WHERE id = $id");
 $server->sql("SELECT webhook.pause($id)");
 publish('Other', "'{}'", 'age/2');
-becomes("SELECT max(created) < now() - interval '3 s' FROM webhook.pending WHERE subscription_id = $id", 't', 'paused for longer');
+becomes("SELECT max(created) < now() - interval '3 s' FROM webhook_internal.pending WHERE subscription_id = $id", 't', 'paused for longer');
 $server->sql("SELECT webhook.resume($id)");
 becomes("SELECT outcome FROM webhook.log WHERE subscription_id = $id", 'delivered', 'it is delivered all the same');
 $server->unsubscribe_all;
@@ -324,7 +324,7 @@ is(scalar(grep { $calls[$_]{time} - $calls[$_ - 1]{time} < 0.19 } 1 .. 4), 0, 'o
 
 # Whatever a row says, the worker lives.
 $server->sql(<<"END");
-UPDATE webhook.subscription
+UPDATE webhook_internal.subscription
 SET events = '{"",Other,*,.*,NULL}', max_in_flight = -1, rate_limit = 'NaN', timeout = '-1 s', max_age = '-1 year',
 	retry_schedule = '{NULL,-1 s,100 years}', final_statuses = '{NULL,0,-1}', payload_format = 'parchment'
 WHERE id = $id

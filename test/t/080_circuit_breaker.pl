@@ -24,7 +24,7 @@ sub becomes
 {
 	my ($query, $expected, $what) = @_;
 	ok($node->poll_query_until('postgres', $query, $expected), $what)
-	  or diag($server->sql('SELECT * FROM webhook.subscription_state; SELECT subscription_id, subject, position, attempt, step, next_at FROM webhook.pending LIMIT 20; SELECT * FROM webhook.stat_worker'));
+	  or diag($server->sql('SELECT * FROM webhook_internal.subscription_state; SELECT subscription_id, subject, position, attempt, step, next_at FROM webhook_internal.pending LIMIT 20; SELECT * FROM webhook.stat_worker'));
 	return;
 }
 
@@ -70,7 +70,7 @@ foreach my $request ($receiver->requests(qr{^/flip$}))
 	$last{$contract} = $place;
 }
 ok(!$wrong, 'in order');
-is($server->sql("SELECT max(step) FROM webhook.pending"), '', 'nothing is left');
+is($server->sql("SELECT max(step) FROM webhook_internal.pending"), '', 'nothing is left');
 is(state_of($id), 'active', 'it is active again');
 my $log = slurp_file($node->logfile);
 like($log, qr/circuit breaker for webhook subscription $id opened after \d+ consecutive failures/, 'the server log tells of it');
@@ -83,7 +83,7 @@ $server->unsubscribe_all;
 $id = $server->subscribe('/retry-after/2');
 change(101, 101);
 $receiver->wait_for(1, 10, qr{^/retry-after});
-becomes("SELECT waits_until IS NOT NULL FROM webhook.subscription_state WHERE subscription_id = $id", 't', 'Retry-After is kept');
+becomes("SELECT waits_until IS NOT NULL FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't', 'Retry-After is kept');
 $server->settle('retry after');
 becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '1', 'and obeyed');
 my @calls = $receiver->requests(qr{^/retry-after});
@@ -96,7 +96,7 @@ change(201, 230);
 becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'disabled', '410 disables');
 becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome IN ('failed', 'cancelled')", '30',
 	'every delivery has ended');
-is($server->sql("SELECT count(*) FROM webhook.pending WHERE subscription_id = $id"), '0', 'nothing waits');
+is($server->sql("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id"), '0', 'nothing waits');
 is($server->sql("SELECT count(*) FROM webhook.dead_letter WHERE subscription_id = $id AND data IS NOT NULL"), '30',
 	'all are dead letters');
 change(231, 231);
@@ -142,7 +142,7 @@ $id = $server->sql("SELECT webhook.subscribe('@{[ $receiver->url('/slow/3000/wid
 change(241, 250);
 $server->settle('read past');
 my $began = $server->sql("SELECT min(created) FROM webhook.event WHERE subject IN ('business_request/241', 'business_request/250')");
-becomes("SELECT count(*) FROM webhook.event e JOIN webhook.ring r USING (id) WHERE e.created >= '$began' AND webhook.was_read(r.txid, r.id)",
+becomes("SELECT count(*) FROM webhook.event e JOIN webhook_internal.ring r USING (id) WHERE e.created >= '$began' AND webhook_internal.was_read(r.txid, r.id)",
 	'10', 'the checkpoint is past them');
 $server->sql("SELECT webhook.alter_subscription($id, events => '{App.BusinessRequestStatusChange}')");
 change(251, 251);
@@ -159,10 +159,10 @@ $server->unsubscribe_all;
 $id = $server->subscribe('/status/500', "retry_schedule => '{1 day}'");
 change(301, 312);
 becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'open', 'open again');
-my $streak = $server->sql("SELECT failures FROM webhook.subscription_state WHERE subscription_id = $id");
+my $streak = $server->sql("SELECT failures FROM webhook_internal.subscription_state WHERE subscription_id = $id");
 $ping = $server->sql("SELECT webhook.ping($id)");
 becomes("SELECT outcome FROM webhook.log WHERE event_id = '$ping'", 'failed', 'a ping fails once');
-is($server->sql("SELECT failures FROM webhook.subscription_state WHERE subscription_id = $id"), $streak,
+is($server->sql("SELECT failures FROM webhook_internal.subscription_state WHERE subscription_id = $id"), $streak,
 	'and counts for nothing');
 
 # What waits can be ended.
@@ -177,11 +177,11 @@ becomes("SELECT outcome, error_class FROM webhook.log WHERE event_id = '$waiting
 	'cancelled|skipped', 'skipped');
 becomes("SELECT count(*) FROM webhook.pending_delivery WHERE subscription_id = $id AND subject = '$subject' AND next_at IS NOT NULL", '1',
 	'the later one is head');
-$waiting = $server->sql("SELECT event_id FROM webhook.pending WHERE subscription_id = $id AND subject = '$subject'");
+$waiting = $server->sql("SELECT event_id FROM webhook_internal.pending WHERE subscription_id = $id AND subject = '$subject'");
 $server->sql("SELECT webhook.cancel('$waiting', $id)");
 becomes("SELECT outcome FROM webhook.log WHERE event_id = '$waiting' AND subscription_id = $id", 'cancelled', 'cancelled');
 $server->unsubscribe_all;
-becomes('SELECT count(*) FROM webhook.pending', '0', 'unsubscribed, nothing waits');
+becomes('SELECT count(*) FROM webhook_internal.pending', '0', 'unsubscribed, nothing waits');
 
 # Rate limit: five a second.
 $id = $server->subscribe('/ok/limited', 'rate_limit => 5');
@@ -208,17 +208,17 @@ $server->unsubscribe_all;
 # Given up after five days without success.
 $id = $server->subscribe('/status/500', "retry_schedule => '{1 s, 1 s, 1 day}'");
 change(601, 601);
-becomes("SELECT failures > 0 FROM webhook.subscription_state WHERE subscription_id = $id", 't', 'it fails');
+becomes("SELECT failures > 0 FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't', 'it fails');
 $node->stop;
 $node->start;
-$server->sql("UPDATE webhook.subscription_state SET failures = 20, failing_since = now() - interval '6 days' WHERE subscription_id = $id");
+$server->sql("UPDATE webhook_internal.subscription_state SET failures = 20, failing_since = now() - interval '6 days' WHERE subscription_id = $id");
 $node->stop('immediate');
 $node->start;
 change(602, 602);
 becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'disabled', 'it is given up');
-becomes("SELECT count(*) FROM webhook.pending WHERE subscription_id = $id", '0', 'what waited is cancelled');
+becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '0', 'what waited is cancelled');
 
-diag($server->sql("SELECT id, kind, event_id, subject FROM webhook.event_0 WHERE kind NOT IN ('e', 'r') ORDER BY id"))
+diag($server->sql("SELECT id, kind, event_id, subject FROM webhook_internal.event_0 WHERE kind NOT IN ('e', 'r') ORDER BY id"))
   unless Test::More->builder->is_passing;
 $node->stop;
 done_testing();

@@ -146,7 +146,7 @@ sql('CREATE EXTENSION webhook');
 	my ($type, $fast) = subscribe('/ok/fast');
 
 	publish($_->[0], 3000) foreach @slow;
-	wait_until('count(*) > 4000 FROM webhook.pending', 'what waits for slow endpoints is spilled');
+	wait_until('count(*) > 4000 FROM webhook_internal.pending', 'what waits for slow endpoints is spilled');
 	my $worst = 0;
 	foreach my $i (1 .. 12)
 	{
@@ -184,14 +184,14 @@ sql('CREATE EXTENSION webhook');
 	sql("SELECT webhook.unsubscribe($_)") foreach $reader, $other;
 }
 
-# ---- What is on its way to webhook.pending when its subscription ends
+# ---- What is on its way to webhook_internal.pending when its subscription ends
 
 {
 	my ($type, $subscription) = subscribe('/ok/ended');
 	sql("SELECT webhook.pause($subscription)");
 	settle('paused');
 	my $windows = stat_worker('windows');
-	my $session = hold('LOCK TABLE webhook.pending IN SHARE MODE');
+	my $session = hold('LOCK TABLE webhook_internal.pending IN SHARE MODE');
 	publish($type, 3, 'one');
 	wait_until('flush_errors > 0 AND unflushed = 3 FROM webhook.stat_worker', 'cannot be parked');
 	my $events = stat_worker('events');
@@ -199,7 +199,7 @@ sql('CREATE EXTENSION webhook');
 	wait_until("events > $events FROM webhook.stat_worker", 'its subscription has ended');
 	let_go($session);
 	settle('ended');
-	is(sql('SELECT count(*) FROM webhook.pending'), 0, 'nothing waits for good');
+	is(sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing waits for good');
 	is(sql("SELECT string_agg(outcome, ' ') FROM webhook.log WHERE subscription_id = $subscription"),
 		'cancelled cancelled cancelled', 'all has been cancelled');
 }
@@ -208,7 +208,7 @@ sql('CREATE EXTENSION webhook');
 
 {
 	my ($type, $subscription) = subscribe('/ok/reopened');
-	my $tables = join ', ', map { "webhook.event_$_" } 0 .. 3;
+	my $tables = join ', ', map { "webhook_internal.event_$_" } 0 .. 3;
 
 	sub wait_for_lock_timeout
 	{
@@ -238,18 +238,18 @@ sql('CREATE EXTENSION webhook');
 	settle('reopened');
 	my $early = hold("SELECT count(webhook.publish('$type', to_json(i), 'early/' || i)) FROM generate_series(1, 40) i;
 		SELECT webhook.publish('$type', to_json(repeat('x', 1048574)), 'large')");
-	my $parking = hold('LOCK TABLE webhook.pending IN SHARE MODE');
+	my $parking = hold('LOCK TABLE webhook_internal.pending IN SHARE MODE');
 	publish($type, 3000);
 	wait_until('unflushed >= 500 FROM webhook.stat_worker', 'a part of a window is read');
 	let_go($early);
 	my $reading = fail_to_read($parking);
-	$parking = hold('LOCK TABLE webhook.pending IN SHARE MODE');
+	$parking = hold('LOCK TABLE webhook_internal.pending IN SHARE MODE');
 	let_go($reading);
 	wait_until('unflushed >= 40 FROM webhook.stat_worker', 'reading goes on');
 	$reading = fail_to_read($parking);
 	let_go($reading);
 	settle('reopened');
-	is(sql("SELECT count(*) FROM webhook.pending WHERE subscription_id = $subscription"), 3041,
+	is(sql("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $subscription"), 3041,
 		'each event is taken once');
 	sql("SELECT webhook.unsubscribe($subscription)");
 	settle('reopened');
@@ -281,7 +281,7 @@ sql('CREATE EXTENSION webhook');
 	sql("SELECT webhook.pause($subscription)");
 	publish($type, 30, 'one');
 	settle('parked');
-	sql('UPDATE webhook.pending SET next_at = now()');
+	sql('UPDATE webhook_internal.pending SET next_at = now()');
 	$receiver->clear;
 	sql("SELECT webhook.resume($subscription)");
 	my @got = $receiver->wait_for(30, 20, qr/heads/);
@@ -326,12 +326,12 @@ sql('CREATE EXTENSION webhook');
 	while (time < $until)
 	{
 		my ($unflushed, $waiting) = split /\|/,
-		  sql(q{SELECT unflushed, (SELECT count(*) FROM webhook.pending WHERE event_type = 'Fan') FROM webhook.stat_worker});
+		  sql(q{SELECT unflushed, (SELECT count(*) FROM webhook_internal.pending WHERE event_type = 'Fan') FROM webhook.stat_worker});
 		$most = $unflushed if $unflushed > $most;
 		last if $waiting >= 100_000;
 	}
 	settle('fan');
-	is(sql(q{SELECT count(*) FROM webhook.pending WHERE event_type = 'Fan'}), 100_000, 'what many want waits for all of them');
+	is(sql(q{SELECT count(*) FROM webhook_internal.pending WHERE event_type = 'Fan'}), 100_000, 'what many want waits for all of them');
 	cmp_ok($most, '<', 60_000, 'read a part at a time');
 	sql(q{SELECT count(webhook.unsubscribe(id)) FROM webhook.subscription WHERE events = '{Fan}'});
 	settle('fan ended');
@@ -354,7 +354,7 @@ SKIP:
 	$receiver->wait_for(21, 10, qr{/ok/clock});
 	wait_until("count(*) = 21 FROM webhook.log WHERE subscription_id = $subscription",
 		'the log goes on after the clock was set back');
-	wait_until("count(*) = 38 FROM webhook.pending WHERE subscription_id = $hanging",
+	wait_until("count(*) = 38 FROM webhook_internal.pending WHERE subscription_id = $hanging",
 		'and what waits for long is spilled');
 
 	set_clock(3600);

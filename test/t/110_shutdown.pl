@@ -312,7 +312,7 @@ $pid = worker();
 		'and the worker leaves');
 	cmp_ok(time - $start, '<', 4, 'soon');
 }
-is(sql("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'webhook'"),
+is(sql("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname ~ '^webhook'"),
 	0, 'nothing of it is left');
 my $place = -s $node->logfile;
 sql('CREATE EXTENSION webhook');
@@ -351,7 +351,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE other');
 isnt($status, 0, 'CREATE EXTENSION without the library preloaded is refused');
 like($stderr, qr/ERROR:  .*shared_preload_libraries/, 'it says why');
 like($stderr, qr/HINT:  .*shared_preload_libraries = 'webhook'/, 'and the line to add');
-is($node->safe_psql('other', "SELECT count(*) FROM pg_namespace WHERE nspname = 'webhook'"), 0, 'and leaves nothing');
+is($node->safe_psql('other', "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^webhook'"), 0, 'and leaves nothing');
 
 $node->stop;
 $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', 'webhook');

@@ -22,7 +22,7 @@ sub becomes
 {
 	my ($query, $expected, $what) = @_;
 	ok($node->poll_query_until('postgres', $query, $expected), $what)
-	  or diag($server->sql('SELECT * FROM webhook.subscription_state; SELECT subscription_id, subject, position, attempt, next_at FROM webhook.pending LIMIT 20; SELECT * FROM webhook.stat_worker'));
+	  or diag($server->sql('SELECT * FROM webhook_internal.subscription_state; SELECT subscription_id, subject, position, attempt, next_at FROM webhook_internal.pending LIMIT 20; SELECT * FROM webhook.stat_worker'));
 	return;
 }
 
@@ -43,7 +43,7 @@ sub move
 }
 
 # A retry that hangs is ended by a command; the server restarts before it is
-# answered. Its row is still in webhook.pending then.
+# answered. Its row is still in webhook_internal.pending then.
 my %ids;
 foreach my $how ('skip', 'cancel')
 {
@@ -51,14 +51,14 @@ foreach my $how ('skip', 'cancel')
 		retry_schedule => '{1 s, 1 s, 1 s}', timeout => '20 s')");
 }
 $server->sql("INSERT INTO business_request VALUES (1, 'Draft')");
-becomes('SELECT count(*) FROM webhook.pending WHERE attempt > 0', '2', 'the first attempts have failed');
+becomes('SELECT count(*) FROM webhook_internal.pending WHERE attempt > 0', '2', 'the first attempts have failed');
 request(join '; ', map { move($ids{$_}, "/hang/$_") } sort keys %ids);
 foreach my $how (sort keys %ids)
 {
 	is(scalar(my @calls = $receiver->wait_for(1, 20, qr{^/hang/$how$})), 1, "$how: a retry hangs");
 }
 $server->sql("UPDATE business_request SET status = 'Approved' WHERE id = 1");
-my $event = $server->sql('SELECT DISTINCT event_id FROM webhook.pending WHERE attempt > 0');
+my $event = $server->sql('SELECT DISTINCT event_id FROM webhook_internal.pending WHERE attempt > 0');
 request("SELECT webhook.skip($ids{skip}, 'business_request/1')");
 request("SELECT webhook.cancel('$event', $ids{cancel})");
 request(join '; ', map { move($ids{$_}, "/ok/$_") } sort keys %ids);
@@ -67,7 +67,7 @@ $node->restart;
 $server->wait_for_worker;
 foreach my $how (sort keys %ids)
 {
-	becomes("SELECT count(*) FROM webhook.pending WHERE subscription_id = $ids{$how}", '0', "$how: nothing waits after a restart");
+	becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $ids{$how}", '0', "$how: nothing waits after a restart");
 	$server->settle($how);
 	is($server->sql("SELECT outcome || ' ' || coalesce(error_class, '') FROM webhook.log WHERE subscription_id = $ids{$how} AND event_id = '$event' ORDER BY logged_at DESC LIMIT 1"),
 		'cancelled ' . ($how eq 'skip' ? 'skipped' : ''), "$how: it is ended");
@@ -82,11 +82,11 @@ $server->settle('restarted');
 	my $id = $server->subscribe('/ok/paused');
 	request("SELECT webhook.pause($id)");
 	$server->sql("INSERT INTO business_request SELECT i, 'Draft' FROM generate_series(31, 33) i");
-	becomes("SELECT count(*) FROM webhook.pending WHERE subscription_id = $id", '3', 'paused, they wait');
+	becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '3', 'paused, they wait');
 	my $before = $server->sql('SELECT clock_timestamp()');
 	$node->restart;
 	$server->wait_for_worker;
-	becomes("SELECT halted_at < '$before' FROM webhook.subscription_state WHERE subscription_id = $id", 't',
+	becomes("SELECT halted_at < '$before' FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't',
 		'halted since before the restart');
 	$server->sql("SELECT webhook.resume($id)");
 	$server->settle('resumed');
@@ -95,7 +95,7 @@ $server->settle('restarted');
 	$server->settle('resumed and gone');
 }
 
-# A subscription goes while its deliveries are ready and webhook.pending cannot
+# A subscription goes while its deliveries are ready and webhook_internal.pending cannot
 # be read.
 {
 	my $other = $server->subscribe('/ok/other');
@@ -104,7 +104,7 @@ $server->settle('restarted');
 	my $offset = -s $node->logfile;
 	my $session = $server->session;
 
-	$session->run('BEGIN; LOCK TABLE webhook.pending IN ACCESS EXCLUSIVE MODE');
+	$session->run('BEGIN; LOCK TABLE webhook_internal.pending IN ACCESS EXCLUSIVE MODE');
 	$server->sql("INSERT INTO business_request SELECT i, 'Draft' FROM generate_series(11, 20) i");
 	$receiver->wait_for(1, 10, qr{^/ok/gone$});
 	$server->sql("SELECT webhook.unsubscribe($id)");

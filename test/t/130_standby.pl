@@ -118,7 +118,7 @@ $primary->append_conf('postgresql.conf', 'webhook.enabled = off');
 $primary->reload;
 ok($primary->poll_query_until('postgres', 'SELECT in_flight = 0 FROM webhook.stat_worker'), 'nothing is in flight');
 settle('sending is off');
-my $pending = sql("SELECT count(*) FROM webhook.pending");
+my $pending = sql("SELECT count(*) FROM webhook_internal.pending");
 cmp_ok($pending, '>', 0, 'deliveries are pending');
 my %before = map { $_ => statuses($_) } '/ok/all', '/flip/failing';
 sql("INSERT INTO business_request SELECT n, 'late' FROM generate_series(11, 110) n");
@@ -136,7 +136,7 @@ is(scalar $receiver->requests, $count, 'nobody sends while there is no primary')
 is($standby->safe_psql('postgres', 'SELECT pg_promote()'), 't', 'promoted');
 $active = $standby;
 settle('promoted');
-ok($active->poll_query_until('postgres', "SELECT count(*) = 0 FROM webhook.pending WHERE subscription_id <> $paused"),
+ok($active->poll_query_until('postgres', "SELECT count(*) = 0 FROM webhook_internal.pending WHERE subscription_id <> $paused"),
 	'what was pending is delivered');
 my %late;
 foreach ($receiver->requests(qr{^/ok/all$}))
@@ -154,7 +154,7 @@ sql("COMMIT PREPARED 'p'");
 change('Q');
 sql("SELECT webhook.resume($paused)");
 settle('prepared before the failover');
-ok($active->poll_query_until('postgres', 'SELECT count(*) = 0 FROM webhook.pending'), 'nothing waits any more');
+ok($active->poll_query_until('postgres', 'SELECT count(*) = 0 FROM webhook_internal.pending'), 'nothing waits any more');
 foreach my $path ('/ok/all', '/flip/failing', '/ok/paused')
 {
 	like(first_arrivals($path), qr/ C D E P Q$/, "$path: prepared before, committed after the failover");

@@ -76,7 +76,7 @@ sub waiting
 	my ($where) = @_;
 	return sql($where, <<'END');
 SELECT string_agg(subscription_id || (data->>'NewStatus'), ' ' ORDER BY subscription_id, position)
-FROM webhook.pending
+FROM webhook_internal.pending
 WHERE event_type = 'App.BusinessRequestStatusChange'
 END
 }
@@ -86,10 +86,10 @@ sub kept
 {
 	my ($where) = @_;
 	return sql($where, <<'END');
-SELECT 'type', row_to_json(t) FROM webhook.event_type t WHERE name <> 'App.BusinessRequestStatusChange';
-SELECT 'subscription', row_to_json(s) FROM webhook.subscription s ORDER BY id;
-SELECT 'secret', row_to_json(s) FROM webhook.subscription_secret s ORDER BY id;
-SELECT 'pending', row_to_json(p) FROM webhook.pending p
+SELECT 'type', row_to_json(t) FROM webhook_internal.event_type t WHERE name <> 'App.BusinessRequestStatusChange';
+SELECT 'subscription', row_to_json(s) FROM webhook_internal.subscription s ORDER BY id;
+SELECT 'secret', row_to_json(s) FROM webhook_internal.subscription_secret s ORDER BY id;
+SELECT 'pending', row_to_json(p) FROM webhook_internal.pending p
 	WHERE subscription_id IN (SELECT id FROM webhook.subscription WHERE paused)
 	ORDER BY subscription_id, subject, position, id;
 SELECT 'log', row_to_json(l) FROM webhook.log l
@@ -171,7 +171,7 @@ is(waiting(\@shop),
 sql(\@shop, q{SELECT webhook.publish('App.Hung', '{"NewStatus":"H1"}', 'hung/1')});
 $receiver->wait_for(1, 10, qr/four/);
 sql(\@shop, q{SELECT webhook.publish('App.Hung', '{"NewStatus":"H2"}', 'hung/1')});
-becomes(\@shop, 'SELECT count(*) = 1 FROM webhook.pending WHERE subscription_id = 4 AND next_at IS NULL',
+becomes(\@shop, 'SELECT count(*) = 1 FROM webhook_internal.pending WHERE subscription_id = 4 AND next_at IS NULL',
 	'one waits behind what is in flight');
 
 # ---- Dumps and a template's child
@@ -219,13 +219,13 @@ foreach my $name (sort keys %copies)
 	settle($copy, "$name, fenced");
 	is(waiting($copy),
 		'1K 1L 2A 2B 2C 2K 2L 3B 3C 3K 3L', "$name: what happens there waits");
-	cmp_ok(sql($copy, "SELECT min(position) FROM webhook.pending WHERE data->>'NewStatus' = 'K'"), '>',
-		sql($copy, "SELECT max(position) FROM webhook.pending WHERE data->>'NewStatus' = 'C'"),
+	cmp_ok(sql($copy, "SELECT min(position) FROM webhook_internal.pending WHERE data->>'NewStatus' = 'K'"), '>',
+		sql($copy, "SELECT max(position) FROM webhook_internal.pending WHERE data->>'NewStatus' = 'C'"),
 		"$name: positions go on above the restored ones");
 }
 is(came('/ok/one'), 'A B C', 'nothing has come from the copies');
 $receiver->fail_while(0);
-becomes(\@shop, 'SELECT count(*) = 0 FROM webhook.pending WHERE subscription_id = 3', 'the original goes on');
+becomes(\@shop, 'SELECT count(*) = 0 FROM webhook_internal.pending WHERE subscription_id = 3', 'the original goes on');
 like(came('/flip/three'), qr/^A (?:B )+C$/, 'with what was failing');
 change(\@shop, qw(D));
 settle(\@shop, 'the original');
@@ -252,7 +252,7 @@ foreach my $name (qw(restored twin elsewhere))
 	sql($copy, "SELECT webhook.alter_subscription(4, endpoint => '@{[ $receiver->url('/ok/four') ]}')");
 	sql($copy, 'SELECT webhook.resume_database()');
 	settle($copy, "$name, resumed");
-	becomes($copy, 'SELECT count(*) = 0 FROM webhook.pending WHERE subscription_id <> 2', "$name: resume_database() sends what waited");
+	becomes($copy, 'SELECT count(*) = 0 FROM webhook_internal.pending WHERE subscription_id <> 2', "$name: resume_database() sends what waited");
 	is(came('/ok/one'), 'K L', "$name: what had not been delivered");
 	is(came('/flip/three'), 'B C K L', "$name: in order");
 	is(came('/ok/two'), '', "$name: but not what is paused");
@@ -263,7 +263,7 @@ foreach my $name (qw(restored twin elsewhere))
 	sql($copy, 'SELECT webhook.resume(2)');
 	settle($copy, "$name, not paused any more");
 	is(came('/ok/two'), 'A B C K L M', "$name: and what was paused, whole");
-	is(sql($copy, 'SELECT count(*) FROM webhook.pending'), 0, "$name: nothing waits any more");
+	is(sql($copy, 'SELECT count(*) FROM webhook_internal.pending'), 0, "$name: nothing waits any more");
 	my ($call) = $receiver->requests(qr/one/);
 	is($call->{headers}{'x-tenant'}, 'acme', "$name: headers are the original's");
 	is(sql($copy, "SELECT count(*) FROM webhook.log WHERE subscription_id = 1 AND requested_at IS NOT NULL
@@ -280,7 +280,7 @@ foreach my $name (qw(restored twin elsewhere))
 	settle($copy, "$name, restarted");
 	is(came('/ok/one'), 'K L M N', "$name: nor a restart then");
 }
-is(sql(\@shop, 'SELECT count(*) FROM webhook.pending WHERE subscription_id = 2'), 4, 'the original has kept what is its own');
+is(sql(\@shop, 'SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = 2'), 4, 'the original has kept what is its own');
 
 {
 	my $copy = $copies{discarded};
@@ -289,7 +289,7 @@ is(sql(\@shop, 'SELECT count(*) FROM webhook.pending WHERE subscription_id = 2')
 	sql($copy, 'SELECT webhook.resume_database(discard => true)');
 	settle($copy, 'discarded');
 	is(scalar $receiver->requests, 0, 'discard: what waited is not sent');
-	is(sql($copy, 'SELECT count(*) FROM webhook.pending'), 0, 'discard: and waits no more');
+	is(sql($copy, 'SELECT count(*) FROM webhook_internal.pending'), 0, 'discard: and waits no more');
 	is(sql($copy, "SELECT count(*) FROM webhook.log WHERE outcome = 'cancelled' AND data->>'NewStatus' IN ('A', 'B', 'C', 'K', 'L')"),
 		11, 'discard: but the log has it');
 	is(sql($copy, "SELECT count(*) FROM webhook.log WHERE outcome = 'cancelled' AND data->>'NewStatus' = 'H2'"),

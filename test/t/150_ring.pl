@@ -95,7 +95,7 @@ sub stop_writers
 		$last{$writer} = $n;
 	}
 	is(scalar keys %seen, $written, "$what: all $written events arrive")
-	  or diag(sql("SELECT 'pending', subject, count(*), count(next_at), min(next_at), now() FROM webhook.pending GROUP BY 2;
+	  or diag(sql("SELECT 'pending', subject, count(*), count(next_at), min(next_at), now() FROM webhook_internal.pending GROUP BY 2;
 			SELECT 'log', outcome, error_class, error, count(*) FROM webhook.log GROUP BY 2, 3, 4"));
 	is($twice // 0, 0, "$what: none twice");
 	is($disorder // 0, 0, "$what: in order");
@@ -164,7 +164,7 @@ $snapshot->query_safe('COMMIT');
 $snapshot->quit;
 goes_round(4, 'out of the way');
 stop_writers('round and round');
-cmp_ok(sql("SELECT sum(pg_table_size('webhook.event_' || n)) FROM generate_series(0, 3) n"), '<', 16 * 1024 * 1024,
+cmp_ok(sql("SELECT sum(pg_table_size('webhook_internal.event_' || n)) FROM generate_series(0, 3) n"), '<', 16 * 1024 * 1024,
 	'the ring stays small');
 
 # A reader keeps all tables from being emptied.
@@ -230,17 +230,17 @@ DO $$
 BEGIN
 	FOR n IN 0 .. 3 LOOP
 		EXECUTE format($_$
-			CREATE INDEX ON webhook.event_%1$s (subject) WHERE kind = 'e' AND data->>'text' LIKE 'in%%';
-			CREATE INDEX ON webhook.event_%1$s ((data->>'text'), lower(subject));
-			CREATE INDEX ON webhook.event_%1$s (app.owner_only(data));
-			CREATE INDEX ON webhook.event_%1$s (app.no_boom(data->>'text'));
-			CREATE INDEX ON webhook.event_%1$s (app.no_role(data));
-			CREATE UNIQUE INDEX ON webhook.event_%1$s (event_id);
-			CREATE INDEX ON webhook.event_%1$s USING hash (subject);
-			CREATE INDEX ON webhook.event_%1$s USING brin (created);
-			CREATE INDEX ON webhook.event_%1$s USING gin (to_tsvector('simple', data));
-			ALTER TABLE webhook.event_%1$s ADD UNIQUE (id) DEFERRABLE INITIALLY DEFERRED;
-			ALTER TABLE webhook.event_%1$s ADD EXCLUDE USING btree (txid WITH =, id WITH =);
+			CREATE INDEX ON webhook_internal.event_%1$s (subject) WHERE kind = 'e' AND data->>'text' LIKE 'in%%';
+			CREATE INDEX ON webhook_internal.event_%1$s ((data->>'text'), lower(subject));
+			CREATE INDEX ON webhook_internal.event_%1$s (app.owner_only(data));
+			CREATE INDEX ON webhook_internal.event_%1$s (app.no_boom(data->>'text'));
+			CREATE INDEX ON webhook_internal.event_%1$s (app.no_role(data));
+			CREATE UNIQUE INDEX ON webhook_internal.event_%1$s (event_id);
+			CREATE INDEX ON webhook_internal.event_%1$s USING hash (subject);
+			CREATE INDEX ON webhook_internal.event_%1$s USING brin (created);
+			CREATE INDEX ON webhook_internal.event_%1$s USING gin (to_tsvector('simple', data));
+			ALTER TABLE webhook_internal.event_%1$s ADD UNIQUE (id) DEFERRABLE INITIALLY DEFERRED;
+			ALTER TABLE webhook_internal.event_%1$s ADD EXCLUDE USING btree (txid WITH =, id WITH =);
 		$_$, n);
 	END LOOP;
 END $$;
@@ -287,7 +287,7 @@ CREATE INDEX ON webhook.log USING gin (request_headers);
 CREATE INDEX ON webhook.log (app.no_boom(left(request_body, 2000)));
 END
 arrives('with indexes of all kinds on the log, an event arrives', 'logged');
-sql('DO $$ BEGIN FOR n IN 0 .. 3 LOOP EXECUTE format($_$ DROP INDEX webhook.event_%s_no_boom_idx $_$, n); END LOOP; END $$');
+sql('DO $$ BEGIN FOR n IN 0 .. 3 LOOP EXECUTE format($_$ DROP INDEX webhook_internal.event_%s_no_boom_idx $_$, n); END LOOP; END $$');
 my @ids = (
 	arrives('one that the index does not like arrives, too', 'boom'),
 	arrives('and one after it', 'after'));
@@ -331,21 +331,21 @@ $receiver->clear;
 
 start_writers(2);
 foreach my $statement (
-	(map { ("VACUUM FULL webhook.event_$_", "REINDEX TABLE webhook.event_$_",
-			"CLUSTER webhook.event_$_ USING event_${_}_txid_id_idx", "VACUUM FREEZE webhook.event_$_") } 0 .. 3),
-	'VACUUM FULL webhook.log', 'REINDEX TABLE webhook.log', 'VACUUM FULL webhook.pending', 'REINDEX TABLE webhook.pending',
-	'CLUSTER webhook.pending USING pending_pkey', 'VACUUM FULL webhook.checkpoint', 'VACUUM FULL webhook.subscription',
-	'REINDEX TABLE CONCURRENTLY webhook.event_1', 'REINDEX TABLE CONCURRENTLY webhook.log', 'ANALYZE',
-	'CREATE INDEX CONCURRENTLY own ON webhook.event_2 (created)', 'DROP INDEX CONCURRENTLY webhook.own',
-	'ALTER TABLE webhook.event_0 ADD COLUMN note text', 'ALTER TABLE webhook.event_0 ADD COLUMN with_default int DEFAULT 7',
-	'ALTER TABLE webhook.event_0 DROP COLUMN note',
+	(map { ("VACUUM FULL webhook_internal.event_$_", "REINDEX TABLE webhook_internal.event_$_",
+			"CLUSTER webhook_internal.event_$_ USING event_${_}_txid_id_idx", "VACUUM FREEZE webhook_internal.event_$_") } 0 .. 3),
+	'VACUUM FULL webhook.log', 'REINDEX TABLE webhook.log', 'VACUUM FULL webhook_internal.pending', 'REINDEX TABLE webhook_internal.pending',
+	'CLUSTER webhook_internal.pending USING pending_pkey', 'VACUUM FULL webhook_internal.checkpoint', 'VACUUM FULL webhook_internal.subscription',
+	'REINDEX TABLE CONCURRENTLY webhook_internal.event_1', 'REINDEX TABLE CONCURRENTLY webhook.log', 'ANALYZE',
+	'CREATE INDEX CONCURRENTLY own ON webhook_internal.event_2 (created)', 'DROP INDEX CONCURRENTLY webhook_internal.own',
+	'ALTER TABLE webhook_internal.event_0 ADD COLUMN note text', 'ALTER TABLE webhook_internal.event_0 ADD COLUMN with_default int DEFAULT 7',
+	'ALTER TABLE webhook_internal.event_0 DROP COLUMN note',
 	'ALTER TABLE webhook.log ADD COLUMN note text', 'ALTER TABLE webhook.log DROP COLUMN note',
-	'ALTER TABLE webhook.event_1 ADD CHECK (id < 0) NOT VALID', 'ALTER TABLE webhook.event_2 ENABLE ROW LEVEL SECURITY',
-	'ALTER TABLE webhook.event_2 FORCE ROW LEVEL SECURITY', 'ALTER TABLE webhook.event_3 REPLICA IDENTITY FULL',
-	'ALTER TABLE webhook.event_3 SET (fillfactor = 50)',
-	'CREATE STATISTICS webhook.own ON txid, id FROM webhook.event_0',
+	'ALTER TABLE webhook_internal.event_1 ADD CHECK (id < 0) NOT VALID', 'ALTER TABLE webhook_internal.event_2 ENABLE ROW LEVEL SECURITY',
+	'ALTER TABLE webhook_internal.event_2 FORCE ROW LEVEL SECURITY', 'ALTER TABLE webhook_internal.event_3 REPLICA IDENTITY FULL',
+	'ALTER TABLE webhook_internal.event_3 SET (fillfactor = 50)',
+	'CREATE STATISTICS webhook.own ON txid, id FROM webhook_internal.event_0',
 	'DELETE FROM webhook.log WHERE attempt = 1', 'UPDATE webhook.log SET error = $$looked at$$',
-	'TRUNCATE webhook.log', 'DELETE FROM webhook.checkpoint WHERE false',
+	'TRUNCATE webhook.log', 'DELETE FROM webhook_internal.checkpoint WHERE false',
 	'ALTER TABLE webhook.log OWNER TO clerk', 'ALTER TABLE webhook.log OWNER TO CURRENT_USER',
 	'CREATE PUBLICATION everything FOR ALL TABLES', 'DROP PUBLICATION everything',
 	'SELECT count(*) FROM webhook.event', 'SELECT webhook.drain()')
@@ -358,14 +358,15 @@ arrives('after that', 'after that');
 
 # Locks
 start_writers(2);
-foreach my $table (qw(event_0 event_1 event_2 event_3 log pending checkpoint subscription))
+foreach my $relation ('webhook.log',
+	map { "webhook_internal.$_" } qw(event_0 event_1 event_2 event_3 pending checkpoint subscription))
 {
 	my $count = $receiver->requests;
-	sql("BEGIN; LOCK webhook.$table; SELECT pg_sleep(0.7); COMMIT");
+	sql("BEGIN; LOCK $relation; SELECT pg_sleep(0.7); COMMIT");
 	$receiver->wait_for($count + 1, 10);
-	cmp_ok(scalar $receiver->requests, '>', $count, "after LOCK webhook.$table everything goes on");
+	cmp_ok(scalar $receiver->requests, '>', $count, "after LOCK $relation everything goes on");
 }
-sql('BEGIN; LOCK webhook.event_0, webhook.event_1, webhook.event_2, webhook.event_3; SELECT pg_sleep(0.7); COMMIT');
+sql('BEGIN; LOCK webhook_internal.event_0, webhook_internal.event_1, webhook_internal.event_2, webhook_internal.event_3; SELECT pg_sleep(0.7); COMMIT');
 goes_round(2, 'locks');
 stop_writers('locks');
 
@@ -373,14 +374,14 @@ stop_writers('locks');
 {
 	my $place = -s $node->logfile;
 	start_writers(1);
-	my ($status, undef, $stderr) = $node->psql('postgres', 'ALTER TABLE webhook.event_1 ALTER COLUMN txid TYPE text');
+	my ($status, undef, $stderr) = $node->psql('postgres', 'ALTER TABLE webhook_internal.event_1 ALTER COLUMN txid TYPE text');
 	like($stderr, qr/cannot alter type/, 'a column of the ring keeps its type');
-	sql('DROP INDEX webhook.event_1_txid_id_idx; ALTER TABLE webhook.event_2 RENAME TO mine');
-	ok($node->wait_for_log(qr/ERROR:  "webhook\.event_1_txid_id_idx" is missing or has been altered.*\n.*HINT:/, $place),
+	sql('DROP INDEX webhook_internal.event_1_txid_id_idx; ALTER TABLE webhook_internal.event_2 RENAME TO mine');
+	ok($node->wait_for_log(qr/ERROR:  index "webhook_internal\.event_1_txid_id_idx" is missing or has an unexpected definition.*\n.*HINT:/, $place),
 		'a table that is out of shape is reported');
 	sleep 1;
 	is(sql("SELECT webhook.publish('$type', '{\"text\":\"out of shape\"}') IS NOT NULL"), 't', 'while events are taken');
-	sql('ALTER TABLE webhook.mine RENAME TO event_2; CREATE INDEX event_1_txid_id_idx ON webhook.event_1 (txid, id)');
+	sql('ALTER TABLE webhook_internal.mine RENAME TO event_2; CREATE INDEX event_1_txid_id_idx ON webhook_internal.event_1 (txid, id)');
 	stop_writers('tables out of shape');
 }
 
@@ -389,8 +390,8 @@ stop_writers('locks');
 sub leaves { return sql("SELECT string_agg(relid::regclass::text, ' ' ORDER BY 1) FROM pg_partition_tree('webhook.log') WHERE isleaf"); }
 
 my $today = sql(q{SELECT 'log_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')});
-like(leaves(), qr/\bwebhook\.$today\b/, 'today has a leaf');
-sql('DROP TABLE webhook.' . $today);
+like(leaves(), qr/\bwebhook_internal\.$today\b/, 'today has a leaf');
+sql('DROP TABLE webhook_internal.' . $today);
 arrives('when it is dropped, events go on', 'leaf dropped');
 settle('leaf dropped');
 like(leaves(), qr/\bwebhook\.log_\d{8}\b/, 'and there is a new one');
@@ -398,12 +399,12 @@ like(leaves(), qr/\bwebhook\.log_\d{8}\b/, 'and there is a new one');
 {
 	my $place = -s $node->logfile;
 	my ($leaf) = leaves() =~ /(log_\d{8})/;
-	my $bounds = sql("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = 'webhook.$leaf'::regclass");
-	sql("ALTER TABLE webhook.log DETACH PARTITION webhook.$leaf");
+	my $bounds = sql("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = 'webhook_internal.$leaf'::regclass");
+	sql("ALTER TABLE webhook.log DETACH PARTITION webhook_internal.$leaf");
 	arrives('when it is detached, an event still arrives', 'leaf detached');
-	ok($node->wait_for_log(qr/ERROR:  "webhook\.$leaf" exists but is not the partition.*\n.*HINT:  Attach it/, $place),
+	ok($node->wait_for_log(qr/ERROR:  "webhook_internal\.$leaf" exists but is not the partition.*\n.*HINT:  Attach it/, $place),
 		'but is not logged, with a hint');
-	sql("ALTER TABLE webhook.log ATTACH PARTITION webhook.$leaf $bounds");
+	sql("ALTER TABLE webhook.log ATTACH PARTITION webhook_internal.$leaf $bounds");
 	arrives('when it is attached again, events go on', 'leaf attached');
 	settle('leaf attached');
 	is(sql("SELECT count(*) FROM webhook.log WHERE request_body LIKE '%leaf %tached%'"), 2,
@@ -415,8 +416,8 @@ sub old_leaf
 {
 	my ($name, $from, $until) = @_;
 	sql(<<"END");
-CREATE TABLE webhook.$name (LIKE webhook.log INCLUDING ALL);
-ALTER TABLE webhook.log ATTACH PARTITION webhook.$name FOR VALUES FROM ('$from 00:00+00') TO ('$until 00:00+00');
+CREATE TABLE webhook_internal.$name (LIKE webhook.log INCLUDING ALL);
+ALTER TABLE webhook.log ATTACH PARTITION webhook_internal.$name FOR VALUES FROM ('$from 00:00+00') TO ('$until 00:00+00');
 END
 	return;
 }
@@ -427,33 +428,33 @@ my $yesterday = sql(q{SELECT to_char(now() AT TIME ZONE 'UTC' - interval '3 days
 old_leaf('log_' . $yesterday =~ s/-//gr, $yesterday,
 	sql("SELECT to_char(date '$yesterday' + 1, 'YYYY-MM-DD')"));
 
-my $home = sql('SELECT home FROM webhook.subscription');
-sql("UPDATE webhook.subscription SET home = '1/1'");
+my $home = sql('SELECT home FROM webhook_internal.subscription');
+sql("UPDATE webhook_internal.subscription SET home = '1/1'");
 restart_worker();
 settle('a copy');
 sleep 1;
 like(leaves(), qr/log_20200101/, 'a copy of a database keeps the log');
-sql("UPDATE webhook.subscription SET home = '$home'");
+sql("UPDATE webhook_internal.subscription SET home = '$home'");
 
 my $reader = $node->background_psql('postgres', on_error_stop => 1);
-$reader->query_safe('BEGIN; SELECT count(*) FROM webhook.log_20200101;');
+$reader->query_safe('BEGIN; SELECT count(*) FROM webhook_internal.log_20200101;');
 restart_worker();
 start_writers(1);
 sleep 1.5;
-$reader->query_safe('SELECT 1 FROM webhook.log_20200101 LIMIT 1');
+$reader->query_safe('SELECT 1 FROM webhook_internal.log_20200101 LIMIT 1');
 stop_writers('a reader of an old leaf');
 like(leaves(), qr/log_20200101/, 'a leaf that is read is not dropped');
 $reader->query_safe('COMMIT');
 $reader->quit;
 restart_worker();
-becomes("SELECT to_regclass('webhook.log_20200101') IS NULL AND to_regclass('webhook.log_20200102') IS NULL",
+becomes("SELECT to_regclass('webhook_internal.log_20200101') IS NULL AND to_regclass('webhook_internal.log_20200102') IS NULL",
 	'old leaves are dropped');
 like(leaves(), qr/log_by_hand/, 'one that a DBA has made is not');
 like(leaves(), qr/log_@{[ $yesterday =~ s{-}{}gr ]}/, 'nor one within the retention');
 $node->append_conf('postgresql.conf', 'webhook.log_retention = 2d');
 $node->reload;
 restart_worker();
-becomes("SELECT to_regclass('webhook.log_@{[ $yesterday =~ s{-}{}gr ]}') IS NULL", 'which is a setting');
+becomes("SELECT to_regclass('webhook_internal.log_@{[ $yesterday =~ s{-}{}gr ]}') IS NULL", 'which is a setting');
 $node->append_conf('postgresql.conf', 'webhook.log_retention = 0');
 $node->reload;
 restart_worker();

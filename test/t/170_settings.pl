@@ -166,7 +166,7 @@ UPDATE business_request SET status = 'Signed';
 DELETE FROM business_request;
 END
 	settle($round);
-	becomes('SELECT count(*) = 0 FROM webhook.pending', "$round: retries, too");
+	becomes('SELECT count(*) = 0 FROM webhook_internal.pending', "$round: retries, too");
 	is(scalar data($path), 4, "$round may set what it likes, everything arrives");
 	is(sql("SELECT string_agg(outcome || response_status, ' ' ORDER BY position, attempt) FROM webhook.log WHERE subscription_id = $failing"),
 		join(' ', ('retrying500 delivered200') x 4), "$round: retried by the schedule");
@@ -259,12 +259,12 @@ set('webhook.enabled', 'off');
 publish(50);
 settle('enabled = off');
 is(scalar data('/ok/off'), 0, 'enabled = off: nothing is sent');
-is(sql('SELECT count(*) FROM webhook.pending'), 50, 'enabled = off: it waits');
+is(sql('SELECT count(*) FROM webhook_internal.pending'), 50, 'enabled = off: it waits');
 $node->restart;
 publish(10);
 settle('enabled = off, restarted');
 is(scalar data('/ok/off'), 0, 'enabled = off: after a restart, too');
-is(sql('SELECT count(*) FROM webhook.pending'), 60, 'enabled = off: nothing is lost');
+is(sql('SELECT count(*) FROM webhook_internal.pending'), 60, 'enabled = off: nothing is lost');
 set('webhook.enabled', 'on');
 settle('enabled = on');
 is(join(' ', data('/ok/off')), join(' ', 1 .. 50, 1 .. 10), 'enabled = on: everything arrives in order, once');

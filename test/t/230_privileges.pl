@@ -102,7 +102,7 @@ END
 
 # The overlap ends by the clock: no command, no reload.
 my $third = $server->sql("SELECT webhook.rotate_secret($subscription, '2 s')");
-my $events = $server->sql(q(SELECT max(id) FROM webhook.ring WHERE kind = 'c'));
+my $events = $server->sql(q(SELECT max(id) FROM webhook_internal.ring WHERE kind = 'c'));
 my %seen;
 foreach (1 .. 300)
 {
@@ -114,12 +114,12 @@ foreach (1 .. 300)
 }
 ok($seen{3}, 'three secrets were live');
 is_deeply([ entries($call) ], [ entry($call, $third) ], 'after the overlap the newest alone signs');
-is($server->sql(q(SELECT coalesce(max(id), 0) FROM webhook.ring WHERE kind = 'c') . " AND id > $events"), 0,
+is($server->sql(q(SELECT coalesce(max(id), 0) FROM webhook_internal.ring WHERE kind = 'c') . " AND id > $events"), 0,
 	'... and nothing told the worker');
-is($server->sql("SELECT count(*) FROM webhook.subscription_secret WHERE subscription_id = $subscription"), 3,
+is($server->sql("SELECT count(*) FROM webhook_internal.subscription_secret WHERE subscription_id = $subscription"), 3,
 	'what has ended is kept');
 my $fourth = $server->sql("SELECT webhook.rotate_secret($subscription, '0')");
-is($server->sql("SELECT string_agg(secret, ' ') FROM webhook.subscription_secret WHERE subscription_id = $subscription"),
+is($server->sql("SELECT string_agg(secret, ' ') FROM webhook_internal.subscription_secret WHERE subscription_id = $subscription"),
 	$fourth, '... until the next turn');
 publish();
 $server->settle('one again');
@@ -168,7 +168,7 @@ END;
 \$\$
 END
 my @hidden = ('sesame', split /\n/,
-	$server->sql("SELECT secret FROM webhook.subscription_secret WHERE subscription_id = $subscription"));
+	$server->sql("SELECT secret FROM webhook_internal.subscription_secret WHERE subscription_id = $subscription"));
 is(@hidden, 3, 'something to hide');
 publish();
 $server->settle('a call with credentials');
@@ -176,10 +176,10 @@ is(last_call('/credentials?token=sesame&sesame')->{headers}{'x-api-key'}, 'sesam
 
 my $shown = $server->sql(<<'END');
 SELECT to_jsonb(l) FROM webhook.log l;
-SELECT to_jsonb(s) FROM webhook.subscriptions s;
+SELECT to_jsonb(s) FROM webhook.subscription s;
 SELECT to_jsonb(s) FROM webhook.stat_subscription s;
-SELECT to_jsonb(s) FROM webhook.subscription_state s;
-SELECT to_jsonb(s) FROM webhook.pending s;
+SELECT to_jsonb(s) FROM webhook_internal.subscription_state s;
+SELECT to_jsonb(s) FROM webhook_internal.pending s;
 SELECT to_jsonb(s) FROM webhook.dead_letter s;
 SELECT to_jsonb(a) FROM pg_stat_activity a WHERE backend_type LIKE 'webhook%';
 END
@@ -190,7 +190,7 @@ like($row, qr/"location": "\/ok\?token=\*\*\*"/, 'log: a place that the answer n
 like($row, qr/"set-cookie": \["\*\*\*", "\*\*\*"\]/, 'log: a header of the answer');
 like($row, qr/"x-colour": "red".*"x-colour": "red"/, 'log: what is none is there');
 my $said = slurp_file($node->logfile);
-like($said, qr/Query Text: INSERT INTO webhook\.subscription_secret/, 'the server told of what we run');
+like($said, qr/Query Text: INSERT INTO webhook_internal\.subscription_secret/, 'the server told of what we run');
 like($said, qr/:constvalue/, '... in full');
 foreach my $secret (@hidden)
 {
@@ -227,13 +227,13 @@ END
 ok($node->poll_query_until('open', q(SELECT count(*) = 1 FROM webhook.log)), 'a leaf of the log is made');
 is($node->safe_psql('open', <<'END'), '', 'neither it nor anything else is open by default privileges');
 SELECT o.what, a.grantee, a.privilege_type
-FROM (SELECT nspname AS what, nspacl AS acl, nspowner AS owner FROM pg_namespace WHERE nspname = 'webhook'
-	UNION ALL SELECT relname, relacl, relowner FROM pg_class WHERE relnamespace = 'webhook'::regnamespace
-	UNION ALL SELECT proname, proacl, proowner FROM pg_proc WHERE pronamespace = 'webhook'::regnamespace) o,
+FROM (SELECT nspname AS what, nspacl AS acl, nspowner AS owner FROM pg_namespace WHERE nspname ~ '^webhook'
+	UNION ALL SELECT relname, relacl, relowner FROM pg_class WHERE relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
+	UNION ALL SELECT proname, proacl, proowner FROM pg_proc WHERE pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)) o,
 	aclexplode(o.acl) a
 WHERE a.grantee <> o.owner
 END
-is($node->safe_psql('open', q(SELECT count(*) FROM pg_class WHERE relnamespace = 'webhook'::regnamespace AND relname ~ '^log_')),
+is($node->safe_psql('open', q(SELECT count(*) FROM pg_class WHERE relnamespace = 'webhook_internal'::regnamespace AND relname ~ '^log_')),
 	2, 'there are two');
 $server->sql('DROP DATABASE open WITH (FORCE)');
 
@@ -249,9 +249,9 @@ SELECT webhook.grant_admin('administrator');
 END
 my $grants = <<'END';
 SELECT string_agg(concat_ws(' ', o.what, a.grantee::regrole, a.privilege_type), ', ' ORDER BY o.what, a.grantee, a.privilege_type)
-FROM (SELECT nspname::text AS what, nspacl AS acl, nspowner AS owner FROM pg_namespace WHERE nspname = 'webhook'
-	UNION ALL SELECT relname, relacl, relowner FROM pg_class WHERE relnamespace = 'webhook'::regnamespace AND NOT relispartition
-	UNION ALL SELECT oid::regprocedure::text, proacl, proowner FROM pg_proc WHERE pronamespace = 'webhook'::regnamespace) o,
+FROM (SELECT nspname::text AS what, nspacl AS acl, nspowner AS owner FROM pg_namespace WHERE nspname ~ '^webhook'
+	UNION ALL SELECT relname, relacl, relowner FROM pg_class WHERE relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND NOT relispartition
+	UNION ALL SELECT oid::regprocedure::text, proacl, proowner FROM pg_proc WHERE pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)) o,
 	aclexplode(o.acl) a
 WHERE a.grantee <> o.owner
 END
@@ -292,14 +292,14 @@ sub grant_on_tables
 
 	return $server->sql(<<"GRANT");
 BEGIN;
-LOCK TABLE webhook.event_0, webhook.event_1, webhook.event_2, webhook.event_3 IN ACCESS SHARE MODE;
-GRANT $privileges ON ALL TABLES IN SCHEMA webhook TO mallory;
+LOCK TABLE webhook_internal.event_0, webhook_internal.event_1, webhook_internal.event_2, webhook_internal.event_3 IN ACCESS SHARE MODE;
+GRANT $privileges ON ALL TABLES IN SCHEMA webhook, webhook_internal TO mallory;
 COMMIT;
 GRANT
 }
 
 grant_on_tables('TRIGGER, REFERENCES, SELECT');
-$server->sql('GRANT USAGE ON SCHEMA webhook TO mallory');
+$server->sql('GRANT USAGE ON SCHEMA webhook, webhook_internal TO mallory');
 $subscription = $server->subscribe('/ok/mallory');
 
 sub superusers { return $server->sql(q(SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolsuper)); }
@@ -323,7 +323,7 @@ DO $$
 DECLARE
 	t	regclass;
 BEGIN
-	FOR t IN SELECT oid FROM pg_class WHERE relnamespace = 'webhook'::regnamespace AND relkind IN ('r', 'p')
+	FOR t IN SELECT oid FROM pg_class WHERE relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND relkind IN ('r', 'p')
 			AND NOT relispartition
 	LOOP
 		EXECUTE format('CREATE TRIGGER a AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION mallory.grab()', t);
@@ -364,7 +364,7 @@ as('postgres', 'DROP FUNCTION mallory.grab() CASCADE');
 
 # A foreign key's action runs as the owner of the table that has it.
 as('mallory', <<"END");
-CREATE TABLE mallory.child (id bigint REFERENCES webhook.subscription ON DELETE CASCADE);
+CREATE TABLE mallory.child (id bigint REFERENCES webhook_internal.subscription ON DELETE CASCADE);
 INSERT INTO mallory.child VALUES ($subscription);
 CREATE FUNCTION mallory.grab() RETURNS trigger LANGUAGE plpgsql AS \$\$
 BEGIN
@@ -379,7 +379,7 @@ is(trace(), 'mallory child DELETE', 'a foreign key lets him do what he may anywa
 $server->sql('DROP TABLE mallory.child; DELETE FROM mallory.trace');
 
 # Who may make things in the schema: no call of ours means what he has made.
-$server->sql('GRANT CREATE ON SCHEMA webhook TO mallory');
+$server->sql('GRANT CREATE ON SCHEMA webhook, webhook_internal TO mallory');
 is(as('mallory', <<'END'), '', 'namesakes of each function that is called by others');
 CREATE FUNCTION mallory.note(what text) RETURNS void LANGUAGE sql AS $$ INSERT INTO mallory.trace VALUES (current_user, what) $$;
 GRANT EXECUTE ON FUNCTION mallory.note(text) TO PUBLIC;
@@ -388,19 +388,19 @@ DECLARE
 	f	record;
 	a	text;
 BEGIN
-	FOR f IN SELECT p.proname, p.pronargs, p.prorettype::regtype AS result, p.oid
+	FOR f IN SELECT p.pronamespace::regnamespace AS schema, p.proname, p.pronargs, p.prorettype::regtype AS result, p.oid
 			FROM pg_proc p
-			WHERE p.pronamespace = 'webhook'::regnamespace AND p.proowner <> 'mallory'::regrole
+			WHERE p.pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND p.proowner <> 'mallory'::regrole
 				AND p.prorettype <> 'trigger'::regtype
 				AND p.proname NOT IN ('subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume', 'resume_database',
 					'ping', 'resend', 'recover', 'cancel', 'skip', 'define_event_type', 'watch', 'unwatch', 'publish',
-					'explain', 'secret', 'rotate_secret', 'sign', 'verify', 'drain', 'grant_reader', 'grant_operator',
+					'explain', 'subscription_options', 'secret', 'rotate_secret', 'sign', 'verify', 'drain', 'grant_reader', 'grant_operator',
 					'grant_admin', 'revoke', 'worker_state')
 	LOOP
 		FOR count IN 0 .. f.pronargs LOOP
 			FOREACH a IN ARRAY ARRAY['text', 'anyelement', 'varchar', 'integer', 'name', 'own'] LOOP
 				BEGIN
-					EXECUTE format('CREATE FUNCTION webhook.%I(%s) RETURNS %s LANGUAGE sql AS %L', f.proname,
+					EXECUTE format('CREATE FUNCTION %s.%I(%s) RETURNS %s LANGUAGE sql AS %L', f.schema, f.proname,
 						(SELECT string_agg(CASE a WHEN 'own' THEN format_type(t.type, NULL)
 								ELSE CASE WHEN t.type IN ('text'::regtype, '"char"'::regtype, 'bigint'::regtype, 'name'::regtype)
 									THEN a ELSE format_type(t.type, NULL) END END, ', ' ORDER BY t.n)
@@ -441,7 +441,8 @@ SELECT webhook.recover(:id, '2020-01-01');
 SELECT webhook.explain(:'event', :id);
 SELECT webhook.explain(:'ping', :id);
 SELECT count(*) FROM webhook.stat_subscription;
-SELECT count(*) FROM webhook.subscriptions;
+SELECT count(*) FROM webhook.subscription;
+SELECT webhook.subscription_options(:id);
 SELECT webhook.unsubscribe(:id);
 SELECT 'done';
 END
@@ -454,48 +455,50 @@ SELECT webhook.unwatch('watched');
 END
 refused('postgres', "SELECT webhook.grant_admin('snoop')", qr/42725.*is not unique/s, 'nothing is granted on a namesake');
 is(trace(), '', '... and none was called');
-is($server->sql(q(SELECT count(*) FROM pg_proc WHERE proname = 'caller' AND pronamespace = 'webhook'::regnamespace)), 1,
+is($server->sql(q(SELECT count(*) FROM pg_proc WHERE proname = 'caller' AND pronamespace = 'webhook_internal'::regnamespace)), 1,
 	'one without arguments has no namesake');
 as('postgres', q(DO $$ DECLARE f regprocedure; BEGIN
 	FOR f IN SELECT oid FROM pg_proc WHERE proowner = 'mallory'::regrole LOOP EXECUTE format('DROP FUNCTION %s CASCADE', f); END LOOP; END $$));
-$server->sql('REVOKE CREATE ON SCHEMA webhook FROM mallory');
+$server->sql('REVOKE CREATE ON SCHEMA webhook, webhook_internal FROM mallory');
 
 # What needs the owner is refused, whatever has been granted.
 grant_on_tables('ALL');
-$server->sql('GRANT ALL ON ALL FUNCTIONS IN SCHEMA webhook TO mallory; GRANT ALL ON SCHEMA webhook TO mallory');
+$server->sql('GRANT ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal TO mallory; GRANT ALL ON SCHEMA webhook, webhook_internal TO mallory');
 foreach my $table (qw(event_type subscription subscription_secret event_0 pending subscription_state log checkpoint))
 {
+	my $relation = ($table eq 'log' ? 'webhook' : 'webhook_internal') . ".$table";
+
 	foreach (
-		"CREATE RULE r AS ON INSERT TO webhook.$table DO ALSO SELECT 1",
-		"CREATE POLICY p ON webhook.$table", "ALTER TABLE webhook.$table ENABLE ROW LEVEL SECURITY",
-		"CREATE INDEX ON webhook.$table ((1))", "ALTER TABLE webhook.$table ADD COLUMN c text DEFAULT 'x'",
-		"ALTER TABLE webhook.$table ADD CHECK (true)", "ALTER TABLE webhook.$table DISABLE TRIGGER ALL",
-		"CREATE TABLE mallory.child () INHERITS (webhook.$table)", "ALTER TABLE webhook.$table OWNER TO mallory",
-		"DROP TABLE webhook.$table")
+		"CREATE RULE r AS ON INSERT TO $relation DO ALSO SELECT 1",
+		"CREATE POLICY p ON $relation", "ALTER TABLE $relation ENABLE ROW LEVEL SECURITY",
+		"CREATE INDEX ON $relation ((1))", "ALTER TABLE $relation ADD COLUMN c text DEFAULT 'x'",
+		"ALTER TABLE $relation ADD CHECK (true)", "ALTER TABLE $relation DISABLE TRIGGER ALL",
+		"CREATE TABLE mallory.child () INHERITS ($relation)", "ALTER TABLE $relation OWNER TO mallory",
+		"DROP TABLE $relation")
 	{
 		refused('mallory', $_, qr/42501|42809/, $_);
 	}
 }
 foreach (
 	'CREATE OR REPLACE VIEW webhook.event AS SELECT 1', 'CREATE OR REPLACE RULE "_RETURN" AS ON SELECT TO webhook.event DO INSTEAD SELECT 1',
-	'CREATE OR REPLACE FUNCTION webhook.caller() RETURNS name LANGUAGE sql AS $$ SELECT NULL::name $$',
-	'ALTER FUNCTION webhook.caller() RENAME TO x', 'ALTER FUNCTION webhook.pause(bigint) RESET ALL',
+	'CREATE OR REPLACE FUNCTION webhook_internal.caller() RETURNS name LANGUAGE sql AS $$ SELECT NULL::name $$',
+	'ALTER FUNCTION webhook_internal.caller() RENAME TO x', 'ALTER FUNCTION webhook.pause(bigint) RESET ALL',
 	'DROP EXTENSION webhook', 'ALTER EXTENSION webhook ADD TABLE mallory.trace', 'ALTER SCHEMA webhook RENAME TO x',
-	'ALTER SCHEMA webhook OWNER TO mallory')
+	'ALTER SCHEMA webhook OWNER TO mallory', 'ALTER SCHEMA webhook_internal RENAME TO x')
 {
 	refused('mallory', $_, qr/42501|must be owner/, $_);
 }
-$server->sql('REVOKE ALL ON ALL TABLES IN SCHEMA webhook FROM mallory; REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook FROM mallory; REVOKE CREATE ON SCHEMA webhook FROM mallory');
+$server->sql('REVOKE ALL ON ALL TABLES IN SCHEMA webhook, webhook_internal FROM mallory; REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal FROM mallory; REVOKE CREATE ON SCHEMA webhook, webhook_internal FROM mallory');
 
 # Who may write the tables: what he writes there is as good as what he could
 # have asked for, or is left alone.
-$server->sql('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA webhook TO mallory; GRANT USAGE ON ALL SEQUENCES IN SCHEMA webhook TO mallory');
+$server->sql('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA webhook, webhook_internal TO mallory; GRANT USAGE ON ALL SEQUENCES IN SCHEMA webhook_internal TO mallory');
 $subscription = $server->subscribe('/ok/good', "secret => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'");
 my $good = $receiver->url('/ok/bad');
 is(as('mallory', <<"END"), '', 'what nobody would write');
-INSERT INTO webhook.subscription (id, endpoint, events, headers, created_by, since, home)
+INSERT INTO webhook_internal.subscription (id, endpoint, events, headers, created_by, since, home)
 SELECT 1000 + n, e, '{*}', h::jsonb, 'postgres', s.since, s.home
-FROM webhook.subscription s, (VALUES
+FROM webhook_internal.subscription s, (VALUES
 	(1, E'$good', '{"X-A": "b\\\\r\\\\nX-Injected: yes"}'),
 	(2, E'$good', '{"X-Injected: yes\\\\r\\\\nX-B": "b"}'),
 	(3, 'file:///etc/passwd', '{}'),
@@ -505,22 +508,22 @@ FROM webhook.subscription s, (VALUES
 	(7, '$good', '[1, {"a": null}]'),
 	(8, E'$good HTTP/1.1\\r\\nX-Injected: yes\\r\\nX-C: d', '{}')) AS v (n, e, h)
 WHERE s.id = $subscription;
-INSERT INTO webhook.subscription_secret (subscription_id, secret)
+INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 SELECT id, 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' FROM webhook.subscription WHERE id > 1000;
-INSERT INTO webhook.event_0 (id, txid, created, event_id, kind, event_type, subject, data)
-SELECT nextval('webhook.event_id_seq'), pg_current_xact_id(), now(), gen_random_uuid(), k::"char", t, u, d::json
+INSERT INTO webhook_internal.event_0 (id, txid, created, event_id, kind, event_type, subject, data)
+SELECT nextval('webhook_internal.event_id_seq'), pg_current_xact_id(), now(), gen_random_uuid(), k::"char", t, u, d::json
 FROM unnest('{e,r,k,s,x,c,?}'::text[]) AS k,
 	unnest(ARRAY[NULL, '', E'App.\\nX-Injected: yes', repeat('x', 100000)]) AS t,
 	unnest(ARRAY[NULL, '', E'a\\r\\nb']) AS u,
 	unnest(ARRAY[NULL, '{}', '[]', '{"subscription":$subscription}', '{"subscription":"x"}']) AS d;
-INSERT INTO webhook.pending
+INSERT INTO webhook_internal.pending
 SELECT s, u, n, n, gen_random_uuid(), c, a, a, t, t, t, t, 'App.X', '{}'
 FROM unnest('{$subscription,-1,9223372036854775807}'::bigint[]) AS s, unnest(ARRAY['', E'a\r\nb', repeat('x', 600)]) AS u,
 	unnest('{ping,resend,nonsense}'::text[]) AS c,
 	(VALUES (1, -2147483648, '-infinity'), (2, 2147483647, 'infinity'), (3, 0, '294276-12-31')) AS v (n, a, t0),
 	CAST(t0 AS timestamptz) AS t
 ON CONFLICT DO NOTHING;
-INSERT INTO webhook.subscription_state
+INSERT INTO webhook_internal.subscription_state
 SELECT s, l, l, l, t, t, t, t, l, t, E'x\r\ny', NULL, NULL, t, make_interval(secs => l), l, l, l, l, 'NaN', '-1 s', '1000 years', t
 FROM (VALUES (-1, -2147483648, '-infinity'), (1002, 2147483647, 'infinity')) AS v (s, l, t0), CAST(t0 AS timestamptz) AS t
 ON CONFLICT DO NOTHING;

@@ -59,7 +59,7 @@ sub settle
 	my ($self, $what, $timeout) = @_;
 	$timeout //= '30 s';
 	is($self->sql("SELECT webhook.drain('$timeout')"), 't', "$what: drained")
-	  or diag($self->sql('SELECT * FROM webhook.stat_worker; SELECT subscription_id, subject, position, attempt, next_at FROM webhook.pending LIMIT 20'));
+	  or diag($self->sql('SELECT * FROM webhook.stat_worker; SELECT subscription_id, subject, position, attempt, next_at FROM webhook_internal.pending LIMIT 20'));
 	return;
 }
 
