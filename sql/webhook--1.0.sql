@@ -85,7 +85,7 @@ CREATE SEQUENCE webhook_internal.event_id_seq;
 CREATE TABLE webhook_internal.event_0 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
-	created		timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	event_id	uuid NOT NULL,
 	kind		"char" NOT NULL,
 	event_type	text,
@@ -97,7 +97,7 @@ CREATE INDEX event_0_txid_id_idx ON webhook_internal.event_0 (txid, id);
 CREATE TABLE webhook_internal.event_1 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
-	created		timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	event_id	uuid NOT NULL,
 	kind		"char" NOT NULL,
 	event_type	text,
@@ -109,7 +109,7 @@ CREATE INDEX event_1_txid_id_idx ON webhook_internal.event_1 (txid, id);
 CREATE TABLE webhook_internal.event_2 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
-	created		timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	event_id	uuid NOT NULL,
 	kind		"char" NOT NULL,
 	event_type	text,
@@ -121,7 +121,7 @@ CREATE INDEX event_2_txid_id_idx ON webhook_internal.event_2 (txid, id);
 CREATE TABLE webhook_internal.event_3 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
-	created		timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	event_id	uuid NOT NULL,
 	kind		"char" NOT NULL,
 	event_type	text,
@@ -141,8 +141,8 @@ CREATE TABLE webhook_internal.pending (
 	step		integer NOT NULL,
 	next_at		timestamptz,
 	queued_at	timestamptz NOT NULL,
-	aged_from	timestamptz NOT NULL,
-	created		timestamptz NOT NULL,
+	age_start	timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	event_type	text NOT NULL,
 	data		json NOT NULL,
 	PRIMARY KEY (subscription_id, subject, position, id)
@@ -153,23 +153,23 @@ CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_
 CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,
 	level		integer NOT NULL,
-	streak		integer NOT NULL,
-	failures	bigint NOT NULL,
+	consecutive_failures		integer NOT NULL,
+	failures_since_success bigint NOT NULL,
 	failing_since	timestamptz,
 	last_success	timestamptz,
 	last_failure	timestamptz,
 	opened_at	timestamptz,
-	probe_wait	bigint NOT NULL,
-	waits_until	timestamptz,
+	probe_interval	bigint NOT NULL,
+	not_before	timestamptz,
 	reason		text,
 	disabled_at	timestamptz,
-	since		pg_snapshot,
-	halted_at	timestamptz,
-	halted		interval NOT NULL,
+	disabled_start_snapshot pg_snapshot,
+	suspended_at	timestamptz,
+	suspended		interval NOT NULL,
 	delivered	bigint NOT NULL,
 	failed		bigint NOT NULL,
 	retried		bigint NOT NULL,
-	undecided	bigint NOT NULL,
+	filter_errors	bigint NOT NULL,
 	rate		double precision NOT NULL,
 	p50			interval,
 	p95			interval,
@@ -186,7 +186,7 @@ CREATE TABLE webhook.log (
 	subscription_id	bigint NOT NULL,
 	event_type	text NOT NULL,
 	subject		text,
-	created		timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	attempt		integer NOT NULL,
 	method		text,
 	endpoint	text,
@@ -208,9 +208,9 @@ CREATE TABLE webhook.log (
 CREATE TABLE webhook_internal.checkpoint (
 	home		text NOT NULL,
 	snapshot	pg_snapshot NOT NULL,
-	partial		pg_snapshot,
+	partial_snapshot pg_snapshot,
 	upto_id		bigint,
-	at			timestamptz NOT NULL
+	saved_at	timestamptz NOT NULL
 ) USING heap;
 
 CREATE VIEW webhook.event_type AS
@@ -218,16 +218,16 @@ CREATE VIEW webhook.event_type AS
 
 -- The ring as one table, and what of it are events.
 CREATE VIEW webhook_internal.ring AS
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_0
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_0
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_1
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_1
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_2
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_2
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_3;
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_3;
 
 CREATE VIEW webhook.event AS
-	SELECT id, event_id, event_type, subject, data, created
+	SELECT id, event_id, event_type, subject, data, created_at
 		FROM webhook_internal.ring WHERE kind OPERATOR(pg_catalog.=) 'e';
 
 /*
@@ -261,23 +261,23 @@ CREATE TRIGGER drop_replicated
 ALTER TABLE webhook_internal.event_3 ENABLE REPLICA TRIGGER drop_replicated;
 
 -- A restore, or a hand, writes where the worker would not look by itself.
-CREATE FUNCTION webhook_internal.note_change() RETURNS trigger
+CREATE FUNCTION webhook_internal.wake_worker() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_note_change';
 
-CREATE TRIGGER note_change
+CREATE TRIGGER wake_worker
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.subscription
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.note_change();
-ALTER TABLE webhook_internal.subscription ENABLE ALWAYS TRIGGER note_change;
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
+ALTER TABLE webhook_internal.subscription ENABLE ALWAYS TRIGGER wake_worker;
 
-CREATE TRIGGER note_change
+CREATE TRIGGER wake_worker
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.subscription_secret
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.note_change();
-ALTER TABLE webhook_internal.subscription_secret ENABLE ALWAYS TRIGGER note_change;
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
+ALTER TABLE webhook_internal.subscription_secret ENABLE ALWAYS TRIGGER wake_worker;
 
-CREATE TRIGGER note_change
+CREATE TRIGGER wake_worker
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.pending
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.note_change();
-ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER note_change;
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
+ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER wake_worker;
 
 /*
  * Helpers of the functions below; nobody else calls them. Calls name the type
@@ -296,7 +296,7 @@ CREATE FUNCTION webhook_internal.checked_headers(headers jsonb) RETURNS jsonb
 CREATE FUNCTION webhook_internal.checked_secret(secret text) RETURNS text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_checked_secret';
 
-CREATE FUNCTION webhook_internal.refuse_duplicate(endpoint text, events text[], subscription bigint)
+CREATE FUNCTION webhook_internal.check_duplicate(endpoint text, events text[], subscription bigint)
 	RETURNS void
 	LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'webhook_refuse_duplicate';
@@ -310,7 +310,7 @@ CREATE FUNCTION webhook_internal.home() RETURNS text
 CREATE FUNCTION webhook_internal.caller() RETURNS name
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
 
-CREATE FUNCTION webhook_internal.refuse_foreign_code(relation regclass) RETURNS void
+CREATE FUNCTION webhook_internal.require_trusted_table(relation regclass) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_refuse_foreign_code';
 
 CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text
@@ -330,7 +330,7 @@ CREATE FUNCTION webhook_internal.checked_filter(filter jsonpath) RETURNS jsonpat
 CREATE FUNCTION webhook_internal.accepts(filter jsonpath, data json) RETURNS boolean
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_accepts';
 
-CREATE FUNCTION webhook_internal.new_event_id(created timestamptz) RETURNS uuid
+CREATE FUNCTION webhook_internal.new_event_id(created_at timestamptz) RETURNS uuid
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_new_event_id';
 
 CREATE FUNCTION webhook_internal.command(
@@ -346,7 +346,7 @@ CREATE FUNCTION webhook_internal.replay(
 	cause text,
 	id bigint,
 	event_id uuid,
-	created timestamptz,
+	created_at timestamptz,
 	event_type text,
 	subject text,
 	data json
@@ -671,7 +671,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook_internal.refuse_unknown(subscription bigint) RETURNS void
+CREATE FUNCTION webhook_internal.raise_unknown_subscription(subscription bigint) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -696,7 +696,7 @@ AS $$
 				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
 			WHERE s.id = is_disabled.subscription
 				AND (NOT s.enabled OR t.disabled_at IS NOT NULL
-					AND (t.since IS NULL OR t.since::text = s.since::text)))
+					AND (t.disabled_start_snapshot IS NULL OR t.disabled_start_snapshot::text = s.since::text)))
 $$;
 
 CREATE FUNCTION webhook_internal.require_subscription(subscription bigint) RETURNS void
@@ -706,7 +706,7 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM webhook_internal.subscription s
 		WHERE s.id = require_subscription.subscription)
 	THEN
-		PERFORM webhook_internal.refuse_unknown(subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(subscription);
 	END IF;
 END
 $$;
@@ -726,7 +726,7 @@ END
 $$;
 
 -- Transaction ids of another cluster mean nothing here: see none of them.
-CREATE FUNCTION webhook_internal.since_here(home text, since pg_snapshot) RETURNS pg_snapshot
+CREATE FUNCTION webhook_internal.local_start_snapshot(home text, since pg_snapshot) RETURNS pg_snapshot
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE
@@ -735,14 +735,14 @@ AS $$
 $$;
 
 -- Has the worker read this row of the ring, and written what came of it?
-CREATE FUNCTION webhook_internal.was_read(txid xid8, id bigint) RETURNS boolean
+CREATE FUNCTION webhook_internal.is_processed(txid xid8, id bigint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT EXISTS (
 		SELECT
 			FROM webhook_internal.checkpoint c
-			WHERE pg_visible_in_snapshot(was_read.txid, c.snapshot)
-				OR was_read.id <= c.upto_id AND pg_visible_in_snapshot(was_read.txid, c.partial))
+			WHERE pg_visible_in_snapshot(is_processed.txid, c.snapshot)
+				OR is_processed.id <= c.upto_id AND pg_visible_in_snapshot(is_processed.txid, c.partial_snapshot))
 $$;
 
 -- Where there is data, it can be sent again; without an id, it is unknown.
@@ -755,7 +755,7 @@ DECLARE
 	present		webhook.event;
 BEGIN
 	-- The log has an index, the others are searched.
-	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created
+	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at
 		INTO logged
 		FROM webhook.log l
 		WHERE l.event_id = find_event.event
@@ -765,7 +765,7 @@ BEGIN
 		RETURN logged;
 	END IF;
 
-	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created
+	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created_at
 		INTO present
 		FROM webhook_internal.pending p
 		WHERE p.event_id = find_event.event
@@ -797,7 +797,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook_internal.known_event(event uuid) RETURNS webhook.event
+CREATE FUNCTION webhook_internal.require_event(event uuid) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -828,7 +828,7 @@ CREATE FUNCTION webhook.define_event_type(name text, description text DEFAULT NU
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.event_type'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
 	IF define_event_type.name IS NULL THEN
 		RAISE EXCEPTION 'name must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -1087,9 +1087,9 @@ BEGIN
 		subscribe.client_certificate);
 
 	LOCK TABLE webhook_internal.subscription IN SHARE ROW EXCLUSIVE MODE;
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription_secret'::regclass);
-	PERFORM webhook_internal.refuse_duplicate(new.endpoint, new.events, NULL::bigint);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
+	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, NULL::bigint);
 	INSERT INTO webhook_internal.subscription (endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
@@ -1142,12 +1142,12 @@ BEGIN
 	IF rerouted THEN
 		LOCK TABLE webhook_internal.subscription IN SHARE ROW EXCLUSIVE MODE;
 	END IF;
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	SELECT s.* INTO old FROM webhook_internal.subscription s
 		WHERE s.id = alter_subscription.subscription
 		FOR UPDATE;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(alter_subscription.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(alter_subscription.subscription);
 	END IF;
 
 	new := old;
@@ -1158,7 +1158,7 @@ BEGIN
 		new.events := webhook_internal.checked_events(alter_subscription.events);
 	END IF;
 	IF rerouted THEN
-		PERFORM webhook_internal.refuse_duplicate(new.endpoint, new.events, new.id);
+		PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, new.id);
 	END IF;
 	IF alter_subscription.description IS NOT NULL THEN
 		new.description := nullif(alter_subscription.description, '');
@@ -1232,7 +1232,7 @@ BEGIN
 			WHERE s.id = subscription_options.subscription
 		) o;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(subscription_options.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(subscription_options.subscription);
 	END IF;
 	RETURN options;
 END
@@ -1243,11 +1243,11 @@ CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription_secret'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
 	DELETE FROM webhook_internal.subscription s WHERE s.id = unsubscribe.subscription;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(unsubscribe.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(unsubscribe.subscription);
 	END IF;
 	PERFORM webhook_internal.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
 END
@@ -1258,10 +1258,10 @@ CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	UPDATE webhook_internal.subscription s SET paused = true WHERE s.id = pause.subscription;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(pause.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(pause.subscription);
 	END IF;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
@@ -1272,10 +1272,10 @@ CREATE FUNCTION webhook.resume(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	UPDATE webhook_internal.subscription s SET paused = false WHERE s.id = resume.subscription;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(resume.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(resume.subscription);
 	END IF;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
@@ -1288,7 +1288,7 @@ AS $$
 DECLARE
 	fenced		record;
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	IF discard IS NULL THEN
 		RAISE EXCEPTION 'discard must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -1300,7 +1300,7 @@ BEGIN
 			SET home = webhook_internal.home(),
 				since = CASE
 					WHEN discard THEN webhook_internal.since()
-					ELSE webhook_internal.since_here(s.home, s.since) END,
+					ELSE webhook_internal.local_start_snapshot(s.home, s.since) END,
 				-- What was given up stays so, although "since" changes.
 				enabled = NOT webhook_internal.is_disabled(s.id)
 			WHERE s.home <> webhook_internal.home()
@@ -1326,8 +1326,8 @@ CREATE FUNCTION webhook.ping(subscription bigint) RETURNS uuid
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	created		timestamptz := clock_timestamp();
-	event		uuid := webhook_internal.new_event_id(created);
+	created_at		timestamptz := clock_timestamp();
+	event		uuid := webhook_internal.new_event_id(created_at);
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
 	IF EXISTS (SELECT FROM webhook_internal.subscription s
@@ -1338,7 +1338,7 @@ BEGIN
 				DETAIL = 'It was made in another database, of which this one is a copy.',
 				HINT = 'Let this database send with webhook.resume_database().';
 	END IF;
-	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created, 'webhook.ping', NULL::text,
+	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created_at, 'webhook.ping', NULL::text,
 		format('{"SubscriptionId":%s}', subscription)::json);
 	RETURN event;
 END
@@ -1351,7 +1351,7 @@ DECLARE
 	known		webhook.event;
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
-	known := webhook_internal.known_event(event);
+	known := webhook_internal.require_event(event);
 	IF known.event_type = 'webhook.ping' THEN
 		RAISE EXCEPTION 'event % is a ping and cannot be sent again', event
 			USING ERRCODE = 'invalid_parameter_value',
@@ -1363,7 +1363,7 @@ BEGIN
 				DETAIL = 'It has been delivered and has left the ring.',
 				HINT = 'Delivered events are kept as long as webhook.event_retention says.';
 	END IF;
-	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id, known.created,
+	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id, known.created_at,
 		known.event_type, known.subject, known.data);
 END
 $$;
@@ -1375,7 +1375,7 @@ DECLARE
 	known		webhook.event;
 BEGIN
 	PERFORM webhook_internal.require_subscription(subscription);
-	known := webhook_internal.known_event(event);
+	known := webhook_internal.require_event(event);
 	PERFORM webhook_internal.command('k'::"char", subscription, known.subject, event);
 END
 $$;
@@ -1443,7 +1443,7 @@ BEGIN
 	END IF;
 	PERFORM webhook_internal.require_enabled(recover.subscription);
 	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = recover.subscription;
-	s.since := webhook_internal.since_here(s.home, s.since);
+	s.since := webhook_internal.local_start_snapshot(s.home, s.since);
 
 	-- An event whose replay has not ended is on its way already. The ring is read
 	-- for them once, whatever a planner knows of it when it has just been filled.
@@ -1453,11 +1453,11 @@ BEGIN
 				FROM webhook_internal.ring r
 				WHERE r.kind = 'r' AND starts_with(r.data::text, head)
 				GROUP BY r.event_id)
-		SELECT d.id, d.event_id, d.created, d.event_type, d.subject, d.data
+		SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data
 			FROM webhook.dead_letter d
 			WHERE recover.what = 'failed'
 				AND d.subscription_id = s.id
-				AND d.created >= recover.since AND d.created < recover.until
+				AND d.created_at >= recover.since AND d.created_at < recover.until
 				-- leaves of the log from before need not be read, give or take a wrong clock
 				AND d.logged_at >= recover.since - interval '1 day'
 				AND d.data IS NOT NULL
@@ -1466,13 +1466,13 @@ BEGIN
 						FROM replay r
 						WHERE r.event_id = d.event_id AND r.id > d.position)
 		UNION ALL
-		SELECT v.id, v.event_id, v.created, v.event_type, v.subject, v.data
+		SELECT v.id, v.event_id, v.created_at, v.event_type, v.subject, v.data
 			FROM webhook_internal.ring v
 			WHERE recover.what = 'missing'
 				AND v.kind = 'e'
-				AND v.created >= recover.since AND v.created < recover.until
+				AND v.created_at >= recover.since AND v.created_at < recover.until
 				-- or it gets it anyway
-				AND (pg_visible_in_snapshot(v.txid, s.since) OR webhook_internal.was_read(v.txid, v.id))
+				AND (pg_visible_in_snapshot(v.txid, s.since) OR webhook_internal.is_processed(v.txid, v.id))
 				AND EXISTS (
 					SELECT
 						FROM unnest(s.events) AS w (name)
@@ -1494,12 +1494,12 @@ BEGIN
 		ORDER BY 1
 	LOOP
 		IF NOT recover.dry_run THEN
-			PERFORM webhook_internal.replay(s.id, 'recover', e.id, e.event_id, e.created, e.event_type,
+			PERFORM webhook_internal.replay(s.id, 'recover', e.id, e.event_id, e.created_at, e.event_type,
 				e.subject, e.data);
 		END IF;
 		count := count + 1;
 		IF count % 100000 = 0 OR clock_timestamp() - told_at > interval '10 s' THEN
-			RAISE NOTICE 'events so far: %, the last one of %', count, e.created;
+			RAISE NOTICE 'events so far: %, the last one of %', count, e.created_at;
 			told_at := clock_timestamp();
 		END IF;
 	END LOOP;
@@ -1526,7 +1526,7 @@ BEGIN
 		ORDER BY x.id DESC
 		LIMIT 1;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(secret.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(secret.subscription);
 	END IF;
 	RETURN newest;
 END
@@ -1544,7 +1544,7 @@ DECLARE
 	first_end	timestamptz;
 	live		bigint;
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription_secret'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
 	IF rotate_secret.overlap IS NULL THEN
 		RAISE EXCEPTION 'overlap must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -1554,7 +1554,7 @@ BEGIN
 		'0', '7 days', 'Within that time the receiver has to learn the new secret.');
 	PERFORM FROM webhook_internal.subscription s WHERE s.id = rotate_secret.subscription FOR UPDATE;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(rotate_secret.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(rotate_secret.subscription);
 	END IF;
 
 	-- One that ends sooner does so still.
@@ -1607,7 +1607,7 @@ CREATE FUNCTION webhook_internal.worker_state(
 	OUT pid integer,
 	OUT state text,
 	OUT started_at timestamptz,
-	OUT ring_slot integer,
+	OUT ring_table integer,
 	OUT windows bigint,
 	OUT events bigint,
 	OUT attempts bigint,
@@ -1625,7 +1625,7 @@ CREATE FUNCTION webhook_internal.worker_state(
 	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'webhook_worker_state';
 
 CREATE VIEW webhook.stat_worker AS
-	SELECT pid, state, started_at, ring_slot, windows, events, attempts, delivered,
+	SELECT pid, state, started_at, ring_table, windows, events, attempts, delivered,
 		retrying, failed, flushes, flush_errors, rotations, in_flight, queued,
 		unflushed, memory
 	FROM webhook_internal.worker_state();
@@ -1635,7 +1635,7 @@ SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
 CREATE VIEW webhook.pending_delivery AS
 	SELECT p.subscription_id, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
-		p.cause, p.attempt, p.step, p.next_at, p.queued_at, p.created, p.position, p.id,
+		p.cause, p.attempt, p.step, p.next_at, p.queued_at, p.created_at, p.position, p.id,
 		f.event_id AS waits_for, f.queued_at AS waits_since
 	FROM webhook_internal.pending p
 		LEFT JOIN LATERAL (
@@ -1648,7 +1648,7 @@ CREATE VIEW webhook.pending_delivery AS
 		) f ON (f.position, f.id) <> (p.position, p.id);
 
 CREATE VIEW webhook.dead_letter AS
-	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created,
+	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
 		l.attempt, l.outcome, l.error_class, l.error, l.response_status, l.logged_at,
 		l.position, l.data
 	FROM webhook.log l
@@ -1686,8 +1686,8 @@ CREATE VIEW webhook.stat_subscription AS
 			ELSE CASE
 				WHEN h.sending_off THEN 'sending is off: webhook.enabled'
 				WHEN h.state = 'open' THEN
-					format('%s failures in a row, the last: %s', t.streak, t.reason)
-				WHEN t.waits_until > statement_timestamp() THEN
+					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
+				WHEN t.not_before > statement_timestamp() THEN
 					concat('the endpoint has asked for a pause: ', t.reason)
 				WHEN s.rate_limit IS NOT NULL AND p.next_at <= statement_timestamp() THEN
 					format('held back by its rate limit of %s calls a second', s.rate_limit)
@@ -1698,16 +1698,16 @@ CREATE VIEW webhook.stat_subscription AS
 		coalesce(t.delivered, 0) AS delivered,
 		coalesce(t.failed, 0) AS failed,
 		coalesce(t.retried, 0) AS retried,
-		coalesce(t.undecided, 0) AS undecided,
+		coalesce(t.filter_errors, 0) AS filter_errors,
 		-- What is all but nothing would underflow.
 		CASE WHEN t.rate > 0.000001 AND h.age < 600 THEN t.rate * exp(-h.age / 60)
 			ELSE 0 END AS rate,
-		coalesce(t.streak, 0) AS streak,
-		coalesce(t.failures, 0) AS failures,
+		coalesce(t.consecutive_failures, 0) AS consecutive_failures,
+		coalesce(t.failures_since_success, 0) AS failures_since_success,
 		t.opened_at,
 		CASE WHEN h.state NOT IN ('disabled', 'fenced', 'paused') AND NOT h.sending_off
 			THEN greatest(p.next_at,
-				CASE WHEN t.waits_until > statement_timestamp() THEN t.waits_until END)
+				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
 		END AS next_attempt,
 		coalesce(p.pending, 0) AS pending,
 		p.oldest_pending,
@@ -1726,7 +1726,7 @@ CREATE VIEW webhook.stat_subscription AS
 		CROSS JOIN LATERAL (
 			SELECT CASE
 					WHEN NOT s.enabled OR t.disabled_at IS NOT NULL
-						AND (t.since IS NULL OR t.since::text = s.since::text) THEN 'disabled'
+						AND (t.disabled_start_snapshot IS NULL OR t.disabled_start_snapshot::text = s.since::text) THEN 'disabled'
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
 					WHEN t.level = 0 THEN 'open'
@@ -1744,7 +1744,7 @@ DECLARE
 	e			webhook.event;
 	s			webhook_internal.subscription;
 	stat		webhook.stat_subscription;
-	waits_until	timestamptz;
+	not_before	timestamptz;
 	last		webhook.log;
 	waiting		webhook.pending_delivery;
 	attempts	text;
@@ -1768,12 +1768,12 @@ BEGIN
 			current_setting('webhook.log_retention', true));
 	END IF;
 	said := ARRAY[format('It is an event of type %s%s, which occurred at %s.', e.event_type,
-		' about ' || e.subject, e.created)];
+		' about ' || e.subject, e.created_at)];
 
 	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = explain.subscription;
 	SELECT x.* INTO stat FROM webhook.stat_subscription x
 		WHERE x.subscription_id = explain.subscription;
-	SELECT t.waits_until INTO waits_until FROM webhook_internal.subscription_state t
+	SELECT t.not_before INTO not_before FROM webhook_internal.subscription_state t
 		WHERE t.subscription_id = explain.subscription;
 	SELECT l.*
 		INTO last
@@ -1853,7 +1853,7 @@ BEGIN
 		SELECT
 			FROM webhook_internal.ring r
 			WHERE r.kind = 'e' AND r.event_id = explain.event
-				AND pg_visible_in_snapshot(r.txid, webhook_internal.since_here(s.home, s.since)))
+				AND pg_visible_in_snapshot(r.txid, webhook_internal.local_start_snapshot(s.home, s.since)))
 	THEN
 		said := said || format('It was committed before subscription %s was made or last enabled; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
@@ -1861,7 +1861,7 @@ BEGIN
 	ELSIF last.outcome IS NULL AND EXISTS (
 		SELECT
 			FROM webhook_internal.ring r
-			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook_internal.was_read(r.txid, r.id))
+			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook_internal.is_processed(r.txid, r.id))
 	THEN
 		said := said || format('Subscription %s did not want it when it was read; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
@@ -1886,8 +1886,8 @@ BEGIN
 		IF stat.state = 'open' THEN
 			said := said || format('The endpoint is not called but for a probe now and then, since %s, '
 				'the next one at %s: %s.', stat.opened_at, stat.next_attempt, stat.reason);
-		ELSIF waits_until > statement_timestamp() THEN
-			said := said || format('The endpoint is not called before %s: %s.', waits_until,
+		ELSIF not_before > statement_timestamp() THEN
+			said := said || format('The endpoint is not called before %s: %s.', not_before,
 				stat.reason);
 		ELSIF s.rate_limit IS NOT NULL AND waiting.next_at <= statement_timestamp() THEN
 			said := said || format('Subscription %s is %s.', s.id, stat.reason);
@@ -1922,7 +1922,7 @@ BEGIN
 	IF NOT pg_has_role(current_user, owner, 'USAGE') THEN
 		RAISE EXCEPTION 'must be owner of schema webhook'
 			USING ERRCODE = 'insufficient_privilege',
-				HINT = format('Call it as %s, who has created the extension, or as a superuser.', owner);
+				HINT = format('Call it as %s, who has created_at the extension, or as a superuser.', owner);
 	END IF;
 	IF role = owner THEN
 		RAISE EXCEPTION 'role % owns the extension', role
@@ -2084,7 +2084,7 @@ BEGIN
 			COMMENT ON TABLE webhook_internal.event_%1$s IS 'a quarter of the ring: events and commands as they commit; see view webhook.event';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.id IS 'place in the order of all of them';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.txid IS 'top-level transaction that wrote it';
-			COMMENT ON COLUMN webhook_internal.event_%1$s.created IS 'when it occurred';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.created_at IS 'when it occurred';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.event_id IS 'UUIDv7, the receiver''s idempotency key';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.kind IS 'e: event; c: subscriptions have changed; of the subscription in data, x: end what waits, k: end deliveries of the event, s: end the first of the subject, r: deliver the event';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.event_type IS 'what kind of event it is';
@@ -2096,9 +2096,9 @@ BEGIN
 END
 $$;
 
-COMMENT ON TRIGGER note_change ON webhook_internal.subscription IS 'the worker reads it anew';
-COMMENT ON TRIGGER note_change ON webhook_internal.subscription_secret IS 'the worker reads it anew';
-COMMENT ON TRIGGER note_change ON webhook_internal.pending IS 'the worker, which writes past it, looks what has come';
+COMMENT ON TRIGGER wake_worker ON webhook_internal.subscription IS 'the worker reads it anew';
+COMMENT ON TRIGGER wake_worker ON webhook_internal.subscription_secret IS 'the worker reads it anew';
+COMMENT ON TRIGGER wake_worker ON webhook_internal.pending IS 'the worker, which writes past it, looks what has come';
 
 COMMENT ON TABLE webhook_internal.pending IS 'deliveries that failed and will be repeated, or wait; the worker alone writes it';
 COMMENT ON COLUMN webhook_internal.pending.subscription_id IS 'where it goes';
@@ -2111,31 +2111,31 @@ COMMENT ON COLUMN webhook_internal.pending.attempt IS 'calls made';
 COMMENT ON COLUMN webhook_internal.pending.step IS 'place in the retry schedule';
 COMMENT ON COLUMN webhook_internal.pending.next_at IS 'when it is due; null: it waits for one before it';
 COMMENT ON COLUMN webhook_internal.pending.queued_at IS 'when it came to wait';
-COMMENT ON COLUMN webhook_internal.pending.aged_from IS 'from when on its age counts: when it was caused, less the time that the subscription might not send before';
-COMMENT ON COLUMN webhook_internal.pending.created IS 'when the event occurred';
+COMMENT ON COLUMN webhook_internal.pending.age_start IS 'from when on its age counts: when it was caused, less the time that the subscription might not send before';
+COMMENT ON COLUMN webhook_internal.pending.created_at IS 'when the event occurred';
 COMMENT ON COLUMN webhook_internal.pending.event_type IS 'what kind of event it is';
 COMMENT ON COLUMN webhook_internal.pending.data IS 'Data of the body, as it is sent';
 
 COMMENT ON TABLE webhook_internal.subscription_state IS 'how the endpoint of each subscription fares; the worker alone writes it; see view webhook.stat_subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'the subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.level IS '0: the breaker is open; 1: slow; from 2 on: how many calls it may have in flight';
-COMMENT ON COLUMN webhook_internal.subscription_state.streak IS 'calls in a row that failed for the endpoint''s sake';
-COMMENT ON COLUMN webhook_internal.subscription_state.failures IS 'calls that failed, for any reason, since the last that succeeded';
+COMMENT ON COLUMN webhook_internal.subscription_state.consecutive_failures IS 'calls in a row that failed for the endpoint''s sake';
+COMMENT ON COLUMN webhook_internal.subscription_state.failures_since_success IS 'calls that failed, for any reason, since the last that succeeded';
 COMMENT ON COLUMN webhook_internal.subscription_state.failing_since IS 'when the first of these failed';
 COMMENT ON COLUMN webhook_internal.subscription_state.last_success IS 'when a call last succeeded';
 COMMENT ON COLUMN webhook_internal.subscription_state.last_failure IS 'when a call last failed';
 COMMENT ON COLUMN webhook_internal.subscription_state.opened_at IS 'when the breaker opened; null: it is closed';
-COMMENT ON COLUMN webhook_internal.subscription_state.probe_wait IS 'seconds from one probe to the next while it is open';
-COMMENT ON COLUMN webhook_internal.subscription_state.waits_until IS 'no call before: the time of a probe, or the endpoint has asked for it';
+COMMENT ON COLUMN webhook_internal.subscription_state.probe_interval IS 'seconds from one probe to the next while it is open';
+COMMENT ON COLUMN webhook_internal.subscription_state.not_before IS 'no call before: the time of a probe, or the endpoint has asked for it';
 COMMENT ON COLUMN webhook_internal.subscription_state.reason IS 'what went wrong last; null: all is well';
 COMMENT ON COLUMN webhook_internal.subscription_state.disabled_at IS 'when the worker gave it up';
-COMMENT ON COLUMN webhook_internal.subscription_state.since IS 'since of the subscription that it gave up: enabled anew, it has another';
-COMMENT ON COLUMN webhook_internal.subscription_state.halted_at IS 'since when it may not send: paused, fenced, or sending is off';
-COMMENT ON COLUMN webhook_internal.subscription_state.halted IS 'how long it might not before';
+COMMENT ON COLUMN webhook_internal.subscription_state.disabled_start_snapshot IS 'since of the subscription that it gave up: enabled anew, it has another';
+COMMENT ON COLUMN webhook_internal.subscription_state.suspended_at IS 'since when it may not send: paused, fenced, or sending is off';
+COMMENT ON COLUMN webhook_internal.subscription_state.suspended IS 'how long it might not before';
 COMMENT ON COLUMN webhook_internal.subscription_state.delivered IS 'deliveries that succeeded';
 COMMENT ON COLUMN webhook_internal.subscription_state.failed IS 'deliveries that ended otherwise';
 COMMENT ON COLUMN webhook_internal.subscription_state.retried IS 'calls that failed and were, or will be, repeated';
-COMMENT ON COLUMN webhook_internal.subscription_state.undecided IS 'events that the filter had no answer for';
+COMMENT ON COLUMN webhook_internal.subscription_state.filter_errors IS 'events that the filter had no answer for';
 COMMENT ON COLUMN webhook_internal.subscription_state.rate IS 'deliveries a second around saved_at, over a minute or so';
 COMMENT ON COLUMN webhook_internal.subscription_state.p50 IS 'half of the calls of late took no longer';
 COMMENT ON COLUMN webhook_internal.subscription_state.p95 IS '95 of 100 took no longer';
@@ -2150,7 +2150,7 @@ COMMENT ON COLUMN webhook.log.logged_at IS 'when the row was written; never goes
 COMMENT ON COLUMN webhook.log.subscription_id IS 'whose delivery it was';
 COMMENT ON COLUMN webhook.log.event_type IS 'what kind of event it was';
 COMMENT ON COLUMN webhook.log.subject IS 'what the event was about';
-COMMENT ON COLUMN webhook.log.created IS 'when the event occurred';
+COMMENT ON COLUMN webhook.log.created_at IS 'when the event occurred';
 COMMENT ON COLUMN webhook.log.attempt IS 'number of the call, from 1 on';
 COMMENT ON COLUMN webhook.log.method IS 'POST; null: no call was made';
 COMMENT ON COLUMN webhook.log.endpoint IS 'URL that was called, values in its query redacted';
@@ -2171,14 +2171,14 @@ COMMENT ON COLUMN webhook.log.data IS 'Data of the event, where the delivery end
 COMMENT ON TABLE webhook_internal.checkpoint IS 'one row: how far the worker is';
 COMMENT ON COLUMN webhook_internal.checkpoint.home IS 'database that it was written in: system identifier and database oid';
 COMMENT ON COLUMN webhook_internal.checkpoint.snapshot IS 'all that it sees is finished';
-COMMENT ON COLUMN webhook_internal.checkpoint.partial IS 'of what this one sees beyond that, the part up to upto_id is finished';
+COMMENT ON COLUMN webhook_internal.checkpoint.partial_snapshot IS 'of what this one sees beyond that, the part up to upto_id is finished';
 COMMENT ON COLUMN webhook_internal.checkpoint.upto_id IS 'see partial';
-COMMENT ON COLUMN webhook_internal.checkpoint.at IS 'when it was written';
+COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when it was written';
 
 COMMENT ON VIEW webhook_internal.ring IS 'events and commands that the ring still has';
 COMMENT ON COLUMN webhook_internal.ring.id IS 'place in the order of all of them';
 COMMENT ON COLUMN webhook_internal.ring.txid IS 'top-level transaction that wrote it';
-COMMENT ON COLUMN webhook_internal.ring.created IS 'when it occurred';
+COMMENT ON COLUMN webhook_internal.ring.created_at IS 'when it occurred';
 COMMENT ON COLUMN webhook_internal.ring.event_id IS 'the event''s Id';
 COMMENT ON COLUMN webhook_internal.ring.kind IS 'e: event; others: see webhook_internal.event_0';
 COMMENT ON COLUMN webhook_internal.ring.event_type IS 'what kind of event it is';
@@ -2196,7 +2196,7 @@ COMMENT ON COLUMN webhook.event.event_id IS 'the event''s Id';
 COMMENT ON COLUMN webhook.event.event_type IS 'what kind of event it is';
 COMMENT ON COLUMN webhook.event.subject IS 'what it is about';
 COMMENT ON COLUMN webhook.event.data IS 'Data of the body, as it is sent';
-COMMENT ON COLUMN webhook.event.created IS 'when it occurred';
+COMMENT ON COLUMN webhook.event.created_at IS 'when it occurred';
 
 COMMENT ON VIEW webhook.pending_delivery IS 'deliveries that wait, and for which other; one that is in flight has a row here only if it waited before';
 COMMENT ON COLUMN webhook.pending_delivery.subscription_id IS 'where it goes';
@@ -2208,7 +2208,7 @@ COMMENT ON COLUMN webhook.pending_delivery.attempt IS 'calls made';
 COMMENT ON COLUMN webhook.pending_delivery.step IS 'place in the retry schedule';
 COMMENT ON COLUMN webhook.pending_delivery.next_at IS 'when it is due; null: it waits for one before it';
 COMMENT ON COLUMN webhook.pending_delivery.queued_at IS 'when it came to wait';
-COMMENT ON COLUMN webhook.pending_delivery.created IS 'when the event occurred';
+COMMENT ON COLUMN webhook.pending_delivery.created_at IS 'when the event occurred';
 COMMENT ON COLUMN webhook.pending_delivery.position IS 'id in the ring of the row that caused the delivery: its place in the subject''s order';
 COMMENT ON COLUMN webhook.pending_delivery.id IS 'id of the event in the ring';
 COMMENT ON COLUMN webhook.pending_delivery.waits_for IS 'event of the delivery that all of its subject wait behind; webhook.skip() lets it go';
@@ -2220,7 +2220,7 @@ COMMENT ON COLUMN webhook.dead_letter.event_id IS 'the event''s Id';
 COMMENT ON COLUMN webhook.dead_letter.id IS 'id of the event in the ring';
 COMMENT ON COLUMN webhook.dead_letter.event_type IS 'what kind of event it is';
 COMMENT ON COLUMN webhook.dead_letter.subject IS 'what the event is about';
-COMMENT ON COLUMN webhook.dead_letter.created IS 'when the event occurred';
+COMMENT ON COLUMN webhook.dead_letter.created_at IS 'when the event occurred';
 COMMENT ON COLUMN webhook.dead_letter.attempt IS 'calls made';
 COMMENT ON COLUMN webhook.dead_letter.outcome IS 'failed or cancelled';
 COMMENT ON COLUMN webhook.dead_letter.error_class IS 'what kind of failure it was, in one word';
@@ -2261,10 +2261,10 @@ COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why it is not sent to, or
 COMMENT ON COLUMN webhook.stat_subscription.delivered IS 'deliveries that succeeded';
 COMMENT ON COLUMN webhook.stat_subscription.failed IS 'deliveries that ended otherwise';
 COMMENT ON COLUMN webhook.stat_subscription.retried IS 'calls that failed and were, or will be, repeated';
-COMMENT ON COLUMN webhook.stat_subscription.undecided IS 'events that the filter had no answer for';
+COMMENT ON COLUMN webhook.stat_subscription.filter_errors IS 'events that the filter had no answer for';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second, over a minute or so';
-COMMENT ON COLUMN webhook.stat_subscription.streak IS 'calls in a row that failed for the endpoint''s sake; 10 open the breaker';
-COMMENT ON COLUMN webhook.stat_subscription.failures IS 'calls that failed, for any reason, since the last that succeeded';
+COMMENT ON COLUMN webhook.stat_subscription.consecutive_failures IS 'calls in a row that failed for the endpoint''s sake; 10 open the breaker';
+COMMENT ON COLUMN webhook.stat_subscription.failures_since_success IS 'calls that failed, for any reason, since the last that succeeded';
 COMMENT ON COLUMN webhook.stat_subscription.opened_at IS 'when the breaker opened; null: it is closed';
 COMMENT ON COLUMN webhook.stat_subscription.next_attempt IS 'when the next call is due; null: nothing waits, or it may not be sent';
 COMMENT ON COLUMN webhook.stat_subscription.pending IS 'deliveries that wait';
@@ -2278,7 +2278,7 @@ COMMENT ON VIEW webhook.stat_worker IS 'the worker of this database, since it st
 COMMENT ON COLUMN webhook.stat_worker.pid IS 'its process; null: there is none';
 COMMENT ON COLUMN webhook.stat_worker.state IS 'wanted, starting, running, stopped, or blocked by DDL on the database';
 COMMENT ON COLUMN webhook.stat_worker.started_at IS 'when it started';
-COMMENT ON COLUMN webhook.stat_worker.ring_slot IS 'table of the ring that events go to';
+COMMENT ON COLUMN webhook.stat_worker.ring_table IS 'table of the ring that events go to';
 COMMENT ON COLUMN webhook.stat_worker.windows IS 'how often it looked for new events and found a window closed';
 COMMENT ON COLUMN webhook.stat_worker.events IS 'events read';
 COMMENT ON COLUMN webhook.stat_worker.attempts IS 'calls made';
@@ -2322,21 +2322,21 @@ COMMENT ON FUNCTION webhook.revoke(regrole) IS 'take from a role all that it may
 COMMENT ON FUNCTION webhook_internal.worker_state() IS 'behind view webhook.stat_worker';
 COMMENT ON FUNCTION webhook_internal.enqueue() IS 'trigger that webhook.watch() puts on a table';
 COMMENT ON FUNCTION webhook_internal.drop_replicated() IS 'trigger that keeps replicated events out of the ring';
-COMMENT ON FUNCTION webhook_internal.note_change() IS 'trigger that tells the worker to read anew what it keeps in memory';
+COMMENT ON FUNCTION webhook_internal.wake_worker() IS 'trigger that tells the worker to read anew what it keeps in memory';
 COMMENT ON FUNCTION webhook_internal.require_event_type(text) IS 'internal: refuse an event type that does not exist';
 COMMENT ON FUNCTION webhook_internal.canonical_endpoint(text) IS 'internal: the endpoint as it is stored, or an error';
 COMMENT ON FUNCTION webhook_internal.checked_headers(jsonb) IS 'internal: the headers, or an error';
 COMMENT ON FUNCTION webhook_internal.checked_file(text, text) IS 'internal: the name of the file, null if empty, or an error about the argument';
 COMMENT ON FUNCTION webhook_internal.grant_each(regrole, text[]) IS 'internal: run the commands for a role, if the caller may';
-COMMENT ON FUNCTION webhook_internal.refuse_foreign_code(regclass) IS 'internal: refuse a table with triggers of somebody else';
+COMMENT ON FUNCTION webhook_internal.require_trusted_table(regclass) IS 'internal: refuse a table with triggers of somebody else';
 COMMENT ON FUNCTION webhook_internal.redacted_endpoint(text) IS 'internal: the endpoint without the values in its query';
 COMMENT ON FUNCTION webhook_internal.redacted_headers(jsonb) IS 'internal: the headers without the values of credentials';
 COMMENT ON FUNCTION webhook_internal.checked_secret(text) IS 'internal: the secret, a new one for null, or an error';
 COMMENT ON FUNCTION webhook_internal.checked_events(text[]) IS 'internal: the event types and patterns, none within another, or an error';
 COMMENT ON FUNCTION webhook_internal.checked_schemes(text[]) IS 'internal: the signature schemes, or an error';
 COMMENT ON FUNCTION webhook_internal.check_columns(regclass, text, name[]) IS 'internal: refuse columns that cannot be watched';
-COMMENT ON FUNCTION webhook_internal.refuse_duplicate(text, text[], bigint) IS 'internal: refuse an event that another subscription brings to the endpoint';
-COMMENT ON FUNCTION webhook_internal.refuse_unknown(bigint) IS 'internal: the error that there is no such subscription';
+COMMENT ON FUNCTION webhook_internal.check_duplicate(text, text[], bigint) IS 'internal: refuse an event that another subscription brings to the endpoint';
+COMMENT ON FUNCTION webhook_internal.raise_unknown_subscription(bigint) IS 'internal: the error that there is no such subscription';
 COMMENT ON FUNCTION webhook_internal.since() IS 'internal: the snapshot that a subscription starts from';
 COMMENT ON FUNCTION webhook_internal.home() IS 'internal: system identifier and oid of this database';
 COMMENT ON FUNCTION webhook_internal.caller() IS 'internal: who called the function that runs as its owner';
@@ -2353,10 +2353,10 @@ COMMENT ON FUNCTION webhook_internal.with_options(webhook_internal.subscription,
 COMMENT ON FUNCTION webhook_internal.is_disabled(bigint) IS 'internal: is the subscription disabled, by people or by the worker?';
 COMMENT ON FUNCTION webhook_internal.require_subscription(bigint) IS 'internal: refuse a subscription that does not exist';
 COMMENT ON FUNCTION webhook_internal.require_enabled(bigint) IS 'internal: refuse one that does not exist or is disabled';
-COMMENT ON FUNCTION webhook_internal.since_here(text, pg_snapshot) IS 'internal: the snapshot of a subscription of that home, as it counts here';
-COMMENT ON FUNCTION webhook_internal.was_read(xid8, bigint) IS 'internal: has the worker read this row of the ring, and written what came of it?';
+COMMENT ON FUNCTION webhook_internal.local_start_snapshot(text, pg_snapshot) IS 'internal: the snapshot of a subscription of that home, as it counts here';
+COMMENT ON FUNCTION webhook_internal.is_processed(xid8, bigint) IS 'internal: has the worker read this row of the ring, and written what came of it?';
 COMMENT ON FUNCTION webhook_internal.find_event(uuid) IS 'internal: the event, wherever it still is';
-COMMENT ON FUNCTION webhook_internal.known_event(uuid) IS 'internal: the event, or an error';
+COMMENT ON FUNCTION webhook_internal.require_event(uuid) IS 'internal: the event, or an error';
 COMMENT ON FUNCTION webhook_internal.new_event_id(timestamptz) IS 'internal: an Id for an event of that time';
 COMMENT ON FUNCTION webhook_internal.command("char", bigint, text, uuid) IS 'internal: tell the worker something through the ring';
 COMMENT ON FUNCTION webhook_internal.replay(bigint, text, bigint, uuid, timestamptz, text, text, json) IS 'internal: have the worker deliver an event to a subscription';

@@ -71,7 +71,7 @@ CREATE SEQUENCE webhook_internal.event_id_seq;
 CREATE TABLE webhook_internal.event_0 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
-	created		timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	event_id	uuid NOT NULL,
 	kind		"char" NOT NULL,
 	event_type	text,
@@ -83,7 +83,7 @@ CREATE INDEX event_0_txid_id_idx ON webhook_internal.event_0 (txid, id);
 CREATE TABLE webhook_internal.event_1 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
-	created		timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	event_id	uuid NOT NULL,
 	kind		"char" NOT NULL,
 	event_type	text,
@@ -95,7 +95,7 @@ CREATE INDEX event_1_txid_id_idx ON webhook_internal.event_1 (txid, id);
 CREATE TABLE webhook_internal.event_2 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
-	created		timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	event_id	uuid NOT NULL,
 	kind		"char" NOT NULL,
 	event_type	text,
@@ -107,7 +107,7 @@ CREATE INDEX event_2_txid_id_idx ON webhook_internal.event_2 (txid, id);
 CREATE TABLE webhook_internal.event_3 (
 	id			bigint NOT NULL,
 	txid		xid8 NOT NULL,
-	created		timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	event_id	uuid NOT NULL,
 	kind		"char" NOT NULL,
 	event_type	text,
@@ -127,8 +127,8 @@ CREATE TABLE webhook_internal.pending (
 	step		integer NOT NULL,
 	next_at		timestamptz,
 	queued_at	timestamptz NOT NULL,
-	aged_from	timestamptz NOT NULL,
-	created		timestamptz NOT NULL,
+	age_start	timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	event_type	text NOT NULL,
 	data		json NOT NULL,
 	PRIMARY KEY (subscription_id, subject, position, id)
@@ -139,23 +139,23 @@ CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_
 CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,
 	level		integer NOT NULL,
-	streak		integer NOT NULL,
-	failures	bigint NOT NULL,
+	consecutive_failures		integer NOT NULL,
+	failures_since_success bigint NOT NULL,
 	failing_since	timestamptz,
 	last_success	timestamptz,
 	last_failure	timestamptz,
 	opened_at	timestamptz,
-	probe_wait	bigint NOT NULL,
-	waits_until	timestamptz,
+	probe_interval	bigint NOT NULL,
+	not_before	timestamptz,
 	reason		text,
 	disabled_at	timestamptz,
-	since		pg_snapshot,
-	halted_at	timestamptz,
-	halted		interval NOT NULL,
+	disabled_start_snapshot pg_snapshot,
+	suspended_at	timestamptz,
+	suspended		interval NOT NULL,
 	delivered	bigint NOT NULL,
 	failed		bigint NOT NULL,
 	retried		bigint NOT NULL,
-	undecided	bigint NOT NULL,
+	filter_errors	bigint NOT NULL,
 	rate		double precision NOT NULL,
 	p50			interval,
 	p95			interval,
@@ -172,7 +172,7 @@ CREATE TABLE webhook.log (
 	subscription_id	bigint NOT NULL,
 	event_type	text NOT NULL,
 	subject		text,
-	created		timestamptz NOT NULL,
+	created_at		timestamptz NOT NULL,
 	attempt		integer NOT NULL,
 	method		text,
 	endpoint	text,
@@ -194,9 +194,9 @@ CREATE TABLE webhook.log (
 CREATE TABLE webhook_internal.checkpoint (
 	home		text NOT NULL,
 	snapshot	pg_snapshot NOT NULL,
-	partial		pg_snapshot,
+	partial_snapshot pg_snapshot,
 	upto_id		bigint,
-	at			timestamptz NOT NULL
+	saved_at	timestamptz NOT NULL
 ) USING heap;
 
 CREATE VIEW webhook.event_type AS
@@ -204,15 +204,15 @@ CREATE VIEW webhook.event_type AS
 
 -- The ring as one table, and what of it are events.
 CREATE VIEW webhook_internal.ring AS
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_0
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_0
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_1
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_1
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_2
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_2
 	UNION ALL
-	SELECT id, txid, created, event_id, kind, event_type, subject, data FROM webhook_internal.event_3;
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_3;
 
 CREATE VIEW webhook.event AS
-	SELECT id, event_id, event_type, subject, data, created
+	SELECT id, event_id, event_type, subject, data, created_at
 		FROM webhook_internal.ring WHERE kind OPERATOR(pg_catalog.=) 'e';
 

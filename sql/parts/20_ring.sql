@@ -29,21 +29,21 @@ CREATE TRIGGER drop_replicated
 ALTER TABLE webhook_internal.event_3 ENABLE REPLICA TRIGGER drop_replicated;
 
 -- A restore, or a hand, writes where the worker would not look by itself.
-CREATE FUNCTION webhook_internal.note_change() RETURNS trigger
+CREATE FUNCTION webhook_internal.wake_worker() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_note_change';
 
-CREATE TRIGGER note_change
+CREATE TRIGGER wake_worker
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.subscription
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.note_change();
-ALTER TABLE webhook_internal.subscription ENABLE ALWAYS TRIGGER note_change;
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
+ALTER TABLE webhook_internal.subscription ENABLE ALWAYS TRIGGER wake_worker;
 
-CREATE TRIGGER note_change
+CREATE TRIGGER wake_worker
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.subscription_secret
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.note_change();
-ALTER TABLE webhook_internal.subscription_secret ENABLE ALWAYS TRIGGER note_change;
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
+ALTER TABLE webhook_internal.subscription_secret ENABLE ALWAYS TRIGGER wake_worker;
 
-CREATE TRIGGER note_change
+CREATE TRIGGER wake_worker
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.pending
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.note_change();
-ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER note_change;
+	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
+ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER wake_worker;
 

@@ -15,7 +15,7 @@ CREATE FUNCTION webhook_internal.checked_headers(headers jsonb) RETURNS jsonb
 CREATE FUNCTION webhook_internal.checked_secret(secret text) RETURNS text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_checked_secret';
 
-CREATE FUNCTION webhook_internal.refuse_duplicate(endpoint text, events text[], subscription bigint)
+CREATE FUNCTION webhook_internal.check_duplicate(endpoint text, events text[], subscription bigint)
 	RETURNS void
 	LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'webhook_refuse_duplicate';
@@ -29,7 +29,7 @@ CREATE FUNCTION webhook_internal.home() RETURNS text
 CREATE FUNCTION webhook_internal.caller() RETURNS name
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
 
-CREATE FUNCTION webhook_internal.refuse_foreign_code(relation regclass) RETURNS void
+CREATE FUNCTION webhook_internal.require_trusted_table(relation regclass) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_refuse_foreign_code';
 
 CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text
@@ -49,7 +49,7 @@ CREATE FUNCTION webhook_internal.checked_filter(filter jsonpath) RETURNS jsonpat
 CREATE FUNCTION webhook_internal.accepts(filter jsonpath, data json) RETURNS boolean
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_accepts';
 
-CREATE FUNCTION webhook_internal.new_event_id(created timestamptz) RETURNS uuid
+CREATE FUNCTION webhook_internal.new_event_id(created_at timestamptz) RETURNS uuid
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_new_event_id';
 
 CREATE FUNCTION webhook_internal.command(
@@ -65,7 +65,7 @@ CREATE FUNCTION webhook_internal.replay(
 	cause text,
 	id bigint,
 	event_id uuid,
-	created timestamptz,
+	created_at timestamptz,
 	event_type text,
 	subject text,
 	data json
@@ -390,7 +390,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook_internal.refuse_unknown(subscription bigint) RETURNS void
+CREATE FUNCTION webhook_internal.raise_unknown_subscription(subscription bigint) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -415,7 +415,7 @@ AS $$
 				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
 			WHERE s.id = is_disabled.subscription
 				AND (NOT s.enabled OR t.disabled_at IS NOT NULL
-					AND (t.since IS NULL OR t.since::text = s.since::text)))
+					AND (t.disabled_start_snapshot IS NULL OR t.disabled_start_snapshot::text = s.since::text)))
 $$;
 
 CREATE FUNCTION webhook_internal.require_subscription(subscription bigint) RETURNS void
@@ -425,7 +425,7 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM webhook_internal.subscription s
 		WHERE s.id = require_subscription.subscription)
 	THEN
-		PERFORM webhook_internal.refuse_unknown(subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(subscription);
 	END IF;
 END
 $$;
@@ -445,7 +445,7 @@ END
 $$;
 
 -- Transaction ids of another cluster mean nothing here: see none of them.
-CREATE FUNCTION webhook_internal.since_here(home text, since pg_snapshot) RETURNS pg_snapshot
+CREATE FUNCTION webhook_internal.local_start_snapshot(home text, since pg_snapshot) RETURNS pg_snapshot
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE
@@ -454,14 +454,14 @@ AS $$
 $$;
 
 -- Has the worker read this row of the ring, and written what came of it?
-CREATE FUNCTION webhook_internal.was_read(txid xid8, id bigint) RETURNS boolean
+CREATE FUNCTION webhook_internal.is_processed(txid xid8, id bigint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT EXISTS (
 		SELECT
 			FROM webhook_internal.checkpoint c
-			WHERE pg_visible_in_snapshot(was_read.txid, c.snapshot)
-				OR was_read.id <= c.upto_id AND pg_visible_in_snapshot(was_read.txid, c.partial))
+			WHERE pg_visible_in_snapshot(is_processed.txid, c.snapshot)
+				OR is_processed.id <= c.upto_id AND pg_visible_in_snapshot(is_processed.txid, c.partial_snapshot))
 $$;
 
 -- Where there is data, it can be sent again; without an id, it is unknown.
@@ -474,7 +474,7 @@ DECLARE
 	present		webhook.event;
 BEGIN
 	-- The log has an index, the others are searched.
-	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created
+	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at
 		INTO logged
 		FROM webhook.log l
 		WHERE l.event_id = find_event.event
@@ -484,7 +484,7 @@ BEGIN
 		RETURN logged;
 	END IF;
 
-	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created
+	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created_at
 		INTO present
 		FROM webhook_internal.pending p
 		WHERE p.event_id = find_event.event
@@ -516,7 +516,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION webhook_internal.known_event(event uuid) RETURNS webhook.event
+CREATE FUNCTION webhook_internal.require_event(event uuid) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -8,7 +8,7 @@ CREATE FUNCTION webhook.define_event_type(name text, description text DEFAULT NU
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.event_type'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
 	IF define_event_type.name IS NULL THEN
 		RAISE EXCEPTION 'name must not be null'
 			USING ERRCODE = 'null_value_not_allowed',

@@ -60,9 +60,9 @@ BEGIN
 		subscribe.client_certificate);
 
 	LOCK TABLE webhook_internal.subscription IN SHARE ROW EXCLUSIVE MODE;
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription_secret'::regclass);
-	PERFORM webhook_internal.refuse_duplicate(new.endpoint, new.events, NULL::bigint);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
+	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, NULL::bigint);
 	INSERT INTO webhook_internal.subscription (endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
@@ -115,12 +115,12 @@ BEGIN
 	IF rerouted THEN
 		LOCK TABLE webhook_internal.subscription IN SHARE ROW EXCLUSIVE MODE;
 	END IF;
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	SELECT s.* INTO old FROM webhook_internal.subscription s
 		WHERE s.id = alter_subscription.subscription
 		FOR UPDATE;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(alter_subscription.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(alter_subscription.subscription);
 	END IF;
 
 	new := old;
@@ -131,7 +131,7 @@ BEGIN
 		new.events := webhook_internal.checked_events(alter_subscription.events);
 	END IF;
 	IF rerouted THEN
-		PERFORM webhook_internal.refuse_duplicate(new.endpoint, new.events, new.id);
+		PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, new.id);
 	END IF;
 	IF alter_subscription.description IS NOT NULL THEN
 		new.description := nullif(alter_subscription.description, '');
@@ -205,7 +205,7 @@ BEGIN
 			WHERE s.id = subscription_options.subscription
 		) o;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(subscription_options.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(subscription_options.subscription);
 	END IF;
 	RETURN options;
 END
@@ -216,11 +216,11 @@ CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription_secret'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
 	DELETE FROM webhook_internal.subscription s WHERE s.id = unsubscribe.subscription;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(unsubscribe.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(unsubscribe.subscription);
 	END IF;
 	PERFORM webhook_internal.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
 END
@@ -231,10 +231,10 @@ CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	UPDATE webhook_internal.subscription s SET paused = true WHERE s.id = pause.subscription;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(pause.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(pause.subscription);
 	END IF;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
@@ -245,10 +245,10 @@ CREATE FUNCTION webhook.resume(subscription bigint) RETURNS void
 AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	UPDATE webhook_internal.subscription s SET paused = false WHERE s.id = resume.subscription;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(resume.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(resume.subscription);
 	END IF;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
@@ -261,7 +261,7 @@ AS $$
 DECLARE
 	fenced		record;
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	IF discard IS NULL THEN
 		RAISE EXCEPTION 'discard must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -273,7 +273,7 @@ BEGIN
 			SET home = webhook_internal.home(),
 				since = CASE
 					WHEN discard THEN webhook_internal.since()
-					ELSE webhook_internal.since_here(s.home, s.since) END,
+					ELSE webhook_internal.local_start_snapshot(s.home, s.since) END,
 				-- What was given up stays so, although "since" changes.
 				enabled = NOT webhook_internal.is_disabled(s.id)
 			WHERE s.home <> webhook_internal.home()

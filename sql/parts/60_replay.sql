@@ -10,8 +10,8 @@ CREATE FUNCTION webhook.ping(subscription bigint) RETURNS uuid
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	created		timestamptz := clock_timestamp();
-	event		uuid := webhook_internal.new_event_id(created);
+	created_at		timestamptz := clock_timestamp();
+	event		uuid := webhook_internal.new_event_id(created_at);
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
 	IF EXISTS (SELECT FROM webhook_internal.subscription s
@@ -22,7 +22,7 @@ BEGIN
 				DETAIL = 'It was made in another database, of which this one is a copy.',
 				HINT = 'Let this database send with webhook.resume_database().';
 	END IF;
-	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created, 'webhook.ping', NULL::text,
+	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created_at, 'webhook.ping', NULL::text,
 		format('{"SubscriptionId":%s}', subscription)::json);
 	RETURN event;
 END
@@ -35,7 +35,7 @@ DECLARE
 	known		webhook.event;
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
-	known := webhook_internal.known_event(event);
+	known := webhook_internal.require_event(event);
 	IF known.event_type = 'webhook.ping' THEN
 		RAISE EXCEPTION 'event % is a ping and cannot be sent again', event
 			USING ERRCODE = 'invalid_parameter_value',
@@ -47,7 +47,7 @@ BEGIN
 				DETAIL = 'It has been delivered and has left the ring.',
 				HINT = 'Delivered events are kept as long as webhook.event_retention says.';
 	END IF;
-	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id, known.created,
+	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id, known.created_at,
 		known.event_type, known.subject, known.data);
 END
 $$;
@@ -59,7 +59,7 @@ DECLARE
 	known		webhook.event;
 BEGIN
 	PERFORM webhook_internal.require_subscription(subscription);
-	known := webhook_internal.known_event(event);
+	known := webhook_internal.require_event(event);
 	PERFORM webhook_internal.command('k'::"char", subscription, known.subject, event);
 END
 $$;
@@ -127,7 +127,7 @@ BEGIN
 	END IF;
 	PERFORM webhook_internal.require_enabled(recover.subscription);
 	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = recover.subscription;
-	s.since := webhook_internal.since_here(s.home, s.since);
+	s.since := webhook_internal.local_start_snapshot(s.home, s.since);
 
 	-- An event whose replay has not ended is on its way already. The ring is read
 	-- for them once, whatever a planner knows of it when it has just been filled.
@@ -137,11 +137,11 @@ BEGIN
 				FROM webhook_internal.ring r
 				WHERE r.kind = 'r' AND starts_with(r.data::text, head)
 				GROUP BY r.event_id)
-		SELECT d.id, d.event_id, d.created, d.event_type, d.subject, d.data
+		SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data
 			FROM webhook.dead_letter d
 			WHERE recover.what = 'failed'
 				AND d.subscription_id = s.id
-				AND d.created >= recover.since AND d.created < recover.until
+				AND d.created_at >= recover.since AND d.created_at < recover.until
 				-- leaves of the log from before need not be read, give or take a wrong clock
 				AND d.logged_at >= recover.since - interval '1 day'
 				AND d.data IS NOT NULL
@@ -150,13 +150,13 @@ BEGIN
 						FROM replay r
 						WHERE r.event_id = d.event_id AND r.id > d.position)
 		UNION ALL
-		SELECT v.id, v.event_id, v.created, v.event_type, v.subject, v.data
+		SELECT v.id, v.event_id, v.created_at, v.event_type, v.subject, v.data
 			FROM webhook_internal.ring v
 			WHERE recover.what = 'missing'
 				AND v.kind = 'e'
-				AND v.created >= recover.since AND v.created < recover.until
+				AND v.created_at >= recover.since AND v.created_at < recover.until
 				-- or it gets it anyway
-				AND (pg_visible_in_snapshot(v.txid, s.since) OR webhook_internal.was_read(v.txid, v.id))
+				AND (pg_visible_in_snapshot(v.txid, s.since) OR webhook_internal.is_processed(v.txid, v.id))
 				AND EXISTS (
 					SELECT
 						FROM unnest(s.events) AS w (name)
@@ -178,12 +178,12 @@ BEGIN
 		ORDER BY 1
 	LOOP
 		IF NOT recover.dry_run THEN
-			PERFORM webhook_internal.replay(s.id, 'recover', e.id, e.event_id, e.created, e.event_type,
+			PERFORM webhook_internal.replay(s.id, 'recover', e.id, e.event_id, e.created_at, e.event_type,
 				e.subject, e.data);
 		END IF;
 		count := count + 1;
 		IF count % 100000 = 0 OR clock_timestamp() - told_at > interval '10 s' THEN
-			RAISE NOTICE 'events so far: %, the last one of %', count, e.created;
+			RAISE NOTICE 'events so far: %, the last one of %', count, e.created_at;
 			told_at := clock_timestamp();
 		END IF;
 	END LOOP;

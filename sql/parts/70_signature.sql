@@ -17,7 +17,7 @@ BEGIN
 		ORDER BY x.id DESC
 		LIMIT 1;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(secret.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(secret.subscription);
 	END IF;
 	RETURN newest;
 END
@@ -35,7 +35,7 @@ DECLARE
 	first_end	timestamptz;
 	live		bigint;
 BEGIN
-	PERFORM webhook_internal.refuse_foreign_code('webhook_internal.subscription_secret'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
 	IF rotate_secret.overlap IS NULL THEN
 		RAISE EXCEPTION 'overlap must not be null'
 			USING ERRCODE = 'null_value_not_allowed',
@@ -45,7 +45,7 @@ BEGIN
 		'0', '7 days', 'Within that time the receiver has to learn the new secret.');
 	PERFORM FROM webhook_internal.subscription s WHERE s.id = rotate_secret.subscription FOR UPDATE;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.refuse_unknown(rotate_secret.subscription);
+		PERFORM webhook_internal.raise_unknown_subscription(rotate_secret.subscription);
 	END IF;
 
 	-- One that ends sooner does so still.

@@ -9,7 +9,7 @@ CREATE FUNCTION webhook_internal.worker_state(
 	OUT pid integer,
 	OUT state text,
 	OUT started_at timestamptz,
-	OUT ring_slot integer,
+	OUT ring_table integer,
 	OUT windows bigint,
 	OUT events bigint,
 	OUT attempts bigint,
@@ -27,7 +27,7 @@ CREATE FUNCTION webhook_internal.worker_state(
 	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'webhook_worker_state';
 
 CREATE VIEW webhook.stat_worker AS
-	SELECT pid, state, started_at, ring_slot, windows, events, attempts, delivered,
+	SELECT pid, state, started_at, ring_table, windows, events, attempts, delivered,
 		retrying, failed, flushes, flush_errors, rotations, in_flight, queued,
 		unflushed, memory
 	FROM webhook_internal.worker_state();
@@ -37,7 +37,7 @@ SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
 CREATE VIEW webhook.pending_delivery AS
 	SELECT p.subscription_id, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
-		p.cause, p.attempt, p.step, p.next_at, p.queued_at, p.created, p.position, p.id,
+		p.cause, p.attempt, p.step, p.next_at, p.queued_at, p.created_at, p.position, p.id,
 		f.event_id AS waits_for, f.queued_at AS waits_since
 	FROM webhook_internal.pending p
 		LEFT JOIN LATERAL (
@@ -50,7 +50,7 @@ CREATE VIEW webhook.pending_delivery AS
 		) f ON (f.position, f.id) <> (p.position, p.id);
 
 CREATE VIEW webhook.dead_letter AS
-	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created,
+	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
 		l.attempt, l.outcome, l.error_class, l.error, l.response_status, l.logged_at,
 		l.position, l.data
 	FROM webhook.log l
@@ -88,8 +88,8 @@ CREATE VIEW webhook.stat_subscription AS
 			ELSE CASE
 				WHEN h.sending_off THEN 'sending is off: webhook.enabled'
 				WHEN h.state = 'open' THEN
-					format('%s failures in a row, the last: %s', t.streak, t.reason)
-				WHEN t.waits_until > statement_timestamp() THEN
+					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
+				WHEN t.not_before > statement_timestamp() THEN
 					concat('the endpoint has asked for a pause: ', t.reason)
 				WHEN s.rate_limit IS NOT NULL AND p.next_at <= statement_timestamp() THEN
 					format('held back by its rate limit of %s calls a second', s.rate_limit)
@@ -100,16 +100,16 @@ CREATE VIEW webhook.stat_subscription AS
 		coalesce(t.delivered, 0) AS delivered,
 		coalesce(t.failed, 0) AS failed,
 		coalesce(t.retried, 0) AS retried,
-		coalesce(t.undecided, 0) AS undecided,
+		coalesce(t.filter_errors, 0) AS filter_errors,
 		-- What is all but nothing would underflow.
 		CASE WHEN t.rate > 0.000001 AND h.age < 600 THEN t.rate * exp(-h.age / 60)
 			ELSE 0 END AS rate,
-		coalesce(t.streak, 0) AS streak,
-		coalesce(t.failures, 0) AS failures,
+		coalesce(t.consecutive_failures, 0) AS consecutive_failures,
+		coalesce(t.failures_since_success, 0) AS failures_since_success,
 		t.opened_at,
 		CASE WHEN h.state NOT IN ('disabled', 'fenced', 'paused') AND NOT h.sending_off
 			THEN greatest(p.next_at,
-				CASE WHEN t.waits_until > statement_timestamp() THEN t.waits_until END)
+				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
 		END AS next_attempt,
 		coalesce(p.pending, 0) AS pending,
 		p.oldest_pending,
@@ -128,7 +128,7 @@ CREATE VIEW webhook.stat_subscription AS
 		CROSS JOIN LATERAL (
 			SELECT CASE
 					WHEN NOT s.enabled OR t.disabled_at IS NOT NULL
-						AND (t.since IS NULL OR t.since::text = s.since::text) THEN 'disabled'
+						AND (t.disabled_start_snapshot IS NULL OR t.disabled_start_snapshot::text = s.since::text) THEN 'disabled'
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
 					WHEN t.level = 0 THEN 'open'

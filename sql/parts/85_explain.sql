@@ -6,7 +6,7 @@ DECLARE
 	e			webhook.event;
 	s			webhook_internal.subscription;
 	stat		webhook.stat_subscription;
-	waits_until	timestamptz;
+	not_before	timestamptz;
 	last		webhook.log;
 	waiting		webhook.pending_delivery;
 	attempts	text;
@@ -30,12 +30,12 @@ BEGIN
 			current_setting('webhook.log_retention', true));
 	END IF;
 	said := ARRAY[format('It is an event of type %s%s, which occurred at %s.', e.event_type,
-		' about ' || e.subject, e.created)];
+		' about ' || e.subject, e.created_at)];
 
 	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = explain.subscription;
 	SELECT x.* INTO stat FROM webhook.stat_subscription x
 		WHERE x.subscription_id = explain.subscription;
-	SELECT t.waits_until INTO waits_until FROM webhook_internal.subscription_state t
+	SELECT t.not_before INTO not_before FROM webhook_internal.subscription_state t
 		WHERE t.subscription_id = explain.subscription;
 	SELECT l.*
 		INTO last
@@ -115,7 +115,7 @@ BEGIN
 		SELECT
 			FROM webhook_internal.ring r
 			WHERE r.kind = 'e' AND r.event_id = explain.event
-				AND pg_visible_in_snapshot(r.txid, webhook_internal.since_here(s.home, s.since)))
+				AND pg_visible_in_snapshot(r.txid, webhook_internal.local_start_snapshot(s.home, s.since)))
 	THEN
 		said := said || format('It was committed before subscription %s was made or last enabled; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
@@ -123,7 +123,7 @@ BEGIN
 	ELSIF last.outcome IS NULL AND EXISTS (
 		SELECT
 			FROM webhook_internal.ring r
-			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook_internal.was_read(r.txid, r.id))
+			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook_internal.is_processed(r.txid, r.id))
 	THEN
 		said := said || format('Subscription %s did not want it when it was read; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
@@ -148,8 +148,8 @@ BEGIN
 		IF stat.state = 'open' THEN
 			said := said || format('The endpoint is not called but for a probe now and then, since %s, '
 				'the next one at %s: %s.', stat.opened_at, stat.next_attempt, stat.reason);
-		ELSIF waits_until > statement_timestamp() THEN
-			said := said || format('The endpoint is not called before %s: %s.', waits_until,
+		ELSIF not_before > statement_timestamp() THEN
+			said := said || format('The endpoint is not called before %s: %s.', not_before,
 				stat.reason);
 		ELSIF s.rate_limit IS NOT NULL AND waiting.next_at <= statement_timestamp() THEN
 			said := said || format('Subscription %s is %s.', s.id, stat.reason);

@@ -20,7 +20,7 @@ BEGIN
 	IF NOT pg_has_role(current_user, owner, 'USAGE') THEN
 		RAISE EXCEPTION 'must be owner of schema webhook'
 			USING ERRCODE = 'insufficient_privilege',
-				HINT = format('Call it as %s, who has created the extension, or as a superuser.', owner);
+				HINT = format('Call it as %s, who has created_at the extension, or as a superuser.', owner);
 	END IF;
 	IF role = owner THEN
 		RAISE EXCEPTION 'role % owns the extension', role

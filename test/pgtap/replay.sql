@@ -42,16 +42,16 @@ $$;
 CREATE FUNCTION pg_temp.wait(e webhook.event, subscription bigint, place bigint DEFAULT NULL) RETURNS void
 		LANGUAGE sql AS $$
 	INSERT INTO webhook_internal.pending (subscription_id, subject, position, id, event_id, cause, attempt, step, queued_at,
-			aged_from, created, event_type, data)
+			age_start, created_at, event_type, data)
 		VALUES (subscription, coalesce(e.subject, ''), coalesce(place, e.id), e.id, e.event_id, 'event', 0, 0,
-			now(), now(), e.created, e.event_type, e.data)
+			now(), now(), e.created_at, e.event_type, e.data)
 $$;
 CREATE FUNCTION pg_temp.log(e webhook.event, subscription bigint, outcome text, cause text DEFAULT 'event',
 		place bigint DEFAULT NULL, data json DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, subject, created,
+	INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, subject, created_at,
 			attempt, outcome, data)
 		VALUES (e.id, e.event_id, coalesce(place, e.id), cause, clock_timestamp(), subscription, e.event_type, e.subject,
-			e.created, 1, outcome, coalesce(log.data, CASE WHEN outcome IN ('failed', 'cancelled') THEN e.data END))
+			e.created_at, 1, outcome, coalesce(log.data, CASE WHEN outcome IN ('failed', 'cancelled') THEN e.data END))
 $$;
 CREATE FUNCTION pg_temp.leave_ring(e webhook.event) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -61,8 +61,8 @@ BEGIN
 END
 $$;
 CREATE FUNCTION pg_temp.give_up(subscription bigint) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO webhook_internal.subscription_state (subscription_id, level, streak, failures, probe_wait, disabled_at, since,
-			halted, delivered, failed, retried, undecided, rate, saved_at)
+	INSERT INTO webhook_internal.subscription_state (subscription_id, level, consecutive_failures, failures_since_success, probe_interval, disabled_at, disabled_start_snapshot,
+			suspended, delivered, failed, retried, filter_errors, rate, saved_at)
 		SELECT id, 0, 20, 20, 10, now(), since, '0', 0, 0, 20, 0, 0, now()
 		FROM webhook_internal.subscription WHERE id = give_up.subscription
 $$;
@@ -111,9 +111,9 @@ SELECT unnest(ARRAY[is(c.kind, 'r'::"char", 'to be sent again is a replay'),
 		is(c.event_type, e.event_type, 'of its type'),
 		is(c.subject, e.subject, 'about its subject'),
 		is(c.data::text, format('{"subscription":11,"cause":"resend","id":%s,"created_at":%s,"data":{ "b":  1,"a": "ü" ,"b":2 } }',
-			e.id, (extract(epoch FROM e.created - '2000-01-01 00:00+00') * 1000000)::bigint),
+			e.id, (extract(epoch FROM e.created_at - '2000-01-01 00:00+00') * 1000000)::bigint),
 			'with its data as they were published'),
-		ok(c.created >= e.created AND c.id > e.id, 'it comes later')])
+		ok(c.created_at >= e.created_at AND c.id > e.id, 'it comes later')])
 	FROM e, pg_temp.last_command() AS c;
 SELECT webhook.resend(event_id, 12) FROM e;
 SELECT is((c.data ->> 'subscription')::bigint, 12::bigint, 'another subscription')
@@ -250,14 +250,14 @@ SELECT is((SELECT (data -> 'data')::text FROM webhook_internal.ring WHERE kind =
 SELECT pg_temp.log(pg_temp.event('failed'), 11, 'failed', 'recover', (SELECT max(id) FROM webhook_internal.ring));
 SELECT is(pg_temp.recovered('failed'), 'failed', 'it is, once that has failed too');
 ROLLBACK TO before_recover;
-SELECT webhook_internal.replay(12, 'recover', e.id, e.event_id, e.created, e.event_type, e.subject, e.data)
+SELECT webhook_internal.replay(12, 'recover', e.id, e.event_id, e.created_at, e.event_type, e.subject, e.data)
 	FROM pg_temp.event('failed') AS e;
 SELECT is(pg_temp.recovered('failed'), 'failed cancelled again', 'what is on its way to another does not count');
 ROLLBACK TO before_recover;
-SELECT is(pg_temp.recovered('failed', (e).created), 'cancelled again', 'from an instant on')
+SELECT is(pg_temp.recovered('failed', (e).created_at), 'cancelled again', 'from an instant on')
 	FROM pg_temp.event('cancelled') AS e;
 ROLLBACK TO before_recover;
-SELECT is(pg_temp.recovered('failed', until => (e).created), 'failed', 'before an instant')
+SELECT is(pg_temp.recovered('failed', until => (e).created_at), 'failed', 'before an instant')
 	FROM pg_temp.event('cancelled') AS e;
 ROLLBACK TO before_recover;
 SELECT is(webhook.recover(11, '-infinity'), 0::bigint, 'until now, the start of this transaction, unless said otherwise');
@@ -282,29 +282,29 @@ SELECT is(pg_temp.recovered('missing'), 'wanted',
 SELECT is(pg_temp.recovered('missing'), '', 'once');
 SELECT is(webhook.recover(13, '-infinity', 'infinity', 'missing', dry_run => true),
 	(SELECT count(*) FROM webhook.event), 'a pattern has them all');
-SELECT is(webhook.recover(13, e.created, 'infinity', 'missing', dry_run => true), 2::bigint, 'from an instant on')
+SELECT is(webhook.recover(13, e.created_at, 'infinity', 'missing', dry_run => true), 2::bigint, 'from an instant on')
 	FROM pg_temp.event('wanted') AS e;
-SELECT is(webhook.recover(13, e.created, e.created, 'missing', dry_run => true), 0::bigint, 'before an instant')
+SELECT is(webhook.recover(13, e.created_at, e.created_at, 'missing', dry_run => true), 0::bigint, 'before an instant')
 	FROM pg_temp.event('wanted') AS e;
 ROLLBACK TO before_recover;
 
 -- ... or what the worker has read past, for a subscription that did not want it then
 CREATE FUNCTION pg_temp.read(upto webhook.event DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
 	DELETE FROM webhook_internal.checkpoint;
-	INSERT INTO webhook_internal.checkpoint (home, snapshot, partial, upto_id, at)
+	INSERT INTO webhook_internal.checkpoint (home, snapshot, partial_snapshot, upto_id, saved_at)
 		SELECT webhook_internal.home(), CASE WHEN upto IS NULL THEN x ELSE '3:3:' END,
 				CASE WHEN upto IS NOT NULL THEN x END, (upto).id, now()
 			FROM CAST(format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1) AS pg_snapshot) AS x
 $$;
 SELECT webhook.alter_subscription(11, events => '{App.Other}', filter => 'true');
-SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created), '', 'what has not been read is delivered anyway');
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at), '', 'what has not been read is delivered anyway');
 SELECT pg_temp.read(pg_temp.event('refused'));
-SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created), 'other', 'what it has come to want');
-SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created), '', 'once');
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at), 'other', 'what it has come to want');
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at), '', 'once');
 SELECT webhook.alter_subscription(11, events => '{App.ContractSigned}');
-SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created), 'refused', 'as far as has been read of a large window');
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at), 'refused', 'as far as has been read of a large window');
 SELECT pg_temp.read();
-SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created, (pg_temp.event('strange')).created), 'wanted',
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at, (pg_temp.event('strange')).created_at), 'wanted',
 	'and after it');
 ROLLBACK TO before_recover;
 

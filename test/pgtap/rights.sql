@@ -34,9 +34,9 @@ UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
 		accepts,caller,canonical_endpoint,checked_duration,checked_events,checked_file,checked_filter,checked_format,
 		checked_headers,checked_in_flight,checked_rate,checked_schedule,checked_schemes,checked_secret,checked_statuses,
-		command,drop_replicated,find_event,grant_each,is_disabled,known_event,matches,new_event_id,note_change,refuse_duplicate,
-		refuse_foreign_code,refuse_unknown,replay,require_enabled,require_subscription,since,since_here,
-		was_read,with_options}'::name[]), 4
+		command,drop_replicated,find_event,grant_each,is_disabled,require_event,matches,new_event_id,wake_worker,check_duplicate,
+		require_trusted_table,raise_unknown_subscription,replay,require_enabled,require_subscription,since,local_start_snapshot,
+		is_processed,with_options}'::name[]), 4
 UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_subscription,
 		stat_worker}'::name[]), 1

@@ -62,7 +62,7 @@ SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscriptio
 	FROM unnest('{subscription_id,endpoint,state,reason,delivered,failed,pending,oldest_pending,
 		last_success,next_attempt,p50,p95}'::text[]) AS name;
 SELECT columns_are('webhook', 'event',
-	ARRAY['id', 'event_id', 'event_type', 'subject', 'data', 'created']);
+	ARRAY['id', 'event_id', 'event_type', 'subject', 'data', 'created_at']);
 
 -- the tables of the ring are alike
 SELECT results_eq(

@@ -367,7 +367,7 @@ DECLARE
 	rows	int;
 BEGIN
 	SET LOCAL session_replication_role = replica;
-	EXECUTE format('INSERT INTO webhook_internal.event_%s (id, txid, created, event_id, kind, event_type, data)
+	EXECUTE format('INSERT INTO webhook_internal.event_%s (id, txid, created_at, event_id, kind, event_type, data)
 		VALUES (1, pg_current_xact_id(), now(), gen_random_uuid(), ''e'', ''App.Other'', ''{}'')', slot);
 	GET DIAGNOSTICS rows = ROW_COUNT;
 	SET LOCAL session_replication_role = origin;

@@ -14,13 +14,13 @@ SELECT is(webhook.subscribe('https://example.com/' || n, '{App.ContractSigned}')
 CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
 
 -- Events by name, of the ring or of nowhere.
-CREATE TEMPORARY TABLE events (name text PRIMARY KEY, id bigint, event_id uuid, subject text, created timestamptz);
+CREATE TEMPORARY TABLE events (name text PRIMARY KEY, id bigint, event_id uuid, subject text, created_at timestamptz);
 CREATE FUNCTION pg_temp.publish(name text, subject text, data json DEFAULT '{}',
 		event_type text DEFAULT 'App.ContractSigned') RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	new		uuid := webhook.publish(event_type, data, subject);
 BEGIN
-	INSERT INTO events SELECT publish.name, e.id, e.event_id, e.subject, e.created
+	INSERT INTO events SELECT publish.name, e.id, e.event_id, e.subject, e.created_at
 		FROM webhook.event e WHERE e.event_id = new;
 END
 $$;
@@ -36,17 +36,17 @@ $$;
 CREATE FUNCTION pg_temp.wait(name text, subscription bigint, next_at timestamptz, place bigint DEFAULT NULL,
 		step integer DEFAULT 0, queued_at timestamptz DEFAULT now()) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO webhook_internal.pending (subscription_id, subject, position, id, event_id, cause, attempt, step, next_at, queued_at,
-			aged_from, created, event_type, data)
+			age_start, created_at, event_type, data)
 		SELECT subscription, coalesce(subject, ''), coalesce(place, id), id, event_id, 'event', step, step, wait.next_at,
-				wait.queued_at, created, created, 'App.ContractSigned', '{}'
+				wait.queued_at, created_at, created_at, 'App.ContractSigned', '{}'
 			FROM events WHERE events.name = wait.name
 $$;
 CREATE FUNCTION pg_temp.log(name text, subscription bigint, outcome text, place bigint DEFAULT NULL,
 		attempt integer DEFAULT 1, cause text DEFAULT 'event', status integer DEFAULT NULL, error_class text DEFAULT NULL,
 		logged_at timestamptz DEFAULT clock_timestamp()) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, subject, created, attempt,
+	INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, subject, created_at, attempt,
 			outcome, response_status, error_class, error, data)
-		SELECT id, event_id, coalesce(place, id), log.cause, log.logged_at, subscription, 'App.ContractSigned', subject, created,
+		SELECT id, event_id, coalesce(place, id), log.cause, log.logged_at, subscription, 'App.ContractSigned', subject, created_at,
 				log.attempt, log.outcome, status, log.error_class, 'the endpoint answered with status ' || status,
 				CASE WHEN outcome IN ('failed', 'cancelled') THEN '{"kept": true}'::json END
 			FROM events WHERE events.name = log.name
@@ -70,9 +70,9 @@ SELECT results_eq(
 		(11, 'free1', NULL, NULL, NULL), (11, 'free2', NULL, NULL, NULL),
 		(12, 'a2', 'a', 'a3', now()), (12, 'a3', 'a', NULL, NULL) $$,
 	'each waits for the first of its subject and subscription, if not due itself');
-SELECT row_eq('SELECT event_type, cause, attempt, step, next_at, queued_at, created, position, id
+SELECT row_eq('SELECT event_type, cause, attempt, step, next_at, queued_at, created_at, position, id
 		FROM webhook.pending_delivery WHERE subscription_id = 11 AND event_id = pg_temp.of(''a1'')',
-	row('App.ContractSigned'::text, 'event'::text, 0, 0, now() + interval '1 min', now() - interval '1 h', created, id, id),
+	row('App.ContractSigned'::text, 'event'::text, 0, 0, now() + interval '1 min', now() - interval '1 h', created_at, id, id),
 	'the rest is as it is in the table') FROM events WHERE name = 'a1';
 
 --
@@ -90,10 +90,10 @@ DELETE FROM webhook_internal.pending;
 --
 -- stat_subscription, of how the endpoint fares
 --
-INSERT INTO webhook_internal.subscription_state (subscription_id, level, streak, failures, last_success, last_failure, probe_wait,
-		halted, delivered, failed, retried, undecided, rate, p50, p95, saved_at)
+INSERT INTO webhook_internal.subscription_state (subscription_id, level, consecutive_failures, failures_since_success, last_success, last_failure, probe_interval,
+		suspended, delivered, failed, retried, filter_errors, rate, p50, p95, saved_at)
 	VALUES (11, 16, 0, 2, '2026-01-01', '2026-01-02', 0, '0', 1000, 3, 5, 7, 60, '20 ms', '90 ms', now());
-SELECT row_eq('SELECT endpoint, state, reason, delivered, failed, retried, undecided, streak, failures, opened_at,
+SELECT row_eq('SELECT endpoint, state, reason, delivered, failed, retried, filter_errors, consecutive_failures, failures_since_success, opened_at,
 		next_attempt, last_success, last_failure, p50, p95 FROM webhook.stat_subscription WHERE subscription_id = 11',
 	row('https://example.com/1'::text, 'active'::text, NULL::text, 1000::bigint, 3::bigint, 5::bigint, 7::bigint, 0, 2::bigint,
 		NULL::timestamptz, NULL::timestamptz, '2026-01-01'::timestamptz, '2026-01-02'::timestamptz, interval '20 ms',
@@ -110,14 +110,14 @@ SELECT is(round(pg_temp.rate('-1 h')), 60::float8, 'whatever becomes of the cloc
 SELECT is(pg_temp.rate('1 s', 1e-320), 0::float8, 'however small it was');
 
 -- state and reason, the first that fits
-CREATE FUNCTION pg_temp.state(subscription_changes text, state_changes text, waits_until timestamptz DEFAULT NULL,
+CREATE FUNCTION pg_temp.state(subscription_changes text, state_changes text, not_before timestamptz DEFAULT NULL,
 		OUT state text, OUT reason text, OUT next_attempt timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
 	IF subscription_changes <> '' THEN
 		EXECUTE 'UPDATE webhook_internal.subscription SET ' || subscription_changes || ' WHERE id = 11';
 	END IF;
-	EXECUTE 'UPDATE webhook_internal.subscription_state SET waits_until = $1, ' || state_changes || ' WHERE subscription_id = 11'
-		USING waits_until;
+	EXECUTE 'UPDATE webhook_internal.subscription_state SET not_before = $1, ' || state_changes || ' WHERE subscription_id = 11'
+		USING not_before;
 	SELECT s.state, s.reason, s.next_attempt INTO state, reason, next_attempt
 		FROM webhook.stat_subscription s WHERE subscription_id = 11;
 END
@@ -125,7 +125,7 @@ $$;
 SELECT pg_temp.publish('due', 'due');
 SELECT pg_temp.wait('due', 11, '2026-02-02');
 SAVEPOINT well;
-SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_changes, state_changes, waits_until),
+SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_changes, state_changes, not_before),
 		row(state, reason, next_attempt), format('%s: %s', state, coalesce(reason, 'all is well')))
 	FROM (VALUES
 		('', 'level = 2', NULL, 'active', NULL, '2026-02-02'::timestamptz),
@@ -134,20 +134,20 @@ SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_cha
 		('', 'reason = ''status 503''', '2026-01-01', 'active', 'the last problem: status 503', '2026-02-02'),
 		('', 'level = 1, reason = NULL', NULL, 'slow', 'an answer took more than two seconds', '2026-02-02'),
 		('', 'level = 1, reason = ''timeout''', NULL, 'slow', 'the last problem: timeout', '2026-02-02'),
-		('', 'level = 0, streak = 12, opened_at = ''2026-01-01''', '3000-01-01', 'open', '12 failures in a row, the last: timeout',
+		('', 'level = 0, consecutive_failures = 12, opened_at = ''2026-01-01''', '3000-01-01', 'open', '12 failures in a row, the last: timeout',
 			'3000-01-01'),
 		('paused = true', 'level = 0', '3000-01-01', 'paused', 'paused by webhook.pause()', NULL),
 		('home = ''1/1''', 'level = 0', '3000-01-01', 'fenced', 'it belongs to another database until webhook.resume_database()',
 			NULL),
-		('since = ''3:3:''', 'disabled_at = now(), since = ''3:3:''', NULL, 'disabled',
+		('since = ''3:3:''', 'disabled_at = now(), disabled_start_snapshot = ''3:3:''', NULL, 'disabled',
 			'given up by the worker, the last problem: timeout', NULL),
 		('since = ''3:4:3''', 'level = 0', NULL, 'fenced', 'it belongs to another database until webhook.resume_database()', NULL),
 		('enabled = false', 'level = 0', NULL, 'disabled', 'disabled by webhook.alter_subscription()', NULL))
-		AS v (subscription_changes, state_changes, waits_until, state, reason, next_attempt);
+		AS v (subscription_changes, state_changes, not_before, state, reason, next_attempt);
 ROLLBACK TO well;
-SELECT is((pg_temp.state('', 'level = 0, streak = 10', '2026-02-01')).next_attempt, '2026-02-02',
+SELECT is((pg_temp.state('', 'level = 0, consecutive_failures = 10', '2026-02-01')).next_attempt, '2026-02-02',
 	'the next attempt is not before something is due');
-SELECT is((pg_temp.state('', 'disabled_at = now(), since = NULL')).state, 'disabled', 'disabled, who knows when');
+SELECT is((pg_temp.state('', 'disabled_at = now(), disabled_start_snapshot = NULL')).state, 'disabled', 'disabled, who knows when');
 DELETE FROM webhook_internal.subscription_state;
 DELETE FROM webhook_internal.pending;
 SELECT is(count(*), 3::bigint, 'one row a subscription, known or not') FROM webhook.stat_subscription;
@@ -178,9 +178,9 @@ SELECT results_eq(
 		('subjectless', pg_temp.place('subjectless')), ('waits_elsewhere', pg_temp.place('waits_elsewhere')) $$,
 	'what ended undelivered, and nothing came of it since');
 SELECT is_empty('SELECT FROM webhook.dead_letter WHERE subscription_id = 12', 'another subscription');
-SELECT row_eq('SELECT id, event_type, subject, created, attempt, outcome, error_class, error, response_status, data::text
+SELECT row_eq('SELECT id, event_type, subject, created_at, attempt, outcome, error_class, error, response_status, data::text
 		FROM webhook.dead_letter WHERE event_id = pg_temp.of(''failed'')',
-	row(id, 'App.ContractSigned'::text, subject, created, 10, 'failed'::text, 'status'::text,
+	row(id, 'App.ContractSigned'::text, subject, created_at, 10, 'failed'::text, 'status'::text,
 		'the endpoint answered with status 503'::text, 503, '{"kept": true}'::text),
 	'the rest is as the log has it') FROM events WHERE name = 'failed';
 DELETE FROM webhook_internal.pending;
@@ -233,7 +233,7 @@ UPDATE webhook_internal.subscription SET since = format('%s:%1$s:', pg_current_x
 SELECT is(pg_temp.after('late'), 'It was committed before subscription 11 was made or last enabled; '
 	'webhook.recover() with what => ''missing'' delivers such events.', 'too early');
 ROLLBACK TO untried;
-INSERT INTO webhook_internal.checkpoint (home, snapshot, at)
+INSERT INTO webhook_internal.checkpoint (home, snapshot, saved_at)
 	VALUES (webhook_internal.home(), format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, now());
 SELECT is(pg_temp.after('late'), 'Subscription 11 did not want it when it was read; '
 	'webhook.recover() with what => ''missing'' delivers such events.', 'read past');
@@ -296,8 +296,8 @@ SELECT pg_temp.wait('a1', 11, NULL);
 SELECT is(pg_temp.after('a1'), 'It waits behind another event of the same subject that is in memory or in flight.', 'behind who knows');
 SELECT pg_temp.wait('b1', 11, now());
 SELECT is(pg_temp.after('b1'), 'Attempt 1 is due at T.', 'not tried yet');
-INSERT INTO webhook_internal.subscription_state (subscription_id, level, streak, failures, probe_wait, opened_at, waits_until, reason,
-		halted, delivered, failed, retried, undecided, rate, saved_at)
+INSERT INTO webhook_internal.subscription_state (subscription_id, level, consecutive_failures, failures_since_success, probe_interval, opened_at, not_before, reason,
+		suspended, delivered, failed, retried, filter_errors, rate, saved_at)
 	VALUES (11, 0, 10, 10, 10, now(), '3000-01-01', 'connection refused', '0', 0, 0, 10, 0, 0, now());
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'The endpoint is not called but for a probe now and then, since T, the next one at T: '
@@ -306,12 +306,12 @@ UPDATE webhook_internal.subscription_state SET level = 2, opened_at = NULL;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'The endpoint is not called before T: the endpoint has asked for a pause: connection refused.', 'the endpoint is waited for');
 SAVEPOINT waiting;
-UPDATE webhook_internal.subscription_state SET waits_until = NULL;
+UPDATE webhook_internal.subscription_state SET not_before = NULL;
 DELETE FROM webhook_internal.pending WHERE event_id = pg_temp.of('b1');
 SELECT is(pg_temp.after('late'), 'It waits behind event retrying of the same subject, which has been waiting since T.',
 	'that a retry is to come says nothing of the endpoint');
 ROLLBACK TO waiting;
-UPDATE webhook_internal.subscription_state SET waits_until = NULL;
+UPDATE webhook_internal.subscription_state SET not_before = NULL;
 UPDATE webhook_internal.subscription SET rate_limit = 2 WHERE id = 11;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'Subscription 11 is held back by its rate limit of 2 calls a second.', 'the rate limit holds it');
@@ -324,8 +324,8 @@ SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 INSERT INTO events (name, event_id) SELECT 'our ping', webhook.ping(12);
 SELECT is(pg_temp.explained('our ping', 12), E'It is an event of type webhook.ping, which occurred at T.\n'
 	'It is in memory or in flight.', 'a ping');
-INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created, attempt, outcome, error, data)
-	SELECT 1, event_id, r.id, 'ping', now(), 12, r.event_type, r.created, 1, 'failed', 'the endpoint answered with status 503', '{}'
+INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created_at, attempt, outcome, error, data)
+	SELECT 1, event_id, r.id, 'ping', now(), 12, r.event_type, r.created_at, 1, 'failed', 'the endpoint answered with status 503', '{}'
 	FROM events JOIN webhook_internal.ring r USING (event_id) WHERE name = 'our ping';
 SELECT is(pg_temp.explained('our ping', 12), E'It is an event of type webhook.ping, which occurred at T.\n'
 	'It failed for good at T, after one attempt: the endpoint answered with status 503.', 'which has failed');

@@ -37,7 +37,7 @@ SELECT is((SELECT array_agg(DISTINCT event_type) FROM webhook.event WHERE subjec
 	'{App.BusinessRequestStatusChange}', 'of the default event type');
 SELECT ok(bool_and(substr(event_id::text, 15, 1) = '7'
 		AND to_timestamp(('x0000' || substr(replace(event_id::text, '-', ''), 1, 12))::bit(64)::bigint / 1000.0)
-			= date_trunc('milliseconds', created)), 'Ids are UUIDv7 of the time of creation')
+			= date_trunc('milliseconds', created_at)), 'Ids are UUIDv7 of the time of creation')
 	FROM webhook.event;
 
 -- a change made by a BEFORE trigger counts, so do COPY, MERGE, ON CONFLICT

@@ -233,7 +233,7 @@ SELECT refusal($$ SELECT webhook.recover(1002, '2026-01-01', what => 'all') $$);
 SELECT refusal($$ SELECT webhook.explain(NULL, 1002) $$);
 SELECT refusal($$ SELECT webhook.explain('00000000-0000-7000-8000-000000000000', NULL) $$);
 CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
-INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created, attempt, outcome)
+INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created_at, attempt, outcome)
 	VALUES (1, '00000000-0000-7000-8000-000000000000', 1, 'event', now(), 1002, 'App.ContractSigned', now(), 1, 'delivered'),
 		(2, '00000000-0000-7000-8000-000000000001', 2, 'ping', now(), 1002, 'webhook.ping', now(), 1, 'delivered');
 SELECT refusal($$ SELECT webhook.resend('00000000-0000-7000-8000-000000000000', 1002) $$);

@@ -153,7 +153,7 @@ is($row->{outcome}, 'delivered', 'log: outcome');
 is($row->{error_class}, undef, 'log: no error_class');
 is($row->{error}, undef, 'log: no error');
 is(sql(<<'END'), 't', 'log: times in order');
-SELECT created <= requested_at AND requested_at + duration <= logged_at
+SELECT created_at <= requested_at AND requested_at + duration <= logged_at
 	AND duration > interval '0' AND logged_at <= clock_timestamp()
 FROM webhook.log
 END

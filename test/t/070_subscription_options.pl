@@ -88,7 +88,7 @@ my %subscription = map {
 my $id = publish('Other', $sql_literal, 'format/1');
 $server->settle('formats');
 my $instant = $server->sql(<<"END");
-SELECT to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') FROM webhook.event WHERE event_id = '$id'
+SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') FROM webhook.event WHERE event_id = '$id'
 END
 my %body = (
 	envelope => qq({"Id":"$id","WebhookEvent":"Other","Attempt":1,"Data":$literal,"CreationTimeUtc":"$instant"}),
@@ -178,9 +178,9 @@ my $much = publish('Other', q{('{"a":[' || repeat('1,', 400000) || '1],"x":2}'):
 $server->settle('a slow filter', '60 s');
 is(ids_to('/ok/quick'), $much, 'another filter accepts it');
 is(ids_to('/ok/slow'), '', 'no answer in time is no match');
-becomes("SELECT undecided FROM webhook.stat_subscription WHERE subscription_id = $slow", '1', 'it is counted');
+becomes("SELECT filter_errors FROM webhook.stat_subscription WHERE subscription_id = $slow", '1', 'it is counted');
 like(slurp_file($server->node->logfile), qr/a filter takes too long over event $much/, 'and the log tells of it');
-becomes("SELECT webhook_internal.was_read(txid, id) FROM webhook_internal.ring WHERE event_id = '$much'", 't', 'the worker is past it');
+becomes("SELECT webhook_internal.is_processed(txid, id) FROM webhook_internal.ring WHERE event_id = '$much'", 't', 'the worker is past it');
 is($server->sql("SELECT webhook.recover($slow, '-infinity', 'infinity', 'missing')"), '1', 'a session has the time');
 $server->settle('recovered');
 is(ids_to('/ok/slow'), $much, 'and has it delivered');
@@ -209,7 +209,7 @@ sub is_for
 	{
 		$expected{$_} = ($expected{$_} // 0) + 1;
 	}
-	becomes("SELECT string_agg(coalesce(undecided, 0)::text, ' ' ORDER BY id) FROM webhook.subscription LEFT JOIN webhook_internal.subscription_state ON subscription_id = id",
+	becomes("SELECT string_agg(coalesce(filter_errors, 0)::text, ' ' ORDER BY id) FROM webhook.subscription LEFT JOIN webhook_internal.subscription_state ON subscription_id = id",
 		join(' ', map { $expected{"$_?"} // 0 } qw(big flag time none)), "$what: who cannot tell");
 	return;
 }
@@ -310,7 +310,7 @@ $id = subscribe('/ok/aged', 'Other');
 $server->sql("UPDATE webhook_internal.subscription SET max_age = '2 s' WHERE id = $id");
 $server->sql("SELECT webhook.pause($id)");
 publish('Other', "'{}'", 'age/2');
-becomes("SELECT max(created) < now() - interval '3 s' FROM webhook_internal.pending WHERE subscription_id = $id", 't', 'paused for longer');
+becomes("SELECT max(created_at) < now() - interval '3 s' FROM webhook_internal.pending WHERE subscription_id = $id", 't', 'paused for longer');
 $server->sql("SELECT webhook.resume($id)");
 becomes("SELECT outcome FROM webhook.log WHERE subscription_id = $id", 'delivered', 'it is delivered all the same');
 $server->unsubscribe_all;

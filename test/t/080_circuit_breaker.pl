@@ -83,7 +83,7 @@ $server->unsubscribe_all;
 $id = $server->subscribe('/retry-after/2');
 change(101, 101);
 $receiver->wait_for(1, 10, qr{^/retry-after});
-becomes("SELECT waits_until IS NOT NULL FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't', 'Retry-After is kept');
+becomes("SELECT not_before IS NOT NULL FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't', 'Retry-After is kept');
 $server->settle('retry after');
 becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '1', 'and obeyed');
 my @calls = $receiver->requests(qr{^/retry-after});
@@ -119,7 +119,7 @@ $server->settle('recovered');
 is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered' AND cause = 'recover'"), '30',
 	'all are delivered');
 is($server->sql("SELECT count(*) FROM webhook.dead_letter WHERE subscription_id = $id"), '0', 'no dead letter is left');
-is($server->sql("SELECT webhook.recover($id, (SELECT created FROM webhook.event WHERE subject = 'business_request/231'), what => 'missing')"), '2',
+is($server->sql("SELECT webhook.recover($id, (SELECT created_at FROM webhook.event WHERE subject = 'business_request/231'), what => 'missing')"), '2',
 	'what came while it was disabled is missing');
 $server->settle('missing');
 is($server->sql("SELECT string_agg(subject, ' ' ORDER BY id) FROM webhook.log WHERE subscription_id = $id AND cause = 'recover' AND subject IN ('business_request/231', 'business_request/232')"),
@@ -141,8 +141,8 @@ $server->sql("SELECT webhook.define_event_type('App.Other')");
 $id = $server->sql("SELECT webhook.subscribe('@{[ $receiver->url('/slow/3000/widened') ]}', '{App.Other}')");
 change(241, 250);
 $server->settle('read past');
-my $began = $server->sql("SELECT min(created) FROM webhook.event WHERE subject IN ('business_request/241', 'business_request/250')");
-becomes("SELECT count(*) FROM webhook.event e JOIN webhook_internal.ring r USING (id) WHERE e.created >= '$began' AND webhook_internal.was_read(r.txid, r.id)",
+my $began = $server->sql("SELECT min(created_at) FROM webhook.event WHERE subject IN ('business_request/241', 'business_request/250')");
+becomes("SELECT count(*) FROM webhook.event e JOIN webhook_internal.ring r USING (id) WHERE e.created_at >= '$began' AND webhook_internal.is_processed(r.txid, r.id)",
 	'10', 'the checkpoint is past them');
 $server->sql("SELECT webhook.alter_subscription($id, events => '{App.BusinessRequestStatusChange}')");
 change(251, 251);
@@ -159,10 +159,10 @@ $server->unsubscribe_all;
 $id = $server->subscribe('/status/500', "retry_schedule => '{1 day}'");
 change(301, 312);
 becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'open', 'open again');
-my $streak = $server->sql("SELECT failures FROM webhook_internal.subscription_state WHERE subscription_id = $id");
+my $streak = $server->sql("SELECT failures_since_success FROM webhook_internal.subscription_state WHERE subscription_id = $id");
 $ping = $server->sql("SELECT webhook.ping($id)");
 becomes("SELECT outcome FROM webhook.log WHERE event_id = '$ping'", 'failed', 'a ping fails once');
-is($server->sql("SELECT failures FROM webhook_internal.subscription_state WHERE subscription_id = $id"), $streak,
+is($server->sql("SELECT failures_since_success FROM webhook_internal.subscription_state WHERE subscription_id = $id"), $streak,
 	'and counts for nothing');
 
 # What waits can be ended.
@@ -208,10 +208,10 @@ $server->unsubscribe_all;
 # Given up after five days without success.
 $id = $server->subscribe('/status/500', "retry_schedule => '{1 s, 1 s, 1 day}'");
 change(601, 601);
-becomes("SELECT failures > 0 FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't', 'it fails');
+becomes("SELECT failures_since_success > 0 FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't', 'it fails');
 $node->stop;
 $node->start;
-$server->sql("UPDATE webhook_internal.subscription_state SET failures = 20, failing_since = now() - interval '6 days' WHERE subscription_id = $id");
+$server->sql("UPDATE webhook_internal.subscription_state SET failures_since_success = 20, failing_since = now() - interval '6 days' WHERE subscription_id = $id");
 $node->stop('immediate');
 $node->start;
 change(602, 602);

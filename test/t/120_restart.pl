@@ -86,7 +86,7 @@ $server->settle('restarted');
 	my $before = $server->sql('SELECT clock_timestamp()');
 	$node->restart;
 	$server->wait_for_worker;
-	becomes("SELECT halted_at < '$before' FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't',
+	becomes("SELECT suspended_at < '$before' FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't',
 		'halted since before the restart');
 	$server->sql("SELECT webhook.resume($id)");
 	$server->settle('resumed');

@@ -237,7 +237,7 @@ BEGIN
 			CREATE INDEX ON webhook_internal.event_%1$s (app.no_role(data));
 			CREATE UNIQUE INDEX ON webhook_internal.event_%1$s (event_id);
 			CREATE INDEX ON webhook_internal.event_%1$s USING hash (subject);
-			CREATE INDEX ON webhook_internal.event_%1$s USING brin (created);
+			CREATE INDEX ON webhook_internal.event_%1$s USING brin (created_at);
 			CREATE INDEX ON webhook_internal.event_%1$s USING gin (to_tsvector('simple', data));
 			ALTER TABLE webhook_internal.event_%1$s ADD UNIQUE (id) DEFERRABLE INITIALLY DEFERRED;
 			ALTER TABLE webhook_internal.event_%1$s ADD EXCLUDE USING btree (txid WITH =, id WITH =);
@@ -336,7 +336,7 @@ foreach my $statement (
 	'VACUUM FULL webhook.log', 'REINDEX TABLE webhook.log', 'VACUUM FULL webhook_internal.pending', 'REINDEX TABLE webhook_internal.pending',
 	'CLUSTER webhook_internal.pending USING pending_pkey', 'VACUUM FULL webhook_internal.checkpoint', 'VACUUM FULL webhook_internal.subscription',
 	'REINDEX TABLE CONCURRENTLY webhook_internal.event_1', 'REINDEX TABLE CONCURRENTLY webhook.log', 'ANALYZE',
-	'CREATE INDEX CONCURRENTLY own ON webhook_internal.event_2 (created)', 'DROP INDEX CONCURRENTLY webhook_internal.own',
+	'CREATE INDEX CONCURRENTLY own ON webhook_internal.event_2 (created_at)', 'DROP INDEX CONCURRENTLY webhook_internal.own',
 	'ALTER TABLE webhook_internal.event_0 ADD COLUMN note text', 'ALTER TABLE webhook_internal.event_0 ADD COLUMN with_default int DEFAULT 7',
 	'ALTER TABLE webhook_internal.event_0 DROP COLUMN note',
 	'ALTER TABLE webhook.log ADD COLUMN note text', 'ALTER TABLE webhook.log DROP COLUMN note',
@@ -394,7 +394,7 @@ like(leaves(), qr/\bwebhook_internal\.$today\b/, 'today has a leaf');
 sql('DROP TABLE webhook_internal.' . $today);
 arrives('when it is dropped, events go on', 'leaf dropped');
 settle('leaf dropped');
-like(leaves(), qr/\bwebhook\.log_\d{8}\b/, 'and there is a new one');
+like(leaves(), qr/\bwebhook_internal\.log_\d{8}\b/, 'and there is a new one');
 
 {
 	my $place = -s $node->logfile;

@@ -173,7 +173,7 @@ END
 	is(sql(<<'END'), 0, "$round: the log is right");
 SELECT count(*) FROM webhook.log
 WHERE logged_at NOT BETWEEN clock_timestamp() - interval '1 min' AND clock_timestamp()
-	OR requested_at NOT BETWEEN created AND logged_at
+	OR requested_at NOT BETWEEN created_at AND logged_at
 	OR duration NOT BETWEEN interval '0' AND logged_at - requested_at
 	OR source_ip <> '127.0.0.1'
 	OR webhook.verify(webhook.secret(subscription_id), request_headers, request_body) IS NOT TRUE

@@ -510,7 +510,7 @@ FROM webhook_internal.subscription s, (VALUES
 WHERE s.id = $subscription;
 INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 SELECT id, 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' FROM webhook.subscription WHERE id > 1000;
-INSERT INTO webhook_internal.event_0 (id, txid, created, event_id, kind, event_type, subject, data)
+INSERT INTO webhook_internal.event_0 (id, txid, created_at, event_id, kind, event_type, subject, data)
 SELECT nextval('webhook_internal.event_id_seq'), pg_current_xact_id(), now(), gen_random_uuid(), k::"char", t, u, d::json
 FROM unnest('{e,r,k,s,x,c,?}'::text[]) AS k,
 	unnest(ARRAY[NULL, '', E'App.\\nX-Injected: yes', repeat('x', 100000)]) AS t,
