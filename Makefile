@@ -35,7 +35,8 @@ DATA           = $(wildcard sql/webhook--*.sql)
 SCRIPT         = sql/webhook--1.0.sql
 
 SOURCES        = $(wildcard src/*.c src/*/*.c)
-HEADERS        = $(wildcard src/*.h src/*/*.h)
+# PGXS would install what HEADERS names.
+OUR_HEADERS    = $(wildcard src/*.h src/*/*.h)
 
 # The second library, webhook_http, is net/ and http/.  It alone is linked to
 # libcurl, and only the worker loads it.  But for module.c, which is there for
@@ -103,7 +104,7 @@ include test/clock/clock.mk
 include test/analyze/analyze.mk
 
 # Packaged servers are built without dependency tracking.
-$(sort $(OBJS) $(HTTP_OBJS)): $(HEADERS) Makefile
+$(sort $(OBJS) $(HTTP_OBJS)): $(OUR_HEADERS) Makefile
 
 # No server header is even in reach.
 $(FREE_SOURCES:.c=.o): override CPPFLAGS = -iquote src $(CURL_CPPFLAGS)

@@ -19,7 +19,7 @@ CLOCK_SOURCES  = $(wildcard test/clock/*.c) $(CLOCK_ROOMS)
 CLOCK_CPPFLAGS = -iquote src -DUSE_ASSERT_CHECKING=1 -DGetCurrentTimestamp=webhook_clock_now \
                  -Dload_external_function=webhook_clock_load
 
-$(CLOCK): $(CLOCK_SOURCES) $(HEADERS) $(wildcard test/clock/*.h) Makefile test/clock/clock.mk
+$(CLOCK): $(CLOCK_SOURCES) $(OUR_HEADERS) $(wildcard test/clock/*.h) Makefile test/clock/clock.mk
 	@mkdir -p build
 	$(LINK.shared) $(CFLAGS_SL) $(CLOCK_CPPFLAGS) $(CPPFLAGS) -o $@ $(CLOCK_SOURCES) \
 	    $(LDFLAGS) $(LDFLAGS_SL) $(BE_DLLLIBS)

@@ -9,7 +9,7 @@ UNITS          = $(patsubst test/unit/%.c,build/%,$(wildcard test/unit/*.c)) $(F
 
 UNIT_CC        = $(CC) -g $(WARNINGS) $(COPT) -iquote src $(CURL_CPPFLAGS)
 UNIT_LIBS      = $(CURL_LIBS) -lpthread
-UNIT_NEEDS     = $(FREE_SOURCES) $(HEADERS) $(wildcard test/unit/*.h) Makefile test/unit/unit.mk
+UNIT_NEEDS     = $(FREE_SOURCES) $(OUR_HEADERS) $(wildcard test/unit/*.h) Makefile test/unit/unit.mk
 SANITIZE       = -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
 
 build/%: test/unit/%.c $(UNIT_NEEDS)
