@@ -1,37 +1,29 @@
 /*
  * message.c
- *	  The words of one attempt: body, headers, signature.
+ *	  The message of one attempt: body and headers.
  *
- * The body is put together in the database's encoding and converted as a
- * whole, once an attempt: the bytes signed are the bytes sent. The data of the
- * event goes in as the text it was published with; nothing is parsed again.
- *
- * The HMAC context is made once a process and used again and again, since
- * making one costs as much as signing. PostgreSQL ties such a context to a
- * resource owner, of which there is none between transactions, where messages
- * are made; so it has an owner of its own that is never released. No key
- * outlives the next signature in it.
+ * The body is composed in the database's encoding and converted to UTF-8 as a
+ * whole, once an attempt, so that the bytes that are signed are the bytes that
+ * are sent. The Data of the event are copied as the text that was published,
+ * without parsing them again.
  */
 #include "postgres.h"
 
-#include "common/hmac.h"
-#include "common/sha2.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
-#include "base/compat.h"
 #include "base/guc.h"
 #include "message/message.h"
+#include "message/signature_internal.h"
 
-/* Headers before the subscription's own, at most. */
+/* The number of headers before the subscription's own is at most this. */
 #define MAX_HEADERS 8
 
-#define ID_LENGTH 36
-#define MAX_INSTANT 32
+#define ID_LENGTH 36			/* of a UUID as text */
+#define MAX_INSTANT 32			/* bytes of a time in the body */
 
 static void build_body(WebhookMessage *message, const WebhookEvent *event,
 					   WebhookPayloadFormat format, const char *id, int attempt);
@@ -46,9 +38,6 @@ static char *uuid_text(const pg_uuid_t *id);
 static char *number_text(int64 number);
 static void add_header(WebhookMessage *message, const char *name,
 					   const char *value);
-static void compute_hmac(uint8 *digest, const uint8 *key, size_t key_length,
-						 const char *first, size_t first_length,
-						 const char *second, size_t second_length);
 
 void
 webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
@@ -98,62 +87,7 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 	}
 }
 
-char *
-webhook_message_sign(const uint8 *key, int key_length,
-					 const char *id, int64 timestamp,
-					 const char *body, size_t body_length)
-{
-	const int	size = pg_b64_enc_len(PG_SHA256_DIGEST_LENGTH);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	int			length = strlen(id);
-	char	   *signed_head = palloc(length + MAXINT8LEN + 2);
-	char	   *entry = palloc(3 + size + 1);
-
-	memcpy(signed_head, id, length);
-	signed_head[length++] = '.';
-	length += pg_lltoa(timestamp, signed_head + length);
-	signed_head[length++] = '.';
-	compute_hmac(digest, key, key_length, signed_head, length,
-				 body, body_length);
-	pfree(signed_head);
-
-	memcpy(entry, "v1,", 3);
-	length = compat_b64_encode(digest, sizeof(digest), entry + 3, size);
-	if (length < 0)
-		elog(ERROR, "could not encode a signature");
-	entry[3 + length] = '\0';
-	return entry;
-}
-
-char *
-webhook_message_sign_abp(const char *secret, const char *body,
-						 size_t body_length)
-{
-	static const char digits[] = "0123456789ABCDEF";
-	const char *key = pg_server_to_any(secret, strlen(secret), PG_UTF8);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char	   *value = palloc(7 + 3 * PG_SHA256_DIGEST_LENGTH);
-	char	   *place = value;
-	int			i;
-
-	compute_hmac(digest, (const uint8 *) key, strlen(key), NULL, 0,
-				 body, body_length);
-
-	memcpy(place, "sha256=", 7);
-	place += 7;
-	for (i = 0; i < PG_SHA256_DIGEST_LENGTH; i++)
-	{
-		*place++ = digits[digest[i] >> 4];
-		*place++ = digits[digest[i] & 0x0f];
-		*place++ = '-';
-	}
-	place[-1] = '\0';
-	return value;
-}
-
-/*
- * The event's data, as they are or in an envelope.
- */
+/* Compose the body in the subscription's payload format. */
 static void
 build_body(WebhookMessage *message, const WebhookEvent *event,
 		   WebhookPayloadFormat format, const char *id, int attempt)
@@ -200,41 +134,39 @@ build_body(WebhookMessage *message, const WebhookEvent *event,
 	message->body_length = strlen(converted);
 }
 
-/*
- * An instant in UTC as 2026-11-24T09:30:00.123456Z.
- */
+/* Append a time in UTC as in RFC 3339 with microseconds: 2026-11-24T09:30:00.123456Z. */
 static void
 append_instant(StringInfo out, TimestampTz instant)
 {
 	struct pg_tm tm;
 	fsec_t		fraction;
-	char	   *place;
+	char	   *end;
 
-	/* Without a time zone, the fields are those of UTC. */
+	/* Without a time zone argument, the fields are in UTC. */
 	if (timestamp2tm(instant, NULL, &tm, &fraction, NULL, NULL) != 0)
 		elog(ERROR, "timestamp of an event is out of range");
 
 	enlargeStringInfo(out, MAX_INSTANT);
-	place = out->data + out->len;
-	place = pg_ultostr_zeropad(place, tm.tm_year, 4);
-	*place++ = '-';
-	place = pg_ultostr_zeropad(place, tm.tm_mon, 2);
-	*place++ = '-';
-	place = pg_ultostr_zeropad(place, tm.tm_mday, 2);
-	*place++ = 'T';
-	place = pg_ultostr_zeropad(place, tm.tm_hour, 2);
-	*place++ = ':';
-	place = pg_ultostr_zeropad(place, tm.tm_min, 2);
-	*place++ = ':';
-	place = pg_ultostr_zeropad(place, tm.tm_sec, 2);
-	*place++ = '.';
-	place = pg_ultostr_zeropad(place, fraction, 6);
-	*place++ = 'Z';
-	*place = '\0';
-	out->len = place - out->data;
+	end = out->data + out->len;
+	end = pg_ultostr_zeropad(end, tm.tm_year, 4);
+	*end++ = '-';
+	end = pg_ultostr_zeropad(end, tm.tm_mon, 2);
+	*end++ = '-';
+	end = pg_ultostr_zeropad(end, tm.tm_mday, 2);
+	*end++ = 'T';
+	end = pg_ultostr_zeropad(end, tm.tm_hour, 2);
+	*end++ = ':';
+	end = pg_ultostr_zeropad(end, tm.tm_min, 2);
+	*end++ = ':';
+	end = pg_ultostr_zeropad(end, tm.tm_sec, 2);
+	*end++ = '.';
+	end = pg_ultostr_zeropad(end, fraction, 6);
+	*end++ = 'Z';
+	*end = '\0';
+	out->len = end - out->data;
 }
 
-/* NULL: all have ended. */
+/* The newest secret that is live at "now"; NULL: none is. */
 static const WebhookSecret *
 newest_secret(const WebhookSubscription *subscription, TimestampTz now)
 {
@@ -247,9 +179,10 @@ newest_secret(const WebhookSubscription *subscription, TimestampTz now)
 }
 
 /*
- * One entry a secret that is live now, newest first, so that a receiver can
- * change secrets at its leisure. One ends by the clock: nobody reads the
- * subscription anew for it.
+ * The value of header webhook-signature: one entry for each secret that is live
+ * at "now", newest first, separated by blanks (Standard Webhooks 1.0.0,
+ * "Signature scheme"). The worker's copy of a subscription may hold secrets
+ * that have expired since it was read.
  */
 static char *
 sign_all(const WebhookSubscription *subscription, const char *id,
@@ -278,7 +211,8 @@ sign_all(const WebhookSubscription *subscription, const char *id,
 }
 
 /*
- * A text as the value of a header, whatever is in it.
+ * A text as the value of a header: in UTF-8, with %HH for each byte that is no
+ * visible ASCII character or '%' (RFC 3986, section 2.1).
  */
 static char *
 percent_encode(const char *text)
@@ -286,41 +220,41 @@ percent_encode(const char *text)
 	static const char digits[] = "0123456789ABCDEF";
 	const char *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
 	char	   *value = palloc(3 * strlen(utf8) + 1);
-	char	   *place = value;
+	char	   *end = value;
 
 	for (; *utf8; utf8++)
 	{
 		unsigned char c = *utf8;
 
 		if (c > ' ' && c < 0x7f && c != '%')
-			*place++ = c;
+			*end++ = c;
 		else
 		{
-			*place++ = '%';
-			*place++ = digits[c >> 4];
-			*place++ = digits[c & 0x0f];
+			*end++ = '%';
+			*end++ = digits[c >> 4];
+			*end++ = digits[c & 0x0f];
 		}
 	}
-	*place = '\0';
+	*end = '\0';
 	return value;
 }
 
-/* As uuid_out() has it, which takes several times as long. */
+/* The result of uuid_out(), which takes several times as long. */
 static char *
 uuid_text(const pg_uuid_t *id)
 {
 	static const char digits[] = "0123456789abcdef";
 	char	   *text = palloc(ID_LENGTH + 1);
-	char	   *place = text;
+	char	   *end = text;
 
 	for (int i = 0; i < UUID_LEN; i++)
 	{
 		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*place++ = '-';
-		*place++ = digits[id->data[i] >> 4];
-		*place++ = digits[id->data[i] & 0x0f];
+			*end++ = '-';
+		*end++ = digits[id->data[i] >> 4];
+		*end++ = digits[id->data[i] & 0x0f];
 	}
-	*place = '\0';
+	*end = '\0';
 	return text;
 }
 
@@ -339,32 +273,4 @@ add_header(WebhookMessage *message, const char *name, const char *value)
 	message->headers[message->nheaders].name = name;
 	message->headers[message->nheaders].value = value;
 	message->nheaders++;
-}
-
-/*
- * The HMAC-SHA256 of two pieces in a row.
- */
-static void
-compute_hmac(uint8 *digest, const uint8 *key, size_t key_length,
-			 const char *first, size_t first_length,
-			 const char *second, size_t second_length)
-{
-	static pg_hmac_ctx *context = NULL;
-
-	if (context == NULL)
-	{
-		ResourceOwner saved = CurrentResourceOwner;
-
-		CurrentResourceOwner = ResourceOwnerCreate(NULL, "webhook signature");
-		context = pg_hmac_create(PG_SHA256);
-		CurrentResourceOwner = saved;
-	}
-
-	if (pg_hmac_init(context, key, key_length) < 0 ||
-		(first_length > 0 &&
-		 pg_hmac_update(context, (const uint8 *) first, first_length) < 0) ||
-		pg_hmac_update(context, (const uint8 *) second, second_length) < 0 ||
-		pg_hmac_final(context, digest, PG_SHA256_DIGEST_LENGTH) < 0)
-		elog(ERROR, "could not compute HMAC-SHA256: %s",
-			 pg_hmac_error(context));
 }

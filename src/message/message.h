@@ -1,7 +1,7 @@
 /*
  * message.h
- *	  The words of one attempt: body, headers, signature. A pure function of
- *	  its inputs.
+ *	  The message of one attempt: body, headers, signature. It depends on the
+ *	  arguments and the setting webhook.user_agent only.
  */
 #ifndef WEBHOOK_MESSAGE_H
 #define WEBHOOK_MESSAGE_H
@@ -10,23 +10,26 @@
 #include "ring/event.h"
 #include "subscription/subscription.h"
 
-/* In CurrentMemoryContext, but for what is the subscription's own. */
+/*
+ * A message, in CurrentMemoryContext. Names and values of the subscription's
+ * own headers may belong to the subscription.
+ */
 typedef struct WebhookMessage
 {
-	const char *body;			/* UTF-8, as it goes on the wire; terminated */
+	const char *body;			/* the bytes that are sent, in UTF-8; terminated */
 	size_t		body_length;
 	int			nheaders;
 	WebhookHttpHeader *headers;
 } WebhookMessage;
 
 /*
- * The message for the given attempt (from 1 on), signed at "now" with each
- * live secret, of which there must be one. Needs no transaction. A character
- * that has no form in UTF-8 is an error.
+ * Build the message for an attempt, numbered from 1 on, with the headers of
+ * Standard Webhooks 1.0.0 and one signature for each secret that is live at
+ * "now". With the abp scheme the newest secret also makes the signature of
+ * ASP.NET Boilerplate. The value of header webhook-event is percent-encoded.
  *
- * Standard Webhooks 1.0.0; with the abp scheme also the signature of ASP.NET
- * Boilerplate, by the newest secret. In header webhook-event, what is no
- * visible ASCII character, and '%', is percent-encoded from its UTF-8.
+ * Needs no transaction. Raises an error if no secret is live, or if a character
+ * cannot be converted to UTF-8.
  */
 extern void webhook_message_build(WebhookMessage *message,
 								  const WebhookEvent *event,
@@ -34,18 +37,12 @@ extern void webhook_message_build(WebhookMessage *message,
 								  int attempt, TimestampTz now);
 
 /*
- * One entry of webhook-signature, "v1,<base64>": the HMAC-SHA256 of
- * "<id>.<timestamp>.<body>". Body and id are UTF-8.
+ * One entry of header webhook-signature, in CurrentMemoryContext: "v1,<base64>"
+ * with the HMAC-SHA256 of "<id>.<timestamp>.<body>" (Standard Webhooks 1.0.0).
+ * Id and body are in UTF-8, the timestamp is in Unix seconds.
  */
 extern char *webhook_message_sign(const uint8 *key, int key_length,
 								  const char *id, int64 timestamp,
 								  const char *body, size_t body_length);
-
-/*
- * "sha256=AB-CD-...": the HMAC-SHA256 of the body, keyed with the UTF-8 of the
- * whole secret text.
- */
-extern char *webhook_message_sign_abp(const char *secret,
-									  const char *body, size_t body_length);
 
 #endif							/* WEBHOOK_MESSAGE_H */

@@ -36,7 +36,7 @@ typedef struct Header
 {
 	char	   *name;			/* in lower case */
 	int			name_length;
-	int			place;			/* index among the headers of the message */
+	int			number;			/* index among the headers of the message */
 	JsonbValue	value;
 } Header;
 
@@ -44,7 +44,7 @@ static const char *clean(const char *bytes, int length, int encoding,
 						 int *clean_length);
 static int	take_valid(const char *bytes, int length, int encoding,
 					   Oid conversion, StringInfo result);
-static void fill_header(Header *header, const WebhookHttpHeader *given, int place);
+static void fill_header(Header *header, const WebhookHttpHeader *given, int number);
 static const char *header_value(const char *name, const char *value, int *length);
 static int	compare_headers(const void *a, const void *b);
 static bool same_name(const Header *x, const Header *y);
@@ -218,7 +218,7 @@ take_valid(const char *bytes, int length, int encoding, Oid conversion,
 }
 
 static void
-fill_header(Header *header, const WebhookHttpHeader *given, int place)
+fill_header(Header *header, const WebhookHttpHeader *given, int number)
 {
 	const char *name = clean(given->name, strlen(given->name), PG_UTF8, &header->name_length);
 	const char *value;
@@ -228,7 +228,7 @@ fill_header(Header *header, const WebhookHttpHeader *given, int place)
 	for (int i = 0; i < header->name_length; i++)
 		header->name[i] = name[i] >= 'A' && name[i] <= 'Z' ? name[i] - 'A' + 'a' : name[i];
 	header->name[header->name_length] = '\0';
-	header->place = place;
+	header->number = number;
 	value = header_value(header->name, given->value, &length);
 	set_string(&header->value, value, length);
 }
@@ -258,7 +258,7 @@ compare_headers(const void *a, const void *b)
 	if (x->name_length != y->name_length)
 		return x->name_length < y->name_length ? -1 : 1;
 	result = memcmp(x->name, y->name, x->name_length);
-	return result != 0 ? result : x->place - y->place;
+	return result != 0 ? result : x->number - y->number;
 }
 
 static bool
