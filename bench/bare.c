@@ -111,7 +111,7 @@ main(int argc, char **argv)
 	for (;;)
 	{
 		bool		more = (count <= 0 || submitted < count) &&
-		(seconds <= 0 || now() - start < seconds);
+			(seconds <= 0 || now() - start < seconds);
 		long		wait;
 
 		while (more && api->in_flight(http) < concurrency &&

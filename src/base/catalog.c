@@ -232,11 +232,11 @@ forget(Datum arg, Oid relid)
 {
 	const WebhookCatalog *catalog = &room.catalog;
 	bool		ours = !OidIsValid(relid) || room.problem[0] != '\0' ||
-	relid == catalog->event_sequence || relid == catalog->subscription ||
-	relid == catalog->log || relid == catalog->pending ||
-	relid == catalog->pending_pkey || relid == catalog->pending_due ||
-	relid == catalog->state || relid == catalog->state_pkey ||
-	relid == catalog->checkpoint;
+		relid == catalog->event_sequence || relid == catalog->subscription ||
+		relid == catalog->log || relid == catalog->pending ||
+		relid == catalog->pending_pkey || relid == catalog->pending_due ||
+		relid == catalog->state || relid == catalog->state_pkey ||
+		relid == catalog->checkpoint;
 
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 		ours |= relid == catalog->event[i] || relid == catalog->event_index[i];
@@ -327,7 +327,7 @@ static Oid
 find_relation(const char *schema, const char *name, char relkind)
 {
 	Oid			schema_oid = strcmp(schema, WEBHOOK_SCHEMA) == 0 ? room.catalog.schema :
-	room.catalog.internal_schema;
+		room.catalog.internal_schema;
 	Oid			relid = InvalidOid;
 
 	if (OidIsValid(schema_oid))

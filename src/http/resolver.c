@@ -370,7 +370,7 @@ static bool
 note_addresses(const WebhookHttpLookup *lookup, WebhookHttpPost *post)
 {
 	size_t		size = post->target.host_length + 16 +
-	MAX_ADDRESSES * (INET6_ADDRSTRLEN + 3);
+		MAX_ADDRESSES * (INET6_ADDRSTRLEN + 3);
 	char	   *entry = webhook_http_post_allocate(post, size);
 	int			length;
 	int			count = 0;
@@ -384,8 +384,8 @@ note_addresses(const WebhookHttpLookup *lookup, WebhookHttpPost *post)
 		char		address[INET6_ADDRSTRLEN];
 		bool		ipv6 = it->ai_family == AF_INET6;
 		const void *binary = ipv6 ?
-		(const void *) &((struct sockaddr_in6 *) it->ai_addr)->sin6_addr :
-		(const void *) &((struct sockaddr_in *) it->ai_addr)->sin_addr;
+			(const void *) &((struct sockaddr_in6 *) it->ai_addr)->sin6_addr :
+			(const void *) &((struct sockaddr_in *) it->ai_addr)->sin_addr;
 
 		if (inet_ntop(it->ai_family, binary, address, sizeof(address)) == NULL)
 			continue;
@@ -435,7 +435,7 @@ static int64_t
 deadline_of(const WebhookHttpPost *post)
 {
 	int			ms = post->connect_timeout_ms < post->timeout_ms ?
-	post->connect_timeout_ms : post->timeout_ms;
+		post->connect_timeout_ms : post->timeout_ms;
 
 	return post->start + (int64_t) ms * 1000;
 }

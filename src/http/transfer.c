@@ -183,10 +183,10 @@ static size_t
 size_of(const WebhookHttpRequest *request)
 {
 	size_t		size = ALIGN(sizeof(WebhookHttpPost)) + ALIGN(strlen(request->url) + 1) +
-	ALIGN(request->body_length + 1) +
-	file_size(request->ca) + file_size(request->client_certificate) +
-	ALIGN(request->nheaders * sizeof(WebhookHttpHeader)) +
-	ALIGN(request->nheaders * sizeof(char *));
+		ALIGN(request->body_length + 1) +
+		file_size(request->ca) + file_size(request->client_certificate) +
+		ALIGN(request->nheaders * sizeof(WebhookHttpHeader)) +
+		ALIGN(request->nheaders * sizeof(char *));
 
 	for (int i = 0; i < request->nheaders; i++)
 	{
@@ -358,7 +358,7 @@ keep(WebhookHttpPost *post, const char *bytes, size_t length)
 	if (needed > post->body_room)
 	{
 		size_t		room = needed <= 512 ? 512 : needed <= 4096 ? 4096 :
-		WEBHOOK_HTTP_KEPT_BODY;
+			WEBHOOK_HTTP_KEPT_BODY;
 		char	   *body = webhook_http_post_allocate(post, room);
 
 		if (body == NULL)

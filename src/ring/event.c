@@ -92,7 +92,7 @@ void
 webhook_event_new_id(pg_uuid_t *id, TimestampTz created)
 {
 	int64		unix_us = created +
-	(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 	uint64		ms = unix_us / 1000;
 	uint32		fraction = (uint32) (unix_us % 1000) * 4096 / 1000;
 

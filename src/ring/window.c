@@ -198,7 +198,7 @@ webhook_window_make_durable(List *events)
 		FullTransactionId txid = ((WebhookEvent *) lfirst(cell))->txid;
 		TransactionId xid = XidFromFullTransactionId(txid);
 		uint64		age = U64FromFullTransactionId(next) -
-		U64FromFullTransactionId(txid);
+			U64FromFullTransactionId(txid);
 
 		if (FullTransactionIdEquals(txid, last))
 			continue;

@@ -270,7 +270,7 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 	Interval   *duration = palloc0_object(Interval);
 	Datum		address;
 	TimestampTz started = transfer->started -
-	(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 	duration->time = transfer->duration;
 

@@ -461,7 +461,7 @@ make_leaf(TimestampTz instant)
 	char		name[NAMEDATALEN];
 	char		day[2][32];
 	int64		julian = POSTGRES_EPOCH_JDATE + instant / USECS_PER_DAY -
-	(instant % USECS_PER_DAY < 0 ? 1 : 0);
+		(instant % USECS_PER_DAY < 0 ? 1 : 0);
 
 	table_close(log, NoLock);
 	for (int i = 0; i < 2; i++)

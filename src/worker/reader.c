@@ -299,7 +299,7 @@ restore_fenced(void)
 	{
 		WebhookState *state = lfirst(cell);
 		const WebhookSubscription *subscription =
-		webhook_subscription_get(state->subscription_id);
+			webhook_subscription_get(state->subscription_id);
 
 		if (subscription != NULL && subscription->fenced)
 			webhook_queue_restore(reader.dispatcher, state, GetCurrentTimestamp());

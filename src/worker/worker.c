@@ -180,7 +180,7 @@ stop(void)
 {
 	WebhookStop reason = webhook_shmem_stop_requested();
 	int			grace = reason == WEBHOOK_STOP_NONE ? webhook_shutdown_grace :
-	Min(DDL_GRACE, webhook_shutdown_grace);
+		Min(DDL_GRACE, webhook_shutdown_grace);
 	TimestampTz deadline = GetCurrentTimestamp() + grace * INT64CONST(1000);
 
 	report_stop(reason);

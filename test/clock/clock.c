@@ -152,8 +152,8 @@ webhook_clock_send_sql(PG_FUNCTION_ARGS)
 	{
 		const char *mark = pattern == NULL ? NULL : strchr(pattern, '%');
 		char	   *subject = mark == NULL ? unconstify(char *, pattern) :
-		psprintf("%.*s%d%s", (int) (mark - pattern), pattern,
-				 subjects > 0 ? i % subjects : i, mark + 1);
+			psprintf("%.*s%d%s", (int) (mark - pattern), pattern,
+					 subjects > 0 ? i % subjects : i, mark + 1);
 		WebhookEvent *event = webhook_event_make(event_type, strlen(event_type), subject,
 												 subject == NULL ? 0 : strlen(subject),
 												 "{}", 2);
@@ -314,7 +314,7 @@ static void
 fill_outcome(Tuple *tuple, int number)
 {
 	const WebhookClockOutcome *outcome =
-	WEBHOOK_CLOCK_ITEM(webhook_clock_outcomes, WebhookClockOutcome, number);
+		WEBHOOK_CLOCK_ITEM(webhook_clock_outcomes, WebhookClockOutcome, number);
 
 	put(tuple, Int32GetDatum(number));
 	put_span(tuple, outcome->at);

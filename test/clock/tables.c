@@ -551,7 +551,7 @@ webhook_log_knows(int64 subscription_id, int64 position, const WebhookEvent *eve
 	for (int i = 0; i < webhook_clock_outcomes.count; i++)
 	{
 		const WebhookClockOutcome *outcome =
-		WEBHOOK_CLOCK_ITEM(webhook_clock_outcomes, WebhookClockOutcome, i);
+			WEBHOOK_CLOCK_ITEM(webhook_clock_outcomes, WebhookClockOutcome, i);
 
 		if (outcome->subscription_id != subscription_id ||
 			outcome->result == WEBHOOK_DEFERRED ||

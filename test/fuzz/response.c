@@ -144,7 +144,7 @@ answer(Peer *peer, int flags, const uint8_t *bytes, size_t size)
 	if (peer->sent < size)
 	{
 		size_t		length = size - peer->sent < piece ?
-		size - peer->sent : piece;
+			size - peer->sent : piece;
 		ssize_t		sent = send(peer->fd, bytes + peer->sent, length,
 								MSG_DONTWAIT | MSG_NOSIGNAL);
 
@@ -275,7 +275,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char good[] =
-	"HTTP/1.1 200 OK\r\nX-Peer: a\r\nContent-Length: 2\r\n\r\nok";
+		"HTTP/1.1 200 OK\r\nX-Peer: a\r\nContent-Length: 2\r\n\r\nok";
 	int			requests = REQUESTS;
 
 	if (size == 0)

@@ -56,6 +56,7 @@ foreach my $file (@files)
 	# product the one type that typedefs.list does without.
 	$indented =~ s/^([A-Za-z_]\S*)[ \t]+\*$/$1 */gm;
 	$indented =~ s/\btext \* (?=\w)/text */g;
+	$indented = push_in_initializers($indented);
 
 	if ($check)
 	{
@@ -69,6 +70,40 @@ foreach my $file (@files)
 }
 done_testing() if $check;
 exit($unread ? 1 : 0) if !$check;
+
+# Up to 2.1.1 the indenter leaves the lines that go on with a local variable's
+# initializer where the declaration is; since then it pushes them in by a tab.
+# Lines within parentheses that are opened in such a line move with it.
+sub push_in_initializers
+{
+	my @lines = split /^/, shift;
+	my ($tabs, @opened);
+
+	foreach my $line (@lines)
+	{
+		# What is neither a string nor a comment.
+		my $code = $line =~ s{"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)+'|/\*.*?\*/}{}gr;
+		my $moves = 0;
+
+		if (defined $tabs)
+		{
+			$moves = @opened ? $opened[-1] : $line =~ /^$tabs[^\s{}#]/;
+			$line = "\t$line" if $moves;
+		}
+		elsif ($code =~ /^(\t+)\w[\w\s]*[\s*]\w+(?:\[.*?\])* =(?: .*)?(?<!\\)$/)
+		{
+			$tabs = $1;
+		}
+		next if !defined $tabs;
+
+		foreach my $paren ($code =~ /[()]/g)
+		{
+			$paren eq '(' ? push @opened, $moves : pop @opened;
+		}
+		($tabs, @opened) = () if $code =~ /[;{}\\]\s*$/ or $code =~ /,\s*$/ && !@opened;
+	}
+	return join '', @lines;
+}
 
 sub show_difference
 {

@@ -71,7 +71,7 @@ static bool
 is_text(const char *got, const char *expected, const char *format,...)
 {
 	bool		same = got && expected ? strcmp(got, expected) == 0 :
-	got == expected;
+		got == expected;
 	va_list		args;
 
 	va_start(args, format);
