@@ -152,7 +152,8 @@ CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_
 
 CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,
-	level		integer NOT NULL,
+	breaker		text NOT NULL,
+	concurrency	integer NOT NULL,
 	consecutive_failures		integer NOT NULL,
 	failures_since_success bigint NOT NULL,
 	failing_since	timestamptz,
@@ -1702,6 +1703,8 @@ CREATE VIEW webhook.stat_subscription AS
 		-- What is all but nothing would underflow.
 		CASE WHEN t.rate > 0.000001 AND h.age < 600 THEN t.rate * exp(-h.age / 60)
 			ELSE 0 END AS rate,
+		coalesce(t.breaker, 'closed') AS breaker,
+		t.concurrency,
 		coalesce(t.consecutive_failures, 0) AS consecutive_failures,
 		coalesce(t.failures_since_success, 0) AS failures_since_success,
 		t.opened_at,
@@ -1729,8 +1732,8 @@ CREATE VIEW webhook.stat_subscription AS
 						AND (t.disabled_start_snapshot IS NULL OR t.disabled_start_snapshot::text = s.since::text) THEN 'disabled'
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
-					WHEN t.level = 0 THEN 'open'
-					WHEN t.level = 1 THEN 'slow'
+					WHEN t.breaker <> 'closed' THEN 'open'
+					WHEN t.concurrency = 1 THEN 'slow'
 					ELSE 'active' END AS state,
 				current_setting('webhook.enabled', true) = 'off' AS sending_off,
 				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age
@@ -2118,7 +2121,8 @@ COMMENT ON COLUMN webhook_internal.pending.data IS 'Data of the body, as it is s
 
 COMMENT ON TABLE webhook_internal.subscription_state IS 'how the endpoint of each subscription fares; the worker alone writes it; see view webhook.stat_subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'the subscription';
-COMMENT ON COLUMN webhook_internal.subscription_state.level IS '0: the breaker is open; 1: slow; from 2 on: how many calls it may have in flight';
+COMMENT ON COLUMN webhook_internal.subscription_state.breaker IS 'circuit breaker: closed, open (only probes are sent), half_open (a probe is under way)';
+COMMENT ON COLUMN webhook_internal.subscription_state.concurrency IS 'how many calls may be in flight; 1: the endpoint fails or is slow';
 COMMENT ON COLUMN webhook_internal.subscription_state.consecutive_failures IS 'calls in a row that failed for the endpoint''s sake';
 COMMENT ON COLUMN webhook_internal.subscription_state.failures_since_success IS 'calls that failed, for any reason, since the last that succeeded';
 COMMENT ON COLUMN webhook_internal.subscription_state.failing_since IS 'when the first of these failed';
@@ -2263,6 +2267,8 @@ COMMENT ON COLUMN webhook.stat_subscription.failed IS 'deliveries that ended oth
 COMMENT ON COLUMN webhook.stat_subscription.retried IS 'calls that failed and were, or will be, repeated';
 COMMENT ON COLUMN webhook.stat_subscription.filter_errors IS 'events that the filter had no answer for';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second, over a minute or so';
+COMMENT ON COLUMN webhook.stat_subscription.breaker IS 'circuit breaker: closed, open (only probes are sent), half_open (a probe is under way)';
+COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many calls may be in flight, where something is known; 1: the endpoint fails or is slow';
 COMMENT ON COLUMN webhook.stat_subscription.consecutive_failures IS 'calls in a row that failed for the endpoint''s sake; 10 open the breaker';
 COMMENT ON COLUMN webhook.stat_subscription.failures_since_success IS 'calls that failed, for any reason, since the last that succeeded';
 COMMENT ON COLUMN webhook.stat_subscription.opened_at IS 'when the breaker opened; null: it is closed';

@@ -138,7 +138,8 @@ CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_
 
 CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,
-	level		integer NOT NULL,
+	breaker		text NOT NULL,
+	concurrency	integer NOT NULL,
 	consecutive_failures		integer NOT NULL,
 	failures_since_success bigint NOT NULL,
 	failing_since	timestamptz,

@@ -104,6 +104,8 @@ CREATE VIEW webhook.stat_subscription AS
 		-- What is all but nothing would underflow.
 		CASE WHEN t.rate > 0.000001 AND h.age < 600 THEN t.rate * exp(-h.age / 60)
 			ELSE 0 END AS rate,
+		coalesce(t.breaker, 'closed') AS breaker,
+		t.concurrency,
 		coalesce(t.consecutive_failures, 0) AS consecutive_failures,
 		coalesce(t.failures_since_success, 0) AS failures_since_success,
 		t.opened_at,
@@ -131,8 +133,8 @@ CREATE VIEW webhook.stat_subscription AS
 						AND (t.disabled_start_snapshot IS NULL OR t.disabled_start_snapshot::text = s.since::text) THEN 'disabled'
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
-					WHEN t.level = 0 THEN 'open'
-					WHEN t.level = 1 THEN 'slow'
+					WHEN t.breaker <> 'closed' THEN 'open'
+					WHEN t.concurrency = 1 THEN 'slow'
 					ELSE 'active' END AS state,
 				current_setting('webhook.enabled', true) = 'off' AS sending_off,
 				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age

@@ -87,7 +87,8 @@ COMMENT ON COLUMN webhook_internal.pending.data IS 'Data of the body, as it is s
 
 COMMENT ON TABLE webhook_internal.subscription_state IS 'how the endpoint of each subscription fares; the worker alone writes it; see view webhook.stat_subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'the subscription';
-COMMENT ON COLUMN webhook_internal.subscription_state.level IS '0: the breaker is open; 1: slow; from 2 on: how many calls it may have in flight';
+COMMENT ON COLUMN webhook_internal.subscription_state.breaker IS 'circuit breaker: closed, open (only probes are sent), half_open (a probe is under way)';
+COMMENT ON COLUMN webhook_internal.subscription_state.concurrency IS 'how many calls may be in flight; 1: the endpoint fails or is slow';
 COMMENT ON COLUMN webhook_internal.subscription_state.consecutive_failures IS 'calls in a row that failed for the endpoint''s sake';
 COMMENT ON COLUMN webhook_internal.subscription_state.failures_since_success IS 'calls that failed, for any reason, since the last that succeeded';
 COMMENT ON COLUMN webhook_internal.subscription_state.failing_since IS 'when the first of these failed';
@@ -232,6 +233,8 @@ COMMENT ON COLUMN webhook.stat_subscription.failed IS 'deliveries that ended oth
 COMMENT ON COLUMN webhook.stat_subscription.retried IS 'calls that failed and were, or will be, repeated';
 COMMENT ON COLUMN webhook.stat_subscription.filter_errors IS 'events that the filter had no answer for';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second, over a minute or so';
+COMMENT ON COLUMN webhook.stat_subscription.breaker IS 'circuit breaker: closed, open (only probes are sent), half_open (a probe is under way)';
+COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many calls may be in flight, where something is known; 1: the endpoint fails or is slow';
 COMMENT ON COLUMN webhook.stat_subscription.consecutive_failures IS 'calls in a row that failed for the endpoint''s sake; 10 open the breaker';
 COMMENT ON COLUMN webhook.stat_subscription.failures_since_success IS 'calls that failed, for any reason, since the last that succeeded';
 COMMENT ON COLUMN webhook.stat_subscription.opened_at IS 'when the breaker opened; null: it is closed';

@@ -77,9 +77,10 @@ enum
 enum
 {
 	Anum_webhook_state_subscription_id = 1,
-	Anum_webhook_state_level,
+	Anum_webhook_state_breaker,
+	Anum_webhook_state_concurrency,
 	Anum_webhook_state_consecutive_failures,
-	Anum_webhook_state_failures,
+	Anum_webhook_state_failures_since_success,
 	Anum_webhook_state_failing_since,
 	Anum_webhook_state_last_success,
 	Anum_webhook_state_last_failure,
@@ -88,7 +89,7 @@ enum
 	Anum_webhook_state_not_before,
 	Anum_webhook_state_reason,
 	Anum_webhook_state_disabled_at,
-	Anum_webhook_state_since,
+	Anum_webhook_state_disabled_start_snapshot,
 	Anum_webhook_state_suspended_at,
 	Anum_webhook_state_suspended,
 	Anum_webhook_state_delivered,

@@ -23,6 +23,14 @@
 #include "base/table.h"
 #include "store/store.h"
 
+/* Column "breaker". */
+static const char *const breaker_names[] = {
+	[WEBHOOK_BREAKER_CLOSED] = "closed",
+	[WEBHOOK_BREAKER_OPEN] = "open",
+	[WEBHOOK_BREAKER_HALF_OPEN] = "half_open",
+};
+
+static WebhookBreaker breaker_from_name(const char *name);
 static WebhookState *read_row(TupleTableSlot *slot);
 static void form_row(const WebhookState *state, Datum *values, bool *nulls);
 static WebhookScan *seek(WebhookTable *table, int64 subscription_id);
@@ -92,6 +100,18 @@ webhook_state_forget(int64 subscription_id)
 	webhook_table_close(table);
 }
 
+/* A name that was written by hand and means nothing is an open breaker: a probe will tell. */
+static WebhookBreaker
+breaker_from_name(const char *name)
+{
+	for (int i = 0; i < lengthof(breaker_names); i++)
+	{
+		if (strcmp(name, breaker_names[i]) == 0)
+			return i;
+	}
+	return WEBHOOK_BREAKER_OPEN;
+}
+
 static WebhookState *
 read_row(TupleTableSlot *slot)
 {
@@ -100,11 +120,10 @@ read_row(TupleTableSlot *slot)
 	Datum		value;
 
 	state->subscription_id = DatumGetInt64(COLUMN(subscription_id));
-	state->concurrency = DatumGetInt32(COLUMN(level));
-	if (state->concurrency == 0)
-		state->breaker = WEBHOOK_BREAKER_OPEN;
+	state->breaker = breaker_from_name(TextDatumGetCString(COLUMN(breaker)));
+	state->concurrency = DatumGetInt32(COLUMN(concurrency));
 	state->consecutive_failures = DatumGetInt32(COLUMN(consecutive_failures));
-	state->failures_since_success = DatumGetInt64(COLUMN(failures));
+	state->failures_since_success = DatumGetInt64(COLUMN(failures_since_success));
 	state->failing_since = DatumGetTimestampTz(NULLABLE(failing_since));
 	state->last_success = DatumGetTimestampTz(NULLABLE(last_success));
 	state->last_failure = DatumGetTimestampTz(NULLABLE(last_failure));
@@ -115,7 +134,7 @@ read_row(TupleTableSlot *slot)
 	if (!isnull)
 		state->reason = TextDatumGetCString(value);
 	state->disabled_at = DatumGetTimestampTz(NULLABLE(disabled_at));
-	value = slot_getattr(slot, Anum_webhook_state_since, &isnull);
+	value = slot_getattr(slot, Anum_webhook_state_disabled_start_snapshot, &isnull);
 	if (!isnull)
 		state->disabled_start_snapshot = webhook_snapshot_from_datum(value);
 	state->suspended_at = DatumGetTimestampTz(NULLABLE(suspended_at));
@@ -147,9 +166,10 @@ form_row(const WebhookState *state, Datum *values, bool *nulls)
 	} while (0)
 
 	SET(subscription_id, Int64GetDatum(state->subscription_id));
-	SET(level, Int32GetDatum(state->breaker != WEBHOOK_BREAKER_CLOSED ? 0 : state->concurrency));
+	SET(breaker, CStringGetTextDatum(breaker_names[state->breaker]));
+	SET(concurrency, Int32GetDatum(state->concurrency));
 	SET(consecutive_failures, Int32GetDatum(state->consecutive_failures));
-	SET(failures, Int64GetDatum(state->failures_since_success));
+	SET(failures_since_success, Int64GetDatum(state->failures_since_success));
 	SET_INSTANT(failing_since);
 	SET_INSTANT(last_success);
 	SET_INSTANT(last_failure);
@@ -160,7 +180,7 @@ form_row(const WebhookState *state, Datum *values, bool *nulls)
 		SET(reason, CStringGetTextDatum(state->reason));
 	SET_INSTANT(disabled_at);
 	if (state->disabled_start_snapshot != NULL)
-		SET(since, webhook_snapshot_to_datum(state->disabled_start_snapshot));
+		SET(disabled_start_snapshot, webhook_snapshot_to_datum(state->disabled_start_snapshot));
 	SET_INSTANT(suspended_at);
 	SET(suspended, span_to_datum(state->suspended));
 	SET(delivered, Int64GetDatum(state->delivered));

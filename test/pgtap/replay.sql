@@ -61,9 +61,9 @@ BEGIN
 END
 $$;
 CREATE FUNCTION pg_temp.give_up(subscription bigint) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO webhook_internal.subscription_state (subscription_id, level, consecutive_failures, failures_since_success, probe_interval, disabled_at, disabled_start_snapshot,
+	INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency, consecutive_failures, failures_since_success, probe_interval, disabled_at, disabled_start_snapshot,
 			suspended, delivered, failed, retried, filter_errors, rate, saved_at)
-		SELECT id, 0, 20, 20, 10, now(), since, '0', 0, 0, 20, 0, 0, now()
+		SELECT id, 'open', 1, 20, 20, 10, now(), since, '0', 0, 0, 20, 0, 0, now()
 		FROM webhook_internal.subscription WHERE id = give_up.subscription
 $$;
 

@@ -90,9 +90,9 @@ DELETE FROM webhook_internal.pending;
 --
 -- stat_subscription, of how the endpoint fares
 --
-INSERT INTO webhook_internal.subscription_state (subscription_id, level, consecutive_failures, failures_since_success, last_success, last_failure, probe_interval,
+INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency, consecutive_failures, failures_since_success, last_success, last_failure, probe_interval,
 		suspended, delivered, failed, retried, filter_errors, rate, p50, p95, saved_at)
-	VALUES (11, 16, 0, 2, '2026-01-01', '2026-01-02', 0, '0', 1000, 3, 5, 7, 60, '20 ms', '90 ms', now());
+	VALUES (11, 'closed', 16, 0, 2, '2026-01-01', '2026-01-02', 0, '0', 1000, 3, 5, 7, 60, '20 ms', '90 ms', now());
 SELECT row_eq('SELECT endpoint, state, reason, delivered, failed, retried, filter_errors, consecutive_failures, failures_since_success, opened_at,
 		next_attempt, last_success, last_failure, p50, p95 FROM webhook.stat_subscription WHERE subscription_id = 11',
 	row('https://example.com/1'::text, 'active'::text, NULL::text, 1000::bigint, 3::bigint, 5::bigint, 7::bigint, 0, 2::bigint,
@@ -128,24 +128,24 @@ SAVEPOINT well;
 SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_changes, state_changes, not_before),
 		row(state, reason, next_attempt), format('%s: %s', state, coalesce(reason, 'all is well')))
 	FROM (VALUES
-		('', 'level = 2', NULL, 'active', NULL, '2026-02-02'::timestamptz),
+		('', 'breaker = ''closed'', concurrency = 2', NULL, 'active', NULL, '2026-02-02'::timestamptz),
 		('', 'reason = ''status 404''', NULL, 'active', 'the last problem: status 404', '2026-02-02'),
 		('', 'reason = ''status 503''', '3000-01-01', 'active', 'the endpoint has asked for a pause: status 503', '3000-01-01'),
 		('', 'reason = ''status 503''', '2026-01-01', 'active', 'the last problem: status 503', '2026-02-02'),
-		('', 'level = 1, reason = NULL', NULL, 'slow', 'an answer took more than two seconds', '2026-02-02'),
-		('', 'level = 1, reason = ''timeout''', NULL, 'slow', 'the last problem: timeout', '2026-02-02'),
-		('', 'level = 0, consecutive_failures = 12, opened_at = ''2026-01-01''', '3000-01-01', 'open', '12 failures in a row, the last: timeout',
+		('', 'concurrency = 1, reason = NULL', NULL, 'slow', 'an answer took more than two seconds', '2026-02-02'),
+		('', 'concurrency = 1, reason = ''timeout''', NULL, 'slow', 'the last problem: timeout', '2026-02-02'),
+		('', 'breaker = ''open'', consecutive_failures = 12, opened_at = ''2026-01-01''', '3000-01-01', 'open', '12 failures in a row, the last: timeout',
 			'3000-01-01'),
-		('paused = true', 'level = 0', '3000-01-01', 'paused', 'paused by webhook.pause()', NULL),
-		('home = ''1/1''', 'level = 0', '3000-01-01', 'fenced', 'it belongs to another database until webhook.resume_database()',
+		('paused = true', 'breaker = ''open''', '3000-01-01', 'paused', 'paused by webhook.pause()', NULL),
+		('home = ''1/1''', 'breaker = ''open''', '3000-01-01', 'fenced', 'it belongs to another database until webhook.resume_database()',
 			NULL),
 		('since = ''3:3:''', 'disabled_at = now(), disabled_start_snapshot = ''3:3:''', NULL, 'disabled',
 			'given up by the worker, the last problem: timeout', NULL),
-		('since = ''3:4:3''', 'level = 0', NULL, 'fenced', 'it belongs to another database until webhook.resume_database()', NULL),
-		('enabled = false', 'level = 0', NULL, 'disabled', 'disabled by webhook.alter_subscription()', NULL))
+		('since = ''3:4:3''', 'breaker = ''open''', NULL, 'fenced', 'it belongs to another database until webhook.resume_database()', NULL),
+		('enabled = false', 'breaker = ''open''', NULL, 'disabled', 'disabled by webhook.alter_subscription()', NULL))
 		AS v (subscription_changes, state_changes, not_before, state, reason, next_attempt);
 ROLLBACK TO well;
-SELECT is((pg_temp.state('', 'level = 0, consecutive_failures = 10', '2026-02-01')).next_attempt, '2026-02-02',
+SELECT is((pg_temp.state('', 'breaker = ''open'', consecutive_failures = 10', '2026-02-01')).next_attempt, '2026-02-02',
 	'the next attempt is not before something is due');
 SELECT is((pg_temp.state('', 'disabled_at = now(), disabled_start_snapshot = NULL')).state, 'disabled', 'disabled, who knows when');
 DELETE FROM webhook_internal.subscription_state;
@@ -296,13 +296,13 @@ SELECT pg_temp.wait('a1', 11, NULL);
 SELECT is(pg_temp.after('a1'), 'It waits behind another event of the same subject that is in memory or in flight.', 'behind who knows');
 SELECT pg_temp.wait('b1', 11, now());
 SELECT is(pg_temp.after('b1'), 'Attempt 1 is due at T.', 'not tried yet');
-INSERT INTO webhook_internal.subscription_state (subscription_id, level, consecutive_failures, failures_since_success, probe_interval, opened_at, not_before, reason,
+INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency, consecutive_failures, failures_since_success, probe_interval, opened_at, not_before, reason,
 		suspended, delivered, failed, retried, filter_errors, rate, saved_at)
-	VALUES (11, 0, 10, 10, 10, now(), '3000-01-01', 'connection refused', '0', 0, 0, 10, 0, 0, now());
+	VALUES (11, 'open', 1, 10, 10, 10, now(), '3000-01-01', 'connection refused', '0', 0, 0, 10, 0, 0, now());
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'The endpoint is not called but for a probe now and then, since T, the next one at T: '
 	'10 failures in a row, the last: connection refused.', 'the breaker is open');
-UPDATE webhook_internal.subscription_state SET level = 2, opened_at = NULL;
+UPDATE webhook_internal.subscription_state SET breaker = 'closed', concurrency = 2, opened_at = NULL;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'The endpoint is not called before T: the endpoint has asked for a pause: connection refused.', 'the endpoint is waited for');
 SAVEPOINT waiting;
