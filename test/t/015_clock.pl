@@ -1,24 +1,28 @@
 # 015_clock.pl
-#	  Runs test/clock/*.sql, the rooms of the worker on a fake clock, in a
-#	  cluster that knows nothing of the extension; each assertion there is one
-#	  here.  Rooms keep static state, so each script has a session of its own.
+#	  Do the decisions of the worker hold at each instant: order, retries,
+#	  breaker, fair shares, limits?
+#
+# Runs test/clock/*.sql, scripts that drive the worker's own code on a clock that
+# they set, in a server that does not have the extension.  That code keeps its
+# state in static variables, so each script has a session of its own.
 
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::Bin;
+
 use Cwd;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Webhook::Test;
 
-my $node = PostgreSQL::Test::Cluster->new('clock');
-$node->init;
-$node->start;
+my $server = Webhook::Test->new('clock', '', plain => 1);
 
-local $ENV{PGHOST} = $node->host;
-local $ENV{PGPORT} = $node->port;
+local $ENV{PGHOST} = $server->node->host;
+local $ENV{PGPORT} = $server->node->port;
 
-$node->safe_psql('postgres', 'CREATE EXTENSION pgtap');
+$server->sql('CREATE EXTENSION pgtap');
 command_ok(
 	[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'module=' . getcwd . '/build/clock',
 		'-d', 'postgres', '-f', 'test/clock/functions.sql' ],
@@ -26,28 +30,8 @@ command_ok(
 
 foreach my $script (sort glob 'test/clock/*.sql')
 {
-	my ($name) = $script =~ m{([^/]+)\.sql$};
-	next if $name eq 'functions';
-
-	my ($stdout, $stderr) =
-	  run_command([ 'pg_prove', '--verbose', '--dbname', 'postgres', $script ]);
-	my $status = $?;
-	my $failing = 0;
-
-	foreach (split /\n/, $stdout)
-	{
-		if (/^(not )?ok \d+(?: - )?(.*)$/)
-		{
-			$failing = defined $1;
-			ok(!$failing, "$name: $2");
-		}
-		elsif ($failing and /^#/)
-		{
-			diag($_);
-		}
-	}
-	is($status, 0, "$name: complete") or diag($stderr);
+	$server->run_script($script) if $script !~ /functions/;
 }
 
-$node->stop;
+$server->stop;
 done_testing();

@@ -1,6 +1,6 @@
 # 020_deliver.pl
-#	  From a committed change to the receiver and the log: what arrives, byte
-#	  for byte, and what does not.
+#	  What does a receiver get for a committed change, byte for byte, and what
+#	  stands in the log?  Which changes, transactions and tables make no event?
 
 use strict;
 use warnings;
@@ -10,62 +10,30 @@ use lib $FindBin::Bin;
 
 use JSON::PP;
 use MIME::Base64;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Webhook::Receiver;
 use Test::More;
 use Time::Local;
+use Webhook::Test;
 
-my $node = PostgreSQL::Test::Cluster->new('deliver');
-$node->init;
-$node->append_conf('postgresql.conf', slurp_file('test/webhook.conf'));
-$node->append_conf('postgresql.conf', "webhook.retry_schedule = '1s, 1s'");
-$node->start;
-
-my $receiver = Webhook::Receiver->new(file => "$node->{_basedir}/received");
-my $type = 'App.BusinessRequestStatusChange';
+my $server = Webhook::Test->new('deliver', "webhook.retry_schedule = '1s, 1s'");
+my $receiver = $server->receiver;
 my $secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
-
-sub sql { return $node->safe_psql('postgres', $_[0]); }
-
-sub settle
-{
-	my ($what) = @_;
-	is(sql('SELECT webhook.drain()'), 't', "$what: drained");
-	return;
-}
-
-# A new subscription to a path of its own.
-sub subscribe
-{
-	my ($path, $events, $more) = @_;
-	$events //= $type;
-	$more = $more ? ", $more" : '';
-	return sql("SELECT webhook.subscribe('@{[ $receiver->url($path) ]}', '{$events}'$more)");
-}
-
-sub unsubscribe { sql("SELECT webhook.unsubscribe($_[0])"); return; }
 
 # The changes in what came to a path, as "old>new".
 sub changes
 {
 	my ($path) = @_;
-	return join ' ', map {
-		my $data = decode_json($_->{body})->{Data};
-		($data->{OldStatus} // '') . '>' . ($data->{NewStatus} // '')
-	} $receiver->requests(qr/^\Q$path\E$/);
+	return join ' ', map { "$_->{old}>$_->{new}" } $server->received($path);
 }
 
 # The same of several contracts, between which there is no order.
 sub sorted { return join ' ', sort split / /, $_[0]; }
 
-sub count { return scalar $receiver->requests(qr/^\Q$_[0]\E$/); }
-
 # HMAC-SHA256 by somebody else.
 sub hmac
 {
 	my ($key, $text) = @_;
-	my $file = "$node->{_basedir}/signed";
+	my $file = PostgreSQL::Test::Utils::tempdir . '/signed';
 	open my $handle, '>:raw', $file or die "$file: $!";
 	print $handle $text;
 	close $handle;
@@ -75,8 +43,8 @@ sub hmac
 	return $mac;
 }
 
-sql('CREATE EXTENSION webhook');
-sql(<<'END');
+$server->sql('CREATE EXTENSION webhook');
+$server->sql(<<'END');
 CREATE TABLE business_request (
 	id		bigint PRIMARY KEY,
 	status	text,
@@ -87,10 +55,10 @@ END
 
 # ---- The request, to the byte
 
-my $first = subscribe('/ok/wire', $type,
+my $first = $server->subscribe('/ok/wire',
 	"secret => '$secret', headers => '{\"X-Tenant\": \"acme\"}'");
 my $before = time;
-sql("INSERT INTO business_request VALUES (42, 'Draft')");
+$server->sql("INSERT INTO business_request VALUES (42, 'Draft')");
 my ($post) = $receiver->wait_for(1, 10, qr/wire/);
 ok($post, 'a creation arrives') or BAIL_OUT('nothing is delivered at all');
 
@@ -130,8 +98,8 @@ is($headers->{'webhook-signature'},
 
 # ---- Its row in the log
 
-settle('log');
-my $row = decode_json(sql('SELECT row_to_json(l) FROM webhook.log l'));
+$server->settle('log');
+my $row = decode_json($server->sql('SELECT row_to_json(l) FROM webhook.log l'));
 is($row->{event_id}, $id, 'log: event_id');
 is($row->{subscription_id}, $first, 'log: subscription_id');
 is($row->{event_type}, $type, 'log: event_type');
@@ -152,27 +120,27 @@ is($row->{response_body}, "ok\n", 'log: response_body');
 is($row->{outcome}, 'delivered', 'log: outcome');
 is($row->{error_class}, undef, 'log: no error_class');
 is($row->{error}, undef, 'log: no error');
-is(sql(<<'END'), 't', 'log: times in order');
+is($server->sql(<<'END'), 't', 'log: times in order');
 SELECT created_at <= requested_at AND requested_at + duration <= logged_at
 	AND duration > interval '0' AND logged_at <= clock_timestamp()
 FROM webhook.log
 END
-is(sql('SELECT webhook.verify(webhook.secret(subscription_id), request_headers, request_body) FROM webhook.log'),
+is($server->sql('SELECT webhook.verify(webhook.secret(subscription_id), request_headers, request_body) FROM webhook.log'),
 	't', 'the log row can be verified');
-is(sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
-is(sql("SELECT event_id FROM webhook.event WHERE subject = 'business_request/42'"), $id,
+is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
+is($server->sql("SELECT event_id FROM webhook.event WHERE subject = 'business_request/42'"), $id,
 	'and webhook.event shows the event');
 
 # ---- What is a change
 
-sql("UPDATE business_request SET status = 'Approved' WHERE id = 42");
-sql("UPDATE business_request SET note = 'no change of status' WHERE id = 42");
-sql("UPDATE business_request SET status = status WHERE id = 42");
-sql('UPDATE business_request SET status = NULL WHERE id = 42');
-sql('UPDATE business_request SET status = NULL WHERE id = 42');
-sql("UPDATE business_request SET status = 'Signed' WHERE id = 42");
-sql('DELETE FROM business_request WHERE id = 42');
-settle('changes');
+$server->sql("UPDATE business_request SET status = 'Approved' WHERE id = 42");
+$server->sql("UPDATE business_request SET note = 'no change of status' WHERE id = 42");
+$server->sql("UPDATE business_request SET status = status WHERE id = 42");
+$server->sql('UPDATE business_request SET status = NULL WHERE id = 42');
+$server->sql('UPDATE business_request SET status = NULL WHERE id = 42');
+$server->sql("UPDATE business_request SET status = 'Signed' WHERE id = 42");
+$server->sql('DELETE FROM business_request WHERE id = 42');
+$server->settle('changes');
 is(changes('/ok/wire'), '>Draft Draft>Approved Approved> >Signed Signed>',
 	'changes of the status, and nothing else');
 
@@ -181,13 +149,13 @@ is(changes('/ok/wire'), '>Draft Draft>Approved Approved> >Signed Signed>',
 sub transaction
 {
 	my ($what, $text, $expected, $in_order) = @_;
-	my $subscription = subscribe('/ok/transaction');
+	my $subscription = $server->subscribe('/ok/transaction');
 	$receiver->clear;
-	sql($text);
-	settle($what);
+	$server->sql($text);
+	$server->settle($what);
 	is($in_order ? changes('/ok/transaction') : sorted(changes('/ok/transaction')),
 		$expected, $what);
-	unsubscribe($subscription);
+	$server->unsubscribe($subscription);
 	return;
 }
 
@@ -253,17 +221,17 @@ UPDATE business_request SET status = 'P' WHERE id = 104;
 COMMIT;
 END
 is(changes('/ok/same'), 'O>P', 'which goes to the new subscription too');
-sql("SELECT webhook.unsubscribe(id) FROM webhook.subscription WHERE endpoint LIKE '%/ok/same'");
+$server->sql("SELECT webhook.unsubscribe(id) FROM webhook.subscription WHERE endpoint LIKE '%/ok/same'");
 
 {
-	my $subscription = subscribe('/ok/prepared');
-	sql("BEGIN; UPDATE business_request SET status = 'Q' WHERE id = 104; PREPARE TRANSACTION 'q'");
-	settle('prepared');
-	is(count('/ok/prepared'), 0, 'a prepared transaction sends nothing');
-	sql("COMMIT PREPARED 'q'");
+	my $subscription = $server->subscribe('/ok/prepared');
+	$server->sql("BEGIN; UPDATE business_request SET status = 'Q' WHERE id = 104; PREPARE TRANSACTION 'q'");
+	$server->settle('prepared');
+	is($receiver->count('/ok/prepared'), 0, 'a prepared transaction sends nothing');
+	$server->sql("COMMIT PREPARED 'q'");
 	$receiver->wait_for(1, 2, qr/prepared/);
 	is(changes('/ok/prepared'), 'P>Q', 'its commit does, at once');
-	unsubscribe($subscription);
+	$server->unsubscribe($subscription);
 }
 
 # ---- Tables of all kinds
@@ -271,15 +239,15 @@ sql("SELECT webhook.unsubscribe(id) FROM webhook.subscription WHERE endpoint LIK
 sub table
 {
 	my ($what, $text, $data, $subject) = @_;
-	my $subscription = subscribe('/ok/table');
+	my $subscription = $server->subscribe('/ok/table');
 	$receiver->clear;
-	sql($text);
-	settle($what);
+	$server->sql($text);
+	$server->settle($what);
 	is_deeply([ map { /"Data":(.*),"CreationTimeUtc"/ } map { $_->{body} } $receiver->requests(qr/table$/) ],
 		$data, "$what: Data");
-	is(sql('SELECT subject FROM webhook.event ORDER BY id DESC LIMIT 1'), $subject, "$what: subject")
+	is($server->sql('SELECT subject FROM webhook.event ORDER BY id DESC LIMIT 1'), $subject, "$what: subject")
 	  if $subject;
-	unsubscribe($subscription);
+	$server->unsubscribe($subscription);
 	return;
 }
 
@@ -294,7 +262,7 @@ CREATE TABLE "Odd ""Schema"."Case Table" ("The Id" int PRIMARY KEY, "The State" 
 SELECT webhook.watch('"Odd ""Schema"."Case Table"', status_column => 'The State');
 INSERT INTO "Odd ""Schema"."Case Table" VALUES (1, 'a "b" \ é 😀');
 END
-sql("CREATE TYPE stage AS ENUM ('Draft', 'In Review'); CREATE DOMAIN verdict AS text CHECK (value <> '')");
+$server->sql("CREATE TYPE stage AS ENUM ('Draft', 'In Review'); CREATE DOMAIN verdict AS text CHECK (value <> '')");
 foreach (
 	[ 'stage', "'In Review'", '"In Review"' ],
 	[ 'verdict', "'fine'", '"fine"' ],
@@ -342,47 +310,47 @@ END
 
 # ---- Who gets it
 
-sql(q{SELECT webhook.define_event_type('App.Invoice', 'an invoice')});
+$server->sql(q{SELECT webhook.define_event_type('App.Invoice', 'an invoice')});
 {
 	my @subscriptions = (
-		subscribe('/ok/a'), subscribe('/ok/b'), subscribe('/ok/both', "$type,App.Invoice"),
-		subscribe('/ok/invoice', 'App.Invoice'));
+		$server->subscribe('/ok/a'), $server->subscribe('/ok/b'), $server->subscribe('/ok/both', "events => '{$type,App.Invoice}'"),
+		$server->subscribe('/ok/invoice', "events => '{App.Invoice}'"));
 
-	my $event = sql(q{SELECT webhook.publish('App.Invoice', '{ "b":1,  "a" : [1.50, "ü"] }', 'invoice/1')});
-	sql(q{SELECT webhook.publish('App.Invoice', '"no subject"')});
-	sql(q{UPDATE business_request SET status = 'R' WHERE id = 104});
-	settle('several subscriptions');
-	is(count('/ok/a'), 1, 'each subscription gets the event');
-	is(count('/ok/b'), 1, 'also the second');
-	is(count('/ok/invoice'), 2, 'of its type only');
-	is(count('/ok/both'), 3, 'several types go to one subscription');
+	my $event = $server->sql(q{SELECT webhook.publish('App.Invoice', '{ "b":1,  "a" : [1.50, "ü"] }', 'invoice/1')});
+	$server->sql(q{SELECT webhook.publish('App.Invoice', '"no subject"')});
+	$server->sql(q{UPDATE business_request SET status = 'R' WHERE id = 104});
+	$server->settle('several subscriptions');
+	is($receiver->count('/ok/a'), 1, 'each subscription gets the event');
+	is($receiver->count('/ok/b'), 1, 'also the second');
+	is($receiver->count('/ok/invoice'), 2, 'of its type only');
+	is($receiver->count('/ok/both'), 3, 'several types go to one subscription');
 	my ($invoice) = grep { $_->{headers}{'webhook-id'} eq $event } $receiver->requests(qr/invoice/);
 	ok($invoice, 'publish() returns the Id');
 	like($invoice->{body}, qr/"Data":\{ "b":1,  "a" : \[1\.50, "\xc3\xbc"\] \},/, 'Data as published');
 	my %ids = map { decode_json($_->{body})->{Id} => 1 } $receiver->requests(qr{^/ok/(?:a|b|both)$});
 	is(scalar keys %ids, 3, 'an event has one Id, whoever gets it');
-	my %secrets = map { sql("SELECT webhook.secret($_)") => 1 } @subscriptions;
+	my %secrets = map { $server->sql("SELECT webhook.secret($_)") => 1 } @subscriptions;
 	is(scalar keys %secrets, 4, 'each subscription has a secret of its own');
 	like($_, qr{^whsec_[A-Za-z0-9+/]{43}=$}, 'of 32 bytes') foreach sort keys %secrets;
-	unsubscribe($_) foreach @subscriptions;
+	$server->unsubscribe(@subscriptions);
 }
 {
 	my $text = join '', map { sprintf '\\u%04x', $_ } 1 .. 31;
 	my $event = qq({"text":"$text \\\\ \\" / é 😀 \x{7f}"});
-	my $subscription = subscribe('/ok/text', 'App.Invoice');
-	sql("SELECT webhook.publish('App.Invoice', \$d\$$event\$d\$)");
-	settle('any text');
+	my $subscription = $server->subscribe('/ok/text', "events => '{App.Invoice}'");
+	$server->sql("SELECT webhook.publish('App.Invoice', \$d\$$event\$d\$)");
+	$server->settle('any text');
 	my ($got) = $receiver->requests(qr/text/);
 	like($got->{body}, qr/"Data":\Q$event\E,/, 'any text arrives as it was');
-	unsubscribe($subscription);
+	$server->unsubscribe($subscription);
 }
 
 # ---- Signature of ASP.NET Boilerplate
 
 {
-	my $subscription = subscribe('/ok/abp', $type,
+	my $subscription = $server->subscribe('/ok/abp',
 		"secret => '$secret', signature_schemes => '{standard,abp}'");
-	sql(q{UPDATE business_request SET status = 'S' WHERE id = 104});
+	$server->sql(q{UPDATE business_request SET status = 'S' WHERE id = 104});
 	my ($got) = $receiver->wait_for(1, 10, qr/abp/);
 	is($got->{headers}{'abp-webhook-signature'},
 		'sha256=' . join('-', uc(unpack 'H*', hmac($secret, $got->{body})) =~ /../g),
@@ -390,15 +358,15 @@ sql(q{SELECT webhook.define_event_type('App.Invoice', 'an invoice')});
 	is($got->{headers}{'webhook-signature'},
 		'v1,' . encode_base64(hmac($key, "$got->{headers}{'webhook-id'}.$got->{headers}{'webhook-timestamp'}.$got->{body}"), ''),
 		'next to the standard one');
-	unsubscribe($subscription);
+	$server->unsubscribe($subscription);
 }
 
 # ---- A failed attempt is repeated
 
 {
-	my $subscription = subscribe('/fail-first/1', 'App.Invoice');
-	sql(q{SELECT webhook.publish('App.Invoice', '{"n":1}', 'invoice/2')});
-	sql(q{SELECT webhook.publish('App.Invoice', '{"n":2}', 'invoice/2')});
+	my $subscription = $server->subscribe('/fail-first/1', "events => '{App.Invoice}'");
+	$server->sql(q{SELECT webhook.publish('App.Invoice', '{"n":1}', 'invoice/2')});
+	$server->sql(q{SELECT webhook.publish('App.Invoice', '{"n":2}', 'invoice/2')});
 	my @got = $receiver->wait_for(4, 20, qr/fail-first/);
 	my @bodies = map { decode_json($_->{body}) } @got;
 	is_deeply([ map { "$_->{Data}{n}/$_->{Attempt}" } @bodies ], [qw(1/1 1/2 2/1 2/2)],
@@ -408,77 +376,77 @@ sql(q{SELECT webhook.define_event_type('App.Invoice', 'an invoice')});
 	is($got[1]{headers}{'webhook-attempt'}, 2, 'webhook-attempt counts');
 	cmp_ok($got[1]{time} - $got[0]{time}, '>', 0.7, 'after the wait of the schedule');
 	cmp_ok($got[1]{time} - $got[0]{time}, '<', 5, 'and not much longer');
-	settle('retries');
-	is(sql("SELECT string_agg(attempt || ' ' || response_status || ' ' || outcome, ', ' ORDER BY logged_at, attempt) FROM webhook.log WHERE event_id = '$bodies[0]{Id}'"),
+	$server->settle('retries');
+	is($server->sql("SELECT string_agg(attempt || ' ' || response_status || ' ' || outcome, ', ' ORDER BY logged_at, attempt) FROM webhook.log WHERE event_id = '$bodies[0]{Id}'"),
 		'1 500 retrying, 2 200 delivered', 'the log has both attempts');
-	unsubscribe($subscription);
+	$server->unsubscribe($subscription);
 }
 
 # ---- Pause, resume, other endpoint, other events, unsubscribe
 
 {
-	my $subscription = subscribe('/ok/paused');
-	my $other = subscribe('/ok/other');
-	sql("SELECT webhook.pause($subscription)");
-	sql("UPDATE business_request SET status = '$_' WHERE id = 104") foreach 1 .. 5;
-	settle('paused');
-	is(count('/ok/paused'), 0, 'a paused subscription gets nothing');
-	is(count('/ok/other'), 5, 'others do');
-	sql("SELECT webhook.resume($subscription)");
-	settle('resumed');
+	my $subscription = $server->subscribe('/ok/paused');
+	my $other = $server->subscribe('/ok/other');
+	$server->sql("SELECT webhook.pause($subscription)");
+	$server->sql("UPDATE business_request SET status = '$_' WHERE id = 104") foreach 1 .. 5;
+	$server->settle('paused');
+	is($receiver->count('/ok/paused'), 0, 'a paused subscription gets nothing');
+	is($receiver->count('/ok/other'), 5, 'others do');
+	$server->sql("SELECT webhook.resume($subscription)");
+	$server->settle('resumed');
 	is(changes('/ok/paused'), 'S>1 1>2 2>3 3>4 4>5', 'then all that was missed, in order');
 
-	sql("SELECT webhook.alter_subscription($subscription, endpoint => '@{[ $receiver->url('/ok/moved') ]}')");
-	sql("UPDATE business_request SET status = '6' WHERE id = 104");
-	settle('moved');
+	$server->sql($server->moving($subscription, '/ok/moved'));
+	$server->sql("UPDATE business_request SET status = '6' WHERE id = 104");
+	$server->settle('moved');
 	is(changes('/ok/moved'), '5>6', 'a new endpoint');
-	is(count('/ok/paused'), 5, 'instead of the old one');
+	is($receiver->count('/ok/paused'), 5, 'instead of the old one');
 
-	sql("SELECT webhook.alter_subscription($subscription, events => '{App.Invoice}')");
-	sql("UPDATE business_request SET status = '7' WHERE id = 104");
-	sql(q{SELECT webhook.publish('App.Invoice', '{"n":3}')});
-	settle('other events');
-	is(count('/ok/moved'), 2, 'other events');
+	$server->alter($subscription, "events => '{App.Invoice}'");
+	$server->sql("UPDATE business_request SET status = '7' WHERE id = 104");
+	$server->sql(q{SELECT webhook.publish('App.Invoice', '{"n":3}')});
+	$server->settle('other events');
+	is($receiver->count('/ok/moved'), 2, 'other events');
 	like(($receiver->requests(qr/moved/))[1]{body}, qr/App\.Invoice/, 'instead of the old ones');
 
-	unsubscribe($subscription);
-	sql(q{SELECT webhook.publish('App.Invoice', '{"n":4}')});
-	settle('unsubscribed');
-	is(count('/ok/moved'), 2, 'nothing after unsubscribe');
-	unsubscribe($other);
+	$server->unsubscribe($subscription);
+	$server->sql(q{SELECT webhook.publish('App.Invoice', '{"n":4}')});
+	$server->settle('unsubscribed');
+	is($receiver->count('/ok/moved'), 2, 'nothing after unsubscribe');
+	$server->unsubscribe($other);
 }
 
 # ---- An event older than a subscription is not for it
 
 {
-	sql(q{SELECT webhook.publish('App.Invoice', '{"n":5}')});
-	my $subscription = subscribe('/ok/late', 'App.Invoice');
-	sql(q{SELECT webhook.publish('App.Invoice', '{"n":6}')});
-	settle('late');
+	$server->sql(q{SELECT webhook.publish('App.Invoice', '{"n":5}')});
+	my $subscription = $server->subscribe('/ok/late', "events => '{App.Invoice}'");
+	$server->sql(q{SELECT webhook.publish('App.Invoice', '{"n":6}')});
+	$server->settle('late');
 	is_deeply([ map { decode_json($_->{body})->{Data}{n} } $receiver->requests(qr/late/) ], [6],
 		'events from before a subscription are not sent');
-	$node->restart;
-	settle('after a restart');
-	is(count('/ok/late'), 1, 'nor after a restart');
-	unsubscribe($subscription);
+	$server->restart;
+	$server->settle('after a restart');
+	is($receiver->count('/ok/late'), 1, 'nor after a restart');
+	$server->unsubscribe($subscription);
 }
 
 # ---- drain() in a transaction that has enqueued could only wait for itself
 
-my ($status, $stdout, $stderr) = $node->psql('postgres',
+my ($status) = $server->psql(
 	q{BEGIN; SELECT webhook.publish('App.Invoice', '{}'); SELECT webhook.drain(); COMMIT});
 isnt($status, 0, 'drain() refuses after publish()');
 
 # ---- Everything that came is in the log, and nothing else is
 
-settle('the end');
-is(sql('SELECT count(*) FROM webhook.log WHERE requested_at IS NOT NULL'),
-	scalar(split /\n/, slurp_file("$node->{_basedir}/received")), 'a row each');
-is(sql(<<'END'), 0, 'with a right signature, as far as the secret is still there');
+$server->settle('the end');
+is($server->sql('SELECT count(*) FROM webhook.log WHERE requested_at IS NOT NULL'),
+	scalar(split /\n/, slurp_file($receiver->file)), 'a row each');
+is($server->sql(<<'END'), 0, 'with a right signature, as far as the secret is still there');
 SELECT count(*)
 FROM webhook.log JOIN webhook.subscription s ON s.id = subscription_id
 WHERE NOT webhook.verify(webhook.secret(s.id), request_headers, request_body, NULL)
 END
 
-$node->stop;
+$server->stop;
 done_testing();

@@ -1,7 +1,7 @@
 # 030_at_least_once.pl
-#	  The promise: whatever is committed arrives, in order, and nothing else,
-#	  while writers commit at random and the worker, the server and the log
-#	  fail again and again.
+#	  Does everything that is committed arrive, in order, and nothing else, while
+#	  writers commit at random and the worker, the server and the log fail again
+#	  and again?
 #
 # The oracle is a table that each transaction writes to along with its changes:
 # it holds exactly what has been committed.  Statuses are unique, so each call
@@ -15,9 +15,9 @@ use lib $FindBin::Bin;
 
 use List::Util qw(sum0);
 use POSIX ();
-use Webhook::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Webhook::Test;
 
 my $seed = $ENV{SEED} // time() * 1000 % 1_000_000;
 my $writers = 6;
@@ -32,6 +32,7 @@ srand($seed);
 # The ring's tables are emptied all the while; what is in flight, or in the log
 # but not on disk, is little.
 my $server = Webhook::Test->new('at_least_once', <<"END");
+restart_after_crash = on
 webhook.max_in_flight = $max_in_flight
 webhook.retry_schedule = '1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s'
 webhook.event_retention = '1s'
@@ -219,8 +220,7 @@ sub without_log
 
 	note(sprintf '%.1f s, %d calls: %s', $from - $start, count(), $how);
 	$block->();
-	$server->node->poll_query_until('postgres',
-		"SELECT flush_errors > $errors + 2 AND in_flight = 0 FROM webhook.stat_worker");
+	$server->poll("SELECT flush_errors > $errors + 2 AND in_flight = 0 FROM webhook.stat_worker");
 	my $before = count();
 	sleep 1.5;
 	is(count(), $before, "$how: nothing is sent");
@@ -379,5 +379,5 @@ END
 is($server->sql(q{SELECT count(*) FROM webhook.log WHERE outcome = 'delivered'}),
 	scalar keys %times, 'and all of them have');
 
-$server->node->stop;
+$server->stop;
 done_testing();

@@ -1,6 +1,7 @@
 # 060_matching.pl
-#	  Which events are for which subscription, as of when: exactly from
-#	  subscribe() on, whatever the isolation level and whoever crashes.
+#	  Which events does a subscription get?  Exactly those from subscribe() on,
+#	  whatever the isolation level and whatever crashes; and a change of a
+#	  subscription holds from the next attempt on.
 
 use strict;
 use warnings;
@@ -9,55 +10,41 @@ use FindBin;
 use lib $FindBin::Bin;
 
 use List::Util qw(uniq);
-use Webhook::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Webhook::Test;
 
 # No place for a worker: the launcher has the only one.
 my $server = Webhook::Test->new('matching', <<'END');
+restart_after_crash = on
 webhook.retry_schedule = '1s, 1s, 1s'
 max_worker_processes = 1
 max_logical_replication_workers = 0
 END
 my $receiver = $server->receiver;
 
-# Statements that change a contract to these statuses.
-sub changes
-{
-	my ($contract, @statuses) = @_;
-	return join ';', map { "UPDATE business_request SET status = '$_' WHERE id = $contract" } @statuses;
-}
-
-sub change { $server->sql(changes(@_)); return; }
-
-# What has come to a path, in the order of first arrivals: a crash may repeat
-# what it has taken from the log.
-sub arrived { return join ' ', uniq map { $_->{new} } $server->received($_[0]); }
-
-sub count { return scalar $receiver->requests(qr/^\Q$_[0]\E$/); }
-
 # ---- Before the worker's first start
 
 $server->prepare;
 $server->sql('INSERT INTO business_request SELECT g FROM generate_series(1, 20) g');
-change(1, 'unseen');
+$server->change(1, 'unseen');
 $server->subscribe('/ok/first');
-change(1, 'seen-1', 'seen-2');
-$server->sql(join ';', 'BEGIN', changes(1, 'prepared'), "PREPARE TRANSACTION 'first'");
+$server->change(1, 'seen-1', 'seen-2');
+$server->sql(join ';', 'BEGIN', $server->changes(1, 'prepared'), "PREPARE TRANSACTION 'first'");
 is($server->worker, '', 'there is no worker');
 $server->sql("ALTER SYSTEM SET max_worker_processes = 8; ALTER SYSTEM SET webhook.enabled = off");
-$server->node->stop('immediate');
-$server->node->start;
+$server->stop('immediate');
+$server->start;
 $server->wait_for_worker;
 $server->settle('the first start');
-is(count('/ok/first'), 0, 'nothing while sending is off');
+is($receiver->count('/ok/first'), 0, 'nothing while sending is off');
 $server->sql("COMMIT PREPARED 'first'");
-change(1, 'seen-3');
+$server->change(1, 'seen-3');
 $server->end_worker('TERM');
 $server->set('webhook.enabled', 'on');
-$server->node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM webhook_internal.pending');
+$server->poll('SELECT count(*) = 0 FROM webhook_internal.pending');
 $server->settle('sending on');
-is(arrived('/ok/first'), 'seen-1 seen-2 prepared seen-3', 'what was committed before the first start comes, from the subscription on');
+is($server->first_statuses('/ok/first'), 'seen-1 seen-2 prepared seen-3', 'what was committed before the first start comes, from the subscription on');
 $server->unsubscribe_all;
 
 # ---- Subscribed and changed in one transaction
@@ -69,33 +56,33 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 
 	# Others commit before, between and after.
 	$session->run("BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM business_request");
-	change(2, 'no-1');
-	$session->run(changes(3, 'same-1'));
-	change(2, 'no-2');
+	$server->change(2, 'no-1');
+	$session->run($server->changes(3, 'same-1'));
+	$server->change(2, 'no-2');
 	$session->run($server->subscription($path));
-	$session->run(join ';', 'SAVEPOINT a', changes(3, 'no-3'), 'ROLLBACK TO a', changes(3, 'same-2'), 'COMMIT');
+	$session->run(join ';', 'SAVEPOINT a', $server->changes(3, 'no-3'), 'ROLLBACK TO a', $server->changes(3, 'same-2'), 'COMMIT');
 	$session->quit;
-	change(3, 'then');
+	$server->change(3, 'then');
 	$server->settle($level);
-	is(arrived($path), 'same-1 same-2 then', "$level: subscribed and changed in one transaction");
+	is($server->first_statuses($path), 'same-1 same-2 then', "$level: subscribed and changed in one transaction");
 	$server->unsubscribe_all;
 }
 {
-	$server->sql(join ';', 'BEGIN', $server->subscription('/ok/rolled_back'), changes(3, 'no'), 'ROLLBACK');
-	$server->sql(join ';', 'BEGIN', 'SAVEPOINT a', $server->subscription('/ok/rolled_back'), 'ROLLBACK TO a', changes(3, 'no-1'), 'COMMIT');
-	$server->sql(join ';', 'BEGIN', 'SAVEPOINT a', $server->subscription('/ok/released'), 'RELEASE a', changes(3, 'yes'), 'COMMIT');
+	$server->sql(join ';', 'BEGIN', $server->subscription('/ok/rolled_back'), $server->changes(3, 'no'), 'ROLLBACK');
+	$server->sql(join ';', 'BEGIN', 'SAVEPOINT a', $server->subscription('/ok/rolled_back'), 'ROLLBACK TO a', $server->changes(3, 'no-1'), 'COMMIT');
+	$server->sql(join ';', 'BEGIN', 'SAVEPOINT a', $server->subscription('/ok/released'), 'RELEASE a', $server->changes(3, 'yes'), 'COMMIT');
 	$server->settle('savepoints');
-	is(count('/ok/rolled_back'), 0, 'a subscription rolled back gets nothing');
-	is(arrived('/ok/released'), 'yes', 'one in a savepoint does');
+	is($receiver->count('/ok/rolled_back'), 0, 'a subscription rolled back gets nothing');
+	is($server->first_statuses('/ok/released'), 'yes', 'one in a savepoint does');
 	$server->unsubscribe_all;
 
-	$server->sql(join ';', 'BEGIN', $server->subscription('/ok/prepared'), changes(3, 'prepared-1'), "PREPARE TRANSACTION 'subscription'");
-	change(4, 'between');
+	$server->sql(join ';', 'BEGIN', $server->subscription('/ok/prepared'), $server->changes(3, 'prepared-1'), "PREPARE TRANSACTION 'subscription'");
+	$server->change(4, 'between');
 	$server->crash;
 	$server->sql("COMMIT PREPARED 'subscription'");
-	change(3, 'prepared-2');
+	$server->change(3, 'prepared-2');
 	$server->settle('prepared');
-	is(arrived('/ok/prepared') =~ s/between ?//r, 'prepared-1 prepared-2', 'one in a prepared transaction, too');
+	is($server->first_statuses('/ok/prepared') =~ s/between ?//r, 'prepared-1 prepared-2', 'one in a prepared transaction, too');
 	$server->unsubscribe_all;
 }
 
@@ -128,17 +115,17 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	my @sessions = map { $server->session } 1 .. 2;
 
 	$_->run('BEGIN') foreach @sessions;
-	$sessions[0]->run(changes(5, 'early-1'));
-	$sessions[1]->run(join ';', 'SAVEPOINT a', changes(6, 'early-2'), 'RELEASE a');
-	change(7, 'ended');
+	$sessions[0]->run($server->changes(5, 'early-1'));
+	$sessions[1]->run(join ';', 'SAVEPOINT a', $server->changes(6, 'early-2'), 'RELEASE a');
+	$server->change(7, 'ended');
 	$server->subscribe('/ok/running');
-	$sessions[0]->run(changes(5, 'late-1') . '; COMMIT');
+	$sessions[0]->run($server->changes(5, 'late-1') . '; COMMIT');
 	$server->settle('the first has committed');
 	$server->crash;
 	$_->quit foreach @sessions;
-	change(6, 'afterwards');
+	$server->change(6, 'afterwards');
 	$server->settle('running');
-	is(arrived('/ok/running'), 'early-1 late-1 afterwards', 'what commits after subscribe() comes, with all it did before');
+	is($server->first_statuses('/ok/running'), 'early-1 late-1 afterwards', 'what commits after subscribe() comes, with all it did before');
 	$server->unsubscribe_all;
 }
 
@@ -151,26 +138,26 @@ foreach my $how ('subscribe', 'enable')
 	my $id = $how eq 'enable' ? $server->subscribe($path) : undef;
 
 	$server->subscribe("/ok/other_$how");
-	$server->sql("SELECT webhook.alter_subscription($id, enabled => false)") if $id;
-	change(10, "before_$how");
+	$server->alter($id, 'enabled => false') if $id;
+	$server->change(10, "before_$how");
 	$server->settle('read by others');
 	$session->run('BEGIN;' . ($id ? "SELECT webhook.alter_subscription($id, enabled => true)" :
 			$server->subscription($path)));
-	change(10, 'meanwhile');
+	$server->change(10, 'meanwhile');
 	$server->settle('read by others');
-	is(count($path), 0, "$how: nobody knows of it yet");
-	change(10, 'meanwhile too');
+	is($receiver->count($path), 0, "$how: nobody knows of it yet");
+	$server->change(10, 'meanwhile too');
 	$session->run('COMMIT');
 	$session->quit;
-	change(10, 'then');
+	$server->change(10, 'then');
 	$server->settle($how);
-	is(arrived($path), 'meanwhile meanwhile too then', "$how: what committed meanwhile comes first");
-	is(arrived("/ok/other_$how"), "before_$how meanwhile meanwhile too then", 'and to the other not again');
-	is(count("/ok/other_$how"), 4, 'once each');
+	is($server->first_statuses($path), 'meanwhile meanwhile too then', "$how: what committed meanwhile comes first");
+	is($server->first_statuses("/ok/other_$how"), "before_$how meanwhile meanwhile too then", 'and to the other not again');
+	is($receiver->count("/ok/other_$how"), 4, 'once each');
 	$server->crash;
-	change(10, 'last');
+	$server->change(10, 'last');
 	$server->settle('after a crash');
-	is(arrived($path), 'meanwhile meanwhile too then last', 'a crash changes nothing of it');
+	is($server->first_statuses($path), 'meanwhile meanwhile too then last', 'a crash changes nothing of it');
 	$server->unsubscribe_all;
 }
 
@@ -182,7 +169,7 @@ foreach my $how ('read', 'not read')
 	my $worker = $server->wait_for_worker;
 
 	kill 'STOP', $worker if $how eq 'not read';
-	change(8, 'before');
+	$server->change(8, 'before');
 	$server->subscribe($path);
 	if ($how eq 'read')
 	{
@@ -192,12 +179,12 @@ foreach my $how ('read', 'not read')
 	{
 		$server->end_worker('KILL');
 	}
-	change(8, 'after');
+	$server->change(8, 'after');
 	$server->settle($how);
-	is(arrived($path), 'after', "an event from before, $how at a crash, is not sent");
+	is($server->first_statuses($path), 'after', "an event from before, $how at a crash, is not sent");
 	$server->crash;
 	$server->settle('once more');
-	is(arrived($path), 'after', 'nor at the next one');
+	is($server->first_statuses($path), 'after', 'nor at the next one');
 	$server->unsubscribe_all;
 }
 
@@ -211,18 +198,18 @@ foreach my $how ('read', 'not read')
 	# The subscription that the next attempts are to be made by.
 	my $from_now_on = sub {
 		my ($what, $statement, $is_new) = @_;
-		my $before = scalar $receiver->requests;
 		$server->sql($statement);
 		my $since = time();
+		my $before = $receiver->count;
 		$receiver->wait_for($before + 6, 10);
-		my @after = ($receiver->requests)[ $before .. scalar($receiver->requests) - 1 ];
+		my @after = ($receiver->requests)[ $before .. $receiver->count - 1 ];
 		my ($old) = reverse grep { !$is_new->($after[$_]) } 0 .. $#after;
 		ok($is_new->($after[-1]), "$what: changed");
 		ok(!defined $old || $after[$old]{time} < $since + 0.05, "$what: at once");
 		return;
 	};
 
-	change(9, @expected);
+	$server->change(9, @expected);
 	$receiver->wait_for(3, 10, qr{/slow/30/old});
 	$from_now_on->('endpoint',
 		"SELECT webhook.alter_subscription($subscription, endpoint => '@{[ $receiver->url('/slow/30/new') ]}')",
@@ -262,28 +249,28 @@ foreach my $how ('read', 'not read')
 
 	$server->settle('subscribed');
 	kill 'STOP', $worker;
-	change(10, 'unread');
+	$server->change(10, 'unread');
 	$server->sql("SELECT webhook.alter_subscription($subscription, endpoint => '@{[ $receiver->url('/ok/altered') ]}', description => 'new')");
 	kill 'CONT', $worker;
 	$server->settle('altered');
-	is(arrived('/ok/altered'), 'unread', 'altering loses nothing');
+	is($server->first_statuses('/ok/altered'), 'unread', 'altering loses nothing');
 
-	$server->sql("SELECT webhook.alter_subscription($subscription, enabled => false)");
-	change(10, 'missed-1');
+	$server->alter($subscription, 'enabled => false');
+	$server->change(10, 'missed-1');
 	kill 'STOP', $worker;
-	change(10, 'missed-2');
+	$server->change(10, 'missed-2');
 	my $session = $server->session;
-	$session->run('BEGIN; ' . changes(11, 'running'));
-	$server->sql(join ';', 'BEGIN', "SELECT webhook.alter_subscription($subscription, enabled => true)", changes(10, 'enabled'), 'COMMIT');
+	$session->run('BEGIN; ' . $server->changes(11, 'running'));
+	$server->sql(join ';', 'BEGIN', "SELECT webhook.alter_subscription($subscription, enabled => true)", $server->changes(10, 'enabled'), 'COMMIT');
 	$session->run('COMMIT');
 	$session->quit;
 	kill 'CONT', $worker;
-	change(10, 'after');
+	$server->change(10, 'after');
 	$server->settle('enabled');
-	is(arrived('/ok/altered'), 'unread running enabled after', 'enabled anew, it begins anew');
+	is($server->first_statuses('/ok/altered'), 'unread running enabled after', 'enabled anew, it begins anew');
 	$server->crash;
 	$server->settle('crashed');
-	is(arrived('/ok/altered'), 'unread running enabled after', 'after a crash, too');
+	is($server->first_statuses('/ok/altered'), 'unread running enabled after', 'after a crash, too');
 	$server->unsubscribe_all;
 }
 
@@ -313,7 +300,7 @@ END
 	my $turn = 0;
 	my ($gone, $killed);
 	my $until = time() + 60;
-	while (count('/slow/4/big/all') < 0.75 * $wanted && time() < $until)
+	while ($receiver->count('/slow/4/big/all') < 0.75 * $wanted && time() < $until)
 	{
 		my $moved = $receiver->url($turn % 2 ? '/slow/4/big/moved' : '/slow/4/big/moved/there');
 		my $pause = $turn % 2 ? 'resume' : 'pause';
@@ -321,15 +308,15 @@ END
 		$server->sql("SELECT webhook.$pause($subscription{paused})");
 		$server->sql("SELECT webhook.alter_subscription($subscription{moved}, endpoint => '$moved')");
 		$turn++;
-		if (!$gone && count('/slow/4/big/all') > 0.2 * $wanted)
+		if (!$gone && $receiver->count('/slow/4/big/all') > 0.2 * $wanted)
 		{
-			$server->sql("SELECT webhook.unsubscribe($subscription{gone})");
+			$server->unsubscribe($subscription{gone});
 			$server->subscribe('/slow/4/big/late');
-			$gone = count('/slow/4/big/gone');
+			$gone = $receiver->count('/slow/4/big/gone');
 		}
-		if (!$killed && count('/slow/4/big/all') > 0.4 * $wanted)
+		if (!$killed && $receiver->count('/slow/4/big/all') > 0.4 * $wanted)
 		{
-			$killed = count('/slow/4/big/all');
+			$killed = $receiver->count('/slow/4/big/all');
 			$server->end_worker('KILL');
 		}
 	}
@@ -338,7 +325,7 @@ END
 	cmp_ok($killed // $wanted, '<', $wanted, "all of this happens in the middle: $turn changes");
 	cmp_ok($gone // $wanted, '<', $wanted, 'and a subscription goes');
 	$server->sql("SELECT webhook.resume($subscription{paused})");
-	$server->settle('a large transaction', '60 s');
+	$server->settle('a large transaction');
 
 	my %contracts;
 	foreach my $call ($server->received)
@@ -356,10 +343,10 @@ END
 		  unless $path eq 'gone';
 		is(scalar @disordered, 0, "$path: in order");
 	}
-	cmp_ok(count('/slow/4/big/gone'), '<=', $gone + 64, 'gone: little more came');
+	cmp_ok($receiver->count('/slow/4/big/gone'), '<=', $gone + 64, 'gone: little more came');
 	is($contracts{late}, undef, 'late: nothing');
 	is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
 }
 
-$server->node->stop;
+$server->stop;
 done_testing();

@@ -1,7 +1,7 @@
 # 070_subscription_options.pl
-#	  What a subscription may have its own rules for, as a receiver sees it:
-#	  payload formats, patterns of event types, filters, and when an attempt is
-#	  given up, repeated or the last.
+#	  Do a subscription's own options do what they say, as a receiver sees it:
+#	  payload format, patterns of event types, filter, timeout, retry schedule,
+#	  final statuses, greatest age, in-flight limit?
 
 use strict;
 use warnings;
@@ -11,48 +11,21 @@ use lib $FindBin::Bin;
 
 use Digest::SHA qw(hmac_sha256);
 use MIME::Base64;
-use PostgreSQL::Test::Utils;
-use Webhook::Test;
 use Test::More;
+use Webhook::Test;
 
 # Who has no schedule of its own would wait an hour.
 my $server = Webhook::Test->new('options', "webhook.retry_schedule = '1h'");
 $server->prepare;
 my $receiver = $server->receiver;
-my $node = $server->node;
 
 my @types = qw(App.Order.Created App.Order.Paid App.Orders Other);
+my $other = "events => '{Other}'";
 $server->sql("SELECT webhook.define_event_type('$_')") foreach @types;
 
-sub becomes
-{
-	my ($query, $expected, $what) = @_;
-	ok($node->poll_query_until('postgres', $query, $expected), $what)
-	  or diag($server->sql('TABLE webhook.stat_worker; SELECT subscription_id, outcome, error_class, error FROM webhook.log ORDER BY logged_at DESC LIMIT 20'));
-	return;
-}
-
-sub subscribe
-{
-	my ($path, $events, @options) = @_;
-	my $options = join '', map { ", $_" } @options;
-	return $server->sql("SELECT webhook.subscribe('@{[ $receiver->url($path) ]}', '{$events}'$options)");
-}
-
-sub alter { return $server->sql("SELECT webhook.alter_subscription($_[0], $_[1])"); }
-
-# Data is an SQL expression.
-sub publish
-{
-	my ($type, $data, $subject) = @_;
-	return $server->sql("SELECT webhook.publish('$type', $data" . ($subject ? ", '$subject'" : '') . ')');
-}
-
-sub to { return $receiver->requests(qr/^\Q$_[0]\E$/); }
-
 # What has come to a path: the event's type and Id.
-sub types_to { return join ' ', map { $_->{headers}{'webhook-event'} } to($_[0]); }
-sub ids_to { return join ' ', map { $_->{headers}{'webhook-id'} } to($_[0]); }
+sub types_to { return join ' ', map { $_->{headers}{'webhook-event'} } $receiver->requests($_[0]); }
+sub ids_to { return join ' ', map { $_->{headers}{'webhook-id'} } $receiver->requests($_[0]); }
 
 # How the attempts at a subscription's only event went.
 sub attempts
@@ -83,9 +56,9 @@ my $literal = q({ "b": 1, "a" : "\u00e9 )
   . q( \/", "b":2,"n": 1.50e+01, "Id":"x" });
 my $sql_literal = "U&'" . ($literal =~ s/\\/\\\\/gr =~ s/\xc3\xa9/\\00e9/r) . "'::text::json";
 my %subscription = map {
-	$_ => subscribe("/ok/$_", 'Other', "payload_format => '$_'", "secret => '$secret'")
+	$_ => $server->subscribe("/ok/$_", $other, "payload_format => '$_'", "secret => '$secret'")
 } qw(envelope raw standard);
-my $id = publish('Other', $sql_literal, 'format/1');
+my $id = $server->publish('Other', $sql_literal, 'format/1');
 $server->settle('formats');
 my $instant = $server->sql(<<"END");
 SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') FROM webhook.event WHERE event_id = '$id'
@@ -96,7 +69,7 @@ my %body = (
 	standard => qq({"type":"Other","timestamp":"$instant","data":$literal}));
 foreach my $format (sort keys %body)
 {
-	my ($request, @more) = to("/ok/$format");
+	my ($request, @more) = $receiver->requests("/ok/$format");
 
 	is(@more, 0, "$format: one call");
 	is($request->{body}, $body{$format}, "$format: byte for byte");
@@ -111,17 +84,17 @@ END
 }
 
 # A change holds from the next attempt on.
-alter($subscription{raw}, "payload_format => 'standard'");
-$id = publish('Other', "'null'", 'format/1');
+$server->alter($subscription{raw}, "payload_format => 'standard'");
+$id = $server->publish('Other', "'null'", 'format/1');
 $server->settle('altered');
-like((to('/ok/raw'))[-1]{body}, qr/^\{"type":"Other","timestamp":"[-0-9T:.]{26}Z","data":null\}$/, 'from raw to standard');
+like(($receiver->requests('/ok/raw'))[-1]{body}, qr/^\{"type":"Other","timestamp":"[-0-9T:.]{26}Z","data":null\}$/, 'from raw to standard');
 $server->unsubscribe_all;
 
 # A repetition is the same event, not the same attempt.
-$id = subscribe('/fail-first/1/raw', 'Other', "payload_format => 'raw'", "retry_schedule => '{1 s}'", "secret => '$secret'");
-my $event = publish('Other', "'[1,  2]'", 'format/2');
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '1', 'raw: repeated');
-my @twice = to('/fail-first/1/raw');
+$id = $server->subscribe('/fail-first/1/raw', $other, "payload_format => 'raw'", "retry_schedule => '{1 s}'", "secret => '$secret'");
+my $event = $server->publish('Other', "'[1,  2]'", 'format/2');
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '1', 'raw: repeated');
+my @twice = $receiver->requests('/fail-first/1/raw');
 is(join(' ', map { "$_->{body} $_->{headers}{'webhook-id'} $_->{headers}{'webhook-attempt'}" } @twice),
 	"[1,  2] $event 1 [1,  2] $event 2", 'raw: the headers tell event and attempt');
 is_signed($_, "raw, attempt $_->{headers}{'webhook-attempt'}") foreach @twice;
@@ -129,12 +102,12 @@ $server->unsubscribe_all;
 
 # ---- Patterns
 
-$id = subscribe('/ok/all', '*');
-subscribe('/ok/app', 'App.*');
-subscribe('/ok/order', 'App.Order.*');
-subscribe('/ok/both', 'App.Order.*,Other');
-subscribe('/ok/name', 'App.Orders');
-publish($_, "'{}'") foreach @types;
+$id = $server->subscribe('/ok/all', "events => '{*}'");
+$server->subscribe('/ok/app', "events => '{App.*}'");
+$server->subscribe('/ok/order', "events => '{App.Order.*}'");
+$server->subscribe('/ok/both', "events => '{App.Order.*,Other}'");
+$server->subscribe('/ok/name', "events => '{App.Orders}'");
+$server->publish($_, "'{}'") foreach @types;
 $server->settle('patterns');
 my %expected = (
 	all => "@types",
@@ -146,23 +119,23 @@ is(join(' ', sort split / /, types_to("/ok/$_")), $expected{$_}, "/ok/$_ gets wh
 
 # A type that was unknown when the subscriptions were read, and one more time.
 $server->sql("SELECT webhook.define_event_type('App.Order.New')");
-publish('App.Order.New', "'{}'") foreach 1 .. 2;
+$server->publish('App.Order.New', "'{}'") foreach 1 .. 2;
 $server->settle('a new type');
 is(scalar(grep { /New/ } split / /, types_to("/ok/$_")), /name/ ? 0 : 2, "/ok/$_ and a new type") foreach sort keys %expected;
 
 # One that comes, one that goes, one that changes its mind.
-subscribe('/ok/late', 'App.Order.*');
-alter($id, "events => '{Other}'");
+$server->subscribe('/ok/late', "events => '{App.Order.*}'");
+$server->alter($id, $other);
 $server->sql("SELECT webhook.unsubscribe(id) FROM webhook.subscription WHERE endpoint LIKE '%/ok/app'");
 $receiver->clear;
-publish($_, "'{}'") foreach 'App.Order.New', 'Other';
+$server->publish($_, "'{}'") foreach 'App.Order.New', 'Other';
 $server->settle('changed patterns');
 is(types_to('/ok/late'), 'App.Order.New', 'a new pattern');
 is(types_to('/ok/all'), 'Other', 'a name instead of a pattern');
 is(types_to('/ok/app'), '', 'no pattern any more');
 
 # A ping is for one, whatever others want.
-alter($id, "events => '{*}'");
+$server->alter($id, "events => '{*}'");
 my $ping = $server->sql("SELECT webhook.ping(id) FROM webhook.subscription WHERE endpoint LIKE '%/ok/name'");
 $server->settle('a ping');
 is(ids_to('/ok/name'), $ping, 'a ping comes');
@@ -172,36 +145,36 @@ $server->unsubscribe_all;
 # ---- A filter that goes over much data often takes too long, for a worker
 
 my $terms = join ' || ', ('$.** == 5') x 60, '$.x == 2';
-my $slow = subscribe('/ok/slow', 'Other', "filter => '$terms'");
-subscribe('/ok/quick', 'Other', "filter => '\$.x == 2'");
-my $much = publish('Other', q{('{"a":[' || repeat('1,', 400000) || '1],"x":2}')::json}, 'filter/much');
-$server->settle('a slow filter', '60 s');
+my $slow = $server->subscribe('/ok/slow', $other, "filter => '$terms'");
+$server->subscribe('/ok/quick', $other, "filter => '\$.x == 2'");
+my $much = $server->publish('Other', q{('{"a":[' || repeat('1,', 400000) || '1],"x":2}')::json}, 'filter/much');
+$server->settle('a slow filter');
 is(ids_to('/ok/quick'), $much, 'another filter accepts it');
 is(ids_to('/ok/slow'), '', 'no answer in time is no match');
-becomes("SELECT filter_errors FROM webhook.stat_subscription WHERE subscription_id = $slow", '1', 'it is counted');
-like(slurp_file($server->node->logfile), qr/a filter takes too long over event $much/, 'and the log tells of it');
-becomes("SELECT webhook_internal.is_processed(txid, id) FROM webhook_internal.ring WHERE event_id = '$much'", 't', 'the worker is past it');
+$server->becomes("SELECT filter_errors FROM webhook.stat_subscription WHERE subscription_id = $slow", '1', 'it is counted');
+like($server->log_since, qr/a filter takes too long over event $much/, 'and the log tells of it');
+$server->becomes("SELECT webhook_internal.is_processed(txid, id) FROM webhook_internal.ring WHERE event_id = '$much'", 't', 'the worker is past it');
 is($server->sql("SELECT webhook.recover($slow, '-infinity', 'infinity', 'missing')"), '1', 'a session has the time');
 $server->settle('recovered');
 is(ids_to('/ok/slow'), $much, 'and has it delivered');
-my $little = publish('Other', q('{"x":2}'), 'filter/little');
+my $little = $server->publish('Other', q('{"x":2}'), 'filter/little');
 $server->settle('little data');
 like(ids_to('/ok/slow'), qr/$little/, 'over little data the filter is quick');
 $server->unsubscribe_all;
 
 # ---- Filters
 
-my $big = subscribe('/ok/big', 'Other', "filter => '\$.Amount > 1000'");
-my $flag = subscribe('/ok/flag', 'Other', "filter => '\$.Flag'");
-my $time = subscribe('/ok/time', 'Other', q(filter => '$.At.datetime() < "2026-01-01T00:00:00+01:00".datetime()'));
-$id = subscribe('/ok/none', 'Other');
+my $big = $server->subscribe('/ok/big', $other, "filter => '\$.Amount > 1000'");
+my $flag = $server->subscribe('/ok/flag', $other, "filter => '\$.Flag'");
+my $time = $server->subscribe('/ok/time', $other, q(filter => '$.At.datetime() < "2026-01-01T00:00:00+01:00".datetime()'));
+$id = $server->subscribe('/ok/none', $other);
 my $last = 0;
 
 # Publish, and say who gets it: the paths, and who has counted it as undecided.
 sub is_for
 {
 	my ($data, $who, $undecided, $what) = @_;
-	my $event = publish('Other', "'$data'", 'filter/' . ++$last);
+	my $event = $server->publish('Other', "'$data'", 'filter/' . ++$last);
 
 	$server->settle($what);
 	is(join(' ', grep { ids_to("/ok/$_") =~ /$event/ } qw(big flag time none)), $who, "$what: who gets it");
@@ -209,7 +182,7 @@ sub is_for
 	{
 		$expected{$_} = ($expected{$_} // 0) + 1;
 	}
-	becomes("SELECT string_agg(coalesce(filter_errors, 0)::text, ' ' ORDER BY id) FROM webhook.subscription LEFT JOIN webhook_internal.subscription_state ON subscription_id = id",
+	$server->becomes("SELECT string_agg(coalesce(filter_errors, 0)::text, ' ' ORDER BY id) FROM webhook.subscription LEFT JOIN webhook_internal.subscription_state ON subscription_id = id",
 		join(' ', map { $expected{"$_?"} // 0 } qw(big flag time none)), "$what: who cannot tell");
 	return;
 }
@@ -227,21 +200,21 @@ is_for('{"Amount": 5000, "Flag": true}', 'big flag none', '', 'and the next even
 # Somebody has written a path that cannot be evaluated past our functions.
 $server->sql(qq(UPDATE webhook_internal.subscription SET filter = '\$limit < 1' WHERE id = $flag));
 is_for('{"Amount": 5000, "Flag": true}', 'big none', 'flag?', 'a path with a variable');
-alter($flag, q(filter => '$.Amount == 1 && exists($.Lines[*] ? (@.Price > 10))'));
+$server->alter($flag, q(filter => '$.Amount == 1 && exists($.Lines[*] ? (@.Price > 10))'));
 is_for('{"Amount": 1, "Lines": [{"Price": 5}, {"Price": 11}]}', 'flag none', '', 'another filter');
-alter($flag, "filter => 'true'");
+$server->alter($flag, "filter => 'true'");
 is_for('{"Amount": 1}', 'flag none', '', 'none any more');
 
 foreach my $filter ('$.a like_regex "x"', 'exists($.a[*] ? (@.b like_regex "x"))', '$.a[$.b ? (@ like_regex "x").size()] == 1',
 	'$limit < 1', '$.a[0 to $last] == 1')
 {
-	my ($status, undef, $error) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT webhook.alter_subscription($flag, filter => '$filter')");
+	my $error = $server->messages("\\set VERBOSITY verbose\nSELECT webhook.alter_subscription($flag, filter => '$filter')");
 	like($error, qr/ERROR:  0A000: filter must not have .*\n.*DETAIL:.*\n(?s:.*)HINT:/, "refused: $filter");
 }
 
 # A filter is asked when the event is read, a replay is not.
-alter($big, q(filter => '$.Amount > 1000'));
-$event = publish('Other', q('{"Amount": 1}'));
+$server->alter($big, q(filter => '$.Amount > 1000'));
+$event = $server->publish('Other', q('{"Amount": 1}'));
 $server->settle('refused');
 $server->sql("SELECT webhook.resend('$event', $big)");
 $server->settle('sent all the same');
@@ -251,40 +224,40 @@ $server->unsubscribe_all;
 # ---- When an attempt ends, is repeated, or the last
 
 # The timeout: two are too short, and the setting's is long enough.
-$id = subscribe('/slow/1500/short', 'Other', "timeout => '200 ms'", "retry_schedule => '{1 s}'");
-my $long = subscribe('/slow/1500/long', 'Other');
-publish('Other', "'{}'", 'timeout/1');
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '2', 'two attempts');
+$id = $server->subscribe('/slow/1500/short', $other, "timeout => '200 ms'", "retry_schedule => '{1 s}'");
+my $long = $server->subscribe('/slow/1500/long', $other);
+$server->publish('Other', "'{}'", 'timeout/1');
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '2', 'two attempts');
 is(attempts($id), '1 retrying timeout, 2 failed timeout', 'too slow for its own timeout');
 is($server->sql("SELECT bool_and(duration BETWEEN '0.2 s' AND '1.4 s') FROM webhook.log WHERE subscription_id = $id"), 't', 'which is what it took');
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $long", '1', 'one attempt at the other');
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $long", '1', 'one attempt at the other');
 is(attempts($long), '1 delivered 200', 'in time for the setting');
-alter($id, "timeout => '0'");
-publish('Other', "'{}'", 'timeout/2');
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '1', 'back to the setting, it is in time, too');
+$server->alter($id, "timeout => '0'");
+$server->publish('Other', "'{}'", 'timeout/2');
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '1', 'back to the setting, it is in time, too');
 $server->unsubscribe_all;
 
 # The schedule.
-$id = subscribe('/status/500/own', 'Other', "retry_schedule => '{1 s, 2 s}'");
-$long = subscribe('/status/500/default', 'Other');
-$event = publish('Other', "'{}'", 'schedule/1');
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '3', 'three attempts');
+$id = $server->subscribe('/status/500/own', $other, "retry_schedule => '{1 s, 2 s}'");
+$long = $server->subscribe('/status/500/default', $other);
+$event = $server->publish('Other', "'{}'", 'schedule/1');
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '3', 'three attempts');
 is(attempts($id), '1 retrying 500 status, 2 retrying 500 status, 3 failed 500 status', 'its own schedule, then it ends');
-my @calls = to('/status/500/own');
+my @calls = $receiver->requests('/status/500/own');
 my @waits = map { $calls[$_]{time} - $calls[$_ - 1]{time} } 1, 2;
 ok($waits[0] >= 0.8 && $waits[1] >= 1.6, "the waits are those of the schedule, less 20 percent at most (@waits)");
 is(attempts($long), '1 retrying 500 status', 'the other has the one of the setting');
 is($server->sql("SELECT next_at - now() BETWEEN '40 min' AND '75 min' FROM webhook_internal.pending WHERE subscription_id = $long"), 't', 'and waits for an hour');
-alter($id, "retry_schedule => '{}'");
-publish('Other', "'{}'", 'schedule/2');
-becomes("SELECT next_at - now() BETWEEN '40 min' AND '75 min' FROM webhook_internal.pending WHERE subscription_id = $id", 't', 'so does the first, without one of its own');
+$server->alter($id, "retry_schedule => '{}'");
+$server->publish('Other', "'{}'", 'schedule/2');
+$server->becomes("SELECT next_at - now() BETWEEN '40 min' AND '75 min' FROM webhook_internal.pending WHERE subscription_id = $id", 't', 'so does the first, without one of its own');
 $server->unsubscribe_all;
 
 # Final statuses, and what comes behind them.
-$id = subscribe('/status/422', 'Other', "final_statuses => '{422, 503}'");
-$long = subscribe('/status/409', 'Other', "final_statuses => '{422, 503}'");
-publish('Other', "'{}'", 'final/1') foreach 1 .. 2;
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '2', 'two attempts, an event each');
+$id = $server->subscribe('/status/422', $other, "final_statuses => '{422, 503}'");
+$long = $server->subscribe('/status/409', $other, "final_statuses => '{422, 503}'");
+$server->publish('Other', "'{}'", 'final/1') foreach 1 .. 2;
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '2', 'two attempts, an event each');
 is(attempts($id), '1 failed 422 status, 1 failed 422 status', 'a final status ends a delivery, and the next one goes');
 $server->settle('final');
 is(attempts($long), '1 retrying 409 status', 'another one does not');
@@ -292,10 +265,10 @@ is($server->sql("SELECT count(*), count(DISTINCT event_id) FROM webhook.dead_let
 $server->unsubscribe_all;
 
 # The greatest age; what is allowed at least is more than a test can wait.
-$id = subscribe('/status/500/aged', 'Other', "retry_schedule => '{1 s, 1 s, 1 s, 1 s, 1 s, 1 s, 1 s, 1 s}'");
+$id = $server->subscribe('/status/500/aged', $other, "retry_schedule => '{1 s, 1 s, 1 s, 1 s, 1 s, 1 s, 1 s, 1 s}'");
 $server->sql("UPDATE webhook_internal.subscription SET max_age = '3 s' WHERE id = $id");
-publish('Other', "'{}'", 'age/1');
-becomes("SELECT error_class FROM webhook.log WHERE subscription_id = $id AND outcome = 'failed'", 'too_old', 'it gets too old');
+$server->publish('Other', "'{}'", 'age/1');
+$server->becomes("SELECT error_class FROM webhook.log WHERE subscription_id = $id AND outcome = 'failed'", 'too_old', 'it gets too old');
 is($server->sql(<<"END"), 't|t|t', 'after some attempts, the last one of which it names, with its data');
 SELECT count(*) FILTER (WHERE outcome = 'retrying') BETWEEN 2 AND 5,
 	max(attempt) FILTER (WHERE outcome = 'failed') = max(attempt) FILTER (WHERE outcome = 'retrying'),
@@ -306,20 +279,20 @@ is($server->sql("SELECT count(*) FROM webhook_internal.pending WHERE subscriptio
 $server->unsubscribe_all;
 
 # Time while it may not be sent does not count.
-$id = subscribe('/ok/aged', 'Other');
+$id = $server->subscribe('/ok/aged', $other);
 $server->sql("UPDATE webhook_internal.subscription SET max_age = '2 s' WHERE id = $id");
 $server->sql("SELECT webhook.pause($id)");
-publish('Other', "'{}'", 'age/2');
-becomes("SELECT max(created_at) < now() - interval '3 s' FROM webhook_internal.pending WHERE subscription_id = $id", 't', 'paused for longer');
+$server->publish('Other', "'{}'", 'age/2');
+$server->becomes("SELECT max(created_at) < now() - interval '3 s' FROM webhook_internal.pending WHERE subscription_id = $id", 't', 'paused for longer');
 $server->sql("SELECT webhook.resume($id)");
-becomes("SELECT outcome FROM webhook.log WHERE subscription_id = $id", 'delivered', 'it is delivered all the same');
+$server->becomes("SELECT outcome FROM webhook.log WHERE subscription_id = $id", 'delivered', 'it is delivered all the same');
 $server->unsubscribe_all;
 
 # Calls at once.
-$id = subscribe('/slow/200/one', 'Other', 'max_in_flight => 1');
+$id = $server->subscribe('/slow/200/one', $other, 'max_in_flight => 1');
 $server->sql(q(SELECT count(webhook.publish('Other', '{}', 'one/' || n)) FROM generate_series(1, 5) n));
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '5', 'all come');
-@calls = to('/slow/200/one');
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '5', 'all come');
+@calls = $receiver->requests('/slow/200/one');
 is(scalar(grep { $calls[$_]{time} - $calls[$_ - 1]{time} < 0.19 } 1 .. 4), 0, 'one after the other');
 
 # Whatever a row says, the worker lives.
@@ -329,9 +302,9 @@ SET events = '{"",Other,*,.*,NULL}', max_in_flight = -1, rate_limit = 'NaN', tim
 	retry_schedule = '{NULL,-1 s,100 years}', final_statuses = '{NULL,0,-1}', payload_format = 'parchment'
 WHERE id = $id
 END
-$event = publish('Other', "'{}'", 'one/6');
-becomes("SELECT outcome FROM webhook.log WHERE subscription_id = $id AND event_id = '$event'", 'delivered', 'edited by hand into nonsense');
+$event = $server->publish('Other', "'{}'", 'one/6');
+$server->becomes("SELECT outcome FROM webhook.log WHERE subscription_id = $id AND event_id = '$event'", 'delivered', 'edited by hand into nonsense');
 is(scalar(grep { $_ eq $event } split / /, ids_to('/slow/200/one')), 1, 'sent once');
 
-$node->stop;
+$server->stop;
 done_testing();

@@ -1,7 +1,9 @@
 # 080_circuit_breaker.pl
-#	  What an endpoint's answers lead to, with real processes and sockets:
-#	  breaker, Retry-After, 410, rate limit, replay; what the views say and what
-#	  is announced. Their arithmetic is tested on a fake clock.
+#	  What do an endpoint's answers lead to, with real processes and sockets:
+#	  breaker, Retry-After, 410, rate limit, giving up?  What do views, the log
+#	  and notifications say of it, and what can be replayed?
+#
+# The instants of these decisions are tested on a fake clock, in test/clock.
 
 use strict;
 use warnings;
@@ -9,24 +11,13 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 
-use PostgreSQL::Test::Utils;
-use Webhook::Test;
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Webhook::Test;
 
 my $server = Webhook::Test->new('health', "webhook.retry_schedule = '1s, 1s, 1s, 1s, 1s'");
 $server->prepare;
 my $receiver = $server->receiver;
-my $node = $server->node;
-
-# Wait until a query answers so.
-sub becomes
-{
-	my ($query, $expected, $what) = @_;
-	ok($node->poll_query_until('postgres', $query, $expected), $what)
-	  or diag($server->sql('SELECT * FROM webhook_internal.subscription_state; SELECT subscription_id, subject, position, attempt, step, next_at FROM webhook_internal.pending LIMIT 20; SELECT * FROM webhook.stat_worker'));
-	return;
-}
 
 sub state_of { return $server->sql("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $_[0]"); }
 
@@ -39,29 +30,29 @@ sub change
 
 # Breaker: it opens after ten failures, probes after ten seconds, and then all
 # comes in order.
-my $listener = $node->background_psql('postgres');
+my $listener = $server->background;
 $listener->query_safe('LISTEN webhook');
 my $id = $server->subscribe('/flip');
 $receiver->fail_while(1);
 change(1, 40);
-becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'open', 'the breaker opens');
+$server->becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'open', 'the breaker opens');
 like($server->sql("SELECT reason FROM webhook.stat_subscription WHERE subscription_id = $id"),
 	qr/503/, 'its reason is shown');
 is($server->sql("SELECT next_attempt BETWEEN now() AND now() + '10 s' FROM webhook.stat_subscription WHERE subscription_id = $id"),
 	't', 'and when the next attempt is');
 $server->sql("UPDATE business_request SET status = 'Approved'");
 is($server->sql('SELECT webhook.drain()'), 't', 'nothing is due while it is open');
-my $sent = () = $receiver->requests(qr{^/flip$});
+my $sent = $receiver->count('/flip');
 cmp_ok($sent, '<', 40, "not every delivery was tried ($sent)");
 like($server->sql("SELECT webhook.explain((SELECT event_id FROM webhook.pending_delivery WHERE subscription_id = $id AND waits_for IS NULL ORDER BY next_at LIMIT 1), $id)"),
 	qr/\w/, 'explain has something to say');
 is($server->sql("SELECT count(*) > 0 FROM webhook.pending_delivery WHERE subscription_id = $id AND waits_for IS NOT NULL AND waits_since IS NOT NULL"),
 	't', 'the view shows what waits behind what');
 $receiver->fail_while(0);
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '80',
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '80',
 	'a probe closes it and all is delivered');
 my (%last, $wrong);
-foreach my $request ($receiver->requests(qr{^/flip$}))
+foreach my $request ($receiver->requests('/flip'))
 {
 	my ($contract) = $request->{body} =~ /"BusinessRequestId":(\d+)/;
 	my ($status) = $request->{body} =~ /"NewStatus":"(\w+)"/;
@@ -72,7 +63,7 @@ foreach my $request ($receiver->requests(qr{^/flip$}))
 ok(!$wrong, 'in order');
 is($server->sql("SELECT max(step) FROM webhook_internal.pending"), '', 'nothing is left');
 is(state_of($id), 'active', 'it is active again');
-my $log = slurp_file($node->logfile);
+my $log = $server->log_since;
 like($log, qr/circuit breaker for webhook subscription $id opened after \d+ consecutive failures/, 'the server log tells of it');
 like($listener->query('SELECT 1'), qr/Asynchronous notification "webhook" with payload "\{"subscription":$id,"state":"open","until":"[^"]*"\}"/,
 	'and so does a notification');
@@ -83,9 +74,9 @@ $server->unsubscribe_all;
 $id = $server->subscribe('/retry-after/2');
 change(101, 101);
 $receiver->wait_for(1, 10, qr{^/retry-after});
-becomes("SELECT not_before IS NOT NULL FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't', 'Retry-After is kept');
+$server->becomes("SELECT not_before IS NOT NULL FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't', 'Retry-After is kept');
 $server->settle('retry after');
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '1', 'and obeyed');
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '1', 'and obeyed');
 my @calls = $receiver->requests(qr{^/retry-after});
 cmp_ok($calls[1]{time} - $calls[0]{time}, '>=', 1.9, 'two seconds passed');
 $server->unsubscribe_all;
@@ -93,8 +84,8 @@ $server->unsubscribe_all;
 # 410: it is given up, what waits is cancelled, and may be replayed.
 $id = $server->subscribe('/status/410', "max_in_flight => 1");
 change(201, 230);
-becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'disabled', '410 disables');
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome IN ('failed', 'cancelled')", '30',
+$server->becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'disabled', '410 disables');
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome IN ('failed', 'cancelled')", '30',
 	'every delivery has ended');
 is($server->sql("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id"), '0', 'nothing waits');
 is($server->sql("SELECT count(*) FROM webhook.dead_letter WHERE subscription_id = $id AND data IS NOT NULL"), '30',
@@ -102,7 +93,7 @@ is($server->sql("SELECT count(*) FROM webhook.dead_letter WHERE subscription_id 
 change(231, 231);
 $server->settle('disabled');
 is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $id"), '30', 'a disabled one gets nothing');
-$node->restart;
+$server->restart;
 is(state_of($id), 'disabled', 'after a restart too');
 change(232, 232);
 $server->settle('disabled, restarted');
@@ -142,11 +133,11 @@ $id = $server->sql("SELECT webhook.subscribe('@{[ $receiver->url('/slow/3000/wid
 change(241, 250);
 $server->settle('read past');
 my $began = $server->sql("SELECT min(created_at) FROM webhook.event WHERE subject IN ('business_request/241', 'business_request/250')");
-becomes("SELECT count(*) FROM webhook.event e JOIN webhook_internal.ring r USING (id) WHERE e.created_at >= '$began' AND webhook_internal.is_processed(r.txid, r.id)",
+$server->becomes("SELECT count(*) FROM webhook.event e JOIN webhook_internal.ring r USING (id) WHERE e.created_at >= '$began' AND webhook_internal.is_processed(r.txid, r.id)",
 	'10', 'the checkpoint is past them');
 $server->sql("SELECT webhook.alter_subscription($id, events => '{App.BusinessRequestStatusChange}')");
 change(251, 251);
-becomes('SELECT in_flight FROM webhook.stat_worker', '1', 'another is under way');
+$server->becomes('SELECT in_flight FROM webhook.stat_worker', '1', 'another is under way');
 is($server->sql("SELECT webhook.recover($id, '$began', 'infinity', 'missing', dry_run => $_)"), '10', "missing: dry_run $_")
   foreach qw(true false);
 is($server->sql("SELECT webhook.recover($id, '$began', 'infinity', 'missing')"), '0', 'once');
@@ -158,10 +149,10 @@ $server->unsubscribe_all;
 # A ping goes through an open breaker, is made once and counts for nothing.
 $id = $server->subscribe('/status/500', "retry_schedule => '{1 day}'");
 change(301, 312);
-becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'open', 'open again');
+$server->becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'open', 'open again');
 my $streak = $server->sql("SELECT failures_since_success FROM webhook_internal.subscription_state WHERE subscription_id = $id");
 $ping = $server->sql("SELECT webhook.ping($id)");
-becomes("SELECT outcome FROM webhook.log WHERE event_id = '$ping'", 'failed', 'a ping fails once');
+$server->becomes("SELECT outcome FROM webhook.log WHERE event_id = '$ping'", 'failed', 'a ping fails once');
 is($server->sql("SELECT failures_since_success FROM webhook_internal.subscription_state WHERE subscription_id = $id"), $streak,
 	'and counts for nothing');
 
@@ -173,25 +164,25 @@ $server->settle('behind');
 is($server->sql("SELECT count(*) FROM webhook.pending_delivery WHERE subscription_id = $id AND subject = '$subject' AND waits_for = '$waiting'"),
 	'1', 'the later one waits for it');
 $server->sql("SELECT webhook.skip($id, '$subject')");
-becomes("SELECT outcome, error_class FROM webhook.log WHERE event_id = '$waiting' AND subscription_id = $id AND outcome <> 'retrying'",
+$server->becomes("SELECT outcome, error_class FROM webhook.log WHERE event_id = '$waiting' AND subscription_id = $id AND outcome <> 'retrying'",
 	'cancelled|skipped', 'skipped');
-becomes("SELECT count(*) FROM webhook.pending_delivery WHERE subscription_id = $id AND subject = '$subject' AND next_at IS NOT NULL", '1',
+$server->becomes("SELECT count(*) FROM webhook.pending_delivery WHERE subscription_id = $id AND subject = '$subject' AND next_at IS NOT NULL", '1',
 	'the later one is head');
 $waiting = $server->sql("SELECT event_id FROM webhook_internal.pending WHERE subscription_id = $id AND subject = '$subject'");
 $server->sql("SELECT webhook.cancel('$waiting', $id)");
-becomes("SELECT outcome FROM webhook.log WHERE event_id = '$waiting' AND subscription_id = $id", 'cancelled', 'cancelled');
+$server->becomes("SELECT outcome FROM webhook.log WHERE event_id = '$waiting' AND subscription_id = $id", 'cancelled', 'cancelled');
 $server->unsubscribe_all;
-becomes('SELECT count(*) FROM webhook_internal.pending', '0', 'unsubscribed, nothing waits');
+$server->becomes('SELECT count(*) FROM webhook_internal.pending', '0', 'unsubscribed, nothing waits');
 
 # Rate limit: five a second.
 $id = $server->subscribe('/ok/limited', 'rate_limit => 5');
 change(401, 440);
-becomes("SELECT reason FROM webhook.stat_subscription WHERE subscription_id = $id",
+$server->becomes("SELECT reason FROM webhook.stat_subscription WHERE subscription_id = $id",
 	'held back by its rate limit of 5 calls a second', 'a rate limit is shown');
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '40', 'all come');
-@calls = $receiver->requests(qr{^/ok/limited$});
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '40', 'all come');
+@calls = $receiver->requests('/ok/limited');
 cmp_ok($calls[-1]{time} - $calls[0]{time}, '>=', 6.9, 'forty take seven seconds');
-like(slurp_file($node->logfile), qr/webhook subscription $id is held back by its rate limit of 5 calls per second/,
+like($server->log_since, qr/webhook subscription $id is held back by its rate limit of 5 calls per second/,
 	'and the log tells of it');
 $server->unsubscribe_all;
 
@@ -200,7 +191,7 @@ $id = $server->subscribe('/fail-subject/NewStatus...Draft', 'ordered => false');
 $receiver->fail_while(1);
 $server->sql("INSERT INTO business_request VALUES (501, 'Draft')");
 $server->sql("UPDATE business_request SET status = 'Approved' WHERE id = 501");
-becomes("SELECT string_agg(outcome, ',') FROM webhook.log WHERE subscription_id = $id AND subject = 'business_request/501' AND outcome = 'delivered'",
+$server->becomes("SELECT string_agg(outcome, ',') FROM webhook.log WHERE subscription_id = $id AND subject = 'business_request/501' AND outcome = 'delivered'",
 	'delivered', 'the later one is delivered');
 $receiver->fail_while(0);
 $server->unsubscribe_all;
@@ -208,17 +199,17 @@ $server->unsubscribe_all;
 # Given up after five days without success.
 $id = $server->subscribe('/status/500', "retry_schedule => '{1 s, 1 s, 1 day}'");
 change(601, 601);
-becomes("SELECT failures_since_success > 0 FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't', 'it fails');
-$node->stop;
-$node->start;
+$server->becomes("SELECT failures_since_success > 0 FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't', 'it fails');
+$server->stop;
+$server->start;
 $server->sql("UPDATE webhook_internal.subscription_state SET failures_since_success = 20, failing_since = now() - interval '6 days' WHERE subscription_id = $id");
-$node->stop('immediate');
-$node->start;
+$server->stop('immediate');
+$server->start;
 change(602, 602);
-becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'disabled', 'it is given up');
-becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '0', 'what waited is cancelled');
+$server->becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'disabled', 'it is given up');
+$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '0', 'what waited is cancelled');
 
 diag($server->sql("SELECT id, kind, event_id, subject FROM webhook_internal.event_0 WHERE kind NOT IN ('e', 'r') ORDER BY id"))
   unless Test::More->builder->is_passing;
-$node->stop;
+$server->stop;
 done_testing();

@@ -1,6 +1,6 @@
 # 120_restart.pl
-#	  What commands and pauses have said holds after a restart, and a reload
-#	  that fails half-way leaves nothing of a subscription that has gone.
+#	  Do commands and pauses hold after a restart?  Does a subscription that goes
+#	  while the tables cannot be read leave nothing behind?
 
 use strict;
 use warnings;
@@ -8,23 +8,12 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 
-use PostgreSQL::Test::Utils;
-use Webhook::Test;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Webhook::Test;
 
 my $server = Webhook::Test->new('health_crash', "webhook.retry_schedule = '1s'");
 $server->prepare;
 my $receiver = $server->receiver;
-my $node = $server->node;
-
-sub becomes
-{
-	my ($query, $expected, $what) = @_;
-	ok($node->poll_query_until('postgres', $query, $expected), $what)
-	  or diag($server->sql('SELECT * FROM webhook_internal.subscription_state; SELECT subscription_id, subject, position, attempt, next_at FROM webhook_internal.pending LIMIT 20; SELECT * FROM webhook.stat_worker'));
-	return;
-}
 
 # Run statements, and wait until their rows of the ring have been read.
 sub request
@@ -32,14 +21,8 @@ sub request
 	my ($statements) = @_;
 	my $events = $server->sql('SELECT events FROM webhook.stat_worker');
 	$server->sql($statements);
-	becomes("SELECT events > $events FROM webhook.stat_worker", 't', 'it is read');
+	$server->becomes("SELECT events > $events FROM webhook.stat_worker", 't', 'it is read');
 	return;
-}
-
-sub move
-{
-	my ($subscription, $path) = @_;
-	return "SELECT webhook.alter_subscription($subscription, endpoint => '@{[ $receiver->url($path) ]}')";
 }
 
 # A retry that hangs is ended by a command; the server restarts before it is
@@ -51,23 +34,23 @@ foreach my $how ('skip', 'cancel')
 		retry_schedule => '{1 s, 1 s, 1 s}', timeout => '20 s')");
 }
 $server->sql("INSERT INTO business_request VALUES (1, 'Draft')");
-becomes('SELECT count(*) FROM webhook_internal.pending WHERE attempt > 0', '2', 'the first attempts have failed');
-request(join '; ', map { move($ids{$_}, "/hang/$_") } sort keys %ids);
+$server->becomes('SELECT count(*) FROM webhook_internal.pending WHERE attempt > 0', '2', 'the first attempts have failed');
+request(join '; ', map { $server->moving($ids{$_}, "/hang/$_") } sort keys %ids);
 foreach my $how (sort keys %ids)
 {
-	is(scalar(my @calls = $receiver->wait_for(1, 20, qr{^/hang/$how$})), 1, "$how: a retry hangs");
+	is(scalar(my @calls = $receiver->wait_for(1, 20, "/hang/$how")), 1, "$how: a retry hangs");
 }
 $server->sql("UPDATE business_request SET status = 'Approved' WHERE id = 1");
 my $event = $server->sql('SELECT DISTINCT event_id FROM webhook_internal.pending WHERE attempt > 0');
 request("SELECT webhook.skip($ids{skip}, 'business_request/1')");
 request("SELECT webhook.cancel('$event', $ids{cancel})");
-request(join '; ', map { move($ids{$_}, "/ok/$_") } sort keys %ids);
+request(join '; ', map { $server->moving($ids{$_}, "/ok/$_") } sort keys %ids);
 is($server->sql("SELECT count(*) FROM webhook.log WHERE outcome = 'cancelled'"), '0', 'both are still in flight');
-$node->restart;
+$server->restart;
 $server->wait_for_worker;
 foreach my $how (sort keys %ids)
 {
-	becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $ids{$how}", '0', "$how: nothing waits after a restart");
+	$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $ids{$how}", '0', "$how: nothing waits after a restart");
 	$server->settle($how);
 	is($server->sql("SELECT outcome || ' ' || coalesce(error_class, '') FROM webhook.log WHERE subscription_id = $ids{$how} AND event_id = '$event' ORDER BY logged_at DESC LIMIT 1"),
 		'cancelled ' . ($how eq 'skip' ? 'skipped' : ''), "$how: it is ended");
@@ -82,12 +65,12 @@ $server->settle('restarted');
 	my $id = $server->subscribe('/ok/paused');
 	request("SELECT webhook.pause($id)");
 	$server->sql("INSERT INTO business_request SELECT i, 'Draft' FROM generate_series(31, 33) i");
-	becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '3', 'paused, they wait');
+	$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '3', 'paused, they wait');
 	my $before = $server->sql('SELECT clock_timestamp()');
-	$node->restart;
+	$server->restart;
 	$server->wait_for_worker;
-	becomes("SELECT suspended_at < '$before' FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't',
-		'halted since before the restart');
+	$server->becomes("SELECT suspended_at < '$before' FROM webhook_internal.subscription_state WHERE subscription_id = $id", 't',
+		'suspended since before the restart');
 	$server->sql("SELECT webhook.resume($id)");
 	$server->settle('resumed');
 	is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'"), '3', 'resumed, all are sent');
@@ -101,30 +84,28 @@ $server->settle('restarted');
 	my $other = $server->subscribe('/ok/other');
 	my $id = $server->subscribe('/ok/gone', 'rate_limit => 1');
 	my $worker = $server->worker;
-	my $offset = -s $node->logfile;
+	my $offset = $server->log_end;
 	my $session = $server->session;
 
 	$session->run('BEGIN; LOCK TABLE webhook_internal.pending IN ACCESS EXCLUSIVE MODE');
 	$server->sql("INSERT INTO business_request SELECT i, 'Draft' FROM generate_series(11, 20) i");
-	$receiver->wait_for(1, 10, qr{^/ok/gone$});
-	$server->sql("SELECT webhook.unsubscribe($id)");
-	$receiver->wait_for(10, 10, qr{^/ok/other$});
-	my $until = time + 30;
+	$receiver->wait_for(1, 10, '/ok/gone');
+	$server->unsubscribe($id);
+	$receiver->wait_for(10, 10, '/ok/other');
 	my $failures = 0;
-	while (time < $until and $failures < 3)
+	wait_until
 	{
-		my $log = substr slurp_file($node->logfile), $offset;
-		last if $log =~ /terminated by signal/;
+		my $log = $server->log_since($offset);
 		$failures = () = $log =~ /lock timeout/g;
-		sleep 0.05;
-	}
+		$failures >= 3 or $log =~ /terminated by signal/;
+	};
 	cmp_ok($failures, '>=', 3, 'reading fails, again and again');
 	$session->run('COMMIT');
 	$session->quit;
 	$server->sql("INSERT INTO business_request VALUES (21, 'Draft')");
-	$receiver->wait_for(11, 20, qr{^/ok/other$});
+	$receiver->wait_for(11, 20, '/ok/other');
 	$server->settle('unlocked');
-	unlike(substr(slurp_file($node->logfile), $offset), qr/terminated by signal/, 'nothing crashes');
+	$server->is_sound('nothing crashes');
 	is($server->worker, $worker, 'the same worker goes on');
 	is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $other AND outcome = 'delivered'"), '11',
 		'for others');
@@ -132,5 +113,5 @@ $server->settle('restarted');
 		'cancelled delivered 10', 'what was ready of the one that has gone ends as cancelled');
 }
 
-$node->stop;
+$server->stop;
 done_testing();

@@ -1,6 +1,7 @@
 # 200_ssrf.pl
-#	  Where a server may send to, as its log tells it: names that lead inside,
-#	  answers of both kinds, answers that change, and settings that do.
+#	  Does the server refuse to send to addresses inside, and say so in the log:
+#	  when a name leads there, when an answer has addresses of both kinds, when an
+#	  answer changes, and when a setting changes?
 #
 # Names are answered from a file, by nss_wrapper in the server.
 
@@ -13,8 +14,8 @@ use lib $FindBin::Bin;
 use IO::Select;
 use IO::Socket::INET;
 use PostgreSQL::Test::Utils;
-use Webhook::Test;
 use Test::More;
+use Webhook::Test;
 
 my ($wrapper) = glob '/usr/lib/*/libnss_wrapper.so /usr/lib*/libnss_wrapper.so';
 plan skip_all => 'no nss_wrapper: Debian has it as libnss-wrapper' if !$wrapper;
@@ -41,14 +42,9 @@ answer(
 	'10.11.12.13' => 'mixed.test.example',
 	'169.254.169.254' => 'metadata.test.example');
 
-my $server;
-{
-	local $ENV{LD_PRELOAD} = $wrapper;
-	local $ENV{NSS_WRAPPER_HOSTS} = $hosts;
-	$server = Webhook::Test->new('guard', "webhook.retry_schedule = '1h'");
-}
+my $server = Webhook::Test->new('ssrf', "webhook.retry_schedule = '1h'",
+	env => { LD_PRELOAD => $wrapper, NSS_WRAPPER_HOSTS => $hosts });
 $server->prepare;
-my $node = $server->node;
 my $port = $server->receiver->port;
 my $contract = 0;
 
@@ -64,8 +60,7 @@ sub next_attempt
 
 	$contract++;
 	$server->sql("INSERT INTO business_request VALUES ($contract, 'Draft')");
-	$node->poll_query_until('postgres',
-		"SELECT count(*) > $before FROM webhook.log WHERE subscription_id = $id")
+	$server->poll("SELECT count(*) > $before FROM webhook.log WHERE subscription_id = $id")
 	  or diag('nothing in the log');
 	return $server->sql(<<"END");
 SELECT concat_ws(' ', outcome, response_status, error_class, error, source_ip)
@@ -78,17 +73,8 @@ sub attempt
 	my ($url, $options) = @_;
 	my $id = $server->subscribe($url, $options);
 	my $row = next_attempt($id);
-	$server->sql("SELECT webhook.unsubscribe($id)");
+	$server->unsubscribe($id);
 	return $row;
-}
-
-# Whoever sees a setting sees that the worker has been told.
-sub set
-{
-	my ($name, $value) = @_;
-	$server->set($name, $value);
-	$node->poll_query_until('postgres', "SELECT current_setting('$name') = '$value'");
-	return;
 }
 
 like(attempt("http://good.test.example:$port/ok"), qr/^delivered 200/, 'a name of an allowed address');
@@ -114,34 +100,34 @@ like(next_attempt($rebound), qr/^delivered 200/, 'a name of an allowed address')
 answer(@answers[ 0, 1 ], '10.11.12.13' => 'rebound.test.example');
 $server->end_worker('TERM');
 like(next_attempt($rebound), qr{^retrying blocked .*10\.0\.0\.0/8}, 'leads inside some time later');
-$server->sql("SELECT webhook.unsubscribe($rebound)");
+$server->unsubscribe($rebound);
 
 # A reload closes a network while a connection there is kept.
 my $kept = $server->subscribe("http://127.0.0.1:$port/ok");
 like(next_attempt($kept), qr/^delivered 200/, 'a connection is made');
-my $requests = () = $server->receiver->requests(qr{^/ok$});
-set('webhook.denied_networks', '127.0.0.0/8');
+my $requests = $server->receiver->count('/ok');
+$server->set('webhook.denied_networks', '127.0.0.0/8');
 like(next_attempt($kept), qr{^retrying blocked .*127\.0\.0\.0/8, which webhook\.denied_networks},
 	'after a reload that closes its network, it is not used');
-is(scalar(() = $server->receiver->requests(qr{^/ok$})), $requests, 'nothing was sent');
-$server->sql("SELECT webhook.unsubscribe($kept)");
+is($server->receiver->count('/ok'), $requests, 'nothing was sent');
+$server->unsubscribe($kept);
 
 # Saved while it was allowed.
-set('webhook.denied_networks', '127.0.0.8');
+$server->set('webhook.denied_networks', '127.0.0.8');
 my $literal = $server->subscribe("http://127.0.0.7:$quiet/");
 my $named = $server->subscribe("http://good.test.example:$quiet/", "timeout => '2 s'");
-set('webhook.denied_networks', '127.0.0.0/8');
+$server->set('webhook.denied_networks', '127.0.0.0/8');
 like(next_attempt($literal), qr/^retrying blocked/, 'an address closed since it was saved');
-set('webhook.denied_networks', '');
-set('webhook.require_https', 'on');
+$server->set('webhook.denied_networks', '');
+$server->set('webhook.require_https', 'on');
 like(next_attempt($named), qr/^retrying blocked .*webhook\.require_https/,
 	'plain http closed since it was saved');
-set('webhook.require_https', 'off');
-set('webhook.allowed_ports', '443');
+$server->set('webhook.require_https', 'off');
+$server->set('webhook.allowed_ports', '443');
 like(next_attempt($named), qr/^retrying blocked .*webhook\.allowed_ports/,
 	'a port closed since it was saved');
 
 ok(!IO::Select->new($untouched)->can_read(0), 'who must not be touched has heard nothing');
 
-$node->stop;
+$server->stop;
 done_testing();

@@ -1,7 +1,7 @@
 # 210_tls.pl
-#	  Whom the worker believes to be who they say, and whom it shows itself to:
-#	  each handshake that must fail does, with its class and its reason in the
-#	  log, and nothing of a file's place.
+#	  Which certificates does the worker accept, and to whom does it show its own?
+#	  Each handshake that must fail does so with its class and its reason in the
+#	  log, and without the place of a file.
 
 use strict;
 use warnings;
@@ -16,8 +16,8 @@ use IPC::Open3;
 use IPC::Run;
 use POSIX ();
 use PostgreSQL::Test::Utils;
-use Webhook::Test;
 use Test::More;
+use Webhook::Test;
 
 my $dir = PostgreSQL::Test::Utils::tempdir;
 my %pids;
@@ -131,7 +131,6 @@ webhook.certificate_directory = '$dir'
 webhook.retry_schedule = '1h'
 END
 $server->prepare;
-my $node = $server->node;
 my $contract = 0;
 
 # One event to one endpoint alone; its row of the log.
@@ -142,14 +141,13 @@ sub attempt
 
 	$contract++;
 	$server->sql("INSERT INTO business_request VALUES ($contract, 'Draft')");
-	$node->poll_query_until('postgres',
-		"SELECT count(*) > 0 FROM webhook.log WHERE subscription_id = $id")
+	$server->poll("SELECT count(*) > 0 FROM webhook.log WHERE subscription_id = $id")
 	  or diag('nothing in the log');
 	my $row = $server->sql(<<"END");
 SELECT concat_ws(' ', outcome, response_status, error_class, error)
 FROM webhook.log WHERE subscription_id = $id ORDER BY logged_at LIMIT 1
 END
-	$server->sql("SELECT webhook.unsubscribe($id)");
+	$server->unsubscribe($id);
 	return $row;
 }
 
@@ -200,5 +198,5 @@ $server->set("webhook.ca_file", "$dir/other-ca.crt");
 fails($good, qr/^retrying tls .*issuer/, 'a reload takes a CA away');
 like(attempt($untrusted), qr/^delivered 200/, 'and gives another');
 
-$server->node->stop;
+$server->stop;
 done_testing();

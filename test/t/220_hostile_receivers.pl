@@ -1,7 +1,8 @@
 # 220_hostile_receivers.pl
-#	  Receivers that answer with whatever harms: what the log says of each, that
-#	  the worker neither grows nor falls, and that nobody else waits for them.
-#	  What the engine makes of more such answers is in test/unit/http_test.c.
+#	  What does the log say of receivers that answer with whatever harms?  Does
+#	  the worker neither crash nor grow, and does no other subscription wait?
+#
+# What the engine makes of more such answers is tested in test/unit/http_test.c.
 
 use strict;
 use warnings;
@@ -11,16 +12,14 @@ use lib $FindBin::Bin;
 
 use Compress::Zlib ();
 use PostgreSQL::Test::Utils;
-use Webhook::Test;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Webhook::Test;
 
 # Who hangs does so for longer than all the rest of this test should take; who
 # fails is tried again after that.
 my $server = Webhook::Test->new('hostile', "webhook.timeout = '10s'\nwebhook.retry_schedule = '1h'");
 $server->prepare;
 my $receiver = $server->receiver;
-my $node = $server->node;
 
 my $ok = "HTTP/1.1 200 OK\r\n";
 my $chunked = "${ok}Transfer-Encoding: chunked\r\n\r\n";
@@ -72,14 +71,6 @@ my @hanging = (
 my @events = (1 .. 40);
 my %subscription;
 
-sub becomes
-{
-	my ($query, $expected, $what) = @_;
-	ok($node->poll_query_until('postgres', $query, $expected), $what)
-	  or diag($server->sql('TABLE webhook.stat_worker; SELECT subscription_id, outcome, response_status, error_class, error FROM webhook.log ORDER BY logged_at DESC LIMIT 40'));
-	return;
-}
-
 sub change
 {
 	my ($status) = @_;
@@ -110,7 +101,7 @@ foreach my $case (@hostile, @hanging)
 	$subscription{$name} = $server->subscribe($path);
 }
 change($_) foreach qw(Review Approved Signed);
-becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $healthy AND outcome = 'delivered'",
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $healthy AND outcome = 'delivered'",
 	4 * @events, 'the healthy subscription has all of its events');
 is($server->sql("SELECT count(*) FROM webhook.log WHERE error_class = 'timeout'"), '0',
 	'while those that hang are still in flight');
@@ -124,7 +115,7 @@ foreach my $case (@hostile, @hanging)
 	my ($name, undef, $expected) = @$case;
 	my $id = $subscription{$name};
 
-	becomes("SELECT count(*) > 0 FROM webhook.log WHERE subscription_id = $id", 't', "$name: is tried");
+	$server->becomes("SELECT count(*) > 0 FROM webhook.log WHERE subscription_id = $id", 't', "$name: is tried");
 	is($server->sql(<<"END"), $expected, "$name: $expected");
 SELECT DISTINCT concat_ws(' ', outcome, coalesce(response_status::text, '-'), coalesce(error_class, '-'))
 FROM webhook.log WHERE subscription_id = $id AND attempt = 1
@@ -149,7 +140,7 @@ sub logged
 	my ($path, $columns) = @_;
 	my $id = $server->subscribe($path);
 	$server->sql("SELECT webhook.ping($id)");
-	becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '1', 'one row');
+	$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '1', 'one row');
 	return $server->sql("SELECT $columns FROM webhook.log WHERE subscription_id = $id");
 }
 
@@ -166,7 +157,7 @@ is(logged(raw("${ok}Content-Encoding: gzip\r\n\r\n" . Compress::Zlib::memGzip("\
 		q(octet_length(response_body) BETWEEN 100 AND 4000)),
 	't', 'what is compressed is not unpacked');
 unlike($server->sql('SELECT string_agg(l::text, E\'\\n\') FROM webhook.log l'), qr/session=secret/, 'a cookie is not kept');
-unlike(slurp_file($node->logfile), qr/[^\t\n -~]|DROP TABLE webhook|terminated by signal/, 'nothing of it is in the server log');
+unlike($server->log_since, qr/[^\t\n -~]|DROP TABLE webhook|terminated by signal/, 'nothing of it is in the server log');
 is($server->worker, $worker, 'and it still is the same worker');
 $server->settle('at the end');
 

@@ -71,6 +71,7 @@ sub new
 
 sub port { return $_[0]{port}; }
 sub pid { return $_[0]{pid}; }
+sub file { return $_[0]{file}; }
 sub url { return "http://127.0.0.1:$_[0]{port}" . ($_[1] // '/ok'); }
 
 # Let /flip and /fail-subject fail from now on, or no longer.
@@ -92,8 +93,9 @@ sub fail_while
 
 # All requests so far, in the order in which they came: hashes of time (Unix,
 # fractional), method, path, peer_port, headers (names in lower case; a repeated
-# one joined by a comma), header_lines (as sent) and body (bytes).  With an
-# argument only those whose path matches it.
+# one joined by a comma), header_lines (as sent) and body (bytes).  With a path
+# only those to exactly that path, with a regular expression only those to paths
+# that match it.
 sub requests
 {
 	my ($self, $path) = @_;
@@ -128,11 +130,14 @@ sub requests
 		  };
 	}
 	return @{ $self->{requests} } unless defined $path;
-	return grep { $_->{path} =~ $path } @{ $self->{requests} };
+	return grep { ref $path ? $_->{path} =~ $path : $_->{path} eq $path } @{ $self->{requests} };
 }
 
-# Wait until at least n requests (to paths that match) have come; what has come
-# by then, or by the timeout in seconds.
+# How many they are.
+sub count { return scalar requests(@_); }
+
+# Wait until at least n requests have come, to any path or as above.  Returns
+# those that have come by then, or by the timeout in seconds.
 sub wait_for
 {
 	my ($self, $n, $timeout, $path) = @_;

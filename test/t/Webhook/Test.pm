@@ -1,40 +1,231 @@
 # Test.pm
-#	  A server with the extension, a watched table and a receiver, for tests
-#	  that interfere with it while it delivers.
+#	  A server with the extension, and what the suites do with it: run SQL, wait
+#	  for a condition, publish, subscribe, look at what a receiver got, end a
+#	  worker, restart the server, look at its log.
 #
-# A session is a psql at the other end of two pipes, so that a test holds
-# transactions open, and takes the loss of its connection as an answer.
+# An object stands for one database of one server.  database() returns another
+# object for another database of the same server.  Everything that waits has a
+# limit and fails at it; nothing sleeps for as long as something usually takes.
 
 package Webhook::Test;
 
 use strict;
 use warnings;
 
-use IPC::Open3;
+use Exporter qw(import);
+use List::Util qw(uniq);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Webhook::Receiver;
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Webhook::Receiver;
+use Webhook::Session;
 
-my $type = 'App.BusinessRequestStatusChange';
+our @EXPORT = qw($type shim wait_until);
 
-# A server started with these settings; the extension comes with prepare().
+# The event type that is there from the start.
+our $type = 'App.BusinessRequestStatusChange';
+
+# ---- Server
+
+# A running server that preloads the library and has these settings beside
+# those of test/webhook.conf.  Options: init, a hash of arguments for
+# PostgreSQL::Test::Cluster's init(); env, a hash of variables that the server
+# gets in its environment at each start; plain, true for a server without the
+# library; stopped, true for one that is not started yet; receiver, see wrap().
 sub new
 {
-	my ($class, $name, $settings) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my ($class, $name, $settings, %options) = @_;
+	my $self = $class->wrap(PostgreSQL::Test::Cluster->new($name), %options);
+	my $node = $self->node;
 
-	$node->init;
-	$node->append_conf('postgresql.conf', slurp_file('test/webhook.conf'));
-	$node->append_conf('postgresql.conf', "restart_after_crash = on\n$settings");
-	$node->start;
+	$node->init(%{ $options{init} // {} });
+	$node->append_conf('postgresql.conf', slurp_file('test/webhook.conf')) unless $options{plain};
+	$node->append_conf('postgresql.conf', $settings) if $settings;
+	$self->start unless $options{stopped};
+	return $self;
+}
+
+# The same for a node that somebody else has made.  Options: env as above;
+# receiver, where this server's subscriptions lead if not to a new receiver.
+sub wrap
+{
+	my ($class, $node, %options) = @_;
 	return bless {
 		node => $node,
-		receiver => Webhook::Receiver->new(file => "$node->{_basedir}/received"),
+		database => 'postgres',
+		env => $options{env} // {},
+		shared => { receiver => $options{receiver} },
 	}, $class;
 }
 
+# Another database of the same server, with the same receiver.  It need not
+# exist yet.
+sub database
+{
+	my ($self, $database) = @_;
+	return bless { %$self, database => $database }, ref $self;
+}
+
+sub node { return $_[0]{node}; }
+
+# The receiver is started when it is asked for first.
+sub receiver
+{
+	my ($self) = @_;
+	return $self->{shared}{receiver} //= Webhook::Receiver->new(file => "$self->{node}{_basedir}/received");
+}
+
+sub start { my $self = shift; return $self->with_env(start => @_); }
+sub restart { my $self = shift; return $self->with_env(restart => @_); }
+sub stop { my $self = shift; return $self->with_env(stop => @_); }
+
+sub with_env
+{
+	my ($self, $method, @arguments) = @_;
+	local @ENV{ keys %{ $self->{env} } } = values %{ $self->{env} };
+	$self->{node}->$method(@arguments);
+	return;
+}
+
+# End the server as a power failure would, as far as it can tell, and start it.
+sub crash
+{
+	my ($self) = @_;
+	$self->stop('immediate');
+	$self->start;
+	$self->wait_for_worker;
+	return;
+}
+
+# Change a setting of the server by a reload, or give it back its former value.
+sub set { return $_[0]->change_setting("SET $_[1] = '$_[2]'"); }
+sub reset { return $_[0]->change_setting("RESET $_[1]"); }
+
+# Returns when all processes have been told: the postmaster signals them before
+# it starts another session, so a session that finds another load time was
+# started after that.
+sub change_setting
+{
+	my ($self, $change) = @_;
+	my $before = $self->sql('SELECT pg_conf_load_time()');
+
+	$self->sql("ALTER SYSTEM $change");
+	$self->{node}->reload;
+	$self->poll("SELECT pg_conf_load_time() <> '$before'") or die "no reload: $change";
+	return;
+}
+
+# Change a setting, see that it has the value and that nothing is left undone:
+# two assertions.
+sub reload_with
+{
+	my ($self, $name, $value) = @_;
+	$self->set($name, $value);
+	is($self->sql("SHOW $name"), $value, "$name = '$value'");
+	return $self->settle("$name = '$value'");
+}
+
+# ---- SQL
+
+# What statements return; an error ends the test.
+sub sql { return $_[0]{node}->safe_psql($_[0]{database}, $_[1]); }
+
+# psql's exit status, its output and its messages.  Options are those of
+# PostgreSQL::Test::Cluster's psql().
+sub psql
+{
+	my ($self, $text, %options) = @_;
+	return $self->{node}->psql($self->{database}, $text, %options);
+}
+
+# The messages of statements: errors, and warnings with their details.
+sub messages { return (psql(@_))[2]; }
+
+# A psql at the other end of two pipes, which outlives errors and takes the loss
+# of its connection as an answer.
+sub session { return Webhook::Session->new($_[0]{node}->connstr($_[0]{database})); }
+
+# A session of PostgreSQL's own test library; an error ends the test.
+sub background { return $_[0]{node}->background_psql($_[0]{database}, on_error_stop => 1); }
+
+# Such a session in an open transaction that has run these statements, and its
+# end.
+sub hold
+{
+	my ($self, $statements, $begin) = @_;
+	my $session = $self->background;
+	$session->query_safe(($begin // 'BEGIN') . "; $statements;");
+	return $session;
+}
+
+sub let_go
+{
+	my ($self, $session) = @_;
+	$session->query_safe('COMMIT');
+	$session->quit;
+	return;
+}
+
+# ---- Waiting
+
+# Wait until a condition, a block, is true.  Returns its last value, false after
+# that many seconds (30).
+sub wait_until(&;$)
+{
+	my ($condition, $seconds) = @_;
+	my $until = time() + ($seconds // 30);
+
+	while (1)
+	{
+		my $value = $condition->();
+		return $value if $value or time() > $until;
+		sleep 0.01;
+	}
+}
+
+# Wait until a query returns what is expected, 't' by default.
+sub poll
+{
+	my ($self, $query, $expected) = @_;
+	return $self->{node}->poll_query_until($self->{database}, $query, $expected // 't');
+}
+
+# The same as an assertion.
+sub becomes
+{
+	my ($self, $query, $expected, $what) = @_;
+	return ok($self->poll($query, $expected), $what) || $self->show_state;
+}
+
+# Wait until nothing that has been committed is due any more: an assertion.
+sub settle
+{
+	my ($self, $what) = @_;
+	my $timeout = "$PostgreSQL::Test::Utils::timeout_default s";
+	return is($self->sql("SELECT webhook.drain('$timeout')"), 't', "$what: drained")
+	  || $self->show_state;
+}
+
+# What the extension's own tables say, beside an assertion that has failed.
+sub show_state
+{
+	my ($self) = @_;
+	my (undef, $state, $errors) = $self->psql(<<'END', extra_params => ['-x']);
+TABLE webhook.stat_worker;
+TABLE webhook.stat_subscription;
+SELECT * FROM webhook_internal.subscription_state;
+SELECT subscription_id, subject, position, event_id, attempt, step, next_at FROM webhook_internal.pending LIMIT 20;
+SELECT logged_at, subscription_id, event_id, attempt, outcome, response_status, error_class, error
+FROM webhook.log ORDER BY logged_at DESC LIMIT 20;
+END
+	diag($state, $errors);
+	return 0;
+}
+
+# ---- The extension
+
+# The extension and a watched table, as most suites use them.
 sub prepare
 {
 	my ($self) = @_;
@@ -50,29 +241,53 @@ END
 	return;
 }
 
-sub node { return $_[0]{node}; }
-sub receiver { return $_[0]{receiver}; }
-sub sql { return $_[0]{node}->safe_psql('postgres', $_[1]); }
-
-sub settle
+# The statement that subscribes a path of the receiver, or any URL, to $type or
+# to the "events" among the options.  Options are arguments of subscribe() as
+# SQL has them: q(ordered => false).
+sub subscription
 {
-	my ($self, $what, $timeout) = @_;
-	$timeout //= '30 s';
-	is($self->sql("SELECT webhook.drain('$timeout')"), 't', "$what: drained")
-	  or diag($self->sql('SELECT * FROM webhook.stat_worker; SELECT subscription_id, subject, position, attempt, next_at FROM webhook_internal.pending LIMIT 20'));
+	my ($self, $path, @options) = @_;
+	@options = grep { defined } @options;
+	my $url = $path =~ m{^/} ? $self->receiver->url($path) : $path;
+
+	unshift @options, "events => '{$type}'" unless grep { /\bevents =>/ } @options;
+	return "SELECT webhook.subscribe('$url', " . join(', ', @options) . ')';
+}
+
+# Run it; returns the subscription's id.
+sub subscribe { my $self = shift; return $self->sql($self->subscription(@_)); }
+
+# Subscribe a path to an event type of its own; returns that and the id.
+sub subscribe_own
+{
+	my ($self, $path, @options) = @_;
+	my $own = 'App.Own' . ++$self->{shared}{types};
+
+	$self->sql("SELECT webhook.define_event_type('$own')");
+	return ($own, $self->subscribe($path, "events => '{$own}'", @options));
+}
+
+# Other arguments for a subscription: alter($id, q(max_in_flight => 1)).
+sub alter
+{
+	my ($self, $id, @options) = @_;
+	$self->sql("SELECT webhook.alter_subscription($id, " . join(', ', @options) . ')');
 	return;
 }
 
-# The statement that subscribes a path of the receiver, or any URL.
-sub subscription
+# The statement that gives a subscription another path of the receiver.
+sub moving
 {
-	my ($self, $path, $more) = @_;
-	my $url = $path =~ m{^/} ? $self->{receiver}->url($path) : $path;
-	$more = $more ? ", $more" : '';
-	return "SELECT webhook.subscribe('$url', '{$type}'$more)";
+	my ($self, $id, $path) = @_;
+	return "SELECT webhook.alter_subscription($id, endpoint => '@{[ $self->receiver->url($path) ]}')";
 }
 
-sub subscribe { my $self = shift; return $self->sql($self->subscription(@_)); }
+sub unsubscribe
+{
+	my ($self, @ids) = @_;
+	$self->sql(join ';', map { "SELECT webhook.unsubscribe($_)" } @ids);
+	return;
+}
 
 sub unsubscribe_all
 {
@@ -81,13 +296,58 @@ sub unsubscribe_all
 	return;
 }
 
-# What came to a path: an array of [contract, old, new, attempt, Id], as text.
+# Statements that change a contract of business_request to these statuses, and
+# the same at once, in a transaction each.
+sub changes
+{
+	my ($self, $contract, @statuses) = @_;
+	return join ';', map { "UPDATE business_request SET status = '$_' WHERE id = $contract" } @statuses;
+}
+
+sub change { my $self = shift; $self->sql($self->changes(@_)); return; }
+
+# Publish one event; data is an SQL expression.  Returns its Id.
+sub publish
+{
+	my ($self, $event_type, $data, $subject) = @_;
+	$subject = defined $subject ? ", '$subject'" : '';
+	return $self->sql("SELECT webhook.publish('$event_type', $data$subject)");
+}
+
+# Publish so many events in one transaction; the data of each is its number.
+# The subject is an SQL expression of n, the number: by default another subject
+# for each.
+sub publish_many
+{
+	my ($self, $event_type, $count, $subject) = @_;
+	$subject //= "'$event_type/' || n";
+	$self->sql("SELECT count(webhook.publish('$event_type', to_json(n), $subject)) FROM generate_series(1, $count) n");
+	return;
+}
+
+# A column of webhook.stat_worker, or several.
+sub stat_worker { return $_[0]->sql("SELECT $_[1] FROM webhook.stat_worker"); }
+
+# The same of the rows of webhook_internal.pending that a subscription has.
+sub pending { return $_[0]->sql("SELECT $_[2] FROM webhook_internal.pending WHERE subscription_id = $_[1]"); }
+
+# The leaf of the log that was written to last.
+sub log_leaf
+{
+	my ($self) = @_;
+	return $self->sql('SELECT tableoid::regclass FROM webhook.log ORDER BY logged_at DESC LIMIT 1');
+}
+
+# ---- What the receiver got
+
+# Changes of business_request that came to a path, or to any: hashes of id,
+# attempt, contract, old, new ('' for null), path and time.
 sub received
 {
 	my ($self, $path) = @_;
 	my @received;
 
-	foreach my $request ($self->{receiver}->requests($path ? qr/^\Q$path\E$/ : undef))
+	foreach my $request ($self->receiver->requests($path))
 	{
 		my ($id, $attempt, $contract, $old, $new) = $request->{body} =~
 		  /^\{"Id":"([^"]*)",.*?"Attempt":(\d+),"Data":\{"BusinessRequestId":(\d+),"OldStatus":(?:null|"([^"]*)"),"NewStatus":(?:null|"([^"]*)")/
@@ -105,27 +365,36 @@ sub received
 	return @received;
 }
 
+# The new statuses that came to a path, of one contract or of all, as a text:
+# all of them, or each once, in the order of their first arrival (a crash may
+# repeat what it has taken from the log).
+sub statuses { return join ' ', new_statuses(@_); }
+sub first_statuses { return join ' ', uniq new_statuses(@_); }
+
+sub new_statuses
+{
+	my ($self, $path, $contract) = @_;
+	return map { $_->{new} } grep { !defined $contract || $_->{contract} == $contract } $self->received($path);
+}
+
+# ---- Worker
+
 # The worker's pid, '' where there is none, or nobody to ask.  A psql that finds
 # no server is gone before it is told what to ask, which IPC::Run dies of.
 sub worker
 {
 	my ($self) = @_;
-	my ($status, $pid) = eval { $self->{node}->psql('postgres', 'SELECT pid FROM webhook.stat_worker'); };
+	my ($status, $pid) = eval { $self->psql('SELECT pid FROM webhook.stat_worker'); };
 	return defined $status && $status == 0 ? $pid : '';
 }
 
-# Wait for a worker, another one than that.
+# Wait for a worker with another pid than that; returns its pid.
 sub wait_for_worker
 {
 	my ($self, $before) = @_;
-	my $until = time() + 60;
+	my $pid;
 
-	while (time() < $until)
-	{
-		my $pid = $self->worker;
-		return $pid if $pid and $pid ne ($before // '');
-		sleep 0.02;
-	}
+	return $pid if wait_until { $pid = $self->worker; $pid and $pid ne ($before // '') } 60;
 	die 'there is no worker';
 }
 
@@ -140,90 +409,78 @@ sub end_worker
 	return $self->wait_for_worker($pid);
 }
 
-# As by a power failure, as far as the server can tell.
-sub crash
+# Terminate the worker, and wait until another one runs: an assertion.
+sub restart_worker
 {
-	my ($self) = @_;
-	$self->{node}->stop('immediate');
-	$self->{node}->start;
-	$self->wait_for_worker;
-	return;
+	my ($self, $what) = @_;
+	my $pid = $self->wait_for_worker;
+
+	$self->sql("SELECT pg_terminate_backend($pid)");
+	return $self->becomes("SELECT count(*) FROM webhook.stat_worker WHERE state = 'running' AND pid <> $pid",
+		'1', $what // 'another worker runs');
 }
 
-sub set
+# ---- The server's log
+
+# Where it ends now, and what it says from there on.
+sub log_end { return -s $_[0]{node}->logfile; }
+sub log_since { return slurp_file($_[0]{node}->logfile, $_[1] // 0); }
+
+# Wait until it says something: an assertion.
+sub logs
 {
-	my ($self, $name, $value) = @_;
-	$self->sql("ALTER SYSTEM SET $name = '$value'");
-	$self->{node}->reload;
-	return;
+	my ($self, $pattern, $since, $what) = @_;
+	return ok($self->{node}->wait_for_log($pattern, $since), $what);
 }
 
-# The leaf of the log that is written to.
-sub log_leaf
+# No process has crashed: an assertion.
+sub is_sound
 {
-	my ($self) = @_;
-	return $self->sql(<<'END');
-SELECT tableoid::regclass FROM webhook.log ORDER BY logged_at DESC LIMIT 1
-END
+	my ($self, $what) = @_;
+	my @crashes = $self->log_since =~ /^(.*(?:TRAP|PANIC|terminated by signal|invalid page).*)$/mg;
+	return is(scalar @crashes, 0, $what // 'nothing has crashed') || diag(join "\n", @crashes);
 }
 
-sub session
+# ---- pgTAP
+
+# Run a pgTAP script in this database; each assertion in it is one here, and
+# that it ran to its end is one more.
+sub run_script
 {
-	my ($self) = @_;
-	return Webhook::Test::Session->new($self->{node}->connstr('postgres'));
-}
+	my ($self, $script) = @_;
+	my ($name) = $script =~ m{([^/]+)\.sql$};
+	local $ENV{PGHOST} = $self->{node}->host;
+	local $ENV{PGPORT} = $self->{node}->port;
+	my ($stdout, $stderr) =
+	  run_command([ 'pg_prove', '--verbose', '--dbname', $self->{database}, $script ]);
+	my $status = $?;
+	my $failing = 0;
 
-package Webhook::Test::Session;
-
-sub new
-{
-	my ($class, $connection) = @_;
-	my ($in, $out);
-	local *ERROR;
-
-	open ERROR, '>', '/dev/null' or die "/dev/null: $!";
-	my $pid = IPC::Open3::open3($in, $out, '>&ERROR', 'psql', '-XAtq', '-d', $connection);
-	$in->autoflush(1);
-	return bless { pid => $pid, in => $in, out => $out }, $class;
-}
-
-# What the statements return, errors left out; undef: the connection is lost.
-sub run
-{
-	my ($self, $statements) = @_;
-	return $self->start($statements) ? $self->result : undef;
-}
-
-# The same in two steps, for statements that take their time.
-sub start
-{
-	my ($self, $statements) = @_;
-	local $SIG{PIPE} = 'IGNORE';
-	return print { $self->{in} } "$statements;\n\\echo ==done\n";
-}
-
-sub result
-{
-	my ($self) = @_;
-	my $result = '';
-
-	while (my $line = readline $self->{out})
+	foreach (split /\n/, $stdout)
 	{
-		return $result if $line eq "==done\n";
-		$result .= $line;
+		if (/^(not )?ok \d+(?: - )?(.*)$/)
+		{
+			$failing = defined $1;
+			ok(!$failing, "$name: $2");
+		}
+		elsif ($failing and /^#/)
+		{
+			diag($_);
+		}
 	}
-	return undef;
+	return is($status, 0, "$name: complete") || diag($stderr);
 }
 
-# End the session, an open transaction with it.
-sub quit
+# ---- Shims
+
+# Build test/shim/NAME.c, a library for LD_PRELOAD that stands in for a function
+# of the C library.  Returns its file, undef where there is no C compiler.
+sub shim
 {
-	my ($self) = @_;
-	local $SIG{PIPE} = 'IGNORE';
-	close $self->{in};
-	close $self->{out};
-	waitpid $self->{pid}, 0;
-	return;
+	my ($name) = @_;
+	my $library = PostgreSQL::Test::Utils::tempdir . "/$name.so";
+	my @command = ($ENV{CC} || 'cc', '-Wall', '-shared', '-fPIC', '-o', $library, "test/shim/$name.c", '-ldl');
+	return system(@command) == 0 ? $library : undef;
 }
 
 1;

@@ -1,0 +1,65 @@
+# 095_clock_set_back.pl
+#	  Does the worker go on, and within the usual time, after the machine's clock
+#	  is set back by an hour?
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Webhook::Test;
+
+my $shim = shim('clock');
+plan skip_all => 'no C compiler for a clock' if !$shim;
+
+# The server's clock is ahead of the true time by so many seconds.
+my $clock = PostgreSQL::Test::Utils::tempdir . '/clock';
+
+sub set_clock
+{
+	my ($seconds) = @_;
+	open my $handle, -e $clock ? '+<' : '>', $clock or die "$clock: $!";
+	syswrite $handle, pack('l!', $seconds);
+	close $handle;
+	return;
+}
+
+set_clock(0);
+my $server = Webhook::Test->new('clock_set_back', "webhook.retry_schedule = '1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s'",
+	env => { LD_PRELOAD => $shim, TEST_CLOCK => $clock });
+my $receiver = $server->receiver;
+
+$server->sql('CREATE EXTENSION webhook');
+
+my ($hangs, $hanging) = $server->subscribe_own('/hang/clock');
+my ($type, $subscription) = $server->subscribe_own('/ok/clock');
+
+set_clock(3600);
+$server->publish_many($hangs, 40);
+$server->publish_many($type, 1);
+$receiver->wait_for(1, 10, qr{/ok/clock});
+set_clock(0);
+$server->publish_many($type, 20);
+$receiver->wait_for(21, 10, qr{/ok/clock});
+$server->becomes("SELECT count(*) = 21 FROM webhook.log WHERE subscription_id = $subscription", 't',
+	'the log goes on after the clock was set back');
+$server->becomes("SELECT count(*) = 38 FROM webhook_internal.pending WHERE subscription_id = $hanging", 't',
+	'and what waits for long is spilled');
+
+set_clock(3600);
+my $session = $server->hold('LOCK TABLE webhook.log IN ACCESS EXCLUSIVE MODE');
+my $errors = $server->stat_worker('flush_errors');
+$server->publish_many($type, 1);
+$server->becomes("SELECT flush_errors >= $errors + 2 FROM webhook.stat_worker", 't', 'the log cannot be written');
+set_clock(0);
+$server->let_go($session);
+$server->publish_many($type, 1);
+is(scalar(my @got = $receiver->wait_for(23, 15, qr{/ok/clock})), 23,
+	'and sending after a full pause');
+$server->unsubscribe($hanging, $subscription);
+
+$server->stop('fast');
+done_testing();

@@ -1,0 +1,100 @@
+# 160_log_partitions.pl
+#	  Does the log have a leaf for each day, made when it is needed, dropped when
+#	  it is too old and not before, whatever a DBA does to leaves?
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use Test::More;
+use Time::HiRes qw(sleep);
+use Webhook::Test;
+use Webhook::Writers;
+
+my $server = Webhook::Test->new('log_partitions', <<'END');
+webhook.event_retention = 1s
+webhook.retry_schedule = '1s, 1s, 1s, 1s, 1s'
+END
+
+$server->sql('CREATE EXTENSION webhook');
+my $writers = Webhook::Writers->new($server);
+$writers->arrives('first of all', 'first');
+$server->settle('first of all');
+
+sub leaves { return $server->sql("SELECT string_agg(relid::regclass::text, ' ' ORDER BY 1) FROM pg_partition_tree('webhook.log') WHERE isleaf"); }
+
+my $today = $server->sql(q{SELECT 'log_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')});
+like(leaves(), qr/\bwebhook_internal\.$today\b/, 'today has a leaf');
+$server->sql('DROP TABLE webhook_internal.' . $today);
+$writers->arrives('when it is dropped, events go on', 'leaf dropped');
+$server->settle('leaf dropped');
+like(leaves(), qr/\bwebhook_internal\.log_\d{8}\b/, 'and there is a new one');
+
+{
+	my $place = $server->log_end;
+	my ($leaf) = leaves() =~ /(log_\d{8})/;
+	my $bounds = $server->sql("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = 'webhook_internal.$leaf'::regclass");
+	$server->sql("ALTER TABLE webhook.log DETACH PARTITION webhook_internal.$leaf");
+	$writers->arrives('when it is detached, an event still arrives', 'leaf detached');
+	$server->logs(qr/ERROR:  "webhook_internal\.$leaf" exists but is not the partition.*\n.*HINT:  Attach it/, $place,
+		'but is not logged, with a hint');
+	$server->sql("ALTER TABLE webhook.log ATTACH PARTITION webhook_internal.$leaf $bounds");
+	$writers->arrives('when it is attached again, events go on', 'leaf attached');
+	$server->settle('leaf attached');
+	is($server->sql("SELECT count(*) FROM webhook.log WHERE request_body LIKE '%leaf %tached%'"), 2,
+		'and nothing is missing in the log');
+}
+
+# Old ones go; those of a DBA stay, and nothing goes from a copy.
+sub old_leaf
+{
+	my ($name, $from, $until) = @_;
+	$server->sql(<<"END");
+CREATE TABLE webhook_internal.$name (LIKE webhook.log INCLUDING ALL);
+ALTER TABLE webhook.log ATTACH PARTITION webhook_internal.$name FOR VALUES FROM ('$from 00:00+00') TO ('$until 00:00+00');
+END
+	return;
+}
+old_leaf('log_20200101', '2020-01-01', '2020-01-02');
+old_leaf('log_20200102', '2020-01-02', '2020-01-03');
+old_leaf('log_by_hand', '2020-02-01', '2020-03-01');
+my $yesterday = $server->sql(q{SELECT to_char(now() AT TIME ZONE 'UTC' - interval '3 days', 'YYYY-MM-DD')});
+old_leaf('log_' . $yesterday =~ s/-//gr, $yesterday,
+	$server->sql("SELECT to_char(date '$yesterday' + 1, 'YYYY-MM-DD')"));
+
+my $home = $server->sql('SELECT home FROM webhook_internal.subscription');
+$server->sql("UPDATE webhook_internal.subscription SET home = '1/1'");
+$server->restart_worker;
+$server->settle('a copy');
+sleep 1;
+like(leaves(), qr/log_20200101/, 'a copy of a database keeps the log');
+$server->sql("UPDATE webhook_internal.subscription SET home = '$home'");
+
+my $reader = $server->hold('SELECT count(*) FROM webhook_internal.log_20200101');
+$server->restart_worker;
+$writers->start(1);
+sleep 1.5;
+$reader->query_safe('SELECT 1 FROM webhook_internal.log_20200101 LIMIT 1');
+$writers->stop('a reader of an old leaf');
+like(leaves(), qr/log_20200101/, 'a leaf that is read is not dropped');
+$server->let_go($reader);
+$server->restart_worker;
+$server->becomes("SELECT to_regclass('webhook_internal.log_20200101') IS NULL AND to_regclass('webhook_internal.log_20200102') IS NULL", 't',
+	'old leaves are dropped');
+like(leaves(), qr/log_by_hand/, 'one that a DBA has made is not');
+like(leaves(), qr/log_@{[ $yesterday =~ s{-}{}gr ]}/, 'nor one within the retention');
+$server->set('webhook.log_retention', '2d');
+$server->restart_worker;
+$server->becomes("SELECT to_regclass('webhook_internal.log_@{[ $yesterday =~ s{-}{}gr ]}') IS NULL", 't', 'which is a setting');
+$server->set('webhook.log_retention', '0');
+$server->restart_worker;
+$writers->arrives('with a retention of nothing, events go on', 'no retention');
+$server->settle('no retention');
+like(leaves(), qr/\b$today\b|log_\d{8}/, 'and today is kept');
+
+$server->stop;
+$server->is_sound;
+
+done_testing();

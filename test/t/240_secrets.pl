@@ -1,0 +1,186 @@
+# 240_secrets.pl
+#	  Can a receiver verify each request while secrets are rotated?  Are secrets
+#	  and credentials in no log, view, message or plan?
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use Digest::SHA qw(hmac_sha256 hmac_sha256_hex);
+use MIME::Base64;
+use Test::More;
+use Webhook::Test;
+
+my $server = Webhook::Test->new('secrets', <<'END');
+webhook.retry_schedule = '1h'
+session_preload_libraries = 'auto_explain'
+END
+$server->prepare;
+my $receiver = $server->receiver;
+my $contract = 0;
+
+sub publish
+{
+	$contract++;
+	return $server->publish($type, "'{}'", "contract/$contract");
+}
+
+# ---- Secrets take turns, before a receiver
+
+sub entries
+{
+	my ($request) = @_;
+	return split / /, $request->{headers}{'webhook-signature'};
+}
+
+sub entry
+{
+	my ($request, $secret) = @_;
+	my $signed = join '.', @{ $request->{headers} }{qw(webhook-id webhook-timestamp)}, $request->{body};
+	return 'v1,' . encode_base64(hmac_sha256($signed, decode_base64($secret =~ s/^whsec_//r)), '');
+}
+
+sub abp
+{
+	my ($request, $secret) = @_;
+	return 'sha256=' . join '-', uc(hmac_sha256_hex($request->{body}, $secret)) =~ /../g;
+}
+
+sub last_call { return ($receiver->requests($_[0]))[-1]; }
+
+my $subscription = $server->subscribe('/ok/turns', q(signature_schemes => '{standard,abp}'));
+my $first = $server->sql("SELECT webhook.secret($subscription)");
+publish();
+$server->settle('one secret');
+my $call = last_call('/ok/turns');
+is_deeply([ entries($call) ], [ entry($call, $first) ], 'one secret, one signature');
+is($call->{headers}{'abp-webhook-signature'}, abp($call, $first), '... by ABP as well');
+
+my $second = $server->sql("SELECT webhook.rotate_secret($subscription, '1 h')");
+publish();
+$server->settle('two secrets');
+$call = last_call('/ok/turns');
+is_deeply([ entries($call) ], [ entry($call, $second), entry($call, $first) ],
+	'during the overlap both sign, the new one first');
+is($call->{headers}{'abp-webhook-signature'}, abp($call, $second), '... by ABP the new one alone');
+is($server->sql(<<"END"), 't', '... as the log tells, too');
+SELECT bool_and(webhook.verify(s, request_headers, request_body))
+FROM webhook.log, unnest('{$first,$second}'::text[]) AS s
+WHERE event_id = '$call->{headers}{'webhook-id'}'
+END
+
+# The overlap ends by the clock: no command, no reload.
+my $third = $server->sql("SELECT webhook.rotate_secret($subscription, '2 s')");
+my $events = $server->sql(q(SELECT max(id) FROM webhook_internal.ring WHERE kind = 'c'));
+my %seen;
+foreach (1 .. 300)
+{
+	publish();
+	$server->sql('SELECT webhook.drain()');
+	$call = last_call('/ok/turns');
+	$seen{ scalar entries($call) }++;
+	last if entries($call) == 1;
+}
+ok($seen{3}, 'three secrets were live');
+is_deeply([ entries($call) ], [ entry($call, $third) ], 'after the overlap the newest alone signs');
+is($server->sql(q(SELECT coalesce(max(id), 0) FROM webhook_internal.ring WHERE kind = 'c') . " AND id > $events"), 0,
+	'... and nothing told the worker');
+is($server->sql("SELECT count(*) FROM webhook_internal.subscription_secret WHERE subscription_id = $subscription"), 3,
+	'what has ended is kept');
+my $fourth = $server->sql("SELECT webhook.rotate_secret($subscription, '0')");
+is($server->sql("SELECT string_agg(secret, ' ') FROM webhook_internal.subscription_secret WHERE subscription_id = $subscription"),
+	$fourth, '... until the next turn');
+publish();
+$server->settle('one again');
+$call = last_call('/ok/turns');
+is_deeply([ entries($call) ], [ entry($call, $fourth) ], 'without an overlap the former ones end at once');
+$server->unsubscribe_all;
+
+# ---- What is told of credentials
+
+# As talkative as the server can be, but for the statements themselves.
+my $talk = <<'END';
+SET log_statement = 'all';
+SET log_min_duration_statement = 0;
+SET log_parameter_max_length = -1;
+SET log_parameter_max_length_on_error = -1;
+SET log_error_verbosity = verbose;
+SET log_min_messages = debug5;
+SET debug_print_parse = on;
+SET debug_print_rewritten = on;
+SET debug_print_plan = on;
+SET auto_explain.log_min_duration = 0;
+SET auto_explain.log_nested_statements = on;
+SET auto_explain.log_verbose = on;
+END
+$server->sql(<<'END');
+CREATE TABLE given (headers jsonb, endpoint text);
+END
+$server->sql(<<"END");
+INSERT INTO given SELECT format('{"X-Api-Key": "%1\$s", "X-Colour": "red"}', s)::jsonb,
+	format('@{[ $receiver->url('/credentials') ]}?token=%1\$s&%1\$s', s)
+FROM (SELECT 'ses' || 'ame' AS s) v
+END
+$subscription = $server->sql($talk . <<"END");
+SELECT webhook.subscribe(endpoint, '{$type}', headers => headers) FROM given;
+END
+$server->sql($talk . "SELECT count(webhook.rotate_secret($subscription))");
+$server->sql($talk . "SELECT webhook.alter_subscription($subscription, headers => headers) FROM given");
+$server->sql($talk . <<"END");
+DO \$\$
+BEGIN
+	PERFORM webhook.subscribe(endpoint, '{$type}', headers => headers) FROM given;
+	RAISE 'expected';
+EXCEPTION WHEN unique_violation THEN
+	RAISE LOG 'a duplicate: %', SQLERRM;
+END;
+\$\$
+END
+my @hidden = ('sesame', split /\n/,
+	$server->sql("SELECT secret FROM webhook_internal.subscription_secret WHERE subscription_id = $subscription"));
+is(@hidden, 3, 'something to hide');
+publish();
+$server->settle('a call with credentials');
+is(last_call('/credentials?token=sesame&sesame')->{headers}{'x-api-key'}, 'sesame', 'they are sent');
+
+my $shown = $server->sql(<<'END');
+SELECT to_jsonb(l) FROM webhook.log l;
+SELECT to_jsonb(s) FROM webhook.subscription s;
+SELECT to_jsonb(s) FROM webhook.stat_subscription s;
+SELECT to_jsonb(s) FROM webhook_internal.subscription_state s;
+SELECT to_jsonb(s) FROM webhook_internal.pending s;
+SELECT to_jsonb(s) FROM webhook.dead_letter s;
+SELECT to_jsonb(a) FROM pg_stat_activity a WHERE backend_type LIKE 'webhook%';
+END
+my ($row) = grep { /credentials/ } split /\n/, $shown;
+like($row, qr/"endpoint": "[^"]*\/credentials\?token=\*\*\*&\*\*\*"/, 'log: the endpoint without values');
+like($row, qr/"x-api-key": "\*\*\*"/, 'log: a header of the request');
+like($row, qr/"location": "\/ok\?token=\*\*\*"/, 'log: a place that the answer names');
+like($row, qr/"set-cookie": \["\*\*\*", "\*\*\*"\]/, 'log: a header of the answer');
+like($row, qr/"x-colour": "red".*"x-colour": "red"/, 'log: what is none is there');
+my $said = $server->log_since;
+like($said, qr/Query Text: INSERT INTO webhook_internal\.subscription_secret/, 'the server told of what we run');
+like($said, qr/:constvalue/, '... in full');
+foreach my $secret (@hidden)
+{
+	# A plan has a constant as its bytes.
+	my $bytes = join ' ', unpack 'C*', $secret;
+	my $name = substr($secret, 0, 6) . '...';
+
+	is(index($shown, $secret), -1, "no table tells of $name");
+	is(index($said, $secret), -1, "the server's log does not tell of $name");
+	is(index($said, $bytes), -1, "... nor in a plan");
+}
+$server->unsubscribe_all;
+
+# What is wrong is repeated in a message without its credentials, on a line
+# that is not taken for another.
+$server->messages("SELECT webhook.subscribe(E'https://me:sesame2\@example.com/?a=sesame2\\nLOG:  forged', '{$type}')");
+my $message = join "\n", grep { /ERROR:/ } split /\n/, $server->log_since;
+like($message, qr{invalid endpoint "https://\*\*\*\@example\.com/\?a=\*\*\*"}, 'an error without credentials');
+unlike($server->log_since, qr/^LOG:  forged/m, 'no forged line');
+
+$server->stop;
+done_testing();
