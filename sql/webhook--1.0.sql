@@ -263,7 +263,7 @@ ALTER TABLE webhook_internal.event_3 ENABLE REPLICA TRIGGER drop_replicated;
 
 -- A restore, or a hand, writes where the worker would not look by itself.
 CREATE FUNCTION webhook_internal.wake_worker() RETURNS trigger
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_note_change';
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_wake_worker';
 
 CREATE TRIGGER wake_worker
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.subscription
@@ -300,7 +300,7 @@ CREATE FUNCTION webhook_internal.checked_secret(secret text) RETURNS text
 CREATE FUNCTION webhook_internal.check_duplicate(endpoint text, events text[], subscription bigint)
 	RETURNS void
 	LANGUAGE c SET search_path = pg_catalog, pg_temp
-	AS 'MODULE_PATHNAME', 'webhook_refuse_duplicate';
+	AS 'MODULE_PATHNAME', 'webhook_check_duplicate';
 
 CREATE FUNCTION webhook_internal.since() RETURNS pg_snapshot
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_since';
@@ -312,7 +312,7 @@ CREATE FUNCTION webhook_internal.caller() RETURNS name
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
 
 CREATE FUNCTION webhook_internal.require_trusted_table(relation regclass) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_refuse_foreign_code';
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_trusted_table';
 
 CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -30,7 +30,7 @@ ALTER TABLE webhook_internal.event_3 ENABLE REPLICA TRIGGER drop_replicated;
 
 -- A restore, or a hand, writes where the worker would not look by itself.
 CREATE FUNCTION webhook_internal.wake_worker() RETURNS trigger
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_note_change';
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_wake_worker';
 
 CREATE TRIGGER wake_worker
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.subscription

@@ -18,7 +18,7 @@ CREATE FUNCTION webhook_internal.checked_secret(secret text) RETURNS text
 CREATE FUNCTION webhook_internal.check_duplicate(endpoint text, events text[], subscription bigint)
 	RETURNS void
 	LANGUAGE c SET search_path = pg_catalog, pg_temp
-	AS 'MODULE_PATHNAME', 'webhook_refuse_duplicate';
+	AS 'MODULE_PATHNAME', 'webhook_check_duplicate';
 
 CREATE FUNCTION webhook_internal.since() RETURNS pg_snapshot
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_since';
@@ -30,7 +30,7 @@ CREATE FUNCTION webhook_internal.caller() RETURNS name
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
 
 CREATE FUNCTION webhook_internal.require_trusted_table(relation regclass) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_refuse_foreign_code';
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_trusted_table';
 
 CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

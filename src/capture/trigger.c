@@ -80,7 +80,7 @@ static void publish(TriggerPlan *plan);
 
 PG_FUNCTION_INFO_V1(webhook_enqueue);
 PG_FUNCTION_INFO_V1(webhook_drop_replicated);
-PG_FUNCTION_INFO_V1(webhook_note_change);
+PG_FUNCTION_INFO_V1(webhook_wake_worker);
 
 /*
  * webhook_internal.enqueue(): AFTER ... FOR EACH ROW trigger on a watched table.
@@ -209,13 +209,13 @@ webhook_drop_replicated(PG_FUNCTION_ARGS)
 }
 
 /*
- * webhook_internal.note_change(): AFTER ... FOR EACH STATEMENT trigger, enabled ALWAYS,
- * on the tables of subscriptions, which the worker keeps in memory. At commit
+ * webhook_internal.wake_worker(): AFTER ... FOR EACH STATEMENT trigger, enabled
+ * ALWAYS, on the tables of subscriptions, which the worker keeps in memory. At commit
  * the worker is told to read them again. That covers writes without a command,
  * such as those of a restore.
  */
 Datum
-webhook_note_change(PG_FUNCTION_ARGS)
+webhook_wake_worker(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
@@ -225,7 +225,7 @@ webhook_note_change(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as an AFTER STATEMENT trigger",
-						"webhook_internal.note_change")));
+						"webhook_internal.wake_worker")));
 
 	webhook_wakeup_at_commit(true);
 	return PointerGetDatum(NULL);

@@ -1,13 +1,13 @@
 /*
  * replay.c
- *	  Commands to the worker as SQL functions: what is behind resend(),
- *	  recover(), cancel() and their like.
+ *	  C functions that resend(), recover(), cancel(), skip() and ping() call:
+ *	  commands to the worker.
  *
- * The install script finds the events and says who may not have them; here is
- * what it cannot say: the row of the ring, in the form that the worker reads,
- * and the answer of a filter, as the worker would give it. An event's data go
- * from one row to the other as the text that they are, so that what is
- * delivered again is what was published, to the byte.
+ * The functions of the install script find the events and check them. Here are
+ * the parts that they cannot do: the row of the ring in the form that the worker
+ * reads, and the answer of a filter as the worker would give it. The data of an
+ * event is copied as text, so it is delivered again byte for byte as it was
+ * published.
  */
 #include "postgres.h"
 
@@ -23,7 +23,7 @@
 #include "subscription/subscription.h"
 
 static char *text_argument(FunctionCallInfo fcinfo, int number);
-static void refuse_read_only(void);
+static void require_writable(void);
 
 PG_FUNCTION_INFO_V1(webhook_command);
 PG_FUNCTION_INFO_V1(webhook_replay);
@@ -31,8 +31,8 @@ PG_FUNCTION_INFO_V1(webhook_accepts);
 PG_FUNCTION_INFO_V1(webhook_new_event_id);
 
 /*
- * command(kind "char", subscription bigint, subject text, event uuid): tells
- * the worker, through the ring
+ * command(kind "char", subscription bigint, subject text, event uuid): append a
+ * command to the ring; see WebhookKind for the kinds and what they need
  */
 Datum
 webhook_command(PG_FUNCTION_ARGS)
@@ -40,7 +40,7 @@ webhook_command(PG_FUNCTION_ARGS)
 	WebhookEvent row = {0};
 	WebhookCommand command = {0};
 
-	refuse_read_only();
+	require_writable();
 	row.kind = PG_ARGISNULL(0) ? '\0' : PG_GETARG_CHAR(0);
 	switch (row.kind)
 	{
@@ -70,8 +70,8 @@ webhook_command(PG_FUNCTION_ARGS)
 
 /*
  * replay(subscription bigint, cause text, id bigint, event_id uuid,
- * created_at timestamptz, event_type text, subject text, data json): has the
- * worker deliver the event
+ * created_at timestamptz, event_type text, subject text, data json): append a
+ * command to deliver the event once more; id 0: the event is a ping
  */
 Datum
 webhook_replay(PG_FUNCTION_ARGS)
@@ -81,7 +81,7 @@ webhook_replay(PG_FUNCTION_ARGS)
 	text	   *data;
 	char	   *form;
 
-	refuse_read_only();
+	require_writable();
 	for (int i = 0; i < 8; i++)
 	{
 		if (PG_ARGISNULL(i) && i != 6)
@@ -106,7 +106,7 @@ webhook_replay(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* accepts(filter jsonpath, data json): does it let the event pass? */
+/* accepts(filter jsonpath, data json): true if an event with that data passes the filter */
 Datum
 webhook_accepts(PG_FUNCTION_ARGS)
 {
@@ -124,7 +124,7 @@ webhook_accepts(PG_FUNCTION_ARGS)
 	data = PG_GETARG_TEXT_PP(1);
 	event = webhook_event_make(NULL, 0, NULL, 0, VARDATA_ANY(data),
 							   VARSIZE_ANY_EXHDR(data));
-	webhook_filter_reset();		/* an error may have left another's data */
+	webhook_filter_reset();		/* an error may have left the data of another event */
 	accepted = webhook_filter_matches(filter, event);
 	webhook_filter_reset();
 	webhook_event_release(event);
@@ -141,15 +141,16 @@ webhook_new_event_id(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(id);
 }
 
-/* NULL for NULL. */
+/* An argument of type text as a string; NULL for NULL. */
 static char *
 text_argument(FunctionCallInfo fcinfo, int number)
 {
 	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
 
+/* Raise an error if the transaction may not write. */
 static void
-refuse_read_only(void)
+require_writable(void)
 {
 	PreventCommandDuringRecovery("a command to the worker of webhook");
 	PreventCommandIfReadOnly("a command to the worker of webhook");

@@ -1,11 +1,11 @@
 /*
  * sign.c
- *	  Secrets and signatures as SQL functions.
+ *	  SQL functions for secrets and signatures.
  *
- * sign() and verify() are for a receiver that is itself a PostgreSQL, and for
- * checking a row of the log. They use the very code that signs what is sent,
- * over the UTF-8 form of the texts, whatever the database's encoding. A
- * secret never appears in a message.
+ * sign() and verify() are for a receiver that is a PostgreSQL database itself,
+ * and for checking a row of the log. They use the code that signs requests, over
+ * the UTF-8 form of the texts, whatever the encoding of the database. No message
+ * contains a secret.
  */
 #include "postgres.h"
 
@@ -18,12 +18,12 @@
 #include "message/message.h"
 #include "subscription/subscription.h"
 
-/* The headers of Standard Webhooks that verify() reads. */
+/* The headers of Standard Webhooks that verify() reads; NULL: a header is missing. */
 typedef struct SignatureHeaders
 {
-	char	   *id;
-	char	   *timestamp;
-	char	   *signature;
+	char	   *id;				/* webhook-id, in UTF-8 */
+	char	   *timestamp;		/* webhook-timestamp */
+	char	   *signature;		/* webhook-signature */
 } SignatureHeaders;
 
 static int	required_key(const char *secret, uint8 *key);
@@ -37,7 +37,7 @@ PG_FUNCTION_INFO_V1(webhook_checked_secret);
 PG_FUNCTION_INFO_V1(webhook_sign);
 PG_FUNCTION_INFO_V1(webhook_verify);
 
-/* checked_secret(secret text): the same, or a new one for NULL */
+/* checked_secret(secret text): its argument, or a new secret for NULL; an error if it is invalid */
 Datum
 webhook_checked_secret(PG_FUNCTION_ARGS)
 {
@@ -50,7 +50,7 @@ webhook_checked_secret(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 }
 
-/* sign(secret text, id text, timestamp bigint, body text): "v1,<base64>" */
+/* sign(secret text, id text, timestamp bigint, body text): the signature, "v1,<base64>" */
 Datum
 webhook_sign(PG_FUNCTION_ARGS)
 {
@@ -62,7 +62,7 @@ webhook_sign(PG_FUNCTION_ARGS)
 	size_t		length;
 	char	   *body = utf8_form(PG_GETARG_TEXT_PP(3), &length);
 
-	/* A full stop separates what is signed. */
+	/* A full stop separates the parts of the signed text. */
 	if (strchr(id, '.') != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -77,8 +77,9 @@ webhook_sign(PG_FUNCTION_ARGS)
 }
 
 /*
- * verify(secret text, headers jsonb, body text, tolerance interval): is one of
- * the signatures in the headers right, and the call as fresh as that?
+ * verify(secret text, headers jsonb, body text, tolerance interval): true if one
+ * of the signatures in the headers is right, and the timestamp differs from now
+ * by no more than the tolerance
  */
 Datum
 webhook_verify(PG_FUNCTION_ARGS)
@@ -111,7 +112,7 @@ webhook_verify(PG_FUNCTION_ARGS)
 														 body, length)));
 }
 
-/* The key of a secret that somebody gave; an error if it is none. */
+/* Decode the key of a secret, at most WEBHOOK_MAX_KEY bytes; returns its length. An error if it is invalid. */
 static int
 required_key(const char *secret, uint8 *key)
 {
@@ -124,11 +125,11 @@ required_key(const char *secret, uint8 *key)
 						WEBHOOK_SECRET_PREFIX),
 				 errdetail("The base64 text must hold %d to %d bytes.",
 						   WEBHOOK_MIN_KEY, WEBHOOK_MAX_KEY),
-				 errhint("Leave the secret out when subscribing to have one generated; webhook.secret() tells it.")));
+				 errhint("To have a secret generated, omit it in webhook.subscribe(); webhook.secret() shows it.")));
 	return length;
 }
 
-/* Terminated; the length is told too if asked for. */
+/* The text in UTF-8, terminated. Sets *length to its length unless "length" is NULL. */
 static char *
 utf8_form(text *value, size_t *length)
 {
@@ -140,7 +141,7 @@ utf8_form(text *value, size_t *length)
 	return converted;
 }
 
-/* Names in any case; what is not a string is as good as missing. */
+/* Find the headers by name, in upper or lower case. A value that is not a string counts as missing. */
 static SignatureHeaders
 find_headers(Jsonb *headers)
 {
@@ -154,7 +155,7 @@ find_headers(Jsonb *headers)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("headers must be a JSON object"),
-				 errhint("Give the request's headers as an object of name to value, like column request_headers of webhook.log.")));
+				 errhint("Give the headers of the request as an object of name to value, like column request_headers of webhook.log.")));
 
 	iterator = JsonbIteratorInit(&headers->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
@@ -178,19 +179,20 @@ find_headers(Jsonb *headers)
 	return found;
 }
 
-/* Unix seconds in decimal digits, nothing else. */
+/* Parse Unix seconds in decimal digits; false: the text is something else. */
 static bool
 parse_timestamp(const char *text, int64 *seconds)
 {
 	size_t		length = strlen(text);
 
-	/* Eighteen digits always fit. */
+	/* A number of 18 digits always fits. */
 	if (length == 0 || length > 18 || strspn(text, "0123456789") != length)
 		return false;
 	*seconds = (int64) strtoll(text, NULL, 10);
 	return true;
 }
 
+/* Returns true if that time, in Unix seconds, is at most "tolerance" before or after now. */
 static bool
 within_tolerance(int64 seconds, Interval *tolerance)
 {
@@ -208,15 +210,15 @@ within_tolerance(int64 seconds, Interval *tolerance)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("tolerance must not be negative"),
-				 errhint("Give NULL to accept a call of any age.")));
+				 errhint("Give NULL to accept a request of any age.")));
 
 	return seconds >= timestamptz_to_time_t(DatumGetTimestampTz(earliest)) &&
 		seconds <= timestamptz_to_time_t(DatumGetTimestampTz(latest));
 }
 
 /*
- * Is one of the entries, separated by blanks, the expected one? The time it
- * takes does not tell how much of an entry is right.
+ * Returns true if one of the entries, which blanks separate, is the expected one.
+ * The time that this takes does not reveal how much of an entry is right.
  */
 static bool
 any_entry_equals(const char *entries, const char *expected)

@@ -1,12 +1,11 @@
 /*
  * subscribe.c
- *	  What is behind subscribe() and its like, where SQL does not reach.
+ *	  C functions that subscribe(), alter_subscription() and the views call.
  *
- * The install script says in PL/pgSQL what SQL says best; here is what needs
- * the server's insides: a snapshot newer than the transaction's, and the rules
- * for endpoints, headers and filters, which the worker applies too. The
- * functions are called from those of the install script only, which run as
- * their owner; EXECUTE on them is nobody else's.
+ * They do what PL/pgSQL cannot: take a snapshot that is newer than the
+ * transaction's, and apply the rules for endpoints, headers and filters that the
+ * worker applies, too. Only functions of the install script call them; these run
+ * with the rights of their owner, who alone has EXECUTE on the functions here.
  */
 #include "postgres.h"
 
@@ -33,57 +32,59 @@
 #include "net/url.h"
 #include "subscription/subscription.h"
 
-#define SHOWN_BYTES		200		/* of a value that a message repeats */
+/* The most bytes of a value that a message repeats. */
+#define SHOWN_BYTES		200
 
 static Datum hash_of(Datum text);
-static void refuse(const char *what, const char *value, int length,
-				   WebhookCheck verdict);
+static char *clip(const char *value);
 static void check_header(JsonbValue *name, JsonbValue *value);
-static void refuse_same_name(char **names, int count);
-static void refuse_foreign_code(Relation table);
+static const char *name_alone(const char *name);
+static void check_names_differ(char **names, int count);
+static void require_trusted_table(Relation table);
 static bool is_own_function(Oid function, Oid schema);
 
 PG_FUNCTION_INFO_V1(webhook_canonical_endpoint);
 PG_FUNCTION_INFO_V1(webhook_checked_headers);
 PG_FUNCTION_INFO_V1(webhook_checked_filter);
 PG_FUNCTION_INFO_V1(webhook_matches);
-PG_FUNCTION_INFO_V1(webhook_refuse_duplicate);
+PG_FUNCTION_INFO_V1(webhook_check_duplicate);
 PG_FUNCTION_INFO_V1(webhook_since);
 PG_FUNCTION_INFO_V1(webhook_this_home);
 PG_FUNCTION_INFO_V1(webhook_caller);
-PG_FUNCTION_INFO_V1(webhook_refuse_foreign_code);
+PG_FUNCTION_INFO_V1(webhook_require_trusted_table);
 PG_FUNCTION_INFO_V1(webhook_redacted_endpoint);
 PG_FUNCTION_INFO_V1(webhook_redacted_headers);
 
-/* canonical_endpoint(endpoint text): as it is stored and sent */
+/* canonical_endpoint(endpoint text): the endpoint as it is stored and sent; an error if it is invalid */
 Datum
 webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 {
 	char		canonical[WEBHOOK_MAX_ENDPOINT + 2];
-	WebhookCheck verdict;
+	WebhookCheck check;
 	text	   *endpoint;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("endpoint must not be null"),
-				 errhint("Give the URL that events are to be sent to, for example 'https://example.com/hook'.")));
+				 errhint("Give the URL that events are sent to, for example 'https://example.com/hook'.")));
 	endpoint = PG_GETARG_TEXT_PP(0);
-	verdict = webhook_url_check(VARDATA_ANY(endpoint),
-								VARSIZE_ANY_EXHDR(endpoint), canonical);
-	if (verdict.problem != NULL)
-	{
-		const char *shown = webhook_redact_url(text_to_cstring(endpoint));
-
-		refuse("endpoint", shown, strlen(shown), verdict);
-	}
+	check = webhook_url_check(VARDATA_ANY(endpoint), VARSIZE_ANY_EXHDR(endpoint), canonical);
+	if (check.problem != NULL)
+		ereport(ERROR,
+				(errcode(check.too_long ? ERRCODE_PROGRAM_LIMIT_EXCEEDED :
+						 ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid endpoint \"%s\"",
+						clip(webhook_redact_url(text_to_cstring(endpoint)))),
+				 errdetail_internal("%s", check.problem),
+				 check.hint ? errhint("%s", check.hint) : 0));
 	webhook_guard_check_endpoint(canonical);
 	PG_RETURN_TEXT_P(cstring_to_text(canonical));
 }
 
 /*
- * checked_headers(headers jsonb): the same, if it is an object of what may be
- * a header. Messages name a header, never its value.
+ * checked_headers(headers jsonb): its argument; an error if that is not an object
+ * of valid headers. Messages contain a header's name, never its value.
  */
 Datum
 webhook_checked_headers(PG_FUNCTION_ARGS)
@@ -101,7 +102,7 @@ webhook_checked_headers(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("headers must not be null"),
-				 errhint("Give '{}' for no headers of your own.")));
+				 errhint("Give '{}' for no headers.")));
 	headers = PG_GETARG_JSONB_P(0);
 	if (!JB_ROOT_IS_OBJECT(headers))
 		ereport(ERROR,
@@ -111,9 +112,9 @@ webhook_checked_headers(PG_FUNCTION_ARGS)
 	if (JB_ROOT_COUNT(headers) > WEBHOOK_MAX_HEADERS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%d headers are too many",
-						(int) JB_ROOT_COUNT(headers)),
-				 errhint("A subscription may have %d.", WEBHOOK_MAX_HEADERS)));
+				 errmsg("too many headers: %d", (int) JB_ROOT_COUNT(headers)),
+				 errdetail("At most %d are allowed.", WEBHOOK_MAX_HEADERS),
+				 errhint("Give fewer headers.")));
 
 	iterator = JsonbIteratorInit(&headers->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
@@ -132,13 +133,17 @@ webhook_checked_headers(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("headers of %zu bytes are too long", bytes),
-				 errhint("Names and values of a subscription's headers may have %d bytes together.",
-						 WEBHOOK_MAX_HEADER_BYTES)));
-	refuse_same_name(names, count);
+				 errdetail("The maximum for all names and values together is %d bytes.",
+						   WEBHOOK_MAX_HEADER_BYTES),
+				 errhint("Give fewer or shorter headers.")));
+	check_names_differ(names, count);
 	PG_RETURN_JSONB_P(headers);
 }
 
-/* checked_filter(filter jsonpath): the same; NULL if it refuses nothing */
+/*
+ * checked_filter(filter jsonpath): its argument, or NULL if every event passes;
+ * an error if it is not allowed
+ */
 Datum
 webhook_checked_filter(PG_FUNCTION_ARGS)
 {
@@ -151,8 +156,9 @@ webhook_checked_filter(PG_FUNCTION_ARGS)
 }
 
 /*
- * matches(pattern text, event_type text): the pattern is a name, "prefix.*" or
- * "*". The other may be a pattern too: is all of it within the first?
+ * matches(pattern text, event_type text): true if the event type is one of the
+ * pattern, which is a name, "prefix.*" or "*". The second argument may be a
+ * pattern, too: true if the first includes all of it.
  */
 Datum
 webhook_matches(PG_FUNCTION_ARGS)
@@ -171,13 +177,14 @@ webhook_matches(PG_FUNCTION_ARGS)
 }
 
 /*
- * refuse_duplicate(endpoint text, events text[], subscription bigint): an
- * error if another subscription brings one of the events to the endpoint. The
- * caller holds a lock that keeps subscriptions from changing; a snapshot taken
- * under it sees all of them, whatever the transaction's isolation level.
+ * check_duplicate(endpoint text, events text[], subscription bigint): an error
+ * if a subscription other than that sends one of the events to the endpoint. The
+ * caller holds a lock that keeps subscriptions from changing; a snapshot that is
+ * taken under the lock sees all of them, whatever the transaction's isolation
+ * level.
  */
 Datum
-webhook_refuse_duplicate(PG_FUNCTION_ARGS)
+webhook_check_duplicate(PG_FUNCTION_ARGS)
 {
 	char	   *endpoint = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Oid			types[3] = {INT8OID, TEXTARRAYOID, INT8OID};
@@ -188,7 +195,7 @@ webhook_refuse_duplicate(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
-	/* auto_explain may log the parameters of a query: no endpoint is one. */
+	/* The parameter is a hash, because auto_explain may log the parameters of a query. */
 	plan = SPI_prepare("SELECT s.id, e.name,"
 					   " CASE WHEN webhook_internal.matches(e.name, w.name) THEN w.name ELSE e.name END,"
 					   " s.endpoint"
@@ -216,20 +223,21 @@ webhook_refuse_duplicate(PG_FUNCTION_ARGS)
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("endpoint \"%s\" is subscribed to event type \"%s\" already",
+				 errmsg("endpoint \"%s\" is already subscribed to event type \"%s\"",
 						webhook_redact_url(endpoint), SPI_getvalue(row, columns, 3)),
 				 errdetail("Subscription %s gets \"%s\".",
 						   SPI_getvalue(row, columns, 1),
 						   SPI_getvalue(row, columns, 2)),
-				 errhint("Change that one with webhook.alter_subscription(), or end it with webhook.unsubscribe().")));
+				 errhint("Change that subscription with webhook.alter_subscription(), or end it with webhook.unsubscribe().")));
 	}
 	SPI_finish();
 	PG_RETURN_VOID();
 }
 
 /*
- * since(): what a subscription does not get, that is all that has committed
- * by now. This transaction's own changes it gets.
+ * since(): the start snapshot of a subscription that is made now. It sees all
+ * that has committed, which the subscription does not get; it does not see this
+ * transaction's own changes.
  */
 Datum
 webhook_since(PG_FUNCTION_ARGS)
@@ -240,7 +248,7 @@ webhook_since(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(webhook_snapshot_to_datum(since));
 }
 
-/* home(): this database of this cluster */
+/* home(): this database of this cluster, as webhook_home() names it */
 Datum
 webhook_this_home(PG_FUNCTION_ARGS)
 {
@@ -248,8 +256,9 @@ webhook_this_home(PG_FUNCTION_ARGS)
 }
 
 /*
- * caller(): who is behind a function that runs as its owner. Not the session's
- * login role, if it has changed its role by SET ROLE.
+ * caller(): the role that has called the functions which run with the rights of
+ * their owner. That is the role of SET ROLE, if there was one, not the role that
+ * has logged in.
  */
 Datum
 webhook_caller(PG_FUNCTION_ARGS)
@@ -261,23 +270,23 @@ webhook_caller(PG_FUNCTION_ARGS)
 }
 
 /*
- * refuse_foreign_code(relation regclass): an error if changing a table that
- * people write would run code that is not the extension's, as the role that
- * the caller runs as. Whoever may create a trigger on it would be that role
- * otherwise. The lock keeps it so until the end of the transaction; a caller
- * that needs a stronger one takes it before.
+ * require_trusted_table(relation regclass): an error if writing to the table
+ * would run code that is not the extension's. It would run with the rights of
+ * the calling function's owner, so a role that may create a trigger on the table
+ * would gain them. The table is locked, so this stays true until the end of the
+ * transaction; a caller that needs a stronger lock takes that before.
  */
 Datum
-webhook_refuse_foreign_code(PG_FUNCTION_ARGS)
+webhook_require_trusted_table(PG_FUNCTION_ARGS)
 {
 	Relation	table = table_open(PG_GETARG_OID(0), RowExclusiveLock);
 
-	refuse_foreign_code(table);
+	require_trusted_table(table);
 	table_close(table, NoLock);
 	PG_RETURN_VOID();
 }
 
-/* redacted_endpoint(endpoint text): without values of the query */
+/* redacted_endpoint(endpoint text): the endpoint without its credentials */
 Datum
 webhook_redacted_endpoint(PG_FUNCTION_ARGS)
 {
@@ -286,7 +295,7 @@ webhook_redacted_endpoint(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(webhook_redact_url(endpoint)));
 }
 
-/* redacted_headers(headers jsonb): without values of credentials */
+/* redacted_headers(headers jsonb): the headers without their credentials; NULL: it is no object */
 Datum
 webhook_redacted_headers(PG_FUNCTION_ARGS)
 {
@@ -317,7 +326,7 @@ webhook_redacted_headers(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(JsonbValueToJsonb(result));
 }
 
-/* As hashtextextended(text, 0) says. */
+/* hashtextextended(text, 0) */
 static Datum
 hash_of(Datum text)
 {
@@ -325,52 +334,54 @@ hash_of(Datum text)
 								   text, Int64GetDatum(0));
 }
 
-/* An error that names the argument and, as far as it is short, the value. */
-static void
-refuse(const char *what, const char *value, int length, WebhookCheck verdict)
+/* The value as a message repeats it: only its start if it is long. */
+static char *
+clip(const char *value)
 {
+	int			length = strlen(value);
 	int			shown = pg_mbcliplen(value, length, SHOWN_BYTES);
 
-	ereport(ERROR,
-			(errcode(verdict.too_long ? ERRCODE_PROGRAM_LIMIT_EXCEEDED :
-					 ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid %s \"%s%s\"", what, pnstrdup(value, shown),
-					shown < length ? "..." : ""),
-			 errdetail("%s", verdict.problem),
-			 verdict.hint ? errhint("%s", verdict.hint) : 0));
+	return psprintf("%.*s%s", shown, value, shown < length ? "..." : "");
 }
 
+/* Raise an error if a subscription may not have that header. */
 static void
 check_header(JsonbValue *name, JsonbValue *value)
 {
-	WebhookCheck verdict;
+	const char *shown = name_alone(pnstrdup(name->val.string.val, name->val.string.len));
+	WebhookCheck check;
 
 	if (value->type != jbvString)
-	{
-		verdict.problem = "Its value is not a string.";
-		verdict.hint = "Write the value in quotes.";
-		verdict.too_long = false;
-	}
-	else
-		verdict = webhook_header_check(name->val.string.val,
-									   name->val.string.len,
-									   value->val.string.val,
-									   value->val.string.len);
-	if (verdict.problem != NULL)
-	{
-		const char *shown = pnstrdup(name->val.string.val, name->val.string.len);
-		const char *colon = strchr(shown, ':');
-
-		/* What is behind it is the value, where a line was taken for a name. */
-		if (colon != NULL && colon[1] != '\0')
-			shown = psprintf("%.*s...", (int) (colon + 1 - shown), shown);
-		refuse("header", shown, strlen(shown), verdict);
-	}
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid header \"%s\"", clip(shown)),
+				 errdetail("Its value is not a string."),
+				 errhint("Write the value in quotes.")));
+	check = webhook_header_check(name->val.string.val, name->val.string.len,
+								 value->val.string.val, value->val.string.len);
+	if (check.problem != NULL)
+		ereport(ERROR,
+				(errcode(check.too_long ? ERRCODE_PROGRAM_LIMIT_EXCEEDED :
+						 ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid header \"%s\"", clip(shown)),
+				 errdetail_internal("%s", check.problem),
+				 check.hint ? errhint("%s", check.hint) : 0));
 }
 
-/* jsonb tells names in different case apart, HTTP does not. */
+/* The name of a header without its value, if a whole line was given as the name. */
+static const char *
+name_alone(const char *name)
+{
+	const char *colon = strchr(name, ':');
+
+	if (colon == NULL || colon[1] == '\0')
+		return name;
+	return psprintf("%.*s...", (int) (colon + 1 - name), name);
+}
+
+/* Raise an error if two names differ in case only: jsonb allows that, HTTP does not. */
 static void
-refuse_same_name(char **names, int count)
+check_names_differ(char **names, int count)
 {
 	for (int i = 1; i < count; i++)
 	{
@@ -380,14 +391,14 @@ refuse_same_name(char **names, int count)
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						 errmsg("header \"%s\" is given twice", names[i]),
-						 errdetail("Case does not matter in the name of a header."),
+						 errdetail("Names of headers are case-insensitive."),
 						 errhint("Give each header once.")));
 		}
 	}
 }
 
 static void
-refuse_foreign_code(Relation table)
+require_trusted_table(Relation table)
 {
 	const char *name = RelationGetRelationName(table);
 
@@ -396,13 +407,13 @@ refuse_foreign_code(Relation table)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table webhook.%s is not owned by \"%s\"", name,
 						GetUserNameFromId(GetUserId(), false)),
-				 errdetail("The functions that write it are."),
+				 errdetail("The functions that write to it are owned by that role."),
 				 errhint("Give it back with ALTER TABLE webhook.%s OWNER TO.", name)));
 	for (int i = 0; table->trigdesc && i < table->trigdesc->numtriggers; i++)
 	{
 		const Trigger *trigger = &table->trigdesc->triggers[i];
 
-		/* Those of foreign keys run as the owner of the other table. */
+		/* Internal triggers, of foreign keys, run with the rights of the other table's owner. */
 		if (!trigger->tgisinternal &&
 			!is_own_function(trigger->tgfoid, RelationGetNamespace(table)))
 			ereport(ERROR,
@@ -416,7 +427,7 @@ refuse_foreign_code(Relation table)
 	}
 }
 
-/* Is it in our schema, and does it belong to whom we run as? */
+/* Returns true if the function is in that schema and the current user owns it. */
 static bool
 is_own_function(Oid function, Oid schema)
 {

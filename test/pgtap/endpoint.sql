@@ -136,7 +136,7 @@ SELECT matches(verdict('https://::1/'), '^22023', '68: an IPv6 address without b
 SELECT throws_ok($$ SELECT webhook.subscribe(NULL, '{App.BusinessRequestStatusChange}') $$, '22004', NULL, '82: NULL');
 SELECT lives_ok($$ SELECT webhook.subscribe('https://twice.example/a?token=secret', '{App.BusinessRequestStatusChange}') $$, '83: once');
 SELECT throws_ok($$ SELECT webhook.subscribe('https://TWICE.example:443/a?token=secret', '{App.BusinessRequestStatusChange}') $$, '23505',
-	'endpoint "https://twice.example/a?token=***" is subscribed to event type "App.BusinessRequestStatusChange" already', '83: twice, the token is not repeated');
+	'endpoint "https://twice.example/a?token=***" is already subscribed to event type "App.BusinessRequestStatusChange"', '83: twice, the token is not repeated');
 
 -- alter_subscription() has the same rules
 SELECT throws_ok($$ SELECT webhook.alter_subscription((SELECT max(id) FROM webhook_internal.subscription), endpoint => 'https://10.1.2.3/a?token=secret') $$,

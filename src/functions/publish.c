@@ -1,0 +1,158 @@
+/*
+ * publish.c
+ *	  SQL functions publish() and require_event_type().
+ *
+ * They do not rely on the caller's privileges on the extension's tables or on
+ * search_path: EXECUTE on the function is the permission.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_collation.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "base/catalog.h"
+#include "base/guc.h"
+#include "ring/event.h"
+#include "ring/ring.h"
+
+static void check_subject(text *subject);
+static void require_event_type(text *event_type);
+static bool event_type_exists(text *event_type);
+
+PG_FUNCTION_INFO_V1(webhook_publish);
+PG_FUNCTION_INFO_V1(webhook_require_event_type);
+
+/* publish(event_type text, data json, subject text): publish an event; returns its Id */
+Datum
+webhook_publish(PG_FUNCTION_ARGS)
+{
+	text	   *event_type;
+	text	   *data;
+	text	   *subject = NULL;
+	WebhookEvent *event;
+	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+
+	PreventCommandDuringRecovery("webhook.publish()");
+	PreventCommandIfReadOnly("webhook.publish()");
+	PreventCommandIfParallelMode("webhook.publish()");
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("event_type must not be null"),
+				 errhint("See view webhook.event_type.")));
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("data must not be null"),
+				 errhint("Give a JSON value; the JSON null is written 'null'.")));
+	event_type = PG_GETARG_TEXT_PP(0);
+	data = PG_GETARG_TEXT_PP(1);
+	if (VARSIZE_ANY_EXHDR(data) > webhook_max_data_size)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("data of %zu bytes is too large to be published",
+						(size_t) VARSIZE_ANY_EXHDR(data)),
+				 errdetail("The limit, webhook.max_data_size, is %d bytes.",
+						   webhook_max_data_size),
+				 errhint("Publish less, a reference for instance, or raise webhook.max_data_size.")));
+	if (!PG_ARGISNULL(2))
+	{
+		subject = PG_GETARG_TEXT_PP(2);
+		check_subject(subject);
+	}
+	require_event_type(event_type);
+
+	event = webhook_event_make(VARDATA_ANY(event_type),
+							   VARSIZE_ANY_EXHDR(event_type),
+							   subject ? VARDATA_ANY(subject) : NULL,
+							   subject ? VARSIZE_ANY_EXHDR(subject) : 0,
+							   VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
+	event->kind = WEBHOOK_EVENT;
+	event->created_at = GetCurrentTimestamp();
+	webhook_event_new_id(&event->event_id, event->created_at);
+	webhook_ring_append(event);
+
+	*id = event->event_id;
+	webhook_event_release(event);
+	PG_RETURN_UUID_P(id);
+}
+
+/* require_event_type(event_type text): raise an error if the event type does not exist */
+Datum
+webhook_require_event_type(PG_FUNCTION_ARGS)
+{
+	require_event_type(PG_GETARG_TEXT_PP(0));
+	PG_RETURN_VOID();
+}
+
+static void
+check_subject(text *subject)
+{
+	if (VARSIZE_ANY_EXHDR(subject) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("subject must not be empty"),
+				 errhint("Omit the subject, or give NULL, for an event that is in no order with others.")));
+	if (VARSIZE_ANY_EXHDR(subject) > WEBHOOK_MAX_SUBJECT)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("subject of %d bytes is too long",
+						(int) VARSIZE_ANY_EXHDR(subject)),
+				 errdetail("The maximum is %d bytes.", WEBHOOK_MAX_SUBJECT),
+				 errhint("Give a shorter subject.")));
+}
+
+static void
+require_event_type(text *event_type)
+{
+	if (!event_type_exists(event_type))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("event type \"%s\" does not exist",
+						text_to_cstring(event_type)),
+				 errhint("See view webhook.event_type, or define it with webhook.define_event_type().")));
+}
+
+/*
+ * Returns true if the event type exists now, whatever the transaction's snapshot.
+ * Uses the primary key if it exists.
+ */
+static bool
+event_type_exists(text *event_type)
+{
+	const Oid	schema = webhook_catalog_for_append()->internal_schema;
+	const Oid	relid = get_relname_relid("event_type", schema);
+	const Oid	index = get_relname_relid("event_type_pkey", schema);
+	Relation	relation;
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	ScanKeyData key;
+	bool		found;
+
+	relation = table_open(relid, AccessShareLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+
+	/* Column "name", COLLATE "C". */
+	ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid,
+						   C_COLLATION_OID, F_TEXTEQ,
+						   PointerGetDatum(event_type));
+	scan = systable_beginscan(relation, index, OidIsValid(index), snapshot, 1,
+							  &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(relation, AccessShareLock);
+	return found;
+}
