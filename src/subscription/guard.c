@@ -4,7 +4,7 @@
  *
  * The rules themselves are address.c's; the worker's HTTP engine asks them for
  * each address that it dials. Here they are asked when an endpoint is saved,
- * for what its text alone tells, so that whoever mistypes learns it at once.
+ * for what its text alone tells, so that a mistyped one is refused at once.
  *
  * The check hooks read each list once, to refuse a wrong one; the lists are
  * read together, into rules that last until one of them changes, when they are

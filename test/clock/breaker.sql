@@ -15,7 +15,7 @@ SELECT is((SELECT ROW(s.breaker, s.consecutive_failures, s.slow, s.delayed_until
 		   FROM clock.states() s, clock.posts() p GROUP BY s.breaker, s.consecutive_failures, s.slow, s.delayed_until), '(open,10,t,t)',
 		  'open it, until ten seconds after the last');
 SELECT is((SELECT reason FROM clock.states()), 'connect  LOG:  forged [2J', 'why, on one line, whatever it holds');
-SELECT is((SELECT string_agg(change, ' ') FROM clock.notices()), 'opened', 'people are told, once');
+SELECT is((SELECT string_agg(change, ' ') FROM clock.notices()), 'opened', 'the change is told, once');
 SELECT is((SELECT at FROM clock.notices()), (SELECT max(at) FROM clock.outcomes() WHERE outcome = 'retrying'),
 		  'at once, as far as it can be written');
 SELECT is((SELECT ROW(queued, in_flight, rows)::text FROM clock.load()), '(0,0,0)', 'nothing of it is in memory');
@@ -41,7 +41,7 @@ SELECT is((SELECT string_agg(change, ' ') FROM clock.notices()), 'opened', 'noth
 SELECT is((SELECT consecutive_failures FROM clock.states()), 21, 'failures add up');
 SELECT is((SELECT ROW(queued, in_flight, rows, due)::text FROM clock.load()), '(0,0,0,f)', 'in between nothing is in memory, or due');
 
--- It answers again.
+-- The endpoint works again.
 SELECT clock.answer(1, 'took=100');
 SELECT clock.run('1 h');
 SELECT is((SELECT string_agg(change, ' ' ORDER BY at) FROM clock.notices()), 'opened closed', 'a success closes it');
@@ -52,7 +52,7 @@ SELECT is((SELECT ROW(probe_interval, consecutive_failures, failures, failing_si
 		  'nothing is held against it');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
--- What waits for one contract goes in order, before what comes later.
+-- Deliveries that waited for one contract are sent in order, before later ones.
 SELECT clock.answer(1, 'error=connect');
 SELECT clock.send(1, 'x%', 10);
 SELECT clock.run('10 s');
@@ -69,7 +69,7 @@ SELECT is((SELECT array_agg(position ORDER BY at) FROM clock.posts() WHERE subje
 SELECT is(count(*), 10::bigint, 'all of them') FROM clock.posts() WHERE subject = 'one' AND status = 200;
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
--- An answer of another kind closes it too: somebody is there.
+-- Any answer to a probe that is not a failure of the endpoint closes the breaker.
 SELECT clock.subscribe('retry_schedule=1 1 1');
 SELECT clock.answer(2, 'status=503');
 SELECT clock.send(2, 'a%', 10);
@@ -85,7 +85,7 @@ SELECT is((SELECT at FROM clock.notices() WHERE subscription = 2 AND change = 'c
 		  (SELECT ended FROM clock.posts() WHERE subscription = 2 AND status = 404) < interval '10 ms', true, 'at once');
 SELECT is(count(*), 10::bigint, 'all is delivered') FROM clock.outcomes() WHERE subscription = 2 AND outcome = 'delivered';
 
--- Each of these counts; another does not, and begins the count anew.
+-- Failures of the endpoint count; another answer sets the count back to 0.
 SELECT clock.subscribe('retry_schedule=1');
 SELECT clock.answer(3, 'error=connect times=1', 'error=tls times=1', 'error=timeout times=1', 'error=reset times=1',
 	'status=408 times=1', 'status=429 times=1', 'status=500 times=1', 'status=503 times=1', 'error=dns times=1', 'status=301 times=1', 'status=500');
@@ -94,8 +94,8 @@ SELECT clock.run('40 s');
 SELECT is(count(*), 20::bigint, 'nine, one of another kind, ten') FROM clock.posts() WHERE subscription = 3 AND NOT probe;
 SELECT is((SELECT ROW(breaker, consecutive_failures)::text FROM clock.states() WHERE subscription = 3), '(open,10)', 'ten in a row open it');
 
--- A probe that is too old when its time has come, or of which no message can be
--- made, leaves its place to the next at once, and says nothing of the endpoint.
+-- A delivery that is too old when it is to be the probe, or whose message cannot
+-- be built, is followed by the next one at once and tells nothing of the endpoint.
 SELECT clock.subscribe('retry_schedule=' || rtrim(repeat('1 ', 30)), 'max_age=60');
 SELECT clock.answer(4, 'error=connect');
 SELECT clock.send(4, 'old%', 12);
@@ -113,8 +113,8 @@ SELECT cmp_ok((SELECT at FROM clock.posts() WHERE subscription = 4 AND subject =
 SELECT is((SELECT string_agg(change, ' ' ORDER BY at) FROM clock.notices() WHERE subscription = 4), 'opened closed', 'and closes the breaker');
 SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 4), 0::bigint, 'nothing waits');
 
--- Another endpoint: it begins anew, whatever its time of waiting; one that was
--- given up does not.
+-- Changing the endpoint resets the health, delays included; it does not enable a
+-- subscription that the worker has disabled.
 SELECT clock.subscribe('retry_schedule=' || rtrim(repeat('1 ', 30)));
 SELECT clock.answer(5, 'error=connect');
 SELECT clock.send(5, 's%', 30);

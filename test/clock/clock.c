@@ -57,7 +57,7 @@ typedef struct Tuple
 typedef void (*Filler) (Tuple *tuple, int number);
 
 static const char *const result_names[] = {
-	[WEBHOOK_DEFERRED] = "parked",
+	[WEBHOOK_DEFERRED] = "deferred",
 	[WEBHOOK_DELIVERED] = "delivered",
 	[WEBHOOK_RETRYING] = "retrying",
 	[WEBHOOK_FAILED] = "failed",

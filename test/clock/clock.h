@@ -43,7 +43,7 @@ typedef struct WebhookClockPost
 	int			in_flight;
 } WebhookClockPost;
 
-/* One outcome that was committed, of parked deliveries too. */
+/* One outcome that was committed, also of a deferred delivery. */
 typedef struct WebhookClockOutcome
 {
 	int64		at;
@@ -59,7 +59,7 @@ typedef struct WebhookClockOutcome
 	TimestampTz next_at;		/* 0: none */
 } WebhookClockOutcome;
 
-/* What people were told. */
+/* A state change that was told. */
 typedef struct WebhookClockNotice
 {
 	int64		at;

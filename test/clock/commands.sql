@@ -1,12 +1,12 @@
 --
--- cancel, skip, resend and ping.
+-- The commands cancel, skip, resend and ping: what each ends or sends, and when.
 --
 BEGIN;
 SELECT plan(26);
 
-CREATE TEMP VIEW ended AS SELECT * FROM clock.outcomes() WHERE outcome NOT IN ('parked', 'retrying');
+CREATE TEMP VIEW ended AS SELECT * FROM clock.outcomes() WHERE outcome NOT IN ('deferred', 'retrying');
 
--- In flight: it ends with its answer, whatever that is, and is not repeated.
+-- In flight: the delivery ends with its answer, whatever that is, and is not retried.
 SELECT clock.subscribe();
 SELECT clock.answer(1, 'status=404 took=1000');
 SELECT clock.send(1, 'a', 1);
@@ -17,7 +17,7 @@ SELECT is((SELECT array_agg(ROW(position, attempt, outcome, error_class)::text) 
 SELECT is((SELECT count(*) FROM clock.posts()), 1::bigint, 'no second one');
 SELECT is((SELECT ROW(r.queued, r.unflushed, r.subjects, r.finished)::text FROM clock.rest r), '(0,0,0,t)', 'nothing is left');
 
--- Ready, and waiting behind another one in memory.
+-- A delivery that is ready, and one that waits behind another one in memory.
 SELECT clock.subscribe('max_in_flight=1');
 SELECT clock.answer(2, 'took=1000');
 SELECT clock.send(2, 'a', 3);
@@ -31,7 +31,7 @@ SELECT is((SELECT array_agg(position - first ORDER BY position) FROM ended, p2 W
 		  'waiting and ready: cancelled without a POST');
 SELECT is((SELECT array_agg(position - first ORDER BY position) FROM clock.posts(), p2 WHERE subscription = 2), '{0,2,4}'::bigint[], 'the others go on');
 
--- In the table: a head that waits for its time, one behind it, one without subject.
+-- Rows of pending: a head that is not due, a row behind it, one without subject.
 SELECT clock.subscribe('retry_schedule=1000');
 SELECT clock.answer(3, 'status=404');
 SELECT clock.send(3, 'a', 3);
@@ -48,7 +48,7 @@ SELECT clock.run('1 s');
 SELECT is((SELECT array_agg(ROW(position - first, outcome)::text ORDER BY number) FROM ended, p3 WHERE subscription = 3 AND subject = 'a'),
 		  '{"(1,cancelled)","(0,cancelled)","(2,delivered)"}', 'its head cancelled, the next one goes at once');
 
--- On its way to the table, when writing fails.
+-- A row on its way to pending while writing fails.
 SELECT clock.subscribe('retry_schedule=1000');
 SELECT clock.answer(4, 'status=404');
 SELECT clock.fail_writes(1);
@@ -60,7 +60,7 @@ SELECT clock.fail_writes(0);
 SELECT clock.run('1 min');
 SELECT is((SELECT array_agg(outcome) FROM ended WHERE subscription = 4), '{cancelled}', 'on its way to the table');
 
--- skip: the first of a subject, in flight, ready, and in the table.
+-- skip: the first delivery of a subject, in flight, ready, and in pending.
 SELECT clock.subscribe('retry_schedule=1000');
 SELECT clock.answer(5, 'status=404 took=1000 times=1', 'took=100');
 SELECT clock.send(5, 'a', 3);
@@ -83,7 +83,7 @@ SELECT clock.run('0.1 s');
 SELECT clock.skip(6, 'a');
 SELECT clock.run('10 s');
 SELECT is((SELECT array_agg(ROW(attempt, outcome, error_class)::text ORDER BY number) FROM ended WHERE subscription = 6 AND subject = 'a'),
-		  '{"(0,cancelled,skipped)","(1,delivered,)"}', 'skipped before its turn, the next one goes');
+		  '{"(0,cancelled,skipped)","(1,delivered,)"}', 'skipped before it was sent, the next one is sent');
 SELECT clock.answer(6, 'status=404 times=1', '');
 SELECT clock.send(6, 'c', 2);
 SELECT clock.run('10 s');
@@ -95,7 +95,7 @@ SELECT clock.skip(6, 'nobody');
 SELECT clock.run('10 s');
 SELECT is((SELECT count(*) FROM ended WHERE subscription = 6), 5::bigint, 'nothing to skip, nothing skipped');
 
--- resend: the next attempt, at the end of its subject, with a schedule of its own.
+-- resend: one more attempt, behind all deliveries of its subject, with a new schedule.
 SELECT clock.subscribe('retry_schedule=10');
 SELECT clock.answer(7, 'status=404 times=2', '');
 SELECT clock.send(7, 'a', 1);
@@ -109,7 +109,7 @@ SELECT is((SELECT string_agg(cause || attempt || '/' || step, ' ' ORDER BY at) F
 		  'event1/0 event2/1 event1/0 event2/1 resend3/0', 'resent behind what waits, as the third attempt, from the first step on');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
--- A ping is sent at once, whatever waits, and made once.
+-- A ping is sent at once, whatever waits, and is never retried.
 SELECT clock.subscribe('retry_schedule=100');
 SELECT clock.answer(8, 'status=500');
 SELECT clock.send(8, 's%', 12);
@@ -131,7 +131,7 @@ SELECT is((SELECT array_agg(outcome ORDER BY number) FROM ended WHERE subscripti
 SELECT clock.run('1 h');
 SELECT is((SELECT count(*) FROM ended WHERE subscription = 8 AND outcome = 'delivered'), 13::bigint, 'what waited is sent later');
 
--- To a paused one it waits.
+-- A ping to a paused subscription waits.
 SELECT clock.subscribe('paused=true');
 SELECT clock.ping(9);
 SELECT clock.run('1 min');

@@ -14,7 +14,7 @@ SELECT is((SELECT count(*) FROM clock.pending()), 20000::bigint, 'everything wai
 SELECT is((SELECT ROW(queued, in_flight, unflushed, memory, rows, subjects)::text FROM clock.load()), '(0,0,0,0,0,0)',
 		  'outside of memory');
 
--- Each has its own time: when it opened, and after that its probes.
+-- Each breaker has its own times: when it opened, and after that its probes.
 SELECT clock.run('2 h');
 CREATE TEMP TABLE probes AS
 SELECT subscription, at, ended, at - lag(ended) OVER w AS gap, row_number() OVER w AS n, probe

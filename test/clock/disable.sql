@@ -1,5 +1,5 @@
 --
--- An endpoint is given up after five days without success, and 15 failures.
+-- A subscription is disabled after five days without success and 15 failures.
 --
 BEGIN;
 SELECT plan(14);
@@ -50,7 +50,7 @@ SELECT clock.run('43 h');
 SELECT is((SELECT count(*) FROM clock.notices() WHERE change = 'disabled' AND subscription = 2), 0::bigint, 'not yet after 10 days and 22 h');
 SELECT clock.run('4 h');
 SELECT is((SELECT count(*) FROM clock.notices() WHERE change = 'disabled' AND subscription = 2), 1::bigint, 'but after 11 days');
-SELECT is((SELECT string_agg(DISTINCT outcome, ' ') FROM clock.outcomes() WHERE subscription IN (1, 2, 3) AND outcome NOT IN ('retrying', 'parked')),
+SELECT is((SELECT string_agg(DISTINCT outcome, ' ') FROM clock.outcomes() WHERE subscription IN (1, 2, 3) AND outcome NOT IN ('retrying', 'deferred')),
 		  'cancelled delivered', 'no probe has ended a delivery as failed');
 
 SELECT * FROM finish();

@@ -1,6 +1,6 @@
 --
--- Turns go round: a lane with a thousand deliveries takes no more places at a
--- time than one with two.
+-- Round robin: a queue with a thousand deliveries has no more requests in flight
+-- than one with two.
 --
 BEGIN;
 SELECT plan(5);
@@ -13,15 +13,15 @@ SELECT clock.answer(2, 'took=100');
 SELECT clock.send(1, 'many%', 1000);
 SELECT clock.run('1 s');
 
--- All four places are the one's; the other's two come between.
+-- The first queue has all four requests; the other's two come between them.
 SELECT clock.send(2, 'few%', 2);
 SELECT clock.run('0.5 s');
 SELECT is(array_agg(at ORDER BY at), '{1.1 s,1.1 s}'::interval[], 'the next places that are free are theirs')
 FROM clock.posts() WHERE subscription = 2;
 SELECT is(count(*), 2::bigint, 'half of them') FROM clock.posts() WHERE subscription = 1 AND at = '1.1 s';
 
--- With as many, each gets half of the places; but for a moment when what has
--- waited for long moves to the table.
+-- With as many deliveries, each has half of the requests, except while deliveries
+-- that have waited for long move to pending.
 SELECT clock.send(2, 'more%', 100);
 SELECT clock.run('2.5 s');
 SELECT is(min(n), 2::bigint, 'never less than half of them for the many')

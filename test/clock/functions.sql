@@ -27,7 +27,7 @@ CREATE FUNCTION clock.send(subscription bigint, subject text, count integer DEFA
 
 -- Commands. An event has the number of its row in the ring. Changes made before
 -- a 'c' are found out by reading it, not beforehand; a subscription that it
--- names begins anew.
+-- names has its health reset.
 CREATE FUNCTION clock.command(kind "char", subscription bigint, subject text, event bigint) RETURNS void
 	LANGUAGE c AS :'module', 'webhook_clock_command_sql';
 CREATE FUNCTION clock.cancel(subscription bigint, event bigint) RETURNS void
@@ -60,7 +60,7 @@ CREATE FUNCTION clock.set(name text, value text) RETURNS void
 CREATE FUNCTION clock.fail_writes(part double precision) RETURNS void
 	LANGUAGE c STRICT AS :'module', 'webhook_clock_fail_writes_sql';
 
--- What has happened so far.
+-- What has happened so far: POSTs, committed outcomes, state changes told.
 CREATE FUNCTION clock.posts(OUT at interval, OUT ended interval, OUT subscription bigint,
 	OUT subject text, OUT "position" bigint, OUT cause text, OUT attempt integer, OUT step integer,
 	OUT probe boolean, OUT slow boolean, OUT status integer, OUT error text,
@@ -73,7 +73,7 @@ CREATE FUNCTION clock.outcomes(OUT number integer, OUT at interval, OUT subscrip
 CREATE FUNCTION clock.notices(OUT at interval, OUT subscription bigint, OUT change text) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_notices_sql';
 
--- What is so now.
+-- The present state: rows of pending, states of subscriptions, memory.
 CREATE FUNCTION clock.pending(OUT subscription bigint, OUT subject text, OUT "position" bigint,
 	OUT attempt integer, OUT step integer, OUT next_at interval) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_pending_sql';
@@ -95,7 +95,8 @@ CREATE FUNCTION clock.load(OUT queued integer, OUT in_flight integer, OUT unflus
 CREATE FUNCTION clock.second(subscription bigint, events integer) RETURNS text
 	LANGUAGE c STRICT AS :'module', 'webhook_clock_second_sql';
 
--- Nothing is left in memory, and all that was read is finished.
+-- A row that shows whether anything is left in memory, and whether all that was
+-- read is done.
 CREATE VIEW clock.rest AS
 SELECT queued, in_flight, unflushed, memory, rows, elsewhere, subjects, due, finished,
 	   (SELECT count(*) FROM clock.pending()) AS pending

@@ -1,7 +1,7 @@
 --
--- Three hundred endpoints that were good for sixteen requests at a time hang,
--- more than there are places for in all: one that answers has its own before
--- the first of them is given up.
+-- Three hundred endpoints with sixteen requests each begin to hang, more than both
+-- pools can hold: one that answers has its requests before the first of theirs
+-- times out.
 --
 BEGIN;
 SELECT plan(4);
@@ -9,7 +9,7 @@ SELECT plan(4);
 SELECT count(clock.subscribe()) FROM generate_series(1, 301);
 SELECT clock.send(NULL, 'good%', 40);
 SELECT clock.settle('2 min');
-SELECT is(count(*), 301::bigint, 'all are proven') FROM clock.states() WHERE concurrency = 16;
+SELECT is(count(*), 301::bigint, 'all have full concurrency') FROM clock.states() WHERE concurrency = 16;
 SELECT clock.answer(id, 'error=timeout') FROM generate_series(1, 300) id;
 CREATE TEMP TABLE t AS SELECT clock.now() AS began;
 SELECT clock.send(id, 'hang%', 16) FROM generate_series(1, 300) id;

@@ -1,11 +1,11 @@
 /*
  * operator.c
- *	  What people decide, played: subscriptions and their options.
+ *	  The operators, played: subscriptions and their options.
  *
- * It keeps the contract of subscription.h: a change is seen after the next
- * reload only, and a reload makes pointers into the former copy invalid; they
- * are overwritten, so that whoever follows one is found out. Type "all" goes to
- * all subscriptions, the number of one to that one.
+ * It keeps the contract of subscription.h: a change is seen after the next reload
+ * only, and a reload makes pointers into the former copy invalid; the copy is
+ * overwritten, so that a use of such a pointer fails. Events of type "all" go to
+ * all subscriptions, those of a number to the subscription with that id.
  */
 #include "postgres.h"
 
@@ -15,7 +15,7 @@
 #include "clock.h"
 #include "ring/command.h"
 
-/* As people see it. */
+/* A subscription as it is in the table. */
 typedef struct Subscription
 {
 	WebhookSubscription is;
@@ -24,8 +24,8 @@ typedef struct Subscription
 
 WebhookSlot webhook_clock_slot;
 
-static WebhookClockArray people;	/* of Subscription; by id, from 1 on */
-static Subscription *copy;		/* the worker's */
+static WebhookClockArray subscriptions; /* of Subscription; by id, from 1 on */
+static Subscription *copy;		/* the worker's copy of them */
 static int	copied;
 
 static Subscription *find(int64 id);
@@ -36,9 +36,9 @@ static WebhookSchedule *parse_schedule(const char *value);
 int64
 webhook_clock_subscribe(void)
 {
-	Subscription *new = webhook_clock_add(&people, sizeof(Subscription));
+	Subscription *new = webhook_clock_add(&subscriptions, sizeof(Subscription));
 
-	new->is.id = people.count;
+	new->is.id = subscriptions.count;
 	new->is.endpoint = "https://endpoint/";
 	new->is.ordered = true;
 	new->is.enabled = true;
@@ -58,7 +58,7 @@ webhook_clock_unsubscribe(int64 id)
 int
 webhook_clock_subscriptions(void)
 {
-	return people.count;
+	return subscriptions.count;
 }
 
 void
@@ -107,11 +107,11 @@ webhook_subscription_reload(const char *checkpoint_home)
 	Subscription *former = copy;
 	int			count = copied;
 
-	copied = people.count;
+	copied = subscriptions.count;
 	copy = MemoryContextAllocZero(webhook_clock_context,
 								  sizeof(Subscription) * (copied + 1));
 	if (copied > 0)
-		memcpy(copy, people.items, sizeof(Subscription) * copied);
+		memcpy(copy, subscriptions.items, sizeof(Subscription) * copied);
 	if (former != NULL)
 	{
 		memset(former, 0x7f, sizeof(Subscription) * (count + 1));
@@ -194,9 +194,9 @@ webhook_filter_reset(void)
 static Subscription *
 find(int64 id)
 {
-	if (id < 1 || id > people.count)
+	if (id < 1 || id > subscriptions.count)
 		elog(ERROR, "no subscription " INT64_FORMAT, id);
-	return WEBHOOK_CLOCK_ITEM(people, Subscription, id - 1);
+	return WEBHOOK_CLOCK_ITEM(subscriptions, Subscription, id - 1);
 }
 
 /* Whatever is committed from now on. */

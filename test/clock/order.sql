@@ -1,12 +1,12 @@
 --
 -- Order, whatever happens: twenty subscriptions, two hundred contracts, twenty
 -- thousand events; failures, endpoints that hang or are dead for a while,
--- pauses, spills, writes that fail, what people skip, cancel and resend.
+-- pauses, spills, writes that fail, skip(), cancel() and resend().
 --
 BEGIN;
 SELECT plan(16);
 
--- Every fifth is not ordered. Short schedules, so that some deliveries fail.
+-- Every fifth subscription is unordered. Short schedules let some deliveries fail.
 SELECT count(clock.subscribe('retry_schedule=1 2 5 10 20 40 60', 'timeout=4000', 'final_status=422', 'ordered=' || (n % 5 > 0),
 	'max_in_flight=' || CASE n % 4 WHEN 0 THEN 2 ELSE 0 END, 'rate_limit=' || CASE n % 7 WHEN 0 THEN 20 ELSE 0 END))
 FROM generate_series(1, 20) n;
@@ -18,7 +18,7 @@ BEGIN
 					   CASE WHEN random() < 0.02 THEN NULL ELSE 'contract/' || floor(random() * random() * 200) END);
 END $$;
 
--- What an endpoint does for a while.
+-- What an endpoint answers for a while.
 CREATE FUNCTION pg_temp.behave(id bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	CASE floor(random() * 8)
@@ -74,15 +74,15 @@ SELECT pg_temp.behave(id) FROM generate_series(1, 20) id;
 SELECT pg_temp.happen(20000);
 SELECT cmp_ok((SELECT count(*) FROM clock.pending()), '>', 500::bigint, 'much waits in the table');
 
--- All is well again.
+-- All endpoints work again.
 SELECT clock.fail_writes(0);
 SELECT clock.alter(id, 'paused=false'), clock.answer(id, 'took=5 weight=9', 'status=404') FROM generate_series(1, 20) id;
 SELECT cmp_ok(clock.settle('24 h'), '<', interval '24 h', 'everything ends');
 
--- What there was to be done: each event of one, or of all.
+-- What was to be delivered: each event of one subscription, or of all.
 CREATE TEMP TABLE posts AS SELECT *, row_number() OVER () AS n FROM clock.posts();
 CREATE TEMP TABLE outcomes AS SELECT * FROM clock.outcomes();
-CREATE TEMP TABLE ended AS SELECT * FROM outcomes WHERE outcome NOT IN ('parked', 'retrying');
+CREATE TEMP TABLE ended AS SELECT * FROM outcomes WHERE outcome NOT IN ('deferred', 'retrying');
 CREATE INDEX ON posts (subscription, position);
 ANALYZE posts;
 
@@ -109,9 +109,9 @@ SELECT is((SELECT count(*) FROM (SELECT at, lag(ended) OVER (PARTITION BY subscr
 SELECT cmp_ok((SELECT count(*) FROM (SELECT position, lag(position) OVER (PARTITION BY subscription, subject ORDER BY n) AS former
 	FROM posts WHERE subject <> '' AND subscription % 5 = 0) p WHERE position < former), '>', 0::bigint, 'where order is not asked for, none is kept');
 
--- All of it has been at work.
+-- Everything that this script is about has happened.
 SELECT cmp_ok((SELECT count(*) FROM clock.notices() WHERE change = 'opened'), '>', 20::bigint, 'breakers opened');
-SELECT cmp_ok((SELECT count(DISTINCT (subscription, position)) FROM outcomes WHERE outcome = 'parked'), '>', 5000::bigint, 'much was parked');
+SELECT cmp_ok((SELECT count(DISTINCT (subscription, position)) FROM outcomes WHERE outcome = 'deferred'), '>', 5000::bigint, 'much was parked');
 
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 

@@ -1,6 +1,6 @@
 --
--- Pings take part in no health, and take nothing from deliveries: of those that
--- cannot start at once, memory holds few.
+-- Pings do not change the health and take nothing from deliveries: of pings that
+-- cannot start at once memory holds few.
 --
 BEGIN;
 SELECT plan(17);
@@ -35,14 +35,14 @@ FROM clock.posts() p, t WHERE p.subscription = 2 AND p.at >= began;
 SELECT is(max(waited), interval '0', 'and has not waited') FROM flow WHERE attempt = 1;
 SELECT cmp_ok(max(waited), '<', interval '1.5 s', 'nor has what is due') FROM flow;
 
--- Unsubscribed: those in memory end as those in the table do.
+-- After unsubscribe() pings in memory end as those in pending do.
 SELECT clock.unsubscribe(1);
 SELECT clock.command('x', 1, NULL, NULL);
 SELECT cmp_ok(clock.settle('1 min'), '<', interval '30 s', 'all of them end');
 SELECT is(count(DISTINCT position), 2000::bigint, 'each in the log') FROM clock.outcomes() WHERE subscription = 1 AND outcome IN ('failed', 'cancelled');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
--- The same, made while it is paused: all of them are due when it is resumed.
+-- Two thousand pings made during a pause: all are due when it ends.
 SELECT clock.subscribe('timeout=20000', 'paused=true');
 SELECT clock.answer(3, 'error=timeout');
 SELECT count(clock.ping(3)) FROM generate_series(1, 2000);
@@ -60,8 +60,8 @@ SELECT clock.unsubscribe(3);
 SELECT clock.command('x', 3, NULL, NULL);
 SELECT clock.settle('1 min');
 
--- Three hundred that hang take no places from those that deliver, after the two
--- seconds that a request may last.
+-- Three hundred pings that hang are charged to the slow pool after two seconds, so
+-- deliveries have the fast pool.
 SELECT count(clock.subscribe('timeout=20000')) FROM generate_series(1, 300);
 SELECT clock.answer(id, 'error=timeout') FROM generate_series(4, 303) id;
 UPDATE t SET began = clock.now();

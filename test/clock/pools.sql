@@ -1,10 +1,10 @@
 --
--- Two accounts: endpoints that hang take no places from one that answers.
+-- Two pools: endpoints that hang take no requests from one that answers.
 --
 BEGIN;
 SELECT plan(17);
 
--- A hundred that hang from the start.
+-- A hundred endpoints that hang from the start.
 SELECT count(clock.subscribe()) FROM generate_series(1, 101);
 SELECT clock.answer(id, 'error=timeout') FROM generate_series(1, 100) id;
 SELECT clock.send(id, 'hang%', 16) FROM generate_series(1, 100) id;
@@ -20,13 +20,13 @@ SELECT * FROM clock.posts() WHERE subscription <= 100 AND subject LIKE 'hang%';
 SELECT is(count(*), 1200::bigint, 'all of the steady ones are sent') FROM steady;
 SELECT cmp_ok(max(waited), '<=', interval '0.5 s', 'none waits long, while memory is full of the others') FROM steady;
 SELECT is(max(waited), interval '0', 'then none waits at all') FROM steady WHERE at > interval '1 s';
-SELECT ok(bool_and(NOT slow), 'all in places of the proven') FROM steady;
+SELECT ok(bool_and(NOT slow), 'all in the fast pool') FROM steady;
 SELECT is(count(*), 200::bigint, 'two each of those that hang') FROM hanging WHERE at < interval '30 s';
 SELECT ok(bool_and(slow), 'after the first two seconds in places of the slow')
 FROM hanging WHERE at >= interval '2 s';
 SELECT is(max(in_flight - fast_in_flight), 100, 'one at a time of each slow one')
 FROM clock.posts() WHERE at > '35 s';
-SELECT cmp_ok(max(fast_in_flight), '<=', 256, 'no more than the setting of the proven') FROM clock.posts();
+SELECT cmp_ok(max(fast_in_flight), '<=', 256, 'no more than the setting in the fast pool') FROM clock.posts();
 
 -- When the answers come, all is sent, and nothing is left.
 SELECT clock.answer(id, '') FROM generate_series(1, 100) id;
@@ -35,12 +35,12 @@ SELECT is(count(*), 1600::bigint, 'all is delivered')
 FROM clock.outcomes() WHERE outcome = 'delivered' AND subject LIKE 'hang%';
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
--- The same, but they have been good for sixteen at a time before: what has a
--- place when they begin to hang has it for two seconds. More that hang than
--- there are places for makes their turns smaller.
+-- The same, but they had sixteen requests at a time before: requests that are in
+-- flight when they begin to hang stay in the fast pool for two seconds. When more
+-- of them hang than the pool can hold, each may start fewer.
 SELECT clock.send(NULL, 'good%', 40);
 SELECT clock.settle('2 min');
-SELECT is(count(*), 101::bigint, 'all are proven') FROM clock.states() WHERE concurrency = 16;
+SELECT is(count(*), 101::bigint, 'all have full concurrency') FROM clock.states() WHERE concurrency = 16;
 SELECT clock.answer(id, 'error=timeout') FROM generate_series(1, 100) id;
 CREATE TEMP TABLE t AS SELECT clock.now() AS began;
 SELECT clock.send(id, 'again%', 16) FROM generate_series(1, 100) id;
@@ -53,7 +53,7 @@ FROM clock.posts() p, t WHERE p.at >= began;
 SELECT cmp_ok(max(waited), '<=', interval '7 s', 'none waits longer than twice that') FROM flow WHERE subscription = 101;
 SELECT is(max(waited), interval '0', 'after that none waits at all')
 FROM flow WHERE subscription = 101 AND at > interval '7 s';
-SELECT cmp_ok(max(fast_in_flight), '<=', 256, 'no more than the setting of the proven') FROM flow;
+SELECT cmp_ok(max(fast_in_flight), '<=', 256, 'no more than the setting in the fast pool') FROM flow;
 SELECT cmp_ok(max(in_flight), '<=', 4 * 256, 'four times as many in all') FROM flow;
 SELECT is(count(*), 0::bigint, 'and none of the slow starts where there are as many already')
 FROM flow WHERE slow AND in_flight - fast_in_flight > 256;

@@ -1,12 +1,12 @@
 --
--- What comes in the same step as a change of its subscription, commands about
--- what is in memory, and what many requests in flight are told at once.
+-- Changes of a subscription: events of the same reading step, commands about what
+-- is in memory, and many requests in flight that are answered alike.
 --
 BEGIN;
 SELECT plan(23);
 
--- A head that has a row is ready in memory, behind a slow one. Its subscription
--- is paused in the step that brings the next of its subject.
+-- A loaded head is ready in memory, behind a slow one. Its subscription is paused
+-- in the step that brings the next delivery of its subject.
 SELECT clock.subscribe('max_in_flight=1', 'retry_schedule=1 30 30');
 SELECT clock.answer(1, 'status=404 took=10 times=1', 'took=1700 times=1', 'status=404 took=10 times=1', 'took=10');
 SELECT clock.send(1, 'a', 1);
@@ -26,7 +26,7 @@ SELECT is((SELECT string_agg(CASE position WHEN first THEN 'first' ELSE 'later' 
 		   FROM clock.posts(), (SELECT min(position) AS first FROM clock.posts() WHERE subscription = 1) f WHERE subscription = 1 AND subject = 'a'),
 		  'first1 404, first2 404, first3 200, later1 200', 'resumed, the later one goes after it');
 
--- Ordered from the step on that brings the next of a subject.
+-- A subscription that is ordered from the step on that brings the next delivery.
 SELECT clock.subscribe('ordered=false', 'retry_schedule=60');
 SELECT clock.answer(2, 'status=404 times=1', '');
 SELECT clock.send(2, 'a', 1);
@@ -41,7 +41,7 @@ SELECT is((SELECT string_agg(position - first || '.' || attempt, ' ' ORDER BY at
 		   FROM clock.posts(), (SELECT min(position) AS first FROM clock.posts() WHERE subscription = 2) f WHERE subscription = 2),
 		  '0.1 0.2 2.1', 'until the earlier one is delivered');
 
--- An event and its resend, one behind the other, are cancelled.
+-- An event and its resend, one behind the other, are both cancelled.
 SELECT clock.subscribe('max_in_flight=1');
 SELECT clock.answer(3, 'took=1000');
 SELECT clock.send(3, 'slow', 1);
@@ -57,7 +57,7 @@ SELECT is((SELECT string_agg(cause || ' ' || outcome, ', ' ORDER BY position) FR
 		  'event cancelled, resend cancelled', 'both are cancelled');
 SELECT is((SELECT count(*) FROM clock.posts() WHERE subscription = 3 AND subject = 'a'), 0::bigint, 'neither is sent');
 
--- Disabled and enabled before either is read.
+-- A subscription that is disabled and enabled again before either is read.
 SELECT clock.subscribe('max_in_flight=2', 'retry_schedule=60');
 SELECT clock.answer(4, 'status=404 took=10 times=1', 'status=404 took=1000 times=2', 'took=10');
 SELECT clock.send(4, 'row', 2);
@@ -73,12 +73,12 @@ SELECT clock.send(4, 'a', 1);
 SELECT clock.send(4, 'row', 1);
 SELECT clock.run('2 min');
 SELECT is((SELECT string_agg(o.outcome || ' ' || o.attempt || ' ' || n, ', ' ORDER BY o.outcome, o.attempt)
-		   FROM (SELECT outcome, attempt, count(*) AS n FROM clock.outcomes() WHERE subscription = 4 AND outcome NOT IN ('parked', 'retrying') GROUP BY outcome, attempt) o),
+		   FROM (SELECT outcome, attempt, count(*) AS n FROM clock.outcomes() WHERE subscription = 4 AND outcome NOT IN ('deferred', 'retrying') GROUP BY outcome, attempt) o),
 		  'cancelled 0 4, cancelled 1 3, delivered 1 2', 'what was before is cancelled, what comes later is delivered');
 SELECT is((SELECT count(*) FROM clock.posts() WHERE subscription = 4), 5::bigint, 'nothing is sent twice');
 SELECT is((SELECT ROW(r.queued, r.unflushed, r.rows, r.finished, r.pending)::text FROM clock.rest r), '(0,0,0,t,0)', 'nothing is left');
 
--- Sixteen in flight, all told that it is gone, one after the other.
+-- Sixteen requests in flight, all answered with 410, one after the other.
 SELECT clock.subscribe();
 SELECT clock.send(5, 'good%', 40, 0, '20 ms');
 SELECT clock.run('10 s');
@@ -89,10 +89,10 @@ SELECT clock.run('50 ms');
 SELECT is((SELECT in_flight FROM clock.states() WHERE subscription = 5), 16, 'sixteen in flight');
 CREATE TEMP TABLE t5 AS SELECT clock.now() AS began;
 SELECT clock.run('10 s');
-SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 5), '{disabled}', 'given up, people are told once');
+SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 5), '{disabled}', 'disabled, told once');
 SELECT is((SELECT disabled_at FROM clock.states() WHERE subscription = 5), (SELECT min(ended) FROM clock.posts() WHERE subscription = 5 AND status = 410), 'with the first of these answers');
 SELECT is((SELECT string_agg(o.outcome || ' ' || n, ', ' ORDER BY o.outcome)
-		   FROM (SELECT outcome, count(*) AS n FROM clock.outcomes(), t5 WHERE subscription = 5 AND at > began AND outcome <> 'parked' GROUP BY outcome) o),
+		   FROM (SELECT outcome, count(*) AS n FROM clock.outcomes(), t5 WHERE subscription = 5 AND at > began AND outcome <> 'deferred' GROUP BY outcome) o),
 		  'cancelled 24, failed 16', 'each ends once');
 SELECT clock.answer(5, 'took=10');
 SELECT clock.alter(5, 'enabled=true');
@@ -100,7 +100,7 @@ SELECT clock.send(5, 's0', 1);
 SELECT clock.run('1 s');
 SELECT is((SELECT outcome FROM clock.outcomes() WHERE subscription = 5 ORDER BY number DESC LIMIT 1), 'delivered', 'enabled anew, it goes on');
 
--- The same, told to wait.
+-- The same, answered with Retry-After.
 SELECT clock.subscribe('retry_schedule=1 1 1');
 SELECT clock.send(6, 'good%', 40, 0, '20 ms');
 SELECT clock.run('10 s');
@@ -110,14 +110,14 @@ SELECT clock.send(6, 's%', 8);
 SELECT clock.run('50 ms');
 SELECT is((SELECT in_flight FROM clock.states() WHERE subscription = 6), 8, 'eight in flight');
 SELECT clock.run('10 s');
-SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 6), '{waiting}', 'people are told once');
+SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 6), '{waiting}', 'told once');
 SELECT is((SELECT not_before FROM clock.states() WHERE subscription = 6),
 		  (SELECT max(ended) + interval '60 s' FROM clock.posts() WHERE subscription = 6 AND status = 429), 'it waits as long as the last answer says');
 SELECT clock.run('2 min');
 SELECT is((SELECT count(*) FROM clock.outcomes() WHERE subscription = 6 AND outcome = 'delivered'), 48::bigint, 'then all is delivered');
 
--- The last row goes while a look has found it still there: no look for rows of a
--- subject after that.
+-- The last row of pending goes while a look has found it still there: after that
+-- no event costs a look for earlier rows.
 SELECT clock.subscribe('retry_schedule=1');
 SELECT clock.answer(7, 'status=404 times=1', 'took=3500');
 SELECT clock.send(7, 'a', 1);

@@ -1,5 +1,5 @@
 --
--- When a delivery is tried again, and when it has failed.
+-- When a delivery is retried, and when it ends as failed.
 --
 BEGIN;
 SELECT plan(27);
@@ -29,7 +29,7 @@ WHERE outcome = 'failed' AND attempt = 10 AND error_class = 'status' AND next_at
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'and nothing is left');
 SELECT is((SELECT count(DISTINCT o.next_at) > 190 FROM clock.outcomes() o WHERE attempt = 5), true, 'not all at once');
 
--- What comes later waits for it, and goes when it has failed.
+-- Later deliveries of the contract wait for it, and are sent when it has failed.
 SELECT clock.subscribe('retry_schedule=10 10');
 SELECT clock.answer(2, 'status=404 times=3', '');
 SELECT clock.send(2, 'a', 3);
@@ -37,10 +37,10 @@ SELECT clock.run('1 min');
 SELECT is((SELECT array_agg(ROW(position - first, attempt, status)::text ORDER BY p.at)
 		   FROM clock.posts() p, (SELECT min(position) AS first FROM clock.posts() WHERE subscription = 2) f WHERE subscription = 2),
 		  '{"(0,1,404)","(0,2,404)","(0,3,404)","(1,1,200)","(2,1,200)"}', 'own schedule, then the next ones');
-SELECT is((SELECT array_agg(outcome ORDER BY number) FROM clock.outcomes() WHERE subscription = 2 AND outcome <> 'parked'),
+SELECT is((SELECT array_agg(outcome ORDER BY number) FROM clock.outcomes() WHERE subscription = 2 AND outcome <> 'deferred'),
 		  '{retrying,retrying,failed,delivered,delivered}', 'as the log says');
 
--- No second attempt at all; final statuses.
+-- An empty schedule, without a second attempt; final statuses.
 SELECT clock.subscribe('retry_schedule=');
 SELECT clock.answer(3, 'status=500');
 SELECT clock.send(3, 'a', 1);
@@ -51,7 +51,7 @@ SELECT clock.run('1 h');
 SELECT is((SELECT array_agg(ROW(subscription, attempt, outcome)::text) FROM clock.outcomes() WHERE subscription IN (3, 4)),
 		  '{"(3,1,failed)","(4,1,failed)"}', 'an empty schedule, and a final status: one attempt');
 
--- 410: it is given up, and what waits for it is cancelled.
+-- 410: the subscription is disabled, and what waits for it is cancelled.
 SELECT clock.subscribe();
 SELECT clock.subscribe();
 SELECT clock.answer(5, 'status=404 took=20 times=4', 'status=410 took=100');
@@ -62,8 +62,8 @@ SELECT clock.send(5, NULL, 300);
 SELECT clock.send(6, 'other', 1);
 SELECT clock.run('10 s');
 SELECT ok(bool_and(outcome = 'cancelled'), 'what waits is cancelled') FROM clock.outcomes()
-WHERE subscription = 5 AND outcome NOT IN ('parked', 'retrying', 'failed');
-SELECT is((SELECT string_agg(DISTINCT change, ' ') FROM clock.notices() WHERE subscription = 5), 'disabled', 'people are told');
+WHERE subscription = 5 AND outcome NOT IN ('deferred', 'retrying', 'failed');
+SELECT is((SELECT string_agg(DISTINCT change, ' ') FROM clock.notices() WHERE subscription = 5), 'disabled', 'that is told');
 SELECT is((SELECT ROW(sends, disabled_at IS NOT NULL)::text FROM clock.states() WHERE subscription = 5), '(f,t)', 'it is given up');
 SELECT is((SELECT count(DISTINCT position) FROM clock.outcomes() WHERE subscription = 5 AND outcome IN ('failed', 'cancelled')), 311::bigint,
 		  'each ends');
@@ -78,7 +78,7 @@ SELECT clock.alter(5, 'enabled=true');
 SELECT clock.run('1 s');
 SELECT clock.send(5, 'a', 3);
 SELECT clock.run('1 s');
-SELECT is(count(*), 3::bigint, 'enabled anew, it gets what comes from then on') FROM clock.outcomes() WHERE subscription = 5 AND outcome = 'delivered';
+SELECT is(count(*), 3::bigint, 'enabled again, it gets what comes from then on') FROM clock.outcomes() WHERE subscription = 5 AND outcome = 'delivered';
 
 -- Retry-After: the delivery waits for it if it is longer than its step, and
 -- the subscription as a whole, whatever the step.
@@ -91,7 +91,7 @@ SELECT clock.run('2 min');
 SELECT is((SELECT array_agg(at - first ORDER BY at) FROM clock.posts() p, (SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 7) f
 		   WHERE subscription = 7), '{-10 ms,60 s,60.01 s}'::interval[], 'nothing of it before the minute is over, but then at once');
 SELECT is((SELECT string_agg(subject || attempt, ' ' ORDER BY subject, attempt) FROM clock.posts() WHERE subscription = 7), 'a1 a2 b1', 'both of them');
-SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 7), '{waiting}', 'people are told');
+SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 7), '{waiting}', 'that is told');
 
 SELECT clock.subscribe('retry_schedule=600');
 SELECT clock.answer(8, 'status=503 retry_after=30 times=1', '');
@@ -104,8 +104,8 @@ SELECT is((SELECT min(p.at) - first FROM clock.posts() p, (SELECT min(ended) AS 
 SELECT cmp_ok((SELECT min(p.at) - first FROM clock.posts() p, (SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 8) f
 		   WHERE subscription = 8 AND attempt = 2 GROUP BY first), '>=', interval '480 s', 'the delivery itself as its step says');
 
--- At most a day; where it means nothing it is not heeded; without it the
--- subscription does not sleep.
+-- Retry-After is limited to a day and ignored with other statuses; without it the
+-- subscription as a whole does not wait.
 SELECT clock.subscribe('retry_schedule=5');
 SELECT clock.answer(9, 'status=429 retry_after=1000000 times=1', '');
 SELECT clock.send(9, 'a', 1);

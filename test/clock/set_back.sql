@@ -1,12 +1,12 @@
 --
--- The clock is set back by a day: nothing that is in memory sleeps for a day.
--- A row of webhook_internal.pending has an instant, which is set back with it.
+-- The clock is set back by a day: nothing in memory waits for a day.
+-- The times in rows of pending are set back, too.
 --
 BEGIN;
 SELECT plan(11);
 
--- One that sleeps for its breaker; one that the rate limit holds back; one with
--- a Retry-After; one with something ready; one with requests in flight.
+-- Five subscriptions: with an open breaker, held back by the rate limit, with a
+-- Retry-After, with a ready delivery, with requests in flight.
 SELECT count(clock.subscribe('retry_schedule=5 5 5 5 5 5 5')) FROM generate_series(1, 5);
 SELECT clock.alter(2, 'rate_limit=1');
 SELECT clock.alter(4, 'max_in_flight=1');
@@ -33,7 +33,7 @@ SELECT is((SELECT count(*) FROM clock.outcomes() WHERE subscription = 5 AND outc
 SELECT is((SELECT count(*) FROM clock.outcomes() WHERE subscription = 3 AND outcome = 'delivered') >= 2, true, 'what was to wait for a minute has not waited for a day');
 SELECT is((SELECT delayed_until FROM clock.states() WHERE subscription = 1), NULL, 'the breaker does not sleep');
 
--- Nor what has a time in the table.
+-- Nor do rows that are due at a time in pending.
 SELECT clock.run('5 min');
 SELECT is((SELECT count(*) FROM clock.outcomes() WHERE outcome = 'delivered'), 49::bigint, 'everything is delivered');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');

@@ -1,11 +1,10 @@
 --
--- Slow start: how many requests an endpoint may have in flight.
+-- Concurrency: how many requests an endpoint may have in flight, from slow start on.
 --
 BEGIN;
 SELECT plan(18);
 
--- Enough of them, answers in 100 ms: 2, then one more a success, up to the
--- setting.
+-- Answers after 100 ms: 2 requests, then one more a success, up to the setting.
 SELECT clock.subscribe();
 SELECT clock.answer(1, 'took=100');
 SELECT clock.send(1, 's%', 300);
@@ -15,11 +14,11 @@ SELECT is(array_agg(n ORDER BY at), '{2,4,8,16,16,16,16,16,16,16,16}'::bigint[],
 FROM (SELECT at, count(*) n FROM clock.posts() GROUP BY at) p;
 SELECT is(array_agg(at ORDER BY at), array_agg(n * interval '0.1 s' ORDER BY n), 'each as an answer comes')
 FROM (SELECT at, row_number() OVER (ORDER BY at) - 1 n FROM (SELECT DISTINCT at FROM clock.posts()) d) p;
-SELECT ok(bool_and(NOT slow), 'in places of the proven') FROM clock.posts();
+SELECT ok(bool_and(NOT slow), 'in the fast pool') FROM clock.posts();
 SELECT is((SELECT flight_limit FROM clock.states() WHERE subscription = 1), 16, 'the limit is the setting''s');
 SELECT clock.settle('1 min');
 
--- Its own limit.
+-- A subscription with a max_in_flight of its own.
 SELECT clock.subscribe('max_in_flight=3');
 SELECT clock.answer(2, 'took=100');
 SELECT clock.send(2, 's%', 30);
@@ -33,8 +32,8 @@ SELECT clock.settle('1 min');
 SELECT is(array_agg(n), '{1,1,1,1,1}', 'which may be less than the start')
 FROM (SELECT at, count(*) n FROM clock.posts() WHERE subscription = 3 GROUP BY at) p;
 
--- One failure for the endpoint's sake: back to one.
-SELECT is((SELECT concurrency FROM clock.states() WHERE subscription = 1), 16, 'proven');
+-- One failure of the endpoint: back to one.
+SELECT is((SELECT concurrency FROM clock.states() WHERE subscription = 1), 16, 'full concurrency');
 SELECT clock.answer(1, 'status=500 took=100 times=1', 'took=100');
 SELECT clock.send(1, 'f%', 17);
 SELECT clock.run('0.15 s');
@@ -50,9 +49,9 @@ SELECT clock.settle('1 min');
 SELECT is((SELECT slow FROM clock.posts() WHERE subscription = 1 AND subject = 'g' AND attempt = 2), true,
 		  'its next request takes a slow one''s place');
 SELECT is((SELECT ROW(concurrency, slow)::text FROM clock.states() WHERE subscription = 1), '(2,f)',
-		  'a success makes it proven');
+		  'a success moves it to the fast pool');
 
--- What one delivery alone would meet is not the endpoint's fault.
+-- A failure of one delivery alone does not count against the endpoint.
 SELECT clock.subscribe();
 SELECT clock.answer(4, 'status=404 took=100');
 SELECT clock.send(4, 's%', 30);
@@ -60,7 +59,7 @@ SELECT clock.run('1 s');
 SELECT is((SELECT ROW(concurrency, slow, consecutive_failures, failures)::text FROM clock.states() WHERE subscription = 4), '(2,f,0,20)',
 		  'a 404 slows nothing');
 
--- A request that is older than two seconds.
+-- A request that takes longer than two seconds.
 SELECT clock.subscribe();
 SELECT clock.answer(5, 'took=3000 times=1', 'took=1500');
 SELECT clock.send(5, 'old', 1);

@@ -1,10 +1,10 @@
 --
--- What waits unstarted is spilled to webhook_internal.pending, and drained in order.
+-- Deliveries that wait unstarted are spilled to pending, and loaded again in order.
 --
 BEGIN;
 SELECT plan(18);
 
--- Three seconds a request, one at a time: what waits for two is spilled.
+-- One request of three seconds at a time: deliveries that wait for two are spilled.
 SELECT clock.subscribe('max_in_flight=1');
 SELECT clock.answer(1, 'took=1900');
 SELECT clock.send(1, 's%', 50);
@@ -12,7 +12,7 @@ SELECT clock.send(1, 'one', 5);
 SELECT clock.run('1.9 s');
 SELECT is((SELECT count(*) FROM clock.pending()), 0::bigint, 'nothing has left memory before two seconds');
 SELECT clock.run('1 s');
-SELECT is((SELECT array_agg(DISTINCT at) FROM clock.outcomes() WHERE outcome = 'parked'), '{2.005 s}'::interval[], 'all that waits leaves it then');
+SELECT is((SELECT array_agg(DISTINCT at) FROM clock.outcomes() WHERE outcome = 'deferred'), '{2.005 s}'::interval[], 'all that waits leaves it then');
 SELECT is((SELECT count(*) FROM clock.pending()), 53::bigint, 'it is in the table');
 SELECT is((SELECT count(*) FROM clock.pending() WHERE subject = 'one' AND next_at IS NOT NULL), 1::bigint, 'of each contract one may start');
 SELECT is((SELECT rows FROM clock.load()) <= 2, true, 'and not more of it are loaded than can start');
@@ -27,8 +27,8 @@ SELECT is((SELECT array_agg(position) = array_agg(position ORDER BY position) FR
 SELECT is((SELECT max(at) - min(at) FROM clock.posts()), 59 * interval '1.9 s', 'without a gap');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
--- More than memory is to hold: it leaves after a fifth of a second. Others,
--- which have room, are not kept waiting.
+-- More than memory is to hold: deliveries leave it after a fifth of a second. Other
+-- queues are not kept waiting.
 SELECT clock.subscribe('max_in_flight=1');
 SELECT clock.subscribe();
 SELECT clock.answer(2, 'took=1000');
@@ -36,8 +36,8 @@ CREATE TEMP TABLE t AS SELECT clock.now() AS began;
 SELECT clock.send(2, 's%', 5000);
 SELECT clock.send(3, 'f%', 100, 0, '100 ms');
 SELECT clock.run('5 s');
-SELECT cmp_ok(min(at) - min(began), '<=', interval '0.76 s', 'what fills memory leaves it soon') FROM clock.outcomes(), t WHERE subscription = 2 AND outcome = 'parked';
-SELECT cmp_ok(min(at) - min(began), '>=', interval '0.2 s', 'not at once') FROM clock.outcomes(), t WHERE subscription = 2 AND outcome = 'parked';
+SELECT cmp_ok(min(at) - min(began), '<=', interval '0.76 s', 'what fills memory leaves it soon') FROM clock.outcomes(), t WHERE subscription = 2 AND outcome = 'deferred';
+SELECT cmp_ok(min(at) - min(began), '>=', interval '0.2 s', 'not at once') FROM clock.outcomes(), t WHERE subscription = 2 AND outcome = 'deferred';
 SELECT cmp_ok((SELECT queued FROM clock.load()), '<=', 500, 'then there is room');
 SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 2) > 4900, true, 'nearly all of it is in the table');
 SELECT clock.run('10 s');
@@ -45,7 +45,7 @@ SELECT is(count(*), 100::bigint, 'all of the other are sent') FROM clock.posts()
 SELECT is(max(p.at - began - substr(p.subject, 2)::int * interval '0.1 s'), interval '0', 'and none of them waits once it has been read')
 FROM clock.posts() p, t WHERE subscription = 3 AND p.at > began + interval '2 s';
 
--- At last all of it goes, at the pace of its endpoint.
+-- In the end all are sent, as fast as the endpoint answers.
 SELECT clock.answer(2, 'took=1');
 SELECT cmp_ok(clock.settle('10 min'), '<', interval '60 s', 'it is drained');
 SELECT is((SELECT array_agg(position) = array_agg(position ORDER BY position) FROM (SELECT position FROM clock.posts() WHERE subscription = 2 ORDER BY at) p), true,

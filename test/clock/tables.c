@@ -2,7 +2,7 @@
  * tables.c
  *	  The tables, played: ring and windows, webhook_internal.pending and the log.
  *
- * They keep the contracts of window.h, pending.h and journal.h, and complain
+ * They keep the contracts of window.h and store.h, and complain
  * where a table would: of a key that is there already, of a row that is not.
  * There are no transactions: a write that is to fail does so before it has
  * changed anything.
@@ -488,7 +488,7 @@ compare_due(const void *a, const void *b)
 }
 
 /*
- * The journal
+ * The log
  */
 
 TimestampTz
