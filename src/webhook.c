@@ -1,24 +1,13 @@
 /*
  * webhook.c
- *	  The door: what PostgreSQL finds when it loads the library.
+ *	  The door: what PostgreSQL calls when it loads the library.
  *
- * Webhook tells external systems what happened in this database, as it was
- * committed. The words, which mean the same in SQL, in these sources, in
- * messages and in documents:
+ * A library that is preloaded sets up shared memory, the launcher, which starts
+ * the workers, and the hooks that wake and stop them. A library that is loaded
+ * into a session only can append events to the ring; they wait there. In the
+ * server that pg_upgrade starts, none of this may run.
  *
- *	event type		the name of something that can happen
- *	event			one occurrence of it: a row of the ring
- *	subscription	who wants which event types, where, by which rules
- *	endpoint		the URL of a subscription
- *	delivery		one event on its way to one subscription
- *	attempt			one POST of a delivery: a row of the log
- *	subject			what an event is about; the events of one stay in order
- *	command			a row of the ring that tells the worker something
- *
- * Preloaded, the library brings shared memory, the launcher and with it the
- * workers, and the hooks that wake and stop them. Loaded into a session only,
- * it can still put events into the ring; they wait there. In pg_upgrade's
- * server nothing of this must run.
+ * README.md in this folder has the words and the way through the files.
  */
 #include "postgres.h"
 

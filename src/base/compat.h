@@ -1,10 +1,10 @@
 /*
  * compat.h
- *	  Differences between PostgreSQL 15, 16, 17 and 18, in one place.
+ *	  The differences between PostgreSQL 15, 16, 17 and 18.
  *
- * The rest of the sources is written against one spelling of each call; this
- * header gives that spelling its meaning on the server being built for.
- * postgres.h comes first in every file that includes this one.
+ * All other files use one spelling of each call; this header defines what it
+ * means for the server that is built for. A file that includes it includes
+ * postgres.h first.
  */
 #ifndef WEBHOOK_COMPAT_H
 #define WEBHOOK_COMPAT_H
@@ -33,12 +33,12 @@
 #error "webhook needs PostgreSQL 15 or newer"
 #endif
 
-/* A function that does not return; the word comes before all others. */
+/* Marks a function that does not return; stands before all other words. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
-/* Which indexes need an entry for a new version of a row. */
+/* Tells which indexes need an entry for a new version of a row. */
 #if PG_VERSION_NUM >= 160000
 typedef TU_UpdateIndexes CompatIndexes;
 #define COMPAT_ALL_INDEXES TU_All
@@ -49,7 +49,7 @@ typedef bool CompatIndexes;
 #define COMPAT_NO_INDEXES false
 #endif
 
-/* Index entries of a row just written. */
+/* Write the index entries of a row that has just been written. */
 static inline void
 compat_insert_index_entries(ResultRelInfo *info, TupleTableSlot *slot,
 							EState *estate, CompatIndexes which)
@@ -62,7 +62,7 @@ compat_insert_index_entries(ResultRelInfo *info, TupleTableSlot *slot,
 #endif
 }
 
-/* Close the indexes that ExecOpenIndices() opened, but keep their locks. */
+/* Close the indexes that ExecOpenIndices() has opened, and keep their locks. */
 static inline void
 compat_close_indexes(ResultRelInfo *info)
 {
@@ -87,7 +87,7 @@ compat_index_beginscan(Relation heap, Relation index, Snapshot snapshot,
 #endif
 }
 
-/* TRUNCATE without telling logical decoding; the caller holds the lock. */
+/* Truncate a table without logging that for logical decoding; the caller holds the lock. */
 static inline void
 compat_truncate_quietly(Relation rel)
 {
@@ -101,7 +101,7 @@ compat_truncate_quietly(Relation rel)
 #endif
 }
 
-/* The oldest transaction whose commit status can still be looked up. */
+/* The oldest transaction id whose commit status can still be looked up. */
 static inline TransactionId
 compat_oldest_clog_xid(void)
 {
@@ -132,7 +132,10 @@ compat_owns_schema(Oid schema, Oid role)
 #endif
 }
 
-/* The server has such a function too, but not every minor release exports it. */
+/*
+ * Returns true if the current user may create databases. The server has such a
+ * function, too, but not every minor release exports it.
+ */
 static inline bool
 compat_may_create_databases(void)
 {
@@ -149,7 +152,7 @@ compat_may_create_databases(void)
 	return may;
 }
 
-/* A wait event that pg_stat_activity names, where the server can. */
+/* A wait event of that name in pg_stat_activity; before 17, the one of all extensions. */
 static inline uint32
 compat_wait_event(const char *name)
 {
@@ -161,7 +164,7 @@ compat_wait_event(const char *name)
 #endif
 }
 
-/* Base64; bytes are uint8 from 18 on. Both return a length, or -1. */
+/* Base64; both functions return the length of the result, or -1. */
 static inline int
 compat_b64_encode(const uint8 *bytes, int length, char *text, int size)
 {
@@ -182,7 +185,7 @@ compat_b64_decode(const char *text, int length, uint8 *bytes, int size)
 #endif
 }
 
-/* Memory for the "extra" of a setting's check hook; NULL: there is none. */
+/* Allocate and free the "extra" of a setting's check hook; NULL: out of memory. */
 static inline void *
 compat_guc_malloc(Size size)
 {
@@ -203,7 +206,7 @@ compat_guc_free(void *ptr)
 #endif
 }
 
-/* Does an item of a path make a number of any length of a string? */
+/* Returns true if an item of a jsonpath converts a string of any length to a number. */
 static inline bool
 compat_jsonpath_reads_number(JsonPathItemType type)
 {
@@ -215,7 +218,7 @@ compat_jsonpath_reads_number(JsonPathItemType type)
 #endif
 }
 
-/* A set of things to wait for that lives as long as the process. */
+/* A set of events to wait for, which lives as long as the process. */
 static inline WaitEventSet *
 compat_create_wait_event_set(int size)
 {

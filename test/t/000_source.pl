@@ -227,6 +227,32 @@ ok(slurp('sql/webhook--1.0.sql') eq join('', map { slurp($_) } sort glob 'sql/pa
 none('the install script makes everything itself',
 	grep { slurp($_) =~ /^\s*CREATE\s+(?:OR\s+REPLACE|[A-Z ]*IF\s+NOT\s+EXISTS)/mi } glob 'sql/*.sql');
 
+# What src/README.md says of the folders, their doors, files and functions.
+{
+	my $readme = slurp('src/README.md');
+	my (%drawn, %listed);
+
+	while ($readme =~ /^(\d)   (.{0,44})/mg)
+	{
+		my ($floor, $folders) = ($1, $2);
+		$drawn{ $1 // '' } = $floor - 1 while $folders =~ m{(?:([a-z]+)/|webhook\.c)(?= |$)}g;
+	}
+	is_deeply(\%drawn, \%floor, 'src/README.md draws the floors as they are');
+
+	$listed{$1} = $2 while $readme =~ m{^\| ([a-z]+)/ \| (.*) \|$}mg;
+	my %doors = map { my $floor = $_; map { $_ => $floor->{$_} } grep { $_ } keys %$floor } @floors;
+	foreach (keys %listed)
+	{
+		$listed{$_} = $listed{$_} eq 'every header' ? '*' : join ' ', $listed{$_} =~ /`(\w+)\.h`/g;
+	}
+	is_deeply(\%listed, \%doors, 'src/README.md lists the doors as they are');
+
+	my $all = join '', values %code;
+	none('src/README.md names files and functions that are there',
+		(grep { !-e "src/$_.c" and !-e "src/$_" } $readme =~ m{`([a-z]+/[a-z_.]+)`}g),
+		grep { $all !~ /^\Q$_\E\(/m } $readme =~ /`((?:webhook|at)_[a-z_]+)`/g);
+}
+
 # Limits that C and SQL check alike.
 {
 	my $sql = join '', map { slurp($_) } glob 'sql/parts/*.sql';
