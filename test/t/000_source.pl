@@ -271,6 +271,19 @@ none('the install script makes everything itself',
 	}
 }
 
+# Links within the tree, those from a guarantee to the test that shows it too.
+{
+	my @broken;
+
+	foreach my $document (glob '*.md {docs,src,test,bench}/*.md')
+	{
+		my ($folder) = $document =~ m{^(.*/)?};
+		push @broken, map { "$document: $_" }
+		  grep { !-e(($folder // '') . $_) } slurp($document) =~ m{\]\((?!https?:)([^)#]+)}g;
+	}
+	none('links of the documents lead to files', @broken);
+}
+
 # Lines of the sources that a test likes, with where they are.
 sub lines
 {
