@@ -1,14 +1,29 @@
-/* webhook--1.0.sql */
+/*
+ * webhook--1.0.sql
+ *	  What CREATE EXTENSION runs: the files of sql/parts in the order of their
+ *	  names, concatenated by "make sql".
+ *
+ * Schema webhook holds what people use: functions, views and the log. Schema
+ * webhook_internal holds everything else: the tables behind the views, the
+ * ring, the leaves of the log, and the functions that nobody calls by hand.
+ *
+ * The control file says "schema = pg_catalog", so this script runs with the
+ * search_path "pg_catalog, pg_temp". Therefore it names the schema of each
+ * object of the extension and no other, and it says CREATE, never CREATE OR
+ * REPLACE or IF NOT EXISTS: it takes over no object that exists already.
+ */
 
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION webhook" to load this file. \quit
 
--- First of all: can the extension work in this server and database?
 CREATE SCHEMA webhook;
-CREATE SCHEMA webhook_internal;
+COMMENT ON SCHEMA webhook IS 'committed events, sent to HTTP endpoints: functions, views and the log';
 
+CREATE SCHEMA webhook_internal;
+COMMENT ON SCHEMA webhook_internal IS 'tables and functions behind schema webhook';
+
+-- First of all: can the extension work in this server and database?
 CREATE FUNCTION webhook_internal.require_server() RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_require_server';
 SELECT webhook_internal.require_server();
 DROP FUNCTION webhook_internal.require_server();
-

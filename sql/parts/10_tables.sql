@@ -1,35 +1,39 @@
 /*
  * Tables
  *
- * What people use is in the schema "webhook": functions, views and the log. The
- * rest is in "webhook_internal".
+ *   table                 holds                                 written by
+ *   event_type            what can be subscribed to             people
+ *   subscription          who wants which events, sent where    people
+ *   subscription_secret   keys that requests are signed with    people
+ *   pending               deliveries that wait                  the worker
+ *   subscription_state    the health of each endpoint           the worker
+ *   log                   one row an attempt, by day            the worker
+ *   checkpoint            how far the ring is processed         the worker
  *
- *   event_type            what can be subscribed to            people write
- *   subscription          who wants what, where                people write
- *   subscription_secret   with which the calls are signed      people write
- *   event_0 to event_3    the ring: events as they commit      backends append
- *   pending               deliveries that wait                 the worker writes
- *   subscription_state    how each endpoint fares              the worker writes
- *   log                   one row an attempt, by day           the worker writes
- *   checkpoint            how far the worker is                the worker writes
- *
- * People write by the functions below. The order of the columns of event_N,
- * pending, subscription_state, log and checkpoint is known to src/catalog.h.
+ * People write by the functions of schema webhook. No foreign key leads from a
+ * table of the worker to one of people's. C code reads pending,
+ * subscription_state, log and checkpoint by column number: src/base/catalog.h
+ * lists their columns in the same order.
  */
 
 CREATE TABLE webhook_internal.event_type (
 	name		text COLLATE "C" PRIMARY KEY,
 	description	text,
-	created_at	timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+	created_at	timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+COMMENT ON TABLE webhook_internal.event_type IS 'event types that can be subscribed to';
+COMMENT ON COLUMN webhook_internal.event_type.name IS 'as sent: WebhookEvent in the body, header webhook-event';
+COMMENT ON COLUMN webhook_internal.event_type.description IS 'for people';
+COMMENT ON COLUMN webhook_internal.event_type.created_at IS 'when the event type was defined';
 
 INSERT INTO webhook_internal.event_type (name, description)
 	VALUES ('App.BusinessRequestStatusChange', 'The status of a business request has changed.');
 
 CREATE SEQUENCE webhook_internal.subscription_id_seq;
+COMMENT ON SEQUENCE webhook_internal.subscription_id_seq IS 'numbers subscriptions';
 
 CREATE TABLE webhook_internal.subscription (
-	id			bigint PRIMARY KEY DEFAULT pg_catalog.nextval('webhook_internal.subscription_id_seq'),
+	id			bigint PRIMARY KEY DEFAULT nextval('webhook_internal.subscription_id_seq'),
 	endpoint	text NOT NULL,
 	events		text[] NOT NULL,
 	description	text,
@@ -48,73 +52,55 @@ CREATE TABLE webhook_internal.subscription (
 	client_certificate text,
 	enabled		boolean NOT NULL DEFAULT true,
 	paused		boolean NOT NULL DEFAULT false,
-	created_at	timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
 	created_by	name NOT NULL,
 	since		pg_snapshot NOT NULL,
 	home		text NOT NULL
 );
+COMMENT ON TABLE webhook_internal.subscription IS 'subscriptions with their credentials; changed by webhook.subscribe(), webhook.alter_subscription() and other functions';
+COMMENT ON COLUMN webhook_internal.subscription.id IS 'identifies the subscription';
+COMMENT ON COLUMN webhook_internal.subscription.endpoint IS 'URL that events are posted to, in canonical form';
+COMMENT ON COLUMN webhook_internal.subscription.events IS 'event types that are sent; App.* means all that begin with App., * means all';
+COMMENT ON COLUMN webhook_internal.subscription.description IS 'for people';
+COMMENT ON COLUMN webhook_internal.subscription.headers IS 'headers that are added to each request, a JSON object of name to value';
+COMMENT ON COLUMN webhook_internal.subscription.signature_schemes IS 'signatures of each request: standard, and abp if it was asked for';
+COMMENT ON COLUMN webhook_internal.subscription.filter IS 'predicate on Data; only events that it is true for are sent; null: all';
+COMMENT ON COLUMN webhook_internal.subscription.payload_format IS 'body of a request: envelope, raw (Data alone) or standard (type, timestamp, data)';
+COMMENT ON COLUMN webhook_internal.subscription.ordered IS 'true: each event waits for the earlier ones of its subject';
+COMMENT ON COLUMN webhook_internal.subscription.max_in_flight IS 'requests at once; null: webhook.max_in_flight_per_subscription';
+COMMENT ON COLUMN webhook_internal.subscription.rate_limit IS 'requests a second; null: no limit';
+COMMENT ON COLUMN webhook_internal.subscription.timeout IS 'maximum duration of a request; null: webhook.timeout';
+COMMENT ON COLUMN webhook_internal.subscription.retry_schedule IS 'waits between attempts; null: webhook.retry_schedule';
+COMMENT ON COLUMN webhook_internal.subscription.max_age IS 'age at which a delivery fails; time during which the subscription may not send does not count; null: seven days';
+COMMENT ON COLUMN webhook_internal.subscription.final_statuses IS 'HTTP statuses that are not retried; 410 never is';
+COMMENT ON COLUMN webhook_internal.subscription.ca IS 'file in webhook.certificate_directory with the certificate authorities that the endpoint is verified by; null: webhook.ca_file';
+COMMENT ON COLUMN webhook_internal.subscription.client_certificate IS 'file in webhook.certificate_directory with the client certificate and its key; null: none is presented';
+COMMENT ON COLUMN webhook_internal.subscription.enabled IS 'false: events are not delivered';
+COMMENT ON COLUMN webhook_internal.subscription.paused IS 'true: events wait';
+COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when the subscription was made';
+COMMENT ON COLUMN webhook_internal.subscription.created_by IS 'role that made the subscription';
+COMMENT ON COLUMN webhook_internal.subscription.since IS 'start snapshot: events that it does not see are delivered';
+COMMENT ON COLUMN webhook_internal.subscription.home IS 'database that sends: system identifier and database oid; in any other database the subscription is fenced until webhook.resume_database()';
 
 CREATE SEQUENCE webhook_internal.subscription_secret_id_seq;
+COMMENT ON SEQUENCE webhook_internal.subscription_secret_id_seq IS 'numbers secrets';
 
 CREATE TABLE webhook_internal.subscription_secret (
-	id			bigint PRIMARY KEY DEFAULT pg_catalog.nextval('webhook_internal.subscription_secret_id_seq'),
+	id			bigint PRIMARY KEY DEFAULT nextval('webhook_internal.subscription_secret_id_seq'),
 	subscription_id	bigint NOT NULL REFERENCES webhook_internal.subscription ON DELETE CASCADE,
 	secret		text NOT NULL,
-	created_at	timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
 	expires_at	timestamptz
 );
+COMMENT ON TABLE webhook_internal.subscription_secret IS 'secrets that the requests of subscriptions are signed with; each that has not expired makes one signature';
+COMMENT ON COLUMN webhook_internal.subscription_secret.id IS 'higher for a newer secret';
+COMMENT ON COLUMN webhook_internal.subscription_secret.subscription_id IS 'subscription that the secret belongs to';
+COMMENT ON COLUMN webhook_internal.subscription_secret.secret IS '"whsec_" and the base64 of the key';
+COMMENT ON COLUMN webhook_internal.subscription_secret.created_at IS 'when the secret was made';
+COMMENT ON COLUMN webhook_internal.subscription_secret.expires_at IS 'when the secret stops signing; null: never';
+
 CREATE INDEX subscription_secret_subscription_id_idx
 	ON webhook_internal.subscription_secret (subscription_id);
-
-CREATE SEQUENCE webhook_internal.event_id_seq;
-
-CREATE TABLE webhook_internal.event_0 (
-	id			bigint NOT NULL,
-	txid		xid8 NOT NULL,
-	created_at		timestamptz NOT NULL,
-	event_id	uuid NOT NULL,
-	kind		"char" NOT NULL,
-	event_type	text,
-	subject		text,
-	data		json
-) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_0_txid_id_idx ON webhook_internal.event_0 (txid, id);
-
-CREATE TABLE webhook_internal.event_1 (
-	id			bigint NOT NULL,
-	txid		xid8 NOT NULL,
-	created_at		timestamptz NOT NULL,
-	event_id	uuid NOT NULL,
-	kind		"char" NOT NULL,
-	event_type	text,
-	subject		text,
-	data		json
-) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_1_txid_id_idx ON webhook_internal.event_1 (txid, id);
-
-CREATE TABLE webhook_internal.event_2 (
-	id			bigint NOT NULL,
-	txid		xid8 NOT NULL,
-	created_at		timestamptz NOT NULL,
-	event_id	uuid NOT NULL,
-	kind		"char" NOT NULL,
-	event_type	text,
-	subject		text,
-	data		json
-) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_2_txid_id_idx ON webhook_internal.event_2 (txid, id);
-
-CREATE TABLE webhook_internal.event_3 (
-	id			bigint NOT NULL,
-	txid		xid8 NOT NULL,
-	created_at		timestamptz NOT NULL,
-	event_id	uuid NOT NULL,
-	kind		"char" NOT NULL,
-	event_type	text,
-	subject		text,
-	data		json
-) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
-CREATE INDEX event_3_txid_id_idx ON webhook_internal.event_3 (txid, id);
 
 CREATE TABLE webhook_internal.pending (
 	subscription_id	bigint NOT NULL,
@@ -128,11 +114,27 @@ CREATE TABLE webhook_internal.pending (
 	next_at		timestamptz,
 	queued_at	timestamptz NOT NULL,
 	age_start	timestamptz NOT NULL,
-	created_at		timestamptz NOT NULL,
+	created_at	timestamptz NOT NULL,
 	event_type	text NOT NULL,
 	data		json NOT NULL,
 	PRIMARY KEY (subscription_id, subject, position, id)
 ) USING heap WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+COMMENT ON TABLE webhook_internal.pending IS 'deliveries that will be retried or wait, each with its whole event; only the worker writes this table';
+COMMENT ON COLUMN webhook_internal.pending.subscription_id IS 'subscription that the event is delivered to';
+COMMENT ON COLUMN webhook_internal.pending.subject IS 'subject of the event; empty: the event has no subject';
+COMMENT ON COLUMN webhook_internal.pending.position IS 'id of the row in the ring that caused the delivery; it orders the deliveries of a subject';
+COMMENT ON COLUMN webhook_internal.pending.id IS 'id of the event in the ring';
+COMMENT ON COLUMN webhook_internal.pending.event_id IS 'Id of the event, as sent';
+COMMENT ON COLUMN webhook_internal.pending.cause IS 'cause of the delivery: event, resend, recover or ping';
+COMMENT ON COLUMN webhook_internal.pending.attempt IS 'number of attempts made';
+COMMENT ON COLUMN webhook_internal.pending.step IS 'step of the retry schedule';
+COMMENT ON COLUMN webhook_internal.pending.next_at IS 'when the delivery is due; null: it waits behind an earlier one of its subject';
+COMMENT ON COLUMN webhook_internal.pending.queued_at IS 'when the delivery began to wait';
+COMMENT ON COLUMN webhook_internal.pending.age_start IS 'when the age of the delivery starts: when it was caused, less the time that the subscription had been suspended before';
+COMMENT ON COLUMN webhook_internal.pending.created_at IS 'when the event occurred';
+COMMENT ON COLUMN webhook_internal.pending.event_type IS 'type of the event';
+COMMENT ON COLUMN webhook_internal.pending.data IS 'Data of the event, as sent';
+
 CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_at)
 	WHERE next_at IS NOT NULL;
 
@@ -140,7 +142,7 @@ CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,
 	breaker		text NOT NULL,
 	concurrency	integer NOT NULL,
-	consecutive_failures		integer NOT NULL,
+	consecutive_failures integer NOT NULL,
 	failures_since_success bigint NOT NULL,
 	failing_since	timestamptz,
 	last_success	timestamptz,
@@ -152,7 +154,7 @@ CREATE TABLE webhook_internal.subscription_state (
 	disabled_at	timestamptz,
 	disabled_start_snapshot pg_snapshot,
 	suspended_at	timestamptz,
-	suspended		interval NOT NULL,
+	suspended	interval NOT NULL,
 	delivered	bigint NOT NULL,
 	failed		bigint NOT NULL,
 	retried		bigint NOT NULL,
@@ -162,8 +164,34 @@ CREATE TABLE webhook_internal.subscription_state (
 	p95			interval,
 	saved_at	timestamptz NOT NULL
 ) USING heap WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+COMMENT ON TABLE webhook_internal.subscription_state IS 'health of the endpoint of each subscription; only the worker writes this table; see view webhook.stat_subscription';
+COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'identifies the subscription';
+COMMENT ON COLUMN webhook_internal.subscription_state.breaker IS 'circuit breaker: closed, open (only probes are sent) or half_open (a probe is in flight)';
+COMMENT ON COLUMN webhook_internal.subscription_state.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow';
+COMMENT ON COLUMN webhook_internal.subscription_state.consecutive_failures IS 'failures of the endpoint in a row; 10 open the breaker';
+COMMENT ON COLUMN webhook_internal.subscription_state.failures_since_success IS 'failures of any kind since the last success';
+COMMENT ON COLUMN webhook_internal.subscription_state.failing_since IS 'time of the first failure since the last success';
+COMMENT ON COLUMN webhook_internal.subscription_state.last_success IS 'when a request last succeeded';
+COMMENT ON COLUMN webhook_internal.subscription_state.last_failure IS 'when a request last failed';
+COMMENT ON COLUMN webhook_internal.subscription_state.opened_at IS 'when the breaker opened; null: it is closed';
+COMMENT ON COLUMN webhook_internal.subscription_state.probe_interval IS 'seconds between probes while the breaker is open';
+COMMENT ON COLUMN webhook_internal.subscription_state.not_before IS 'earliest time of the next request, set by the breaker or by Retry-After';
+COMMENT ON COLUMN webhook_internal.subscription_state.reason IS 'reason of the last failure; null: there is no problem';
+COMMENT ON COLUMN webhook_internal.subscription_state.disabled_at IS 'when the worker disabled the subscription';
+COMMENT ON COLUMN webhook_internal.subscription_state.disabled_start_snapshot IS 'start snapshot of the subscription when it was disabled; the subscription has another once it has been re-enabled';
+COMMENT ON COLUMN webhook_internal.subscription_state.suspended_at IS 'when the subscription was suspended: paused or fenced, or sending was switched off; null: it is not suspended';
+COMMENT ON COLUMN webhook_internal.subscription_state.suspended IS 'total time suspended before suspended_at';
+COMMENT ON COLUMN webhook_internal.subscription_state.delivered IS 'number of deliveries that succeeded';
+COMMENT ON COLUMN webhook_internal.subscription_state.failed IS 'number of deliveries that failed or were cancelled';
+COMMENT ON COLUMN webhook_internal.subscription_state.retried IS 'number of attempts that failed and were, or will be, retried';
+COMMENT ON COLUMN webhook_internal.subscription_state.filter_errors IS 'number of events that the filter failed for';
+COMMENT ON COLUMN webhook_internal.subscription_state.rate IS 'deliveries a second at saved_at, a moving average over about a minute';
+COMMENT ON COLUMN webhook_internal.subscription_state.p50 IS 'median duration of recent requests';
+COMMENT ON COLUMN webhook_internal.subscription_state.p95 IS '95th percentile of the duration of recent requests';
+COMMENT ON COLUMN webhook_internal.subscription_state.saved_at IS 'when the row was written';
 
--- Its leaves, webhook_internal.log_YYYYMMDD, are ordinary tables that the worker makes.
+-- Its leaves, webhook_internal.log_YYYYMMDD, are ordinary tables that the worker
+-- creates, no members of the extension, so that a dump contains them.
 CREATE TABLE webhook.log (
 	id			bigint NOT NULL,
 	event_id	uuid NOT NULL,
@@ -173,7 +201,7 @@ CREATE TABLE webhook.log (
 	subscription_id	bigint NOT NULL,
 	event_type	text NOT NULL,
 	subject		text,
-	created_at		timestamptz NOT NULL,
+	created_at	timestamptz NOT NULL,
 	attempt		integer NOT NULL,
 	method		text,
 	endpoint	text,
@@ -191,6 +219,32 @@ CREATE TABLE webhook.log (
 	error		text,
 	data		json
 ) PARTITION BY RANGE (logged_at);
+COMMENT ON TABLE webhook.log IS 'one row an attempt, as sent and as answered, and one row for each delivery that ended without an attempt; one partition a day';
+COMMENT ON COLUMN webhook.log.id IS 'id of the event in the ring';
+COMMENT ON COLUMN webhook.log.event_id IS 'Id of the event, as sent';
+COMMENT ON COLUMN webhook.log.position IS 'id of the row in the ring that caused the delivery';
+COMMENT ON COLUMN webhook.log.cause IS 'cause of the delivery: event, resend, recover or ping';
+COMMENT ON COLUMN webhook.log.logged_at IS 'when the row was written; it never decreases from one row to the next';
+COMMENT ON COLUMN webhook.log.subscription_id IS 'subscription that the event was delivered to';
+COMMENT ON COLUMN webhook.log.event_type IS 'type of the event';
+COMMENT ON COLUMN webhook.log.subject IS 'subject of the event; null: it has none';
+COMMENT ON COLUMN webhook.log.created_at IS 'when the event occurred';
+COMMENT ON COLUMN webhook.log.attempt IS 'number of the attempt, from 1; of a delivery that ended without one, number of attempts before';
+COMMENT ON COLUMN webhook.log.method IS 'POST; null: no request was made';
+COMMENT ON COLUMN webhook.log.endpoint IS 'URL of the request, values in its query redacted';
+COMMENT ON COLUMN webhook.log.source_ip IS 'local address of the connection';
+COMMENT ON COLUMN webhook.log.source_port IS 'local port of the connection';
+COMMENT ON COLUMN webhook.log.requested_at IS 'when the request began';
+COMMENT ON COLUMN webhook.log.duration IS 'duration of the request';
+COMMENT ON COLUMN webhook.log.request_headers IS 'headers as sent, names in lower case; values are redacted where the name contains auth, bearer, cookie, credential, jwt, key, passw, secret, session or token';
+COMMENT ON COLUMN webhook.log.request_body IS 'body as sent';
+COMMENT ON COLUMN webhook.log.response_status IS 'HTTP status; null: there was no response';
+COMMENT ON COLUMN webhook.log.response_headers IS 'headers of the response, names in lower case, redacted like request_headers; a repeated name has an array';
+COMMENT ON COLUMN webhook.log.response_body IS 'first 16 kB of the response; bytes that are not valid text are written as \xHH';
+COMMENT ON COLUMN webhook.log.outcome IS 'delivered, retrying, failed or cancelled';
+COMMENT ON COLUMN webhook.log.error_class IS 'kind of failure, one word';
+COMMENT ON COLUMN webhook.log.error IS 'description of the failure';
+COMMENT ON COLUMN webhook.log.data IS 'Data of the event, kept where the delivery ended without success';
 
 CREATE TABLE webhook_internal.checkpoint (
 	home		text NOT NULL,
@@ -199,21 +253,33 @@ CREATE TABLE webhook_internal.checkpoint (
 	upto_id		bigint,
 	saved_at	timestamptz NOT NULL
 ) USING heap;
+COMMENT ON TABLE webhook_internal.checkpoint IS 'one row: the low-water mark, up to which the worker has processed the ring';
+COMMENT ON COLUMN webhook_internal.checkpoint.home IS 'database that wrote the row: system identifier and database oid';
+COMMENT ON COLUMN webhook_internal.checkpoint.snapshot IS 'every row of the ring that this snapshot sees is processed';
+COMMENT ON COLUMN webhook_internal.checkpoint.partial_snapshot IS 'snapshot of a window that is read in parts: of its rows those with id <= upto_id are processed';
+COMMENT ON COLUMN webhook_internal.checkpoint.upto_id IS 'see partial_snapshot';
+COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was written';
 
-CREATE VIEW webhook.event_type AS
-	SELECT name, description, created_at FROM webhook_internal.event_type;
+/*
+ * The worker is woken where a restore, or somebody by hand, writes what it
+ * would not look at by itself.
+ */
+CREATE FUNCTION webhook_internal.wake_worker() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_wake_worker';
+COMMENT ON FUNCTION webhook_internal.wake_worker() IS 'trigger function: makes the worker read subscriptions and pending deliveries again';
 
--- The ring as one table, and what of it are events.
-CREATE VIEW webhook_internal.ring AS
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_0
-	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_1
-	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_2
-	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_3;
-
-CREATE VIEW webhook.event AS
-	SELECT id, event_id, event_type, subject, data, created_at
-		FROM webhook_internal.ring WHERE kind OPERATOR(pg_catalog.=) 'e';
-
+DO $$
+DECLARE
+	relation	text;
+BEGIN
+	FOREACH relation IN ARRAY '{subscription,subscription_secret,pending}'::text[] LOOP
+		EXECUTE format($_$
+			CREATE TRIGGER wake_worker
+				AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.%1$I
+				FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
+			ALTER TABLE webhook_internal.%1$I ENABLE ALWAYS TRIGGER wake_worker;
+			COMMENT ON TRIGGER wake_worker ON webhook_internal.%1$I IS 'makes the worker read the table again';
+		$_$, relation);
+	END LOOP;
+END
+$$;

@@ -1,49 +1,100 @@
 /*
- * Triggers
+ * The ring
+ *
+ * Events and commands, as they commit. Backends append rows, the worker reads
+ * them by (txid, id) and empties whole tables by truncation; no row is updated
+ * or deleted. C code reads these tables by column number: src/base/catalog.h
+ * lists their columns in the same order.
  */
 
-CREATE FUNCTION webhook_internal.enqueue() RETURNS trigger
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_enqueue';
+CREATE SEQUENCE webhook_internal.event_id_seq;
+COMMENT ON SEQUENCE webhook_internal.event_id_seq IS 'numbers the rows of the ring, in their order';
 
 CREATE FUNCTION webhook_internal.drop_replicated() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_drop_replicated';
+COMMENT ON FUNCTION webhook_internal.drop_replicated() IS 'trigger function: keeps replicated rows out of the ring';
 
-CREATE TRIGGER drop_replicated
-	BEFORE INSERT ON webhook_internal.event_0
-	FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
-ALTER TABLE webhook_internal.event_0 ENABLE REPLICA TRIGGER drop_replicated;
+DO $$
+BEGIN
+	FOR n IN 0 .. 3 LOOP
+		EXECUTE format($_$
+			CREATE TABLE webhook_internal.event_%1$s (
+				id			bigint NOT NULL,
+				txid		xid8 NOT NULL,
+				created_at	timestamptz NOT NULL,
+				event_id	uuid NOT NULL,
+				kind		"char" NOT NULL,
+				event_type	text,
+				subject		text,
+				data		json
+			) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
+			COMMENT ON TABLE webhook_internal.event_%1$s IS 'one of the four ring tables: events and commands, as they commit; see view webhook.event';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.id IS 'orders the rows of all ring tables';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.txid IS 'top-level transaction that wrote the row';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.created_at IS 'when the event occurred, or the command was given';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.event_id IS 'Id of the event, as sent: a UUIDv7';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.kind IS 'e: event; c: subscriptions have changed; for the subscription that data names, x: cancel all its deliveries, k: cancel deliveries of the event, s: skip the first delivery of the subject, r: deliver the event';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.event_type IS 'type of the event';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.subject IS 'what the event is about; events of one subject are delivered in order; null: the event is in no order';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.data IS 'Data of the event, as sent; of a command, its arguments';
 
-CREATE TRIGGER drop_replicated
-	BEFORE INSERT ON webhook_internal.event_1
-	FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
-ALTER TABLE webhook_internal.event_1 ENABLE REPLICA TRIGGER drop_replicated;
+			CREATE INDEX event_%1$s_txid_id_idx ON webhook_internal.event_%1$s (txid, id);
 
-CREATE TRIGGER drop_replicated
-	BEFORE INSERT ON webhook_internal.event_2
-	FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
-ALTER TABLE webhook_internal.event_2 ENABLE REPLICA TRIGGER drop_replicated;
+			CREATE TRIGGER drop_replicated
+				BEFORE INSERT ON webhook_internal.event_%1$s
+				FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
+			ALTER TABLE webhook_internal.event_%1$s ENABLE REPLICA TRIGGER drop_replicated;
+			COMMENT ON TRIGGER drop_replicated ON webhook_internal.event_%1$s IS 'events of another server are not sent from here';
+		$_$, n);
+	END LOOP;
+END
+$$;
 
-CREATE TRIGGER drop_replicated
-	BEFORE INSERT ON webhook_internal.event_3
-	FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
-ALTER TABLE webhook_internal.event_3 ENABLE REPLICA TRIGGER drop_replicated;
+CREATE VIEW webhook_internal.ring AS
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_0
+	UNION ALL
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_1
+	UNION ALL
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_2
+	UNION ALL
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_3;
+COMMENT ON VIEW webhook_internal.ring IS 'events and commands in all ring tables';
 
--- A restore, or a hand, writes where the worker would not look by itself.
-CREATE FUNCTION webhook_internal.wake_worker() RETURNS trigger
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_wake_worker';
+CREATE VIEW webhook.event AS
+	SELECT id, event_id, event_type, subject, data, created_at
+		FROM webhook_internal.ring
+		WHERE kind = 'e';
+COMMENT ON VIEW webhook.event IS 'events that are still in the ring';
+COMMENT ON COLUMN webhook.event.id IS 'orders all events';
+COMMENT ON COLUMN webhook.event.data IS 'Data of the event, as sent';
+COMMENT ON COLUMN webhook.event.created_at IS 'when the event occurred';
 
-CREATE TRIGGER wake_worker
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.subscription
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
-ALTER TABLE webhook_internal.subscription ENABLE ALWAYS TRIGGER wake_worker;
+/*
+ * How functions append to the ring
+ */
 
-CREATE TRIGGER wake_worker
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.subscription_secret
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
-ALTER TABLE webhook_internal.subscription_secret ENABLE ALWAYS TRIGGER wake_worker;
+CREATE FUNCTION webhook_internal.new_event_id(created_at timestamptz) RETURNS uuid
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_new_event_id';
+COMMENT ON FUNCTION webhook_internal.new_event_id(timestamptz) IS 'a new Id for an event that occurred at that time';
 
-CREATE TRIGGER wake_worker
-	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.pending
-	FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
-ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER wake_worker;
+CREATE FUNCTION webhook_internal.command(
+	kind "char",
+	subscription bigint DEFAULT NULL,
+	subject text DEFAULT NULL,
+	event uuid DEFAULT NULL
+) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_command';
+COMMENT ON FUNCTION webhook_internal.command("char", bigint, text, uuid) IS 'append a command to the ring';
 
+CREATE FUNCTION webhook_internal.replay(
+	subscription bigint,
+	cause text,
+	id bigint,
+	event_id uuid,
+	created_at timestamptz,
+	event_type text,
+	subject text,
+	data json
+) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_replay';
+COMMENT ON FUNCTION webhook_internal.replay(bigint, text, bigint, uuid, timestamptz, text, text, json) IS 'append the command to deliver an event to a subscription';

@@ -1,47 +1,101 @@
 /*
- * What is an event
+ * Capture: what becomes an event
  */
+
+CREATE VIEW webhook.event_type AS
+	SELECT name, description, created_at
+		FROM webhook_internal.event_type;
+COMMENT ON VIEW webhook.event_type IS 'event types that can be subscribed to';
+
+CREATE FUNCTION webhook_internal.enqueue() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_enqueue';
+COMMENT ON FUNCTION webhook_internal.enqueue() IS 'trigger function of watched tables: appends events to the ring; see webhook.watch()';
+
+CREATE FUNCTION webhook_internal.check_columns(relation regclass, argument text, columns name[])
+	RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	wanted		name;
+	generated	"char";
+	seen		name[] := '{}';
+BEGIN
+	FOREACH wanted IN ARRAY coalesce(columns, '{}') LOOP
+		IF wanted IS NULL THEN
+			RAISE EXCEPTION '% must not contain null', argument
+				USING ERRCODE = 'null_value_not_allowed',
+					HINT = format('Name columns of "%s" only.', check_columns.relation);
+		END IF;
+		SELECT a.attgenerated
+			INTO generated
+			FROM pg_attribute a
+			WHERE a.attrelid = check_columns.relation AND a.attname = wanted
+				AND a.attnum > 0 AND NOT a.attisdropped;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'column "%" of relation "%" does not exist',
+				wanted, check_columns.relation
+				USING ERRCODE = 'undefined_column',
+					HINT = format('Name a column of the table in %s.', argument);
+		END IF;
+		IF generated = 'v' THEN
+			RAISE EXCEPTION 'cannot watch virtual generated column "%" of relation "%"',
+				wanted, check_columns.relation
+				USING ERRCODE = 'feature_not_supported',
+					DETAIL = 'A trigger does not see its value.',
+					HINT = format('Name a stored column in %s.', argument);
+		END IF;
+		IF wanted = ANY (seen) THEN
+			RAISE EXCEPTION 'column "%" is named twice in %', wanted, argument
+				USING ERRCODE = 'duplicate_column',
+					HINT = 'Name each column once.';
+		END IF;
+		seen := seen || wanted;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_columns(regclass, text, name[]) IS 'raise an error unless these columns can be watched';
 
 CREATE FUNCTION webhook.define_event_type(name text, description text DEFAULT NULL)
 	RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+	max_bytes	integer := (webhook_internal.bounds()).event_type_bytes;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
-	IF define_event_type.name IS NULL THEN
-		RAISE EXCEPTION 'name must not be null'
-			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Give the event type a name, for example ''App.ContractSigned''.';
-	END IF;
-	IF octet_length(define_event_type.name) > 128 THEN
-		RAISE EXCEPTION 'name of % bytes is too long for an event type',
+	PERFORM webhook_internal.require_not_null('name', define_event_type.name IS NULL,
+		'Give the event type a name, for example ''App.ContractSigned''.');
+	IF octet_length(define_event_type.name) > max_bytes THEN
+		RAISE EXCEPTION 'event type name of % bytes is too long',
 			octet_length(define_event_type.name)
 			USING ERRCODE = 'program_limit_exceeded',
-				HINT = 'The name of an event type may have 128 bytes.';
+				DETAIL = format('The maximum is %s bytes.', max_bytes);
 	END IF;
 	IF define_event_type.name COLLATE "C" !~ '^[A-Za-z0-9][A-Za-z0-9_.-]*$' THEN
-		RAISE EXCEPTION 'invalid name "%" of an event type', define_event_type.name
+		RAISE EXCEPTION 'invalid event type name: "%"', define_event_type.name
 			USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Use ASCII letters, digits, "_", "." and "-", a letter or a digit first, for example ''App.ContractSigned''.';
+				HINT = 'Use ASCII letters, digits, "_", "." and "-", with a letter or a digit first, for example ''App.ContractSigned''.';
 	END IF;
-
 	IF starts_with(define_event_type.name, 'webhook.') THEN
-		RAISE EXCEPTION 'name "%" of an event type is reserved', define_event_type.name
+		RAISE EXCEPTION 'event type name "%" is reserved', define_event_type.name
 			USING ERRCODE = 'reserved_name',
-				HINT = 'Begin it otherwise; event types of "webhook" are the extension''s own.';
+				DETAIL = 'The prefix "webhook." is reserved.',
+				HINT = 'Choose another name.';
 	END IF;
 
 	INSERT INTO webhook_internal.event_type (name, description)
 		VALUES (define_event_type.name, nullif(define_event_type.description, ''))
 		ON CONFLICT DO NOTHING;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'event type "%" exists already', define_event_type.name
+		RAISE EXCEPTION 'event type "%" already exists', define_event_type.name
 			USING ERRCODE = 'duplicate_object',
-				HINT = 'Use the one that exists, or another name.';
+				HINT = 'Use the existing event type, or another name.';
 	END IF;
 END
 $$;
+COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'define an event type; every role that may subscribe can subscribe to it';
 
 CREATE FUNCTION webhook.watch(
 	relation regclass,
@@ -61,17 +115,15 @@ DECLARE
 	arguments	text[];
 	label		text := 'webhook_' || watch.event_type;
 BEGIN
-	IF watch.relation IS NULL OR watch.event_type IS NULL OR watch.status_column IS NULL THEN
-		RAISE EXCEPTION '% must not be null',
-			CASE WHEN watch.relation IS NULL THEN 'relation'
-				WHEN watch.event_type IS NULL THEN 'event_type'
-				ELSE 'status_column' END
-			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Give a table, an event type and the name of the status column.';
-	END IF;
+	PERFORM webhook_internal.require_not_null('relation', watch.relation IS NULL,
+		'Give the name of a table.');
+	PERFORM webhook_internal.require_not_null('event_type', watch.event_type IS NULL,
+		'Name an event type; see view webhook.event_type.');
+	PERFORM webhook_internal.require_not_null('status_column', watch.status_column IS NULL,
+		'Give the name of the status column.');
 	PERFORM webhook_internal.require_event_type(watch.event_type);
 
-	-- What can be watched?
+	-- Can the relation be watched?
 	SELECT c.oid, c.relname, c.relkind, c.relpersistence, n.nspname
 		INTO class
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -84,7 +136,8 @@ BEGIN
 	problem := CASE
 		WHEN class.nspname IN ('pg_catalog', 'information_schema', 'pg_toast')
 			THEN 'It is part of the system catalog.'
-		WHEN class.nspname IN ('webhook', 'webhook_internal') THEN 'It belongs to the extension webhook.'
+		WHEN class.nspname IN ('webhook', 'webhook_internal')
+			THEN 'It belongs to the extension webhook.'
 		WHEN class.relkind = 'v' THEN 'It is a view.'
 		WHEN class.relkind = 'm' THEN 'It is a materialized view.'
 		WHEN class.relkind = 'f' THEN 'It is a foreign table.'
@@ -94,13 +147,13 @@ BEGIN
 		WHEN class.relpersistence = 't' THEN 'It is a temporary table.'
 		END;
 	IF problem IS NOT NULL THEN
-		RAISE EXCEPTION 'relation "%" cannot be watched', watch.relation
+		RAISE EXCEPTION 'cannot watch relation "%"', watch.relation
 			USING ERRCODE = 'wrong_object_type',
 				DETAIL = problem,
 				HINT = 'Watch an ordinary or a partitioned table.';
 	END IF;
 
-	-- Which row is it? By default, what the primary key says.
+	-- Which columns identify a row? By default, those of the primary key.
 	IF keys IS NULL THEN
 		SELECT array_agg(a.attname ORDER BY k.place)
 			INTO keys
@@ -113,19 +166,19 @@ BEGIN
 		IF keys IS NULL THEN
 			RAISE EXCEPTION 'relation "%" has no primary key', watch.relation
 				USING ERRCODE = 'invalid_table_definition',
-					HINT = 'Add one, or name in id_columns the columns that tell rows apart.';
+					HINT = 'Add one, or name in id_columns the columns that identify a row.';
 		END IF;
 	END IF;
 	IF cardinality(keys) = 0 THEN
 		RAISE EXCEPTION 'id_columns must not be empty'
 			USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Name the columns that tell rows apart, or leave id_columns out to take the primary key.';
+				HINT = 'Name the columns that identify a row, or omit id_columns to use the primary key.';
 	END IF;
 	PERFORM webhook_internal.check_columns(watch.relation, 'status_column', ARRAY[watch.status_column]);
 	PERFORM webhook_internal.check_columns(watch.relation, 'id_columns', keys);
 	PERFORM webhook_internal.check_columns(watch.relation, 'data_columns', watch.data_columns);
 
-	-- A partition has its parents' triggers, too.
+	-- A partition has the triggers of its ancestors, too.
 	SELECT t.tgrelid
 		INTO other
 		FROM pg_trigger t
@@ -138,13 +191,13 @@ BEGIN
 		ORDER BY t.tgparentid <> 0, t.tgrelid
 		LIMIT 1;
 	IF FOUND THEN
-		RAISE EXCEPTION 'relation "%" is watched for event type "%" already',
+		RAISE EXCEPTION 'relation "%" is already watched for event type "%"',
 			other, watch.event_type
 			USING ERRCODE = 'duplicate_object',
 				HINT = format('To watch it in another way, call webhook.unwatch(%L) first.', other);
 	END IF;
 
-	-- The name of an identifier has room for 63 bytes.
+	-- An identifier has at most 63 bytes.
 	IF octet_length(label) > 63 THEN
 		label := left(label, 54) || '_'
 			|| left(encode(sha256(convert_to(watch.event_type, 'UTF8')), 'hex'), 8);
@@ -159,6 +212,7 @@ BEGIN
 			FROM unnest(arguments) WITH ORDINALITY AS a (argument, place)));
 END
 $$;
+COMMENT ON FUNCTION webhook.watch(regclass, text, name, name[], name[]) IS 'publish an event for each change of the status column of a table';
 
 CREATE FUNCTION webhook.unwatch(relation regclass) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -168,11 +222,8 @@ DECLARE
 	label		name;
 	parent		regclass;
 BEGIN
-	IF unwatch.relation IS NULL THEN
-		RAISE EXCEPTION 'relation must not be null'
-			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Give a table that is watched.';
-	END IF;
+	PERFORM webhook_internal.require_not_null('relation', unwatch.relation IS NULL,
+		'Give the name of a watched table.');
 
 	FOR label IN
 		SELECT t.tgname
@@ -186,22 +237,26 @@ BEGIN
 		RETURN;
 	END IF;
 
-	-- A partition that is watched by its parent's trigger?
+	-- Is it a partition, watched by the trigger of an ancestor?
 	SELECT p.tgrelid
 		INTO parent
 		FROM pg_trigger p
 		WHERE p.tgfoid = 'webhook_internal.enqueue()'::regprocedure AND p.tgparentid = 0
 			AND p.tgrelid IN (SELECT relid FROM pg_partition_ancestors(unwatch.relation));
-	RAISE EXCEPTION 'relation "%" is not watched%', unwatch.relation,
-		CASE WHEN parent IS NULL THEN '' ELSE ' by itself' END
+	IF FOUND THEN
+		RAISE EXCEPTION 'relation "%" is not watched by itself', unwatch.relation
+			USING ERRCODE = 'undefined_object',
+				DETAIL = format('It is a partition of the watched table "%s".', parent),
+				HINT = format('Call webhook.unwatch(%L).', parent);
+	END IF;
+	RAISE EXCEPTION 'relation "%" is not watched', unwatch.relation
 		USING ERRCODE = 'undefined_object',
-			HINT = CASE
-				WHEN parent IS NULL THEN 'Give a table that webhook.watch() has been called for.'
-				ELSE format('It is a partition; call webhook.unwatch(%L).', parent) END;
+			HINT = 'Give a table that webhook.watch() was called for.';
 END
 $$;
+COMMENT ON FUNCTION webhook.unwatch(regclass) IS 'stop publishing events for changes of a table';
 
 CREATE FUNCTION webhook.publish(event_type text, data json, subject text DEFAULT NULL)
 	RETURNS uuid
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_publish';
-
+COMMENT ON FUNCTION webhook.publish(text, json, text) IS 'publish an event; returns its Id';

@@ -1,15 +1,157 @@
 /*
- * Who wants it
+ * Subscriptions: who wants which events
  *
- * These run as their owner, so none writes a table before it has seen that it
- * holds no code of anybody else. Where a value may be a credential, plans are
- * generic: a plan of its own for a value has the value in it, and may be
- * printed.
+ * The functions that write a table run as their owner (SECURITY DEFINER), so
+ * each calls require_trusted_table() before it writes. Where an argument may be
+ * a credential, plans are generic: a custom plan contains the values of its
+ * parameters, and the server may print it.
  *
- * A change of a subscription tells the worker by a row of the ring: 'c',
- * something has changed, and this subscription, if one is named, begins anew;
- * 'x', what waits for this subscription shall end.
+ * A change of a subscription is a command in the ring: 'c', subscriptions have
+ * changed, and if it names one, that subscription starts afresh; 'x', cancel
+ * all deliveries of the subscription.
  */
+
+CREATE VIEW webhook.subscription AS
+	SELECT id, webhook_internal.redacted_endpoint(endpoint) AS endpoint, events, description,
+		webhook_internal.redacted_headers(headers) AS headers, signature_schemes, filter,
+		payload_format, ordered, max_in_flight, rate_limit, timeout, retry_schedule, max_age,
+		final_statuses, ca, client_certificate, enabled, paused, created_at, created_by
+	FROM webhook_internal.subscription;
+COMMENT ON VIEW webhook.subscription IS 'subscriptions, credentials redacted; webhook.subscription_options() shows them in full';
+COMMENT ON COLUMN webhook.subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
+COMMENT ON COLUMN webhook.subscription.headers IS 'headers that are added to each request, values of credentials redacted';
+
+CREATE FUNCTION webhook_internal.start_snapshot() RETURNS pg_snapshot
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_start_snapshot';
+COMMENT ON FUNCTION webhook_internal.start_snapshot() IS 'a new start snapshot: it sees what has committed by now, but not the transaction''s own changes';
+
+-- Transaction ids of another cluster mean nothing here: see none of them.
+CREATE FUNCTION webhook_internal.local_start_snapshot(home text, since pg_snapshot)
+	RETURNS pg_snapshot
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN split_part(home, '/', 1) = split_part(webhook_internal.home(), '/', 1) THEN since
+		ELSE '3:3:' END
+$$;
+COMMENT ON FUNCTION webhook_internal.local_start_snapshot(text, pg_snapshot) IS 'the start snapshot of a subscription with this home, as it applies in this cluster';
+
+CREATE FUNCTION webhook_internal.raise_unknown_subscription(subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.require_not_null('subscription', subscription IS NULL,
+		'Give the id of a subscription; see view webhook.subscription.');
+	RAISE EXCEPTION 'subscription % does not exist', subscription
+		USING ERRCODE = 'undefined_object',
+			HINT = 'See view webhook.subscription.';
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.raise_unknown_subscription(bigint) IS 'raise the error that the subscription does not exist';
+
+-- Disabled by people, or by the worker since it was last enabled.
+CREATE FUNCTION webhook_internal.is_disabled(subscription bigint) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM webhook_internal.subscription s
+				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
+			WHERE s.id = is_disabled.subscription
+				AND (NOT s.enabled OR t.disabled_at IS NOT NULL
+					AND (t.disabled_start_snapshot IS NULL
+						OR t.disabled_start_snapshot::text = s.since::text)))
+$$;
+COMMENT ON FUNCTION webhook_internal.is_disabled(bigint) IS 'true if the subscription is disabled, by people or by the worker';
+
+CREATE FUNCTION webhook_internal.require_subscription(subscription bigint) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM webhook_internal.subscription s
+		WHERE s.id = require_subscription.subscription)
+	THEN
+		PERFORM webhook_internal.raise_unknown_subscription(subscription);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_subscription(bigint) IS 'raise an error unless the subscription exists';
+
+CREATE FUNCTION webhook_internal.require_enabled(subscription bigint) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.require_subscription(subscription);
+	IF webhook_internal.is_disabled(subscription) THEN
+		RAISE EXCEPTION 'subscription % is disabled', subscription
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = format('Enable it with webhook.alter_subscription(%s, enabled => true).',
+					subscription);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_enabled(bigint) IS 'raise an error unless the subscription exists and is enabled';
+
+-- What webhook.subscribe() and webhook.alter_subscription() have in common.
+CREATE FUNCTION webhook_internal.with_options(
+	base webhook_internal.subscription,
+	filter jsonpath,
+	payload_format text,
+	ordered boolean,
+	max_in_flight integer,
+	rate_limit real,
+	timeout interval,
+	retry_schedule interval[],
+	max_age interval,
+	final_statuses integer[],
+	ca text,
+	client_certificate text
+) RETURNS webhook_internal.subscription
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	bounds		record := webhook_internal.bounds();
+	new			webhook_internal.subscription := base;
+BEGIN
+	IF filter IS NOT NULL THEN
+		new.filter := webhook_internal.checked_filter(filter);
+	END IF;
+	IF payload_format IS NOT NULL THEN
+		new.payload_format := webhook_internal.checked_format(payload_format);
+	END IF;
+	IF ordered IS NOT NULL THEN
+		new.ordered := ordered;
+	END IF;
+	IF max_in_flight IS NOT NULL THEN
+		new.max_in_flight := webhook_internal.checked_in_flight(max_in_flight);
+	END IF;
+	IF rate_limit IS NOT NULL THEN
+		new.rate_limit := webhook_internal.checked_rate(rate_limit);
+	END IF;
+	IF timeout IS NOT NULL THEN
+		new.timeout := webhook_internal.checked_duration('timeout', nullif(timeout, '0'),
+			bounds.min_timeout, bounds.max_timeout, 'Use ''0'' for the default, webhook.timeout.');
+	END IF;
+	IF retry_schedule IS NOT NULL THEN
+		new.retry_schedule := webhook_internal.checked_schedule(retry_schedule);
+	END IF;
+	IF max_age IS NOT NULL THEN
+		new.max_age := webhook_internal.checked_duration('max_age', nullif(max_age, '0'),
+			'1 min', '1 year', 'Use ''0'' for the default, seven days.');
+	END IF;
+	IF final_statuses IS NOT NULL THEN
+		new.final_statuses := webhook_internal.checked_statuses(final_statuses);
+	END IF;
+	IF ca IS NOT NULL THEN
+		new.ca := webhook_internal.checked_file('ca', ca);
+	END IF;
+	IF client_certificate IS NOT NULL THEN
+		new.client_certificate := webhook_internal.checked_file('client_certificate', client_certificate);
+	END IF;
+	RETURN new;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.with_options(webhook_internal.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'the subscription with those options that are not null, checked';
 
 CREATE FUNCTION webhook.subscribe(
 	endpoint text,
@@ -38,16 +180,12 @@ DECLARE
 	new			webhook_internal.subscription;
 	key			text;
 BEGIN
-	IF subscribe.payload_format IS NULL OR subscribe.ordered IS NULL
-		OR subscribe.final_statuses IS NULL
-	THEN
-		RAISE EXCEPTION '% must not be null',
-			CASE WHEN subscribe.payload_format IS NULL THEN 'payload_format'
-				WHEN subscribe.ordered IS NULL THEN 'ordered'
-				ELSE 'final_statuses' END
-			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Leave it out for the default.';
-	END IF;
+	PERFORM webhook_internal.require_not_null('payload_format', subscribe.payload_format IS NULL,
+		'Omit it for the default.');
+	PERFORM webhook_internal.require_not_null('ordered', subscribe.ordered IS NULL,
+		'Omit it for the default.');
+	PERFORM webhook_internal.require_not_null('final_statuses', subscribe.final_statuses IS NULL,
+		'Omit it for the default.');
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
 	new.events := webhook_internal.checked_events(subscribe.events);
 	new.description := nullif(subscribe.description, '');
@@ -71,7 +209,7 @@ BEGIN
 			new.signature_schemes, new.filter, new.payload_format, new.ordered,
 			new.max_in_flight, new.rate_limit, new.timeout, new.retry_schedule, new.max_age,
 			new.final_statuses, new.ca, new.client_certificate,
-			webhook_internal.caller(), webhook_internal.since(), webhook_internal.home())
+			webhook_internal.caller(), webhook_internal.start_snapshot(), webhook_internal.home())
 		RETURNING id INTO new.id;
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
@@ -79,6 +217,7 @@ BEGIN
 	RETURN new.id;
 END
 $$;
+COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
 
 CREATE FUNCTION webhook.alter_subscription(
 	subscription bigint,
@@ -109,9 +248,9 @@ DECLARE
 	new			webhook_internal.subscription;
 	rerouted	boolean := alter_subscription.endpoint IS NOT NULL
 					OR alter_subscription.events IS NOT NULL;
-	anew		boolean := false;
+	fresh		boolean := false;
 BEGIN
-	-- Before any row, lest two of these wait for each other.
+	-- The table is locked before any row; otherwise two calls could deadlock.
 	IF rerouted THEN
 		LOCK TABLE webhook_internal.subscription IN SHARE ROW EXCLUSIVE MODE;
 	END IF;
@@ -148,10 +287,10 @@ BEGIN
 		alter_subscription.timeout, alter_subscription.retry_schedule,
 		alter_subscription.max_age, alter_subscription.final_statuses, alter_subscription.ca,
 		alter_subscription.client_certificate);
-	-- Enabled anew, it begins anew, and the worker forgets that it gave it up.
+	-- A new start snapshot also ends that the worker has disabled it.
 	IF alter_subscription.enabled AND webhook_internal.is_disabled(old.id) THEN
-		new.since := webhook_internal.since();
-		anew := true;
+		new.since := webhook_internal.start_snapshot();
+		fresh := true;
 	END IF;
 	new.enabled := coalesce(alter_subscription.enabled, old.enabled);
 
@@ -178,14 +317,15 @@ BEGIN
 	IF old.enabled AND NOT new.enabled THEN
 		PERFORM webhook_internal.command('x'::"char", new.id, NULL::text, NULL::uuid);
 	ELSE
-		-- How the former endpoint fared says nothing of this one.
-		anew := anew OR new.endpoint <> old.endpoint OR new.ca IS DISTINCT FROM old.ca
+		-- The health of the former endpoint does not apply to another one.
+		fresh := fresh OR new.endpoint <> old.endpoint OR new.ca IS DISTINCT FROM old.ca
 			OR new.client_certificate IS DISTINCT FROM old.client_certificate;
-		PERFORM webhook_internal.command('c'::"char", CASE WHEN anew THEN new.id END, NULL::text,
+		PERFORM webhook_internal.command('c'::"char", CASE WHEN fresh THEN new.id END, NULL::text,
 			NULL::uuid);
 	END IF;
 END
 $$;
+COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
 
 CREATE FUNCTION webhook.subscription_options(subscription bigint) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -210,6 +350,7 @@ BEGIN
 	RETURN options;
 END
 $$;
+COMMENT ON FUNCTION webhook.subscription_options(bigint) IS 'the options of a subscription, credentials included, under the names of the arguments of webhook.alter_subscription()';
 
 CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -225,6 +366,7 @@ BEGIN
 	PERFORM webhook_internal.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
 END
 $$;
+COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'delete a subscription and cancel its waiting deliveries';
 
 CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -239,6 +381,7 @@ BEGIN
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
 $$;
+COMMENT ON FUNCTION webhook.pause(bigint) IS 'stop sending to a subscription; its events wait';
 
 CREATE FUNCTION webhook.resume(subscription bigint) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -253,6 +396,7 @@ BEGIN
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
 $$;
+COMMENT ON FUNCTION webhook.resume(bigint) IS 'send to a paused subscription again, first the events that wait';
 
 CREATE FUNCTION webhook.resume_database(discard boolean DEFAULT false) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -262,19 +406,16 @@ DECLARE
 	fenced		record;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
-	IF discard IS NULL THEN
-		RAISE EXCEPTION 'discard must not be null'
-			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Give true to drop what waits, false to send it.';
-	END IF;
+	PERFORM webhook_internal.require_not_null('discard', discard IS NULL,
+		'Use true to cancel waiting deliveries, false to send them.');
 
 	FOR fenced IN
 		UPDATE webhook_internal.subscription s
 			SET home = webhook_internal.home(),
 				since = CASE
-					WHEN discard THEN webhook_internal.since()
+					WHEN discard THEN webhook_internal.start_snapshot()
 					ELSE webhook_internal.local_start_snapshot(s.home, s.since) END,
-				-- What was given up stays so, although "since" changes.
+				-- A new start snapshot must not end that the worker has disabled it.
 				enabled = NOT webhook_internal.is_disabled(s.id)
 			WHERE s.home <> webhook_internal.home()
 			RETURNING s.id, s.enabled
@@ -286,4 +427,4 @@ BEGIN
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
 $$;
-
+COMMENT ON FUNCTION webhook.resume_database(boolean) IS 'send from this copy of a database, too; with discard, waiting deliveries are cancelled and only later events are sent';

@@ -1,5 +1,5 @@
 /*
- * Signatures
+ * Signatures and secrets
  */
 
 CREATE FUNCTION webhook.secret(subscription bigint) RETURNS text
@@ -22,6 +22,7 @@ BEGIN
 	RETURN newest;
 END
 $$;
+COMMENT ON FUNCTION webhook.secret(bigint) IS 'the secret that the requests of a subscription are signed with, the newest if there are several';
 
 CREATE FUNCTION webhook.rotate_secret(subscription bigint, overlap interval DEFAULT '24 hours')
 	RETURNS text
@@ -33,22 +34,19 @@ DECLARE
 	key			text := webhook_internal.checked_secret(NULL::text);
 	ends_at		timestamptz;
 	first_end	timestamptz;
-	live		bigint;
+	active		bigint;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
-	IF rotate_secret.overlap IS NULL THEN
-		RAISE EXCEPTION 'overlap must not be null'
-			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Say how long calls are signed with the former secret, too; ''0'' to end it at once.';
-	END IF;
+	PERFORM webhook_internal.require_not_null('overlap', rotate_secret.overlap IS NULL,
+		'Give the time during which former secrets sign, too; ''0'' ends them at once.');
 	ends_at := clock_timestamp() + webhook_internal.checked_duration('overlap', rotate_secret.overlap,
-		'0', '7 days', 'Within that time the receiver has to learn the new secret.');
+		'0', '7 days', 'Choose the time that the receiver needs to take over the new secret.');
 	PERFORM FROM webhook_internal.subscription s WHERE s.id = rotate_secret.subscription FOR UPDATE;
 	IF NOT FOUND THEN
 		PERFORM webhook_internal.raise_unknown_subscription(rotate_secret.subscription);
 	END IF;
 
-	-- One that ends sooner does so still.
+	-- A secret that ends earlier keeps its end.
 	UPDATE webhook_internal.subscription_secret x
 		SET expires_at = ends_at
 		WHERE x.subscription_id = rotate_secret.subscription
@@ -57,14 +55,14 @@ BEGIN
 		WHERE x.subscription_id = rotate_secret.subscription
 			AND x.expires_at <= clock_timestamp();
 	SELECT count(*), min(x.expires_at)
-		INTO live, first_end
+		INTO active, first_end
 		FROM webhook_internal.subscription_secret x
 		WHERE x.subscription_id = rotate_secret.subscription;
-	IF live >= 3 THEN
-		RAISE EXCEPTION 'subscription % has three live secrets already', rotate_secret.subscription
+	IF active >= 3 THEN
+		RAISE EXCEPTION 'subscription % already has three active secrets', rotate_secret.subscription
 			USING ERRCODE = 'program_limit_exceeded',
 				DETAIL = format('The first of them ends at %s.', first_end),
-				HINT = 'Wait for that, or give a shorter overlap; ''0'' ends all former secrets at once.';
+				HINT = 'Wait until then, or give a shorter overlap; ''0'' ends all former secrets at once.';
 	END IF;
 
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
@@ -73,10 +71,12 @@ BEGIN
 	RETURN key;
 END
 $$;
+COMMENT ON FUNCTION webhook.rotate_secret(bigint, interval) IS 'give a subscription a new secret, which is returned; during the overlap requests are signed with the former secrets, too';
 
 CREATE FUNCTION webhook.sign(secret text, id text, "timestamp" bigint, body text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_sign';
+COMMENT ON FUNCTION webhook.sign(text, text, bigint, text) IS 'the signature of a request, as in header webhook-signature';
 
 CREATE FUNCTION webhook.verify(
 	secret text,
@@ -86,4 +86,4 @@ CREATE FUNCTION webhook.verify(
 ) RETURNS boolean
 	LANGUAGE c PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_verify';
-
+COMMENT ON FUNCTION webhook.verify(text, jsonb, text, interval) IS 'true if a request is signed with the secret and is not older than the tolerance; null: any age';

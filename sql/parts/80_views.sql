@@ -1,39 +1,6 @@
 /*
- * What is going on
+ * Views: what is going on
  */
-
-CREATE FUNCTION webhook.drain(timeout interval DEFAULT '30 s') RETURNS boolean
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_drain';
-
-CREATE FUNCTION webhook_internal.worker_state(
-	OUT pid integer,
-	OUT state text,
-	OUT started_at timestamptz,
-	OUT ring_table integer,
-	OUT windows bigint,
-	OUT events bigint,
-	OUT attempts bigint,
-	OUT delivered bigint,
-	OUT retrying bigint,
-	OUT failed bigint,
-	OUT flushes bigint,
-	OUT flush_errors bigint,
-	OUT rotations bigint,
-	OUT in_flight bigint,
-	OUT queued bigint,
-	OUT unflushed bigint,
-	OUT memory bigint
-) RETURNS SETOF record
-	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'webhook_worker_state';
-
-CREATE VIEW webhook.stat_worker AS
-	SELECT pid, state, started_at, ring_table, windows, events, attempts, delivered,
-		retrying, failed, flushes, flush_errors, rotations, in_flight, queued,
-		unflushed, memory
-	FROM webhook_internal.worker_state();
-
--- What the views below are made of is found where it should be.
-SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
 CREATE VIEW webhook.pending_delivery AS
 	SELECT p.subscription_id, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
@@ -48,6 +15,10 @@ CREATE VIEW webhook.pending_delivery AS
 				ORDER BY w.position, w.id
 				LIMIT 1
 		) f ON (f.position, f.id) <> (p.position, p.id);
+COMMENT ON VIEW webhook.pending_delivery IS 'waiting deliveries, and the delivery that each one waits for';
+COMMENT ON COLUMN webhook.pending_delivery.subject IS 'subject of the event; null: it has none';
+COMMENT ON COLUMN webhook.pending_delivery.waits_for IS 'Id of the event whose delivery this one waits behind, the first of the subject; webhook.skip() cancels it';
+COMMENT ON COLUMN webhook.pending_delivery.waits_since IS 'when the delivery of waits_for began to wait';
 
 CREATE VIEW webhook.dead_letter AS
 	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
@@ -65,14 +36,12 @@ CREATE VIEW webhook.dead_letter AS
 			SELECT
 				FROM webhook_internal.pending p
 				WHERE p.event_id = l.event_id AND p.subscription_id = l.subscription_id);
-
-CREATE VIEW webhook.subscription AS
-	SELECT s.id, webhook_internal.redacted_endpoint(s.endpoint) AS endpoint, s.events, s.description,
-		webhook_internal.redacted_headers(s.headers) AS headers, s.signature_schemes, s.filter,
-		s.payload_format, s.ordered, s.max_in_flight, s.rate_limit, s.timeout,
-		s.retry_schedule, s.max_age, s.final_statuses, s.ca, s.client_certificate, s.enabled,
-		s.paused, s.created_at, s.created_by
-	FROM webhook_internal.subscription s;
+COMMENT ON VIEW webhook.dead_letter IS 'deliveries that failed or were cancelled, until webhook.resend() or webhook.recover() repeats them';
+COMMENT ON COLUMN webhook.dead_letter.attempt IS 'number of attempts made';
+COMMENT ON COLUMN webhook.dead_letter.outcome IS 'failed or cancelled';
+COMMENT ON COLUMN webhook.dead_letter.response_status IS 'HTTP status of the last response; null: there was none';
+COMMENT ON COLUMN webhook.dead_letter.logged_at IS 'when the delivery ended';
+COMMENT ON COLUMN webhook.dead_letter.data IS 'Data of the event, as sent';
 
 CREATE VIEW webhook.stat_subscription AS
 	SELECT s.id AS subscription_id,
@@ -81,27 +50,27 @@ CREATE VIEW webhook.stat_subscription AS
 		CASE h.state
 			WHEN 'disabled' THEN
 				CASE WHEN s.enabled
-					THEN concat('given up by the worker, the last problem: ', t.reason)
+					THEN concat('disabled by the worker, the last problem: ', t.reason)
 					ELSE 'disabled by webhook.alter_subscription()' END
 			WHEN 'fenced' THEN 'it belongs to another database until webhook.resume_database()'
 			WHEN 'paused' THEN 'paused by webhook.pause()'
 			ELSE CASE
-				WHEN h.sending_off THEN 'sending is off: webhook.enabled'
+				WHEN h.sending_off THEN 'sending is switched off by webhook.enabled'
 				WHEN h.state = 'open' THEN
 					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
 				WHEN t.not_before > statement_timestamp() THEN
 					concat('the endpoint has asked for a pause: ', t.reason)
 				WHEN s.rate_limit IS NOT NULL AND p.next_at <= statement_timestamp() THEN
-					format('held back by its rate limit of %s calls a second', s.rate_limit)
+					format('held back by its rate limit of %s requests a second', s.rate_limit)
 				WHEN t.reason IS NOT NULL THEN
 					concat('the last problem: ', t.reason)
-				WHEN h.state = 'slow' THEN 'an answer took more than two seconds' END
+				WHEN h.state = 'slow' THEN 'a response took more than two seconds' END
 		END AS reason,
 		coalesce(t.delivered, 0) AS delivered,
 		coalesce(t.failed, 0) AS failed,
 		coalesce(t.retried, 0) AS retried,
 		coalesce(t.filter_errors, 0) AS filter_errors,
-		-- What is all but nothing would underflow.
+		-- A rate that is all but zero would underflow.
 		CASE WHEN t.rate > 0.000001 AND h.age < 600 THEN t.rate * exp(-h.age / 60)
 			ELSE 0 END AS rate,
 		coalesce(t.breaker, 'closed') AS breaker,
@@ -130,7 +99,8 @@ CREATE VIEW webhook.stat_subscription AS
 		CROSS JOIN LATERAL (
 			SELECT CASE
 					WHEN NOT s.enabled OR t.disabled_at IS NOT NULL
-						AND (t.disabled_start_snapshot IS NULL OR t.disabled_start_snapshot::text = s.since::text) THEN 'disabled'
+						AND (t.disabled_start_snapshot IS NULL
+							OR t.disabled_start_snapshot::text = s.since::text) THEN 'disabled'
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
 					WHEN t.breaker <> 'closed' THEN 'open'
@@ -139,4 +109,85 @@ CREATE VIEW webhook.stat_subscription AS
 				current_setting('webhook.enabled', true) = 'off' AS sending_off,
 				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age
 		) h;
+COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
+COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
+COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, open (its breaker), slow, active';
+COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is not active, or what its last problem was; null: there is none';
+COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
+COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';
+COMMENT ON COLUMN webhook.stat_subscription.next_attempt IS 'when the next request is due; null: nothing waits, or the subscription may not send';
+COMMENT ON COLUMN webhook.stat_subscription.pending IS 'number of waiting deliveries';
+COMMENT ON COLUMN webhook.stat_subscription.oldest_pending IS 'when the oldest waiting delivery began to wait';
 
+CREATE FUNCTION webhook_internal.worker_state(
+	OUT pid integer,
+	OUT state text,
+	OUT started_at timestamptz,
+	OUT ring_table integer,
+	OUT windows bigint,
+	OUT events bigint,
+	OUT attempts bigint,
+	OUT delivered bigint,
+	OUT retrying bigint,
+	OUT failed bigint,
+	OUT flushes bigint,
+	OUT flush_errors bigint,
+	OUT rotations bigint,
+	OUT in_flight bigint,
+	OUT queued bigint,
+	OUT unflushed bigint,
+	OUT memory bigint
+) RETURNS SETOF record
+	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'webhook_worker_state';
+COMMENT ON FUNCTION webhook_internal.worker_state() IS 'the row of view webhook.stat_worker';
+
+CREATE VIEW webhook.stat_worker AS
+	SELECT pid, state, started_at, ring_table, windows, events, attempts, delivered, retrying,
+		failed, flushes, flush_errors, rotations, in_flight, queued, unflushed, memory
+	FROM webhook_internal.worker_state();
+COMMENT ON VIEW webhook.stat_worker IS 'the worker of this database, and what it has done since it started';
+COMMENT ON COLUMN webhook.stat_worker.pid IS 'process id; null: there is no worker';
+COMMENT ON COLUMN webhook.stat_worker.state IS 'wanted, starting, running, stopped, or blocked by DDL on the database';
+COMMENT ON COLUMN webhook.stat_worker.started_at IS 'when the worker started';
+COMMENT ON COLUMN webhook.stat_worker.ring_table IS 'number of the ring table that is appended to: event_N';
+COMMENT ON COLUMN webhook.stat_worker.windows IS 'number of windows of new events that were read';
+COMMENT ON COLUMN webhook.stat_worker.events IS 'number of events read';
+COMMENT ON COLUMN webhook.stat_worker.attempts IS 'number of requests made';
+COMMENT ON COLUMN webhook.stat_worker.delivered IS 'number of deliveries that succeeded';
+COMMENT ON COLUMN webhook.stat_worker.retrying IS 'number of attempts that failed and are retried';
+COMMENT ON COLUMN webhook.stat_worker.failed IS 'number of deliveries that failed or were cancelled';
+COMMENT ON COLUMN webhook.stat_worker.flushes IS 'number of transactions that wrote outcomes';
+COMMENT ON COLUMN webhook.stat_worker.flush_errors IS 'number of such transactions that failed';
+COMMENT ON COLUMN webhook.stat_worker.rotations IS 'number of ring tables truncated';
+COMMENT ON COLUMN webhook.stat_worker.in_flight IS 'requests in flight now';
+COMMENT ON COLUMN webhook.stat_worker.queued IS 'deliveries in memory now that are not started';
+COMMENT ON COLUMN webhook.stat_worker.unflushed IS 'outcomes in memory now that are not in the log';
+COMMENT ON COLUMN webhook.stat_worker.memory IS 'bytes that these deliveries and outcomes use now';
+
+-- All other columns of views have the comment of the column that they show.
+DO $$
+DECLARE
+	c			record;
+BEGIN
+	FOR c IN
+		SELECT v.view, a.attname, col_description(b.attrelid, b.attnum) AS description
+			FROM (VALUES
+				('webhook.event_type'::regclass, 'webhook_internal.event_type'::regclass),
+				('webhook.subscription', 'webhook_internal.subscription'),
+				('webhook_internal.ring', 'webhook_internal.event_0'),
+				('webhook.event', 'webhook_internal.event_0'),
+				('webhook.pending_delivery', 'webhook_internal.pending'),
+				('webhook.dead_letter', 'webhook.log'),
+				('webhook.stat_subscription', 'webhook_internal.subscription_state')) AS v (view, base)
+				JOIN pg_attribute a ON a.attrelid = v.view AND a.attnum > 0
+				JOIN pg_attribute b ON b.attrelid = v.base AND b.attname = a.attname
+			WHERE col_description(a.attrelid, a.attnum) IS NULL
+	LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', c.view, c.attname, c.description);
+	END LOOP;
+END
+$$;
+
+CREATE FUNCTION webhook.drain(timeout interval DEFAULT '30 s') RETURNS boolean
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_drain';
+COMMENT ON FUNCTION webhook.drain(interval) IS 'wait until all committed events are sent, or cannot be sent now; false: the timeout came first';

@@ -1,3 +1,7 @@
+/*
+ * explain(): the story of one delivery, a sentence a line
+ */
+
 CREATE FUNCTION webhook.explain(event uuid, subscription bigint) RETURNS text
 	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -11,26 +15,27 @@ DECLARE
 	waiting		webhook.pending_delivery;
 	attempts	text;
 	retries		integer;
-	on_its_way	boolean;
+	replayed	boolean;		-- a replay of it is under way
 	said		text[];
 BEGIN
-	IF explain.event IS NULL OR explain.subscription IS NULL THEN
-		RAISE EXCEPTION '% must not be null',
-			CASE WHEN explain.event IS NULL THEN 'event' ELSE 'subscription' END
-			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Give the Id of an event and the id of a subscription.';
-	END IF;
+	PERFORM webhook_internal.require_not_null('event', explain.event IS NULL,
+		'Give the Id of an event.');
+	PERFORM webhook_internal.require_not_null('subscription', explain.subscription IS NULL,
+		'Give the id of a subscription; see view webhook.subscription.');
 
 	e := webhook_internal.find_event(explain.event);
 	IF e.id IS NULL THEN
-		RETURN format('Nothing is known of the event: no call of it is in the log, it does not wait, '
-			'and it is not in the ring.' || E'\n'
-			'The ring keeps events as long as webhook.event_retention says (%s), the log as long as webhook.log_retention says (%s).',
+		RETURN format('The event is unknown: the log has no attempt of it, and it is neither pending nor in the ring.'
+			|| E'\n'
+			'The ring keeps events for webhook.event_retention (%s), the log keeps attempts for webhook.log_retention (%s).',
 			current_setting('webhook.event_retention', true),
 			current_setting('webhook.log_retention', true));
 	END IF;
-	said := ARRAY[format('It is an event of type %s%s, which occurred at %s.', e.event_type,
-		' about ' || e.subject, e.created_at)];
+	said := ARRAY[CASE
+		WHEN e.subject IS NULL THEN
+			format('It is an event of type %s, which occurred at %s.', e.event_type, e.created_at)
+		ELSE format('It is an event of type %s about %s, which occurred at %s.', e.event_type,
+				e.subject, e.created_at) END];
 
 	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = explain.subscription;
 	SELECT x.* INTO stat FROM webhook.stat_subscription x
@@ -49,14 +54,14 @@ BEGIN
 		WHERE p.event_id = explain.event AND p.subscription_id = explain.subscription
 		ORDER BY p.position
 		LIMIT 1;
-	on_its_way := waiting.id IS NULL AND EXISTS (
+	replayed := waiting.id IS NULL AND EXISTS (
 		SELECT
 			FROM webhook_internal.ring r
 			WHERE r.kind = 'r' AND r.event_id = explain.event
 				AND starts_with(r.data::text, format('{"subscription":%s,', explain.subscription))
 				AND r.id > coalesce(last.position, 0));
 
-	-- What has been
+	-- What was the last attempt, or how did the delivery end?
 	attempts := CASE last.attempt WHEN 0 THEN 'no attempt' WHEN 1 THEN 'one attempt'
 		ELSE last.attempt || ' attempts' END;
 	said := said || CASE last.outcome
@@ -68,12 +73,12 @@ BEGIN
 		WHEN 'failed' THEN
 			format('It failed for good at %s, after %s: %s.', last.logged_at, attempts, last.error)
 		WHEN 'cancelled' THEN
-			format('It was %s at %s, after %s.',
-				CASE last.error_class WHEN 'skipped' THEN 'skipped' ELSE 'cancelled' END,
-				last.logged_at, attempts)
+			CASE last.error_class
+				WHEN 'skipped' THEN format('It was skipped at %s, after %s.', last.logged_at, attempts)
+				ELSE format('It was cancelled at %s, after %s.', last.logged_at, attempts) END
 		END;
 
-	-- What is
+	-- Where is the delivery now?
 	IF waiting.id IS NOT NULL THEN
 		retries := coalesce(cardinality(s.retry_schedule),
 			cardinality(string_to_array(
@@ -88,28 +93,28 @@ BEGIN
 				format('Attempt %s, retry %s of %s, is due at %s.', waiting.attempt + 1,
 					waiting.step, retries, waiting.next_at)
 			ELSE format('Attempt %s is due at %s.', waiting.attempt + 1, waiting.next_at) END;
-	ELSIF on_its_way THEN
+	ELSIF replayed THEN
 		said := said || CASE e.event_type
 			WHEN 'webhook.ping' THEN 'It is in memory or in flight.'
-			ELSE 'It has been asked for again, and is in memory or in flight.' END;
+			ELSE 'Its replay is in memory or in flight.' END;
 	ELSIF last.outcome = 'delivered' THEN
 		RETURN array_to_string(said, E'\n');
 	ELSIF last.outcome IN ('failed', 'cancelled') THEN
 		said := said || CASE
 			WHEN e.event_type = 'webhook.ping' THEN NULL
-			WHEN e.data IS NULL THEN 'It cannot be sent again, for it has left the ring.'
-			ELSE 'It is not tried again, unless by webhook.resend() or webhook.recover().' END;
+			WHEN e.data IS NULL THEN 'It cannot be resent, because it is no longer in the ring.'
+			ELSE 'It is not retried; webhook.resend() or webhook.recover() sends it again.' END;
 		RETURN array_to_string(said, E'\n');
 	ELSIF s.id IS NULL THEN
 		NULL;
 	ELSIF last.outcome IS NULL AND NOT EXISTS (
 		SELECT FROM unnest(s.events) AS w (name) WHERE webhook_internal.matches(w.name, e.event_type))
 	THEN
-		said := said || format('Subscription %s does not want this type of events, but %s.',
+		said := said || format('Subscription %s does not take events of this type; it takes: %s.',
 			s.id, array_to_string(s.events, ', '));
 		RETURN array_to_string(said, E'\n');
 	ELSIF last.outcome IS NULL AND NOT webhook_internal.accepts(s.filter, e.data) THEN
-		said := said || format('The filter of subscription %s refuses it: %s', s.id, s.filter);
+		said := said || format('The filter of subscription %s is not true for it: %s', s.id, s.filter);
 		RETURN array_to_string(said, E'\n');
 	ELSIF last.outcome IS NULL AND EXISTS (
 		SELECT
@@ -125,17 +130,19 @@ BEGIN
 			FROM webhook_internal.ring r
 			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook_internal.is_processed(r.txid, r.id))
 	THEN
-		said := said || format('Subscription %s did not want it when it was read; '
+		said := said || format('Subscription %s did not take it when it was read; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
 		RETURN array_to_string(said, E'\n');
 	ELSE
 		said := said || 'It is in memory or in flight, or has not been read yet.'::text;
 	END IF;
 
-	-- What holds it up
-	IF s.id IS NULL THEN
-		said := said || format('Subscription %s does not exist%s.', explain.subscription,
-			CASE WHEN waiting.id IS NOT NULL OR on_its_way THEN ', so the delivery ends as cancelled' END);
+	-- What keeps the delivery from being sent?
+	IF s.id IS NULL AND (waiting.id IS NOT NULL OR replayed) THEN
+		said := said || format('Subscription %s does not exist, so the delivery will be cancelled.',
+			explain.subscription);
+	ELSIF s.id IS NULL THEN
+		said := said || format('Subscription %s does not exist.', explain.subscription);
 	ELSIF stat.state = 'disabled' THEN
 		said := said || format('Subscription %s is disabled, so nothing is sent to it: %s.', s.id,
 			stat.reason);
@@ -146,11 +153,10 @@ BEGIN
 		said := said || 'Nothing is sent: webhook.enabled is off.'::text;
 	ELSE
 		IF stat.state = 'open' THEN
-			said := said || format('The endpoint is not called but for a probe now and then, since %s, '
-				'the next one at %s: %s.', stat.opened_at, stat.next_attempt, stat.reason);
+			said := said || format('The circuit breaker has been open since %s, and the next probe is due at %s: %s.',
+				stat.opened_at, stat.next_attempt, stat.reason);
 		ELSIF not_before > statement_timestamp() THEN
-			said := said || format('The endpoint is not called before %s: %s.', not_before,
-				stat.reason);
+			said := said || format('No request is sent before %s: %s.', not_before, stat.reason);
 		ELSIF s.rate_limit IS NOT NULL AND waiting.next_at <= statement_timestamp() THEN
 			said := said || format('Subscription %s is %s.', s.id, stat.reason);
 		END IF;
@@ -161,4 +167,4 @@ BEGIN
 	RETURN array_to_string(said, E'\n');
 END
 $$;
-
+COMMENT ON FUNCTION webhook.explain(uuid, bigint) IS 'why an event was, or was not, delivered to a subscription, and what comes next';

@@ -1,8 +1,13 @@
 /*
- * Who may what
+ * Privileges: who may do what
  *
- * A role may read, operate or administer, each including what is before it.
- * The functions run as their caller: it is the owner who grants.
+ * A role may read, operate or administer; each level includes the one before
+ * it. The functions run as their caller, because the owner grants.
+ *
+ * Views and SECURITY DEFINER functions use objects of webhook_internal with the
+ * rights of their owner, so a role needs no privilege there, with two
+ * exceptions: a function that a view calls is executed as the reader, and
+ * webhook.watch() and webhook.unwatch() run as their caller.
  */
 
 CREATE FUNCTION webhook_internal.grant_each(role regrole, commands text[]) RETURNS void
@@ -12,26 +17,24 @@ DECLARE
 	owner		regrole := (SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'webhook');
 	command		text;
 BEGIN
-	IF role IS NULL OR role::oid = 0::oid THEN
-		RAISE EXCEPTION 'role must not be null'
-			USING ERRCODE = 'null_value_not_allowed',
-				HINT = 'Give the name of a role.';
-	END IF;
+	PERFORM webhook_internal.require_not_null('role', role IS NULL OR role::oid = 0::oid,
+		'Give the name of a role.');
 	IF NOT pg_has_role(current_user, owner, 'USAGE') THEN
 		RAISE EXCEPTION 'must be owner of schema webhook'
 			USING ERRCODE = 'insufficient_privilege',
-				HINT = format('Call it as %s, who has created_at the extension, or as a superuser.', owner);
+				HINT = format('Call it as %s, the owner, or as a superuser.', owner);
 	END IF;
 	IF role = owner THEN
 		RAISE EXCEPTION 'role % owns the extension', role
 			USING ERRCODE = 'invalid_grant_operation',
-				HINT = 'Its owner may do everything in any case; give another role.';
+				HINT = 'The owner may do everything in any case; give another role.';
 	END IF;
 	FOREACH command IN ARRAY commands LOOP
 		EXECUTE format(command, role);
 	END LOOP;
 END
 $$;
+COMMENT ON FUNCTION webhook_internal.grant_each(regrole, text[]) IS 'execute these commands for a role, if the caller is the owner';
 
 CREATE FUNCTION webhook.grant_reader(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -62,6 +65,7 @@ BEGIN
 	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
+COMMENT ON FUNCTION webhook.grant_reader(regrole) IS 'let a role read the views and the log, which show no secret and no credential';
 
 CREATE FUNCTION webhook.grant_operator(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -83,13 +87,13 @@ BEGIN
 	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
+COMMENT ON FUNCTION webhook.grant_operator(regrole) IS 'let a role read, and pause, resume, ping, resend, recover, cancel, skip and drain';
 
 CREATE FUNCTION webhook.grant_admin(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	commands	text[] := ARRAY[
-		-- webhook.watch() and webhook.unwatch() run as their caller.
 		'GRANT USAGE ON SCHEMA webhook_internal TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.define_event_type,
@@ -105,13 +109,15 @@ DECLARE
 			webhook.resume_database,
 			webhook_internal.enqueue,
 			webhook_internal.check_columns,
-			webhook_internal.require_event_type
+			webhook_internal.require_event_type,
+			webhook_internal.require_not_null
 			TO %s'];
 BEGIN
 	PERFORM webhook.grant_operator(role);
 	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
+COMMENT ON FUNCTION webhook.grant_admin(regrole) IS 'let a role read, operate, and administer event types, watched tables, subscriptions and secrets';
 
 CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -126,4 +132,36 @@ BEGIN
 	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
+COMMENT ON FUNCTION webhook.revoke(regrole) IS 'take all privileges on the extension from a role';
 
+/*
+ * Nobody but the owner has a privilege at first. Default privileges, which were
+ * given with other schemas in mind, open nothing either.
+ */
+
+REVOKE ALL ON SCHEMA webhook, webhook_internal FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA webhook, webhook_internal FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook, webhook_internal FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal FROM PUBLIC;
+
+DO $$
+DECLARE
+	grantee		regrole;
+BEGIN
+	FOR grantee IN
+		SELECT DISTINCT a.grantee
+			FROM pg_namespace n,
+				LATERAL (
+					SELECT n.nspacl AS acl, n.nspowner AS owner
+					UNION ALL
+					SELECT c.relacl, c.relowner FROM pg_class c WHERE c.relnamespace = n.oid
+					UNION ALL
+					SELECT p.proacl, p.proowner FROM pg_proc p WHERE p.pronamespace = n.oid
+				) o,
+				aclexplode(o.acl) a
+			WHERE n.nspname IN ('webhook', 'webhook_internal') AND a.grantee <> o.owner
+	LOOP
+		PERFORM webhook.revoke(grantee);
+	END LOOP;
+END
+$$;

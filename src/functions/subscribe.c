@@ -48,7 +48,7 @@ PG_FUNCTION_INFO_V1(webhook_checked_headers);
 PG_FUNCTION_INFO_V1(webhook_checked_filter);
 PG_FUNCTION_INFO_V1(webhook_matches);
 PG_FUNCTION_INFO_V1(webhook_check_duplicate);
-PG_FUNCTION_INFO_V1(webhook_since);
+PG_FUNCTION_INFO_V1(webhook_start_snapshot);
 PG_FUNCTION_INFO_V1(webhook_this_home);
 PG_FUNCTION_INFO_V1(webhook_caller);
 PG_FUNCTION_INFO_V1(webhook_require_trusted_table);
@@ -235,12 +235,12 @@ webhook_check_duplicate(PG_FUNCTION_ARGS)
 }
 
 /*
- * since(): the start snapshot of a subscription that is made now. It sees all
+ * start_snapshot(): the start snapshot of a subscription that is made now. It sees all
  * that has committed, which the subscription does not get; it does not see this
  * transaction's own changes.
  */
 Datum
-webhook_since(PG_FUNCTION_ARGS)
+webhook_start_snapshot(PG_FUNCTION_ARGS)
 {
 	FullTransactionId own = GetTopFullTransactionId();
 	WebhookSnapshot *since = webhook_snapshot_make(GetLatestSnapshot(), own);

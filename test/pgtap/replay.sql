@@ -125,7 +125,7 @@ SELECT pg_temp.log(event, 11, 'delivered') FROM e;
 SELECT lives_ok('SELECT webhook.resend(event_id, 11) FROM e', 'delivered, and in the ring');
 SELECT pg_temp.leave_ring(event) FROM e;
 SELECT throws_ok('SELECT webhook.resend(event_id, 11) FROM e', '55000',
-	format('event %s cannot be sent again', event_id), 'delivered, and gone') FROM e;
+	format('cannot resend event %s', event_id), 'delivered, and gone') FROM e;
 SELECT lives_ok('SELECT webhook.cancel(event_id, 11) FROM e', 'but known');
 SELECT pg_temp.wait(event, 12) FROM e;
 SELECT webhook.resend(event_id, 11) FROM e;
@@ -133,7 +133,7 @@ SELECT is(c.data -> 'data' ->> 'a', 'ü', 'it waits for somebody') FROM pg_temp.
 SELECT is(c.subject, 'contract/1', 'with its subject') FROM pg_temp.last_command() AS c;
 ROLLBACK TO here;
 SELECT pg_temp.leave_ring(event) FROM e;
-SELECT throws_ok('SELECT webhook.resend(event_id, 11) FROM e', '42704', format('event %s is unknown', event_id), 'nowhere')
+SELECT throws_ok('SELECT webhook.resend(event_id, 11) FROM e', '42704', format('event %s does not exist', event_id), 'nowhere')
 	FROM e;
 SELECT pg_temp.log(event, 12, 'failed') FROM e;
 SELECT webhook.resend(event_id, 11) FROM e;

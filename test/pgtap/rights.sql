@@ -27,15 +27,15 @@ UNION ALL
 	SELECT 'function', 'webhook', unnest('{define_event_type,watch,unwatch,publish,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{enqueue,check_columns,require_event_type}'::name[]), 3
+	SELECT 'function', 'webhook_internal', unnest('{enqueue,check_columns,require_event_type,require_not_null}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,revoke}'::name[]), 4
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
-		accepts,caller,canonical_endpoint,checked_duration,checked_events,checked_file,checked_filter,checked_format,
+		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,checked_filter,checked_format,
 		checked_headers,checked_in_flight,checked_rate,checked_schedule,checked_schemes,checked_secret,checked_statuses,
 		command,drop_replicated,find_event,grant_each,is_disabled,require_event,matches,new_event_id,wake_worker,check_duplicate,
-		require_trusted_table,raise_unknown_subscription,replay,require_enabled,require_subscription,since,local_start_snapshot,
+		require_trusted_table,raise_unknown_subscription,replay,require_enabled,require_subscription,start_snapshot,local_start_snapshot,
 		is_processed,with_options}'::name[]), 4
 UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_subscription,

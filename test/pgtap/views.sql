@@ -132,7 +132,7 @@ SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_cha
 		('', 'reason = ''status 404''', NULL, 'active', 'the last problem: status 404', '2026-02-02'),
 		('', 'reason = ''status 503''', '3000-01-01', 'active', 'the endpoint has asked for a pause: status 503', '3000-01-01'),
 		('', 'reason = ''status 503''', '2026-01-01', 'active', 'the last problem: status 503', '2026-02-02'),
-		('', 'concurrency = 1, reason = NULL', NULL, 'slow', 'an answer took more than two seconds', '2026-02-02'),
+		('', 'concurrency = 1, reason = NULL', NULL, 'slow', 'a response took more than two seconds', '2026-02-02'),
 		('', 'concurrency = 1, reason = ''timeout''', NULL, 'slow', 'the last problem: timeout', '2026-02-02'),
 		('', 'breaker = ''open'', consecutive_failures = 12, opened_at = ''2026-01-01''', '3000-01-01', 'open', '12 failures in a row, the last: timeout',
 			'3000-01-01'),
@@ -140,7 +140,7 @@ SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_cha
 		('home = ''1/1''', 'breaker = ''open''', '3000-01-01', 'fenced', 'it belongs to another database until webhook.resume_database()',
 			NULL),
 		('since = ''3:3:''', 'disabled_at = now(), disabled_start_snapshot = ''3:3:''', NULL, 'disabled',
-			'given up by the worker, the last problem: timeout', NULL),
+			'disabled by the worker, the last problem: timeout', NULL),
 		('since = ''3:4:3''', 'breaker = ''open''', NULL, 'fenced', 'it belongs to another database until webhook.resume_database()', NULL),
 		('enabled = false', 'breaker = ''open''', NULL, 'disabled', 'disabled by webhook.alter_subscription()', NULL))
 		AS v (subscription_changes, state_changes, not_before, state, reason, next_attempt);
@@ -216,7 +216,7 @@ $$;
 
 SELECT throws_ok('SELECT webhook.explain(NULL, 11)', '22004', 'event must not be null', 'which event?');
 SELECT throws_ok('SELECT webhook.explain(pg_temp.of(''late''), NULL)', '22004', 'subscription must not be null', 'to whom?');
-SELECT matches(webhook.explain('00000000-0000-0000-0000-000000000000', 11), '^Nothing is known of the event: ', 'an unknown event');
+SELECT matches(webhook.explain('00000000-0000-0000-0000-000000000000', 11), '^The event is unknown: ', 'an unknown event');
 
 -- nothing has been tried
 SELECT is(pg_temp.explained('late'), E'It is an event of type App.ContractSigned about contract, which occurred at T.\n'
@@ -225,9 +225,9 @@ SELECT matches(pg_temp.explained('subjectless'), '^It is an event of type App.Co
 SELECT is(pg_temp.after('late', 7), 'Subscription 7 does not exist.', 'to nobody');
 SAVEPOINT untried;
 UPDATE webhook_internal.subscription SET events = '{App.Other,Else.*}' WHERE id = 11;
-SELECT is(pg_temp.after('late'), 'Subscription 11 does not want this type of events, but App.Other, Else.*.', 'unwanted');
+SELECT is(pg_temp.after('late'), 'Subscription 11 does not take events of this type; it takes: App.Other, Else.*.', 'unwanted');
 UPDATE webhook_internal.subscription SET events = '{App.*}', filter = '$.a == 1' WHERE id = 11;
-SELECT is(pg_temp.after('late'), 'The filter of subscription 11 refuses it: ($."a" == 1)', 'refused');
+SELECT is(pg_temp.after('late'), 'The filter of subscription 11 is not true for it: ($."a" == 1)', 'refused');
 UPDATE webhook_internal.subscription SET since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, filter = NULL
 	WHERE id = 11;
 SELECT is(pg_temp.after('late'), 'It was committed before subscription 11 was made or last enabled; '
@@ -235,7 +235,7 @@ SELECT is(pg_temp.after('late'), 'It was committed before subscription 11 was ma
 ROLLBACK TO untried;
 INSERT INTO webhook_internal.checkpoint (home, snapshot, saved_at)
 	VALUES (webhook_internal.home(), format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, now());
-SELECT is(pg_temp.after('late'), 'Subscription 11 did not want it when it was read; '
+SELECT is(pg_temp.after('late'), 'Subscription 11 did not take it when it was read; '
 	'webhook.recover() with what => ''missing'' delivers such events.', 'read past');
 ROLLBACK TO untried;
 UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 11;
@@ -255,29 +255,29 @@ SELECT pg_temp.log('delivered', 11, 'retrying', status => 500), pg_temp.log('del
 SELECT is(pg_temp.after('delivered'), 'It was delivered at T, by attempt 2, with status 204.', 'delivered');
 SELECT pg_temp.log('failed', 11, 'failed', attempt => 10, status => 503);
 SELECT is(pg_temp.after('failed'), E'It failed for good at T, after 10 attempts: the endpoint answered with status 503.\n'
-	'It is not tried again, unless by webhook.resend() or webhook.recover().', 'failed');
+	'It is not retried; webhook.resend() or webhook.recover() sends it again.', 'failed');
 SELECT pg_temp.log('cancelled', 11, 'cancelled', attempt => 1);
 SELECT is(pg_temp.after('cancelled'), E'It was cancelled at T, after one attempt.\n'
-	'It is not tried again, unless by webhook.resend() or webhook.recover().', 'cancelled');
+	'It is not retried; webhook.resend() or webhook.recover() sends it again.', 'cancelled');
 SELECT pg_temp.log('recalled', 11, 'cancelled', attempt => 0, error_class => 'skipped');
 SELECT is(pg_temp.after('recalled'), E'It was skipped at T, after no attempt.\n'
-	'It is not tried again, unless by webhook.resend() or webhook.recover().', 'skipped');
+	'It is not retried; webhook.resend() or webhook.recover() sends it again.', 'skipped');
 UPDATE webhook.log SET data = NULL WHERE event_id = pg_temp.of('recalled');
 SELECT pg_temp.leave_ring('recalled');
 SELECT is(pg_temp.after('recalled'), E'It was skipped at T, after no attempt.\n'
-	'It cannot be sent again, for it has left the ring.', 'and gone');
+	'It cannot be resent, because it is no longer in the ring.', 'and gone');
 UPDATE webhook_internal.subscription SET events = '{App.Other}' WHERE id = 11;
 SELECT is(pg_temp.after('delivered'), 'It was delivered at T, by attempt 2, with status 204.', 'whatever is wanted by now');
 ROLLBACK TO untried;
 SELECT pg_temp.log('delivered', 11, 'delivered', attempt => 2, status => 204);
 SELECT webhook.resend(pg_temp.of('delivered'), 11);
 SELECT is(pg_temp.after('delivered'), E'It was delivered at T, by attempt 2, with status 204.\n'
-	'It has been asked for again, and is in memory or in flight.', 'on its way again');
+	'Its replay is in memory or in flight.', 'on its way again');
 SELECT is(pg_temp.after('delivered', 12), 'It is in memory or in flight, or has not been read yet.', 'to one only');
 SELECT webhook.unsubscribe(11);
 SELECT is(pg_temp.after('delivered'), E'It was delivered at T, by attempt 2, with status 204.\n'
-	'It has been asked for again, and is in memory or in flight.\n'
-	'Subscription 11 does not exist, so the delivery ends as cancelled.', 'to one that is gone');
+	'Its replay is in memory or in flight.\n'
+	'Subscription 11 does not exist, so the delivery will be cancelled.', 'to one that is gone');
 ROLLBACK TO untried;
 
 -- it waits
@@ -300,11 +300,11 @@ INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concu
 		suspended, delivered, failed, retried, filter_errors, rate, saved_at)
 	VALUES (11, 'open', 1, 10, 10, 10, now(), '3000-01-01', 'connection refused', '0', 0, 0, 10, 0, 0, now());
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
-	'The endpoint is not called but for a probe now and then, since T, the next one at T: '
+	'The circuit breaker has been open since T, and the next probe is due at T: '
 	'10 failures in a row, the last: connection refused.', 'the breaker is open');
 UPDATE webhook_internal.subscription_state SET breaker = 'closed', concurrency = 2, opened_at = NULL;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
-	'The endpoint is not called before T: the endpoint has asked for a pause: connection refused.', 'the endpoint is waited for');
+	'No request is sent before T: the endpoint has asked for a pause: connection refused.', 'the endpoint is waited for');
 SAVEPOINT waiting;
 UPDATE webhook_internal.subscription_state SET not_before = NULL;
 DELETE FROM webhook_internal.pending WHERE event_id = pg_temp.of('b1');
@@ -314,11 +314,11 @@ ROLLBACK TO waiting;
 UPDATE webhook_internal.subscription_state SET not_before = NULL;
 UPDATE webhook_internal.subscription SET rate_limit = 2 WHERE id = 11;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
-	'Subscription 11 is held back by its rate limit of 2 calls a second.', 'the rate limit holds it');
+	'Subscription 11 is held back by its rate limit of 2 requests a second.', 'the rate limit holds it');
 ROLLBACK TO waiting;
 UPDATE webhook_internal.subscription_state SET disabled_at = now();
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
-	'Subscription 11 is disabled, so nothing is sent to it: given up by the worker, the last problem: connection refused.', 'given up');
+	'Subscription 11 is disabled, so nothing is sent to it: disabled by the worker, the last problem: connection refused.', 'given up');
 
 -- a ping
 INSERT INTO events (name, event_id) SELECT 'our ping', webhook.ping(12);

@@ -253,22 +253,23 @@ none('the install script makes everything itself',
 		grep { $all !~ /^\Q$_\E\(/m } $readme =~ /`((?:webhook|at)_[a-z_]+)`/g);
 }
 
-# Limits that C and SQL check alike.
+# Bounds that C and SQL check alike: webhook_internal.bounds() has them for SQL.
 {
-	my $sql = join '', map { slurp($_) } glob 'sql/parts/*.sql';
+	my $sql = slurp('sql/webhook--1.0.sql');
 	foreach (
-		[ 'ring/event.h', 'MAX_SUBJECT', qr/octet_length\((?:\w+\.)?subject\) > (\d+)/ ],
-		[ 'ring/event.h', 'MAX_EVENT_TYPE', qr/octet_length\((?:event|define_event_type\.name)\) > (\d+)/ ],
-		[ 'base/guc.h', 'MAX_TIMEOUT', qr/'1 ms', '(\d+) min'/, 60 * 1000 ],
-		[ 'base/guc.h', 'MAX_WAIT', qr/'1 s', '(\d+) days'/, 24 * 60 * 60 ])
+		[ 'ring/event.h', 'WEBHOOK_MAX_SUBJECT', qr/(\d+) AS subject_bytes\b/ ],
+		[ 'ring/event.h', 'WEBHOOK_MAX_EVENT_TYPE', qr/(\d+) AS event_type_bytes\b/ ],
+		[ 'base/guc.h', 'WEBHOOK_MAX_TIMEOUT', qr/'(\d+) min'::text AS max_timeout\b/, 60 * 1000 ],
+		[ 'base/guc.h', 'WEBHOOK_MAX_WAIT', qr/'(\d+) days'::text AS max_wait\b/, 24 * 60 * 60 ],
+		[ 'base/guc.c', 'MAX_WAITS', qr/(\d+) AS schedule_waits\b/ ])
 	{
-		my ($header, $name, $pattern, $unit) = @$_;
-		my ($value) = $source{"src/$header"} =~ /^#define WEBHOOK_$name ([\d (*)]+)$/m;
-		my @values = map { $_ * ($unit // 1) } $sql =~ /$pattern/g;
+		my ($file, $name, $pattern, $unit) = @$_;
+		my ($value) = $source{"src/$file"} =~ /^#define $name\s+([\d (*)]+)$/m;
+		my ($bound) = $sql =~ $pattern;
 
-		is(join(' ', @values ? map { $_ == eval $value ? () : $_ } @values : 'none'), '',
-			"$name is the same in C and SQL");
+		is($bound * ($unit // 1), eval($value), "$name is the same in C and SQL");
 	}
+	none('SQL has each of these bounds once', grep { /\b(?:128|512)\b/ && !/ AS \w+_bytes,/ } split /\n/, $sql);
 }
 
 # Links within the tree, those from a guarantee to the test that shows it too.

@@ -178,7 +178,7 @@ $server->becomes('SELECT count(*) FROM webhook_internal.pending', '0', 'unsubscr
 $id = $server->subscribe('/ok/limited', 'rate_limit => 5');
 change(401, 440);
 $server->becomes("SELECT reason FROM webhook.stat_subscription WHERE subscription_id = $id",
-	'held back by its rate limit of 5 calls a second', 'a rate limit is shown');
+	'held back by its rate limit of 5 requests a second', 'a rate limit is shown');
 $server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '40', 'all come');
 @calls = $receiver->requests('/ok/limited');
 cmp_ok($calls[-1]{time} - $calls[0]{time}, '>=', 6.9, 'forty take seven seconds');
