@@ -66,12 +66,6 @@ webhook_budget_share(const WebhookDispatcher *dispatcher)
 	return MAX_QUEUED / (dispatcher->queues.scheduler.nbusy + 1);
 }
 
-const WebhookUsage *
-webhook_dispatch_usage(const WebhookDispatcher *dispatcher)
-{
-	return &dispatcher->usage;
-}
-
 static bool
 has_memory(const WebhookDispatcher *dispatcher, Size engine)
 {

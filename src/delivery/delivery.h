@@ -35,7 +35,7 @@ typedef struct WebhookDelivery
 	TimestampTz started_at;		/* when its POST started */
 	bool		stored;			/* it has a row in pending */
 	bool		is_ready;		/* it is in the ready list of its queue */
-	bool		probe;			/* in flight through an open breaker */
+	bool		probe;			/* in flight through an open breaker, and no ping */
 	bool		in_slow_pool;	/* in flight, a slow ping, charged to the slow pool */
 	bool		cancelled;		/* in flight, and not to be retried */
 	const char *cancel_class;	/* error_class of the cancellation, or NULL */
@@ -299,8 +299,9 @@ extern void webhook_due_rechecked(WebhookDispatcher *dispatcher, WebhookQueue *q
 extern int64 webhook_queue_id(const WebhookQueue *queue);
 extern const WebhookSubscription *webhook_queue_subscription(const WebhookQueue *queue);
 
-/* The subscription's state, what is derived brought up to date. */
-extern WebhookState *webhook_queue_state(WebhookQueue *queue, TimestampTz now);
+/* The subscription's state; and bring what is derived in it, percentiles and rate, up to date. */
+extern WebhookState *webhook_queue_state(WebhookQueue *queue);
+extern void webhook_queue_summarize(WebhookQueue *queue, TimestampTz now);
 
 /* State changes that are still to be told of, oldest first. */
 extern int	webhook_queue_changes(const WebhookQueue *queue, const WebhookStateChange **changes);

@@ -34,6 +34,7 @@ static bool is_too_old(const WebhookDelivery *delivery, TimestampTz now);
 static void end_as_too_old(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
 static void start(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, TimestampTz now);
 static void take_back(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
+static void set_probe(WebhookDispatcher *dispatcher, WebhookQueue *queue, bool under_way);
 static void record_health(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 						  const WebhookRetryDecision *decision, TimestampTz now);
 static void apply_decision(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
@@ -218,8 +219,6 @@ void
 webhook_dispatch_retry_later(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	take_back(dispatcher, delivery);
-	if (delivery->subject != NULL)
-		delivery->subject->head = NULL;
 	webhook_delivery_set_ready(dispatcher, delivery);
 	webhook_queue_update(&dispatcher->queues, delivery->queue);
 }
@@ -238,9 +237,7 @@ webhook_dispatch_tick(WebhookDispatcher *dispatcher, TimestampTz now)
 		webhook_delivery_mark_slow(dispatcher, oldest);
 		if (oldest->entry.delivery.cause == WEBHOOK_CAUSE_PING)
 			continue;
-		webhook_health_slow(&queue->health);
-		webhook_queue_apply_health(&dispatcher->queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
-		webhook_queue_mark_dirty(&dispatcher->queues, queue, false);
+		webhook_queue_set_slow(&dispatcher->queues, queue);
 		webhook_queue_update(&dispatcher->queues, queue);
 	}
 }
@@ -249,7 +246,7 @@ TimestampTz
 webhook_dispatch_tick_time(WebhookDispatcher *dispatcher)
 {
 	const WebhookDelivery *oldest = webhook_in_flight_oldest(dispatcher);
-	TimestampTz delay = webhook_timer_time(&dispatcher->queues.delayed);
+	TimestampTz delay = webhook_timer_time(dispatcher->queues.delayed);
 	TimestampTz slow = oldest == NULL ? 0 : oldest->started_at + WEBHOOK_SLOW_REQUEST;
 
 	return delay == 0 || (slow != 0 && slow < delay) ? slow : delay;
@@ -320,9 +317,10 @@ start(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, TimestampTz now)
 	TimestampTz until;
 
 	delivery->entry.delivery.attempt++;
-	delivery->probe = webhook_health_is_open(&queue->health);
-	if (delivery->probe && delivery->entry.delivery.cause != WEBHOOK_CAUSE_PING)
-		webhook_health_probe(&queue->health, true);
+	delivery->probe = webhook_health_is_open(&queue->health) &&
+		delivery->entry.delivery.cause != WEBHOOK_CAUSE_PING;
+	if (delivery->probe)
+		set_probe(dispatcher, queue, true);
 	until = webhook_health_start(&queue->health, queue->subscription, queue->nready > 0, now,
 								 &change);
 	webhook_delivery_set_in_flight(dispatcher, delivery, now);
@@ -339,7 +337,15 @@ take_back(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 	webhook_delivery_set_done(dispatcher, delivery);
 	delivery->entry.delivery.attempt--;
 	if (delivery->probe)
-		webhook_health_probe(&delivery->queue->health, false);
+		set_probe(dispatcher, delivery->queue, false);
+}
+
+/* A probe is under way, or was not sent. */
+static void
+set_probe(WebhookDispatcher *dispatcher, WebhookQueue *queue, bool under_way)
+{
+	webhook_health_probe(&queue->health, under_way);
+	webhook_queue_mark_dirty(&dispatcher->queues, queue, false);
 }
 
 /* What the result shows of the endpoint. */

@@ -47,11 +47,11 @@ webhook_due_take(WebhookDispatcher *dispatcher, TimestampTz now, WebhookQueue **
 
 	if (queues->loads_suspended)
 		return 0;
-	while (count < size && (timer = webhook_timer_first(&queues->loads)) != NULL &&
+	while (count < size && (timer = webhook_timer_first(queues->loads)) != NULL &&
 		   timer->at <= now)
 	{
 		found[count++] = WEBHOOK_QUEUE_OF(load, timer);
-		webhook_timer_set(&queues->loads, timer, 0);
+		webhook_timer_set(queues->loads, timer, 0);
 	}
 	return count;
 }
@@ -85,7 +85,7 @@ webhook_due_time(const WebhookDispatcher *dispatcher)
 {
 	const WebhookQueues *queues = &dispatcher->queues;
 
-	return queues->loads_suspended ? 0 : webhook_timer_time(&queues->loads);
+	return queues->loads_suspended ? 0 : webhook_timer_time(queues->loads);
 }
 
 void

@@ -14,7 +14,8 @@
 #include "delivery/evict_internal.h"
 #include "delivery/transitions_internal.h"
 
-/* How long a delivery may wait unstarted while memory is scarce; microseconds. */
+/* How long a delivery may wait unstarted, and while memory is scarce; microseconds. */
+#define UNSTARTED_LIMIT (INT64CONST(2) * USECS_PER_SEC)
 #define SCARCE_LIMIT (USECS_PER_SEC / 5)
 
 /* Deliveries that a busy queue may keep besides its share while memory is scarce. */
@@ -24,6 +25,8 @@ static bool must_evict(const WebhookQueue *queue);
 static bool begin_interval(WebhookDispatcher *dispatcher, TimestampTz now);
 static void spill(WebhookDispatcher *dispatcher, WebhookQueue *queue, bool scarce,
 				  TimestampTz now);
+static void spill_list(WebhookDispatcher *dispatcher, WebhookQueue *queue, dlist_head *ready,
+					   const int *length, int kept, TimestampTz now);
 static int	may_keep(const WebhookDispatcher *dispatcher, const WebhookQueue *queue);
 
 void
@@ -104,7 +107,7 @@ webhook_dispatch_spill(WebhookDispatcher *dispatcher, TimestampTz now)
 	{
 		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &subject->waiting);
 
-		if (webhook_delivery_has_waited(oldest, scarce ? SCARCE_LIMIT : WEBHOOK_UNSTARTED_LIMIT,
+		if (webhook_delivery_has_waited(oldest, scarce ? SCARCE_LIMIT : UNSTARTED_LIMIT,
 										now))
 			webhook_subject_evict_waiting(dispatcher, subject, false);
 	}
@@ -133,29 +136,27 @@ begin_interval(WebhookDispatcher *dispatcher, TimestampTz now)
 static void
 spill(WebhookDispatcher *dispatcher, WebhookQueue *queue, bool scarce, TimestampTz now)
 {
-	int			kept = scarce ? may_keep(dispatcher, queue) : queue->nready;
-
-	while (queue->nready > 0)
-	{
-		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &queue->ready);
-
-		if (!webhook_delivery_has_waited(oldest, WEBHOOK_UNSTARTED_LIMIT, now) &&
-			(queue->nready <= kept || !webhook_delivery_has_waited(oldest, SCARCE_LIMIT, now)))
-			break;
-		queue->spilling = true;
-		webhook_delivery_evict(dispatcher, oldest, false, now);
-	}
-	while (queue->npings > 0)
-	{
-		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, &queue->pings);
-
-		if (!webhook_delivery_has_waited(oldest, scarce ? SCARCE_LIMIT : WEBHOOK_UNSTARTED_LIMIT,
-										 now))
-			break;
-		queue->spilling = true;
-		webhook_delivery_evict(dispatcher, oldest, false, now);
-	}
+	spill_list(dispatcher, queue, &queue->ready, &queue->nready,
+			   scarce ? may_keep(dispatcher, queue) : queue->nready, now);
+	spill_list(dispatcher, queue, &queue->pings, &queue->npings, scarce ? 0 : queue->npings, now);
 	webhook_queue_update(&dispatcher->queues, queue);
+}
+
+/* More than "kept" may wait for SCARCE_LIMIT only. */
+static void
+spill_list(WebhookDispatcher *dispatcher, WebhookQueue *queue, dlist_head *ready,
+		   const int *length, int kept, TimestampTz now)
+{
+	while (*length > 0)
+	{
+		WebhookDelivery *oldest = dlist_head_element(WebhookDelivery, node, ready);
+		int64		limit = *length > kept ? SCARCE_LIMIT : UNSTARTED_LIMIT;
+
+		if (!webhook_delivery_has_waited(oldest, limit, now))
+			break;
+		queue->spilling = true;
+		webhook_delivery_evict(dispatcher, oldest, false, now);
+	}
 }
 
 /*

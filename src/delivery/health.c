@@ -87,8 +87,11 @@ webhook_health_restore(WebhookHealth *health, const WebhookState *state)
 	}
 
 	/* The probe of a half-open breaker ended with the former process. */
-	if (state->breaker == WEBHOOK_BREAKER_HALF_OPEN)
+	if (webhook_health_is_open(health))
+	{
 		health->state.breaker = WEBHOOK_BREAKER_OPEN;
+		health->state.concurrency = SLOW;
+	}
 
 	/* The row may have been edited by hand: keep what is in range. */
 	health->state.concurrency = Max(health->state.concurrency, SLOW);
@@ -323,7 +326,7 @@ record_failure(WebhookHealth *health, const WebhookRequestResult *result, Timest
 	if (result->decision->endpoint_failure)
 		return record_endpoint_failure(state, result->probe, now);
 
-	/* An answer of any kind to a probe shows that the endpoint works. */
+	/* A probe that is no failure of the endpoint closes the breaker. */
 	state->consecutive_failures = 0;
 	if (!webhook_health_is_open(health) || !result->probe)
 		return WEBHOOK_HEALTH_UNCHANGED;

@@ -21,7 +21,7 @@
 #define LEAST_LOADED 32			/* rows, at least */
 #define LEAST_LOAD 8			/* rows that a queue that has spilled may load, at least */
 
-static void bind(WebhookQueue *queue);
+static void bind(WebhookQueues *queues, WebhookQueue *queue);
 static void derive(const WebhookQueues *queues, WebhookQueue *queue);
 static void refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
 static void reset(WebhookQueues *queues, WebhookQueue *queue);
@@ -41,8 +41,8 @@ webhook_queues_init(WebhookQueues *queues)
 	queues->table = hash_create("webhook queues", 64, &control,
 								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	webhook_scheduler_init(&queues->scheduler);
-	webhook_timer_heap_init(&queues->delayed);
-	webhook_timer_heap_init(&queues->loads);
+	queues->delayed = webhook_timer_heap_new();
+	queues->loads = webhook_timer_heap_new();
 	dlist_init(&queues->dirty);
 	queues->sending = true;
 }
@@ -60,8 +60,7 @@ webhook_queue_get(WebhookQueues *queues, int64 id)
 		webhook_health_init(&queue->health, id);
 		dlist_init(&queue->ready);
 		dlist_init(&queue->pings);
-		bind(queue);
-		derive(queues, queue);
+		bind(queues, queue);
 	}
 	return queue;
 }
@@ -99,7 +98,7 @@ webhook_queues_bind(WebhookQueues *queues)
 
 	webhook_queues_scan(queues, &scan);
 	while ((queue = webhook_queues_next(&scan)) != NULL)
-		bind(queue);
+		bind(queues, queue);
 }
 
 void
@@ -112,9 +111,8 @@ webhook_queues_refresh(WebhookQueues *queues, bool sending, TimestampTz now)
 	webhook_queues_scan(queues, &scan);
 	while ((queue = webhook_queues_next(&scan)) != NULL)
 	{
-		bind(queue);
+		bind(queues, queue);
 		refresh(queues, queue, now);
-		webhook_queue_update(queues, queue);
 	}
 }
 
@@ -131,10 +129,15 @@ webhook_queue_subscription(const WebhookQueue *queue)
 }
 
 WebhookState *
-webhook_queue_state(WebhookQueue *queue, TimestampTz now)
+webhook_queue_state(WebhookQueue *queue)
+{
+	return &queue->health.state;
+}
+
+void
+webhook_queue_summarize(WebhookQueue *queue, TimestampTz now)
 {
 	webhook_health_summarize(&queue->health, now);
-	return &queue->health.state;
 }
 
 int
@@ -176,7 +179,6 @@ webhook_queue_reset(WebhookDispatcher *dispatcher, int64 subscription_id)
 	if (queue == NULL || webhook_health_is_disabled(&queue->health, queue->subscription))
 		return;
 	reset(queues, queue);
-	derive(queues, queue);
 	webhook_queue_update(queues, queue);
 }
 
@@ -186,8 +188,7 @@ webhook_queue_takes(WebhookDispatcher *dispatcher, const WebhookSubscription *su
 	const WebhookQueue *queue = hash_search(dispatcher->queues.table, &subscription->id,
 											HASH_FIND, NULL);
 
-	return subscription->enabled &&
-		(queue == NULL || !webhook_health_is_disabled(&queue->health, subscription));
+	return queue == NULL ? subscription->enabled : queue->takes;
 }
 
 void
@@ -306,13 +307,13 @@ webhook_queue_update(WebhookQueues *queues, WebhookQueue *queue)
 	webhook_scheduler_update(&queues->scheduler, &queue->scheduling,
 							 queue->sends && may_start &&
 							 queue->scheduling.in_flight < queue->limit);
-	webhook_timer_set(&queues->loads, &queue->load, load_time(queues, queue));
+	webhook_timer_set(queues->loads, &queue->load, load_time(queues, queue));
 }
 
 void
 webhook_queue_delay(WebhookQueues *queues, WebhookQueue *queue, TimestampTz until)
 {
-	webhook_timer_set(&queues->delayed, &queue->not_before, until);
+	webhook_timer_set(queues->delayed, &queue->not_before, until);
 }
 
 void
@@ -335,6 +336,14 @@ webhook_queue_apply_health(WebhookQueues *queues, WebhookQueue *queue,
 	}
 }
 
+void
+webhook_queue_set_slow(WebhookQueues *queues, WebhookQueue *queue)
+{
+	webhook_health_slow(&queue->health);
+	derive(queues, queue);
+	webhook_queue_mark_dirty(queues, queue, false);
+}
+
 /* If the clock was set back, nobody knows how long a delay has still to last: it ends. */
 void
 webhook_queues_tick(WebhookQueues *queues, TimestampTz now)
@@ -344,7 +353,7 @@ webhook_queues_tick(WebhookQueues *queues, TimestampTz now)
 
 	if (set_back)
 		follow_clock(queues, queues->last_tick - now);
-	while ((timer = webhook_timer_first(&queues->delayed)) != NULL)
+	while ((timer = webhook_timer_first(queues->delayed)) != NULL)
 	{
 		WebhookQueue *queue = WEBHOOK_QUEUE_OF(not_before, timer);
 
@@ -373,10 +382,11 @@ webhook_queue_mark_dirty(WebhookQueues *queues, WebhookQueue *queue, bool urgent
 }
 
 static void
-bind(WebhookQueue *queue)
+bind(WebhookQueues *queues, WebhookQueue *queue)
 {
 	queue->subscription = webhook_subscription_get(queue->id);
 	queue->ordered = queue->subscription == NULL || queue->subscription->ordered;
+	derive(queues, queue);
 }
 
 /* What subscription, settings and health allow. */
@@ -407,8 +417,10 @@ refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
 		reset(queues, queue);
 
 	if (webhook_health_rate_changed(&queue->health, subscription))
+	{
 		webhook_queue_delay(queues, queue, 0);
-	webhook_queue_apply_health(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
+		webhook_queue_apply_health(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
+	}
 
 	suspended = queue->takes && !queue->sends;
 	if (suspended != (state->suspended_at != 0))
@@ -422,6 +434,7 @@ static void
 reset(WebhookQueues *queues, WebhookQueue *queue)
 {
 	webhook_health_reset(&queue->health);
+	derive(queues, queue);
 	webhook_queue_delay(queues, queue, 0);
 	webhook_queue_mark_dirty(queues, queue, true);
 }

@@ -66,8 +66,8 @@ typedef struct WebhookQueues
 {
 	HTAB	   *table;			/* subscription id -> WebhookQueue; a queue stays for good */
 	WebhookScheduler scheduler;
-	WebhookTimerHeap delayed;	/* queues that have a not_before */
-	WebhookTimerHeap loads;		/* queues that have rows to be loaded */
+	pairingheap *delayed;		/* queues that have a not_before */
+	pairingheap *loads;			/* queues that have rows to be loaded */
 	dlist_head	dirty;			/* queues whose state has to be saved, the urgent ones first */
 	int			nurgent;		/* how many of them are urgent */
 	bool		sending;		/* webhook.enabled */
@@ -99,10 +99,13 @@ extern WebhookQueue *webhook_queue_get_for_arrival(WebhookQueues *queues, int64 
 extern void webhook_queues_scan(const WebhookQueues *queues, HASH_SEQ_STATUS *scan);
 extern WebhookQueue *webhook_queues_next(HASH_SEQ_STATUS *scan);
 
-/* Bind all queues to the subscriptions as they were read last. */
+/*
+ * Bind all queues to the subscriptions as they were read last, and derive what
+ * each takes. webhook_queues_refresh() has to follow.
+ */
 extern void webhook_queues_bind(WebhookQueues *queues);
 
-/* Bind them, and find out which of them may send now. */
+/* The same, and apply it to their health. webhook_queue_update() has to follow for each. */
 extern void webhook_queues_refresh(WebhookQueues *queues, bool sending, TimestampTz now);
 
 extern WebhookQueueCapacity webhook_queue_capacity(const WebhookQueues *queues,
@@ -123,6 +126,9 @@ extern void webhook_queue_delay(WebhookQueues *queues, WebhookQueue *queue, Time
  */
 extern void webhook_queue_apply_health(WebhookQueues *queues, WebhookQueue *queue,
 									   WebhookHealthChange change, TimestampTz now);
+
+/* A request has been in flight for too long. webhook_queue_update() has to follow. */
+extern void webhook_queue_set_slow(WebhookQueues *queues, WebhookQueue *queue);
 
 /* End delays that are over; rows wait by the new clock if it was set back. */
 extern void webhook_queues_tick(WebhookQueues *queues, TimestampTz now);

@@ -8,34 +8,34 @@
 
 static int	compare(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 
-void
-webhook_timer_heap_init(WebhookTimerHeap *heap)
+pairingheap *
+webhook_timer_heap_new(void)
 {
-	heap->heap = pairingheap_allocate(compare, NULL);
+	return pairingheap_allocate(compare, NULL);
 }
 
 void
-webhook_timer_set(WebhookTimerHeap *heap, WebhookTimer *timer, TimestampTz at)
+webhook_timer_set(pairingheap *heap, WebhookTimer *timer, TimestampTz at)
 {
 	if (at == timer->at)
 		return;
 	if (timer->at != 0)
-		pairingheap_remove(heap->heap, &timer->node);
+		pairingheap_remove(heap, &timer->node);
 	timer->at = at;
 	if (at != 0)
-		pairingheap_add(heap->heap, &timer->node);
+		pairingheap_add(heap, &timer->node);
 }
 
 WebhookTimer *
-webhook_timer_first(const WebhookTimerHeap *heap)
+webhook_timer_first(pairingheap *heap)
 {
-	if (pairingheap_is_empty(heap->heap))
+	if (pairingheap_is_empty(heap))
 		return NULL;
-	return pairingheap_container(WebhookTimer, node, pairingheap_first(heap->heap));
+	return pairingheap_container(WebhookTimer, node, pairingheap_first(heap));
 }
 
 TimestampTz
-webhook_timer_time(const WebhookTimerHeap *heap)
+webhook_timer_time(pairingheap *heap)
 {
 	const WebhookTimer *first = webhook_timer_first(heap);
 

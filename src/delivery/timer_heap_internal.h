@@ -16,21 +16,16 @@ typedef struct WebhookTimer
 	TimestampTz at;				/* when it is due; 0: not set, and not in the heap */
 } WebhookTimer;
 
-typedef struct WebhookTimerHeap
-{
-	pairingheap *heap;
-} WebhookTimerHeap;
-
-/* Make the heap empty; its memory is taken from CurrentMemoryContext. */
-extern void webhook_timer_heap_init(WebhookTimerHeap *heap);
+/* An empty heap of timers, in CurrentMemoryContext. */
+extern pairingheap *webhook_timer_heap_new(void);
 
 /* Set the timer to another time, or with 0 take it out. */
-extern void webhook_timer_set(WebhookTimerHeap *heap, WebhookTimer *timer, TimestampTz at);
+extern void webhook_timer_set(pairingheap *heap, WebhookTimer *timer, TimestampTz at);
 
 /* The earliest timer, or NULL. */
-extern WebhookTimer *webhook_timer_first(const WebhookTimerHeap *heap);
+extern WebhookTimer *webhook_timer_first(pairingheap *heap);
 
 /* Its time; 0: there is none. */
-extern TimestampTz webhook_timer_time(const WebhookTimerHeap *heap);
+extern TimestampTz webhook_timer_time(pairingheap *heap);
 
 #endif							/* WEBHOOK_TIMER_HEAP_INTERNAL_H */

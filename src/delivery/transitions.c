@@ -57,6 +57,12 @@ webhook_dispatcher_new(void)
 	return dispatcher;
 }
 
+const WebhookUsage *
+webhook_dispatch_usage(const WebhookDispatcher *dispatcher)
+{
+	return &dispatcher->usage;
+}
+
 WebhookDelivery *
 webhook_delivery_create(WebhookDispatcher *dispatcher, const WebhookPending *row, bool stored,
 						WebhookBatch *batch, TimestampTz now)
@@ -138,7 +144,7 @@ webhook_delivery_set_ready(WebhookDispatcher *dispatcher, WebhookDelivery *deliv
 
 	if (delivery->subject != NULL)
 	{
-		Assert(delivery->subject->head == NULL);
+		Assert(delivery->subject->head == NULL || delivery->subject->head == delivery);
 		delivery->subject->head = delivery;
 	}
 	delivery->is_ready = true;

@@ -9,9 +9,6 @@
 
 #include "delivery/delivery_internal.h"
 
-/* How long a delivery may wait unstarted; microseconds. */
-#define WEBHOOK_UNSTARTED_LIMIT (INT64CONST(2) * USECS_PER_SEC)
-
 /* A delivery in no state yet; takes over the row's reference to its event. */
 extern WebhookDelivery *webhook_delivery_create(WebhookDispatcher *dispatcher,
 												const WebhookPending *row, bool stored,

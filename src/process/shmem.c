@@ -45,6 +45,7 @@ static struct
 	uint64		generation;		/* of that slot at the time */
 	uint32		stop;			/* of that slot at the time: requests that are not for this
 								 * worker */
+	uint32		stop_database;	/* stop_database of that slot at the time */
 	WebhookExit exit_reason;	/* what the slot will say when this process has gone */
 }			shmem =
 
@@ -131,6 +132,7 @@ init_slot(WebhookSlot *slot)
 	pg_atomic_init_u32(&slot->wake, 0);
 	pg_atomic_init_u32(&slot->changed, 0);
 	pg_atomic_init_u32(&slot->stop, 0);
+	pg_atomic_init_u32(&slot->stop_database, 0);
 	pg_atomic_init_u32(&slot->blockers, 0);
 	pg_atomic_init_u32(&slot->ring_table, 0);
 	LWLockInitialize(&slot->number_lock, shmem.lock->tranche);
@@ -401,6 +403,7 @@ webhook_shmem_attach_worker(int slot_number, uint64 generation)
 			shmem.owned = slot;
 			shmem.generation = generation;
 			shmem.stop = pg_atomic_read_u32(&slot->stop);
+			shmem.stop_database = pg_atomic_read_u32(&slot->stop_database);
 			attached = true;
 		}
 	}
@@ -417,7 +420,8 @@ webhook_shmem_stop_requested(void)
 {
 	if (shmem.owned == NULL)
 		return WEBHOOK_STOP_NONE;
-	if (pg_atomic_read_u32(&shmem.owned->blockers) > 0)
+	if (pg_atomic_read_u32(&shmem.owned->blockers) > 0 ||
+		pg_atomic_read_u32(&shmem.owned->stop_database) != shmem.stop_database)
 		return WEBHOOK_STOP_DATABASE;
 	return pg_atomic_read_u32(&shmem.owned->stop) != shmem.stop ?
 		WEBHOOK_STOP_EXTENSION : WEBHOOK_STOP_NONE;

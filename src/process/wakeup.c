@@ -266,7 +266,7 @@ webhook_block_database(Oid database)
 	if (slot == NULL || !terminate(slot))
 		return;
 
-	pg_atomic_fetch_add_u32(&slot->stop, 1);
+	pg_atomic_fetch_add_u32(&slot->stop_database, 1);
 	set_latch_of(slot);
 	wait_event = compat_wait_event("WebhookBlock");
 	while (!TimestampDifferenceExceeds(started, GetCurrentTimestamp(), BLOCK_TIMEOUT_MS) &&

@@ -9,7 +9,7 @@
 #include "datatype/timestamp.h"
 #include "utils/uuid.h"
 
-/* Longest subject; a longer one would break the index of webhook.pending. */
+/* Longest subject; a longer one would break the index of webhook_internal.pending. */
 #define WEBHOOK_MAX_SUBJECT 512
 
 /* Longest name of an event type. */

@@ -28,7 +28,7 @@ extern void webhook_ring_command(WebhookEvent *row);
  * For the worker; each of these needs a transaction.
  */
 
-/* No id of a row of the ring, or of webhook.pending, is greater; 0: there was no row. */
+/* No id of a row of the ring, or of webhook_internal.pending, is greater; 0: there was no row. */
 extern int64 webhook_ring_last_id(void);
 
 /* The number of the ring table with the newest row: the one to write to after a start. */

@@ -1,6 +1,6 @@
 /*
  * log.c
- *	  Results of deliveries become rows of webhook.log and webhook.pending.
+ *	  Results of deliveries become rows of webhook.log and webhook_internal.pending.
  *
  * A row of the log is the audit record of an attempt and at the same time the
  * record that a delivery has ended. So both tables change in one transaction,

@@ -1,6 +1,6 @@
 /*
  * pending.c
- *	  Rows of webhook.pending: deliveries that failed, wait, or were spilled.
+ *	  Rows of webhook_internal.pending: deliveries that failed, wait, or were spilled.
  *
  * A row holds the whole event, because a delivery may wait longer than the ring
  * keeps the event. The xid of the transaction that published it is not kept.

@@ -1,7 +1,7 @@
 /*
  * pending_floor.c
  *	  For each subscription, a time before which it has no head in
- *	  webhook.pending.
+ *	  webhook_internal.pending.
  *
  * Heads are deleted at the left edge of their index, and dead entries stay
  * there for as long as an old snapshot keeps them. A scan that walked over them

@@ -1,7 +1,7 @@
 /*
  * pending_floor_internal.h
  *	  For each subscription, a time before which it has no head in
- *	  webhook.pending: where a scan of its heads may start.
+ *	  webhook_internal.pending: where a scan of its heads may start.
  */
 #ifndef WEBHOOK_PENDING_FLOOR_INTERNAL_H
 #define WEBHOOK_PENDING_FLOOR_INTERNAL_H

@@ -1,6 +1,6 @@
 /*
  * pending_heads.c
- *	  Which deliveries in webhook.pending are due.
+ *	  Which deliveries in webhook_internal.pending are due.
  *
  * A row that has next_at is a head: it may be delivered once that time has
  * come. Of a subject at most the first row is one, so the others wait for it.

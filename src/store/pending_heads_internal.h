@@ -1,6 +1,6 @@
 /*
  * pending_heads_internal.h
- *	  Which deliveries in webhook.pending are due: what pending_heads.c does
+ *	  Which deliveries in webhook_internal.pending are due: what pending_heads.c does
  *	  for log.c.
  */
 #ifndef WEBHOOK_PENDING_HEADS_INTERNAL_H

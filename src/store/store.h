@@ -1,7 +1,7 @@
 /*
  * store.h
- *	  The tables that only the worker writes: webhook.pending, webhook.log,
- *	  webhook.subscription_state and webhook.checkpoint.
+ *	  The tables that only the worker writes: webhook_internal.pending, webhook.log,
+ *	  webhook_internal.subscription_state and webhook_internal.checkpoint.
  *
  * Every function here needs a transaction. What one returns is allocated in
  * CurrentMemoryContext.
@@ -16,7 +16,7 @@
 #include "ring/event.h"
 
 /*
- * A row of webhook.pending: a delivery that failed, waits for another one of
+ * A row of webhook_internal.pending: a delivery that failed, waits for another one of
  * its subject, or was spilled. Its key is (subscription_id, subject of the
  * event or '', position, id of the event).
  */
@@ -35,7 +35,7 @@ typedef struct WebhookPending
 } WebhookPending;
 
 /*
- * A place between two rows of a subscription in webhook.pending: behind the row
+ * A place between two rows of a subscription in webhook_internal.pending: behind the row
  * with this key. All zero: before the first row.
  */
 typedef struct WebhookPendingCursor
@@ -48,7 +48,7 @@ typedef struct WebhookPendingCursor
 /* What became of a delivery: column "outcome" of the log. */
 typedef enum WebhookOutcome
 {
-	WEBHOOK_DEFERRED,			/* moved to webhook.pending; gets no row of the log */
+	WEBHOOK_DEFERRED,			/* moved to webhook_internal.pending; gets no row of the log */
 	WEBHOOK_DELIVERED,
 	WEBHOOK_RETRYING,
 	WEBHOOK_FAILED,
@@ -57,7 +57,7 @@ typedef enum WebhookOutcome
 
 #define WEBHOOK_OUTCOMES (WEBHOOK_CANCELLED + 1)
 
-/* What happens to the row that a delivery has in webhook.pending. */
+/* What happens to the row that a delivery has in webhook_internal.pending. */
 typedef enum WebhookRowChange
 {
 	WEBHOOK_ROW_NONE,			/* it has none and gets none */
@@ -66,7 +66,7 @@ typedef enum WebhookRowChange
 	WEBHOOK_ROW_DELETE,
 } WebhookRowChange;
 
-/* The result of one delivery, to be written to webhook.log and webhook.pending. */
+/* The result of one delivery, to be written to webhook.log and webhook_internal.pending. */
 typedef struct WebhookLogEntry
 {
 	WebhookPending delivery;	/* attempt, step and next_at have their new values */
@@ -88,7 +88,7 @@ typedef enum WebhookBreaker
 } WebhookBreaker;
 
 /*
- * A row of webhook.subscription_state: the health of one endpoint. A time of 0
+ * A row of webhook_internal.subscription_state: the health of one endpoint. A time of 0
  * and a negative duration are NULL in the table.
  */
 typedef struct WebhookState
@@ -121,7 +121,7 @@ typedef struct WebhookState
 	TimestampTz saved_at;		/* when the row was written */
 } WebhookState;
 
-/* The row of webhook.checkpoint: up to where everything is finished. */
+/* The row of webhook_internal.checkpoint: up to where everything is finished. */
 typedef struct WebhookCheckpoint
 {
 	const char *home;			/* database and cluster in which it was written */
@@ -155,7 +155,7 @@ typedef void (*WebhookHeadCallback) (int64 subscription_id, TimestampTz next_at,
 extern TimestampTz webhook_log_now(void);
 
 /*
- * Write entries: rows of the log, then the changes of webhook.pending, then a
+ * Write entries: rows of the log, then the changes of webhook_internal.pending, then a
  * head for each subject of an entry with "promote", due at "now", unless
  * "in_memory" returns true for the subject. "promoted" is called for each new
  * head. With "bodies" false the log gets no headers, no bodies and no data, so
@@ -168,7 +168,7 @@ extern void webhook_log_write(WebhookLogEntry *const *entries, int count,
 
 /*
  * For recovery: returns true if a delivery has ended according to the leaves
- * of the log from "since" on, or has a row in webhook.pending. *attempts
+ * of the log from "since" on, or has a row in webhook_internal.pending. *attempts
  * becomes the highest attempt of the event to the subscription that these
  * leaves hold, 0 for none.
  */

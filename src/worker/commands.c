@@ -7,7 +7,8 @@
  * Rows being written are waited for. The checkpoint does not pass a command
  * until it is complete, so after a crash it is executed again.
  *
- * Commands run by turns, so that none waits for the end of a long one. While
+ * Of several commands each runs a few pieces, then the next one, so that none
+ * waits for the end of a long one. While
  * one runs, no rows of its subscription are loaded.
  */
 #include "postgres.h"

@@ -56,6 +56,7 @@ static struct
 	TimestampTz latest;			/* when the clock was last read */
 }			loader;
 
+static void repair_heads(void *arg);
 static bool follow_clock(TimestampTz now);
 static void set_back(void *arg);
 static void read_due(void *arg);
@@ -123,23 +124,11 @@ webhook_loader_recheck(int queues)
 	}
 }
 
-/*
- * A subject has no head if its head was in memory at a crash, or when a dump
- * was taken, and has ended or is not wanted any more.
- */
-void
+bool
 webhook_loader_repair_heads(void)
 {
-	ListCell   *cell;
-	MemoryContext old = CurrentMemoryContext;
-
-	webhook_transaction_begin("looking for deliveries that wait for nothing");
-	foreach(cell, webhook_pending_subscriptions())
-		webhook_pending_repair(*(int64 *) lfirst(cell), GetCurrentTimestamp(),
-							   is_in_memory, NULL);
-	webhook_loader_note_rows();
-	webhook_transaction_commit();
-	MemoryContextSwitchTo(old);
+	return webhook_transaction_try("looking for deliveries that wait for nothing", repair_heads,
+								   NULL);
 }
 
 void
@@ -153,6 +142,21 @@ webhook_loader_note_rows(void)
 
 		webhook_due_add(loader.dispatcher, id, webhook_pending_earliest(id));
 	}
+}
+
+/*
+ * A subject has no head if its head was in memory at a crash, or when a dump
+ * was taken, and has ended or is not wanted any more.
+ */
+static void
+repair_heads(void *arg)
+{
+	ListCell   *cell;
+
+	foreach(cell, webhook_pending_subscriptions())
+		webhook_pending_repair(*(int64 *) lfirst(cell), GetCurrentTimestamp(),
+							   is_in_memory, NULL);
+	webhook_loader_note_rows();
 }
 
 /* Returns false if it has to be tried again. */

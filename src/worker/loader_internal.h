@@ -27,8 +27,8 @@ extern void webhook_loader_note_rows(void);
 
 /*
  * Give a head to each subject in pending that has none, in a transaction of its
- * own. An error ends the process: only its successor repeats this.
+ * own. Returns false if that failed and has to be repeated.
  */
-extern void webhook_loader_repair_heads(void);
+extern bool webhook_loader_repair_heads(void);
 
 #endif							/* WEBHOOK_LOADER_INTERNAL_H */

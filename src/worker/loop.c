@@ -163,10 +163,8 @@ webhook_loop_is_interruptible(void)
 static void
 load_state(void *arg)
 {
-	WebhookCounters *counters = &loop.slot->counters;
-
-	webhook_reader_init(loop.dispatcher, webhook_checkpoint_load(), counters);
-	webhook_writer_init(loop.dispatcher, webhook_reader_progress(), counters);
+	webhook_reader_init(loop.dispatcher, webhook_checkpoint_load(), loop.slot);
+	webhook_writer_init(loop.dispatcher, webhook_reader_progress(), &loop.slot->counters);
 }
 
 /* What other sessions, and time, ask for. */

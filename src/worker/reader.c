@@ -71,7 +71,7 @@ static struct
 {
 	WebhookDispatcher *dispatcher;
 	WebhookProgress *progress;
-	WebhookCounters *counters;
+	WebhookSlot *slot;			/* flag "changed", and the counters */
 	MemoryContext context;		/* of what lives longer than a step */
 	MemoryContext step_context; /* of one step */
 	MemoryContext read_context; /* of the events that were read from the window */
@@ -112,14 +112,14 @@ static void reload_and_note(void *arg);
 
 void
 webhook_reader_init(WebhookDispatcher *dispatcher, const WebhookCheckpoint *checkpoint,
-					WebhookCounters *counters)
+					WebhookSlot *slot)
 {
 	MemoryContext old;
 	ListCell   *cell;
 
 	memset(&reader, 0, sizeof(reader));
 	reader.dispatcher = dispatcher;
-	reader.counters = counters;
+	reader.slot = slot;
 	reader.recovering = true;
 	reader.context = AllocSetContextCreate(TopMemoryContext, "webhook reader",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -209,7 +209,7 @@ read_step(void *arg)
 		MemoryContextSwitchTo(reader.context);
 		reader.window = webhook_window_open(reader.from, reader.partial, reader.upto_id,
 											reader.begun ? reader.partial : NULL);
-		pg_atomic_fetch_add_u64(&reader.counters->windows, 1);
+		pg_atomic_fetch_add_u64(&reader.slot->counters.windows, 1);
 	}
 	MemoryContextSwitchTo(reader.step_context);
 	step->events = next_events();
@@ -219,7 +219,7 @@ read_step(void *arg)
 	catch_up(step);
 	webhook_window_make_durable(step->events);
 	match(step);
-	pg_atomic_fetch_add_u64(&reader.counters->events, list_length(step->events));
+	pg_atomic_fetch_add_u64(&reader.slot->counters.events, list_length(step->events));
 }
 
 /* After an error: the window is opened again, and subscriptions are read again. */
@@ -230,7 +230,7 @@ step_discard(TimestampTz now)
 		webhook_window_close(reader.window);
 	reader.window = NULL;
 	reader.unmatched = NIL;
-	pg_atomic_write_u32(&webhook_shmem_my_slot()->changed, 1);
+	pg_atomic_write_u32(&reader.slot->changed, 1);
 	webhook_dispatch_refresh(reader.dispatcher, webhook_enabled, now);
 }
 
@@ -246,7 +246,7 @@ has_changed(const List *events)
 
 	if (events == NIL)
 		return false;
-	if (pg_atomic_exchange_u32(&webhook_shmem_my_slot()->changed, 0) != 0)
+	if (pg_atomic_exchange_u32(&reader.slot->changed, 0) != 0)
 		return true;
 	foreach(cell, events)
 	{
@@ -524,9 +524,11 @@ finish_window(void)
 	webhook_window_close(reader.window);
 	reader.window = NULL;
 	reader.recovering = false;
-	if (reader.suspended_windows > 0 && --reader.suspended_windows == 0)
+	if (reader.suspended_windows > 1)
+		reader.suspended_windows--;
+	else if (reader.suspended_windows == 1 && webhook_loader_repair_heads())
 	{
-		webhook_loader_repair_heads();
+		reader.suspended_windows = 0;
 		webhook_due_suspend(reader.dispatcher, false);
 	}
 }

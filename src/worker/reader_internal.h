@@ -15,7 +15,7 @@
  */
 extern void webhook_reader_init(WebhookDispatcher *dispatcher,
 								const WebhookCheckpoint *checkpoint,
-								WebhookCounters *counters);
+								WebhookSlot *slot);
 
 /*
  * Read the subscriptions again, in a transaction of its own. Returns false if

@@ -36,6 +36,7 @@ static struct
 
 static void abort_transaction(void);
 static void report_error(void);
+static bool is_expected(int code);
 
 void
 webhook_transaction_settings(void)
@@ -171,14 +172,16 @@ abort_transaction(void)
 	RESUME_INTERRUPTS();
 }
 
-/* An error that follows from a request to stop is no fault that somebody has to look at. */
+/*
+ * An error that follows from a request to stop is no fault that somebody has to
+ * look at: reading was broken off, or what was read is being dropped.
+ */
 static void
 report_error(void)
 {
 	ErrorData  *error;
 
-	if (webhook_shmem_stop_requested() != WEBHOOK_STOP_EXTENSION &&
-		!(ShutdownRequestPending && geterrcode() == ERRCODE_QUERY_CANCELED))
+	if (!is_expected(geterrcode()))
 	{
 		EmitErrorReport();
 		return;
@@ -188,4 +191,27 @@ report_error(void)
 	FlushErrorState();
 	ThrowErrorData(error);
 	FreeErrorData(error);
+}
+
+static bool
+is_expected(int code)
+{
+	if (ShutdownRequestPending && code == ERRCODE_QUERY_CANCELED)
+		return true;
+	if (webhook_shmem_stop_requested() != WEBHOOK_STOP_EXTENSION)
+		return false;
+	switch (code)
+	{
+		case ERRCODE_QUERY_CANCELED:
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_UNDEFINED_TABLE:
+		case ERRCODE_UNDEFINED_OBJECT:
+		case ERRCODE_UNDEFINED_FUNCTION:
+		case ERRCODE_UNDEFINED_SCHEMA:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_INTERNAL_ERROR:	/* "could not open relation with OID ..." */
+			return true;
+		default:
+			return false;
+	}
 }

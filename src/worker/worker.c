@@ -2,7 +2,7 @@
  * worker.c
  *	  The process of one database that delivers its events.
  *
- * It waits in one place only, for its latch, the HTTP engine's descriptor and
+ * It waits at one point only, for its latch, the HTTP engine's descriptor and
  * the next timer, and holds no transaction, snapshot or lock meanwhile. What it
  * does between two waits is in loop.c; now and then it maintains the tables.
  *
@@ -144,7 +144,7 @@ maintain(void)
 		worker.next_maintenance = webhook_maintenance(now);
 }
 
-/* The only place where this process waits; milliseconds. */
+/* The only function in which this process waits; milliseconds. */
 static void
 wait_for_work(long timeout)
 {

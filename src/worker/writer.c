@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
@@ -50,8 +51,8 @@ static struct
 	int			one_by_one;		/* entries that are still to be written one by one */
 
 	TimestampTz checkpoint_at;	/* when a checkpoint was last written */
-	TimestampTz states_at;		/* when states were last written */
-	bool		states_failed;	/* ... and that failed */
+	TimestampTz states_at;		/* when writing states was last tried */
+	bool		states_failed;	/* the last try to write states failed */
 }			writer;
 
 /* A group that is being written. */
@@ -202,7 +203,7 @@ write_group(Group *group)
 		group->bodies = bodies;
 		if (webhook_transaction_try("writing the log", write_entries, group))
 			return true;
-		disable_timeout(STATEMENT_TIMEOUT, false);
+		QueryCancelPending = false;
 		pg_atomic_fetch_add_u64(&writer.counters->flush_errors, 1);
 		if (group->count > 1 || ShutdownRequestPending)
 			break;
@@ -219,9 +220,16 @@ write_entries(void *arg)
 	for (int i = 0; i < group->count; i++)
 		entries[i] = &group->deliveries[i]->entry;
 	enable_timeout_after(STATEMENT_TIMEOUT, FLUSH_LIMIT);
-	webhook_log_write(entries, group->count, group->bodies, GetCurrentTimestamp(),
-					  is_in_memory, note_promoted, NULL);
-	disable_timeout(STATEMENT_TIMEOUT, false);
+	PG_TRY();
+	{
+		webhook_log_write(entries, group->count, group->bodies, GetCurrentTimestamp(),
+						  is_in_memory, note_promoted, NULL);
+	}
+	PG_FINALLY();
+	{
+		disable_timeout(STATEMENT_TIMEOUT, false);
+	}
+	PG_END_TRY();
 }
 
 /* Of several entries, one may be the cause; of one, the cause is somewhere else. */
@@ -307,7 +315,10 @@ write_states(void *arg)
 		if (subscription == NULL)
 			webhook_state_forget(webhook_queue_id(queue));
 		else if (!subscription->fenced)
-			rows[nrows++] = webhook_queue_state(queue, states->now);
+		{
+			webhook_queue_summarize(queue, states->now);
+			rows[nrows++] = webhook_queue_state(queue);
+		}
 	}
 	webhook_state_save(rows, nrows, states->now);
 }
@@ -340,8 +351,7 @@ tell_changes(void *arg)
 		if (subscription == NULL || subscription->fenced)
 			continue;
 		for (int j = 0; j < count; j++)
-			webhook_notify_state_change(&changes[j],
-										webhook_queue_state(queue, states->now)->reason,
+			webhook_notify_state_change(&changes[j], webhook_queue_state(queue)->reason,
 										subscription);
 	}
 }
