@@ -3,10 +3,10 @@
 #	  by plain SQL, and each POST is printed as the receiver got it.
 #
 # Arguments: the directory of the server's programs; --keep to leave everything
-# running, and a directory to be removed when that is ended.  The cluster is a throw-away one in a directory of its
-# own, reached by a socket in there; the receiver listens on loopback.  A
-# delivery that does not come within 10 seconds ends the demonstration with an
-# error and the server's log.
+# running, and a directory to be removed when that is ended.  The cluster is a
+# throw-away one in a directory of its own, reached by a socket in there; the
+# receiver listens on loopback.  A delivery that does not come within 10 seconds
+# ends the demonstration with an error and the server's log.
 
 use strict;
 use warnings;

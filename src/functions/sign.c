@@ -112,7 +112,10 @@ webhook_verify(PG_FUNCTION_ARGS)
 														 body, length)));
 }
 
-/* Decode the key of a secret, at most WEBHOOK_MAX_KEY bytes; returns its length. An error if it is invalid. */
+/*
+ * Decode the key of a secret, at most WEBHOOK_MAX_KEY bytes; returns its length.
+ * An error if it is invalid.
+ */
 static int
 required_key(const char *secret, uint8 *key)
 {
@@ -141,7 +144,10 @@ utf8_form(text *value, size_t *length)
 	return converted;
 }
 
-/* Find the headers by name, in upper or lower case. A value that is not a string counts as missing. */
+/*
+ * Find the headers by name, in upper or lower case. A value that is not a string
+ * counts as missing.
+ */
 static SignatureHeaders
 find_headers(Jsonb *headers)
 {

@@ -55,7 +55,10 @@ PG_FUNCTION_INFO_V1(webhook_require_trusted_table);
 PG_FUNCTION_INFO_V1(webhook_redacted_endpoint);
 PG_FUNCTION_INFO_V1(webhook_redacted_headers);
 
-/* canonical_endpoint(endpoint text): the endpoint as it is stored and sent; an error if it is invalid */
+/*
+ * canonical_endpoint(endpoint text): the endpoint as it is stored and sent; an
+ * error if it is invalid
+ */
 Datum
 webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 {

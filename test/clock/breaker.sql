@@ -26,7 +26,8 @@ SELECT clock.send(1, 'late', 1);
 CREATE TEMP TABLE t AS SELECT max(ended) AS opened FROM clock.posts();
 SELECT clock.run('4 h');
 CREATE TEMP VIEW probes AS
-SELECT p.*, p.at - opened AS since, p.at - lag(p.ended, 1, opened) OVER (ORDER BY p.at) AS gap, row_number() OVER (ORDER BY p.at) AS n
+SELECT p.*, p.at - opened AS since, p.at - lag(p.ended, 1, opened) OVER (ORDER BY p.at) AS gap,
+	row_number() OVER (ORDER BY p.at) AS n
 FROM clock.posts() p, t WHERE p.at > opened;
 SELECT is((SELECT array_agg(gap ORDER BY n) FROM probes WHERE n <= 12),
 		  '{10 s,20 s,40 s,80 s,160 s,320 s,640 s,1280 s,2560 s,3600 s,3600 s}'::interval[],
@@ -78,7 +79,8 @@ SELECT is((SELECT breaker FROM clock.states() WHERE subscription = 2), 'open', '
 SELECT clock.answer(2, 'status=404 times=1', 'status=200');
 SELECT clock.run('1 min');
 SELECT is((SELECT ROW(o.step, o.attempt, o.outcome, o.next_at - p.ended > interval '0.7 s')::text FROM clock.outcomes() o JOIN clock.posts() p
-		   ON p.subscription = 2 AND p.status = 404 AND o.subscription = 2 AND o.position = p.position AND o.attempt = p.attempt),
+		   ON p.subscription = 2 AND p.status = 404 AND o.subscription = 2
+		   AND o.position = p.position AND o.attempt = p.attempt),
 		  '(1,2,retrying,t)', 'a 404 waits as the schedule says, and spends no step either');
 SELECT is((SELECT string_agg(change, ' ' ORDER BY at) FROM clock.notices() WHERE subscription = 2), 'opened closed', 'and closes it');
 SELECT is((SELECT at FROM clock.notices() WHERE subscription = 2 AND change = 'closed') -

@@ -67,7 +67,8 @@ SELECT clock.send(5, 'a', 3);
 SELECT clock.run('0.1 s');
 SELECT clock.skip(5, 'a');
 SELECT clock.run('10 s');
-SELECT is((SELECT array_agg(ROW(attempt, outcome, error_class)::text ORDER BY number) FROM ended WHERE subscription = 5),
+SELECT is((SELECT array_agg(ROW(attempt, outcome, error_class)::text ORDER BY number)
+		   FROM ended WHERE subscription = 5),
 		  '{"(1,cancelled,skipped)","(1,delivered,)","(1,delivered,)"}', 'skipped in flight');
 SELECT clock.answer(5, 'took=1000 times=1', 'took=100');
 SELECT clock.send(5, 'b', 1);
@@ -114,14 +115,17 @@ SELECT clock.subscribe('retry_schedule=100');
 SELECT clock.answer(8, 'status=500');
 SELECT clock.send(8, 's%', 12);
 SELECT clock.run('1 s');
-CREATE TEMP TABLE t8 AS SELECT clock.now() AS at, breaker, consecutive_failures, failures, delayed_until, not_before FROM clock.states() WHERE subscription = 8;
+CREATE TEMP TABLE t8 AS
+SELECT clock.now() AS at, breaker, consecutive_failures, failures, delayed_until, not_before
+FROM clock.states() WHERE subscription = 8;
 SELECT is((SELECT breaker FROM t8), 'open', 'open');
 SELECT clock.ping(8);
 SELECT clock.run('1 s');
 SELECT is((SELECT array_agg(ROW(p.at - t8.at, attempt)::text) FROM clock.posts() p, t8 WHERE subscription = 8 AND cause = 'ping'),
 		  '{"(00:00:00,1)"}', 'it goes through an open breaker, at once');
 SELECT is((SELECT array_agg(outcome) FROM ended WHERE subscription = 8), '{failed}', 'it is made once');
-SELECT is((SELECT ROW(s.breaker, s.consecutive_failures, s.failures, s.delayed_until, s.not_before)::text FROM clock.states() s WHERE subscription = 8),
+SELECT is((SELECT ROW(breaker, consecutive_failures, failures, delayed_until, not_before)::text
+		   FROM clock.states() WHERE subscription = 8),
 		  (SELECT ROW(breaker, consecutive_failures, failures, delayed_until, not_before)::text FROM t8), 'a failure counts for nothing');
 SELECT clock.answer(8, '');
 SELECT clock.ping(8);

@@ -27,10 +27,12 @@ SELECT is(count(*), 0::bigint, 'none is given up after four days') FROM clock.no
 SELECT clock.run('2 h');
 SELECT is((SELECT array_agg(subscription ORDER BY subscription) FROM clock.notices() WHERE change = 'disabled'), '{1,5}'::bigint[],
 		  'after five days those are that had no success, and enough failures');
-CREATE TEMP VIEW first AS SELECT subscription, min(ended) AS failed FROM clock.posts() WHERE status <> 200 GROUP BY subscription;
+CREATE TEMP VIEW first AS SELECT subscription, min(ended) AS failed FROM clock.posts()
+	WHERE status <> 200 GROUP BY subscription;
 SELECT cmp_ok(s.disabled_at - f.failed, '>=', interval '5 days', 'not before five days are over')
 FROM clock.states() s JOIN first f USING (subscription) WHERE subscription = 1;
-SELECT is((SELECT s.disabled_at FROM clock.states() s WHERE subscription = 1), (SELECT max(ended) FROM clock.posts() WHERE subscription = 1),
+SELECT is((SELECT s.disabled_at FROM clock.states() s WHERE subscription = 1),
+		  (SELECT max(ended) FROM clock.posts() WHERE subscription = 1),
 		  'but with the next answer');
 SELECT is((SELECT count(DISTINCT position) FROM clock.outcomes() WHERE subscription = 1 AND outcome = 'cancelled'), 20::bigint, 'what waited is cancelled');
 SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 1), 0::bigint, 'all of it');

@@ -70,7 +70,8 @@ CREATE FUNCTION clock.outcomes(OUT number integer, OUT at interval, OUT subscrip
 	OUT subject text, OUT "position" bigint, OUT cause text, OUT attempt integer, OUT step integer,
 	OUT outcome text, OUT error_class text, OUT next_at interval) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_outcomes_sql';
-CREATE FUNCTION clock.notices(OUT at interval, OUT subscription bigint, OUT change text) RETURNS SETOF record
+CREATE FUNCTION clock.notices(OUT at interval, OUT subscription bigint, OUT change text)
+	RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_notices_sql';
 
 -- The present state: rows of pending, states of subscriptions, memory.
@@ -83,7 +84,8 @@ CREATE FUNCTION clock.states(OUT subscription bigint, OUT breaker text,
 	OUT sends boolean, OUT has_rows boolean, OUT spilling boolean, OUT ready integer,
 	OUT delayed_until interval, OUT not_before interval, OUT probe_interval interval,
 	OUT failing_since interval, OUT disabled_at interval, OUT suspended interval,
-	OUT delivered bigint, OUT failed bigint, OUT retried bigint, OUT reason text) RETURNS SETOF record
+	OUT delivered bigint, OUT failed bigint, OUT retried bigint, OUT reason text)
+	RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_states_sql';
 CREATE FUNCTION clock.load(OUT queued integer, OUT in_flight integer, OUT unflushed integer,
 	OUT memory bigint, OUT rows bigint, OUT elsewhere bigint, OUT subjects integer,

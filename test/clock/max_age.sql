@@ -65,7 +65,8 @@ SELECT clock.send(5, NULL, 200);
 -- One success now and then keeps the subscription from being disabled.
 SELECT clock.answer(5, 'times=1', 'status=404'), clock.send(5, 'good'), clock.run('12 h') FROM generate_series(1, 20);
 CREATE TEMP VIEW aged AS
-SELECT o.*, (SELECT max(p.at) - min(p.at) FROM clock.posts() p WHERE p.subscription = 5 AND p.position = o.position) AS age
+SELECT o.*, (SELECT max(p.at) - min(p.at) FROM clock.posts() p
+	WHERE p.subscription = 5 AND p.position = o.position) AS age
 FROM clock.outcomes() o WHERE subscription = 5 AND subject = '' AND outcome = 'failed';
 SELECT is(count(*), 200::bigint, 'each has ended') FROM clock.outcomes() WHERE subscription = 5 AND subject = '' AND outcome IN ('failed', 'delivered');
 SELECT is(array_agg(DISTINCT error_class ORDER BY error_class), '{status,too_old}', 'one way or the other') FROM aged;

@@ -56,9 +56,11 @@ BEGIN
 			PERFORM clock.skip(1 + floor(random() * 20)::int, 'contract/' || floor(random() * random() * 200));
 		END IF;
 		IF random() < 0.1 AND left_over < events - 1000 THEN
-			PERFORM clock.resend(1 + floor(random() * 20)::int, events - left_over - n - floor(random() * 900)::int)
+			PERFORM clock.resend(1 + floor(random() * 20)::int,
+				events - left_over - n - floor(random() * 900)::int)
 			WHERE random() < 0.5;
-			PERFORM clock.cancel(1 + floor(random() * 20)::int, events - left_over - n - floor(random() * 900)::int);
+			PERFORM clock.cancel(1 + floor(random() * 20)::int,
+				events - left_over - n - floor(random() * 900)::int);
 		END IF;
 		IF random() < 0.05 THEN
 			PERFORM clock.fail_writes(random() ^ 3);
@@ -100,13 +102,17 @@ SELECT is((SELECT count(*) FROM (SELECT attempt, row_number() OVER (PARTITION BY
 
 -- First attempts of each contract start in order, and no two of its attempts
 -- are in flight at once; nothing later starts before what is earlier has ended.
-SELECT is((SELECT count(*) FROM (SELECT position, lag(position) OVER (PARTITION BY subscription, subject ORDER BY n) AS former
+SELECT is((SELECT count(*) FROM (
+	SELECT position, lag(position) OVER (PARTITION BY subscription, subject ORDER BY n) AS former
 	FROM posts WHERE attempt = 1 AND subject <> '' AND subscription % 5 > 0) p WHERE position < former), 0::bigint, 'first attempts are in order');
-SELECT is((SELECT count(*) FROM (SELECT position, lag(position) OVER (PARTITION BY subscription, subject ORDER BY n) AS former
+SELECT is((SELECT count(*) FROM (
+	SELECT position, lag(position) OVER (PARTITION BY subscription, subject ORDER BY n) AS former
 	FROM posts WHERE subject <> '' AND subscription % 5 > 0) p WHERE position < former), 0::bigint, 'so are all attempts');
-SELECT is((SELECT count(*) FROM (SELECT at, lag(ended) OVER (PARTITION BY subscription, subject ORDER BY n) AS former
+SELECT is((SELECT count(*) FROM (
+	SELECT at, lag(ended) OVER (PARTITION BY subscription, subject ORDER BY n) AS former
 	FROM posts WHERE subject <> '' AND subscription % 5 > 0) p WHERE at < former), 0::bigint, 'never two of a contract in flight');
-SELECT cmp_ok((SELECT count(*) FROM (SELECT position, lag(position) OVER (PARTITION BY subscription, subject ORDER BY n) AS former
+SELECT cmp_ok((SELECT count(*) FROM (
+	SELECT position, lag(position) OVER (PARTITION BY subscription, subject ORDER BY n) AS former
 	FROM posts WHERE subject <> '' AND subscription % 5 = 0) p WHERE position < former), '>', 0::bigint, 'where order is not asked for, none is kept');
 
 -- Everything that this script is about has happened.

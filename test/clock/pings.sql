@@ -8,7 +8,8 @@ SELECT plan(17);
 CREATE TEMP VIEW most_in_flight AS
 SELECT subscription, max(n) AS n
 FROM (SELECT a.subscription, count(*) AS n FROM clock.posts() a
-	  JOIN clock.posts() b ON b.subscription = a.subscription AND b.at <= a.at AND coalesce(b.ended > a.at, true)
+	  JOIN clock.posts() b ON b.subscription = a.subscription AND b.at <= a.at
+		AND coalesce(b.ended > a.at, true)
 	  GROUP BY a.subscription, a.position) p
 GROUP BY subscription;
 

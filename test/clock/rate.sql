@@ -32,7 +32,8 @@ SELECT clock.answer(2, 'status=404');
 SELECT clock.send(2, 's%', 10);
 SELECT clock.run('1 min');
 SELECT is(array_agg(DISTINCT gap), '{2 s}'::interval[], 'one in two seconds')
-FROM (SELECT at - lag(at) OVER (ORDER BY at) AS gap FROM clock.posts() WHERE subscription = 2) p WHERE gap IS NOT NULL;
+FROM (SELECT at - lag(at) OVER (ORDER BY at) AS gap FROM clock.posts() WHERE subscription = 2) p
+	WHERE gap IS NOT NULL;
 SELECT is(count(*), 30::bigint, 'each of thirty attempts') FROM clock.posts() WHERE subscription = 2;
 
 -- The rate limit is removed.

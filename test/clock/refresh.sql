@@ -18,7 +18,8 @@ SELECT clock.alter(1, 'paused=true');
 SELECT clock.command('c', NULL, NULL, NULL);
 SELECT clock.send(1, 'a', 1);
 SELECT clock.run('2 s');
-SELECT is((SELECT array_agg(ROW(subject, attempt, next_at IS NULL)::text ORDER BY position) FROM clock.pending() WHERE subscription = 1),
+SELECT is((SELECT array_agg(ROW(subject, attempt, next_at IS NULL)::text ORDER BY position)
+		   FROM clock.pending() WHERE subscription = 1),
 		  '{"(a,1,f)","(a,0,t)"}', 'paused, the later one waits behind it');
 SELECT clock.alter(1, 'paused=false');
 SELECT clock.run('2 min');
@@ -38,7 +39,9 @@ SELECT clock.run('1 s');
 SELECT is((SELECT count(*) FROM clock.posts() WHERE subscription = 2), 1::bigint, 'ordered from now on, the later one waits');
 SELECT clock.run('2 min');
 SELECT is((SELECT string_agg(position - first || '.' || attempt, ' ' ORDER BY at)
-		   FROM clock.posts(), (SELECT min(position) AS first FROM clock.posts() WHERE subscription = 2) f WHERE subscription = 2),
+		   FROM clock.posts(),
+				(SELECT min(position) AS first FROM clock.posts() WHERE subscription = 2) f
+		   WHERE subscription = 2),
 		  '0.1 0.2 2.1', 'until the earlier one is delivered');
 
 -- An event and its resend, one behind the other, are both cancelled.

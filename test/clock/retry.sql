@@ -10,7 +10,8 @@ SELECT clock.answer(1, 'status=404');
 SELECT clock.send(1, 's%', 200);
 SELECT clock.run('100 h');
 CREATE TEMP VIEW waits AS
-SELECT subject, attempt, step, at - lag(ended) OVER w AS wait FROM clock.posts() WHERE subscription = 1
+SELECT subject, attempt, step, at - lag(ended) OVER w AS wait
+FROM clock.posts() WHERE subscription = 1
 WINDOW w AS (PARTITION BY subject ORDER BY at);
 SELECT is(count(*), 2000::bigint, 'ten attempts each') FROM waits;
 SELECT ok(bool_and(step = attempt - 1), 'a step each') FROM waits;
@@ -23,7 +24,8 @@ SELECT ok(bool_and(least < 0.82 AND most > 1.18 AND average BETWEEN 0.97 AND 1.0
 FROM (SELECT min(extract(epoch FROM w.wait) / extract(epoch FROM s.wait)) AS least,
 	  max(extract(epoch FROM w.wait) / extract(epoch FROM s.wait)) AS most,
 	  avg(extract(epoch FROM w.wait) / extract(epoch FROM s.wait)) AS average
-	  FROM waits w JOIN schedule s ON s.attempt = w.attempt - 1 WHERE s.attempt > 1 GROUP BY s.attempt) a;
+	  FROM waits w JOIN schedule s ON s.attempt = w.attempt - 1 WHERE s.attempt > 1
+		GROUP BY s.attempt) a;
 SELECT is(count(*), 200::bigint, 'then it has failed') FROM clock.outcomes()
 WHERE outcome = 'failed' AND attempt = 10 AND error_class = 'status' AND next_at IS NULL;
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'and nothing is left');
@@ -35,7 +37,9 @@ SELECT clock.answer(2, 'status=404 times=3', '');
 SELECT clock.send(2, 'a', 3);
 SELECT clock.run('1 min');
 SELECT is((SELECT array_agg(ROW(position - first, attempt, status)::text ORDER BY p.at)
-		   FROM clock.posts() p, (SELECT min(position) AS first FROM clock.posts() WHERE subscription = 2) f WHERE subscription = 2),
+		   FROM clock.posts() p,
+				(SELECT min(position) AS first FROM clock.posts() WHERE subscription = 2) f
+		   WHERE subscription = 2),
 		  '{"(0,1,404)","(0,2,404)","(0,3,404)","(1,1,200)","(2,1,200)"}', 'own schedule, then the next ones');
 SELECT is((SELECT array_agg(outcome ORDER BY number) FROM clock.outcomes() WHERE subscription = 2 AND outcome <> 'deferred'),
 		  '{retrying,retrying,failed,delivered,delivered}', 'as the log says');
@@ -48,7 +52,8 @@ SELECT clock.subscribe('final_status=422');
 SELECT clock.answer(4, 'status=422');
 SELECT clock.send(4, 'a', 1);
 SELECT clock.run('1 h');
-SELECT is((SELECT array_agg(ROW(subscription, attempt, outcome)::text) FROM clock.outcomes() WHERE subscription IN (3, 4)),
+SELECT is((SELECT array_agg(ROW(subscription, attempt, outcome)::text)
+		   FROM clock.outcomes() WHERE subscription IN (3, 4)),
 		  '{"(3,1,failed)","(4,1,failed)"}', 'an empty schedule, and a final status: one attempt');
 
 -- 410: the subscription is disabled, and what waits for it is cancelled.
@@ -88,7 +93,9 @@ SELECT clock.send(7, 'a', 1);
 SELECT clock.run('1 s');
 SELECT clock.send(7, 'b', 1);
 SELECT clock.run('2 min');
-SELECT is((SELECT array_agg(at - first ORDER BY at) FROM clock.posts() p, (SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 7) f
+SELECT is((SELECT array_agg(at - first ORDER BY at)
+		   FROM clock.posts(),
+				(SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 7) f
 		   WHERE subscription = 7), '{-10 ms,60 s,60.01 s}'::interval[], 'nothing of it before the minute is over, but then at once');
 SELECT is((SELECT string_agg(subject || attempt, ' ' ORDER BY subject, attempt) FROM clock.posts() WHERE subscription = 7), 'a1 a2 b1', 'both of them');
 SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 7), '{waiting}', 'that is told');
@@ -99,9 +106,13 @@ SELECT clock.send(8, 'a', 1);
 SELECT clock.run('1 s');
 SELECT clock.send(8, 'b', 1);
 SELECT clock.run('15 min');
-SELECT is((SELECT min(p.at) - first FROM clock.posts() p, (SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 8) f
+SELECT is((SELECT min(at) - first
+		   FROM clock.posts(),
+				(SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 8) f
 		   WHERE subscription = 8 AND subject = 'b' GROUP BY first), interval '30 s', 'a longer step: others wait as long as was asked for');
-SELECT cmp_ok((SELECT min(p.at) - first FROM clock.posts() p, (SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 8) f
+SELECT cmp_ok((SELECT min(at) - first
+		   FROM clock.posts(),
+				(SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 8) f
 		   WHERE subscription = 8 AND attempt = 2 GROUP BY first), '>=', interval '480 s', 'the delivery itself as its step says');
 
 -- Retry-After is limited to a day and ignored with other statuses; without it the

@@ -13,7 +13,8 @@ SELECT is(array_agg(n ORDER BY at), '{2,4,8,16,16,16,16,16,16,16,16}'::bigint[],
 		  'two at first, one more a success, sixteen at most')
 FROM (SELECT at, count(*) n FROM clock.posts() GROUP BY at) p;
 SELECT is(array_agg(at ORDER BY at), array_agg(n * interval '0.1 s' ORDER BY n), 'each as an answer comes')
-FROM (SELECT at, row_number() OVER (ORDER BY at) - 1 n FROM (SELECT DISTINCT at FROM clock.posts()) d) p;
+FROM (SELECT at, row_number() OVER (ORDER BY at) - 1 n
+	  FROM (SELECT DISTINCT at FROM clock.posts()) d) p;
 SELECT ok(bool_and(NOT slow), 'in the fast pool') FROM clock.posts();
 SELECT is((SELECT flight_limit FROM clock.states() WHERE subscription = 1), 16, 'the limit is the setting''s');
 SELECT clock.settle('1 min');

@@ -48,7 +48,8 @@ FROM clock.posts() p, t WHERE subscription = 3 AND p.at > began + interval '2 s'
 -- In the end all are sent, as fast as the endpoint answers.
 SELECT clock.answer(2, 'took=1');
 SELECT cmp_ok(clock.settle('10 min'), '<', interval '60 s', 'it is drained');
-SELECT is((SELECT array_agg(position) = array_agg(position ORDER BY position) FROM (SELECT position FROM clock.posts() WHERE subscription = 2 ORDER BY at) p), true,
+SELECT is((SELECT array_agg(position) = array_agg(position ORDER BY position)
+		   FROM (SELECT position FROM clock.posts() WHERE subscription = 2 ORDER BY at) p), true,
 		  'in order');
 
 SELECT * FROM finish();

@@ -10,7 +10,8 @@ SELECT clock.subscribe('max_in_flight=3');
 SELECT clock.answer(1, 'error=timeout');
 SELECT clock.send(1, 'first%', 30, 0);
 SELECT clock.run('1 s');
-CREATE TEMP TABLE before AS SELECT l::text AS load, s::text AS state FROM clock.load() l, clock.states() s;
+CREATE TEMP TABLE before AS SELECT l::text AS load, s::text AS state
+	FROM clock.load() l, clock.states() s;
 SELECT is((SELECT ROW(in_flight, queued)::text FROM clock.load()), '(2,28)', 'the first one waits for two requests that hang');
 
 SELECT is(clock.second(1, 10), '8 queued, 1 in flight, 1 ended', 'the second one starts two of its own');

@@ -17,7 +17,8 @@ DECLARE
 	message	text;
 BEGIN
 	subscription := webhook.subscribe(url, '{App.BusinessRequestStatusChange}');
-	SELECT s.endpoint INTO STRICT saved FROM webhook_internal.subscription s WHERE id = subscription;
+	SELECT s.endpoint INTO STRICT saved FROM webhook_internal.subscription s
+		WHERE id = subscription;
 	PERFORM webhook.unsubscribe(subscription);
 	RETURN saved;
 EXCEPTION WHEN OTHERS THEN

@@ -158,7 +158,8 @@ SELECT throws_ok(format('SELECT pg_temp.subscribed(%L, ''NULL'')', name), '22004
 SELECT webhook.alter_subscription(id, filter => '$.a == 1', payload_format => 'raw', ordered => false, max_in_flight => 3,
 		rate_limit => 4, timeout => '5 s', retry_schedule => '{6 s}', max_age => '7 min', final_statuses => '{418}')
 	FROM mine;
-CREATE TEMPORARY TABLE before AS SELECT s::text AS row FROM webhook_internal.subscription s JOIN mine USING (id);
+CREATE TEMPORARY TABLE before AS SELECT s::text AS row FROM webhook_internal.subscription s
+	JOIN mine USING (id);
 SELECT throws_ok(format($$ SELECT webhook.alter_subscription(%s, timeout => '9 s', max_in_flight => 1001) $$, id), '22023')
 	FROM mine;
 SELECT webhook.alter_subscription(id) FROM mine;
@@ -255,8 +256,10 @@ CREATE FUNCTION pg_temp.since() RETURNS text LANGUAGE sql AS $$
 $$;
 CREATE FUNCTION pg_temp.give_up(since pg_snapshot) RETURNS void LANGUAGE sql AS $$
 	DELETE FROM webhook_internal.subscription_state;
-	INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency, consecutive_failures, failures_since_success, probe_interval, reason, disabled_at,
-			disabled_start_snapshot, suspended, delivered, failed, retried, filter_errors, rate, saved_at)
+	INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+			consecutive_failures, failures_since_success, probe_interval, reason, disabled_at,
+			disabled_start_snapshot, suspended, delivered, failed, retried, filter_errors,
+			rate, saved_at)
 		SELECT id, 'open', 1, 20, 20, 10, 'nobody is there', clock_timestamp(), give_up.since, '0', 0, 0, 20, 0, 0, clock_timestamp()
 		FROM mine
 $$;

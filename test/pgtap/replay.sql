@@ -39,19 +39,19 @@ BEGIN
 	RETURN (SELECT e FROM webhook.event e WHERE e.event_id = new);
 END
 $$;
-CREATE FUNCTION pg_temp.wait(e webhook.event, subscription bigint, place bigint DEFAULT NULL) RETURNS void
-		LANGUAGE sql AS $$
-	INSERT INTO webhook_internal.pending (subscription_id, subject, position, id, event_id, cause, attempt, step, queued_at,
-			age_start, created_at, event_type, data)
+CREATE FUNCTION pg_temp.wait(e webhook.event, subscription bigint, place bigint DEFAULT NULL)
+	RETURNS void LANGUAGE sql AS $$
+	INSERT INTO webhook_internal.pending (subscription_id, subject, position, id, event_id, cause,
+			attempt, step, queued_at, age_start, created_at, event_type, data)
 		VALUES (subscription, coalesce(e.subject, ''), coalesce(place, e.id), e.id, e.event_id, 'event', 0, 0,
 			now(), now(), e.created_at, e.event_type, e.data)
 $$;
 CREATE FUNCTION pg_temp.log(e webhook.event, subscription bigint, outcome text, cause text DEFAULT 'event',
 		place bigint DEFAULT NULL, data json DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, subject, created_at,
-			attempt, outcome, data)
-		VALUES (e.id, e.event_id, coalesce(place, e.id), cause, clock_timestamp(), subscription, e.event_type, e.subject,
-			e.created_at, 1, outcome, coalesce(log.data, CASE WHEN outcome IN ('failed', 'cancelled') THEN e.data END))
+	INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type,
+			subject, created_at, attempt, outcome, data)
+		VALUES (e.id, e.event_id, coalesce(place, e.id), cause, clock_timestamp(), subscription,
+			e.event_type, e.subject, e.created_at, 1, outcome, coalesce(log.data, CASE WHEN outcome IN ('failed', 'cancelled') THEN e.data END))
 $$;
 CREATE FUNCTION pg_temp.leave_ring(e webhook.event) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -61,8 +61,10 @@ BEGIN
 END
 $$;
 CREATE FUNCTION pg_temp.give_up(subscription bigint) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency, consecutive_failures, failures_since_success, probe_interval, disabled_at, disabled_start_snapshot,
-			suspended, delivered, failed, retried, filter_errors, rate, saved_at)
+	INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+			consecutive_failures, failures_since_success, probe_interval, disabled_at,
+			disabled_start_snapshot, suspended, delivered, failed, retried, filter_errors,
+			rate, saved_at)
 		SELECT id, 'open', 1, 20, 20, 10, now(), since, '0', 0, 0, 20, 0, 0, now()
 		FROM webhook_internal.subscription WHERE id = give_up.subscription
 $$;

@@ -32,22 +32,24 @@ UNION ALL
 	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,revoke}'::name[]), 4
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
-		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,checked_filter,checked_format,
-		checked_headers,checked_in_flight,checked_rate,checked_schedule,checked_schemes,checked_secret,checked_statuses,
-		command,drop_replicated,find_event,grant_each,is_disabled,require_event,matches,new_event_id,wake_worker,check_duplicate,
-		require_trusted_table,raise_unknown_subscription,replay,require_enabled,require_subscription,start_snapshot,local_start_snapshot,
-		is_processed,with_options}'::name[]), 4
+		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,
+		checked_filter,checked_format,checked_headers,checked_in_flight,checked_rate,
+		checked_schedule,checked_schemes,checked_secret,checked_statuses,command,drop_replicated,
+		find_event,grant_each,is_disabled,require_event,matches,new_event_id,wake_worker,
+		check_duplicate,require_trusted_table,raise_unknown_subscription,replay,require_enabled,
+		require_subscription,start_snapshot,local_start_snapshot,is_processed,with_options}'::name[]), 4
 UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_subscription,
 		stat_worker}'::name[]), 1
 UNION ALL
 	SELECT 'relation', 'webhook_internal', unnest('{event_type,subscription,subscription_secret,subscription_state,pending,
-		checkpoint,ring,event_0,event_1,event_2,event_3,subscription_id_seq,subscription_secret_id_seq,
-		event_id_seq}'::name[]), 4;
+		checkpoint,ring,event_0,event_1,event_2,event_3,subscription_id_seq,
+		subscription_secret_id_seq,event_id_seq}'::name[]), 4;
 
 -- The extension has no member but these.
 CREATE TEMPORARY VIEW member AS
-	SELECT d.classid, d.objid, coalesce(p.pronamespace, c.relnamespace)::regnamespace::name AS schema,
+	SELECT d.classid, d.objid,
+			coalesce(p.pronamespace, c.relnamespace)::regnamespace::name AS schema,
 			coalesce(p.proname, c.relname) AS name,
 			CASE WHEN p.oid IS NOT NULL THEN 'function' ELSE 'relation' END AS kind, p.proargtypes, c.relkind
 		FROM pg_depend d
@@ -62,11 +64,13 @@ SELECT bag_eq('SELECT kind, schema, name FROM member', 'SELECT kind, schema, mem
 -- What is granted
 SELECT is(has_function_privilege(role, objid, 'EXECUTE'), actor.level >= least.level,
 		format('%s %s call %s()', role, CASE WHEN actor.level >= least.level THEN 'may' ELSE 'may not' END, name))
-	FROM actor, member JOIN least ON least.kind = member.kind AND least.schema = member.schema AND least.member = name
+	FROM actor, member JOIN least ON least.kind = member.kind AND least.schema = member.schema
+		AND least.member = name
 	WHERE member.kind = 'function';
 SELECT is(has_table_privilege(role, objid, 'SELECT'), actor.level >= least.level,
 		format('%s %s read %s.%s', role, CASE WHEN actor.level >= least.level THEN 'may' ELSE 'may not' END, member.schema, name))
-	FROM actor, member JOIN least ON least.kind = member.kind AND least.schema = member.schema AND least.member = name
+	FROM actor, member JOIN least ON least.kind = member.kind AND least.schema = member.schema
+		AND least.member = name
 	WHERE member.kind = 'relation' AND relkind <> 'S';
 SELECT is_empty(
 	$$ SELECT role, name FROM actor, member
@@ -112,7 +116,8 @@ $$;
 SELECT is(pg_temp.state(role, statement) = '42501',
 		actor.level < greatest(least.level, CASE member.schema WHEN 'webhook_internal' THEN 3 END),
 		format('%s: %s', role, statement))
-	FROM actor, least JOIN member ON least.kind = member.kind AND least.schema = member.schema AND least.member = name,
+	FROM actor, least JOIN member ON least.kind = member.kind AND least.schema = member.schema
+		AND least.member = name,
 		LATERAL (SELECT CASE member.kind
 			WHEN 'relation' THEN format('SELECT * FROM %I.%I', member.schema, name)
 			ELSE format('SELECT %I.%I(%s)', member.schema, name,

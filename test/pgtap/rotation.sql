@@ -49,7 +49,8 @@ UNION ALL
 
 -- A trigger of somebody else's would see the secret.
 CREATE FUNCTION pg_temp.spy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
-CREATE TRIGGER spy BEFORE INSERT ON webhook_internal.subscription_secret FOR EACH ROW EXECUTE FUNCTION pg_temp.spy();
+CREATE TRIGGER spy BEFORE INSERT ON webhook_internal.subscription_secret
+	FOR EACH ROW EXECUTE FUNCTION pg_temp.spy();
 SELECT throws_like($$ SELECT pg_temp.rotate('0') $$, '%subscription_secret has a trigger that is not the extension''s');
 DROP TRIGGER spy ON webhook_internal.subscription_secret;
 CREATE ROLE regress_owner;

@@ -56,8 +56,8 @@ SELECT has_column('webhook', 'log', name, format('log.%s', name))
 		response_headers,response_body,duration,outcome,error_class,error}'::text[]) AS name;
 SELECT has_column('webhook', 'subscription', name, format('subscription.%s', name))
 	FROM unnest('{id,endpoint,events,description,headers,signature_schemes,filter,payload_format,ordered,
-		max_in_flight,rate_limit,timeout,retry_schedule,max_age,final_statuses,ca,client_certificate,enabled,paused,
-		created_at,created_by}'::text[]) AS name;
+		max_in_flight,rate_limit,timeout,retry_schedule,max_age,final_statuses,ca,
+		client_certificate,enabled,paused,created_at,created_by}'::text[]) AS name;
 SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscription.%s', name))
 	FROM unnest('{subscription_id,endpoint,state,reason,delivered,failed,pending,oldest_pending,
 		last_success,next_attempt,p50,p95}'::text[]) AS name;
@@ -118,7 +118,8 @@ SELECT is_empty(
 	'the schemas are not open to all');
 
 SELECT is_empty(
-	$$ SELECT pg_describe_object(classid, objid, 0) FROM member JOIN pg_class ON pg_class.oid = objid
+	$$ SELECT pg_describe_object(classid, objid, 0) FROM member
+		JOIN pg_class ON pg_class.oid = objid
 		WHERE classid = 'pg_class'::regclass AND relnamespace NOT IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) $$,
 	'no relation is outside our schemas');
 SELECT set_eq(

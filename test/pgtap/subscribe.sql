@@ -41,7 +41,9 @@ SELECT is((pg_temp.mine()).home,
 	'home');
 SELECT ok(NOT pg_visible_in_snapshot(pg_current_xact_id(), (pg_temp.mine()).since),
 	'changes of the same transaction are for it');
-SELECT ok(pg_visible_in_snapshot((pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text::xid8, (pg_temp.mine()).since),
+SELECT ok(pg_visible_in_snapshot(
+		(pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text::xid8,
+		(pg_temp.mine()).since),
 	'what has committed before is not');
 
 -- the secret

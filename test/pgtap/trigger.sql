@@ -188,7 +188,8 @@ SELECT is(cardinality(pg_temp.published()), 1, 'and changed');
 --
 -- Partitions
 --
-CREATE TABLE app.part (region text, id int, status text, note text, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
+CREATE TABLE app.part (region text, id int, status text, note text, PRIMARY KEY (region, id))
+	PARTITION BY LIST (region);
 CREATE TABLE app.part_a PARTITION OF app.part FOR VALUES IN ('a');
 -- Columns in another order
 CREATE TABLE app.part_b (note text, gone int, status text, id int NOT NULL, region text NOT NULL);

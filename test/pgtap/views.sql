@@ -14,7 +14,8 @@ SELECT is(webhook.subscribe('https://example.com/' || n, '{App.ContractSigned}')
 CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
 
 -- Events by name, of the ring or of nowhere.
-CREATE TEMPORARY TABLE events (name text PRIMARY KEY, id bigint, event_id uuid, subject text, created_at timestamptz);
+CREATE TEMPORARY TABLE events (name text PRIMARY KEY, id bigint, event_id uuid, subject text,
+	created_at timestamptz);
 CREATE FUNCTION pg_temp.publish(name text, subject text, data json DEFAULT '{}',
 		event_type text DEFAULT 'App.ContractSigned') RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -33,10 +34,11 @@ $$;
 CREATE FUNCTION pg_temp.place(name text) RETURNS bigint LANGUAGE sql AS $$
 	SELECT id FROM events WHERE events.name = place.name
 $$;
-CREATE FUNCTION pg_temp.wait(name text, subscription bigint, next_at timestamptz, place bigint DEFAULT NULL,
-		step integer DEFAULT 0, queued_at timestamptz DEFAULT now()) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO webhook_internal.pending (subscription_id, subject, position, id, event_id, cause, attempt, step, next_at, queued_at,
-			age_start, created_at, event_type, data)
+CREATE FUNCTION pg_temp.wait(name text, subscription bigint, next_at timestamptz,
+		place bigint DEFAULT NULL, step integer DEFAULT 0,
+		queued_at timestamptz DEFAULT now()) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO webhook_internal.pending (subscription_id, subject, position, id, event_id, cause,
+			attempt, step, next_at, queued_at, age_start, created_at, event_type, data)
 		SELECT subscription, coalesce(subject, ''), coalesce(place, id), id, event_id, 'event', step, step, wait.next_at,
 				wait.queued_at, created_at, created_at, 'App.ContractSigned', '{}'
 			FROM events WHERE events.name = wait.name
@@ -44,8 +46,8 @@ $$;
 CREATE FUNCTION pg_temp.log(name text, subscription bigint, outcome text, place bigint DEFAULT NULL,
 		attempt integer DEFAULT 1, cause text DEFAULT 'event', status integer DEFAULT NULL, error_class text DEFAULT NULL,
 		logged_at timestamptz DEFAULT clock_timestamp()) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, subject, created_at, attempt,
-			outcome, response_status, error_class, error, data)
+	INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type,
+			subject, created_at, attempt, outcome, response_status, error_class, error, data)
 		SELECT id, event_id, coalesce(place, id), log.cause, log.logged_at, subscription, 'App.ContractSigned', subject, created_at,
 				log.attempt, log.outcome, status, log.error_class, 'the endpoint answered with status ' || status,
 				CASE WHEN outcome IN ('failed', 'cancelled') THEN '{"kept": true}'::json END
@@ -90,7 +92,8 @@ DELETE FROM webhook_internal.pending;
 --
 -- stat_subscription, of how the endpoint fares
 --
-INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency, consecutive_failures, failures_since_success, last_success, last_failure, probe_interval,
+INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+		consecutive_failures, failures_since_success, last_success, last_failure, probe_interval,
 		suspended, delivered, failed, retried, filter_errors, rate, p50, p95, saved_at)
 	VALUES (11, 'closed', 16, 0, 2, '2026-01-01', '2026-01-02', 0, '0', 1000, 3, 5, 7, 60, '20 ms', '90 ms', now());
 SELECT row_eq('SELECT endpoint, state, reason, delivered, failed, retried, filter_errors, consecutive_failures, failures_since_success, opened_at,
@@ -99,8 +102,10 @@ SELECT row_eq('SELECT endpoint, state, reason, delivered, failed, retried, filte
 		NULL::timestamptz, NULL::timestamptz, '2026-01-01'::timestamptz, '2026-01-02'::timestamptz, interval '20 ms',
 		interval '90 ms'),
 	'as the worker saved it');
-CREATE FUNCTION pg_temp.rate(age interval, saved float8 DEFAULT 60) RETURNS float8 LANGUAGE sql AS $$
-	UPDATE webhook_internal.subscription_state SET saved_at = statement_timestamp() - age, rate = saved WHERE subscription_id = 11;
+CREATE FUNCTION pg_temp.rate(age interval, saved float8 DEFAULT 60)
+	RETURNS float8 LANGUAGE sql AS $$
+	UPDATE webhook_internal.subscription_state SET saved_at = statement_timestamp() - age,
+		rate = saved WHERE subscription_id = 11;
 	SELECT rate FROM webhook.stat_subscription WHERE subscription_id = 11
 $$;
 SELECT is(round(pg_temp.rate('0')), 60::float8, 'the rate');
@@ -110,8 +115,9 @@ SELECT is(round(pg_temp.rate('-1 h')), 60::float8, 'whatever becomes of the cloc
 SELECT is(pg_temp.rate('1 s', 1e-320), 0::float8, 'however small it was');
 
 -- state and reason, the first that fits
-CREATE FUNCTION pg_temp.state(subscription_changes text, state_changes text, not_before timestamptz DEFAULT NULL,
-		OUT state text, OUT reason text, OUT next_attempt timestamptz) LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.state(subscription_changes text, state_changes text,
+		not_before timestamptz DEFAULT NULL, OUT state text, OUT reason text,
+		OUT next_attempt timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
 	IF subscription_changes <> '' THEN
 		EXECUTE 'UPDATE webhook_internal.subscription SET ' || subscription_changes || ' WHERE id = 11';
@@ -189,7 +195,8 @@ DELETE FROM webhook.log;
 --
 -- explain
 --
-CREATE FUNCTION pg_temp.explained(name text, subscription bigint DEFAULT 11) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.explained(name text, subscription bigint DEFAULT 11)
+	RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	said	text := webhook.explain(pg_temp.of(name), subscription);
 	other	record;
@@ -203,7 +210,8 @@ BEGIN
 END
 $$;
 -- What is said after the first sentence.
-CREATE FUNCTION pg_temp.after(name text, subscription bigint DEFAULT 11) RETURNS text LANGUAGE sql AS $$
+CREATE FUNCTION pg_temp.after(name text, subscription bigint DEFAULT 11)
+	RETURNS text LANGUAGE sql AS $$
 	SELECT regexp_replace(pg_temp.explained(name, subscription), '^[^\n]*\n', '')
 $$;
 CREATE FUNCTION pg_temp.leave_ring(name text) RETURNS void LANGUAGE plpgsql AS $$
@@ -296,7 +304,8 @@ SELECT pg_temp.wait('a1', 11, NULL);
 SELECT is(pg_temp.after('a1'), 'It waits behind another event of the same subject that is in memory or in flight.', 'behind who knows');
 SELECT pg_temp.wait('b1', 11, now());
 SELECT is(pg_temp.after('b1'), 'Attempt 1 is due at T.', 'not tried yet');
-INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency, consecutive_failures, failures_since_success, probe_interval, opened_at, not_before, reason,
+INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+	consecutive_failures, failures_since_success, probe_interval, opened_at, not_before, reason,
 		suspended, delivered, failed, retried, filter_errors, rate, saved_at)
 	VALUES (11, 'open', 1, 10, 10, 10, now(), '3000-01-01', 'connection refused', '0', 0, 0, 10, 0, 0, now());
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
@@ -324,7 +333,8 @@ SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 INSERT INTO events (name, event_id) SELECT 'our ping', webhook.ping(12);
 SELECT is(pg_temp.explained('our ping', 12), E'It is an event of type webhook.ping, which occurred at T.\n'
 	'It is in memory or in flight.', 'a ping');
-INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created_at, attempt, outcome, error, data)
+INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type,
+	created_at, attempt, outcome, error, data)
 	SELECT 1, event_id, r.id, 'ping', now(), 12, r.event_type, r.created_at, 1, 'failed', 'the endpoint answered with status 503', '{}'
 	FROM events JOIN webhook_internal.ring r USING (event_id) WHERE name = 'our ping';
 SELECT is(pg_temp.explained('our ping', 12), E'It is an event of type webhook.ping, which occurred at T.\n'

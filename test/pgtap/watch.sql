@@ -142,7 +142,8 @@ SELECT is(pg_temp.events(),
 	'names that need quoting');
 
 -- partitions
-CREATE TABLE request (id int, year int, status text, PRIMARY KEY (id, year)) PARTITION BY LIST (year);
+CREATE TABLE request (id int, year int, status text, PRIMARY KEY (id, year))
+	PARTITION BY LIST (year);
 CREATE TABLE request_2025 PARTITION OF request FOR VALUES IN (2025);
 SELECT webhook.watch('request', id_columns => '{id}');
 CREATE TABLE request_2026 PARTITION OF request FOR VALUES IN (2026);

@@ -106,9 +106,11 @@ SELECT refusal($$ SELECT webhook.unwatch(NULL) $$);
 SELECT webhook.unwatch('parent');
 
 -- The trigger's function is nobody else's.
-SELECT refusal($$ CREATE TRIGGER t BEFORE INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue();
+SELECT refusal($$ CREATE TRIGGER t BEFORE INSERT ON keyless
+	FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue();
 	INSERT INTO keyless VALUES (1, 'Draft') $$);
-SELECT refusal($$ CREATE TRIGGER t AFTER INSERT ON keyless FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue();
+SELECT refusal($$ CREATE TRIGGER t AFTER INSERT ON keyless
+	FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue();
 	INSERT INTO keyless VALUES (1, 'Draft') $$);
 
 -- subscribe: the endpoint
@@ -233,7 +235,8 @@ SELECT refusal($$ SELECT webhook.recover(1002, '2026-01-01', what => 'all') $$);
 SELECT refusal($$ SELECT webhook.explain(NULL, 1002) $$);
 SELECT refusal($$ SELECT webhook.explain('00000000-0000-7000-8000-000000000000', NULL) $$);
 CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
-INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created_at, attempt, outcome)
+INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type,
+	created_at, attempt, outcome)
 	VALUES (1, '00000000-0000-7000-8000-000000000000', 1, 'event', now(), 1002, 'App.ContractSigned', now(), 1, 'delivered'),
 		(2, '00000000-0000-7000-8000-000000000001', 2, 'ping', now(), 1002, 'webhook.ping', now(), 1, 'delivered');
 SELECT refusal($$ SELECT webhook.resend('00000000-0000-7000-8000-000000000000', 1002) $$);
@@ -282,7 +285,8 @@ SELECT refusal($$ SELECT webhook.rotate_secret(4711, '-1 s') $$);
 SELECT refusal($$ SELECT webhook.rotate_secret(4711, '8 days') $$);
 BEGIN;
 CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
-CREATE TRIGGER meddler BEFORE UPDATE ON webhook_internal.subscription FOR EACH ROW EXECUTE FUNCTION meddle();
+CREATE TRIGGER meddler BEFORE UPDATE ON webhook_internal.subscription
+	FOR EACH ROW EXECUTE FUNCTION meddle();
 SELECT split_part(refusal($$ SELECT webhook.pause(1) $$), E'\n', 1);
 ROLLBACK;
 

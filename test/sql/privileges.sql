@@ -43,7 +43,8 @@ SELECT * FROM webhook_internal.subscription_secret;
 INSERT INTO webhook_internal.event_0 (id) VALUES (1);
 CREATE TABLE forged (id bigint PRIMARY KEY, status text);
 CREATE TEMPORARY TABLE forged (id bigint PRIMARY KEY, status text);
-CREATE TRIGGER forged AFTER INSERT ON forged FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue();
+CREATE TRIGGER forged AFTER INSERT ON forged
+	FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue();
 \set VERBOSITY default
 
 -- His changes are events all the same, whatever his search_path holds.

@@ -198,7 +198,8 @@ foreach my $floor (reverse 0 .. $#floors)
 {
 	foreach my $folder (sort keys %{ $floors[$floor] })
 	{
-		my %needs = map { (folder_of($_) => 1) } map { (@{ $includes{$_} // [] }, @{ $calls{$_} // [] }) }
+		my %needs = map { (folder_of($_) => 1) }
+		  map { (@{ $includes{$_} // [] }, @{ $calls{$_} // [] }) }
 		  grep { folder_of($_) eq $folder } @sources;
 		delete $needs{$folder};
 		note(sprintf '%d  %-13s needs %s', $floor + 1, $folder || 'webhook.c',

@@ -280,7 +280,8 @@ INSERT INTO of_type VALUES (1, $value);
 END
 }
 table('partitions', <<'END', [
-CREATE TABLE deal (id int, region text, status text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+CREATE TABLE deal (id int, region text, status text, PRIMARY KEY (id, region))
+	PARTITION BY LIST (region);
 CREATE TABLE deal_north PARTITION OF deal FOR VALUES IN ('north');
 CREATE TABLE deal_south PARTITION OF deal FOR VALUES IN ('south');
 SELECT webhook.watch('deal', id_columns => '{id}');

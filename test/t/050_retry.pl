@@ -25,7 +25,8 @@ sub logged
 	my ($subscription) = @_;
 	return $server->sql(<<"END");
 SELECT concat_ws(' ', attempt, outcome, error_class, response_status)
-FROM webhook.log WHERE subscription_id = $subscription ORDER BY id, attempt, logged_at, method NULLS LAST
+FROM webhook.log WHERE subscription_id = $subscription
+ORDER BY id, attempt, logged_at, method NULLS LAST
 END
 }
 

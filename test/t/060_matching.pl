@@ -236,8 +236,11 @@ foreach my $how ('read', 'not read')
 	$server->settle('resumed');
 	is(join(' ', map { $_->{new} } grep { $_->{path} =~ /old|new/ } $server->received), "@expected",
 		'meanwhile nothing was lost, repeated or out of order');
-	is($server->sql(q{SELECT count(*) FROM webhook.log WHERE webhook.verify((SELECT secret FROM webhook_internal.subscription_secret), request_headers, request_body, NULL)}) > 0, 1,
-		'signed with the secret of the attempt');
+	is($server->sql(<<'END') > 0, 1, 'signed with the secret of the attempt');
+SELECT count(*) FROM webhook.log
+WHERE webhook.verify((SELECT secret FROM webhook_internal.subscription_secret),
+	request_headers, request_body, NULL)
+END
 	$server->unsubscribe_all;
 }
 

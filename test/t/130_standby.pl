@@ -136,7 +136,8 @@ SELECT count(*) FROM (
 END
 is($active->sql(<<'END'), 0, 'every logged call verifies');
 SELECT count(*) FROM webhook.log
-WHERE request_body IS NOT NULL AND NOT webhook.verify(webhook.secret(subscription_id), request_headers, request_body, NULL)
+WHERE request_body IS NOT NULL
+	AND NOT webhook.verify(webhook.secret(subscription_id), request_headers, request_body, NULL)
 END
 
 # The ring goes round here, too.

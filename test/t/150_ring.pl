@@ -127,7 +127,8 @@ BEGIN
 			CREATE INDEX ON webhook_internal.event_%1$s USING brin (created_at);
 			CREATE INDEX ON webhook_internal.event_%1$s USING gin (to_tsvector('simple', data));
 			ALTER TABLE webhook_internal.event_%1$s ADD UNIQUE (id) DEFERRABLE INITIALLY DEFERRED;
-			ALTER TABLE webhook_internal.event_%1$s ADD EXCLUDE USING btree (txid WITH =, id WITH =);
+			ALTER TABLE webhook_internal.event_%1$s
+				ADD EXCLUDE USING btree (txid WITH =, id WITH =);
 		$_$, n);
 	END LOOP;
 END $$;

@@ -134,8 +134,9 @@ END
 	$receiver->clear;
 	{
 		local $ENV{PGOPTIONS} = join ' ', map { "-c $_" } qw(statement_timeout=0 lock_timeout=0
-		  idle_in_transaction_session_timeout=0 idle_session_timeout=0 default_transaction_read_only=off
-		  session_replication_role=origin client_encoding=UTF8 role=none);
+		  idle_in_transaction_session_timeout=0 idle_session_timeout=0
+		  default_transaction_read_only=off session_replication_role=origin
+		  client_encoding=UTF8 role=none);
 		$server->sql("INSERT INTO public.business_request VALUES (2, 'Draft', 'b'); DELETE FROM public.business_request");
 	}
 	$server->settle("$round, a writer's session");

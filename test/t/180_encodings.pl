@@ -43,7 +43,8 @@ $server->subscribe('/ok/text');
 INSERT INTO business_request
 	SELECT 3, 'all', string_agg(chr(n), '' ORDER BY n)
 	FROM (SELECT generate_series(1, 55295) UNION ALL SELECT generate_series(57344, 64975)
-		UNION ALL SELECT generate_series(65008, 65533) UNION ALL SELECT generate_series(65536, 69631)
+		UNION ALL SELECT generate_series(65008, 65533)
+		UNION ALL SELECT generate_series(65536, 69631)
 		UNION ALL SELECT generate_series(127744, 129791) UNION ALL SELECT 1114109) AS c (n)
 END
 	$server->settle('every character');

@@ -124,7 +124,8 @@ END
 is($server->sql("SELECT count(*) FROM webhook.log WHERE (error_class IS NULL) <> (error IS NULL) OR error ~ '[^ -~]'"),
 	'0', 'each class has its sentence, in printable characters');
 is($server->sql(<<'END'), '16384|t', 'no more of a body is kept than 16 kB');
-SELECT max(octet_length(response_body)), bool_and(octet_length(response_headers::text) < 65536) FROM webhook.log
+SELECT max(octet_length(response_body)), bool_and(octet_length(response_headers::text) < 65536)
+	FROM webhook.log
 END
 is(scalar(my @followed = $receiver->requests(qr{^/ok/redirected})), 0, 'a redirect is not followed');
 

@@ -97,7 +97,8 @@ is($server->database('restored')->sql($grants), $before, '... and they are resto
 $server->sql('DROP DATABASE restored WITH (FORCE)');
 refused('administrator', "SHOW $_", qr/42501/, "$_ is not his to read")
   foreach qw(webhook.proxy webhook.certificate_directory);
-foreach my $setting (qw(require_https allowed_networks denied_networks allowed_ports proxy certificate_directory))
+foreach my $setting (
+	qw(require_https allowed_networks denied_networks allowed_ports proxy certificate_directory))
 {
 	refused('administrator', "SET webhook.$setting = ''", qr/55P02/, "webhook.$setting is not his to set");
 	refused('postgres', "ALTER ROLE administrator SET webhook.$setting = '443'", qr/55P02/, 'for no role');
@@ -124,7 +125,8 @@ sub grant_on_tables
 
 	return $server->sql(<<"GRANT");
 BEGIN;
-LOCK TABLE webhook_internal.event_0, webhook_internal.event_1, webhook_internal.event_2, webhook_internal.event_3 IN ACCESS SHARE MODE;
+LOCK TABLE webhook_internal.event_0, webhook_internal.event_1, webhook_internal.event_2,
+	webhook_internal.event_3 IN ACCESS SHARE MODE;
 GRANT $privileges ON ALL TABLES IN SCHEMA webhook, webhook_internal TO mallory;
 COMMIT;
 GRANT
@@ -215,14 +217,16 @@ $server->sql('DROP TABLE mallory.child; DELETE FROM mallory.trace');
 # Who may make things in the schema: no call of ours means what he has made.
 $server->sql('GRANT CREATE ON SCHEMA webhook, webhook_internal TO mallory');
 is(as('mallory', <<'END'), '', 'namesakes of each function that is called by others');
-CREATE FUNCTION mallory.note(what text) RETURNS void LANGUAGE sql AS $$ INSERT INTO mallory.trace VALUES (current_user, what) $$;
+CREATE FUNCTION mallory.note(what text) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO mallory.trace VALUES (current_user, what) $$;
 GRANT EXECUTE ON FUNCTION mallory.note(text) TO PUBLIC;
 DO $$
 DECLARE
 	f	record;
 	a	text;
 BEGIN
-	FOR f IN SELECT p.pronamespace::regnamespace AS schema, p.proname, p.pronargs, p.prorettype::regtype AS result, p.oid
+	FOR f IN SELECT p.pronamespace::regnamespace AS schema, p.proname, p.pronargs,
+		p.prorettype::regtype AS result, p.oid
 			FROM pg_proc p
 			WHERE p.pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND p.proowner <> 'mallory'::regrole
 				AND p.prorettype <> 'trigger'::regtype
@@ -298,7 +302,9 @@ $server->sql('REVOKE CREATE ON SCHEMA webhook, webhook_internal FROM mallory');
 # What needs the owner is refused, whatever has been granted.
 grant_on_tables('ALL');
 $server->sql('GRANT ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal TO mallory; GRANT ALL ON SCHEMA webhook, webhook_internal TO mallory');
-foreach my $table (qw(event_type subscription subscription_secret event_0 pending subscription_state log checkpoint))
+foreach my $table (
+	qw(event_type subscription subscription_secret event_0 pending subscription_state log),
+	'checkpoint')
 {
 	my $relation = ($table eq 'log' ? 'webhook' : 'webhook_internal') . ".$table";
 
@@ -344,7 +350,8 @@ FROM webhook_internal.subscription s, (VALUES
 WHERE s.id = $subscription;
 INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 SELECT id, 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' FROM webhook.subscription WHERE id > 1000;
-INSERT INTO webhook_internal.event_0 (id, txid, created_at, event_id, kind, event_type, subject, data)
+INSERT INTO webhook_internal.event_0 (id, txid, created_at, event_id, kind, event_type, subject,
+	data)
 SELECT nextval('webhook_internal.event_id_seq'), pg_current_xact_id(), now(), gen_random_uuid(), k::"char", t, u, d::json
 FROM unnest('{e,r,k,s,x,c,?}'::text[]) AS k,
 	unnest(ARRAY[NULL, '', E'App.\\nX-Injected: yes', repeat('x', 100000)]) AS t,

@@ -215,7 +215,8 @@ sub show_state
 TABLE webhook.stat_worker;
 TABLE webhook.stat_subscription;
 SELECT * FROM webhook_internal.subscription_state;
-SELECT subscription_id, subject, position, event_id, attempt, step, next_at FROM webhook_internal.pending LIMIT 20;
+SELECT subscription_id, subject, position, event_id, attempt, step, next_at
+FROM webhook_internal.pending LIMIT 20;
 SELECT logged_at, subscription_id, event_id, attempt, outcome, response_status, error_class, error
 FROM webhook.log ORDER BY logged_at DESC LIMIT 20;
 END
@@ -374,7 +375,8 @@ sub first_statuses { return join ' ', uniq new_statuses(@_); }
 sub new_statuses
 {
 	my ($self, $path, $contract) = @_;
-	return map { $_->{new} } grep { !defined $contract || $_->{contract} == $contract } $self->received($path);
+	return map { $_->{new} }
+	  grep { !defined $contract || $_->{contract} == $contract } $self->received($path);
 }
 
 # ---- Worker
