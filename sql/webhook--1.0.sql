@@ -192,7 +192,8 @@ CREATE TABLE webhook_internal.subscription_state (
 	p50			interval,
 	p95			interval,
 	saved_at	timestamptz NOT NULL
-) USING heap WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+) USING heap WITH (
+	fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE webhook_internal.subscription_state IS 'health of the endpoint of each subscription; only the worker writes this table; see view webhook.stat_subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'identifies the subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.breaker IS 'circuit breaker: closed, open (only probes are sent) or half_open (a probe is in flight)';
@@ -365,13 +366,17 @@ END
 $$;
 
 CREATE VIEW webhook_internal.ring AS
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_0
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+		FROM webhook_internal.event_0
 	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_1
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+		FROM webhook_internal.event_1
 	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_2
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+		FROM webhook_internal.event_2
 	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_3;
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+		FROM webhook_internal.event_3;
 COMMENT ON VIEW webhook_internal.ring IS 'events and commands in all ring tables';
 
 CREATE VIEW webhook.event AS
@@ -1294,7 +1299,8 @@ BEGIN
 		new.headers := webhook_internal.checked_headers(alter_subscription.headers);
 	END IF;
 	IF alter_subscription.signature_schemes IS NOT NULL THEN
-		new.signature_schemes := webhook_internal.checked_schemes(alter_subscription.signature_schemes);
+		new.signature_schemes :=
+			webhook_internal.checked_schemes(alter_subscription.signature_schemes);
 	END IF;
 	new := webhook_internal.with_options(new, alter_subscription.filter,
 		alter_subscription.payload_format, alter_subscription.ordered,
@@ -1688,7 +1694,8 @@ BEGIN
 				AND v.kind = 'e'
 				AND v.created_at >= recover.since AND v.created_at < recover.until
 				-- All other events are delivered anyway.
-				AND (pg_visible_in_snapshot(v.txid, s.since) OR webhook_internal.is_processed(v.txid, v.id))
+				AND (pg_visible_in_snapshot(v.txid, s.since)
+					OR webhook_internal.is_processed(v.txid, v.id))
 				AND EXISTS (
 					SELECT
 						FROM unnest(s.events) AS w (name)
@@ -2115,7 +2122,9 @@ BEGIN
 	ELSIF s.id IS NULL THEN
 		NULL;
 	ELSIF last.outcome IS NULL AND NOT EXISTS (
-		SELECT FROM unnest(s.events) AS w (name) WHERE webhook_internal.matches(w.name, e.event_type))
+		SELECT
+			FROM unnest(s.events) AS w (name)
+			WHERE webhook_internal.matches(w.name, e.event_type))
 	THEN
 		said := said || format('Subscription %s does not take events of this type; it takes: %s.',
 			s.id, array_to_string(s.events, ', '));
@@ -2127,7 +2136,8 @@ BEGIN
 		SELECT
 			FROM webhook_internal.ring r
 			WHERE r.kind = 'e' AND r.event_id = explain.event
-				AND pg_visible_in_snapshot(r.txid, webhook_internal.local_start_snapshot(s.home, s.since)))
+				AND pg_visible_in_snapshot(r.txid,
+					webhook_internal.local_start_snapshot(s.home, s.since)))
 	THEN
 		said := said || format('It was committed before subscription %s was made or last enabled; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);

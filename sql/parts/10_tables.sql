@@ -163,7 +163,8 @@ CREATE TABLE webhook_internal.subscription_state (
 	p50			interval,
 	p95			interval,
 	saved_at	timestamptz NOT NULL
-) USING heap WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+) USING heap WITH (
+	fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE webhook_internal.subscription_state IS 'health of the endpoint of each subscription; only the worker writes this table; see view webhook.stat_subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'identifies the subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.breaker IS 'circuit breaker: closed, open (only probes are sent) or half_open (a probe is in flight)';

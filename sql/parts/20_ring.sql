@@ -51,13 +51,17 @@ END
 $$;
 
 CREATE VIEW webhook_internal.ring AS
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_0
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+		FROM webhook_internal.event_0
 	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_1
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+		FROM webhook_internal.event_1
 	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_2
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+		FROM webhook_internal.event_2
 	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data FROM webhook_internal.event_3;
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+		FROM webhook_internal.event_3;
 COMMENT ON VIEW webhook_internal.ring IS 'events and commands in all ring tables';
 
 CREATE VIEW webhook.event AS

@@ -279,7 +279,8 @@ BEGIN
 		new.headers := webhook_internal.checked_headers(alter_subscription.headers);
 	END IF;
 	IF alter_subscription.signature_schemes IS NOT NULL THEN
-		new.signature_schemes := webhook_internal.checked_schemes(alter_subscription.signature_schemes);
+		new.signature_schemes :=
+			webhook_internal.checked_schemes(alter_subscription.signature_schemes);
 	END IF;
 	new := webhook_internal.with_options(new, alter_subscription.filter,
 		alter_subscription.payload_format, alter_subscription.ordered,

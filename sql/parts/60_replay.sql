@@ -243,7 +243,8 @@ BEGIN
 				AND v.kind = 'e'
 				AND v.created_at >= recover.since AND v.created_at < recover.until
 				-- All other events are delivered anyway.
-				AND (pg_visible_in_snapshot(v.txid, s.since) OR webhook_internal.is_processed(v.txid, v.id))
+				AND (pg_visible_in_snapshot(v.txid, s.since)
+					OR webhook_internal.is_processed(v.txid, v.id))
 				AND EXISTS (
 					SELECT
 						FROM unnest(s.events) AS w (name)

@@ -108,7 +108,9 @@ BEGIN
 	ELSIF s.id IS NULL THEN
 		NULL;
 	ELSIF last.outcome IS NULL AND NOT EXISTS (
-		SELECT FROM unnest(s.events) AS w (name) WHERE webhook_internal.matches(w.name, e.event_type))
+		SELECT
+			FROM unnest(s.events) AS w (name)
+			WHERE webhook_internal.matches(w.name, e.event_type))
 	THEN
 		said := said || format('Subscription %s does not take events of this type; it takes: %s.',
 			s.id, array_to_string(s.events, ', '));
@@ -120,7 +122,8 @@ BEGIN
 		SELECT
 			FROM webhook_internal.ring r
 			WHERE r.kind = 'e' AND r.event_id = explain.event
-				AND pg_visible_in_snapshot(r.txid, webhook_internal.local_start_snapshot(s.home, s.since)))
+				AND pg_visible_in_snapshot(r.txid,
+					webhook_internal.local_start_snapshot(s.home, s.since)))
 	THEN
 		said := said || format('It was committed before subscription %s was made or last enabled; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);

@@ -25,7 +25,7 @@ foreach my $file (@files)
 	{
 		$number++;
 		push @found, "$file:$number: a blank at the end" if /[ \t\r]$/;
-		push @found, "$file:$number: wider than $width" if columns($_) > $width && !/$long/ && $file !~ m{^sql/};
+		push @found, "$file:$number: wider than $width" if columns($_) > $width && !/$long/;
 	}
 	push @found, "$file: no newline at the end" if $text !~ /\n\z/;
 	ok(!@found, $file) or diag(join "\n", @found);
