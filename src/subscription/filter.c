@@ -3,19 +3,18 @@
  *	  Content filters: a predicate on an event's Data, in SQL/JSON path
  *	  language.
  *
- * Data were published as json, which takes what jsonb does not, and a path may
- * fail over what it finds. None of that may hold up an event: it is no match,
- * and counted. What is called here computes on memory of its own, so an error
- * of it leaves nothing behind that a savepoint would have to undo. An error
- * that another event would meet as well (a cancellation, memory) goes on its
- * way.
+ * Data are published as json, which accepts what jsonb refuses, and a path may
+ * raise an error over the values that it finds. Neither may hold up an event: it
+ * does not match then, and is counted. The functions called here allocate memory
+ * and do nothing else, so that an error leaves nothing behind that only a
+ * savepoint could undo. Errors that do not depend on the event (cancellation,
+ * out of memory) are re-thrown.
  *
- * While a worker evaluates a filter nobody is served. What may cost too much is
- * refused when it is saved, as filter_cost.c tells. A timer ends what takes too
- * long all the same, which is no match then, and counted. It is the processor's
- * time that counts: a server that stands still loses no event.
- *
- * Variables are refused, for there is nobody to give them a value.
+ * While the worker evaluates a filter it does nothing else. So a timer ends an
+ * evaluation that takes too much CPU time; the event does not match then, and is
+ * counted. Time by the clock does not count, so that no event is lost because
+ * the server stood still. Paths that a timer cannot end are refused when they
+ * are saved, see filter_check.c.
  */
 #include "postgres.h"
 
@@ -34,35 +33,47 @@
 #include "subscription/filter_check_internal.h"
 #include "subscription/subscription.h"
 
-#define LIMIT 500				/* milliseconds of an evaluation, */
-#define MOST_HALVINGS 4			/* half of it after each that took so long */
-#define MOST_PATIENCE (60 * 1000)	/* milliseconds by the wall */
-#define TELL_INTERVAL (60 * USECS_PER_SEC)
+/*
+ * CPU time of an evaluation, in milliseconds. The limit is halved after each
+ * evaluation in a row that reached it, up to this number of times.
+ */
+#define CPU_LIMIT 500
+#define MAX_HALVINGS 4
+
+/* Time by the clock after which the CPU time is looked at, at most, in milliseconds. */
+#define MAX_WAIT (60 * 1000)
+
+/* The log tells of filters that take too long at most once in this time. */
+#define LOG_INTERVAL (60 * USECS_PER_SEC)
 
 struct WebhookFilter
 {
 	JsonPath   *path;
-	bool		multiplies;		/* or divides */
-	int			slow;			/* evaluations in a row that took too long */
+	bool		multiplies;		/* the path has *, / or % */
+	int			slow;			/* number of evaluations in a row that reached the limit */
 };
 
-static MemoryContext context;	/* of the converted data */
-static const WebhookEvent *converted;	/* whose data that is; NULL: nobody's */
-static int64 converted_id;
-static Jsonb *data;				/* NULL: they are no jsonb */
-static bool measured;			/* is it known of them ... */
-static bool have_long_number;	/* ... whether they have one? */
+static struct
+{
+	MemoryContext context;		/* memory for the Data and for evaluations */
+	const WebhookEvent *event;	/* the event whose Data are held; NULL: none */
+	int64		event_id;		/* its id, since another event may come to have its address */
+	Jsonb	   *data;			/* its Data; NULL: jsonb refuses them */
+	bool		measured;		/* has_long_number is set */
+	bool		has_long_number;	/* the Data have a number that is too long for a product */
+	TimestampTz logged_at;		/* when a filter that took too long was last logged; 0: never */
+}			held;
 
 typedef bool Evaluate (WebhookFilter *filter, const WebhookEvent *event,
-					   bool *filter_errors);
+					   bool *no_answer);
 
 static Evaluate evaluate;
 static Evaluate evaluate_in_time;
 static bool accepts(WebhookFilter *filter, const WebhookEvent *event,
-					Evaluate *method, bool *filter_errors);
+					Evaluate *method, bool *no_answer);
 static bool is_true(JsonPathItem *item);
-static int64 processor_time(void);
-static void tell(const WebhookFilter *filter, const WebhookEvent *event);
+static int64 cpu_time(void);
+static void log_slow(const WebhookFilter *filter, const WebhookEvent *event);
 static bool is_about_server(int sqlerrcode);
 
 WebhookFilter *
@@ -83,37 +94,37 @@ webhook_filter_make(Datum path)
 
 bool
 webhook_filter_accepts(WebhookFilter *filter, const WebhookEvent *event,
-					   bool *filter_errors)
+					   bool *no_answer)
 {
-	return accepts(filter, event, evaluate_in_time, filter_errors);
+	return accepts(filter, event, evaluate_in_time, no_answer);
 }
 
 bool
 webhook_filter_matches(WebhookFilter *filter, const WebhookEvent *event)
 {
-	bool		filter_errors;
+	bool		no_answer;
 
-	return accepts(filter, event, evaluate, &filter_errors);
+	return accepts(filter, event, evaluate, &no_answer);
 }
 
 static bool
 accepts(WebhookFilter *filter, const WebhookEvent *event, Evaluate *method,
-		bool *filter_errors)
+		bool *no_answer)
 {
 	MemoryContext old = CurrentMemoryContext;
 	volatile bool accepted = false;
 
-	*filter_errors = false;
-	if (context == NULL)
-		context = AllocSetContextCreate(TopMemoryContext, "webhook filter",
-										ALLOCSET_DEFAULT_SIZES);
-	if (converted != event || converted_id != event->id)
+	*no_answer = false;
+	if (held.context == NULL)
+		held.context = AllocSetContextCreate(TopMemoryContext, "webhook filter",
+											 ALLOCSET_DEFAULT_SIZES);
+	if (held.event != event || held.event_id != event->id)
 		webhook_filter_reset();
 
 	PG_TRY();
 	{
-		MemoryContextSwitchTo(context);
-		accepted = method(filter, event, filter_errors);
+		MemoryContextSwitchTo(held.context);
+		accepted = method(filter, event, no_answer);
 	}
 	PG_CATCH();
 	{
@@ -123,7 +134,7 @@ accepts(WebhookFilter *filter, const WebhookEvent *event, Evaluate *method,
 			PG_RE_THROW();
 		}
 		FlushErrorState();
-		*filter_errors = true;
+		*no_answer = true;
 		accepted = false;
 	}
 	PG_END_TRY();
@@ -134,34 +145,35 @@ accepts(WebhookFilter *filter, const WebhookEvent *event, Evaluate *method,
 void
 webhook_filter_reset(void)
 {
-	converted = NULL;
-	data = NULL;
-	measured = false;
-	if (context != NULL)
-		MemoryContextReset(context);
+	held.event = NULL;
+	held.data = NULL;
+	held.measured = false;
+	if (held.context != NULL)
+		MemoryContextReset(held.context);
 }
 
 /*
- * What is late has taken so much of the processor. What has not, but was kept
- * from it, is tried again with more time by the wall.
+ * Evaluate with a limit of CPU time. The timer goes by the clock. If it ends an
+ * evaluation that got less CPU time than the limit, because the server was busy,
+ * the evaluation is repeated with twice the time.
  */
 static bool
-evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *filter_errors)
+evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *no_answer)
 {
-	int			limit = LIMIT >> Min(filter->slow, MOST_HALVINGS);
-	volatile int patience = limit;
+	int			limit = CPU_LIMIT >> Min(filter->slow, MAX_HALVINGS);
+	volatile int wait_ms = limit;
 	volatile bool accepted = false;
 	volatile bool late = false;
 	volatile bool done = false;
 
 	while (!done)
 	{
-		int64		started = processor_time();
+		int64		started = cpu_time();
 
 		PG_TRY();
 		{
-			enable_timeout_after(STATEMENT_TIMEOUT, patience);
-			accepted = evaluate(filter, event, filter_errors);
+			enable_timeout_after(STATEMENT_TIMEOUT, wait_ms);
+			accepted = evaluate(filter, event, no_answer);
 			disable_timeout(STATEMENT_TIMEOUT, true);
 			done = true;
 		}
@@ -171,35 +183,35 @@ evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *filter_
 			if (geterrcode() != ERRCODE_QUERY_CANCELED || ShutdownRequestPending)
 				PG_RE_THROW();
 			FlushErrorState();
-			MemoryContextSwitchTo(context);
-			if (data == NULL)
+			MemoryContextSwitchTo(held.context);
+			if (held.data == NULL)
 				webhook_filter_reset();
 			else
-				MemoryContextDeleteChildren(context);
-			late = done = processor_time() - started >= limit;
-			patience = Min(2 * patience, MOST_PATIENCE);
+				MemoryContextDeleteChildren(held.context);
+			late = done = cpu_time() - started >= limit;
+			wait_ms = Min(2 * wait_ms, MAX_WAIT);
 		}
 		PG_END_TRY();
 	}
 
-	/* It may have gone off when all was over. */
+	/* The timer may have gone off after the evaluation had ended. */
 	if (get_timeout_indicator(STATEMENT_TIMEOUT, true) && !ShutdownRequestPending)
 		QueryCancelPending = false;
 
 	if (late)
 	{
-		*filter_errors = true;
+		*no_answer = true;
 		if (filter->slow++ == 0)
-			tell(filter, event);
+			log_slow(filter, event);
 	}
 	else
 		filter->slow = 0;
 	return accepted;
 }
 
-/* Of this thread, in milliseconds. */
+/* The CPU time that this process has used, in milliseconds. */
 static int64
-processor_time(void)
+cpu_time(void)
 {
 	struct timespec now;
 
@@ -208,58 +220,59 @@ processor_time(void)
 	return now.tv_sec * INT64CONST(1000) + now.tv_nsec / 1000000;
 }
 
-/* An operator cannot see it otherwise, but for a count. */
+/* Log that a filter took too long; statistics show only a count. */
 static void
-tell(const WebhookFilter *filter, const WebhookEvent *event)
+log_slow(const WebhookFilter *filter, const WebhookEvent *event)
 {
-	static TimestampTz told_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
 	Datum		id;
 	Datum		path;
 
-	if (told_at != 0 && now >= told_at && now - told_at < TELL_INTERVAL)
+	if (held.logged_at != 0 && now >= held.logged_at && now - held.logged_at < LOG_INTERVAL)
 		return;
-	told_at = now;
+	held.logged_at = now;
 	id = DirectFunctionCall1(uuid_out, UUIDPGetDatum(&event->event_id));
 	path = DirectFunctionCall1(jsonpath_out, PointerGetDatum(filter->path));
 	ereport(LOG,
-			(errmsg("webhook: a filter takes too long over event %s, which is no match to it",
-					DatumGetCString(id)),
+			(errmsg("event %s does not match a filter that took too long", DatumGetCString(id)),
 			 errdetail("The filter is \"%s\".", DatumGetCString(path)),
-			 errhint("Simplify it; webhook.recover() with what => 'missing' takes the time it needs.")));
+			 errhint("Simplify the filter. webhook.recover() with what => 'missing' evaluates it without a limit.")));
 }
 
-/* The first error of an event's data is found again by every filter. */
+/*
+ * Evaluate a filter without a limit. Data that jsonb refused for one filter are
+ * not converted again for the next one.
+ */
 static bool
-evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *filter_errors)
+evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *no_answer)
 {
 	LOCAL_FCINFO(fcinfo, 4);
 	MemoryContext scratch;
 	Datum		result;
 
-	if (converted == NULL)
+	if (held.event == NULL)
 	{
-		converted = event;
-		converted_id = event->id;
-		data = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-												  CStringGetDatum(event->data)));
+		held.event = event;
+		held.event_id = event->id;
+		held.data = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+													   CStringGetDatum(event->data)));
 	}
-	if (data != NULL && filter->multiplies && !measured)
+	if (held.data != NULL && filter->multiplies && !held.measured)
 	{
-		have_long_number = webhook_filter_has_long_number(event->data);
-		measured = true;
+		held.has_long_number = webhook_filter_has_long_number(event->data);
+		held.measured = true;
 	}
-	if (data == NULL || (filter->multiplies && have_long_number))
+	if (held.data == NULL || (filter->multiplies && held.has_long_number))
 	{
-		*filter_errors = true;
+		*no_answer = true;
 		return false;
 	}
 
-	scratch = AllocSetContextCreate(context, "webhook filter evaluation",
+	scratch = AllocSetContextCreate(held.context, "webhook filter evaluation",
 									ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(scratch);
 	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = JsonbPGetDatum(data);
+	fcinfo->args[0].value = JsonbPGetDatum(held.data);
 	fcinfo->args[0].isnull = false;
 	fcinfo->args[1].value = PointerGetDatum(filter->path);
 	fcinfo->args[1].isnull = false;
@@ -268,12 +281,12 @@ evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *filter_errors)
 	fcinfo->args[3].value = BoolGetDatum(true);
 	fcinfo->args[3].isnull = false;
 	result = jsonb_path_match(fcinfo);
-	*filter_errors = fcinfo->isnull;
+	*no_answer = fcinfo->isnull;
 	MemoryContextDelete(scratch);
 	return !fcinfo->isnull && DatumGetBool(result);
 }
 
-/* Rather than about what the data, or the path, is. */
+/* Returns true if an error does not depend on the Data and the path. */
 static bool
 is_about_server(int sqlerrcode)
 {

@@ -1,18 +1,20 @@
 /*
  * filter_check_internal.h
- *	  What a filter may cost: paths, and numbers in Data, that are too much.
+ *	  What filter.c has to know about products in a path and long numbers in
+ *	  Data.
  */
 #ifndef WEBHOOK_FILTER_CHECK_INTERNAL_H
 #define WEBHOOK_FILTER_CHECK_INTERNAL_H
 
 #include "utils/jsonpath.h"
 
-/* Does a path multiply or divide anywhere? */
+/* Returns true if a path has *, / or % anywhere. */
 extern bool webhook_filter_multiplies(JsonPath *path);
 
 /*
- * Has valid JSON a number that is too long for that? In a string it is none,
- * for such a path has nothing that makes numbers of them.
+ * Returns true if valid JSON has a number that is too long for a path that
+ * multiplies. Strings are not looked at: such a path cannot convert them to long
+ * numbers.
  */
 extern bool webhook_filter_has_long_number(const char *json);
 

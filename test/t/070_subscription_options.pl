@@ -11,6 +11,7 @@ use lib $FindBin::Bin;
 
 use Digest::SHA qw(hmac_sha256);
 use MIME::Base64;
+use PostgreSQL::Test::Utils;
 use Test::More;
 use Webhook::Test;
 
@@ -152,7 +153,7 @@ $server->settle('a slow filter');
 is(ids_to('/ok/quick'), $much, 'another filter accepts it');
 is(ids_to('/ok/slow'), '', 'no answer in time is no match');
 $server->becomes("SELECT filter_errors FROM webhook.stat_subscription WHERE subscription_id = $slow", '1', 'it is counted');
-like($server->log_since, qr/a filter takes too long over event $much/, 'and the log tells of it');
+like($server->log_since, qr/LOG:  event $much does not match a filter that took too long/, 'and the log tells of it');
 $server->becomes("SELECT webhook_internal.is_processed(txid, id) FROM webhook_internal.ring WHERE event_id = '$much'", 't', 'the worker is past it');
 is($server->sql("SELECT webhook.recover($slow, '-infinity', 'infinity', 'missing')"), '1', 'a session has the time');
 $server->settle('recovered');
@@ -160,6 +161,48 @@ is(ids_to('/ok/slow'), $much, 'and has it delivered');
 my $little = $server->publish('Other', q('{"x":2}'), 'filter/little');
 $server->settle('little data');
 like(ids_to('/ok/slow'), qr/$little/, 'over little data the filter is quick');
+$server->unsubscribe_all;
+
+# ---- Filters whose cost grows with the square, the cube or a power of the data
+#
+# Each would take the worker hours, and some of them all its memory. They are
+# accepted when they are saved, because each can be interrupted: the limit of
+# CPU time ends them, one after the other.
+
+my %costly = (
+	nested => '$.a[*] ? ($.b.c == 1) == 2',
+	inner => 'strict exists($.a[*] ? (exists($.b ? (@.c[*] == 1))))',
+	levels => '$.d.**.**.** == 1',
+	within => 'exists($.d.** ? (exists(@.** ? (@.** == 1))))',
+	keys => '$.d.**{0 to 500}.keyvalue().value.**{0 to 400}.keyvalue().key == "x"',
+	subscript => 'exists($.a[*] ? ($.a[$.b.c[*] ? (@ == 9)] == 5))',
+	range => 'exists($.a[*] ? (@ == 5 || exists($.b.c[0 to $.b.c.size()] ? (@ == 1))))',
+	power => '$' . '[0,0,0,0,0,0,0,0]' x 12 . ' == 1');
+
+# CPU time in seconds, and the peak of memory in MB since the call before.
+sub usage
+{
+	my $pid = $server->wait_for_worker;
+	my ($user, $system) = (split / /, slurp_file("/proc/$pid/stat") =~ s/.*\) //sr)[ 11, 12 ];
+	my ($peak) = slurp_file("/proc/$pid/status") =~ /^VmHWM:\s+(\d+) kB/m;
+	append_to_file("/proc/$pid/clear_refs", 5);
+	return (cpu => ($user + $system) / 100, peak => int($peak / 1024));
+}
+
+$server->subscribe("/ok/$_", $other, "filter => '$costly{$_}'") foreach sort keys %costly;
+$server->subscribe('/ok/cheap', $other, "filter => '\$.x == 2'");
+my %before = usage();
+my $adverse = $server->publish('Other', q{('{"a":[' || repeat('1,', 100000) || '1],"b":{"c":[' || repeat('2,', 100000) || '2]},"d":'
+	|| repeat('{"a":', 1000) || '[[[[[3]]]]]' || repeat('}', 1000) || ',"x":2}')::json}, 'filter/adverse');
+$server->settle('filters that cost too much');
+is(ids_to('/ok/cheap'), $adverse, 'another filter accepts the event');
+is(join(' ', grep { ids_to("/ok/$_") ne '' } sort keys %costly), '', 'none of the costly ones does');
+$server->becomes("SELECT string_agg(filter_errors::text, ' ') FROM webhook.stat_subscription WHERE endpoint !~ 'cheap'",
+	join(' ', map { 1 } keys %costly), 'each is counted');
+my %usage = usage();
+my $cpu = $usage{cpu} - $before{cpu};
+cmp_ok($cpu, '<', 4 * keys %costly, "the worker has used $cpu s of CPU time for all of them");
+cmp_ok($usage{peak}, '<', 1024, "it has never had more than $usage{peak} MB of memory");
 $server->unsubscribe_all;
 
 # ---- Filters
