@@ -19,17 +19,17 @@ my $server = Webhook::Test->new('deliver', "webhook.retry_schedule = '1s, 1s'");
 my $receiver = $server->receiver;
 my $secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 
-# The changes in what came to a path, as "old>new".
+# The changes that came to a path, as "old>new old>new".
 sub changes
 {
 	my ($path) = @_;
 	return join ' ', map { "$_->{old}>$_->{new}" } $server->received($path);
 }
 
-# The same of several contracts, between which there is no order.
+# The same in a fixed order, for several contracts: there is no order between them.
 sub sorted { return join ' ', sort split / /, $_[0]; }
 
-# HMAC-SHA256 by somebody else.
+# HMAC-SHA256 as openssl makes it, not our own code.
 sub hmac
 {
 	my ($key, $text) = @_;
@@ -73,7 +73,7 @@ like($created, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/, 'CreationTimeUtc ha
 {
 	my ($y, $m, $d, $h, $min, $s, $ms) = $created =~ /^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)\.(\d{3})/;
 	my $milliseconds = timegm($s, $min, $h, $d, $m - 1, $y) * 1000 + $ms;
-	is(hex(substr($id, 0, 8) . substr($id, 9, 4)), $milliseconds, 'and is the instant of the Id');
+	is(hex(substr($id, 0, 8) . substr($id, 9, 4)), $milliseconds, 'CreationTimeUtc is the instant in the Id');
 }
 
 my $headers = $post->{headers};
@@ -88,13 +88,13 @@ is($headers->{'webhook-attempt'}, 1, 'webhook-attempt');
 is($headers->{'x-tenant'}, 'acme', 'a header of the subscription');
 ok(!exists $headers->{$_}, "no $_") foreach qw(expect transfer-encoding abp-webhook-signature);
 like($headers->{'webhook-timestamp'}, qr/^\d+$/, 'webhook-timestamp is a number');
-cmp_ok($headers->{'webhook-timestamp'}, '>=', $before, 'and the time of the attempt');
-cmp_ok($headers->{'webhook-timestamp'}, '<=', time, 'not later');
+cmp_ok($headers->{'webhook-timestamp'}, '>=', $before, 'webhook-timestamp is not before the change');
+cmp_ok($headers->{'webhook-timestamp'}, '<=', time, 'webhook-timestamp is not after its arrival');
 
 my $key = decode_base64(substr $secret, length 'whsec_');
 is($headers->{'webhook-signature'},
 	'v1,' . encode_base64(hmac($key, "$id.$headers->{'webhook-timestamp'}.$post->{body}"), ''),
-	'webhook-signature, as openssl sees it');
+	'webhook-signature is what openssl makes');
 
 # ---- Its row in the log
 
@@ -113,7 +113,7 @@ is($row->{source_port}, $post->{peer_port}, 'log: source_port');
 is($row->{request_body}, $post->{body}, 'log: request_body as sent');
 is($row->{request_headers}{'webhook-signature'}, $headers->{'webhook-signature'},
 	'log: request_headers, signature included');
-is($row->{request_headers}{'x-tenant'}, 'acme', 'log: and the own one');
+is($row->{request_headers}{'x-tenant'}, 'acme', "log: request_headers, the subscription's own included");
 is($row->{response_status}, 200, 'log: response_status');
 is($row->{response_headers}{'content-type'}, 'text/plain', 'log: response_headers');
 is($row->{response_body}, "ok\n", 'log: response_body');
@@ -129,9 +129,9 @@ is($server->sql('SELECT webhook.verify(webhook.secret(subscription_id), request_
 	't', 'the log row can be verified');
 is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
 is($server->sql("SELECT event_id FROM webhook.event WHERE subject = 'business_request/42'"), $id,
-	'and webhook.event shows the event');
+	'webhook.event shows the event');
 
-# ---- What is a change
+# ---- Which statements make an event
 
 $server->sql("UPDATE business_request SET status = 'Approved' WHERE id = 42");
 $server->sql("UPDATE business_request SET note = 'no change of status' WHERE id = 42");
@@ -142,9 +142,9 @@ $server->sql("UPDATE business_request SET status = 'Signed' WHERE id = 42");
 $server->sql('DELETE FROM business_request WHERE id = 42');
 $server->settle('changes');
 is(changes('/ok/wire'), '>Draft Draft>Approved Approved> >Signed Signed>',
-	'changes of the status, and nothing else');
+	'a change of the status makes an event, nothing else does');
 
-# ---- What commits, and only that
+# ---- What is committed makes an event, and only that
 
 sub transaction
 {
@@ -220,7 +220,7 @@ SELECT webhook.subscribe('@{[ $receiver->url('/ok/same') ]}', '{$type}');
 UPDATE business_request SET status = 'P' WHERE id = 104;
 COMMIT;
 END
-is(changes('/ok/same'), 'O>P', 'which goes to the new subscription too');
+is(changes('/ok/same'), 'O>P', 'the change goes to the new subscription, too');
 $server->sql("SELECT webhook.unsubscribe(id) FROM webhook.subscription WHERE endpoint LIKE '%/ok/same'");
 
 {
@@ -230,11 +230,11 @@ $server->sql("SELECT webhook.unsubscribe(id) FROM webhook.subscription WHERE end
 	is($receiver->count('/ok/prepared'), 0, 'a prepared transaction sends nothing');
 	$server->sql("COMMIT PREPARED 'q'");
 	$receiver->wait_for(1, 2, qr/prepared/);
-	is(changes('/ok/prepared'), 'P>Q', 'its commit does, at once');
+	is(changes('/ok/prepared'), 'P>Q', 'COMMIT PREPARED sends it at once');
 	$server->unsubscribe($subscription);
 }
 
-# ---- Tables of all kinds
+# ---- Tables, keys and statuses of all kinds
 
 sub table
 {
@@ -309,7 +309,7 @@ SELECT webhook.unwatch('offer');
 UPDATE offer SET status = 'Unseen';
 END
 
-# ---- Who gets it
+# ---- Which subscriptions get an event
 
 $server->sql(q{SELECT webhook.define_event_type('App.Invoice', 'an invoice')});
 {
@@ -322,17 +322,17 @@ $server->sql(q{SELECT webhook.define_event_type('App.Invoice', 'an invoice')});
 	$server->sql(q{UPDATE business_request SET status = 'R' WHERE id = 104});
 	$server->settle('several subscriptions');
 	is($receiver->count('/ok/a'), 1, 'each subscription gets the event');
-	is($receiver->count('/ok/b'), 1, 'also the second');
-	is($receiver->count('/ok/invoice'), 2, 'of its type only');
-	is($receiver->count('/ok/both'), 3, 'several types go to one subscription');
+	is($receiver->count('/ok/b'), 1, 'the second subscription, too');
+	is($receiver->count('/ok/invoice'), 2, 'a subscription gets its event type only');
+	is($receiver->count('/ok/both'), 3, 'a subscription to two event types gets both');
 	my ($invoice) = grep { $_->{headers}{'webhook-id'} eq $event } $receiver->requests(qr/invoice/);
 	ok($invoice, 'publish() returns the Id');
 	like($invoice->{body}, qr/"Data":\{ "b":1,  "a" : \[1\.50, "\xc3\xbc"\] \},/, 'Data as published');
 	my %ids = map { decode_json($_->{body})->{Id} => 1 } $receiver->requests(qr{^/ok/(?:a|b|both)$});
-	is(scalar keys %ids, 3, 'an event has one Id, whoever gets it');
+	is(scalar keys %ids, 3, 'an event has one Id for all subscriptions');
 	my %secrets = map { $server->sql("SELECT webhook.secret($_)") => 1 } @subscriptions;
 	is(scalar keys %secrets, 4, 'each subscription has a secret of its own');
-	like($_, qr{^whsec_[A-Za-z0-9+/]{43}=$}, 'of 32 bytes') foreach sort keys %secrets;
+	like($_, qr{^whsec_[A-Za-z0-9+/]{43}=$}, 'a secret has 32 bytes') foreach sort keys %secrets;
 	$server->unsubscribe(@subscriptions);
 }
 {
@@ -355,10 +355,10 @@ $server->sql(q{SELECT webhook.define_event_type('App.Invoice', 'an invoice')});
 	my ($got) = $receiver->wait_for(1, 10, qr/abp/);
 	is($got->{headers}{'abp-webhook-signature'},
 		'sha256=' . join('-', uc(unpack 'H*', hmac($secret, $got->{body})) =~ /../g),
-		'abp-webhook-signature, as openssl sees it');
+		'abp-webhook-signature is what openssl makes');
 	is($got->{headers}{'webhook-signature'},
 		'v1,' . encode_base64(hmac($key, "$got->{headers}{'webhook-id'}.$got->{headers}{'webhook-timestamp'}.$got->{body}"), ''),
-		'next to the standard one');
+		'the standard signature is there, too');
 	$server->unsubscribe($subscription);
 }
 
@@ -372,11 +372,11 @@ $server->sql(q{SELECT webhook.define_event_type('App.Invoice', 'an invoice')});
 	my @bodies = map { decode_json($_->{body}) } @got;
 	is_deeply([ map { "$_->{Data}{n}/$_->{Attempt}" } @bodies ], [qw(1/1 1/2 2/1 2/2)],
 		'in order: the second waits for the first');
-	is($bodies[1]{Id}, $bodies[0]{Id}, 'the Id stays');
-	is($bodies[1]{CreationTimeUtc}, $bodies[0]{CreationTimeUtc}, 'and the time');
+	is($bodies[1]{Id}, $bodies[0]{Id}, 'the Id stays at a retry');
+	is($bodies[1]{CreationTimeUtc}, $bodies[0]{CreationTimeUtc}, 'CreationTimeUtc stays');
 	is($got[1]{headers}{'webhook-attempt'}, 2, 'webhook-attempt counts');
-	cmp_ok($got[1]{time} - $got[0]{time}, '>', 0.7, 'after the wait of the schedule');
-	cmp_ok($got[1]{time} - $got[0]{time}, '<', 5, 'and not much longer');
+	cmp_ok($got[1]{time} - $got[0]{time}, '>', 0.7, 'the retry comes after the wait of the schedule');
+	cmp_ok($got[1]{time} - $got[0]{time}, '<', 5, 'and soon after it');
 	$server->settle('retries');
 	is($server->sql("SELECT string_agg(attempt || ' ' || response_status || ' ' || outcome, ', ' ORDER BY logged_at, attempt) FROM webhook.log WHERE event_id = '$bodies[0]{Id}'"),
 		'1 500 retrying, 2 200 delivered', 'the log has both attempts');
@@ -392,23 +392,23 @@ $server->sql(q{SELECT webhook.define_event_type('App.Invoice', 'an invoice')});
 	$server->sql("UPDATE business_request SET status = '$_' WHERE id = 104") foreach 1 .. 5;
 	$server->settle('paused');
 	is($receiver->count('/ok/paused'), 0, 'a paused subscription gets nothing');
-	is($receiver->count('/ok/other'), 5, 'others do');
+	is($receiver->count('/ok/other'), 5, 'another subscription gets all');
 	$server->sql("SELECT webhook.resume($subscription)");
 	$server->settle('resumed');
-	is(changes('/ok/paused'), 'S>1 1>2 2>3 3>4 4>5', 'then all that was missed, in order');
+	is(changes('/ok/paused'), 'S>1 1>2 2>3 3>4 4>5', 'after resume() all that was missed comes, in order');
 
 	$server->sql($server->moving($subscription, '/ok/moved'));
 	$server->sql("UPDATE business_request SET status = '6' WHERE id = 104");
 	$server->settle('moved');
-	is(changes('/ok/moved'), '5>6', 'a new endpoint');
-	is($receiver->count('/ok/paused'), 5, 'instead of the old one');
+	is(changes('/ok/moved'), '5>6', 'a new endpoint gets the next event');
+	is($receiver->count('/ok/paused'), 5, 'the old endpoint does not');
 
 	$server->alter($subscription, "events => '{App.Invoice}'");
 	$server->sql("UPDATE business_request SET status = '7' WHERE id = 104");
 	$server->sql(q{SELECT webhook.publish('App.Invoice', '{"n":3}')});
 	$server->settle('other events');
-	is($receiver->count('/ok/moved'), 2, 'other events');
-	like(($receiver->requests(qr/moved/))[1]{body}, qr/App\.Invoice/, 'instead of the old ones');
+	is($receiver->count('/ok/moved'), 2, 'with other event types, one event comes');
+	like(($receiver->requests(qr/moved/))[1]{body}, qr/App\.Invoice/, 'the one of the new type');
 
 	$server->unsubscribe($subscription);
 	$server->sql(q{SELECT webhook.publish('App.Invoice', '{"n":4}')});
@@ -417,7 +417,7 @@ $server->sql(q{SELECT webhook.define_event_type('App.Invoice', 'an invoice')});
 	$server->unsubscribe($other);
 }
 
-# ---- An event older than a subscription is not for it
+# ---- A subscription does not get events from before it
 
 {
 	$server->sql(q{SELECT webhook.publish('App.Invoice', '{"n":5}')});
@@ -428,22 +428,22 @@ $server->sql(q{SELECT webhook.define_event_type('App.Invoice', 'an invoice')});
 		'events from before a subscription are not sent');
 	$server->restart;
 	$server->settle('after a restart');
-	is($receiver->count('/ok/late'), 1, 'nor after a restart');
+	is($receiver->count('/ok/late'), 1, 'a restart does not send them either');
 	$server->unsubscribe($subscription);
 }
 
-# ---- drain() in a transaction that has enqueued could only wait for itself
+# ---- drain() in a transaction that has published would wait for itself
 
 my ($status) = $server->psql(
 	q{BEGIN; SELECT webhook.publish('App.Invoice', '{}'); SELECT webhook.drain(); COMMIT});
 isnt($status, 0, 'drain() refuses after publish()');
 
-# ---- Everything that came is in the log, and nothing else is
+# ---- The log has each request that came, and no other
 
 $server->settle('the end');
 is($server->sql('SELECT count(*) FROM webhook.log WHERE requested_at IS NOT NULL'),
-	scalar(split /\n/, slurp_file($receiver->file)), 'a row each');
-is($server->sql(<<'END'), 0, 'with a right signature, as far as the secret is still there');
+	scalar(split /\n/, slurp_file($receiver->file)), 'the log has a row for each request');
+is($server->sql(<<'END'), 0, 'each logged signature is right, where the subscription is still there');
 SELECT count(*)
 FROM webhook.log JOIN webhook.subscription s ON s.id = subscription_id
 WHERE NOT webhook.verify(webhook.secret(s.id), request_headers, request_body, NULL)

@@ -23,14 +23,14 @@ my $seed = $ENV{SEED} // time() * 1000 % 1_000_000;
 my $writers = 6;
 my $contracts = 100;
 my $max_in_flight = 32;
-my $group = 500;				# outcomes that may wait to be written
-my $exposed = 1;				# seconds for which a crash may take back the log
+my $group = 500;				# outcomes that are written together
+my $exposed = 1;				# seconds of the log that a crash may lose
 
 note("SEED=$seed");
 srand($seed);
 
-# The ring's tables are emptied all the while; what is in flight, or in the log
-# but not on disk, is little.
+# Short retention and small limits: ring tables are truncated all the time, and
+# a crash can take back few requests.
 my $server = Webhook::Test->new('at_least_once', <<"END");
 restart_after_crash = on
 webhook.max_in_flight = $max_in_flight
@@ -72,7 +72,7 @@ BEGIN
 	INSERT INTO committed VALUES (contract, 1, NULL, new);
 END \$\$;
 
--- What an index on the log asks: is the disk full?
+-- An index on the log calls room(), which fails while "disk" says that it is full.
 CREATE TABLE disk (is_full boolean);
 INSERT INTO disk VALUES (false);
 CREATE FUNCTION room(bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS \$\$
@@ -98,7 +98,7 @@ $server->settle('the first events');
 
 # ---- The writers
 
-# One transaction at random, as text.
+# The text of a random transaction.
 sub transaction
 {
 	my ($writer, $number, $prepared) = @_;
@@ -139,7 +139,7 @@ sub transaction
 
 sub end_prepared { return (rand() < 0.7 ? 'COMMIT' : 'ROLLBACK') . " PREPARED '$_[0]'"; }
 
-# Write until told to stop, whatever becomes of the server.
+# Write until SIGTERM, through any crash of the server.
 sub write_on
 {
 	my ($writer, $parent) = @_;
@@ -186,13 +186,14 @@ foreach my $writer (1 .. $writers)
 	push @pids, $pid;
 }
 
-# ---- What happens to them
+# ---- Crashes and failures
 
-my @crashes;			# [from, to]: calls of that time may be missing in the log
+my @crashes;			# [from, to]: requests of that time may be missing in the log
 
 sub count { return scalar $receiver->requests; }
 
-# Let calls come, then lose what is in flight or not on disk.
+# Wait for some requests, then crash the server: what is in flight or not on
+# disk is lost.
 sub crash
 {
 	my ($how, $from) = @_;
@@ -211,7 +212,7 @@ sub crash
 	return;
 }
 
-# While the log cannot be written, calls do not go on and on.
+# While the log cannot be written, nothing more is sent.
 sub without_log
 {
 	my ($how, $block, $unblock, $meanwhile) = @_;
@@ -236,7 +237,7 @@ $receiver->wait_for(1000, 10);
 $server->end_worker('TERM');
 crash('SIGKILL');
 
-# A subscription and changes in one transaction, among all the others.
+# A transaction that subscribes and changes contracts, among the writers'.
 my ($id, $snapshot_before, $snapshot_after);
 {
 	$snapshot_before = $server->sql('SELECT pg_current_snapshot()');
@@ -277,12 +278,13 @@ $server->sql(end_prepared($_))
 $server->settle('the end');
 is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
 
-# ---- Committed and received
+# ---- What was committed against what was received
 
-# What commits between a call of subscribe() and its commit may come or not.
+# A change that commits between a call of subscribe() and the commit of that call
+# may come or not.
 my %name = reverse %path;
-my %expected;			# path, contract: what is to come, in order
-my %optional;			# path, contract, change
+my %expected;			# by path and contract: changes that must come, in order
+my %optional;			# "path contract change" that may come or not
 foreach (split /\n/, $server->sql(<<"END"))
 SELECT s.id, c.contract, coalesce(c.old, '') || '>' || c.new,
 	s.id = $id AND pg_visible_in_snapshot(c.txid, '$snapshot_after')
@@ -330,13 +332,13 @@ foreach my $path (sort keys %path)
 		diag("contract $contract, committed: @expected\nbut received: @first") if !$disordered++;
 	}
 	note("$path: $events events");
-	cmp_ok($events, '>', 100, "$path: there was much to deliver");
+	cmp_ok($events, '>', 100, "$path: there were many events to deliver");
 	is($lost, 0, "$path: all that was committed was received");
 	is($false, 0, "$path: nothing was received that was not committed");
-	is($disordered, 0, "$path: what came first came in the order of the commits");
+	is($disordered, 0, "$path: first arrivals are in the order of the commits");
 }
 
-# ---- Received and logged
+# ---- What was received against the log
 
 my %logged;
 foreach (split /\n/, $server->sql(<<'END'))
@@ -367,17 +369,17 @@ note(sprintf '%.1f s', time() - $start);
 note(sprintf '%d calls of %d deliveries, %d not in the log after %d crashes',
 	scalar @received, scalar keys %times, $missing, scalar @crashes);
 cmp_ok($missing, '<=', @crashes * ($max_in_flight + $group),
-	'calls that are not in the log are no more than crashes could take');
-is($unexplained, 0, 'and were made right before one');
-is($invented, 0, 'the log has no call that was not made');
-is($server->sql(<<'END'), '', 'each delivery has ended once, delivered');
+	'no more requests are missing in the log than the crashes could take');
+is($unexplained, 0, 'each missing request was made right before a crash');
+is($invented, 0, 'the log has no request that was not made');
+is($server->sql(<<'END'), '', 'each delivery has ended once, as delivered');
 SELECT subscription_id, event_id, array_agg(outcome)
 FROM webhook.log WHERE outcome <> 'retrying'
 GROUP BY 1, 2 HAVING array_agg(outcome) <> '{delivered}'
 LIMIT 5
 END
 is($server->sql(q{SELECT count(*) FROM webhook.log WHERE outcome = 'delivered'}),
-	scalar keys %times, 'and all of them have');
+	scalar keys %times, 'the log has an end for each delivery that was received');
 
 $server->stop;
 done_testing();

@@ -19,7 +19,7 @@ my $receiver = $server->receiver;
 $server->prepare;
 $server->sql('INSERT INTO business_request SELECT g FROM generate_series(1, 10) g');
 
-# The log of a subscription as "attempt outcome class status", by event.
+# The log of a subscription: "attempt outcome error_class status", a line each.
 sub logged
 {
 	my ($subscription) = @_;
@@ -44,23 +44,23 @@ END
 SELECT p.next_at - l.requested_at - l.duration BETWEEN '2.4 s' AND '3.7 s'
 FROM webhook_internal.pending p JOIN webhook.log l USING (event_id) WHERE p.next_at IS NOT NULL
 END
-	is($server->sql('SELECT attempt, step FROM webhook_internal.pending ORDER BY position LIMIT 1'), '1|1', 'and the attempts are counted there');
+	is($server->sql('SELECT attempt, step FROM webhook_internal.pending ORDER BY position LIMIT 1'), '1|1', 'pending counts attempts and steps');
 	$receiver->wait_for(6, 30, $path);
 	$server->settle('the schedule');
 	$receiver->fail_while(0);
 
 	my @calls = grep { $_->{contract} == 1 } $server->received($path);
 	is(join(' ', map { "$_->{new}-$_->{attempt}" } @calls), 'bad-1 bad-2 bad-3 bad-4 good-1',
-		'so many attempts, then the next event of the contract');
+		"one attempt for each wait and a first one, then the contract's next event");
 	foreach ([ 0, 3 ], [ 1, 1 ], [ 2, 2 ])
 	{
 		my ($i, $wait) = @$_;
 		my $waited = $calls[ $i + 1 ]{time} - $calls[$i]{time};
-		cmp_ok($waited, '>=', 0.79 * $wait, 'a wait');
-		cmp_ok($waited, '<=', 1.2 * $wait + 0.5, 'as the schedule says');
+		cmp_ok($waited, '>=', 0.79 * $wait, "wait of $wait s: not shorter by more than a fifth");
+		cmp_ok($waited, '<=', 1.2 * $wait + 0.5, "wait of $wait s: not longer by more than a fifth");
 	}
-	cmp_ok($calls[4]{time} - $calls[3]{time}, '<', 0.5, 'the next event at once');
-	is($server->sql(<<"END"), <<'END' =~ s/\n\z//r, 'the log: attempts, and the data of what has failed');
+	cmp_ok($calls[4]{time} - $calls[3]{time}, '<', 0.5, 'the next event of the contract is sent at once');
+	is($server->sql(<<"END"), <<'END' =~ s/\n\z//r, 'the log has each attempt, and the data with the last one');
 SELECT attempt, outcome, error_class, response_status, data->>'NewStatus'
 FROM webhook.log WHERE subscription_id = $subscription AND event_id = '$calls[0]{id}' ORDER BY attempt
 END
@@ -73,7 +73,7 @@ END
 	$server->unsubscribe_all;
 }
 
-# ---- What may go wrong, in a word
+# ---- How each kind of failure is logged
 
 $server->set('webhook.retry_schedule', '1s');
 $server->set('webhook.timeout', '1s');
@@ -105,21 +105,21 @@ $server->set('webhook.timeout', '1s');
 		wait_until { $server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $subscription") > $lines } 20;
 		is(join(', ', split /\n/, logged($subscription)), $expected, $what);
 		is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $subscription AND (outcome = 'delivered') <> (error IS NULL)"),
-			0, "$what: there is a text");
+			0, "$what: error is set unless it was delivered");
 	}
 	is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
 	my @calls = $server->received('/retry-after/3');
-	cmp_ok($calls[1]{time} - $calls[0]{time}, '>=', 3, 'Retry-After is respected');
-	is($receiver->count('/status/410'), 1, 'no attempt after 410');
-	is($server->sql("SELECT data->>'NewStatus' FROM webhook.log WHERE response_status = 410"), 'wrong', 'but the data are kept');
+	cmp_ok($calls[1]{time} - $calls[0]{time}, '>=', 3, 'Retry-After is waited for');
+	is($receiver->count('/status/410'), 1, '410 ends a delivery');
+	is($server->sql("SELECT data->>'NewStatus' FROM webhook.log WHERE response_status = 410"), 'wrong', 'the log keeps its data');
 	cmp_ok($server->sql("SELECT max(extract(epoch FROM duration)) FROM webhook.log WHERE error_class = 'timeout'"),
-		'<', 1.5, 'webhook.timeout is respected');
+		'<', 1.5, 'webhook.timeout ends an attempt');
 	$server->unsubscribe_all;
 }
 $server->set('webhook.timeout', '30s');
 $server->set('webhook.retry_schedule', '1s, 1s, 2s');
 
-# ---- Unsubscribe, disable: what waits is cancelled, and kept
+# ---- Unsubscribing and disabling cancel what waits; the log keeps it
 
 foreach (
 	[ 'unsubscribed', 'SELECT webhook.unsubscribe(%d)' ],
@@ -140,19 +140,19 @@ SELECT string_agg(data->>'NewStatus', ' ' ORDER BY position)
 FROM webhook.log WHERE subscription_id = $subscription AND outcome = 'cancelled' AND method IS NULL
 END
 	sleep 1.5;
-	is($receiver->count("/status/500/$what"), $count, "$what: no attempt any more");
+	is($receiver->count("/status/500/$what"), $count, "$what: no further attempt is made");
 	if ($what eq 'disabled')
 	{
 		$server->change(5, 'missed');
 		$server->sql("SELECT webhook.alter_subscription($subscription, enabled => true, endpoint => '@{[ $receiver->url('/ok/enabled') ]}')");
 		$server->change(5, 'again');
 		$server->settle('enabled');
-		is($server->first_statuses('/ok/enabled', 5), 'again', 'enabled again, it gets what happens from then on');
+		is($server->first_statuses('/ok/enabled', 5), 'again', 'after enabling, it gets what happens from then on');
 	}
 	$server->unsubscribe_all;
 }
 
-# One in flight ends by itself, also without its subscription.
+# A request in flight ends by itself, although its subscription is gone.
 {
 	my $subscription = $server->subscribe('/slow/1000/flying');
 
@@ -160,7 +160,7 @@ END
 	$receiver->wait_for(1, 10, '/slow/1000/flying');
 	$server->unsubscribe($subscription);
 	$server->settle('unsubscribed in flight');
-	is(logged($subscription), "1 delivered 200\n0 cancelled", 'one in flight ends, the next is cancelled');
+	is(logged($subscription), "1 delivered 200\n0 cancelled", 'the request in flight is logged, the next delivery is cancelled');
 }
 
 $server->stop;

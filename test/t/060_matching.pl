@@ -14,7 +14,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use Webhook::Test;
 
-# No place for a worker: the launcher has the only one.
+# There is no worker at first: the launcher takes the only process slot.
 my $server = Webhook::Test->new('matching', <<'END');
 restart_after_crash = on
 webhook.retry_schedule = '1s, 1s, 1s'
@@ -23,7 +23,7 @@ max_logical_replication_workers = 0
 END
 my $receiver = $server->receiver;
 
-# ---- Before the worker's first start
+# ---- Events from before the worker's first start
 
 $server->prepare;
 $server->sql('INSERT INTO business_request SELECT g FROM generate_series(1, 20) g');
@@ -37,24 +37,24 @@ $server->stop('immediate');
 $server->start;
 $server->wait_for_worker;
 $server->settle('the first start');
-is($receiver->count('/ok/first'), 0, 'nothing while sending is off');
+is($receiver->count('/ok/first'), 0, 'nothing is sent while sending is off');
 $server->sql("COMMIT PREPARED 'first'");
 $server->change(1, 'seen-3');
 $server->end_worker('TERM');
 $server->set('webhook.enabled', 'on');
 $server->poll('SELECT count(*) = 0 FROM webhook_internal.pending');
 $server->settle('sending on');
-is($server->first_statuses('/ok/first'), 'seen-1 seen-2 prepared seen-3', 'what was committed before the first start comes, from the subscription on');
+is($server->first_statuses('/ok/first'), 'seen-1 seen-2 prepared seen-3', 'what was committed before the first start is sent, from the subscription on');
 $server->unsubscribe_all;
 
-# ---- Subscribed and changed in one transaction
+# ---- A transaction that subscribes and changes contracts
 
 foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 {
 	my $path = '/ok/' . lc $level =~ s/ /_/r;
 	my $session = $server->session;
 
-	# Others commit before, between and after.
+	# Other sessions commit before, between and after.
 	$session->run("BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM business_request");
 	$server->change(2, 'no-1');
 	$session->run($server->changes(3, 'same-1'));
@@ -64,7 +64,7 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	$session->quit;
 	$server->change(3, 'then');
 	$server->settle($level);
-	is($server->first_statuses($path), 'same-1 same-2 then', "$level: subscribed and changed in one transaction");
+	is($server->first_statuses($path), 'same-1 same-2 then', "$level: its own changes from subscribe() on are sent, those before and others' are not");
 	$server->unsubscribe_all;
 }
 {
@@ -73,7 +73,7 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	$server->sql(join ';', 'BEGIN', 'SAVEPOINT a', $server->subscription('/ok/released'), 'RELEASE a', $server->changes(3, 'yes'), 'COMMIT');
 	$server->settle('savepoints');
 	is($receiver->count('/ok/rolled_back'), 0, 'a subscription rolled back gets nothing');
-	is($server->first_statuses('/ok/released'), 'yes', 'one in a savepoint does');
+	is($server->first_statuses('/ok/released'), 'yes', 'one in a released savepoint does');
 	$server->unsubscribe_all;
 
 	$server->sql(join ';', 'BEGIN', $server->subscription('/ok/prepared'), $server->changes(3, 'prepared-1'), "PREPARE TRANSACTION 'subscription'");
@@ -82,11 +82,11 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	$server->sql("COMMIT PREPARED 'subscription'");
 	$server->change(3, 'prepared-2');
 	$server->settle('prepared');
-	is($server->first_statuses('/ok/prepared') =~ s/between ?//r, 'prepared-1 prepared-2', 'one in a prepared transaction, too');
+	is($server->first_statuses('/ok/prepared') =~ s/between ?//r, 'prepared-1 prepared-2', 'a subscription in a prepared transaction gets its changes, and later ones');
 	$server->unsubscribe_all;
 }
 
-# ---- A change of subscriptions is read once: not for its command, too
+# ---- A change of subscriptions is read once, not a second time for its command
 
 {
 	my $reads = 'SELECT seq_scan + idx_scan FROM pg_stat_all_tables'
@@ -105,11 +105,11 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	$server->end_worker('TERM');
 	my $count = $server->sql($reads) - $before;
 	cmp_ok($count, '>=', 20, 'each change is read');
-	cmp_ok($count, '<', 30, 'and once');
+	cmp_ok($count, '<', 30, 'not twice');
 	$server->unsubscribe_all;
 }
 
-# ---- A transaction that was running when somebody subscribed
+# ---- A transaction that was running at subscribe()
 
 {
 	my @sessions = map { $server->session } 1 .. 2;
@@ -129,7 +129,7 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	$server->unsubscribe_all;
 }
 
-# ---- What commits while somebody subscribes, and is read before that is known
+# ---- Events that are read before the worker knows of the subscription
 
 foreach my $how ('subscribe', 'enable')
 {
@@ -145,23 +145,23 @@ foreach my $how ('subscribe', 'enable')
 			$server->subscription($path)));
 	$server->change(10, 'meanwhile');
 	$server->settle('read by others');
-	is($receiver->count($path), 0, "$how: nobody knows of it yet");
+	is($receiver->count($path), 0, "$how: nothing is sent before its commit");
 	$server->change(10, 'meanwhile too');
 	$session->run('COMMIT');
 	$session->quit;
 	$server->change(10, 'then');
 	$server->settle($how);
-	is($server->first_statuses($path), 'meanwhile meanwhile too then', "$how: what committed meanwhile comes first");
-	is($server->first_statuses("/ok/other_$how"), "before_$how meanwhile meanwhile too then", 'and to the other not again');
-	is($receiver->count("/ok/other_$how"), 4, 'once each');
+	is($server->first_statuses($path), 'meanwhile meanwhile too then', "$how: what committed meanwhile is sent first");
+	is($server->first_statuses("/ok/other_$how"), "before_$how meanwhile meanwhile too then", 'the other subscription does not get it again');
+	is($receiver->count("/ok/other_$how"), 4, 'it gets each event once');
 	$server->crash;
 	$server->change(10, 'last');
 	$server->settle('after a crash');
-	is($server->first_statuses($path), 'meanwhile meanwhile too then last', 'a crash changes nothing of it');
+	is($server->first_statuses($path), 'meanwhile meanwhile too then last', 'a crash changes nothing of that order');
 	$server->unsubscribe_all;
 }
 
-# ---- An event from before never comes, whatever the worker knew
+# ---- An event from before subscribe() is never sent, whatever the worker had read
 
 foreach my $how ('read', 'not read')
 {
@@ -184,18 +184,18 @@ foreach my $how ('read', 'not read')
 	is($server->first_statuses($path), 'after', "an event from before, $how at a crash, is not sent");
 	$server->crash;
 	$server->settle('once more');
-	is($server->first_statuses($path), 'after', 'nor at the next one');
+	is($server->first_statuses($path), 'after', 'nor is it after the next crash');
 	$server->unsubscribe_all;
 }
 
-# ---- A change of a subscription holds from the next turn on
+# ---- A change of a subscription holds from the next attempt on
 
 {
 	my $subscription = $server->subscribe('/slow/30/old');
 	my @expected = map { "t$_" } 1 .. 100;
 	my $secret = 'whsec_' . 'A' x 43 . '=';
 
-	# The subscription that the next attempts are to be made by.
+	# After a statement, the next attempts are made by the new values.
 	my $from_now_on = sub {
 		my ($what, $statement, $is_new) = @_;
 		$server->sql($statement);
@@ -204,8 +204,8 @@ foreach my $how ('read', 'not read')
 		$receiver->wait_for($before + 6, 10);
 		my @after = ($receiver->requests)[ $before .. $receiver->count - 1 ];
 		my ($old) = reverse grep { !$is_new->($after[$_]) } 0 .. $#after;
-		ok($is_new->($after[-1]), "$what: changed");
-		ok(!defined $old || $after[$old]{time} < $since + 0.05, "$what: at once");
+		ok($is_new->($after[-1]), "$what: the new value is used");
+		ok(!defined $old || $after[$old]{time} < $since + 0.05, "$what: from the next attempt on");
 		return;
 	};
 
@@ -231,12 +231,12 @@ foreach my $how ('read', 'not read')
 	my $since = time();
 	$server->settle('paused');
 	my @received = $server->received;
-	cmp_ok($received[-1]{time}, '<', $since + 0.05, 'pause: at once');
+	cmp_ok($received[-1]{time}, '<', $since + 0.05, 'pause: no attempt starts after it');
 	$server->sql("SELECT webhook.resume($subscription)");
 	$server->settle('resumed');
 	is(join(' ', map { $_->{new} } grep { $_->{path} =~ /old|new/ } $server->received), "@expected",
-		'meanwhile nothing was lost, repeated or out of order');
-	is($server->sql(<<'END') > 0, 1, 'signed with the secret of the attempt');
+		'nothing is lost, repeated or out of order');
+	is($server->sql(<<'END') > 0, 1, 'signed with the secret of the time of the attempt');
 SELECT count(*) FROM webhook.log
 WHERE webhook.verify((SELECT secret FROM webhook_internal.subscription_secret),
 	request_headers, request_body, NULL)
@@ -244,7 +244,7 @@ END
 	$server->unsubscribe_all;
 }
 
-# ---- Altering keeps what was not read yet; disabling does not
+# ---- Altering keeps events that are not read yet; disabling does not
 
 {
 	my $subscription = $server->subscribe('/ok/unread');
@@ -256,7 +256,7 @@ END
 	$server->sql("SELECT webhook.alter_subscription($subscription, endpoint => '@{[ $receiver->url('/ok/altered') ]}', description => 'new')");
 	kill 'CONT', $worker;
 	$server->settle('altered');
-	is($server->first_statuses('/ok/altered'), 'unread', 'altering loses nothing');
+	is($server->first_statuses('/ok/altered'), 'unread', 'altering loses no event');
 
 	$server->alter($subscription, 'enabled => false');
 	$server->change(10, 'missed-1');
@@ -270,14 +270,14 @@ END
 	kill 'CONT', $worker;
 	$server->change(10, 'after');
 	$server->settle('enabled');
-	is($server->first_statuses('/ok/altered'), 'unread running enabled after', 'enabled anew, it begins anew');
+	is($server->first_statuses('/ok/altered'), 'unread running enabled after', 'enabled again, it gets events from then on');
 	$server->crash;
 	$server->settle('crashed');
-	is($server->first_statuses('/ok/altered'), 'unread running enabled after', 'after a crash, too');
+	is($server->first_statuses('/ok/altered'), 'unread running enabled after', 'a crash does not change that');
 	$server->unsubscribe_all;
 }
 
-# ---- A hundred thousand events in one transaction, while all changes
+# ---- A hundred thousand events in one transaction, while subscriptions change
 
 {
 	my $events = 100_000;
@@ -299,18 +299,19 @@ DO \$\$BEGIN
 END\$\$
 END
 
-	# One pauses and goes on, one moves, one goes, and the server crashes.
-	my $turn = 0;
+	# One is paused and resumed, one gets other endpoints, one is unsubscribed, and
+	# the server crashes.
+	my $changes = 0;
 	my ($gone, $killed);
 	my $until = time() + 60;
 	while ($receiver->count('/slow/4/big/all') < 0.75 * $wanted && time() < $until)
 	{
-		my $moved = $receiver->url($turn % 2 ? '/slow/4/big/moved' : '/slow/4/big/moved/there');
-		my $pause = $turn % 2 ? 'resume' : 'pause';
+		my $moved = $receiver->url($changes % 2 ? '/slow/4/big/moved' : '/slow/4/big/moved/there');
+		my $pause = $changes % 2 ? 'resume' : 'pause';
 
 		$server->sql("SELECT webhook.$pause($subscription{paused})");
 		$server->sql("SELECT webhook.alter_subscription($subscription{moved}, endpoint => '$moved')");
-		$turn++;
+		$changes++;
 		if (!$gone && $receiver->count('/slow/4/big/all') > 0.2 * $wanted)
 		{
 			$server->unsubscribe($subscription{gone});
@@ -323,10 +324,10 @@ END
 			$server->end_worker('KILL');
 		}
 	}
-	is($session->result, '', 'a large transaction is committed');
+	is($session->result, '', 'the large transaction commits');
 	$session->quit;
-	cmp_ok($killed // $wanted, '<', $wanted, "all of this happens in the middle: $turn changes");
-	cmp_ok($gone // $wanted, '<', $wanted, 'and a subscription goes');
+	cmp_ok($killed // $wanted, '<', $wanted, "the crash comes in the middle of it, after $changes changes");
+	cmp_ok($gone // $wanted, '<', $wanted, 'so does the unsubscription');
 	$server->sql("SELECT webhook.resume($subscription{paused})");
 	$server->settle('a large transaction');
 
@@ -342,12 +343,12 @@ END
 		my @contracts = map { [ uniq @$_ ] } values %{ $contracts{$path} };
 		my @disordered = grep { "@$_" ne join ' ', sort { $a <=> $b } @$_ } @contracts;
 
-		is(scalar(map { @$_ } @contracts), $wanted, "$path: everything has come")
+		is(scalar(map { @$_ } @contracts), $wanted, "$path: every event arrived")
 		  unless $path eq 'gone';
-		is(scalar @disordered, 0, "$path: in order");
+		is(scalar @disordered, 0, "$path: in the order of each contract");
 	}
-	cmp_ok($receiver->count('/slow/4/big/gone'), '<=', $gone + 64, 'gone: little more came');
-	is($contracts{late}, undef, 'late: nothing');
+	cmp_ok($receiver->count('/slow/4/big/gone'), '<=', $gone + 64, 'gone: little arrives after unsubscribe()');
+	is($contracts{late}, undef, 'late: a subscription made after the transaction gets nothing of it');
 	is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
 }
 

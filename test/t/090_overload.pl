@@ -18,14 +18,14 @@ my $receiver = $server->receiver;
 
 $server->sql('CREATE EXTENSION webhook');
 
-# ---- Slow endpoints with a backlog leave room to others
+# ---- Slow endpoints with a backlog do not delay others
 
 {
 	my @slow = map { [ $server->subscribe_own("/slow/4000/$_") ] } 1 .. 2;
 	my ($type, $fast) = $server->subscribe_own('/ok/fast');
 
 	$server->publish_many($_->[0], 3000) foreach @slow;
-	$server->becomes('SELECT count(*) > 4000 FROM webhook_internal.pending', 't', 'what waits for slow endpoints is spilled');
+	$server->becomes('SELECT count(*) > 4000 FROM webhook_internal.pending', 't', 'what waits for slow endpoints is moved to pending');
 	my $worst = 0;
 	foreach my $i (1 .. 12)
 	{
@@ -37,17 +37,17 @@ $server->sql('CREATE EXTENSION webhook');
 		$worst = $took if $took > $worst;
 		sleep 0.3;
 	}
-	cmp_ok($worst, '<', 1, 'others do not wait for them');
+	cmp_ok($worst, '<', 1, 'another subscription gets each event within a second');
 	my ($fails, $failing) = $server->subscribe_own('/fail-first/1/slow');
 	$server->publish_many($fails, 1);
-	is(scalar(my @got = $receiver->wait_for(2, 5, qr/fail-first/)), 2, 'nor do their retries');
+	is(scalar(my @got = $receiver->wait_for(2, 5, qr/fail-first/)), 2, "another subscription's retries are not delayed");
 	$server->unsubscribe($failing);
 	$server->unsubscribe(map { $_->[1] } @slow);
 	$server->settle('slow ones');
 	$server->unsubscribe($fast);
 }
 
-# ---- A backlog that is being read leaves room to what is due
+# ---- A backlog that is being read does not delay retries
 
 {
 	my ($big, $reader) = $server->subscribe_own('/ok/big');
@@ -57,13 +57,13 @@ $server->sql('CREATE EXTENSION webhook');
 	$server->publish_many($big, 60000);
 	my @got = $receiver->wait_for(2, 60, qr/fail-first/);
 	my $done = $server->stat_worker('delivered');
-	cmp_ok($done, '<', 60000, 'a retry in time while much else is being read')
+	cmp_ok($done, '<', 60000, 'a retry is sent before the backlog is delivered')
 	  or diag("delivered: $done");
 	$server->settle('backlog');
 	$server->unsubscribe($reader, $other);
 }
 
-# ---- What is on its way to webhook_internal.pending when its subscription ends
+# ---- A subscription goes while its deliveries are being written to pending
 
 {
 	my ($type, $subscription) = $server->subscribe_own('/ok/ended');
@@ -71,18 +71,18 @@ $server->sql('CREATE EXTENSION webhook');
 	$server->settle('paused');
 	my $session = $server->hold('LOCK TABLE webhook_internal.pending IN SHARE MODE');
 	$server->publish_many($type, 3, "'one'");
-	$server->becomes('SELECT flush_errors > 0 AND unflushed = 3 FROM webhook.stat_worker', 't', 'cannot be parked');
+	$server->becomes('SELECT flush_errors > 0 AND unflushed = 3 FROM webhook.stat_worker', 't', 'they cannot be written');
 	my $events = $server->stat_worker('events');
 	$server->unsubscribe($subscription);
-	$server->becomes("SELECT events > $events FROM webhook.stat_worker", 't', 'its subscription has ended');
+	$server->becomes("SELECT events > $events FROM webhook.stat_worker", 't', 'the worker has read that the subscription is gone');
 	$server->let_go($session);
 	$server->settle('ended');
-	is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing waits for good');
+	is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is left in pending');
 	is($server->sql("SELECT string_agg(outcome, ' ') FROM webhook.log WHERE subscription_id = $subscription"),
-		'cancelled cancelled cancelled', 'all has been cancelled');
+		'cancelled cancelled cancelled', 'all are cancelled');
 }
 
-# ---- A window that is interrupted twice, rows of lower ids in between
+# ---- Reading a window fails twice, and rows with lower ids commit in between
 
 {
 	my ($type, $subscription) = $server->subscribe_own('/ok/reopened');
@@ -90,10 +90,10 @@ $server->sql('CREATE EXTENSION webhook');
 
 	sub fail_to_read
 	{
-		my ($parking) = @_;
+		my ($writing) = @_;
 		my $reading = $server->hold("LOCK TABLE $tables IN ACCESS EXCLUSIVE MODE");
-		$server->let_go($parking);
-		$server->becomes('SELECT unflushed = 0 FROM webhook.stat_worker', 't', 'what was read is parked');
+		$server->let_go($writing);
+		$server->becomes('SELECT unflushed = 0 FROM webhook.stat_worker', 't', 'what was read is written to pending');
 		my $offset = $server->log_end;
 		ok(wait_until { $server->log_since($offset) =~ /lock timeout/ }, 'reading fails');
 		return $reading;
@@ -103,15 +103,15 @@ $server->sql('CREATE EXTENSION webhook');
 	$server->settle('reopened');
 	my $early = $server->hold("SELECT count(webhook.publish('$type', to_json(i), 'early/' || i)) FROM generate_series(1, 40) i;
 		SELECT webhook.publish('$type', to_json(repeat('x', 1048574)), 'large')");
-	my $parking = $server->hold('LOCK TABLE webhook_internal.pending IN SHARE MODE');
+	my $writing = $server->hold('LOCK TABLE webhook_internal.pending IN SHARE MODE');
 	$server->publish_many($type, 3000);
 	$server->becomes('SELECT unflushed >= 500 FROM webhook.stat_worker', 't', 'a part of a window is read');
 	$server->let_go($early);
-	my $reading = fail_to_read($parking);
-	$parking = $server->hold('LOCK TABLE webhook_internal.pending IN SHARE MODE');
+	my $reading = fail_to_read($writing);
+	$writing = $server->hold('LOCK TABLE webhook_internal.pending IN SHARE MODE');
 	$server->let_go($reading);
 	$server->becomes('SELECT unflushed >= 40 FROM webhook.stat_worker', 't', 'reading goes on');
-	$reading = fail_to_read($parking);
+	$reading = fail_to_read($writing);
 	$server->let_go($reading);
 	$server->settle('reopened');
 	is($server->sql("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $subscription"), 3041,
@@ -120,7 +120,7 @@ $server->sql('CREATE EXTENSION webhook');
 	$server->settle('reopened');
 }
 
-# ---- Settings of the database
+# ---- A database that sets a role and a temp_file_limit
 
 {
 	$server->sql('CREATE ROLE nobody; ALTER DATABASE postgres SET role = nobody');
@@ -132,32 +132,32 @@ $server->sql('CREATE EXTENSION webhook');
 	plain("SELECT webhook.subscribe('$url', '{Settings}')");
 	plain("SELECT count(webhook.publish('Settings', to_json(i))) FROM generate_series(1, 150000) i");
 	$receiver->wait_for(1, 10, qr/settings/);
-	is(scalar(grep { $_->{path} =~ /settings/ } $receiver->requests) > 0, 1, 'no setting of a database stops the worker');
+	is(scalar(grep { $_->{path} =~ /settings/ } $receiver->requests) > 0, 1, 'the worker sends a large window all the same');
 	plain("SELECT webhook.unsubscribe(max(id)) FROM webhook.subscription");
 	plain("SELECT webhook.drain('60 s')");
 	plain('ALTER DATABASE postgres RESET role; ALTER DATABASE postgres RESET temp_file_limit; DROP ROLE nobody');
 	$server->restart;
 }
 
-# ---- Two heads of one subject, as somebody makes them by hand
+# ---- Several heads of one subject, written by hand
 
 {
 	my ($type, $subscription) = $server->subscribe_own('/slow/50/heads');
 	$server->sql("SELECT webhook.pause($subscription)");
 	$server->publish_many($type, 30, "'one'");
-	$server->settle('parked');
+	$server->settle('paused');
 	$server->sql('UPDATE webhook_internal.pending SET next_at = now()');
 	$receiver->clear;
 	$server->sql("SELECT webhook.resume($subscription)");
 	my @got = $receiver->wait_for(30, 20, qr/heads/);
 	is(scalar @got, 30, 'each is sent once');
 	my $overlap = grep { $got[$_]{time} - $got[ $_ - 1 ]{time} < 0.04 } 1 .. $#got;
-	is($overlap, 0, 'and never two at a time');
+	is($overlap, 0, 'never two at a time');
 	$server->settle('heads');
 	$server->unsubscribe($subscription);
 }
 
-# ---- An event that many want is not copied for all of them at once
+# ---- A large event for many subscriptions stays within webhook.max_memory
 
 {
 	$server->sql("SELECT webhook.define_event_type('Wide')");
@@ -173,13 +173,13 @@ $server->sql('CREATE EXTENSION webhook');
 		last if scalar(my @all = $receiver->requests(qr/wide/)) >= 200;
 		sleep 0.01;
 	}
-	is(scalar(my @all = $receiver->requests(qr/wide/)), 200, 'all get a large event');
-	cmp_ok($most, '<', 34 * 1024 * 1024, 'within webhook.max_memory');
+	is(scalar(my @all = $receiver->requests(qr/wide/)), 200, 'all subscriptions get the event');
+	cmp_ok($most, '<', 34 * 1024 * 1024, 'memory stays within webhook.max_memory');
 	$server->sql(q{SELECT count(webhook.unsubscribe(id)) FROM webhook.subscription WHERE events = '{Wide}'});
 	$server->settle('wide');
 }
 
-# ---- Nor are many events that many want read at once
+# ---- Many events for many subscriptions are read a part at a time
 
 {
 	$server->sql("SELECT webhook.define_event_type('Fan')");
@@ -196,8 +196,8 @@ $server->sql('CREATE EXTENSION webhook');
 		last if $waiting >= 100_000;
 	}
 	$server->settle('fan');
-	is($server->sql(q{SELECT count(*) FROM webhook_internal.pending WHERE event_type = 'Fan'}), 100_000, 'what many want waits for all of them');
-	cmp_ok($most, '<', 60_000, 'read a part at a time');
+	is($server->sql(q{SELECT count(*) FROM webhook_internal.pending WHERE event_type = 'Fan'}), 100_000, 'each event waits for each subscription');
+	cmp_ok($most, '<', 60_000, 'never much more than half of them in memory');
 	$server->sql(q{SELECT count(webhook.unsubscribe(id)) FROM webhook.subscription WHERE events = '{Fan}'});
 	$server->settle('fan ended');
 }

@@ -45,9 +45,9 @@ set_clock(0);
 $server->publish_many($type, 20);
 $receiver->wait_for(21, 10, qr{/ok/clock});
 $server->becomes("SELECT count(*) = 21 FROM webhook.log WHERE subscription_id = $subscription", 't',
-	'the log goes on after the clock was set back');
+	'deliveries are logged after the clock was set back');
 $server->becomes("SELECT count(*) = 38 FROM webhook_internal.pending WHERE subscription_id = $hanging", 't',
-	'and what waits for long is spilled');
+	'what waits for long is moved to pending');
 
 set_clock(3600);
 my $session = $server->hold('LOCK TABLE webhook.log IN ACCESS EXCLUSIVE MODE');
@@ -58,7 +58,7 @@ set_clock(0);
 $server->let_go($session);
 $server->publish_many($type, 1);
 is(scalar(my @got = $receiver->wait_for(23, 15, qr{/ok/clock})), 23,
-	'and sending after a full pause');
+	'sending goes on after the pause that a failed flush brings');
 $server->unsubscribe($hanging, $subscription);
 
 $server->stop('fast');

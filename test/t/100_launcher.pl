@@ -29,7 +29,7 @@ sub launcher
 		WHERE backend_type = 'webhook launcher'");
 }
 
-# Wait until a database has a worker, another one than that.
+# Wait until a database has a worker whose pid is another one than "before".
 sub wait_for_worker
 {
 	my ($database, $before) = @_;
@@ -57,7 +57,8 @@ sub create_database
 	return;
 }
 
-# PostgreSQL itself waits for 5 s, then refuses.
+# Run DDL that needs the database for itself: two assertions.  PostgreSQL would
+# wait for 5 s for other sessions to leave, and then refuse.
 sub at_once
 {
 	my ($statement, $name) = @_;
@@ -73,25 +74,25 @@ $server->becomes(
 	WHERE backend_type = 'webhook launcher' AND datname IS NULL",
 	't', 'the launcher is there, in no database');
 
-# How many lines of the log match, from a place on.
+# How many lines of the log match, from an offset on.
 sub logged
 {
 	my ($pattern, $from) = @_;
 	return scalar(() = $server->log_since($from) =~ /$pattern/g);
 }
 
-# Extensions come and go.
+# CREATE and DROP EXTENSION.
 create_database('one');
 create_database('two');
 is(worker('postgres'), '', 'a database without the extension has no worker');
 
 $server->database('one')->sql('DROP EXTENSION webhook');
-ok(wait_for_no_worker('one'), 'DROP EXTENSION sends the worker away');
-isnt(worker('two'), '', '... and no other');
+ok(wait_for_no_worker('one'), 'DROP EXTENSION ends the worker');
+isnt(worker('two'), '', '... and no other worker');
 $server->database('one')->sql('CREATE EXTENSION webhook');
-ok(wait_for_worker('one'), 'CREATE EXTENSION brings it back');
+ok(wait_for_worker('one'), 'CREATE EXTENSION brings another worker');
 $server->database('one')->sql('BEGIN; DROP EXTENSION webhook; CREATE EXTENSION webhook; COMMIT');
-ok(wait_for_worker('one'), 'both at once leave one');
+ok(wait_for_worker('one'), 'DROP and CREATE EXTENSION in one transaction leave a worker');
 
 my $before = worker('one');
 $server->database('one')->sql('BEGIN; DROP EXTENSION webhook; ROLLBACK');
@@ -146,14 +147,14 @@ ok(wait_for_worker('three'), 'COMMIT PREPARED does');
 		0, 'nothing looks like a crash');
 }
 
-# The worker is found again without any configuration.
+# After a restart the launcher finds the databases by itself.
 $server->restart;
-ok(wait_for_worker($_), "$_: there after a restart") for qw(one two three);
+ok(wait_for_worker($_), "$_: has a worker after a restart") for qw(one two three);
 is($server->sql("SELECT count(*) FROM pg_stat_activity
 		WHERE backend_type = 'webhook worker'"),
 	'3', 'one worker a database, and only where the extension is');
 
-# A launcher that is terminated comes back, and finds the workers.
+# A launcher that is terminated is started again, and leaves the workers alone.
 $before = launcher();
 my $one = worker('one');
 $server->sql("SELECT pg_terminate_backend($before)");
@@ -161,37 +162,37 @@ $server->becomes(
 	"SELECT count(*) = 1 FROM pg_stat_activity
 	WHERE backend_type = 'webhook launcher' AND pid <> $before",
 	't', 'a terminated launcher comes back');
-is(worker('one'), $one, 'workers outlive it');
+is(worker('one'), $one, 'workers outlive the launcher');
 $server->sql("SELECT pg_terminate_backend($one)");
 ok(wait_for_worker('one', $one), 'a terminated worker comes back');
 
 # DDL that needs the database for itself.
 $before = worker('one');
 at_once('ALTER DATABASE one RENAME TO uno', 'RENAME');
-ok(wait_for_worker('uno', $before), 'the worker is there under the new name');
+ok(wait_for_worker('uno', $before), 'the renamed database has a worker');
 
 $before = worker('uno');
 my $session = $server->background;
 $session->query_safe('BEGIN; ALTER DATABASE uno RENAME TO eins');
-is(worker('uno'), '', 'RENAME keeps the worker away while it is open');
+is(worker('uno'), '', 'an open RENAME keeps the worker away');
 isnt(worker('two'), '', '... and no other worker');
 $session->query_safe('ROLLBACK');
-ok(wait_for_worker('uno'), 'after ROLLBACK it is there again');
+ok(wait_for_worker('uno'), 'after ROLLBACK the worker is back');
 $session->query_safe('BEGIN; ALTER DATABASE uno RENAME TO eins');
 $server->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 	WHERE state = 'idle in transaction'");
-ok(wait_for_worker('uno'), '... and after the end of the session');
+ok(wait_for_worker('uno'), '... and so it is when the session ends');
 eval { $session->quit; };
 
 $before = worker('uno');
 at_once('CREATE DATABASE copy_1 TEMPLATE uno', 'CREATE DATABASE ... TEMPLATE');
-ok(wait_for_worker('uno', $before), '... leaves the worker to the template');
-ok(wait_for_worker('copy_1'), '... and brings one to the copy');
+ok(wait_for_worker('uno', $before), '... the template has a worker again');
+ok(wait_for_worker('copy_1'), '... and the copy has one');
 at_once('CREATE DATABASE copy_2 WITH TEMPLATE = "uno"',
 	'CREATE DATABASE ... TEMPLATE =');
-at_once('CREATE DATABASE copy_3 "template" \'uno\' STRATEGY file_copy',
+at_once(q(CREATE DATABASE copy_3 "template" 'uno' STRATEGY file_copy),
 	'CREATE DATABASE ... "template"');
-ok(wait_for_worker('copy_3'), 'a copy of files has a worker too');
+ok(wait_for_worker('copy_3'), 'a copy made by file_copy has a worker, too');
 at_once('CREATE DATABASE plain TEMPLATE DEFAULT',
 	'CREATE DATABASE ... TEMPLATE DEFAULT');
 
@@ -199,9 +200,9 @@ my $space = PostgreSQL::Test::Utils::tempdir;
 $server->sql("CREATE TABLESPACE elsewhere LOCATION '$space'");
 $before = worker('uno');
 at_once('ALTER DATABASE uno SET TABLESPACE elsewhere', 'SET TABLESPACE');
-ok(wait_for_worker('uno', $before), 'the worker is there afterwards');
+ok(wait_for_worker('uno', $before), 'the database has a worker afterwards');
 
-# Only who may do it stops a worker.
+# A role that may not run the statement stops no worker.
 $server->sql('CREATE ROLE nobody LOGIN; CREATE ROLE maker LOGIN CREATEDB');
 $before = worker('uno');
 foreach my $try (
@@ -218,61 +219,61 @@ foreach my $try (
 	is(worker('uno'), $before, '... the worker stays');
 }
 
-# A statement that fails after it has sent the worker away.
+# A statement that fails after the worker was stopped.
 $server->psql('ALTER DATABASE uno RENAME TO two');
-ok(wait_for_worker('uno', $before), 'after a RENAME that failed it is back');
+ok(wait_for_worker('uno', $before), 'after a RENAME that failed the worker is back');
 
-# Databases end; nobody tries to connect to them later.
+# DROP DATABASE: no worker is started for it later.
 my $place = $server->log_end;
 at_once('DROP DATABASE copy_1', 'DROP DATABASE');
 at_once('DROP DATABASE copy_2 WITH (FORCE)', 'DROP DATABASE ... (FORCE)');
 at_once('DROP DATABASE IF EXISTS copy_3', 'DROP DATABASE IF EXISTS');
-at_once('DROP DATABASE IF EXISTS copy_3', '... when there is none');
+at_once('DROP DATABASE IF EXISTS copy_3', '... of a database that does not exist');
 create_database('four');
 unlike($server->log_since($place), qr/database \S+ does not exist$/m,
 	'no worker is started in a dropped database');
-is(worker('plain'), '', 'plain databases still have none');
+is(worker('plain'), '', 'a database without the extension still has no worker');
 
-# A template has no worker, so everybody may copy it.
+# A template has no worker, so that it can be copied at any time.
 $server->sql('ALTER DATABASE four IS_TEMPLATE true');
 at_once('CREATE DATABASE five TEMPLATE four', 'a template is copied');
-ok(wait_for_worker('five'), '... its copy has a worker');
-ok(wait_for_no_worker('four'), '... itself has none');
+ok(wait_for_worker('five'), '... the copy has a worker');
+ok(wait_for_no_worker('four'), '... the template has none');
 $server->sql('ALTER DATABASE four IS_TEMPLATE false');
-ok(wait_for_worker('four'), 'no template any more, it has one again');
+ok(wait_for_worker('four'), 'as a template no longer, it has one again');
 
-# A worker that cannot connect is in nobody's way either.
+# A worker that waits to connect hinders neither other workers nor a shutdown.
 $server->sql("BEGIN; ALTER DATABASE four RENAME TO vier; PREPARE TRANSACTION 'rename'");
 $server->becomes(
 	"SELECT count(*) = 1 FROM pg_locks
 	WHERE locktype = 'object' AND NOT granted",
 	't', 'a worker waits for the lock of a prepared RENAME');
-isnt(worker('five'), '', '... and no other');
+isnt(worker('five'), '', '... and no other worker');
 $server->stop('fast');
-pass('... nor of a fast shutdown');
+pass('... a fast shutdown does not wait for it');
 $server->start;
 $server->sql("COMMIT PREPARED 'rename'");
-ok(wait_for_worker('vier'), '... and connects in the end');
+ok(wait_for_worker('vier'), '... and connects after COMMIT PREPARED');
 
-# No place for all workers: a warning with a hint, and the others work.
+# With too few process slots some workers are missing, with a WARNING and a hint.
 $server->node->append_conf('postgresql.conf', 'max_worker_processes = 4');
 $place = $server->log_end;
 $server->restart;
 $server->becomes(
 	"SELECT count(*) = 2 FROM pg_stat_activity
 	WHERE backend_type = 'webhook worker'",
-	't', 'two workers fit beside two launchers');
+	't', 'two workers fit beside two launchers (ours and that of logical replication)');
 $server->logs(qr/WARNING:  out of background worker slots\n.*DETAIL:.*\n.*HINT:.*max_worker_processes/, $place,
-	'the others are missed, with a hint');
+	'the server log says so, with a hint');
 my $gone = $server->sql("SELECT datname FROM pg_stat_activity
 	WHERE backend_type = 'webhook worker' ORDER BY datname LIMIT 1");
-at_once("DROP DATABASE $gone", 'DROP DATABASE makes place');
+at_once("DROP DATABASE $gone", 'DROP DATABASE frees a slot');
 $server->becomes(
 	"SELECT count(*) = 2 FROM pg_stat_activity
 	WHERE backend_type = 'webhook worker' AND datname <> '$gone'",
-	't', 'another database gets it');
+	't', 'another database gets the slot');
 
-# Settings
+# Which values settings refuse.
 my ($code, $stdout, $stderr);
 foreach my $bad ('5', '5s,', ',', '0s', '31d', '5 weeks', '-1s', '1.5h')
 {

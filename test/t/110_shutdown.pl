@@ -20,7 +20,7 @@ my $server = Webhook::Test->new('shutdown', "webhook.retry_schedule = '1s, 1s, 1
 my $node = $server->node;
 my $receiver = $server->receiver;
 
-# How often each event came to a path.
+# How often each event came to a path, by Id.
 sub times_received
 {
 	my ($path) = @_;
@@ -38,11 +38,11 @@ sub is_once
 	return;
 }
 
-# Wait until that many requests are under way.
+# Wait until that many requests are in flight.
 sub wait_in_flight
 {
 	my ($count, $what) = @_;
-	$server->becomes("SELECT in_flight >= $count FROM webhook.stat_worker", 't', "$what: $count requests are under way");
+	$server->becomes("SELECT in_flight >= $count FROM webhook.stat_worker", 't', "$what: $count requests are in flight");
 	return;
 }
 
@@ -69,12 +69,12 @@ $receiver->wait_for(1, 10, qr/hang/);
 			AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)")
 	} 1 .. 20;
 
-	# The checkpoint of what has ended, an upkeep: a moment now and then.
+	# The checkpoint and the maintenance take a moment now and then.
 	cmp_ok(scalar @open, '<=', 3, 'no transaction, snapshot or xid while an endpoint hangs');
 }
 is($server->sql("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE backend_type = 'webhook worker' AND locktype = 'relation'"),
-	0, 'and no lock');
+	0, 'no lock either');
 
 $server->subscribe('/ok/load');
 {
@@ -100,11 +100,11 @@ END
 		$old++ if $start ne '' and time - $seen{$start} > 2;
 	}
 	$load->quit;
-	ok($none, 'under load, too, there are times without a transaction');
-	is($old, undef, 'and none lasts');
+	ok($none, 'under load there are moments without a transaction');
+	is($old, undef, 'no transaction lasts');
 }
 $receiver->wait_for(3000, 30, qr/load/);
-is(scalar $receiver->requests(qr/load/), 3000, 'the healthy endpoint gets everything meanwhile');
+is(scalar $receiver->requests(qr/load/), 3000, 'the healthy endpoint gets all meanwhile');
 
 # ---- Shutdown while endpoints hang
 
@@ -114,19 +114,19 @@ $server->publish_many($type, 40);
 wait_in_flight(60, 'hanging');
 my $answered = times_received('/ok/load');
 stop_in_time('hanging endpoints');
-like($server->log_since, qr/webhook worker for database "postgres" is shutting down$/m, 'the worker has said good-bye');
+like($server->log_since, qr/webhook worker for database "postgres" is shutting down$/m, 'the worker logs that it shuts down');
 $receiver->clear;
 $server->start;
 $receiver->wait_for(30, 20, qr{^/hang/});
 my %again = map { $_->{path} => 1 } $receiver->requests(qr{^/hang/});
-is(scalar keys %again, 30, 'what hung is sent again');
+is(scalar keys %again, 30, 'requests that hung are sent again');
 is(scalar grep({ $answered->{ $_->{headers}{'webhook-id'} } } $receiver->requests('/ok/load')), 0,
-	'what was answered is not');
+	'requests that were answered are not');
 stop_in_time('hanging endpoints again', 'smart');
 $server->start;
 $server->unsubscribe_all;
 
-# ---- What is answered within the grace is logged
+# ---- What is answered within webhook.shutdown_grace is logged
 
 $server->subscribe('/slow/100');
 $server->publish_many($type, 100);
@@ -141,13 +141,13 @@ $server->subscribe('/ok/much');
 $server->publish_many($type, 20000);
 $receiver->wait_for(500, 10, qr/much/);
 stop_in_time('in full flow');
-cmp_ok(scalar $receiver->requests(qr/much/), '<', 20000, 'in full flow: it was');
+cmp_ok(scalar $receiver->requests(qr/much/), '<', 20000, 'in full flow: the shutdown came before the end');
 $server->start;
 $server->settle('in full flow');
 is_once('/ok/much', 20000, 'in full flow');
 $server->unsubscribe_all;
 
-# ---- A lock on the log that outlives everybody
+# ---- A lock on the log that outlasts the shutdown
 
 my $hung = $server->subscribe('/ok/locked');
 $server->sql("BEGIN; LOCK webhook.log; PREPARE TRANSACTION 'locked'");
@@ -159,7 +159,7 @@ $server->sql("ROLLBACK PREPARED 'locked'");
 $server->settle('locked log');
 is(scalar keys %{ times_received('/ok/locked') }, 5, 'locked log: everything arrived');
 is($server->sql("SELECT count(DISTINCT event_id) FROM webhook.log WHERE subscription_id = $hung AND outcome = 'delivered'"),
-	5, 'and is in the log');
+	5, 'locked log: each event is logged');
 $server->unsubscribe_all;
 
 # ---- Signals
@@ -175,7 +175,7 @@ $server->settle('SIGTERM');
 is_once('/slow/50', 400, 'SIGTERM');
 $server->unsubscribe_all;
 
-# Somebody cancels what the worker does, which is mostly nothing.
+# pg_cancel_backend() on a worker.
 $server->subscribe('/slow/10');
 my $pid = $server->worker;
 $server->publish_many($type, 1000);
@@ -202,8 +202,8 @@ SKIP:
 	my $before = time;
 	$server->publish_many($type, 200);
 	$receiver->wait_for(220, 20, qr/resolved/);
-	is(scalar $receiver->requests(qr/resolved/), 220, 'names that resolve slowly stop nobody');
-	cmp_ok(time - $before, '<', 10, 'nor for as long as a resolution takes');
+	is(scalar $receiver->requests(qr/resolved/), 220, 'names that resolve slowly delay no other endpoint');
+	cmp_ok(time - $before, '<', 10, 'not by as much as a look-up takes');
 	stop_in_time('slow names');
 	$server->start;
 	$server->unsubscribe_all;
@@ -212,11 +212,11 @@ my $nowhere = $server->subscribe('http://nowhere.invalid/');
 $server->subscribe('/ok/known');
 $server->publish_many($type, 20);
 $receiver->wait_for(20, 10, qr/known/);
-is(scalar $receiver->requests(qr/known/), 20, 'an unknown name stops nobody');
-$server->becomes("SELECT count(*) > 0 FROM webhook.log WHERE subscription_id = $nowhere AND error_class IN ('dns', 'timeout')", 't', 'and is logged as one');
+is(scalar $receiver->requests(qr/known/), 20, 'an unknown name delays no other endpoint');
+$server->becomes("SELECT count(*) > 0 FROM webhook.log WHERE subscription_id = $nowhere AND error_class IN ('dns', 'timeout')", 't', 'the log says dns or timeout');
 $server->unsubscribe_all;
 
-# ---- DROP EXTENSION in mid-delivery
+# ---- DROP EXTENSION while requests are in flight
 
 $server->subscribe('/hang/drop');
 $server->subscribe('/slow/5');
@@ -226,21 +226,21 @@ $pid = $server->worker;
 {
 	my $start = time;
 	$server->sql('DROP EXTENSION webhook CASCADE');
-	cmp_ok(time - $start, '<', 2, 'DROP EXTENSION in mid-delivery is not held up');
-	$server->becomes("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'webhook worker'", 't', 'and the worker leaves');
-	cmp_ok(time - $start, '<', 4, 'soon');
+	cmp_ok(time - $start, '<', 2, 'DROP EXTENSION does not wait for requests');
+	$server->becomes("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'webhook worker'", 't', 'the worker ends');
+	cmp_ok(time - $start, '<', 4, 'within four seconds');
 }
 is($server->sql("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname ~ '^webhook'"),
-	0, 'nothing of it is left');
+	0, 'no table of the extension is left');
 $server->sql('CREATE EXTENSION webhook');
 $receiver->clear;
 $server->subscribe('/ok/again');
 $server->publish_many($type, 10);
 $server->settle('CREATE EXTENSION again');
 is_once('/ok/again', 10, 'CREATE EXTENSION again');
-is(scalar $receiver->requests, 10, 'and nothing of before');
+is(scalar $receiver->requests, 10, 'no event of before the DROP comes');
 {
-	# A session that has worked with the old one goes on with the new one.
+	# A session that has used the dropped extension uses the new one.
 	my $session = $server->background;
 	$session->query_safe("SELECT webhook.publish('$type', '11')");
 	$server->sql('DROP EXTENSION webhook CASCADE; CREATE EXTENSION webhook');
@@ -258,24 +258,24 @@ is(() = $server->log_since =~ /TRAP|PANIC|terminated by signal|FATAL:.*webhook/g
 $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "''");
 $server->start;
 my ($status, $stdout, $stderr) = $server->psql("SELECT webhook.publish('$type', '13'), webhook.publish('$type', '14'); SELECT webhook.publish('$type', '15')");
-is($status, 0, 'without the library preloaded, events are still taken');
-is(() = $stderr =~ /WARNING:  webhook events are stored but not sent/g, 1, 'with one WARNING a session');
-like($stderr, qr/HINT:  .*shared_preload_libraries/, 'that says what to do');
+is($status, 0, 'without the library preloaded, publish() still works');
+is(() = $stderr =~ /WARNING:  webhook events are stored but not sent/g, 1, 'one WARNING a session says that events are not sent');
+like($stderr, qr/HINT:  .*shared_preload_libraries/, 'its hint names shared_preload_libraries');
 
 my $other = $server->database('other');
 $server->sql('CREATE DATABASE other');
 ($status, $stdout, $stderr) = $other->psql('CREATE EXTENSION webhook');
 isnt($status, 0, 'CREATE EXTENSION without the library preloaded is refused');
-like($stderr, qr/ERROR:  .*shared_preload_libraries/, 'it says why');
-like($stderr, qr/HINT:  .*shared_preload_libraries = 'webhook'/, 'and the line to add');
-is($other->sql("SELECT count(*) FROM pg_namespace WHERE nspname ~ '^webhook'"), 0, 'and leaves nothing');
+like($stderr, qr/ERROR:  .*shared_preload_libraries/, 'the error names shared_preload_libraries');
+like($stderr, qr/HINT:  .*shared_preload_libraries = 'webhook'/, 'the hint has the line to add');
+is($other->sql("SELECT count(*) FROM pg_namespace WHERE nspname ~ '^webhook'"), 0, 'no schema is left of it');
 
 $server->stop;
 $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', 'webhook');
 $server->start;
 $server->settle('preloaded again');
 is(join(' ', sort map { $_->{body} =~ /"Data":(\d+)/ } $receiver->requests(qr/other/)), '12 13 14 15',
-	'with the library back, they are sent');
+	'with the library preloaded again, they are sent');
 $server->stop;
 
 done_testing();

@@ -15,18 +15,18 @@ my $server = Webhook::Test->new('health_crash', "webhook.retry_schedule = '1s'")
 $server->prepare;
 my $receiver = $server->receiver;
 
-# Run statements, and wait until their rows of the ring have been read.
+# Run statements, and wait until the worker has read their rows of the ring.
 sub request
 {
 	my ($statements) = @_;
 	my $events = $server->sql('SELECT events FROM webhook.stat_worker');
 	$server->sql($statements);
-	$server->becomes("SELECT events > $events FROM webhook.stat_worker", 't', 'it is read');
+	$server->becomes("SELECT events > $events FROM webhook.stat_worker", 't', 'the worker has read it');
 	return;
 }
 
-# A retry that hangs is ended by a command; the server restarts before it is
-# answered. Its row is still in webhook_internal.pending then.
+# skip() and cancel() of a retry that hangs, and a restart before its answer: its
+# row is still in pending then.
 my %ids;
 foreach my $how ('skip', 'cancel')
 {
@@ -45,27 +45,27 @@ my $event = $server->sql('SELECT DISTINCT event_id FROM webhook_internal.pending
 request("SELECT webhook.skip($ids{skip}, 'business_request/1')");
 request("SELECT webhook.cancel('$event', $ids{cancel})");
 request(join '; ', map { $server->moving($ids{$_}, "/ok/$_") } sort keys %ids);
-is($server->sql("SELECT count(*) FROM webhook.log WHERE outcome = 'cancelled'"), '0', 'both are still in flight');
+is($server->sql("SELECT count(*) FROM webhook.log WHERE outcome = 'cancelled'"), '0', 'neither is logged as cancelled while it is in flight');
 $server->restart;
 $server->wait_for_worker;
 foreach my $how (sort keys %ids)
 {
-	$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $ids{$how}", '0', "$how: nothing waits after a restart");
+	$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $ids{$how}", '0', "$how: nothing waits after the restart");
 	$server->settle($how);
 	is($server->sql("SELECT outcome || ' ' || coalesce(error_class, '') FROM webhook.log WHERE subscription_id = $ids{$how} AND event_id = '$event' ORDER BY logged_at DESC LIMIT 1"),
-		'cancelled ' . ($how eq 'skip' ? 'skipped' : ''), "$how: it is ended");
+		'cancelled ' . ($how eq 'skip' ? 'skipped' : ''), "$how: the delivery is cancelled");
 	is(join(' ', map { "$_->{new}$_->{attempt}" } $server->received("/ok/$how")), 'Approved1',
-		"$how: and not sent again, but the next one is");
+		"$how: it is not sent again, the next one is");
 }
 $server->unsubscribe_all;
 $server->settle('restarted');
 
-# Paused before its first attempt: since when is known after a restart.
+# Paused before its first attempt: since when is still known after a restart.
 {
 	my $id = $server->subscribe('/ok/paused');
 	request("SELECT webhook.pause($id)");
 	$server->sql("INSERT INTO business_request SELECT i, 'Draft' FROM generate_series(31, 33) i");
-	$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '3', 'paused, they wait');
+	$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '3', 'the events of a paused subscription wait');
 	my $before = $server->sql('SELECT clock_timestamp()');
 	$server->restart;
 	$server->wait_for_worker;
@@ -73,13 +73,12 @@ $server->settle('restarted');
 		'suspended since before the restart');
 	$server->sql("SELECT webhook.resume($id)");
 	$server->settle('resumed');
-	is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'"), '3', 'resumed, all are sent');
+	is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'"), '3', 'after resume() all are sent');
 	$server->unsubscribe_all;
 	$server->settle('resumed and gone');
 }
 
-# A subscription goes while its deliveries are ready and webhook_internal.pending cannot
-# be read.
+# A subscription goes while its deliveries are ready and pending cannot be read.
 {
 	my $other = $server->subscribe('/ok/other');
 	my $id = $server->subscribe('/ok/gone', 'rate_limit => 1');
@@ -99,18 +98,18 @@ $server->settle('restarted');
 		$failures = () = $log =~ /lock timeout/g;
 		$failures >= 3 or $log =~ /terminated by signal/;
 	};
-	cmp_ok($failures, '>=', 3, 'reading fails, again and again');
+	cmp_ok($failures, '>=', 3, 'reading fails again and again');
 	$session->run('COMMIT');
 	$session->quit;
 	$server->sql("INSERT INTO business_request VALUES (21, 'Draft')");
 	$receiver->wait_for(11, 20, '/ok/other');
 	$server->settle('unlocked');
 	$server->is_sound('nothing crashes');
-	is($server->worker, $worker, 'the same worker goes on');
+	is($server->worker, $worker, 'the worker is still the same one');
 	is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $other AND outcome = 'delivered'"), '11',
-		'for others');
+		'another subscription gets all events');
 	is($server->sql("SELECT string_agg(DISTINCT outcome, ' ' ORDER BY outcome) || ' ' || count(DISTINCT event_id) FROM webhook.log WHERE subscription_id = $id"),
-		'cancelled delivered 10', 'what was ready of the one that has gone ends as cancelled');
+		'cancelled delivered 10', 'ready deliveries of the subscription that is gone are cancelled');
 }
 
 $server->stop;

@@ -44,7 +44,7 @@ $standby->start;
 
 # ---- While it is a standby
 
-# Tables of the ring come and go meanwhile.
+# The ring goes round on the primary meanwhile.
 foreach my $n (1 .. 40)
 {
 	$active->change(1, "B$n");
@@ -62,11 +62,11 @@ $active->settle('the contracts beside');
 $primary->node->wait_for_catchup($standby->node);
 is($standby->sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'webhook%'"), 0, 'a standby has no launcher and no worker');
 is($standby->sql('SELECT count(*) FROM webhook.log'),
-	$active->sql('SELECT count(*) FROM webhook.log'), 'but the log');
+	$active->sql('SELECT count(*) FROM webhook.log'), 'a standby has the log');
 is($standby->sql("SELECT count(*) FROM webhook.event WHERE data->>'NewStatus' = 'new'"),
-	9, 'and the ring');
+	9, 'a standby has the ring');
 is($standby->sql('SELECT count(*) FROM webhook.stat_worker WHERE pid IS NOT NULL'),
-	0, 'webhook.stat_worker knows of no worker there');
+	0, 'webhook.stat_worker shows no worker there');
 foreach my $call ("publish('$type', '1')", "subscribe('http://127.0.0.1/', '{$type}')", "pause($paused)", 'resume_database()')
 {
 	my $stderr = $standby->messages("SELECT webhook.$call");
@@ -74,12 +74,12 @@ foreach my $call ("publish('$type', '1')", "subscribe('http://127.0.0.1/', '{$ty
 }
 {
 	my $stderr = $standby->messages("SELECT webhook.drain('1 s')");
-	like($stderr, qr/ERROR:  .*recovery/, 'and so does drain()');
+	like($stderr, qr/ERROR:  .*recovery/, 'drain() fails on a standby');
 	like($stderr, qr/HINT:/, 'with a hint');
 }
-unlike($standby->log_since, qr/webhook worker/, 'no worker has been tried');
+unlike($standby->log_since, qr/webhook worker/, 'a standby has started no worker');
 
-# ---- Committed, not delivered, and the primary is gone
+# ---- The primary goes while committed events are not delivered
 
 $primary->set('webhook.enabled', 'off');
 $primary->becomes('SELECT in_flight = 0 FROM webhook.stat_worker', 't', 'nothing is in flight');
@@ -95,7 +95,7 @@ $primary->stop('immediate');
 my $count = $receiver->requests;
 $receiver->fail_while(0);
 sleep 0.5;
-is(scalar $receiver->requests, $count, 'nobody sends while there is no primary');
+is(scalar $receiver->requests, $count, 'nothing is sent while there is no primary');
 
 # ---- Promotion
 
@@ -109,23 +109,23 @@ foreach ($receiver->requests('/ok/all'))
 {
 	$late{$1}++ if $_->{body} =~ /"BusinessRequestId":(\d+),.*"NewStatus":"late"/;
 }
-is(scalar keys %late, 100, 'what was committed and not delivered is sent');
-is(scalar grep({ $_ > 1 } values %late), 0, 'once');
+is(scalar keys %late, 100, 'events that were committed and not delivered are sent');
+is(scalar grep({ $_ > 1 } values %late), 0, 'each of them once');
 is(statuses('/ok/all'), $before{'/ok/all'}, 'what was delivered and logged is not sent again');
-like(first_statuses('/flip/failing'), qr/ C D E$/, 'what was failing arrives in order');
-is(first_statuses('/flip/failing'), first_statuses('/ok/all'), 'all of it');
-is(scalar $receiver->requests(qr/paused/), 0, 'what was paused still waits');
+like(first_statuses('/flip/failing'), qr/ C D E$/, 'events that were failing arrive in order');
+is(first_statuses('/flip/failing'), first_statuses('/ok/all'), 'all of them arrive');
+is(scalar $receiver->requests(qr/paused/), 0, 'events of a paused subscription still wait');
 
 $active->sql("COMMIT PREPARED 'p'");
 $active->change(1, 'Q');
 $active->sql("SELECT webhook.resume($paused)");
 $active->settle('prepared before the failover');
-$active->becomes('SELECT count(*) = 0 FROM webhook_internal.pending', 't', 'nothing waits any more');
+$active->becomes('SELECT count(*) = 0 FROM webhook_internal.pending', 't', 'nothing waits');
 foreach my $path ('/ok/all', '/flip/failing', '/ok/paused')
 {
 	like(first_statuses($path), qr/ C D E P Q$/, "$path: prepared before, committed after the failover");
 }
-is(statuses('/ok/paused'), first_statuses('/ok/all'), 'what was paused arrives whole, once and in order');
+is(statuses('/ok/paused'), first_statuses('/ok/all'), 'after resume() they all arrive, once and in order');
 
 cmp_ok($active->sql(q(SELECT min(id) FROM webhook.event WHERE data->>'NewStatus' = 'Q')),
 	'>', $last_id, 'ids go on above those of the former primary');
@@ -134,13 +134,13 @@ SELECT count(*) FROM (
 	SELECT event_id, subscription_id, count(*) FROM webhook.log
 	WHERE outcome = 'delivered' GROUP BY 1, 2 HAVING count(*) <> 1) x
 END
-is($active->sql(<<'END'), 0, 'every logged call verifies');
+is($active->sql(<<'END'), 0, 'every logged request verifies');
 SELECT count(*) FROM webhook.log
 WHERE request_body IS NOT NULL
 	AND NOT webhook.verify(webhook.secret(subscription_id), request_headers, request_body, NULL)
 END
 
-# The ring goes round here, too.
+# The ring goes round on the new primary, too.
 foreach my $n (1 .. 60)
 {
 	$active->change(1, "R$n");
@@ -149,7 +149,7 @@ foreach my $n (1 .. 60)
 }
 cmp_ok($active->sql('SELECT rotations FROM webhook.stat_worker'), '>', 1, 'the ring goes round on the new primary');
 $active->settle('the end');
-is(first_statuses('/flip/failing'), first_statuses('/ok/all'), 'and nothing is lost');
+is(first_statuses('/flip/failing'), first_statuses('/ok/all'), 'nothing is lost meanwhile');
 $standby->stop;
 $_->is_sound($_->node->name . ': nothing has crashed') foreach $primary, $standby;
 

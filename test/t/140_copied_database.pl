@@ -29,7 +29,7 @@ sub came
 	return join ' ', map { $_->{body} =~ /"NewStatus":"([^"]*)"/ } $receiver->requests($path);
 }
 
-# What waits: subscription and new status of each.
+# What waits in pending: "<subscription><new status>" of each.
 sub waiting
 {
 	my ($where) = @_;
@@ -40,7 +40,7 @@ WHERE event_type = 'App.BusinessRequestStatusChange'
 END
 }
 
-# What a copy has to keep, as one text.
+# All that a copy has to keep, as one text.
 sub kept
 {
 	my ($where) = @_;
@@ -60,7 +60,7 @@ END
 
 my $kept;
 
-# Has a copy what it should? Says which lines it has not.
+# A copy has what the original had: an assertion that shows the lines that differ.
 sub is_kept
 {
 	my ($where, $what) = @_;
@@ -74,7 +74,7 @@ sub is_kept
 	return;
 }
 
-# A program that has to stay silent.
+# A program succeeds and prints nothing: two assertions.
 sub is_silent
 {
 	my ($command, $what) = @_;
@@ -97,7 +97,7 @@ sub restore
 	return;
 }
 
-# ---- The original: delivered, paused, failing
+# ---- The original: events that are delivered, paused, failing, in flight
 
 $_->sql('CREATE DATABASE shop TEMPLATE template0') foreach $server, $elsewhere;
 $shop->sql(<<"END");
@@ -119,21 +119,22 @@ $elsewhere->sql('CREATE ROLE reader');
 $shop->sql("INSERT INTO business_request VALUES (1, 'A')");
 $shop->settle('the original');
 is(came('/ok/one'), 'A', 'the original delivers');
-is(came('/flip/three'), 'A', 'also to the third');
+is(came('/flip/three'), 'A', 'the third subscription, too');
 $receiver->fail_while(1);
 $shop->change(1, qw(B C));
 $shop->settle('failing');
 is(waiting($shop),
 	'2A 2B 2C 3B 3C', 'deliveries are pending');
 
-# One is in flight, so it is in the ring and in memory; the next waits for it.
+# One delivery is in flight, that is in the ring and in memory; the next one of its
+# subject waits for it in pending.
 $shop->sql(q{SELECT webhook.publish('App.Hung', '{"NewStatus":"H1"}', 'hung/1')});
 $receiver->wait_for(1, 10, qr/four/);
 $shop->sql(q{SELECT webhook.publish('App.Hung', '{"NewStatus":"H2"}', 'hung/1')});
 $shop->becomes('SELECT count(*) = 1 FROM webhook_internal.pending WHERE subscription_id = 4 AND next_at IS NULL', 't',
-	'one waits behind what is in flight');
+	'the next one waits for the one in flight');
 
-# ---- Dumps and a template's child
+# ---- Copies: restored dumps and a database made from a template
 
 my $plain = $server->node->basedir . '/dump.sql';
 my $custom = $server->node->basedir . '/dump.custom';
@@ -141,7 +142,7 @@ is_silent([ 'pg_dump', '--host', $server->node->host, '--port', $server->node->p
 is_silent([ 'pg_dump', '--host', $server->node->host, '--port', $server->node->port, '--format', 'custom', '--file', $custom, 'shop' ],
 	'pg_dump --format=custom');
 $kept = kept($shop);
-like($kept, qr/^log\|.*"outcome":"delivered"/m, 'there is something in the log to keep');
+like($kept, qr/^log\|.*"outcome":"delivered"/m, 'the log of the original has deliveries');
 
 my %copies = (
 	restored => $server->database('restored'),
@@ -153,7 +154,7 @@ restore($copies{discarded}, $custom, 1);
 restore($copies{elsewhere}, $plain);
 is($elsewhere->sql("SELECT oid FROM pg_database WHERE datname = 'shop'"),
 	$server->sql("SELECT oid FROM pg_database WHERE datname = 'shop'"),
-	'the database has the same oid elsewhere');
+	'the database has the same OID on the other server');
 $server->sql('CREATE DATABASE twin TEMPLATE shop');
 
 my %rows;
@@ -161,12 +162,12 @@ foreach my $name (sort keys %copies)
 {
 	my $copy = $copies{$name};
 	is_kept($copy, "$name: has everything that the original has");
-	is($copy->sql("SELECT has_table_privilege('reader', 'webhook.log', 'SELECT')"), 't', "$name: privileges, too");
+	is($copy->sql("SELECT has_table_privilege('reader', 'webhook.log', 'SELECT')"), 't', "$name: has the privileges");
 	$rows{$name} = $copy->sql('SELECT count(*) FROM webhook.log');
 	$copy->becomes("SELECT state = 'running' FROM webhook.stat_worker", 't', "$name: has a worker");
 }
 
-# ---- Nothing is sent from a copy; the original goes on
+# ---- A copy sends nothing; the original goes on
 
 $shop->sql($shop->moving(4, '/ok/four'));
 $shop->sql('SELECT pg_terminate_backend(pid) FROM webhook.stat_worker');
@@ -177,31 +178,31 @@ foreach my $name (sort keys %copies)
 	my $copy = $copies{$name};
 	$copy->settle("$name, fenced");
 	is(waiting($copy),
-		'1K 1L 2A 2B 2C 2K 2L 3B 3C 3K 3L', "$name: what happens there waits");
+		'1K 1L 2A 2B 2C 2K 2L 3B 3C 3K 3L', "$name: new events wait there");
 	cmp_ok($copy->sql("SELECT min(position) FROM webhook_internal.pending WHERE data->>'NewStatus' = 'K'"), '>',
 		$copy->sql("SELECT max(position) FROM webhook_internal.pending WHERE data->>'NewStatus' = 'C'"),
 		"$name: positions go on above the restored ones");
 }
-is(came('/ok/one'), 'A B C', 'nothing has come from the copies');
+is(came('/ok/one'), 'A B C', 'the copies send nothing');
 $receiver->fail_while(0);
-$shop->becomes('SELECT count(*) = 0 FROM webhook_internal.pending WHERE subscription_id = 3', 't', 'the original goes on');
-like(came('/flip/three'), qr/^A (?:B )+C$/, 'with what was failing');
+$shop->becomes('SELECT count(*) = 0 FROM webhook_internal.pending WHERE subscription_id = 3', 't', 'the original delivers what was failing');
+like(came('/flip/three'), qr/^A (?:B )+C$/, 'in order');
 $shop->change(1, qw(D));
 $shop->settle('the original');
-is(came('/ok/one'), 'A B C D', 'and with what is new');
-unlike(came('/flip/three'), qr/[KL]/, 'still nothing from the copies');
+is(came('/ok/one'), 'A B C D', 'the original delivers new events');
+unlike(came('/flip/three'), qr/[KL]/, 'the copies still send nothing');
 foreach my $name (sort keys %copies)
 {
-	is($copies{$name}->sql('SELECT count(*) FROM webhook.log'), $rows{$name}, "$name: nor has its log grown");
+	is($copies{$name}->sql('SELECT count(*) FROM webhook.log'), $rows{$name}, "$name: its log has not grown");
 }
 
-# A restart does not lift the fence; elsewhere there is none.
+# A restart does not lift the fence.
 $receiver->clear;
 $server->restart;
 $copies{$_}->settle("$_, restarted") foreach qw(discarded restored twin);
-is(scalar $receiver->requests, 0, 'a restart changes nothing');
+is(scalar $receiver->requests, 0, 'a copy sends nothing after a restart');
 
-# ---- Until it is told to
+# ---- After resume_database() a copy sends
 
 foreach my $name (qw(restored twin elsewhere))
 {
@@ -212,34 +213,34 @@ foreach my $name (qw(restored twin elsewhere))
 	$copy->sql('SELECT webhook.resume_database()');
 	$copy->settle("$name, resumed");
 	$copy->becomes('SELECT count(*) = 0 FROM webhook_internal.pending WHERE subscription_id <> 2', 't', "$name: resume_database() sends what waited");
-	is(came('/ok/one'), 'K L', "$name: what had not been delivered");
+	is(came('/ok/one'), 'K L', "$name: what had not been delivered is sent");
 	is(came('/flip/three'), 'B C K L', "$name: in order");
-	is(came('/ok/two'), '', "$name: but not what is paused");
-	is(came('/ok/four'), $name eq 'twin' ? 'H1 H2' : 'H2', "$name: what had waited behind one in flight is not stuck");
+	is(came('/ok/two'), '', "$name: a paused subscription gets nothing");
+	is(came('/ok/four'), $name eq 'twin' ? 'H1 H2' : 'H2', "$name: what had waited for the one in flight is sent");
 	$copy->change(1, 'M');
 	$copy->settle("$name, then");
-	is(came('/ok/one'), 'K L M', "$name: and what is new");
+	is(came('/ok/one'), 'K L M', "$name: new events are sent");
 	$copy->sql('SELECT webhook.resume(2)');
 	$copy->settle("$name, not paused any more");
-	is(came('/ok/two'), 'A B C K L M', "$name: and what was paused, whole");
-	is($copy->sql('SELECT count(*) FROM webhook_internal.pending'), 0, "$name: nothing waits any more");
+	is(came('/ok/two'), 'A B C K L M', "$name: after resume() the paused subscription gets all, in order");
+	is($copy->sql('SELECT count(*) FROM webhook_internal.pending'), 0, "$name: nothing waits");
 	my ($call) = $receiver->requests(qr/one/);
-	is($call->{headers}{'x-tenant'}, 'acme', "$name: headers are the original's");
+	is($call->{headers}{'x-tenant'}, 'acme', "$name: the headers are those of the original");
 	is($copy->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = 1 AND requested_at IS NOT NULL
 			AND webhook.verify('$secret', request_headers, request_body, NULL) IS NOT TRUE"),
-		0, "$name: and so is the secret");
+		0, "$name: so is the secret");
 	$copy->sql("SELECT webhook.subscribe('@{[ $receiver->url('/ok/five') ]}', '{$type}')");
 	$copy->change(1, 'N');
 	$copy->settle("$name, a new subscription");
-	is(came('/ok/five'), 'N', "$name: new subscriptions are possible");
+	is(came('/ok/five'), 'N', "$name: a new subscription gets events");
 	$copy->sql('SELECT webhook.resume_database()');
 	$copy->settle("$name, resumed twice");
-	is(came('/ok/one'), 'K L M N', "$name: resume_database() twice does no harm");
+	is(came('/ok/one'), 'K L M N', "$name: a second resume_database() changes nothing");
 	$copy->restart;
 	$copy->settle("$name, restarted");
-	is(came('/ok/one'), 'K L M N', "$name: nor a restart then");
+	is(came('/ok/one'), 'K L M N', "$name: nor does a restart");
 }
-is($shop->sql('SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = 2'), 4, 'the original has kept what is its own');
+is($shop->sql('SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = 2'), 4, 'the original still has what waits there');
 
 {
 	my $copy = $copies{discarded};
@@ -248,21 +249,21 @@ is($shop->sql('SELECT count(*) FROM webhook_internal.pending WHERE subscription_
 	$copy->sql('SELECT webhook.resume_database(discard => true)');
 	$copy->settle('discarded');
 	is(scalar $receiver->requests, 0, 'discard: what waited is not sent');
-	is($copy->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'discard: and waits no more');
+	is($copy->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'discard: nothing waits');
 	is($copy->sql("SELECT count(*) FROM webhook.log WHERE outcome = 'cancelled' AND data->>'NewStatus' IN ('A', 'B', 'C', 'K', 'L')"),
-		11, 'discard: but the log has it');
+		11, 'discard: the log has it as cancelled');
 	is($copy->sql("SELECT count(*) FROM webhook.log WHERE outcome = 'cancelled' AND data->>'NewStatus' = 'H2'"),
-		1, 'discard: all of it');
+		1, 'discard: also what had waited for the one in flight');
 	$copy->change(1, 'M');
 	$copy->settle('discarded, then');
-	is(came('/ok/one'), 'M', 'discard: what is new is sent');
-	is(came('/flip/three'), 'M', 'discard: to all');
+	is(came('/ok/one'), 'M', 'discard: new events are sent');
+	is(came('/flip/three'), 'M', 'discard: to the other subscription, too');
 	$copy->sql('SELECT webhook.resume(2)');
 	$copy->settle('discarded, not paused any more');
-	is(came('/ok/two'), 'M', 'discard: and no more than that');
+	is(came('/ok/two'), 'M', 'discard: after resume() the paused subscription gets new events only');
 }
 
-# ---- An upgraded cluster goes on where the old one was
+# ---- An upgraded cluster goes on where the old one stopped
 
 $receiver->clear;
 $shop->sql('SELECT webhook.resume(2)');
@@ -296,21 +297,21 @@ $upgraded->start;
 my $new_shop = $upgraded->database('shop');
 $new_shop->settle('upgraded');
 is(came('/ok/one'), 'E F G', 'upgraded: what had not been delivered is sent');
-like(came('/flip/three'), qr/E F G$/, 'upgraded: to all');
+like(came('/flip/three'), qr/E F G$/, 'upgraded: to the other subscription, too');
 $new_shop->change(1, 'H');
 $new_shop->settle('upgraded, then');
-is(came('/ok/one'), 'E F G H', 'upgraded: and what is new');
+is(came('/ok/one'), 'E F G H', 'upgraded: new events are sent');
 $new_shop->sql('SELECT webhook.resume(2)');
 $new_shop->settle('upgraded, not paused any more');
-is(came('/ok/two'), 'A B C D E F G H', 'upgraded: and what was paused');
-like(kept($new_shop), qr/^log\|.*"NewStatus\\":\\"A\\"/m, 'upgraded: the log is there');
+is(came('/ok/two'), 'A B C D E F G H', 'upgraded: after resume() the paused subscription gets all');
+like(kept($new_shop), qr/^log\|.*"NewStatus\\":\\"A\\"/m, 'upgraded: the log has the old rows');
 foreach my $name (qw(restored twin))
 {
 	my $copy = $upgraded->database($name);
 	$receiver->clear;
 	$copy->change(1, 'O');
 	$copy->settle("$name, upgraded");
-	is(came('/ok/one'), 'O', "$name, upgraded: goes on, too");
+	is(came('/ok/one'), 'O', "$name, upgraded: sends new events, too");
 }
 
 $upgraded->stop;

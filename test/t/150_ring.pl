@@ -21,7 +21,7 @@ webhook.timeout = 3s
 END
 my $receiver = $server->receiver;
 
-# Wait for the ring to go round some more, the worker being the same.
+# Wait until the ring has changed its table so many more times, by the same worker.
 sub goes_round
 {
 	my ($times, $what) = @_;
@@ -34,13 +34,13 @@ $server->sql('CREATE EXTENSION webhook');
 my $writers = Webhook::Writers->new($server);
 $writers->arrives('first of all', 'first');
 
-# ---- Round and round, whoever is in the way
+# ---- The ring goes round while writers never stop
 
 $writers->start(2);
-goes_round(4, 'nobody in the way');
-unlike($server->log_since, qr/no table of the event ring is empty/, 'nobody in the way: there is always an empty table');
+goes_round(4, 'undisturbed');
+unlike($server->log_since, qr/no table of the event ring is empty/, 'undisturbed: there is always an empty table');
 
-# Each of these stays with the table that is written to at that moment.
+# Each of these transactions holds the ring table that it has written to or seen.
 $server->sql("BEGIN; SELECT webhook.publish('$type', '{\"writer\":0,\"n\":1}'); PREPARE TRANSACTION 'written'");
 $server->sql("BEGIN; CREATE TABLE idle (); PREPARE TRANSACTION 'idle'");
 my $snapshot = $server->hold('SELECT count(*) FROM pg_class', 'BEGIN ISOLATION LEVEL REPEATABLE READ');
@@ -51,27 +51,27 @@ $server->sql("COMMIT PREPARED 'written'");
 $server->sql('INSERT INTO written VALUES (0, 2)');
 $server->sql("ROLLBACK PREPARED 'idle'");
 $server->let_go($snapshot);
-goes_round(4, 'out of the way');
+goes_round(4, 'after their end');
 $writers->stop('round and round');
 cmp_ok($server->sql("SELECT sum(pg_table_size('webhook_internal.event_' || n)) FROM generate_series(0, 3) n"), '<', 16 * 1024 * 1024,
 	'the ring stays small');
 
-# A reader keeps all tables from being emptied.
+# A reader keeps all ring tables from being truncated.
 {
 	my $place = $server->log_end;
 
-	# It says so once a minute.
+	# A worker reports that once a minute, so it has to be another one.
 	$server->restart_worker;
 	$writers->start(1);
 	my $reader = $server->hold('SELECT count(*) FROM webhook.event');
 	$server->logs(qr/no table of the event ring is empty.*\n.*HINT:/, $place,
-		'a ring that cannot go round says so');
+		'a ring that cannot go round is reported');
 	$server->let_go($reader);
-	goes_round(2, 'without the reader');
+	goes_round(2, 'after the reader');
 	$writers->stop('a reader');
 }
 
-# A slow subscriber, a paused one and none at all are in nobody's way.
+# A slow subscription, a paused one and none at all do not hold the ring.
 my $paused = $server->subscribe('/ok/paused');
 my $dead = $server->subscribe('/hang');
 $server->sql("SELECT webhook.pause($paused)");
@@ -83,7 +83,7 @@ $server->restart_worker;
 $server->unsubscribe($paused);
 $writers->stop('a paused subscription and a dead endpoint');
 
-# ---- Indexes of a DBA's own on the ring
+# ---- Indexes that a DBA adds to the ring
 
 $server->sql(<<'END');
 CREATE ROLE clerk;
@@ -136,7 +136,7 @@ END
 $writers->start(2);
 $writers->arrives('with indexes of all kinds on the ring, an event arrives', 'in');
 is($server->sql("SET ROLE clerk; INSERT INTO app.contract VALUES (1, 'Draft'); UPDATE app.contract SET status = 'Signed'; RESET ROLE"),
-	'', 'somebody who may only change the contract can do so');
+	'', 'a role with rights on the contract only can change it');
 {
 	my ($status, $stdout, $stderr) =
 	  $server->psql("SELECT webhook.publish('$type', '{\"text\":\"boom\"}')");
@@ -144,10 +144,10 @@ is($server->sql("SET ROLE clerk; INSERT INTO app.contract VALUES (1, 'Draft'); U
 	($status, $stdout, $stderr) =
 	  $server->psql("SELECT webhook.publish('$type', '{\"text\":\"escape\"}')");
 	like($stderr, qr/ERROR:  cannot set parameter "role" within security-restricted operation/,
-		'and one that would change the role cannot');
+		'an index that tries to change the role raises an error');
 }
 {
-	# What the partial index has is what the table has.
+	# A partial index has the rows that the table has.
 	my $both = $server->sql(<<'END');
 BEGIN;
 SELECT webhook.publish('App.BusinessRequestStatusChange', '{"text":"out"}', 'partial');
@@ -163,9 +163,9 @@ END
 goes_round(5, 'indexes');
 $writers->stop('indexes');
 is($server->sql("SELECT count(*) FROM webhook.log WHERE subject = 'contract/1' AND outcome = 'delivered'"), 2,
-	'the changes of the contract arrived, too');
+	'the changes of the contract arrived');
 
-# ---- The same on the log
+# ---- Indexes that a DBA adds to the log
 
 $server->sql(<<'END');
 CREATE INDEX ON webhook.log (subject) WHERE outcome = 'delivered';
@@ -177,15 +177,15 @@ END
 $writers->arrives('with indexes of all kinds on the log, an event arrives', 'logged');
 $server->sql('DO $$ BEGIN FOR n IN 0 .. 3 LOOP EXECUTE format($_$ DROP INDEX webhook_internal.event_%s_no_boom_idx $_$, n); END LOOP; END $$');
 my @ids = (
-	$writers->arrives('one that the index does not like arrives, too', 'boom'),
-	$writers->arrives('and one after it', 'after'));
+	$writers->arrives('an event that the index refuses arrives', 'boom'),
+	$writers->arrives('the next event arrives', 'after'));
 $server->settle('indexes on the log');
 is($server->sql("SELECT outcome, request_body IS NULL FROM webhook.log WHERE event_id IN ('$ids[0]', '$ids[1]') ORDER BY position"),
-	"delivered|t\ndelivered|f", 'and is logged, without bodies');
+	"delivered|t\ndelivered|f", 'the refused one is logged without bodies');
 is($server->sql("SELECT count(*) FROM webhook.log WHERE request_headers->>'webhook-id' IS DISTINCT FROM event_id::text AND request_headers IS NOT NULL"),
-	0, 'the index is right');
+	0, 'an index of an expression has the right rows');
 
-# One that never lets a row through: nothing more is sent than once.
+# An index that refuses every row: no event is sent a second time.
 {
 	my $place = $server->log_end;
 	$server->sql(<<'END');
@@ -201,21 +201,21 @@ END
 	sleep 3;
 	my %seen;
 	$seen{$_->{body}}++ foreach grep { $_->{body} =~ /never/ } $receiver->requests;
-	is(scalar grep({ $_ > 1 } values %seen), 0, 'which is no storm of duplicates');
+	is(scalar grep({ $_ > 1 } values %seen), 0, 'no event is sent a second time meanwhile');
 	cmp_ok($server->sql('SELECT flush_errors FROM webhook.stat_worker'), '>', 0, 'webhook.stat_worker counts it');
 	$server->sql('DROP INDEX webhook.never');
 	$server->settle('without it');
 	%seen = ();
 	$seen{$_->{body}}++ foreach grep { $_->{body} =~ /never/ } $receiver->requests;
-	is(scalar keys %seen, 5, 'without it everything goes on');
-	is(scalar grep({ $_ > 1 } values %seen), 0, 'and nothing has come twice');
+	is(scalar keys %seen, 5, 'without the index all events arrive');
+	is(scalar grep({ $_ > 1 } values %seen), 0, 'none came twice');
 	is($server->sql("SELECT count(DISTINCT event_id) FROM webhook.log WHERE subject LIKE 'never/%' AND outcome = 'delivered'"), 5,
-		'and is logged');
+		'all are logged');
 }
 $server->sql('DROP FUNCTION app.no_boom(text) CASCADE; DROP FUNCTION app.never(uuid) CASCADE');
 $receiver->clear;
 
-# ---- Whatever else a DBA does, while writers never stop
+# ---- Other statements of a DBA, while writers never stop
 
 $writers->start(2);
 foreach my $statement (
@@ -241,10 +241,10 @@ foreach my $statement (
 	my ($status, $stdout, $stderr) = $server->psql($statement);
 	is($status, 0, $statement) or diag($stderr);
 }
-$writers->stop('a busy DBA');
-$writers->arrives('after that', 'after that');
+$writers->stop('maintenance by a DBA');
+$writers->arrives('after all of them an event arrives', 'after that');
 
-# Locks
+# Locks on our tables.
 $writers->start(2);
 foreach my $relation ('webhook.log',
 	map { "webhook_internal.$_" } qw(event_0 event_1 event_2 event_3 pending checkpoint subscription))
@@ -258,7 +258,8 @@ $server->sql('BEGIN; LOCK webhook_internal.event_0, webhook_internal.event_1, we
 goes_round(2, 'locks');
 $writers->stop('locks');
 
-# Tables out of shape: events are taken as long as there is one that is not.
+# Ring tables with a missing index or another name: events are taken as long as one
+# table is as it should be.
 {
 	my $place = $server->log_end;
 	$writers->start(1);
@@ -268,17 +269,17 @@ $writers->stop('locks');
 	$server->logs(qr/ERROR:  index "webhook_internal\.event_1_txid_id_idx" is missing or has an unexpected definition.*\n.*HINT:/, $place,
 		'a table that is out of shape is reported');
 	sleep 1;
-	is($server->sql("SELECT webhook.publish('$type', '{\"text\":\"out of shape\"}') IS NOT NULL"), 't', 'while events are taken');
+	is($server->sql("SELECT webhook.publish('$type', '{\"text\":\"out of shape\"}') IS NOT NULL"), 't', 'events are taken meanwhile');
 	$server->sql('ALTER TABLE webhook_internal.mine RENAME TO event_2; CREATE INDEX event_1_txid_id_idx ON webhook_internal.event_1 (txid, id)');
 	$writers->stop('tables out of shape');
 }
 
-# ---- With a retention of nothing, tables are left when they are large
+# ---- webhook.event_retention = 0: the ring changes its table when it is large
 
 $server->set('webhook.event_retention', '0');
-$writers->arrives('with no retention of events, events arrive', 'event_retention 0');
+$writers->arrives('with event_retention = 0 an event arrives', 'event_retention 0');
 $writers->start(1);
-$writers->stop('no retention of events');
+$writers->stop('event_retention = 0');
 
 $server->stop;
 $server->is_sound;

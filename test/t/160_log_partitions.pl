@@ -28,26 +28,27 @@ sub leaves { return $server->sql("SELECT string_agg(relid::regclass::text, ' ' O
 my $today = $server->sql(q{SELECT 'log_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')});
 like(leaves(), qr/\bwebhook_internal\.$today\b/, 'today has a leaf');
 $server->sql('DROP TABLE webhook_internal.' . $today);
-$writers->arrives('when it is dropped, events go on', 'leaf dropped');
+$writers->arrives('when the leaf is dropped, an event arrives', 'leaf dropped');
 $server->settle('leaf dropped');
-like(leaves(), qr/\bwebhook_internal\.log_\d{8}\b/, 'and there is a new one');
+like(leaves(), qr/\bwebhook_internal\.log_\d{8}\b/, 'there is a new leaf');
 
 {
 	my $place = $server->log_end;
 	my ($leaf) = leaves() =~ /(log_\d{8})/;
 	my $bounds = $server->sql("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = 'webhook_internal.$leaf'::regclass");
 	$server->sql("ALTER TABLE webhook.log DETACH PARTITION webhook_internal.$leaf");
-	$writers->arrives('when it is detached, an event still arrives', 'leaf detached');
+	$writers->arrives('when the leaf is detached, an event arrives', 'leaf detached');
 	$server->logs(qr/ERROR:  "webhook_internal\.$leaf" exists but is not the partition.*\n.*HINT:  Attach it/, $place,
-		'but is not logged, with a hint');
+		'the server log says why it is not logged, with a hint');
 	$server->sql("ALTER TABLE webhook.log ATTACH PARTITION webhook_internal.$leaf $bounds");
-	$writers->arrives('when it is attached again, events go on', 'leaf attached');
+	$writers->arrives('when the leaf is attached again, an event arrives', 'leaf attached');
 	$server->settle('leaf attached');
 	is($server->sql("SELECT count(*) FROM webhook.log WHERE request_body LIKE '%leaf %tached%'"), 2,
-		'and nothing is missing in the log');
+		'both are in the log');
 }
 
-# Old ones go; those of a DBA stay, and nothing goes from a copy.
+# Old leaves are dropped; those that a DBA has made stay, and a copy of a database
+# keeps all.
 sub old_leaf
 {
 	my ($name, $from, $until) = @_;
@@ -60,9 +61,9 @@ END
 old_leaf('log_20200101', '2020-01-01', '2020-01-02');
 old_leaf('log_20200102', '2020-01-02', '2020-01-03');
 old_leaf('log_by_hand', '2020-02-01', '2020-03-01');
-my $yesterday = $server->sql(q{SELECT to_char(now() AT TIME ZONE 'UTC' - interval '3 days', 'YYYY-MM-DD')});
-old_leaf('log_' . $yesterday =~ s/-//gr, $yesterday,
-	$server->sql("SELECT to_char(date '$yesterday' + 1, 'YYYY-MM-DD')"));
+my $three_days_ago = $server->sql(q{SELECT to_char(now() AT TIME ZONE 'UTC' - interval '3 days', 'YYYY-MM-DD')});
+old_leaf('log_' . $three_days_ago =~ s/-//gr, $three_days_ago,
+	$server->sql("SELECT to_char(date '$three_days_ago' + 1, 'YYYY-MM-DD')"));
 
 my $home = $server->sql('SELECT home FROM webhook_internal.subscription');
 $server->sql("UPDATE webhook_internal.subscription SET home = '1/1'");
@@ -83,16 +84,16 @@ $server->let_go($reader);
 $server->restart_worker;
 $server->becomes("SELECT to_regclass('webhook_internal.log_20200101') IS NULL AND to_regclass('webhook_internal.log_20200102') IS NULL", 't',
 	'old leaves are dropped');
-like(leaves(), qr/log_by_hand/, 'one that a DBA has made is not');
-like(leaves(), qr/log_@{[ $yesterday =~ s{-}{}gr ]}/, 'nor one within the retention');
+like(leaves(), qr/log_by_hand/, 'a leaf that a DBA has made is not dropped');
+like(leaves(), qr/log_@{[ $three_days_ago =~ s{-}{}gr ]}/, 'a leaf within log_retention is not dropped');
 $server->set('webhook.log_retention', '2d');
 $server->restart_worker;
-$server->becomes("SELECT to_regclass('webhook_internal.log_@{[ $yesterday =~ s{-}{}gr ]}') IS NULL", 't', 'which is a setting');
+$server->becomes("SELECT to_regclass('webhook_internal.log_@{[ $three_days_ago =~ s{-}{}gr ]}') IS NULL", 't', 'it is dropped with a shorter log_retention');
 $server->set('webhook.log_retention', '0');
 $server->restart_worker;
-$writers->arrives('with a retention of nothing, events go on', 'no retention');
+$writers->arrives('with log_retention = 0 an event arrives', 'no retention');
 $server->settle('no retention');
-like(leaves(), qr/\b$today\b|log_\d{8}/, 'and today is kept');
+like(leaves(), qr/\b$today\b|log_\d{8}/, "today's leaf is kept");
 
 $server->stop;
 $server->is_sound;

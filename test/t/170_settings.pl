@@ -25,7 +25,7 @@ CREATE TABLE business_request (id bigint PRIMARY KEY, status text, note text);
 SELECT webhook.watch('business_request', data_columns => '{note}');
 END
 
-# ---- Whatever a database sets
+# ---- Settings of a database and of a role
 
 $server->sql(<<'END');
 CREATE SCHEMA hostile;
@@ -76,7 +76,7 @@ my @settings = (
 	[ 'role', 'nobody' ],
 	[ 'synchronous_commit', 'remote_apply' ]);
 
-# For sessions that are not to be bothered by all that.
+# The same settings at their defaults, for the sessions of this test.
 my $sane = join ' ', map { "-c $_" } (
 	'default_transaction_isolation=read\\ committed', 'default_transaction_read_only=off',
 	'default_transaction_deferrable=off', 'statement_timeout=0', 'lock_timeout=0',
@@ -92,7 +92,7 @@ foreach my $round ('a database', 'a role')
 {
 	$server->sql(join "\n", map { "ALTER $for SET $_->[0] = $_->[1];" } @settings);
 
-	# Whatever that makes of the worker, this session is as ever.
+	# The worker has these settings, the sessions of this test have not.
 	local $ENV{PGOPTIONS} = $sane;
 	my $path = "/ok/$round" =~ s/ /-/r;
 	$server->subscribe($path);
@@ -107,11 +107,11 @@ UPDATE business_request SET status = 'Signed';
 DELETE FROM business_request;
 END
 	$server->settle($round);
-	$server->becomes('SELECT count(*) = 0 FROM webhook_internal.pending', 't', "$round: retries, too");
-	is(scalar data($path), 4, "$round may set what it likes, everything arrives");
+	$server->becomes('SELECT count(*) = 0 FROM webhook_internal.pending', 't', "$round: retries are delivered, too");
+	is(scalar data($path), 4, "$round: all events arrive");
 	is($server->sql("SELECT string_agg(outcome || response_status, ' ' ORDER BY position, attempt) FROM webhook.log WHERE subscription_id = $failing"),
-		join(' ', ('retrying500 delivered200') x 4), "$round: retried by the schedule");
-	is($server->sql(<<'END'), 0, "$round: the log is right");
+		join(' ', ('retrying500 delivered200') x 4), "$round: what failed is retried once");
+	is($server->sql(<<'END'), 0, "$round: times, address and signature in the log are right");
 SELECT count(*) FROM webhook.log
 WHERE logged_at NOT BETWEEN clock_timestamp() - interval '1 min' AND clock_timestamp()
 	OR requested_at NOT BETWEEN created_at AND logged_at
@@ -119,18 +119,18 @@ WHERE logged_at NOT BETWEEN clock_timestamp() - interval '1 min' AND clock_times
 	OR source_ip <> '127.0.0.1'
 	OR webhook.verify(webhook.secret(subscription_id), request_headers, request_body) IS NOT TRUE
 END
-	is($server->sql("SELECT count(*) FROM pg_partition_tree('webhook.log') WHERE isleaf"), 1, "$round: it has its leaf");
-	like($_, qr/"CreationTimeUtc":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"\}$/, "$round: CreationTimeUtc is as ever")
+	is($server->sql("SELECT count(*) FROM pg_partition_tree('webhook.log') WHERE isleaf"), 1, "$round: the log has one leaf");
+	like($_, qr/"CreationTimeUtc":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"\}$/, "$round: CreationTimeUtc has its format")
 	  foreach map { $_->{body} } ($receiver->requests(qr/^\Q$path\E$/))[0];
 
-	# A new worker finds all that is there, and sends nothing twice.
+	# Another worker reads the log and the subscriptions under these settings.
 	$server->restart_worker;
 	$server->settle("$round, another worker");
-	is(scalar data($path), 4, "$round: nothing twice");
+	is(scalar data($path), 4, "$round: another worker sends nothing a second time");
 	is($server->sql('SELECT string_agg(id::text, $$,$$) FROM webhook.subscription'), join(',', sort { $a <=> $b } $failing - 1, $failing),
-		"$round: nobody else is served");
+		"$round: no other subscription appears");
 
-	# What a writer's session has set changes nothing, either.
+	# A writer's session with these settings.
 	$receiver->clear;
 	{
 		local $ENV{PGOPTIONS} = join ' ', map { "-c $_" } qw(statement_timeout=0 lock_timeout=0
@@ -141,15 +141,15 @@ END
 	}
 	$server->settle("$round, a writer's session");
 	is(join(' ', data($path)), '{"BusinessRequestId":2,"OldStatus":null,"NewStatus":"Draft","Record":{"note":"b"}} '
-		  . '{"BusinessRequestId":2,"OldStatus":"Draft","NewStatus":null,"Record":{"note":"b"}}', "$round: a writer's session may, too");
+		  . '{"BusinessRequestId":2,"OldStatus":"Draft","NewStatus":null,"Record":{"note":"b"}}', "$round: a writer's session with these settings publishes the same bytes");
 	$server->unsubscribe_all;
 	$server->sql('DROP EVENT TRIGGER no_ddl');
 	$server->sql("ALTER $for RESET ALL");
 	$for = 'ROLE postgres';
 }
-is($server->sql('SELECT count(*) FROM hostile.log'), 0, 'nothing has gone astray');
+is($server->sql('SELECT count(*) FROM hostile.log'), 0, 'nothing was written to the table log of another schema');
 
-# ---- Serializable writers never die of the worker
+# ---- The worker makes no serializable writer fail
 
 $server->sql("ALTER DATABASE postgres SET default_transaction_isolation = serializable");
 $server->restart_worker;
@@ -180,7 +180,7 @@ END
 		push @writers, $session;
 	}
 
-	# Somebody looks on, as serializably.
+	# A serializable reader meanwhile.
 	$server->sql('BEGIN; SELECT count(*) FROM webhook.event; SELECT count(*) FROM webhook.log; COMMIT') for 1 .. 10;
 	foreach my $session (@writers)
 	{
@@ -194,14 +194,14 @@ END
 $server->sql('ALTER DATABASE postgres RESET default_transaction_isolation');
 $server->unsubscribe_all;
 
-# ---- Sending on and off
+# ---- webhook.enabled
 
 my $off = $server->subscribe('/ok/off');
 $server->reload_with('webhook.enabled', 'off');
 $server->publish_many($type, 50, "'subject'");
 $server->settle('enabled = off');
 is(scalar data('/ok/off'), 0, 'enabled = off: nothing is sent');
-is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 50, 'enabled = off: it waits');
+is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 50, 'enabled = off: the events wait');
 $server->restart;
 $server->publish_many($type, 10, "'subject'");
 $server->settle('enabled = off, restarted');
@@ -211,13 +211,13 @@ $server->reload_with('webhook.enabled', 'on');
 $server->settle('enabled = on');
 is(join(' ', data('/ok/off')), join(' ', 1 .. 50, 1 .. 10), 'enabled = on: everything arrives in order, once');
 {
-	# Off while requests are under way.
+	# Off while requests are in flight.
 	$server->subscribe('/slow/20');
 	$server->sql("SELECT count(webhook.publish('$type', to_json(n))) FROM generate_series(1, 3000) n");
 	$receiver->wait_for(20, 10, qr/slow/);
 	$server->reload_with('webhook.enabled', 'off');
 	my $count = data('/slow/20');
-	cmp_ok($count, '<', 3000, 'enabled = off in the middle: it is');
+	cmp_ok($count, '<', 3000, 'enabled = off in the middle: not all are sent');
 	sleep 0.3;
 	is(scalar data('/slow/20'), $count, 'enabled = off in the middle: nothing more is sent');
 	$server->reload_with('webhook.enabled', 'on');
@@ -229,7 +229,7 @@ is(join(' ', data('/ok/off')), join(' ', 1 .. 50, 1 .. 10), 'enabled = on: every
 }
 $server->unsubscribe_all;
 
-# ---- Numbers that a reload changes
+# ---- Limits, schedule and timeout, changed by a reload
 
 sub most_in_flight
 {
@@ -255,7 +255,7 @@ $server->reload_with('webhook.max_in_flight_per_subscription', 1);
 is(most_in_flight(40), 3, 'max_in_flight_per_subscription = 1: 3 in flight');
 $server->reload_with('webhook.max_in_flight', 256);
 $server->reload_with('webhook.max_in_flight_per_subscription', 16);
-is(most_in_flight(600), 48, 'back again: 48 in flight');
+is(most_in_flight(600), 48, 'both limits as before: 48 in flight');
 $server->unsubscribe_all;
 
 my $failing = $server->subscribe('/status/500');
@@ -277,7 +277,7 @@ $server->reload_with('webhook.retry_schedule', '');
 $server->reload_with('webhook.timeout', '300ms');
 $server->publish_many($type, 1, "'subject'");
 $server->becomes("SELECT count(*) = 1 FROM webhook.log WHERE error_class = 'timeout' AND duration BETWEEN interval '0.3 s' AND interval '5 s'", 't',
-	'timeout: as set');
+	'timeout = 300ms ends the attempt');
 $server->reload_with('webhook.timeout', '30s');
 $server->unsubscribe_all;
 
@@ -285,12 +285,12 @@ $server->subscribe('/ok/agent');
 $server->reload_with('webhook.user_agent', 'Contracts/7 (+https://example.com)');
 $server->publish_many($type, 1, "'subject'");
 $server->settle('user_agent');
-is(($receiver->requests(qr/agent/))[0]{headers}{'user-agent'}, 'Contracts/7 (+https://example.com)', 'user_agent: as set');
+is(($receiver->requests(qr/agent/))[0]{headers}{'user-agent'}, 'Contracts/7 (+https://example.com)', 'user_agent is sent');
 $server->unsubscribe_all;
 foreach my $name (qw(timeout enabled max_in_flight retry_schedule))
 {
 	my ($status, $stdout, $stderr) = $server->psql("SET webhook.$name = 1");
-	like($stderr, qr/ERROR:  parameter "webhook\.$name" cannot be changed now/, "webhook.$name is not a session's to set");
+	like($stderr, qr/ERROR:  parameter "webhook\.$name" cannot be changed now/, "webhook.$name cannot be set in a session");
 }
 
 $server->stop;

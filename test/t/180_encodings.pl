@@ -24,7 +24,7 @@ sub unicode
 	return decode_utf8($database->sql("SET client_encoding = 'UTF8';\n" . encode_utf8($text)));
 }
 
-# What came to a path: Data of each.
+# The Data of each event that came to a path.
 sub data { return map { /"Data":(.*),"CreationTimeUtc"/s } map { $_->{body} } $receiver->requests($_[0]); }
 
 $server->sql(<<'END');
@@ -33,7 +33,7 @@ CREATE TABLE business_request (id bigint PRIMARY KEY, status text, note text);
 SELECT webhook.watch('business_request', data_columns => '{note}');
 END
 
-# ---- Text of all kinds
+# ---- Every character, quotes and control characters
 
 $server->subscribe('/ok/text');
 {
@@ -51,19 +51,19 @@ END
 	my ($call) = $receiver->requests(qr/text/);
 	my $came = decode_json($call->{body})->{Data}{Record}{note};
 	is(length $came, length $all, 'every character arrives');
-	ok($came eq $all, 'as it was');
+	ok($came eq $all, 'each character is as it was');
 	is($server->sql('SELECT webhook.verify(webhook.secret(subscription_id), request_headers, request_body) FROM webhook.log ORDER BY logged_at DESC LIMIT 1'),
-		't', 'and the log can be verified');
+		't', 'the log row can be verified');
 	my $nasty = qq{"\\"' \\n \\\\ \x01\x1f\x7f\t\r\n\x{2028}\x{2029}</script> %00 \$1 \\u0000 é 😀};
 	my $literal = $nasty =~ s/'/''/gr;
 	unicode($server, "UPDATE business_request SET status = '$literal' WHERE id = 3");
 	$server->settle('quotes and control characters');
 	is(decode_json(($receiver->requests(qr/text/))[1]{body})->{Data}{NewStatus}, $nasty, 'quotes and control characters arrive as they were');
 	is($server->sql("SELECT status = request_body::json->'Data'->>'NewStatus' FROM business_request, webhook.log WHERE id = 3 ORDER BY logged_at DESC LIMIT 1"
-			=~ s/WHERE id/WHERE business_request.id/r), 't', 'in the log, too');
+			=~ s/WHERE id/WHERE business_request.id/r), 't', 'they are in the log as they were');
 }
 
-# ---- As much as there may be
+# ---- webhook.max_data_size
 
 {
 	$receiver->clear;
@@ -73,25 +73,25 @@ END
 	$server->sql("SELECT webhook.publish('$type', @{[ $text->(1048576) ]})");
 	$server->settle('1 MB');
 	is(length((data('/ok/text'))[0] // ''), 1048576, 'data of max_data_size arrives');
-	ok(((data('/ok/text'))[0] // '') eq '"' . "\xc3\xa9" x 524287 . '"', 'as it was');
+	ok(((data('/ok/text'))[0] // '') eq '"' . "\xc3\xa9" x 524287 . '"', 'its bytes are as they were');
 	my ($status, $stdout, $stderr) = $server->psql("\\set VERBOSITY verbose\nSELECT webhook.publish('$type', @{[ $text->(1048578) ]})");
-	like($stderr, qr/ERROR:  54000: /, 'publish() refuses more, as over a limit');
+	like($stderr, qr/ERROR:  54000: /, 'publish() refuses more, with SQLSTATE 54000');
 	like($stderr, qr/HINT:  /, 'with a hint');
 
 	($status, $stdout, $stderr) = $server->psql("UPDATE business_request SET status = 'long', note = repeat('x', 1048576)");
-	is($status, 0, 'a trigger does not refuse more');
-	like($stderr, qr/WARNING:  data of event .*max_data_size\nDETAIL:  The event is published without "Record"/, 'but warns');
+	is($status, 0, 'a trigger does not make the statement fail');
+	like($stderr, qr/WARNING:  data of event .*max_data_size\nDETAIL:  The event is published without "Record"/, 'it raises a WARNING');
 	$server->settle('too much');
-	like((data('/ok/text'))[1], qr/^\{"BusinessRequestId":3,"OldStatus":.*,"NewStatus":"long"\}$/s, 'and leaves Record out');
+	like((data('/ok/text'))[1], qr/^\{"BusinessRequestId":3,"OldStatus":.*,"NewStatus":"long"\}$/s, 'the event comes without Record');
 
 	$server->reload_with('webhook.max_data_size', '8MB');
 	$server->sql("SELECT webhook.publish('$type', @{[ $text->(8388608) ]}, 'large')") for 1 .. 3;
 	$server->settle('8 MB');
-	is(join(' ', map { length } (data('/ok/text'))[2 .. 4]), join(' ', (8388608) x 3), 'as much as is allowed arrives');
-	is($server->sql('SELECT count(*) FROM webhook.log WHERE octet_length(request_body) > 8388608'), 3, 'and is in the log');
+	is(join(' ', map { length } (data('/ok/text'))[2 .. 4]), join(' ', (8388608) x 3), 'with a larger limit, larger data arrives');
+	is($server->sql('SELECT count(*) FROM webhook.log WHERE octet_length(request_body) > 8388608'), 3, 'larger data is in the log');
 	$server->reload_with('webhook.max_data_size', '1kB');
 	($status, $stdout, $stderr) = $server->psql("SELECT webhook.publish('$type', @{[ $text->(1026) ]})");
-	isnt($status, 0, 'a smaller limit holds, too');
+	isnt($status, 0, 'with a smaller limit, publish() refuses more than that');
 	$server->reload_with('webhook.max_data_size', '1MB');
 }
 $server->unsubscribe_all;
@@ -124,25 +124,25 @@ END
 	my ($published) = grep { $_->{body} !~ /OldStatus/ } @calls;
 	is_deeply(decode_json($watched->{body})->{Data},
 		{ "${text}Id" => $text, OldStatus => undef, NewStatus => "$text \"quoted\"", Record => { $text => $text } },
-		"$encoding: as UTF-8");
-	is_deeply(decode_json($published->{body})->{Data}, { euro => '€', text => $text }, "$encoding: published data, too");
+		"$encoding: the body is UTF-8");
+	is_deeply(decode_json($published->{body})->{Data}, { euro => '€', text => $text }, "$encoding: so is published data");
 	is(unicode($database, 'SELECT count(*) FROM webhook.log WHERE webhook.verify(webhook.secret(subscription_id), request_headers, request_body)'),
 		2, "$encoding: the log can be verified");
-	is(unicode($database, 'SELECT DISTINCT response_body FROM webhook.log'), $response, "$encoding: what is no text there is escaped");
-	is(unicode($database, 'SELECT request_body FROM webhook.log ORDER BY position LIMIT 1'), decode_utf8($watched->{body}), "$encoding: the log is readable");
-	is(unicode($database, 'SELECT string_agg(subject, $$ $$ ORDER BY position) FROM webhook.log'), "$text/$text $text", "$encoding: subjects, too");
+	is(unicode($database, 'SELECT DISTINCT response_body FROM webhook.log'), $response, "$encoding: bytes of a response that are no text are escaped");
+	is(unicode($database, 'SELECT request_body FROM webhook.log ORDER BY position LIMIT 1'), decode_utf8($watched->{body}), "$encoding: the logged body is text in the database's encoding");
+	is(unicode($database, 'SELECT string_agg(subject, $$ $$ ORDER BY position) FROM webhook.log'), "$text/$text $text", "$encoding: so are subjects");
 	if ($encoding eq 'LATIN1')
 	{
 		my ($status, $stdout, $stderr) = $database->psql(
 			encode_utf8("SET client_encoding = 'UTF8'; SELECT webhook.publish('$type', '\"😀\"')"));
-		like($stderr, qr/no equivalent in encoding "LATIN1"/, 'LATIN1: what it has no character for is refused by the server');
+		like($stderr, qr/no equivalent in encoding "LATIN1"/, 'LATIN1: the server refuses a character that LATIN1 does not have');
 	}
 }
 
 $server->sql("CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'");
 my ($status, $stdout, $stderr) = $server->database('ascii')->psql('CREATE EXTENSION webhook');
 isnt($status, 0, 'SQL_ASCII is refused');
-like($stderr, qr/ERROR:  .*SQL_ASCII/, 'it says why');
+like($stderr, qr/ERROR:  .*SQL_ASCII/, 'the error names SQL_ASCII');
 like($stderr, qr/HINT:  /, 'with a hint');
 
 $server->stop;

@@ -22,7 +22,7 @@ plan skip_all => 'no nss_wrapper: Debian has it as libnss-wrapper' if !$wrapper;
 
 my $hosts = PostgreSQL::Test::Utils::tempdir . '/hosts';
 
-# Pairs of an address and a name.
+# Set what names resolve to: pairs of an address and a name.
 sub answer
 {
 	open my $handle, '>', "$hosts.new" or die $!;
@@ -48,11 +48,11 @@ $server->prepare;
 my $port = $server->receiver->port;
 my $contract = 0;
 
-# It is on loopback, and must hear nothing.
+# A listener on loopback that must not be connected to.
 my $untouched = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.7') or die $!;
 my $quiet = $untouched->sockport;
 
-# The row of the log of the next event.
+# Make an event; returns the subscription's row of the log.
 sub next_attempt
 {
 	my ($id) = @_;
@@ -81,16 +81,16 @@ like(attempt("http://good.test.example:$port/ok"), qr/^delivered 200/, 'a name o
 is(attempt("http://inside.test.example:$port/ok"),
 	'retrying blocked The address 10.11.12.13 is in 10.0.0.0/8 (private use), '
 	  . 'which webhook.allowed_networks does not allow.',
-	'a name that leads inside: address, block and setting are in the log');
+	'a name that leads inside: the log has address, block and setting');
 like(attempt("http://mixed.test.example:$port/ok"), qr{^retrying blocked .*10\.0\.0\.0/8},
-	'an answer of both kinds is refused as a whole');
+	'a name with an allowed and a private address is refused');
 like(attempt("http://metadata.test.example:$port/ok"), qr{^retrying blocked .*169\.254\.0\.0/16},
 	'the metadata service of a cloud');
 like(attempt("http://nobody.test.example:$port/ok"), qr/^retrying dns .*no such name/,
 	'a name that does not exist');
 
-# The answer changes between two attempts. What is connected stays so; whoever
-# connects anew is told the new one.
+# The answer changes between two attempts (DNS rebinding). A connection that is
+# kept stays; a new connection asks again.
 my @answers = (
 	'127.0.0.1' => 'good.test.example',
 	'127.0.0.1' => 'rebound.test.example');
@@ -99,35 +99,35 @@ my $rebound = $server->subscribe("http://rebound.test.example:$port/ok");
 like(next_attempt($rebound), qr/^delivered 200/, 'a name of an allowed address');
 answer(@answers[ 0, 1 ], '10.11.12.13' => 'rebound.test.example');
 $server->end_worker('TERM');
-like(next_attempt($rebound), qr{^retrying blocked .*10\.0\.0\.0/8}, 'leads inside some time later');
+like(next_attempt($rebound), qr{^retrying blocked .*10\.0\.0\.0/8}, 'the same name leads inside later and is refused');
 $server->unsubscribe($rebound);
 
-# A reload closes a network while a connection there is kept.
+# A reload denies a network to which a connection is kept.
 my $kept = $server->subscribe("http://127.0.0.1:$port/ok");
 like(next_attempt($kept), qr/^delivered 200/, 'a connection is made');
 my $requests = $server->receiver->count('/ok');
 $server->set('webhook.denied_networks', '127.0.0.0/8');
 like(next_attempt($kept), qr{^retrying blocked .*127\.0\.0\.0/8, which webhook\.denied_networks},
-	'after a reload that closes its network, it is not used');
+	'after the reload the connection is not used');
 is($server->receiver->count('/ok'), $requests, 'nothing was sent');
 $server->unsubscribe($kept);
 
-# Saved while it was allowed.
+# Endpoints that were saved while they were allowed.
 $server->set('webhook.denied_networks', '127.0.0.8');
 my $literal = $server->subscribe("http://127.0.0.7:$quiet/");
 my $named = $server->subscribe("http://good.test.example:$quiet/", "timeout => '2 s'");
 $server->set('webhook.denied_networks', '127.0.0.0/8');
-like(next_attempt($literal), qr/^retrying blocked/, 'an address closed since it was saved');
+like(next_attempt($literal), qr/^retrying blocked/, 'an address that is denied by now');
 $server->set('webhook.denied_networks', '');
 $server->set('webhook.require_https', 'on');
 like(next_attempt($named), qr/^retrying blocked .*webhook\.require_https/,
-	'plain http closed since it was saved');
+	'plain http that is not allowed by now');
 $server->set('webhook.require_https', 'off');
 $server->set('webhook.allowed_ports', '443');
 like(next_attempt($named), qr/^retrying blocked .*webhook\.allowed_ports/,
-	'a port closed since it was saved');
+	'a port that is not allowed by now');
 
-ok(!IO::Select->new($untouched)->can_read(0), 'who must not be touched has heard nothing');
+ok(!IO::Select->new($untouched)->can_read(0), 'nothing connected to the listener that must not be touched');
 
 $server->stop;
 done_testing();

@@ -1,7 +1,7 @@
 # 210_tls.pl
 #	  Which certificates does the worker accept, and to whom does it show its own?
 #	  Each handshake that must fail does so with its class and its reason in the
-#	  log, and without the place of a file.
+#	  log, and without the path of a file.
 
 use strict;
 use warnings;
@@ -133,7 +133,7 @@ END
 $server->prepare;
 my $contract = 0;
 
-# One event to one endpoint alone; its row of the log.
+# Send one event to one endpoint; returns its row of the log.
 sub attempt
 {
 	my ($url, $options) = @_;
@@ -156,7 +156,7 @@ sub fails
 	my ($url, $expected, $what, $options) = @_;
 	my $row = attempt($url, $options);
 	like($row, $expected, $what);
-	unlike($row, qr/\Q$dir\E/, '... and says nothing of where files are');
+	unlike($row, qr/\Q$dir\E/, '... the error has no path of a file');
 	return;
 }
 
@@ -170,33 +170,33 @@ my $untrusted = serve('untrusted');
 fails($untrusted, qr/^retrying tls .*issuer/, 'one of a CA that is not ours');
 fails(serve('good', qw(-tls1_1 -cipher DEFAULT@SECLEVEL=0)), qr/^retrying tls /, 'TLS 1.1');
 
-# It accepts, and then says nothing.
+# A listener that accepts and then says nothing.
 my $silent = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die $!;
 fails('https://127.0.0.1:' . $silent->sockport . '/', qr/^retrying timeout /,
 	'a handshake without an answer', "timeout => '1 s'");
 
-# A CA of a subscription's own stands in for ours, for it alone.
-like(attempt($untrusted, "ca => 'other-ca.crt'"), qr/^delivered 200/, 'a CA of its own');
-fails($untrusted, qr/^retrying tls .*issuer/, 'for nobody else');
-fails($good, qr/^retrying tls .*issuer/, 'and no other', "ca => 'other-ca.crt'");
-fails($good, qr/^retrying tls .*\bnone\.crt\b/, 'one that is not there', "ca => 'none.crt'");
+# A CA of a subscription's own is used instead of webhook.ca_file, for it alone.
+like(attempt($untrusted, "ca => 'other-ca.crt'"), qr/^delivered 200/, 'a subscription with a CA of its own');
+fails($untrusted, qr/^retrying tls .*issuer/, 'another subscription does not use that CA');
+fails($good, qr/^retrying tls .*issuer/, 'with a CA of its own, ours is not used', "ca => 'other-ca.crt'");
+fails($good, qr/^retrying tls .*\bnone\.crt\b/, 'a CA file that does not exist', "ca => 'none.crt'");
 
-# Who we are.
+# Client certificates.
 my $mutual = serve('good', '-Verify', '1', '-verify_return_error', '-CAfile', "$dir/ca.crt");
 fails($mutual, qr/^retrying tls .*alert /, 'a client certificate is missing');
-like(attempt($mutual, "client_certificate => 'client.pem'"), qr/^delivered 200/, 'given');
-fails($mutual, qr/^retrying tls .*alert /, 'but not for others');
-fails($mutual, qr/^retrying tls .*alert /, 'of a CA that is not theirs',
+like(attempt($mutual, "client_certificate => 'client.pem'"), qr/^delivered 200/, 'a client certificate of their CA');
+fails($mutual, qr/^retrying tls .*alert /, 'another subscription does not use it');
+fails($mutual, qr/^retrying tls .*alert /, 'a client certificate of a CA that is not theirs',
 	"client_certificate => 'stranger.pem'");
-fails($mutual, qr/^retrying tls .*\bnone\.pem\b/, 'that is not there',
+fails($mutual, qr/^retrying tls .*\bnone\.pem\b/, 'a client certificate that does not exist',
 	"client_certificate => 'none.pem'");
-fails($mutual, qr/^retrying tls .*\bclient\.crt\b/, 'without its key',
+fails($mutual, qr/^retrying tls .*\bclient\.crt\b/, 'a client certificate without its key',
 	"client_certificate => 'client.crt'");
 
-# What changes while the worker runs.
+# webhook.ca_file changes while the worker runs.
 $server->set("webhook.ca_file", "$dir/other-ca.crt");
-fails($good, qr/^retrying tls .*issuer/, 'a reload takes a CA away');
-like(attempt($untrusted), qr/^delivered 200/, 'and gives another');
+fails($good, qr/^retrying tls .*issuer/, 'after a reload the former CA is not used');
+like(attempt($untrusted), qr/^delivered 200/, 'after a reload the new CA is used');
 
 $server->stop;
 done_testing();

@@ -15,8 +15,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Webhook::Test;
 
-# Who hangs does so for longer than all the rest of this test should take; who
-# fails is tried again after that.
+# An endpoint that hangs does so for longer than the rest of this test should take;
+# retries come after that.
 my $server = Webhook::Test->new('hostile', "webhook.timeout = '10s'\nwebhook.retry_schedule = '1h'");
 $server->prepare;
 my $receiver = $server->receiver;
@@ -28,7 +28,7 @@ my $x = 'x' x 100;
 sub raw { return '/raw/' . unpack 'H*', $_[0]; }
 sub endless { return '/endless/' . join '-', map { unpack 'H*', $_ } @_; }
 
-# What it does, as a path; what the log says of it: outcome, status, class.
+# What a receiver does: a name, the path, and "outcome status error_class" in the log.
 my @hostile = (
 	[ 'no HTTP', raw("SSH-2.0-OpenSSH_9.2\r\n\r\n"), 'retrying - protocol' ],
 	[ 'HTTP/0.9', raw('<html>hello</html>'), 'retrying - protocol' ],
@@ -86,15 +86,15 @@ sub resident
 	return $kb;
 }
 
-# The worker is warm before it is measured.
+# The worker has delivered before its memory is measured.
 my $healthy = $server->subscribe('/ok/healthy');
 change('Draft');
 $server->settle('alone');
 my $worker = $server->wait_for_worker;
 my $before = resident($worker);
 
-# All of them, forty events each; the healthy one gets its own in order, all of
-# them before any of those that hang is given up.
+# Forty events to each of them. The healthy subscription gets all of its own, in
+# order, before any request that hangs times out.
 foreach my $case (@hostile, @hanging)
 {
 	my ($name, $path) = @$case;
@@ -104,44 +104,44 @@ change($_) foreach qw(Review Approved Signed);
 $server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $healthy AND outcome = 'delivered'",
 	4 * @events, 'the healthy subscription has all of its events');
 is($server->sql("SELECT count(*) FROM webhook.log WHERE error_class = 'timeout'"), '0',
-	'while those that hang are still in flight');
+	'requests that hang are still in flight then');
 my %statuses;
 push @{ $statuses{ $_->{contract} } }, $_->{new} foreach $server->received('/ok/healthy');
-is(scalar(grep { "@$_" ne 'Draft Review Approved Signed' } values %statuses), 0, 'in order, each once');
+is(scalar(grep { "@$_" ne 'Draft Review Approved Signed' } values %statuses), 0, 'each contract came in order, each change once');
 
-# Each first attempt, as the log tells it.
+# The log of each first attempt.
 foreach my $case (@hostile, @hanging)
 {
 	my ($name, undef, $expected) = @$case;
 	my $id = $subscription{$name};
 
-	$server->becomes("SELECT count(*) > 0 FROM webhook.log WHERE subscription_id = $id", 't', "$name: is tried");
+	$server->becomes("SELECT count(*) > 0 FROM webhook.log WHERE subscription_id = $id", 't', "$name: an attempt is logged");
 	is($server->sql(<<"END"), $expected, "$name: $expected");
 SELECT DISTINCT concat_ws(' ', outcome, coalesce(response_status::text, '-'), coalesce(error_class, '-'))
 FROM webhook.log WHERE subscription_id = $id AND attempt = 1
 END
 }
 is($server->sql("SELECT count(*) FROM webhook.log WHERE (error_class IS NULL) <> (error IS NULL) OR error ~ '[^ -~]'"),
-	'0', 'each class has its sentence, in printable characters');
-is($server->sql(<<'END'), '16384|t', 'no more of a body is kept than 16 kB');
+	'0', 'each error_class comes with an error, in printable characters');
+is($server->sql(<<'END'), '16384|t', '16 kB of a body are kept at most');
 SELECT max(octet_length(response_body)), bool_and(octet_length(response_headers::text) < 65536)
 	FROM webhook.log
 END
 is(scalar(my @followed = $receiver->requests(qr{^/ok/redirected})), 0, 'a redirect is not followed');
 
-# The worker lives, and is not much larger.
+# The worker is alive, and not much larger.
 is($server->worker, $worker, 'it is the same worker');
 my $grown = resident($worker) - $before;
-cmp_ok($grown, '<', 32 * 1024, "it has grown by $grown kB");
+cmp_ok($grown, '<', 32 * 1024, "its memory has grown by less than 32 MB ($grown kB)");
 $server->unsubscribe_all;
 
-# What a receiver says is text of the log, whatever it is, and nothing else.
+# Whatever bytes a receiver sends, the log has them as text, and nothing else does.
 sub logged
 {
 	my ($path, $columns) = @_;
 	my $id = $server->subscribe($path);
 	$server->sql("SELECT webhook.ping($id)");
-	$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '1', 'one row');
+	$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '1', 'the ping is logged');
 	return $server->sql("SELECT $columns FROM webhook.log WHERE subscription_id = $id");
 }
 
@@ -149,17 +149,17 @@ my $body = qq<{"a":"'; DROP TABLE webhook.log; --\\"}\0\xff\xc3(\x1b[2J\r\nLOG: 
 my $kept = qq<{"a":"'; DROP TABLE webhook.log; --\\"}\\x00\\xFF\\xC3(\x1b[2J\r\nLOG:  \\xED\\xA0\\x80\\xF4\\x90\\x80\\x80end>;
 is(logged(raw("HTTP/1.1 500 \x1b[31mNo\xff\"\\\r\nContent-Length: " . length($body) . "\r\n\r\n$body"),
 		q{encode(convert_to(response_body, 'UTF8'), 'hex'), error, outcome}),
-	unpack('H*', $kept) . '|the endpoint answered with status 500|failed', 'any bytes in a body and in a reason');
+	unpack('H*', $kept) . '|the endpoint answered with status 500|failed', 'any bytes in a body and in a reason phrase');
 is(logged(raw("${ok}X-'\"\xff: \xc3(\x1b]0;title\x07\r\nx-a: \"}], \\\"b\r\nX-A: '; DROP\r\n"
 			. "Set-Cookie: session=secret\r\nContent-Length: 0\r\n\r\n"),
 		q{response_headers - '{set-cookie,content-length}'::text[]}),
 	q<{"x-a": ["\"}], \\\\\"b", "'; DROP"], "x-'\"\\\\xff": "\\\\xC3(\\u001b]0;title\\u0007"}>, 'any bytes in a header');
 is(logged(raw("${ok}Content-Encoding: gzip\r\n\r\n" . Compress::Zlib::memGzip("\0" x 400_000)),
 		q(octet_length(response_body) BETWEEN 100 AND 4000)),
-	't', 'what is compressed is not unpacked');
+	't', 'a compressed body is not unpacked');
 unlike($server->sql('SELECT string_agg(l::text, E\'\\n\') FROM webhook.log l'), qr/session=secret/, 'a cookie is not kept');
-unlike($server->log_since, qr/[^\t\n -~]|DROP TABLE webhook|terminated by signal/, 'nothing of it is in the server log');
-is($server->worker, $worker, 'and it still is the same worker');
+unlike($server->log_since, qr/[^\t\n -~]|DROP TABLE webhook|terminated by signal/, 'the server log has no byte of it');
+is($server->worker, $worker, 'it is still the same worker');
 $server->settle('at the end');
 
 done_testing();

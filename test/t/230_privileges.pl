@@ -26,7 +26,7 @@ sub publish
 	return $server->publish($type, "'{}'", "contract/$contract");
 }
 
-# SQL as somebody else; what it returns, or its error.
+# Run SQL as another role; returns its result, or its error.
 sub as
 {
 	my ($role, $query) = @_;
@@ -66,7 +66,7 @@ FROM (SELECT nspname AS what, nspacl AS acl, nspowner AS owner FROM pg_namespace
 WHERE a.grantee <> o.owner
 END
 is($open->sql(q(SELECT count(*) FROM pg_class WHERE relnamespace = 'webhook_internal'::regnamespace AND relname ~ '^log_')),
-	2, 'there are two');
+	2, 'the log has two leaves');
 $server->sql('DROP DATABASE open WITH (FORCE)');
 
 # ---- Grants outlive a dump
@@ -92,22 +92,22 @@ my $dump = $server->node->basedir . '/dump.sql';
 $server->node->command_ok([ 'pg_dump', '-f', $dump, 'postgres' ], 'a dump');
 $server->sql('CREATE DATABASE restored');
 $server->node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'restored', '-f', $dump ], 'restored');
-like($before, qr/subscribe\(.*administrator EXECUTE/, 'there are grants');
-is($server->database('restored')->sql($grants), $before, '... and they are restored');
+like($before, qr/subscribe\(.*administrator EXECUTE/, 'the roles have grants');
+is($server->database('restored')->sql($grants), $before, '... the restored database has the same');
 $server->sql('DROP DATABASE restored WITH (FORCE)');
-refused('administrator', "SHOW $_", qr/42501/, "$_ is not his to read")
+refused('administrator', "SHOW $_", qr/42501/, "an administrator may not read $_")
   foreach qw(webhook.proxy webhook.certificate_directory);
 foreach my $setting (
 	qw(require_https allowed_networks denied_networks allowed_ports proxy certificate_directory))
 {
-	refused('administrator', "SET webhook.$setting = ''", qr/55P02/, "webhook.$setting is not his to set");
-	refused('postgres', "ALTER ROLE administrator SET webhook.$setting = '443'", qr/55P02/, 'for no role');
+	refused('administrator', "SET webhook.$setting = ''", qr/55P02/, "an administrator may not set webhook.$setting");
+	refused('postgres', "ALTER ROLE administrator SET webhook.$setting = '443'", qr/55P02/, '... nor may it be set for a role');
 }
 refused('postgres', 'DROP ROLE reader', qr/cannot be dropped.*privileges for schema webhook/s,
-	'who drops a role is told what holds it');
+	'DROP ROLE says that grants on the schema hold the role');
 $server->sql('DROP OWNED BY reader; DROP ROLE reader');
 
-# ---- Those who have been granted too much
+# ---- A role that has been granted too much
 
 $server->sql(<<'END');
 CREATE ROLE mallory;
@@ -142,7 +142,7 @@ sub superusers { return $server->sql(q(SELECT string_agg(rolname, ' ' ORDER BY r
 sub trace { return $server->sql(q(SELECT string_agg(who || ' ' || what, ', ') FROM mallory.trace)); }
 my $superusers = superusers();
 
-# A trigger on each table, of each kind: PostgreSQL lets whoever may.
+# Triggers of each kind on each table: the privilege TRIGGER allows that.
 as('mallory', <<'END');
 CREATE FUNCTION mallory.grab() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -176,10 +176,10 @@ foreach (
 	"pause($subscription)", "resume($subscription)", "rotate_secret($subscription)", "unsubscribe($subscription)",
 	"define_event_type('App.Trap')", 'resume_database()')
 {
-	refused('administrator', "SELECT webhook.$_", qr/55000.*has a trigger that is not the extension's/s, "$_ springs no trap");
+	refused('administrator', "SELECT webhook.$_", qr/55000.*has a trigger that is not the extension's/s, "$_ refuses to fire a foreign trigger");
 }
 
-# The rest goes on, past the triggers: the worker, the ring, the log.
+# The worker, the ring and the log go on without firing the triggers.
 my $round = 2 + $server->sql('SELECT rotations FROM webhook.stat_worker');
 foreach (1 .. 300)
 {
@@ -189,12 +189,12 @@ foreach (1 .. 300)
 }
 $server->becomes("SELECT rotations >= $round FROM webhook.stat_worker", 't', 'the ring goes round and is truncated');
 is($server->sql("SELECT webhook.ping($subscription) IS NOT NULL"), 't', 'a command goes through');
-$server->settle('past the triggers');
+$server->settle('with triggers on the tables');
 $server->set('webhook.log_retention', '1d');
 $server->end_worker('TERM');
 publish();
 $server->settle('a new worker');
-is(trace(), '', 'no trigger of his has run');
+is(trace(), '', 'none of the triggers has fired');
 is(superusers(), $superusers, '... and nobody has become a superuser');
 as('postgres', 'DROP FUNCTION mallory.grab() CASCADE');
 
@@ -211,10 +211,10 @@ END;
 CREATE TRIGGER a BEFORE DELETE ON mallory.child FOR EACH ROW EXECUTE FUNCTION mallory.grab();
 END
 as('administrator', "SELECT webhook.unsubscribe($subscription)");
-is(trace(), 'mallory child DELETE', 'a foreign key lets him do what he may anyway');
+is(trace(), 'mallory child DELETE', "a foreign key's action runs with the rights of the table that has it");
 $server->sql('DROP TABLE mallory.child; DELETE FROM mallory.trace');
 
-# Who may make things in the schema: no call of ours means what he has made.
+# With CREATE on the schemas: none of our calls resolves to a function of that role.
 $server->sql('GRANT CREATE ON SCHEMA webhook, webhook_internal TO mallory');
 is(as('mallory', <<'END'), '', 'namesakes of each function that is called by others');
 CREATE FUNCTION mallory.note(what text) RETURNS void LANGUAGE sql AS $$
@@ -254,7 +254,7 @@ BEGIN
 END;
 $$;
 END
-cmp_ok($server->sql(q(SELECT count(*) FROM pg_proc WHERE proowner = 'mallory'::regrole)), '>', 200, 'there are many');
+cmp_ok($server->sql(q(SELECT count(*) FROM pg_proc WHERE proowner = 'mallory'::regrole)), '>', 200, 'there are many of them');
 my $url = $receiver->url('/ok/namesake');
 my $done = as('administrator', <<"END");
 SELECT webhook.subscribe('$url'::text, '{$type}'::text[], headers => '{"A": "b"}', filter => 'true', rate_limit => 5, timeout => '1 s',
@@ -284,22 +284,22 @@ SELECT webhook.subscription_options(:id);
 SELECT webhook.unsubscribe(:id);
 SELECT 'done';
 END
-like($done, qr/\ndone$/, 'an admin does his work');
-is(trace(), '', '... and none of them was called');
+like($done, qr/\ndone$/, 'an administrator can do everything');
+is(trace(), '', '... without calling one of them');
 unlike(as('postgres', <<'END'), qr/ERROR/, 'a table is watched');
 CREATE TABLE watched (id bigint PRIMARY KEY, status text);
 SELECT webhook.watch('watched');
 SELECT webhook.unwatch('watched');
 END
 refused('postgres', "SELECT webhook.grant_admin('snoop')", qr/42725.*is not unique/s, 'nothing is granted on a namesake');
-is(trace(), '', '... and none was called');
+is(trace(), '', '... none of them was called');
 is($server->sql(q(SELECT count(*) FROM pg_proc WHERE proname = 'caller' AND pronamespace = 'webhook_internal'::regnamespace)), 1,
-	'one without arguments has no namesake');
+	'a function without arguments has no namesake');
 as('postgres', q(DO $$ DECLARE f regprocedure; BEGIN
 	FOR f IN SELECT oid FROM pg_proc WHERE proowner = 'mallory'::regrole LOOP EXECUTE format('DROP FUNCTION %s CASCADE', f); END LOOP; END $$));
 $server->sql('REVOKE CREATE ON SCHEMA webhook, webhook_internal FROM mallory');
 
-# What needs the owner is refused, whatever has been granted.
+# What only an owner may do is refused, whatever has been granted.
 grant_on_tables('ALL');
 $server->sql('GRANT ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal TO mallory; GRANT ALL ON SCHEMA webhook, webhook_internal TO mallory');
 foreach my $table (
@@ -330,12 +330,12 @@ foreach (
 }
 $server->sql('REVOKE ALL ON ALL TABLES IN SCHEMA webhook, webhook_internal FROM mallory; REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal FROM mallory; REVOKE CREATE ON SCHEMA webhook, webhook_internal FROM mallory');
 
-# Who may write the tables: what he writes there is as good as what he could
-# have asked for, or is left alone.
+# With write access to the tables: rows written there do no more than the functions
+# would, or are ignored.
 $server->sql('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA webhook, webhook_internal TO mallory; GRANT USAGE ON ALL SEQUENCES IN SCHEMA webhook_internal TO mallory');
 $subscription = $server->subscribe('/ok/good', "secret => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'");
 my $good = $receiver->url('/ok/bad');
-is(as('mallory', <<"END"), '', 'what nobody would write');
+is(as('mallory', <<"END"), '', 'senseless rows are written');
 INSERT INTO webhook_internal.subscription (id, endpoint, events, headers, created_by, since, home)
 SELECT 1000 + n, e, '{*}', h::jsonb, 'postgres', s.since, s.home
 FROM webhook_internal.subscription s, (VALUES
@@ -370,7 +370,7 @@ FROM (VALUES (-1, -2147483648, '-infinity'), (1002, 2147483647, 'infinity')) AS 
 ON CONFLICT DO NOTHING;
 END
 
-# What is committed next is delivered all the same.
+# The next event is delivered: an assertion.
 sub delivers
 {
 	my ($what) = @_;
@@ -381,21 +381,21 @@ sub delivers
 }
 
 my $worker = $server->worker;
-delivers('what nobody would write');
-is($server->worker, $worker, 'the worker lives on');
+delivers('with senseless rows');
+is($server->worker, $worker, 'it is the same worker');
 $server->end_worker('TERM');
 $worker = $server->worker;
-delivers('... and the next worker, which reads all of it');
-is($server->worker, $worker, 'the next one lives on, too');
+delivers('with senseless rows, another worker');
+is($server->worker, $worker, 'it is still that worker');
 $server->is_sound;
 is(scalar(grep { exists $_->{headers}{'x-injected'} or join("\n", @{ $_->{header_lines} }) =~ /^X-Injected/m } $receiver->requests), 0,
-	'nothing is injected');
+	'no header is injected');
 is($server->sql(q(SELECT count(*) FROM webhook.log WHERE outcome = 'delivered' AND subscription_id IN (1003, 1004, 1005))), 0,
 	'no other scheme is called');
 is(superusers(), $superusers, 'nobody has become a superuser');
 $server->unsubscribe_all;
 
-# ---- The look for triggers locks nobody out
+# ---- The check for foreign triggers causes no deadlock
 
 my $script = $server->node->basedir . '/subscribers.sql';
 append_to_file($script, <<'END');
@@ -410,19 +410,19 @@ END
 $server->node->command_like([ 'pgbench', '-n', '-c', '6', '-t', '60', '-f', $script, 'postgres' ],
 	qr/^number of failed transactions: 0 /m, 'sessions that subscribe at once do not deadlock');
 
-# ---- A schema that is somebody else's already
+# ---- A schema "webhook" of another role
 
 $server->sql('CREATE DATABASE taken OWNER mallory');
 my $taken = $server->database('taken');
 $taken->sql('SET ROLE mallory; CREATE SCHEMA webhook');
-like($taken->messages('CREATE EXTENSION webhook'), qr/schema "webhook" already exists/, 'the extension is not put into a schema of somebody else');
+like($taken->messages('CREATE EXTENSION webhook'), qr/schema "webhook" already exists/, 'the extension is not created in a schema that exists');
 $server->sql('DROP DATABASE taken');
 
-# ---- What docs/security.md names is there
+# ---- docs/security.md names files that exist
 
 my $claims = slurp_file('docs/security.md');
 my @named = $claims =~ m{`((?:test|src|sql|docs|expected)/[\w./-]+\.\w+)`}g;
 cmp_ok(scalar @named, '>', 10, 'docs/security.md names tests');
-is(join(' ', grep { !-e } @named), '', '... that exist');
+is(join(' ', grep { !-e } @named), '', '... they exist');
 
 done_testing();

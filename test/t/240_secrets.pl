@@ -27,7 +27,7 @@ sub publish
 	return $server->publish($type, "'{}'", "contract/$contract");
 }
 
-# ---- Secrets take turns, before a receiver
+# ---- Rotated secrets, as a receiver sees them
 
 sub entries
 {
@@ -50,28 +50,28 @@ sub abp
 
 sub last_call { return ($receiver->requests($_[0]))[-1]; }
 
-my $subscription = $server->subscribe('/ok/turns', q(signature_schemes => '{standard,abp}'));
+my $subscription = $server->subscribe('/ok/rotated', q(signature_schemes => '{standard,abp}'));
 my $first = $server->sql("SELECT webhook.secret($subscription)");
 publish();
 $server->settle('one secret');
-my $call = last_call('/ok/turns');
-is_deeply([ entries($call) ], [ entry($call, $first) ], 'one secret, one signature');
-is($call->{headers}{'abp-webhook-signature'}, abp($call, $first), '... by ABP as well');
+my $call = last_call('/ok/rotated');
+is_deeply([ entries($call) ], [ entry($call, $first) ], 'one secret makes one signature');
+is($call->{headers}{'abp-webhook-signature'}, abp($call, $first), '... and one by ABP');
 
 my $second = $server->sql("SELECT webhook.rotate_secret($subscription, '1 h')");
 publish();
 $server->settle('two secrets');
-$call = last_call('/ok/turns');
+$call = last_call('/ok/rotated');
 is_deeply([ entries($call) ], [ entry($call, $second), entry($call, $first) ],
-	'during the overlap both sign, the new one first');
-is($call->{headers}{'abp-webhook-signature'}, abp($call, $second), '... by ABP the new one alone');
-is($server->sql(<<"END"), 't', '... as the log tells, too');
+	'during the overlap both secrets sign, the new one first');
+is($call->{headers}{'abp-webhook-signature'}, abp($call, $second), '... by ABP only the new one does');
+is($server->sql(<<"END"), 't', '... the log row can be verified with both');
 SELECT bool_and(webhook.verify(s, request_headers, request_body))
 FROM webhook.log, unnest('{$first,$second}'::text[]) AS s
 WHERE event_id = '$call->{headers}{'webhook-id'}'
 END
 
-# The overlap ends by the clock: no command, no reload.
+# The overlap ends with time, without a command or a reload.
 my $third = $server->sql("SELECT webhook.rotate_secret($subscription, '2 s')");
 my $events = $server->sql(q(SELECT max(id) FROM webhook_internal.ring WHERE kind = 'c'));
 my %seen;
@@ -79,28 +79,28 @@ foreach (1 .. 300)
 {
 	publish();
 	$server->sql('SELECT webhook.drain()');
-	$call = last_call('/ok/turns');
+	$call = last_call('/ok/rotated');
 	$seen{ scalar entries($call) }++;
 	last if entries($call) == 1;
 }
-ok($seen{3}, 'three secrets were live');
-is_deeply([ entries($call) ], [ entry($call, $third) ], 'after the overlap the newest alone signs');
+ok($seen{3}, 'for a while three secrets sign');
+is_deeply([ entries($call) ], [ entry($call, $third) ], 'after the overlap only the newest signs');
 is($server->sql(q(SELECT coalesce(max(id), 0) FROM webhook_internal.ring WHERE kind = 'c') . " AND id > $events"), 0,
-	'... and nothing told the worker');
+	'... without a command to the worker');
 is($server->sql("SELECT count(*) FROM webhook_internal.subscription_secret WHERE subscription_id = $subscription"), 3,
-	'what has ended is kept');
+	'secrets that have ended are kept');
 my $fourth = $server->sql("SELECT webhook.rotate_secret($subscription, '0')");
 is($server->sql("SELECT string_agg(secret, ' ') FROM webhook_internal.subscription_secret WHERE subscription_id = $subscription"),
-	$fourth, '... until the next turn');
+	$fourth, '... until the next rotation');
 publish();
 $server->settle('one again');
-$call = last_call('/ok/turns');
-is_deeply([ entries($call) ], [ entry($call, $fourth) ], 'without an overlap the former ones end at once');
+$call = last_call('/ok/rotated');
+is_deeply([ entries($call) ], [ entry($call, $fourth) ], 'without an overlap former secrets end at once');
 $server->unsubscribe_all;
 
-# ---- What is told of credentials
+# ---- Credentials in tables, views, messages and the server's log
 
-# As talkative as the server can be, but for the statements themselves.
+# All logging that a server can be told to do. Statements hold no secret literally.
 my $talk = <<'END';
 SET log_statement = 'all';
 SET log_min_duration_statement = 0;
@@ -140,10 +140,10 @@ END;
 END
 my @hidden = ('sesame', split /\n/,
 	$server->sql("SELECT secret FROM webhook_internal.subscription_secret WHERE subscription_id = $subscription"));
-is(@hidden, 3, 'something to hide');
+is(@hidden, 3, 'there are three secrets to look for');
 publish();
 $server->settle('a call with credentials');
-is(last_call('/credentials?token=sesame&sesame')->{headers}{'x-api-key'}, 'sesame', 'they are sent');
+is(last_call('/credentials?token=sesame&sesame')->{headers}{'x-api-key'}, 'sesame', 'the credentials are sent');
 
 my $shown = $server->sql(<<'END');
 SELECT to_jsonb(l) FROM webhook.log l;
@@ -155,32 +155,31 @@ SELECT to_jsonb(s) FROM webhook.dead_letter s;
 SELECT to_jsonb(a) FROM pg_stat_activity a WHERE backend_type LIKE 'webhook%';
 END
 my ($row) = grep { /credentials/ } split /\n/, $shown;
-like($row, qr/"endpoint": "[^"]*\/credentials\?token=\*\*\*&\*\*\*"/, 'log: the endpoint without values');
-like($row, qr/"x-api-key": "\*\*\*"/, 'log: a header of the request');
-like($row, qr/"location": "\/ok\?token=\*\*\*"/, 'log: a place that the answer names');
-like($row, qr/"set-cookie": \["\*\*\*", "\*\*\*"\]/, 'log: a header of the answer');
-like($row, qr/"x-colour": "red".*"x-colour": "red"/, 'log: what is none is there');
+like($row, qr/"endpoint": "[^"]*\/credentials\?token=\*\*\*&\*\*\*"/, "log: the endpoint's query has no values");
+like($row, qr/"x-api-key": "\*\*\*"/, 'log: a request header is hidden');
+like($row, qr/"location": "\/ok\?token=\*\*\*"/, 'log: the query of a Location is hidden');
+like($row, qr/"set-cookie": \["\*\*\*", "\*\*\*"\]/, 'log: cookies of the response are hidden');
+like($row, qr/"x-colour": "red".*"x-colour": "red"/, 'log: headers without credentials are there');
 my $said = $server->log_since;
-like($said, qr/Query Text: INSERT INTO webhook_internal\.subscription_secret/, 'the server told of what we run');
-like($said, qr/:constvalue/, '... in full');
+like($said, qr/Query Text: INSERT INTO webhook_internal\.subscription_secret/, "the server's log has our own statements");
+like($said, qr/:constvalue/, '... and their plans');
 foreach my $secret (@hidden)
 {
 	# A plan has a constant as its bytes.
 	my $bytes = join ' ', unpack 'C*', $secret;
 	my $name = substr($secret, 0, 6) . '...';
 
-	is(index($shown, $secret), -1, "no table tells of $name");
-	is(index($said, $secret), -1, "the server's log does not tell of $name");
-	is(index($said, $bytes), -1, "... nor in a plan");
+	is(index($shown, $secret), -1, "no table or view shows $name");
+	is(index($said, $secret), -1, "the server's log does not show $name");
+	is(index($said, $bytes), -1, "... nor its bytes in a plan");
 }
 $server->unsubscribe_all;
 
-# What is wrong is repeated in a message without its credentials, on a line
-# that is not taken for another.
+# An error repeats an invalid endpoint without its credentials, and on one line.
 $server->messages("SELECT webhook.subscribe(E'https://me:sesame2\@example.com/?a=sesame2\\nLOG:  forged', '{$type}')");
 my $message = join "\n", grep { /ERROR:/ } split /\n/, $server->log_since;
-like($message, qr{invalid endpoint "https://\*\*\*\@example\.com/\?a=\*\*\*"}, 'an error without credentials');
-unlike($server->log_since, qr/^LOG:  forged/m, 'no forged line');
+like($message, qr{invalid endpoint "https://\*\*\*\@example\.com/\?a=\*\*\*"}, 'the error has no credentials');
+unlike($server->log_since, qr/^LOG:  forged/m, 'the log has no forged line');
 
 $server->stop;
 done_testing();
