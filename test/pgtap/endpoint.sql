@@ -1,10 +1,11 @@
 -- server: webhook.require_https = 'on'
 -- server: webhook.allowed_networks = ''
--- Which URLs may be endpoints, with the settings as they come, and as what.
+-- Which URLs may be endpoints under the default settings, and in which form are
+-- they stored?  The numbers are those of the list of cases that this follows.
 BEGIN;
 SELECT no_plan();
 
--- The canonical form, or SQLSTATE and DETAIL, and of the HINT the ports that it lists.
+-- The stored form; or SQLSTATE, DETAIL, and the ports that the HINT lists.
 CREATE FUNCTION verdict(url text) RETURNS text
 	LANGUAGE plpgsql
 AS $$
@@ -74,7 +75,7 @@ INSERT INTO urls VALUES
 	('81', 'https://h.example/' || repeat('a', 2031), '54000 It is longer than 2048 bytes.'),
 	('82', '', '22023 It is empty.');
 
--- Many of a kind: number, what comes before, the URLs, what comes behind.
+-- Several URLs of one kind: numbers of the cases, URLs, DETAIL.
 INSERT INTO urls
 	SELECT kind.number, url, '22023 ' || kind.detail
 		FROM (VALUES
@@ -143,7 +144,7 @@ SELECT throws_ok($$ SELECT webhook.subscribe('https://TWICE.example:443/a?token=
 SELECT throws_ok($$ SELECT webhook.alter_subscription((SELECT max(id) FROM webhook_internal.subscription), endpoint => 'https://10.1.2.3/a?token=secret') $$,
 	'22023', 'endpoint "https://10.1.2.3/a?token=***" is not allowed', 'an endpoint is changed by the same rules');
 
--- What of a URL a message repeats.
+-- What a message repeats of a URL: no credentials.
 CREATE FUNCTION message(url text) RETURNS text
 	LANGUAGE plpgsql
 AS $$

@@ -1,11 +1,12 @@
 -- server: webhook.allowed_networks = '10.0.0.0/8, 127.0.0.0/8, ::1, 64:ff9b::/96'
 -- server: webhook.denied_networks = '10.9.0.0/16, 8.8.8.0/24, 2606:4700::/32'
 -- server: webhook.allowed_ports = '25, 8000-8080'
--- What the settings open and close.
+-- Which endpoints do allowed_networks, denied_networks and allowed_ports open and
+-- close?
 BEGIN;
 SELECT no_plan();
 
--- 'accepted', or SQLSTATE and DETAIL, and of the HINT the ports that it lists.
+-- 'accepted'; or SQLSTATE, DETAIL, and the ports that the HINT lists.
 CREATE FUNCTION verdict(url text) RETURNS text
 	LANGUAGE plpgsql
 AS $$

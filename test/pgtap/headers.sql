@@ -1,4 +1,4 @@
--- Which headers a subscription may have of its own.
+-- Which headers may a subscription have, and how many?
 BEGIN;
 SELECT no_plan();
 

@@ -1,6 +1,6 @@
 --
--- Options of a subscription: their defaults, their bounds, what is stored; and
--- patterns of event types.
+-- What are the defaults and the bounds of a subscription's options, and what is
+-- stored?  What do filters and patterns of event types match?
 --
 BEGIN;
 SELECT no_plan();
@@ -8,7 +8,7 @@ SELECT no_plan();
 SELECT webhook.define_event_type(name) FROM unnest('{App.A,App.B,App.Sub.A,Apple,Other.A}'::text[]) AS name;
 CREATE TEMPORARY TABLE mine AS SELECT webhook.subscribe('https://example.com/mine', '{Other.A}') AS id;
 
--- The option's value, as text, once the subscription is altered.
+-- The stored value of an option as text; the same after it is altered.
 CREATE FUNCTION pg_temp.value(name text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	value	text;
@@ -23,7 +23,7 @@ BEGIN
 	RETURN pg_temp.value(name);
 END
 $$;
--- The same at the start.
+-- The value of an option that is given to subscribe().
 CREATE FUNCTION pg_temp.subscribed(name text, given text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	new		bigint;
@@ -42,7 +42,7 @@ SELECT is(pg_temp.value(name), value, format('%s is %s at first', name, coalesce
 		('rate_limit', NULL), ('timeout', NULL), ('retry_schedule', NULL), ('max_age', NULL),
 		('final_statuses', '{}')) AS v (name, value);
 
--- What is taken, and as what, and what brings the default back
+-- What is accepted, how it is stored, and what restores the default
 CREATE TEMPORARY TABLE accepted (name text, given text, stored text);
 INSERT INTO accepted VALUES
 	('filter', $$ '$.NewStatus == "Approved"' $$, '($."NewStatus" == "Approved")'),
@@ -97,7 +97,7 @@ SELECT is(pg_temp.altered(name, given), stored, format('alter_subscription() tak
 SELECT is(pg_temp.subscribed(name, given), stored, format('subscribe() takes %s => %s', name, left(trim(given), 40)))
 	FROM accepted;
 
--- What is refused, by both
+-- What both functions refuse
 CREATE TEMPORARY TABLE refused (name text, given text, state text);
 INSERT INTO refused VALUES
 	('filter', $$ '$.a like_regex "^x"' $$, '0A000'),
@@ -155,7 +155,7 @@ SELECT throws_ok(format('SELECT pg_temp.subscribed(%L, ''NULL'')', name), '22004
 		format('subscribe() refuses %s => NULL', name))
 	FROM unnest('{payload_format,ordered,final_statuses}'::text[]) AS name;
 
--- What is refused changes nothing, and null keeps.
+-- A refused call changes nothing, and NULL keeps a value.
 SELECT webhook.alter_subscription(id, filter => '$.a == 1', payload_format => 'raw', ordered => false, max_in_flight => 3,
 		rate_limit => 4, timeout => '5 s', retry_schedule => '{6 s}', max_age => '7 min', final_statuses => '{418}')
 	FROM mine;
@@ -164,7 +164,7 @@ CREATE TEMPORARY TABLE before AS SELECT s::text AS row FROM webhook_internal.sub
 SELECT throws_ok(format($$ SELECT webhook.alter_subscription(%s, timeout => '9 s', max_in_flight => 1001) $$, id), '22023')
 	FROM mine;
 SELECT webhook.alter_subscription(id) FROM mine;
-SELECT is(s::text, before.row, 'null keeps') FROM webhook_internal.subscription s JOIN mine USING (id), before;
+SELECT is(s::text, before.row, 'NULL keeps every option') FROM webhook_internal.subscription s JOIN mine USING (id), before;
 SELECT webhook.alter_subscription(id, filter => 'true', rate_limit => 0, max_in_flight => 0, timeout => '0',
 		retry_schedule => '{}', max_age => '0', payload_format => 'envelope', ordered => true, final_statuses => '{}')
 	FROM mine;
@@ -172,7 +172,7 @@ SELECT is(num_nulls(filter, rate_limit, max_in_flight, timeout, retry_schedule, 
 	FROM webhook_internal.subscription JOIN mine USING (id);
 
 --
--- Filters, as the worker sees them
+-- Filters as the worker evaluates them
 --
 SELECT is(webhook_internal.accepts(filter::jsonpath, data::json), accepted,
 		format('%s %s %s', coalesce(filter, 'no filter'), CASE WHEN accepted THEN 'accepts' ELSE 'refuses' END, data))
@@ -233,24 +233,24 @@ SELECT throws_ok(format('SELECT pg_temp.events(ARRAY[%L])', given), '22023', NUL
 SELECT lives_ok(format('SELECT pg_temp.events(ARRAY[%L])', repeat('x', 126) || '.*'), 'a pattern of 128 bytes');
 SELECT throws_ok($$ SELECT pg_temp.events('{App.*,App.C}') $$, '42704', NULL, 'a name has to be defined');
 
--- One event goes to one endpoint once.
+-- An event type can be subscribed to once for an endpoint.
 SELECT pg_temp.events('{App.*,Other.A}');
 SELECT throws_ok(format('SELECT webhook.subscribe(''https://example.com/mine'', ARRAY[%L])', event), '23505', NULL,
-		format('not %s as well', event))
+		format('%s is subscribed to already', event))
 	FROM unnest('{App.A,App.Sub.A,App.*,App.Sub.*,*,Other.A,Other.*}'::text[]) AS event;
-SELECT lives_ok($$ SELECT webhook.subscribe('https://example.com/mine', '{Apple,Others.*}') $$, 'but others');
-SELECT lives_ok($$ SELECT webhook.subscribe('https://example.com/elsewhere', '{*}') $$, 'and elsewhere all');
-SELECT throws_ok(format($$ SELECT webhook.alter_subscription(%s, events => '{*}') $$, id), '23505', NULL, 'nor by altering')
+SELECT lives_ok($$ SELECT webhook.subscribe('https://example.com/mine', '{Apple,Others.*}') $$, 'other event types can be added');
+SELECT lives_ok($$ SELECT webhook.subscribe('https://example.com/elsewhere', '{*}') $$, 'another endpoint can have all event types');
+SELECT throws_ok(format($$ SELECT webhook.alter_subscription(%s, events => '{*}') $$, id), '23505', NULL, 'alter_subscription() refuses a duplicate, too')
 	FROM mine;
-SELECT lives_ok(format($$ SELECT webhook.alter_subscription(%s, events => '{App.Sub.*,App.A}') $$, id), 'less is no duplicate')
+SELECT lives_ok(format($$ SELECT webhook.alter_subscription(%s, events => '{App.Sub.*,App.A}') $$, id), 'a part of its own event types is no duplicate')
 	FROM mine;
 
--- Types of events of our own
-SELECT throws_ok($$ SELECT webhook.define_event_type('webhook.ping') $$, '42939', NULL, 'they are reserved');
+-- Event types that the extension reserves
+SELECT throws_ok($$ SELECT webhook.define_event_type('webhook.ping') $$, '42939', NULL, 'event types that start with webhook. are reserved');
 SELECT lives_ok($$ SELECT webhook.define_event_type('webhooks.ping') $$);
 
 --
--- Given up by the worker, and enabled anew
+-- Disabled by the worker, and enabled again
 --
 CREATE FUNCTION pg_temp.since() RETURNS text LANGUAGE sql AS $$
 	SELECT since::text FROM webhook_internal.subscription JOIN mine USING (id)
@@ -265,25 +265,25 @@ CREATE FUNCTION pg_temp.give_up(since pg_snapshot) RETURNS void LANGUAGE sql AS 
 		FROM mine
 $$;
 UPDATE webhook_internal.subscription SET since = '3:5:4' WHERE id = (SELECT id FROM mine);
-SELECT ok(NOT webhook_internal.is_disabled(id), 'nothing is known: it is enabled') FROM mine;
+SELECT ok(NOT webhook_internal.is_disabled(id), 'without a state a subscription is enabled') FROM mine;
 SELECT pg_temp.give_up('3:5:4');
-SELECT ok(webhook_internal.is_disabled(id), 'given up, it is disabled') FROM mine;
+SELECT ok(webhook_internal.is_disabled(id), 'a subscription that the worker disabled is disabled') FROM mine;
 SELECT webhook.alter_subscription(id, description => 'x') FROM mine;
-SELECT is(pg_temp.since(), '3:5:4', 'altering it changes nothing of that');
+SELECT is(pg_temp.since(), '3:5:4', 'altering it keeps its start snapshot');
 SELECT webhook.alter_subscription(id, enabled => true) FROM mine;
-SELECT isnt(pg_temp.since(), '3:5:4', 'enabling it renews since');
-SELECT ok(NOT webhook_internal.is_disabled(id), 'and it is disabled no more') FROM mine;
+SELECT isnt(pg_temp.since(), '3:5:4', 'enabling it renews its start snapshot');
+SELECT ok(NOT webhook_internal.is_disabled(id), 'it is enabled then') FROM mine;
 CREATE TEMPORARY TABLE renewed AS SELECT pg_temp.since() AS since;
 SELECT webhook.alter_subscription(id, enabled => true) FROM mine;
-SELECT is(pg_temp.since(), since, 'only once') FROM renewed;
+SELECT is(pg_temp.since(), since, 'enabling it again does not renew it') FROM renewed;
 SELECT pg_temp.give_up('3:5:');
-SELECT ok(NOT webhook_internal.is_disabled(id), 'given up before it was last enabled') FROM mine;
+SELECT ok(NOT webhook_internal.is_disabled(id), 'disabled by the worker before it was last enabled: it is enabled') FROM mine;
 SELECT pg_temp.give_up(NULL);
-SELECT ok(webhook_internal.is_disabled(id), 'given up, who knows when') FROM mine;
+SELECT ok(webhook_internal.is_disabled(id), 'disabled by the worker at an unknown time: it is disabled') FROM mine;
 SELECT webhook.alter_subscription(id, enabled => false) FROM mine;
-SELECT is(enabled, false, 'disabled by people as well') FROM webhook_internal.subscription JOIN mine USING (id);
+SELECT is(enabled, false, 'alter_subscription() disables it, too') FROM webhook_internal.subscription JOIN mine USING (id);
 DELETE FROM webhook_internal.subscription_state;
-SELECT ok(webhook_internal.is_disabled(id), 'and by them alone') FROM mine;
+SELECT ok(webhook_internal.is_disabled(id), 'it is disabled without the worker, too') FROM mine;
 SELECT ok(NOT webhook_internal.is_disabled(0), 'one that does not exist is not disabled');
 
 -- Bounds of settings hold for options.

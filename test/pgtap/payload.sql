@@ -1,4 +1,4 @@
--- What a watched table publishes: payload and subject, to the byte.
+-- What does a watched table publish: data and subject, byte for byte?
 
 BEGIN;
 SELECT no_plan();
@@ -10,7 +10,7 @@ CREATE FUNCTION pg_temp.subject() RETURNS text
 RETURN (SELECT subject FROM webhook.event ORDER BY id DESC LIMIT 1);
 
 --
--- The shape
+-- Keys of the data
 --
 CREATE SCHEMA app;
 CREATE TABLE app.business_request (
@@ -22,21 +22,21 @@ CREATE TABLE app.business_request (
 SELECT webhook.watch('app.business_request');
 
 INSERT INTO app.business_request VALUES (42, 'Draft', 'Lease', 10);
-SELECT is(pg_temp.data(), '{"BusinessRequestId":42,"OldStatus":null,"NewStatus":"Draft"}', 'created');
+SELECT is(pg_temp.data(), '{"BusinessRequestId":42,"OldStatus":null,"NewStatus":"Draft"}', 'INSERT');
 UPDATE app.business_request SET status = 'Approved';
-SELECT is(pg_temp.data(), '{"BusinessRequestId":42,"OldStatus":"Draft","NewStatus":"Approved"}', 'changed');
+SELECT is(pg_temp.data(), '{"BusinessRequestId":42,"OldStatus":"Draft","NewStatus":"Approved"}', 'UPDATE');
 SELECT is(pg_temp.subject(), 'business_request/42', 'subject');
 UPDATE app.business_request SET id = 43, status = 'Signed';
-SELECT is(pg_temp.data(), '{"BusinessRequestId":43,"OldStatus":"Approved","NewStatus":"Signed"}', 'the key is the new one');
-SELECT is(pg_temp.subject(), 'business_request/43', 'so is the subject');
+SELECT is(pg_temp.data(), '{"BusinessRequestId":43,"OldStatus":"Approved","NewStatus":"Signed"}', 'UPDATE of the key: the data have the new one');
+SELECT is(pg_temp.subject(), 'business_request/43', 'UPDATE of the key: the subject has the new one');
 DELETE FROM app.business_request;
-SELECT is(pg_temp.data(), '{"BusinessRequestId":43,"OldStatus":"Signed","NewStatus":null}', 'deleted');
-SELECT is(pg_temp.subject(), 'business_request/43', 'subject of the deleted');
+SELECT is(pg_temp.data(), '{"BusinessRequestId":43,"OldStatus":"Signed","NewStatus":null}', 'DELETE');
+SELECT is(pg_temp.subject(), 'business_request/43', 'DELETE: the subject is that of the old row');
 
 SELECT is((SELECT array_agg(DISTINCT event_type) FROM webhook.event),
 		  ARRAY['App.BusinessRequestStatusChange'], 'event type');
 
--- Further columns
+-- Data columns
 SELECT webhook.unwatch('app.business_request');
 SELECT webhook.watch('app.business_request', data_columns => '{title,amount}');
 INSERT INTO app.business_request VALUES (1, 'Draft', 'a "b" \ c', 1.5);
@@ -94,7 +94,7 @@ SELECT is(pg_temp.id_key(name), key, format('PascalCase of %L', name))
 	('two words', 'Two wordsId')) AS v (name, key);
 
 --
--- Values: what to_json makes of them, as status, as key, as data
+-- Values of all types, as to_json() renders them: as status, as key, as data column
 --
 CREATE TYPE app.status AS ENUM ('Draft', 'in "review"', 'naïve');
 CREATE TYPE app.cast_status AS ENUM ('one', 'two');
@@ -225,12 +225,12 @@ SELECT ok(pg_temp.data()::jsonb ? 'Record', 'has Record');
 DELETE FROM app.doc;
 
 INSERT INTO app.doc VALUES ('1', 'x', repeat('y', :max_size - :frame + 1), NULL);
-SELECT is(pg_temp.data(), '{"DocId":"1","OldStatus":null,"NewStatus":"x"}', 'a byte more, and Record is left out');
+SELECT is(pg_temp.data(), '{"DocId":"1","OldStatus":null,"NewStatus":"x"}', 'with a byte more, Record is left out');
 DELETE FROM app.doc;
-SELECT is(pg_temp.data(), '{"DocId":"1","OldStatus":"x","NewStatus":null}', 'also by the deletion');
+SELECT is(pg_temp.data(), '{"DocId":"1","OldStatus":"x","NewStatus":null}', 'DELETE leaves Record out, too');
 
 INSERT INTO app.doc VALUES ('1', 'x', repeat('"', :max_size / 2), NULL);
-SELECT is(pg_temp.data(), '{"DocId":"1","OldStatus":null,"NewStatus":"x"}', 'what counts is the JSON');
+SELECT is(pg_temp.data(), '{"DocId":"1","OldStatus":null,"NewStatus":"x"}', 'the size is that of the JSON');
 INSERT INTO app.doc VALUES ('2', 'x', repeat('z', 50000000), NULL);
 SELECT is(pg_temp.data(), '{"DocId":"2","OldStatus":null,"NewStatus":"x"}', '50 MB of text');
 INSERT INTO app.doc VALUES ('3', 'x', '', (SELECT jsonb_agg(1) FROM generate_series(1, 1500000)));
@@ -243,7 +243,7 @@ SELECT is(pg_temp.data(),
 INSERT INTO app.doc VALUES ('5', repeat('s', :max_size + 1), 'y', NULL);
 SELECT is(octet_length(pg_temp.data()),
 		  :max_size + 1 + octet_length('{"DocId":"5","OldStatus":null,"NewStatus":""}'),
-		  'a status beyond all measure is published');
+		  'a status larger than max_data_size is published');
 
 --
 -- Long keys
@@ -251,10 +251,10 @@ SELECT is(octet_length(pg_temp.data()),
 INSERT INTO app.doc VALUES (repeat('k', 512 - length('doc/')), 'x');
 SELECT is(pg_temp.subject(), 'doc/' || repeat('k', 508), 'a subject of 512 bytes');
 INSERT INTO app.doc VALUES (repeat('k', 512 - length('doc/') + 1), 'x');
-SELECT is(pg_temp.subject(), 'doc/' || encode(sha256(repeat('k', 509)::bytea), 'hex'), 'a longer one is hashed');
-SELECT is(pg_temp.data()::json ->> 'DocId', repeat('k', 509), 'the payload has the key as it is');
+SELECT is(pg_temp.subject(), 'doc/' || encode(sha256(repeat('k', 509)::bytea), 'hex'), 'a longer subject is hashed');
+SELECT is(pg_temp.data()::json ->> 'DocId', repeat('k', 509), 'the data have the key as it is');
 INSERT INTO app.doc VALUES (repeat('/', 200), 'x');
-SELECT is(pg_temp.subject(), 'doc/' || encode(sha256(repeat('%2F', 200)::bytea), 'hex'), 'what counts is the subject');
+SELECT is(pg_temp.subject(), 'doc/' || encode(sha256(repeat('%2F', 200)::bytea), 'hex'), 'the length is that of the escaped key');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,9 +1,9 @@
 --
--- What is delivered again, or not at all: ping, resend, recover, cancel, skip,
--- and the commands that they give to the worker.
+-- What do ping(), resend(), recover(), cancel() and skip() find, and which commands
+-- do they write for the worker?
 --
--- All in a transaction that nobody else sees: the log, what waits and how an
--- endpoint fares are written here by hand.
+-- All of it runs in one transaction, so no worker sees it: rows of the log, of
+-- pending and of subscription_state are written here by hand.
 --
 BEGIN;
 SELECT no_plan();
@@ -16,7 +16,7 @@ SELECT is(webhook.subscribe('https://example.com/' || n, ARRAY[CASE n WHEN 3 THE
 	FROM generate_series(1, 3) AS n;
 CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
 
--- What the worker is told, since the last look.
+-- The commands that were written since the last call.
 CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM webhook_internal.ring;
 CREATE FUNCTION pg_temp.commands() RETURNS text LANGUAGE sql AS $$
 	WITH news AS (
@@ -30,7 +30,7 @@ CREATE FUNCTION pg_temp.last_command() RETURNS webhook_internal.ring LANGUAGE sq
 	SELECT r FROM webhook_internal.ring r WHERE kind <> 'e' ORDER BY id DESC LIMIT 1
 $$;
 
--- An event in the ring, one that waits, a row of the log.
+-- Make an event in the ring, a row of pending, a row of the log.
 CREATE FUNCTION pg_temp.publish(subject text, data text DEFAULT '{}', event_type text DEFAULT 'App.ContractSigned')
 		RETURNS webhook.event LANGUAGE plpgsql AS $$
 DECLARE
@@ -74,33 +74,33 @@ $$;
 --
 CREATE TEMPORARY TABLE ping AS SELECT webhook.ping(11) AS id;
 SELECT unnest(ARRAY[is(c.kind, 'r'::"char", 'a ping is a replay'),
-		is(c.event_id, ping.id, 'of a new event'),
-		is(c.event_type, 'webhook.ping', 'of a type of its own'),
-		is(c.subject, NULL, 'about nothing'),
-		is((c.data ->> 'subscription')::bigint, 11::bigint, 'to the subscription'),
-		is(c.data ->> 'cause', 'ping', 'because of a ping'),
-		is((c.data -> 'data')::text, '{"SubscriptionId":11}', 'with data')])
+		is(c.event_id, ping.id, 'a ping is of a new event'),
+		is(c.event_type, 'webhook.ping', 'a ping has an event type of its own'),
+		is(c.subject, NULL, 'a ping has no subject'),
+		is((c.data ->> 'subscription')::bigint, 11::bigint, 'a ping is for one subscription'),
+		is(c.data ->> 'cause', 'ping', 'its cause is ping'),
+		is((c.data -> 'data')::text, '{"SubscriptionId":11}', 'a ping has data')])
 	FROM ping, pg_temp.last_command() AS c;
 SELECT matches(id::text, '^........-....-7...-[89ab]', 'its Id is a UUIDv7') FROM ping;
 SELECT ok(id > webhook_internal.new_event_id(now() - interval '1 min') AND id < webhook_internal.new_event_id(now() + interval '1 min'),
-	'of this time') FROM ping;
-SELECT is_empty('SELECT FROM webhook.event JOIN ping ON ping.id = event_id', 'it is no event to others');
-SELECT lives_ok('SELECT webhook.cancel(id, 11) FROM ping', 'it can be cancelled');
-SELECT throws_ok('SELECT webhook.resend(id, 11) FROM ping', '22023', NULL, 'not sent again');
+	'its Id is of this time') FROM ping;
+SELECT is_empty('SELECT FROM webhook.event JOIN ping ON ping.id = event_id', 'webhook.event does not show a ping');
+SELECT lives_ok('SELECT webhook.cancel(id, 11) FROM ping', 'a ping can be cancelled');
+SELECT throws_ok('SELECT webhook.resend(id, 11) FROM ping', '22023', NULL, 'a ping cannot be resent');
 SELECT throws_ok('SELECT webhook.ping(7)', '42704', NULL, 'no such subscription');
-SELECT throws_ok('SELECT webhook.ping(NULL)', '22004', NULL, 'nor this one');
+SELECT throws_ok('SELECT webhook.ping(NULL)', '22004', NULL, 'NULL is no subscription');
 SAVEPOINT disabled;
 SELECT webhook.alter_subscription(11, enabled => false);
-SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is disabled', 'not one that is disabled');
+SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is disabled', 'a disabled subscription gets no ping');
 ROLLBACK TO disabled;
 SELECT pg_temp.give_up(11);
-SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is disabled', 'nor one that the worker gave up');
+SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is disabled', 'a subscription that the worker disabled gets no ping');
 ROLLBACK TO disabled;
 UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 11;
-SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is fenced', 'nor one that is fenced');
+SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is fenced', 'a fenced subscription gets no ping');
 ROLLBACK TO disabled;
 SELECT webhook.pause(11);
-SELECT lives_ok('SELECT webhook.ping(11)', 'one that is paused gets it later');
+SELECT lives_ok('SELECT webhook.ping(11)', 'a paused subscription can be pinged');
 ROLLBACK TO disabled;
 
 --
@@ -108,59 +108,59 @@ ROLLBACK TO disabled;
 --
 CREATE TEMPORARY TABLE e AS SELECT (x).*, x AS event FROM pg_temp.publish('contract/1', '{ "b":  1,"a": "ü" ,"b":2 } ') AS x;
 SELECT webhook.resend(event_id, 11) FROM e;
-SELECT unnest(ARRAY[is(c.kind, 'r'::"char", 'to be sent again is a replay'),
-		is(c.event_id, e.event_id, 'of the event'),
-		is(c.event_type, e.event_type, 'of its type'),
-		is(c.subject, e.subject, 'about its subject'),
+SELECT unnest(ARRAY[is(c.kind, 'r'::"char", 'resend() writes a replay'),
+		is(c.event_id, e.event_id, 'it has the event''s Id'),
+		is(c.event_type, e.event_type, 'it has the event''s type'),
+		is(c.subject, e.subject, 'it has the event''s subject'),
 		is(c.data::text, format('{"subscription":11,"cause":"resend","id":%s,"created_at":%s,"data":{ "b":  1,"a": "ü" ,"b":2 } }',
 			e.id, (extract(epoch FROM e.created_at - '2000-01-01 00:00+00') * 1000000)::bigint),
-			'with its data as they were published'),
-		ok(c.created_at >= e.created_at AND c.id > e.id, 'it comes later')])
+			'it has the event''s data as they were published'),
+		ok(c.created_at >= e.created_at AND c.id > e.id, 'it comes after the event')])
 	FROM e, pg_temp.last_command() AS c;
 SELECT webhook.resend(event_id, 12) FROM e;
-SELECT is((c.data ->> 'subscription')::bigint, 12::bigint, 'another subscription')
+SELECT is((c.data ->> 'subscription')::bigint, 12::bigint, 'another subscription can be chosen')
 	FROM pg_temp.last_command() AS c;
 
--- ... from wherever it still is
+-- resend(): where the data are found
 SAVEPOINT here;
 SELECT pg_temp.log(event, 11, 'delivered') FROM e;
-SELECT lives_ok('SELECT webhook.resend(event_id, 11) FROM e', 'delivered, and in the ring');
+SELECT lives_ok('SELECT webhook.resend(event_id, 11) FROM e', 'a delivered event that is in the ring can be resent');
 SELECT pg_temp.leave_ring(event) FROM e;
 SELECT throws_ok('SELECT webhook.resend(event_id, 11) FROM e', '55000',
-	format('cannot resend event %s', event_id), 'delivered, and gone') FROM e;
-SELECT lives_ok('SELECT webhook.cancel(event_id, 11) FROM e', 'but known');
+	format('cannot resend event %s', event_id), 'a delivered event that has left the ring cannot be resent') FROM e;
+SELECT lives_ok('SELECT webhook.cancel(event_id, 11) FROM e', 'its delivery can be cancelled');
 SELECT pg_temp.wait(event, 12) FROM e;
 SELECT webhook.resend(event_id, 11) FROM e;
-SELECT is(c.data -> 'data' ->> 'a', 'ü', 'it waits for somebody') FROM pg_temp.last_command() AS c;
-SELECT is(c.subject, 'contract/1', 'with its subject') FROM pg_temp.last_command() AS c;
+SELECT is(c.data -> 'data' ->> 'a', 'ü', 'an event that waits in pending can be resent') FROM pg_temp.last_command() AS c;
+SELECT is(c.subject, 'contract/1', 'it has its subject') FROM pg_temp.last_command() AS c;
 ROLLBACK TO here;
 SELECT pg_temp.leave_ring(event) FROM e;
-SELECT throws_ok('SELECT webhook.resend(event_id, 11) FROM e', '42704', format('event %s does not exist', event_id), 'nowhere')
+SELECT throws_ok('SELECT webhook.resend(event_id, 11) FROM e', '42704', format('event %s does not exist', event_id), 'an event that is nowhere is unknown')
 	FROM e;
 SELECT pg_temp.log(event, 12, 'failed') FROM e;
 SELECT webhook.resend(event_id, 11) FROM e;
-SELECT is(c.data -> 'data' ->> 'a', 'ü', 'the log has it') FROM pg_temp.last_command() AS c;
+SELECT is(c.data -> 'data' ->> 'a', 'ü', 'an event whose data are in the log can be resent') FROM pg_temp.last_command() AS c;
 DELETE FROM webhook.log;
 SELECT webhook.resend(event_id, 11) FROM e;
 SELECT is((c.data::jsonb) - 'cause', (SELECT (r.data::jsonb) - 'cause' FROM webhook_internal.ring r, e WHERE r.event_id = e.event_id
-		ORDER BY r.id LIMIT 1), 'another replay has all of it')
+		ORDER BY r.id LIMIT 1), 'an event whose data are in another replay can be resent')
 	FROM pg_temp.last_command() AS c;
 ROLLBACK TO here;
 CREATE TEMPORARY TABLE plain AS SELECT (x).*, x AS event FROM pg_temp.publish(NULL, 'null') AS x;
 SELECT pg_temp.wait(event, 11) FROM plain;
 SELECT pg_temp.leave_ring(event) FROM plain;
 SELECT webhook.resend(event_id, 11) FROM plain;
-SELECT unnest(ARRAY[is(c.subject, NULL, 'no subject is no subject'),
-		is((c.data -> 'data')::text, 'null', 'null is data')])
+SELECT unnest(ARRAY[is(c.subject, NULL, 'an event without a subject is resent without one'),
+		is((c.data -> 'data')::text, 'null', 'data null is resent as null')])
 	FROM pg_temp.last_command() AS c;
 SELECT webhook.resend(event_id, 11) FROM pg_temp.publish(NULL, to_json(repeat('"', 400000))::text);
-SELECT is(length(c.data ->> 'data'), 400000, 'large data') FROM pg_temp.last_command() AS c;
+SELECT is(length(c.data ->> 'data'), 400000, 'large data are resent') FROM pg_temp.last_command() AS c;
 
-SELECT throws_ok('SELECT webhook.resend(NULL, 11)', '22004', NULL, 'no event');
+SELECT throws_ok('SELECT webhook.resend(NULL, 11)', '22004', NULL, 'NULL is no event');
 SELECT throws_ok(format('SELECT webhook.resend(%L, 7)', event_id), '42704', NULL, 'no such subscription') FROM e;
-SELECT throws_ok(format('SELECT webhook.resend(%L, NULL)', event_id), '22004', NULL, 'nor this one') FROM e;
+SELECT throws_ok(format('SELECT webhook.resend(%L, NULL)', event_id), '22004', NULL, 'NULL is no subscription') FROM e;
 SELECT pg_temp.give_up(11);
-SELECT throws_ok(format('SELECT webhook.resend(%L, 11)', event_id), '55000', NULL, 'not to one that is disabled') FROM e;
+SELECT throws_ok(format('SELECT webhook.resend(%L, 11)', event_id), '55000', NULL, 'a disabled subscription gets no resend') FROM e;
 ROLLBACK TO here;
 
 --
@@ -168,13 +168,13 @@ ROLLBACK TO here;
 --
 SELECT pg_temp.commands();
 SELECT webhook.cancel(event_id, 11) FROM e;
-SELECT is(c.event_id, e.event_id, 'the event is named') FROM e, pg_temp.last_command() AS c;
+SELECT is(c.event_id, e.event_id, 'cancel() names the event') FROM e, pg_temp.last_command() AS c;
 SELECT is(pg_temp.commands(), 'k contract/1 {"subscription":11}', 'cancel() is a command, with the subject');
 SELECT webhook.cancel(event_id, 11) FROM pg_temp.publish(NULL);
-SELECT is(pg_temp.commands(), 'k {"subscription":11}', 'if it has one');
+SELECT is(pg_temp.commands(), 'k {"subscription":11}', 'cancel() of an event without a subject');
 SELECT webhook.skip(11, 'contract/1');
-SELECT is(pg_temp.commands(), 's contract/1 {"subscription":11}', 'skip() is one');
-SELECT lives_ok(format('SELECT webhook.skip(11, %L)', repeat('x', 512)), 'as long as a subject can be');
+SELECT is(pg_temp.commands(), 's contract/1 {"subscription":11}', 'skip() is a command');
+SELECT lives_ok(format('SELECT webhook.skip(11, %L)', repeat('x', 512)), 'skip() takes a subject of 512 bytes');
 SELECT throws_ok(command, state::char(5), NULL, command)
 	FROM (VALUES
 		('SELECT webhook.cancel(NULL, 11)', '22004'),
@@ -188,22 +188,22 @@ SELECT throws_ok(command, state::char(5), NULL, command)
 		('SELECT webhook.skip(11, repeat(''x'', 513))', '54000')) AS v (command, state);
 SAVEPOINT cancelling;
 SELECT pg_temp.give_up(11);
-SELECT lives_ok('SELECT webhook.cancel(event_id, 11) FROM e', 'what may still wait for a disabled one can be cancelled');
-SELECT lives_ok($$ SELECT webhook.skip(11, 'contract/1') $$, 'and skipped');
+SELECT lives_ok('SELECT webhook.cancel(event_id, 11) FROM e', 'cancel() works for a disabled subscription');
+SELECT lives_ok($$ SELECT webhook.skip(11, 'contract/1') $$, 'skip() works for a disabled subscription');
 ROLLBACK TO cancelling;
 
--- commands of another make are refused
-SELECT throws_ok($$ SELECT webhook_internal.command('x') $$, 'XX000', NULL, 'end what?');
-SELECT throws_ok($$ SELECT webhook_internal.command('k', 11) $$, 'XX000', NULL, 'cancel what?');
-SELECT throws_ok($$ SELECT webhook_internal.command('s', 11) $$, 'XX000', NULL, 'skip what?');
-SELECT throws_ok($$ SELECT webhook_internal.command('e') $$, 'XX000', NULL, 'no event');
+-- commands that the functions never write are refused
+SELECT throws_ok($$ SELECT webhook_internal.command('x') $$, 'XX000', NULL, 'an unknown kind of command');
+SELECT throws_ok($$ SELECT webhook_internal.command('k', 11) $$, 'XX000', NULL, 'a cancel without an event');
+SELECT throws_ok($$ SELECT webhook_internal.command('s', 11) $$, 'XX000', NULL, 'a skip without a subject');
+SELECT throws_ok($$ SELECT webhook_internal.command('e') $$, 'XX000', NULL, 'an event is no command');
 SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'whim', 1, webhook_internal.new_event_id(now()), now(), 'App.A', NULL, '{}') $$, '22023',
-	NULL, 'no such cause');
+	NULL, 'an unknown cause');
 SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'resend', 1, webhook_internal.new_event_id(now()), now(), 'App.A', NULL, NULL) $$, 'XX000',
-	NULL, 'no data');
+	NULL, 'a replay without data');
 
 --
--- recover: what failed
+-- recover(): what failed
 --
 CREATE TEMPORARY TABLE events (name text, event webhook.event);
 INSERT INTO events
@@ -245,16 +245,16 @@ BEGIN
 END
 $$;
 SAVEPOINT before_recover;
-SELECT is(pg_temp.recovered('failed'), 'failed cancelled again', 'what failed or was cancelled last');
-SELECT is(pg_temp.recovered('failed'), '', 'what is on its way is not sent for again');
+SELECT is(pg_temp.recovered('failed'), 'failed cancelled again', 'events whose last row in the log says failed or cancelled');
+SELECT is(pg_temp.recovered('failed'), '', 'events that are being recovered are not found again');
 SELECT is((SELECT (data -> 'data')::text FROM webhook_internal.ring WHERE kind = 'r' AND event_id = (pg_temp.event('failed')).event_id),
-	'"failed"', 'with its data');
+	'"failed"', 'the command has the data');
 SELECT pg_temp.log(pg_temp.event('failed'), 11, 'failed', 'recover', (SELECT max(id) FROM webhook_internal.ring));
-SELECT is(pg_temp.recovered('failed'), 'failed', 'it is, once that has failed too');
+SELECT is(pg_temp.recovered('failed'), 'failed', 'an event whose recovery failed is found again');
 ROLLBACK TO before_recover;
 SELECT webhook_internal.replay(12, 'recover', e.id, e.event_id, e.created_at, e.event_type, e.subject, e.data)
 	FROM pg_temp.event('failed') AS e;
-SELECT is(pg_temp.recovered('failed'), 'failed cancelled again', 'what is on its way to another does not count');
+SELECT is(pg_temp.recovered('failed'), 'failed cancelled again', 'a recovery for another subscription does not count');
 ROLLBACK TO before_recover;
 SELECT is(pg_temp.recovered('failed', (e).created_at), 'cancelled again', 'from an instant on')
 	FROM pg_temp.event('cancelled') AS e;
@@ -262,13 +262,13 @@ ROLLBACK TO before_recover;
 SELECT is(pg_temp.recovered('failed', until => (e).created_at), 'failed', 'before an instant')
 	FROM pg_temp.event('cancelled') AS e;
 ROLLBACK TO before_recover;
-SELECT is(webhook.recover(11, '-infinity'), 0::bigint, 'until now, the start of this transaction, unless said otherwise');
-SELECT is(webhook.recover(12, '-infinity', 'infinity'), 1::bigint, 'the other subscription');
-SELECT is(webhook.recover(12, 'infinity', 'infinity'), 0::bigint, 'no time at all');
+SELECT is(webhook.recover(11, '-infinity'), 0::bigint, 'the default of until is now()');
+SELECT is(webhook.recover(12, '-infinity', 'infinity'), 1::bigint, 'the other subscription has a failed event of its own');
+SELECT is(webhook.recover(12, 'infinity', 'infinity'), 0::bigint, 'an empty period has none');
 ROLLBACK TO before_recover;
 
 --
--- recover: what was never tried
+-- recover(): what was never tried
 --
 INSERT INTO events SELECT 'other', pg_temp.publish('contract/other', '"other"', 'App.Other');
 INSERT INTO events SELECT name, pg_temp.publish('contract/' || name, to_json(name)::text)
@@ -277,20 +277,20 @@ INSERT INTO events SELECT 'strange', pg_temp.publish('contract/strange', '"\u000
 SELECT pg_temp.log(pg_temp.event('new'), 11, 'delivered');
 SELECT webhook.alter_subscription(11, filter => '$ != "refused"');
 SAVEPOINT before_recover;
-SELECT is(pg_temp.recovered('missing'), '', 'what comes after the subscription began is delivered anyway');
+SELECT is(pg_temp.recovered('missing'), '', 'events from after subscribe() are not missing');
 UPDATE webhook_internal.subscription SET since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot;
 SELECT is(pg_temp.recovered('missing'), 'wanted',
-	'what came before: of its type, past its filter, not logged, not waiting, not on its way');
+	'events from before subscribe(): of its type, matched by its filter, not logged, waiting or being recovered');
 SELECT is(pg_temp.recovered('missing'), '', 'once');
 SELECT is(webhook.recover(13, '-infinity', 'infinity', 'missing', dry_run => true),
-	(SELECT count(*) FROM webhook.event), 'a pattern has them all');
+	(SELECT count(*) FROM webhook.event), 'a pattern matches all of them');
 SELECT is(webhook.recover(13, e.created_at, 'infinity', 'missing', dry_run => true), 2::bigint, 'from an instant on')
 	FROM pg_temp.event('wanted') AS e;
 SELECT is(webhook.recover(13, e.created_at, e.created_at, 'missing', dry_run => true), 0::bigint, 'before an instant')
 	FROM pg_temp.event('wanted') AS e;
 ROLLBACK TO before_recover;
 
--- ... or what the worker has read past, for a subscription that did not want it then
+-- recover(): events that the worker had read before the subscription took them
 CREATE FUNCTION pg_temp.read(upto webhook.event DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
 	DELETE FROM webhook_internal.checkpoint;
 	INSERT INTO webhook_internal.checkpoint (home, snapshot, partial_snapshot, upto_id, saved_at)
@@ -299,53 +299,53 @@ CREATE FUNCTION pg_temp.read(upto webhook.event DEFAULT NULL) RETURNS void LANGU
 			FROM CAST(format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1) AS pg_snapshot) AS x
 $$;
 SELECT webhook.alter_subscription(11, events => '{App.Other}', filter => 'true');
-SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at), '', 'what has not been read is delivered anyway');
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at), '', 'events that have not been read are not missing');
 SELECT pg_temp.read(pg_temp.event('refused'));
-SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at), 'other', 'what it has come to want');
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at), 'other', 'events of a type that it takes since then');
 SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at), '', 'once');
 SELECT webhook.alter_subscription(11, events => '{App.ContractSigned}');
-SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at), 'refused', 'as far as has been read of a large window');
+SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at), 'refused', 'in a large window, events up to where it has been read');
 SELECT pg_temp.read();
 SELECT is(pg_temp.recovered('missing', (pg_temp.event('other')).created_at, (pg_temp.event('strange')).created_at), 'wanted',
-	'and after it');
+	'once the window is read, those after it, too');
 ROLLBACK TO before_recover;
 
 UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 13;
 SELECT is(webhook.recover(13, '-infinity', 'infinity', 'missing'), 0::bigint,
-	'what another cluster has seen says nothing here');
+	'the checkpoint of another cluster does not count');
 ROLLBACK TO before_recover;
 
--- what is refused
+-- recover(): what is refused
 SELECT throws_ok(format('SELECT webhook.recover(%s)', arguments), state::char(5), NULL, format('recover(%s)', arguments))
 	FROM (VALUES
 		('7, now()', '42704'), ('NULL, now()', '22004'), ('11, NULL', '22004'), ('11, now(), NULL', '22004'),
 		('11, now(), now(), NULL', '22004'), ('11, now(), now(), ''failed'', NULL', '22004'),
 		('11, now(), now(), ''all''', '22023'), ('11, now(), ''-infinity''', '22023')) AS v (arguments, state);
 SELECT webhook.alter_subscription(11, enabled => false);
-SELECT throws_ok('SELECT webhook.recover(11, now())', '55000', NULL, 'not for one that is disabled');
-SELECT throws_ok('SELECT webhook.recover(11, now(), dry_run => true)', '55000', NULL, 'nor can that be counted');
+SELECT throws_ok('SELECT webhook.recover(11, now())', '55000', NULL, 'a disabled subscription cannot be recovered');
+SELECT throws_ok('SELECT webhook.recover(11, now(), dry_run => true)', '55000', NULL, 'nor with dry_run');
 ROLLBACK TO before_recover;
 SELECT pg_temp.give_up(11);
-SELECT throws_ok('SELECT webhook.recover(11, now())', '55000', NULL, 'nor for one that the worker gave up');
+SELECT throws_ok('SELECT webhook.recover(11, now())', '55000', NULL, 'a subscription that the worker disabled cannot be recovered');
 ROLLBACK TO before_recover;
 
--- The ring is read a few times, however many events it has.
+-- recover() reads the ring a few times, however many events it has.
 SELECT count(webhook.publish('App.ContractSigned', '{}', 'many/' || n)) FROM generate_series(1, 2000) AS n;
 UPDATE webhook_internal.subscription SET events = '{*}', filter = NULL, since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot
 	WHERE id = 11;
 CREATE TEMPORARY TABLE read AS SELECT sum(seq_tup_read) AS rows FROM pg_stat_xact_user_tables WHERE relname LIKE 'event\_%';
-SELECT cmp_ok(webhook.recover(11, '-infinity', 'infinity', what => 'missing', dry_run => true), '>=', 2000::bigint, 'many are missing');
-SELECT cmp_ok(sum(seq_tup_read) - (SELECT rows FROM read), '<', 100000::numeric, 'which is found out by reading the ring a few times')
+SELECT cmp_ok(webhook.recover(11, '-infinity', 'infinity', what => 'missing', dry_run => true), '>=', 2000::bigint, 'two thousand events are missing');
+SELECT cmp_ok(sum(seq_tup_read) - (SELECT rows FROM read), '<', 100000::numeric, 'the ring is read a few times, not once an event')
 	FROM pg_stat_xact_user_tables WHERE relname LIKE 'event\_%';
 ROLLBACK TO before_recover;
 
--- Nothing of it in a transaction that only reads.
+-- In a read-only transaction.
 SET LOCAL transaction_read_only = on;
 SELECT throws_ok(command, '25006', NULL, command)
 	FROM unnest(ARRAY['SELECT webhook.ping(11)', 'SELECT webhook.skip(11, ''contract/1'')',
 		'SELECT webhook.resend(event_id, 11) FROM e', 'SELECT webhook.cancel(event_id, 11) FROM e',
 		'SELECT webhook.recover(11, ''-infinity'', ''infinity'')']) AS command;
-SELECT is(webhook.recover(11, '-infinity', 'infinity', dry_run => true), 3::bigint, 'but counting');
+SELECT is(webhook.recover(11, '-infinity', 'infinity', dry_run => true), 3::bigint, 'dry_run works in a read-only transaction');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 --
--- Who may what: each member of the extension, as a stranger, a reader, an
--- operator and an admin.
+-- Which members of the extension may a stranger, a reader, an operator and an admin
+-- use, and what can each of them do?
 --
 BEGIN;
 SELECT no_plan();
@@ -15,7 +15,7 @@ SELECT webhook.grant_admin('regress_admin');
 CREATE TEMPORARY TABLE actor (level int, role name);
 INSERT INTO actor VALUES (0, 'regress_stranger'), (1, 'regress_reader'), (2, 'regress_operator'), (3, 'regress_admin');
 
--- The least that may call the function or read the relation; 4: the owner.
+-- The lowest level that may call the function or read the relation; 4: the owner.
 CREATE TEMPORARY TABLE least (kind text, schema name, member name, level int);
 INSERT INTO least
 	SELECT 'function', 'webhook', unnest('{explain,sign,verify}'::name[]), 1
@@ -46,7 +46,7 @@ UNION ALL
 		checkpoint,ring,event_0,event_1,event_2,event_3,subscription_id_seq,
 		subscription_secret_id_seq,event_id_seq}'::name[]), 4;
 
--- The extension has no member but these.
+-- Functions, tables, views and sequences of the extension.
 CREATE TEMPORARY VIEW member AS
 	SELECT d.classid, d.objid,
 			coalesce(p.pronamespace, c.relnamespace)::regnamespace::name AS schema,
@@ -59,9 +59,9 @@ CREATE TEMPORARY VIEW member AS
 			AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'webhook')
 			AND (p.oid IS NOT NULL OR c.oid IS NOT NULL);
 SELECT bag_eq('SELECT kind, schema, name FROM member', 'SELECT kind, schema, member FROM least',
-	'for each function, table, view and sequence it is written who may use it');
+	'the list above has each function, table, view and sequence');
 
--- What is granted
+-- Privileges in the catalogue
 SELECT is(has_function_privilege(role, objid, 'EXECUTE'), actor.level >= least.level,
 		format('%s %s call %s()', role, CASE WHEN actor.level >= least.level THEN 'may' ELSE 'may not' END, name))
 	FROM actor, member JOIN least ON least.kind = member.kind AND least.schema = member.schema
@@ -77,7 +77,7 @@ SELECT is_empty(
 		WHERE kind = 'relation' AND relkind <> 'S'
 			AND (has_table_privilege(role, objid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
 				OR has_any_column_privilege(role, objid, 'INSERT, UPDATE, REFERENCES')) $$,
-	'none of them may write a table or put a trigger on it');
+	'no role may write a table or put a trigger on it');
 SELECT is_empty(
 	$$ SELECT role, name FROM actor, member
 		WHERE relkind = 'S' AND has_sequence_privilege(role, objid, 'USAGE, SELECT, UPDATE') $$,
@@ -97,7 +97,7 @@ SELECT is_empty(
 			AND grantee <> proowner $$,
 	'... or grant any of it');
 
--- What happens: each function with nothing but nulls, each relation read.
+-- What PostgreSQL does: each function is called with NULLs, each relation is read.
 CREATE FUNCTION pg_temp.state(actor name, statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	state	text := '00000';
@@ -125,7 +125,7 @@ SELECT is(pg_temp.state(role, statement) = '42501',
 					FROM unnest(proargtypes) WITH ORDINALITY AS t (type, n))) END AS statement) AS s
 	ORDER BY least.kind, member.schema, name, actor.level;
 
--- What each is there for
+-- What each role is for
 CREATE TABLE business_request (id bigint PRIMARY KEY, status text);
 ALTER TABLE business_request OWNER TO regress_admin;
 CREATE TEMPORARY TABLE made (subscription bigint, event uuid, secret text);
@@ -133,55 +133,55 @@ GRANT ALL ON made TO PUBLIC;
 SET LOCAL ROLE regress_admin;
 SELECT webhook.define_event_type('App.Mine');
 SELECT webhook.watch('business_request', 'App.Mine');
-SELECT lives_ok($$ INSERT INTO business_request VALUES (1, 'Draft') $$, 'an admin watches a table of his own');
+SELECT lives_ok($$ INSERT INTO business_request VALUES (1, 'Draft') $$, 'an admin watches their own table');
 INSERT INTO made SELECT webhook.subscribe('https://example.com/hook?token=sesame&plain', '{App.Mine}',
 	headers => '{"X-Api-Key": "sesame", "Authorization": "Bearer sesame", "X-Colour": "red"}', ca => 'ca.pem');
 UPDATE made SET event = webhook.publish('App.Mine', '{"a": 1}', 'mine/1');
 SELECT lives_ok('SELECT webhook.alter_subscription(subscription, max_in_flight => 3) FROM made', '... alters a subscription');
 UPDATE made SET secret = webhook.rotate_secret(subscription);
-SELECT is(webhook.secret(subscription), secret, '... gives it a new secret, and reads it') FROM made;
-SELECT throws_ok('SELECT * FROM webhook_internal.subscription_secret', '42501', NULL, '... but not the table of secrets');
-SELECT throws_ok($$ SELECT webhook.grant_reader('regress_stranger') $$, '42501', NULL, '... and does not grant');
+SELECT is(webhook.secret(subscription), secret, '... rotates its secret and reads it') FROM made;
+SELECT throws_ok('SELECT * FROM webhook_internal.subscription_secret', '42501', NULL, '... may not read the table of secrets');
+SELECT throws_ok($$ SELECT webhook.grant_reader('regress_stranger') $$, '42501', NULL, '... may not grant');
 SELECT is(webhook.subscription_options(subscription) - 'events' - 'endpoint', '{"headers": {"X-Api-Key": "sesame",
 		"Authorization": "Bearer sesame", "X-Colour": "red"}, "max_in_flight": 3, "ca": "ca.pem", "description": null,
 		"signature_schemes": ["standard"], "filter": null, "payload_format": "envelope", "ordered": true,
 		"rate_limit": null, "timeout": null, "retry_schedule": null, "max_age": null, "final_statuses": [],
-		"enabled": true, "client_certificate": null}', '... sees what is sent') FROM made;
+		"enabled": true, "client_certificate": null}', '... sees all options with their real values') FROM made;
 SELECT is(webhook.subscription_options(subscription) ->> 'endpoint', 'https://example.com/hook?token=sesame&plain',
-	'... and where') FROM made;
-SELECT is(created_by, 'regress_admin', 'it says who made it') FROM webhook.subscription JOIN made ON id = subscription;
+	'... sees the whole endpoint') FROM made;
+SELECT is(created_by, 'regress_admin', 'created_by is the admin') FROM webhook.subscription JOIN made ON id = subscription;
 
 SET LOCAL ROLE regress_operator;
 SELECT lives_ok(format('SELECT webhook.%s FROM made', call), 'an operator calls ' || call)
 	FROM unnest(ARRAY['pause(subscription)', 'resume(subscription)', 'ping(subscription)', 'resend(event, subscription)',
 		'cancel(event, subscription)', 'skip(subscription, ''mine/1'')', 'recover(subscription, ''2026-01-01'')',
 		'recover(subscription, ''2026-01-01'', ''infinity'', ''missing'')']) AS call;
-SELECT throws_ok(format('SELECT webhook.%s FROM made', call), '42501', NULL, 'but not ' || call)
+SELECT throws_ok(format('SELECT webhook.%s FROM made', call), '42501', NULL, 'an operator may not call ' || call)
 	FROM unnest(ARRAY['alter_subscription(subscription, endpoint => ''https://example.net/'')', 'secret(subscription)',
 		'rotate_secret(subscription)', 'unsubscribe(subscription)', 'subscription_options(subscription)']) AS call;
 SELECT is(headers ->> 'X-Api-Key', '***', 'an operator sees no credential')
 	FROM webhook.subscription JOIN made ON id = subscription;
-SELECT throws_ok('SELECT * FROM webhook_internal.subscription', '42501', NULL, '... not in the table either');
+SELECT throws_ok('SELECT * FROM webhook_internal.subscription', '42501', NULL, '... may not read the table either');
 
 SET LOCAL ROLE regress_reader;
-SELECT is(webhook.explain(event, subscription) LIKE 'It is an event of type App.Mine%', true, 'a reader has it explained')
+SELECT is(webhook.explain(event, subscription) LIKE 'It is an event of type App.Mine%', true, 'a reader calls explain()')
 	FROM made;
 SELECT is(s.endpoint, 'https://example.com/hook?token=***&***', 'a reader sees no value of a query')
 	FROM webhook.subscription s JOIN made ON id = subscription;
 SELECT is(s.headers, '{"X-Api-Key": "***", "Authorization": "***", "X-Colour": "red"}', '... and no credential')
 	FROM webhook.subscription s JOIN made ON id = subscription;
-SELECT is(s.ca, 'ca.pem', '... but the rest') FROM webhook.subscription s JOIN made ON id = subscription;
+SELECT is(s.ca, 'ca.pem', '... sees the other options') FROM webhook.subscription s JOIN made ON id = subscription;
 SELECT is_empty($$ SELECT relation, row FROM (
 		SELECT 'stat' AS relation, s::text AS row FROM webhook.stat_subscription s UNION ALL
 		SELECT 'all', s::text FROM webhook.subscription s) r WHERE row LIKE '%sesame%' $$,
-	'... in no view');
+	'... in no view there is a credential');
 RESET ROLE;
 
--- Nobody but the owner grants, even with the functions in hand.
+-- Only the owner grants, even where others may execute the functions.
 GRANT USAGE ON SCHEMA webhook, webhook_internal TO regress_stranger;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal TO regress_stranger;
 SELECT is(pg_temp.state('regress_stranger', format('SELECT webhook.%s(''regress_reader'')', name)), '42501',
-		name || '() asks who grants')
+		name || '() checks its caller')
 	FROM unnest('{grant_reader,grant_operator,grant_admin,revoke}'::text[]) AS name;
 SELECT throws_ok(format('SELECT webhook.%s(%s)', name, argument), state::char(5), NULL,
 		format('%s(%s)', name, argument))
@@ -189,7 +189,7 @@ SELECT throws_ok(format('SELECT webhook.%s(%s)', name, argument), state::char(5)
 		(VALUES ('NULL', '22004'), ('''-''', '22004'), ('''public''', '42704'), ('''regress_nobody''', '42704'),
 			('current_user::regrole', '0LP01')) AS v (argument, state);
 
--- What is given is taken: nothing is left.
+-- revoke() takes back all that was granted.
 CREATE FUNCTION pg_temp.granted(grantee regrole) RETURNS bigint LANGUAGE sql AS $$
 	SELECT count(*) FROM pg_shdepend WHERE refobjid = $1 AND deptype = 'a' AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 $$;
@@ -199,9 +199,9 @@ SELECT webhook.revoke(role::regrole) FROM actor;
 SELECT is(pg_temp.granted(role::regrole), 0::bigint, format('nothing is left to %s', role)) FROM actor;
 CREATE ROLE "regress ""; DROP SCHEMA webhook CASCADE; --";
 SELECT lives_ok($$ SELECT webhook.grant_admin('"regress ""; DROP SCHEMA webhook CASCADE; --"') $$, 'a role of any name');
-SELECT is(pg_temp.state('regress "; DROP SCHEMA webhook CASCADE; --', 'SELECT * FROM webhook.log'), '00000', '... is the one that is meant');
+SELECT is(pg_temp.state('regress "; DROP SCHEMA webhook CASCADE; --', 'SELECT * FROM webhook.log'), '00000', '... gets the privileges');
 
--- Redaction, the rule
+-- What is redacted of URLs and headers
 SELECT is(webhook_internal.redacted_endpoint(url), shown, url)
 	FROM (VALUES
 		('https://example.com/a/b', 'https://example.com/a/b'),

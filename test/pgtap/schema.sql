@@ -1,5 +1,6 @@
 --
--- The contract: names, arguments, columns, and how little is open.
+-- Are the names, arguments and columns those that users rely on, and is nothing
+-- open to PUBLIC?
 --
 BEGIN;
 SELECT no_plan();
@@ -64,7 +65,7 @@ SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscriptio
 SELECT columns_are('webhook', 'event',
 	ARRAY['id', 'event_id', 'event_type', 'subject', 'data', 'created_at']);
 
--- the tables of the ring are alike
+-- the ring tables are alike
 SELECT results_eq(
 	format($$ SELECT attname::text, atttypid::regtype::text, attnotnull FROM pg_attribute
 		WHERE attrelid = 'webhook_internal.event_%s'::regclass AND attnum > 0 ORDER BY attnum $$, n),
@@ -101,13 +102,13 @@ SELECT set_eq(
 		WHERE classid = 'pg_proc'::regclass
 			AND 'plan_cache_mode=force_generic_plan' = ANY (p.proconfig) $$,
 	ARRAY['subscribe', 'alter_subscription', 'rotate_secret'],
-	'plans of what writes credentials do not have them in');
+	'functions that write credentials use generic plans, which do not contain them');
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosecdef $$,
 	ARRAY['define_event_type', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
 		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'recover', 'explain'],
-	'these and no others run as their owner');
+	'only these functions run as their owner');
 SELECT is_empty(
 	$$ SELECT c.oid::regclass FROM member JOIN pg_class c ON c.oid = objid,
 			aclexplode(c.relacl) a
@@ -126,17 +127,17 @@ SELECT set_eq(
 	$$ SELECT DISTINCT classid::regclass::text FROM member $$,
 	$$ SELECT unnest('{pg_class,pg_namespace,pg_proc}'::text[]) UNION
 		SELECT 'pg_type' WHERE current_setting('server_version_num')::int >= 170000 $$,
-	'there are relations and functions in a schema, and nothing else');
+	'the extension consists of schemas, relations and functions');
 SELECT is_empty(
 	$$ SELECT * FROM pg_default_acl WHERE defaclnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) $$,
-	'what will be made in the schemas is not open by default');
+	'the schemas have no default privileges');
 SELECT is_empty(
 	$$ SELECT pg_describe_object(classid, objid, 0) FROM member
 		WHERE classid <> 'pg_type'::regclass
 			AND coalesce(obj_description(objid, classid::regclass::name), '') = '' $$,
 	'each member has a comment');
 
--- the vectors of Standard Webhooks
+-- the test vectors of Standard Webhooks
 SELECT is(
 	webhook.sign('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'msg_p5jXN8AQM9LWM0D4loKWxJek',
 		1614265330, '{"test": 2432232314}'),

@@ -1,5 +1,6 @@
 --
--- The numbers of the ring leave an application's sequences alone.
+-- Do the numbers of events grow in order, and leave lastval() of an application
+-- alone?
 --
 BEGIN;
 SELECT plan(6);
@@ -24,14 +25,14 @@ FROM (SELECT id, lag(id) OVER (ORDER BY substring(subject FROM '\d+$')::int) AS 
 	  FROM webhook.event WHERE subject LIKE 'contract/%') e
 WHERE id <= former;
 SELECT ok((SELECT last_value FROM webhook_internal.event_id_seq) >= max(id),
-		  'the sequence is not behind, so a dump or a restart goes on above')
+		  'the sequence is not behind, so that numbers after a dump or a restart are higher')
 FROM webhook.event;
 
--- As after a restore: the sequence has been set, commands go on from there.
+-- As after a restore: the sequence has been set.
 SELECT setval('webhook_internal.event_id_seq', 1000000);
 SELECT webhook_internal.command('c', NULL);
 INSERT INTO contract (status) VALUES ('Draft');
-SELECT cmp_ok(max(id), '>', 1000000::bigint, 'a sequence that was set is followed')
+SELECT cmp_ok(max(id), '>', 1000000::bigint, 'numbers go on above a value that was set')
 FROM webhook.event WHERE subject LIKE 'contract/%';
 
 SELECT * FROM finish();

@@ -1,4 +1,4 @@
--- Signatures: the published vectors, and what verify() refuses.
+-- Does sign() make the published signatures, and what does verify() refuse?
 
 BEGIN;
 SELECT plan(28);
@@ -31,7 +31,7 @@ SELECT ok(NOT webhook.verify(secret, pg_temp.headers(id, stamp::text, signature)
 		  'verify, years later: ' || name)
   FROM vector;
 
--- An independent HMAC-SHA256 (RFC 2104), for keys and bodies of our own.
+-- Another implementation of HMAC-SHA256 (RFC 2104), for keys and bodies of our own.
 CREATE FUNCTION pg_temp.hmac(key bytea, message bytea) RETURNS bytea
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -61,7 +61,7 @@ SELECT is(webhook.sign('whsec_' || replace(encode(key, 'base64'), E'\n', ''), 'i
 	(decode(repeat('a7', 32), 'hex'), E'{"a":"\\u00fc ü 🜁 \\n"}'),
 	(decode(repeat('01fe', 32), 'hex'), repeat('x', 100000))) AS v (key, body);
 
--- Now, and what may differ.
+-- A signature of now, and changes to it.
 CREATE FUNCTION pg_temp.now_plus(seconds int) RETURNS text
 RETURN (extract(epoch FROM clock_timestamp())::bigint + seconds)::text;
 

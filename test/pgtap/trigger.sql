@@ -1,6 +1,7 @@
--- Which changes of a watched table become events, and which do not.
+-- Which statements on a watched table make events, and which make none?
 
--- What needs a commit: a move that gets lost last in its transaction.
+-- At a commit: a row that an UPDATE moves to another partition and that a BEFORE
+-- trigger drops there, as the last thing of its transaction.
 CREATE SCHEMA app;
 CREATE TABLE app.part (id int, status text) PARTITION BY LIST (status);
 CREATE TABLE app.part_a PARTITION OF app.part FOR VALUES IN ('a');
@@ -30,12 +31,12 @@ RESET client_min_messages;
 
 BEGIN;
 SELECT no_plan();
-SELECT is(:'at_commit'::text, 'part/1 a>, part/2 a>', 'a lost move is sent before the commit');
+SELECT is(:'at_commit'::text, 'part/1 a>, part/2 a>', 'a move whose INSERT is dropped is a deletion, published before the commit');
 
 CREATE SCHEMA app;
 SELECT webhook.define_event_type('App.Other');
 
--- What a statement publishes, as 'subject old>new', '' for null.
+-- What a statement publishes: 'subject old>new' of each event, '' for null.
 CREATE TEMP TABLE seen (id bigint);
 INSERT INTO seen VALUES (0);
 CREATE FUNCTION pg_temp.published(type text DEFAULT NULL) RETURNS text[]
@@ -66,7 +67,7 @@ SELECT pg_temp.publishes(statement, wanted::text[], name)
   FROM (VALUES
 	('INSERT INTO app.doc VALUES (1, ''draft''), (2, ''draft''), (3, NULL)',
 	 '{doc/1 >draft,doc/2 >draft,doc/3 >}', 'INSERT, in order'),
-	('UPDATE app.doc SET status = status', '{}', 'UPDATE to the same'),
+	('UPDATE app.doc SET status = status', '{}', 'UPDATE to the same status'),
 	('UPDATE app.doc SET note = ''x''', '{}', 'UPDATE of another column'),
 	('UPDATE app.doc SET status = ''sent'' WHERE id = 1', '{doc/1 draft>sent}', 'UPDATE'),
 	('UPDATE app.doc SET status = NULL WHERE id = 1', '{doc/1 sent>}', 'UPDATE to null'),
@@ -85,7 +86,7 @@ SELECT pg_temp.publishes(statement, wanted::text[], name)
 	 '{doc/4 draft>,doc/5 >draft}', 'a DELETE and an INSERT in one statement'),
 	('DELETE FROM app.doc WHERE id < 3; DELETE FROM app.doc', '{doc/1 sent>,doc/3 signed>,doc/5 draft>}', 'DELETE'),
 	('INSERT INTO app.doc VALUES (1, ''draft''); UPDATE app.doc SET status = ''sent''; DELETE FROM app.doc',
-	 '{"doc/1 >draft",doc/1 draft>sent,doc/1 sent>}', 'a row of one transaction'),
+	 '{"doc/1 >draft",doc/1 draft>sent,doc/1 sent>}', 'several changes of a row in one transaction'),
 	('TRUNCATE app.doc', '{}', 'TRUNCATE'))
 	AS v (statement, wanted, name);
 
@@ -96,7 +97,7 @@ COPY app.doc FROM stdin;
 \.
 SELECT is(pg_temp.published(), '{doc/1 >draft,doc/2 >sent}', 'COPY');
 
--- What BEFORE triggers do counts, as does what they undo.
+-- BEFORE triggers change or keep the status.
 CREATE FUNCTION app.before() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF NEW.note = 'sign' THEN NEW.status := 'signed'; END IF;
@@ -107,9 +108,9 @@ END $$;
 CREATE TRIGGER before BEFORE UPDATE ON app.doc FOR EACH ROW EXECUTE FUNCTION app.before();
 SELECT pg_temp.publishes(statement, wanted::text[], name)
   FROM (VALUES
-	('UPDATE app.doc SET note = ''sign'' WHERE id = 1', '{doc/1 draft>signed}', 'changed by a BEFORE trigger'),
-	('UPDATE app.doc SET note = ''keep'', status = ''draft'' WHERE id = 1', '{}', 'kept by a BEFORE trigger'),
-	('UPDATE app.doc SET note = ''swallow'', status = ''draft'' WHERE id = 1', '{}', 'swallowed by a BEFORE trigger'))
+	('UPDATE app.doc SET note = ''sign'' WHERE id = 1', '{doc/1 draft>signed}', 'a BEFORE trigger changes the status'),
+	('UPDATE app.doc SET note = ''keep'', status = ''draft'' WHERE id = 1', '{}', 'a BEFORE trigger keeps the status'),
+	('UPDATE app.doc SET note = ''swallow'', status = ''draft'' WHERE id = 1', '{}', 'a BEFORE trigger drops the change'))
 	AS v (statement, wanted, name);
 
 -- Savepoints
@@ -125,14 +126,14 @@ SELECT pg_temp.publishes($stmt$DO $do$
 		UPDATE app.doc SET status = 'signed', note = 'c' WHERE id = 1;
 	END $do$$stmt$, '{doc/1 signed>draft,doc/1 draft>signed}', 'a savepoint that is rolled back');
 
--- Disabled, and as a replica
+-- A disabled trigger, and session_replication_role = replica
 SELECT pg_temp.publishes('ALTER TABLE app.doc DISABLE TRIGGER USER; UPDATE app.doc SET status = ''sent''; ALTER TABLE app.doc ENABLE TRIGGER USER',
 						 '{}', 'a trigger that is disabled');
 SELECT pg_temp.publishes('SET LOCAL session_replication_role = replica; UPDATE app.doc SET status = ''draft''; SET LOCAL session_replication_role = origin',
-						 '{}', 'what replication brings');
+						 '{}', 'a change by replication');
 
 --
--- Changed means: the JSON differs
+-- A status has changed if its JSON differs
 --
 CREATE FUNCTION pg_temp.changes(type text, old text, new text, changed boolean) RETURNS text
 LANGUAGE plpgsql AS $$
@@ -174,16 +175,16 @@ SELECT pg_temp.changes(type, old, new, changed)
 	('int4range', '[1,2)', '[1,1]', false))
 	AS v (type, old, new, changed);
 
--- Compressed and stored elsewhere
+-- A status in the TOAST table
 CREATE TABLE app.big (id int PRIMARY KEY, status text, note text);
 ALTER TABLE app.big ALTER status SET STORAGE EXTERNAL;
 SELECT webhook.watch('app.big');
 INSERT INTO app.big VALUES (1, repeat('s', 10000));
-SELECT pg_temp.publishes('UPDATE app.big SET note = ''x''', '{}', 'a status in the TOAST table, untouched');
-SELECT pg_temp.publishes('UPDATE app.big SET status = repeat(''s'', 10000)', '{}', 'written anew');
-SELECT is(cardinality(pg_temp.published()), 0, 'none in between');
+SELECT pg_temp.publishes('UPDATE app.big SET note = ''x''', '{}', 'a status in the TOAST table that is not written');
+SELECT pg_temp.publishes('UPDATE app.big SET status = repeat(''s'', 10000)', '{}', 'a status in the TOAST table that is written again');
+SELECT is(cardinality(pg_temp.published()), 0, 'a status in the TOAST table: no event until here');
 UPDATE app.big SET status = repeat('s', 10001);
-SELECT is(cardinality(pg_temp.published()), 1, 'and changed');
+SELECT is(cardinality(pg_temp.published()), 1, 'a status in the TOAST table that is changed');
 
 --
 -- Partitions
@@ -215,12 +216,12 @@ SELECT pg_temp.publishes(statement, wanted::text[], name)
 	 '{part/1 draft>sent,part/2 draft>sent,part/3 draft>sent}', 'UPDATE'),
 	('UPDATE app.part_b SET status = ''draft''', '{part/2 sent>draft}', 'UPDATE of a partition'),
 	('UPDATE app.part SET region = ''b'', status = ''signed'' WHERE id = 1',
-	 '{part/1 sent>signed}', 'a move with a change is one change'),
-	('UPDATE app.part SET region = ''a'' WHERE id = 1', '{}', 'a move without one is none'),
+	 '{part/1 sent>signed}', 'a move to another partition with another status is one change'),
+	('UPDATE app.part SET region = ''a'' WHERE id = 1', '{}', 'a move with the same status is no change'),
 	('UPDATE app.part SET region = ''c'', id = id + 100, status = ''draft'' WHERE id = 1',
-	 '{part/101 signed>draft}', 'a move with a change of the key'),
+	 '{part/101 signed>draft}', 'a move with another key'),
 	('UPDATE app.part SET region = CASE region WHEN ''b'' THEN ''c'' ELSE ''b'' END, status = ''x'' || id',
-	 '{part/2 draft>x2,part/3 sent>x3,part/101 draft>x101}', 'many moves'),
+	 '{part/2 draft>x2,part/3 sent>x3,part/101 draft>x101}', 'several moves in one statement'),
 	('UPDATE app.part SET status = NULL, region = ''a'' WHERE id = 2', '{part/2 x2>}', 'a move to null'),
 	('UPDATE app.part SET status = ''y2'', region = ''b'' WHERE id = 2', '{part/2 >y2}', 'a move from null'),
 	('MERGE INTO app.part p USING (VALUES (2), (7)) AS v (id) ON p.id = v.id
@@ -230,18 +231,19 @@ SELECT pg_temp.publishes(statement, wanted::text[], name)
 	('DELETE FROM app.part', '{part/2 merged>,part/3 x3>,part/101 x101>,part/7 merged>}', 'DELETE'))
 	AS v (statement, wanted, name);
 
--- A move that does not arrive is a deletion, in its place.
+-- A move whose INSERT a BEFORE trigger drops is a deletion, in the order of the
+-- changes.
 CREATE FUNCTION pg_temp.fill() RETURNS void LANGUAGE sql AS $$
 	DELETE FROM app.part;
 	INSERT INTO app.part SELECT 'a', i, 'draft' FROM generate_series(1, 4) AS i;
 $$;
 SELECT pg_temp.fill();
 SELECT pg_temp.publishes('UPDATE app.part SET region = ''b'', status = ''sent'', note = CASE WHEN id % 2 = 1 THEN ''swallow'' END',
-						 '{part/1 draft>,part/2 draft>sent,part/3 draft>,part/4 draft>sent}', 'moves that get lost');
+						 '{part/1 draft>,part/2 draft>sent,part/3 draft>,part/4 draft>sent}', 'several moves, some of which are dropped');
 SELECT pg_temp.fill();
 SELECT pg_temp.publishes('UPDATE app.part SET region = ''b'', status = ''sent'', note = ''swallow'' WHERE id = 4;
 						  INSERT INTO app.part VALUES (''a'', 4, ''new'')',
-						 '{part/4 draft>,part/4 >new}', 'a lost move before another statement');
+						 '{part/4 draft>,part/4 >new}', 'a dropped move before another statement');
 SELECT pg_temp.fill();
 SELECT pg_temp.publishes($stmt$DO $do$
 	BEGIN
@@ -252,7 +254,7 @@ SELECT pg_temp.publishes($stmt$DO $do$
 			NULL;
 		END;
 		UPDATE app.part SET status = 'signed' WHERE id = 4;
-	END $do$$stmt$, '{part/4 draft>signed}', 'a lost move that is undone');
+	END $do$$stmt$, '{part/4 draft>signed}', 'a dropped move that is rolled back');
 SELECT pg_temp.publishes($stmt$DO $do$
 	BEGIN
 		UPDATE app.part SET region = 'b', note = 'swallow' WHERE id = 4;
@@ -269,7 +271,7 @@ SELECT pg_temp.publishes($stmt$DO $do$
 		END;
 		UPDATE app.part SET status = 'signed' WHERE id = 1;
 	END $do$$stmt$, '{part/4 signed>,part/2 draft>signed,part/1 draft>signed}',
-	'a lost move that was sent in a savepoint which is undone');
+	'a dropped move before a savepoint that is rolled back');
 
 -- Two watches of one table, and one of a partition alone
 SELECT webhook.watch('app.part', 'App.Other', id_columns => '{region,id}');
@@ -277,23 +279,23 @@ SELECT pg_temp.fill();
 SELECT pg_temp.published();
 UPDATE app.part SET region = 'c', status = 'two' WHERE id IN (1, 2);
 UPDATE seen SET id = (SELECT max(id) - 4 FROM webhook.event);
-SELECT is(pg_temp.published('App.Other'), '{part/c/1 draft>two,part/c/2 draft>two}', 'two watches: one');
+SELECT is(pg_temp.published('App.Other'), '{part/c/1 draft>two,part/c/2 draft>two}', 'two watches of a table: the one');
 UPDATE seen SET id = (SELECT max(id) - 4 FROM webhook.event);
-SELECT is(pg_temp.published('App.BusinessRequestStatusChange'), '{part/1 draft>two,part/2 draft>two}', 'and the other');
+SELECT is(pg_temp.published('App.BusinessRequestStatusChange'), '{part/1 draft>two,part/2 draft>two}', 'two watches of a table: the other');
 
 SELECT webhook.unwatch('app.part');
 SELECT webhook.watch('app.part_a', id_columns => '{id}');
 SELECT pg_temp.publishes('UPDATE app.part SET region = ''b'', status = ''left'' WHERE id = 3; UPDATE app.part SET region = ''a'' WHERE id = 3',
-						 '{part_a/3 draft>,part_a/3 >left}', 'a partition alone is left and entered');
+						 '{part_a/3 draft>,part_a/3 >left}', 'a watched partition: a row leaves it and enters it');
 
--- A deferred trigger, made by hand
+-- A deferred trigger that was made by hand
 CREATE TABLE app.late (id int PRIMARY KEY, status text);
 CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE OR DELETE ON app.late
 	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 	EXECUTE FUNCTION webhook_internal.enqueue('App.Other', 'late', 'status', '1', 'id');
 SELECT pg_temp.publishes('INSERT INTO app.late VALUES (1, ''a''); UPDATE app.late SET status = ''b''',
-						 '{}', 'a deferred trigger waits');
-SELECT pg_temp.publishes('SET CONSTRAINTS ALL IMMEDIATE', '{late/1 >a,late/1 a>b}', 'and comes');
+						 '{}', 'a deferred trigger publishes nothing at first');
+SELECT pg_temp.publishes('SET CONSTRAINTS ALL IMMEDIATE', '{late/1 >a,late/1 a>b}', 'a deferred trigger publishes with SET CONSTRAINTS');
 
 --
 -- Columns that are altered, renamed, dropped
@@ -304,29 +306,29 @@ SELECT webhook.watch('app.alter', data_columns => '{title,note}');
 INSERT INTO app.alter VALUES (1, '1', 't', 'n');
 
 SELECT lives_ok('ALTER TABLE app.alter ALTER status TYPE int USING status::int', 'ALTER TYPE of the status');
-SELECT pg_temp.publishes('UPDATE app.alter SET status = 2', '{alter/1 1>2}', 'is followed');
+SELECT pg_temp.publishes('UPDATE app.alter SET status = 2', '{alter/1 1>2}', 'events go on');
 SELECT lives_ok('ALTER TABLE app.alter ALTER id TYPE bigint', 'ALTER TYPE of the key');
-SELECT pg_temp.publishes('UPDATE app.alter SET status = 3', '{alter/1 2>3}', 'is followed');
+SELECT pg_temp.publishes('UPDATE app.alter SET status = 3', '{alter/1 2>3}', 'events go on');
 SELECT lives_ok('ALTER TABLE app.alter DROP title', 'DROP of a data column');
-SELECT pg_temp.publishes('UPDATE app.alter SET status = 4', '{alter/1 3>4}', 'does not keep the event away');
-SELECT is((SELECT data ->> 'Record' FROM webhook.event ORDER BY id DESC LIMIT 1), '{"note":"n"}', 'it is left out');
+SELECT pg_temp.publishes('UPDATE app.alter SET status = 4', '{alter/1 3>4}', 'events go on without it');
+SELECT is((SELECT data ->> 'Record' FROM webhook.event ORDER BY id DESC LIMIT 1), '{"note":"n"}', 'Record has the other data column');
 SELECT lives_ok('ALTER TABLE app.alter RENAME note TO remark', 'RENAME of the last data column');
-SELECT pg_temp.publishes('UPDATE app.alter SET status = 5', '{alter/1 4>5}', 'does not keep the event away');
-SELECT is((SELECT data ->> 'Record' FROM webhook.event ORDER BY id DESC LIMIT 1), '{}', 'nothing is left');
+SELECT pg_temp.publishes('UPDATE app.alter SET status = 5', '{alter/1 4>5}', 'events go on without it');
+SELECT is((SELECT data ->> 'Record' FROM webhook.event ORDER BY id DESC LIMIT 1), '{}', 'Record is empty');
 SELECT lives_ok('ALTER TABLE app.alter RENAME TO altered', 'RENAME of the table');
-SELECT pg_temp.publishes('UPDATE app.altered SET status = 6', '{alter/1 5>6}', 'changes no subject');
+SELECT pg_temp.publishes('UPDATE app.altered SET status = 6', '{alter/1 5>6}', 'the subject keeps the former name');
 SELECT lives_ok('ALTER TABLE app.altered RENAME id TO number', 'RENAME of the key');
-SELECT pg_temp.publishes('UPDATE app.altered SET status = 7', '{}', 'ends the events');
-SELECT is((SELECT status FROM app.altered), 7, 'not the changes');
+SELECT pg_temp.publishes('UPDATE app.altered SET status = 7', '{}', 'no event without the key');
+SELECT is((SELECT status FROM app.altered), 7, 'the UPDATE succeeds');
 SELECT lives_ok('ALTER TABLE app.altered RENAME number TO id', 'RENAME back');
-SELECT pg_temp.publishes('UPDATE app.altered SET status = 8', '{alter/1 7>8}', 'they are back');
+SELECT pg_temp.publishes('UPDATE app.altered SET status = 8', '{alter/1 7>8}', 'there are events again');
 SELECT lives_ok('ALTER TABLE app.altered DROP status', 'DROP of the status');
 SELECT pg_temp.publishes('UPDATE app.altered SET remark = ''x''; INSERT INTO app.altered VALUES (2); DELETE FROM app.altered',
-						 '{}', 'ends the events, not the changes');
+						 '{}', 'no event without the status; the statements succeed');
 SELECT lives_ok('DROP TABLE app.altered', 'DROP of the table');
 
 --
--- Wrong use
+-- Triggers that call the function in a wrong way
 --
 CREATE TABLE app.wrong (id int PRIMARY KEY, status text);
 CREATE FUNCTION pg_temp.wrong(timing text, level text, arguments text, change text, function text DEFAULT 'enqueue')
@@ -357,25 +359,25 @@ SELECT pg_temp.wrong('AFTER INSERT', 'ROW', '', 'INSERT INTO app.wrong VALUES (1
 SELECT pg_temp.wrong('BEFORE INSERT', 'STATEMENT', '', 'INSERT INTO app.wrong VALUES (1, ''x'')', 'drop_replicated');
 INSERT INTO app.wrong VALUES (1, 'x');
 SELECT pg_temp.wrong('BEFORE UPDATE', 'ROW', '', 'UPDATE app.wrong SET id = 2', 'drop_replicated');
-SELECT throws_ok('SELECT webhook_internal.enqueue()', '39P01', NULL, 'not as a trigger at all');
+SELECT throws_ok('SELECT webhook_internal.enqueue()', '39P01', NULL, 'a call that is no trigger');
 
 --
--- What replication brings into the ring is dropped.
+-- Rows that replication brings into the ring are dropped.
 --
-CREATE FUNCTION pg_temp.replicate(slot int) RETURNS int
+CREATE FUNCTION pg_temp.replicate(table_no int) RETURNS int
 LANGUAGE plpgsql AS $$
 DECLARE
 	rows	int;
 BEGIN
 	SET LOCAL session_replication_role = replica;
 	EXECUTE format('INSERT INTO webhook_internal.event_%s (id, txid, created_at, event_id, kind, event_type, data)
-		VALUES (1, pg_current_xact_id(), now(), gen_random_uuid(), ''e'', ''App.Other'', ''{}'')', slot);
+		VALUES (1, pg_current_xact_id(), now(), gen_random_uuid(), ''e'', ''App.Other'', ''{}'')', table_no);
 	GET DIAGNOSTICS rows = ROW_COUNT;
 	SET LOCAL session_replication_role = origin;
 	RETURN rows;
 END $$;
-SELECT is(pg_temp.replicate(slot), 0, format('a row replicated into event_%s', slot))
-  FROM generate_series(0, 3) AS slot;
+SELECT is(pg_temp.replicate(n), 0, format('a row replicated into event_%s is dropped', n))
+  FROM generate_series(0, 3) AS n;
 
 SELECT * FROM finish();
 ROLLBACK;

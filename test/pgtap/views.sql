@@ -1,8 +1,8 @@
 --
--- What can be seen: pending_delivery, dead_letter, stat_subscription, explain().
+-- What do pending_delivery, dead_letter, stat_subscription and explain() show?
 --
--- All in a transaction that nobody else sees: the log, what waits and how an
--- endpoint fares are written here by hand.
+-- All of it runs in one transaction, so no worker sees it: rows of the log, of
+-- pending and of subscription_state are written here by hand.
 --
 BEGIN;
 SELECT no_plan();
@@ -13,7 +13,7 @@ SELECT is(webhook.subscribe('https://example.com/' || n, '{App.ContractSigned}')
 	FROM generate_series(1, 3) AS n;
 CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
 
--- Events by name, of the ring or of nowhere.
+-- Names for events, which may have left the ring.
 CREATE TEMPORARY TABLE events (name text PRIMARY KEY, id bigint, event_id uuid, subject text,
 	created_at timestamptz);
 CREATE FUNCTION pg_temp.publish(name text, subject text, data json DEFAULT '{}',
@@ -31,24 +31,24 @@ $$;
 CREATE FUNCTION pg_temp.named(event_id uuid) RETURNS text LANGUAGE sql AS $$
 	SELECT name FROM events WHERE events.event_id = named.event_id
 $$;
-CREATE FUNCTION pg_temp.place(name text) RETURNS bigint LANGUAGE sql AS $$
-	SELECT id FROM events WHERE events.name = place.name
+CREATE FUNCTION pg_temp.position_of(name text) RETURNS bigint LANGUAGE sql AS $$
+	SELECT id FROM events WHERE events.name = position_of.name
 $$;
 CREATE FUNCTION pg_temp.wait(name text, subscription bigint, next_at timestamptz,
-		place bigint DEFAULT NULL, step integer DEFAULT 0,
+		at bigint DEFAULT NULL, step integer DEFAULT 0,
 		queued_at timestamptz DEFAULT now()) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO webhook_internal.pending (subscription_id, subject, position, id, event_id, cause,
 			attempt, step, next_at, queued_at, age_start, created_at, event_type, data)
-		SELECT subscription, coalesce(subject, ''), coalesce(place, id), id, event_id, 'event', step, step, wait.next_at,
+		SELECT subscription, coalesce(subject, ''), coalesce(at, id), id, event_id, 'event', step, step, wait.next_at,
 				wait.queued_at, created_at, created_at, 'App.ContractSigned', '{}'
 			FROM events WHERE events.name = wait.name
 $$;
-CREATE FUNCTION pg_temp.log(name text, subscription bigint, outcome text, place bigint DEFAULT NULL,
+CREATE FUNCTION pg_temp.log(name text, subscription bigint, outcome text, at bigint DEFAULT NULL,
 		attempt integer DEFAULT 1, cause text DEFAULT 'event', status integer DEFAULT NULL, error_class text DEFAULT NULL,
 		logged_at timestamptz DEFAULT clock_timestamp()) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type,
 			subject, created_at, attempt, outcome, response_status, error_class, error, data)
-		SELECT id, event_id, coalesce(place, id), log.cause, log.logged_at, subscription, 'App.ContractSigned', subject, created_at,
+		SELECT id, event_id, coalesce(at, id), log.cause, log.logged_at, subscription, 'App.ContractSigned', subject, created_at,
 				log.attempt, log.outcome, status, log.error_class, 'the endpoint answered with status ' || status,
 				CASE WHEN outcome IN ('failed', 'cancelled') THEN '{"kept": true}'::json END
 			FROM events WHERE events.name = log.name
@@ -71,14 +71,14 @@ SELECT results_eq(
 		(11, 'a3', 'a', 'a1', now() - interval '1 h'), (11, 'b1', 'b', NULL, NULL), (11, 'b2', 'b', NULL, NULL),
 		(11, 'free1', NULL, NULL, NULL), (11, 'free2', NULL, NULL, NULL),
 		(12, 'a2', 'a', 'a3', now()), (12, 'a3', 'a', NULL, NULL) $$,
-	'each waits for the first of its subject and subscription, if not due itself');
+	'a delivery that is not due waits for the first one of its subject and subscription');
 SELECT row_eq('SELECT event_type, cause, attempt, step, next_at, queued_at, created_at, position, id
 		FROM webhook.pending_delivery WHERE subscription_id = 11 AND event_id = pg_temp.of(''a1'')',
 	row('App.ContractSigned'::text, 'event'::text, 0, 0, now() + interval '1 min', now() - interval '1 h', created_at, id, id),
-	'the rest is as it is in the table') FROM events WHERE name = 'a1';
+	'the other columns are those of the table') FROM events WHERE name = 'a1';
 
 --
--- stat_subscription, of what waits
+-- stat_subscription: what waits
 --
 SELECT row_eq('SELECT state, reason, pending, oldest_pending, next_attempt, delivered, rate
 		FROM webhook.stat_subscription WHERE subscription_id = ' || id, expected, 'stat_subscription ' || id)
@@ -90,7 +90,7 @@ SELECT row_eq('SELECT state, reason, pending, oldest_pending, next_attempt, deli
 DELETE FROM webhook_internal.pending;
 
 --
--- stat_subscription, of how the endpoint fares
+-- stat_subscription: health of the endpoint
 --
 INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
 		consecutive_failures, failures_since_success, last_success, last_failure, probe_interval,
@@ -101,20 +101,20 @@ SELECT row_eq('SELECT endpoint, state, reason, delivered, failed, retried, filte
 	row('https://example.com/1'::text, 'active'::text, NULL::text, 1000::bigint, 3::bigint, 5::bigint, 7::bigint, 0, 2::bigint,
 		NULL::timestamptz, NULL::timestamptz, '2026-01-01'::timestamptz, '2026-01-02'::timestamptz, interval '20 ms',
 		interval '90 ms'),
-	'as the worker saved it');
+	'the columns are as the worker saved them');
 CREATE FUNCTION pg_temp.rate(age interval, saved float8 DEFAULT 60)
 	RETURNS float8 LANGUAGE sql AS $$
 	UPDATE webhook_internal.subscription_state SET saved_at = statement_timestamp() - age,
 		rate = saved WHERE subscription_id = 11;
 	SELECT rate FROM webhook.stat_subscription WHERE subscription_id = 11
 $$;
-SELECT is(round(pg_temp.rate('0')), 60::float8, 'the rate');
-SELECT is(round(pg_temp.rate('1 min')), 22::float8, 'fades by e a minute');
-SELECT is(pg_temp.rate('1 day'), 0::float8, 'down to nothing');
-SELECT is(round(pg_temp.rate('-1 h')), 60::float8, 'whatever becomes of the clock');
-SELECT is(pg_temp.rate('1 s', 1e-320), 0::float8, 'however small it was');
+SELECT is(round(pg_temp.rate('0')), 60::float8, 'the rate is as it was saved just now');
+SELECT is(round(pg_temp.rate('1 min')), 22::float8, 'the rate falls by e a minute');
+SELECT is(pg_temp.rate('1 day'), 0::float8, 'after a day the rate is 0');
+SELECT is(round(pg_temp.rate('-1 h')), 60::float8, 'a rate that was saved in the future is taken as it is');
+SELECT is(pg_temp.rate('1 s', 1e-320), 0::float8, 'a tiny rate becomes 0');
 
--- state and reason, the first that fits
+-- state and reason: the first case that applies
 CREATE FUNCTION pg_temp.state(subscription_changes text, state_changes text,
 		not_before timestamptz DEFAULT NULL, OUT state text, OUT reason text,
 		OUT next_attempt timestamptz) LANGUAGE plpgsql AS $$
@@ -130,9 +130,9 @@ END
 $$;
 SELECT pg_temp.publish('due', 'due');
 SELECT pg_temp.wait('due', 11, '2026-02-02');
-SAVEPOINT well;
+SAVEPOINT healthy;
 SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_changes, state_changes, not_before),
-		row(state, reason, next_attempt), format('%s: %s', state, coalesce(reason, 'all is well')))
+		row(state, reason, next_attempt), format('%s: %s', state, coalesce(reason, 'no reason')))
 	FROM (VALUES
 		('', 'breaker = ''closed'', concurrency = 2', NULL, 'active', NULL, '2026-02-02'::timestamptz),
 		('', 'reason = ''status 404''', NULL, 'active', 'the last problem: status 404', '2026-02-02'),
@@ -150,13 +150,13 @@ SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_cha
 		('since = ''3:4:3''', 'breaker = ''open''', NULL, 'fenced', 'it belongs to another database until webhook.resume_database()', NULL),
 		('enabled = false', 'breaker = ''open''', NULL, 'disabled', 'disabled by webhook.alter_subscription()', NULL))
 		AS v (subscription_changes, state_changes, not_before, state, reason, next_attempt);
-ROLLBACK TO well;
+ROLLBACK TO healthy;
 SELECT is((pg_temp.state('', 'breaker = ''open'', consecutive_failures = 10', '2026-02-01')).next_attempt, '2026-02-02',
-	'the next attempt is not before something is due');
-SELECT is((pg_temp.state('', 'disabled_at = now(), disabled_start_snapshot = NULL')).state, 'disabled', 'disabled, who knows when');
+	'the next attempt is when the next delivery is due, if that is later');
+SELECT is((pg_temp.state('', 'disabled_at = now(), disabled_start_snapshot = NULL')).state, 'disabled', 'disabled by the worker at an unknown time');
 DELETE FROM webhook_internal.subscription_state;
 DELETE FROM webhook_internal.pending;
-SELECT is(count(*), 3::bigint, 'one row a subscription, known or not') FROM webhook.stat_subscription;
+SELECT is(count(*), 3::bigint, 'a subscription without a state has a row') FROM webhook.stat_subscription;
 
 --
 -- dead_letter
@@ -179,16 +179,16 @@ SELECT pg_temp.log('delivered', 11, 'delivered', status => 200),
 	pg_temp.log('late', 11, 'failed'), pg_temp.log('late', 12, 'delivered', 1000000);
 SELECT results_eq(
 	'SELECT pg_temp.named(event_id), position FROM webhook.dead_letter WHERE subscription_id = 11 ORDER BY 1',
-	$$ VALUES ('both', 1000000::bigint), ('cancelled', pg_temp.place('cancelled')), ('failed', pg_temp.place('failed')),
-		('late', pg_temp.place('late')), ('recalled', 1000000), ('refailed', 1000000),
-		('subjectless', pg_temp.place('subjectless')), ('waits_elsewhere', pg_temp.place('waits_elsewhere')) $$,
-	'what ended undelivered, and nothing came of it since');
-SELECT is_empty('SELECT FROM webhook.dead_letter WHERE subscription_id = 12', 'another subscription');
+	$$ VALUES ('both', 1000000::bigint), ('cancelled', pg_temp.position_of('cancelled')), ('failed', pg_temp.position_of('failed')),
+		('late', pg_temp.position_of('late')), ('recalled', 1000000), ('refailed', 1000000),
+		('subjectless', pg_temp.position_of('subjectless')), ('waits_elsewhere', pg_temp.position_of('waits_elsewhere')) $$,
+	'what failed or was cancelled last, and does not wait');
+SELECT is_empty('SELECT FROM webhook.dead_letter WHERE subscription_id = 12', 'a delivery to another subscription does not count');
 SELECT row_eq('SELECT id, event_type, subject, created_at, attempt, outcome, error_class, error, response_status, data::text
 		FROM webhook.dead_letter WHERE event_id = pg_temp.of(''failed'')',
 	row(id, 'App.ContractSigned'::text, subject, created_at, 10, 'failed'::text, 'status'::text,
 		'the endpoint answered with status 503'::text, 503, '{"kept": true}'::text),
-	'the rest is as the log has it') FROM events WHERE name = 'failed';
+	'the other columns are those of the log') FROM events WHERE name = 'failed';
 DELETE FROM webhook_internal.pending;
 DELETE FROM webhook.log;
 
@@ -205,11 +205,11 @@ BEGIN
 	FOR other IN SELECT * FROM events LOOP
 		said := replace(said, other.event_id::text, other.name);
 	END LOOP;
-	-- Which is as it may be.
+	-- Whether a worker runs is not what is tested here.
 	RETURN replace(said, E'\nNo worker is running in this database.', '');
 END
 $$;
--- What is said after the first sentence.
+-- What explain() says after its first sentence.
 CREATE FUNCTION pg_temp.after(name text, subscription bigint DEFAULT 11)
 	RETURNS text LANGUAGE sql AS $$
 	SELECT regexp_replace(pg_temp.explained(name, subscription), '^[^\n]*\n', '')
@@ -222,29 +222,29 @@ BEGIN
 END
 $$;
 
-SELECT throws_ok('SELECT webhook.explain(NULL, 11)', '22004', 'event must not be null', 'which event?');
-SELECT throws_ok('SELECT webhook.explain(pg_temp.of(''late''), NULL)', '22004', 'subscription must not be null', 'to whom?');
+SELECT throws_ok('SELECT webhook.explain(NULL, 11)', '22004', 'event must not be null', 'NULL is no event');
+SELECT throws_ok('SELECT webhook.explain(pg_temp.of(''late''), NULL)', '22004', 'subscription must not be null', 'NULL is no subscription');
 SELECT matches(webhook.explain('00000000-0000-0000-0000-000000000000', 11), '^The event is unknown: ', 'an unknown event');
 
--- nothing has been tried
+-- no attempt has been made
 SELECT is(pg_temp.explained('late'), E'It is an event of type App.ContractSigned about contract, which occurred at T.\n'
 	'It is in memory or in flight, or has not been read yet.', 'an event that has just occurred');
-SELECT matches(pg_temp.explained('subjectless'), '^It is an event of type App.ContractSigned, which occurred at T', 'without a subject');
-SELECT is(pg_temp.after('late', 7), 'Subscription 7 does not exist.', 'to nobody');
+SELECT matches(pg_temp.explained('subjectless'), '^It is an event of type App.ContractSigned, which occurred at T', 'an event without a subject');
+SELECT is(pg_temp.after('late', 7), 'Subscription 7 does not exist.', 'a subscription that does not exist');
 SAVEPOINT untried;
 UPDATE webhook_internal.subscription SET events = '{App.Other,Else.*}' WHERE id = 11;
-SELECT is(pg_temp.after('late'), 'Subscription 11 does not take events of this type; it takes: App.Other, Else.*.', 'unwanted');
+SELECT is(pg_temp.after('late'), 'Subscription 11 does not take events of this type; it takes: App.Other, Else.*.', 'a subscription that does not take the type');
 UPDATE webhook_internal.subscription SET events = '{App.*}', filter = '$.a == 1' WHERE id = 11;
-SELECT is(pg_temp.after('late'), 'The filter of subscription 11 is not true for it: ($."a" == 1)', 'refused');
+SELECT is(pg_temp.after('late'), 'The filter of subscription 11 is not true for it: ($."a" == 1)', 'a filter that does not match');
 UPDATE webhook_internal.subscription SET since = format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, filter = NULL
 	WHERE id = 11;
 SELECT is(pg_temp.after('late'), 'It was committed before subscription 11 was made or last enabled; '
-	'webhook.recover() with what => ''missing'' delivers such events.', 'too early');
+	'webhook.recover() with what => ''missing'' delivers such events.', 'an event from before the subscription');
 ROLLBACK TO untried;
 INSERT INTO webhook_internal.checkpoint (home, snapshot, saved_at)
 	VALUES (webhook_internal.home(), format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, now());
 SELECT is(pg_temp.after('late'), 'Subscription 11 did not take it when it was read; '
-	'webhook.recover() with what => ''missing'' delivers such events.', 'read past');
+	'webhook.recover() with what => ''missing'' delivers such events.', 'an event that was read before the subscription took its type');
 ROLLBACK TO untried;
 UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 11;
 SELECT is(pg_temp.after('late'), E'It is in memory or in flight, or has not been read yet.\n'
@@ -258,7 +258,7 @@ SELECT is(pg_temp.after('late'), E'It is in memory or in flight, or has not been
 	'Subscription 11 is disabled, so nothing is sent to it: disabled by webhook.alter_subscription().', 'disabled');
 ROLLBACK TO untried;
 
--- it has ended
+-- the delivery has ended
 SELECT pg_temp.log('delivered', 11, 'retrying', status => 500), pg_temp.log('delivered', 11, 'delivered', attempt => 2, status => 204);
 SELECT is(pg_temp.after('delivered'), 'It was delivered at T, by attempt 2, with status 204.', 'delivered');
 SELECT pg_temp.log('failed', 11, 'failed', attempt => 10, status => 503);
@@ -273,37 +273,37 @@ SELECT is(pg_temp.after('recalled'), E'It was skipped at T, after no attempt.\n'
 UPDATE webhook.log SET data = NULL WHERE event_id = pg_temp.of('recalled');
 SELECT pg_temp.leave_ring('recalled');
 SELECT is(pg_temp.after('recalled'), E'It was skipped at T, after no attempt.\n'
-	'It cannot be resent, because it is no longer in the ring.', 'and gone');
+	'It cannot be resent, because it is no longer in the ring.', 'skipped, and the event has left the ring');
 UPDATE webhook_internal.subscription SET events = '{App.Other}' WHERE id = 11;
-SELECT is(pg_temp.after('delivered'), 'It was delivered at T, by attempt 2, with status 204.', 'whatever is wanted by now');
+SELECT is(pg_temp.after('delivered'), 'It was delivered at T, by attempt 2, with status 204.', 'delivered before the subscription changed its types');
 ROLLBACK TO untried;
 SELECT pg_temp.log('delivered', 11, 'delivered', attempt => 2, status => 204);
 SELECT webhook.resend(pg_temp.of('delivered'), 11);
 SELECT is(pg_temp.after('delivered'), E'It was delivered at T, by attempt 2, with status 204.\n'
-	'Its replay is in memory or in flight.', 'on its way again');
-SELECT is(pg_temp.after('delivered', 12), 'It is in memory or in flight, or has not been read yet.', 'to one only');
+	'Its replay is in memory or in flight.', 'resent');
+SELECT is(pg_temp.after('delivered', 12), 'It is in memory or in flight, or has not been read yet.', 'resent to another subscription');
 SELECT webhook.unsubscribe(11);
 SELECT is(pg_temp.after('delivered'), E'It was delivered at T, by attempt 2, with status 204.\n'
 	'Its replay is in memory or in flight.\n'
-	'Subscription 11 does not exist, so the delivery will be cancelled.', 'to one that is gone');
+	'Subscription 11 does not exist, so the delivery will be cancelled.', 'resent to a subscription that is gone');
 ROLLBACK TO untried;
 
--- it waits
+-- the delivery waits
 SELECT webhook.alter_subscription(11, retry_schedule => '{1 s,1 min,1 h}');
 SELECT pg_temp.wait('retrying', 11, '3000-01-01', step => 1);
 SELECT pg_temp.log('retrying', 11, 'retrying', status => 404);
 SELECT is(pg_temp.after('retrying'), E'Attempt 1 failed at T: the endpoint answered with status 404.\n'
-	'Attempt 2, retry 1 of 3, is due at T.', 'tried again');
+	'Attempt 2, retry 1 of 3, is due at T.', 'a retry with a schedule of the subscription');
 SELECT pg_temp.wait('late', 11, NULL);
-SELECT is(pg_temp.after('late'), 'It waits behind event retrying of the same subject, which has been waiting since T.', 'behind another');
+SELECT is(pg_temp.after('late'), 'It waits behind event retrying of the same subject, which has been waiting since T.', 'it waits for another one');
 UPDATE webhook_internal.subscription SET retry_schedule = NULL;
 SELECT is(pg_temp.after('retrying'), E'Attempt 1 failed at T: the endpoint answered with status 404.\n'
-	'Attempt 2, retry 1 of 9, is due at T.', 'as set for all')
+	'Attempt 2, retry 1 of 9, is due at T.', 'a retry with the schedule of the setting')
 	WHERE current_setting('webhook.retry_schedule') = '5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h';
 SELECT pg_temp.wait('a1', 11, NULL);
-SELECT is(pg_temp.after('a1'), 'It waits behind another event of the same subject that is in memory or in flight.', 'behind who knows');
+SELECT is(pg_temp.after('a1'), 'It waits behind another event of the same subject that is in memory or in flight.', 'it waits for one that is not in pending');
 SELECT pg_temp.wait('b1', 11, now());
-SELECT is(pg_temp.after('b1'), 'Attempt 1 is due at T.', 'not tried yet');
+SELECT is(pg_temp.after('b1'), 'Attempt 1 is due at T.', 'due, without an attempt yet');
 INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
 	consecutive_failures, failures_since_success, probe_interval, opened_at, not_before, reason,
 		suspended, delivered, failed, retried, filter_errors, rate, saved_at)
@@ -313,21 +313,21 @@ SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'10 failures in a row, the last: connection refused.', 'the breaker is open');
 UPDATE webhook_internal.subscription_state SET breaker = 'closed', concurrency = 2, opened_at = NULL;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
-	'No request is sent before T: the endpoint has asked for a pause: connection refused.', 'the endpoint is waited for');
+	'No request is sent before T: the endpoint has asked for a pause: connection refused.', 'Retry-After');
 SAVEPOINT waiting;
 UPDATE webhook_internal.subscription_state SET not_before = NULL;
 DELETE FROM webhook_internal.pending WHERE event_id = pg_temp.of('b1');
 SELECT is(pg_temp.after('late'), 'It waits behind event retrying of the same subject, which has been waiting since T.',
-	'that a retry is to come says nothing of the endpoint');
+	'a retry that is due later is not a state of the endpoint');
 ROLLBACK TO waiting;
 UPDATE webhook_internal.subscription_state SET not_before = NULL;
 UPDATE webhook_internal.subscription SET rate_limit = 2 WHERE id = 11;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
-	'Subscription 11 is held back by its rate limit of 2 requests a second.', 'the rate limit holds it');
+	'Subscription 11 is held back by its rate limit of 2 requests a second.', 'the rate limit');
 ROLLBACK TO waiting;
 UPDATE webhook_internal.subscription_state SET disabled_at = now();
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
-	'Subscription 11 is disabled, so nothing is sent to it: disabled by the worker, the last problem: connection refused.', 'given up');
+	'Subscription 11 is disabled, so nothing is sent to it: disabled by the worker, the last problem: connection refused.', 'disabled by the worker');
 
 -- a ping
 INSERT INTO events (name, event_id) SELECT 'our ping', webhook.ping(12);
@@ -338,7 +338,7 @@ INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_
 	SELECT 1, event_id, r.id, 'ping', now(), 12, r.event_type, r.created_at, 1, 'failed', 'the endpoint answered with status 503', '{}'
 	FROM events JOIN webhook_internal.ring r USING (event_id) WHERE name = 'our ping';
 SELECT is(pg_temp.explained('our ping', 12), E'It is an event of type webhook.ping, which occurred at T.\n'
-	'It failed for good at T, after one attempt: the endpoint answered with status 503.', 'which has failed');
+	'It failed for good at T, after one attempt: the endpoint answered with status 503.', 'a ping that failed');
 ROLLBACK TO untried;
 SELECT is(webhook.explain(pg_temp.of('late'), 11) LIKE '%No worker is running%',
 	NOT EXISTS (SELECT FROM webhook.stat_worker WHERE state = 'running'), 'it says whether a worker is running');

@@ -1,11 +1,12 @@
 --
--- Watched tables and publish(): what becomes an event, and what it says.
+-- What events do watched tables and publish() make, with which subject and data?
+-- Which watches are refused, and what does unwatch() end?
 --
 BEGIN;
 SELECT plan(47);
 SELECT webhook.define_event_type('App.ContractSigned');
 
--- Events since the last look, in order: subject and data.
+-- Events since the last call, in order: subject and data.
 CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM webhook.event;
 CREATE FUNCTION pg_temp.events() RETURNS text LANGUAGE sql AS $$
 	WITH news AS (
@@ -26,15 +27,15 @@ UPDATE business_request SET status = 'Approved';
 SELECT is(pg_temp.events(), 'business_request/42 {"BusinessRequestId":42,"OldStatus":"Draft","NewStatus":"Approved"}',
 	'UPDATE is a change');
 UPDATE business_request SET title = 'Rent of a house', status = 'Approved';
-SELECT is(pg_temp.events(), '', 'unless the status stays as it is');
+SELECT is(pg_temp.events(), '', 'UPDATE that keeps the status is no event');
 UPDATE business_request SET id = 43, status = NULL;
 SELECT is(pg_temp.events(), 'business_request/43 {"BusinessRequestId":43,"OldStatus":"Approved","NewStatus":null}',
-	'the key is that of the new row');
+	'UPDATE of the key: the key is that of the new row');
 DELETE FROM business_request;
 SELECT is(pg_temp.events(), 'business_request/43 {"BusinessRequestId":43,"OldStatus":null,"NewStatus":null}',
 	'DELETE is a change to null');
 SELECT is((SELECT array_agg(DISTINCT event_type) FROM webhook.event WHERE subject LIKE 'business_request/%'),
-	'{App.BusinessRequestStatusChange}', 'of the default event type');
+	'{App.BusinessRequestStatusChange}', 'all are of the default event type');
 SELECT ok(bool_and(substr(event_id::text, 15, 1) = '7'
 		AND to_timestamp(('x0000' || substr(replace(event_id::text, '-', ''), 1, 12))::bit(64)::bigint / 1000.0)
 			= date_trunc('milliseconds', created_at)), 'Ids are UUIDv7 of the time of creation')
@@ -52,7 +53,7 @@ SELECT pg_temp.events();
 CREATE TRIGGER hold BEFORE UPDATE ON business_request FOR EACH ROW EXECUTE FUNCTION pg_temp.hold();
 UPDATE business_request SET title = 'Lease';
 SELECT is(pg_temp.events(), 'business_request/1 {"BusinessRequestId":1,"OldStatus":"Draft","NewStatus":"Held"}',
-	'what a BEFORE trigger does counts');
+	'a change by a BEFORE trigger is an event');
 DROP TRIGGER hold ON business_request;
 MERGE INTO business_request b
 	USING (VALUES (1, 'Signed'), (2, 'Draft')) AS v (id, status) ON b.id = v.id
@@ -65,30 +66,30 @@ INSERT INTO business_request VALUES (2, 'Signed') ON CONFLICT (id) DO UPDATE SET
 SELECT is(pg_temp.events(), 'business_request/2 {"BusinessRequestId":2,"OldStatus":"Draft","NewStatus":"Signed"}',
 	'ON CONFLICT DO UPDATE');
 
--- rolled back, no event
+-- a change that is rolled back is no event
 SAVEPOINT changed;
 UPDATE business_request SET status = 'Void';
 ROLLBACK TO changed;
-SELECT is(pg_temp.events(), '', 'a savepoint that is rolled back leaves none');
+SELECT is(pg_temp.events(), '', 'a savepoint that is rolled back leaves no event');
 
--- once only, until unwatch()
-SELECT throws_ok($$ SELECT webhook.watch('business_request') $$, '42710', NULL, 'not twice');
+-- a table is watched once for an event type, until unwatch()
+SELECT throws_ok($$ SELECT webhook.watch('business_request') $$, '42710', NULL, 'a second watch() is refused');
 SELECT lives_ok($$ SELECT webhook.watch('business_request', 'App.ContractSigned', data_columns => '{title,total}') $$,
-	'but for another event type');
+	'a watch() for another event type is accepted');
 INSERT INTO business_request VALUES (3, 'Draft', E'"Größe"\t\n', 1.50);
 SELECT set_eq($$ SELECT event_type, data::text FROM webhook.event WHERE subject = 'business_request/3' $$,
 	$$ VALUES ('App.BusinessRequestStatusChange', '{"BusinessRequestId":3,"OldStatus":null,"NewStatus":"Draft"}'),
 		('App.ContractSigned', '{"BusinessRequestId":3,"OldStatus":null,"NewStatus":"Draft",'
 			'"Record":{"title":"\"Größe\"\t\n","total":1.50}}') $$,
-	'data columns are the record');
-SELECT has_trigger('business_request', 'webhook_App.ContractSigned', 'the trigger''s name tells');
+	'data columns are under Record');
+SELECT has_trigger('business_request', 'webhook_App.ContractSigned', 'the trigger''s name has the event type');
 SELECT webhook.unwatch('business_request');
 SELECT pg_temp.events();
 UPDATE business_request SET status = 'Archived';
 SELECT is(pg_temp.events(), '', 'unwatch() ends all watches of a table');
 SELECT is((SELECT count(*) FROM pg_trigger WHERE tgrelid = 'business_request'::regclass), 0::bigint,
-	'and leaves no trigger');
-SELECT throws_ok($$ SELECT webhook.unwatch('business_request') $$, '42704', NULL, 'not twice');
+	'unwatch() leaves no trigger');
+SELECT throws_ok($$ SELECT webhook.unwatch('business_request') $$, '42704', NULL, 'a second unwatch() is refused');
 
 -- a long name of an event type
 SELECT webhook.define_event_type(repeat('x', 127) || n) FROM generate_series(1, 2) AS n;
@@ -125,12 +126,12 @@ SELECT webhook.watch('numbered', status_column => 'state', id_columns => '{numbe
 INSERT INTO numbered VALUES ('3f2504e0-4f89-11d3-9a0c-0305e82c3301', 'Draft');
 SELECT is(pg_temp.events(),
 	'numbered/3f2504e0-4f89-11d3-9a0c-0305e82c3301 {"NumberedId":"3f2504e0-4f89-11d3-9a0c-0305e82c3301","OldStatus":null,"NewStatus":"Draft"}',
-	'a key that is no primary key');
+	'id_columns that are no primary key');
 CREATE TABLE covered (id int, status text, note text, PRIMARY KEY (id) INCLUDE (note));
 SELECT webhook.watch('covered');
 INSERT INTO covered VALUES (1, 'Draft', 'x');
 SELECT is(pg_temp.events(), 'covered/1 {"CoveredId":1,"OldStatus":null,"NewStatus":"Draft"}',
-	'columns that an index only includes are no key');
+	'INCLUDE columns of the primary key are not part of the key');
 
 -- names that need quoting
 CREATE SCHEMA "Größe ""1""";
@@ -154,13 +155,13 @@ SELECT is(pg_temp.events(), 'request/1 {"RequestId":1,"OldStatus":"Draft","NewSt
 	'a row that moves between partitions is one change');
 INSERT INTO request_2026 VALUES (2, 2026, 'Draft');
 SELECT is(pg_temp.events(), 'request/2 {"RequestId":2,"OldStatus":null,"NewStatus":"Draft"}',
-	'a partition by itself, made after watch()');
-SELECT throws_ok($$ SELECT webhook.watch('request_2025') $$, '42710', NULL, 'a partition is watched with its parent');
-SELECT throws_ok($$ SELECT webhook.unwatch('request_2025') $$, '42704', NULL, 'and unwatched with it');
+	'an INSERT into a partition that was made after watch()');
+SELECT throws_ok($$ SELECT webhook.watch('request_2025') $$, '42710', NULL, 'a partition of a watched table cannot be watched');
+SELECT throws_ok($$ SELECT webhook.unwatch('request_2025') $$, '42704', NULL, 'a partition of a watched table cannot be unwatched');
 SELECT lives_ok($$ SELECT webhook.watch('request_2025', 'App.ContractSigned', id_columns => '{id}') $$,
-	'unless for another event type');
+	'a partition can be watched for another event type');
 SELECT throws_ok($$ SELECT webhook.watch('request', 'App.ContractSigned', id_columns => '{id}') $$, '42710', NULL,
-	'which its parent cannot be watched for then');
+	'its parent cannot be watched for that event type then');
 
 -- changes of the table
 CREATE TABLE altered (id int PRIMARY KEY, status text, note text);
@@ -171,10 +172,10 @@ ALTER TABLE altered RENAME TO changed;
 ALTER TABLE changed DROP COLUMN note;
 INSERT INTO changed VALUES (1, 'Draft');
 SELECT is(pg_temp.events(), 'altered/1 {"AlteredId":1,"OldStatus":null,"NewStatus":"Draft","Record":{}}',
-	'a table that is renamed keeps its name in events; a data column that is gone is left out');
+	'a renamed table keeps its name in events; a dropped data column is left out');
 ALTER TABLE changed RENAME COLUMN status TO state;
-SELECT lives_ok($$ UPDATE changed SET state = 'Signed' $$, 'a status column that is gone fails no change');
-SELECT is(pg_temp.events(), '', 'but makes no event');
+SELECT lives_ok($$ UPDATE changed SET state = 'Signed' $$, 'without the status column an UPDATE succeeds');
+SELECT is(pg_temp.events(), '', 'without the status column there is no event');
 SELECT lives_ok($$ DROP TABLE changed $$, 'the table can be dropped');
 RESET client_min_messages;
 
@@ -184,17 +185,17 @@ CREATE TEMPORARY TABLE published AS
 SELECT is((SELECT id FROM published),
 	(SELECT event_id FROM webhook.event WHERE subject = 'contract/ü 1'), 'publish() returns the event''s Id');
 SELECT is(pg_temp.events(), 'contract/ü 1  { "b":1.00, "a" : "Größe", "a":null }', 'data is kept as it was given');
-SELECT isnt(webhook.publish('App.ContractSigned', 'null'), NULL, 'any JSON, and without a subject');
+SELECT isnt(webhook.publish('App.ContractSigned', 'null'), NULL, 'publish() takes any JSON, and no subject');
 SELECT is(pg_temp.events(), 'null');
 SELECT lives_ok($$ SELECT webhook.publish('App.ContractSigned', to_json(repeat('x', 1048574)), repeat('ü', 256)) $$,
-	'data of 1 MB, a subject of 512 bytes');
+	'publish() takes data of 1 MB and a subject of 512 bytes');
 SELECT throws_ok($$ SELECT webhook.publish('App.ContractSigned', to_json(repeat('x', 1048575))) $$, '54000', NULL,
-	'no more data');
+	'publish() refuses more data');
 SELECT throws_ok($$ SELECT webhook.publish('App.ContractSigned', '{}', repeat('ü', 256) || 'x') $$, '54000', NULL,
-	'no longer subject');
+	'publish() refuses a longer subject');
 SET LOCAL transaction_read_only = on;
 SELECT throws_ok($$ SELECT webhook.publish('App.ContractSigned', '{}') $$, '25006', NULL,
-	'not in a read-only transaction');
+	'publish() fails in a read-only transaction');
 
 SELECT * FROM finish();
 ROLLBACK;

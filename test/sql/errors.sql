@@ -1,5 +1,5 @@
 --
--- Bad input: each is refused with an SQLSTATE that fits, and told what to do.
+-- Which error, detail and hint does a user read for each kind of bad input?
 --
 \pset format unaligned
 \pset tuples_only on
@@ -105,7 +105,7 @@ SELECT refusal($$ SELECT webhook.unwatch('business_request') $$);
 SELECT refusal($$ SELECT webhook.unwatch(NULL) $$);
 SELECT webhook.unwatch('parent');
 
--- The trigger's function is nobody else's.
+-- The trigger function cannot be called otherwise.
 SELECT refusal($$ CREATE TRIGGER t BEFORE INSERT ON keyless
 	FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue();
 	INSERT INTO keyless VALUES (1, 'Draft') $$);
@@ -203,7 +203,7 @@ SELECT subscribe_with($$ '{App.*}', final_statuses => array_fill(422, '{51}') $$
 
 SELECT count(*) FROM webhook_internal.subscription;
 
--- twice the same event to the same endpoint
+-- an event type that the endpoint has already
 SELECT webhook.define_event_type('App.ContractSigned');
 ALTER SEQUENCE webhook_internal.subscription_id_seq RESTART 1001;
 BEGIN;
@@ -222,7 +222,7 @@ SELECT refusal($$ SELECT webhook.alter_subscription(1002, signature_schemes => '
 SELECT refusal($$ SELECT webhook.alter_subscription(1002, payload_format => 'xml') $$);
 SELECT refusal($$ SELECT webhook.alter_subscription(1002, timeout => '1 h') $$);
 
--- what cannot be delivered again, or ended
+-- what cannot be resent, recovered, cancelled or skipped
 SELECT refusal($$ SELECT webhook.resend('00000000-0000-7000-8000-000000000000', 1002) $$);
 SELECT refusal($$ SELECT webhook.resend(NULL, 1002) $$);
 SELECT refusal($$ SELECT webhook.cancel('00000000-0000-7000-8000-000000000000', 1002) $$);
@@ -274,7 +274,7 @@ SELECT refusal($$ SELECT webhook.verify('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 SELECT refusal($$ SELECT webhook.verify('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
 	'{"webhook-id": "a", "webhook-timestamp": "1", "webhook-signature": ""}', 'b', '-1 s') $$);
 
--- certificate files, secrets that take turns
+-- certificate files, rotation of secrets
 SELECT refusal($$ SELECT webhook.subscribe('https://example.com/', '{App.BusinessRequestStatusChange}', ca => '/etc/ca.pem') $$);
 SELECT refusal($$ SELECT webhook.subscribe('https://example.com/', '{App.BusinessRequestStatusChange}', client_certificate => '.key') $$);
 SELECT refusal($$ SELECT webhook.subscribe('https://example.com/', '{App.BusinessRequestStatusChange}', ca => repeat('x', 256)) $$);
@@ -290,7 +290,7 @@ CREATE TRIGGER meddler BEFORE UPDATE ON webhook_internal.subscription
 SELECT split_part(refusal($$ SELECT webhook.pause(1) $$), E'\n', 1);
 ROLLBACK;
 
--- who may what
+-- grants
 SELECT refusal($$ SELECT webhook.grant_reader(NULL) $$);
 SELECT refusal($$ SELECT webhook.grant_operator('public') $$);
 SELECT refusal($$ SELECT webhook.grant_admin('regress_webhook_nobody') $$);
@@ -305,7 +305,7 @@ SELECT length(webhook.publish('App.BusinessRequestStatusChange', '{}')::text);
 SELECT refusal($$ SELECT webhook.drain() $$);
 ROLLBACK;
 
--- an extension that has lost a part that publish() does without, and one that it does not
+-- a missing part that publish() does without, and one that it needs
 BEGIN;
 ALTER EXTENSION webhook DROP TABLE webhook_internal.event_2;
 ALTER TABLE webhook_internal.event_2 RENAME TO lost;

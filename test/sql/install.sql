@@ -1,5 +1,5 @@
 --
--- What CREATE EXTENSION makes.
+-- What does CREATE EXTENSION create?
 --
 SELECT extname, extversion, extrelocatable, extnamespace::regnamespace
 	FROM pg_extension WHERE extname = 'webhook';
@@ -39,7 +39,7 @@ SELECT tgrelid::regclass AS relation, tgname, tgenabled, pg_get_triggerdef(oid) 
 	WHERE tgrelid::regclass::text ~ '^webhook' AND NOT tgisinternal
 	ORDER BY 1;
 
--- functions: the arguments are a contract
+-- functions with their arguments, which users rely on
 \pset format unaligned
 SELECT oid::regproc AS function, pg_get_function_arguments(oid) AS arguments,
 		pg_get_function_result(oid) AS result
@@ -47,12 +47,12 @@ SELECT oid::regproc AS function, pg_get_function_arguments(oid) AS arguments,
 	ORDER BY pronamespace::regnamespace::text COLLATE "C", proname COLLATE "C";
 \pset format aligned
 
--- what runs as the owner, and with which search_path
+-- functions that run as the owner, and their search_path
 SELECT oid::regproc AS function, proconfig
 	FROM pg_proc WHERE pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND prosecdef
 	ORDER BY proname COLLATE "C";
 
--- none is without a comment
+-- members without a comment: none
 SELECT pg_describe_object(classid, objid, objsubid) AS "without a comment"
 	FROM pg_depend
 	WHERE refclassid = 'pg_extension'::regclass
@@ -69,16 +69,16 @@ SELECT t.tgrelid::regclass AS "without a comment", t.tgname
 	WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND NOT t.tgisinternal
 		AND obj_description(t.oid, 'pg_trigger') IS NULL;
 
--- what pg_dump takes along
+-- what pg_dump dumps
 SELECT c.table_oid::regclass AS relation, c.condition
 	FROM pg_extension, unnest(extconfig::regclass[], extcondition) AS c (table_oid, condition)
 	WHERE extname = 'webhook'
 	ORDER BY 1;
 
--- what is there from the start
+-- rows that are there from the start
 SELECT name, description FROM webhook.event_type WHERE name LIKE 'App.Business%';
 
--- A trigger on a watched table keeps the extension, unless CASCADE is said.
+-- A watched table's trigger keeps the extension from being dropped without CASCADE.
 BEGIN;
 CREATE TABLE business_request (id bigint PRIMARY KEY, status text);
 SELECT webhook.watch('business_request');
@@ -93,7 +93,7 @@ SELECT to_regnamespace('webhook'), to_regnamespace('webhook_internal');
 INSERT INTO business_request VALUES (1, 'Draft');
 ROLLBACK;
 
--- The names of the schemas are in functions, views and the library.
+-- The schemas cannot be renamed: their names are in functions, views and the library.
 \set VERBOSITY default
 ALTER SCHEMA webhook RENAME TO hook;
 ALTER SCHEMA webhook_internal RENAME TO hook_internal;
@@ -101,7 +101,7 @@ CREATE SCHEMA hook;
 ALTER SCHEMA hook RENAME TO hook_internal;
 DROP SCHEMA hook_internal;
 
--- It is in no schema that people drop.
+-- DROP SCHEMA public CASCADE leaves the extension alone.
 BEGIN;
 SET LOCAL client_min_messages = warning;
 DROP SCHEMA public CASCADE;

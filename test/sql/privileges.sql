@@ -1,5 +1,6 @@
 --
--- A stranger can do nothing but what he may do to the contracts themselves.
+-- Can a role without grants do nothing but change contracts, and are its changes
+-- events?
 --
 SELECT proname AS "open to all" FROM pg_proc
 	WHERE pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
@@ -47,7 +48,7 @@ CREATE TRIGGER forged AFTER INSERT ON forged
 	FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue();
 \set VERBOSITY default
 
--- His changes are events all the same, whatever his search_path holds.
+-- Its changes are events, whatever is in its search_path.
 CREATE FUNCTION pg_temp.lower(text) RETURNS text LANGUAGE sql AS $$ SELECT 'gotcha' $$;
 SET search_path = pg_temp;
 INSERT INTO public.business_request VALUES (1, 'Draft');
@@ -58,7 +59,7 @@ RESET ROLE;
 SELECT subject, data FROM webhook.event
 	WHERE subject = 'business_request/1' ORDER BY id;
 
--- So they are under row-level security.
+-- Its changes are events under row-level security, too.
 ALTER TABLE business_request ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON business_request USING (id > 1);
 SET ROLE regress_webhook_stranger;
@@ -67,8 +68,8 @@ RESET ROLE;
 SELECT subject, data FROM webhook.event
 	WHERE subject = 'business_request/2' ORDER BY id;
 
--- EXECUTE is the permission and needs no other, but watch() needs TRIGGER and
--- unwatch() the owner, as CREATE TRIGGER and DROP TRIGGER do.
+-- With EXECUTE on the functions no other privilege is needed, but TRIGGER for
+-- watch() and ownership for unwatch(), as for CREATE TRIGGER and DROP TRIGGER.
 BEGIN;
 SELECT webhook.define_event_type('App.ContractSigned');
 ALTER SEQUENCE webhook_internal.subscription_id_seq RESTART 2001;

@@ -1,5 +1,5 @@
 --
--- Settings: defaults, bounds, and who may change them.
+-- What are the defaults and the bounds of the settings, and who may change them?
 --
 SELECT name, setting, unit, context, vartype, min_val, max_val
 	FROM pg_settings WHERE name LIKE 'webhook.%'
@@ -8,7 +8,7 @@ SELECT name, short_desc, extra_desc
 	FROM pg_settings WHERE name LIKE 'webhook.%'
 	ORDER BY name COLLATE "C";
 
--- The server alone has them, not a session.
+-- They are set for the server only, not in a session.
 SET webhook.enabled = off;
 ALTER ROLE CURRENT_USER SET webhook.timeout = '1 s';
 SET webhook.no_such_setting = 1;
@@ -26,7 +26,7 @@ ALTER SYSTEM SET webhook.max_memory = '1 kB';
 ALTER SYSTEM SET webhook.max_data_size = '1 GB';
 \set VERBOSITY default
 
--- of no known form
+-- values of a wrong form
 ALTER SYSTEM SET webhook.retry_schedule = '5';
 ALTER SYSTEM SET webhook.retry_schedule = '5s,';
 ALTER SYSTEM SET webhook.retry_schedule = '5s 5m';
@@ -38,7 +38,7 @@ ALTER SYSTEM SET webhook.user_agent = '';
 ALTER SYSTEM SET webhook.user_agent = E'a\r\nX-Evil: 1';
 ALTER SYSTEM SET webhook.user_agent = ' a';
 
--- networks, ports, a proxy, a directory
+-- networks, ports, a proxy, a directory of a wrong form
 ALTER SYSTEM SET webhook.allowed_networks = '10.0.0.1/8';
 ALTER SYSTEM SET webhook.denied_networks = '10.0.0.0/8, ::ffff:10.0.0.0/104';
 ALTER SYSTEM SET webhook.denied_networks = 'internal.example';
@@ -61,7 +61,7 @@ ALTER SYSTEM SET webhook.proxy = 'http://pro xy.example.com:3128';
 ALTER SYSTEM SET webhook.proxy = E'http://proxy.example.com:3128\n';
 \set VERBOSITY default
 
--- of a known form; nothing of it is loaded here
+-- values of a right form; they are not loaded here
 ALTER SYSTEM SET webhook.allowed_networks = ' 10.0.0.0/8, fd00::/8,192.0.2.1 ';
 ALTER SYSTEM SET webhook.denied_networks = '10.0.0.0/8, 10.0.0.0/8';
 ALTER SYSTEM SET webhook.allowed_ports = '443, 8000 - 8080';
