@@ -113,7 +113,7 @@ INSERT INTO refused VALUES
 	('filter', $$ '"true"' $$, '22023'),
 	('filter', $$ '1' $$, '22023'),
 	('filter', $$ 'null' $$, '22023'),
-	-- what nothing can interrupt: each of many items against each of many others
+	-- comparisons of many items with many others: nothing can interrupt one
 	('filter', $$ '$.a == $.b' $$, '0A000'),
 	('filter', $$ '!(-$.a.size() <> $.b[0].size())' $$, '0A000'),
 	('filter', $$ 'strict $.a[*] == $.b[*]' $$, '0A000'),
