@@ -29,7 +29,7 @@
 #define REQUESTS			3
 #define MAX_PEERS			8
 #define TIMEOUT_MS			30
-#define PATIENCE			4	/* turns of the loop that an open connection waits for a request */
+#define PATIENCE			4	/* rounds of the loop that an open connection waits for a request */
 #define LATE_MS				5000	/* that a busy machine may need beyond the timeout */
 
 /* Flags */
@@ -49,7 +49,7 @@ typedef struct Peer
 	size_t		asked;			/* bytes of requests */
 	size_t		sent;			/* bytes of the answer */
 	bool		answered;		/* the whole answer is sent */
-	int			idle;			/* turns of the loop since the answer was sent */
+	int			idle;			/* rounds of the loop since the answer was sent */
 	bool		ended;
 } Peer;
 
@@ -168,7 +168,7 @@ answer(Peer *peer, int flags, const uint8_t *bytes, size_t size)
 
 /* Let the engine and the peers do what they can without waiting. */
 static void
-turn(int flags, const uint8_t *bytes, size_t size)
+wait_and_run(int flags, const uint8_t *bytes, size_t size)
 {
 	struct pollfd waited[MAX_PEERS + 2];
 	long		wait = api->wait_ms(http);
@@ -256,7 +256,7 @@ post(int flags, const uint8_t *bytes, size_t size)
 	while ((ended = api->harvest(http)) == NULL)
 	{
 		FUZZ_CHECK(now_ms() < latest);
-		turn(flags, bytes, size);
+		wait_and_run(flags, bytes, size);
 	}
 	FUZZ_CHECK(ended == transfer);
 	check(transfer);

@@ -272,7 +272,7 @@ submit(const char *host, const char *path, int timeout_ms)
 }
 
 static void
-turn(void)
+wait_and_run(void)
 {
 	struct pollfd descriptor = {api->descriptor(http), POLLIN, 0};
 	long		wait = api->wait_ms(http);
@@ -288,7 +288,7 @@ finish(void)
 	double		limit = now() + 30;
 
 	while ((transfer = api->harvest(http)) == NULL && now() < limit)
-		turn();
+		wait_and_run();
 	return transfer;
 }
 
@@ -551,7 +551,7 @@ test_under_way(void)
 
 	submit("hangs-and-is.test", "x", 5000);
 	while (count(&lookups) == looked)
-		turn();
+		wait_and_run();
 	options.require_https = true;
 	configure("https only, while a name is looked up");
 	transfer = finish();
@@ -569,7 +569,7 @@ test_under_way(void)
 	configure("two addresses of a name");
 	transfer = submit("pair.test", "held", 5000);
 	while (count(&requests) == sent)
-		turn();
+		wait_and_run();
 	options.allowed_networks = "127.0.0.1/32";
 	configure("one of them is closed");
 	expect("pair.test", "blocked", "127.0.0.3", "the name is judged as a whole");
@@ -595,7 +595,7 @@ test_under_way(void)
 	dialled = count(&connects);
 	submit("full.test", "x", 2000);
 	while (count(&connects) == dialled)
-		turn();
+		wait_and_run();
 	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", port);
 	options.proxy = proxy;
 	options.denied_networks = "127.0.0.1";

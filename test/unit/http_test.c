@@ -618,7 +618,7 @@ submit(const char *path, int timeout_ms, void *tag)
 
 /* Wait as a caller has to, then call run(). Returns the seconds that run() took. */
 static double
-turn(void)
+wait_and_run(void)
 {
 	struct pollfd descriptor = {api->descriptor(http), POLLIN, 0};
 	long		wait = api->wait_ms(http);
@@ -637,7 +637,7 @@ finish(void)
 	double		limit = now() + 30;
 
 	while ((transfer = api->harvest(http)) == NULL && now() < limit)
-		turn();
+		wait_and_run();
 	return transfer;
 }
 
@@ -1153,7 +1153,7 @@ test_names(void)
 		}
 		while (api->in_flight(http) < 4 && ended + api->in_flight(http) < 201)
 			submit("ok", 5000, NULL);
-		took = turn();
+		took = wait_and_run();
 		if (took > longest)
 			longest = took;
 	}
@@ -1197,10 +1197,10 @@ test_release_early(void)
 
 	running = submit("ok", 5000, NULL);
 	while (api->wait_ms(http) != 0 || requests == 0)
-		turn();
+		wait_and_run();
 	other = submit("ok", 5000, NULL);
 	while (now() < limit && other->status == 0)
-		turn();
+		wait_and_run();
 	api->release(http, running);
 	ok(finish() == other, "released when it has ended, the next one stays");
 	api->release(http, other);
