@@ -209,13 +209,14 @@ sub build
 
 	my %options = (
 		receiver => '',
-		resolver => '-shared -fPIC',
+		slow_resolver => '-shared -fPIC',
 		bare => "$engine $curl",
 		load => "-I$config{includedir} -L$config{libdir} -lpq -lpthread",
 		outbox => "$engine $curl -I$config{includedir} -L$config{libdir} -lpq");
 	foreach my $name (@names)
 	{
-		my $output = `cc -O2 -iquote '$root/src' -o '$dir/$name' '$FindBin::Bin/$name.c' $options{$name} 2>&1`;
+		my ($source) = grep { -e } "$FindBin::Bin/$name.c", "$root/test/shim/$name.c";
+		my $output = `cc -O2 -iquote '$root/src' -o '$dir/$name' '$source' $options{$name} 2>&1`;
 		fail("could not build $name\n$output") if $?;
 	}
 	return;

@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use Webhook::Test;
 
-# Names below "slow.invalid" take a minute to fail.
+# Names below "slow.invalid" are not answered for two minutes.
 my $resolver = shim('slow_resolver');
 my $server = Webhook::Test->new('shutdown', "webhook.retry_schedule = '1s, 1s, 1s'",
 	env => { $resolver ? (LD_PRELOAD => $resolver) : () });
