@@ -414,8 +414,13 @@ $server->node->command_like([ 'pgbench', '-n', '-c', '6', '-t', '60', '-f', $scr
 
 $server->sql('CREATE DATABASE taken OWNER mallory');
 my $taken = $server->database('taken');
-$taken->sql('SET ROLE mallory; CREATE SCHEMA webhook');
-like($taken->messages('CREATE EXTENSION webhook'), qr/schema "webhook" already exists/, 'the extension is not created in a schema that exists');
+foreach my $schema (qw(webhook webhook_internal))
+{
+	$taken->sql("SET ROLE mallory; CREATE SCHEMA $schema");
+	like($taken->messages('CREATE EXTENSION webhook'), qr/schema "$schema" already exists/,
+		"the extension is not created if schema $schema exists");
+	$taken->sql("DROP SCHEMA $schema");
+}
 $server->sql('DROP DATABASE taken');
 
 # ---- docs/security.md names files that exist
