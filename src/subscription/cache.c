@@ -2,17 +2,18 @@
  * cache.c
  *	  Who wants what: the worker's copy of webhook_internal.subscription.
  *
- * People write the tables, the worker only reads them, as a whole and after
- * each change: that is rare, and an answer while events flow costs no look-up
- * in a table. A copy lives in a memory context of its own; the next one is
- * built beside it and takes its place only when it is complete, so an error
- * in between leaves the old one standing.
+ * The tables are written by people and only read by the worker, all rows at
+ * once after each change. Changes are rare, and matching an event needs no
+ * look-up in a table then. Each copy has a memory context of its own. A new copy
+ * replaces the old one when it is complete, so that an error on the way leaves
+ * the old one in use.
  *
- * Home: a subscription remembers in which database of which cluster it was
- * made. In a copy of that database (a restored dump, a template's child) it
- * is fenced: its deliveries wait until webhook.resume_database(). pg_upgrade
- * makes a new cluster too, but it carries the checkpoint along, with the
- * subscription's own old home in it, and keeps the database's oid.
+ * Home: a subscription stores the database and the cluster in which it was
+ * made. In a copy of that database (a restored dump, a database created with it
+ * as template) the subscription is fenced: its deliveries wait until
+ * webhook.resume_database(). pg_upgrade makes a new cluster, too, but there the
+ * checkpoint has the same home as the subscription, and the OID of the database
+ * is the same as before.
  */
 #include "postgres.h"
 
@@ -25,50 +26,55 @@
 #include "base/catalog.h"
 #include "subscription/row_internal.h"
 
-/* Subscriptions, in order of id. */
-typedef struct Takers
+/* Some subscriptions, in order of id. */
+typedef struct Subscribers
 {
 	int			count;
-	int			size;
+	int			size;			/* number of elements that are allocated */
 	const WebhookSubscription **subscriptions;
-} Takers;
+} Subscribers;
 
-/* One event type and who wants it. */
+/* The enabled subscriptions to one event type. */
 typedef struct TypeEntry
 {
-	char		name[WEBHOOK_MAX_EVENT_TYPE + 1];
-	Takers		takers;
-	bool		complete;		/* those with patterns are among them */
+	char		name[WEBHOOK_MAX_EVENT_TYPE + 1];	/* hash key */
+	Subscribers subscribers;
+	bool		complete;		/* those that match by a pattern are included */
 } TypeEntry;
 
 typedef struct IdEntry
 {
-	int64		id;
+	int64		id;				/* hash key */
 	WebhookSubscription *subscription;
 } IdEntry;
 
+/* All subscriptions, as they were read at one time. */
 typedef struct Copy
 {
-	MemoryContext context;
-	HTAB	   *by_id;
-	HTAB	   *by_type;
-	Takers		patterns;		/* those that have one */
+	MemoryContext context;		/* memory of the copy */
+	HTAB	   *by_id;			/* of IdEntry */
+	HTAB	   *by_type;		/* of TypeEntry */
+	Subscribers patterns;		/* enabled subscriptions that have a pattern */
 	bool		any_fenced;
-	const WebhookSnapshot *fresh_since; /* the earliest; NULL: none is is_new */
+	const WebhookSnapshot *catch_up_since;	/* earliest start snapshot of those that are is_new;
+											 * NULL: none is */
 } Copy;
 
-static Copy *current;
+static struct
+{
+	Copy	   *current;		/* the latest complete copy; NULL: none so far */
+}			cache;
 
 static Copy *read_copy(MemoryContext context);
-static bool is_fresh(const WebhookSubscription *subscription);
+static bool is_new(const WebhookSubscription *subscription);
 static void rehome(const char *checkpoint_home);
 static bool is_upgraded(const char *home, const char *checkpoint_home);
 static void add_events(Copy *copy, WebhookSubscription *subscription);
 static TypeEntry *enter_type(Copy *copy, const char *name);
-static void add_to(MemoryContext context, Takers *takers,
+static void add_to(MemoryContext context, Subscribers *subscribers,
 				   const WebhookSubscription *subscription);
 static TypeEntry *find_type(Copy *copy, const char *event_type);
-static bool wants(const WebhookSubscription *subscription, const char *event_type);
+static bool matches_pattern(const WebhookSubscription *subscription, const char *event_type);
 static bool is_pattern(const char *name);
 
 void
@@ -86,9 +92,9 @@ webhook_subscription_reload(const char *checkpoint_home)
 	copy = read_copy(context);
 
 	MemoryContextSetParent(context, TopMemoryContext);
-	if (current != NULL)
-		MemoryContextDelete(current->context);
-	current = copy;
+	if (cache.current != NULL)
+		MemoryContextDelete(cache.current->context);
+	cache.current = copy;
 }
 
 const WebhookSubscription *
@@ -96,9 +102,9 @@ webhook_subscription_get(int64 id)
 {
 	IdEntry    *entry;
 
-	if (current == NULL)
+	if (cache.current == NULL)
 		return NULL;
-	entry = hash_search(current->by_id, &id, HASH_FIND, NULL);
+	entry = hash_search(cache.current->by_id, &id, HASH_FIND, NULL);
 	return entry ? entry->subscription : NULL;
 }
 
@@ -107,14 +113,14 @@ webhook_subscription_match(const WebhookEvent *event, int *cursor)
 {
 	TypeEntry  *entry;
 
-	if (current == NULL)
+	if (cache.current == NULL)
 		return NULL;
-	entry = find_type(current, event->event_type);
+	entry = find_type(cache.current, event->event_type);
 	if (entry == NULL)
 		return NULL;
-	while (*cursor < entry->takers.count)
+	while (*cursor < entry->subscribers.count)
 	{
-		const WebhookSubscription *subscription = entry->takers.subscriptions[(*cursor)++];
+		const WebhookSubscription *subscription = entry->subscribers.subscriptions[(*cursor)++];
 
 		if (!webhook_snapshot_sees(subscription->since, event->txid))
 			return subscription;
@@ -125,9 +131,9 @@ webhook_subscription_match(const WebhookEvent *event, int *cursor)
 int
 webhook_subscription_count_matches(const char *event_type)
 {
-	const TypeEntry *entry = current ? find_type(current, event_type) : NULL;
+	const TypeEntry *entry = cache.current ? find_type(cache.current, event_type) : NULL;
 
-	return entry ? entry->takers.count : 0;
+	return entry ? entry->subscribers.count : 0;
 }
 
 bool
@@ -139,7 +145,7 @@ webhook_subscription_sends(const WebhookSubscription *subscription)
 const WebhookSnapshot *
 webhook_subscription_catch_up_since(void)
 {
-	return current ? current->fresh_since : NULL;
+	return cache.current ? cache.current->catch_up_since : NULL;
 }
 
 void
@@ -148,10 +154,10 @@ webhook_subscription_clear_new(void)
 	HASH_SEQ_STATUS scan;
 	IdEntry    *entry;
 
-	if (current == NULL || current->fresh_since == NULL)
+	if (cache.current == NULL || cache.current->catch_up_since == NULL)
 		return;
-	current->fresh_since = NULL;
-	hash_seq_init(&scan, current->by_id);
+	cache.current->catch_up_since = NULL;
+	hash_seq_init(&scan, cache.current->by_id);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		entry->subscription->is_new = false;
 }
@@ -159,15 +165,16 @@ webhook_subscription_clear_new(void)
 bool
 webhook_subscription_any_fenced(void)
 {
-	return current && current->any_fenced;
+	return cache.current && cache.current->any_fenced;
 }
 
-/* All of it, in the given context, which stays the caller's until it is. */
+/* Read all subscriptions into a context, which belongs to the caller until this returns. */
 static Copy *
 read_copy(MemoryContext context)
 {
 	MemoryContext old;
 	Copy	   *copy = MemoryContextAllocZero(context, sizeof(Copy));
+	WebhookSubscription **subscriptions;
 	HASHCTL		control = {0};
 
 	copy->context = context;
@@ -184,7 +191,7 @@ read_copy(MemoryContext context)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	/* Secrets are sorted as a whole: a sort of each one's would cost the most. */
+	/* All secrets are sorted at once: a sort for each subscription would cost most of the time. */
 	if (SPI_execute("SELECT s.id, s.endpoint, s.events, s.headers,"
 					" s.signature_schemes, s.filter, s.payload_format, s.ordered,"
 					" s.max_in_flight, s.rate_limit, s.timeout,"
@@ -209,41 +216,44 @@ read_copy(MemoryContext context)
 		elog(ERROR, "could not read webhook_internal.subscription");
 
 	old = MemoryContextSwitchTo(context);
-	webhook_subscription_row_begin(SPI_tuptable);
+	subscriptions = webhook_subscription_read_rows(SPI_tuptable, SPI_processed);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		WebhookSubscription *subscription;
+		WebhookSubscription *subscription = subscriptions[i];
 		IdEntry    *entry;
 
-		subscription = webhook_subscription_row_read(SPI_tuptable, SPI_tuptable->vals[i]);
 		entry = hash_search(copy->by_id, &subscription->id, HASH_ENTER, NULL);
 		entry->subscription = subscription;
 		add_events(copy, subscription);
 		copy->any_fenced |= subscription->fenced;
-		subscription->is_new = is_fresh(subscription);
+		subscription->is_new = is_new(subscription);
 		if (subscription->is_new &&
-			(copy->fresh_since == NULL ||
-			 FullTransactionIdPrecedes(subscription->since->xmax, copy->fresh_since->xmax)))
-			copy->fresh_since = subscription->since;
+			(copy->catch_up_since == NULL ||
+			 FullTransactionIdPrecedes(subscription->since->xmax, copy->catch_up_since->xmax)))
+			copy->catch_up_since = subscription->since;
 	}
 	MemoryContextSwitchTo(old);
 	SPI_finish();
 	return copy;
 }
 
-/* The copy so far did not have it, or as disabled. */
+/*
+ * Returns true if events that were read before have to be read for a
+ * subscription: the copy so far does not have it, or has it as disabled.
+ */
 static bool
-is_fresh(const WebhookSubscription *subscription)
+is_new(const WebhookSubscription *subscription)
 {
 	const WebhookSubscription *before = webhook_subscription_get(subscription->id);
 
-	return current != NULL && subscription->enabled && !subscription->fenced &&
+	return cache.current != NULL && subscription->enabled && !subscription->fenced &&
 		(before == NULL || !before->enabled || before->is_new);
 }
 
 /*
- * After pg_upgrade: subscriptions of the checkpoint's own home are ours, if
- * that is this database in another cluster.
+ * After pg_upgrade: give the subscriptions that have the home of the checkpoint
+ * this database as their home, if the checkpoint was written by a database with
+ * the same OID in another cluster.
  */
 static void
 rehome(const char *checkpoint_home)
@@ -263,12 +273,12 @@ rehome(const char *checkpoint_home)
 		elog(ERROR, "could not update webhook_internal.subscription");
 	if (SPI_processed > 0)
 		ereport(LOG,
-				(errmsg("webhook: took over " UINT64_FORMAT " subscriptions of this database from before pg_upgrade",
+				(errmsg("took over " UINT64_FORMAT " subscriptions that this database had before pg_upgrade",
 						SPI_processed)));
 	SPI_finish();
 }
 
-/* The same database oid in another cluster? */
+/* Returns true if two homes are of databases with the same OID in different clusters. */
 static bool
 is_upgraded(const char *home, const char *here)
 {
@@ -289,17 +299,17 @@ add_events(Copy *copy, WebhookSubscription *subscription)
 	{
 		const char *name = subscription->events[i];
 
-		/* A longer name is no event type. */
+		/* No event type has a longer name. */
 		if (strlen(name) > WEBHOOK_MAX_EVENT_TYPE)
 			continue;
 		if (is_pattern(name))
 			add_to(copy->context, &copy->patterns, subscription);
 		else
-			add_to(copy->context, &enter_type(copy, name)->takers, subscription);
+			add_to(copy->context, &enter_type(copy, name)->subscribers, subscription);
 	}
 }
 
-/* The entry of a name, a new one if there is none. */
+/* The entry of an event type, made if there is none. */
 static TypeEntry *
 enter_type(Copy *copy, const char *name)
 {
@@ -308,44 +318,45 @@ enter_type(Copy *copy, const char *name)
 
 	if (!found)
 	{
-		memset(&entry->takers, 0, sizeof(Takers));
+		memset(&entry->subscribers, 0, sizeof(Subscribers));
 		entry->complete = false;
 	}
 	return entry;
 }
 
-/* Named twice, it gets the event once. */
+/* Add a subscription, unless it is the last one there already. */
 static void
-add_to(MemoryContext context, Takers *takers,
+add_to(MemoryContext context, Subscribers *subscribers,
 	   const WebhookSubscription *subscription)
 {
-	if (takers->count > 0 &&
-		takers->subscriptions[takers->count - 1] == subscription)
+	if (subscribers->count > 0 &&
+		subscribers->subscriptions[subscribers->count - 1] == subscription)
 		return;
-	if (takers->size == 0)
+	if (subscribers->size == 0)
 	{
-		takers->size = 4;
-		takers->subscriptions = MemoryContextAlloc(context, sizeof(void *) * takers->size);
+		subscribers->size = 4;
+		subscribers->subscriptions = MemoryContextAlloc(context, sizeof(void *) * subscribers->size);
 	}
-	else if (takers->count == takers->size)
+	else if (subscribers->count == subscribers->size)
 	{
-		takers->size *= 2;
-		takers->subscriptions = repalloc(takers->subscriptions,
-										 sizeof(void *) * takers->size);
+		subscribers->size *= 2;
+		subscribers->subscriptions = repalloc(subscribers->subscriptions,
+											  sizeof(void *) * subscribers->size);
 	}
-	takers->subscriptions[takers->count++] = subscription;
+	subscribers->subscriptions[subscribers->count++] = subscription;
 }
 
 /*
- * Who gets events of a type: those that name it and those with a pattern, in
- * order of id. Put together when the first such event comes.
+ * The entry of an event type with the subscriptions that name it and those that
+ * match by a pattern, in order of id; NULL: there is none. It is completed when
+ * the first event of the type comes.
  */
 static TypeEntry *
 find_type(Copy *copy, const char *event_type)
 {
 	TypeEntry  *entry;
-	Takers		named;
-	Takers		all = {0};
+	Subscribers named;
+	Subscribers all = {0};
 	int			next = 0;
 
 	if (copy->patterns.count == 0)
@@ -354,13 +365,13 @@ find_type(Copy *copy, const char *event_type)
 	if (entry->complete)
 		return entry;
 
-	/* Whatever fails on the way leaves it as it was. */
-	named = entry->takers;
+	/* An error on the way leaves the entry as it was. */
+	named = entry->subscribers;
 	for (int i = 0; i < copy->patterns.count; i++)
 	{
 		const WebhookSubscription *other = copy->patterns.subscriptions[i];
 
-		if (!wants(other, event_type))
+		if (!matches_pattern(other, event_type))
 			continue;
 		while (next < named.count && named.subscriptions[next]->id < other->id)
 			add_to(copy->context, &all, named.subscriptions[next++]);
@@ -370,14 +381,14 @@ find_type(Copy *copy, const char *event_type)
 	}
 	while (next < named.count)
 		add_to(copy->context, &all, named.subscriptions[next++]);
-	entry->takers = all;
+	entry->subscribers = all;
 	entry->complete = true;
 	return entry;
 }
 
-/* By one of its patterns. */
+/* Returns true if one of a subscription's patterns matches an event type. */
 static bool
-wants(const WebhookSubscription *subscription, const char *event_type)
+matches_pattern(const WebhookSubscription *subscription, const char *event_type)
 {
 	for (int i = 0; i < subscription->nevents; i++)
 	{
@@ -390,7 +401,7 @@ wants(const WebhookSubscription *subscription, const char *event_type)
 	return false;
 }
 
-/* "prefix.*" or "*"? */
+/* Returns true for "prefix.*" and "*". */
 static bool
 is_pattern(const char *name)
 {

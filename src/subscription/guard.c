@@ -2,13 +2,13 @@
  * guard.c
  *	  The settings that say where this server may send to.
  *
- * The rules themselves are address.c's; the worker's HTTP engine asks them for
- * each address that it dials. Here they are asked when an endpoint is saved,
- * for what its text alone tells, so that a mistyped one is refused at once.
+ * The rules are applied by net/. The worker's HTTP engine checks each address
+ * that it dials. An endpoint that is saved is checked here as far as its text
+ * tells, so that a mistyped one is refused at once.
  *
- * The check hooks read each list once, to refuse a wrong one; the lists are
- * read together, into rules that last until one of them changes, when they are
- * first asked.
+ * Each list of a setting is parsed by its check hook, to refuse a wrong value.
+ * All lists are parsed into one set of rules when the rules are first needed
+ * after one of them changed.
  */
 #include "postgres.h"
 
@@ -28,7 +28,10 @@ char	   *webhook_allowed_ports = NULL;
 char	   *webhook_proxy = NULL;
 char	   *webhook_certificate_directory = NULL;
 
-static WebhookAddressRules *rules = NULL;	/* NULL: to be read again */
+static struct
+{
+	WebhookAddressRules *rules; /* parsed from the lists; NULL: a list changed since */
+}			guard;
 
 static const char *hint_for(const char *setting);
 static bool check_networks(char **newval, void **extra, GucSource source);
@@ -107,7 +110,7 @@ webhook_guard_check_endpoint(const char *canonical)
 				 errhint("%s", hint_for(refusal.setting))));
 }
 
-/* What can be done about a refusal that this setting has decided; NULL: no setting has. */
+/* A hint for a refusal because of a setting; NULL: no setting has anything to do with it. */
 static const char *
 hint_for(const char *setting)
 {
@@ -160,23 +163,26 @@ check_lists(const char *networks, const char *ports)
 static void
 assign_list(const char *newval, void *extra)
 {
-	webhook_address_rules_free(rules);
-	rules = NULL;
+	webhook_address_rules_free(guard.rules);
+	guard.rules = NULL;
 }
 
-/* A wrong value is not repeated: it may hold a password all the same. */
+/* The message does not show the value, which may hold a password. */
 static bool
 check_proxy(char **newval, void **extra, GucSource source)
 {
 	if (**newval == '\0' || is_proxy(*newval))
 		return true;
 	GUC_check_errmsg("invalid value for parameter \"%s\"", "webhook.proxy");
-	GUC_check_errdetail("It is not the URL of a proxy.");
-	GUC_check_errhint("Write it as in \"http://proxy.example.com:3128\" or \"https://user:password@proxy.example.com:3128\", with %%HH for special characters of the password.");
+	GUC_check_errdetail("The value is not the URL of a proxy.");
+	GUC_check_errhint("Write the URL as in \"http://proxy.example.com:3128\" or \"https://user:password@proxy.example.com:3128\", with %%HH for special characters of the password.");
 	return false;
 }
 
-/* Scheme, a user at most, host and port: nothing that has two readings. */
+/*
+ * Returns true for scheme, host and port, with or without user and password,
+ * and for nothing that could be read in two ways.
+ */
 static bool
 is_proxy(const char *proxy)
 {
@@ -240,7 +246,7 @@ check_directory(char **newval, void **extra, GucSource source)
 {
 	if (**newval == '\0' || is_absolute_path(*newval))
 		return true;
-	GUC_check_errdetail("It is not an absolute path.");
+	GUC_check_errdetail("The value is not an absolute path.");
 	GUC_check_errhint("Write the path from the root, such as \"/etc/webhook\".");
 	return false;
 }
@@ -250,14 +256,14 @@ current_rules(void)
 {
 	char		problem[WEBHOOK_REFUSAL_BYTES];
 
-	if (rules == NULL)
-		rules = webhook_address_rules_new(webhook_allowed_networks,
-										  webhook_denied_networks,
-										  webhook_allowed_ports,
-										  problem, sizeof(problem));
-	if (rules == NULL)
+	if (guard.rules == NULL)
+		guard.rules = webhook_address_rules_new(webhook_allowed_networks,
+												webhook_denied_networks,
+												webhook_allowed_ports,
+												problem, sizeof(problem));
+	if (guard.rules == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("could not read the address rules: %s", problem)));
-	return rules;
+	return guard.rules;
 }

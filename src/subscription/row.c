@@ -1,11 +1,11 @@
 /*
  * row.c
- *	  A row of webhook_internal.subscription as the worker keeps it.
+ *	  Rows of webhook_internal.subscription become structs.
  *
- * What is NULL in the table is left to the settings, which may change without
- * the row. Values were checked when they were written; one that somebody has
- * edited since must not stop the others, so what is out of bounds is taken as
- * NULL.
+ * An option that is NULL in the table stays unset here, because the setting
+ * that is its default may change without the row. Values were checked when they
+ * were written. One that somebody edited by hand must not stop the other
+ * subscriptions, so a value out of bounds is moved into them or left out.
  */
 #include "postgres.h"
 
@@ -23,8 +23,8 @@
 
 #define DEFAULT_MAX_AGE (7 * USECS_PER_DAY)
 
-/* Columns of the query by name: their numbers are found out once for all rows. */
-enum
+/* Columns of the rows, in any order. */
+typedef enum Column
 {
 	COLUMN_ID,
 	COLUMN_ENDPOINT,
@@ -49,7 +49,7 @@ enum
 	COLUMN_SECRETS,
 	COLUMN_SECRET_ENDS,
 	COLUMNS
-};
+} Column;
 
 static const char *const column_names[COLUMNS] = {
 	[COLUMN_ID] = "id",
@@ -75,32 +75,48 @@ static const char *const column_names[COLUMNS] = {
 	[COLUMN_SECRETS] = "secrets",
 	[COLUMN_SECRET_ENDS] = "secret_ends",
 };
-static int	column_numbers[COLUMNS];
 
+/* One row that is being read. */
+typedef struct Row
+{
+	TupleDesc	desc;
+	HeapTuple	tuple;
+	int			numbers[COLUMNS];	/* number of each column in the row */
+} Row;
+
+static WebhookSubscription *read_row(const Row *row);
 static void add_headers(WebhookSubscription *subscription, Jsonb *headers);
 static void add_secrets(WebhookSubscription *subscription, ArrayType *secrets,
 						ArrayType *ends);
-static void add_options(WebhookSubscription *subscription, SPITupleTable *rows,
-						HeapTuple row);
+static void add_options(WebhookSubscription *subscription, const Row *row);
 static const WebhookSchedule *make_schedule(ArrayType *waits);
 static void add_final_statuses(WebhookSubscription *subscription, ArrayType *statuses);
 static const char **text_array(ArrayType *array, int *count);
-static Datum column(SPITupleTable *rows, HeapTuple row, int which);
-static bool has_column(SPITupleTable *rows, HeapTuple row, int which, Datum *value);
+static Datum column(const Row *row, Column which);
+static bool has_column(const Row *row, Column which, Datum *value);
 
-void
-webhook_subscription_row_begin(SPITupleTable *rows)
+WebhookSubscription **
+webhook_subscription_read_rows(SPITupleTable *table, int count)
 {
+	WebhookSubscription **subscriptions = palloc_array(WebhookSubscription *, count);
+	Row			row = {table->tupdesc};
+
 	for (int i = 0; i < COLUMNS; i++)
 	{
-		column_numbers[i] = SPI_fnumber(rows->tupdesc, column_names[i]);
-		if (column_numbers[i] <= 0)
+		row.numbers[i] = SPI_fnumber(row.desc, column_names[i]);
+		if (row.numbers[i] <= 0)
 			elog(ERROR, "webhook_internal.subscription has no column \"%s\"", column_names[i]);
 	}
+	for (int i = 0; i < count; i++)
+	{
+		row.tuple = table->vals[i];
+		subscriptions[i] = read_row(&row);
+	}
+	return subscriptions;
 }
 
-WebhookSubscription *
-webhook_subscription_row_read(SPITupleTable *rows, HeapTuple row)
+static WebhookSubscription *
+read_row(const Row *row)
 {
 	WebhookSubscription *subscription = palloc0(sizeof(WebhookSubscription));
 	const char *home;
@@ -109,32 +125,32 @@ webhook_subscription_row_read(SPITupleTable *rows, HeapTuple row)
 	const char **schemes;
 	int			nschemes;
 
-	subscription->id = DatumGetInt64(column(rows, row, COLUMN_ID));
-	subscription->endpoint = TextDatumGetCString(column(rows, row, COLUMN_ENDPOINT));
+	subscription->id = DatumGetInt64(column(row, COLUMN_ID));
+	subscription->endpoint = TextDatumGetCString(column(row, COLUMN_ENDPOINT));
 	subscription->events =
-		text_array(DatumGetArrayTypeP(column(rows, row, COLUMN_EVENTS)),
+		text_array(DatumGetArrayTypeP(column(row, COLUMN_EVENTS)),
 				   &subscription->nevents);
-	subscription->enabled = DatumGetBool(column(rows, row, COLUMN_ENABLED));
-	subscription->paused = DatumGetBool(column(rows, row, COLUMN_PAUSED));
+	subscription->enabled = DatumGetBool(column(row, COLUMN_ENABLED));
+	subscription->paused = DatumGetBool(column(row, COLUMN_PAUSED));
 	add_headers(subscription,
-				DatumGetJsonbP(column(rows, row, COLUMN_HEADERS)));
+				DatumGetJsonbP(column(row, COLUMN_HEADERS)));
 	add_secrets(subscription,
-				DatumGetArrayTypeP(column(rows, row, COLUMN_SECRETS)),
-				DatumGetArrayTypeP(column(rows, row, COLUMN_SECRET_ENDS)));
+				DatumGetArrayTypeP(column(row, COLUMN_SECRETS)),
+				DatumGetArrayTypeP(column(row, COLUMN_SECRET_ENDS)));
 
-	add_options(subscription, rows, row);
+	add_options(subscription, row);
 
-	schemes = text_array(DatumGetArrayTypeP(column(rows, row, COLUMN_SIGNATURE_SCHEMES)),
+	schemes = text_array(DatumGetArrayTypeP(column(row, COLUMN_SIGNATURE_SCHEMES)),
 						 &nschemes);
 	for (int i = 0; i < nschemes; i++)
 		subscription->sign_abp |= strcmp(schemes[i], "abp") == 0;
 
-	home = TextDatumGetCString(column(rows, row, COLUMN_HOME));
+	home = TextDatumGetCString(column(row, COLUMN_HOME));
 	subscription->fenced = strcmp(home, webhook_home()) != 0;
 	subscription->since =
-		webhook_snapshot_from_datum(column(rows, row, COLUMN_SINCE));
+		webhook_snapshot_from_datum(column(row, COLUMN_SINCE));
 
-	/* Transaction ids of another cluster mean nothing here. */
+	/* A snapshot of another cluster means nothing here. */
 	if (subscription->fenced &&
 		(!webhook_home_parse(home, &system[0], &database) ||
 		 !webhook_home_parse(webhook_home(), &system[1], &database) ||
@@ -177,7 +193,7 @@ add_headers(WebhookSubscription *subscription, Jsonb *headers)
 	subscription->headers = list;
 }
 
-/* The key of each is decoded once, here. */
+/* Set the secrets. Texts that are no secrets are left out. */
 static void
 add_secrets(WebhookSubscription *subscription, ArrayType *secrets, ArrayType *ends)
 {
@@ -207,35 +223,35 @@ add_secrets(WebhookSubscription *subscription, ArrayType *secrets, ArrayType *en
 	subscription->secrets = list;
 }
 
-/* All that a subscription may have its own rules for. */
+/* Set the options of a subscription. */
 static void
-add_options(WebhookSubscription *subscription, SPITupleTable *rows, HeapTuple row)
+add_options(WebhookSubscription *subscription, const Row *row)
 {
-	const char *format = TextDatumGetCString(column(rows, row, COLUMN_PAYLOAD_FORMAT));
+	const char *format = TextDatumGetCString(column(row, COLUMN_PAYLOAD_FORMAT));
 	Datum		value;
 
 	if (strcmp(format, "raw") == 0)
 		subscription->payload_format = WEBHOOK_RAW;
 	else if (strcmp(format, "standard") == 0)
 		subscription->payload_format = WEBHOOK_STANDARD;
-	subscription->ordered = DatumGetBool(column(rows, row, COLUMN_ORDERED));
-	if (has_column(rows, row, COLUMN_FILTER, &value))
+	subscription->ordered = DatumGetBool(column(row, COLUMN_ORDERED));
+	if (has_column(row, COLUMN_FILTER, &value))
 		subscription->filter = webhook_filter_make(value);
-	if (has_column(rows, row, COLUMN_MAX_IN_FLIGHT, &value))
+	if (has_column(row, COLUMN_MAX_IN_FLIGHT, &value))
 		subscription->max_in_flight = Max(DatumGetInt32(value), 0);
-	if (has_column(rows, row, COLUMN_RATE_LIMIT, &value) && DatumGetFloat4(value) > 0)
+	if (has_column(row, COLUMN_RATE_LIMIT, &value) && DatumGetFloat4(value) > 0)
 		subscription->rate_limit = DatumGetFloat4(value);
-	if (has_column(rows, row, COLUMN_TIMEOUT, &value))
+	if (has_column(row, COLUMN_TIMEOUT, &value))
 		subscription->timeout_ms = Min(Max(webhook_row_span(value) / 1000, 0), WEBHOOK_MAX_TIMEOUT);
-	if (has_column(rows, row, COLUMN_RETRY_SCHEDULE, &value))
+	if (has_column(row, COLUMN_RETRY_SCHEDULE, &value))
 		subscription->schedule = make_schedule(DatumGetArrayTypeP(value));
 	subscription->max_age = DEFAULT_MAX_AGE;
-	if (has_column(rows, row, COLUMN_MAX_AGE, &value) && webhook_row_span(value) > 0)
+	if (has_column(row, COLUMN_MAX_AGE, &value) && webhook_row_span(value) > 0)
 		subscription->max_age = webhook_row_span(value);
-	add_final_statuses(subscription, DatumGetArrayTypeP(column(rows, row, COLUMN_FINAL_STATUSES)));
-	if (has_column(rows, row, COLUMN_CA, &value))
+	add_final_statuses(subscription, DatumGetArrayTypeP(column(row, COLUMN_FINAL_STATUSES)));
+	if (has_column(row, COLUMN_CA, &value))
 		subscription->ca = TextDatumGetCString(value);
-	if (has_column(rows, row, COLUMN_CLIENT_CERTIFICATE, &value))
+	if (has_column(row, COLUMN_CLIENT_CERTIFICATE, &value))
 		subscription->client_certificate = TextDatumGetCString(value);
 }
 
@@ -298,23 +314,23 @@ text_array(ArrayType *array, int *count)
 	return texts;
 }
 
-/* A column that cannot be null. */
+/* The value of a column that is never null; an error if it is. */
 static Datum
-column(SPITupleTable *rows, HeapTuple row, int which)
+column(const Row *row, Column which)
 {
 	Datum		value;
 
-	if (!has_column(rows, row, which, &value))
+	if (!has_column(row, which, &value))
 		elog(ERROR, "column \"%s\" of webhook_internal.subscription is null", column_names[which]);
 	return value;
 }
 
-/* A column that may be null: false, then. */
+/* Get the value of a column. Returns false if it is null. */
 static bool
-has_column(SPITupleTable *rows, HeapTuple row, int which, Datum *value)
+has_column(const Row *row, Column which, Datum *value)
 {
 	bool		isnull;
 
-	*value = SPI_getbinval(row, rows->tupdesc, column_numbers[which], &isnull);
+	*value = SPI_getbinval(row->tuple, row->desc, row->numbers[which], &isnull);
 	return !isnull;
 }

@@ -1,6 +1,6 @@
 /*
  * row_internal.h
- *	  A row of webhook_internal.subscription as the worker keeps it.
+ *	  Rows of webhook_internal.subscription become structs.
  */
 #ifndef WEBHOOK_ROW_INTERNAL_H
 #define WEBHOOK_ROW_INTERNAL_H
@@ -10,14 +10,11 @@
 #include "subscription/subscription.h"
 
 /*
- * The rows of the query that reads subscriptions are about to be read: with
- * all columns of webhook_internal.subscription that say what is delivered, and the live
- * secrets and their ends as "secrets" and "secret_ends".
+ * The first "count" rows of a result as subscriptions, in an array, all in
+ * CurrentMemoryContext. The rows have the columns of
+ * webhook_internal.subscription that say what is delivered, and the live
+ * secrets, newest first, as "secrets" with their ends as "secret_ends".
  */
-extern void webhook_subscription_row_begin(SPITupleTable *rows);
-
-/* One of them, in CurrentMemoryContext. */
-extern WebhookSubscription *webhook_subscription_row_read(SPITupleTable *rows,
-														  HeapTuple row);
+extern WebhookSubscription **webhook_subscription_read_rows(SPITupleTable *table, int count);
 
 #endif							/* WEBHOOK_ROW_INTERNAL_H */

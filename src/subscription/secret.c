@@ -1,17 +1,16 @@
 /*
  * secret.c
- *	  What a signing secret looks like: "whsec_" and the base64 of its key.
+ *	  Signing secrets: "whsec_" and the base64 of a key.
  *
- * The form is that of Standard Webhooks, so that a receiver's library takes
- * the text as it is. Both ends of its life are here: what is generated and
- * what is accepted cannot drift apart.
+ * The format is that of Standard Webhooks 1.0.0 ("Secret serialization"), so
+ * that libraries of receivers accept the text as it is.
  */
 #include "postgres.h"
 
 #include "base/compat.h"
 #include "subscription/subscription.h"
 
-#define NEW_KEY 32				/* bytes: as many as HMAC-SHA256 yields */
+#define NEW_KEY 32				/* bytes of a generated key, as many as HMAC-SHA256 yields */
 
 int
 webhook_secret_decode(const char *secret, uint8 *key)
@@ -23,7 +22,7 @@ webhook_secret_decode(const char *secret, uint8 *key)
 		return -1;
 	secret += prefix;
 
-	/* Four characters for three bytes, the last group filled up. */
+	/* In base64, three bytes are four characters; the last group is padded. */
 	if (strlen(secret) > (WEBHOOK_MAX_KEY + 2) / 3 * 4)
 		return -1;
 	length = compat_b64_decode(secret, (int) strlen(secret), key,
