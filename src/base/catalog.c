@@ -17,20 +17,16 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type_d.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -113,7 +109,6 @@ static bool refresh(void);
 pg_noreturn static void report_absence(void);
 static void forget(Datum arg, Oid relid);
 static bool look_up(void);
-static bool find_extension(void);
 static Oid	find_relation(const char *schema, const char *name, char relkind);
 static Oid	find_table(const char *schema, const char *name, char relkind, const Oid *types,
 					   int ncolumns);
@@ -258,7 +253,7 @@ look_up(void)
 	memset(catalog, 0, sizeof(*catalog));
 	room.problem[0] = '\0';
 
-	if (!find_extension())
+	if (!OidIsValid(get_extension_oid("webhook", true)))
 		return false;
 	catalog->schema = get_namespace_oid(WEBHOOK_SCHEMA, true);
 	catalog->internal_schema = get_namespace_oid(WEBHOOK_INTERNAL_SCHEMA, true);
@@ -291,35 +286,6 @@ look_up(void)
 	catalog->checkpoint = find_table(WEBHOOK_INTERNAL_SCHEMA, "checkpoint", RELKIND_RELATION,
 									 checkpoint_columns, Natts_webhook_checkpoint);
 	return true;
-}
-
-/* Returns true if the extension exists, and fills in its version. */
-static bool
-find_extension(void)
-{
-	WebhookCatalog *catalog = &room.catalog;
-	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
-				F_NAMEEQ, CStringGetDatum("webhook"));
-	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		bool		isnull;
-		Datum		version = heap_getattr(tuple, Anum_pg_extension_extversion,
-										   RelationGetDescr(extensions), &isnull);
-
-		if (!isnull)
-			text_to_cstring_buffer(DatumGetTextPP(version), catalog->version,
-								   sizeof(catalog->version));
-	}
-	systable_endscan(scan);
-	table_close(extensions, AccessShareLock);
-	return catalog->version[0] != '\0';
 }
 
 /* OID of the relation of this kind in a schema of ours; InvalidOid: reported as missing. */

@@ -128,7 +128,6 @@ typedef struct WebhookCatalog
 	Oid			pending_pkey;	/* (subscription_id, subject, position, id) */
 	Oid			pending_due;	/* (subscription_id, next_at), where not null */
 	Oid			checkpoint;
-	char		version[64];	/* of the extension's SQL */
 } WebhookCatalog;
 
 /*
