@@ -335,7 +335,8 @@ add_to(MemoryContext context, Subscribers *subscribers,
 	if (subscribers->size == 0)
 	{
 		subscribers->size = 4;
-		subscribers->subscriptions = MemoryContextAlloc(context, sizeof(void *) * subscribers->size);
+		subscribers->subscriptions = MemoryContextAlloc(context,
+														sizeof(void *) * subscribers->size);
 	}
 	else if (subscribers->count == subscribers->size)
 	{
