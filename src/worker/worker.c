@@ -47,6 +47,7 @@ static struct
 	WaitEventSet *events;		/* latch, postmaster, engine */
 	uint32		wait_event;		/* what pg_stat_activity shows while waiting */
 	TimestampTz next_maintenance;
+	volatile TimestampTz sigterm_at;	/* when SIGTERM came; 0: it did not */
 }			worker;
 
 static void handle_sigterm(SIGNAL_ARGS);
@@ -100,6 +101,7 @@ webhook_worker_main(Datum arg)
 static void
 handle_sigterm(SIGNAL_ARGS)
 {
+	worker.sigterm_at = GetCurrentTimestamp();
 	if (webhook_loop_is_interruptible())
 		InterruptPending = QueryCancelPending = true;
 	SignalHandlerForShutdownRequest(postgres_signal_arg);
@@ -174,14 +176,15 @@ must_stop(void)
 	return ShutdownRequestPending || webhook_shmem_stop_requested() != WEBHOOK_STOP_NONE;
 }
 
-/* Let what is in flight end for a while, write it, and exit. */
+/* Let what is in flight end for a while, which a lock that was waited for is part of; write, exit. */
 static void
 stop(void)
 {
 	WebhookStop reason = webhook_shmem_stop_requested();
 	int			grace = reason == WEBHOOK_STOP_NONE ? webhook_shutdown_grace :
 		Min(DDL_GRACE, webhook_shutdown_grace);
-	TimestampTz deadline = GetCurrentTimestamp() + grace * INT64CONST(1000);
+	TimestampTz since = worker.sigterm_at != 0 ? worker.sigterm_at : GetCurrentTimestamp();
+	TimestampTz deadline = since + grace * INT64CONST(1000);
 
 	report_stop(reason);
 	webhook_transaction_hurry();
