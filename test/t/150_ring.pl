@@ -38,7 +38,7 @@ $writers->arrives('first of all', 'first');
 
 $writers->start(2);
 goes_round(4, 'undisturbed');
-unlike($server->log_since, qr/no table of the event ring is empty/, 'undisturbed: there is always an empty table');
+unlike($server->log_since, qr/no table of the webhook event ring is empty/, 'undisturbed: there is always an empty table');
 
 # Each of these transactions holds the ring table that it has written to or seen.
 $server->sql("BEGIN; SELECT webhook.publish('$type', '{\"writer\":0,\"n\":1}'); PREPARE TRANSACTION 'written'");
@@ -64,7 +64,7 @@ cmp_ok($server->sql("SELECT sum(pg_table_size('webhook_internal.event_' || n)) F
 	$server->restart_worker;
 	$writers->start(1);
 	my $reader = $server->hold('SELECT count(*) FROM webhook.event');
-	$server->logs(qr/no table of the event ring is empty.*\n.*HINT:/, $place,
+	$server->logs(qr/no table of the webhook event ring is empty.*\n.*HINT:/, $place,
 		'a ring that cannot go round is reported');
 	$server->let_go($reader);
 	goes_round(2, 'after the reader');
