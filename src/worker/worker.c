@@ -176,7 +176,10 @@ must_stop(void)
 	return ShutdownRequestPending || webhook_shmem_stop_requested() != WEBHOOK_STOP_NONE;
 }
 
-/* Let what is in flight end for a while, which a lock that was waited for is part of; write, exit. */
+/*
+ * Let what is in flight end within the grace, write it, and exit. The grace counts
+ * from SIGTERM: the wait for a lock that came before is part of it.
+ */
 static void
 stop(void)
 {
