@@ -73,7 +73,7 @@ sub node { return $_[0]{node}; }
 sub receiver
 {
 	my ($self) = @_;
-	return $self->{shared}{receiver} //= Webhook::Receiver->new(file => "$self->{node}{_basedir}/received");
+	return $self->{shared}{receiver} //= Webhook::Receiver->new(file => $self->{node}->basedir . '/received');
 }
 
 sub start { my $self = shift; return $self->with_env(start => @_); }
