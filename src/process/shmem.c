@@ -43,9 +43,10 @@ static struct
 	/* The rest is a worker's. */
 	WebhookSlot *owned;			/* slot that this process has taken over, or NULL */
 	uint64		generation;		/* of that slot at the time */
-	uint32		stop;			/* of that slot at the time: requests that are not for this
+	uint32		stop_extension; /* of that slot at the time; such requests are not for this
 								 * worker */
-	uint32		stop_database;	/* stop_database of that slot at the time */
+	uint32		stop_database;	/* of that slot at the time; such requests are not for this
+								 * worker */
 	WebhookExit exit_reason;	/* what the slot will say when this process has gone */
 }			shmem =
 
@@ -131,7 +132,7 @@ init_slot(WebhookSlot *slot)
 	memset(slot, 0, sizeof(WebhookSlot));
 	pg_atomic_init_u32(&slot->wake, 0);
 	pg_atomic_init_u32(&slot->changed, 0);
-	pg_atomic_init_u32(&slot->stop, 0);
+	pg_atomic_init_u32(&slot->stop_extension, 0);
 	pg_atomic_init_u32(&slot->stop_database, 0);
 	pg_atomic_init_u32(&slot->blockers, 0);
 	pg_atomic_init_u32(&slot->ring_table, 0);
@@ -402,7 +403,7 @@ webhook_shmem_attach_worker(int slot_number, uint64 generation)
 			clear_counters(slot);
 			shmem.owned = slot;
 			shmem.generation = generation;
-			shmem.stop = pg_atomic_read_u32(&slot->stop);
+			shmem.stop_extension = pg_atomic_read_u32(&slot->stop_extension);
 			shmem.stop_database = pg_atomic_read_u32(&slot->stop_database);
 			attached = true;
 		}
@@ -423,7 +424,7 @@ webhook_shmem_stop_requested(void)
 	if (pg_atomic_read_u32(&shmem.owned->blockers) > 0 ||
 		pg_atomic_read_u32(&shmem.owned->stop_database) != shmem.stop_database)
 		return WEBHOOK_STOP_DATABASE;
-	return pg_atomic_read_u32(&shmem.owned->stop) != shmem.stop ?
+	return pg_atomic_read_u32(&shmem.owned->stop_extension) != shmem.stop_extension ?
 		WEBHOOK_STOP_EXTENSION : WEBHOOK_STOP_NONE;
 }
 

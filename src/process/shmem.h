@@ -91,9 +91,10 @@ typedef struct WebhookSlot
 	TimestampTz started_at;		/* when the worker attached */
 	pg_atomic_uint32 wake;		/* by anybody: something has committed */
 	pg_atomic_uint32 changed;	/* by anybody: subscriptions have changed */
-	pg_atomic_uint32 stop;		/* by anybody: number of requests to leave, by DDL on the
-								 * extension */
-	pg_atomic_uint32 stop_database; /* the same, by DDL on the database */
+	pg_atomic_uint32 stop_extension;	/* by anybody: number of requests to leave because the
+										 * extension was dropped or altered */
+	pg_atomic_uint32 stop_database; /* by anybody: number of requests to leave because of DDL on
+									 * the database */
 	pg_atomic_uint32 blockers;	/* by anybody: statements under way that need the database for
 								 * themselves */
 	pg_atomic_uint32 ring_table;	/* by the worker: number of the ring table to write to */

@@ -219,7 +219,7 @@ run_commit_actions(uint32 actions)
 		return;
 
 	if (actions & STOP_WORKER)
-		pg_atomic_fetch_add_u32(&slot->stop, 1);
+		pg_atomic_fetch_add_u32(&slot->stop_extension, 1);
 	wake_worker(slot, (actions & (RELOAD | STOP_WORKER | COMMIT_PREPARED)) != 0);
 }
 
