@@ -103,7 +103,7 @@ static struct
 	uint64		invalidations;	/* number of the latest invalidation, from 1 on */
 	uint64		valid_at;		/* value of "invalidations" that "catalog" is of; 0: not valid */
 	char		home[64];		/* result of webhook_home(); empty: not asked for yet */
-}			room = {.invalidations = 1};
+}			lookup = {.invalidations = 1};
 
 static bool refresh(void);
 pg_noreturn static void report_absence(void);
@@ -119,20 +119,20 @@ static Oid	report(const char *schema, const char *name, char relkind);
 const WebhookCatalog *
 webhook_catalog(void)
 {
-	const char *name = room.problem;
+	const char *name = lookup.problem;
 
 	if (!refresh())
 		return NULL;
 	if (name[0] != '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 room.problem_kind == RELKIND_INDEX ?
+				 lookup.problem_kind == RELKIND_INDEX ?
 				 errmsg("index \"%s\" is missing or has an unexpected definition", name) :
-				 room.problem_kind == RELKIND_SEQUENCE ?
+				 lookup.problem_kind == RELKIND_SEQUENCE ?
 				 errmsg("sequence \"%s\" is missing or has an unexpected definition", name) :
 				 errmsg("table \"%s\" is missing or has an unexpected definition", name),
 				 errhint("Recreate the extension.")));
-	return &room.catalog;
+	return &lookup.catalog;
 }
 
 const WebhookCatalog *
@@ -150,16 +150,16 @@ webhook_catalog_for_append(void)
 {
 	if (!refresh())
 		report_absence();
-	return &room.catalog;
+	return &lookup.catalog;
 }
 
 const char *
 webhook_home(void)
 {
-	if (room.home[0] == '\0')
-		snprintf(room.home, sizeof(room.home), UINT64_FORMAT "/%u",
+	if (lookup.home[0] == '\0')
+		snprintf(lookup.home, sizeof(lookup.home), UINT64_FORMAT "/%u",
 				 GetSystemIdentifier(), MyDatabaseId);
-	return room.home;
+	return lookup.home;
 }
 
 bool
@@ -186,26 +186,26 @@ webhook_home_parse(const char *home, uint64 *system, Oid *database)
 static bool
 refresh(void)
 {
-	if (room.valid_at == room.invalidations)
+	if (lookup.valid_at == lookup.invalidations)
 		return true;
 
 	Assert(IsTransactionState());
-	if (!room.registered)
+	if (!lookup.registered)
 	{
 		CacheRegisterRelcacheCallback(forget, (Datum) 0);
-		room.registered = true;
+		lookup.registered = true;
 	}
 
 	/* A look-up may itself process invalidations; then it is repeated. */
 	do
 	{
-		uint64		before = room.invalidations;
+		uint64		before = lookup.invalidations;
 
-		room.valid_at = 0;
+		lookup.valid_at = 0;
 		if (!look_up())
 			return false;
-		room.valid_at = before;
-	} while (room.valid_at != room.invalidations);
+		lookup.valid_at = before;
+	} while (lookup.valid_at != lookup.invalidations);
 	return true;
 }
 
@@ -225,8 +225,8 @@ report_absence(void)
 static void
 forget(Datum arg, Oid relid)
 {
-	const WebhookCatalog *catalog = &room.catalog;
-	bool		ours = !OidIsValid(relid) || room.problem[0] != '\0' ||
+	const WebhookCatalog *catalog = &lookup.catalog;
+	bool		ours = !OidIsValid(relid) || lookup.problem[0] != '\0' ||
 		relid == catalog->event_sequence || relid == catalog->subscription ||
 		relid == catalog->log || relid == catalog->pending ||
 		relid == catalog->pending_pkey || relid == catalog->pending_due ||
@@ -236,7 +236,7 @@ forget(Datum arg, Oid relid)
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 		ours |= relid == catalog->event[i] || relid == catalog->event_index[i];
 	if (ours)
-		room.invalidations++;
+		lookup.invalidations++;
 }
 
 /*
@@ -247,11 +247,11 @@ forget(Datum arg, Oid relid)
 static bool
 look_up(void)
 {
-	WebhookCatalog *catalog = &room.catalog;
+	WebhookCatalog *catalog = &lookup.catalog;
 	char		name[NAMEDATALEN];
 
 	memset(catalog, 0, sizeof(*catalog));
-	room.problem[0] = '\0';
+	lookup.problem[0] = '\0';
 
 	if (!OidIsValid(get_extension_oid("webhook", true)))
 		return false;
@@ -292,8 +292,8 @@ look_up(void)
 static Oid
 find_relation(const char *schema, const char *name, char relkind)
 {
-	Oid			schema_oid = strcmp(schema, WEBHOOK_SCHEMA) == 0 ? room.catalog.schema :
-		room.catalog.internal_schema;
+	Oid			schema_oid = strcmp(schema, WEBHOOK_SCHEMA) == 0 ? lookup.catalog.schema :
+		lookup.catalog.internal_schema;
 	Oid			relid = InvalidOid;
 
 	if (OidIsValid(schema_oid))
@@ -356,10 +356,10 @@ find_index(const char *name, Oid relid, bool partial, const AttrNumber *keys, in
 static Oid
 report(const char *schema, const char *name, char relkind)
 {
-	if (room.problem[0] == '\0')
+	if (lookup.problem[0] == '\0')
 	{
-		snprintf(room.problem, sizeof(room.problem), "%s.%s", schema, name);
-		room.problem_kind = relkind;
+		snprintf(lookup.problem, sizeof(lookup.problem), "%s.%s", schema, name);
+		lookup.problem_kind = relkind;
 	}
 	return InvalidOid;
 }

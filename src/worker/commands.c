@@ -8,8 +8,8 @@
  * until it is complete, so after a crash it is executed again.
  *
  * Of several commands each runs a few pieces, then the next one, so that none
- * waits for the end of a long one. While
- * one runs, no rows of its subscription are loaded.
+ * waits for the end of a long one. While one runs, no rows of its subscription
+ * are loaded.
  */
 #include "postgres.h"
 

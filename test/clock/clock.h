@@ -8,7 +8,7 @@
  * (engine.c). These take the places of the real functions when the module is
  * linked.
  *
- * The worker's rooms keep static state, so one session is one run.
+ * The worker's files keep static state, so one session is one run.
  */
 #ifndef WEBHOOK_CLOCK_H
 #define WEBHOOK_CLOCK_H

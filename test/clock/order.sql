@@ -117,7 +117,7 @@ SELECT cmp_ok((SELECT count(*) FROM (
 
 -- Everything that this script is about has happened.
 SELECT cmp_ok((SELECT count(*) FROM clock.notices() WHERE change = 'opened'), '>', 20::bigint, 'breakers opened');
-SELECT cmp_ok((SELECT count(DISTINCT (subscription, position)) FROM outcomes WHERE outcome = 'deferred'), '>', 5000::bigint, 'much was parked');
+SELECT cmp_ok((SELECT count(DISTINCT (subscription, position)) FROM outcomes WHERE outcome = 'deferred'), '>', 5000::bigint, 'much was deferred');
 
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 

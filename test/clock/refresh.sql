@@ -101,7 +101,7 @@ SELECT clock.answer(5, 'took=10');
 SELECT clock.alter(5, 'enabled=true');
 SELECT clock.send(5, 's0', 1);
 SELECT clock.run('1 s');
-SELECT is((SELECT outcome FROM clock.outcomes() WHERE subscription = 5 ORDER BY number DESC LIMIT 1), 'delivered', 'enabled anew, it goes on');
+SELECT is((SELECT outcome FROM clock.outcomes() WHERE subscription = 5 ORDER BY number DESC LIMIT 1), 'delivered', 'enabled again, it goes on');
 
 -- The same, answered with Retry-After.
 SELECT clock.subscribe('retry_schedule=1 1 1');

@@ -152,10 +152,10 @@ $server->unsubscribe_all;
 $id = $server->subscribe('/status/500', "retry_schedule => '{1 day}'");
 change(301, 312);
 $server->becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'open', 'the breaker opens again');
-my $streak = $server->sql("SELECT failures_since_success FROM webhook_internal.subscription_state WHERE subscription_id = $id");
+my $failures = $server->sql("SELECT failures_since_success FROM webhook_internal.subscription_state WHERE subscription_id = $id");
 $ping = $server->sql("SELECT webhook.ping($id)");
 $server->becomes("SELECT outcome FROM webhook.log WHERE event_id = '$ping'", 'failed', 'a ping fails at its first attempt');
-is($server->sql("SELECT failures_since_success FROM webhook_internal.subscription_state WHERE subscription_id = $id"), $streak,
+is($server->sql("SELECT failures_since_success FROM webhook_internal.subscription_state WHERE subscription_id = $id"), $failures,
 	'it does not count as a failure');
 
 # skip() and cancel() end what waits.
