@@ -38,7 +38,7 @@ BEGIN
 	INSERT INTO outbox (event_type, subject, data)
 		VALUES ('App.BusinessRequestStatusChange', 'business_request/' || NEW.id,
 			json_build_object('BusinessRequestId', NEW.id,
-				'OldStatus', OLD.status, 'NewStatus', NEW.status));
+				'Operation', TG_OP, 'OldStatus', OLD.status, 'NewStatus', NEW.status));
 	RETURN NULL;
 END
 $$;

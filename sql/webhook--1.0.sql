@@ -769,6 +769,26 @@ CREATE FUNCTION webhook_internal.enqueue() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_enqueue';
 COMMENT ON FUNCTION webhook_internal.enqueue() IS 'trigger function of watched tables: appends events to the ring; see webhook.watch()';
 
+CREATE FUNCTION webhook_internal.watch_arguments(tgargs bytea) RETURNS text[]
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_watch_arguments';
+COMMENT ON FUNCTION webhook_internal.watch_arguments(bytea) IS 'arguments of a trigger that watches, from pg_trigger.tgargs';
+
+CREATE FUNCTION webhook_internal.alter_watch_trigger(
+	relation regclass,
+	trigger oid,
+	arguments text[]
+) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_alter_watch_trigger';
+COMMENT ON FUNCTION webhook_internal.alter_watch_trigger(regclass, oid, text[]) IS 'replace the arguments of a trigger that watches, and of its copies on partitions';
+
+CREATE FUNCTION webhook_internal.lock_watched(relation regclass) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_lock_watched';
+COMMENT ON FUNCTION webhook_internal.lock_watched(regclass) IS 'let nobody else change the watches of a table that the caller owns, until the transaction ends';
+
+CREATE FUNCTION webhook_internal.other_watched(relation regclass, name text) RETURNS regclass
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_other_watched';
+COMMENT ON FUNCTION webhook_internal.other_watched(regclass, text) IS 'another table whose watch has that name; locks names of watches until the transaction ends';
+
 CREATE FUNCTION webhook_internal.check_columns(relation regclass, argument text, columns name[])
 	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -783,6 +803,7 @@ BEGIN
 		IF wanted IS NULL THEN
 			RAISE EXCEPTION '% must not contain null', argument
 				USING ERRCODE = 'null_value_not_allowed',
+					COLUMN = argument,
 					HINT = format('Name columns of "%s" only.', check_columns.relation);
 		END IF;
 		SELECT a.attgenerated
@@ -794,18 +815,21 @@ BEGIN
 			RAISE EXCEPTION 'column "%" of relation "%" does not exist',
 				wanted, check_columns.relation
 				USING ERRCODE = 'undefined_column',
+					COLUMN = argument,
 					HINT = format('Name a column of the table in %s.', argument);
 		END IF;
 		IF generated = 'v' THEN
 			RAISE EXCEPTION 'cannot watch virtual generated column "%" of relation "%"',
 				wanted, check_columns.relation
 				USING ERRCODE = 'feature_not_supported',
+					COLUMN = argument,
 					DETAIL = 'A trigger does not see its value.',
 					HINT = format('Name a stored column in %s.', argument);
 		END IF;
 		IF wanted = ANY (seen) THEN
 			RAISE EXCEPTION 'column "%" is named twice in %', wanted, argument
 				USING ERRCODE = 'duplicate_column',
+					COLUMN = argument,
 					HINT = 'Name each column once.';
 		END IF;
 		seen := seen || wanted;
@@ -855,12 +879,169 @@ END
 $$;
 COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'define an event type; every role that may subscribe can subscribe to it';
 
+-- The columns are those of a trigger of the table or the partitioned table; those
+-- of the copies on partitions count where they differ.
+CREATE VIEW webhook.watched_table AS
+	SELECT t.tgrelid::regclass AS relation,
+		w.arguments[1] AS event_type,
+		w.arguments[2] AS name,
+		w.arguments[3]::name AS status_column,
+		w.arguments[5:4 + w.nkeys]::name[] AS id_columns,
+		w.arguments[5 + w.nkeys:]::name[] AS data_columns,
+		CASE t.tgenabled
+			WHEN 'O' THEN 'origin'
+			WHEN 'A' THEN 'always'
+			WHEN 'R' THEN 'replica'
+			ELSE 'disabled' END AS enabled,
+		m.missing_columns,
+		f.triggers_in_front,
+		p.other_partitions,
+		i.children,
+		CASE
+			WHEN t.tgenabled = 'D' THEN 'its trigger is disabled'
+			WHEN t.tgenabled = 'R' THEN 'its trigger is enabled in replica mode only'
+			WHEN w.arguments[3] = ANY (m.missing_columns)
+				OR w.arguments[5:4 + w.nkeys] && m.missing_columns::text[]
+				THEN 'a status or key column is missing, so there is no event'
+			WHEN p.other_partitions <> '{}'
+				THEN 'the trigger of some partitions is missing, or enabled in another way'
+			WHEN m.missing_columns <> '{}' THEN 'a data column is missing and left out'
+			WHEN f.triggers_in_front <> '{}'
+				THEN 'a trigger in front of it may change a row before the event of the first change'
+		END AS problem
+	FROM pg_catalog.pg_trigger t
+		CROSS JOIN LATERAL (
+			SELECT a.arguments, a.arguments[4]::integer AS nkeys
+				FROM webhook_internal.watch_arguments(t.tgargs) AS a (arguments)
+				WHERE a.arguments[4] ~ '^[1-9][0-9]{0,4}$'
+		) w
+		CROSS JOIN LATERAL (
+			SELECT ARRAY(
+				SELECT c.name
+					FROM unnest(w.arguments[3:3] || w.arguments[5:])
+						WITH ORDINALITY AS c (name, place)
+					WHERE NOT EXISTS (
+						SELECT
+							FROM pg_catalog.pg_attribute a
+							WHERE a.attrelid = t.tgrelid AND a.attname = c.name::name
+								AND a.attnum > 0 AND NOT a.attisdropped)
+					GROUP BY c.name
+					ORDER BY min(c.place))::name[] AS missing_columns
+		) m
+		CROSS JOIN LATERAL (
+			SELECT ARRAY(
+				SELECT DISTINCT o.tgname
+					FROM pg_catalog.pg_trigger o
+					WHERE o.tgrelid IN (
+							SELECT t.tgrelid
+							UNION ALL
+							SELECT r.relid FROM pg_catalog.pg_partition_tree(t.tgrelid) r)
+						AND o.tgfoid <> t.tgfoid
+						-- AFTER ... FOR EACH ROW, and neither disabled nor deferred to the commit
+						AND o.tgtype & 1 = 1 AND o.tgtype & 66 = 0
+						AND o.tgenabled <> 'D' AND NOT o.tginitdeferred
+						AND o.tgname < t.tgname
+					ORDER BY o.tgname) AS triggers_in_front
+		) f
+		CROSS JOIN LATERAL (
+			SELECT ARRAY(
+				SELECT r.relid::regclass
+					FROM pg_catalog.pg_partition_tree(t.tgrelid) r
+						JOIN pg_catalog.pg_class c ON c.oid = r.relid
+					WHERE r.relid <> t.tgrelid AND c.relkind <> 'f'
+						AND NOT EXISTS (
+							SELECT
+								FROM pg_catalog.pg_trigger o
+								WHERE o.tgrelid = r.relid AND o.tgfoid = t.tgfoid
+									AND o.tgenabled = t.tgenabled
+									AND o.tgargs = t.tgargs)
+					ORDER BY r.relid) AS other_partitions
+		) p
+		CROSS JOIN LATERAL (
+			SELECT ARRAY(
+				SELECT h.inhrelid::regclass
+					FROM pg_catalog.pg_inherits h
+						JOIN pg_catalog.pg_class c ON c.oid = h.inhparent
+					WHERE h.inhparent = t.tgrelid AND c.relkind = 'r'
+					ORDER BY h.inhrelid) AS children
+		) i
+	WHERE t.tgfoid = 'webhook_internal.enqueue()'::regprocedure AND t.tgparentid = 0;
+COMMENT ON VIEW webhook.watched_table IS 'watches: what webhook.watch() was called for, and what keeps events from being published';
+COMMENT ON COLUMN webhook.watched_table.relation IS 'the table';
+COMMENT ON COLUMN webhook.watched_table.event_type IS 'event type that a change is published as';
+COMMENT ON COLUMN webhook.watched_table.name IS 'name that subjects begin with, and, in PascalCase, the first key of Data';
+COMMENT ON COLUMN webhook.watched_table.status_column IS 'column whose changes are events';
+COMMENT ON COLUMN webhook.watched_table.id_columns IS 'columns that identify a row';
+COMMENT ON COLUMN webhook.watched_table.data_columns IS 'columns under Record in Data';
+COMMENT ON COLUMN webhook.watched_table.enabled IS 'when changes are events: origin (not those of replication, which has session_replication_role = replica), always, replica (only those), or disabled';
+COMMENT ON COLUMN webhook.watched_table.missing_columns IS 'columns above that the table does not have any more';
+COMMENT ON COLUMN webhook.watched_table.triggers_in_front IS 'AFTER ROW triggers that are called before the watch''s own';
+COMMENT ON COLUMN webhook.watched_table.other_partitions IS 'partitions whose trigger is missing, or is enabled in another way than the table''s';
+COMMENT ON COLUMN webhook.watched_table.children IS 'inheritance children; their changes are no events';
+COMMENT ON COLUMN webhook.watched_table.problem IS 'why events are missing, incomplete or in another order; null: they are not';
+
+CREATE FUNCTION webhook_internal.watch_parts(
+	relation regclass,
+	event_type text,
+	status_column name,
+	id_columns name[],
+	data_columns name[],
+	name text
+) RETURNS text[]
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	other		regclass;
+BEGIN
+	IF cardinality(watch_parts.id_columns) = 0 THEN
+		RAISE EXCEPTION 'id_columns must not be empty'
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'id_columns',
+				HINT = 'Name the columns that identify a row, or omit id_columns to use the primary key.';
+	END IF;
+	PERFORM webhook_internal.check_columns(watch_parts.relation, 'status_column',
+		ARRAY[watch_parts.status_column]);
+	PERFORM webhook_internal.check_columns(watch_parts.relation, 'id_columns',
+		watch_parts.id_columns);
+	PERFORM webhook_internal.check_columns(watch_parts.relation, 'data_columns',
+		watch_parts.data_columns);
+
+	IF watch_parts.name = '' OR octet_length(watch_parts.name) > 63 THEN
+		RAISE EXCEPTION 'name must have between 1 and 63 bytes, not %', octet_length(watch_parts.name)
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'name',
+				HINT = 'Give a name like that of a table, or omit it to use the table''s.';
+	END IF;
+
+	-- Subjects of two tables must differ. Partitions are part of their table.
+	other := webhook_internal.other_watched(watch_parts.relation, watch_parts.name);
+	IF other IS NOT NULL THEN
+		RAISE EXCEPTION 'name "%" is that of watched table "%" already', watch_parts.name, other
+			USING ERRCODE = 'duplicate_object',
+				COLUMN = 'name',
+				DETAIL = 'Events of both tables would have the same subjects, and wait for each other.',
+				HINT = format('Give another name, for example name => %L.',
+					concat_ws('_', (SELECT n.nspname FROM pg_class c
+						JOIN pg_namespace n ON n.oid = c.relnamespace
+						WHERE c.oid = watch_parts.relation), watch_parts.name));
+	END IF;
+
+	RETURN ARRAY[watch_parts.event_type, watch_parts.name, watch_parts.status_column::text,
+			cardinality(watch_parts.id_columns)::text]
+		|| watch_parts.id_columns::text[] || watch_parts.data_columns::text[];
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.watch_parts(regclass, text, name, name[], name[], text) IS 'check what a watch is made of; returns the arguments of its trigger';
+
 CREATE FUNCTION webhook.watch(
 	relation regclass,
 	event_type text DEFAULT 'App.BusinessRequestStatusChange',
 	status_column name DEFAULT 'status',
 	id_columns name[] DEFAULT NULL,
-	data_columns name[] DEFAULT '{}'
+	data_columns name[] DEFAULT '{}',
+	name text DEFAULT NULL,
+	parent_only boolean DEFAULT false
 ) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -869,9 +1050,13 @@ DECLARE
 	class		record;
 	problem		text;
 	other		regclass;
+	children	text;
 	keys		name[] := watch.id_columns;
 	arguments	text[];
-	label		text := 'webhook_' || watch.event_type;
+	front		name[];
+	-- Triggers are called in the order of their names: with a blank in front before
+	-- others, which may change the row again.
+	label		text := ' webhook_' || watch.event_type;
 BEGIN
 	PERFORM webhook_internal.require_not_null('relation', watch.relation IS NULL,
 		'Give the name of a table.');
@@ -879,6 +1064,8 @@ BEGIN
 		'Name an event type; see view webhook.event_type.');
 	PERFORM webhook_internal.require_not_null('status_column', watch.status_column IS NULL,
 		'Give the name of the status column.');
+	PERFORM webhook_internal.require_not_null('parent_only', watch.parent_only IS NULL,
+		'Use true or false.');
 	PERFORM webhook_internal.require_event_type(watch.event_type);
 
 	-- Can the relation be watched?
@@ -889,6 +1076,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'relation with OID % does not exist', watch.relation::oid
 			USING ERRCODE = 'undefined_table',
+				COLUMN = 'relation',
 				HINT = 'Give the name of a table.';
 	END IF;
 	problem := CASE
@@ -907,8 +1095,22 @@ BEGIN
 	IF problem IS NOT NULL THEN
 		RAISE EXCEPTION 'cannot watch relation "%"', watch.relation
 			USING ERRCODE = 'wrong_object_type',
+				COLUMN = 'relation',
 				DETAIL = problem,
 				HINT = 'Watch an ordinary or a partitioned table.';
+	END IF;
+	IF class.relkind = 'r' AND NOT watch.parent_only THEN
+		SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid)
+			INTO children
+			FROM pg_inherits i
+			WHERE i.inhparent = watch.relation;
+		IF children IS NOT NULL THEN
+			RAISE EXCEPTION 'cannot watch relation "%" with its inheritance children', watch.relation
+				USING ERRCODE = 'feature_not_supported',
+					COLUMN = 'parent_only',
+					DETAIL = format('Changes of rows of these tables would be no events: %s.', children),
+					HINT = 'Watch these tables, too, and give parent_only => true here.';
+		END IF;
 	END IF;
 
 	-- Which columns identify a row? By default, those of the primary key.
@@ -924,17 +1126,13 @@ BEGIN
 		IF keys IS NULL THEN
 			RAISE EXCEPTION 'relation "%" has no primary key', watch.relation
 				USING ERRCODE = 'invalid_table_definition',
+					COLUMN = 'id_columns',
 					HINT = 'Add one, or name in id_columns the columns that identify a row.';
 		END IF;
 	END IF;
-	IF cardinality(keys) = 0 THEN
-		RAISE EXCEPTION 'id_columns must not be empty'
-			USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Name the columns that identify a row, or omit id_columns to use the primary key.';
-	END IF;
-	PERFORM webhook_internal.check_columns(watch.relation, 'status_column', ARRAY[watch.status_column]);
-	PERFORM webhook_internal.check_columns(watch.relation, 'id_columns', keys);
-	PERFORM webhook_internal.check_columns(watch.relation, 'data_columns', watch.data_columns);
+
+	arguments := webhook_internal.watch_parts(watch.relation, watch.event_type, watch.status_column,
+		keys, watch.data_columns, coalesce(watch.name, class.relname::text));
 
 	-- A partition has the triggers of its ancestors, too.
 	SELECT t.tgrelid
@@ -952,7 +1150,10 @@ BEGIN
 		RAISE EXCEPTION 'relation "%" is already watched for event type "%"',
 			other, watch.event_type
 			USING ERRCODE = 'duplicate_object',
-				HINT = format('To watch it in another way, call webhook.unwatch(%L) first.', other);
+				COLUMN = 'event_type',
+				HINT = CASE WHEN other = watch.relation
+					THEN 'To watch it in another way, call webhook.alter_watch().'
+					ELSE format('To watch it in another way, call webhook.unwatch(%L) first.', other) END;
 	END IF;
 
 	-- An identifier has at most 63 bytes.
@@ -960,39 +1161,44 @@ BEGIN
 		label := left(label, 54) || '_'
 			|| left(encode(sha256(convert_to(watch.event_type, 'UTF8')), 'hex'), 8);
 	END IF;
-	arguments := ARRAY[watch.event_type, class.relname::text, watch.status_column::text,
-			cardinality(keys)::text]
-		|| keys::text[] || watch.data_columns::text[];
 	EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s'
 		' FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue(%s)',
 		label, watch.relation,
 		(SELECT string_agg(quote_literal(a.argument), ', ' ORDER BY a.place)
 			FROM unnest(arguments) WITH ORDINALITY AS a (argument, place)));
+
+	SELECT w.triggers_in_front
+		INTO front
+		FROM webhook.watched_table w
+		WHERE w.relation = watch.relation AND w.event_type = watch.event_type;
+	IF front <> '{}' THEN
+		RAISE WARNING 'trigger "%" of relation "%" is called before the one that watches it',
+			front[1], watch.relation
+			USING DETAIL = 'If it changes a row again, the event of that change comes before the event of the first one.',
+				HINT = 'Give it a name that does not begin with a blank or a control character.';
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook.watch(regclass, text, name, name[], name[]) IS 'publish an event for each change of the status column of a table';
+COMMENT ON FUNCTION webhook.watch(regclass, text, name, name[], name[], text, boolean) IS 'publish an event for each change of the status column of a table';
 
-CREATE FUNCTION webhook.unwatch(relation regclass) RETURNS void
+CREATE FUNCTION webhook_internal.watch_trigger(relation regclass, event_type text) RETURNS oid
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-	label		name;
+	found_oid	oid;
 	parent		regclass;
 BEGIN
-	PERFORM webhook_internal.require_not_null('relation', unwatch.relation IS NULL,
-		'Give the name of a watched table.');
-
-	FOR label IN
-		SELECT t.tgname
-			FROM pg_trigger t
-			WHERE t.tgrelid = unwatch.relation AND t.tgparentid = 0
-				AND t.tgfoid = 'webhook_internal.enqueue()'::regprocedure
-	LOOP
-		EXECUTE format('DROP TRIGGER %I ON %s', label, unwatch.relation);
-	END LOOP;
+	SELECT t.oid
+		INTO found_oid
+		FROM pg_trigger t
+		WHERE t.tgrelid = watch_trigger.relation AND t.tgparentid = 0
+			AND t.tgfoid = 'webhook_internal.enqueue()'::regprocedure
+			AND (watch_trigger.event_type IS NULL
+				OR (webhook_internal.watch_arguments(t.tgargs))[1] = watch_trigger.event_type)
+		LIMIT 1;
 	IF FOUND THEN
-		RETURN;
+		RETURN found_oid;
 	END IF;
 
 	-- Is it a partition, watched by the trigger of an ancestor?
@@ -1000,19 +1206,96 @@ BEGIN
 		INTO parent
 		FROM pg_trigger p
 		WHERE p.tgfoid = 'webhook_internal.enqueue()'::regprocedure AND p.tgparentid = 0
-			AND p.tgrelid IN (SELECT relid FROM pg_partition_ancestors(unwatch.relation));
+			AND (watch_trigger.event_type IS NULL
+				OR (webhook_internal.watch_arguments(p.tgargs))[1] = watch_trigger.event_type)
+			AND p.tgrelid IN (SELECT relid FROM pg_partition_ancestors(watch_trigger.relation));
 	IF FOUND THEN
-		RAISE EXCEPTION 'relation "%" is not watched by itself', unwatch.relation
+		RAISE EXCEPTION 'relation "%" is not watched by itself', watch_trigger.relation
 			USING ERRCODE = 'undefined_object',
+				COLUMN = 'relation',
 				DETAIL = format('It is a partition of the watched table "%s".', parent),
-				HINT = format('Call webhook.unwatch(%L).', parent);
+				HINT = format('Give the table "%s".', parent);
 	END IF;
-	RAISE EXCEPTION 'relation "%" is not watched', unwatch.relation
+	IF EXISTS (
+		SELECT
+			FROM pg_trigger t
+			WHERE t.tgrelid = watch_trigger.relation
+				AND t.tgfoid = 'webhook_internal.enqueue()'::regprocedure)
+	THEN
+		RAISE EXCEPTION 'relation "%" is not watched for event type "%"',
+			watch_trigger.relation, watch_trigger.event_type
+			USING ERRCODE = 'undefined_object',
+				COLUMN = 'event_type',
+				HINT = 'See view webhook.watched_table.';
+	END IF;
+	RAISE EXCEPTION 'relation "%" is not watched', watch_trigger.relation
 		USING ERRCODE = 'undefined_object',
-			HINT = 'Give a table that webhook.watch() was called for.';
+			COLUMN = 'relation',
+			HINT = 'Give a table that webhook.watch() was called for; see view webhook.watched_table.';
 END
 $$;
-COMMENT ON FUNCTION webhook.unwatch(regclass) IS 'stop publishing events for changes of a table';
+COMMENT ON FUNCTION webhook_internal.watch_trigger(regclass, text) IS 'trigger that watches a table for an event type, any one for null; raises an error if there is none';
+
+CREATE FUNCTION webhook.unwatch(relation regclass, event_type text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	label		name;
+BEGIN
+	PERFORM webhook_internal.require_not_null('relation', unwatch.relation IS NULL,
+		'Give the name of a watched table.');
+	PERFORM webhook_internal.watch_trigger(unwatch.relation, unwatch.event_type);
+	FOR label IN
+		SELECT t.tgname
+			FROM pg_trigger t
+			WHERE t.tgrelid = unwatch.relation AND t.tgparentid = 0
+				AND t.tgfoid = 'webhook_internal.enqueue()'::regprocedure
+				AND (unwatch.event_type IS NULL
+					OR (webhook_internal.watch_arguments(t.tgargs))[1] = unwatch.event_type)
+	LOOP
+		EXECUTE format('DROP TRIGGER %I ON %s', label, unwatch.relation);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION webhook.unwatch(regclass, text) IS 'stop publishing events for changes of a table, of one event type or of all';
+
+CREATE FUNCTION webhook.alter_watch(
+	relation regclass,
+	event_type text DEFAULT 'App.BusinessRequestStatusChange',
+	status_column name DEFAULT NULL,
+	id_columns name[] DEFAULT NULL,
+	data_columns name[] DEFAULT NULL,
+	name text DEFAULT NULL
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	found_oid	oid;
+	arguments	text[];
+	nkeys		integer;
+BEGIN
+	PERFORM webhook_internal.require_not_null('relation', alter_watch.relation IS NULL,
+		'Give the name of a watched table.');
+	PERFORM webhook_internal.require_not_null('event_type', alter_watch.event_type IS NULL,
+		'Name the event type of the watch; see view webhook.watched_table.');
+	PERFORM webhook_internal.lock_watched(alter_watch.relation);
+	found_oid := webhook_internal.watch_trigger(alter_watch.relation, alter_watch.event_type);
+	SELECT webhook_internal.watch_arguments(t.tgargs)
+		INTO arguments
+		FROM pg_trigger t
+		WHERE t.oid = found_oid;
+	nkeys := arguments[4];
+	arguments := webhook_internal.watch_parts(alter_watch.relation, alter_watch.event_type,
+		coalesce(alter_watch.status_column, arguments[3]::name),
+		coalesce(alter_watch.id_columns, arguments[5:4 + nkeys]::name[]),
+		coalesce(alter_watch.data_columns, arguments[5 + nkeys:]::name[]),
+		coalesce(alter_watch.name, arguments[2]));
+	PERFORM webhook_internal.alter_watch_trigger(alter_watch.relation, found_oid, arguments);
+END
+$$;
+COMMENT ON FUNCTION webhook.alter_watch(regclass, text, name, name[], name[], text) IS 'change what a watch publishes; null keeps a value, and the trigger stays enabled as it is';
 
 CREATE FUNCTION webhook.publish(event_type text, data json, subject text DEFAULT NULL)
 	RETURNS uuid
@@ -2194,7 +2477,7 @@ COMMENT ON FUNCTION webhook.explain(uuid, bigint) IS 'why an event was, or was n
  * Views and SECURITY DEFINER functions use objects of webhook_internal with the
  * rights of their owner, so a role needs no privilege there, with two
  * exceptions: a function that a view calls is executed as the reader, and
- * webhook.watch() and webhook.unwatch() run as their caller.
+ * webhook.watch(), unwatch() and alter_watch() run as their caller.
  */
 
 CREATE FUNCTION webhook_internal.grant_each(role regrole, commands text[]) RETURNS void
@@ -2237,7 +2520,8 @@ DECLARE
 			webhook.pending_delivery,
 			webhook.dead_letter,
 			webhook.stat_subscription,
-			webhook.stat_worker
+			webhook.stat_worker,
+			webhook.watched_table
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.explain,
@@ -2246,6 +2530,7 @@ DECLARE
 			webhook_internal.home,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
+			webhook_internal.watch_arguments,
 			webhook_internal.worker_state
 			TO %s'];
 BEGIN
@@ -2286,6 +2571,7 @@ DECLARE
 			webhook.define_event_type,
 			webhook.watch,
 			webhook.unwatch,
+			webhook.alter_watch,
 			webhook.publish,
 			webhook.subscribe,
 			webhook.alter_subscription,
@@ -2294,10 +2580,14 @@ DECLARE
 			webhook.secret,
 			webhook.rotate_secret,
 			webhook.resume_database,
-			webhook_internal.enqueue,
+			webhook_internal.alter_watch_trigger,
 			webhook_internal.check_columns,
+			webhook_internal.lock_watched,
+			webhook_internal.other_watched,
 			webhook_internal.require_event_type,
-			webhook_internal.require_not_null
+			webhook_internal.require_not_null,
+			webhook_internal.watch_parts,
+			webhook_internal.watch_trigger
 			TO %s'];
 BEGIN
 	PERFORM webhook.grant_operator(role);
@@ -2352,6 +2642,13 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+/*
+ * Whoever owns a watched table goes on owning it: PostgreSQL asks them for this
+ * privilege when they add a partition, which gets a copy of the trigger. Nobody
+ * can name the function without USAGE on its schema.
+ */
+GRANT EXECUTE ON FUNCTION webhook_internal.enqueue() TO PUBLIC;
 /*
  * Dumps: what people have configured, what still waits, and the sequences that
  * number both. The ring and the checkpoint belong to this database alone; the

@@ -4,8 +4,9 @@
  *
  * A library that is preloaded sets up shared memory, the launcher, which starts
  * the workers, and the hooks that wake and stop them. A library that is loaded
- * into a session only can append events to the ring; they wait there. In the
- * server that pg_upgrade starts, none of this may run.
+ * into a session only can append events to the ring; they wait there. Watches
+ * follow DDL in each session that has loaded the library. In the server that
+ * pg_upgrade starts, none of this may run.
  *
  * README.md in this folder has the words and the way through the files.
  */
@@ -16,6 +17,7 @@
 #include "utils/guc.h"
 
 #include "base/guc.h"
+#include "capture/capture.h"
 #include "process/ddl_hooks.h"
 #include "process/launcher.h"
 #include "process/shmem.h"
@@ -32,7 +34,11 @@ _PG_init(void)
 	webhook_guard_init();
 	MarkGUCPrefixReserved("webhook");
 
-	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+	if (IsBinaryUpgrade)
+		return;
+	webhook_follow_ddl_init();
+
+	if (!process_shared_preload_libraries_in_progress)
 		return;
 
 	webhook_shmem_init();

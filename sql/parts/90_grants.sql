@@ -7,7 +7,7 @@
  * Views and SECURITY DEFINER functions use objects of webhook_internal with the
  * rights of their owner, so a role needs no privilege there, with two
  * exceptions: a function that a view calls is executed as the reader, and
- * webhook.watch() and webhook.unwatch() run as their caller.
+ * webhook.watch(), unwatch() and alter_watch() run as their caller.
  */
 
 CREATE FUNCTION webhook_internal.grant_each(role regrole, commands text[]) RETURNS void
@@ -50,7 +50,8 @@ DECLARE
 			webhook.pending_delivery,
 			webhook.dead_letter,
 			webhook.stat_subscription,
-			webhook.stat_worker
+			webhook.stat_worker,
+			webhook.watched_table
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.explain,
@@ -59,6 +60,7 @@ DECLARE
 			webhook_internal.home,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
+			webhook_internal.watch_arguments,
 			webhook_internal.worker_state
 			TO %s'];
 BEGIN
@@ -99,6 +101,7 @@ DECLARE
 			webhook.define_event_type,
 			webhook.watch,
 			webhook.unwatch,
+			webhook.alter_watch,
 			webhook.publish,
 			webhook.subscribe,
 			webhook.alter_subscription,
@@ -107,10 +110,14 @@ DECLARE
 			webhook.secret,
 			webhook.rotate_secret,
 			webhook.resume_database,
-			webhook_internal.enqueue,
+			webhook_internal.alter_watch_trigger,
 			webhook_internal.check_columns,
+			webhook_internal.lock_watched,
+			webhook_internal.other_watched,
 			webhook_internal.require_event_type,
-			webhook_internal.require_not_null
+			webhook_internal.require_not_null,
+			webhook_internal.watch_parts,
+			webhook_internal.watch_trigger
 			TO %s'];
 BEGIN
 	PERFORM webhook.grant_operator(role);
@@ -165,3 +172,10 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+/*
+ * Whoever owns a watched table goes on owning it: PostgreSQL asks them for this
+ * privilege when they add a partition, which gets a copy of the trigger. Nobody
+ * can name the function without USAGE on its schema.
+ */
+GRANT EXECUTE ON FUNCTION webhook_internal.enqueue() TO PUBLIC;

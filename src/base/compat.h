@@ -14,6 +14,7 @@
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
 #include "commands/tablecmds.h"
@@ -129,6 +130,16 @@ compat_owns_schema(Oid schema, Oid role)
 	return object_ownercheck(NamespaceRelationId, schema, role);
 #else
 	return pg_namespace_ownercheck(schema, role);
+#endif
+}
+
+static inline bool
+compat_owns_relation(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relation, role);
+#else
+	return pg_class_ownercheck(relation, role);
 #endif
 }
 

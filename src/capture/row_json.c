@@ -8,8 +8,8 @@
  * rendered here, to the same text.
  *
  * Subjects are compared for equality, and sessions with different settings make
- * them. A subject is made from the JSON, because that does not depend on the
- * settings as the text of a date or time does.
+ * them. So a subject is made from the JSON, and the settings that the JSON
+ * follows are fixed by the caller.
  */
 #include "postgres.h"
 
@@ -30,6 +30,7 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "capture/fixed_settings_internal.h"
 #include "capture/row_json_internal.h"
 #include "ring/event.h"
 
@@ -40,7 +41,6 @@ static Form_pg_attribute find_attribute(TupleDesc desc, const char *name);
 static WebhookForm choose_form(Oid type);
 static void prepare_to_json(FmgrInfo *function, Oid type, int32 typmod,
 							Oid collation, MemoryContext context);
-static void append_escaped(StringInfo out, const char *part, int length);
 
 bool
 webhook_column_find(WebhookColumn *column, TupleDesc desc, const char *name,
@@ -64,8 +64,11 @@ webhook_column_find(WebhookColumn *column, TupleDesc desc, const char *name,
 		fmgr_info_cxt(output, &column->function, context);
 	}
 	else if (column->form == WEBHOOK_FORM_JSON)
+	{
 		prepare_to_json(&column->function, attribute->atttypid,
 						attribute->atttypmod, attribute->attcollation, context);
+		column->settings = webhook_fixed_settings_of(attribute->atttypid);
+	}
 	return true;
 }
 
@@ -231,12 +234,12 @@ webhook_column_append_key(WebhookColumn *column, StringInfo out, Datum value,
 	if (!is_null && column->form == WEBHOOK_FORM_TEXT)
 	{
 		string = DatumGetTextPP(value);
-		append_escaped(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+		webhook_row_json_append_escaped(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
 	}
 	else if (!is_null && column->form == WEBHOOK_FORM_OUTPUT)
 	{
 		output = OutputFunctionCall(&column->function, value);
-		append_escaped(out, output, strlen(output));
+		webhook_row_json_append_escaped(out, output, strlen(output));
 	}
 	else if (!is_null && column->form == WEBHOOK_FORM_JSON)
 	{
@@ -252,15 +255,15 @@ webhook_column_append_key(WebhookColumn *column, StringInfo out, Datum value,
 									   PointerGetDatum(path));
 			string = DatumGetTextPP(json);
 		}
-		append_escaped(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+		webhook_row_json_append_escaped(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
 	}
 	else
 		webhook_column_append(column, out, value, is_null);
 }
 
-/* Append a part of a subject. The escapes make sure that different keys have different subjects. */
-static void
-append_escaped(StringInfo out, const char *part, int length)
+/* The escapes make sure that different keys have different subjects. */
+void
+webhook_row_json_append_escaped(StringInfo out, const char *part, int length)
 {
 	int			i;
 

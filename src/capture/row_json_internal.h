@@ -30,6 +30,7 @@ typedef struct WebhookColumn
 	bool		byval;			/* pg_attribute.attbyval */
 	WebhookForm form;
 	FmgrInfo	function;		/* for WEBHOOK_FORM_OUTPUT and WEBHOOK_FORM_JSON */
+	int			settings;		/* that the text of its values follows, see fixed_settings */
 } WebhookColumn;
 
 /*
@@ -54,7 +55,10 @@ extern bool webhook_column_same(const WebhookColumn *column,
 extern bool webhook_column_exceeds(const WebhookColumn *column, Datum value,
 								   int limit);
 
-/* Append a value as to_json() renders it. Leaks into CurrentMemoryContext. */
+/*
+ * Append a value as to_json() renders it; the column's settings have been fixed.
+ * Leaks into CurrentMemoryContext.
+ */
 extern void webhook_column_append(WebhookColumn *column, StringInfo out,
 								  Datum value, bool is_null);
 
@@ -65,6 +69,9 @@ extern void webhook_column_append(WebhookColumn *column, StringInfo out,
  */
 extern void webhook_column_append_key(WebhookColumn *column, StringInfo out,
 									  Datum value, bool is_null);
+
+/* Append a part of a subject: '%' and '/' in it as %25 and %2F. */
+extern void webhook_row_json_append_escaped(StringInfo out, const char *part, int length);
 
 /* Append a string of "length" bytes as a JSON string. */
 extern void webhook_row_json_append_string(StringInfo out, const char *string,

@@ -2,16 +2,15 @@
  * trigger.c
  *	  The trigger functions: a change of a watched row becomes an event.
  *
- * The arguments of the trigger on a watched table are all that it needs, by
- * name:
+ * The trigger's arguments are all that it needs (arguments_internal.h). Names of
+ * columns are looked up once a statement, so columns can be altered and dropped
+ * freely. A missing column must not fail the application's statement: it raises
+ * a WARNING, and without a status or key column no event is published. Only a
+ * failure to write the row of the ring is an error.
  *
- *	  event type, table, status column, n, n key columns, data columns ...
- *
- * "table" is the name that data and subject carry. Names are looked up once a
- * statement, so columns can be altered, renamed and dropped freely. A missing
- * column must not fail the application's statement: it raises a WARNING, and
- * without a status or key column no event is published. Only a failure to write
- * the row of the ring is an error.
+ * The subject of an event has the row's key. So an UPDATE that changes the key is
+ * two events: the row with the former key was deleted, one with the new key was
+ * created.
  */
 #include "postgres.h"
 
@@ -21,24 +20,18 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "utils/rel.h"
-#include "utils/timestamp.h"
 
 #include "base/guc.h"
-#include "capture/cross_partition_internal.h"
+#include "capture/arguments_internal.h"
+#include "capture/fixed_settings_internal.h"
+#include "capture/held_internal.h"
 #include "capture/row_json_internal.h"
 #include "process/wakeup.h"
-#include "ring/event.h"
-#include "ring/ring.h"
 
-/* Indexes of the arguments. */
-enum
-{
-	ARG_EVENT_TYPE,
-	ARG_TABLE,
-	ARG_STATUS,
-	ARG_NKEYS,
-	ARG_KEYS
-};
+/* Key "Operation" of Data. */
+#define INSERTION	"INSERT"
+#define CHANGE		"UPDATE"
+#define DELETION	"DELETE"
 
 /* The trigger of one relation during one statement; in memory of the executor. */
 typedef struct TriggerPlan
@@ -52,27 +45,37 @@ typedef struct TriggerPlan
 	int			ndata;			/* data columns that exist */
 	WebhookColumn *data;
 	bool		wants_record;	/* data columns were given, whether they exist or not */
+	int			settings;		/* that the text of a value follows, see fixed_settings */
 	char	  **key_labels;		/* "name": of each key column, with the "{" or "," before it */
 	char	  **data_labels;	/* the same of each data column */
 	char	   *head;			/* of the event's data, up to the key's value */
-	int			prefix;			/* length of "table/" in the subject */
+	int			prefix;			/* length of "name/" in the subject */
 	StringInfoData old_status;	/* work space: a status as JSON */
 	StringInfoData new_status;	/* work space: a status as JSON */
+	StringInfoData old_key;		/* work space: a key as JSON */
+	StringInfoData new_key;		/* work space: a key as JSON */
 	StringInfoData payload;		/* work space: the event's data */
-	StringInfoData subject;		/* work space; always begins with "table/" */
+	StringInfoData subject;		/* work space; always begins with "name/" */
 } TriggerPlan;
 
-static void row_inserted(TriggerPlan *plan, TupleTableSlot *row);
+static void row_inserted(TriggerPlan *plan, TupleTableSlot *row, HeapTupleHeader version);
 static void row_deleted(TriggerPlan *plan, TupleTableSlot *row,
-						HeapTupleHeader header);
+						HeapTupleHeader version);
 static void row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
-						TupleTableSlot *new_row);
+						TupleTableSlot *new_row, TriggerData *trigger);
 static TriggerPlan *make_plan(FunctionCallInfo fcinfo, TriggerData *trigger);
-static bool find_columns(TriggerPlan *plan, TriggerData *trigger, bool quiet);
+static bool find_columns(TriggerPlan *plan, TriggerData *trigger,
+						 const WebhookArguments *arguments, bool quiet);
 static char *make_label(const char *before, const char *name);
+static bool same_images(const WebhookColumn *column, TupleTableSlot *a,
+						TupleTableSlot *b);
+static bool same_key_images(TriggerPlan *plan, TupleTableSlot *a, TupleTableSlot *b);
 static void render_status(TriggerPlan *plan, StringInfo out,
 						  TupleTableSlot *row);
-static void render(TriggerPlan *plan, TupleTableSlot *row,
+static void render_key(TriggerPlan *plan, StringInfo out, TupleTableSlot *row);
+static void render_subject(TriggerPlan *plan, TupleTableSlot *row);
+static bool has_subject(TriggerPlan *plan, TupleTableSlot *row, const char *subject);
+static void render(TriggerPlan *plan, TupleTableSlot *row, const char *operation,
 				   const char *old_status, const char *new_status);
 static bool render_record(TriggerPlan *plan, TupleTableSlot *row);
 static void warn_size(TriggerPlan *plan, bool with_record);
@@ -104,22 +107,22 @@ webhook_enqueue(PG_FUNCTION_ARGS)
 	if (plan == NULL)
 		fcinfo->flinfo->fn_extra = plan = make_plan(fcinfo, trigger);
 
-	webhook_cross_partition_publish_orphaned();
+	webhook_held_begin(plan->watch);
 	if (!plan->works)
 		return PointerGetDatum(NULL);
 
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		row_inserted(plan, trigger->tg_trigslot);
+		row_inserted(plan, trigger->tg_trigslot, trigger->tg_trigtuple->t_data);
 	else
 	{
-		/* No INSERT has followed a deferred DELETE. */
-		webhook_cross_partition_publish_deferred(plan->watch);
+		/* No INSERT has followed the DELETE of a move. */
+		webhook_held_end_move(plan->watch);
 
 		if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 			row_deleted(plan, trigger->tg_trigslot,
 						trigger->tg_trigtuple->t_data);
 		else
-			row_updated(plan, trigger->tg_trigslot, trigger->tg_newslot);
+			row_updated(plan, trigger->tg_trigslot, trigger->tg_newslot, trigger);
 	}
 
 	return PointerGetDatum(NULL);
@@ -127,63 +130,94 @@ webhook_enqueue(PG_FUNCTION_ARGS)
 
 /* Publish the event of a row that was inserted, or moved to this partition. */
 static void
-row_inserted(TriggerPlan *plan, TupleTableSlot *row)
+row_inserted(TriggerPlan *plan, TupleTableSlot *row, HeapTupleHeader version)
 {
-	const char *old_status = webhook_cross_partition_old_status(plan->watch);
-	bool		moved = old_status != NULL;
+	int			level = webhook_fixed_settings_begin(plan->settings);
+	const char *old_status;
+	const char *old_subject;
 
 	render_status(plan, &plan->new_status, row);
-	if (moved && strcmp(old_status, plan->new_status.data) == 0)
+	if (!webhook_held_moved(plan->watch, &old_status, &old_subject))
 	{
-		webhook_cross_partition_complete(plan->watch);
-		return;
+		render(plan, row, INSERTION, "null", plan->new_status.data);
+		publish(plan);
 	}
+	else if (has_subject(plan, row, old_subject))
+	{
+		bool		changed = strcmp(old_status, plan->new_status.data) != 0;
 
-	render(plan, row, moved ? old_status : "null", plan->new_status.data);
-	if (moved)
-		webhook_cross_partition_complete(plan->watch);
-	publish(plan);
+		if (changed)
+			render(plan, row, CHANGE, old_status, plan->new_status.data);
+		webhook_held_complete_move(plan->watch);
+		if (changed)
+			publish(plan);
+	}
+	else
+	{
+		/* The row was moved and has another key. */
+		webhook_held_end_move(plan->watch);
+		render(plan, row, INSERTION, "null", plan->new_status.data);
+		webhook_held_publish_creation(plan->watch, version, plan->subject.data,
+									  plan->payload.data);
+	}
+	webhook_fixed_settings_end(level);
 }
 
-/* Publish the event of a row that was deleted, or defer it if the row was moved. */
+/* Publish the event of a row that was deleted, or hold it if the row was moved. */
 static void
-row_deleted(TriggerPlan *plan, TupleTableSlot *row, HeapTupleHeader header)
+row_deleted(TriggerPlan *plan, TupleTableSlot *row, HeapTupleHeader version)
 {
-	render_status(plan, &plan->old_status, row);
-	render(plan, row, plan->old_status.data, "null");
+	int			level = webhook_fixed_settings_begin(plan->settings);
 
-	if (HeapTupleHeaderIndicatesMovedPartitions(header))
-		webhook_cross_partition_defer(plan->watch, plan->old_status.data,
-									  plan->subject.data, plan->payload.data);
+	webhook_held_before(plan->watch, version);
+	render_status(plan, &plan->old_status, row);
+	render(plan, row, DELETION, plan->old_status.data, "null");
+
+	if (HeapTupleHeaderIndicatesMovedPartitions(version))
+		webhook_held_move(plan->watch, plan->old_status.data,
+						  plan->subject.data, plan->payload.data);
 	else
 		publish(plan);
+	webhook_fixed_settings_end(level);
 }
 
-/* Publish the event of a row that was updated in its partition. */
+/* Publish the event or events of a row that was updated in its partition. */
 static void
 row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
-			TupleTableSlot *new_row)
+			TupleTableSlot *new_row, TriggerData *trigger)
 {
-	AttrNumber	number = plan->status.number;
-	Datum		old_value;
-	Datum		new_value;
-	bool		old_is_null;
-	bool		new_is_null;
+	bool		same_key = same_key_images(plan, old_row, new_row);
+	int			level;
 
-	old_value = slot_getattr(old_row, number, &old_is_null);
-	new_value = slot_getattr(new_row, number, &new_is_null);
-	if (webhook_column_same(&plan->status, old_value, old_is_null,
-							new_value, new_is_null))
+	if (same_key && same_images(&plan->status, old_row, new_row))
 		return;
 
 	/* Values whose images differ may be the same as JSON. */
+	level = webhook_fixed_settings_begin(plan->settings);
+	webhook_held_before(plan->watch, trigger->tg_trigtuple->t_data);
 	render_status(plan, &plan->old_status, old_row);
 	render_status(plan, &plan->new_status, new_row);
-	if (strcmp(plan->old_status.data, plan->new_status.data) == 0)
-		return;
+	if (!same_key)
+	{
+		render_key(plan, &plan->old_key, old_row);
+		render_key(plan, &plan->new_key, new_row);
+		same_key = strcmp(plan->old_key.data, plan->new_key.data) == 0;
+	}
 
-	render(plan, new_row, plan->old_status.data, plan->new_status.data);
-	publish(plan);
+	if (!same_key)
+	{
+		render(plan, old_row, DELETION, plan->old_status.data, "null");
+		publish(plan);
+		render(plan, new_row, INSERTION, "null", plan->new_status.data);
+		webhook_held_publish_creation(plan->watch, trigger->tg_newtuple->t_data,
+									  plan->subject.data, plan->payload.data);
+	}
+	else if (strcmp(plan->old_status.data, plan->new_status.data) != 0)
+	{
+		render(plan, new_row, CHANGE, plan->old_status.data, plan->new_status.data);
+		publish(plan);
+	}
+	webhook_fixed_settings_end(level);
 }
 
 /*
@@ -237,14 +271,12 @@ make_plan(FunctionCallInfo fcinfo, TriggerData *trigger)
 {
 	MemoryContext context = fcinfo->flinfo->fn_mcxt;
 	MemoryContext old;
-	int			nargs = trigger->tg_trigger->tgnargs;
-	char	  **args = trigger->tg_trigger->tgargs;
-	long		nkeys;
+	WebhookArguments arguments;
 	bool		known;
 	TriggerPlan *plan;
 
-	nkeys = nargs > ARG_KEYS ? strtol(args[ARG_NKEYS], NULL, 10) : 0;
-	if (nkeys < 1 || nkeys > nargs - ARG_KEYS)
+	if (!webhook_arguments_parse(&arguments, trigger->tg_trigger->tgnargs,
+								 trigger->tg_trigger->tgargs))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("trigger \"%s\" on relation \"%s\" has wrong arguments for function \"%s\"",
@@ -257,23 +289,26 @@ make_plan(FunctionCallInfo fcinfo, TriggerData *trigger)
 	plan = palloc0(sizeof(TriggerPlan));
 	initStringInfo(&plan->old_status);
 	initStringInfo(&plan->new_status);
+	initStringInfo(&plan->old_key);
+	initStringInfo(&plan->new_key);
 	initStringInfo(&plan->payload);
 	initStringInfo(&plan->subject);
 
 	plan->watch = webhook_watch_get(context, trigger->tg_trigger->tgname,
-									args[ARG_EVENT_TYPE], &known);
+									arguments.event_type, &known);
 
-	plan->nkeys = nkeys;
-	plan->ndata = nargs - ARG_KEYS - nkeys;
+	plan->nkeys = arguments.nkeys;
+	plan->ndata = arguments.ndata;
 	plan->wants_record = plan->ndata > 0;
-	plan->works = find_columns(plan, trigger, known);
+	plan->works = find_columns(plan, trigger, &arguments, known);
 
 	/* What all events of this trigger begin with. */
-	appendStringInfoString(&plan->subject, args[ARG_TABLE]);
+	webhook_row_json_append_escaped(&plan->subject, arguments.name,
+									strlen(arguments.name));
 	appendStringInfoChar(&plan->subject, '/');
 	plan->prefix = plan->subject.len;
 
-	webhook_row_json_append_pascal(&plan->payload, args[ARG_TABLE]);
+	webhook_row_json_append_pascal(&plan->payload, arguments.name);
 	appendStringInfoString(&plan->payload, "Id");
 	plan->head = make_label("{", plan->payload.data);
 
@@ -287,28 +322,28 @@ make_plan(FunctionCallInfo fcinfo, TriggerData *trigger)
  * partition has warned of them in this statement.
  */
 static bool
-find_columns(TriggerPlan *plan, TriggerData *trigger, bool quiet)
+find_columns(TriggerPlan *plan, TriggerData *trigger,
+			 const WebhookArguments *arguments, bool quiet)
 {
 	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
-	char	  **args = trigger->tg_trigger->tgargs;
-	char	  **key_names = args + ARG_KEYS;
-	char	  **data_names = key_names + plan->nkeys;
 	const char *missing = NULL;
 	int			found = 0;
 	int			i;
 
-	if (!webhook_column_find(&plan->status, desc, args[ARG_STATUS],
+	if (!webhook_column_find(&plan->status, desc, arguments->status,
 							 CurrentMemoryContext))
-		missing = args[ARG_STATUS];
+		missing = arguments->status;
+	plan->settings = plan->status.settings;
 
 	plan->keys = palloc0(plan->nkeys * sizeof(WebhookColumn));
 	plan->key_labels = palloc0(plan->nkeys * sizeof(char *));
 	for (i = 0; i < plan->nkeys && missing == NULL; i++)
 	{
-		if (!webhook_column_find(&plan->keys[i], desc, key_names[i],
+		if (!webhook_column_find(&plan->keys[i], desc, arguments->keys[i],
 								 CurrentMemoryContext))
-			missing = key_names[i];
-		plan->key_labels[i] = make_label(i == 0 ? "{" : ",", key_names[i]);
+			missing = arguments->keys[i];
+		plan->key_labels[i] = make_label(i == 0 ? "{" : ",", arguments->keys[i]);
+		plan->settings |= plan->keys[i].settings;
 	}
 
 	if (missing != NULL)
@@ -318,8 +353,8 @@ find_columns(TriggerPlan *plan, TriggerData *trigger, bool quiet)
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("column \"%s\" of relation \"%s\" does not exist",
 							missing, RelationGetRelationName(trigger->tg_relation)),
-					 errdetail("Event \"%s\" is not published.", args[ARG_EVENT_TYPE]),
-					 errhint("Call webhook.unwatch() and then webhook.watch() again.")));
+					 errdetail("Event \"%s\" is not published.", arguments->event_type),
+					 errhint("Name other columns with webhook.alter_watch(), or call webhook.unwatch().")));
 		return false;
 	}
 
@@ -327,20 +362,21 @@ find_columns(TriggerPlan *plan, TriggerData *trigger, bool quiet)
 	plan->data_labels = palloc0(plan->ndata * sizeof(char *));
 	for (i = 0; i < plan->ndata; i++)
 	{
-		if (webhook_column_find(&plan->data[found], desc, data_names[i],
+		if (webhook_column_find(&plan->data[found], desc, arguments->data[i],
 								CurrentMemoryContext))
 		{
 			plan->data_labels[found] = make_label(found == 0 ? "" : ",",
-												  data_names[i]);
+												  arguments->data[i]);
+			plan->settings |= plan->data[found].settings;
 			found++;
 		}
 		else if (!quiet)
 			ereport(WARNING,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("column \"%s\" of relation \"%s\" does not exist",
-							data_names[i], RelationGetRelationName(trigger->tg_relation)),
-					 errdetail("It is left out of event \"%s\".", args[ARG_EVENT_TYPE]),
-					 errhint("Call webhook.unwatch() and then webhook.watch() again.")));
+							arguments->data[i], RelationGetRelationName(trigger->tg_relation)),
+					 errdetail("It is left out of event \"%s\".", arguments->event_type),
+					 errhint("Name other columns with webhook.alter_watch(), or call webhook.unwatch().")));
 	}
 	plan->ndata = found;
 	return true;
@@ -359,6 +395,26 @@ make_label(const char *before, const char *name)
 	return label.data;
 }
 
+static bool
+same_images(const WebhookColumn *column, TupleTableSlot *a, TupleTableSlot *b)
+{
+	bool		a_is_null;
+	bool		b_is_null;
+	Datum		a_value = slot_getattr(a, column->number, &a_is_null);
+	Datum		b_value = slot_getattr(b, column->number, &b_is_null);
+
+	return webhook_column_same(column, a_value, a_is_null, b_value, b_is_null);
+}
+
+static bool
+same_key_images(TriggerPlan *plan, TupleTableSlot *a, TupleTableSlot *b)
+{
+	for (int i = 0; i < plan->nkeys; i++)
+		if (!same_images(&plan->keys[i], a, b))
+			return false;
+	return true;
+}
+
 /* Set "out" to the status of a row as JSON. */
 static void
 render_status(TriggerPlan *plan, StringInfo out, TupleTableSlot *row)
@@ -370,38 +426,67 @@ render_status(TriggerPlan *plan, StringInfo out, TupleTableSlot *row)
 	webhook_column_append(&plan->status, out, value, is_null);
 }
 
-/* Set the plan's payload and subject to those of an event about a row; statuses are JSON. */
+/* Set "out" to the key of a row as JSON. */
 static void
-render(TriggerPlan *plan, TupleTableSlot *row, const char *old_status,
-	   const char *new_status)
+render_key(TriggerPlan *plan, StringInfo out, TupleTableSlot *row)
 {
-	StringInfo	payload = &plan->payload;
-	StringInfo	subject = &plan->subject;
-	int			i;
-
-	resetStringInfo(payload);
-	appendStringInfoString(payload, plan->head);
-	subject->len = plan->prefix;
-
-	for (i = 0; i < plan->nkeys; i++)
+	resetStringInfo(out);
+	for (int i = 0; i < plan->nkeys; i++)
 	{
 		bool		is_null;
 		Datum		value = slot_getattr(row, plan->keys[i].number, &is_null);
 
 		if (plan->nkeys > 1)
-			appendStringInfoString(payload, plan->key_labels[i]);
-		webhook_column_append(&plan->keys[i], payload, value, is_null);
+			appendStringInfoString(out, plan->key_labels[i]);
+		webhook_column_append(&plan->keys[i], out, value, is_null);
+	}
+	if (plan->nkeys > 1)
+		appendStringInfoCharMacro(out, '}');
+}
+
+/* Set the plan's subject to that of a row. */
+static void
+render_subject(TriggerPlan *plan, TupleTableSlot *row)
+{
+	StringInfo	subject = &plan->subject;
+
+	subject->len = plan->prefix;
+	for (int i = 0; i < plan->nkeys; i++)
+	{
+		bool		is_null;
+		Datum		value = slot_getattr(row, plan->keys[i].number, &is_null);
 
 		if (i > 0)
 			appendStringInfoCharMacro(subject, '/');
 		webhook_column_append_key(&plan->keys[i], subject, value, is_null);
 	}
-	if (plan->nkeys > 1)
-		appendStringInfoCharMacro(payload, '}');
 	subject->data[subject->len] = '\0';
 	webhook_row_json_fit_subject(subject, plan->prefix);
+}
 
-	appendStringInfoString(payload, ",\"OldStatus\":");
+static bool
+has_subject(TriggerPlan *plan, TupleTableSlot *row, const char *subject)
+{
+	render_subject(plan, row);
+	return strcmp(subject, plan->subject.data) == 0;
+}
+
+/* Set the plan's payload and subject to those of an event about a row; statuses are JSON. */
+static void
+render(TriggerPlan *plan, TupleTableSlot *row, const char *operation,
+	   const char *old_status, const char *new_status)
+{
+	StringInfo	payload = &plan->payload;
+
+	render_subject(plan, row);
+	render_key(plan, &plan->new_key, row);
+
+	resetStringInfo(payload);
+	appendStringInfoString(payload, plan->head);
+	appendBinaryStringInfo(payload, plan->new_key.data, plan->new_key.len);
+	appendStringInfoString(payload, ",\"Operation\":\"");
+	appendStringInfoString(payload, operation);
+	appendStringInfoString(payload, "\",\"OldStatus\":");
 	appendStringInfoString(payload, old_status);
 	appendStringInfoString(payload, ",\"NewStatus\":");
 	appendStringInfoString(payload, new_status);
@@ -413,6 +498,7 @@ render(TriggerPlan *plan, TupleTableSlot *row, const char *old_status,
 		if (!render_record(plan, row))
 		{
 			payload->len = before;
+			appendStringInfoString(payload, ",\"RecordOmitted\":true");
 			warn_size(plan, true);
 		}
 	}
@@ -467,21 +553,13 @@ warn_size(TriggerPlan *plan, bool with_record)
 			 errmsg("data of event \"%s\" about \"%s\" is larger than webhook.max_data_size",
 					plan->watch->event_type, plan->subject.data),
 			 with_record ?
-			 errdetail("The event is published without \"Record\".") :
+			 errdetail("The event is published with \"RecordOmitted\" in place of \"Record\".") :
 			 errdetail("The event is published nevertheless, because its key and status alone are that large.")));
 }
 
-/* Append the event whose data and subject have been rendered to the ring. */
+/* Publish the event whose data and subject have been rendered. */
 static void
 publish(TriggerPlan *plan)
 {
-	WebhookEvent event = {0};
-
-	event.kind = WEBHOOK_EVENT;
-	event.created_at = GetCurrentTimestamp();
-	webhook_event_new_id(&event.event_id, event.created_at);
-	event.event_type = plan->watch->event_type;
-	event.subject = plan->subject.data;
-	event.data = plan->payload.data;
-	webhook_ring_append(&event);
+	webhook_held_publish(plan->watch, plan->subject.data, plan->payload.data);
 }

@@ -27,7 +27,6 @@ static WebhookRowKey row_key(const WebhookPending *row);
 static void free_delivery(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
 static dlist_head *ready_list(WebhookDelivery *delivery, int **length);
 static WebhookDelivery *pop_waiting(WebhookDispatcher *dispatcher, WebhookSubject *subject);
-static void count_queued(WebhookDispatcher *dispatcher, WebhookQueue *queue, int by);
 static bool needs_promotion(const WebhookDelivery *delivery);
 static void flushed(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
 static void count_outcome(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
@@ -151,7 +150,7 @@ webhook_delivery_set_ready(WebhookDispatcher *dispatcher, WebhookDelivery *deliv
 	delivery->is_ready = true;
 	dlist_push_tail(ready_list(delivery, &length), &delivery->node);
 	++*length;
-	count_queued(dispatcher, delivery->queue, 1);
+	dispatcher->usage.queued++;
 }
 
 void
@@ -163,21 +162,21 @@ webhook_delivery_unset_ready(WebhookDispatcher *dispatcher, WebhookDelivery *del
 	(void) ready_list(delivery, &length);
 	dlist_delete(&delivery->node);
 	--*length;
-	count_queued(dispatcher, delivery->queue, -1);
+	dispatcher->usage.queued--;
 }
 
 void
 webhook_delivery_set_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	dlist_push_tail(&delivery->subject->waiting, &delivery->node);
-	count_queued(dispatcher, delivery->queue, 1);
+	dispatcher->usage.queued++;
 }
 
 void
 webhook_delivery_unset_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	dlist_delete(&delivery->node);
-	count_queued(dispatcher, delivery->queue, -1);
+	dispatcher->usage.queued--;
 }
 
 /* If the clock was set back, nobody knows how long it has waited: long enough. */
@@ -400,20 +399,11 @@ ready_list(WebhookDelivery *delivery, int **length)
 	return ping ? &queue->pings : &queue->ready;
 }
 
-static void
-count_queued(WebhookDispatcher *dispatcher, WebhookQueue *queue, int by)
-{
-	dispatcher->usage.queued += by;
-	queue->queued += by;
-}
-
 static WebhookDelivery *
 pop_waiting(WebhookDispatcher *dispatcher, WebhookSubject *subject)
 {
-	WebhookDelivery *delivery = dlist_head_element(WebhookDelivery, node, &subject->waiting);
-
-	webhook_delivery_unset_waiting(dispatcher, delivery);
-	return delivery;
+	dispatcher->usage.queued--;
+	return dlist_container(WebhookDelivery, node, dlist_pop_head_node(&subject->waiting));
 }
 
 /*

@@ -18,11 +18,6 @@
  * fetched by key as they are asked for. So a backlog takes no memory and holds
  * no snapshot. Rows that have been deleted in between are left out.
  *
- * The rows of a large transaction are not even collected (part.c): they are in
- * order in the index, its event types are known (large.c), and are merged with
- * the other rows as they are asked for. So it takes no time to open a window
- * that has a transaction of a million events.
- *
  * While a window is built, its memory belongs to the transaction, and an error
  * frees it. Only the file has to be closed explicitly.
  */
@@ -48,9 +43,6 @@
 #include "base/catalog.h"
 #include "base/compat.h"
 #include "base/table.h"
-#include "ring/fetch_internal.h"
-#include "ring/large_internal.h"
-#include "ring/part_internal.h"
 #include "ring/ring_row_internal.h"
 #include "ring/window.h"
 
@@ -58,20 +50,22 @@
 #define SMALL_ROWS		500
 #define SMALL_BYTES		((Size) 1024 * 1024)
 
-/* Parts of large transactions that a window has; each may be in several ring tables. */
-#define MAX_PARTS		(2 * WEBHOOK_LARGE_TRANSACTIONS)
-
-/* What the unread rows of a part count for, since nobody knows their number. */
-#define PART_ROWS		1000
-
 /* Keys of a large window that are read from the file at a time. */
 #define STEP_ROWS		500
 
-/* Event types of a window whose names are kept. */
-#define MAX_TYPES		64
-
 /* Memory in kB to sort keys in, and to keep them in before they go to a file. */
 #define WORK_KB			4096
+
+/*
+ * Finds a row. It is no TID, because the owner of the table may move rows (by
+ * VACUUM FULL, for instance); these columns do not change.
+ */
+typedef struct Key
+{
+	int64		id;
+	FullTransactionId txid;
+	int			table_no;		/* of the ring table */
+} Key;
 
 StaticAssertDecl(SMALL_ROWS <= STEP_ROWS, "the keys of a small window fit");
 
@@ -79,8 +73,7 @@ struct WebhookWindow
 {
 	MemoryContext context;		/* holds the window and everything below */
 	WebhookSnapshot *end;		/* the snapshot that the window ends with */
-	int64		remaining;		/* rows that have not been returned yet, but for those of parts */
-	List	   *types;			/* of its events: WebhookWindowType * */
+	int64		remaining;		/* rows that have not been returned yet */
 
 	/* A small window */
 	WebhookEvent *events[SMALL_ROWS];	/* in order of id, once the window is built */
@@ -91,14 +84,10 @@ struct WebhookWindow
 	TupleTableSlot *row;		/* to put a key into "store", or to get one */
 
 	/* The next keys of a large window; of a small one, its keys while it is built. */
-	WebhookRingKey keys[STEP_ROWS];
+	Key			keys[STEP_ROWS];
 	int			nkeys;
 
 	int			next;			/* index in "events" or "keys" of the next row to return */
-
-	/* Large transactions, whose rows come besides */
-	WebhookPart parts[MAX_PARTS];
-	int			nparts;
 };
 
 /* A window that is being built. */
@@ -109,27 +98,31 @@ typedef struct Builder
 	int64		upto_id;
 	Size		bytes;			/* of the events in memory */
 	Tuplesortstate *sort;		/* the keys of a large window; NULL: it is small so far */
-	WebhookLargeTransaction large[WEBHOOK_LARGE_TRANSACTIONS];	/* those that are known */
-	int			nlarge;
 } Builder;
+
+/* A scan over the rows of one transaction in one ring table, in order of id. */
+typedef struct Source
+{
+	Relation	relation;		/* NULL: not open yet */
+	WebhookScan *scan;
+	FullTransactionId txid;
+	bool		found;			/* the scan is at a row */
+	int64		id;				/* of that row */
+} Source;
 
 static void read_table(Builder *builder, int table_no, const WebhookSnapshot *from);
 static void read_range(Builder *builder, int table_no, WebhookScan *scan,
 					   ScanKey keys, uint64 first, uint64 end);
-static const WebhookLargeTransaction *find_large(const Builder *builder, FullTransactionId txid);
-static void add_part(Builder *builder, int table_no, const WebhookLargeTransaction *large);
 static void add_row(Builder *builder, int table_no, TupleTableSlot *row);
-static void note_type(WebhookWindow *window, TupleTableSlot *row, int64 id);
-static void add_type(WebhookWindow *window, const char *name, int length, int64 last_id);
 static void become_large(Builder *builder);
-static void add_key(Builder *builder, const WebhookRingKey *key);
+static void add_key(Builder *builder, const Key *key);
 static void keep_keys(Builder *builder);
 static int	compare_events(const void *a, const void *b);
 static List *next_small(WebhookWindow *window, int max_rows, Size max_bytes);
 static List *next_large(WebhookWindow *window, int max_rows, Size max_bytes);
-static List *next_merged(WebhookWindow *window, int max_rows, Size max_bytes);
-static bool first_key(const WebhookWindow *window, int next, int64 *id);
 static void next_keys(WebhookWindow *window);
+static TupleTableSlot *fetch(Source *sources, const Key *key);
+static void step_source(Source *source);
 
 WebhookWindow *
 webhook_window_open(const WebhookSnapshot *from,
@@ -140,40 +133,32 @@ webhook_window_open(const WebhookSnapshot *from,
 												  "webhook window",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Builder    *builder = palloc0(sizeof(Builder));
+	Builder		builder = {0};
 	WebhookWindow *window = palloc0(sizeof(WebhookWindow));
 
 	window->context = context;
 	window->end = end != NULL ? webhook_snapshot_copy(end) :
 		webhook_snapshot_make(GetActiveSnapshot(),
 							  GetTopFullTransactionIdIfAny());
-	builder->window = window;
-	builder->partial = partial;
-	builder->upto_id = upto_id;
-	builder->nlarge = webhook_large_copy(builder->large);
+	builder.window = window;
+	builder.partial = partial;
+	builder.upto_id = upto_id;
 
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
-		read_table(builder, i, from);
+		read_table(&builder, i, from);
 
-	if (builder->sort != NULL)
-		keep_keys(builder);
+	if (builder.sort != NULL)
+		keep_keys(&builder);
 	else
 	{
 		qsort(window->events, window->nevents, sizeof(WebhookEvent *),
 			  compare_events);
 		window->nkeys = 0;
 	}
-	pfree(builder);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, old);
 	return window;
-}
-
-const List *
-webhook_window_types(const WebhookWindow *window)
-{
-	return window->types;
 }
 
 const WebhookSnapshot *
@@ -185,22 +170,14 @@ webhook_window_end(const WebhookWindow *window)
 int64
 webhook_window_remaining(const WebhookWindow *window)
 {
-	int64		remaining = window->remaining;
-
-	for (int i = 0; i < window->nparts; i++)
-		remaining += window->parts[i].ended ? 0 : PART_ROWS;
-	return remaining;
+	return window->remaining;
 }
 
 List *
 webhook_window_next(WebhookWindow *window, int max_rows, Size max_bytes)
 {
-	List	   *result = NIL;
-
-	while (window->nparts > 0 && result == NIL && webhook_window_remaining(window) > 0)
-		result = next_merged(window, max_rows, max_bytes);
-	if (window->nparts > 0 || window->remaining == 0)
-		return result;
+	if (window->remaining == 0)
+		return NIL;
 	return window->store == NULL ?
 		next_small(window, max_rows, max_bytes) :
 		next_large(window, max_rows, max_bytes);
@@ -294,52 +271,9 @@ read_range(Builder *builder, int table_no, WebhookScan *scan, ScanKey keys,
 	webhook_scan_restart(scan, keys);
 	while (webhook_scan_next(scan))
 	{
-		bool		isnull;
-		FullTransactionId txid =
-			DatumGetFullTransactionId(slot_getattr(scan->slot, Anum_webhook_event_txid, &isnull));
-		const WebhookLargeTransaction *large = find_large(builder, txid);
-
 		CHECK_FOR_INTERRUPTS();
-		if (large == NULL || builder->window->nparts == MAX_PARTS)
-		{
-			add_row(builder, table_no, scan->slot);
-			continue;
-		}
-		if (webhook_snapshot_sees(builder->window->end, txid))
-			add_part(builder, table_no, large);
-		first = U64FromFullTransactionId(txid) + 1;
-		if (first >= end)
-			break;
-		keys[0].sk_argument = UInt64GetDatum(first);
-		webhook_scan_restart(scan, keys);
+		add_row(builder, table_no, scan->slot);
 	}
-}
-
-/* What is known of a large transaction; NULL: it is not known to be one. */
-static const WebhookLargeTransaction *
-find_large(const Builder *builder, FullTransactionId txid)
-{
-	for (int i = 0; i < builder->nlarge; i++)
-	{
-		if (FullTransactionIdEquals(builder->large[i].txid, txid))
-			return &builder->large[i];
-	}
-	return NULL;
-}
-
-/* Its rows in this ring table belong to the window, less those that were read of it before. */
-static void
-add_part(Builder *builder, int table_no, const WebhookLargeTransaction *large)
-{
-	WebhookWindow *window = builder->window;
-	WebhookPart *part = &window->parts[window->nparts++];
-
-	part->table_no = table_no;
-	part->txid = large->txid;
-	if (builder->partial != NULL && webhook_snapshot_sees(builder->partial, large->txid))
-		part->next_id = builder->upto_id + 1;
-	for (int i = 0; i < large->ntypes; i++)
-		add_type(window, large->types[i], strlen(large->types[i]), PG_INT64_MAX);
 }
 
 static void
@@ -347,7 +281,7 @@ add_row(Builder *builder, int table_no, TupleTableSlot *row)
 {
 	WebhookWindow *window = builder->window;
 	bool		isnull;
-	WebhookRingKey key;
+	Key			key;
 	Size		size;
 
 	key.id = DatumGetInt64(slot_getattr(row, Anum_webhook_event_id, &isnull));
@@ -367,71 +301,20 @@ add_row(Builder *builder, int table_no, TupleTableSlot *row)
 		return;
 
 	window->remaining++;
-	note_type(window, row, key.id);
 	if (builder->sort == NULL)
 	{
 		size = webhook_ring_row_size(row);
 		if (window->nevents < SMALL_ROWS &&
 			builder->bytes + size <= SMALL_BYTES)
 		{
-			WebhookEvent *event = webhook_ring_row_event(row);
-
-			event->table_no = table_no;
 			window->keys[window->nevents] = key;
-			window->events[window->nevents++] = event;
+			window->events[window->nevents++] = webhook_ring_row_event(row);
 			builder->bytes += size;
 			return;
 		}
 		become_large(builder);
 	}
 	add_key(builder, &key);
-}
-
-/* The event type of a row is one of the window's. */
-static void
-note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
-{
-	struct varlena *name;
-	bool		isnull;
-	Datum		value;
-
-	if (DatumGetChar(slot_getattr(row, Anum_webhook_event_kind, &isnull)) != WEBHOOK_EVENT)
-		return;
-	value = slot_getattr(row, Anum_webhook_event_event_type, &isnull);
-	if (isnull)
-		return;
-	name = PG_DETOAST_DATUM_PACKED(value);
-	add_type(window, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), id);
-	if (PointerGetDatum(name) != value)
-		pfree(name);
-}
-
-/* Few types are usual. Of more than MAX_TYPES no name is kept. */
-static void
-add_type(WebhookWindow *window, const char *name, int length, int64 last_id)
-{
-	WebhookWindowType *type = NULL;
-	ListCell   *cell;
-
-	foreach(cell, window->types)
-	{
-		WebhookWindowType *known = lfirst(cell);
-
-		if (known->name == NULL ||
-			(strlen(known->name) == length && memcmp(known->name, name, length) == 0))
-		{
-			type = known;
-			break;
-		}
-	}
-	if (type == NULL)
-	{
-		type = palloc0(sizeof(WebhookWindowType));
-		if (list_length(window->types) < MAX_TYPES)
-			type->name = pnstrdup(name, length);
-		window->types = lappend(window->types, type);
-	}
-	type->last_id = Max(type->last_id, last_id);
 }
 
 /* Make the window a large one: from now on only keys are added. */
@@ -462,7 +345,7 @@ become_large(Builder *builder)
 }
 
 static void
-add_key(Builder *builder, const WebhookRingKey *key)
+add_key(Builder *builder, const Key *key)
 {
 	TupleTableSlot *row = builder->window->row;
 
@@ -549,7 +432,7 @@ next_small(WebhookWindow *window, int max_rows, Size max_bytes)
 static List *
 next_large(WebhookWindow *window, int max_rows, Size max_bytes)
 {
-	WebhookFetch *fetch = webhook_fetch_begin();
+	Source		sources[WEBHOOK_RING_TABLES] = {0};
 	List	   *result = NIL;
 	Size		bytes = 0;
 
@@ -563,115 +446,31 @@ next_large(WebhookWindow *window, int max_rows, Size max_bytes)
 		for (next = window->next; next < window->nkeys; next++)
 		{
 			TupleTableSlot *row;
-			WebhookEvent *event;
 
 			CHECK_FOR_INTERRUPTS();
 			if (list_length(result) == max_rows)
 				break;
-			row = webhook_fetch_row(fetch, &window->keys[next]);
+			row = fetch(sources, &window->keys[next]);
 			if (row == NULL)
 				continue;
 			if (result != NIL && bytes + webhook_ring_row_size(row) > max_bytes)
 				break;
 			bytes += webhook_ring_row_size(row);
-			event = webhook_ring_row_event(row);
-			event->table_no = window->keys[next].table_no;
-			result = lappend(result, event);
+			result = lappend(result, webhook_ring_row_event(row));
 		}
 		window->remaining -= next - window->next;
 		window->next = next;
 	}
-	webhook_fetch_end(fetch);
+
+	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
+	{
+		if (sources[i].relation != NULL)
+		{
+			webhook_scan_end(sources[i].scan);
+			table_close(sources[i].relation, NoLock);
+		}
+	}
 	return result;
-}
-
-/*
- * The rows of large transactions and the others, merged in order of id. What is
- * kept of the window moves on at the end, so that a failed call can be repeated.
- */
-static List *
-next_merged(WebhookWindow *window, int max_rows, Size max_bytes)
-{
-	WebhookFetch *fetch = webhook_fetch_begin();
-	List	   *result = NIL;
-	Size		bytes = 0;
-	int			next;
-
-	if (window->store != NULL && window->next == window->nkeys && window->remaining > 0)
-		next_keys(window);
-	next = window->next;
-	for (int i = 0; i < window->nparts; i++)
-	{
-		if (!window->parts[i].ended)
-			webhook_part_open(&window->parts[i]);
-	}
-
-	while (list_length(result) < max_rows)
-	{
-		WebhookPart *part = NULL;
-		TupleTableSlot *row = NULL;
-		WebhookEvent *event;
-		int64		id;
-		bool		has_key = first_key(window, next, &id);
-
-		/* The next keys are in the file: what else comes before them is not known. */
-		if (!has_key && window->remaining > next - window->next)
-			break;
-		for (int i = 0; i < window->nparts; i++)
-		{
-			WebhookPart *other = &window->parts[i];
-
-			if (!other->ended && other->found && (!has_key || other->id < id) &&
-				(part == NULL || other->id < part->id))
-				part = other;
-		}
-		if (part == NULL && !has_key)
-			break;
-		if (part != NULL)
-			row = part->scan->slot;
-		else if (window->store != NULL)
-			row = webhook_fetch_row(fetch, &window->keys[next]);
-		else
-		{
-			if (result != NIL && bytes + window->events[next]->size > max_bytes)
-				break;
-			bytes += window->events[next]->size;
-			result = lappend(result, webhook_event_copy(window->events[next]));
-		}
-		if (row != NULL)
-		{
-			if (result != NIL && bytes + webhook_ring_row_size(row) > max_bytes)
-				break;
-			bytes += webhook_ring_row_size(row);
-			event = webhook_ring_row_event(row);
-			event->table_no = part != NULL ? part->table_no : window->keys[next].table_no;
-			result = lappend(result, event);
-		}
-		if (part != NULL)
-			webhook_part_step(part);
-		else
-			next++;
-	}
-
-	for (int i = 0; i < window->nparts; i++)
-	{
-		if (!window->parts[i].ended)
-			webhook_part_close(&window->parts[i]);
-	}
-	webhook_fetch_end(fetch);
-	window->remaining -= next - window->next;
-	window->next = next;
-	return result;
-}
-
-/* Returns true if the row with index "next" is in memory, or its key is. */
-static bool
-first_key(const WebhookWindow *window, int next, int64 *id)
-{
-	if (next >= (window->store == NULL ? window->nevents : window->nkeys))
-		return false;
-	*id = window->store == NULL ? window->events[next]->id : window->keys[next].id;
-	return true;
 }
 
 /* Read the next keys from the file. */
@@ -683,7 +482,7 @@ next_keys(WebhookWindow *window)
 	while (window->nkeys < STEP_ROWS &&
 		   tuplestore_gettupleslot(window->store, true, false, window->row))
 	{
-		WebhookRingKey *key = &window->keys[window->nkeys];
+		Key		   *key = &window->keys[window->nkeys];
 
 		slot_getallattrs(window->row);
 		key->id = DatumGetInt64(window->row->tts_values[0]);
@@ -694,4 +493,58 @@ next_keys(WebhookWindow *window)
 	ExecClearTuple(window->row);
 	if (window->nkeys == 0)
 		elog(ERROR, "file of a window ends too early");
+}
+
+/*
+ * The row of a key, or NULL if it has been deleted. "sources" has one element a
+ * ring table. Keys come in order of id, so one scan finds consecutive rows of
+ * one transaction.
+ */
+static TupleTableSlot *
+fetch(Source *sources, const Key *key)
+{
+	Source	   *source = &sources[key->table_no];
+
+	if (source->relation == NULL ||
+		!FullTransactionIdEquals(source->txid, key->txid))
+	{
+		ScanKeyData keys[2];
+
+		ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_XID8EQ,
+					FullTransactionIdGetDatum(key->txid));
+		ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE,
+					Int64GetDatum(key->id));
+		if (source->relation == NULL)
+		{
+			Oid			relid = webhook_catalog_required()->event[key->table_no];
+			Oid			index;
+
+			source->relation = table_open(relid, AccessShareLock);
+			index = webhook_catalog_required()->event_index[key->table_no];
+			source->scan = webhook_scan_begin(source->relation, index,
+											  GetActiveSnapshot(),
+											  lengthof(keys), keys,
+											  ForwardScanDirection);
+		}
+		else
+			webhook_scan_restart(source->scan, keys);
+		source->txid = key->txid;
+		step_source(source);
+	}
+
+	while (source->found && source->id < key->id)
+		step_source(source);
+	return source->found && source->id == key->id ? source->scan->slot : NULL;
+}
+
+static void
+step_source(Source *source)
+{
+	bool		isnull;
+
+	source->found = webhook_scan_next(source->scan);
+	if (source->found)
+		source->id = DatumGetInt64(slot_getattr(source->scan->slot,
+												Anum_webhook_event_id,
+												&isnull));
 }

@@ -15,19 +15,22 @@ SELECT webhook.grant_admin('regress_admin');
 CREATE TEMPORARY TABLE actor (level int, role name);
 INSERT INTO actor VALUES (0, 'regress_stranger'), (1, 'regress_reader'), (2, 'regress_operator'), (3, 'regress_admin');
 
--- The lowest level that may call the function or read the relation; 4: the owner.
+-- The lowest level that may call the function or read the relation; 0: everybody, 4: the owner.
 CREATE TEMPORARY TABLE least (kind text, schema name, member name, level int);
 INSERT INTO least
+	SELECT 'function', 'webhook_internal', 'enqueue', 0
+UNION ALL
 	SELECT 'function', 'webhook', unnest('{explain,sign,verify}'::name[]), 1
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{home,worker_state,redacted_endpoint,redacted_headers}'::name[]), 1
+	SELECT 'function', 'webhook_internal', unnest('{home,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,cancel,skip,drain}'::name[]), 2
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{define_event_type,watch,unwatch,publish,subscribe,alter_subscription,
+	SELECT 'function', 'webhook', unnest('{define_event_type,watch,unwatch,alter_watch,publish,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{enqueue,check_columns,require_event_type,require_not_null}'::name[]), 3
+	SELECT 'function', 'webhook_internal', unnest('{check_columns,require_event_type,require_not_null,
+		alter_watch_trigger,lock_watched,other_watched,watch_parts,watch_trigger}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,revoke}'::name[]), 4
 UNION ALL
@@ -40,7 +43,7 @@ UNION ALL
 		require_subscription,start_snapshot,local_start_snapshot,is_processed,with_options}'::name[]), 4
 UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_subscription,
-		stat_worker}'::name[]), 1
+		stat_worker,watched_table}'::name[]), 1
 UNION ALL
 	SELECT 'relation', 'webhook_internal', unnest('{event_type,subscription,subscription_secret,subscription_state,pending,
 		checkpoint,ring,event_0,event_1,event_2,event_3,subscription_id_seq,
@@ -176,6 +179,33 @@ SELECT is_empty($$ SELECT relation, row FROM (
 		SELECT 'all', s::text FROM webhook.subscription s) r WHERE row LIKE '%sesame%' $$,
 	'... in no view there is a credential');
 RESET ROLE;
+
+-- Whoever owns a watched table goes on owning it: nothing of ours is asked of them.
+CREATE ROLE regress_owner;
+CREATE SCHEMA owned AUTHORIZATION regress_owner;
+GRANT USAGE ON SCHEMA owned TO regress_admin;
+SET LOCAL ROLE regress_owner;
+CREATE TABLE owned.contract (id int, status text, note text) PARTITION BY RANGE (id);
+GRANT TRIGGER ON owned.contract TO regress_admin;
+SET LOCAL ROLE regress_admin;
+SELECT lives_ok('SELECT webhook.watch(''owned.contract'', id_columns => ''{id}'')', 'an admin watches a table that they may have triggers on');
+SELECT throws_ok('SELECT webhook.alter_watch(''owned.contract'', name => ''x'')', '42501', NULL, '... they may not alter the watch');
+SELECT throws_ok('SELECT webhook.unwatch(''owned.contract'')', '42501', NULL, '... nor end it');
+SET LOCAL ROLE regress_owner;
+SELECT lives_ok('CREATE TABLE owned.p1 PARTITION OF owned.contract FOR VALUES FROM (0) TO (10)', 'the owner adds a partition');
+SELECT lives_ok('CREATE TABLE owned.p2 (note text, status text, id int)', 'the owner creates a table');
+SELECT lives_ok('ALTER TABLE owned.contract ATTACH PARTITION owned.p2 FOR VALUES FROM (10) TO (20)', '... attaches it');
+SELECT lives_ok('ALTER TABLE owned.contract RENAME status TO state', '... renames a watched column');
+SELECT lives_ok('INSERT INTO owned.contract VALUES (1, ''a''), (11, ''b'')', '... inserts rows');
+SELECT lives_ok('ALTER TABLE owned.contract DETACH PARTITION owned.p2', '... detaches a partition');
+SELECT throws_ok('CREATE TRIGGER mine AFTER INSERT ON owned.p2 FOR EACH ROW
+	EXECUTE FUNCTION webhook_internal.enqueue(''App.Mine'', ''forged'', ''status'', ''1'', ''id'')', '42501', NULL, '... but cannot make a trigger of ours');
+RESET ROLE;
+SELECT is((SELECT array_agg(subject || ' ' || (data ->> 'NewStatus') ORDER BY id) FROM webhook.event WHERE subject LIKE 'contract/%'),
+	'{contract/1 a,contract/11 b}', 'changes of both partitions are events');
+SET LOCAL client_min_messages = warning;
+DROP SCHEMA owned CASCADE;
+RESET client_min_messages;
 
 -- Only the owner grants, even where others may execute the functions.
 GRANT USAGE ON SCHEMA webhook, webhook_internal TO regress_stranger;

@@ -6,8 +6,9 @@ BEGIN;
 SELECT no_plan();
 
 -- functions with their arguments and results
-SELECT has_function('webhook', 'watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]']);
-SELECT has_function('webhook', 'unwatch', ARRAY['regclass']);
+SELECT has_function('webhook', 'watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]', 'text', 'boolean']);
+SELECT has_function('webhook', 'unwatch', ARRAY['regclass', 'text']);
+SELECT has_function('webhook', 'alter_watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]', 'text']);
 SELECT function_returns('webhook', 'publish', ARRAY['text', 'json', 'text'], 'uuid');
 SELECT has_function('webhook', 'define_event_type', ARRAY['text', 'text']);
 SELECT function_returns('webhook', 'subscribe',
@@ -39,9 +40,9 @@ SELECT function_returns('webhook', 'drain', ARRAY['interval'], 'boolean');
 -- tables and views
 SELECT tables_are('webhook', ARRAY['log'], 'schema webhook has one table');
 SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pending_delivery', 'dead_letter',
-	'stat_worker', 'stat_subscription'], 'schema webhook has these views');
+	'stat_worker', 'stat_subscription', 'watched_table'], 'schema webhook has these views');
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
-SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'publish', 'define_event_type', 'subscribe',
+SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
 	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'recover', 'sign', 'verify', 'explain', 'drain',
 	'grant_reader', 'grant_operator', 'grant_admin', 'revoke'], 'schema webhook has these functions');
@@ -62,6 +63,8 @@ SELECT has_column('webhook', 'subscription', name, format('subscription.%s', nam
 SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscription.%s', name))
 	FROM unnest('{subscription_id,endpoint,state,reason,delivered,failed,pending,oldest_pending,
 		last_success,next_attempt,p50,p95}'::text[]) AS name;
+SELECT columns_are('webhook', 'watched_table', ARRAY['relation', 'event_type', 'name', 'status_column', 'id_columns', 'data_columns',
+	'enabled', 'missing_columns', 'triggers_in_front', 'other_partitions', 'children', 'problem']);
 SELECT columns_are('webhook', 'event',
 	ARRAY['id', 'event_id', 'event_type', 'subject', 'data', 'created_at']);
 
@@ -86,8 +89,9 @@ SELECT is_empty(
 	'no function is outside our schemas');
 SELECT is_empty(
 	$$ SELECT p.oid::regprocedure FROM member JOIN pg_proc p ON p.oid = objid
-		WHERE classid = 'pg_proc'::regclass AND has_function_privilege('public', p.oid, 'EXECUTE') $$,
-	'no function is open to all');
+		WHERE classid = 'pg_proc'::regclass AND has_function_privilege('public', p.oid, 'EXECUTE')
+			AND p.oid <> 'webhook_internal.enqueue()'::regprocedure $$,
+	'no function is open to all but the trigger function, which only who may use its schema can name');
 SELECT is_empty(
 	$$ SELECT p.oid::regprocedure
 		FROM member JOIN pg_proc p ON p.oid = objid JOIN pg_language l ON l.oid = prolang

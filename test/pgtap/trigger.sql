@@ -72,8 +72,8 @@ SELECT pg_temp.publishes(statement, wanted::text[], name)
 	('UPDATE app.doc SET status = ''sent'' WHERE id = 1', '{doc/1 draft>sent}', 'UPDATE'),
 	('UPDATE app.doc SET status = NULL WHERE id = 1', '{doc/1 sent>}', 'UPDATE to null'),
 	('UPDATE app.doc SET status = ''sent'' WHERE id IN (1, 3)', '{doc/1 >sent,doc/3 >sent}', 'UPDATE from null'),
-	('UPDATE app.doc SET id = id + 10 WHERE id = 3', '{}', 'UPDATE of the key alone'),
-	('UPDATE app.doc SET id = 3, status = ''signed'' WHERE id = 13', '{doc/3 sent>signed}', 'UPDATE of key and status'),
+	('UPDATE app.doc SET id = id + 10 WHERE id = 3', '{doc/3 sent>,doc/13 >sent}', 'UPDATE of the key alone'),
+	('UPDATE app.doc SET id = 3, status = ''signed'' WHERE id = 13', '{doc/13 sent>,doc/3 >signed}', 'UPDATE of key and status'),
 	('INSERT INTO app.doc VALUES (1, ''sent'') ON CONFLICT DO NOTHING', '{}', 'ON CONFLICT DO NOTHING'),
 	('INSERT INTO app.doc VALUES (1, ''draft'') ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status',
 	 '{doc/1 sent>draft}', 'ON CONFLICT DO UPDATE'),
@@ -219,7 +219,7 @@ SELECT pg_temp.publishes(statement, wanted::text[], name)
 	 '{part/1 sent>signed}', 'a move to another partition with another status is one change'),
 	('UPDATE app.part SET region = ''a'' WHERE id = 1', '{}', 'a move with the same status is no change'),
 	('UPDATE app.part SET region = ''c'', id = id + 100, status = ''draft'' WHERE id = 1',
-	 '{part/101 signed>draft}', 'a move with another key'),
+	 '{part/1 signed>,part/101 >draft}', 'a move with another key'),
 	('UPDATE app.part SET region = CASE region WHEN ''b'' THEN ''c'' ELSE ''b'' END, status = ''x'' || id',
 	 '{part/2 draft>x2,part/3 sent>x3,part/101 draft>x101}', 'several moves in one statement'),
 	('UPDATE app.part SET status = NULL, region = ''a'' WHERE id = 2', '{part/2 x2>}', 'a move to null'),
@@ -277,10 +277,10 @@ SELECT pg_temp.publishes($stmt$DO $do$
 SELECT webhook.watch('app.part', 'App.Other', id_columns => '{region,id}');
 SELECT pg_temp.fill();
 SELECT pg_temp.published();
+SELECT id AS before FROM seen \gset
 UPDATE app.part SET region = 'c', status = 'two' WHERE id IN (1, 2);
-UPDATE seen SET id = (SELECT max(id) - 4 FROM webhook.event);
-SELECT is(pg_temp.published('App.Other'), '{part/c/1 draft>two,part/c/2 draft>two}', 'two watches of a table: the one');
-UPDATE seen SET id = (SELECT max(id) - 4 FROM webhook.event);
+SELECT is(pg_temp.published('App.Other'), '{part/a/1 draft>,part/a/2 draft>,part/c/1 >two,part/c/2 >two}', 'two watches of a table: the one');
+UPDATE seen SET id = :before;
 SELECT is(pg_temp.published('App.BusinessRequestStatusChange'), '{part/1 draft>two,part/2 draft>two}', 'two watches of a table: the other');
 
 SELECT webhook.unwatch('app.part');
@@ -298,6 +298,110 @@ SELECT pg_temp.publishes('INSERT INTO app.late VALUES (1, ''a''); UPDATE app.lat
 SELECT pg_temp.publishes('SET CONSTRAINTS ALL IMMEDIATE', '{late/1 >a,late/1 a>b}', 'a deferred trigger publishes with SET CONSTRAINTS');
 
 --
+-- A statement within a statement: the events of one row come in the order of its
+-- versions.
+--
+CREATE TABLE app.chain (id int, status text, next int, again text,
+	CONSTRAINT chain_id UNIQUE (id) DEFERRABLE);
+SELECT webhook.watch('app.chain', id_columns => '{id}');
+CREATE FUNCTION app.again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF NEW.again IS NOT NULL AND NEW.status IS DISTINCT FROM NEW.again THEN
+		UPDATE app.chain SET status = NEW.again WHERE id = NEW.next;
+	END IF;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER again AFTER UPDATE ON app.chain FOR EACH ROW EXECUTE FUNCTION app.again();
+INSERT INTO app.chain VALUES (1, 'draft', 1), (2, 'draft', NULL), (3, 'draft', NULL);
+CREATE FUNCTION pg_temp.refill(next int, again text) RETURNS void LANGUAGE sql AS $$
+	DELETE FROM app.chain;
+	INSERT INTO app.chain VALUES (1, 'a', next, again), (2, 'b', NULL, NULL), (3, 'c', NULL, NULL);
+$$;
+SELECT pg_temp.publishes(statement, wanted::text[], name)
+  FROM (VALUES
+	('UPDATE app.chain SET status = ''approved'', again = ''signed'' WHERE id = 1',
+	 '{chain/1 draft>approved,chain/1 approved>signed}', 'a trigger that changes the row again'),
+	('UPDATE app.chain SET again = ''last'', next = 3 WHERE id = 1', '{chain/3 draft>last}', 'a trigger that changes another row'))
+	AS v (statement, wanted, name);
+SELECT pg_temp.refill(2, 'last');
+SELECT pg_temp.publishes('UPDATE app.chain SET status = status || ''2''', '{chain/1 a>a2,chain/2 b>b2,chain/3 c>c2,chain/2 b2>last}',
+	'a trigger that changes a row of the same statement again');
+SELECT pg_temp.refill(3, 'last');
+SELECT pg_temp.publishes('UPDATE app.chain SET id = id + 1, status = status || ''2''',
+	'{chain/1 a>,chain/2 b>,chain/3 c>,chain/2 >a2,chain/3 >b2,chain/4 >c2,chain/3 b2>last}', '... and all keys are shifted');
+SELECT pg_temp.refill(NULL, NULL);
+SELECT pg_temp.publishes($stmt$DO $do$
+	BEGIN
+		UPDATE app.chain SET again = NULL, next = NULL;
+		FOR i IN 1 .. 2 LOOP
+			BEGIN
+				UPDATE app.chain SET status = 'x', again = 'y', next = 3 WHERE id = 2;
+				IF i = 1 THEN
+					RAISE division_by_zero;
+				END IF;
+			EXCEPTION WHEN division_by_zero THEN
+				NULL;
+			END;
+		END LOOP;
+	END $do$$stmt$, '{chain/2 b>x,chain/3 c>y}', '... in a savepoint that is rolled back, and in one that is not');
+
+--
+-- Another key is another row for receivers
+--
+DELETE FROM app.chain;
+INSERT INTO app.chain VALUES (1, 'one'), (2, 'two'), (3, 'three');
+SELECT pg_temp.publishes(statement, wanted::text[], name)
+  FROM (VALUES
+	('UPDATE app.chain SET id = id + 1', '{chain/1 one>,chain/2 two>,chain/3 three>,chain/2 >one,chain/3 >two,chain/4 >three}',
+	 'keys are shifted: deletions first'),
+	('UPDATE app.chain SET id = CASE id WHEN 2 THEN 3 ELSE 2 END WHERE id IN (2, 3)', '{chain/2 one>,chain/3 two>,chain/3 >one,chain/2 >two}',
+	 'keys are swapped'),
+	('WITH u AS (UPDATE app.chain SET id = 5 WHERE id = 4 RETURNING id) INSERT INTO app.chain SELECT 4, ''four'' FROM u',
+	 '{chain/4 three>,chain/4 >four,chain/5 >three}', 'a key is free for another row'),
+	('UPDATE app.chain SET id = id WHERE id = 2', '{}', 'an UPDATE that keeps the key'))
+	AS v (statement, wanted, name);
+SELECT pg_temp.publishes($stmt$DO $do$
+	BEGIN
+		BEGIN
+			UPDATE app.chain SET id = 50 WHERE id = 5;
+			RAISE division_by_zero;
+		EXCEPTION WHEN division_by_zero THEN
+			UPDATE app.chain SET id = 51 WHERE id = 5;
+		END;
+	END $do$$stmt$, '{chain/5 three>,chain/51 >three}', 'a change of the key that is rolled back');
+CREATE TABLE app.price (id numeric, status text, note text);
+SELECT webhook.watch('app.price', id_columns => '{id}');
+INSERT INTO app.price VALUES (1.0, 'x');
+SELECT pg_temp.publishes('UPDATE app.price SET id = 1.00', '{"price/1.0 x>","price/1.00 >x"}', 'a key that is equal, but has another text');
+CREATE TABLE app.object (id jsonb, status text);
+SELECT webhook.watch('app.object', id_columns => '{id}');
+INSERT INTO app.object VALUES ('null', 'x');
+SELECT pg_temp.publishes('UPDATE app.object SET id = NULL', '{}', 'a key with another image and the same text');
+
+-- A foreign key's cascade changes one row twice within one statement.
+CREATE TABLE app.parent (id int PRIMARY KEY);
+CREATE TABLE app.child (parent int REFERENCES app.parent ON UPDATE CASCADE, no int, status text,
+	PRIMARY KEY (parent, no));
+SELECT webhook.watch('app.child');
+INSERT INTO app.parent VALUES (2), (1);
+INSERT INTO app.child VALUES (1, 1, 'a');
+SELECT pg_temp.publishes('UPDATE app.parent SET id = id + 10', '{child/1/1 a>,child/11/1 >a}', 'a cascade changes a key');
+DELETE FROM app.child;
+SELECT pg_temp.published();
+
+-- More than is held: all are published, each once.
+CREATE TABLE app.many (id int, status text);
+INSERT INTO app.many SELECT i, 'x' FROM generate_series(1, 10500) AS i;
+SELECT webhook.watch('app.many', id_columns => '{id}');
+UPDATE app.many SET id = id + 1000000;
+SELECT results_eq($$ SELECT data ->> 'Operation', count(*), count(DISTINCT subject) FROM webhook.event WHERE subject LIKE 'many/%' GROUP BY 1 ORDER BY 1 $$,
+	$$ VALUES ('DELETE', 10500::bigint, 10500::bigint), ('INSERT', 10500, 10500) $$, 'more creations than are held are published');
+SELECT ok((SELECT max(id) FROM webhook.event WHERE subject = 'many/1') < (SELECT min(id) FROM webhook.event WHERE subject = 'many/1000001'),
+	'... each behind the deletion of its row');
+DROP TABLE app.many;
+SELECT pg_temp.published() IS NOT NULL;
+
+--
 -- Columns that are altered, renamed, dropped
 --
 SET LOCAL client_min_messages = error;
@@ -312,20 +416,74 @@ SELECT pg_temp.publishes('UPDATE app.alter SET status = 3', '{alter/1 2>3}', 'ev
 SELECT lives_ok('ALTER TABLE app.alter DROP title', 'DROP of a data column');
 SELECT pg_temp.publishes('UPDATE app.alter SET status = 4', '{alter/1 3>4}', 'events go on without it');
 SELECT is((SELECT data ->> 'Record' FROM webhook.event ORDER BY id DESC LIMIT 1), '{"note":"n"}', 'Record has the other data column');
-SELECT lives_ok('ALTER TABLE app.alter RENAME note TO remark', 'RENAME of the last data column');
-SELECT pg_temp.publishes('UPDATE app.alter SET status = 5', '{alter/1 4>5}', 'events go on without it');
-SELECT is((SELECT data ->> 'Record' FROM webhook.event ORDER BY id DESC LIMIT 1), '{}', 'Record is empty');
+SELECT is((SELECT format('%s: %s', missing_columns, problem) FROM webhook.watched_table WHERE relation = 'app.alter'::regclass),
+	'{title}: a data column is missing and left out', 'watched_table says so');
+SELECT lives_ok('ALTER TABLE app.alter RENAME note TO remark', 'RENAME of a data column');
+SELECT pg_temp.publishes('UPDATE app.alter SET status = 5', '{alter/1 4>5}', 'events go on');
+SELECT is((SELECT data ->> 'Record' FROM webhook.event ORDER BY id DESC LIMIT 1), '{"remark":"n"}', 'Record follows the rename');
 SELECT lives_ok('ALTER TABLE app.alter RENAME TO altered', 'RENAME of the table');
 SELECT pg_temp.publishes('UPDATE app.altered SET status = 6', '{alter/1 5>6}', 'the subject keeps the former name');
 SELECT lives_ok('ALTER TABLE app.altered RENAME id TO number', 'RENAME of the key');
-SELECT pg_temp.publishes('UPDATE app.altered SET status = 7', '{}', 'no event without the key');
-SELECT is((SELECT status FROM app.altered), 7, 'the UPDATE succeeds');
-SELECT lives_ok('ALTER TABLE app.altered RENAME number TO id', 'RENAME back');
-SELECT pg_temp.publishes('UPDATE app.altered SET status = 8', '{alter/1 7>8}', 'there are events again');
-SELECT lives_ok('ALTER TABLE app.altered DROP status', 'DROP of the status');
+SELECT lives_ok('ALTER TABLE app.altered RENAME status TO state', 'RENAME of the status');
+SELECT pg_temp.publishes('UPDATE app.altered SET state = 7', '{alter/1 6>7}', 'events go on');
+SAVEPOINT renamed;
+ALTER TABLE app.altered RENAME state TO other;
+ROLLBACK TO renamed;
+SELECT pg_temp.publishes('UPDATE app.altered SET state = 8', '{alter/1 7>8}', 'a RENAME that is rolled back');
+SELECT lives_ok('ALTER TABLE app.altered RENAME state TO next; ALTER TABLE app.altered RENAME number TO state; ALTER TABLE app.altered RENAME next TO number',
+	'key and status change names');
+SELECT pg_temp.publishes('UPDATE app.altered SET number = 9', '{alter/1 8>9}', 'events go on');
+SELECT lives_ok('ALTER TABLE app.altered DROP number', 'DROP of the status');
 SELECT pg_temp.publishes('UPDATE app.altered SET remark = ''x''; INSERT INTO app.altered VALUES (2); DELETE FROM app.altered',
 						 '{}', 'no event without the status; the statements succeed');
+SELECT is((SELECT problem FROM webhook.watched_table WHERE relation = 'app.altered'::regclass),
+	'a status or key column is missing, so there is no event', 'watched_table says so');
+SELECT lives_ok('ALTER TABLE app.altered ADD number text', 'a column of that name comes back');
+SELECT pg_temp.publishes('INSERT INTO app.altered (state, number) VALUES (3, ''a'')', '{alter/3 >a}', 'events go on');
 SELECT lives_ok('DROP TABLE app.altered', 'DROP of the table');
+
+-- On a partitioned table, with partitions whose columns have other numbers
+CREATE TABLE app.split (region text, id int, status text, note text) PARTITION BY LIST (region);
+CREATE TABLE app.split_a (gone int, note text, status text, id int, region text);
+ALTER TABLE app.split_a DROP gone;
+SELECT webhook.watch('app.split', id_columns => '{id}', data_columns => '{note}');
+ALTER TABLE app.split ATTACH PARTITION app.split_a FOR VALUES IN ('a');
+CREATE TABLE app.split_b PARTITION OF app.split DEFAULT PARTITION BY LIST (region);
+CREATE TABLE app.split_b1 PARTITION OF app.split_b DEFAULT;
+ALTER TABLE app.split_a DISABLE TRIGGER USER;
+ALTER TABLE app.split_a ENABLE ALWAYS TRIGGER " webhook_App.BusinessRequestStatusChange";
+CREATE TEMPORARY TABLE trigger_before AS SELECT oid, tgrelid, tgenabled FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree('app.split'));
+ALTER TABLE app.split RENAME status TO state;
+ALTER TABLE app.split RENAME note TO remark;
+SELECT is((SELECT count(*) FROM trigger_before), 4::bigint, 'a partitioned table and three partitions have a trigger');
+SELECT set_eq('SELECT oid, tgrelid, tgenabled FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree(''app.split''))',
+	'SELECT * FROM trigger_before', 'a RENAME keeps them, and whether they are enabled');
+SELECT pg_temp.publishes('INSERT INTO app.split VALUES (''a'', 1, ''x''), (''b'', 2, ''x''); UPDATE app.split SET state = ''y''',
+	'{split/1 >x,split/2 >x,split/1 x>y,split/2 x>y}', 'all partitions follow the RENAME');
+CREATE TABLE app.split_c PARTITION OF app.split FOR VALUES IN ('c');
+SELECT pg_temp.publishes('INSERT INTO app.split VALUES (''c'', 3, ''x'')', '{split/3 >x}', '... those that come later, too');
+SELECT is((SELECT format('%s %s %s: %s', status_column, data_columns, other_partitions, problem) FROM webhook.watched_table WHERE relation = 'app.split'::regclass),
+	'state {remark} {app.split_a}: the trigger of some partitions is missing, or enabled in another way',
+	'watched_table follows, and names the partition that differs');
+
+-- In replica mode, and through a typed table
+CREATE TYPE app.kind AS (id int, status text);
+CREATE TABLE app.typed OF app.kind;
+SELECT webhook.watch('app.typed', id_columns => '{id}');
+SET LOCAL session_replication_role = replica;
+ALTER TYPE app.kind RENAME ATTRIBUTE status TO state CASCADE;
+SET LOCAL session_replication_role = origin;
+SELECT pg_temp.publishes('INSERT INTO app.typed VALUES (1, ''x'')', '{typed/1 >x}', 'a RENAME of a type''s attribute, in replica mode');
+
+-- Inheritance children have watches of their own.
+CREATE TABLE app.base (id int, status text);
+CREATE TABLE app.derived () INHERITS (app.base);
+SELECT webhook.watch('app.base', id_columns => '{id}', parent_only => true);
+SELECT webhook.watch('app.derived', id_columns => '{id}');
+ALTER TABLE app.base RENAME status TO state;
+SELECT pg_temp.publishes('INSERT INTO app.base VALUES (1, ''x''); INSERT INTO app.derived VALUES (2, ''x''); UPDATE app.base SET state = ''y''',
+	'{base/1 >x,derived/2 >x,base/1 x>y,derived/2 x>y}', 'a RENAME on a table with inheritance children');
+SELECT is((SELECT children FROM webhook.watched_table WHERE relation = 'app.base'::regclass), '{app.derived}'::regclass[], 'watched_table names them');
 
 --
 -- Triggers that call the function in a wrong way

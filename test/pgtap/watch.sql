@@ -3,7 +3,7 @@
 -- Which watches are refused, and what does unwatch() end?
 --
 BEGIN;
-SELECT plan(47);
+SELECT no_plan();
 SELECT webhook.define_event_type('App.ContractSigned');
 
 -- Events since the last call, in order: subject and data.
@@ -21,18 +21,19 @@ $$;
 CREATE TABLE business_request (id bigint PRIMARY KEY, status text, title text, total numeric(10,2));
 SELECT webhook.watch('business_request');
 INSERT INTO business_request VALUES (42, 'Draft', 'Rent');
-SELECT is(pg_temp.events(), 'business_request/42 {"BusinessRequestId":42,"OldStatus":null,"NewStatus":"Draft"}',
+SELECT is(pg_temp.events(), 'business_request/42 {"BusinessRequestId":42,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"}',
 	'INSERT is a change from null');
 UPDATE business_request SET status = 'Approved';
-SELECT is(pg_temp.events(), 'business_request/42 {"BusinessRequestId":42,"OldStatus":"Draft","NewStatus":"Approved"}',
+SELECT is(pg_temp.events(), 'business_request/42 {"BusinessRequestId":42,"Operation":"UPDATE","OldStatus":"Draft","NewStatus":"Approved"}',
 	'UPDATE is a change');
 UPDATE business_request SET title = 'Rent of a house', status = 'Approved';
 SELECT is(pg_temp.events(), '', 'UPDATE that keeps the status is no event');
 UPDATE business_request SET id = 43, status = NULL;
-SELECT is(pg_temp.events(), 'business_request/43 {"BusinessRequestId":43,"OldStatus":"Approved","NewStatus":null}',
-	'UPDATE of the key: the key is that of the new row');
+SELECT is(pg_temp.events(), 'business_request/42 {"BusinessRequestId":42,"Operation":"DELETE","OldStatus":"Approved","NewStatus":null}' || E'\n'
+	'business_request/43 {"BusinessRequestId":43,"Operation":"INSERT","OldStatus":null,"NewStatus":null}',
+	'UPDATE of the key: the former one is deleted, the new one is created');
 DELETE FROM business_request;
-SELECT is(pg_temp.events(), 'business_request/43 {"BusinessRequestId":43,"OldStatus":null,"NewStatus":null}',
+SELECT is(pg_temp.events(), 'business_request/43 {"BusinessRequestId":43,"Operation":"DELETE","OldStatus":null,"NewStatus":null}',
 	'DELETE is a change to null');
 SELECT is((SELECT array_agg(DISTINCT event_type) FROM webhook.event WHERE subject LIKE 'business_request/%'),
 	'{App.BusinessRequestStatusChange}', 'all are of the default event type');
@@ -52,7 +53,7 @@ INSERT INTO business_request VALUES (1, 'Draft');
 SELECT pg_temp.events();
 CREATE TRIGGER hold BEFORE UPDATE ON business_request FOR EACH ROW EXECUTE FUNCTION pg_temp.hold();
 UPDATE business_request SET title = 'Lease';
-SELECT is(pg_temp.events(), 'business_request/1 {"BusinessRequestId":1,"OldStatus":"Draft","NewStatus":"Held"}',
+SELECT is(pg_temp.events(), 'business_request/1 {"BusinessRequestId":1,"Operation":"UPDATE","OldStatus":"Draft","NewStatus":"Held"}',
 	'a change by a BEFORE trigger is an event');
 DROP TRIGGER hold ON business_request;
 MERGE INTO business_request b
@@ -60,10 +61,10 @@ MERGE INTO business_request b
 	WHEN MATCHED THEN UPDATE SET status = v.status
 	WHEN NOT MATCHED THEN INSERT (id, status) VALUES (v.id, v.status);
 SELECT is(pg_temp.events(),
-	'business_request/1 {"BusinessRequestId":1,"OldStatus":"Held","NewStatus":"Signed"}' || E'\n'
-	'business_request/2 {"BusinessRequestId":2,"OldStatus":null,"NewStatus":"Draft"}', 'MERGE');
+	'business_request/1 {"BusinessRequestId":1,"Operation":"UPDATE","OldStatus":"Held","NewStatus":"Signed"}' || E'\n'
+	'business_request/2 {"BusinessRequestId":2,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"}', 'MERGE');
 INSERT INTO business_request VALUES (2, 'Signed') ON CONFLICT (id) DO UPDATE SET status = excluded.status;
-SELECT is(pg_temp.events(), 'business_request/2 {"BusinessRequestId":2,"OldStatus":"Draft","NewStatus":"Signed"}',
+SELECT is(pg_temp.events(), 'business_request/2 {"BusinessRequestId":2,"Operation":"UPDATE","OldStatus":"Draft","NewStatus":"Signed"}',
 	'ON CONFLICT DO UPDATE');
 
 -- a change that is rolled back is no event
@@ -78,11 +79,11 @@ SELECT lives_ok($$ SELECT webhook.watch('business_request', 'App.ContractSigned'
 	'a watch() for another event type is accepted');
 INSERT INTO business_request VALUES (3, 'Draft', E'"Größe"\t\n', 1.50);
 SELECT set_eq($$ SELECT event_type, data::text FROM webhook.event WHERE subject = 'business_request/3' $$,
-	$$ VALUES ('App.BusinessRequestStatusChange', '{"BusinessRequestId":3,"OldStatus":null,"NewStatus":"Draft"}'),
-		('App.ContractSigned', '{"BusinessRequestId":3,"OldStatus":null,"NewStatus":"Draft",'
+	$$ VALUES ('App.BusinessRequestStatusChange', '{"BusinessRequestId":3,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"}'),
+		('App.ContractSigned', '{"BusinessRequestId":3,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft",'
 			'"Record":{"title":"\"Größe\"\t\n","total":1.50}}') $$,
 	'data columns are under Record');
-SELECT has_trigger('business_request', 'webhook_App.ContractSigned', 'the trigger''s name has the event type');
+SELECT has_trigger('business_request', ' webhook_App.ContractSigned', 'the trigger''s name has the event type');
 SELECT webhook.unwatch('business_request');
 SELECT pg_temp.events();
 UPDATE business_request SET status = 'Archived';
@@ -107,30 +108,30 @@ CREATE TABLE flagged (id int PRIMARY KEY, status boolean);
 CREATE TABLE measured (id int PRIMARY KEY, status numeric);
 SELECT webhook.watch(t) FROM unnest('{staged,coded,flagged,measured}'::regclass[]) AS t;
 INSERT INTO staged VALUES (1, 'draft');
-SELECT is(pg_temp.events(), 'staged/1 {"StagedId":1,"OldStatus":null,"NewStatus":"draft"}', 'an enum');
+SELECT is(pg_temp.events(), 'staged/1 {"StagedId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":"draft"}', 'an enum');
 INSERT INTO coded VALUES (1, 7);
-SELECT is(pg_temp.events(), 'coded/1 {"CodedId":1,"OldStatus":null,"NewStatus":7}', 'a domain over integer');
+SELECT is(pg_temp.events(), 'coded/1 {"CodedId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":7}', 'a domain over integer');
 INSERT INTO flagged VALUES (1, true);
-SELECT is(pg_temp.events(), 'flagged/1 {"FlaggedId":1,"OldStatus":null,"NewStatus":true}', 'a boolean');
+SELECT is(pg_temp.events(), 'flagged/1 {"FlaggedId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":true}', 'a boolean');
 INSERT INTO measured VALUES (1, 1.0);
-SELECT is(pg_temp.events(), 'measured/1 {"MeasuredId":1,"OldStatus":null,"NewStatus":1.0}', 'a numeric');
+SELECT is(pg_temp.events(), 'measured/1 {"MeasuredId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":1.0}', 'a numeric');
 
 -- keys
 CREATE TABLE contract_part (contract int, part text, status text, PRIMARY KEY (part, contract));
 SELECT webhook.watch('contract_part');
 INSERT INTO contract_part VALUES (7, 'a/b%c', 'Draft');
-SELECT is(pg_temp.events(), 'contract_part/a%2Fb%25c/7 {"ContractPartId":{"part":"a/b%c","contract":7},"OldStatus":null,"NewStatus":"Draft"}',
+SELECT is(pg_temp.events(), 'contract_part/a%2Fb%25c/7 {"ContractPartId":{"part":"a/b%c","contract":7},"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"}',
 	'a composite key, in the order of the primary key');
 CREATE TABLE numbered (number uuid, state text);
 SELECT webhook.watch('numbered', status_column => 'state', id_columns => '{number}');
 INSERT INTO numbered VALUES ('3f2504e0-4f89-11d3-9a0c-0305e82c3301', 'Draft');
 SELECT is(pg_temp.events(),
-	'numbered/3f2504e0-4f89-11d3-9a0c-0305e82c3301 {"NumberedId":"3f2504e0-4f89-11d3-9a0c-0305e82c3301","OldStatus":null,"NewStatus":"Draft"}',
+	'numbered/3f2504e0-4f89-11d3-9a0c-0305e82c3301 {"NumberedId":"3f2504e0-4f89-11d3-9a0c-0305e82c3301","Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"}',
 	'id_columns that are no primary key');
 CREATE TABLE covered (id int, status text, note text, PRIMARY KEY (id) INCLUDE (note));
 SELECT webhook.watch('covered');
 INSERT INTO covered VALUES (1, 'Draft', 'x');
-SELECT is(pg_temp.events(), 'covered/1 {"CoveredId":1,"OldStatus":null,"NewStatus":"Draft"}',
+SELECT is(pg_temp.events(), 'covered/1 {"CoveredId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"}',
 	'INCLUDE columns of the primary key are not part of the key');
 
 -- names that need quoting
@@ -139,7 +140,7 @@ CREATE TABLE "Größe ""1"""."Mein 'Vertrag'" ("I D" int PRIMARY KEY, "Sta\tus" 
 SELECT webhook.watch('"Größe ""1"""."Mein ''Vertrag''"', status_column => 'Sta\tus', data_columns => '{"da\"ta"}');
 INSERT INTO "Größe ""1"""."Mein 'Vertrag'" VALUES (1, 'Draft', 'x');
 SELECT is(pg_temp.events(),
-	'Mein ''Vertrag''/1 {"Mein ''Vertrag''Id":1,"OldStatus":null,"NewStatus":"Draft","Record":{"da\"ta":"x"}}',
+	'Mein ''Vertrag''/1 {"Mein ''Vertrag''Id":1,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft","Record":{"da\"ta":"x"}}',
 	'names that need quoting');
 
 -- partitions
@@ -149,12 +150,12 @@ CREATE TABLE request_2025 PARTITION OF request FOR VALUES IN (2025);
 SELECT webhook.watch('request', id_columns => '{id}');
 CREATE TABLE request_2026 PARTITION OF request FOR VALUES IN (2026);
 INSERT INTO request VALUES (1, 2025, 'Draft');
-SELECT is(pg_temp.events(), 'request/1 {"RequestId":1,"OldStatus":null,"NewStatus":"Draft"}', 'a partitioned table');
+SELECT is(pg_temp.events(), 'request/1 {"RequestId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"}', 'a partitioned table');
 UPDATE request SET year = 2026, status = 'Signed';
-SELECT is(pg_temp.events(), 'request/1 {"RequestId":1,"OldStatus":"Draft","NewStatus":"Signed"}',
+SELECT is(pg_temp.events(), 'request/1 {"RequestId":1,"Operation":"UPDATE","OldStatus":"Draft","NewStatus":"Signed"}',
 	'a row that moves between partitions is one change');
 INSERT INTO request_2026 VALUES (2, 2026, 'Draft');
-SELECT is(pg_temp.events(), 'request/2 {"RequestId":2,"OldStatus":null,"NewStatus":"Draft"}',
+SELECT is(pg_temp.events(), 'request/2 {"RequestId":2,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"}',
 	'an INSERT into a partition that was made after watch()');
 SELECT throws_ok($$ SELECT webhook.watch('request_2025') $$, '42710', NULL, 'a partition of a watched table cannot be watched');
 SELECT throws_ok($$ SELECT webhook.unwatch('request_2025') $$, '42704', NULL, 'a partition of a watched table cannot be unwatched');
@@ -171,13 +172,100 @@ ALTER TABLE altered ALTER COLUMN status TYPE varchar(20);
 ALTER TABLE altered RENAME TO changed;
 ALTER TABLE changed DROP COLUMN note;
 INSERT INTO changed VALUES (1, 'Draft');
-SELECT is(pg_temp.events(), 'altered/1 {"AlteredId":1,"OldStatus":null,"NewStatus":"Draft","Record":{}}',
+SELECT is(pg_temp.events(), 'altered/1 {"AlteredId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft","Record":{}}',
 	'a renamed table keeps its name in events; a dropped data column is left out');
-ALTER TABLE changed RENAME COLUMN status TO state;
-SELECT lives_ok($$ UPDATE changed SET state = 'Signed' $$, 'without the status column an UPDATE succeeds');
+ALTER TABLE changed DROP COLUMN status;
+SELECT lives_ok($$ DELETE FROM changed $$, 'without the status column a DELETE succeeds');
 SELECT is(pg_temp.events(), '', 'without the status column there is no event');
 SELECT lives_ok($$ DROP TABLE changed $$, 'the table can be dropped');
 RESET client_min_messages;
+
+-- two tables of one name
+CREATE SCHEMA a;
+CREATE SCHEMA b;
+CREATE TABLE a.contract (id int PRIMARY KEY, status text);
+CREATE TABLE b.contract (id int PRIMARY KEY, status text) PARTITION BY RANGE (id);
+CREATE TABLE b.part PARTITION OF b.contract DEFAULT;
+SELECT webhook.watch('a.contract');
+SELECT lives_ok($$ SELECT webhook.watch('a.contract', 'App.ContractSigned') $$, 'one table has one name for all event types');
+SELECT throws_ok($$ SELECT webhook.watch('b.contract') $$, '42710', 'name "contract" is that of watched table "a.contract" already',
+	'two tables cannot have one name');
+SELECT throws_ok($$ SELECT webhook.watch('b.contract', 'App.ContractSigned') $$, '42710', NULL, '... whatever the event types');
+SELECT lives_ok($$ SELECT webhook.watch('b.contract', name => 'b_contract') $$, 'another name is accepted');
+SELECT lives_ok($$ SELECT webhook.watch('b.part', 'App.ContractSigned', name => 'b_contract') $$, 'a partition may have the name of its table');
+SELECT pg_temp.events();
+INSERT INTO b.contract VALUES (1, 'Draft');
+SELECT set_eq($$ SELECT event_type || subject || ' ' || data FROM webhook.event WHERE subject LIKE 'b_contract%' $$,
+	$$ SELECT unnest('{App.BusinessRequestStatusChange,App.ContractSigned}'::text[])
+		|| 'b_contract/1 {"BContractId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"}' $$,
+	'the name is in subject and Data');
+SELECT throws_ok(format('SELECT webhook.watch(''contract_part'', ''App.ContractSigned'', name => %L)', name), '22023', NULL, label)
+	FROM (VALUES ('', 'an empty name is refused'), (repeat('x', 64), 'a name of 64 bytes is refused')) AS v (name, label);
+
+-- unwatch() of one event type
+SELECT throws_ok($$ SELECT webhook.unwatch('a.contract', 'App.Unknown') $$, '42704', NULL, 'unwatch() of another event type is refused');
+SELECT lives_ok($$ SELECT webhook.unwatch('a.contract', 'App.ContractSigned') $$, 'unwatch() of one event type');
+SELECT is((SELECT array_agg(event_type) FROM webhook.watched_table WHERE relation = 'a.contract'::regclass),
+	'{App.BusinessRequestStatusChange}'::text[], '... keeps the others');
+
+-- alter_watch()
+CREATE TABLE tender (id int PRIMARY KEY, no text, status text, phase text, buyer text)
+	PARTITION BY RANGE (id);
+CREATE TABLE tender_1 PARTITION OF tender FOR VALUES FROM (0) TO (100);
+CREATE TABLE tender_2 (buyer text, phase text, status text, no text, id int NOT NULL);
+ALTER TABLE tender ATTACH PARTITION tender_2 FOR VALUES FROM (100) TO (200);
+SELECT webhook.watch('tender');
+ALTER TABLE tender ENABLE ALWAYS TRIGGER " webhook_App.BusinessRequestStatusChange";
+CREATE TEMPORARY TABLE trigger_before AS
+	SELECT oid, tgrelid::regclass, tgenabled FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree('tender'));
+SELECT webhook.alter_watch('tender', status_column => 'phase', id_columns => '{no}', data_columns => '{buyer}', name => 'bid');
+SELECT pg_temp.events();
+INSERT INTO tender VALUES (1, 'A', 'x', 'open', 'city'), (101, 'B', 'x', 'open', 'state');
+SELECT is(pg_temp.events(), 'bid/A {"BidId":"A","Operation":"INSERT","OldStatus":null,"NewStatus":"open","Record":{"buyer":"city"}}' || E'\n'
+	'bid/B {"BidId":"B","Operation":"INSERT","OldStatus":null,"NewStatus":"open","Record":{"buyer":"state"}}',
+	'alter_watch() changes the watch, on all partitions');
+SELECT webhook.alter_watch('tender', data_columns => '{}');
+SELECT is(format('%s %s %s %s %s %s', relation, name, status_column, id_columns, data_columns, enabled), 'tender bid phase {no} {} always',
+	'alter_watch() keeps what is not given') FROM webhook.watched_table WHERE relation = 'tender'::regclass;
+SELECT set_eq('SELECT oid, tgrelid::regclass, tgenabled FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree(''tender''))',
+	'SELECT * FROM trigger_before', 'the triggers are the same, and enabled as they were');
+SET LOCAL session_replication_role = replica;
+UPDATE tender SET phase = 'closed' WHERE id = 1;
+SET LOCAL session_replication_role = origin;
+SELECT is(pg_temp.events(), 'bid/A {"BidId":"A","Operation":"UPDATE","OldStatus":"open","NewStatus":"closed"}', 'ENABLE ALWAYS is kept: a change by replication is an event');
+SELECT throws_ok(format('SELECT webhook.alter_watch(%s)', arguments), state::char(5), NULL, format('alter_watch(%s) is refused', arguments))
+	FROM (VALUES ('''tender_1''', '42704'), ('''tender'', ''App.ContractSigned''', '42704'), ('''staged_not_watched''', '42P01'), ('NULL', '22004'),
+		('''tender'', NULL', '22004'), ('''tender'', status_column => ''nothing''', '42703'), ('''tender'', id_columns => ''{}''', '22023'),
+		('''tender'', id_columns => ''{no,no}''', '42701'), ('''tender'', data_columns => ''{nothing}''', '42703'), ('''tender'', name => ''contract''', '42710')) AS v (arguments, state);
+SET LOCAL client_min_messages = error;
+ALTER TABLE tender DROP COLUMN phase;
+RESET client_min_messages;
+SELECT is((SELECT problem FROM webhook.watched_table WHERE relation = 'tender'::regclass), 'a status or key column is missing, so there is no event',
+	'watched_table tells of a column that is gone');
+SELECT webhook.alter_watch('tender', status_column => 'status');
+SELECT is((SELECT problem FROM webhook.watched_table WHERE relation = 'tender'::regclass), NULL, 'alter_watch() mends it');
+ALTER TABLE tender DISABLE TRIGGER " webhook_App.BusinessRequestStatusChange";
+SELECT is((SELECT enabled || ', ' || problem FROM webhook.watched_table WHERE relation = 'tender'::regclass), 'disabled, its trigger is disabled',
+	'watched_table tells of a trigger that is disabled');
+
+-- inheritance
+CREATE TABLE mother (id int PRIMARY KEY, status text);
+CREATE TABLE daughter () INHERITS (mother);
+SELECT throws_ok($$ SELECT webhook.watch('mother') $$, '0A000', NULL, 'a table with inheritance children is refused');
+SELECT lives_ok($$ SELECT webhook.watch('mother', parent_only => true) $$, '... unless it is to be watched alone');
+
+-- a trigger that is called before the watch's own
+CREATE TABLE late (id int PRIMARY KEY, status text);
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER " a" AFTER UPDATE ON late FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE TRIGGER " b" AFTER UPDATE ON late FOR EACH STATEMENT EXECUTE FUNCTION nothing();
+CREATE CONSTRAINT TRIGGER " c" AFTER UPDATE ON late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE TRIGGER "a" AFTER UPDATE ON late FOR EACH ROW EXECUTE FUNCTION nothing();
+SET LOCAL client_min_messages = error;
+SELECT webhook.watch('late');
+RESET client_min_messages;
+SELECT is(triggers_in_front, '{" a"}', 'watched_table names the triggers that are called before its own') FROM webhook.watched_table WHERE relation = 'late'::regclass;
+SELECT isnt(problem, NULL, '... and says so') FROM webhook.watched_table WHERE relation = 'late'::regclass;
 
 -- publish
 CREATE TEMPORARY TABLE published AS

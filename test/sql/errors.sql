@@ -103,6 +103,37 @@ SELECT refusal($$ SELECT webhook.unwatch('child') $$);
 SELECT webhook.unwatch('business_request');
 SELECT refusal($$ SELECT webhook.unwatch('business_request') $$);
 SELECT refusal($$ SELECT webhook.unwatch(NULL) $$);
+SELECT webhook.watch('business_request');
+SELECT refusal($$ SELECT webhook.unwatch('business_request', 'App.Unknown') $$);
+
+-- two tables of one name, and inheritance children
+CREATE SCHEMA other;
+CREATE TABLE other.business_request (id bigint PRIMARY KEY, status text);
+SELECT refusal($$ SELECT webhook.watch('other.business_request') $$);
+SELECT refusal($$ SELECT webhook.watch('other.business_request', name => '') $$);
+CREATE TABLE offspring () INHERITS (keyless);
+SELECT refusal($$ SELECT webhook.watch('keyless', id_columns => '{id}') $$);
+SELECT refusal($$ SELECT webhook.watch('keyless', id_columns => '{id}', parent_only => NULL) $$);
+
+-- alter_watch
+SELECT refusal($$ SELECT webhook.alter_watch(NULL) $$);
+SELECT refusal($$ SELECT webhook.alter_watch('business_request', NULL) $$);
+SELECT refusal($$ SELECT webhook.alter_watch('business_request', 'App.Unknown') $$);
+SELECT refusal($$ SELECT webhook.alter_watch('keyless') $$);
+SELECT refusal($$ SELECT webhook.alter_watch('child') $$);
+SELECT refusal($$ SELECT webhook.alter_watch('business_request', status_column => 'state') $$);
+SELECT refusal($$ SELECT webhook.alter_watch('business_request', id_columns => '{}') $$);
+
+-- a trigger in front, a column that is renamed, and one that is dropped
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER " first" AFTER UPDATE ON other.business_request FOR EACH ROW EXECUTE FUNCTION nothing();
+SELECT webhook.watch('other.business_request', name => 'other_request', data_columns => '{status}');
+ALTER TABLE other.business_request RENAME status TO state;
+ALTER TABLE other.business_request DROP state;
+DELETE FROM other.business_request;
+INSERT INTO other.business_request VALUES (1);
+SELECT webhook.unwatch('other.business_request');
+SELECT webhook.unwatch('business_request');
 SELECT webhook.unwatch('parent');
 
 -- The trigger function cannot be called otherwise.

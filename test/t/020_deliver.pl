@@ -63,7 +63,7 @@ my ($post) = $receiver->wait_for(1, 10, qr/wire/);
 ok($post, 'a creation arrives') or BAIL_OUT('nothing is delivered at all');
 
 my ($id, $created);
-like($post->{body}, qr/^\{"Id":"[^"]*","WebhookEvent":"App\.BusinessRequestStatusChange","Attempt":1,"Data":\{"BusinessRequestId":42,"OldStatus":null,"NewStatus":"Draft"\},"CreationTimeUtc":"[^"]*"\}\z/,
+like($post->{body}, qr/^\{"Id":"[^"]*","WebhookEvent":"App\.BusinessRequestStatusChange","Attempt":1,"Data":\{"BusinessRequestId":42,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"\},"CreationTimeUtc":"[^"]*"\}\z/,
 	'body: keys, order, no blanks');
 ($id) = $post->{body} =~ /"Id":"([^"]*)"/;
 ($created) = $post->{body} =~ /"CreationTimeUtc":"([^"]*)"/;
@@ -251,12 +251,12 @@ sub table
 	return;
 }
 
-table('composite key', <<'END', ['{"TenderLotId":{"tender":7,"lot":"a/b%"},"OldStatus":null,"NewStatus":"Open"}'], 'tender_lot/7/a%2Fb%25');
+table('composite key', <<'END', ['{"TenderLotId":{"tender":7,"lot":"a/b%"},"Operation":"INSERT","OldStatus":null,"NewStatus":"Open"}'], 'tender_lot/7/a%2Fb%25');
 CREATE TABLE tender_lot (tender int, lot text, status text, PRIMARY KEY (tender, lot));
 SELECT webhook.watch('tender_lot');
 INSERT INTO tender_lot VALUES (7, 'a/b%', 'Open');
 END
-table('quoted names', <<'END', ['{"Case TableId":1,"OldStatus":null,"NewStatus":"a \"b\" \\\\ é 😀"}']);
+table('quoted names', <<'END', ['{"Case TableId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":"a \"b\" \\\\ é 😀"}']);
 CREATE SCHEMA "Odd ""Schema";
 CREATE TABLE "Odd ""Schema"."Case Table" ("The Id" int PRIMARY KEY, "The State" text);
 SELECT webhook.watch('"Odd ""Schema"."Case Table"', status_column => 'The State');
@@ -272,7 +272,7 @@ foreach (
 	[ 'varchar(20)', "'ä'", '"ä"' ])
 {
 	my ($column_type, $value, $json) = @$_;
-	table("status of type $column_type", <<"END", [qq({"OfTypeId":1,"OldStatus":null,"NewStatus":$json})]);
+	table("status of type $column_type", <<"END", [qq({"OfTypeId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":$json})]);
 DROP TABLE IF EXISTS of_type;
 CREATE TABLE of_type (id int PRIMARY KEY, status $column_type);
 SELECT webhook.watch('of_type');
@@ -290,9 +290,9 @@ UPDATE deal SET region = 'south' WHERE id = 1;
 UPDATE deal SET region = 'north', status = 'Signed' WHERE id = 1;
 DELETE FROM deal;
 END
-	'{"DealId":1,"OldStatus":null,"NewStatus":"Draft"}',
-	'{"DealId":1,"OldStatus":"Draft","NewStatus":"Signed"}',
-	'{"DealId":1,"OldStatus":"Signed","NewStatus":null}' ], 'deal/1');
+	'{"DealId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"}',
+	'{"DealId":1,"Operation":"UPDATE","OldStatus":"Draft","NewStatus":"Signed"}',
+	'{"DealId":1,"Operation":"DELETE","OldStatus":"Signed","NewStatus":null}' ], 'deal/1');
 table('BEFORE trigger and data columns', <<'END', [
 CREATE TABLE offer (id int PRIMARY KEY, status text, price numeric, tags text[]);
 CREATE FUNCTION approve() RETURNS trigger LANGUAGE plpgsql AS
@@ -302,8 +302,8 @@ SELECT webhook.watch('offer', data_columns => '{price,tags}');
 INSERT INTO offer VALUES (1, 'Draft', 12.50, '{a,b}');
 UPDATE offer SET price = 9.90;
 END
-	'{"OfferId":1,"OldStatus":null,"NewStatus":"Draft","Record":{"price":12.50,"tags":["a","b"]}}',
-	'{"OfferId":1,"OldStatus":"Draft","NewStatus":"Approved","Record":{"price":9.90,"tags":["a","b"]}}' ]);
+	'{"OfferId":1,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft","Record":{"price":12.50,"tags":["a","b"]}}',
+	'{"OfferId":1,"Operation":"UPDATE","OldStatus":"Draft","NewStatus":"Approved","Record":{"price":9.90,"tags":["a","b"]}}' ]);
 table('after unwatch', <<'END', []);
 SELECT webhook.unwatch('offer');
 UPDATE offer SET status = 'Unseen';

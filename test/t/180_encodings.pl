@@ -80,9 +80,10 @@ END
 
 	($status, $stdout, $stderr) = $server->psql("UPDATE business_request SET status = 'long', note = repeat('x', 1048576)");
 	is($status, 0, 'a trigger does not make the statement fail');
-	like($stderr, qr/WARNING:  data of event .*max_data_size\nDETAIL:  The event is published without "Record"/, 'it raises a WARNING');
+	like($stderr, qr/WARNING:  data of event .*max_data_size\nDETAIL:  The event is published with "RecordOmitted" in place of "Record"/, 'it raises a WARNING');
 	$server->settle('too much');
-	like((data('/ok/text'))[1], qr/^\{"BusinessRequestId":3,"OldStatus":.*,"NewStatus":"long"\}$/s, 'the event comes without Record');
+	like((data('/ok/text'))[1], qr/^\{"BusinessRequestId":3,"Operation":"UPDATE","OldStatus":.*,"NewStatus":"long","RecordOmitted":true\}$/s,
+		'the event comes with RecordOmitted');
 
 	$server->reload_with('webhook.max_data_size', '8MB');
 	$server->sql("SELECT webhook.publish('$type', @{[ $text->(8388608) ]}, 'large')") for 1 .. 3;
@@ -123,7 +124,7 @@ END
 	my ($watched) = grep { $_->{body} =~ /OldStatus/ } @calls;
 	my ($published) = grep { $_->{body} !~ /OldStatus/ } @calls;
 	is_deeply(decode_json($watched->{body})->{Data},
-		{ "${text}Id" => $text, OldStatus => undef, NewStatus => "$text \"quoted\"", Record => { $text => $text } },
+		{ "${text}Id" => $text, Operation => 'INSERT', OldStatus => undef, NewStatus => "$text \"quoted\"", Record => { $text => $text } },
 		"$encoding: the body is UTF-8");
 	is_deeply(decode_json($published->{body})->{Data}, { euro => '€', text => $text }, "$encoding: so is published data");
 	is(unicode($database, 'SELECT count(*) FROM webhook.log WHERE webhook.verify(webhook.secret(subscription_id), request_headers, request_body)'),

@@ -231,7 +231,7 @@ BEGIN
 			WHERE p.pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND p.proowner <> 'mallory'::regrole
 				AND p.prorettype <> 'trigger'::regtype
 				AND p.proname NOT IN ('subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume', 'resume_database',
-					'ping', 'resend', 'recover', 'cancel', 'skip', 'define_event_type', 'watch', 'unwatch', 'publish',
+					'ping', 'resend', 'recover', 'cancel', 'skip', 'define_event_type', 'watch', 'unwatch', 'alter_watch', 'publish',
 					'explain', 'subscription_options', 'secret', 'rotate_secret', 'sign', 'verify', 'drain', 'grant_reader', 'grant_operator',
 					'grant_admin', 'revoke', 'worker_state')
 	LOOP
@@ -289,6 +289,8 @@ is(trace(), '', '... without calling one of them');
 unlike(as('postgres', <<'END'), qr/ERROR/, 'a table is watched');
 CREATE TABLE watched (id bigint PRIMARY KEY, status text);
 SELECT webhook.watch('watched');
+SELECT webhook.alter_watch('watched', name => 'seen');
+SELECT count(*) FROM webhook.watched_table;
 SELECT webhook.unwatch('watched');
 END
 refused('postgres', "SELECT webhook.grant_admin('snoop')", qr/42725.*is not unique/s, 'nothing is granted on a namesake');

@@ -351,7 +351,7 @@ sub received
 	foreach my $request ($self->receiver->requests($path))
 	{
 		my ($id, $attempt, $contract, $old, $new) = $request->{body} =~
-		  /^\{"Id":"([^"]*)",.*?"Attempt":(\d+),"Data":\{"BusinessRequestId":(\d+),"OldStatus":(?:null|"([^"]*)"),"NewStatus":(?:null|"([^"]*)")/
+		  /^\{"Id":"([^"]*)",.*?"Attempt":(\d+),"Data":\{"BusinessRequestId":(\d+),"Operation":"[A-Z]+","OldStatus":(?:null|"([^"]*)"),"NewStatus":(?:null|"([^"]*)")/
 		  or die "unexpected body: $request->{body}";
 		push @received, {
 			id => $id,

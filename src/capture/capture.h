@@ -1,0 +1,14 @@
+/*
+ * capture.h
+ *	  Capture: a change of a watched table becomes an event.
+ */
+#ifndef WEBHOOK_CAPTURE_H
+#define WEBHOOK_CAPTURE_H
+
+/*
+ * Install the hook by which watches follow a rename of their columns, and DDL
+ * warns that a column of a watch is dropped.
+ */
+extern void webhook_follow_ddl_init(void);
+
+#endif							/* WEBHOOK_CAPTURE_H */

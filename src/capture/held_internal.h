@@ -1,0 +1,90 @@
+/*
+ * held_internal.h
+ *	  Puts the events of changes into the order of the rows' versions, which is
+ *	  not always the order in which PostgreSQL calls the triggers.
+ *
+ * Most events are published at once. These are held, until the statement ends
+ * at the latest:
+ *
+ * - The creation of a row under a new key. In "SET id = id + 1" the deletion of
+ *   the row that had that key before may be an event that is still to come.
+ * - The deletion of a row that was moved to another partition. The insertion
+ *   that follows makes one change of both.
+ * - Each event of a statement that is executed by a trigger of a watched table's
+ *   statement. It may be about a row whose change by the outer statement is an
+ *   event that is still to come.
+ */
+#ifndef WEBHOOK_HELD_INTERNAL_H
+#define WEBHOOK_HELD_INTERNAL_H
+
+#include "access/htup.h"
+#include "lib/ilist.h"
+#include "utils/palloc.h"
+
+#include "ring/event.h"
+
+struct WebhookHeldEvent;
+
+/* A watch during one statement, for all partitions of its table together. */
+typedef struct WebhookWatch
+{
+	dlist_node	node;
+	MemoryContext statement;	/* holds this struct, and lasts as long as the statement */
+	MemoryContextCallback ended;	/* called when that context is freed */
+	int64		number;			/* of the statement; a later statement has a greater one */
+	const char *trigger;		/* name of the trigger */
+	const char *event_type;
+	bool		warned_size;	/* this statement has warned that data is too large */
+	struct WebhookHeldEvent *moved; /* the deletion of a moved row whose insertion has not come;
+									 * NULL: there is none */
+} WebhookWatch;
+
+/*
+ * The watch of that trigger and event type during a statement, which is
+ * identified by its memory context. It is made if there is none; "known" is set
+ * to whether there was one.
+ */
+extern WebhookWatch *webhook_watch_get(MemoryContext statement, const char *trigger,
+									   const char *event_type, bool *known);
+
+/*
+ * A trigger of the watch is called. Publishes what is held of statements that
+ * have ended.
+ */
+extern void webhook_held_begin(WebhookWatch *watch);
+
+/*
+ * The event of that row version's end is to be published. If this statement has
+ * made the version itself, as a foreign key's cascade can do, publish what is
+ * held of the statement.
+ */
+extern void webhook_held_before(WebhookWatch *watch, HeapTupleHeader version);
+
+/* Publish an event, or hold it. Copies the strings. */
+extern void webhook_held_publish(WebhookWatch *watch, const char *subject, const char *data);
+
+/*
+ * Hold the event that the row version was created under a new key, until the
+ * statement ends. Copies the strings.
+ */
+extern void webhook_held_publish_creation(WebhookWatch *watch, HeapTupleHeader version,
+										  const char *subject, const char *data);
+
+/*
+ * Hold the event of the deletion of a row that was moved; the watch must have
+ * no such event. Copies the strings; "old_status" is JSON.
+ */
+extern void webhook_held_move(WebhookWatch *watch, const char *old_status,
+							  const char *subject, const char *data);
+
+/* The status before the move and the subject of the moved row. False: no move is held. */
+extern bool webhook_held_moved(const WebhookWatch *watch, const char **old_status,
+							   const char **subject);
+
+/* Forget the move, whose insertion has come: both are one event now. */
+extern void webhook_held_complete_move(WebhookWatch *watch);
+
+/* If a move is held, it is a deletion: no insertion has followed. */
+extern void webhook_held_end_move(WebhookWatch *watch);
+
+#endif							/* WEBHOOK_HELD_INTERNAL_H */
