@@ -18,6 +18,9 @@
 #   make demo           watch a contract being signed (KEEP=1: and look around)
 #   make bench          measure (BENCH=isolation: only bench/isolation)
 #   make coverage       run the tests, and say which lines of src they ran
+#   make chaos          disturb a server without end, and judge what arrives
+#                       (SECONDS=60 SEED=n)
+#   make valgrind       some suites under valgrind's memcheck
 #
 # To change it:
 #   make indent         indent all C files (FILES="...": only these)
@@ -90,7 +93,8 @@ PGXS          := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 include test/style/style.mk
 
 ifeq ($(PGXS),)
-NEEDS_SERVER   = all install uninstall installcheck stage test demo bench fuzz analyze coverage clean
+NEEDS_SERVER   = all install uninstall installcheck stage test demo bench fuzz analyze coverage chaos \
+                 valgrind clean
 .PHONY: $(NEEDS_SERVER)
 $(NEEDS_SERVER):
 	@echo 'make: no server to build for: $(PG_CONFIG) --pgxs names nothing' >&2
@@ -143,7 +147,7 @@ stage: all
 # What a copy of the tree does without.
 COPY_WITHOUT   = $(addprefix --exclude=./,.git stage build tmp_check)
 
-.PHONY: test demo bench coverage
+.PHONY: test demo bench coverage chaos valgrind
 ifeq ($(ROOT),)
 
 CHECK          = $(MAKE) -s --no-print-directory installcheck bindir='$(STAGE)$(bindir)'
@@ -159,6 +163,13 @@ test: stage $(UNITS) $(UNITS:=-sanitized) $(CLOCK)
 	    $(if $(strip $(PROVE_TESTS)),"TAP" "$(CHECK) REGRESS= ISOLATION=")
 
 include test/coverage/coverage.mk
+include test/valgrind/valgrind.mk
+
+SECONDS       ?= 60
+SEED          ?=
+
+chaos: stage
+	@SECONDS='$(SECONDS)' SEED='$(SEED)' $(CHECK) REGRESS= ISOLATION= PROVE_FLAGS=-v PROVE_TESTS=test/t/900_chaos.pl
 
 demo: stage
 	@perl test/demo.pl '$(STAGE)$(bindir)' $(if $(filter-out 0,$(KEEP)),--keep '$(COPY)')
@@ -177,7 +188,7 @@ else
 TESTUSER       = $(shell id -un postgres 2>/dev/null || echo nobody)
 
 .PHONY: installcheck
-installcheck test demo bench coverage:
+installcheck test demo bench coverage chaos valgrind:
 	@dir=$$(mktemp -d /tmp/webhook-$@.XXXXXX) && \
 	tar -cf - $(COPY_WITHOUT) . | \
 	    tar -xf - -C "$$dir" && chown -R $(TESTUSER) "$$dir" && \

@@ -23,9 +23,12 @@
 #	/flip                503 while fail_while()'s file exists, then 200
 #	/fail-subject/REGEX  500 while that file exists and the body matches
 #	/retry-after/S       429 and Retry-After to the first of an Id, then 200
+#	/chaos               one of the above at random while fail_while()'s file
+#	                     exists, then 200
 #
 # The file has a line a request: time, method, path, peer's port, headers,
-# body, separated by tabs, with backslash, tab, CR and LF escaped.
+# body, and what /chaos chose, separated by tabs, with backslash, tab, CR and LF
+# escaped.
 
 package Webhook::Receiver;
 
@@ -34,6 +37,7 @@ use warnings;
 
 use Errno qw(EAGAIN EINTR EWOULDBLOCK);
 use IO::Socket::INET;
+use List::Util qw(sum0);
 use POSIX ();
 use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER TCP_NODELAY);
 use Time::HiRes qw(time sleep);
@@ -48,6 +52,7 @@ END
 }
 
 # file: where to record.  port: 0 or none is a free one.  keep: outlives us.
+# seed: of what /chaos chooses.
 sub new
 {
 	my ($class, %options) = @_;
@@ -56,6 +61,7 @@ sub new
 		file => $options{file},
 		port => $options{port} || 0,
 		keep => $options{keep},
+		seed => $options{seed},
 		control => "$options{file}.fail",
 		offset => 0,
 		requests => [],
@@ -93,12 +99,22 @@ sub fail_while
 
 # All requests so far, in the order in which they came: hashes of time (Unix,
 # fractional), method, path, peer_port, headers (names in lower case; a repeated
-# one joined by a comma), header_lines (as sent) and body (bytes).  With a path
-# only those to exactly that path, with a regular expression only those to paths
-# that match it.
+# one joined by a comma), header_lines (as sent), body (bytes) and answer (the path
+# that /chaos chose, or else undef).  With a path only those to exactly that path,
+# with a regular expression only those to paths that match it.
 sub requests
 {
 	my ($self, $path) = @_;
+
+	$self->read_on(sub { push @{ $self->{requests} }, $_[0]; });
+	return @{ $self->{requests} } unless defined $path;
+	return grep { ref $path ? $_->{path} =~ $path : $_->{path} eq $path } @{ $self->{requests} };
+}
+
+# Call a function with each request that was not read yet, and keep none.
+sub read_on
+{
+	my ($self, $function) = @_;
 
 	open my $record, '<:raw', $self->{file} or die "$self->{file}: $!";
 	seek $record, $self->{offset}, 0;
@@ -107,7 +123,7 @@ sub requests
 		last unless $line =~ /\n\z/;
 		$self->{offset} += length $line;
 		chomp $line;
-		my ($time, $method, $where, $peer_port, $head, $body) =
+		my ($time, $method, $where, $peer_port, $head, $body, $answer) =
 		  map { unescape($_) } split /\t/, $line, -1;
 		my %headers;
 		my @header_lines = split /\r\n/, $head;
@@ -118,19 +134,19 @@ sub requests
 			$headers{$name} =
 			  exists $headers{$name} ? "$headers{$name}, $value" : $value;
 		}
-		push @{ $self->{requests} },
-		  {
-			time => $time + 0,
-			method => $method,
-			path => $where,
-			peer_port => $peer_port,
-			headers => \%headers,
-			header_lines => \@header_lines,
-			body => $body,
-		  };
+		$function->(
+			{
+				time => $time + 0,
+				method => $method,
+				path => $where,
+				peer_port => $peer_port,
+				headers => \%headers,
+				header_lines => \@header_lines,
+				body => $body,
+				answer => $answer,
+			});
 	}
-	return @{ $self->{requests} } unless defined $path;
-	return grep { ref $path ? $_->{path} =~ $path : $_->{path} eq $path } @{ $self->{requests} };
+	return;
 }
 
 # How many they are.
@@ -186,6 +202,7 @@ sub start
 	{
 		$SIG{$_} = 'DEFAULT' foreach qw(INT TERM HUP ALRM CHLD);
 		$SIG{PIPE} = 'IGNORE';
+		srand($self->{seed}) if defined $self->{seed};
 		open STDIN, '<', '/dev/null';
 		open STDOUT, '>', '/dev/null';
 		open STDERR, '>', '/dev/null' if $self->{keep};
@@ -358,13 +375,57 @@ sub receive
 		my ($method, $path) = split / /, $request;
 
 		# Who sees the record may change the control file: look at it before.
-		my $failing = $path =~ m{^/f} && -e $control;
+		my $failing = $path =~ m{^/[cf]} && -e $control;
+		my $chosen = $path =~ m{^/chaos\b} ? choose($failing) : undef;
 		syswrite $record, join("\t",
 			sprintf('%.6f', time()), $method, $path, $c->{port},
-			escape($headers // ''), escape($body)) . "\n";
-		answer($c, $path, $body, $failing);
+			escape($headers // ''), escape($body), $chosen // ()) . "\n";
+		answer($c, $chosen // $path, $body, $failing);
 	}
 	return;
+}
+
+# What /chaos answers with: its weight, and a path.  /raw/ without bytes ends the
+# connection; the last ones end it, or cut it off, within an answer.
+my $answer = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
+my @choices = (
+	[ 60, '/ok' ],
+	[ 8, '/slow/20' ],
+	[ 2, '/slow/500' ],
+	[ 1, '/hang' ],
+	[ 1, '/drip' ],
+	[ 3, '/reset' ],
+	[ 3, '/short' ],
+	[ 2, '/large/2000000' ],
+	[ 5, '/status/500' ],
+	[ 2, '/status/503' ],
+	[ 2, '/status/404' ],
+	[ 1, '/status/301' ],
+	[ 1, '/raw/' . unpack 'H*', "HTTP/1.1 429 Wait\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n" ],
+	[ 1, '/raw/' . unpack 'H*', "not HTTP\r\n\r\n" ],
+	[ 5, '/raw/' . unpack 'H*', $answer ],
+	[ 5, '/raw/' ],
+	[ 1, '/raw/' . unpack 'H*', 'HTTP/1.' ],
+	[ 1, '/raw/' . unpack 'H*', substr $answer, 0, 30 ]);
+
+# Answers in this form are complete and successful.
+sub is_success
+{
+	my ($chosen) = @_;
+	return $chosen =~ m{^/(?:ok|slow|large)\b} || $chosen eq '/raw/' . unpack 'H*', $answer;
+}
+
+sub choose
+{
+	my ($failing) = @_;
+	return '/ok' unless $failing;
+
+	my $at = rand sum0(map { $_->[0] } @choices);
+	foreach (@choices)
+	{
+		return $_->[1] if ($at -= $_->[0]) < 0;
+	}
+	return '/ok';
 }
 
 sub respond
