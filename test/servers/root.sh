@@ -1,0 +1,60 @@
+# root.sh
+#	  Read by test/matrix: root directories with a Debian of their own.
+#
+# A program runs in a root with mounts that end with it, so a root is an ordinary
+# directory again afterwards, and "rm -rf" removes it.
+
+# The archive that this machine takes its own packages from.
+root_mirror()
+{
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1 | sed 's,/*$,,'
+}
+
+# root_offers SUITE PACKAGE: true if the archive's suite has that package.
+root_offers()
+{
+	mkdir -p "$work/lists" || return 1
+	if ! [ -e "$work/lists/$1" ]; then
+		/usr/lib/apt/apt-helper download-file \
+			"$(root_mirror)/dists/$1/main/binary-$(dpkg --print-architecture)/Packages.xz" \
+			"$work/lists/$1.xz" >/dev/null && xz -d "$work/lists/$1.xz" || return 1
+	fi
+	grep -qx "Package: $2" "$work/lists/$1"
+}
+
+# root_make ROOT SUITE: make a root, or take one that is complete.
+root_make()
+{
+	[ ! -e "$1/.complete" ] || return 0
+	debootstrap --variant=minbase "$2" "$1" "$(root_mirror)" >"$1.log" 2>&1 || {
+		tail -n 20 "$1.log" >&2
+		return 1
+	}
+	touch "$1/.complete"
+}
+
+# root_run ROOT COMMAND: run a shell command in a root.  What it mounts and what
+# it leaves running ends with it.
+root_run()
+{
+	unshare --mount --pid --fork --kill-child sh -c '
+		mount -t proc proc "$1/proc" &&
+		mount --rbind /dev "$1/dev" &&
+		mount -t tmpfs tmpfs "$1/dev/shm" &&
+		exec chroot "$1" env -u TMPDIR LANG=C.UTF-8 sh -c "$2"' root_run "$1" "$2"
+}
+
+# root_copy ROOT: lay the tree into a root, at /webhook, as it is here.
+root_copy()
+{
+	rm -rf "$1/webhook" && mkdir "$1/webhook" &&
+		tar -cf - --exclude=./.git --exclude=./stage --exclude=./build --exclude=./tmp_check \
+			--exclude='*.o' --exclude='*.so' . |
+		tar -xf - -C "$1/webhook"
+}
+
+# root_source ROOT SUITE: let apt find a suite's source packages.
+root_source()
+{
+	echo "deb-src $(root_mirror) $2 main" >"$1/etc/apt/sources.list.d/source.list"
+}
