@@ -3,16 +3,17 @@
  *	  Limits on memory: for reading events, loading due rows, starting POSTs.
  *
  * Reading and loading may use half of webhook.max_memory, sending all of it,
- * so what was read can always be sent. Reading is bounded by what is queued,
- * loading by the rows that are loaded, so neither starves the other. One
- * request at a time can always be sent, however large its event is.
+ * so what was read can always be sent. Each queue may hold its share of what is
+ * read, loading is bounded by the rows that are loaded, so neither starves the
+ * other, and no queue takes the room of others. One request at a time can
+ * always be sent, however large its event is.
  */
 #include "postgres.h"
 
 #include "base/guc.h"
 #include "delivery/budget_internal.h"
 
-/* Queued deliveries: enough to keep all requests going until more are read. */
+/* Queued deliveries of all queues: enough to keep all requests going until more are read. */
 #define MAX_QUEUED 1000
 
 /* Of more than this none may wait for long. */
@@ -30,13 +31,26 @@
 static bool has_memory(const WebhookDispatcher *dispatcher, Size engine);
 
 bool
-webhook_budget_read(const WebhookDispatcher *dispatcher, Size engine, bool blocked)
+webhook_budget_read(const WebhookDispatcher *dispatcher, bool blocked)
 {
 	const WebhookUsage *usage = &dispatcher->usage;
 
-	return usage->queued < MAX_QUEUED && usage->unflushed < MAX_UNFLUSHED &&
-		(!blocked || usage->queued + usage->unflushed < MAX_BLOCKED) &&
-		has_memory(dispatcher, engine);
+	return usage->unflushed < MAX_UNFLUSHED &&
+		(!blocked || usage->queued + usage->unflushed < MAX_BLOCKED);
+}
+
+/* What a queue does not keep in memory goes on to pending, or ends: it waits for nothing. */
+bool
+webhook_budget_offer(WebhookDispatcher *dispatcher, Size engine, int64 subscription_id)
+{
+	const WebhookUsage *usage = &dispatcher->usage;
+	const WebhookQueue *queue = hash_search(dispatcher->queues.table, &subscription_id,
+											HASH_FIND, NULL);
+
+	if (!has_memory(dispatcher, engine))
+		return usage->queued + usage->in_flight + usage->unflushed == 0;
+	return queue == NULL || queue->queued < Max(webhook_budget_share(dispatcher), queue->limit) ||
+		!webhook_queue_capacity(&dispatcher->queues, queue).arrivals;
 }
 
 int

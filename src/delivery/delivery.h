@@ -214,6 +214,10 @@ extern void webhook_dispatch_bind(WebhookDispatcher *dispatcher);
 /* What has waited unstarted for too long moves to pending. */
 extern void webhook_dispatch_spill(WebhookDispatcher *dispatcher, TimestampTz now);
 
+/* What arrives for the subscription goes to pending, until what is due there was loaded. */
+extern void webhook_dispatch_spill_arrivals(WebhookDispatcher *dispatcher,
+											int64 subscription_id);
+
 /*
  * End a row of pending as cancelled. "class" is its error_class or NULL; "batch"
  * is the command's and stays pinned until that is committed, or NULL.
@@ -238,7 +242,14 @@ extern bool webhook_dispatch_skip(WebhookDispatcher *dispatcher, int64 subscript
  */
 
 /* Returns true if more events may be read; "blocked": nothing can be written at present. */
-extern bool webhook_budget_read(const WebhookDispatcher *dispatcher, Size engine, bool blocked);
+extern bool webhook_budget_read(const WebhookDispatcher *dispatcher, bool blocked);
+
+/* Returns true if what is read for a subscription may be offered, and need not wait. */
+extern bool webhook_budget_offer(WebhookDispatcher *dispatcher, Size engine,
+								 int64 subscription_id);
+
+/* Returns true if so much is queued that nothing may wait for long. */
+extern bool webhook_budget_is_scarce(const WebhookDispatcher *dispatcher);
 
 /* Returns true if a POST may be started while "in_flight" are under way. */
 extern bool webhook_budget_send(const WebhookDispatcher *dispatcher, Size engine, int in_flight);

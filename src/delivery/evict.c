@@ -113,6 +113,15 @@ webhook_dispatch_spill(WebhookDispatcher *dispatcher, TimestampTz now)
 	}
 }
 
+void
+webhook_dispatch_spill_arrivals(WebhookDispatcher *dispatcher, int64 subscription_id)
+{
+	WebhookQueue *queue = webhook_queue_get(&dispatcher->queues, subscription_id);
+
+	queue->spilling = true;
+	webhook_queue_update(&dispatcher->queues, queue);
+}
+
 /* Nothing of the queue may wait in memory: it does not send, or its breaker is open. */
 static bool
 must_evict(const WebhookQueue *queue)

@@ -35,6 +35,7 @@ struct WebhookQueue
 	dlist_head	pings;			/* pings ready to start; not limited by health */
 	int			nready;			/* length of ready */
 	int			npings;			/* length of pings */
+	int			queued;			/* deliveries that wait in memory: ready, or behind a head */
 	bool		spilling;		/* arrivals go to pending, until what is due there was loaded */
 	WebhookSchedulerEntry scheduling;
 	WebhookTimer not_before;	/* no request starts before; not set: it may now */

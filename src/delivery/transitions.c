@@ -27,6 +27,7 @@ static WebhookRowKey row_key(const WebhookPending *row);
 static void free_delivery(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
 static dlist_head *ready_list(WebhookDelivery *delivery, int **length);
 static WebhookDelivery *pop_waiting(WebhookDispatcher *dispatcher, WebhookSubject *subject);
+static void count_queued(WebhookDispatcher *dispatcher, WebhookQueue *queue, int by);
 static bool needs_promotion(const WebhookDelivery *delivery);
 static void flushed(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
 static void count_outcome(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
@@ -150,7 +151,7 @@ webhook_delivery_set_ready(WebhookDispatcher *dispatcher, WebhookDelivery *deliv
 	delivery->is_ready = true;
 	dlist_push_tail(ready_list(delivery, &length), &delivery->node);
 	++*length;
-	dispatcher->usage.queued++;
+	count_queued(dispatcher, delivery->queue, 1);
 }
 
 void
@@ -162,21 +163,21 @@ webhook_delivery_unset_ready(WebhookDispatcher *dispatcher, WebhookDelivery *del
 	(void) ready_list(delivery, &length);
 	dlist_delete(&delivery->node);
 	--*length;
-	dispatcher->usage.queued--;
+	count_queued(dispatcher, delivery->queue, -1);
 }
 
 void
 webhook_delivery_set_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	dlist_push_tail(&delivery->subject->waiting, &delivery->node);
-	dispatcher->usage.queued++;
+	count_queued(dispatcher, delivery->queue, 1);
 }
 
 void
 webhook_delivery_unset_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	dlist_delete(&delivery->node);
-	dispatcher->usage.queued--;
+	count_queued(dispatcher, delivery->queue, -1);
 }
 
 /* If the clock was set back, nobody knows how long it has waited: long enough. */
@@ -399,11 +400,20 @@ ready_list(WebhookDelivery *delivery, int **length)
 	return ping ? &queue->pings : &queue->ready;
 }
 
+static void
+count_queued(WebhookDispatcher *dispatcher, WebhookQueue *queue, int by)
+{
+	dispatcher->usage.queued += by;
+	queue->queued += by;
+}
+
 static WebhookDelivery *
 pop_waiting(WebhookDispatcher *dispatcher, WebhookSubject *subject)
 {
-	dispatcher->usage.queued--;
-	return dlist_container(WebhookDelivery, node, dlist_pop_head_node(&subject->waiting));
+	WebhookDelivery *delivery = dlist_head_element(WebhookDelivery, node, &subject->waiting);
+
+	webhook_delivery_unset_waiting(dispatcher, delivery);
+	return delivery;
 }
 
 /*

@@ -41,6 +41,17 @@ typedef enum WebhookCause
 } WebhookCause;
 
 /*
+ * Finds a row of the ring. It is no TID, because the owner of the table may
+ * move rows (by VACUUM FULL, for instance); these columns do not change.
+ */
+typedef struct WebhookRingKey
+{
+	int64		id;
+	FullTransactionId txid;
+	int			table_no;		/* of the ring table, from 0 on */
+} WebhookRingKey;
+
+/*
  * One chunk of memory, which all deliveries of the event share by counting
  * references. Strings are NUL-terminated, in the database's encoding.
  */
@@ -48,6 +59,8 @@ typedef struct WebhookEvent
 {
 	int64		id;				/* number in the ring, which gives the order */
 	FullTransactionId txid;		/* top-level transaction that wrote the row */
+	int			table_no;		/* the ring table that has the row; of an event that was read
+								 * from the ring */
 	TimestampTz created_at;		/* when the event occurred; the instant of event_id */
 	pg_uuid_t	event_id;		/* UUIDv7, the receiver's idempotency key */
 	WebhookKind kind;

@@ -6,8 +6,12 @@
  * So each read batch counts what is outstanding of it: deliveries that are
  * queued, in flight, or whose outcome has not been committed, and commands that
  * are not complete. A batch is done when it has nothing outstanding. Batches
- * are kept in the order of reading, and the low-water mark moves over the
- * oldest ones as long as they are done.
+ * are kept in the order of windows and, within a window, of ids, and the
+ * low-water mark moves over the first ones as long as they are done.
+ *
+ * A window that is not read at once has its rest as a batch from the start.
+ * Each part that is read is put in front of the rest. So windows after it may be
+ * read, and be done, before it: the low-water mark waits at the rest.
  *
  * Windows that are read within a tenth of a second share one batch, so that
  * slow deliveries hold some hundred snapshots, not one for each wake-up.
@@ -27,9 +31,9 @@
 struct WebhookProgress
 {
 	MemoryContext context;		/* of this struct, its batches and snapshots */
-	dlist_head	batches;		/* WebhookBatch, the oldest first */
-	uint64		newest_number;	/* number of the batch opened last */
-	uint64		done_number;	/* number of the batch that the mark passed last */
+	dlist_head	batches;		/* WebhookBatch, in the order that the mark passes them */
+	uint64		newest_number;	/* number of the window opened last */
+	uint64		done_number;	/* number of the window that the mark passed last */
 	WebhookSnapshot *snapshot;	/* the low-water mark: see WebhookLowWaterMark */
 	WebhookSnapshot *partial;	/* of the low-water mark */
 	int64		upto_id;		/* of the low-water mark */
@@ -40,15 +44,18 @@ struct WebhookBatch
 {
 	WebhookProgress *progress;
 	dlist_node	node;			/* in progress->batches */
-	uint64		number;			/* from 1 on, in the order of reading */
+	uint64		number;			/* from 1 on, of its window: in the order of opening */
 	int64		outstanding;	/* pins */
 	bool		has_rows;		/* at least one row was read */
+	bool		in_parts;		/* a part of a window, or the rest of one */
+	bool		whole;			/* the last of its window: with it all of the window is done */
 	TimestampTz opened_at;
-	WebhookSnapshot *end;		/* the end of the window that was read last */
-	int64		upto_id;		/* rows of that window up to this id were read */
-	bool		whole;			/* all of that window was read */
+	WebhookSnapshot *end;		/* the end of the window, or of the last one of several */
+	int64		upto_id;		/* of a part: it has rows up to this id */
 };
 
+static WebhookBatch *new_batch(WebhookProgress *progress, uint64 number,
+							   const WebhookSnapshot *end, TimestampTz now);
 static void advance(WebhookProgress *progress);
 static void pass(WebhookProgress *progress, WebhookBatch *batch);
 
@@ -71,37 +78,58 @@ webhook_progress_new(const WebhookSnapshot *snapshot, const WebhookSnapshot *par
 }
 
 WebhookBatch *
-webhook_progress_open_batch(WebhookProgress *progress, const WebhookSnapshot *end, int64 upto_id,
-							bool whole, bool has_rows, TimestampTz now)
+webhook_progress_open_batch(WebhookProgress *progress, const WebhookSnapshot *end, bool has_rows,
+							TimestampTz now)
 {
-	MemoryContext old = MemoryContextSwitchTo(progress->context);
-	WebhookBatch *batch = NULL;
+	WebhookBatch *last = dlist_is_empty(&progress->batches) ? NULL :
+		dlist_tail_element(WebhookBatch, node, &progress->batches);
+	WebhookBatch *batch;
 
-	if (!dlist_is_empty(&progress->batches))
-		batch = dlist_tail_element(WebhookBatch, node, &progress->batches);
-
-	/* Only whole windows share a batch: a part has to keep its own upto_id. */
-	if (batch != NULL && batch->whole && whole &&
-		now - batch->opened_at >= 0 && now - batch->opened_at < BATCH_SPAN)
+	if (last != NULL && !last->in_parts &&
+		now - last->opened_at >= 0 && now - last->opened_at < BATCH_SPAN)
 	{
-		pfree(batch->end);
+		MemoryContext old = MemoryContextSwitchTo(progress->context);
+
+		pfree(last->end);
+		last->end = webhook_snapshot_copy(end);
+		MemoryContextSwitchTo(old);
+		batch = last;
 	}
 	else
 	{
-		batch = palloc0(sizeof(WebhookBatch));
-		batch->progress = progress;
-		batch->number = ++progress->newest_number;
-		batch->opened_at = now;
+		batch = new_batch(progress, ++progress->newest_number, end, now);
 		dlist_push_tail(&progress->batches, &batch->node);
 	}
-	batch->end = webhook_snapshot_copy(end);
-	batch->upto_id = upto_id;
-	batch->whole = whole;
 	batch->has_rows |= has_rows;
 	batch->outstanding++;
-
-	MemoryContextSwitchTo(old);
 	return batch;
+}
+
+WebhookBatch *
+webhook_progress_open_rest(WebhookProgress *progress, const WebhookSnapshot *end, TimestampTz now)
+{
+	WebhookBatch *rest = new_batch(progress, ++progress->newest_number, end, now);
+
+	rest->in_parts = true;
+	rest->has_rows = true;
+	rest->outstanding++;
+	dlist_push_tail(&progress->batches, &rest->node);
+	return rest;
+}
+
+/* The rest keeps the number: it is the last of its window to be done. */
+WebhookBatch *
+webhook_batch_take_part(WebhookBatch *rest, int64 upto_id)
+{
+	WebhookBatch *part = new_batch(rest->progress, rest->number, rest->end, rest->opened_at);
+
+	part->in_parts = true;
+	part->whole = false;
+	part->upto_id = upto_id;
+	part->has_rows = true;
+	part->outstanding++;
+	dlist_insert_before(&rest->node, &part->node);
+	return part;
 }
 
 void
@@ -140,18 +168,35 @@ webhook_progress_saved(WebhookProgress *progress)
 }
 
 uint64
-webhook_progress_newest_batch(const WebhookProgress *progress)
+webhook_progress_newest_window(const WebhookProgress *progress)
 {
 	return progress->newest_number;
 }
 
 bool
-webhook_progress_is_done(const WebhookProgress *progress, uint64 batch_number)
+webhook_progress_is_done(const WebhookProgress *progress, uint64 window)
 {
-	return progress->done_number >= batch_number;
+	return progress->done_number >= window;
 }
 
-/* Move the low-water mark over the oldest batches, as long as they are done. */
+/* A batch of a window that ends at "end", without pins, in no list. */
+static WebhookBatch *
+new_batch(WebhookProgress *progress, uint64 number, const WebhookSnapshot *end,
+		  TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(progress->context);
+	WebhookBatch *batch = palloc0(sizeof(WebhookBatch));
+
+	batch->progress = progress;
+	batch->number = number;
+	batch->opened_at = now;
+	batch->end = webhook_snapshot_copy(end);
+	batch->whole = true;
+	MemoryContextSwitchTo(old);
+	return batch;
+}
+
+/* Move the low-water mark over the first batches, as long as they are done. */
 static void
 advance(WebhookProgress *progress)
 {
@@ -184,7 +229,8 @@ pass(WebhookProgress *progress, WebhookBatch *batch)
 		progress->upto_id = batch->upto_id;
 	}
 	progress->unsaved |= batch->has_rows;
-	progress->done_number = batch->number;
+	if (batch->whole)
+		progress->done_number = batch->number;
 	dlist_delete(&batch->node);
 	pfree(batch);
 }

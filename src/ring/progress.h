@@ -40,15 +40,25 @@ extern WebhookProgress *webhook_progress_new(const WebhookSnapshot *snapshot,
 											 const WebhookSnapshot *partial, int64 upto_id);
 
 /*
- * The batch of the rows that were read last: those of the window that ends at
- * "end" with an id up to "upto_id", or, if "whole", all that was left of that
- * window. The caller has one pin on it and unpins it when all deliveries of
- * these rows have theirs. "has_rows": there was at least one row; progress
- * without rows is not worth a checkpoint.
+ * The batch of a window that was read as a whole, which ends at "end". The
+ * caller has one pin on it and unpins it when all deliveries of its rows have
+ * theirs. "has_rows": there was at least one row; progress without rows is not
+ * worth a checkpoint.
  */
 extern WebhookBatch *webhook_progress_open_batch(WebhookProgress *progress,
-												 const WebhookSnapshot *end, int64 upto_id,
-												 bool whole, bool has_rows, TimestampTz now);
+												 const WebhookSnapshot *end, bool has_rows,
+												 TimestampTz now);
+
+/*
+ * The same for a window of which nothing has been read: its rest. The caller
+ * has a pin on it, and takes each part that it reads off it: a batch of the
+ * rows with an id up to "upto_id", in front of the rest, pinned likewise. The
+ * low-water mark does not pass the rest, whatever is done of windows that were
+ * read after it, until the caller has unpinned it.
+ */
+extern WebhookBatch *webhook_progress_open_rest(WebhookProgress *progress,
+												const WebhookSnapshot *end, TimestampTz now);
+extern WebhookBatch *webhook_batch_take_part(WebhookBatch *rest, int64 upto_id);
 
 /*
  * Count one more, or one less, thing that has to end before the batch is done:
@@ -68,10 +78,10 @@ extern bool webhook_progress_is_unsaved(const WebhookProgress *progress);
 extern void webhook_progress_saved(WebhookProgress *progress);
 
 /*
- * The number of the newest batch, and whether that batch and all before it are
- * done.
+ * The number of the newest window, and whether that window and all before it
+ * are done.
  */
-extern uint64 webhook_progress_newest_batch(const WebhookProgress *progress);
-extern bool webhook_progress_is_done(const WebhookProgress *progress, uint64 batch_number);
+extern uint64 webhook_progress_newest_window(const WebhookProgress *progress);
+extern bool webhook_progress_is_done(const WebhookProgress *progress, uint64 window);
 
 #endif							/* WEBHOOK_PROGRESS_H */

@@ -43,6 +43,7 @@
 #include "base/catalog.h"
 #include "base/compat.h"
 #include "base/table.h"
+#include "ring/fetch_internal.h"
 #include "ring/ring_row_internal.h"
 #include "ring/window.h"
 
@@ -53,19 +54,11 @@
 /* Keys of a large window that are read from the file at a time. */
 #define STEP_ROWS		500
 
+/* Event types of a window whose names are kept. */
+#define MAX_TYPES		64
+
 /* Memory in kB to sort keys in, and to keep them in before they go to a file. */
 #define WORK_KB			4096
-
-/*
- * Finds a row. It is no TID, because the owner of the table may move rows (by
- * VACUUM FULL, for instance); these columns do not change.
- */
-typedef struct Key
-{
-	int64		id;
-	FullTransactionId txid;
-	int			table_no;		/* of the ring table */
-} Key;
 
 StaticAssertDecl(SMALL_ROWS <= STEP_ROWS, "the keys of a small window fit");
 
@@ -74,6 +67,7 @@ struct WebhookWindow
 	MemoryContext context;		/* holds the window and everything below */
 	WebhookSnapshot *end;		/* the snapshot that the window ends with */
 	int64		remaining;		/* rows that have not been returned yet */
+	List	   *types;			/* of its events: WebhookWindowType * */
 
 	/* A small window */
 	WebhookEvent *events[SMALL_ROWS];	/* in order of id, once the window is built */
@@ -84,7 +78,7 @@ struct WebhookWindow
 	TupleTableSlot *row;		/* to put a key into "store", or to get one */
 
 	/* The next keys of a large window; of a small one, its keys while it is built. */
-	Key			keys[STEP_ROWS];
+	WebhookRingKey keys[STEP_ROWS];
 	int			nkeys;
 
 	int			next;			/* index in "events" or "keys" of the next row to return */
@@ -100,29 +94,18 @@ typedef struct Builder
 	Tuplesortstate *sort;		/* the keys of a large window; NULL: it is small so far */
 } Builder;
 
-/* A scan over the rows of one transaction in one ring table, in order of id. */
-typedef struct Source
-{
-	Relation	relation;		/* NULL: not open yet */
-	WebhookScan *scan;
-	FullTransactionId txid;
-	bool		found;			/* the scan is at a row */
-	int64		id;				/* of that row */
-} Source;
-
 static void read_table(Builder *builder, int table_no, const WebhookSnapshot *from);
 static void read_range(Builder *builder, int table_no, WebhookScan *scan,
 					   ScanKey keys, uint64 first, uint64 end);
 static void add_row(Builder *builder, int table_no, TupleTableSlot *row);
+static void note_type(WebhookWindow *window, TupleTableSlot *row, int64 id);
 static void become_large(Builder *builder);
-static void add_key(Builder *builder, const Key *key);
+static void add_key(Builder *builder, const WebhookRingKey *key);
 static void keep_keys(Builder *builder);
 static int	compare_events(const void *a, const void *b);
 static List *next_small(WebhookWindow *window, int max_rows, Size max_bytes);
 static List *next_large(WebhookWindow *window, int max_rows, Size max_bytes);
 static void next_keys(WebhookWindow *window);
-static TupleTableSlot *fetch(Source *sources, const Key *key);
-static void step_source(Source *source);
 
 WebhookWindow *
 webhook_window_open(const WebhookSnapshot *from,
@@ -159,6 +142,12 @@ webhook_window_open(const WebhookSnapshot *from,
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, old);
 	return window;
+}
+
+const List *
+webhook_window_types(const WebhookWindow *window)
+{
+	return window->types;
 }
 
 const WebhookSnapshot *
@@ -281,7 +270,7 @@ add_row(Builder *builder, int table_no, TupleTableSlot *row)
 {
 	WebhookWindow *window = builder->window;
 	bool		isnull;
-	Key			key;
+	WebhookRingKey key;
 	Size		size;
 
 	key.id = DatumGetInt64(slot_getattr(row, Anum_webhook_event_id, &isnull));
@@ -301,20 +290,67 @@ add_row(Builder *builder, int table_no, TupleTableSlot *row)
 		return;
 
 	window->remaining++;
+	note_type(window, row, key.id);
 	if (builder->sort == NULL)
 	{
 		size = webhook_ring_row_size(row);
 		if (window->nevents < SMALL_ROWS &&
 			builder->bytes + size <= SMALL_BYTES)
 		{
+			WebhookEvent *event = webhook_ring_row_event(row);
+
+			event->table_no = table_no;
 			window->keys[window->nevents] = key;
-			window->events[window->nevents++] = webhook_ring_row_event(row);
+			window->events[window->nevents++] = event;
 			builder->bytes += size;
 			return;
 		}
 		become_large(builder);
 	}
 	add_key(builder, &key);
+}
+
+/*
+ * The event type of a row is one of the window's. Few types are usual, and rows
+ * of one type follow each other. Of more than MAX_TYPES no name is kept.
+ */
+static void
+note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
+{
+	WebhookWindowType *type = NULL;
+	struct varlena *name;
+	bool		isnull;
+	Datum		value;
+	ListCell   *cell;
+
+	if (DatumGetChar(slot_getattr(row, Anum_webhook_event_kind, &isnull)) != WEBHOOK_EVENT)
+		return;
+	value = slot_getattr(row, Anum_webhook_event_event_type, &isnull);
+	if (isnull)
+		return;
+	name = PG_DETOAST_DATUM_PACKED(value);
+	foreach(cell, window->types)
+	{
+		WebhookWindowType *known = lfirst(cell);
+
+		if (known->name == NULL ||
+			(strlen(known->name) == VARSIZE_ANY_EXHDR(name) &&
+			 memcmp(known->name, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) == 0))
+		{
+			type = known;
+			break;
+		}
+	}
+	if (type == NULL)
+	{
+		type = palloc0(sizeof(WebhookWindowType));
+		if (list_length(window->types) < MAX_TYPES)
+			type->name = pnstrdup(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+		window->types = lappend(window->types, type);
+	}
+	type->last_id = Max(type->last_id, id);
+	if (PointerGetDatum(name) != value)
+		pfree(name);
 }
 
 /* Make the window a large one: from now on only keys are added. */
@@ -345,7 +381,7 @@ become_large(Builder *builder)
 }
 
 static void
-add_key(Builder *builder, const Key *key)
+add_key(Builder *builder, const WebhookRingKey *key)
 {
 	TupleTableSlot *row = builder->window->row;
 
@@ -432,7 +468,7 @@ next_small(WebhookWindow *window, int max_rows, Size max_bytes)
 static List *
 next_large(WebhookWindow *window, int max_rows, Size max_bytes)
 {
-	Source		sources[WEBHOOK_RING_TABLES] = {0};
+	WebhookFetch *fetch = webhook_fetch_begin();
 	List	   *result = NIL;
 	Size		bytes = 0;
 
@@ -446,30 +482,25 @@ next_large(WebhookWindow *window, int max_rows, Size max_bytes)
 		for (next = window->next; next < window->nkeys; next++)
 		{
 			TupleTableSlot *row;
+			WebhookEvent *event;
 
 			CHECK_FOR_INTERRUPTS();
 			if (list_length(result) == max_rows)
 				break;
-			row = fetch(sources, &window->keys[next]);
+			row = webhook_fetch_row(fetch, &window->keys[next]);
 			if (row == NULL)
 				continue;
 			if (result != NIL && bytes + webhook_ring_row_size(row) > max_bytes)
 				break;
 			bytes += webhook_ring_row_size(row);
-			result = lappend(result, webhook_ring_row_event(row));
+			event = webhook_ring_row_event(row);
+			event->table_no = window->keys[next].table_no;
+			result = lappend(result, event);
 		}
 		window->remaining -= next - window->next;
 		window->next = next;
 	}
-
-	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
-	{
-		if (sources[i].relation != NULL)
-		{
-			webhook_scan_end(sources[i].scan);
-			table_close(sources[i].relation, NoLock);
-		}
-	}
+	webhook_fetch_end(fetch);
 	return result;
 }
 
@@ -482,7 +513,7 @@ next_keys(WebhookWindow *window)
 	while (window->nkeys < STEP_ROWS &&
 		   tuplestore_gettupleslot(window->store, true, false, window->row))
 	{
-		Key		   *key = &window->keys[window->nkeys];
+		WebhookRingKey *key = &window->keys[window->nkeys];
 
 		slot_getallattrs(window->row);
 		key->id = DatumGetInt64(window->row->tts_values[0]);
@@ -493,58 +524,4 @@ next_keys(WebhookWindow *window)
 	ExecClearTuple(window->row);
 	if (window->nkeys == 0)
 		elog(ERROR, "file of a window ends too early");
-}
-
-/*
- * The row of a key, or NULL if it has been deleted. "sources" has one element a
- * ring table. Keys come in order of id, so one scan finds consecutive rows of
- * one transaction.
- */
-static TupleTableSlot *
-fetch(Source *sources, const Key *key)
-{
-	Source	   *source = &sources[key->table_no];
-
-	if (source->relation == NULL ||
-		!FullTransactionIdEquals(source->txid, key->txid))
-	{
-		ScanKeyData keys[2];
-
-		ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_XID8EQ,
-					FullTransactionIdGetDatum(key->txid));
-		ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE,
-					Int64GetDatum(key->id));
-		if (source->relation == NULL)
-		{
-			Oid			relid = webhook_catalog_required()->event[key->table_no];
-			Oid			index;
-
-			source->relation = table_open(relid, AccessShareLock);
-			index = webhook_catalog_required()->event_index[key->table_no];
-			source->scan = webhook_scan_begin(source->relation, index,
-											  GetActiveSnapshot(),
-											  lengthof(keys), keys,
-											  ForwardScanDirection);
-		}
-		else
-			webhook_scan_restart(source->scan, keys);
-		source->txid = key->txid;
-		step_source(source);
-	}
-
-	while (source->found && source->id < key->id)
-		step_source(source);
-	return source->found && source->id == key->id ? source->scan->slot : NULL;
-}
-
-static void
-step_source(Source *source)
-{
-	bool		isnull;
-
-	source->found = webhook_scan_next(source->scan);
-	if (source->found)
-		source->id = DatumGetInt64(slot_getattr(source->scan->slot,
-												Anum_webhook_event_id,
-												&isnull));
 }

@@ -27,6 +27,19 @@ extern WebhookWindow *webhook_window_open(const WebhookSnapshot *from,
 										  int64 upto_id,
 										  const WebhookSnapshot *end);
 
+/*
+ * The event types of the window's events: a List of WebhookWindowType, which
+ * lives as long as the window. A window of very many types has one without a
+ * name, which stands for all types that are not listed.
+ */
+typedef struct WebhookWindowType
+{
+	const char *name;			/* NULL: any other type */
+	int64		last_id;		/* highest id of an event of this type */
+} WebhookWindowType;
+
+extern const List *webhook_window_types(const WebhookWindow *window);
+
 /* The snapshot that the window ends with; lives as long as the window. */
 extern const WebhookSnapshot *webhook_window_end(const WebhookWindow *window);
 

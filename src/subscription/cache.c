@@ -54,7 +54,8 @@ typedef struct Copy
 	MemoryContext context;		/* memory of the copy */
 	HTAB	   *by_id;			/* of IdEntry */
 	HTAB	   *by_type;		/* of TypeEntry */
-	Subscribers patterns;		/* enabled subscriptions that have a pattern */
+	Subscribers enabled;		/* enabled subscriptions */
+	Subscribers patterns;		/* those of them that have a pattern */
 	bool		any_fenced;
 	const WebhookSnapshot *catch_up_since;	/* earliest start snapshot of those that are is_new;
 											 * NULL: none is */
@@ -126,6 +127,34 @@ webhook_subscription_match(const WebhookEvent *event, int *cursor)
 			return subscription;
 	}
 	return NULL;
+}
+
+const WebhookSubscription *
+webhook_subscription_of_type(const char *event_type, int *cursor)
+{
+	const Subscribers *subscribers;
+	const TypeEntry *entry;
+
+	if (cache.current == NULL)
+		return NULL;
+	entry = event_type == NULL ? NULL : find_type(cache.current, event_type);
+	if (event_type != NULL && entry == NULL)
+		return NULL;
+	subscribers = entry == NULL ? &cache.current->enabled : &entry->subscribers;
+	return *cursor < subscribers->count ? subscribers->subscriptions[(*cursor)++] : NULL;
+}
+
+bool
+webhook_subscription_is_to(const WebhookSubscription *subscription, const char *event_type)
+{
+	if (!subscription->enabled)
+		return false;
+	for (int i = 0; i < subscription->nevents; i++)
+	{
+		if (strcmp(subscription->events[i], event_type) == 0)
+			return true;
+	}
+	return matches_pattern(subscription, event_type);
 }
 
 int
@@ -295,6 +324,7 @@ add_events(Copy *copy, WebhookSubscription *subscription)
 {
 	if (!subscription->enabled)
 		return;
+	add_to(copy->context, &copy->enabled, subscription);
 	for (int i = 0; i < subscription->nevents; i++)
 	{
 		const char *name = subscription->events[i];

@@ -84,6 +84,17 @@ extern const WebhookSubscription *webhook_subscription_get(int64 id);
 extern const WebhookSubscription *webhook_subscription_match(const WebhookEvent *event,
 															 int *cursor);
 
+/*
+ * Enabled subscriptions, one a call and NULL at the end: those to an event type,
+ * whatever they get of it, or all of them if that is NULL.
+ */
+extern const WebhookSubscription *webhook_subscription_of_type(const char *event_type,
+															   int *cursor);
+
+/* Returns true if the subscription is enabled and to this event type. */
+extern bool webhook_subscription_is_to(const WebhookSubscription *subscription,
+									   const char *event_type);
+
 /* The number of enabled subscriptions to an event type, whatever their filters. */
 extern int	webhook_subscription_count_matches(const char *event_type);
 

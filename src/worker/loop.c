@@ -7,7 +7,7 @@
  *	1. take requests	flags in shared memory, timers
  *	2. reload			subscriptions that have changed
  *	3. load				due rows of pending, before what is new: there is more of that
- *	4. read				one step of the ring
+ *	4. read				one step each of what waits and of the windows
  *	5. run commands		one piece
  *	6. send				what may start, and harvest results, twice
  *	7. write			a group of results, the checkpoint, states
@@ -42,8 +42,7 @@ typedef enum DrainState
 {
 	DRAIN_IDLE,
 	DRAIN_WINDOW,				/* a window has to be opened */
-	DRAIN_READING,				/* it is being read */
-	DRAIN_FINISHING,			/* all that it holds has to end */
+	DRAIN_FINISHING,			/* all that it and those before it hold has to end */
 } DrainState;
 
 static struct
@@ -60,13 +59,15 @@ static struct
 
 	DrainState	drain_state;
 	uint64		drain_ticket;	/* the request that is being answered */
-	uint64		drain_batch;	/* the newest batch that it waits for */
+	uint64		drain_window;	/* the newest window that it waits for */
 }			loop;
 
 static void load_state(void *arg);
 static void take_requests(TimestampTz now);
 static void read_input(TimestampTz now);
 static bool read_all(TimestampTz now);
+static bool read_ring(TimestampTz now);
+static bool wants_window(void);
 static bool may_read(void);
 static bool is_paused(TimestampTz now);
 static void send_out(void);
@@ -184,9 +185,9 @@ take_requests(TimestampTz now)
 	webhook_dispatch_tick(loop.dispatcher, now);
 	if (now >= loop.next_spill || loop.next_spill - now > SPILL_INTERVAL)
 	{
-		bool		room = webhook_budget_read(loop.dispatcher, webhook_sender_memory(), false);
+		bool		scarce = webhook_budget_is_scarce(loop.dispatcher);
 
-		loop.next_spill = now + (room ? SPILL_INTERVAL : SCARCE_INTERVAL);
+		loop.next_spill = now + (scarce ? SCARCE_INTERVAL : SPILL_INTERVAL);
 		if (!webhook_writer_is_blocked())
 			webhook_dispatch_spill(loop.dispatcher, now);
 	}
@@ -221,29 +222,41 @@ read_all(TimestampTz now)
 	webhook_commands_cancel_backlogs(webhook_reader_last_id());
 	if (loop.reload || !webhook_loader_load(webhook_sender_memory(), now))
 		return false;
-	if (may_read())
-	{
-		bool		opens = !webhook_reader_is_reading();
-
-		if (!webhook_reader_read(now))
-			return false;
-		if (opens)
-		{
-			loop.wake = false;
-			if (loop.drain_state == DRAIN_WINDOW)
-				loop.drain_state = DRAIN_READING;
-		}
-	}
+	if (may_read() && !read_ring(now))
+		return false;
 	return webhook_commands_run();
 }
 
-/* There is something to read, and room for it. */
+static bool
+read_ring(TimestampTz now)
+{
+	uint64		windows = webhook_reader_windows();
+
+	if (!webhook_reader_read(wants_window(), now))
+		return false;
+	if (webhook_reader_windows() != windows)
+	{
+		loop.wake = false;
+		if (loop.drain_state == DRAIN_WINDOW)
+		{
+			loop.drain_window = webhook_progress_newest_window(webhook_reader_progress());
+			loop.drain_state = DRAIN_FINISHING;
+		}
+	}
+	return true;
+}
+
+static bool
+wants_window(void)
+{
+	return loop.wake || loop.drain_state == DRAIN_WINDOW;
+}
+
+/* What is read can be kept in memory until it is written. */
 static bool
 may_read(void)
 {
-	return (loop.wake || loop.drain_state == DRAIN_WINDOW || webhook_reader_is_reading()) &&
-		webhook_budget_read(loop.dispatcher, webhook_sender_memory(),
-							webhook_writer_is_blocked());
+	return webhook_budget_read(loop.dispatcher, webhook_writer_is_blocked());
 }
 
 /* Reading pauses after an error; a clock that was set back does not prolong that. */
@@ -291,13 +304,8 @@ follow_drain(void)
 {
 	WebhookProgress *progress = webhook_reader_progress();
 
-	if (loop.drain_state == DRAIN_READING && !webhook_reader_is_reading())
-	{
-		loop.drain_batch = webhook_progress_newest_batch(progress);
-		loop.drain_state = DRAIN_FINISHING;
-	}
 	if (loop.drain_state == DRAIN_FINISHING &&
-		webhook_progress_is_done(progress, loop.drain_batch) &&
+		webhook_progress_is_done(progress, loop.drain_window) &&
 		!webhook_commands_are_running() &&
 		!webhook_due_any(loop.dispatcher, GetCurrentTimestamp()))
 	{
@@ -325,15 +333,17 @@ input_time(TimestampTz now)
 {
 	TimestampTz due = webhook_due_time(loop.dispatcher);
 
+	TimestampTz read = may_read() ? webhook_reader_time(wants_window(), now) : 0;
+
 	if (loop.retry_at != 0)
 		return loop.retry_at;
-	if (may_read())
+	if (read != 0 && read <= now)
 		return now;
 	if (due != 0 && due <= now)
 		due = webhook_budget_load(loop.dispatcher, webhook_sender_memory()) > 0 ? now : 0;
 	if (webhook_commands_are_running() && (due == 0 || due > now + COMMAND_INTERVAL))
-		return now + COMMAND_INTERVAL;
-	return due;
+		due = now + COMMAND_INTERVAL;
+	return due == 0 || (read != 0 && read < due) ? read : due;
 }
 
 /* When write_out() has something to do; 0: never. */

@@ -29,19 +29,24 @@ webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event, bool onl
 
 	while ((subscription = webhook_subscription_match(event, &cursor)) != NULL)
 	{
-		WebhookOffer offer = {0};
-
-		if ((only_new && !subscription->is_new) ||
-			!webhook_queue_takes(matches->dispatcher, subscription) ||
-			!accepts(matches, subscription, event))
-			continue;
-		offer.event = event;
-		offer.subscription_id = subscription->id;
-		offer.position = event->id;
-		offer.cause = WEBHOOK_CAUSE_EVENT;
-		offer.caused_at = event->created_at;
-		(void) add_offer(matches, &offer);
+		if ((!only_new || subscription->is_new) &&
+			webhook_queue_takes(matches->dispatcher, subscription) &&
+			accepts(matches, subscription, event))
+			webhook_matcher_add_delivery(matches, event, subscription->id);
 	}
+}
+
+void
+webhook_matcher_add_delivery(WebhookMatches *matches, WebhookEvent *event, int64 subscription_id)
+{
+	WebhookOffer offer = {0};
+
+	offer.event = event;
+	offer.subscription_id = subscription_id;
+	offer.position = event->id;
+	offer.cause = WEBHOOK_CAUSE_EVENT;
+	offer.caused_at = event->created_at;
+	(void) add_offer(matches, &offer);
 }
 
 /* How many attempts the delivery had before, the log alone knows. */

@@ -26,6 +26,10 @@ typedef struct WebhookMatches
 extern void webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event,
 									  bool only_new);
 
+/* Add the offer of an event to a subscription that was found to take it. */
+extern void webhook_matcher_add_delivery(WebhookMatches *matches, WebhookEvent *event,
+										 int64 subscription_id);
+
 /* Add an offer for the subscription that a replay command names, if it is there. */
 extern void webhook_matcher_add_replay(WebhookMatches *matches, const WebhookEvent *row);
 

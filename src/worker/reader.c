@@ -3,12 +3,16 @@
  *	  Reads the ring window by window, and the subscriptions.
  *
  * Reading goes in steps, each in a transaction of its own that ends before
- * anything is sent. A step first finds out all that it needs from tables; it
- * changes deliveries only after its commit, where nothing can fail any more. A
- * step is a value: after an error it is dropped, and what is left of the window
- * after the last complete step is opened again, up to the same end. With
- * another end, rows of lower ids would come in, and upto_id would no longer
- * say what has been read.
+ * anything is sent (step.c). After an error a step is dropped, and what is left
+ * of its window after the last complete step is opened again, up to the same
+ * end. With another end, rows of lower ids would come in, and upto_id would no
+ * longer say what has been read.
+ *
+ * A window that takes more than one step becomes the older one: it goes on being
+ * read step by step, and beside it each new window, so that nobody waits for the
+ * end of a large transaction. Who could not take what was read is behind, and
+ * gets it from a tail (behind.c). The low-water mark stays at what is unread of
+ * the older window, so recovery reads all of this as one window.
  *
  * Recovery is the first window of a process: its deliveries may have ended or
  * may be in pending, so each is looked up there and in the log. After it every
@@ -34,14 +38,17 @@
 #include "ring/command.h"
 #include "ring/ring.h"
 #include "ring/window.h"
-#include "worker/commands_internal.h"
+#include "worker/behind_internal.h"
 #include "worker/loader_internal.h"
 #include "worker/matcher_internal.h"
 #include "worker/reader_internal.h"
+#include "worker/step_internal.h"
 #include "worker/transaction_internal.h"
 
 #define STEP_ROWS 500
 #define STEP_BYTES ((Size) 1024 * 1024)
+#define ROUND_STEPS 8			/* of the newest window, at most, before anything is sent */
+#define ROUND_TIME (USECS_PER_SEC / 100)	/* after which no further one begins */
 #define STEP_DELIVERIES 1000	/* of a step with more than one event */
 
 /*
@@ -50,22 +57,30 @@
  */
 #define CATCH_UP_ROWS 500
 
-/* A delivery or a command, in the order of the ring. */
-typedef struct Item
+/* A window that is being read. */
+typedef struct Reading
 {
-	WebhookOffer *offer;		/* NULL: a command */
-	const WebhookEvent *command;
-} Item;
+	MemoryContext context;		/* of this struct and what it points to */
+	MemoryContext read_context; /* of the events in "unread" */
+	uint64		number;			/* from 1 on, in the order of opening */
+	bool		recovering;		/* the first window of this process */
+	WebhookSnapshot *from;		/* the window begins with what this does not see */
+	WebhookSnapshot *partial;	/* rows up to upto_id that this sees were read; NULL: none */
+	int64		upto_id;
+	WebhookSnapshot *end;		/* its end; NULL: it has not been opened yet */
+	WebhookWindow *window;		/* NULL: it is not open */
+	List	   *unmatched;		/* events read from it that are in no step yet */
+	WebhookBatch *rest;			/* pinned while the window is read in parts; else NULL */
+	TimestampTz read_at;		/* when its last step ended */
+} Reading;
 
-/* One step; its lists are in reader.step_context. */
-typedef struct Step
+/* A step that is under way, and the subscriptions that it has read. */
+typedef struct Attempt
 {
-	List	   *events;			/* rows read, in order: WebhookEvent * */
-	List	   *items;			/* what they mean: Item * */
-	List	   *caught_up;		/* of earlier events for new subscriptions: WebhookOffer * */
-	List	   *filter_errors;	/* ids of subscriptions whose filter has failed: int64 * */
+	WebhookStep step;
+	Reading    *reading;		/* NULL: what waits in the tail is taken */
 	bool		reloaded;		/* subscriptions were read again */
-} Step;
+} Attempt;
 
 static struct
 {
@@ -74,40 +89,41 @@ static struct
 	WebhookSlot *slot;			/* flag "changed", and the counters */
 	MemoryContext context;		/* of what lives longer than a step */
 	MemoryContext step_context; /* of one step */
-	MemoryContext read_context; /* of the events that were read from the window */
 
-	/* Where reading stands: all that "from" sees, and of "partial" up to upto_id. */
+	/* The next window begins with what "from" does not see. */
 	WebhookSnapshot *from;
-	WebhookSnapshot *partial;	/* NULL: no window is read in part */
+	WebhookSnapshot *partial;	/* of the checkpoint, for the first window; NULL: none */
 	int64		upto_id;
-	bool		begun;			/* "partial" is the end of a window that this process has begun */
 
-	WebhookWindow *window;		/* NULL: none is open */
-	List	   *unmatched;		/* events read from it that are in no step yet */
+	Reading    *older;			/* a window that is read in parts; NULL: none */
+	Reading    *newest;			/* the window after that which is not read to its end; NULL: none */
+	uint64		nopened;		/* windows that were opened */
 	int64		last_id;		/* highest id of a row that was read */
-	bool		recovering;		/* the first window is not read to its end */
-	int			suspended_windows;	/* windows to be read before due rows are loaded */
+	uint64		suspended_until;	/* due rows are loaded when this window, and all before it,
+									 * are read; 0: they are loaded now */
 	WebhookSnapshot *reloaded_by;	/* the snapshot that subscriptions were last read by; NULL:
 									 * none */
 }			reader;
 
+static bool try_step(Reading *reading, TimestampTz now);
 static void read_step(void *arg);
-static void step_discard(TimestampTz now);
+static void discard(Attempt *attempt, TimestampTz now);
+static Reading *next_window(void);
+static void open_window(Reading *reading);
+static void free_reading(Reading *reading);
 static bool has_changed(const List *events);
 static void reload(void);
 static void restore_fenced(void);
-static void catch_up(Step *step);
-static List *next_events(void);
-static void match(Step *step);
-static void add_offers(Step *step, WebhookMatches *matches);
-static void add_command(Step *step, const WebhookEvent *row);
-static void offer_step(const Step *step, TimestampTz now);
-static void offer_caught_up(const Step *step, WebhookBatch *batch, TimestampTz now);
-static void offer_items(const Step *step, WebhookBatch *batch, TimestampTz now);
-static void run_command(const WebhookEvent *row, WebhookBatch *batch);
-static void advance(int64 last, bool whole);
-static void finish_window(void);
-static void suspend_loading(int windows);
+static void catch_up(WebhookStep *step);
+static bool was_read(const WebhookEvent *event);
+static List *next_events(Reading *reading);
+static void complete_step(Attempt *attempt, TimestampTz now);
+static WebhookBatch *batch_of(Reading *reading, int64 last, bool whole, TimestampTz now);
+static void advance(Reading *reading, int64 last, bool whole, TimestampTz now);
+static void finish_window(Reading *reading);
+static void show_older(void);
+static void resume_loading(void);
+static void suspend_loading(void);
 static void reload_and_note(void *arg);
 
 void
@@ -120,12 +136,9 @@ webhook_reader_init(WebhookDispatcher *dispatcher, const WebhookCheckpoint *chec
 	memset(&reader, 0, sizeof(reader));
 	reader.dispatcher = dispatcher;
 	reader.slot = slot;
-	reader.recovering = true;
 	reader.context = AllocSetContextCreate(TopMemoryContext, "webhook reader",
 										   ALLOCSET_DEFAULT_SIZES);
 	reader.step_context = AllocSetContextCreate(TopMemoryContext, "webhook step",
-												ALLOCSET_DEFAULT_SIZES);
-	reader.read_context = AllocSetContextCreate(TopMemoryContext, "webhook events read",
 												ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(reader.context);
 	if (checkpoint != NULL)
@@ -139,12 +152,13 @@ webhook_reader_init(WebhookDispatcher *dispatcher, const WebhookCheckpoint *chec
 		reader.from = webhook_snapshot_empty();
 	reader.progress = webhook_progress_new(reader.from, reader.partial, reader.upto_id);
 	MemoryContextSwitchTo(old);
+	webhook_behind_init(dispatcher);
 
 	webhook_subscription_reload(checkpoint == NULL ? NULL : checkpoint->home);
 	foreach(cell, webhook_state_load())
 		webhook_queue_restore(dispatcher, lfirst(cell), GetCurrentTimestamp());
 	webhook_loader_note_rows();
-	suspend_loading(1);
+	suspend_loading();
 	reader.last_id = webhook_ring_last_id();
 }
 
@@ -173,26 +187,69 @@ reload_and_note(void *arg)
 	webhook_loader_note_rows();
 }
 
-bool
-webhook_reader_is_reading(void)
+uint64
+webhook_reader_windows(void)
 {
-	return reader.window != NULL || reader.begun;
+	return reader.nopened;
 }
 
-bool
-webhook_reader_read(TimestampTz now)
+TimestampTz
+webhook_reader_time(bool wake, TimestampTz now)
 {
-	Step		step = {0};
-	bool		done = webhook_transaction_try("reading events", read_step, &step);
+	if (reader.newest != NULL || (wake && webhook_behind_may_read_newer()) ||
+		(reader.older != NULL && webhook_behind_may_read_older()))
+		return now;
+	return webhook_behind_time(reader.older == NULL ? 0 : reader.older->read_at, now);
+}
 
+/*
+ * The newest window is read to its end if that takes no more time than a round
+ * may: somebody may wait for its last row.
+ */
+bool
+webhook_reader_read(bool wake, TimestampTz now)
+{
+	webhook_behind_relieve(reader.older == NULL ? 0 : reader.older->read_at, now);
+	if (!webhook_tail_is_empty(webhook_behind_tail()) && !try_step(NULL, now))
+		return false;
+	if (reader.newest == NULL && wake && webhook_behind_may_read_newer())
+		reader.newest = next_window();
+	for (int i = 0; i < ROUND_STEPS; i++)
+	{
+		if (reader.older != NULL && webhook_behind_may_read_older() &&
+			!try_step(reader.older, now))
+			return false;
+		if (reader.newest != NULL && !try_step(reader.newest, now))
+			return false;
+		if (reader.newest == NULL || GetCurrentTimestamp() - now > ROUND_TIME)
+			break;
+	}
+	return true;
+}
+
+/* One step of a window, or, if "reading" is NULL, of what waits. Returns false after an error. */
+static bool
+try_step(Reading *reading, TimestampTz now)
+{
+	Attempt		attempt = {0};
+	bool		done;
+
+	attempt.reading = reading;
+	attempt.step.dispatcher = reader.dispatcher;
+	if (reading != NULL)
+	{
+		attempt.step.recovering = reading->recovering;
+		attempt.step.older = reading == reader.older;
+	}
+	done = webhook_transaction_try("reading events", read_step, &attempt);
 	if (done)
 	{
-		if (step.reloaded)
+		if (attempt.reloaded)
 			webhook_dispatch_refresh(reader.dispatcher, webhook_enabled, now);
-		offer_step(&step, now);
+		complete_step(&attempt, now);
 	}
 	else
-		step_discard(now);
+		discard(&attempt, now);
 	webhook_filter_reset();
 	MemoryContextReset(reader.step_context);
 	return done;
@@ -202,36 +259,95 @@ webhook_reader_read(TimestampTz now)
 static void
 read_step(void *arg)
 {
-	Step	   *step = arg;
+	Attempt    *attempt = arg;
+	WebhookStep *step = &attempt->step;
 
-	if (reader.window == NULL)
+	if (attempt->reading == NULL)
 	{
-		MemoryContextSwitchTo(reader.context);
-		reader.window = webhook_window_open(reader.from, reader.partial, reader.upto_id,
-											reader.begun ? reader.partial : NULL);
-		pg_atomic_fetch_add_u64(&reader.slot->counters.windows, 1);
+		MemoryContextSwitchTo(reader.step_context);
+		webhook_step_take_waiting(step, STEP_ROWS);
+		return;
 	}
+	if (attempt->reading->window == NULL)
+		open_window(attempt->reading);
 	MemoryContextSwitchTo(reader.step_context);
-	step->events = next_events();
-	step->reloaded = has_changed(step->events);
-	if (step->reloaded)
+	step->events = next_events(attempt->reading);
+	attempt->reloaded = has_changed(step->events);
+	if (attempt->reloaded)
 		reload();
 	catch_up(step);
 	webhook_window_make_durable(step->events);
-	match(step);
+	webhook_step_match(step);
 	pg_atomic_fetch_add_u64(&reader.slot->counters.events, list_length(step->events));
 }
 
-/* After an error: the window is opened again, and subscriptions are read again. */
+/*
+ * After an error: the window is opened again, and subscriptions are read again.
+ * A window of which no step was complete is forgotten.
+ */
 static void
-step_discard(TimestampTz now)
+discard(Attempt *attempt, TimestampTz now)
 {
-	if (reader.window != NULL)
-		webhook_window_close(reader.window);
-	reader.window = NULL;
-	reader.unmatched = NIL;
+	Reading    *reading = attempt->reading;
+
+	webhook_behind_drop();
+	if (reading != NULL)
+	{
+		if (reading->window != NULL)
+			webhook_window_close(reading->window);
+		reading->window = NULL;
+		reading->unmatched = NIL;
+		if (reading->rest == NULL)
+		{
+			reader.newest = NULL;
+			free_reading(reading);
+		}
+		show_older();
+	}
 	pg_atomic_write_u32(&reader.slot->changed, 1);
 	webhook_dispatch_refresh(reader.dispatcher, webhook_enabled, now);
+}
+
+/* A window that begins where all that were opened before end. */
+static Reading *
+next_window(void)
+{
+	MemoryContext context = AllocSetContextCreate(reader.context, "webhook reading",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Reading    *reading = palloc0(sizeof(Reading));
+
+	reading->context = context;
+	reading->read_context = AllocSetContextCreate(context, "webhook events read",
+												  ALLOCSET_DEFAULT_SIZES);
+	reading->number = reader.nopened + 1;
+	reading->recovering = reader.nopened == 0;
+	reading->from = webhook_snapshot_copy(reader.from);
+	if (reader.partial != NULL)
+		reading->partial = webhook_snapshot_copy(reader.partial);
+	reading->upto_id = reader.upto_id;
+	MemoryContextSwitchTo(old);
+	return reading;
+}
+
+/* In a transaction: open a window, or, up to the same end, what is unread of it. */
+static void
+open_window(Reading *reading)
+{
+	MemoryContextSwitchTo(reading->context);
+	reading->window = webhook_window_open(reading->from, reading->partial, reading->upto_id,
+										  reading->end);
+	pg_atomic_fetch_add_u64(&reader.slot->counters.windows, 1);
+	if (reading == reader.older)
+		show_older();
+}
+
+static void
+free_reading(Reading *reading)
+{
+	if (reading->window != NULL)
+		webhook_window_close(reading->window);
+	MemoryContextDelete(reading->context);
 }
 
 /*
@@ -272,7 +388,7 @@ reload(void)
 
 	if (webhook_subscription_any_fenced())
 	{
-		suspend_loading(webhook_reader_is_reading() ? 2 : 1);
+		suspend_loading();
 		restore_fenced();
 	}
 	webhook_subscription_reload(NULL);
@@ -308,16 +424,16 @@ restore_fenced(void)
 
 /* Read again, for new subscriptions, what was read before they were known. */
 static void
-catch_up(Step *step)
+catch_up(WebhookStep *step)
 {
 	const WebhookSnapshot *since = webhook_subscription_catch_up_since();
-	WebhookMatches matches = {reader.dispatcher, reader.recovering};
+	WebhookMatches matches = {reader.dispatcher, step->recovering};
 	WebhookWindow *before;
 	ListCell   *cell;
 
 	if (since == NULL)
 		return;
-	before = webhook_window_open(since, NULL, 0, reader.begun ? reader.partial : reader.from);
+	before = webhook_window_open(since, NULL, 0, reader.from);
 	if (webhook_window_remaining(before) <= CATCH_UP_ROWS)
 	{
 		List	   *events = webhook_window_next(before, CATCH_UP_ROWS, STEP_BYTES);
@@ -327,8 +443,7 @@ catch_up(Step *step)
 		{
 			WebhookEvent *event = lfirst(cell);
 
-			if (event->kind == WEBHOOK_EVENT &&
-				(webhook_snapshot_sees(reader.from, event->txid) || event->id <= reader.upto_id))
+			if (event->kind == WEBHOOK_EVENT && was_read(event))
 				webhook_matcher_add_event(&matches, webhook_event_copy(event), true);
 		}
 	}
@@ -337,27 +452,45 @@ catch_up(Step *step)
 	step->filter_errors = matches.filter_errors;
 }
 
+/* Windows follow each other, so a row is in the first one whose end sees it. */
+static bool
+was_read(const WebhookEvent *event)
+{
+	const Reading *readings[] = {reader.older, reader.newest};
+
+	for (int i = 0; i < lengthof(readings); i++)
+	{
+		const Reading *reading = readings[i];
+
+		if (reading != NULL && reading->end != NULL &&
+			webhook_snapshot_sees(reading->end, event->txid))
+			return webhook_snapshot_sees(reading->from, event->txid) ||
+				event->id <= reading->upto_id;
+	}
+	return webhook_snapshot_sees(reader.from, event->txid);
+}
+
 /*
  * Events for one step: as many as make no more deliveries than a step may
  * have, but at least one. They live until others are read from the window.
  */
 static List *
-next_events(void)
+next_events(Reading *reading)
 {
 	List	   *events = NIL;
 	int			deliveries = 0;
 	ListCell   *cell;
 
-	if (reader.unmatched == NIL)
+	if (reading->unmatched == NIL)
 	{
 		MemoryContext old;
 
-		MemoryContextReset(reader.read_context);
-		old = MemoryContextSwitchTo(reader.read_context);
-		reader.unmatched = webhook_window_next(reader.window, STEP_ROWS, STEP_BYTES);
+		MemoryContextReset(reading->read_context);
+		old = MemoryContextSwitchTo(reading->read_context);
+		reading->unmatched = webhook_window_next(reading->window, STEP_ROWS, STEP_BYTES);
 		MemoryContextSwitchTo(old);
 	}
-	foreach(cell, reader.unmatched)
+	foreach(cell, reading->unmatched)
 	{
 		WebhookEvent *event = lfirst(cell);
 
@@ -367,176 +500,140 @@ next_events(void)
 			break;
 		events = lappend(events, event);
 	}
-	reader.unmatched = list_delete_first_n(reader.unmatched, list_length(events));
+	reading->unmatched = list_delete_first_n(reading->unmatched, list_length(events));
 	return events;
 }
 
-/* Deliveries and commands of the step's events, in their order. */
+/* The step is committed: hand over what it has, and move on. */
 static void
-match(Step *step)
+complete_step(Attempt *attempt, TimestampTz now)
 {
-	WebhookMatches matches = {reader.dispatcher, reader.recovering};
-	ListCell   *cell;
-
-	matches.filter_errors = step->filter_errors;
-	foreach(cell, step->events)
-	{
-		WebhookEvent *event = lfirst(cell);
-
-		matches.offers = NIL;
-		if (event->kind == WEBHOOK_EVENT)
-			webhook_matcher_add_event(&matches, event, false);
-		else if (event->kind == WEBHOOK_REPLAY)
-			webhook_matcher_add_replay(&matches, event);
-		else
-			add_command(step, event);
-		add_offers(step, &matches);
-	}
-	step->filter_errors = matches.filter_errors;
-}
-
-static void
-add_offers(Step *step, WebhookMatches *matches)
-{
-	ListCell   *cell;
-
-	foreach(cell, matches->offers)
-	{
-		Item	   *item = palloc0(sizeof(Item));
-
-		item->offer = lfirst(cell);
-		step->items = lappend(step->items, item);
-	}
-}
-
-static void
-add_command(Step *step, const WebhookEvent *row)
-{
-	Item	   *item = palloc0(sizeof(Item));
-
-	item->command = row;
-	step->items = lappend(step->items, item);
-}
-
-/* The step is committed: hand over its deliveries and commands, and move on. */
-static void
-offer_step(const Step *step, TimestampTz now)
-{
-	bool		whole = webhook_window_remaining(reader.window) == 0 && reader.unmatched == NIL;
-	int64		last = step->events == NIL ? 0 : ((WebhookEvent *) llast(step->events))->id;
+	const WebhookStep *step = &attempt->step;
+	Reading    *reading = attempt->reading;
 	MemoryContext old = MemoryContextSwitchTo(reader.context);
-	WebhookBatch *batch;
-	ListCell   *cell;
+	WebhookBatch *batch = NULL;
 
-	batch = webhook_progress_open_batch(reader.progress, webhook_window_end(reader.window), last,
-										whole, step->events != NIL, now);
-	webhook_subscription_clear_new();
-	offer_caught_up(step, batch, now);
-	foreach(cell, step->filter_errors)
-		webhook_queue_count_filter_error(reader.dispatcher, *(int64 *) lfirst(cell));
-	offer_items(step, batch, now);
-	advance(last, whole);
-	webhook_batch_unpin(batch);
+	if (reading != NULL)
+	{
+		bool		whole = webhook_window_remaining(reading->window) == 0 &&
+			reading->unmatched == NIL;
+		int64		last = step->events == NIL ? 0 : ((WebhookEvent *) llast(step->events))->id;
+
+		batch = batch_of(reading, last, whole, now);
+		webhook_subscription_clear_new();
+		webhook_behind_keep(batch, now);
+		webhook_step_offer(step, batch, now);
+		advance(reading, last, whole, now);
+		webhook_batch_unpin(batch);
+	}
+	else
+		webhook_step_offer(step, NULL, now);
 	MemoryContextSwitchTo(old);
 }
 
-static void
-offer_caught_up(const Step *step, WebhookBatch *batch, TimestampTz now)
+/* The batch of a step's rows, with a pin for the caller. */
+static WebhookBatch *
+batch_of(Reading *reading, int64 last, bool whole, TimestampTz now)
 {
-	ListCell   *cell;
+	WebhookBatch *batch;
 
-	foreach(cell, step->caught_up)
-	{
-		WebhookOffer *offer = lfirst(cell);
-
-		offer->event = webhook_event_copy(offer->event);
-		webhook_dispatch_offer(reader.dispatcher, offer, batch, now);
-		webhook_event_release(offer->event);
-	}
-}
-
-/* The offers of an event share one copy of it; only what is wanted outlives the step. */
-static void
-offer_items(const Step *step, WebhookBatch *batch, TimestampTz now)
-{
-	const WebhookEvent *event = NULL;
-	WebhookEvent *copy = NULL;
-	ListCell   *cell;
-
-	foreach(cell, step->items)
-	{
-		const Item *item = lfirst(cell);
-
-		if (item->offer == NULL)
-		{
-			run_command(item->command, batch);
-			continue;
-		}
-		if (item->offer->event != event)
-		{
-			if (copy != NULL)
-				webhook_event_release(copy);
-			event = item->offer->event;
-			copy = webhook_event_copy(event);
-		}
-		item->offer->event = copy;
-		webhook_dispatch_offer(reader.dispatcher, item->offer, batch, now);
-	}
-	if (copy != NULL)
-		webhook_event_release(copy);
-}
-
-static void
-run_command(const WebhookEvent *row, WebhookBatch *batch)
-{
-	WebhookCommand command;
-
-	if (row->kind != WEBHOOK_CHANGED)
-		webhook_commands_accept(row, batch);
-	else if (webhook_command_parse(row, &command))
-		webhook_queue_reset(reader.dispatcher, command.subscription_id);
+	if (reading->rest == NULL && whole)
+		return webhook_progress_open_batch(reader.progress, webhook_window_end(reading->window),
+										   last != 0, now);
+	if (reading->rest == NULL)
+		reading->rest = webhook_progress_open_rest(reader.progress,
+												   webhook_window_end(reading->window), now);
+	if (!whole)
+		return webhook_batch_take_part(reading->rest, last);
+	batch = reading->rest;
+	reading->rest = NULL;
+	return batch;
 }
 
 /* From here the next step, or another attempt at this window, goes on. */
 static void
-advance(int64 last, bool whole)
+advance(Reading *reading, int64 last, bool whole, TimestampTz now)
 {
+	MemoryContext old = MemoryContextSwitchTo(reading->context);
+
 	reader.last_id = Max(reader.last_id, last);
-	if (reader.partial != NULL)
-		pfree(reader.partial);
-	reader.partial = NULL;
-	reader.upto_id = 0;
-	reader.begun = !whole;
-	if (whole)
+	if (reading->end == NULL)
 	{
-		finish_window();
-		return;
+		reading->end = webhook_snapshot_copy(webhook_window_end(reading->window));
+		MemoryContextSwitchTo(reader.context);
+		pfree(reader.from);
+		reader.from = webhook_snapshot_copy(reading->end);
+		reader.partial = NULL;
+		reader.upto_id = 0;
+		reader.nopened++;
 	}
-	reader.partial = webhook_snapshot_copy(webhook_window_end(reader.window));
-	reader.upto_id = last;
+	MemoryContextSwitchTo(old);
+	reading->partial = reading->end;
+	reading->upto_id = last;
+	reading->read_at = now;
+	if (whole)
+		finish_window(reading);
+	else if (reader.older == NULL)
+	{
+		reader.older = reading;
+		reader.newest = NULL;
+	}
+	show_older();
 }
 
+/* The window after the older one becomes the older one. */
 static void
-finish_window(void)
+finish_window(Reading *reading)
 {
-	pfree(reader.from);
-	reader.from = webhook_snapshot_copy(webhook_window_end(reader.window));
-	webhook_window_close(reader.window);
-	reader.window = NULL;
-	reader.recovering = false;
-	if (reader.suspended_windows > 1)
-		reader.suspended_windows--;
-	else if (reader.suspended_windows == 1 && webhook_loader_repair_heads())
+	bool		older = reading == reader.older;
+
+	if (older)
 	{
-		reader.suspended_windows = 0;
+		reader.older = NULL;
+		show_older();
+		reader.older = reader.newest;
+	}
+	reader.newest = NULL;
+	free_reading(reading);
+	resume_loading();
+}
+
+/* Tell who is behind what is unread of the older window. */
+static void
+show_older(void)
+{
+	const Reading *older = reader.older;
+
+	if (older == NULL)
+		webhook_behind_set_older(NIL, -1);
+	else if (older->window != NULL)
+		webhook_behind_set_older(webhook_window_types(older->window), older->upto_id);
+	else
+		webhook_behind_set_older(NIL, older->upto_id);
+}
+
+/* Due rows may be loaded if the window that they wait for, and all before it, are read. */
+static void
+resume_loading(void)
+{
+	const Reading *first = reader.older != NULL ? reader.older : reader.newest;
+
+	if (reader.suspended_until == 0 || reader.nopened < reader.suspended_until ||
+		(first != NULL && first->number <= reader.suspended_until))
+		return;
+	if (webhook_loader_repair_heads())
+	{
+		reader.suspended_until = 0;
 		webhook_due_suspend(reader.dispatcher, false);
 	}
 }
 
-/* Load nothing that is due before the end of so many windows. */
+/* Load nothing that is due before the window that is opened next is read. */
 static void
-suspend_loading(int windows)
+suspend_loading(void)
 {
-	reader.suspended_windows = Max(reader.suspended_windows, windows);
+	bool		opening = reader.newest != NULL && reader.newest->end == NULL;
+
+	reader.suspended_until = reader.nopened + (opening ? 2 : 1);
 	webhook_due_suspend(reader.dispatcher, true);
 }

@@ -25,13 +25,18 @@ extern void webhook_reader_init(WebhookDispatcher *dispatcher,
 extern bool webhook_reader_reload(void);
 
 /*
- * Read one step of the open window, or open one first, and offer what it has
- * to the dispatcher. Returns false if that failed and has to be repeated.
+ * Read what there is to read, at most one step each of what waits in the tail,
+ * of the older window and of the newest, and offer it to the dispatcher. "wake":
+ * another window may be opened. Returns false if that failed and has to be
+ * repeated.
  */
-extern bool webhook_reader_read(TimestampTz now);
+extern bool webhook_reader_read(bool wake, TimestampTz now);
 
-/* Returns true if a window has been begun and not been read to its end. */
-extern bool webhook_reader_is_reading(void);
+/* When there is something to read for which there is room; 0: nobody knows. */
+extern TimestampTz webhook_reader_time(bool wake, TimestampTz now);
+
+/* How many windows were opened. */
+extern uint64 webhook_reader_windows(void);
 
 /* How far what was read is done; lives as long as the process. */
 extern WebhookProgress *webhook_reader_progress(void);

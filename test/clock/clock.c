@@ -36,6 +36,8 @@ PG_FUNCTION_INFO_V1(webhook_clock_now_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_set_back_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_set_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_fail_writes_sql);
+PG_FUNCTION_INFO_V1(webhook_clock_fail_reads_sql);
+PG_FUNCTION_INFO_V1(webhook_clock_crash_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_posts_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_outcomes_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_pending_sql);
@@ -282,6 +284,20 @@ webhook_clock_fail_writes_sql(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+Datum
+webhook_clock_fail_reads_sql(PG_FUNCTION_ARGS)
+{
+	webhook_clock_failing_reads = (uint32) (PG_GETARG_FLOAT8(0) * 1000000);
+	PG_RETURN_VOID();
+}
+
+Datum
+webhook_clock_crash_sql(PG_FUNCTION_ARGS)
+{
+	webhook_clock_crash();
+	PG_RETURN_VOID();
+}
+
 static void
 fill_post(Tuple *tuple, int number)
 {
@@ -432,7 +448,7 @@ fill_load(Tuple *tuple, int number)
 	put(tuple, Int32GetDatum(subjects));
 	put(tuple, BoolGetDatum(webhook_due_any(webhook_clock_dispatcher, webhook_clock_now())));
 	put(tuple,
-		BoolGetDatum(webhook_progress_is_done(progress, webhook_progress_newest_batch(progress))));
+		BoolGetDatum(webhook_progress_is_done(progress, webhook_progress_newest_window(progress))));
 }
 
 Datum
@@ -453,8 +469,8 @@ webhook_clock_second_sql(PG_FUNCTION_ARGS)
 	WebhookDispatcher *second = webhook_dispatcher_new();
 	WebhookProgress *progress = webhook_progress_new(webhook_snapshot_empty(), NULL, 0);
 	TimestampTz now = webhook_clock_now();
-	WebhookBatch *batch = webhook_progress_open_batch(progress, webhook_snapshot_empty(), 0,
-													  true, true, now);
+	WebhookBatch *batch = webhook_progress_open_batch(progress, webhook_snapshot_empty(), true,
+													  now);
 	WebhookHttpTransfer transfer = {.error = WEBHOOK_HTTP_OK,.status = 200,.url = ""};
 	WebhookDelivery *first;
 	const WebhookUsage *usage;

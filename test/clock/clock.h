@@ -112,6 +112,7 @@ extern WebhookClockArray webhook_clock_notices;
 extern WebhookClockArray webhook_clock_pending; /* of WebhookPending *, in key order */
 extern WebhookClockArray webhook_clock_ring;	/* of WebhookClockRow, committed */
 extern uint32 webhook_clock_failing;	/* writes that fail, of a million */
+extern uint32 webhook_clock_failing_reads;	/* the same for steps of reading */
 
 /* A row that is committed at a time to come, or now. */
 extern void webhook_clock_commit(WebhookEvent *event, int64 at);
@@ -146,6 +147,12 @@ extern int64 webhook_clock_next_answer(void);
 
 /* Begin, unless that has been done. */
 extern void webhook_clock_start(void);
+
+/* The worker ends at once, and another one starts from the checkpoint; POSTs under way are lost. */
+extern void webhook_clock_crash(void);
+
+/* Forget the transfers that are under way. */
+extern void webhook_clock_forget_transfers(void);
 
 /* The worker's dispatcher; NULL: it has not begun. */
 extern WebhookDispatcher *webhook_clock_dispatcher;

@@ -74,6 +74,12 @@ webhook_clock_next_answer(void)
 	return pairingheap_container(Transfer, node, pairingheap_first(engine.flying))->ends;
 }
 
+void
+webhook_clock_forget_transfers(void)
+{
+	engine.in_flight = engine.unreleased = 0;
+}
+
 /* Called by the name of load_external_function. */
 void *
 webhook_clock_load(const char *filename, const char *funcname,

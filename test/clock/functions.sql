@@ -60,6 +60,15 @@ CREATE FUNCTION clock.set(name text, value text) RETURNS void
 CREATE FUNCTION clock.fail_writes(part double precision) RETURNS void
 	LANGUAGE c STRICT AS :'module', 'webhook_clock_fail_writes_sql';
 
+-- How many steps of reading fail, from 0 to 1, when they are to commit.
+CREATE FUNCTION clock.fail_reads(part double precision) RETURNS void
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_fail_reads_sql';
+
+-- The worker is killed, and another one starts from the checkpoint that was
+-- written last; what its POSTs under way have brought is lost.
+CREATE FUNCTION clock.crash() RETURNS void
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_crash_sql';
+
 -- What has happened so far: POSTs, committed outcomes, state changes told.
 CREATE FUNCTION clock.posts(OUT at interval, OUT ended interval, OUT subscription bigint,
 	OUT subject text, OUT "position" bigint, OUT cause text, OUT attempt integer, OUT step integer,

@@ -143,6 +143,31 @@ webhook_subscription_match(const WebhookEvent *event, int *cursor)
 	return NULL;
 }
 
+const WebhookSubscription *
+webhook_subscription_of_type(const char *event_type, int *cursor)
+{
+	int64		wanted = event_type == NULL ? 0 : strtoll(event_type, NULL, 10);
+
+	if (wanted != 0)
+		*cursor = Max(*cursor, wanted - 1);
+	while (*cursor < (wanted != 0 ? wanted : copied))
+	{
+		const WebhookSubscription *subscription = webhook_subscription_get(++*cursor);
+
+		if (subscription != NULL && subscription->enabled)
+			return subscription;
+	}
+	return NULL;
+}
+
+bool
+webhook_subscription_is_to(const WebhookSubscription *subscription, const char *event_type)
+{
+	int64		wanted = strtoll(event_type, NULL, 10);
+
+	return subscription->enabled && (wanted == 0 || wanted == subscription->id);
+}
+
 const WebhookSnapshot *
 webhook_subscription_catch_up_since(void)
 {

@@ -112,6 +112,14 @@ webhook_clock_start(void)
 		webhook_clock_dispatcher = webhook_loop_start(&webhook_clock_slot);
 }
 
+void
+webhook_clock_crash(void)
+{
+	webhook_clock_forget_transfers();
+	webhook_clock_dispatcher = NULL;
+	webhook_clock_start();
+}
+
 static bool
 is_idle(void)
 {
@@ -119,5 +127,5 @@ is_idle(void)
 
 	return usage->queued + usage->in_flight + usage->unflushed == 0 &&
 		webhook_clock_pending.count == 0 && webhook_clock_next_commit() < 0 &&
-		!webhook_reader_is_reading() && !webhook_commands_are_running();
+		webhook_reader_time(false, webhook_clock_now()) == 0 && !webhook_commands_are_running();
 }

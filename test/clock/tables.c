@@ -15,6 +15,7 @@
 
 #include "base/catalog.h"
 #include "clock.h"
+#include "ring/fetch_internal.h"
 #include "ring/ring.h"
 #include "ring/window.h"
 #include "store/store.h"
@@ -29,6 +30,7 @@ struct WebhookWindow
 	int			next;			/* row to be returned */
 	int			stop;
 	WebhookSnapshot *end;
+	List	   *types;
 };
 
 /* A row of webhook_internal.pending. */
@@ -51,11 +53,13 @@ WebhookClockArray webhook_clock_notices;
 WebhookClockArray webhook_clock_pending;
 WebhookClockArray webhook_clock_ring;
 uint32		webhook_clock_failing;
+uint32		webhook_clock_failing_reads;
 
 static pairingheap *futures;
-static int	read_rows;			/* of the ring */
 static int64 versions;
+static WebhookCheckpoint checkpoint;	/* as it was written last */
 
+static void note_type(WebhookWindow *window, const WebhookEvent *event);
 static int	compare_futures(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 static int	compare_key(const Row *row, int64 subscription_id, const char *subject,
 						int64 position, int64 id);
@@ -157,19 +161,61 @@ webhook_clock_next_xid(void)
 	return FullTransactionIdFromU64(FIRST_XID + webhook_clock_ring.count + 1);
 }
 
+/* Each row is of a transaction of its own, so the rows that a snapshot sees are the first ones. */
+static int
+count_seen(const WebhookSnapshot *snapshot)
+{
+	uint64		xmax = U64FromFullTransactionId(snapshot->xmax);
+
+	return xmax <= FIRST_XID ? 0 : Min(xmax - FIRST_XID - 1, webhook_clock_ring.count);
+}
+
 WebhookWindow *
 webhook_window_open(const WebhookSnapshot *from, const WebhookSnapshot *partial,
 					int64 upto_id, const WebhookSnapshot *end)
 {
-	WebhookWindow *window = MemoryContextAlloc(webhook_clock_context, sizeof(WebhookWindow));
+	WebhookWindow *window = MemoryContextAllocZero(webhook_clock_context, sizeof(WebhookWindow));
 	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
 
-	window->next = read_rows;
-	window->stop = webhook_clock_ring.count;
-	window->end = webhook_snapshot_empty();
-	window->end->xmin = window->end->xmax = webhook_clock_next_xid();
+	window->end = end ? webhook_snapshot_copy(end) : webhook_snapshot_empty();
+	if (end == NULL)
+		window->end->xmin = window->end->xmax = webhook_clock_next_xid();
+	window->next = count_seen(from);
+	if (partial != NULL)
+		window->next = Max(window->next, upto_id);
+	window->stop = count_seen(window->end);
+	for (int i = window->next; i < window->stop; i++)
+		note_type(window, WEBHOOK_CLOCK_ITEM(webhook_clock_ring, WebhookClockRow, i)->event);
 	MemoryContextSwitchTo(old);
 	return window;
+}
+
+static void
+note_type(WebhookWindow *window, const WebhookEvent *event)
+{
+	WebhookWindowType *type = NULL;
+	ListCell   *cell;
+
+	if (event->kind != WEBHOOK_EVENT)
+		return;
+	foreach(cell, window->types)
+	{
+		if (strcmp(((WebhookWindowType *) lfirst(cell))->name, event->event_type) == 0)
+			type = lfirst(cell);
+	}
+	if (type == NULL)
+	{
+		type = palloc(sizeof(WebhookWindowType));
+		type->name = pstrdup(event->event_type);
+		window->types = lappend(window->types, type);
+	}
+	type->last_id = event->id;
+}
+
+const List *
+webhook_window_types(const WebhookWindow *window)
+{
+	return window->types;
 }
 
 const WebhookSnapshot *
@@ -200,7 +246,6 @@ webhook_window_next(WebhookWindow *window, int max_rows, Size max_bytes)
 		bytes += event->size;
 		events = lappend(events, webhook_event_copy(event));
 	}
-	read_rows = window->next;
 	return events;
 }
 
@@ -214,6 +259,24 @@ webhook_window_close(WebhookWindow *window)
 {
 	pfree(window->end);
 	pfree(window);
+}
+
+WebhookFetch *
+webhook_fetch_begin(void)
+{
+	return NULL;
+}
+
+void
+webhook_fetch_end(WebhookFetch *fetch)
+{
+}
+
+WebhookEvent *
+webhook_fetch_event(WebhookFetch *fetch, const WebhookRingKey *key)
+{
+	return webhook_event_copy(WEBHOOK_CLOCK_ITEM(webhook_clock_ring, WebhookClockRow,
+												 key->id - 1)->event);
 }
 
 static int
@@ -664,12 +727,19 @@ webhook_state_forget(int64 subscription_id)
 WebhookCheckpoint *
 webhook_checkpoint_load(void)
 {
-	return NULL;
+	return checkpoint.snapshot == NULL ? NULL : &checkpoint;
 }
 
 void
-webhook_checkpoint_save(const WebhookCheckpoint *checkpoint)
+webhook_checkpoint_save(const WebhookCheckpoint *written)
 {
+	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
+
+	checkpoint = *written;
+	checkpoint.snapshot = webhook_snapshot_copy(written->snapshot);
+	if (written->partial != NULL)
+		checkpoint.partial = webhook_snapshot_copy(written->partial);
+	MemoryContextSwitchTo(old);
 }
 
 const char *
@@ -694,7 +764,10 @@ webhook_transaction_commit(void)
 {
 }
 
-/* Only writes that are to fail do; another error is one of the test. */
+/*
+ * Only writes that are to fail do, and reads that are to fail do at their commit;
+ * another error is one of the test.
+ */
 bool
 webhook_transaction_try(const char *activity, void (*work) (void *arg), void *arg)
 {
@@ -704,7 +777,8 @@ webhook_transaction_try(const char *activity, void (*work) (void *arg), void *ar
 	PG_TRY();
 	{
 		work(arg);
-		done = true;
+		done = strcmp(activity, "reading events") != 0 ||
+			webhook_clock_chance(1000000) >= webhook_clock_failing_reads;
 	}
 	PG_CATCH();
 	{

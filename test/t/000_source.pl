@@ -15,7 +15,7 @@ use Test::More;
 my @floors = (
 	{ base => '*', net => '*' },
 	{ http => 'http', process => 'shmem wakeup launcher ddl_hooks' },
-	{ ring => 'ring window progress event command' },
+	{ ring => 'ring window tail progress event command' },
 	{ capture => 'capture', subscription => 'subscription', store => 'store' },
 	{ delivery => 'delivery', message => 'message', '' => '' },
 	{ worker => 'worker', functions => '' });

@@ -1,0 +1,352 @@
+/*
+ * tail.c
+ *	  Rows of the ring that were read for subscriptions that could not take them
+ *	  yet.
+ *
+ * An entry is a key and a subscription, so that a row costs few bytes, however
+ * large it is. Entries are in tuplestores, which go to temporary files when they
+ * are large, one after the other: a file whose entries have all been read is
+ * deleted. The next entries are in memory.
+ *
+ * Entries that one step has added are of one batch. A run says how many they
+ * are, and pins that batch; the entries of a step that has failed are a run
+ * without a batch, and are passed over.
+ *
+ * All of it is lost in a crash; the low-water mark is behind it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "executor/tuptable.h"
+#include "lib/ilist.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/tuplestore.h"
+#include "utils/xid8.h"
+
+#include "ring/fetch_internal.h"
+#include "ring/tail.h"
+
+/* Entries that are in memory to be looked at. */
+#define NEXT_ENTRIES	500
+
+/* Entries of one tuplestore, and its memory in kB before it goes to a file. */
+#define FILE_ENTRIES	50000
+#define FILE_KB			64
+
+typedef struct File
+{
+	dlist_node	node;			/* in tail->files */
+	Tuplestorestate *store;
+	int			nadded;
+	int			nread;
+} File;
+
+typedef struct Run
+{
+	dlist_node	node;			/* in tail->runs */
+	WebhookBatch *batch;		/* pinned; NULL: the entries do not count */
+	TimestampTz added_at;
+	int64		unread;			/* entries that are still in the files */
+} Run;
+
+/* How many entries a subscription has. */
+typedef struct Count
+{
+	int64		subscription_id;	/* hash key */
+	int64		entries;
+} Count;
+
+struct WebhookTail
+{
+	MemoryContext context;
+	dlist_head	files;			/* File, the oldest first */
+	dlist_head	runs;			/* Run, likewise: the entries of all files, in their order */
+	HTAB	   *counts;			/* Count, of subscriptions that have entries */
+	Run		   *open;			/* entries that are neither kept nor dropped; NULL: none */
+	List	   *open_ids;		/* their subscriptions: int64 * */
+	bool		adding;			/* an entry is being added: after an error its file is useless */
+	TupleTableSlot *row;		/* to put an entry into a store, or to get one */
+	WebhookTailEntry next[NEXT_ENTRIES];	/* the first entries, read from the files */
+	int			first;			/* index in "next" of the first one */
+	int			nnext;			/* end of what "next" has */
+};
+
+static File *file_to_add_to(WebhookTail *tail);
+static void add_to_count(WebhookTail *tail, int64 subscription_id, int64 entries);
+static void read_entries(WebhookTail *tail);
+static bool read_entry(WebhookTail *tail, Run *run);
+static void end_run(Run *run);
+
+/* What the stores of all tails belong to: they outlive transactions. */
+static ResourceOwner owner;
+
+WebhookTail *
+webhook_tail_new(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "webhook tail",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	WebhookTail *tail = palloc0(sizeof(WebhookTail));
+	TupleDesc	desc = CreateTemplateTupleDesc(4);
+	HASHCTL		control = {0};
+
+	if (owner == NULL)
+		owner = ResourceOwnerCreate(NULL, "webhook tail");
+	tail->context = context;
+	dlist_init(&tail->files);
+	dlist_init(&tail->runs);
+	control.hcxt = context;
+	control.keysize = sizeof(int64);
+	control.entrysize = sizeof(Count);
+	tail->counts = hash_create("webhook tail", 64, &control,
+							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	TupleDescInitEntry(desc, 1, "id", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, 2, "txid", XID8OID, -1, 0);
+	TupleDescInitEntry(desc, 3, "table_no", INT4OID, -1, 0);
+	TupleDescInitEntry(desc, 4, "subscription_id", INT8OID, -1, 0);
+	tail->row = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	MemoryContextSwitchTo(old);
+	return tail;
+}
+
+bool
+webhook_tail_is_empty(const WebhookTail *tail)
+{
+	return hash_get_num_entries(tail->counts) == 0;
+}
+
+bool
+webhook_tail_has(const WebhookTail *tail, int64 subscription_id)
+{
+	return hash_search(tail->counts, &subscription_id, HASH_FIND, NULL) != NULL;
+}
+
+void
+webhook_tail_add(WebhookTail *tail, const WebhookEvent *event, int64 subscription_id)
+{
+	MemoryContext old = MemoryContextSwitchTo(tail->context);
+	TupleTableSlot *row = tail->row;
+	int64	   *id = palloc(sizeof(int64));
+	File	   *file;
+
+	tail->adding = true;
+	if (tail->open == NULL)
+	{
+		tail->open = palloc0(sizeof(Run));
+		dlist_push_tail(&tail->runs, &tail->open->node);
+	}
+	file = file_to_add_to(tail);
+	ExecClearTuple(row);
+	row->tts_values[0] = Int64GetDatum(event->id);
+	row->tts_values[1] = FullTransactionIdGetDatum(event->txid);
+	row->tts_values[2] = Int32GetDatum(event->table_no);
+	row->tts_values[3] = Int64GetDatum(subscription_id);
+	memset(row->tts_isnull, false, 4 * sizeof(bool));
+	ExecStoreVirtualTuple(row);
+	tuplestore_puttupleslot(file->store, row);
+	ExecClearTuple(row);
+	file->nadded++;
+	tail->open->unread++;
+	*id = subscription_id;
+	tail->open_ids = lappend(tail->open_ids, id);
+	add_to_count(tail, subscription_id, 1);
+	tail->adding = false;
+	MemoryContextSwitchTo(old);
+}
+
+void
+webhook_tail_keep(WebhookTail *tail, WebhookBatch *batch, TimestampTz now)
+{
+	if (tail->open == NULL)
+		return;
+	webhook_batch_pin(batch);
+	tail->open->batch = batch;
+	tail->open->added_at = now;
+	tail->open = NULL;
+	list_free_deep(tail->open_ids);
+	tail->open_ids = NIL;
+}
+
+/*
+ * A store that has failed while it went to its file has lost entries. That is
+ * told by ending the process: the next one reads them from the ring again.
+ */
+void
+webhook_tail_drop(WebhookTail *tail)
+{
+	ListCell   *cell;
+
+	if (tail->adding)
+		ereport(FATAL,
+				(errmsg("could not keep what subscriptions could not take yet in a temporary file"),
+				 errdetail("The worker starts again, and reads it from the ring.")));
+	if (tail->open == NULL)
+		return;
+	foreach(cell, tail->open_ids)
+		add_to_count(tail, *(int64 *) lfirst(cell), -1);
+	tail->open = NULL;
+	list_free_deep(tail->open_ids);
+	tail->open_ids = NIL;
+}
+
+void
+webhook_tail_append(WebhookTail *tail, WebhookTail *after)
+{
+	HASH_SEQ_STATUS scan;
+	Count	   *counted;
+
+	Assert(tail->open == NULL && after->open == NULL && after->nnext == 0);
+	while (!dlist_is_empty(&after->files))
+		dlist_push_tail(&tail->files, dlist_pop_head_node(&after->files));
+	while (!dlist_is_empty(&after->runs))
+		dlist_push_tail(&tail->runs, dlist_pop_head_node(&after->runs));
+	hash_seq_init(&scan, after->counts);
+	while ((counted = hash_seq_search(&scan)) != NULL)
+	{
+		add_to_count(tail, counted->subscription_id, counted->entries);
+		hash_search(after->counts, &counted->subscription_id, HASH_REMOVE, NULL);
+	}
+}
+
+const WebhookTailEntry *
+webhook_tail_first(const WebhookTail *tail)
+{
+	return tail->first < tail->nnext ? &tail->next[tail->first] : NULL;
+}
+
+WebhookTailEntry *
+webhook_tail_entry(WebhookTail *tail, int number)
+{
+	if (tail->first + number >= tail->nnext)
+		read_entries(tail);
+	return tail->first + number < tail->nnext ? &tail->next[tail->first + number] : NULL;
+}
+
+void
+webhook_tail_fetch(WebhookTail *tail, int count)
+{
+	WebhookFetch *fetch = webhook_fetch_begin();
+	WebhookTailEntry *before = NULL;
+
+	for (int i = tail->first; i < tail->first + count; i++)
+	{
+		WebhookTailEntry *entry = &tail->next[i];
+
+		entry->event = before != NULL && before->key.id == entry->key.id ? before->event :
+			webhook_fetch_event(fetch, &entry->key);
+		before = entry;
+	}
+	webhook_fetch_end(fetch);
+}
+
+void
+webhook_tail_remove(WebhookTail *tail, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		WebhookTailEntry *entry = &tail->next[tail->first++];
+
+		add_to_count(tail, entry->subscription_id, -1);
+		webhook_batch_unpin(entry->batch);
+	}
+	if (tail->first == tail->nnext)
+		tail->first = tail->nnext = 0;
+}
+
+/* The newest file, or another one if that has enough entries. */
+static File *
+file_to_add_to(WebhookTail *tail)
+{
+	File	   *file = dlist_is_empty(&tail->files) ? NULL :
+		dlist_tail_element(File, node, &tail->files);
+	ResourceOwner old = CurrentResourceOwner;
+
+	if (file != NULL && file->nadded < FILE_ENTRIES)
+		return file;
+	file = palloc0(sizeof(File));
+	CurrentResourceOwner = owner;
+	file->store = tuplestore_begin_heap(false, true, FILE_KB);
+	CurrentResourceOwner = old;
+	dlist_push_tail(&tail->files, &file->node);
+	return file;
+}
+
+static void
+add_to_count(WebhookTail *tail, int64 subscription_id, int64 entries)
+{
+	bool		found;
+	Count	   *counted = hash_search(tail->counts, &subscription_id, HASH_ENTER, &found);
+
+	counted->entries = (found ? counted->entries : 0) + entries;
+	if (counted->entries == 0)
+		hash_search(tail->counts, &subscription_id, HASH_REMOVE, NULL);
+}
+
+/* Fill "next" from the files. */
+static void
+read_entries(WebhookTail *tail)
+{
+	if (tail->first > 0)
+	{
+		memmove(tail->next, tail->next + tail->first,
+				(tail->nnext - tail->first) * sizeof(WebhookTailEntry));
+		tail->nnext -= tail->first;
+		tail->first = 0;
+	}
+	while (tail->nnext < NEXT_ENTRIES && !dlist_is_empty(&tail->runs))
+	{
+		Run		   *run = dlist_head_element(Run, node, &tail->runs);
+
+		if (run == tail->open)
+			break;
+		if (run->unread == 0)
+			end_run(run);
+		else if (!read_entry(tail, run))
+			elog(ERROR, "file of a tail ends too early");
+	}
+}
+
+/* Read the next entry, which is one of this run. */
+static bool
+read_entry(WebhookTail *tail, Run *run)
+{
+	WebhookTailEntry *entry = &tail->next[tail->nnext];
+	File	   *file = dlist_head_element(File, node, &tail->files);
+
+	if (!tuplestore_gettupleslot(file->store, true, false, tail->row))
+		return false;
+	slot_getallattrs(tail->row);
+	memset(entry, 0, sizeof(*entry));
+	entry->key.id = DatumGetInt64(tail->row->tts_values[0]);
+	entry->key.txid = DatumGetFullTransactionId(tail->row->tts_values[1]);
+	entry->key.table_no = DatumGetInt32(tail->row->tts_values[2]);
+	entry->subscription_id = DatumGetInt64(tail->row->tts_values[3]);
+	ExecClearTuple(tail->row);
+
+	run->unread--;
+	if (run->batch != NULL)
+	{
+		entry->batch = run->batch;
+		entry->added_at = run->added_at;
+		webhook_batch_pin(entry->batch);
+		tail->nnext++;
+	}
+	if (++file->nread == file->nadded)
+	{
+		dlist_delete(&file->node);
+		tuplestore_end(file->store);
+		pfree(file);
+	}
+	return true;
+}
+
+static void
+end_run(Run *run)
+{
+	dlist_delete(&run->node);
+	if (run->batch != NULL)
+		webhook_batch_unpin(run->batch);
+	pfree(run);
+}

@@ -1,0 +1,81 @@
+--
+-- Reading never waits for a subscription: who cannot take what is read is behind,
+-- and gets it later, in order; others get theirs at once.
+--
+BEGIN;
+SELECT plan(14);
+
+-- The first attempts at each event, in the order in which they were made.
+CREATE VIEW firsts AS
+SELECT subscription, subject, position, at,
+	   row_number() OVER (PARTITION BY subscription ORDER BY number) AS number,
+	   lag(position) OVER (PARTITION BY subscription, subject ORDER BY number) AS before
+FROM (SELECT DISTINCT ON (subscription, position) *
+	  FROM (SELECT *, row_number() OVER () AS number FROM clock.posts()) p
+	  ORDER BY subscription, position, number) p;
+
+-- 1 is fast enough for 1,600 a second, 2 has a few events, 3 takes what all take.
+SELECT clock.subscribe();
+SELECT clock.subscribe();
+SELECT clock.send(1, 'large%', 3000);
+SELECT clock.run('0.1 s');
+SELECT clock.send(2, 'own%', 20, 0, '50 ms');
+SELECT clock.run('1 s');
+SELECT is(count(*), 20::bigint, 'the events of another subscription are sent while those of one transaction are')
+FROM clock.posts() WHERE subscription = 2;
+SELECT is(max(p.at - (0.1 + 0.05 * (n - 1)) * interval '1 s'), '0', 'each at once')
+FROM (SELECT at, row_number() OVER (ORDER BY at) AS n FROM clock.posts() WHERE subscription = 2) p;
+SELECT cmp_ok(count(*), '<', 3000::bigint, 'meanwhile the others are not at their end') FROM clock.posts() WHERE subscription = 1;
+SELECT cmp_ok((SELECT queued FROM clock.load()), '<=', 1500, 'and most of them are not in memory');
+
+-- Within one subscription it is first come, first served; commands, too, come
+-- after what was before them.
+SELECT clock.send(1, 'large7', 1);
+SELECT clock.send(1, 'skipped', 1);
+SELECT clock.send(1, 'kept', 1);
+SELECT clock.run('10 ms');
+SELECT clock.skip(1, 'skipped');
+SELECT clock.run('10 ms');
+SELECT is((SELECT count(*) FROM clock.posts() WHERE subject IN ('skipped', 'kept')), 0::bigint, 'what comes later waits');
+SELECT clock.settle('1 min');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
+SELECT is(count(*), 3002::bigint, 'all was sent, but what was skipped') FROM clock.posts() WHERE subscription = 1;
+SELECT is(count(*), 0::bigint, 'in order per subject') FROM firsts WHERE before > position;
+SELECT is(array_agg(outcome), '{cancelled}', 'that ended by the command') FROM clock.outcomes() WHERE subject = 'skipped' AND outcome <> 'deferred';
+
+-- The same with large and small transactions, and commands, all at once, while
+-- steps of reading and writes fail and the worker crashes.
+SELECT clock.subscribe('max_in_flight=4');
+SELECT clock.answer(3, 'took=40');
+SELECT clock.fail_reads(0.1);
+SELECT clock.fail_writes(0.05);
+CREATE TEMP TABLE from_here AS SELECT max(position) AS last FROM clock.posts();
+DO $$
+BEGIN
+	FOR i IN 1 .. 30 LOOP
+		PERFORM clock.send(NULL, 'all%', 40, 13);
+		IF i % 5 = 0 THEN
+			PERFORM clock.send(1, 'all%', 700, 13);
+		END IF;
+		PERFORM clock.send(2, 'all%', 3, 13);
+		PERFORM clock.run('70 ms');
+		IF i % 4 = 0 THEN
+			PERFORM clock.crash();
+		END IF;
+	END LOOP;
+END $$;
+SELECT clock.fail_reads(0);
+SELECT clock.fail_writes(0);
+SELECT clock.settle('10 min');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left after crashes');
+SELECT is(array_agg(n ORDER BY subscription), ARRAY[1200 + 4200, 1200 + 90, 1200]::bigint[], 'each event was sent to each subscription')
+FROM (SELECT subscription, count(DISTINCT position) AS n FROM clock.posts(), from_here
+	  WHERE position > last GROUP BY subscription) p;
+SELECT is(array_agg(n ORDER BY subscription), ARRAY[1200 + 4200, 1200 + 90, 1200]::bigint[], 'and its end is in the log once')
+FROM (SELECT subscription, count(*) AS n FROM clock.outcomes(), from_here
+	  WHERE position > last AND outcome = 'delivered' GROUP BY subscription) o;
+SELECT is(count(*), 0::bigint, 'first attempts were in order per subject') FROM firsts WHERE before > position;
+SELECT cmp_ok((SELECT count(*) FROM clock.posts() p, from_here WHERE position > last), '>', (5400 + 1290 + 1200)::bigint, 'some were sent twice');
+
+SELECT * FROM finish();
+ROLLBACK;
