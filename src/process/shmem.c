@@ -137,6 +137,7 @@ init_slot(WebhookSlot *slot)
 	pg_atomic_init_u32(&slot->blockers, 0);
 	pg_atomic_init_u32(&slot->ring_table, 0);
 	LWLockInitialize(&slot->number_lock, shmem.lock->tranche);
+	LWLockInitialize(&slot->large_lock, shmem.lock->tranche);
 	pg_atomic_init_u64(&slot->number_next, 0);
 	pg_atomic_init_u64(&slot->number_limit, 0);
 	pg_atomic_init_u64(&slot->drain_wanted, 0);
@@ -162,6 +163,7 @@ clear_slot(WebhookSlot *slot)
 	pg_atomic_write_u32(&slot->changed, 0);
 	pg_atomic_write_u32(&slot->ring_table, 0);
 	slot->number_sequence = InvalidOid;
+	memset(slot->large, 0, sizeof(slot->large));
 	pg_atomic_write_u64(&slot->number_next, 0);
 	pg_atomic_write_u64(&slot->number_limit, 0);
 	pg_atomic_write_u64(&slot->drain_wanted, 0);

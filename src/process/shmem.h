@@ -6,6 +6,7 @@
 #ifndef WEBHOOK_SHMEM_H
 #define WEBHOOK_SHMEM_H
 
+#include "access/transam.h"
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "storage/latch.h"
@@ -71,6 +72,19 @@ typedef struct WebhookCounters
 #undef COUNTER
 } WebhookCounters;
 
+/* Large transactions that are kept track of, and event types of each. */
+#define WEBHOOK_LARGE_TRANSACTIONS 16
+#define WEBHOOK_LARGE_TYPES 4
+#define WEBHOOK_LARGE_TYPE_SIZE 129
+
+/* A transaction that has appended many events. */
+typedef struct WebhookLargeTransaction
+{
+	FullTransactionId txid;		/* InvalidFullTransactionId: the entry is free */
+	int			ntypes;
+	char		types[WEBHOOK_LARGE_TYPES][WEBHOOK_LARGE_TYPE_SIZE];	/* of all its events */
+} WebhookLargeTransaction;
+
 /*
  * The slot of a database. Fields without a note are read and written under the
  * lock of shared memory (shmem_internal.h): by the launcher while the slot is
@@ -103,6 +117,9 @@ typedef struct WebhookSlot
 									 * number_lock */
 	pg_atomic_uint64 number_next;	/* by anybody: the next number; only grows */
 	pg_atomic_uint64 number_limit;	/* by anybody: first number that is not reserved; 0: none is */
+	LWLock		large_lock;		/* protects the next two */
+	uint32		next_large;		/* entries of "large" that were used so far */
+	WebhookLargeTransaction large[WEBHOOK_LARGE_TRANSACTIONS];	/* the latest ones */
 	pg_atomic_uint64 drain_wanted;	/* by anybody: the last ticket that drain() drew */
 	pg_atomic_uint64 drain_done;	/* by the worker: the last ticket that it has drained for */
 	WebhookCounters counters;	/* by the worker */

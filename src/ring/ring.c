@@ -40,6 +40,7 @@
 #include "base/table.h"
 #include "process/shmem.h"
 #include "process/wakeup.h"
+#include "ring/large_internal.h"
 #include "ring/ring.h"
 #include "ring/ring_row_internal.h"
 #include "ring/sequence_internal.h"
@@ -78,6 +79,7 @@ webhook_ring_append(WebhookEvent *event)
 		(void) webhook_catalog_required();	/* raises the error */
 	event->id = webhook_sequence_next(sequence);
 	event->txid = GetTopFullTransactionId();
+	webhook_large_note(event);
 
 	webhook_ring_row_form(event, values, nulls);
 	table = webhook_table_open(relid, Natts_webhook_event, NoLock);

@@ -18,6 +18,11 @@
  * fetched by key as they are asked for. So a backlog takes no memory and holds
  * no snapshot. Rows that have been deleted in between are left out.
  *
+ * The rows of a large transaction are not even collected (part.c): they are in
+ * order in the index, its event types are known (large.c), and are merged with
+ * the other rows as they are asked for. So it takes no time to open a window
+ * that has a transaction of a million events.
+ *
  * While a window is built, its memory belongs to the transaction, and an error
  * frees it. Only the file has to be closed explicitly.
  */
@@ -44,12 +49,20 @@
 #include "base/compat.h"
 #include "base/table.h"
 #include "ring/fetch_internal.h"
+#include "ring/large_internal.h"
+#include "ring/part_internal.h"
 #include "ring/ring_row_internal.h"
 #include "ring/window.h"
 
 /* The largest window that is read into memory, in rows and in bytes of events. */
 #define SMALL_ROWS		500
 #define SMALL_BYTES		((Size) 1024 * 1024)
+
+/* Parts of large transactions that a window has; each may be in several ring tables. */
+#define MAX_PARTS		(2 * WEBHOOK_LARGE_TRANSACTIONS)
+
+/* What the unread rows of a part count for, since nobody knows their number. */
+#define PART_ROWS		1000
 
 /* Keys of a large window that are read from the file at a time. */
 #define STEP_ROWS		500
@@ -66,7 +79,7 @@ struct WebhookWindow
 {
 	MemoryContext context;		/* holds the window and everything below */
 	WebhookSnapshot *end;		/* the snapshot that the window ends with */
-	int64		remaining;		/* rows that have not been returned yet */
+	int64		remaining;		/* rows that have not been returned yet, but for those of parts */
 	List	   *types;			/* of its events: WebhookWindowType * */
 
 	/* A small window */
@@ -82,6 +95,10 @@ struct WebhookWindow
 	int			nkeys;
 
 	int			next;			/* index in "events" or "keys" of the next row to return */
+
+	/* Large transactions, whose rows come besides */
+	WebhookPart parts[MAX_PARTS];
+	int			nparts;
 };
 
 /* A window that is being built. */
@@ -92,19 +109,26 @@ typedef struct Builder
 	int64		upto_id;
 	Size		bytes;			/* of the events in memory */
 	Tuplesortstate *sort;		/* the keys of a large window; NULL: it is small so far */
+	WebhookLargeTransaction large[WEBHOOK_LARGE_TRANSACTIONS];	/* those that are known */
+	int			nlarge;
 } Builder;
 
 static void read_table(Builder *builder, int table_no, const WebhookSnapshot *from);
 static void read_range(Builder *builder, int table_no, WebhookScan *scan,
 					   ScanKey keys, uint64 first, uint64 end);
+static const WebhookLargeTransaction *find_large(const Builder *builder, FullTransactionId txid);
+static void add_part(Builder *builder, int table_no, const WebhookLargeTransaction *large);
 static void add_row(Builder *builder, int table_no, TupleTableSlot *row);
 static void note_type(WebhookWindow *window, TupleTableSlot *row, int64 id);
+static void add_type(WebhookWindow *window, const char *name, int length, int64 last_id);
 static void become_large(Builder *builder);
 static void add_key(Builder *builder, const WebhookRingKey *key);
 static void keep_keys(Builder *builder);
 static int	compare_events(const void *a, const void *b);
 static List *next_small(WebhookWindow *window, int max_rows, Size max_bytes);
 static List *next_large(WebhookWindow *window, int max_rows, Size max_bytes);
+static List *next_merged(WebhookWindow *window, int max_rows, Size max_bytes);
+static bool first_key(const WebhookWindow *window, int next, int64 *id);
 static void next_keys(WebhookWindow *window);
 
 WebhookWindow *
@@ -116,28 +140,30 @@ webhook_window_open(const WebhookSnapshot *from,
 												  "webhook window",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Builder		builder = {0};
+	Builder    *builder = palloc0(sizeof(Builder));
 	WebhookWindow *window = palloc0(sizeof(WebhookWindow));
 
 	window->context = context;
 	window->end = end != NULL ? webhook_snapshot_copy(end) :
 		webhook_snapshot_make(GetActiveSnapshot(),
 							  GetTopFullTransactionIdIfAny());
-	builder.window = window;
-	builder.partial = partial;
-	builder.upto_id = upto_id;
+	builder->window = window;
+	builder->partial = partial;
+	builder->upto_id = upto_id;
+	builder->nlarge = webhook_large_copy(builder->large);
 
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
-		read_table(&builder, i, from);
+		read_table(builder, i, from);
 
-	if (builder.sort != NULL)
-		keep_keys(&builder);
+	if (builder->sort != NULL)
+		keep_keys(builder);
 	else
 	{
 		qsort(window->events, window->nevents, sizeof(WebhookEvent *),
 			  compare_events);
 		window->nkeys = 0;
 	}
+	pfree(builder);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, old);
@@ -159,14 +185,22 @@ webhook_window_end(const WebhookWindow *window)
 int64
 webhook_window_remaining(const WebhookWindow *window)
 {
-	return window->remaining;
+	int64		remaining = window->remaining;
+
+	for (int i = 0; i < window->nparts; i++)
+		remaining += window->parts[i].ended ? 0 : PART_ROWS;
+	return remaining;
 }
 
 List *
 webhook_window_next(WebhookWindow *window, int max_rows, Size max_bytes)
 {
-	if (window->remaining == 0)
-		return NIL;
+	List	   *result = NIL;
+
+	while (window->nparts > 0 && result == NIL && webhook_window_remaining(window) > 0)
+		result = next_merged(window, max_rows, max_bytes);
+	if (window->nparts > 0 || window->remaining == 0)
+		return result;
 	return window->store == NULL ?
 		next_small(window, max_rows, max_bytes) :
 		next_large(window, max_rows, max_bytes);
@@ -260,9 +294,52 @@ read_range(Builder *builder, int table_no, WebhookScan *scan, ScanKey keys,
 	webhook_scan_restart(scan, keys);
 	while (webhook_scan_next(scan))
 	{
+		bool		isnull;
+		FullTransactionId txid =
+			DatumGetFullTransactionId(slot_getattr(scan->slot, Anum_webhook_event_txid, &isnull));
+		const WebhookLargeTransaction *large = find_large(builder, txid);
+
 		CHECK_FOR_INTERRUPTS();
-		add_row(builder, table_no, scan->slot);
+		if (large == NULL || builder->window->nparts == MAX_PARTS)
+		{
+			add_row(builder, table_no, scan->slot);
+			continue;
+		}
+		if (webhook_snapshot_sees(builder->window->end, txid))
+			add_part(builder, table_no, large);
+		first = U64FromFullTransactionId(txid) + 1;
+		if (first >= end)
+			break;
+		keys[0].sk_argument = UInt64GetDatum(first);
+		webhook_scan_restart(scan, keys);
 	}
+}
+
+/* What is known of a large transaction; NULL: it is not known to be one. */
+static const WebhookLargeTransaction *
+find_large(const Builder *builder, FullTransactionId txid)
+{
+	for (int i = 0; i < builder->nlarge; i++)
+	{
+		if (FullTransactionIdEquals(builder->large[i].txid, txid))
+			return &builder->large[i];
+	}
+	return NULL;
+}
+
+/* Its rows in this ring table belong to the window, less those that were read of it before. */
+static void
+add_part(Builder *builder, int table_no, const WebhookLargeTransaction *large)
+{
+	WebhookWindow *window = builder->window;
+	WebhookPart *part = &window->parts[window->nparts++];
+
+	part->table_no = table_no;
+	part->txid = large->txid;
+	if (builder->partial != NULL && webhook_snapshot_sees(builder->partial, large->txid))
+		part->next_id = builder->upto_id + 1;
+	for (int i = 0; i < large->ntypes; i++)
+		add_type(window, large->types[i], strlen(large->types[i]), PG_INT64_MAX);
 }
 
 static void
@@ -310,18 +387,13 @@ add_row(Builder *builder, int table_no, TupleTableSlot *row)
 	add_key(builder, &key);
 }
 
-/*
- * The event type of a row is one of the window's. Few types are usual, and rows
- * of one type follow each other. Of more than MAX_TYPES no name is kept.
- */
+/* The event type of a row is one of the window's. */
 static void
 note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
 {
-	WebhookWindowType *type = NULL;
 	struct varlena *name;
 	bool		isnull;
 	Datum		value;
-	ListCell   *cell;
 
 	if (DatumGetChar(slot_getattr(row, Anum_webhook_event_kind, &isnull)) != WEBHOOK_EVENT)
 		return;
@@ -329,13 +401,24 @@ note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
 	if (isnull)
 		return;
 	name = PG_DETOAST_DATUM_PACKED(value);
+	add_type(window, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), id);
+	if (PointerGetDatum(name) != value)
+		pfree(name);
+}
+
+/* Few types are usual. Of more than MAX_TYPES no name is kept. */
+static void
+add_type(WebhookWindow *window, const char *name, int length, int64 last_id)
+{
+	WebhookWindowType *type = NULL;
+	ListCell   *cell;
+
 	foreach(cell, window->types)
 	{
 		WebhookWindowType *known = lfirst(cell);
 
 		if (known->name == NULL ||
-			(strlen(known->name) == VARSIZE_ANY_EXHDR(name) &&
-			 memcmp(known->name, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) == 0))
+			(strlen(known->name) == length && memcmp(known->name, name, length) == 0))
 		{
 			type = known;
 			break;
@@ -345,12 +428,10 @@ note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
 	{
 		type = palloc0(sizeof(WebhookWindowType));
 		if (list_length(window->types) < MAX_TYPES)
-			type->name = pnstrdup(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+			type->name = pnstrdup(name, length);
 		window->types = lappend(window->types, type);
 	}
-	type->last_id = Max(type->last_id, id);
-	if (PointerGetDatum(name) != value)
-		pfree(name);
+	type->last_id = Max(type->last_id, last_id);
 }
 
 /* Make the window a large one: from now on only keys are added. */
@@ -502,6 +583,95 @@ next_large(WebhookWindow *window, int max_rows, Size max_bytes)
 	}
 	webhook_fetch_end(fetch);
 	return result;
+}
+
+/*
+ * The rows of large transactions and the others, merged in order of id. What is
+ * kept of the window moves on at the end, so that a failed call can be repeated.
+ */
+static List *
+next_merged(WebhookWindow *window, int max_rows, Size max_bytes)
+{
+	WebhookFetch *fetch = webhook_fetch_begin();
+	List	   *result = NIL;
+	Size		bytes = 0;
+	int			next;
+
+	if (window->store != NULL && window->next == window->nkeys && window->remaining > 0)
+		next_keys(window);
+	next = window->next;
+	for (int i = 0; i < window->nparts; i++)
+	{
+		if (!window->parts[i].ended)
+			webhook_part_open(&window->parts[i]);
+	}
+
+	while (list_length(result) < max_rows)
+	{
+		WebhookPart *part = NULL;
+		TupleTableSlot *row = NULL;
+		WebhookEvent *event;
+		int64		id;
+		bool		has_key = first_key(window, next, &id);
+
+		/* The next keys are in the file: what else comes before them is not known. */
+		if (!has_key && window->remaining > next - window->next)
+			break;
+		for (int i = 0; i < window->nparts; i++)
+		{
+			WebhookPart *other = &window->parts[i];
+
+			if (!other->ended && other->found && (!has_key || other->id < id) &&
+				(part == NULL || other->id < part->id))
+				part = other;
+		}
+		if (part == NULL && !has_key)
+			break;
+		if (part != NULL)
+			row = part->scan->slot;
+		else if (window->store != NULL)
+			row = webhook_fetch_row(fetch, &window->keys[next]);
+		else
+		{
+			if (result != NIL && bytes + window->events[next]->size > max_bytes)
+				break;
+			bytes += window->events[next]->size;
+			result = lappend(result, webhook_event_copy(window->events[next]));
+		}
+		if (row != NULL)
+		{
+			if (result != NIL && bytes + webhook_ring_row_size(row) > max_bytes)
+				break;
+			bytes += webhook_ring_row_size(row);
+			event = webhook_ring_row_event(row);
+			event->table_no = part != NULL ? part->table_no : window->keys[next].table_no;
+			result = lappend(result, event);
+		}
+		if (part != NULL)
+			webhook_part_step(part);
+		else
+			next++;
+	}
+
+	for (int i = 0; i < window->nparts; i++)
+	{
+		if (!window->parts[i].ended)
+			webhook_part_close(&window->parts[i]);
+	}
+	webhook_fetch_end(fetch);
+	window->remaining -= next - window->next;
+	window->next = next;
+	return result;
+}
+
+/* Returns true if the row with index "next" is in memory, or its key is. */
+static bool
+first_key(const WebhookWindow *window, int next, int64 *id)
+{
+	if (next >= (window->store == NULL ? window->nevents : window->nkeys))
+		return false;
+	*id = window->store == NULL ? window->events[next]->id : window->keys[next].id;
+	return true;
 }
 
 /* Read the next keys from the file. */

@@ -1,0 +1,115 @@
+# 155_large_transactions.pl
+#	  Do large transactions that end together, savepoints and small ones among
+#	  them, arrive whole and in order, also over a crash, and does nobody wait for
+#	  them?
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use Test::More;
+use Webhook::Test;
+
+my $server = Webhook::Test->new('large', "webhook.log_bodies = none\n");
+my $receiver = $server->receiver;
+
+$server->prepare;
+$server->sql("SELECT webhook.define_event_type('Other'), webhook.define_event_type('Third')");
+my $id = $server->subscribe('/ok/all');
+my $worker = $server->stat_worker('pid');
+
+# So many events in one statement, of subjects that others use, too.
+sub publish
+{
+	my ($session, $name, $count) = @_;
+	$session->run("SELECT count(webhook.publish('$type', '{\"by\":\"$name\"}', 'contract/' || n % 40)) FROM generate_series(1, $count) AS n");
+	return;
+}
+
+# Events of the ring that the subscription has not got, and those that came
+# before an earlier one of their subject.
+sub lost
+{
+	return $server->sql(<<"END");
+SELECT count(*) FROM webhook.event e
+WHERE event_type = '$type'
+AND NOT EXISTS (SELECT FROM webhook.log l
+	WHERE l.event_id = e.event_id AND l.subscription_id = $id AND l.outcome = 'delivered')
+END
+}
+
+sub out_of_order
+{
+	return $server->sql(<<"END");
+SELECT count(*)
+FROM (SELECT position < max(position) OVER (PARTITION BY subject ORDER BY first
+			ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS wrong
+	FROM (SELECT subject, position, min(requested_at) AS first FROM webhook.log
+		WHERE subscription_id = $id GROUP BY 1, 2) f) o
+WHERE wrong
+END
+}
+
+# ---- Two of them, interleaved, with a savepoint that is rolled back, and small
+# ones before, between and after, all of one window.
+
+my ($one, $two) = ($server->session, $server->session);
+kill STOP => $worker;
+publish($one, 'before', 3);
+$one->run('BEGIN');
+$two->run('BEGIN');
+foreach my $round (1 .. 3)
+{
+	publish($one, 'one', 500);
+	publish($two, 'two', 450);
+	$one->run('SAVEPOINT s');
+	publish($one, 'nobody', 300);
+	$one->run('ROLLBACK TO s');
+	$server->sql("SELECT webhook.publish('$type', '{\"by\":\"small\"}', 'contract/7')");
+}
+$two->run('COMMIT');
+$one->run('COMMIT');
+publish($two, 'after', 700);
+kill CONT => $worker;
+$server->settle('large transactions together');
+is($server->sql("SELECT string_agg(by || ' ' || n, ', ' ORDER BY by) FROM (SELECT e.data ->> 'by' AS by, count(*) AS n FROM webhook.event e GROUP BY 1) c"),
+	'after 700, before 3, one 1500, small 3, two 1350', 'what was rolled back is not there');
+is(lost(), 0, 'each event was delivered');
+is(out_of_order(), 0, 'those of one subject in their order');
+is($server->sql("SELECT count(*) - count(DISTINCT event_id) FROM webhook.log WHERE outcome = 'delivered'"), 0, 'none twice');
+
+# ---- Nobody waits for one whose endpoint is slow
+
+my $other = $server->subscribe('/ok/other', "events => '{Other}'");
+$server->sql($server->moving($id, '/slow/20/all'));
+$server->settle('the endpoint was changed');
+publish($one, 'slow', 6000);
+$server->sql("SELECT webhook.publish('Other', '{}')");
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $other AND outcome = 'delivered'", 1,
+	'an event of another type arrives');
+cmp_ok($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND attempt = 1 AND logged_at > now() - interval '1 min' AND outcome = 'delivered'"),
+	'<', 9000, 'while many of the large transaction have not');
+
+# ---- A crash in the middle
+
+publish($two, 'before the crash', 2000);
+$server->crash;
+$_ = $server->session foreach $one, $two;
+publish($one, 'after the crash', 1200);
+publish($two, 'at the end', 20);
+$server->sql($server->moving($id, '/ok/all'));
+$server->settle('a crash in the middle');
+is(lost(), 0, 'after a crash: each event was delivered');
+is(out_of_order(), 0, 'after a crash: those of one subject in their order');
+
+# ---- More types than are told
+
+$server->sql('SELECT ' . join(', ', map { "webhook.define_event_type('Type.$_')" } 1 .. 6));
+my $types = $server->subscribe('/ok/types', "events => '{Type.*}'");
+$server->sql("SELECT count(webhook.publish('Type.' || 1 + n % 6, '{}', 'type/' || n % 10)) FROM generate_series(1, 3000) AS n");
+$server->settle('many types');
+is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $types AND outcome = 'delivered'"), 3000, 'events of many types in one transaction');
+
+done_testing();
