@@ -164,6 +164,7 @@ webhook_behind_offerable(int limit)
 	return count;
 }
 
+/* What has been relieved and still has no room waits for results, not for a time. */
 TimestampTz
 webhook_behind_time(TimestampTz older_read_at, TimestampTz now)
 {
@@ -176,13 +177,9 @@ webhook_behind_time(TimestampTz older_read_at, TimestampTz now)
 			return now;
 		time = first->added_at + WAIT_LIMIT;
 	}
-	if (older_read_at != 0)
-	{
-		TimestampTz stalled = older_read_at + WAIT_LIMIT;
-
-		time = time == 0 ? stalled : Min(time, stalled);
-	}
-	return time;
+	if (older_read_at != 0 && (time <= now || older_read_at + WAIT_LIMIT < time))
+		time = older_read_at + WAIT_LIMIT;
+	return time > now ? time : 0;
 }
 
 void
