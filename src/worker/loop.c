@@ -87,7 +87,7 @@ webhook_loop_start(WebhookSlot *slot)
 	webhook_loader_init(loop.dispatcher);
 	webhook_commands_init(loop.dispatcher);
 
-	if (!webhook_transaction_try("starting", load_state, NULL))
+	if (!webhook_transaction_start(load_state, NULL))
 		return NULL;
 	webhook_loop_refresh();
 	loop.wake = true;

@@ -56,7 +56,7 @@ webhook_maintenance_start(WebhookSlot *slot)
 {
 	memset(&maintenance, 0, sizeof(maintenance));
 	maintenance.slot = slot;
-	return webhook_transaction_try("starting", find_ring_table, NULL);
+	return webhook_transaction_start(find_ring_table, NULL);
 }
 
 static void

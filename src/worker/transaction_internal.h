@@ -28,13 +28,21 @@ extern void webhook_transaction_commit(void);
 
 /*
  * Do work in a transaction of its own. Returns false if it raised an error: that
- * was written to the server's log (as DEBUG1, if it follows from a request to
- * stop), and nothing of the work is committed. The
- * memory context is the caller's again in either case.
+ * was written to the server's log, and nothing of the work is committed. An error
+ * that follows from a request to stop is written as DEBUG1; so is a lock that was
+ * not got in time, and one line a minute says which. The memory context is the
+ * caller's again in either case.
  *
  * The work reads or changes tables; what it changes in memory must not outlive
  * an error.
  */
 extern bool webhook_transaction_try(const char *activity, void (*work) (void *arg), void *arg);
+
+/*
+ * The same for what a process does at its start. While another session has locked
+ * a table of the extension, this waits; the work may then be done several times.
+ * Returns false after another error, or if the process is to stop.
+ */
+extern bool webhook_transaction_start(void (*work) (void *arg), void *arg);
 
 #endif							/* WEBHOOK_TRANSACTION_INTERNAL_H */

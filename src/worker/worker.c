@@ -113,7 +113,12 @@ start(void)
 	webhook_transaction_settings();
 
 	if (!webhook_maintenance_start(worker.slot) || webhook_loop_start(worker.slot) == NULL)
-		proc_exit(webhook_shmem_stop_requested() == WEBHOOK_STOP_NONE ? 1 : 0);
+	{
+		if (!must_stop())
+			proc_exit(1);
+		webhook_shmem_set_exit(WEBHOOK_EXIT_ASKED);
+		proc_exit(0);
+	}
 
 	worker.wait_event = compat_wait_event("WebhookWorkerMain");
 	worker.events = compat_create_wait_event_set(3);

@@ -795,3 +795,9 @@ webhook_transaction_try(const char *activity, void (*work) (void *arg), void *ar
 	MemoryContextSwitchTo(old);
 	return done;
 }
+
+bool
+webhook_transaction_start(void (*work) (void *arg), void *arg)
+{
+	return webhook_transaction_try("starting", work, arg);
+}

@@ -99,6 +99,8 @@ $server->sql('CREATE EXTENSION webhook');
 		return $reading;
 	}
 
+	# Only then each lock that is not got in time is in the log.
+	$server->set('log_min_messages', 'debug1');
 	$server->sql("SELECT webhook.pause($subscription)");
 	$server->settle('reopened');
 	my $early = $server->hold("SELECT count(webhook.publish('$type', to_json(i), 'early/' || i)) FROM generate_series(1, 40) i;
@@ -116,6 +118,7 @@ $server->sql('CREATE EXTENSION webhook');
 	$server->settle('reopened');
 	is($server->sql("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $subscription"), 3041,
 		'each event is taken once');
+	$server->reset('log_min_messages');
 	$server->unsubscribe($subscription);
 	$server->settle('reopened');
 }

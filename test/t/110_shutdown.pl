@@ -251,6 +251,51 @@ is(scalar $receiver->requests, 10, 'no event of before the DROP comes');
 	$session->quit;
 }
 
+# ---- A DROP EXTENSION that is open for long, and then rolled back
+
+{
+	my $waiting = qr/LOG:  webhook worker for database "postgres" is waiting for a lock on relation "webhook\w*\.\w+"$/m;
+	my $place = $server->log_end;
+	my $first = $server->worker;
+	my $session = $server->hold('DROP EXTENSION webhook CASCADE');
+
+	# Wait until the worker has begun three waits for a lock.
+	my $tries = sub {
+		my ($worker, $what) = @_;
+		my %waits;
+		ok(wait_until
+			{
+				$waits{$_} = 1 foreach grep { $_ ne '' } $server->sql(
+					"SELECT waitstart FROM pg_locks WHERE pid = $worker AND NOT granted");
+				keys %waits >= 3;
+			},
+			"$what: the worker tries again and again");
+	};
+	$tries->($first, 'an open DROP EXTENSION');
+
+	# The views are locked, too.
+	kill 'TERM', $first;
+	my $second;
+	ok(wait_until
+		{
+			$second = $server->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'webhook worker'");
+			$second and $second ne $first;
+		},
+		'another worker starts meanwhile');
+	$tries->($second, 'a worker that starts meanwhile');
+	is(() = $server->log_since($place) =~ /$waiting/g, 2, 'each of the two workers says once what it waits for');
+	like($server->log_since($place), qr/$waiting\n.*DETAIL:  .*\n.*HINT:  .*pg_locks/, 'a hint says where to look');
+
+	$session->query_safe('ROLLBACK');
+	$session->quit;
+	$receiver->clear;
+	$server->publish_many($type, 5);
+	$server->settle('after ROLLBACK');
+	is(scalar $receiver->requests(qr/other/), 5, 'after ROLLBACK events are sent');
+	is($server->worker, $second, 'by the worker that has waited');
+	is(() = $server->log_since($place) =~ /ERROR|FATAL|exit code/g, 0, 'nothing looks like an error');
+}
+
 # ---- Without the library preloaded
 
 stop_in_time('nothing to do');

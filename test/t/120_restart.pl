@@ -86,6 +86,8 @@ $server->settle('restarted');
 	my $offset = $server->log_end;
 	my $session = $server->session;
 
+	# Only then each lock that is not got in time is in the log.
+	$server->set('log_min_messages', 'debug1');
 	$session->run('BEGIN; LOCK TABLE webhook_internal.pending IN ACCESS EXCLUSIVE MODE');
 	$server->sql("INSERT INTO business_request SELECT i, 'Draft' FROM generate_series(11, 20) i");
 	$receiver->wait_for(1, 10, '/ok/gone');
@@ -101,6 +103,7 @@ $server->settle('restarted');
 	cmp_ok($failures, '>=', 3, 'reading fails again and again');
 	$session->run('COMMIT');
 	$session->quit;
+	$server->reset('log_min_messages');
 	$server->sql("INSERT INTO business_request VALUES (21, 'Draft')");
 	$receiver->wait_for(11, 20, '/ok/other');
 	$server->settle('unlocked');
