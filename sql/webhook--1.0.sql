@@ -760,9 +760,10 @@ COMMENT ON FUNCTION webhook_internal.redacted_headers(jsonb) IS 'headers without
  * Capture: what becomes an event
  */
 
+-- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.event_type AS
 	SELECT name, description, created_at
-		FROM webhook_internal.event_type;
+		FROM webhook_internal.event_type, (VALUES (0)) AS read_only;
 COMMENT ON VIEW webhook.event_type IS 'event types that can be subscribed to';
 
 CREATE FUNCTION webhook_internal.enqueue() RETURNS trigger
@@ -1314,12 +1315,13 @@ COMMENT ON FUNCTION webhook.publish(text, json, text) IS 'publish an event; retu
  * all deliveries of the subscription.
  */
 
+-- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.subscription AS
 	SELECT id, webhook_internal.redacted_endpoint(endpoint) AS endpoint, events, description,
 		webhook_internal.redacted_headers(headers) AS headers, signature_schemes, filter,
 		payload_format, ordered, max_in_flight, rate_limit, timeout, retry_schedule, max_age,
 		final_statuses, ca, client_certificate, enabled, paused, created_at, created_by
-	FROM webhook_internal.subscription;
+	FROM webhook_internal.subscription, (VALUES (0)) AS read_only;
 COMMENT ON VIEW webhook.subscription IS 'subscriptions, credentials redacted; webhook.subscription_options() shows them in full';
 COMMENT ON COLUMN webhook.subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
 COMMENT ON COLUMN webhook.subscription.headers IS 'headers that are added to each request, values of credentials redacted';
@@ -2124,11 +2126,12 @@ COMMENT ON COLUMN webhook.pending_delivery.subject IS 'subject of the event; nul
 COMMENT ON COLUMN webhook.pending_delivery.waits_for IS 'Id of the event whose delivery this one waits behind, the first of the subject; webhook.skip() cancels it';
 COMMENT ON COLUMN webhook.pending_delivery.waits_since IS 'when the delivery of waits_for began to wait';
 
+-- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.dead_letter AS
 	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
 		l.attempt, l.outcome, l.error_class, l.error, l.response_status, l.logged_at,
 		l.position, l.data
-	FROM webhook.log l
+	FROM webhook.log l, (VALUES (0)) AS read_only
 	WHERE l.outcome IN ('failed', 'cancelled')
 		AND l.cause <> 'ping'
 		AND NOT EXISTS (

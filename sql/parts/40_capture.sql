@@ -2,9 +2,10 @@
  * Capture: what becomes an event
  */
 
+-- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.event_type AS
 	SELECT name, description, created_at
-		FROM webhook_internal.event_type;
+		FROM webhook_internal.event_type, (VALUES (0)) AS read_only;
 COMMENT ON VIEW webhook.event_type IS 'event types that can be subscribed to';
 
 CREATE FUNCTION webhook_internal.enqueue() RETURNS trigger

@@ -20,11 +20,12 @@ COMMENT ON COLUMN webhook.pending_delivery.subject IS 'subject of the event; nul
 COMMENT ON COLUMN webhook.pending_delivery.waits_for IS 'Id of the event whose delivery this one waits behind, the first of the subject; webhook.skip() cancels it';
 COMMENT ON COLUMN webhook.pending_delivery.waits_since IS 'when the delivery of waits_for began to wait';
 
+-- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.dead_letter AS
 	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
 		l.attempt, l.outcome, l.error_class, l.error, l.response_status, l.logged_at,
 		l.position, l.data
-	FROM webhook.log l
+	FROM webhook.log l, (VALUES (0)) AS read_only
 	WHERE l.outcome IN ('failed', 'cancelled')
 		AND l.cause <> 'ping'
 		AND NOT EXISTS (

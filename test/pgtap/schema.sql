@@ -133,6 +133,15 @@ SELECT set_eq(
 		SELECT 'pg_type' WHERE current_setting('server_version_num')::int >= 170000 $$,
 	'the extension consists of schemas, relations and functions');
 SELECT is_empty(
+	$$ SELECT oid::regclass FROM pg_class
+		WHERE relkind = 'v'
+			AND relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
+			AND pg_relation_is_updatable(oid, true) <> 0 $$,
+	'no view can be written through');
+SELECT isnt_empty(
+	$$ SELECT FROM pg_class WHERE relkind = 'v' AND relnamespace = 'webhook'::regnamespace $$,
+	'... and there are views');
+SELECT is_empty(
 	$$ SELECT * FROM pg_default_acl WHERE defaclnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) $$,
 	'the schemas have no default privileges');
 SELECT is_empty(
