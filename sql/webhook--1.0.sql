@@ -2488,6 +2488,7 @@ CREATE FUNCTION webhook_internal.grant_each(role regrole, commands text[]) RETUR
 AS $$
 DECLARE
 	owner		regrole := (SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'webhook');
+	relation	regclass;
 	command		text;
 BEGIN
 	PERFORM webhook_internal.require_not_null('role', role IS NULL OR role::oid = 0::oid,
@@ -2502,6 +2503,25 @@ BEGIN
 			USING ERRCODE = 'invalid_grant_operation',
 				HINT = 'The owner may do everything in any case; give another role.';
 	END IF;
+
+	/*
+	 * GRANT changes a relation's row of pg_class without locking the relation, and
+	 * fails if another transaction changes it: a second GRANT, the worker that
+	 * truncates a table of the ring, a DBA who rebuilds an index. So each waits for
+	 * the other. The lock on the log is held by one caller at a time, and while it
+	 * is held no leaf comes or goes.
+	 */
+	LOCK TABLE ONLY webhook.log IN SHARE UPDATE EXCLUSIVE MODE;
+	FOR relation IN
+		SELECT c.oid
+			FROM pg_class c
+			WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
+				AND c.relkind IN ('r', 'p')
+			ORDER BY c.oid
+	LOOP
+		EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', relation);
+	END LOOP;
+
 	FOREACH command IN ARRAY commands LOOP
 		EXECUTE format(command, role);
 	END LOOP;
