@@ -1,9 +1,10 @@
 # 000_source.pl
 #	  The drawing of the folders in src/README.md is true: a file includes only
 #	  headers of its own folder and of folders on lower floors, of those only
-#	  the doors; a .c file implements only headers of its folder; there is no
-#	  circle, neither between folders nor between the files of one.  libcurl and
-#	  the server know nothing of each other.  And the rules of style.
+#	  the doors; a .c file implements only headers of its folder, and calls
+#	  functions of other files only through headers that it includes; there is
+#	  no circle, neither between folders nor between the files of one.  libcurl
+#	  and the server know nothing of each other.  And the rules of style.
 
 use strict;
 use warnings;
@@ -66,17 +67,22 @@ sub none
 	return;
 }
 
-# Includes: our own ones with quotes and from src/ on.
+# Includes: our own ones with quotes and from src/ on, so that a name says which
+# file it is.
 my (%includes, @unplaced, @upward, @closed, @curl, @server, @first, @unsorted, @unknown);
+my @devious;
 
 foreach my $file (@sources)
 {
 	my $folder = folder_of($file);
 	my $is_header = $file =~ /\.h$/;
 	my $is_free = $free{$folder} && $file ne $module;
-	my @found = $source{$file} =~ /^[ \t]*#[ \t]*include[ \t]+([<"][^>"]+[>"])/mg;
+	my @found = $source{$file} =~ /^[ \t]*#[ \t]*include[ \t]*([<"][^>"]+[>"])/mg;
+	my @directives = $code{$file} =~ /^[ \t]*(?:#|%:|\?\?=)\s*(?:include|import).*/mg;
 
 	push @unplaced, $file unless exists $floor{$folder};
+	push @devious, "$file has an include that cannot be read" if @directives != @found;
+	push @devious, map { "$file includes $_" } grep { m{(?:^.|/)\.\.?/|//|^./} or !/\.h.$/ } @found;
 	foreach (@found)
 	{
 		my ($quote, $included) = /^(.)(.*).$/;
@@ -141,11 +147,56 @@ foreach my $function (sort keys %declared)
 	push @undefined, "$function of @{ $declared{$function} }" unless $defined{$function};
 }
 
-# Which file calls, or points to, which other file's functions.
-foreach my $file (grep { /\.c$/ } @sources)
+# All headers that a file includes, and that these include.
+sub headers_of
 {
-	my %called = map { ($defined{$_} => 1) } grep { $defined{$_} } $code{$file} =~ /\b(webhook_\w+)\b/g;
-	$calls{$file} = [ grep { $_ ne $file } sort keys %called ];
+	my ($file) = @_;
+	my (%seen, @next);
+
+	@next = @{ $includes{$file} // [] };
+	while (defined(my $header = pop @next))
+	{
+		push @next, @{ $includes{$header} // [] } unless $seen{$header}++;
+	}
+	return \%seen;
+}
+
+# Which file calls, or points to, which other file's functions.  It knows them from
+# a header that it includes, not from a prototype of its own.
+my (@unknown_calls, @upward_calls);
+foreach my $file (@sources)
+{
+	my %name = map { ($_ => 1) } grep { $defined{$_} } $code{$file} =~ /\b(webhook_\w+)\b/g;
+	my $headers = headers_of($file);
+	my %called;
+
+	foreach my $function (grep { $defined{$_} ne $file } sort keys %name)
+	{
+		my $other = $defined{$function};
+		my ($mine, $theirs) = map { folder_of($_) } $file, $other;
+
+		$called{$other} = 1 if $file =~ /\.c$/;
+		next if grep { $_ eq $file } @{ $declared{$function} // [] };
+		push @unknown_calls, "$file: $function of $other"
+		  unless grep { $headers->{$_} } @{ $declared{$function} // [] };
+		push @upward_calls, "$file: $function of $other"
+		  unless $theirs eq $mine or $floor{$theirs} < $floor{$mine};
+	}
+	$calls{$file} = [ sort keys %called ] if $file =~ /\.c$/;
+}
+
+# Variables of the whole program are settings.  Type, name, and the end or the value;
+# in our sources such a definition begins at the first column.
+my %setting = map { ("webhook_$_" => 1) } map { /"webhook\.(\w+)"/g } values %source;
+my @variables;
+foreach my $file (@sources)
+{
+	while ($code{$file} =~ /^(?!(?:static|extern|typedef|PG_)\b)([A-Za-z_][\w \t*]*?)\b(\w+)[ \t]*(?:\[[^]]*\]\s*)*(?:=|;)/mg)
+	{
+		my ($type, $name) = ($1, $2);
+		push @variables, "$file: $name"
+		  unless $type =~ /^(?:struct|union|enum|)\s*$|\bconst\s*$|^const\b[^*]*$/ or $setting{$name};
+	}
 }
 
 # Headers of a folder with doors that are none.
@@ -183,10 +234,14 @@ cmp_ok(scalar @sources, '>', 60, 'there are sources');
 none('every folder has a floor', @unplaced);
 none('includes lead to lower floors', @upward);
 none('our headers are included with their folder', @unknown);
+none('includes name headers, without detours', @devious);
 none('from outside only doors are included', @closed);
 none('what is no door is called internal', @nameless);
 none('a function is declared in one header, of its own file, its folder or a door', @misplaced);
 none('what is declared is defined', @undefined);
+none('a file includes the header of each function that it calls', @unknown_calls);
+none('calls lead to lower floors', @upward_calls);
+none('variables of the whole program are settings', @variables);
 
 my @circles = circles(%calls);
 none('no file calls one that calls it', @circles);
@@ -313,6 +368,8 @@ foreach my $library (qw(webhook webhook_http))
 	cmp_ok(scalar @symbols, '>', 0, "$library has symbols");
 	none("$library: global symbols have its name",
 		grep { !/^_?(?:webhook_|Webhook|pg_finfo_|Pg_magic_func$|_PG_init$|_init$|_fini$)/ } @symbols);
+	none("$library: its variables are settings",
+		grep { !$setting{ s/^_(?=webhook)//r } } map { /^(\S+) [BCDGS] / } $file ? split /\n/, `nm -g -P $file` : ());
 }
 
 # Both libraries together, and which needs which.
