@@ -363,13 +363,14 @@ sub lines
 foreach my $library (qw(webhook webhook_http))
 {
 	my ($file) = grep { -e } map { "$library.$_" } qw(so dylib);
-	my @symbols = $file ? map { /^(\S+) [A-TV-Z] / } split /\n/, `nm -g -P $file` : ();
+	my @lines = $file ? split /\n/, `nm -g -P $file` : ();
+	my @symbols = map { /^(\S+) [A-TV-Z] / } @lines;
 
 	cmp_ok(scalar @symbols, '>', 0, "$library has symbols");
 	none("$library: global symbols have its name",
 		grep { !/^_?(?:webhook_|Webhook|pg_finfo_|Pg_magic_func$|_PG_init$|_init$|_fini$)/ } @symbols);
 	none("$library: its variables are settings",
-		grep { !$setting{ s/^_(?=webhook)//r } } map { /^(\S+) [BCDGS] / } $file ? split /\n/, `nm -g -P $file` : ());
+		grep { !$setting{ s/^_(?=webhook)//r } } map { /^(\S+) [BCDGS] / } @lines);
 }
 
 # Both libraries together, and which needs which.
