@@ -96,16 +96,20 @@ BEGIN
 		RAISE EXCEPTION 'event type name of % bytes is too long',
 			octet_length(define_event_type.name)
 			USING ERRCODE = 'program_limit_exceeded',
-				DETAIL = format('The maximum is %s bytes.', max_bytes);
+				COLUMN = 'name',
+				DETAIL = format('The maximum is %s bytes.', max_bytes),
+				HINT = 'Give a shorter name.';
 	END IF;
 	IF define_event_type.name COLLATE "C" !~ '^[A-Za-z0-9][A-Za-z0-9_.-]*$' THEN
 		RAISE EXCEPTION 'invalid event type name: "%"', define_event_type.name
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'name',
 				HINT = 'Use ASCII letters, digits, "_", "." and "-", with a letter or a digit first, for example ''App.ContractSigned''.';
 	END IF;
 	IF starts_with(define_event_type.name, 'webhook.') THEN
 		RAISE EXCEPTION 'event type name "%" is reserved', define_event_type.name
 			USING ERRCODE = 'reserved_name',
+				COLUMN = 'name',
 				DETAIL = 'The prefix "webhook." is reserved.',
 				HINT = 'Choose another name.';
 	END IF;
@@ -116,6 +120,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'event type "%" already exists', define_event_type.name
 			USING ERRCODE = 'duplicate_object',
+				COLUMN = 'name',
 				HINT = 'Use the existing event type, or another name.';
 	END IF;
 END
@@ -129,8 +134,9 @@ CREATE VIEW webhook.watched_table AS
 		w.arguments[1] AS event_type,
 		w.arguments[2] AS name,
 		w.arguments[3]::name AS status_column,
-		w.arguments[5:4 + w.nkeys]::name[] AS id_columns,
-		w.arguments[5 + w.nkeys:]::name[] AS data_columns,
+		w.arguments[6:5 + w.nkeys]::name[] AS id_columns,
+		w.arguments[6 + w.nkeys:]::name[] AS data_columns,
+		w.arguments[4] = 'parent_only' AS parent_only,
 		CASE t.tgenabled
 			WHEN 'O' THEN 'origin'
 			WHEN 'A' THEN 'always'
@@ -144,24 +150,26 @@ CREATE VIEW webhook.watched_table AS
 			WHEN t.tgenabled = 'D' THEN 'its trigger is disabled'
 			WHEN t.tgenabled = 'R' THEN 'its trigger is enabled in replica mode only'
 			WHEN w.arguments[3] = ANY (m.missing_columns)
-				OR w.arguments[5:4 + w.nkeys] && m.missing_columns::text[]
+				OR w.arguments[6:5 + w.nkeys] && m.missing_columns::text[]
 				THEN 'a status or key column is missing, so there is no event'
 			WHEN p.other_partitions <> '{}'
 				THEN 'the trigger of some partitions is missing, or enabled in another way'
+			WHEN i.children <> '{}' AND w.arguments[4] <> 'parent_only'
+				THEN 'changes of its inheritance children are no events'
 			WHEN m.missing_columns <> '{}' THEN 'a data column is missing and left out'
 			WHEN f.triggers_in_front <> '{}'
 				THEN 'a trigger in front of it may change a row before the event of the first change'
 		END AS problem
 	FROM pg_catalog.pg_trigger t
 		CROSS JOIN LATERAL (
-			SELECT a.arguments, a.arguments[4]::integer AS nkeys
+			SELECT a.arguments, a.arguments[5]::integer AS nkeys
 				FROM webhook_internal.watch_arguments(t.tgargs) AS a (arguments)
-				WHERE a.arguments[4] ~ '^[1-9][0-9]{0,4}$'
+				WHERE a.arguments[5] ~ '^[1-9][0-9]{0,4}$'
 		) w
 		CROSS JOIN LATERAL (
 			SELECT ARRAY(
 				SELECT c.name
-					FROM unnest(w.arguments[3:3] || w.arguments[5:])
+					FROM unnest(w.arguments[3:3] || w.arguments[6:])
 						WITH ORDINALITY AS c (name, place)
 					WHERE NOT EXISTS (
 						SELECT
@@ -216,6 +224,7 @@ COMMENT ON COLUMN webhook.watched_table.name IS 'name that subjects begin with, 
 COMMENT ON COLUMN webhook.watched_table.status_column IS 'column whose changes are events';
 COMMENT ON COLUMN webhook.watched_table.id_columns IS 'columns that identify a row';
 COMMENT ON COLUMN webhook.watched_table.data_columns IS 'columns under Record in Data';
+COMMENT ON COLUMN webhook.watched_table.parent_only IS 'true if inheritance children are left out on purpose';
 COMMENT ON COLUMN webhook.watched_table.enabled IS 'when changes are events: origin (not those of replication, which has session_replication_role = replica), always, replica (only those), or disabled';
 COMMENT ON COLUMN webhook.watched_table.missing_columns IS 'columns above that the table does not have any more';
 COMMENT ON COLUMN webhook.watched_table.triggers_in_front IS 'AFTER ROW triggers that are called before the watch''s own';
@@ -229,13 +238,15 @@ CREATE FUNCTION webhook_internal.watch_parts(
 	status_column name,
 	id_columns name[],
 	data_columns name[],
-	name text
+	name text,
+	parent_only boolean
 ) RETURNS text[]
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
 	other		regclass;
+	children	text;
 BEGIN
 	IF cardinality(watch_parts.id_columns) = 0 THEN
 		RAISE EXCEPTION 'id_columns must not be empty'
@@ -249,6 +260,21 @@ BEGIN
 		watch_parts.id_columns);
 	PERFORM webhook_internal.check_columns(watch_parts.relation, 'data_columns',
 		watch_parts.data_columns);
+
+	IF NOT watch_parts.parent_only THEN
+		SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid)
+			INTO children
+			FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent
+			WHERE i.inhparent = watch_parts.relation AND c.relkind = 'r';
+		IF children IS NOT NULL THEN
+			RAISE EXCEPTION 'cannot watch relation "%" with its inheritance children',
+				watch_parts.relation
+				USING ERRCODE = 'feature_not_supported',
+					COLUMN = 'parent_only',
+					DETAIL = format('Changes of rows of these tables would be no events: %s.', children),
+					HINT = 'Watch these tables, too, and give parent_only => true here.';
+		END IF;
+	END IF;
 
 	IF watch_parts.name = '' OR octet_length(watch_parts.name) > 63 THEN
 		RAISE EXCEPTION 'name must have between 1 and 63 bytes, not %', octet_length(watch_parts.name)
@@ -271,11 +297,12 @@ BEGIN
 	END IF;
 
 	RETURN ARRAY[watch_parts.event_type, watch_parts.name, watch_parts.status_column::text,
+			CASE WHEN watch_parts.parent_only THEN 'parent_only' ELSE '' END,
 			cardinality(watch_parts.id_columns)::text]
 		|| watch_parts.id_columns::text[] || watch_parts.data_columns::text[];
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.watch_parts(regclass, text, name, name[], name[], text) IS 'check what a watch is made of; returns the arguments of its trigger';
+COMMENT ON FUNCTION webhook_internal.watch_parts(regclass, text, name, name[], name[], text, boolean) IS 'check what a watch is made of; returns the arguments of its trigger';
 
 CREATE FUNCTION webhook.watch(
 	relation regclass,
@@ -293,7 +320,6 @@ DECLARE
 	class		record;
 	problem		text;
 	other		regclass;
-	children	text;
 	keys		name[] := watch.id_columns;
 	arguments	text[];
 	front		name[];
@@ -342,19 +368,6 @@ BEGIN
 				DETAIL = problem,
 				HINT = 'Watch an ordinary or a partitioned table.';
 	END IF;
-	IF class.relkind = 'r' AND NOT watch.parent_only THEN
-		SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid)
-			INTO children
-			FROM pg_inherits i
-			WHERE i.inhparent = watch.relation;
-		IF children IS NOT NULL THEN
-			RAISE EXCEPTION 'cannot watch relation "%" with its inheritance children', watch.relation
-				USING ERRCODE = 'feature_not_supported',
-					COLUMN = 'parent_only',
-					DETAIL = format('Changes of rows of these tables would be no events: %s.', children),
-					HINT = 'Watch these tables, too, and give parent_only => true here.';
-		END IF;
-	END IF;
 
 	-- Which columns identify a row? By default, those of the primary key.
 	IF keys IS NULL THEN
@@ -375,7 +388,8 @@ BEGIN
 	END IF;
 
 	arguments := webhook_internal.watch_parts(watch.relation, watch.event_type, watch.status_column,
-		keys, watch.data_columns, coalesce(watch.name, class.relname::text));
+		keys, watch.data_columns, coalesce(watch.name, class.relname::text),
+		watch.parent_only);
 
 	-- A partition has the triggers of its ancestors, too.
 	SELECT t.tgrelid
@@ -509,7 +523,8 @@ CREATE FUNCTION webhook.alter_watch(
 	status_column name DEFAULT NULL,
 	id_columns name[] DEFAULT NULL,
 	data_columns name[] DEFAULT NULL,
-	name text DEFAULT NULL
+	name text DEFAULT NULL,
+	parent_only boolean DEFAULT NULL
 ) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -529,16 +544,17 @@ BEGIN
 		INTO arguments
 		FROM pg_trigger t
 		WHERE t.oid = found_oid;
-	nkeys := arguments[4];
+	nkeys := arguments[5];
 	arguments := webhook_internal.watch_parts(alter_watch.relation, alter_watch.event_type,
 		coalesce(alter_watch.status_column, arguments[3]::name),
-		coalesce(alter_watch.id_columns, arguments[5:4 + nkeys]::name[]),
-		coalesce(alter_watch.data_columns, arguments[5 + nkeys:]::name[]),
-		coalesce(alter_watch.name, arguments[2]));
+		coalesce(alter_watch.id_columns, arguments[6:5 + nkeys]::name[]),
+		coalesce(alter_watch.data_columns, arguments[6 + nkeys:]::name[]),
+		coalesce(alter_watch.name, arguments[2]),
+		coalesce(alter_watch.parent_only, arguments[4] = 'parent_only'));
 	PERFORM webhook_internal.alter_watch_trigger(alter_watch.relation, found_oid, arguments);
 END
 $$;
-COMMENT ON FUNCTION webhook.alter_watch(regclass, text, name, name[], name[], text) IS 'change what a watch publishes; null keeps a value, and the trigger stays enabled as it is';
+COMMENT ON FUNCTION webhook.alter_watch(regclass, text, name, name[], name[], text, boolean) IS 'change what a watch publishes; null keeps a value, and the trigger stays enabled as it is';
 
 CREATE FUNCTION webhook.publish(event_type text, data json, subject text DEFAULT NULL)
 	RETURNS uuid

@@ -40,6 +40,7 @@ enum
 	ARG_EVENT_TYPE,
 	ARG_NAME,
 	ARG_STATUS,
+	ARG_SCOPE,
 	ARG_NKEYS,
 	ARG_KEYS
 };
@@ -92,7 +93,7 @@ webhook_arguments_rename(WebhookWatchTrigger *trigger, const char *old_name,
 						 char *new_name)
 {
 	for (int i = ARG_STATUS; i < trigger->nargs; i++)
-		if (i != ARG_NKEYS && strcmp(trigger->args[i], old_name) == 0)
+		if (i != ARG_SCOPE && i != ARG_NKEYS && strcmp(trigger->args[i], old_name) == 0)
 			trigger->args[i] = new_name;
 }
 

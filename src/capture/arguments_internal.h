@@ -2,9 +2,10 @@
  * arguments_internal.h
  *	  The arguments of the trigger on a watched table: all that it needs, by name.
  *
- *	  event type, name, status column, n, n key columns, data columns ...
+ *	  event type, name, status column, scope, n, n key columns, data columns ...
  *
- * "name" is the name that Data and subject carry.
+ * "name" is the name that Data and subject carry; "scope" is 'parent_only' or
+ * empty, and tells view watched_table whether inheritance children matter.
  */
 #ifndef WEBHOOK_ARGUMENTS_INTERNAL_H
 #define WEBHOOK_ARGUMENTS_INTERNAL_H

@@ -8,7 +8,7 @@ SELECT no_plan();
 -- functions with their arguments and results
 SELECT has_function('webhook', 'watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]', 'text', 'boolean']);
 SELECT has_function('webhook', 'unwatch', ARRAY['regclass', 'text']);
-SELECT has_function('webhook', 'alter_watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]', 'text']);
+SELECT has_function('webhook', 'alter_watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]', 'text', 'boolean']);
 SELECT function_returns('webhook', 'publish', ARRAY['text', 'json', 'text'], 'uuid');
 SELECT has_function('webhook', 'define_event_type', ARRAY['text', 'text']);
 SELECT function_returns('webhook', 'subscribe',
@@ -64,7 +64,7 @@ SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscriptio
 	FROM unnest('{subscription_id,endpoint,state,reason,delivered,failed,pending,oldest_pending,
 		last_success,next_attempt,p50,p95}'::text[]) AS name;
 SELECT columns_are('webhook', 'watched_table', ARRAY['relation', 'event_type', 'name', 'status_column', 'id_columns', 'data_columns',
-	'enabled', 'missing_columns', 'triggers_in_front', 'other_partitions', 'children', 'problem']);
+	'parent_only', 'enabled', 'missing_columns', 'triggers_in_front', 'other_partitions', 'children', 'problem']);
 SELECT columns_are('webhook', 'event',
 	ARRAY['id', 'event_id', 'event_type', 'subject', 'data', 'created_at']);
 

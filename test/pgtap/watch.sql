@@ -253,6 +253,13 @@ CREATE TABLE mother (id int PRIMARY KEY, status text);
 CREATE TABLE daughter () INHERITS (mother);
 SELECT throws_ok($$ SELECT webhook.watch('mother') $$, '0A000', NULL, 'a table with inheritance children is refused');
 SELECT lives_ok($$ SELECT webhook.watch('mother', parent_only => true) $$, '... unless it is to be watched alone');
+CREATE TABLE aunt (id int PRIMARY KEY, status text);
+SELECT webhook.watch('aunt');
+CREATE TABLE cousin () INHERITS (aunt);
+SELECT is((SELECT problem FROM webhook.watched_table WHERE relation = 'aunt'::regclass), 'changes of its inheritance children are no events',
+	'watched_table tells of children that came later');
+SELECT lives_ok($$ SELECT webhook.alter_watch('aunt', parent_only => true) $$, 'alter_watch() says that this is meant');
+SELECT is((SELECT problem FROM webhook.watched_table WHERE relation = 'aunt'::regclass), NULL, '... so it is no problem');
 
 -- a trigger that is called before the watch's own
 CREATE TABLE late (id int PRIMARY KEY, status text);

@@ -57,7 +57,7 @@ SELECT webhook.subscribe('@{[ $receiver->url('/ok/open') ]}', '{$type}');
 SELECT webhook.ping(1);
 END
 $open->becomes('SELECT count(*) FROM webhook.log', '1', 'a leaf of the log is made');
-is($open->sql(<<'END'), '', 'neither it nor anything else is open by default privileges');
+is($open->sql(<<'END'), 'enqueue|0|EXECUTE', 'neither it nor anything else is open by default privileges, but the trigger function to all');
 SELECT o.what, a.grantee, a.privilege_type
 FROM (SELECT nspname AS what, nspacl AS acl, nspowner AS owner FROM pg_namespace WHERE nspname ~ '^webhook'
 	UNION ALL SELECT relname, relacl, relowner FROM pg_class WHERE relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
