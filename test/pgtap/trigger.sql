@@ -395,8 +395,12 @@ SELECT webhook.watch('app.object', id_columns => '{id}');
 INSERT INTO app.object VALUES ('null', 'x');
 SELECT pg_temp.publishes('UPDATE app.object SET id = NULL', '{}', 'a key with another image and the same text');
 
--- A foreign key's cascade changes one row twice within one statement.
+-- A foreign key's cascade changes a key; two of them change one row twice within one
+-- statement.
 CREATE TABLE app.parent (id int PRIMARY KEY);
+CREATE TABLE app.pair (a int REFERENCES app.parent ON UPDATE CASCADE,
+	b int REFERENCES app.parent ON UPDATE CASCADE, status text, PRIMARY KEY (a, b));
+SELECT webhook.watch('app.pair');
 CREATE TABLE app.child (parent int REFERENCES app.parent ON UPDATE CASCADE, no int, status text,
 	PRIMARY KEY (parent, no));
 SELECT webhook.watch('app.child');
@@ -404,7 +408,9 @@ INSERT INTO app.parent VALUES (2), (1);
 INSERT INTO app.child VALUES (1, 1, 'a');
 SELECT pg_temp.publishes('UPDATE app.parent SET id = id + 10', '{child/1/1 a>,child/11/1 >a}', 'a cascade changes a key');
 DELETE FROM app.child;
-SELECT pg_temp.published();
+INSERT INTO app.pair VALUES (11, 11, 'x'), (11, 12, 'y');
+SELECT pg_temp.publishes('UPDATE app.parent SET id = id + 10 WHERE id = 11',
+	'{pair/11/11 x>,pair/11/12 y>,pair/21/11 >x,pair/21/12 >y,pair/21/11 x>,pair/21/21 >x}', 'two cascades change a key');
 
 -- More than is held: all are published, each once.
 CREATE TABLE app.many (id int, status text);
