@@ -11,6 +11,9 @@
  * resolves names. The proxy's own address is trusted, because an administrator
  * set it.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "http/dial_guard_internal.h"
 
 /* Longer than libcurl caches the addresses of a name: DNS_CACHE_SECONDS in handle.c. */
@@ -112,11 +115,23 @@ still_allowed(const WebhookDialGuard *guard, WebhookHttpPost *post)
 	return post->start > guard->changed_at || webhook_dial_guard_check_url(guard, post);
 }
 
-/* End the transfer as blocked. Always returns false. */
+/*
+ * End the transfer as blocked. The problem is a sentence, as a DETAIL is; an error of the log has
+ * neither a capital nor a full stop. Always returns false.
+ */
 static bool
 refuse(WebhookHttpPost *post, const char *problem)
 {
+	char		error[WEBHOOK_REFUSAL_BYTES];
+	size_t		length;
+
+	snprintf(error, sizeof(error), "%s", problem);
+	length = strlen(error);
+	if (error[0] >= 'A' && error[0] <= 'Z')
+		error[0] += 'a' - 'A';
+	if (length > 0 && error[length - 1] == '.')
+		error[length - 1] = '\0';
 	post->stop = WEBHOOK_HTTP_STOP_REFUSED;
-	webhook_http_post_fail(post, WEBHOOK_HTTP_BLOCKED, problem);
+	webhook_http_post_fail(post, WEBHOOK_HTTP_BLOCKED, error);
 	return false;
 }

@@ -79,8 +79,8 @@ sub attempt
 
 like(attempt("http://good.test.example:$port/ok"), qr/^delivered 200/, 'a name of an allowed address');
 is(attempt("http://inside.test.example:$port/ok"),
-	'retrying blocked The address 10.11.12.13 is in 10.0.0.0/8 (private use), '
-	  . 'which webhook.allowed_networks does not allow.',
+	'retrying blocked the address 10.11.12.13 is in 10.0.0.0/8 (private use), '
+	  . 'which webhook.allowed_networks does not allow',
 	'a name that leads inside: the log has address, block and setting');
 like(attempt("http://mixed.test.example:$port/ok"), qr{^retrying blocked .*10\.0\.0\.0/8},
 	'a name with an allowed and a private address is refused');

@@ -497,7 +497,7 @@ test_reload(void)
 
 	options.allowed_ports = "443, 8000-8001";
 	configure("other ports");
-	expect("peer.test", "blocked", "is not one of webhook.allowed_ports", "a port");
+	expect("peer.test", "blocked", " is not one of webhook.allowed_ports", "a port");
 	options.allowed_ports = "1-65535";
 	options.require_https = true;
 	configure("https only");
@@ -666,7 +666,7 @@ test_hanging(void)
 
 	/* A kept connection needs no thread; another name waits for one. */
 	expect("peer.test", "ok", NULL, "a kept connection goes on meanwhile");
-	expect("later.test", "dns", "no such name", "another name waits for its turn");
+	expect("later.test", "dns", "no such name", "another name is looked up after them");
 	start = now();
 	while (threads() > before && now() < start + 20)
 		pause_ms(20);
