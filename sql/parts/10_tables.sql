@@ -58,7 +58,7 @@ CREATE TABLE webhook_internal.subscription (
 	home		text NOT NULL
 );
 COMMENT ON TABLE webhook_internal.subscription IS 'subscriptions with their credentials; changed by webhook.subscribe(), webhook.alter_subscription() and other functions';
-COMMENT ON COLUMN webhook_internal.subscription.id IS 'identifies the subscription';
+COMMENT ON COLUMN webhook_internal.subscription.id IS 'number of the subscription';
 COMMENT ON COLUMN webhook_internal.subscription.endpoint IS 'URL that events are posted to, in canonical form';
 COMMENT ON COLUMN webhook_internal.subscription.events IS 'event types that are sent; App.* means all that begin with App., * means all';
 COMMENT ON COLUMN webhook_internal.subscription.description IS 'for people';
@@ -166,7 +166,7 @@ CREATE TABLE webhook_internal.subscription_state (
 ) USING heap WITH (
 	fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE webhook_internal.subscription_state IS 'health of the endpoint of each subscription; only the worker writes this table; see view webhook.stat_subscription';
-COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'identifies the subscription';
+COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'number of the subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.breaker IS 'circuit breaker: closed, open (only probes are sent) or half_open (a probe is in flight)';
 COMMENT ON COLUMN webhook_internal.subscription_state.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow';
 COMMENT ON COLUMN webhook_internal.subscription_state.consecutive_failures IS 'failures of the endpoint in a row; 10 open the breaker';
@@ -257,8 +257,8 @@ CREATE TABLE webhook_internal.checkpoint (
 COMMENT ON TABLE webhook_internal.checkpoint IS 'one row: the low-water mark, up to which the worker has processed the ring';
 COMMENT ON COLUMN webhook_internal.checkpoint.home IS 'database that wrote the row: system identifier and database oid';
 COMMENT ON COLUMN webhook_internal.checkpoint.snapshot IS 'every row of the ring that this snapshot sees is processed';
-COMMENT ON COLUMN webhook_internal.checkpoint.partial_snapshot IS 'snapshot of a window that is read in parts: of its rows those with id <= upto_id are processed';
-COMMENT ON COLUMN webhook_internal.checkpoint.upto_id IS 'see partial_snapshot';
+COMMENT ON COLUMN webhook_internal.checkpoint.partial_snapshot IS 'end of a large window that is processed in part; null: there is none';
+COMMENT ON COLUMN webhook_internal.checkpoint.upto_id IS 'rows of the window of partial_snapshot up to this id are processed';
 COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was written';
 
 /*

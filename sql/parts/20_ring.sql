@@ -44,7 +44,7 @@ BEGIN
 				BEFORE INSERT ON webhook_internal.event_%1$s
 				FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
 			ALTER TABLE webhook_internal.event_%1$s ENABLE REPLICA TRIGGER drop_replicated;
-			COMMENT ON TRIGGER drop_replicated ON webhook_internal.event_%1$s IS 'events of another server are not sent from here';
+			COMMENT ON TRIGGER drop_replicated ON webhook_internal.event_%1$s IS 'drops rows that logical replication brings: the server where an event occurred sends it';
 		$_$, n);
 	END LOOP;
 END

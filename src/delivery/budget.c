@@ -16,10 +16,10 @@
 /* Queued deliveries of all queues: enough to keep all requests going until more are read. */
 #define MAX_QUEUED 1000
 
-/* Of more than this none may wait for long. */
+/* With more deliveries queued than this, one that cannot start soon leaves memory. */
 #define MAX_QUEUED_LONG (MAX_QUEUED / 2)
 
-/* Deliveries on their way to the tables: some groups of the writer's. */
+/* Deliveries whose results are not written yet: eight groups of the writer. */
 #define MAX_UNFLUSHED 4000
 
 /* Deliveries queued and unflushed while nothing can be written. */

@@ -3,8 +3,10 @@
  *	  Deliveries that end because a command says so: cancel(), skip(), and the
  *	  end of a subscription.
  *
- * A command is complete when the ends that it causes are committed: each of
- * them pins the command's batch, unless it pins its own, which is not later.
+ * A command is complete when the ends that it causes are committed. A delivery
+ * that came from the ring pins the read batch of its event; that batch is not
+ * later than the command's, and the low-water mark passes neither before the
+ * end is committed. A delivery without a batch pins the command's.
  */
 #include "postgres.h"
 

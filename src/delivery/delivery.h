@@ -333,8 +333,8 @@ extern void webhook_queue_count_filter_error(WebhookDispatcher *dispatcher,
 											 int64 subscription_id);
 
 /*
- * The id of a subscription whose backlog has to be cancelled, because it was
- * disabled, told once; 0: none.
+ * The id of a subscription that was disabled, and whose backlog has to be
+ * cancelled; 0: there is none. Each such subscription is returned once.
  */
 extern int64 webhook_queue_next_backlog(WebhookDispatcher *dispatcher);
 

@@ -79,7 +79,10 @@ webhook_dispatch_offer(WebhookDispatcher *dispatcher, const WebhookOffer *offer,
 	webhook_queue_update(&dispatcher->queues, queue);
 }
 
-/* Memory tells it for a subject that is known here, unless its head may leave memory. */
+/*
+ * A subject that is known in memory has all of its deliveries here, so pending need not be asked.
+ * The exception is a subject whose head has a row of pending.
+ */
 bool
 webhook_dispatch_must_check_pending(WebhookDispatcher *dispatcher, int64 subscription_id,
 									const char *name)

@@ -151,7 +151,10 @@ spill(WebhookDispatcher *dispatcher, WebhookQueue *queue, bool scarce, Timestamp
 	webhook_queue_update(&dispatcher->queues, queue);
 }
 
-/* More than "kept" may wait for SCARCE_LIMIT only. */
+/*
+ * Of more than "kept" deliveries, the oldest may have waited for SCARCE_LIMIT; of fewer, for
+ * UNSTARTED_LIMIT.
+ */
 static void
 spill_list(WebhookDispatcher *dispatcher, WebhookQueue *queue, dlist_head *ready,
 		   const int *length, int kept, TimestampTz now)

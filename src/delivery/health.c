@@ -8,11 +8,11 @@
  * not overrun, and one that fails or hangs frees the fast pool at once.
  *
  * The breaker opens after ten failures of the endpoint in a row. Then only
- * probes are sent, one at a time: half-open is the breaker while a probe is
- * under way. Any answer that is not a failure of the endpoint closes it.
+ * probes are sent, one at a time. While a probe is under way, the breaker is
+ * half-open. Any answer that is not a failure of the endpoint closes it.
  *
- * Only failures of the endpoint itself are counted for both. A 4xx for one
- * delivery does not slow down the others.
+ * Concurrency and breaker count only failures of the endpoint itself. A 4xx for
+ * one delivery does not slow down the others.
  */
 #include "postgres.h"
 
@@ -334,7 +334,7 @@ record_failure(WebhookHealth *health, const WebhookRequestResult *result, Timest
 	return WEBHOOK_HEALTH_CLOSED;
 }
 
-/* Requests that started before the breaker opened change nothing of it. */
+/* The result of a request that started before the breaker opened does not change the breaker. */
 static WebhookHealthChange
 record_endpoint_failure(WebhookState *state, bool probe, TimestampTz now)
 {
@@ -374,7 +374,7 @@ close_breaker(WebhookState *state)
 	state->not_before = 0;
 }
 
-/* A pause is told of unless another change is, or the endpoint pauses already. */
+/* The pause is a state change, unless this result is one already, or the endpoint is paused. */
 static void
 record_retry_after(WebhookHealth *health, int64 seconds, TimestampTz now,
 				   WebhookHealthChange *change)

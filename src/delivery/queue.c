@@ -266,7 +266,7 @@ webhook_queue_capacity(const WebhookQueues *queues, const WebhookQueue *queue)
 	const WebhookSchedulerEntry *scheduling = &queue->scheduling;
 	int			waiting = queue->nready + queue->npings;
 
-	/* Pings start whatever the health is: as many as may start, and one. */
+	/* Pings start whatever the health is. At least one may wait; more only if they can start. */
 	capacity.pings = queue->sends &&
 		(queue->npings == 0 || queue->npings + scheduling->in_flight < queue->limit);
 
@@ -287,7 +287,10 @@ webhook_queue_capacity(const WebhookQueues *queues, const WebhookQueue *queue)
 	}
 	else
 	{
-		/* Enough to keep its requests going until the next look, and room for others. */
+		/*
+		 * Rows are loaded when half of these are used up. So requests go on while the next rows
+		 * are loaded, and memory has room for other queues.
+		 */
 		int			most = Max(LOADED_LIMITS * queue->limit, LEAST_LOADED);
 
 		capacity.arrivals = queue->sends;
@@ -455,7 +458,10 @@ follow_clock(WebhookQueues *queues, int64 by)
 	}
 }
 
-/* When rows are to be loaded, 0: never; after a look, behind all queues that had none since. */
+/*
+ * When rows have to be loaded; 0: never. A queue for which rows were just looked for comes after
+ * all queues that wait for longer.
+ */
 static TimestampTz
 load_time(const WebhookQueues *queues, const WebhookQueue *queue)
 {

@@ -180,7 +180,7 @@ webhook_delivery_unset_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *d
 	count_queued(dispatcher, delivery->queue, -1);
 }
 
-/* If the clock was set back, nobody knows how long it has waited: long enough. */
+/* If the clock was set back, the length of the wait is not known, and counts as long enough. */
 bool
 webhook_delivery_has_waited(const WebhookDelivery *delivery, int64 limit, TimestampTz now)
 {
@@ -417,9 +417,9 @@ pop_waiting(WebhookDispatcher *dispatcher, WebhookSubject *subject)
 }
 
 /*
- * Returns true if the subject may need another head in pending: not if the
- * delivery has become one there itself; an unordered one has left room for
- * another only if it had a row.
+ * Returns true if pending may need another head when this result is written. A
+ * subject needs none if the delivery itself becomes its head there. A delivery
+ * without a subject makes room for another head only if its own row is deleted.
  */
 static bool
 needs_promotion(const WebhookDelivery *delivery)

@@ -34,9 +34,9 @@ struct WebhookProgress
 	dlist_head	batches;		/* WebhookBatch, in the order that the mark passes them */
 	uint64		newest_number;	/* number of the window opened last */
 	uint64		done_number;	/* number of the window that the mark passed last */
-	WebhookSnapshot *snapshot;	/* the low-water mark: see WebhookLowWaterMark */
-	WebhookSnapshot *partial;	/* of the low-water mark */
-	int64		upto_id;		/* of the low-water mark */
+	WebhookSnapshot *snapshot;	/* the mark: every row that this sees is done */
+	WebhookSnapshot *partial;	/* end of a large window that the mark is in; NULL: it is in none */
+	int64		upto_id;		/* up to this id the rows of that window are done */
 	bool		unsaved;		/* the mark has passed rows since the last checkpoint */
 };
 

@@ -6,7 +6,7 @@
  *
  *	1. take requests	flags in shared memory, timers
  *	2. reload			subscriptions that have changed
- *	3. load				due rows of pending, before what is new: there is more of that
+ *	3. load				due rows of pending; before 4, so that new events do not hold them up
  *	4. read				one step each of what waits and of the windows
  *	5. run commands		one piece
  *	6. send				what may start, and harvest results, twice
@@ -160,7 +160,7 @@ webhook_loop_is_interruptible(void)
 	return loop.interruptible;
 }
 
-/* In a transaction that ends with this process's first write. */
+/* Read where the former process stopped, and write the first checkpoint of this one. */
 static void
 load_state(void *arg)
 {
