@@ -63,10 +63,10 @@ static void note_type(WebhookWindow *window, const WebhookEvent *event);
 static int	compare_futures(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 static int	compare_key(const Row *row, int64 subscription_id, const char *subject,
 						int64 position, int64 id);
-static int	place_of(int64 subscription_id, const char *subject, int64 position, int64 id);
-static Row *row_at(int place);
+static int	index_of(int64 subscription_id, const char *subject, int64 position, int64 id);
+static Row *row_at(int at);
 static Row *find_row(const WebhookPending *key);
-static bool is_of(int place, int64 subscription_id, const char *subject);
+static bool is_of(int at, int64 subscription_id, const char *subject);
 static WebhookPending *copy_row(const Row *row);
 static int	compare_due(const void *a, const void *b);
 static void write_row(const WebhookLogEntry *outcome);
@@ -303,7 +303,7 @@ webhook_pending_due(int64 subscription_id, TimestampTz until, int limit, Size ma
 	Row		  **heads = palloc(sizeof(Row *) * (webhook_clock_pending.count + 1));
 	int			count = 0;
 
-	for (int i = place_of(subscription_id, "", 0, 0); is_of(i, subscription_id, NULL); i++)
+	for (int i = index_of(subscription_id, "", 0, 0); is_of(i, subscription_id, NULL); i++)
 	{
 		if (row_at(i)->is.next_at != 0)
 			heads[count++] = row_at(i);
@@ -335,7 +335,7 @@ webhook_pending_earliest(int64 subscription_id)
 {
 	TimestampTz earliest = 0;
 
-	for (int i = place_of(subscription_id, "", 0, 0); is_of(i, subscription_id, NULL); i++)
+	for (int i = index_of(subscription_id, "", 0, 0); is_of(i, subscription_id, NULL); i++)
 	{
 		TimestampTz next_at = row_at(i)->is.next_at;
 
@@ -348,13 +348,13 @@ webhook_pending_earliest(int64 subscription_id)
 bool
 webhook_pending_has_subject(int64 subscription_id, const char *subject)
 {
-	return is_of(place_of(subscription_id, subject, 0, 0), subscription_id, subject);
+	return is_of(index_of(subscription_id, subject, 0, 0), subscription_id, subject);
 }
 
 bool
 webhook_pending_has_any(int64 subscription_id)
 {
-	return is_of(place_of(subscription_id, "", 0, 0), subscription_id, NULL);
+	return is_of(index_of(subscription_id, "", 0, 0), subscription_id, NULL);
 }
 
 List *
@@ -383,7 +383,7 @@ webhook_pending_batch(int64 subscription_id, int64 before, int limit,
 	do
 	{
 		from_start = cursor->position == 0;
-		for (int i = place_of(subscription_id, cursor->subject, cursor->position, cursor->id + 1);
+		for (int i = index_of(subscription_id, cursor->subject, cursor->position, cursor->id + 1);
 			 is_of(i, subscription_id, NULL) && list_length(rows) < limit && bytes < BATCH_BYTES;
 			 i++)
 		{
@@ -411,7 +411,7 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 						   const pg_uuid_t *event_id, int64 before)
 {
 	List	   *rows = NIL;
-	int			i = place_of(subscription_id, subject ? subject : "", 0, 0);
+	int			i = index_of(subscription_id, subject ? subject : "", 0, 0);
 
 	for (; is_of(i, subscription_id, subject ? subject : ""); i++)
 	{
@@ -443,7 +443,7 @@ void
 webhook_pending_repair(int64 subscription_id, TimestampTz now,
 					   WebhookSubjectTest in_memory, void *arg)
 {
-	int			i = place_of(subscription_id, "", 0, 0);
+	int			i = index_of(subscription_id, "", 0, 0);
 
 	while (i < webhook_clock_pending.count &&
 		   row_at(i)->is.subscription_id == subscription_id)
@@ -462,9 +462,9 @@ webhook_pending_repair(int64 subscription_id, TimestampTz now,
 }
 
 static Row *
-row_at(int place)
+row_at(int at)
 {
-	return *WEBHOOK_CLOCK_ITEM(webhook_clock_pending, Row *, place);
+	return *WEBHOOK_CLOCK_ITEM(webhook_clock_pending, Row *, at);
 }
 
 static int
@@ -485,7 +485,7 @@ compare_key(const Row *row, int64 subscription_id, const char *subject,
 
 /* Of the first row that is not before the key. */
 static int
-place_of(int64 subscription_id, const char *subject, int64 position, int64 id)
+index_of(int64 subscription_id, const char *subject, int64 position, int64 id)
 {
 	int			low = 0;
 	int			high = webhook_clock_pending.count;
@@ -504,26 +504,26 @@ place_of(int64 subscription_id, const char *subject, int64 position, int64 id)
 
 /* Is there one, of this subscription, of this subject unless NULL? */
 static bool
-is_of(int place, int64 subscription_id, const char *subject)
+is_of(int at, int64 subscription_id, const char *subject)
 {
-	return place < webhook_clock_pending.count &&
-		row_at(place)->is.subscription_id == subscription_id &&
-		(subject == NULL || strcmp(subject_of(row_at(place)->is.event), subject) == 0);
+	return at < webhook_clock_pending.count &&
+		row_at(at)->is.subscription_id == subscription_id &&
+		(subject == NULL || strcmp(subject_of(row_at(at)->is.event), subject) == 0);
 }
 
 /* An error if it is not there: nobody else deletes rows here. */
 static Row *
 find_row(const WebhookPending *key)
 {
-	int			place = place_of(key->subscription_id, subject_of(key->event),
-								 key->position, key->event->id);
+	int			at = index_of(key->subscription_id, subject_of(key->event),
+							  key->position, key->event->id);
 
-	if (!is_of(place, key->subscription_id, subject_of(key->event)) ||
-		row_at(place)->is.position != key->position ||
-		row_at(place)->is.event->id != key->event->id)
+	if (!is_of(at, key->subscription_id, subject_of(key->event)) ||
+		row_at(at)->is.position != key->position ||
+		row_at(at)->is.event->id != key->event->id)
 		elog(ERROR, "row " INT64_FORMAT " of subscription " INT64_FORMAT " is not in webhook_internal.pending",
 			 key->position, key->subscription_id);
-	return row_at(place);
+	return row_at(at);
 }
 
 /* With its event, in CurrentMemoryContext. */
@@ -607,7 +607,7 @@ bool
 webhook_log_knows(int64 subscription_id, int64 position, const WebhookEvent *event,
 				  TimestampTz since, int *attempts)
 {
-	int			place = place_of(subscription_id, subject_of(event), position, event->id);
+	int			at = index_of(subscription_id, subject_of(event), position, event->id);
 	bool		ended = false;
 
 	*attempts = 0;
@@ -624,8 +624,8 @@ webhook_log_knows(int64 subscription_id, int64 position, const WebhookEvent *eve
 		ended |= outcome->position == position && outcome->result != WEBHOOK_RETRYING;
 	}
 	return ended ||
-		(place < webhook_clock_pending.count &&
-		 compare_key(row_at(place), subscription_id, subject_of(event), position,
+		(at < webhook_clock_pending.count &&
+		 compare_key(row_at(at), subscription_id, subject_of(event), position,
 					 event->id) == 0);
 }
 
@@ -633,8 +633,8 @@ static void
 write_row(const WebhookLogEntry *outcome)
 {
 	const WebhookPending *delivery = &outcome->delivery;
-	int			place = place_of(delivery->subscription_id, subject_of(delivery->event),
-								 delivery->position, delivery->event->id);
+	int			at = index_of(delivery->subscription_id, subject_of(delivery->event),
+							  delivery->position, delivery->event->id);
 	Row		   *row;
 
 	switch (outcome->row)
@@ -642,8 +642,8 @@ write_row(const WebhookLogEntry *outcome)
 		case WEBHOOK_ROW_NONE:
 			break;
 		case WEBHOOK_ROW_INSERT:
-			if (place < webhook_clock_pending.count &&
-				compare_key(row_at(place), delivery->subscription_id,
+			if (at < webhook_clock_pending.count &&
+				compare_key(row_at(at), delivery->subscription_id,
 							subject_of(delivery->event), delivery->position,
 							delivery->event->id) == 0)
 				elog(ERROR, "row " INT64_FORMAT " of subscription " INT64_FORMAT " is in webhook_internal.pending twice",
@@ -653,10 +653,10 @@ write_row(const WebhookLogEntry *outcome)
 			row->is.event = webhook_event_copy(delivery->event);
 			row->version = versions++;
 			webhook_clock_add(&webhook_clock_pending, sizeof(Row *));
-			memmove((Row **) webhook_clock_pending.items + place + 1,
-					(Row **) webhook_clock_pending.items + place,
-					sizeof(Row *) * (webhook_clock_pending.count - 1 - place));
-			((Row **) webhook_clock_pending.items)[place] = row;
+			memmove((Row **) webhook_clock_pending.items + at + 1,
+					(Row **) webhook_clock_pending.items + at,
+					sizeof(Row *) * (webhook_clock_pending.count - 1 - at));
+			((Row **) webhook_clock_pending.items)[at] = row;
 			break;
 		case WEBHOOK_ROW_UPDATE:
 			row = find_row(delivery);
@@ -670,9 +670,9 @@ write_row(const WebhookLogEntry *outcome)
 			webhook_event_release(row->is.event);
 			pfree(row);
 			webhook_clock_pending.count--;
-			memmove((Row **) webhook_clock_pending.items + place,
-					(Row **) webhook_clock_pending.items + place + 1,
-					sizeof(Row *) * (webhook_clock_pending.count - place));
+			memmove((Row **) webhook_clock_pending.items + at,
+					(Row **) webhook_clock_pending.items + at + 1,
+					sizeof(Row *) * (webhook_clock_pending.count - at));
 			break;
 	}
 }
@@ -681,12 +681,12 @@ static void
 promote(int64 subscription_id, const char *subject, TimestampTz now,
 		WebhookHeadCallback promoted, void *arg)
 {
-	int			place = place_of(subscription_id, subject, 0, 0);
+	int			at = index_of(subscription_id, subject, 0, 0);
 
-	if (!is_of(place, subscription_id, subject) || row_at(place)->is.next_at != 0)
+	if (!is_of(at, subscription_id, subject) || row_at(at)->is.next_at != 0)
 		return;
-	row_at(place)->is.next_at = now;
-	row_at(place)->version = versions++;
+	row_at(at)->is.next_at = now;
+	row_at(at)->version = versions++;
 	promoted(subscription_id, now, arg);
 }
 

@@ -6,7 +6,7 @@ BEGIN;
 SELECT no_plan();
 
 -- The stored form; or SQLSTATE, DETAIL, and the ports that the HINT lists.
-CREATE FUNCTION verdict(url text) RETURNS text
+CREATE FUNCTION stored_or_refused(url text) RETURNS text
 	LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -129,10 +129,10 @@ INSERT INTO urls VALUES
 	('72', 'https://h' || U&'\00AD' || '.example/', '22023 The name of its host is not ASCII.'),
 	('81', 'https://h.example/' || repeat('a', 2030), 'https://h.example/' || repeat('a', 2030));
 
-SELECT is(verdict(url), expected,
+SELECT is(stored_or_refused(url), expected,
 		format('%s: %s', number, regexp_replace(quote_literal(left(url, 80)), '[#\\]', '.', 'g')))
 	FROM urls;
-SELECT matches(verdict('https://::1/'), '^22023', '68: an IPv6 address without brackets');
+SELECT matches(stored_or_refused('https://::1/'), '^22023', '68: an IPv6 address without brackets');
 
 -- NULL and a second one of the same
 SELECT throws_ok($$ SELECT webhook.subscribe(NULL, '{App.BusinessRequestStatusChange}') $$, '22004', NULL, '82: NULL');

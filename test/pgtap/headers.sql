@@ -3,7 +3,7 @@ BEGIN;
 SELECT no_plan();
 
 -- What is stored, or SQLSTATE, message and DETAIL.
-CREATE FUNCTION verdict(headers jsonb) RETURNS text
+CREATE FUNCTION stored_or_refused(headers jsonb) RETURNS text
 	LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -13,7 +13,7 @@ DECLARE
 	hint	text;
 BEGIN
 	subscription := webhook.subscribe('https://h.example/', '{App.BusinessRequestStatusChange}',
-		headers => verdict.headers);
+		headers => stored_or_refused.headers);
 	SELECT s.headers INTO STRICT saved FROM webhook_internal.subscription s WHERE id = subscription;
 	PERFORM webhook.unsubscribe(subscription);
 	RETURN saved;
@@ -51,41 +51,41 @@ INSERT INTO headers
 	SELECT 'H12, H13', name, 'x', 'Its name contains a character that a header''s name cannot have.'
 		FROM unnest(ARRAY['X A', ' X-A', 'X-A ', E'X-A\t', 'X-ü', 'X(A', 'X:A', 'X,A', 'X/A', 'X"A']) AS name;
 
-SELECT is(verdict(jsonb_build_object(name, value)),
+SELECT is(stored_or_refused(jsonb_build_object(name, value)),
 		coalesce(format('22023 invalid header "%s": %s', regexp_replace(name, ':.*', ':...'), problem),
 			jsonb_build_object(name, value)::text),
 		format('%s: %s', number, to_json(left(name, 40))))
 	FROM headers WHERE problem IS NOT NULL
 UNION ALL
-SELECT is(verdict(jsonb_build_object(name, value)), jsonb_build_object(name, value)::text,
+SELECT is(stored_or_refused(jsonb_build_object(name, value)), jsonb_build_object(name, value)::text,
 		format('%s: %s', number, to_json(left(name, 40))))
 	FROM headers WHERE problem IS NULL;
 
 SELECT throws_ok($$ SELECT '{"X-A": "\u0000"}'::jsonb $$, '22P05', NULL, 'H5: a NUL is refused by jsonb');
-SELECT is(verdict('{"": "a"}'), '22023 invalid header "": Its name is empty.', 'an empty name');
-SELECT is(verdict('{"X-A": "1", "x-a": "2"}'),
+SELECT is(stored_or_refused('{"": "a"}'), '22023 invalid header "": Its name is empty.', 'an empty name');
+SELECT is(stored_or_refused('{"X-A": "1", "x-a": "2"}'),
 	'22023 header "x-a" is given twice: Names of headers are case-insensitive.', 'H17: the same name twice');
-SELECT is(verdict(format('{"X-A": %s}', value)::jsonb), '22023 invalid header "X-A": Its value is not a string.',
+SELECT is(stored_or_refused(format('{"X-A": %s}', value)::jsonb), '22023 invalid header "X-A": Its value is not a string.',
 		format('H19: %s', value))
 	FROM unnest(ARRAY['1', 'null', 'true', '[]', '{}']) AS value;
-SELECT matches(verdict(headers), '^22023 headers must be a JSON object', format('H19: %s', headers))
+SELECT matches(stored_or_refused(headers), '^22023 headers must be a JSON object', format('H19: %s', headers))
 	FROM unnest(ARRAY['[]', '1', 'null', '"a"']::jsonb[]) AS headers;
 
 -- limits
-SELECT matches(verdict('{"Authorization: Bearer sesame": ""}'), '^22023 invalid header "Authorization:\.\.\.":', 'a whole line for a name: what may be its value is not shown');
-SELECT matches(verdict(jsonb_build_object(repeat('a', 257), 'x')), '^54000 invalid header "a{200}\.\.\."', 'H18: a name of 257 bytes');
-SELECT matches(verdict(jsonb_build_object('X-A', repeat('a', 4097))), '^54000 invalid header "X-A"', 'H18: a value of 4097 bytes');
-SELECT is(verdict((SELECT jsonb_object_agg('x-' || i, 'a') FROM generate_series(1, 32) i)),
+SELECT matches(stored_or_refused('{"Authorization: Bearer sesame": ""}'), '^22023 invalid header "Authorization:\.\.\.":', 'a whole line for a name: what may be its value is not shown');
+SELECT matches(stored_or_refused(jsonb_build_object(repeat('a', 257), 'x')), '^54000 invalid header "a{200}\.\.\."', 'H18: a name of 257 bytes');
+SELECT matches(stored_or_refused(jsonb_build_object('X-A', repeat('a', 4097))), '^54000 invalid header "X-A"', 'H18: a value of 4097 bytes');
+SELECT is(stored_or_refused((SELECT jsonb_object_agg('x-' || i, 'a') FROM generate_series(1, 32) i)),
 	(SELECT jsonb_object_agg('x-' || i, 'a') FROM generate_series(1, 32) i)::text, 'H18: 32 headers');
-SELECT matches(verdict((SELECT jsonb_object_agg('x-' || i, 'a') FROM generate_series(1, 33) i)),
+SELECT matches(stored_or_refused((SELECT jsonb_object_agg('x-' || i, 'a') FROM generate_series(1, 33) i)),
 	'^54000 too many headers: 33', 'H18: 33 headers');
-SELECT unalike(verdict((SELECT jsonb_object_agg('x-' || i, repeat('a', 4093)) FROM generate_series(1, 4) i)),
+SELECT unalike(stored_or_refused((SELECT jsonb_object_agg('x-' || i, repeat('a', 4093)) FROM generate_series(1, 4) i)),
 	'54000%', 'H18: 16384 bytes in all');
-SELECT matches(verdict((SELECT jsonb_object_agg('x-' || i, repeat('a', 4094)) FROM generate_series(1, 4) i)),
+SELECT matches(stored_or_refused((SELECT jsonb_object_agg('x-' || i, repeat('a', 4094)) FROM generate_series(1, 4) i)),
 	'^54000 headers of 16388 bytes are too long', 'H18: 16388 bytes in all');
 
 -- A value may be a secret: no message repeats it.
-SELECT unalike(verdict(jsonb_build_object('Authorization', 'Bearer secret' || c)), '%secret%',
+SELECT unalike(stored_or_refused(jsonb_build_object('Authorization', 'Bearer secret' || c)), '%secret%',
 		format('a value is not repeated: %s', to_json(c)))
 	FROM unnest(ARRAY[E'\n', 'ü', ' ', E'\x01', repeat('a', 5000)]) AS c;
 

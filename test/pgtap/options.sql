@@ -255,18 +255,18 @@ SELECT lives_ok($$ SELECT webhook.define_event_type('webhooks.ping') $$);
 CREATE FUNCTION pg_temp.since() RETURNS text LANGUAGE sql AS $$
 	SELECT since::text FROM webhook_internal.subscription JOIN mine USING (id)
 $$;
-CREATE FUNCTION pg_temp.give_up(since pg_snapshot) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION pg_temp.set_disabled_by_worker(since pg_snapshot) RETURNS void LANGUAGE sql AS $$
 	DELETE FROM webhook_internal.subscription_state;
 	INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
 			consecutive_failures, failures_since_success, probe_interval, reason, disabled_at,
 			disabled_start_snapshot, suspended, delivered, failed, retried, filter_errors,
 			rate, saved_at)
-		SELECT id, 'open', 1, 20, 20, 10, 'nobody is there', clock_timestamp(), give_up.since, '0', 0, 0, 20, 0, 0, clock_timestamp()
+		SELECT id, 'open', 1, 20, 20, 10, 'nobody is there', clock_timestamp(), set_disabled_by_worker.since, '0', 0, 0, 20, 0, 0, clock_timestamp()
 		FROM mine
 $$;
 UPDATE webhook_internal.subscription SET since = '3:5:4' WHERE id = (SELECT id FROM mine);
 SELECT ok(NOT webhook_internal.is_disabled(id), 'without a state a subscription is enabled') FROM mine;
-SELECT pg_temp.give_up('3:5:4');
+SELECT pg_temp.set_disabled_by_worker('3:5:4');
 SELECT ok(webhook_internal.is_disabled(id), 'a subscription that the worker disabled is disabled') FROM mine;
 SELECT webhook.alter_subscription(id, description => 'x') FROM mine;
 SELECT is(pg_temp.since(), '3:5:4', 'altering it keeps its start snapshot');
@@ -276,9 +276,9 @@ SELECT ok(NOT webhook_internal.is_disabled(id), 'it is enabled then') FROM mine;
 CREATE TEMPORARY TABLE renewed AS SELECT pg_temp.since() AS since;
 SELECT webhook.alter_subscription(id, enabled => true) FROM mine;
 SELECT is(pg_temp.since(), since, 'enabling it again does not renew it') FROM renewed;
-SELECT pg_temp.give_up('3:5:');
+SELECT pg_temp.set_disabled_by_worker('3:5:');
 SELECT ok(NOT webhook_internal.is_disabled(id), 'disabled by the worker before it was last enabled: it is enabled') FROM mine;
-SELECT pg_temp.give_up(NULL);
+SELECT pg_temp.set_disabled_by_worker(NULL);
 SELECT ok(webhook_internal.is_disabled(id), 'disabled by the worker at an unknown time: it is disabled') FROM mine;
 SELECT webhook.alter_subscription(id, enabled => false) FROM mine;
 SELECT is(enabled, false, 'alter_subscription() disables it, too') FROM webhook_internal.subscription JOIN mine USING (id);

@@ -19,12 +19,12 @@ CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
 -- The commands that were written since the last call.
 CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM webhook_internal.ring;
 CREATE FUNCTION pg_temp.commands() RETURNS text LANGUAGE sql AS $$
-	WITH news AS (
+	WITH new_rows AS (
 		SELECT r.* FROM webhook_internal.ring r, looked l WHERE r.id > l.id AND r.kind <> 'e'
 	), look AS (
 		UPDATE looked SET id = greatest(id, (SELECT max(r.id) FROM webhook_internal.ring r))
 	)
-	SELECT coalesce(string_agg(concat_ws(' ', kind, subject, data), E'\n' ORDER BY id), '') FROM news;
+	SELECT coalesce(string_agg(concat_ws(' ', kind, subject, data), E'\n' ORDER BY id), '') FROM new_rows;
 $$;
 CREATE FUNCTION pg_temp.last_command() RETURNS webhook_internal.ring LANGUAGE sql AS $$
 	SELECT r FROM webhook_internal.ring r WHERE kind <> 'e' ORDER BY id DESC LIMIT 1
@@ -60,13 +60,13 @@ BEGIN
 	END LOOP;
 END
 $$;
-CREATE FUNCTION pg_temp.give_up(subscription bigint) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION pg_temp.set_disabled_by_worker(subscription bigint) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
 			consecutive_failures, failures_since_success, probe_interval, disabled_at,
 			disabled_start_snapshot, suspended, delivered, failed, retried, filter_errors,
 			rate, saved_at)
 		SELECT id, 'open', 1, 20, 20, 10, now(), since, '0', 0, 0, 20, 0, 0, now()
-		FROM webhook_internal.subscription WHERE id = give_up.subscription
+		FROM webhook_internal.subscription WHERE id = set_disabled_by_worker.subscription
 $$;
 
 --
@@ -93,7 +93,7 @@ SAVEPOINT disabled;
 SELECT webhook.alter_subscription(11, enabled => false);
 SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is disabled', 'a disabled subscription gets no ping');
 ROLLBACK TO disabled;
-SELECT pg_temp.give_up(11);
+SELECT pg_temp.set_disabled_by_worker(11);
 SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is disabled', 'a subscription that the worker disabled gets no ping');
 ROLLBACK TO disabled;
 UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 11;
@@ -159,7 +159,7 @@ SELECT is(length(c.data ->> 'data'), 400000, 'large data are resent') FROM pg_te
 SELECT throws_ok('SELECT webhook.resend(NULL, 11)', '22004', NULL, 'NULL is no event');
 SELECT throws_ok(format('SELECT webhook.resend(%L, 7)', event_id), '42704', NULL, 'no such subscription') FROM e;
 SELECT throws_ok(format('SELECT webhook.resend(%L, NULL)', event_id), '22004', NULL, 'NULL is no subscription') FROM e;
-SELECT pg_temp.give_up(11);
+SELECT pg_temp.set_disabled_by_worker(11);
 SELECT throws_ok(format('SELECT webhook.resend(%L, 11)', event_id), '55000', NULL, 'a disabled subscription gets no resend') FROM e;
 ROLLBACK TO here;
 
@@ -187,7 +187,7 @@ SELECT throws_ok(command, state::char(5), NULL, command)
 		($$ SELECT webhook.skip(11, '') $$, '22023'),
 		('SELECT webhook.skip(11, repeat(''x'', 513))', '54000')) AS v (command, state);
 SAVEPOINT cancelling;
-SELECT pg_temp.give_up(11);
+SELECT pg_temp.set_disabled_by_worker(11);
 SELECT lives_ok('SELECT webhook.cancel(event_id, 11) FROM e', 'cancel() works for a disabled subscription');
 SELECT lives_ok($$ SELECT webhook.skip(11, 'contract/1') $$, 'skip() works for a disabled subscription');
 ROLLBACK TO cancelling;
@@ -325,7 +325,7 @@ SELECT webhook.alter_subscription(11, enabled => false);
 SELECT throws_ok('SELECT webhook.recover(11, now())', '55000', NULL, 'a disabled subscription cannot be recovered');
 SELECT throws_ok('SELECT webhook.recover(11, now(), dry_run => true)', '55000', NULL, 'nor with dry_run');
 ROLLBACK TO before_recover;
-SELECT pg_temp.give_up(11);
+SELECT pg_temp.set_disabled_by_worker(11);
 SELECT throws_ok('SELECT webhook.recover(11, now())', '55000', NULL, 'a subscription that the worker disabled cannot be recovered');
 ROLLBACK TO before_recover;
 

@@ -12,12 +12,12 @@ SELECT is((SELECT description FROM webhook.event_type WHERE name = 'App.Contract
 -- The commands that were written since the last call.
 CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM webhook_internal.ring;
 CREATE FUNCTION pg_temp.commands() RETURNS text LANGUAGE sql AS $$
-	WITH news AS (
+	WITH new_rows AS (
 		SELECT r.* FROM webhook_internal.ring r, looked l WHERE r.id > l.id AND r.kind <> 'e'
 	), look AS (
-		UPDATE looked SET id = greatest(id, (SELECT max(n.id) FROM news n))
+		UPDATE looked SET id = greatest(id, (SELECT max(n.id) FROM new_rows n))
 	)
-	SELECT coalesce(string_agg(concat(kind, ' ' || (data ->> 'subscription')), ', ' ORDER BY id), '') FROM news;
+	SELECT coalesce(string_agg(concat(kind, ' ' || (data ->> 'subscription')), ', ' ORDER BY id), '') FROM new_rows;
 $$;
 
 -- subscribe

@@ -9,12 +9,12 @@ SELECT webhook.define_event_type('App.ContractSigned');
 -- Events since the last call, in order: subject and data.
 CREATE TEMPORARY TABLE looked AS SELECT coalesce(max(id), 0) AS id FROM webhook.event;
 CREATE FUNCTION pg_temp.events() RETURNS text LANGUAGE sql AS $$
-	WITH news AS (
+	WITH new_rows AS (
 		SELECT e.* FROM webhook.event e, looked l WHERE e.id > l.id
 	), look AS (
-		UPDATE looked SET id = greatest(id, (SELECT max(n.id) FROM news n))
+		UPDATE looked SET id = greatest(id, (SELECT max(n.id) FROM new_rows n))
 	)
-	SELECT coalesce(string_agg(concat_ws(' ', subject, data), E'\n' ORDER BY id), '') FROM news;
+	SELECT coalesce(string_agg(concat_ws(' ', subject, data), E'\n' ORDER BY id), '') FROM new_rows;
 $$;
 
 -- the contract itself
