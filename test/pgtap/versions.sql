@@ -1,0 +1,99 @@
+--
+-- Do the events of each row come in the order of its versions, and does the last one
+-- say how the row is, while triggers change rows again, keys are shifted and swapped,
+-- rows move between partitions, and some of it is rolled back?
+--
+SET client_min_messages = warning;
+CREATE SCHEMA app;
+CREATE TABLE app.plain (id int, region int, status text,
+	CONSTRAINT plain_key UNIQUE (id, region) DEFERRABLE);
+CREATE TABLE app.parted (id int, region int, status text,
+	CONSTRAINT parted_key UNIQUE (id, region) DEFERRABLE) PARTITION BY LIST (region);
+CREATE TABLE app.parted_0 PARTITION OF app.parted FOR VALUES IN (0);
+CREATE TABLE app.parted_1 (status text, region int, id int);
+ALTER TABLE app.parted ATTACH PARTITION app.parted_1 FOR VALUES IN (1);
+
+CREATE FUNCTION app.any(below int) RETURNS int LANGUAGE sql AS 'SELECT floor(random() * below)::int';
+
+-- What a trigger does once more: a statement about any rows, or nothing.
+CREATE FUNCTION app.again() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	choice	int := app.any(12);
+	change	text := CASE choice
+		WHEN 0 THEN 'UPDATE app.%I SET status = ''n'' || app.any(1000) WHERE id = app.any(8)'
+		WHEN 1 THEN 'UPDATE app.%I SET id = 100 + id, region = id %% 2 WHERE id < 100 AND id = app.any(8)'
+		WHEN 2 THEN 'DELETE FROM app.%I WHERE id = app.any(8)'
+		WHEN 3 THEN 'UPDATE app.%I SET id = id + 1, region = (id + 1) %% 2 WHERE id > 100'
+		WHEN 4 THEN 'UPDATE app.%I SET status = ''e'' || app.any(1000) WHERE id = app.any(8)' END;
+BEGIN
+	IF change IS NULL OR pg_trigger_depth() > 3 THEN
+		RETURN NULL;
+	END IF;
+	BEGIN
+		EXECUTE format(change, TG_ARGV[0]);
+		IF choice = 4 THEN
+			RAISE division_by_zero;
+		END IF;
+	EXCEPTION WHEN division_by_zero OR unique_violation THEN
+		NULL;
+	END;
+	RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION app.step(name text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	choice	int := app.any(8);
+	change	text := CASE choice
+		WHEN 0 THEN 'INSERT INTO app.%I SELECT g, g %% 2, ''i'' || app.any(1000) FROM generate_series(0, 7) AS g
+			WHERE random() < 0.5 AND NOT EXISTS (SELECT FROM app.%1$I t WHERE t.id = g)'
+		WHEN 1 THEN 'UPDATE app.%I SET id = 7 - id, region = (7 - id) %% 2 WHERE id < 8'
+		WHEN 2 THEN 'UPDATE app.%I SET id = (id + 1) %% 8, region = (id + 1) %% 8 %% 2, status = ''s'' || app.any(1000) WHERE id < 8'
+		WHEN 3 THEN 'DELETE FROM app.%I WHERE id > 100 OR random() < 0.2'
+		WHEN 4 THEN 'WITH d AS (DELETE FROM app.%I WHERE id = 3 RETURNING id) INSERT INTO app.%1$I SELECT 3, 1, ''w'' FROM d'
+		ELSE 'UPDATE app.%I SET status = ''u'' || app.any(1000)' END;
+BEGIN
+	EXECUTE format(change, name);
+	IF choice = 5 THEN
+		RAISE division_by_zero;
+	END IF;
+EXCEPTION WHEN division_by_zero OR unique_violation OR triggered_data_change_violation THEN
+	NULL;
+END
+$$;
+
+CREATE FUNCTION app.run(name text, seed float8, steps int) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('CREATE TRIGGER again AFTER INSERT OR UPDATE OR DELETE ON app.%I
+		FOR EACH ROW EXECUTE FUNCTION app.again(%1$L)', name);
+	PERFORM webhook.watch(format('app.%I', name)::regclass, id_columns => '{id}');
+	PERFORM setseed(seed);
+	FOR i IN 1 .. steps LOOP
+		PERFORM app.step(name);
+	END LOOP;
+END
+$$;
+SELECT app.run('plain', 0.1, 400);
+SELECT app.run('parted', 0.2, 400);
+
+BEGIN;
+SELECT plan(6);
+CREATE TEMPORARY VIEW history AS
+	SELECT split_part(subject, '/', 1) AS name, split_part(subject, '/', 2)::int AS key, id,
+			data ->> 'Operation' AS operation, data ->> 'OldStatus' AS old, data ->> 'NewStatus' AS new,
+			lag(data ->> 'Operation', 1, 'DELETE') OVER w AS operation_before,
+			lag(data ->> 'NewStatus') OVER w AS new_before,
+			lead(id) OVER w IS NULL AS is_last
+		FROM webhook.event
+		WINDOW w AS (PARTITION BY subject ORDER BY id);
+SELECT cmp_ok((SELECT count(*) FROM history h WHERE h.name = t.name), '>', 1000::bigint, t.name || ': there are events')
+	FROM unnest('{plain,parted}'::text[]) AS t (name);
+SELECT is_empty(format('SELECT * FROM history WHERE name = %L AND (old IS DISTINCT FROM new_before
+		OR (operation = ''INSERT'') <> (operation_before = ''DELETE''))', name),
+	name || ': each event goes on from the one before it')
+	FROM unnest('{plain,parted}'::text[]) AS t (name);
+SELECT set_eq(format('SELECT key, new FROM history WHERE name = %L AND is_last AND operation <> ''DELETE''', name),
+	format('SELECT id, status FROM app.%I', name), name || ': the last event says how the row is')
+	FROM unnest('{plain,parted}'::text[]) AS t (name);
+SELECT * FROM finish();
+ROLLBACK;
