@@ -79,15 +79,19 @@ typedef enum WebhookHealthChange
 	WEBHOOK_HEALTH_OPENED,		/* the breaker has opened */
 	WEBHOOK_HEALTH_CLOSED,		/* the breaker has closed */
 	WEBHOOK_HEALTH_WAITING,		/* the endpoint has asked for a pause by Retry-After */
-	WEBHOOK_HEALTH_LIMITED,		/* the rate limit holds deliveries back */
-	WEBHOOK_HEALTH_DISABLED,	/* the subscription was disabled */
+	WEBHOOK_HEALTH_WAIT_OVER,	/* that pause is over */
+	WEBHOOK_HEALTH_LIMITED,		/* the rate limit holds deliveries back; the state is the same */
+	WEBHOOK_HEALTH_DISABLED,	/* the worker has disabled the subscription */
+	WEBHOOK_HEALTH_SET,			/* people have changed the state */
+	WEBHOOK_HEALTH_ALTERED,		/* people have changed something else of the subscription */
 } WebhookHealthChange;
 
 typedef struct WebhookStateChange
 {
 	WebhookHealthChange change;
+	const char *state;			/* as stat_subscription says, "changed" or "unsubscribed" */
 	int			consecutive_failures;	/* at that time */
-	TimestampTz until;			/* no request starts before; 0: none */
+	TimestampTz until;			/* while open or waiting, no request starts before; 0: unknown */
 } WebhookStateChange;
 
 /* A dispatcher without queues, in TopMemoryContext. It lives as long as the process. */
@@ -284,6 +288,14 @@ extern void webhook_due_not_loaded(WebhookDispatcher *dispatcher, WebhookQueue *
 /* When the first queue has to be loaded; 0: none. */
 extern TimestampTz webhook_due_time(const WebhookDispatcher *dispatcher);
 
+/*
+ * What waits for a retry is due now: the breaker closes, a pause that the
+ * endpoint has asked for ends, and rows that are on their way to pending, of the
+ * subject or (NULL) of all, are due at "now".
+ */
+extern void webhook_due_make_due(WebhookDispatcher *dispatcher, int64 subscription_id,
+								 const char *subject, TimestampTz now);
+
 /* Load nothing until resumed: the ring may hold unread commands that cancel due rows. */
 extern void webhook_due_suspend(WebhookDispatcher *dispatcher, bool suspended);
 
@@ -323,6 +335,10 @@ extern void webhook_queue_restore(WebhookDispatcher *dispatcher, const WebhookSt
 
 /* Reset the health after the endpoint was changed or the subscription enabled. */
 extern void webhook_queue_reset(WebhookDispatcher *dispatcher, int64 subscription_id);
+
+/* People have changed the state of a subscription, or, if "altered", something else of it. */
+extern void webhook_queue_tell(WebhookDispatcher *dispatcher, int64 subscription_id,
+							   bool altered);
 
 /* Returns true if the subscription takes deliveries: enabled by people, not disabled by us. */
 extern bool webhook_queue_takes(WebhookDispatcher *dispatcher,

@@ -25,6 +25,7 @@ typedef enum ArrivalState
 	ARRIVAL_DEFERRED,			/* it moves to pending, behind others of its subject */
 	ARRIVAL_DEFERRED_HEAD,		/* it moves to pending, as the head of its subject */
 	ARRIVAL_CANCELLED,			/* its subscription takes nothing */
+	ARRIVAL_DISMISSED,			/* it is not to be sent */
 } ArrivalState;
 
 static ArrivalState arrival_state(const WebhookDispatcher *dispatcher, const WebhookQueue *queue,
@@ -73,6 +74,10 @@ webhook_dispatch_offer(WebhookDispatcher *dispatcher, const WebhookOffer *offer,
 			webhook_delivery_defer(dispatcher, delivery, now);
 			break;
 		case ARRIVAL_CANCELLED:
+			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
+			break;
+		case ARRIVAL_DISMISSED:
+			delivery->entry.error_class = "dismissed";
 			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
 			break;
 	}
@@ -265,6 +270,8 @@ arrival_state(const WebhookDispatcher *dispatcher, const WebhookQueue *queue,
 {
 	WebhookQueueCapacity capacity = webhook_queue_capacity(&dispatcher->queues, queue);
 
+	if (offer->cause == WEBHOOK_CAUSE_DISMISS)
+		return ARRIVAL_DISMISSED;
 	if (!queue->takes)
 		return ARRIVAL_CANCELLED;
 	if (subject != NULL)

@@ -89,6 +89,27 @@ webhook_due_time(const WebhookDispatcher *dispatcher)
 }
 
 void
+webhook_due_make_due(WebhookDispatcher *dispatcher, int64 subscription_id, const char *subject,
+					 TimestampTz now)
+{
+	WebhookQueue *queue = webhook_queue_get(&dispatcher->queues, subscription_id);
+	dlist_iter	iter;
+
+	webhook_queue_try_again(&dispatcher->queues, queue, now);
+	dlist_foreach(iter, &dispatcher->ended)
+	{
+		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
+		WebhookPending *row = &delivery->entry.delivery;
+
+		if (delivery->queue == queue && row->next_at > now &&
+			(subject == NULL ||
+			 (row->event->subject != NULL && strcmp(row->event->subject, subject) == 0)))
+			row->next_at = now;
+	}
+	webhook_queue_update(&dispatcher->queues, queue);
+}
+
+void
 webhook_due_suspend(WebhookDispatcher *dispatcher, bool suspended)
 {
 	dispatcher->queues.loads_suspended = suspended;

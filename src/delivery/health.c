@@ -123,21 +123,43 @@ webhook_health_is_disabled(const WebhookHealth *health, const WebhookSubscriptio
 		 webhook_snapshot_equal(start, subscription->since));
 }
 
-void
+WebhookHealthChange
 webhook_health_reset(WebhookHealth *health)
 {
 	WebhookState *state = &health->state;
+	WebhookHealthChange change = webhook_health_try_again(health);
 
 	if (state->disabled_start_snapshot != NULL)
 		pfree(state->disabled_start_snapshot);
 	state->disabled_start_snapshot = NULL;
 	state->disabled_at = 0;
-	close_breaker(state);
 	state->concurrency = FIRST_CONCURRENCY;
-	state->consecutive_failures = 0;
 	state->failures_since_success = 0;
 	state->failing_since = 0;
 	set_reason(state, NULL);
+	return change;
+}
+
+WebhookHealthChange
+webhook_health_try_again(WebhookHealth *health)
+{
+	bool		was_open = webhook_health_is_open(health);
+	bool		waited = health->waits;
+
+	close_breaker(&health->state);
+	health->state.consecutive_failures = 0;
+	health->waits = false;
+	return was_open ? WEBHOOK_HEALTH_CLOSED :
+		waited ? WEBHOOK_HEALTH_WAIT_OVER : WEBHOOK_HEALTH_UNCHANGED;
+}
+
+WebhookHealthChange
+webhook_health_wait_over(WebhookHealth *health, TimestampTz now)
+{
+	if (!health->waits || webhook_health_is_open(health) || health->state.not_before > now)
+		return WEBHOOK_HEALTH_UNCHANGED;
+	health->waits = false;
+	return WEBHOOK_HEALTH_WAIT_OVER;
 }
 
 int
@@ -215,6 +237,8 @@ webhook_health_end(WebhookHealth *health, const WebhookSubscription *subscriptio
 		disable(state, subscription, now);
 		change = WEBHOOK_HEALTH_DISABLED;
 	}
+	if (change == WEBHOOK_HEALTH_OPENED || change == WEBHOOK_HEALTH_DISABLED)
+		health->waits = false;
 	return change;
 }
 
@@ -383,7 +407,10 @@ record_retry_after(WebhookHealth *health, int64 seconds, TimestampTz now,
 
 	if (*change == WEBHOOK_HEALTH_UNCHANGED && !webhook_health_is_open(health) &&
 		state->not_before <= now && may_tell(&health->waiting_at, now))
+	{
 		*change = WEBHOOK_HEALTH_WAITING;
+		health->waits = true;
+	}
 	state->not_before = Max(state->not_before, now + seconds * USECS_PER_SEC);
 }
 

@@ -23,6 +23,7 @@ typedef struct WebhookHealth
 	double		filled_by;		/* the rate limit that "tokens" was worked out by */
 	TimestampTz limited_at;		/* when the change "limited" was last told */
 	TimestampTz waiting_at;		/* when the change "waiting" was last told */
+	bool		waits;			/* a pause by Retry-After was told, and not its end */
 	TimestampTz rated_at;		/* when state.rate was last worked out */
 	int64		rated_delivered;	/* state.delivered at that time */
 	int			ndurations;		/* sum of durations[] */
@@ -46,7 +47,13 @@ extern bool webhook_health_is_disabled(const WebhookHealth *health,
 									   const WebhookSubscription *subscription);
 
 /* Forget all failures: the breaker closes, the concurrency starts at its beginning. */
-extern void webhook_health_reset(WebhookHealth *health);
+extern WebhookHealthChange webhook_health_reset(WebhookHealth *health);
+
+/* Requests are sent from now on: the breaker closes, a pause by Retry-After ends. */
+extern WebhookHealthChange webhook_health_try_again(WebhookHealth *health);
+
+/* A time that was waited for has come. */
+extern WebhookHealthChange webhook_health_wait_over(WebhookHealth *health, TimestampTz now);
 
 /* How many requests may be in flight; the subscription may be NULL. */
 extern int	webhook_health_limit(const WebhookHealth *health,

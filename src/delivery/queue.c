@@ -25,9 +25,12 @@ static void bind(WebhookQueues *queues, WebhookQueue *queue);
 static void derive(const WebhookQueues *queues, WebhookQueue *queue);
 static void refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
 static void reset(WebhookQueues *queues, WebhookQueue *queue);
+static void tell(WebhookQueues *queues, WebhookQueue *queue, WebhookHealthChange change);
 static void follow_clock(WebhookQueues *queues, int64 by);
 static TimestampTz load_time(const WebhookQueues *queues, const WebhookQueue *queue);
-static void add_change(WebhookQueue *queue, WebhookHealthChange change);
+static void add_change(const WebhookQueues *queues, WebhookQueue *queue,
+					   WebhookHealthChange change);
+static const char *state_name(const WebhookQueues *queues, const WebhookQueue *queue);
 
 void
 webhook_queues_init(WebhookQueues *queues)
@@ -156,6 +159,7 @@ webhook_queue_restore(WebhookDispatcher *dispatcher, const WebhookState *state, 
 	bool		fenced = subscription != NULL && subscription->fenced;
 
 	webhook_health_restore(&queue->health, state);
+	queue->health.waits = state->not_before > now && !webhook_health_is_open(&queue->health);
 
 	/* In a copy of a database the subscription's clock has stood still since the copy. */
 	if (fenced && queue->health.state.suspended_at == 0)
@@ -180,6 +184,13 @@ webhook_queue_reset(WebhookDispatcher *dispatcher, int64 subscription_id)
 		return;
 	reset(queues, queue);
 	webhook_queue_update(queues, queue);
+}
+
+void
+webhook_queue_tell(WebhookDispatcher *dispatcher, int64 subscription_id, bool altered)
+{
+	tell(&dispatcher->queues, webhook_queue_get(&dispatcher->queues, subscription_id),
+		 altered ? WEBHOOK_HEALTH_ALTERED : WEBHOOK_HEALTH_SET);
 }
 
 bool
@@ -332,11 +343,16 @@ webhook_queue_apply_health(WebhookQueues *queues, WebhookQueue *queue,
 		webhook_queue_delay(queues, queue, 0);
 	if (change == WEBHOOK_HEALTH_DISABLED)
 		queues->any_backlog = queue->cancel_backlog = true;
-	if (change != WEBHOOK_HEALTH_UNCHANGED)
-	{
-		add_change(queue, change);
-		webhook_queue_mark_dirty(queues, queue, true);
-	}
+	tell(queues, queue, change);
+}
+
+void
+webhook_queue_try_again(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
+{
+	WebhookHealthChange change = webhook_health_try_again(&queue->health);
+
+	webhook_queue_delay(queues, queue, 0);
+	webhook_queue_apply_health(queues, queue, change, now);
 }
 
 void
@@ -363,6 +379,7 @@ webhook_queues_tick(WebhookQueues *queues, TimestampTz now)
 		if (timer->at > now && !set_back)
 			break;
 		webhook_queue_delay(queues, queue, 0);
+		tell(queues, queue, webhook_health_wait_over(&queue->health, now));
 		webhook_queue_update(queues, queue);
 	}
 	queues->last_tick = now;
@@ -436,9 +453,21 @@ refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
 static void
 reset(WebhookQueues *queues, WebhookQueue *queue)
 {
-	webhook_health_reset(&queue->health);
+	WebhookHealthChange change = webhook_health_reset(&queue->health);
+
 	derive(queues, queue);
 	webhook_queue_delay(queues, queue, 0);
+	webhook_queue_mark_dirty(queues, queue, true);
+	tell(queues, queue, change);
+}
+
+/* Keep a change for being told, at once. */
+static void
+tell(WebhookQueues *queues, WebhookQueue *queue, WebhookHealthChange change)
+{
+	if (change == WEBHOOK_HEALTH_UNCHANGED)
+		return;
+	add_change(queues, queue, change);
 	webhook_queue_mark_dirty(queues, queue, true);
 }
 
@@ -471,16 +500,47 @@ load_time(const WebhookQueues *queues, const WebhookQueue *queue)
 	return Max(Max(queue->next_due, queue->not_before.at), queue->loaded_at);
 }
 
-/* Where more changes come than can be kept, the last one counts. */
+/*
+ * What leads to one state is one change, of which the last cause is told. Where
+ * more changes come than can be kept, the last one counts.
+ */
 static void
-add_change(WebhookQueue *queue, WebhookHealthChange change)
+add_change(const WebhookQueues *queues, WebhookQueue *queue, WebhookHealthChange change)
 {
-	WebhookStateChange *added;
+	const char *state = change == WEBHOOK_HEALTH_ALTERED ? "changed" : state_name(queues, queue);
+	WebhookStateChange *last = &queue->changes[Max(queue->nchanges, 1) - 1];
 
-	if (queue->nchanges < WEBHOOK_QUEUE_CHANGES)
-		queue->nchanges++;
-	added = &queue->changes[queue->nchanges - 1];
-	added->change = change;
-	added->consecutive_failures = queue->health.state.consecutive_failures;
-	added->until = Max(queue->health.state.not_before, queue->not_before.at);
+	if (queue->nchanges > 0 && strcmp(last->state, state) != 0 &&
+		queue->nchanges < WEBHOOK_QUEUE_CHANGES)
+		last++;
+	queue->nchanges = last - queue->changes + 1;
+	last->change = change;
+	last->state = state;
+	last->consecutive_failures = queue->health.state.consecutive_failures;
+	last->until = 0;
+	if (change == WEBHOOK_HEALTH_OPENED || change == WEBHOOK_HEALTH_WAITING)
+		last->until = Max(queue->health.state.not_before, queue->not_before.at);
+}
+
+/* The state as view stat_subscription names it. */
+static const char *
+state_name(const WebhookQueues *queues, const WebhookQueue *queue)
+{
+	const WebhookSubscription *subscription = queue->subscription;
+
+	if (subscription == NULL)
+		return "unsubscribed";
+	if (!queue->takes)
+		return "disabled";
+	if (subscription->fenced)
+		return "fenced";
+	if (subscription->paused)
+		return "paused";
+	if (!queues->sending)
+		return "off";
+	if (webhook_health_is_open(&queue->health))
+		return "open";
+	if (queue->health.waits)
+		return "waiting";
+	return webhook_health_is_slow(&queue->health) ? "slow" : "active";
 }

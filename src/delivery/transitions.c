@@ -461,6 +461,9 @@ count_outcome(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 {
 	WebhookState *state = &delivery->queue->health.state;
 
+	/* The delivery that is dismissed was counted when it ended. */
+	if (delivery->entry.delivery.cause == WEBHOOK_CAUSE_DISMISS)
+		return;
 	switch (delivery->entry.outcome)
 	{
 		case WEBHOOK_DEFERRED:

@@ -17,6 +17,7 @@ static const char *const cause_names[] = {
 	[WEBHOOK_CAUSE_RESEND] = "resend",
 	[WEBHOOK_CAUSE_RECOVER] = "recover",
 	[WEBHOOK_CAUSE_PING] = "ping",
+	[WEBHOOK_CAUSE_DISMISS] = "dismiss",
 };
 
 /*

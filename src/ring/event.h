@@ -29,6 +29,9 @@ typedef enum WebhookKind
 	WEBHOOK_CANCEL = 'k',		/* cancel the deliveries of the event event_id */
 	WEBHOOK_SKIP = 's',			/* cancel the first delivery of the subject */
 	WEBHOOK_REPLAY = 'r',		/* deliver an event once more */
+	WEBHOOK_RETRY = 'd',		/* what waits, of the subject if there is one, is due now */
+	WEBHOOK_TELL = 'n',			/* tell people of the subscription's state; if the subject is
+								 * "changed", that it was altered */
 } WebhookKind;
 
 /* Column "cause" of a delivery: why it exists. */
@@ -38,6 +41,7 @@ typedef enum WebhookCause
 	WEBHOOK_CAUSE_RESEND,
 	WEBHOOK_CAUSE_RECOVER,
 	WEBHOOK_CAUSE_PING,
+	WEBHOOK_CAUSE_DISMISS,		/* nothing is sent: a dead letter ends for good */
 } WebhookCause;
 
 /*

@@ -40,8 +40,6 @@ enum
 static WebhookScan *scan_rows(Relation relation, Snapshot snapshot,
 							  int nkeys, int64 subscription_id,
 							  Datum subject, int64 position, int64 id);
-static WebhookScan *scan_after(WebhookPendingReading reading, int64 subscription_id,
-							   const WebhookPendingCursor *cursor);
 static void set_keys(ScanKey keys, int64 subscription_id, Datum subject,
 					 int64 position, int64 id);
 static TupleTableSlot *seek(WebhookPendingWriter *writer, WebhookScan **scan, int nkeys,
@@ -214,7 +212,7 @@ webhook_pending_batch(int64 subscription_id, int64 before, int limit,
 
 	do
 	{
-		WebhookScan *scan = scan_after(reading, subscription_id, cursor);
+		WebhookScan *scan = webhook_pending_scan_after(reading, subscription_id, cursor);
 
 		from_start = cursor->position == 0;
 		rows = read_batch(scan, before, limit);
@@ -312,29 +310,10 @@ webhook_pending_read_next_at(TupleTableSlot *slot)
 	return isnull ? 0 : DatumGetTimestampTz(value);
 }
 
-/*
- * A scan in key order of the rows that have the given values in the first
- * "nkeys" columns of the key.
- */
-static WebhookScan *
-scan_rows(Relation relation, Snapshot snapshot, int nkeys,
-		  int64 subscription_id, Datum subject, int64 position, int64 id)
-{
-	ScanKeyData keys[4];
-
-	set_keys(keys, subscription_id, subject, position, id);
-	return webhook_scan_begin(relation,
-							  webhook_catalog_required()->pending_pkey,
-							  snapshot, nkeys, keys, ForwardScanDirection);
-}
-
-/*
- * A scan in key order of a subscription's rows behind the cursor:
- * (subject, position, id) > (...), which is a row comparison as in SQL.
- */
-static WebhookScan *
-scan_after(WebhookPendingReading reading, int64 subscription_id,
-		   const WebhookPendingCursor *cursor)
+/* (subject, position, id) > (...), which is a row comparison as in SQL. */
+WebhookScan *
+webhook_pending_scan_after(WebhookPendingReading reading, int64 subscription_id,
+						   const WebhookPendingCursor *cursor)
 {
 	ScanKeyData keys[2];
 	ScanKey		members = palloc0_array(ScanKeyData, 3);
@@ -360,6 +339,33 @@ scan_after(WebhookPendingReading reading, int64 subscription_id,
 							  webhook_catalog_required()->pending_pkey,
 							  reading.snapshot, lengthof(keys), keys,
 							  ForwardScanDirection);
+}
+
+void
+webhook_pending_cursor_set(WebhookPendingCursor *cursor, TupleTableSlot *slot)
+{
+	char	   *subject = TextDatumGetCString(PENDING(slot, subject));
+
+	strlcpy(cursor->subject, subject, sizeof(cursor->subject));
+	cursor->position = DatumGetInt64(PENDING(slot, position));
+	cursor->id = DatumGetInt64(PENDING(slot, id));
+	pfree(subject);
+}
+
+/*
+ * A scan in key order of the rows that have the given values in the first
+ * "nkeys" columns of the key.
+ */
+static WebhookScan *
+scan_rows(Relation relation, Snapshot snapshot, int nkeys,
+		  int64 subscription_id, Datum subject, int64 position, int64 id)
+{
+	ScanKeyData keys[4];
+
+	set_keys(keys, subscription_id, subject, position, id);
+	return webhook_scan_begin(relation,
+							  webhook_catalog_required()->pending_pkey,
+							  snapshot, nkeys, keys, ForwardScanDirection);
 }
 
 static void

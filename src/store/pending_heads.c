@@ -16,6 +16,10 @@
 #include "store/pending_floor_internal.h"
 #include "store/pending_heads_internal.h"
 
+/* Of one call of webhook_pending_make_due(). */
+#define MOST_LOOKED_AT 5000		/* rows */
+#define MOST_MADE_DUE 500		/* rows */
+
 /* Columns of pending_due_idx; the second one of the primary key. */
 enum
 {
@@ -35,6 +39,8 @@ typedef struct Candidates
 static WebhookScan *scan_heads(WebhookPendingReading reading, int64 subscription_id,
 							   StrategyNumber strategy, TimestampTz next_at);
 static bool is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg);
+static bool make_due(WebhookPendingWriter *writer, TupleTableSlot *slot, int64 before,
+					 TimestampTz now);
 static Candidates begin_candidates(WebhookPendingReading reading, int64 subscription_id);
 static bool next_candidate(Candidates *candidates);
 static bool has_subject(const Candidates *candidates);
@@ -132,6 +138,41 @@ webhook_pending_repair(int64 subscription_id, TimestampTz now,
 	webhook_pending_end_reading(reading);
 }
 
+bool
+webhook_pending_make_due(int64 subscription_id, const char *subject, int64 before,
+						 TimestampTz now, WebhookPendingCursor *cursor)
+{
+	WebhookPendingReading reading = webhook_pending_begin_reading();
+	WebhookPendingWriter *writer = webhook_pending_open();
+	bool		at_end = true;
+
+	if (subject != NULL)
+	{
+		TupleTableSlot *first = webhook_pending_first(writer, subscription_id, subject);
+
+		if (first != NULL)
+			(void) make_due(writer, first, before, now);
+	}
+	else
+	{
+		WebhookScan *scan = webhook_pending_scan_after(reading, subscription_id, cursor);
+		int			looked_at = 0;
+		int			made_due = 0;
+
+		while (at_end && webhook_scan_next(scan))
+		{
+			CHECK_FOR_INTERRUPTS();
+			webhook_pending_cursor_set(cursor, scan->slot);
+			made_due += make_due(writer, scan->slot, before, now);
+			at_end = ++looked_at < MOST_LOOKED_AT && made_due < MOST_MADE_DUE;
+		}
+		webhook_scan_end(scan);
+	}
+	webhook_pending_close(writer);
+	webhook_pending_end_reading(reading);
+	return at_end;
+}
+
 void
 webhook_pending_set_back(TimestampTz now, int64 by)
 {
@@ -188,6 +229,17 @@ is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg)
 				   DatumGetInt64(PENDING(slot, id)), arg);
 	pfree(subject);
 	return skipped;
+}
+
+/* Returns false if the row is no head, is due, or came after a command. */
+static bool
+make_due(WebhookPendingWriter *writer, TupleTableSlot *slot, int64 before, TimestampTz now)
+{
+	if (webhook_pending_read_next_at(slot) <= now ||
+		DatumGetInt64(PENDING(slot, position)) >= before)
+		return false;
+	webhook_pending_set_next_at(writer, slot, now);
+	return true;
 }
 
 /* Begin a walk over each row without subject and then over the first row of each subject. */

@@ -51,6 +51,12 @@ extern void webhook_pending_set_next_at(WebhookPendingWriter *writer, TupleTable
 extern WebhookPendingReading webhook_pending_begin_reading(void);
 extern void webhook_pending_end_reading(WebhookPendingReading reading);
 
+/* A scan in key order of a subscription's rows behind the cursor, and the cursor behind a row. */
+extern WebhookScan *webhook_pending_scan_after(WebhookPendingReading reading,
+											   int64 subscription_id,
+											   const WebhookPendingCursor *cursor);
+extern void webhook_pending_cursor_set(WebhookPendingCursor *cursor, TupleTableSlot *slot);
+
 /* Returns true if the table has a row with this key. */
 extern bool webhook_pending_has(int64 subscription_id, const char *subject,
 								int64 position, int64 id);

@@ -244,6 +244,15 @@ extern void webhook_pending_repair(int64 subscription_id, TimestampTz now,
 								   WebhookSubjectTest in_memory, void *arg);
 
 /*
+ * Make heads of a subscription that are due later than "now" due now: those
+ * with a position below "before", of the subject or, if that is NULL, of the
+ * rows behind the cursor. The cursor is moved. Returns false if there may be
+ * more behind it.
+ */
+extern bool webhook_pending_make_due(int64 subscription_id, const char *subject, int64 before,
+									 TimestampTz now, WebhookPendingCursor *cursor);
+
+/*
  * After the clock was set back by "by" microseconds, to "now": move the heads
  * that are not due yet back by as much, so that they wait no longer than they
  * were meant to.

@@ -1,11 +1,15 @@
 /*
  * commands.c
- *	  Runs the commands of the ring that end deliveries.
+ *	  Runs the commands of the ring that end deliveries or make them due.
  *
  * What is in memory ends at once. Rows of pending are read in pieces, each in a
  * transaction of its own, and end as deliveries do, with their data in the log.
  * Rows being written are waited for. The checkpoint does not pass a command
  * until it is complete, so after a crash it is executed again.
+ *
+ * The end of a subscription has no bound while the subscription is gone or
+ * disabled: what committed after unsubscribe() was called and before that
+ * committed has a higher position, and ends as well.
  *
  * Of several commands each runs a few pieces, then the next one, so that none
  * waits for the end of a long one. While one runs, no rows of its subscription
@@ -14,6 +18,7 @@
 #include "postgres.h"
 
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "ring/command.h"
 #include "worker/commands_internal.h"
@@ -25,13 +30,14 @@
 
 typedef struct Cancellation
 {
-	WebhookKind kind;			/* WEBHOOK_END, WEBHOOK_CANCEL or WEBHOOK_SKIP */
+	WebhookKind kind;			/* WEBHOOK_END, WEBHOOK_CANCEL, WEBHOOK_SKIP or WEBHOOK_RETRY */
 	int64		subscription_id;
 	int64		before;			/* deliveries with an earlier position are meant */
 	pg_uuid_t	event_id;		/* of WEBHOOK_CANCEL */
 	char	   *subject;		/* NULL: none */
 	WebhookBatch *batch;		/* pinned until it is complete; NULL: none */
-	WebhookPendingCursor cursor;	/* of WEBHOOK_END: behind the last row that was read */
+	WebhookPendingCursor cursor;	/* of WEBHOOK_END and WEBHOOK_RETRY: behind the last row that
+									 * was read */
 } Cancellation;
 
 /* Rows of pending that one look has found. */
@@ -39,7 +45,9 @@ typedef struct Look
 {
 	Cancellation *cancellation;
 	MemoryContext context;
-	List	   *rows;			/* WebhookPending * */
+	List	   *rows;			/* WebhookPending *, which are to end */
+	TimestampTz now;			/* of WEBHOOK_RETRY: when rows are due */
+	bool		at_end;			/* of WEBHOOK_RETRY: there are no more rows */
 } Look;
 
 static struct
@@ -49,9 +57,11 @@ static struct
 	int			pieces;			/* of the first one, in its present run */
 }			commands;
 
+static int64 bound_of_end(int64 subscription_id, int64 id);
 static void add(WebhookKind kind, int64 subscription_id, int64 before,
 				const WebhookEvent *row, WebhookBatch *batch);
 static void read_rows(void *arg);
+static bool is_complete(const Cancellation *cancellation, const Look *look);
 static List *rows_of(Cancellation *cancellation);
 static void cancel_rows(const Cancellation *cancellation, const List *rows);
 static bool has_rows_to_come(const Cancellation *cancellation);
@@ -77,7 +87,7 @@ webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
 		case WEBHOOK_END:
 			/* The subscription may be enabled again by now. */
 			webhook_dispatch_cancel_event(commands.dispatcher, command.subscription_id, NULL,
-										  row->id, batch);
+										  bound_of_end(command.subscription_id, row->id), batch);
 			break;
 		case WEBHOOK_CANCEL:
 			webhook_dispatch_cancel_event(commands.dispatcher, command.subscription_id,
@@ -89,6 +99,14 @@ webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
 									  row->subject, row->id, batch))
 				return;
 			break;
+		case WEBHOOK_RETRY:
+			webhook_due_make_due(commands.dispatcher, command.subscription_id, row->subject,
+								 GetCurrentTimestamp());
+			break;
+		case WEBHOOK_TELL:
+			webhook_queue_tell(commands.dispatcher, command.subscription_id,
+							   row->subject != NULL && strcmp(row->subject, "changed") == 0);
+			return;
 		default:
 			return;
 	}
@@ -122,26 +140,42 @@ webhook_commands_run(void)
 		webhook_dispatch_usage(commands.dispatcher)->unflushed >= PIECE_ROWS)
 		return true;
 	first = linitial(commands.cancellations);
-	if (first->kind != WEBHOOK_END && has_rows_to_come(first))
+	if ((first->kind == WEBHOOK_CANCEL || first->kind == WEBHOOK_SKIP) && has_rows_to_come(first))
 	{
 		move_first_to_end();
 		return true;
 	}
 
 	look.cancellation = first;
+	look.now = GetCurrentTimestamp();
 	look.context = AllocSetContextCreate(TopMemoryContext, "webhook cancellation",
 										 ALLOCSET_DEFAULT_SIZES);
 	done = webhook_transaction_try("cancelling pending deliveries", read_rows, &look);
 	if (done)
 	{
 		cancel_rows(first, look.rows);
-		if (first->kind != WEBHOOK_END || (look.rows == NIL && !has_rows_to_come(first)))
+		if (first->kind == WEBHOOK_RETRY)
+			webhook_due_add(commands.dispatcher, first->subscription_id, look.now);
+		if (is_complete(first, &look))
 			finish_first();
 		else if (++commands.pieces >= RUN_PIECES)
 			move_first_to_end();
 	}
 	MemoryContextDelete(look.context);
 	return done;
+}
+
+/*
+ * The position below which the deliveries of a subscription end by the command
+ * with that id. A subscription that is enabled again by now takes later ones.
+ */
+static int64
+bound_of_end(int64 subscription_id, int64 id)
+{
+	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
+
+	return subscription != NULL && webhook_queue_takes(commands.dispatcher, subscription) ?
+		id : PG_INT64_MAX;
 }
 
 static void
@@ -171,8 +205,30 @@ read_rows(void *arg)
 {
 	Look	   *look = arg;
 
+	Cancellation *cancellation = look->cancellation;
+
 	MemoryContextSwitchTo(look->context);
-	look->rows = rows_of(look->cancellation);
+	if (cancellation->kind == WEBHOOK_RETRY)
+		look->at_end = webhook_pending_make_due(cancellation->subscription_id,
+												cancellation->subject, cancellation->before,
+												look->now, &cancellation->cursor);
+	else
+		look->rows = rows_of(cancellation);
+}
+
+/* Returns true if a command has nothing more to do after a look. */
+static bool
+is_complete(const Cancellation *cancellation, const Look *look)
+{
+	switch (cancellation->kind)
+	{
+		case WEBHOOK_END:
+			return look->rows == NIL && !has_rows_to_come(cancellation);
+		case WEBHOOK_RETRY:
+			return look->at_end;
+		default:
+			return true;
+	}
 }
 
 /* In a transaction: the next rows of pending that the command means. */
@@ -192,8 +248,9 @@ rows_of(Cancellation *cancellation)
 											  cancellation->before);
 		default:
 			return webhook_pending_batch(cancellation->subscription_id,
-										 cancellation->before, PIECE_ROWS,
-										 &cancellation->cursor);
+										 bound_of_end(cancellation->subscription_id,
+													  cancellation->before),
+										 PIECE_ROWS, &cancellation->cursor);
 	}
 }
 

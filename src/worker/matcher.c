@@ -97,7 +97,7 @@ add_offer(WebhookMatches *matches, WebhookOffer *offer)
 	WebhookOffer *kept;
 
 	if ((matches->recovering || offer->cause == WEBHOOK_CAUSE_RESEND ||
-		 offer->cause == WEBHOOK_CAUSE_RECOVER) &&
+		 offer->cause == WEBHOOK_CAUSE_RECOVER || offer->cause == WEBHOOK_CAUSE_DISMISS) &&
 		webhook_log_knows(offer->subscription_id, offer->position, event,
 						  event->created_at - LOG_MARGIN, &offer->attempts))
 		return false;

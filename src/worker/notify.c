@@ -18,37 +18,36 @@
 
 #define CHANNEL "webhook"
 
-static const char *const state_names[] = {
-	[WEBHOOK_HEALTH_UNCHANGED] = "",
-	[WEBHOOK_HEALTH_OPENED] = "open",
-	[WEBHOOK_HEALTH_CLOSED] = "closed",
-	[WEBHOOK_HEALTH_WAITING] = "waiting",
-	[WEBHOOK_HEALTH_LIMITED] = "limited",
-	[WEBHOOK_HEALTH_DISABLED] = "disabled",
-};
-
-static void write_server_log(const WebhookStateChange *change, const char *reason,
-							 const WebhookSubscription *subscription);
+static void write_server_log(const WebhookStateChange *change, int64 subscription_id,
+							 const char *reason, const WebhookSubscription *subscription);
 static void notify(const WebhookStateChange *change, int64 subscription_id);
 
 void
-webhook_notify_state_change(const WebhookStateChange *change, const char *reason,
-							const WebhookSubscription *subscription)
+webhook_notify_state_change(const WebhookStateChange *change, int64 subscription_id,
+							const char *reason, const WebhookSubscription *subscription)
 {
 	if (change->change == WEBHOOK_HEALTH_UNCHANGED)
 		return;
-	write_server_log(change, reason, subscription);
-	notify(change, subscription->id);
+	write_server_log(change, subscription_id, reason, subscription);
+	if (change->change != WEBHOOK_HEALTH_LIMITED)
+		notify(change, subscription_id);
 }
 
 static void
-write_server_log(const WebhookStateChange *change, const char *reason,
+write_server_log(const WebhookStateChange *change, int64 subscription_id, const char *reason,
 				 const WebhookSubscription *subscription)
 {
-	long long	id = subscription->id;
-	const char *endpoint = webhook_redact_url(subscription->endpoint);
+	long long	id = subscription_id;
+	const char *endpoint;
 	const char *until = timestamptz_to_str(change->until);
 
+	if (subscription == NULL)
+	{
+		ereport(LOG,
+				(errmsg("webhook subscription %lld was ended by webhook.unsubscribe()", id)));
+		return;
+	}
+	endpoint = webhook_redact_url(subscription->endpoint);
 	switch (change->change)
 	{
 		case WEBHOOK_HEALTH_UNCHANGED:
@@ -69,6 +68,22 @@ write_server_log(const WebhookStateChange *change, const char *reason,
 		case WEBHOOK_HEALTH_WAITING:
 			ereport(LOG,
 					(errmsg("webhook subscription %lld is paused until %s by Retry-After", id, until),
+					 errdetail("The endpoint is %s.", endpoint)));
+			break;
+		case WEBHOOK_HEALTH_WAIT_OVER:
+			ereport(LOG,
+					(errmsg("webhook subscription %lld is no longer paused by Retry-After", id),
+					 errdetail("The endpoint is %s.", endpoint)));
+			break;
+		case WEBHOOK_HEALTH_SET:
+			ereport(LOG,
+					(errmsg("state of webhook subscription %lld was set to \"%s\"", id,
+							change->state),
+					 errdetail("The endpoint is %s.", endpoint)));
+			break;
+		case WEBHOOK_HEALTH_ALTERED:
+			ereport(LOG,
+					(errmsg("webhook subscription %lld was altered", id),
 					 errdetail("The endpoint is %s.", endpoint)));
 			break;
 		case WEBHOOK_HEALTH_LIMITED:
@@ -97,7 +112,7 @@ notify(const WebhookStateChange *change, int64 subscription_id)
 
 	initStringInfo(&payload);
 	appendStringInfo(&payload, "{\"subscription\":" INT64_FORMAT ",\"state\":\"%s\",\"until\":",
-					 subscription_id, state_names[change->change]);
+					 subscription_id, change->state);
 	if (change->until != 0)
 		escape_json(&payload, timestamptz_to_str(change->until));
 	else

@@ -348,10 +348,8 @@ tell_changes(void *arg)
 		const WebhookStateChange *changes;
 		int			count = webhook_queue_changes(queue, &changes);
 
-		if (subscription == NULL || subscription->fenced)
-			continue;
 		for (int j = 0; j < count; j++)
-			webhook_notify_state_change(&changes[j], webhook_queue_state(queue)->reason,
-										subscription);
+			webhook_notify_state_change(&changes[j], webhook_queue_id(queue),
+										webhook_queue_state(queue)->reason, subscription);
 	}
 }

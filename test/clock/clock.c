@@ -77,8 +77,11 @@ static const char *const change_names[] = {
 	[WEBHOOK_HEALTH_OPENED] = "opened",
 	[WEBHOOK_HEALTH_CLOSED] = "closed",
 	[WEBHOOK_HEALTH_WAITING] = "waiting",
+	[WEBHOOK_HEALTH_WAIT_OVER] = "over",
 	[WEBHOOK_HEALTH_LIMITED] = "limited",
 	[WEBHOOK_HEALTH_DISABLED] = "disabled",
+	[WEBHOOK_HEALTH_SET] = "set",
+	[WEBHOOK_HEALTH_ALTERED] = "altered",
 };
 
 static void set_options(int64 id, Datum options);
@@ -380,6 +383,7 @@ fill_notice(Tuple *tuple, int number)
 	put_span(tuple, notice->at);
 	put(tuple, Int64GetDatum(notice->subscription_id));
 	put_text(tuple, change_names[notice->change]);
+	put_text(tuple, notice->state);
 }
 
 Datum

@@ -65,6 +65,7 @@ typedef struct WebhookClockNotice
 	int64		at;
 	int64		subscription_id;
 	WebhookHealthChange change;
+	const char *state;
 } WebhookClockNotice;
 
 /* What an endpoint answers. */

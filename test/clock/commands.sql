@@ -1,8 +1,9 @@
 --
--- The commands cancel, skip, resend and ping: what each ends or sends, and when.
+-- The commands cancel, skip, retry, resend and ping: what each ends or sends, and when;
+-- and which state changes are told.
 --
 BEGIN;
-SELECT plan(26);
+SELECT plan(38);
 
 CREATE TEMP VIEW ended AS SELECT * FROM clock.outcomes() WHERE outcome NOT IN ('deferred', 'retrying');
 
@@ -143,6 +144,73 @@ SELECT is((SELECT count(*) FROM clock.posts() WHERE subscription = 9), 0::bigint
 SELECT clock.alter(9, 'paused=false');
 SELECT clock.run('1 s');
 SELECT is((SELECT count(*) FROM clock.posts() WHERE subscription = 9), 1::bigint, 'until it is resumed');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
+
+-- retry: what waits is due now, of a subject or all, and not what comes later.
+SELECT clock.subscribe('retry_schedule=1000 1000');
+SELECT clock.answer(10, 'status=404');
+SELECT clock.send(10, 'a', 2);
+SELECT clock.send(10, 'b', 1);
+SELECT clock.send(10, NULL, 2);
+SELECT clock.run('1 s');
+SELECT clock.answer(10, 'took=100');
+SELECT clock.retry(10, 'b');
+SELECT clock.run('1 s');
+SELECT is((SELECT array_agg(subject || ' ' || attempt ORDER BY number) FROM ended WHERE subscription = 10), '{b 2}', 'retry of a subject');
+SELECT clock.answer(10, 'status=404 times=1', 'took=100');
+SELECT clock.retry(10);
+SELECT clock.run('1 s');
+SELECT is((SELECT count(*) FROM ended WHERE subscription = 10),
+		  5::bigint - (SELECT count(*) FROM clock.pending() WHERE subscription = 10),
+		  'retry of all');
+SELECT cmp_ok((SELECT count(*) FROM clock.pending() WHERE subscription = 10 AND next_at IS NOT NULL), '=', 1::bigint, 'what fails again waits again');
+SELECT clock.retry(10);
+SELECT clock.run('1 s');
+SELECT is((SELECT string_agg(outcome, ' ') FROM ended WHERE subscription = 10), 'delivered delivered delivered delivered delivered', 'until it is retried');
+SELECT is((SELECT array_agg(position) FROM ended WHERE subscription = 10 AND subject = 'a'),
+		  (SELECT array_agg(position ORDER BY position) FROM ended WHERE subscription = 10 AND subject = 'a'), 'in order');
+
+-- retry closes an open breaker, which is told; what is on its way to the table is due, too.
+SELECT clock.subscribe('retry_schedule=1000');
+SELECT clock.answer(11, 'error=connect');
+SELECT clock.send(11, 's%', 12);
+SELECT clock.run('5 s');
+SELECT is((SELECT breaker FROM clock.states() WHERE subscription = 11), 'open', 'open');
+SELECT clock.answer(11, '');
+SELECT clock.retry(11);
+SELECT clock.run('1 s');
+SELECT is((SELECT count(*) FROM ended WHERE subscription = 11 AND outcome = 'delivered'), 12::bigint, 'all is sent at once');
+SELECT is((SELECT array_agg(change || ' ' || state ORDER BY at) FROM clock.notices() WHERE subscription = 11), '{opened open,closed slow}', 'the breaker closes');
+SELECT clock.subscribe('retry_schedule=1000');
+SELECT clock.answer(12, 'status=404 times=1', '');
+SELECT clock.fail_writes(1);
+SELECT clock.send(12, 'a', 1);
+SELECT clock.run('1 s');
+SELECT clock.retry(12);
+SELECT clock.run('1 s');
+SELECT clock.fail_writes(0);
+SELECT clock.run('1 min');
+SELECT is((SELECT array_agg(outcome) FROM ended WHERE subscription = 12), '{delivered}', 'retry of what is on its way to the table');
+
+-- The end of a pause, and what people do, are told.
+SELECT clock.subscribe();
+SELECT clock.answer(13, 'status=429 retry_after=60 times=1', '');
+SELECT clock.send(13, 'a', 1);
+SELECT clock.run('50 s');
+SELECT is((SELECT array_agg(change || ' ' || state ORDER BY at) FROM clock.notices() WHERE subscription = 13), '{waiting waiting}', 'it waits');
+SELECT clock.run('20 s');
+SELECT clock.alter(13, 'paused=true');
+SELECT clock.command('n', 13, NULL, NULL);
+SELECT clock.run('1 s');
+SELECT clock.alter(13, 'paused=false');
+SELECT clock.command('n', 13, NULL, NULL);
+SELECT clock.command('n', 13, 'changed', NULL);
+SELECT clock.run('1 s');
+SELECT clock.unsubscribe(13);
+SELECT clock.command('n', 13, NULL, NULL);
+SELECT clock.run('1 s');
+SELECT is((SELECT array_agg(change || ' ' || state ORDER BY at) FROM clock.notices() WHERE subscription = 13),
+		  '{waiting waiting,over slow,set paused,set active,altered changed,set unsubscribed}', 'each change is told once');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
 SELECT * FROM finish();

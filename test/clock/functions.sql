@@ -34,6 +34,8 @@ CREATE FUNCTION clock.cancel(subscription bigint, event bigint) RETURNS void
 	LANGUAGE sql AS $$ SELECT clock.command('k', subscription, NULL, event) $$;
 CREATE FUNCTION clock.skip(subscription bigint, subject text) RETURNS void
 	LANGUAGE sql AS $$ SELECT clock.command('s', subscription, subject, NULL) $$;
+CREATE FUNCTION clock.retry(subscription bigint, subject text DEFAULT NULL) RETURNS void
+	LANGUAGE sql AS $$ SELECT clock.command('d', subscription, subject, NULL) $$;
 CREATE FUNCTION clock.replay(cause text, subscription bigint, event bigint) RETURNS void
 	LANGUAGE c AS :'module', 'webhook_clock_replay_sql';
 CREATE FUNCTION clock.ping(subscription bigint) RETURNS void
@@ -79,8 +81,8 @@ CREATE FUNCTION clock.outcomes(OUT number integer, OUT at interval, OUT subscrip
 	OUT subject text, OUT "position" bigint, OUT cause text, OUT attempt integer, OUT step integer,
 	OUT outcome text, OUT error_class text, OUT next_at interval) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_outcomes_sql';
-CREATE FUNCTION clock.notices(OUT at interval, OUT subscription bigint, OUT change text)
-	RETURNS SETOF record
+CREATE FUNCTION clock.notices(OUT at interval, OUT subscription bigint, OUT change text,
+	OUT state text) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_notices_sql';
 
 -- The present state: rows of pending, states of subscriptions, memory.

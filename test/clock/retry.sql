@@ -98,7 +98,7 @@ SELECT is((SELECT array_agg(at - first ORDER BY at)
 				(SELECT min(ended) AS first FROM clock.posts() WHERE subscription = 7) f
 		   WHERE subscription = 7), '{-10 ms,60 s,60.01 s}'::interval[], 'nothing of it before the minute is over, but then at once');
 SELECT is((SELECT string_agg(subject || attempt, ' ' ORDER BY subject, attempt) FROM clock.posts() WHERE subscription = 7), 'a1 a2 b1', 'both of them');
-SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 7), '{waiting}', 'that is told');
+SELECT is((SELECT array_agg(change) FROM clock.notices() WHERE subscription = 7), '{waiting,over}', 'that is told, and its end');
 
 SELECT clock.subscribe('retry_schedule=600');
 SELECT clock.answer(8, 'status=503 retry_after=30 times=1', '');

@@ -427,6 +427,25 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 	return rows;
 }
 
+bool
+webhook_pending_make_due(int64 subscription_id, const char *subject, int64 before,
+						 TimestampTz now, WebhookPendingCursor *cursor)
+{
+	int			i = place_of(subscription_id, subject ? subject : "", 0, 0);
+
+	for (; is_of(i, subscription_id, subject); i++)
+	{
+		WebhookPending *row = &row_at(i)->is;
+
+		if (row->next_at > now && row->position < before)
+		{
+			row->next_at = now;
+			row_at(i)->version = versions++;
+		}
+	}
+	return true;
+}
+
 void
 webhook_pending_set_back(TimestampTz now, int64 by)
 {
@@ -695,15 +714,16 @@ promote(int64 subscription_id, const char *subject, TimestampTz now,
  */
 
 void
-webhook_notify_state_change(const WebhookStateChange *changes, const char *reason,
-							const WebhookSubscription *subscription)
+webhook_notify_state_change(const WebhookStateChange *changes, int64 subscription_id,
+							const char *reason, const WebhookSubscription *subscription)
 {
 	WebhookClockNotice *notice = webhook_clock_add(&webhook_clock_notices,
 												   sizeof(WebhookClockNotice));
 
 	notice->at = webhook_clock_steady;
-	notice->subscription_id = subscription->id;
+	notice->subscription_id = subscription_id;
 	notice->change = changes->change;
+	notice->state = changes->state;
 }
 
 List *

@@ -277,6 +277,24 @@ END
 	$server->unsubscribe_all;
 }
 
+# ---- What commits between unsubscribe(), or disabling, and its commit ends with it
+
+foreach my $call ('unsubscribe($id)', 'alter_subscription($id, enabled => false)')
+{
+	my $id = $server->subscribe('/status/500/ends', q(retry_schedule => '{1 day}'));
+	my $session = $server->hold('SELECT webhook.' . $call =~ s/\$id/$id/r);
+
+	$server->change($_, "between-$id") foreach 11 .. 15;
+	$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '5',
+		"$call: what commits meanwhile waits");
+	$server->let_go($session);
+	$server->settle($call);
+	is($server->sql('SELECT count(*) FROM webhook_internal.pending'), '0', "$call: nothing waits for ever");
+	is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'cancelled'"), '5',
+		"$call: it is cancelled");
+	$server->unsubscribe_all;
+}
+
 # ---- A hundred thousand events in one transaction, while subscriptions change
 
 {
