@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "base/refusal.h"
 #include "process/shmem.h"
 #include "process/wakeup.h"
 
@@ -77,6 +78,7 @@ webhook_drain(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 webhook_errargument("timeout"),
 				 errmsg("timeout must not be null"),
 				 errhint("Say how long to wait at most, for example '30 s'.")));
 	end = DirectFunctionCall2(timestamptz_pl_interval,
@@ -86,6 +88,7 @@ webhook_drain(PG_FUNCTION_ARGS)
 	if (deadline < start)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("timeout"),
 				 errmsg("timeout must not be negative"),
 				 errhint("Say how long to wait at most, for example '30 s'.")));
 	if (!webhook_shmem_available())

@@ -23,11 +23,12 @@
 
 #include "base/catalog.h"
 #include "base/guc.h"
+#include "base/refusal.h"
 #include "ring/event.h"
 #include "ring/ring.h"
 
 static void check_subject(text *subject);
-static void require_event_type(text *event_type);
+static void require_event_type(text *event_type, const char *argument);
 static bool event_type_exists(text *event_type);
 
 PG_FUNCTION_INFO_V1(webhook_publish);
@@ -50,11 +51,13 @@ webhook_publish(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 webhook_errargument("event_type"),
 				 errmsg("event_type must not be null"),
 				 errhint("See view webhook.event_type.")));
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 webhook_errargument("data"),
 				 errmsg("data must not be null"),
 				 errhint("Give a JSON value; the JSON null is written 'null'.")));
 	event_type = PG_GETARG_TEXT_PP(0);
@@ -62,6 +65,7 @@ webhook_publish(PG_FUNCTION_ARGS)
 	if (VARSIZE_ANY_EXHDR(data) > webhook_max_data_size)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 webhook_errargument("data"),
 				 errmsg("data of %zu bytes is too large to be published",
 						(size_t) VARSIZE_ANY_EXHDR(data)),
 				 errdetail("The limit, webhook.max_data_size, is %d bytes.",
@@ -72,7 +76,7 @@ webhook_publish(PG_FUNCTION_ARGS)
 		subject = PG_GETARG_TEXT_PP(2);
 		check_subject(subject);
 	}
-	require_event_type(event_type);
+	require_event_type(event_type, "event_type");
 
 	event = webhook_event_make(VARDATA_ANY(event_type),
 							   VARSIZE_ANY_EXHDR(event_type),
@@ -89,11 +93,16 @@ webhook_publish(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(id);
 }
 
-/* require_event_type(event_type text): raise an error if the event type does not exist */
+/*
+ * require_event_type(event_type text), require_event_type_in(event_type text,
+ * argument text): raise an error if the
+ * event type does not exist; it names the argument, "event_type" if none is given
+ */
 Datum
 webhook_require_event_type(PG_FUNCTION_ARGS)
 {
-	require_event_type(PG_GETARG_TEXT_PP(0));
+	require_event_type(PG_GETARG_TEXT_PP(0),
+					   PG_NARGS() > 1 ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : "event_type");
 	PG_RETURN_VOID();
 }
 
@@ -103,11 +112,13 @@ check_subject(text *subject)
 	if (VARSIZE_ANY_EXHDR(subject) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("subject"),
 				 errmsg("subject must not be empty"),
 				 errhint("Omit the subject, or give NULL, for an event that is in no order with others.")));
 	if (VARSIZE_ANY_EXHDR(subject) > WEBHOOK_MAX_SUBJECT)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 webhook_errargument("subject"),
 				 errmsg("subject of %d bytes is too long",
 						(int) VARSIZE_ANY_EXHDR(subject)),
 				 errdetail("The maximum is %d bytes.", WEBHOOK_MAX_SUBJECT),
@@ -115,11 +126,12 @@ check_subject(text *subject)
 }
 
 static void
-require_event_type(text *event_type)
+require_event_type(text *event_type, const char *argument)
 {
 	if (!event_type_exists(event_type))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 webhook_errargument(argument),
 				 errmsg("event type \"%s\" does not exist",
 						text_to_cstring(event_type)),
 				 errhint("See view webhook.event_type, or define it with webhook.define_event_type().")));

@@ -15,6 +15,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "base/refusal.h"
 #include "message/message.h"
 #include "subscription/subscription.h"
 
@@ -66,6 +67,7 @@ webhook_sign(PG_FUNCTION_ARGS)
 	if (strchr(id, '.') != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("id"),
 				 errmsg("id \"%s\" cannot be signed",
 						text_to_cstring(PG_GETARG_TEXT_PP(1))),
 				 errdetail("It contains a full stop."),
@@ -124,10 +126,11 @@ required_key(const char *secret, uint8 *key)
 	if (length < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("secret is not of the form \"%s<base64>\"",
-						WEBHOOK_SECRET_PREFIX),
-				 errdetail("The base64 text must hold %d to %d bytes.",
-						   WEBHOOK_MIN_KEY, WEBHOOK_MAX_KEY),
+				 webhook_errargument("secret"),
+				 errmsg("secret is not of the form \"%s<base64>\" or \"%s<text>\"",
+						WEBHOOK_SECRET_PREFIX, WEBHOOK_ABP_SECRET_PREFIX),
+				 errdetail("The base64 text must hold %d to %d bytes; a secret that begins with \"%s\" must have as many visible ASCII characters.",
+						   WEBHOOK_MIN_KEY, WEBHOOK_MAX_KEY, WEBHOOK_ABP_SECRET_PREFIX),
 				 errhint("To have a secret generated, omit it in webhook.subscribe(); webhook.secret() shows it.")));
 	return length;
 }
@@ -160,6 +163,7 @@ find_headers(Jsonb *headers)
 	if (!JB_ROOT_IS_OBJECT(headers))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("headers"),
 				 errmsg("headers must be a JSON object"),
 				 errhint("Give the headers of the request as an object of name to value, like column request_headers of webhook.log.")));
 
@@ -215,6 +219,7 @@ within_tolerance(int64 seconds, Interval *tolerance)
 	if (DatumGetTimestampTz(latest) < now)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("tolerance"),
 				 errmsg("tolerance must not be negative"),
 				 errhint("Give NULL to accept a request of any age.")));
 

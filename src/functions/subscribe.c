@@ -27,6 +27,7 @@
 
 #include "base/catalog.h"
 #include "base/redact.h"
+#include "base/refusal.h"
 #include "base/snapshot.h"
 #include "net/header.h"
 #include "net/url.h"
@@ -69,6 +70,7 @@ webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 webhook_errargument("endpoint"),
 				 errmsg("endpoint must not be null"),
 				 errhint("Give the URL that events are sent to, for example 'https://example.com/hook'.")));
 	endpoint = PG_GETARG_TEXT_PP(0);
@@ -77,6 +79,7 @@ webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(check.too_long ? ERRCODE_PROGRAM_LIMIT_EXCEEDED :
 						 ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("endpoint"),
 				 errmsg("invalid endpoint \"%s\"",
 						clip(webhook_redact_url(text_to_cstring(endpoint)))),
 				 errdetail_internal("%s", check.problem),
@@ -104,17 +107,20 @@ webhook_checked_headers(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 webhook_errargument("headers"),
 				 errmsg("headers must not be null"),
 				 errhint("Give '{}' for no headers.")));
 	headers = PG_GETARG_JSONB_P(0);
 	if (!JB_ROOT_IS_OBJECT(headers))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("headers"),
 				 errmsg("headers must be a JSON object"),
 				 errhint("Give an object of name to value, for example '{\"X-Api-Key\": \"abc\"}'.")));
 	if (JB_ROOT_COUNT(headers) > WEBHOOK_MAX_HEADERS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 webhook_errargument("headers"),
 				 errmsg("too many headers: %d", (int) JB_ROOT_COUNT(headers)),
 				 errdetail("At most %d are allowed.", WEBHOOK_MAX_HEADERS),
 				 errhint("Give fewer headers.")));
@@ -135,6 +141,7 @@ webhook_checked_headers(PG_FUNCTION_ARGS)
 	if (bytes > WEBHOOK_MAX_HEADER_BYTES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 webhook_errargument("headers"),
 				 errmsg("headers of %zu bytes are too long", bytes),
 				 errdetail("The maximum for all names and values together is %d bytes.",
 						   WEBHOOK_MAX_HEADER_BYTES),
@@ -226,6 +233,7 @@ webhook_check_duplicate(PG_FUNCTION_ARGS)
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 webhook_errargument("endpoint"),
 				 errmsg("endpoint \"%s\" is already subscribed to event type \"%s\"",
 						webhook_redact_url(endpoint), SPI_getvalue(row, columns, 3)),
 				 errdetail("Subscription %s gets \"%s\".",
@@ -357,6 +365,7 @@ check_header(JsonbValue *name, JsonbValue *value)
 	if (value->type != jbvString)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("headers"),
 				 errmsg("invalid header \"%s\"", clip(shown)),
 				 errdetail("Its value is not a string."),
 				 errhint("Write the value in quotes.")));
@@ -366,6 +375,7 @@ check_header(JsonbValue *name, JsonbValue *value)
 		ereport(ERROR,
 				(errcode(check.too_long ? ERRCODE_PROGRAM_LIMIT_EXCEEDED :
 						 ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("headers"),
 				 errmsg("invalid header \"%s\"", clip(shown)),
 				 errdetail_internal("%s", check.problem),
 				 check.hint ? errhint("%s", check.hint) : 0));
@@ -393,6 +403,7 @@ check_names_differ(char **names, int count)
 			if (pg_strcasecmp(names[i], names[j]) == 0)
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 webhook_errargument("headers"),
 						 errmsg("header \"%s\" is given twice", names[i]),
 						 errdetail("Names of headers are case-insensitive."),
 						 errhint("Give each header once.")));

@@ -12,7 +12,7 @@
  *
  * While the worker evaluates a filter it does nothing else. So a timer ends an
  * evaluation that takes too much CPU time; the event does not match then, and is
- * counted. Time by the clock does not count, so that no event is lost because
+ * counted. The same holds in a session, which has to give the worker's answer. Time by the clock does not count, so that no event is lost because
  * the server stood still. Paths that a timer cannot end are refused when they
  * are saved, see filter_check.c.
  */
@@ -62,15 +62,14 @@ static struct
 	bool		measured;		/* has_long_number is set */
 	bool		has_long_number;	/* the Data have a number that is too long for a product */
 	TimestampTz logged_at;		/* when a filter that took too long was last logged; 0: never */
+	bool		has_timeout;	/* "timeout" is registered */
+	TimeoutId	timeout;		/* ends an evaluation */
+	volatile sig_atomic_t expired;	/* it has gone off */
 }			held;
 
-typedef bool Evaluate (WebhookFilter *filter, const WebhookEvent *event,
-					   bool *no_answer);
-
-static Evaluate evaluate;
-static Evaluate evaluate_in_time;
-static bool accepts(WebhookFilter *filter, const WebhookEvent *event,
-					Evaluate *method, bool *no_answer);
+static bool evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *no_answer);
+static bool evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *no_answer);
+static void expire(void);
 static bool is_true(JsonPathItem *item);
 static int64 cpu_time(void);
 static void log_slow(const WebhookFilter *filter, const WebhookEvent *event);
@@ -96,21 +95,6 @@ bool
 webhook_filter_accepts(WebhookFilter *filter, const WebhookEvent *event,
 					   bool *no_answer)
 {
-	return accepts(filter, event, evaluate_in_time, no_answer);
-}
-
-bool
-webhook_filter_matches(WebhookFilter *filter, const WebhookEvent *event)
-{
-	bool		no_answer;
-
-	return accepts(filter, event, evaluate, &no_answer);
-}
-
-static bool
-accepts(WebhookFilter *filter, const WebhookEvent *event, Evaluate *method,
-		bool *no_answer)
-{
 	MemoryContext old = CurrentMemoryContext;
 	volatile bool accepted = false;
 
@@ -124,7 +108,7 @@ accepts(WebhookFilter *filter, const WebhookEvent *event, Evaluate *method,
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(held.context);
-		accepted = method(filter, event, no_answer);
+		accepted = evaluate_in_time(filter, event, no_answer);
 	}
 	PG_CATCH();
 	{
@@ -166,21 +150,25 @@ evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *no_answ
 	volatile bool late = false;
 	volatile bool done = false;
 
+	if (!held.has_timeout)
+		held.timeout = RegisterTimeout(USER_TIMEOUT, expire);
+	held.has_timeout = true;
 	while (!done)
 	{
 		int64		started = cpu_time();
 
+		held.expired = false;
 		PG_TRY();
 		{
-			enable_timeout_after(STATEMENT_TIMEOUT, wait_ms);
+			enable_timeout_after(held.timeout, wait_ms);
 			accepted = evaluate(filter, event, no_answer);
-			disable_timeout(STATEMENT_TIMEOUT, true);
+			disable_timeout(held.timeout, false);
 			done = true;
 		}
 		PG_CATCH();
 		{
-			disable_timeout(STATEMENT_TIMEOUT, false);
-			if (geterrcode() != ERRCODE_QUERY_CANCELED || ShutdownRequestPending)
+			disable_timeout(held.timeout, false);
+			if (geterrcode() != ERRCODE_QUERY_CANCELED || !held.expired || ShutdownRequestPending)
 				PG_RE_THROW();
 			FlushErrorState();
 			MemoryContextSwitchTo(held.context);
@@ -195,7 +183,7 @@ evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *no_answ
 	}
 
 	/* The timer may have gone off after the evaluation had ended. */
-	if (get_timeout_indicator(STATEMENT_TIMEOUT, true) && !ShutdownRequestPending)
+	if (held.expired && !ShutdownRequestPending)
 		QueryCancelPending = false;
 
 	if (late)
@@ -207,6 +195,15 @@ evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *no_answ
 	else
 		filter->slow = 0;
 	return accepted;
+}
+
+/* In a signal handler: the evaluation is cancelled, as a user would. */
+static void
+expire(void)
+{
+	held.expired = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
 }
 
 /* The CPU time that this process has used, in milliseconds. */
@@ -236,7 +233,7 @@ log_slow(const WebhookFilter *filter, const WebhookEvent *event)
 	ereport(LOG,
 			(errmsg("event %s does not match a filter that took too long", DatumGetCString(id)),
 			 errdetail("The filter is \"%s\".", DatumGetCString(path)),
-			 errhint("Simplify the filter. webhook.recover() with what => 'missing' evaluates it without a limit.")));
+			 errhint("Simplify the filter. webhook.recover() with what => 'missing' sends what a simpler one accepts.")));
 }
 
 /*

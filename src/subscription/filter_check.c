@@ -15,8 +15,9 @@
  *   with one get no answer from a path that multiplies or divides, and the number
  *   of these operators is limited, so that their results cannot become long.
  *
- * Refused are also paths that never answer true: those with variables, which
- * have no value here, and those that are no predicate.
+ * Refused are also paths with variables, which have no value here, and paths that
+ * are no predicate: what they find is hardly ever a boolean, so they would accept
+ * nothing. A path to a boolean is compared with true.
  */
 #include "postgres.h"
 
@@ -27,6 +28,7 @@
 #include "utils/numeric.h"
 
 #include "base/compat.h"
+#include "base/refusal.h"
 #include "subscription/filter_check_internal.h"
 #include "subscription/subscription.h"
 
@@ -50,7 +52,7 @@ static void inspect_item(JsonPathItem *item, Findings *found);
 static void inspect_operands(JsonPathItem *item, Findings *found);
 static bool is_cross_comparison(JsonPathItem *item, bool lax);
 static bool may_have_several(JsonPathItem *item, bool lax);
-static bool may_be_predicate(JsonPath *path);
+static bool is_predicate(JsonPath *path);
 static bool is_long_literal(JsonPathItem *item);
 static bool is_long(const char *number, size_t length);
 pg_noreturn static void refuse(Datum path, const char *message, const char *hint);
@@ -66,11 +68,12 @@ webhook_filter_check(Datum path)
 	if (found.variable)
 		refuse(path, "filter must not have a variable",
 			   "Write the value itself, and $ for the event's Data.");
-	if (!may_be_predicate(DatumGetJsonPathP(path)))
+	if (!is_predicate(DatumGetJsonPathP(path)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("filter"),
 				 errmsg("filter must be a predicate"),
-				 errdetail("The filter is \"%s\", which is never true or false.", text_of(path)),
+				 errdetail("The filter is \"%s\", which finds values and compares none.", text_of(path)),
 				 errhint("Compare, as in '$.NewStatus == \"Signed\"', or ask whether a path has anything: 'exists($.Lines[*] ? (@.Price > 10))'.")));
 	if (found.long_number)
 		refuse(path, "filter must not have a number of more than a thousand digits",
@@ -277,44 +280,33 @@ may_have_several(JsonPathItem *item, bool lax)
 	return several || array;
 }
 
-/*
- * Returns false if the last item of a path yields something that is no boolean.
- * A path to a boolean is allowed, and so is what a later server may add. The
- * result of a filter expression is the items that it found.
- */
+/* Returns true for a predicate, or a literal true or false, that nothing follows. */
 static bool
-may_be_predicate(JsonPath *path)
+is_predicate(JsonPath *path)
 {
-	JsonPathItem last;
-	JsonPathItem next;
+	JsonPathItem item;
 
-	jspInit(&last, path);
-	while (jspGetNext(&last, &next))
-		last = next;
-	switch (last.type)
+	jspInit(&item, path);
+	if (jspHasNext(&item))
+		return false;
+	switch (item.type)
 	{
-		case jpiNull:
-		case jpiString:
-		case jpiNumeric:
-		case jpiAdd:
-		case jpiSub:
-		case jpiMul:
-		case jpiDiv:
-		case jpiMod:
-		case jpiPlus:
-		case jpiMinus:
-		case jpiFilter:
-		case jpiType:
-		case jpiSize:
-		case jpiAbs:
-		case jpiFloor:
-		case jpiCeiling:
-		case jpiDouble:
-		case jpiDatetime:
-		case jpiKeyValue:
-			return false;
-		default:
+		case jpiBool:
+		case jpiAnd:
+		case jpiOr:
+		case jpiNot:
+		case jpiIsUnknown:
+		case jpiEqual:
+		case jpiNotEqual:
+		case jpiLess:
+		case jpiGreater:
+		case jpiLessOrEqual:
+		case jpiGreaterOrEqual:
+		case jpiExists:
+		case jpiStartsWith:
 			return true;
+		default:
+			return false;
 	}
 }
 
@@ -346,6 +338,7 @@ refuse(Datum path, const char *message, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 webhook_errargument("filter"),
 			 errmsg("%s", message),
 			 errdetail("The filter is \"%s\".", text_of(path)),
 			 errhint("%s", hint)));

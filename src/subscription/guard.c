@@ -16,6 +16,7 @@
 
 #include "base/compat.h"
 #include "base/redact.h"
+#include "base/refusal.h"
 #include "net/address_rules.h"
 #include "net/target.h"
 #include "net/url.h"
@@ -105,6 +106,7 @@ webhook_guard_check_endpoint(const char *canonical)
 							   &refusal))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("endpoint"),
 				 errmsg("endpoint \"%s\" is not allowed", webhook_redact_url(canonical)),
 				 errdetail("%s", refusal.problem),
 				 errhint("%s", hint_for(refusal.setting))));

@@ -22,8 +22,8 @@ typedef enum WebhookPayloadFormat
 /* A signing secret that was live when the subscription was read. */
 typedef struct WebhookSecret
 {
-	const char *text;			/* "whsec_...", which as a whole is the key of the abp scheme */
-	const uint8 *key;			/* the decoded key, which is that of Standard Webhooks */
+	const char *text;			/* which as a whole is the key of the abp scheme */
+	const uint8 *key;			/* the key of Standard Webhooks: see secret.c */
 	int			key_length;
 	TimestampTz until;			/* when the secret expires; DT_NOEND: never */
 } WebhookSecret;
@@ -123,11 +123,11 @@ extern bool webhook_subscription_any_fenced(void);
 extern WebhookFilter *webhook_filter_make(Datum path);
 
 /*
- * Returns true if an event passes a filter, in the worker. A filter has no
+ * Returns true if an event passes a filter. A filter has no
  * answer, which counts as false, if jsonb refuses the Data, if the path yields
  * neither true nor false, if it multiplies or divides and the Data have a
  * number of more than 1,000 digits, or if it takes too much time; *no_answer
- * becomes true then. Needs a transaction and statement_timeout = 0.
+ * becomes true then. Needs a transaction.
  *
  * The Data of one event are converted once for all calls in a row.
  * webhook_filter_reset() forgets them, and has to be called before the event is
@@ -137,18 +137,16 @@ extern bool webhook_filter_accepts(WebhookFilter *filter,
 								   const WebhookEvent *event, bool *no_answer);
 extern void webhook_filter_reset(void);
 
-/* The same in a session, which has no limit on time but its own. */
-extern bool webhook_filter_matches(WebhookFilter *filter,
-								   const WebhookEvent *event);
-
 /* Raise an error if a value of type jsonpath is not allowed as a filter. */
 extern void webhook_filter_check(Datum path);
 
 /*
- * Signing secrets, "whsec_" and the base64 of a key: secret.c
+ * Signing secrets: "whsec_" and the base64 of a key, or "whs_" and a text, which
+ * as a whole is the key: secret.c
  */
 
 #define WEBHOOK_SECRET_PREFIX	"whsec_"
+#define WEBHOOK_ABP_SECRET_PREFIX "whs_"
 
 /* Bytes of a key, as Standard Webhooks 1.0.0 allows. */
 #define WEBHOOK_MIN_KEY			24
@@ -159,6 +157,9 @@ extern void webhook_filter_check(Datum path);
  * the length of the key; -1 if the text is no secret.
  */
 extern int	webhook_secret_decode(const char *secret, uint8 *key);
+
+/* Returns true if the text begins as a secret of ASP.NET Boilerplate does. */
+extern bool webhook_secret_is_abp(const char *secret);
 
 /* A new secret of 32 random bytes, in CurrentMemoryContext. */
 extern char *webhook_secret_generate(void);

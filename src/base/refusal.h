@@ -1,0 +1,14 @@
+/*
+ * refusal.h
+ *	  How an error names the argument that it refuses.
+ *
+ * The name is in the error's field COLUMN, where a program finds it without
+ * reading the message.
+ */
+#ifndef WEBHOOK_REFUSAL_H
+#define WEBHOOK_REFUSAL_H
+
+/* To be used within ereport(), as errhint() is. */
+#define webhook_errargument(name) err_generic_string(PG_DIAG_COLUMN_NAME, name)
+
+#endif							/* WEBHOOK_REFUSAL_H */
