@@ -124,7 +124,7 @@ CREATE TABLE webhook_internal.subscription_secret (
 COMMENT ON TABLE webhook_internal.subscription_secret IS 'secrets that the requests of subscriptions are signed with; each that has not expired makes one signature';
 COMMENT ON COLUMN webhook_internal.subscription_secret.id IS 'higher for a newer secret';
 COMMENT ON COLUMN webhook_internal.subscription_secret.subscription_id IS 'subscription that the secret belongs to';
-COMMENT ON COLUMN webhook_internal.subscription_secret.secret IS '"whsec_" and the base64 of the key';
+COMMENT ON COLUMN webhook_internal.subscription_secret.secret IS '"whsec_" and the base64 of the key, or "whs_" and a text, which as a whole is the key';
 COMMENT ON COLUMN webhook_internal.subscription_secret.created_at IS 'when the secret was made';
 COMMENT ON COLUMN webhook_internal.subscription_secret.expires_at IS 'when the secret stops signing; null: never';
 
@@ -253,7 +253,7 @@ COMMENT ON TABLE webhook.log IS 'one row an attempt, as sent and as answered, an
 COMMENT ON COLUMN webhook.log.id IS 'id of the event in the ring';
 COMMENT ON COLUMN webhook.log.event_id IS 'Id of the event, as sent';
 COMMENT ON COLUMN webhook.log.position IS 'id of the row in the ring that caused the delivery';
-COMMENT ON COLUMN webhook.log.cause IS 'cause of the delivery: event, resend, recover or ping';
+COMMENT ON COLUMN webhook.log.cause IS 'cause of the delivery: event, resend, recover or ping; dismiss: a dead letter was dismissed by webhook.cancel()';
 COMMENT ON COLUMN webhook.log.logged_at IS 'when the row was written; it never decreases from one row to the next';
 COMMENT ON COLUMN webhook.log.subscription_id IS 'subscription that the event was delivered to';
 COMMENT ON COLUMN webhook.log.event_type IS 'type of the event';
@@ -348,7 +348,7 @@ BEGIN
 			COMMENT ON COLUMN webhook_internal.event_%1$s.txid IS 'top-level transaction that wrote the row';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.created_at IS 'when the event occurred, or the command was given';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.event_id IS 'Id of the event, as sent: a UUIDv7';
-			COMMENT ON COLUMN webhook_internal.event_%1$s.kind IS 'e: event; c: subscriptions have changed; for the subscription that data names, x: cancel all its deliveries, k: cancel deliveries of the event, s: skip the first delivery of the subject, r: deliver the event';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.kind IS 'e: event; c: subscriptions have changed; for the subscription that data names, x: cancel all its deliveries, k: cancel deliveries of the event, s: skip the first delivery of the subject, r: deliver the event, d: deliveries are due now, n: tell people of its state';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.event_type IS 'type of the event';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.subject IS 'what the event is about; events of one subject are delivered in order; null: the event is in no order';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.data IS 'Data of the event, as sent; of a command, its arguments';
@@ -461,6 +461,7 @@ BEGIN
 	IF is_null THEN
 		RAISE EXCEPTION '% must not be null', argument
 			USING ERRCODE = 'null_value_not_allowed',
+				COLUMN = argument,
 				HINT = hint;
 	END IF;
 END
@@ -470,6 +471,10 @@ COMMENT ON FUNCTION webhook_internal.require_not_null(text, boolean, text) IS 'r
 CREATE FUNCTION webhook_internal.require_event_type(event_type text) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
 COMMENT ON FUNCTION webhook_internal.require_event_type(text) IS 'raise an error unless the event type exists';
+
+CREATE FUNCTION webhook_internal.require_event_type_in(event_type text, argument text) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
+COMMENT ON FUNCTION webhook_internal.require_event_type_in(text, text) IS 'the same; the error names the argument, which need not be event_type';
 
 CREATE FUNCTION webhook_internal.canonical_endpoint(endpoint text) RETURNS text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_canonical_endpoint';
@@ -519,21 +524,24 @@ BEGIN
 	IF cardinality(events) = 0 THEN
 		RAISE EXCEPTION 'events must not be empty'
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'events',
 				HINT = 'Name at least one event type; see view webhook.event_type.';
 	END IF;
 	FOREACH event IN ARRAY events LOOP
 		IF event IS NULL THEN
 			RAISE EXCEPTION 'events must not contain null'
 				USING ERRCODE = 'null_value_not_allowed',
+					COLUMN = 'events',
 					HINT = 'Name event types only; see view webhook.event_type.';
 		END IF;
 		IF strpos(event, '*') = 0 THEN
-			PERFORM webhook_internal.require_event_type(event);
+			PERFORM webhook_internal.require_event_type_in(event, 'events');
 		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*\.)?\*$'
 			OR octet_length(event) > max_bytes
 		THEN
 			RAISE EXCEPTION 'invalid event type pattern: "%"', event
 				USING ERRCODE = 'invalid_parameter_value',
+					COLUMN = 'events',
 					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', max_bytes),
 					HINT = 'Use ''*'' for all event types, or for example ''App.*'' for those that begin with ''App.''.';
 		END IF;
@@ -571,11 +579,13 @@ BEGIN
 		IF scheme IS NULL THEN
 			RAISE EXCEPTION 'signature_schemes must not contain null'
 				USING ERRCODE = 'null_value_not_allowed',
+					COLUMN = 'signature_schemes',
 					HINT = 'Use ''{standard}'' or ''{standard,abp}''.';
 		END IF;
 		IF scheme NOT IN ('standard', 'abp') THEN
 			RAISE EXCEPTION 'unrecognized signature scheme: "%"', scheme
 				USING ERRCODE = 'invalid_parameter_value',
+					COLUMN = 'signature_schemes',
 					HINT = 'Use ''{standard}'' or ''{standard,abp}''.';
 		END IF;
 	END LOOP;
@@ -588,6 +598,22 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.checked_schemes(text[]) IS 'check signature schemes; returns them in canonical form';
 
+-- The text of a secret is no argument here.
+CREATE FUNCTION webhook_internal.check_scheme(is_abp_secret boolean, signature_schemes text[])
+	RETURNS void
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF is_abp_secret AND NOT 'abp' = ANY (signature_schemes) THEN
+		RAISE EXCEPTION 'a secret that begins with "whs_" needs signature scheme "abp"'
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'signature_schemes',
+				HINT = 'Use ''{standard,abp}'', or a secret that begins with "whsec_".';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_scheme(boolean, text[]) IS 'raise an error if a secret of ASP.NET Boilerplate is not used for its scheme';
+
 CREATE FUNCTION webhook_internal.checked_format(payload_format text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -595,6 +621,7 @@ BEGIN
 	IF payload_format NOT IN ('envelope', 'raw', 'standard') THEN
 		RAISE EXCEPTION 'unrecognized payload format: "%"', payload_format
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'payload_format',
 				HINT = 'Use ''envelope'', ''raw'' or ''standard''.';
 	END IF;
 	RETURN payload_format;
@@ -611,6 +638,7 @@ BEGIN
 	IF max_in_flight NOT BETWEEN 0 AND most THEN
 		RAISE EXCEPTION 'max_in_flight must be between 1 and %, not %', most, max_in_flight
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'max_in_flight',
 				HINT = 'Use 0 for the default, webhook.max_in_flight_per_subscription.';
 	END IF;
 	RETURN nullif(max_in_flight, 0);
@@ -627,6 +655,7 @@ BEGIN
 		RAISE EXCEPTION 'rate_limit must be between 0.00001 and 10000 requests a second, not %',
 			rate_limit
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'rate_limit',
 				HINT = 'Use 0 for no limit.';
 	END IF;
 	RETURN nullif(rate_limit, 0);
@@ -635,7 +664,7 @@ $$;
 COMMENT ON FUNCTION webhook_internal.checked_rate(real) IS 'check a rate limit; returns it, or null for 0';
 
 -- The result has days of 24 hours and no months, so its length does not depend
--- on a date.
+-- on a date. The argument is named, or is the last word of its description.
 CREATE FUNCTION webhook_internal.checked_duration(
 	argument text,
 	duration interval,
@@ -653,6 +682,7 @@ BEGIN
 	THEN
 		RAISE EXCEPTION '% must be between % and %, not %', argument, shortest, longest, duration
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = substring(argument FROM '[a-z_]+$'),
 				HINT = hint;
 	END IF;
 	RETURN justify_hours(make_interval(secs => seconds::float8));
@@ -671,12 +701,15 @@ BEGIN
 	IF cardinality(retry_schedule) > bounds.schedule_waits THEN
 		RAISE EXCEPTION 'retry_schedule of % waits is too long', cardinality(retry_schedule)
 			USING ERRCODE = 'program_limit_exceeded',
-				DETAIL = format('The maximum is %s waits.', bounds.schedule_waits);
+				COLUMN = 'retry_schedule',
+				DETAIL = format('The maximum is %s waits.', bounds.schedule_waits),
+				HINT = 'Give fewer waits; later attempts can be made by webhook.recover().';
 	END IF;
 	FOREACH wait IN ARRAY retry_schedule LOOP
 		IF wait IS NULL THEN
 			RAISE EXCEPTION 'retry_schedule must not contain null'
 				USING ERRCODE = 'null_value_not_allowed',
+					COLUMN = 'retry_schedule',
 					HINT = 'Give the waits between attempts, for example ''{5 s,5 min,2 h}''.';
 		END IF;
 		checked := checked || webhook_internal.checked_duration('a wait in retry_schedule', wait,
@@ -696,18 +729,23 @@ BEGIN
 	IF cardinality(final_statuses) > 50 THEN
 		RAISE EXCEPTION 'final_statuses of % entries is too long', cardinality(final_statuses)
 			USING ERRCODE = 'program_limit_exceeded',
-				DETAIL = 'The maximum is 50 entries.';
+				COLUMN = 'final_statuses',
+				DETAIL = 'The maximum is 50 entries.',
+				HINT = 'Name only statuses that an endpoint uses for what it will never accept.';
 	END IF;
 	FOREACH status IN ARRAY final_statuses LOOP
 		IF status IS NULL THEN
 			RAISE EXCEPTION 'final_statuses must not contain null'
 				USING ERRCODE = 'null_value_not_allowed',
+					COLUMN = 'final_statuses',
 					HINT = 'Give HTTP statuses, for example ''{400,422}'', or ''{}'' for none.';
 		END IF;
 		IF status NOT BETWEEN 300 AND 599 THEN
 			RAISE EXCEPTION 'a status in final_statuses must be between 300 and 599, not %', status
 				USING ERRCODE = 'invalid_parameter_value',
-					DETAIL = 'A status from 200 to 299 is a success in any case.';
+					COLUMN = 'final_statuses',
+					DETAIL = 'A status from 200 to 299 is a success in any case.',
+					HINT = 'Give HTTP statuses, for example ''{400,422}'', or ''{}'' for none.';
 		END IF;
 	END LOOP;
 	RETURN ARRAY(SELECT DISTINCT s.status FROM unnest(final_statuses) AS s (status) ORDER BY 1);
@@ -722,11 +760,14 @@ BEGIN
 	IF octet_length(file) > 255 THEN
 		RAISE EXCEPTION '% of % bytes is too long', argument, octet_length(file)
 			USING ERRCODE = 'program_limit_exceeded',
-				DETAIL = 'The maximum is 255 bytes.';
+				COLUMN = argument,
+				DETAIL = 'The maximum is 255 bytes.',
+				HINT = 'Name a file in the directory that webhook.certificate_directory is set to.';
 	END IF;
 	IF file COLLATE "C" !~ '^[!-.0-~]*$' OR starts_with(file, '.') THEN
 		RAISE EXCEPTION '% "%" is not a plain file name', argument, file
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = argument,
 				DETAIL = 'A plain file name consists of visible ASCII characters, has no slash, and does not begin with a dot.',
 				HINT = 'Name a file in the directory that webhook.certificate_directory is set to.';
 	END IF;
@@ -1328,7 +1369,7 @@ COMMENT ON FUNCTION webhook.publish(text, json, text) IS 'publish an event; retu
  *
  * A change of a subscription is a command in the ring: 'c', subscriptions have
  * changed, and if it names one, that subscription starts afresh; 'x', cancel
- * all deliveries of the subscription.
+ * all deliveries of the subscription; 'n', tell people of its state.
  */
 
 -- A view of two relations cannot be written through, not even by its owner.
@@ -1365,6 +1406,7 @@ BEGIN
 		'Give the id of a subscription; see view webhook.subscription.');
 	RAISE EXCEPTION 'subscription % does not exist', subscription
 		USING ERRCODE = 'undefined_object',
+			COLUMN = 'subscription',
 			HINT = 'See view webhook.subscription.';
 END
 $$;
@@ -1406,12 +1448,41 @@ BEGIN
 	IF webhook_internal.is_disabled(subscription) THEN
 		RAISE EXCEPTION 'subscription % is disabled', subscription
 			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'subscription',
 				HINT = format('Enable it with webhook.alter_subscription(%s, enabled => true).',
 					subscription);
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.require_enabled(bigint) IS 'raise an error unless the subscription exists and is enabled';
+
+CREATE FUNCTION webhook_internal.require_unfenced(subscription bigint) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.require_enabled(subscription);
+	IF EXISTS (SELECT FROM webhook_internal.subscription s
+		WHERE s.id = require_unfenced.subscription AND s.home <> webhook_internal.home())
+	THEN
+		RAISE EXCEPTION 'subscription % is fenced', subscription
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'subscription',
+				DETAIL = 'This database is a copy of the one that the subscription was made in.',
+				HINT = 'Call webhook.resume_database() to let this database send.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_unfenced(bigint) IS 'raise an error unless the subscription exists, is enabled and may send from here';
+
+-- The worker tells people, by NOTIFY and the server's log, once this is committed.
+CREATE FUNCTION webhook_internal.tell(subscription bigint, altered boolean)
+	RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT webhook_internal.command('n'::"char", subscription,
+		CASE WHEN altered THEN 'changed' END, NULL::uuid)
+$$;
+COMMENT ON FUNCTION webhook_internal.tell(bigint, boolean) IS 'append the command to tell people of a subscription''s state, or that it was altered';
 
 -- What webhook.subscribe() and webhook.alter_subscription() have in common.
 CREATE FUNCTION webhook_internal.with_options(
@@ -1513,6 +1584,7 @@ BEGIN
 	key := webhook_internal.checked_secret(subscribe.secret);
 	new.headers := webhook_internal.checked_headers(subscribe.headers);
 	new.signature_schemes := webhook_internal.checked_schemes(subscribe.signature_schemes);
+	PERFORM webhook_internal.check_scheme(starts_with(key, 'whs_'), new.signature_schemes);
 	new := webhook_internal.with_options(new, subscribe.filter, subscribe.payload_format,
 		subscribe.ordered, subscribe.max_in_flight, subscribe.rate_limit, subscribe.timeout,
 		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses, subscribe.ca,
@@ -1569,7 +1641,9 @@ DECLARE
 	new			webhook_internal.subscription;
 	rerouted	boolean := alter_subscription.endpoint IS NOT NULL
 					OR alter_subscription.events IS NOT NULL;
-	fresh		boolean := false;
+	fresh		boolean;
+	altered		boolean;
+	was_disabled boolean;
 BEGIN
 	-- The table is locked before any row; otherwise two calls could deadlock.
 	IF rerouted THEN
@@ -1602,6 +1676,13 @@ BEGIN
 	IF alter_subscription.signature_schemes IS NOT NULL THEN
 		new.signature_schemes :=
 			webhook_internal.checked_schemes(alter_subscription.signature_schemes);
+		PERFORM webhook_internal.check_scheme(
+				EXISTS (
+					SELECT
+						FROM webhook_internal.subscription_secret x
+						WHERE x.subscription_id = new.id AND starts_with(x.secret, 'whs_')
+							AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())),
+				new.signature_schemes);
 	END IF;
 	new := webhook_internal.with_options(new, alter_subscription.filter,
 		alter_subscription.payload_format, alter_subscription.ordered,
@@ -1609,11 +1690,14 @@ BEGIN
 		alter_subscription.timeout, alter_subscription.retry_schedule,
 		alter_subscription.max_age, alter_subscription.final_statuses, alter_subscription.ca,
 		alter_subscription.client_certificate);
+	altered := new OPERATOR(pg_catalog.*<>) old;
+	was_disabled := webhook_internal.is_disabled(old.id);
 	-- A new start snapshot also ends that the worker has disabled it.
-	IF alter_subscription.enabled AND webhook_internal.is_disabled(old.id) THEN
+	IF alter_subscription.enabled AND was_disabled THEN
 		new.since := webhook_internal.start_snapshot();
-		fresh := true;
 	END IF;
+	-- Enabling what is enabled closes an open breaker.
+	fresh := coalesce(alter_subscription.enabled, false);
 	new.enabled := coalesce(alter_subscription.enabled, old.enabled);
 
 	UPDATE webhook_internal.subscription s
@@ -1644,6 +1728,14 @@ BEGIN
 			OR new.client_certificate IS DISTINCT FROM old.client_certificate;
 		PERFORM webhook_internal.command('c'::"char", CASE WHEN fresh THEN new.id END, NULL::text,
 			NULL::uuid);
+	END IF;
+	IF altered THEN
+		PERFORM webhook_internal.tell(new.id, true);
+	END IF;
+	IF was_disabled IS DISTINCT FROM (NOT alter_subscription.enabled)
+		AND alter_subscription.enabled IS NOT NULL
+	THEN
+		PERFORM webhook_internal.tell(new.id, false);
 	END IF;
 END
 $$;
@@ -1686,21 +1778,36 @@ BEGIN
 		PERFORM webhook_internal.raise_unknown_subscription(unsubscribe.subscription);
 	END IF;
 	PERFORM webhook_internal.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.tell(unsubscribe.subscription, false);
 END
 $$;
 COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'delete a subscription and cancel its waiting deliveries';
 
-CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- A call that changes nothing is no command.
+CREATE FUNCTION webhook_internal.set_paused(subscription bigint, paused boolean) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
-	UPDATE webhook_internal.subscription s SET paused = true WHERE s.id = pause.subscription;
-	IF NOT FOUND THEN
-		PERFORM webhook_internal.raise_unknown_subscription(pause.subscription);
+	UPDATE webhook_internal.subscription s
+		SET paused = set_paused.paused
+		WHERE s.id = set_paused.subscription AND s.paused <> set_paused.paused;
+	IF FOUND THEN
+		PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+		PERFORM webhook_internal.tell(set_paused.subscription, false);
+	ELSE
+		PERFORM webhook_internal.require_subscription(set_paused.subscription);
 	END IF;
-	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.set_paused(bigint, boolean) IS 'pause or resume a subscription';
+
+CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.set_paused(pause.subscription, true);
 END
 $$;
 COMMENT ON FUNCTION webhook.pause(bigint) IS 'stop sending to a subscription; its events wait';
@@ -1708,14 +1815,8 @@ COMMENT ON FUNCTION webhook.pause(bigint) IS 'stop sending to a subscription; it
 CREATE FUNCTION webhook.resume(subscription bigint) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
 BEGIN
-	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
-	UPDATE webhook_internal.subscription s SET paused = false WHERE s.id = resume.subscription;
-	IF NOT FOUND THEN
-		PERFORM webhook_internal.raise_unknown_subscription(resume.subscription);
-	END IF;
-	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.set_paused(resume.subscription, false);
 END
 $$;
 COMMENT ON FUNCTION webhook.resume(bigint) IS 'send to a paused subscription again, first the events that wait';
@@ -1745,6 +1846,7 @@ BEGIN
 		IF discard OR NOT fenced.enabled THEN
 			PERFORM webhook_internal.command('x'::"char", fenced.id, NULL::text, NULL::uuid);
 		END IF;
+		PERFORM webhook_internal.tell(fenced.id, false);
 	END LOOP;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END
@@ -1754,8 +1856,9 @@ COMMENT ON FUNCTION webhook.resume_database(boolean) IS 'send from this copy of 
  * Replay: what is delivered again, or not at all
  *
  * Each function appends commands to the ring: 'r' delivers an event to a
- * subscription, 'k' cancels the deliveries of an event, 's' skips the first
- * delivery of a subject. A command acts on what is before it in the ring.
+ * subscription, or dismisses its dead letter, 'k' cancels the deliveries of an event, 's' skips the first
+ * delivery of a subject, 'd' makes what waits due. A command acts on what is
+ * before it in the ring.
  */
 
 CREATE FUNCTION webhook_internal.is_processed(txid xid8, id bigint) RETURNS boolean
@@ -1770,6 +1873,56 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.is_processed(xid8, bigint) IS 'true if the worker has read this row of the ring and written all that follows from it';
 
+-- Deliveries of the subject that have not ended: in pending, or of rows of the ring
+-- that the worker has not done with.
+CREATE FUNCTION webhook_internal.may_wait(subscription bigint, subject text) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+			SELECT
+				FROM webhook_internal.pending p
+				WHERE p.subscription_id = may_wait.subscription AND p.subject = may_wait.subject)
+		OR EXISTS (
+			SELECT
+				FROM webhook_internal.ring r
+				WHERE r.kind IN ('e', 'r') AND r.subject = may_wait.subject
+					AND NOT webhook_internal.is_processed(r.txid, r.id)
+					AND NOT EXISTS (
+						SELECT
+							FROM webhook.log l
+							WHERE l.event_id = r.event_id AND l.position = r.id
+								AND l.subscription_id = may_wait.subscription
+								AND l.outcome <> 'retrying'))
+$$;
+COMMENT ON FUNCTION webhook_internal.may_wait(bigint, text) IS 'true if a delivery of the subject to the subscription may not have ended';
+
+-- The forms are those of src/message/message.c.
+CREATE FUNCTION webhook_internal.data_of_body(body text, event uuid, event_type text) RETURNS json
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN starts_with(body, format('{"Id":"%s",', event)) THEN body::json -> 'Data'
+		WHEN starts_with(body, format('{"type":%s,"timestamp":"', to_json(event_type)))
+			THEN body::json -> 'data'
+		ELSE body::json END
+$$;
+COMMENT ON FUNCTION webhook_internal.data_of_body(text, uuid, text) IS 'Data of an event, from the body of a request; null: there is no body';
+
+CREATE FUNCTION webhook_internal.takes(
+	s webhook_internal.subscription,
+	event_type text,
+	data json
+) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+			SELECT
+				FROM unnest(s.events) AS w (name)
+				WHERE webhook_internal.matches(w.name, takes.event_type))
+		AND webhook_internal.accepts(s.filter, takes.data)
+$$;
+COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types and the filter of a subscription accept the event';
+
 -- The result has data if the event can be sent again, and no id if it is unknown.
 CREATE FUNCTION webhook_internal.find_event(event uuid) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -1783,7 +1936,7 @@ BEGIN
 	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at
 		INTO logged
 		FROM webhook.log l
-		WHERE l.event_id = find_event.event
+		WHERE l.event_id = find_event.event AND l.cause <> 'dismiss'
 		ORDER BY l.data IS NULL, l.logged_at DESC
 		LIMIT 1;
 	IF logged.data IS NOT NULL THEN
@@ -1814,10 +1967,19 @@ BEGIN
 		INTO present
 		FROM webhook_internal.ring r
 		WHERE r.kind = 'r' AND r.event_id = find_event.event
+			AND NOT r.data ->> 'cause' = 'dismiss'
 		LIMIT 1;
 	IF FOUND THEN
 		RETURN present;
 	END IF;
+
+	-- The log keeps the data of what was delivered in the body of the request.
+	logged.data := (
+		SELECT webhook_internal.data_of_body(l.request_body, l.event_id, l.event_type)
+			FROM webhook.log l
+			WHERE l.event_id = find_event.event AND l.request_body IS NOT NULL
+			ORDER BY l.logged_at DESC
+			LIMIT 1);
 	RETURN logged;
 END
 $$;
@@ -1834,6 +1996,7 @@ BEGIN
 	IF found.id IS NULL THEN
 		RAISE EXCEPTION 'event % does not exist', event
 			USING ERRCODE = 'undefined_object',
+				COLUMN = 'event',
 				HINT = 'See views webhook.event, webhook.pending_delivery and webhook.dead_letter.';
 	END IF;
 	RETURN found;
@@ -1848,15 +2011,7 @@ DECLARE
 	created_at	timestamptz := clock_timestamp();
 	event		uuid := webhook_internal.new_event_id(created_at);
 BEGIN
-	PERFORM webhook_internal.require_enabled(subscription);
-	IF EXISTS (SELECT FROM webhook_internal.subscription s
-		WHERE s.id = ping.subscription AND s.home <> webhook_internal.home())
-	THEN
-		RAISE EXCEPTION 'subscription % is fenced', subscription
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-				DETAIL = 'This database is a copy of the one that the subscription was made in.',
-				HINT = 'Call webhook.resume_database() to let this database send.';
-	END IF;
+	PERFORM webhook_internal.require_unfenced(subscription);
 	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created_at,
 		'webhook.ping', NULL::text, format('{"SubscriptionId":%s}', subscription)::json);
 	RETURN event;
@@ -1869,63 +2024,181 @@ CREATE FUNCTION webhook.resend(event uuid, subscription bigint) RETURNS void
 AS $$
 DECLARE
 	known		webhook.event;
+	s			webhook_internal.subscription;
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
 	known := webhook_internal.require_event(event);
 	IF known.event_type = 'webhook.ping' THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'event',
 				DETAIL = 'It is a ping.',
 				HINT = format('Send another one with webhook.ping(%s).', subscription);
 	END IF;
 	IF known.data IS NULL THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'object_not_in_prerequisite_state',
-				DETAIL = 'It was delivered, and is no longer in the ring.',
-				HINT = 'Delivered events are kept for webhook.event_retention.';
+				COLUMN = 'event',
+				DETAIL = 'It is no longer in the ring, and the log does not have its data.',
+				HINT = 'Events are kept for webhook.event_retention, the log for webhook.log_retention.';
+	END IF;
+	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = resend.subscription;
+	IF NOT webhook_internal.takes(s, known.event_type, known.data) THEN
+		RAISE EXCEPTION 'subscription % does not take event %', subscription, event
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'event',
+				DETAIL = CASE
+					WHEN webhook_internal.accepts(s.filter, known.data) THEN
+						format('The event is of type %s; the subscription takes: %s.',
+							known.event_type, array_to_string(s.events, ', '))
+					ELSE format('The filter of the subscription is not true for it: %s', s.filter)
+				END,
+				HINT = 'Choose another subscription, or change this one with webhook.alter_subscription().';
+	END IF;
+	IF EXISTS (SELECT FROM webhook_internal.pending p
+		WHERE p.event_id = resend.event AND p.subscription_id = resend.subscription)
+	THEN
+		RAISE NOTICE 'event % already waits for subscription %, and is sent once more', event, subscription
+			USING HINT = format('To try what waits now, call webhook.retry(%s).', subscription);
 	END IF;
 	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id,
 		known.created_at, known.event_type, known.subject, known.data);
 END
 $$;
-COMMENT ON FUNCTION webhook.resend(uuid, bigint) IS 'send an event to a subscription once more, after waiting deliveries of its subject';
+COMMENT ON FUNCTION webhook.resend(uuid, bigint) IS 'send an event to a subscription that takes such events once more, after waiting deliveries of its subject';
 
 CREATE FUNCTION webhook.cancel(event uuid, subscription bigint) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
 DECLARE
 	known		webhook.event;
+	last		record;
+	under_way	boolean;		-- it waits, or may be in memory
 BEGIN
-	PERFORM webhook_internal.require_subscription(subscription);
-	known := webhook_internal.require_event(event);
-	PERFORM webhook_internal.command('k'::"char", subscription, known.subject, event);
+	PERFORM webhook_internal.require_subscription(cancel.subscription);
+	known := webhook_internal.require_event(cancel.event);
+	SELECT l.position, l.outcome, l.cause
+		INTO last
+		FROM webhook.log l
+		WHERE l.event_id = cancel.event AND l.subscription_id = cancel.subscription
+		ORDER BY l.logged_at DESC, l.position DESC
+		LIMIT 1;
+	under_way := last.outcome = 'retrying'
+		OR EXISTS (
+			SELECT
+				FROM webhook_internal.pending p
+				WHERE p.event_id = cancel.event AND p.subscription_id = cancel.subscription)
+		OR EXISTS (
+			SELECT
+				FROM webhook_internal.ring r
+				WHERE r.event_id = cancel.event AND r.id > coalesce(last.position, 0)
+					AND (r.kind = 'e' AND NOT webhook_internal.is_processed(r.txid, r.id)
+						OR r.kind = 'r'
+						AND starts_with(r.data::text, format('{"subscription":%s,', cancel.subscription))));
+	IF under_way THEN
+		PERFORM webhook_internal.command('k'::"char", cancel.subscription, known.subject, cancel.event);
+	ELSIF last.outcome IN ('failed', 'cancelled') AND last.cause NOT IN ('ping', 'dismiss') THEN
+		PERFORM webhook_internal.replay(cancel.subscription, 'dismiss', known.id, known.event_id,
+			known.created_at, known.event_type, known.subject, coalesce(known.data, 'null'));
+	ELSE
+		RAISE NOTICE 'there is nothing to cancel of event % for subscription %',
+			cancel.event, cancel.subscription
+			USING HINT = format('webhook.explain(%L, %s) says what became of it.', cancel.event,
+				cancel.subscription);
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook.cancel(uuid, bigint) IS 'cancel the deliveries of an event to a subscription; a request in flight is the last';
+COMMENT ON FUNCTION webhook.cancel(uuid, bigint) IS 'cancel the deliveries of an event to a subscription; a request in flight is the last; if it has failed or was cancelled already, dismiss the dead letter';
 
-CREATE FUNCTION webhook.skip(subscription bigint, subject text) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION webhook_internal.check_subject(subject text) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	max_bytes	integer := (webhook_internal.bounds()).subject_bytes;
 BEGIN
-	PERFORM webhook_internal.require_subscription(subscription);
-	PERFORM webhook_internal.require_not_null('subject', subject IS NULL,
-		'Give a subject from view webhook.pending_delivery; cancel an event without a subject with webhook.cancel().');
 	IF subject = '' THEN
 		RAISE EXCEPTION 'subject must not be empty'
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'subject',
 				HINT = 'Give a subject from view webhook.pending_delivery; cancel an event without a subject with webhook.cancel().';
 	END IF;
 	IF octet_length(subject) > max_bytes THEN
 		RAISE EXCEPTION 'subject of % bytes is too long', octet_length(subject)
 			USING ERRCODE = 'program_limit_exceeded',
-				DETAIL = format('The maximum is %s bytes.', max_bytes);
+				COLUMN = 'subject',
+				DETAIL = format('The maximum is %s bytes.', max_bytes),
+				HINT = 'Give a subject from view webhook.pending_delivery.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_subject(text) IS 'raise an error if no delivery can have this subject';
+
+CREATE FUNCTION webhook.skip(subscription bigint, subject text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.require_subscription(subscription);
+	PERFORM webhook_internal.require_not_null('subject', subject IS NULL,
+		'Give a subject from view webhook.pending_delivery; cancel an event without a subject with webhook.cancel().');
+	PERFORM webhook_internal.check_subject(subject);
+	IF NOT webhook_internal.may_wait(subscription, subject) THEN
+		RAISE NOTICE 'no delivery of subject "%" waits for subscription %', subject, subscription
+			USING HINT = 'See view webhook.pending_delivery.';
 	END IF;
 	PERFORM webhook_internal.command('s'::"char", subscription, subject, NULL::uuid);
 END
 $$;
 COMMENT ON FUNCTION webhook.skip(bigint, text) IS 'cancel the first waiting delivery of a subject to a subscription, so that the next one is sent';
+
+CREATE FUNCTION webhook.retry(subscription bigint, subject text DEFAULT NULL) RETURNS bigint
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	waiting		bigint;
+BEGIN
+	PERFORM webhook_internal.require_unfenced(retry.subscription);
+	PERFORM webhook_internal.check_subject(retry.subject);
+	SELECT count(*)
+		INTO waiting
+		FROM webhook_internal.pending p
+		WHERE p.subscription_id = retry.subscription
+			AND (retry.subject IS NULL OR p.subject = retry.subject);
+	PERFORM webhook_internal.command('d'::"char", retry.subscription, retry.subject, NULL::uuid);
+	RETURN waiting;
+END
+$$;
+COMMENT ON FUNCTION webhook.retry(bigint, text) IS 'try now: what waits for a retry, of the subject or of all, is due at once, and an open circuit breaker closes; returns the number of waiting deliveries';
+
+-- Where an answer may lack what is kept no longer, people are told.
+CREATE FUNCTION webhook_internal.warn_of_retention(what text, since timestamptz) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	setting		text := CASE what WHEN 'missing' THEN 'webhook.event_retention'
+					ELSE 'webhook.log_retention' END;
+	kept_since	timestamptz := clock_timestamp() - current_setting(setting)::interval;
+	oldest		record;
+BEGIN
+	-- Everything that is kept was asked for, or it is kept.
+	IF since = '-infinity' OR since >= kept_since THEN
+		RETURN;
+	END IF;
+	-- The first row has id 1: the ring was never emptied.
+	SELECT min(r.id) AS id, min(r.created_at) AS created_at
+		INTO oldest
+		FROM webhook_internal.ring r;
+	IF what = 'missing' AND (oldest.id = 1 OR oldest.created_at <= since) THEN
+		RETURN;
+	END IF;
+	RAISE WARNING 'events since % may be kept no longer', since
+		USING DETAIL = format('Setting %s is %s.', setting, current_setting(setting)),
+			HINT = 'What is kept is found; ''-infinity'' asks for all of it.';
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.warn_of_retention(text, timestamptz) IS 'warn if what recover() looks for may have been deleted';
 
 CREATE FUNCTION webhook.recover(
 	subscription bigint,
@@ -1950,23 +2223,26 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('until', recover.until IS NULL,
 		'Give the time after the last event, or ''infinity''.');
 	PERFORM webhook_internal.require_not_null('what', recover.what IS NULL,
-		'Use ''failed'' or ''missing''.');
+		'Use ''failed'', ''missing'' or ''delivered''.');
 	PERFORM webhook_internal.require_not_null('dry_run', recover.dry_run IS NULL,
 		'Use true only to count, false to send.');
-	IF recover.what NOT IN ('failed', 'missing') THEN
+	IF recover.what NOT IN ('failed', 'missing', 'delivered') THEN
 		RAISE EXCEPTION 'unrecognized value for parameter "what": "%"', recover.what
 			USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Use ''failed'' for events that failed or were cancelled, ''missing'' for events that were never attempted.';
+				COLUMN = 'what',
+				HINT = 'Use ''failed'' for events that failed or were cancelled, ''missing'' for events that were never attempted, ''delivered'' for events that were delivered.';
 	END IF;
 	IF recover.since > recover.until THEN
 		RAISE EXCEPTION 'since must not be later than until'
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'since',
 				DETAIL = format('%s is later than %s.', recover.since, recover.until),
 				HINT = 'Events are sent that occurred at or after since, and before until.';
 	END IF;
 	PERFORM webhook_internal.require_enabled(recover.subscription);
 	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = recover.subscription;
 	s.since := webhook_internal.local_start_snapshot(s.home, s.since);
+	PERFORM webhook_internal.warn_of_retention(recover.what, recover.since);
 
 	-- An event whose replay has not ended is left out. The ring is searched for
 	-- replays once, even if the planner has no statistics of it yet.
@@ -1984,10 +2260,37 @@ BEGIN
 				-- Older leaves of the log need not be read; a day allows for a wrong clock.
 				AND d.logged_at >= recover.since - interval '1 day'
 				AND d.data IS NOT NULL
+				AND webhook_internal.takes(s, d.event_type, d.data)
 				AND NOT EXISTS (
 					SELECT
 						FROM replay r
 						WHERE r.event_id = d.event_id AND r.id > d.position)
+		UNION ALL
+		SELECT l.id, l.event_id, l.created_at, l.event_type, l.subject, x.data
+			FROM webhook.log l
+				LEFT JOIN webhook_internal.ring v ON v.kind = 'e' AND v.event_id = l.event_id
+				CROSS JOIN LATERAL (
+					SELECT coalesce(v.data, webhook_internal.data_of_body(l.request_body,
+							l.event_id, l.event_type)) AS data
+				) x
+			WHERE recover.what = 'delivered'
+				AND l.subscription_id = s.id AND l.outcome = 'delivered' AND l.cause <> 'ping'
+				AND l.created_at >= recover.since AND l.created_at < recover.until
+				AND l.logged_at >= recover.since - interval '1 day'
+				AND webhook_internal.takes(s, l.event_type, x.data)
+				AND NOT EXISTS (
+					SELECT
+						FROM webhook.log n
+						WHERE n.event_id = l.event_id AND n.subscription_id = s.id
+							AND (n.logged_at, n.position) > (l.logged_at, l.position))
+				AND NOT EXISTS (
+					SELECT
+						FROM webhook_internal.pending p
+						WHERE p.event_id = l.event_id AND p.subscription_id = s.id)
+				AND NOT EXISTS (
+					SELECT
+						FROM replay r
+						WHERE r.event_id = l.event_id AND r.id > l.position)
 		UNION ALL
 		SELECT v.id, v.event_id, v.created_at, v.event_type, v.subject, v.data
 			FROM webhook_internal.ring v
@@ -1997,11 +2300,7 @@ BEGIN
 				-- All other events are delivered anyway.
 				AND (pg_visible_in_snapshot(v.txid, s.since)
 					OR webhook_internal.is_processed(v.txid, v.id))
-				AND EXISTS (
-					SELECT
-						FROM unnest(s.events) AS w (name)
-						WHERE webhook_internal.matches(w.name, v.event_type))
-				AND webhook_internal.accepts(s.filter, v.data)
+				AND webhook_internal.takes(s, v.event_type, v.data)
 				AND NOT EXISTS (
 					SELECT
 						FROM webhook.log l
@@ -2030,7 +2329,7 @@ BEGIN
 	RETURN count;
 END
 $$;
-COMMENT ON FUNCTION webhook.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'send events that occurred in a period to a subscription: those that failed or were cancelled, or with what => missing those that were never attempted; returns their number; with dry_run they are only counted';
+COMMENT ON FUNCTION webhook.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'send events that occurred in a period, and that the subscription takes, to it: those that failed or were cancelled, with what => missing those that were never attempted, with what => delivered those that were delivered; returns their number; with dry_run they are only counted';
 /*
  * Signatures and secrets
  */
@@ -2094,6 +2393,7 @@ BEGIN
 	IF active >= 3 THEN
 		RAISE EXCEPTION 'subscription % already has three active secrets', rotate_secret.subscription
 			USING ERRCODE = 'program_limit_exceeded',
+				COLUMN = 'overlap',
 				DETAIL = format('The first of them ends at %s.', first_end),
 				HINT = 'Wait until then, or give a shorter overlap; ''0'' ends all former secrets at once.';
 	END IF;
@@ -2149,7 +2449,11 @@ CREATE VIEW webhook.dead_letter AS
 		l.position, l.data
 	FROM webhook.log l, (VALUES (0)) AS read_only
 	WHERE l.outcome IN ('failed', 'cancelled')
-		AND l.cause <> 'ping'
+		AND l.cause NOT IN ('ping', 'dismiss')
+		AND EXISTS (
+			SELECT
+				FROM webhook_internal.subscription s
+				WHERE s.id = l.subscription_id)
 		AND NOT EXISTS (
 			SELECT
 				FROM webhook.log n
@@ -2159,7 +2463,7 @@ CREATE VIEW webhook.dead_letter AS
 			SELECT
 				FROM webhook_internal.pending p
 				WHERE p.event_id = l.event_id AND p.subscription_id = l.subscription_id);
-COMMENT ON VIEW webhook.dead_letter IS 'deliveries that failed or were cancelled, until webhook.resend() or webhook.recover() repeats them';
+COMMENT ON VIEW webhook.dead_letter IS 'deliveries that failed or were cancelled, until webhook.resend() or webhook.recover() repeats them, webhook.cancel() dismisses them, or the subscription is gone';
 COMMENT ON COLUMN webhook.dead_letter.attempt IS 'number of attempts made';
 COMMENT ON COLUMN webhook.dead_letter.outcome IS 'failed or cancelled';
 COMMENT ON COLUMN webhook.dead_letter.response_status IS 'HTTP status of the last response; null: there was none';
@@ -2227,6 +2531,7 @@ CREATE VIEW webhook.stat_subscription AS
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
 					WHEN t.breaker <> 'closed' THEN 'open'
+					WHEN t.not_before > statement_timestamp() THEN 'waiting'
 					WHEN t.concurrency = 1 THEN 'slow'
 					ELSE 'active' END AS state,
 				current_setting('webhook.enabled', true) = 'off' AS sending_off,
@@ -2234,7 +2539,7 @@ CREATE VIEW webhook.stat_subscription AS
 		) h;
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
-COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, open (its breaker), slow, active';
+COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, open (its breaker), waiting (for the end of a Retry-After), slow, active';
 COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is not active, or what its last problem was; null: there is none';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
 COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';
@@ -2332,6 +2637,9 @@ DECLARE
 	attempts	text;
 	retries		integer;
 	replayed	boolean;		-- a replay of it is under way
+	in_ring		boolean;
+	unread		boolean;		-- the worker is not done with it
+	before		boolean;		-- it was committed before the start of the subscription
 	said		text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', explain.event IS NULL,
@@ -2377,6 +2685,13 @@ BEGIN
 				AND starts_with(r.data::text, format('{"subscription":%s,', explain.subscription))
 				AND r.id > coalesce(last.position, 0));
 
+	SELECT count(*) > 0, bool_or(NOT webhook_internal.is_processed(r.txid, r.id)),
+			bool_or(pg_visible_in_snapshot(r.txid,
+				webhook_internal.local_start_snapshot(s.home, s.since)))
+		INTO in_ring, unread, before
+		FROM webhook_internal.ring r
+		WHERE r.kind = 'e' AND r.event_id = explain.event;
+
 	-- What was the last attempt, or how did the delivery end?
 	attempts := CASE last.attempt WHEN 0 THEN 'no attempt' WHEN 1 THEN 'one attempt'
 		ELSE last.attempt || ' attempts' END;
@@ -2388,8 +2703,13 @@ BEGIN
 			format('Attempt %s failed at %s: %s.', last.attempt, last.logged_at, last.error)
 		WHEN 'failed' THEN
 			format('It failed for good at %s, after %s: %s.', last.logged_at, attempts, last.error)
+				|| CASE WHEN last.response_status = ANY (s.final_statuses)
+					THEN format(' Status %s is one of the subscription''s final_statuses.',
+						last.response_status) ELSE '' END
 		WHEN 'cancelled' THEN
 			CASE last.error_class
+				WHEN 'dismissed' THEN
+					format('Its dead letter was dismissed at %s by webhook.cancel().', last.logged_at)
 				WHEN 'skipped' THEN format('It was skipped at %s, after %s.', last.logged_at, attempts)
 				ELSE format('It was cancelled at %s, after %s.', last.logged_at, attempts) END
 		END;
@@ -2418,41 +2738,51 @@ BEGIN
 	ELSIF last.outcome IN ('failed', 'cancelled') THEN
 		said := said || CASE
 			WHEN e.event_type = 'webhook.ping' THEN NULL
+			WHEN s.id IS NULL THEN
+				format('It is not retried, because subscription %s does not exist.', explain.subscription)
 			WHEN e.data IS NULL THEN 'It cannot be resent, because it is no longer in the ring.'
+			WHEN NOT webhook_internal.takes(s, e.event_type, e.data) THEN
+				format('It is not retried, and subscription %s does not take such events any more.', s.id)
+			WHEN last.error_class = 'dismissed' THEN 'webhook.resend() sends it again.'
 			ELSE 'It is not retried; webhook.resend() or webhook.recover() sends it again.' END;
 		RETURN array_to_string(said, E'\n');
-	ELSIF s.id IS NULL THEN
+	ELSIF s.id IS NULL OR last.outcome IS NOT NULL THEN
 		NULL;
-	ELSIF last.outcome IS NULL AND NOT EXISTS (
+	ELSIF NOT EXISTS (
 		SELECT
 			FROM unnest(s.events) AS w (name)
 			WHERE webhook_internal.matches(w.name, e.event_type))
 	THEN
-		said := said || format('Subscription %s does not take events of this type; it takes: %s.',
-			s.id, array_to_string(s.events, ', '));
+		said := said || format('Subscription %s does not take events of this type; it takes: %s.', s.id,
+			array_to_string(s.events, ', '));
 		RETURN array_to_string(said, E'\n');
-	ELSIF last.outcome IS NULL AND NOT webhook_internal.accepts(s.filter, e.data) THEN
+	ELSIF NOT webhook_internal.accepts(s.filter, e.data) THEN
 		said := said || format('The filter of subscription %s is not true for it: %s', s.id, s.filter);
 		RETURN array_to_string(said, E'\n');
-	ELSIF last.outcome IS NULL AND EXISTS (
-		SELECT
-			FROM webhook_internal.ring r
-			WHERE r.kind = 'e' AND r.event_id = explain.event
-				AND pg_visible_in_snapshot(r.txid,
-					webhook_internal.local_start_snapshot(s.home, s.since)))
-	THEN
+	ELSIF before THEN
 		said := said || format('It was committed before subscription %s was made or last enabled; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
 		RETURN array_to_string(said, E'\n');
-	ELSIF last.outcome IS NULL AND EXISTS (
-		SELECT
-			FROM webhook_internal.ring r
-			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook_internal.is_processed(r.txid, r.id))
-	THEN
-		said := said || format('Subscription %s did not take it when it was read; '
-			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
-		RETURN array_to_string(said, E'\n');
+	ELSIF unread THEN
+		NULL;
 	ELSE
+		said := said || (CASE
+			WHEN e.created_at < s.created_at THEN
+				format('It occurred before subscription %s was made.', s.id)
+			ELSE format('Subscription %s did not take it when it was read: it was disabled, or had other event types or another filter.',
+				s.id)
+			END || CASE
+			WHEN stat.state = 'disabled' THEN ''
+			WHEN in_ring THEN ' webhook.recover() with what => ''missing'' delivers such events.'
+			WHEN e.data IS NOT NULL THEN ' webhook.resend() sends it.'
+			ELSE ' It cannot be resent, because it is no longer in the ring.' END);
+		IF stat.state <> 'disabled' THEN
+			RETURN array_to_string(said, E'\n');
+		END IF;
+	END IF;
+	IF s.id IS NOT NULL AND waiting.id IS NULL AND NOT replayed
+		AND (unread OR last.outcome = 'retrying')
+	THEN
 		said := said || 'It is in memory or in flight, or has not been read yet.'::text;
 	END IF;
 
@@ -2589,6 +2919,7 @@ DECLARE
 			webhook.ping,
 			webhook.resend,
 			webhook.recover,
+			webhook.retry,
 			webhook.cancel,
 			webhook.skip,
 			webhook.drain
@@ -2598,7 +2929,7 @@ BEGIN
 	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
-COMMENT ON FUNCTION webhook.grant_operator(regrole) IS 'let a role read, and pause, resume, ping, resend, recover, cancel, skip and drain';
+COMMENT ON FUNCTION webhook.grant_operator(regrole) IS 'let a role read, and pause, resume, ping, resend, recover, retry, cancel, skip and drain';
 
 CREATE FUNCTION webhook.grant_admin(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

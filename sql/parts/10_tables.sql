@@ -95,7 +95,7 @@ CREATE TABLE webhook_internal.subscription_secret (
 COMMENT ON TABLE webhook_internal.subscription_secret IS 'secrets that the requests of subscriptions are signed with; each that has not expired makes one signature';
 COMMENT ON COLUMN webhook_internal.subscription_secret.id IS 'higher for a newer secret';
 COMMENT ON COLUMN webhook_internal.subscription_secret.subscription_id IS 'subscription that the secret belongs to';
-COMMENT ON COLUMN webhook_internal.subscription_secret.secret IS '"whsec_" and the base64 of the key';
+COMMENT ON COLUMN webhook_internal.subscription_secret.secret IS '"whsec_" and the base64 of the key, or "whs_" and a text, which as a whole is the key';
 COMMENT ON COLUMN webhook_internal.subscription_secret.created_at IS 'when the secret was made';
 COMMENT ON COLUMN webhook_internal.subscription_secret.expires_at IS 'when the secret stops signing; null: never';
 
@@ -224,7 +224,7 @@ COMMENT ON TABLE webhook.log IS 'one row an attempt, as sent and as answered, an
 COMMENT ON COLUMN webhook.log.id IS 'id of the event in the ring';
 COMMENT ON COLUMN webhook.log.event_id IS 'Id of the event, as sent';
 COMMENT ON COLUMN webhook.log.position IS 'id of the row in the ring that caused the delivery';
-COMMENT ON COLUMN webhook.log.cause IS 'cause of the delivery: event, resend, recover or ping';
+COMMENT ON COLUMN webhook.log.cause IS 'cause of the delivery: event, resend, recover or ping; dismiss: a dead letter was dismissed by webhook.cancel()';
 COMMENT ON COLUMN webhook.log.logged_at IS 'when the row was written; it never decreases from one row to the next';
 COMMENT ON COLUMN webhook.log.subscription_id IS 'subscription that the event was delivered to';
 COMMENT ON COLUMN webhook.log.event_type IS 'type of the event';

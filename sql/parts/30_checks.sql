@@ -42,6 +42,7 @@ BEGIN
 	IF is_null THEN
 		RAISE EXCEPTION '% must not be null', argument
 			USING ERRCODE = 'null_value_not_allowed',
+				COLUMN = argument,
 				HINT = hint;
 	END IF;
 END
@@ -51,6 +52,10 @@ COMMENT ON FUNCTION webhook_internal.require_not_null(text, boolean, text) IS 'r
 CREATE FUNCTION webhook_internal.require_event_type(event_type text) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
 COMMENT ON FUNCTION webhook_internal.require_event_type(text) IS 'raise an error unless the event type exists';
+
+CREATE FUNCTION webhook_internal.require_event_type_in(event_type text, argument text) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
+COMMENT ON FUNCTION webhook_internal.require_event_type_in(text, text) IS 'the same; the error names the argument, which need not be event_type';
 
 CREATE FUNCTION webhook_internal.canonical_endpoint(endpoint text) RETURNS text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_canonical_endpoint';
@@ -100,21 +105,24 @@ BEGIN
 	IF cardinality(events) = 0 THEN
 		RAISE EXCEPTION 'events must not be empty'
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'events',
 				HINT = 'Name at least one event type; see view webhook.event_type.';
 	END IF;
 	FOREACH event IN ARRAY events LOOP
 		IF event IS NULL THEN
 			RAISE EXCEPTION 'events must not contain null'
 				USING ERRCODE = 'null_value_not_allowed',
+					COLUMN = 'events',
 					HINT = 'Name event types only; see view webhook.event_type.';
 		END IF;
 		IF strpos(event, '*') = 0 THEN
-			PERFORM webhook_internal.require_event_type(event);
+			PERFORM webhook_internal.require_event_type_in(event, 'events');
 		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*\.)?\*$'
 			OR octet_length(event) > max_bytes
 		THEN
 			RAISE EXCEPTION 'invalid event type pattern: "%"', event
 				USING ERRCODE = 'invalid_parameter_value',
+					COLUMN = 'events',
 					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', max_bytes),
 					HINT = 'Use ''*'' for all event types, or for example ''App.*'' for those that begin with ''App.''.';
 		END IF;
@@ -152,11 +160,13 @@ BEGIN
 		IF scheme IS NULL THEN
 			RAISE EXCEPTION 'signature_schemes must not contain null'
 				USING ERRCODE = 'null_value_not_allowed',
+					COLUMN = 'signature_schemes',
 					HINT = 'Use ''{standard}'' or ''{standard,abp}''.';
 		END IF;
 		IF scheme NOT IN ('standard', 'abp') THEN
 			RAISE EXCEPTION 'unrecognized signature scheme: "%"', scheme
 				USING ERRCODE = 'invalid_parameter_value',
+					COLUMN = 'signature_schemes',
 					HINT = 'Use ''{standard}'' or ''{standard,abp}''.';
 		END IF;
 	END LOOP;
@@ -169,6 +179,22 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.checked_schemes(text[]) IS 'check signature schemes; returns them in canonical form';
 
+-- The text of a secret is no argument here.
+CREATE FUNCTION webhook_internal.check_scheme(is_abp_secret boolean, signature_schemes text[])
+	RETURNS void
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF is_abp_secret AND NOT 'abp' = ANY (signature_schemes) THEN
+		RAISE EXCEPTION 'a secret that begins with "whs_" needs signature scheme "abp"'
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'signature_schemes',
+				HINT = 'Use ''{standard,abp}'', or a secret that begins with "whsec_".';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_scheme(boolean, text[]) IS 'raise an error if a secret of ASP.NET Boilerplate is not used for its scheme';
+
 CREATE FUNCTION webhook_internal.checked_format(payload_format text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -176,6 +202,7 @@ BEGIN
 	IF payload_format NOT IN ('envelope', 'raw', 'standard') THEN
 		RAISE EXCEPTION 'unrecognized payload format: "%"', payload_format
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'payload_format',
 				HINT = 'Use ''envelope'', ''raw'' or ''standard''.';
 	END IF;
 	RETURN payload_format;
@@ -192,6 +219,7 @@ BEGIN
 	IF max_in_flight NOT BETWEEN 0 AND most THEN
 		RAISE EXCEPTION 'max_in_flight must be between 1 and %, not %', most, max_in_flight
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'max_in_flight',
 				HINT = 'Use 0 for the default, webhook.max_in_flight_per_subscription.';
 	END IF;
 	RETURN nullif(max_in_flight, 0);
@@ -208,6 +236,7 @@ BEGIN
 		RAISE EXCEPTION 'rate_limit must be between 0.00001 and 10000 requests a second, not %',
 			rate_limit
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'rate_limit',
 				HINT = 'Use 0 for no limit.';
 	END IF;
 	RETURN nullif(rate_limit, 0);
@@ -216,7 +245,7 @@ $$;
 COMMENT ON FUNCTION webhook_internal.checked_rate(real) IS 'check a rate limit; returns it, or null for 0';
 
 -- The result has days of 24 hours and no months, so its length does not depend
--- on a date.
+-- on a date. The argument is named, or is the last word of its description.
 CREATE FUNCTION webhook_internal.checked_duration(
 	argument text,
 	duration interval,
@@ -234,6 +263,7 @@ BEGIN
 	THEN
 		RAISE EXCEPTION '% must be between % and %, not %', argument, shortest, longest, duration
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = substring(argument FROM '[a-z_]+$'),
 				HINT = hint;
 	END IF;
 	RETURN justify_hours(make_interval(secs => seconds::float8));
@@ -252,12 +282,15 @@ BEGIN
 	IF cardinality(retry_schedule) > bounds.schedule_waits THEN
 		RAISE EXCEPTION 'retry_schedule of % waits is too long', cardinality(retry_schedule)
 			USING ERRCODE = 'program_limit_exceeded',
-				DETAIL = format('The maximum is %s waits.', bounds.schedule_waits);
+				COLUMN = 'retry_schedule',
+				DETAIL = format('The maximum is %s waits.', bounds.schedule_waits),
+				HINT = 'Give fewer waits; later attempts can be made by webhook.recover().';
 	END IF;
 	FOREACH wait IN ARRAY retry_schedule LOOP
 		IF wait IS NULL THEN
 			RAISE EXCEPTION 'retry_schedule must not contain null'
 				USING ERRCODE = 'null_value_not_allowed',
+					COLUMN = 'retry_schedule',
 					HINT = 'Give the waits between attempts, for example ''{5 s,5 min,2 h}''.';
 		END IF;
 		checked := checked || webhook_internal.checked_duration('a wait in retry_schedule', wait,
@@ -277,18 +310,23 @@ BEGIN
 	IF cardinality(final_statuses) > 50 THEN
 		RAISE EXCEPTION 'final_statuses of % entries is too long', cardinality(final_statuses)
 			USING ERRCODE = 'program_limit_exceeded',
-				DETAIL = 'The maximum is 50 entries.';
+				COLUMN = 'final_statuses',
+				DETAIL = 'The maximum is 50 entries.',
+				HINT = 'Name only statuses that an endpoint uses for what it will never accept.';
 	END IF;
 	FOREACH status IN ARRAY final_statuses LOOP
 		IF status IS NULL THEN
 			RAISE EXCEPTION 'final_statuses must not contain null'
 				USING ERRCODE = 'null_value_not_allowed',
+					COLUMN = 'final_statuses',
 					HINT = 'Give HTTP statuses, for example ''{400,422}'', or ''{}'' for none.';
 		END IF;
 		IF status NOT BETWEEN 300 AND 599 THEN
 			RAISE EXCEPTION 'a status in final_statuses must be between 300 and 599, not %', status
 				USING ERRCODE = 'invalid_parameter_value',
-					DETAIL = 'A status from 200 to 299 is a success in any case.';
+					COLUMN = 'final_statuses',
+					DETAIL = 'A status from 200 to 299 is a success in any case.',
+					HINT = 'Give HTTP statuses, for example ''{400,422}'', or ''{}'' for none.';
 		END IF;
 	END LOOP;
 	RETURN ARRAY(SELECT DISTINCT s.status FROM unnest(final_statuses) AS s (status) ORDER BY 1);
@@ -303,11 +341,14 @@ BEGIN
 	IF octet_length(file) > 255 THEN
 		RAISE EXCEPTION '% of % bytes is too long', argument, octet_length(file)
 			USING ERRCODE = 'program_limit_exceeded',
-				DETAIL = 'The maximum is 255 bytes.';
+				COLUMN = argument,
+				DETAIL = 'The maximum is 255 bytes.',
+				HINT = 'Name a file in the directory that webhook.certificate_directory is set to.';
 	END IF;
 	IF file COLLATE "C" !~ '^[!-.0-~]*$' OR starts_with(file, '.') THEN
 		RAISE EXCEPTION '% "%" is not a plain file name', argument, file
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = argument,
 				DETAIL = 'A plain file name consists of visible ASCII characters, has no slash, and does not begin with a dot.',
 				HINT = 'Name a file in the directory that webhook.certificate_directory is set to.';
 	END IF;

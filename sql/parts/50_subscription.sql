@@ -8,7 +8,7 @@
  *
  * A change of a subscription is a command in the ring: 'c', subscriptions have
  * changed, and if it names one, that subscription starts afresh; 'x', cancel
- * all deliveries of the subscription.
+ * all deliveries of the subscription; 'n', tell people of its state.
  */
 
 -- A view of two relations cannot be written through, not even by its owner.
@@ -45,6 +45,7 @@ BEGIN
 		'Give the id of a subscription; see view webhook.subscription.');
 	RAISE EXCEPTION 'subscription % does not exist', subscription
 		USING ERRCODE = 'undefined_object',
+			COLUMN = 'subscription',
 			HINT = 'See view webhook.subscription.';
 END
 $$;
@@ -86,12 +87,41 @@ BEGIN
 	IF webhook_internal.is_disabled(subscription) THEN
 		RAISE EXCEPTION 'subscription % is disabled', subscription
 			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'subscription',
 				HINT = format('Enable it with webhook.alter_subscription(%s, enabled => true).',
 					subscription);
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.require_enabled(bigint) IS 'raise an error unless the subscription exists and is enabled';
+
+CREATE FUNCTION webhook_internal.require_unfenced(subscription bigint) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.require_enabled(subscription);
+	IF EXISTS (SELECT FROM webhook_internal.subscription s
+		WHERE s.id = require_unfenced.subscription AND s.home <> webhook_internal.home())
+	THEN
+		RAISE EXCEPTION 'subscription % is fenced', subscription
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'subscription',
+				DETAIL = 'This database is a copy of the one that the subscription was made in.',
+				HINT = 'Call webhook.resume_database() to let this database send.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_unfenced(bigint) IS 'raise an error unless the subscription exists, is enabled and may send from here';
+
+-- The worker tells people, by NOTIFY and the server's log, once this is committed.
+CREATE FUNCTION webhook_internal.tell(subscription bigint, altered boolean)
+	RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT webhook_internal.command('n'::"char", subscription,
+		CASE WHEN altered THEN 'changed' END, NULL::uuid)
+$$;
+COMMENT ON FUNCTION webhook_internal.tell(bigint, boolean) IS 'append the command to tell people of a subscription''s state, or that it was altered';
 
 -- What webhook.subscribe() and webhook.alter_subscription() have in common.
 CREATE FUNCTION webhook_internal.with_options(
@@ -193,6 +223,7 @@ BEGIN
 	key := webhook_internal.checked_secret(subscribe.secret);
 	new.headers := webhook_internal.checked_headers(subscribe.headers);
 	new.signature_schemes := webhook_internal.checked_schemes(subscribe.signature_schemes);
+	PERFORM webhook_internal.check_scheme(starts_with(key, 'whs_'), new.signature_schemes);
 	new := webhook_internal.with_options(new, subscribe.filter, subscribe.payload_format,
 		subscribe.ordered, subscribe.max_in_flight, subscribe.rate_limit, subscribe.timeout,
 		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses, subscribe.ca,
@@ -249,7 +280,9 @@ DECLARE
 	new			webhook_internal.subscription;
 	rerouted	boolean := alter_subscription.endpoint IS NOT NULL
 					OR alter_subscription.events IS NOT NULL;
-	fresh		boolean := false;
+	fresh		boolean;
+	altered		boolean;
+	was_disabled boolean;
 BEGIN
 	-- The table is locked before any row; otherwise two calls could deadlock.
 	IF rerouted THEN
@@ -282,6 +315,13 @@ BEGIN
 	IF alter_subscription.signature_schemes IS NOT NULL THEN
 		new.signature_schemes :=
 			webhook_internal.checked_schemes(alter_subscription.signature_schemes);
+		PERFORM webhook_internal.check_scheme(
+				EXISTS (
+					SELECT
+						FROM webhook_internal.subscription_secret x
+						WHERE x.subscription_id = new.id AND starts_with(x.secret, 'whs_')
+							AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())),
+				new.signature_schemes);
 	END IF;
 	new := webhook_internal.with_options(new, alter_subscription.filter,
 		alter_subscription.payload_format, alter_subscription.ordered,
@@ -289,11 +329,14 @@ BEGIN
 		alter_subscription.timeout, alter_subscription.retry_schedule,
 		alter_subscription.max_age, alter_subscription.final_statuses, alter_subscription.ca,
 		alter_subscription.client_certificate);
+	altered := new OPERATOR(pg_catalog.*<>) old;
+	was_disabled := webhook_internal.is_disabled(old.id);
 	-- A new start snapshot also ends that the worker has disabled it.
-	IF alter_subscription.enabled AND webhook_internal.is_disabled(old.id) THEN
+	IF alter_subscription.enabled AND was_disabled THEN
 		new.since := webhook_internal.start_snapshot();
-		fresh := true;
 	END IF;
+	-- Enabling what is enabled closes an open breaker.
+	fresh := coalesce(alter_subscription.enabled, false);
 	new.enabled := coalesce(alter_subscription.enabled, old.enabled);
 
 	UPDATE webhook_internal.subscription s
@@ -324,6 +367,14 @@ BEGIN
 			OR new.client_certificate IS DISTINCT FROM old.client_certificate;
 		PERFORM webhook_internal.command('c'::"char", CASE WHEN fresh THEN new.id END, NULL::text,
 			NULL::uuid);
+	END IF;
+	IF altered THEN
+		PERFORM webhook_internal.tell(new.id, true);
+	END IF;
+	IF was_disabled IS DISTINCT FROM (NOT alter_subscription.enabled)
+		AND alter_subscription.enabled IS NOT NULL
+	THEN
+		PERFORM webhook_internal.tell(new.id, false);
 	END IF;
 END
 $$;
@@ -366,21 +417,36 @@ BEGIN
 		PERFORM webhook_internal.raise_unknown_subscription(unsubscribe.subscription);
 	END IF;
 	PERFORM webhook_internal.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.tell(unsubscribe.subscription, false);
 END
 $$;
 COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'delete a subscription and cancel its waiting deliveries';
 
-CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- A call that changes nothing is no command.
+CREATE FUNCTION webhook_internal.set_paused(subscription bigint, paused boolean) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
-	UPDATE webhook_internal.subscription s SET paused = true WHERE s.id = pause.subscription;
-	IF NOT FOUND THEN
-		PERFORM webhook_internal.raise_unknown_subscription(pause.subscription);
+	UPDATE webhook_internal.subscription s
+		SET paused = set_paused.paused
+		WHERE s.id = set_paused.subscription AND s.paused <> set_paused.paused;
+	IF FOUND THEN
+		PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+		PERFORM webhook_internal.tell(set_paused.subscription, false);
+	ELSE
+		PERFORM webhook_internal.require_subscription(set_paused.subscription);
 	END IF;
-	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.set_paused(bigint, boolean) IS 'pause or resume a subscription';
+
+CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.set_paused(pause.subscription, true);
 END
 $$;
 COMMENT ON FUNCTION webhook.pause(bigint) IS 'stop sending to a subscription; its events wait';
@@ -388,14 +454,8 @@ COMMENT ON FUNCTION webhook.pause(bigint) IS 'stop sending to a subscription; it
 CREATE FUNCTION webhook.resume(subscription bigint) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
 BEGIN
-	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
-	UPDATE webhook_internal.subscription s SET paused = false WHERE s.id = resume.subscription;
-	IF NOT FOUND THEN
-		PERFORM webhook_internal.raise_unknown_subscription(resume.subscription);
-	END IF;
-	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.set_paused(resume.subscription, false);
 END
 $$;
 COMMENT ON FUNCTION webhook.resume(bigint) IS 'send to a paused subscription again, first the events that wait';
@@ -425,6 +485,7 @@ BEGIN
 		IF discard OR NOT fenced.enabled THEN
 			PERFORM webhook_internal.command('x'::"char", fenced.id, NULL::text, NULL::uuid);
 		END IF;
+		PERFORM webhook_internal.tell(fenced.id, false);
 	END LOOP;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 END

@@ -2,8 +2,9 @@
  * Replay: what is delivered again, or not at all
  *
  * Each function appends commands to the ring: 'r' delivers an event to a
- * subscription, 'k' cancels the deliveries of an event, 's' skips the first
- * delivery of a subject. A command acts on what is before it in the ring.
+ * subscription, or dismisses its dead letter, 'k' cancels the deliveries of an event, 's' skips the first
+ * delivery of a subject, 'd' makes what waits due. A command acts on what is
+ * before it in the ring.
  */
 
 CREATE FUNCTION webhook_internal.is_processed(txid xid8, id bigint) RETURNS boolean
@@ -18,6 +19,56 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.is_processed(xid8, bigint) IS 'true if the worker has read this row of the ring and written all that follows from it';
 
+-- Deliveries of the subject that have not ended: in pending, or of rows of the ring
+-- that the worker has not done with.
+CREATE FUNCTION webhook_internal.may_wait(subscription bigint, subject text) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+			SELECT
+				FROM webhook_internal.pending p
+				WHERE p.subscription_id = may_wait.subscription AND p.subject = may_wait.subject)
+		OR EXISTS (
+			SELECT
+				FROM webhook_internal.ring r
+				WHERE r.kind IN ('e', 'r') AND r.subject = may_wait.subject
+					AND NOT webhook_internal.is_processed(r.txid, r.id)
+					AND NOT EXISTS (
+						SELECT
+							FROM webhook.log l
+							WHERE l.event_id = r.event_id AND l.position = r.id
+								AND l.subscription_id = may_wait.subscription
+								AND l.outcome <> 'retrying'))
+$$;
+COMMENT ON FUNCTION webhook_internal.may_wait(bigint, text) IS 'true if a delivery of the subject to the subscription may not have ended';
+
+-- The forms are those of src/message/message.c.
+CREATE FUNCTION webhook_internal.data_of_body(body text, event uuid, event_type text) RETURNS json
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN starts_with(body, format('{"Id":"%s",', event)) THEN body::json -> 'Data'
+		WHEN starts_with(body, format('{"type":%s,"timestamp":"', to_json(event_type)))
+			THEN body::json -> 'data'
+		ELSE body::json END
+$$;
+COMMENT ON FUNCTION webhook_internal.data_of_body(text, uuid, text) IS 'Data of an event, from the body of a request; null: there is no body';
+
+CREATE FUNCTION webhook_internal.takes(
+	s webhook_internal.subscription,
+	event_type text,
+	data json
+) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+			SELECT
+				FROM unnest(s.events) AS w (name)
+				WHERE webhook_internal.matches(w.name, takes.event_type))
+		AND webhook_internal.accepts(s.filter, takes.data)
+$$;
+COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types and the filter of a subscription accept the event';
+
 -- The result has data if the event can be sent again, and no id if it is unknown.
 CREATE FUNCTION webhook_internal.find_event(event uuid) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -31,7 +82,7 @@ BEGIN
 	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at
 		INTO logged
 		FROM webhook.log l
-		WHERE l.event_id = find_event.event
+		WHERE l.event_id = find_event.event AND l.cause <> 'dismiss'
 		ORDER BY l.data IS NULL, l.logged_at DESC
 		LIMIT 1;
 	IF logged.data IS NOT NULL THEN
@@ -62,10 +113,19 @@ BEGIN
 		INTO present
 		FROM webhook_internal.ring r
 		WHERE r.kind = 'r' AND r.event_id = find_event.event
+			AND NOT r.data ->> 'cause' = 'dismiss'
 		LIMIT 1;
 	IF FOUND THEN
 		RETURN present;
 	END IF;
+
+	-- The log keeps the data of what was delivered in the body of the request.
+	logged.data := (
+		SELECT webhook_internal.data_of_body(l.request_body, l.event_id, l.event_type)
+			FROM webhook.log l
+			WHERE l.event_id = find_event.event AND l.request_body IS NOT NULL
+			ORDER BY l.logged_at DESC
+			LIMIT 1);
 	RETURN logged;
 END
 $$;
@@ -82,6 +142,7 @@ BEGIN
 	IF found.id IS NULL THEN
 		RAISE EXCEPTION 'event % does not exist', event
 			USING ERRCODE = 'undefined_object',
+				COLUMN = 'event',
 				HINT = 'See views webhook.event, webhook.pending_delivery and webhook.dead_letter.';
 	END IF;
 	RETURN found;
@@ -96,15 +157,7 @@ DECLARE
 	created_at	timestamptz := clock_timestamp();
 	event		uuid := webhook_internal.new_event_id(created_at);
 BEGIN
-	PERFORM webhook_internal.require_enabled(subscription);
-	IF EXISTS (SELECT FROM webhook_internal.subscription s
-		WHERE s.id = ping.subscription AND s.home <> webhook_internal.home())
-	THEN
-		RAISE EXCEPTION 'subscription % is fenced', subscription
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-				DETAIL = 'This database is a copy of the one that the subscription was made in.',
-				HINT = 'Call webhook.resume_database() to let this database send.';
-	END IF;
+	PERFORM webhook_internal.require_unfenced(subscription);
 	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created_at,
 		'webhook.ping', NULL::text, format('{"SubscriptionId":%s}', subscription)::json);
 	RETURN event;
@@ -117,63 +170,181 @@ CREATE FUNCTION webhook.resend(event uuid, subscription bigint) RETURNS void
 AS $$
 DECLARE
 	known		webhook.event;
+	s			webhook_internal.subscription;
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
 	known := webhook_internal.require_event(event);
 	IF known.event_type = 'webhook.ping' THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'event',
 				DETAIL = 'It is a ping.',
 				HINT = format('Send another one with webhook.ping(%s).', subscription);
 	END IF;
 	IF known.data IS NULL THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'object_not_in_prerequisite_state',
-				DETAIL = 'It was delivered, and is no longer in the ring.',
-				HINT = 'Delivered events are kept for webhook.event_retention.';
+				COLUMN = 'event',
+				DETAIL = 'It is no longer in the ring, and the log does not have its data.',
+				HINT = 'Events are kept for webhook.event_retention, the log for webhook.log_retention.';
+	END IF;
+	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = resend.subscription;
+	IF NOT webhook_internal.takes(s, known.event_type, known.data) THEN
+		RAISE EXCEPTION 'subscription % does not take event %', subscription, event
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'event',
+				DETAIL = CASE
+					WHEN webhook_internal.accepts(s.filter, known.data) THEN
+						format('The event is of type %s; the subscription takes: %s.',
+							known.event_type, array_to_string(s.events, ', '))
+					ELSE format('The filter of the subscription is not true for it: %s', s.filter)
+				END,
+				HINT = 'Choose another subscription, or change this one with webhook.alter_subscription().';
+	END IF;
+	IF EXISTS (SELECT FROM webhook_internal.pending p
+		WHERE p.event_id = resend.event AND p.subscription_id = resend.subscription)
+	THEN
+		RAISE NOTICE 'event % already waits for subscription %, and is sent once more', event, subscription
+			USING HINT = format('To try what waits now, call webhook.retry(%s).', subscription);
 	END IF;
 	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id,
 		known.created_at, known.event_type, known.subject, known.data);
 END
 $$;
-COMMENT ON FUNCTION webhook.resend(uuid, bigint) IS 'send an event to a subscription once more, after waiting deliveries of its subject';
+COMMENT ON FUNCTION webhook.resend(uuid, bigint) IS 'send an event to a subscription that takes such events once more, after waiting deliveries of its subject';
 
 CREATE FUNCTION webhook.cancel(event uuid, subscription bigint) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
 DECLARE
 	known		webhook.event;
+	last		record;
+	under_way	boolean;		-- it waits, or may be in memory
 BEGIN
-	PERFORM webhook_internal.require_subscription(subscription);
-	known := webhook_internal.require_event(event);
-	PERFORM webhook_internal.command('k'::"char", subscription, known.subject, event);
+	PERFORM webhook_internal.require_subscription(cancel.subscription);
+	known := webhook_internal.require_event(cancel.event);
+	SELECT l.position, l.outcome, l.cause
+		INTO last
+		FROM webhook.log l
+		WHERE l.event_id = cancel.event AND l.subscription_id = cancel.subscription
+		ORDER BY l.logged_at DESC, l.position DESC
+		LIMIT 1;
+	under_way := last.outcome = 'retrying'
+		OR EXISTS (
+			SELECT
+				FROM webhook_internal.pending p
+				WHERE p.event_id = cancel.event AND p.subscription_id = cancel.subscription)
+		OR EXISTS (
+			SELECT
+				FROM webhook_internal.ring r
+				WHERE r.event_id = cancel.event AND r.id > coalesce(last.position, 0)
+					AND (r.kind = 'e' AND NOT webhook_internal.is_processed(r.txid, r.id)
+						OR r.kind = 'r'
+						AND starts_with(r.data::text, format('{"subscription":%s,', cancel.subscription))));
+	IF under_way THEN
+		PERFORM webhook_internal.command('k'::"char", cancel.subscription, known.subject, cancel.event);
+	ELSIF last.outcome IN ('failed', 'cancelled') AND last.cause NOT IN ('ping', 'dismiss') THEN
+		PERFORM webhook_internal.replay(cancel.subscription, 'dismiss', known.id, known.event_id,
+			known.created_at, known.event_type, known.subject, coalesce(known.data, 'null'));
+	ELSE
+		RAISE NOTICE 'there is nothing to cancel of event % for subscription %',
+			cancel.event, cancel.subscription
+			USING HINT = format('webhook.explain(%L, %s) says what became of it.', cancel.event,
+				cancel.subscription);
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook.cancel(uuid, bigint) IS 'cancel the deliveries of an event to a subscription; a request in flight is the last';
+COMMENT ON FUNCTION webhook.cancel(uuid, bigint) IS 'cancel the deliveries of an event to a subscription; a request in flight is the last; if it has failed or was cancelled already, dismiss the dead letter';
 
-CREATE FUNCTION webhook.skip(subscription bigint, subject text) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION webhook_internal.check_subject(subject text) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	max_bytes	integer := (webhook_internal.bounds()).subject_bytes;
 BEGIN
-	PERFORM webhook_internal.require_subscription(subscription);
-	PERFORM webhook_internal.require_not_null('subject', subject IS NULL,
-		'Give a subject from view webhook.pending_delivery; cancel an event without a subject with webhook.cancel().');
 	IF subject = '' THEN
 		RAISE EXCEPTION 'subject must not be empty'
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'subject',
 				HINT = 'Give a subject from view webhook.pending_delivery; cancel an event without a subject with webhook.cancel().';
 	END IF;
 	IF octet_length(subject) > max_bytes THEN
 		RAISE EXCEPTION 'subject of % bytes is too long', octet_length(subject)
 			USING ERRCODE = 'program_limit_exceeded',
-				DETAIL = format('The maximum is %s bytes.', max_bytes);
+				COLUMN = 'subject',
+				DETAIL = format('The maximum is %s bytes.', max_bytes),
+				HINT = 'Give a subject from view webhook.pending_delivery.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_subject(text) IS 'raise an error if no delivery can have this subject';
+
+CREATE FUNCTION webhook.skip(subscription bigint, subject text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.require_subscription(subscription);
+	PERFORM webhook_internal.require_not_null('subject', subject IS NULL,
+		'Give a subject from view webhook.pending_delivery; cancel an event without a subject with webhook.cancel().');
+	PERFORM webhook_internal.check_subject(subject);
+	IF NOT webhook_internal.may_wait(subscription, subject) THEN
+		RAISE NOTICE 'no delivery of subject "%" waits for subscription %', subject, subscription
+			USING HINT = 'See view webhook.pending_delivery.';
 	END IF;
 	PERFORM webhook_internal.command('s'::"char", subscription, subject, NULL::uuid);
 END
 $$;
 COMMENT ON FUNCTION webhook.skip(bigint, text) IS 'cancel the first waiting delivery of a subject to a subscription, so that the next one is sent';
+
+CREATE FUNCTION webhook.retry(subscription bigint, subject text DEFAULT NULL) RETURNS bigint
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	waiting		bigint;
+BEGIN
+	PERFORM webhook_internal.require_unfenced(retry.subscription);
+	PERFORM webhook_internal.check_subject(retry.subject);
+	SELECT count(*)
+		INTO waiting
+		FROM webhook_internal.pending p
+		WHERE p.subscription_id = retry.subscription
+			AND (retry.subject IS NULL OR p.subject = retry.subject);
+	PERFORM webhook_internal.command('d'::"char", retry.subscription, retry.subject, NULL::uuid);
+	RETURN waiting;
+END
+$$;
+COMMENT ON FUNCTION webhook.retry(bigint, text) IS 'try now: what waits for a retry, of the subject or of all, is due at once, and an open circuit breaker closes; returns the number of waiting deliveries';
+
+-- Where an answer may lack what is kept no longer, people are told.
+CREATE FUNCTION webhook_internal.warn_of_retention(what text, since timestamptz) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	setting		text := CASE what WHEN 'missing' THEN 'webhook.event_retention'
+					ELSE 'webhook.log_retention' END;
+	kept_since	timestamptz := clock_timestamp() - current_setting(setting)::interval;
+	oldest		record;
+BEGIN
+	-- Everything that is kept was asked for, or it is kept.
+	IF since = '-infinity' OR since >= kept_since THEN
+		RETURN;
+	END IF;
+	-- The first row has id 1: the ring was never emptied.
+	SELECT min(r.id) AS id, min(r.created_at) AS created_at
+		INTO oldest
+		FROM webhook_internal.ring r;
+	IF what = 'missing' AND (oldest.id = 1 OR oldest.created_at <= since) THEN
+		RETURN;
+	END IF;
+	RAISE WARNING 'events since % may be kept no longer', since
+		USING DETAIL = format('Setting %s is %s.', setting, current_setting(setting)),
+			HINT = 'What is kept is found; ''-infinity'' asks for all of it.';
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.warn_of_retention(text, timestamptz) IS 'warn if what recover() looks for may have been deleted';
 
 CREATE FUNCTION webhook.recover(
 	subscription bigint,
@@ -198,23 +369,26 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('until', recover.until IS NULL,
 		'Give the time after the last event, or ''infinity''.');
 	PERFORM webhook_internal.require_not_null('what', recover.what IS NULL,
-		'Use ''failed'' or ''missing''.');
+		'Use ''failed'', ''missing'' or ''delivered''.');
 	PERFORM webhook_internal.require_not_null('dry_run', recover.dry_run IS NULL,
 		'Use true only to count, false to send.');
-	IF recover.what NOT IN ('failed', 'missing') THEN
+	IF recover.what NOT IN ('failed', 'missing', 'delivered') THEN
 		RAISE EXCEPTION 'unrecognized value for parameter "what": "%"', recover.what
 			USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Use ''failed'' for events that failed or were cancelled, ''missing'' for events that were never attempted.';
+				COLUMN = 'what',
+				HINT = 'Use ''failed'' for events that failed or were cancelled, ''missing'' for events that were never attempted, ''delivered'' for events that were delivered.';
 	END IF;
 	IF recover.since > recover.until THEN
 		RAISE EXCEPTION 'since must not be later than until'
 			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'since',
 				DETAIL = format('%s is later than %s.', recover.since, recover.until),
 				HINT = 'Events are sent that occurred at or after since, and before until.';
 	END IF;
 	PERFORM webhook_internal.require_enabled(recover.subscription);
 	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = recover.subscription;
 	s.since := webhook_internal.local_start_snapshot(s.home, s.since);
+	PERFORM webhook_internal.warn_of_retention(recover.what, recover.since);
 
 	-- An event whose replay has not ended is left out. The ring is searched for
 	-- replays once, even if the planner has no statistics of it yet.
@@ -232,10 +406,37 @@ BEGIN
 				-- Older leaves of the log need not be read; a day allows for a wrong clock.
 				AND d.logged_at >= recover.since - interval '1 day'
 				AND d.data IS NOT NULL
+				AND webhook_internal.takes(s, d.event_type, d.data)
 				AND NOT EXISTS (
 					SELECT
 						FROM replay r
 						WHERE r.event_id = d.event_id AND r.id > d.position)
+		UNION ALL
+		SELECT l.id, l.event_id, l.created_at, l.event_type, l.subject, x.data
+			FROM webhook.log l
+				LEFT JOIN webhook_internal.ring v ON v.kind = 'e' AND v.event_id = l.event_id
+				CROSS JOIN LATERAL (
+					SELECT coalesce(v.data, webhook_internal.data_of_body(l.request_body,
+							l.event_id, l.event_type)) AS data
+				) x
+			WHERE recover.what = 'delivered'
+				AND l.subscription_id = s.id AND l.outcome = 'delivered' AND l.cause <> 'ping'
+				AND l.created_at >= recover.since AND l.created_at < recover.until
+				AND l.logged_at >= recover.since - interval '1 day'
+				AND webhook_internal.takes(s, l.event_type, x.data)
+				AND NOT EXISTS (
+					SELECT
+						FROM webhook.log n
+						WHERE n.event_id = l.event_id AND n.subscription_id = s.id
+							AND (n.logged_at, n.position) > (l.logged_at, l.position))
+				AND NOT EXISTS (
+					SELECT
+						FROM webhook_internal.pending p
+						WHERE p.event_id = l.event_id AND p.subscription_id = s.id)
+				AND NOT EXISTS (
+					SELECT
+						FROM replay r
+						WHERE r.event_id = l.event_id AND r.id > l.position)
 		UNION ALL
 		SELECT v.id, v.event_id, v.created_at, v.event_type, v.subject, v.data
 			FROM webhook_internal.ring v
@@ -245,11 +446,7 @@ BEGIN
 				-- All other events are delivered anyway.
 				AND (pg_visible_in_snapshot(v.txid, s.since)
 					OR webhook_internal.is_processed(v.txid, v.id))
-				AND EXISTS (
-					SELECT
-						FROM unnest(s.events) AS w (name)
-						WHERE webhook_internal.matches(w.name, v.event_type))
-				AND webhook_internal.accepts(s.filter, v.data)
+				AND webhook_internal.takes(s, v.event_type, v.data)
 				AND NOT EXISTS (
 					SELECT
 						FROM webhook.log l
@@ -278,4 +475,4 @@ BEGIN
 	RETURN count;
 END
 $$;
-COMMENT ON FUNCTION webhook.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'send events that occurred in a period to a subscription: those that failed or were cancelled, or with what => missing those that were never attempted; returns their number; with dry_run they are only counted';
+COMMENT ON FUNCTION webhook.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'send events that occurred in a period, and that the subscription takes, to it: those that failed or were cancelled, with what => missing those that were never attempted, with what => delivered those that were delivered; returns their number; with dry_run they are only counted';

@@ -61,6 +61,7 @@ BEGIN
 	IF active >= 3 THEN
 		RAISE EXCEPTION 'subscription % already has three active secrets', rotate_secret.subscription
 			USING ERRCODE = 'program_limit_exceeded',
+				COLUMN = 'overlap',
 				DETAIL = format('The first of them ends at %s.', first_end),
 				HINT = 'Wait until then, or give a shorter overlap; ''0'' ends all former secrets at once.';
 	END IF;

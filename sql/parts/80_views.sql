@@ -27,7 +27,11 @@ CREATE VIEW webhook.dead_letter AS
 		l.position, l.data
 	FROM webhook.log l, (VALUES (0)) AS read_only
 	WHERE l.outcome IN ('failed', 'cancelled')
-		AND l.cause <> 'ping'
+		AND l.cause NOT IN ('ping', 'dismiss')
+		AND EXISTS (
+			SELECT
+				FROM webhook_internal.subscription s
+				WHERE s.id = l.subscription_id)
 		AND NOT EXISTS (
 			SELECT
 				FROM webhook.log n
@@ -37,7 +41,7 @@ CREATE VIEW webhook.dead_letter AS
 			SELECT
 				FROM webhook_internal.pending p
 				WHERE p.event_id = l.event_id AND p.subscription_id = l.subscription_id);
-COMMENT ON VIEW webhook.dead_letter IS 'deliveries that failed or were cancelled, until webhook.resend() or webhook.recover() repeats them';
+COMMENT ON VIEW webhook.dead_letter IS 'deliveries that failed or were cancelled, until webhook.resend() or webhook.recover() repeats them, webhook.cancel() dismisses them, or the subscription is gone';
 COMMENT ON COLUMN webhook.dead_letter.attempt IS 'number of attempts made';
 COMMENT ON COLUMN webhook.dead_letter.outcome IS 'failed or cancelled';
 COMMENT ON COLUMN webhook.dead_letter.response_status IS 'HTTP status of the last response; null: there was none';
@@ -105,6 +109,7 @@ CREATE VIEW webhook.stat_subscription AS
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
 					WHEN t.breaker <> 'closed' THEN 'open'
+					WHEN t.not_before > statement_timestamp() THEN 'waiting'
 					WHEN t.concurrency = 1 THEN 'slow'
 					ELSE 'active' END AS state,
 				current_setting('webhook.enabled', true) = 'off' AS sending_off,
@@ -112,7 +117,7 @@ CREATE VIEW webhook.stat_subscription AS
 		) h;
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
-COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, open (its breaker), slow, active';
+COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, open (its breaker), waiting (for the end of a Retry-After), slow, active';
 COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is not active, or what its last problem was; null: there is none';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
 COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';

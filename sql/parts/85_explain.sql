@@ -16,6 +16,9 @@ DECLARE
 	attempts	text;
 	retries		integer;
 	replayed	boolean;		-- a replay of it is under way
+	in_ring		boolean;
+	unread		boolean;		-- the worker is not done with it
+	before		boolean;		-- it was committed before the start of the subscription
 	said		text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', explain.event IS NULL,
@@ -61,6 +64,13 @@ BEGIN
 				AND starts_with(r.data::text, format('{"subscription":%s,', explain.subscription))
 				AND r.id > coalesce(last.position, 0));
 
+	SELECT count(*) > 0, bool_or(NOT webhook_internal.is_processed(r.txid, r.id)),
+			bool_or(pg_visible_in_snapshot(r.txid,
+				webhook_internal.local_start_snapshot(s.home, s.since)))
+		INTO in_ring, unread, before
+		FROM webhook_internal.ring r
+		WHERE r.kind = 'e' AND r.event_id = explain.event;
+
 	-- What was the last attempt, or how did the delivery end?
 	attempts := CASE last.attempt WHEN 0 THEN 'no attempt' WHEN 1 THEN 'one attempt'
 		ELSE last.attempt || ' attempts' END;
@@ -72,8 +82,13 @@ BEGIN
 			format('Attempt %s failed at %s: %s.', last.attempt, last.logged_at, last.error)
 		WHEN 'failed' THEN
 			format('It failed for good at %s, after %s: %s.', last.logged_at, attempts, last.error)
+				|| CASE WHEN last.response_status = ANY (s.final_statuses)
+					THEN format(' Status %s is one of the subscription''s final_statuses.',
+						last.response_status) ELSE '' END
 		WHEN 'cancelled' THEN
 			CASE last.error_class
+				WHEN 'dismissed' THEN
+					format('Its dead letter was dismissed at %s by webhook.cancel().', last.logged_at)
 				WHEN 'skipped' THEN format('It was skipped at %s, after %s.', last.logged_at, attempts)
 				ELSE format('It was cancelled at %s, after %s.', last.logged_at, attempts) END
 		END;
@@ -102,41 +117,51 @@ BEGIN
 	ELSIF last.outcome IN ('failed', 'cancelled') THEN
 		said := said || CASE
 			WHEN e.event_type = 'webhook.ping' THEN NULL
+			WHEN s.id IS NULL THEN
+				format('It is not retried, because subscription %s does not exist.', explain.subscription)
 			WHEN e.data IS NULL THEN 'It cannot be resent, because it is no longer in the ring.'
+			WHEN NOT webhook_internal.takes(s, e.event_type, e.data) THEN
+				format('It is not retried, and subscription %s does not take such events any more.', s.id)
+			WHEN last.error_class = 'dismissed' THEN 'webhook.resend() sends it again.'
 			ELSE 'It is not retried; webhook.resend() or webhook.recover() sends it again.' END;
 		RETURN array_to_string(said, E'\n');
-	ELSIF s.id IS NULL THEN
+	ELSIF s.id IS NULL OR last.outcome IS NOT NULL THEN
 		NULL;
-	ELSIF last.outcome IS NULL AND NOT EXISTS (
+	ELSIF NOT EXISTS (
 		SELECT
 			FROM unnest(s.events) AS w (name)
 			WHERE webhook_internal.matches(w.name, e.event_type))
 	THEN
-		said := said || format('Subscription %s does not take events of this type; it takes: %s.',
-			s.id, array_to_string(s.events, ', '));
+		said := said || format('Subscription %s does not take events of this type; it takes: %s.', s.id,
+			array_to_string(s.events, ', '));
 		RETURN array_to_string(said, E'\n');
-	ELSIF last.outcome IS NULL AND NOT webhook_internal.accepts(s.filter, e.data) THEN
+	ELSIF NOT webhook_internal.accepts(s.filter, e.data) THEN
 		said := said || format('The filter of subscription %s is not true for it: %s', s.id, s.filter);
 		RETURN array_to_string(said, E'\n');
-	ELSIF last.outcome IS NULL AND EXISTS (
-		SELECT
-			FROM webhook_internal.ring r
-			WHERE r.kind = 'e' AND r.event_id = explain.event
-				AND pg_visible_in_snapshot(r.txid,
-					webhook_internal.local_start_snapshot(s.home, s.since)))
-	THEN
+	ELSIF before THEN
 		said := said || format('It was committed before subscription %s was made or last enabled; '
 			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
 		RETURN array_to_string(said, E'\n');
-	ELSIF last.outcome IS NULL AND EXISTS (
-		SELECT
-			FROM webhook_internal.ring r
-			WHERE r.kind = 'e' AND r.event_id = explain.event AND webhook_internal.is_processed(r.txid, r.id))
-	THEN
-		said := said || format('Subscription %s did not take it when it was read; '
-			'webhook.recover() with what => ''missing'' delivers such events.', s.id);
-		RETURN array_to_string(said, E'\n');
+	ELSIF unread THEN
+		NULL;
 	ELSE
+		said := said || (CASE
+			WHEN e.created_at < s.created_at THEN
+				format('It occurred before subscription %s was made.', s.id)
+			ELSE format('Subscription %s did not take it when it was read: it was disabled, or had other event types or another filter.',
+				s.id)
+			END || CASE
+			WHEN stat.state = 'disabled' THEN ''
+			WHEN in_ring THEN ' webhook.recover() with what => ''missing'' delivers such events.'
+			WHEN e.data IS NOT NULL THEN ' webhook.resend() sends it.'
+			ELSE ' It cannot be resent, because it is no longer in the ring.' END);
+		IF stat.state <> 'disabled' THEN
+			RETURN array_to_string(said, E'\n');
+		END IF;
+	END IF;
+	IF s.id IS NOT NULL AND waiting.id IS NULL AND NOT replayed
+		AND (unread OR last.outcome = 'retrying')
+	THEN
 		said := said || 'It is in memory or in flight, or has not been read yet.'::text;
 	END IF;
 

@@ -100,6 +100,7 @@ DECLARE
 			webhook.ping,
 			webhook.resend,
 			webhook.recover,
+			webhook.retry,
 			webhook.cancel,
 			webhook.skip,
 			webhook.drain
@@ -109,7 +110,7 @@ BEGIN
 	PERFORM webhook_internal.grant_each(role, commands);
 END
 $$;
-COMMENT ON FUNCTION webhook.grant_operator(regrole) IS 'let a role read, and pause, resume, ping, resend, recover, cancel, skip and drain';
+COMMENT ON FUNCTION webhook.grant_operator(regrole) IS 'let a role read, and pause, resume, ping, resend, recover, retry, cancel, skip and drain';
 
 CREATE FUNCTION webhook.grant_admin(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
 /*
  * replay.c
- *	  C functions that resend(), recover(), cancel(), skip() and ping() call:
- *	  commands to the worker.
+ *	  C functions that resend(), recover(), retry(), cancel(), skip() and ping()
+ *	  call: commands to the worker.
  *
  * The functions of the install script find the events and check them. Here are
  * the parts that they cannot do: the row of the ring in the form that the worker
@@ -51,6 +51,8 @@ webhook_command(PG_FUNCTION_ARGS)
 		case WEBHOOK_END:
 		case WEBHOOK_CANCEL:
 		case WEBHOOK_SKIP:
+		case WEBHOOK_RETRY:
+		case WEBHOOK_TELL:
 			if (PG_ARGISNULL(1) ||
 				(row.kind == WEBHOOK_SKIP && PG_ARGISNULL(2)) ||
 				(row.kind == WEBHOOK_CANCEL && PG_ARGISNULL(3)))
@@ -114,6 +116,7 @@ webhook_accepts(PG_FUNCTION_ARGS)
 	WebhookEvent *event;
 	text	   *data;
 	bool		accepted;
+	bool		no_answer;
 
 	if (PG_ARGISNULL(1))
 		PG_RETURN_NULL();
@@ -125,7 +128,7 @@ webhook_accepts(PG_FUNCTION_ARGS)
 	event = webhook_event_make(NULL, 0, NULL, 0, VARDATA_ANY(data),
 							   VARSIZE_ANY_EXHDR(data));
 	webhook_filter_reset();		/* an error may have left the data of another event */
-	accepted = webhook_filter_matches(filter, event);
+	accepted = webhook_filter_accepts(filter, event, &no_answer);
 	webhook_filter_reset();
 	webhook_event_release(event);
 	PG_RETURN_BOOL(accepted);

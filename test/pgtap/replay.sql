@@ -339,11 +339,65 @@ SELECT cmp_ok(sum(seq_tup_read) - (SELECT rows FROM read), '<', 100000::numeric,
 	FROM pg_stat_xact_user_tables WHERE relname LIKE 'event\_%';
 ROLLBACK TO before_recover;
 
+-- Only what the subscription takes is sent.
+SELECT webhook.alter_subscription(12, events => '{App.Other}');
+SELECT throws_ok(format('SELECT webhook.resend(%L, 12)', (pg_temp.event('failed')).event_id), '22023',
+	format('subscription 12 does not take event %s', (pg_temp.event('failed')).event_id), 'resend(): another event type');
+SELECT webhook.alter_subscription(11, filter => '$ == "cancelled" || $ == "elsewhere"');
+SELECT throws_ok(format('SELECT webhook.resend(%L, 11)', (pg_temp.event('failed')).event_id), '22023',
+	format('subscription 11 does not take event %s', (pg_temp.event('failed')).event_id), 'resend(): the filter is not true');
+SELECT is(pg_temp.recovered('failed'), 'cancelled', 'recover(): what failed and the filter is true for');
+SELECT is(pg_temp.recovered('delivered'), 'elsewhere', 'recover(): what was delivered and the filter is true for');
+ROLLBACK TO before_recover;
+
+-- recover(): what was delivered; from the log once it has left the ring
+SELECT is(pg_temp.recovered('delivered'), 'delivered elsewhere new', 'events whose last row in the log says delivered');
+SELECT is(pg_temp.recovered('delivered'), '', 'once');
+ROLLBACK TO before_recover;
+UPDATE webhook.log l
+	SET request_body = CASE l.position WHEN l.id
+			THEN format('{"Id":"%s","WebhookEvent":"App.ContractSigned","Subject":"x","Attempt":1,"Data":%s,"CreationTimeUtc":"t"}', l.event_id, (v.event).data)
+			ELSE format('{"type":"App.ContractSigned","timestamp":"t","data":%s}', (v.event).data) END
+	FROM events v
+	WHERE (v.event).event_id = l.event_id AND l.outcome = 'delivered';
+SELECT pg_temp.leave_ring(event) FROM events WHERE name IN ('delivered', 'elsewhere');
+SELECT is(pg_temp.recovered('delivered'), 'delivered elsewhere new', 'events whose data only the bodies in the log have');
+SELECT is(string_agg((data -> 'data')::text, ' ' ORDER BY id), '"delivered" "elsewhere" "new"', 'with their data')
+	FROM webhook_internal.ring WHERE kind = 'r' AND data ->> 'cause' = 'recover';
+ROLLBACK TO before_recover;
+SELECT webhook.alter_subscription(11, filter => 'true');
+UPDATE webhook.log SET request_body = ' {"type": 7} ', data = NULL WHERE event_id = (pg_temp.event('elsewhere')).event_id;
+SELECT pg_temp.leave_ring(pg_temp.event('elsewhere'));
+SELECT lives_ok(format('SELECT webhook.resend(%L, 11)', (pg_temp.event('elsewhere')).event_id), 'resend() of an event that has left the ring');
+SELECT is((c.data -> 'data')::text, '{"type": 7}', 'sent raw') FROM pg_temp.last_command() AS c;
+ROLLBACK TO before_recover;
+
+-- A dead letter is dismissed by cancel(), or is gone with its subscription.
+SELECT pg_temp.commands();
+SELECT webhook.cancel((pg_temp.event('delivered')).event_id, 11);
+SELECT is(pg_temp.commands(), '', 'cancel() of a delivered event is no command');
+SELECT webhook.cancel((pg_temp.event('failed')).event_id, 11);
+SELECT matches(pg_temp.commands(), '^r contract/failed \{"subscription":11,"cause":"dismiss",.*"data":"failed"\}$', 'cancel() of a dead letter dismisses it');
+SELECT pg_temp.log(pg_temp.event('failed'), 11, 'cancelled', 'dismiss', (SELECT max(id) FROM webhook_internal.ring));
+UPDATE webhook.log SET error_class = 'dismissed' WHERE cause = 'dismiss';
+SELECT is_empty('SELECT FROM webhook.dead_letter WHERE event_id = (pg_temp.event(''failed'')).event_id', 'it is no dead letter any more');
+SELECT is(pg_temp.recovered('failed'), 'cancelled again', 'and not recovered');
+SELECT webhook.cancel((pg_temp.event('failed')).event_id, 11);
+SELECT is((SELECT count(*) FROM webhook_internal.ring WHERE kind = 'r' AND data ->> 'cause' = 'dismiss'), 1::bigint, 'it is dismissed once');
+SELECT matches(webhook.explain((pg_temp.event('failed')).event_id, 11), 'Its dead letter was dismissed at .*\n.*resend\(\) sends it again', 'explain() says so');
+SELECT cmp_ok(count(*), '>', 0::bigint, 'others are') FROM webhook.dead_letter WHERE subscription_id = 11;
+SELECT webhook.unsubscribe(11);
+SELECT is_empty('SELECT FROM webhook.dead_letter WHERE subscription_id = 11', 'none of a subscription that is gone');
+ROLLBACK TO before_recover;
+SELECT webhook.unsubscribe(11);
+SELECT matches(webhook.explain((pg_temp.event('cancelled')).event_id, 11), 'It is not retried, because subscription 11 does not exist', 'explain() recommends nothing then');
+ROLLBACK TO before_recover;
+
 -- In a read-only transaction.
 SET LOCAL transaction_read_only = on;
 SELECT throws_ok(command, '25006', NULL, command)
 	FROM unnest(ARRAY['SELECT webhook.ping(11)', 'SELECT webhook.skip(11, ''contract/1'')',
-		'SELECT webhook.resend(event_id, 11) FROM e', 'SELECT webhook.cancel(event_id, 11) FROM e',
+		'SELECT webhook.resend(event_id, 12) FROM e', 'SELECT webhook.cancel(event_id, 11) FROM e',
 		'SELECT webhook.recover(11, ''-infinity'', ''infinity'')']) AS command;
 SELECT is(webhook.recover(11, '-infinity', 'infinity', dry_run => true), 3::bigint, 'dry_run works in a read-only transaction');
 

@@ -24,7 +24,7 @@ UNION ALL
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{home,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,cancel,skip,drain}'::name[]), 2
+	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{define_event_type,watch,unwatch,alter_watch,publish,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
@@ -40,7 +40,10 @@ UNION ALL
 		checked_schedule,checked_schemes,checked_secret,checked_statuses,command,drop_replicated,
 		find_event,grant_each,is_disabled,require_event,matches,new_event_id,wake_worker,
 		check_duplicate,require_trusted_table,raise_unknown_subscription,replay,require_enabled,
-		require_subscription,start_snapshot,local_start_snapshot,is_processed,with_options}'::name[]), 4
+		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
+		require_event_type_in,data_of_body,
+		takes,warn_of_retention,start_snapshot,local_start_snapshot,is_processed,
+		with_options}'::name[]), 4
 UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_subscription,
 		stat_worker,watched_table}'::name[]), 1
@@ -157,7 +160,7 @@ SELECT is(created_by, 'regress_admin', 'created_by is the admin') FROM webhook.s
 SET LOCAL ROLE regress_operator;
 SELECT lives_ok(format('SELECT webhook.%s FROM made', call), 'an operator calls ' || call)
 	FROM unnest(ARRAY['pause(subscription)', 'resume(subscription)', 'ping(subscription)', 'resend(event, subscription)',
-		'cancel(event, subscription)', 'skip(subscription, ''mine/1'')', 'recover(subscription, ''2026-01-01'')',
+		'cancel(event, subscription)', 'skip(subscription, ''mine/1'')', 'retry(subscription)', 'recover(subscription, ''2026-01-01'')',
 		'recover(subscription, ''2026-01-01'', ''infinity'', ''missing'')']) AS call;
 SELECT throws_ok(format('SELECT webhook.%s FROM made', call), '42501', NULL, 'an operator may not call ' || call)
 	FROM unnest(ARRAY['alter_subscription(subscription, endpoint => ''https://example.net/'')', 'secret(subscription)',

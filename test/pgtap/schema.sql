@@ -21,6 +21,7 @@ SELECT function_returns('webhook', 'ping', ARRAY['bigint'], 'uuid');
 SELECT function_returns('webhook', 'resend', ARRAY['uuid', 'bigint'], 'void');
 SELECT function_returns('webhook', 'cancel', ARRAY['uuid', 'bigint'], 'void');
 SELECT function_returns('webhook', 'skip', ARRAY['bigint', 'text'], 'void');
+SELECT function_returns('webhook', 'retry', ARRAY['bigint', 'text'], 'bigint');
 SELECT function_returns('webhook', 'recover',
 	ARRAY['bigint', 'timestamp with time zone', 'timestamp with time zone', 'text', 'boolean'], 'bigint');
 SELECT function_returns('webhook', 'explain', ARRAY['uuid', 'bigint'], 'text');
@@ -44,7 +45,7 @@ SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pendin
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
 SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
-	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'recover', 'sign', 'verify', 'explain', 'drain',
+	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain',
 	'grant_reader', 'grant_operator', 'grant_admin', 'revoke'], 'schema webhook has these functions');
 SELECT has_table('webhook_internal', name, format('table %s', name))
 	FROM unnest(ARRAY['event_type', 'subscription', 'subscription_secret', 'event_0', 'event_1',
@@ -111,7 +112,7 @@ SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosecdef $$,
 	ARRAY['define_event_type', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
-		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'recover', 'explain'],
+		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain'],
 	'only these functions run as their owner');
 SELECT is_empty(
 	$$ SELECT c.oid::regclass FROM member JOIN pg_class c ON c.oid = objid,

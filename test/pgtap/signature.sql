@@ -1,7 +1,7 @@
 -- Does sign() make the published signatures, and what does verify() refuse?
 
 BEGIN;
-SELECT plan(28);
+SELECT plan(32);
 
 -- libraries/python/tests/test_webhooks.py of Standard Webhooks
 CREATE TEMP TABLE vector (name text, secret text, id text, stamp bigint, body text, signature text);
@@ -103,8 +103,14 @@ SELECT ok(webhook.verify(secret,
 SELECT ok(NOT pg_temp.verified('{}', secret => 'whsec_' || encode(sha256('another'), 'base64')),
 		  'another secret');
 
-SELECT throws_ok('SELECT webhook.sign(''whs_0123456789abcdef0123456789abcdef'', ''id'', 1, '''')',
+SELECT throws_ok('SELECT webhook.sign(''0123456789abcdef0123456789abcdef'', ''id'', 1, '''')',
 				 '22023', NULL, 'a secret without whsec_');
+SELECT is(webhook.sign('whs_0123456789abcdef0123456789abcdef', 'id', 1, 'b'),
+	'v1,iTg/l1msUC32BOXEIHIOStV3SwgaPKK6bUxl83/9m48=',
+	'a secret of ASP.NET Boilerplate is a key as a whole');
+SELECT throws_ok(format('SELECT webhook.sign(%L, ''id'', 1, '''')', secret), '22023', NULL, description)
+	FROM (VALUES ('whs_0123456789abcdef012', 'one of 23 bytes'), ('whs_' || repeat('0', 61), 'one of 65 bytes'),
+		('whs_0123456789abcdef 0123', 'one with a blank')) AS v (secret, description);
 SELECT throws_ok('SELECT webhook.sign(''whsec_QUJD'', ''id'', 1, '''')',
 				 '22023', NULL, 'a secret that is too short');
 

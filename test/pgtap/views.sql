@@ -136,7 +136,7 @@ SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_cha
 	FROM (VALUES
 		('', 'breaker = ''closed'', concurrency = 2', NULL, 'active', NULL, '2026-02-02'::timestamptz),
 		('', 'reason = ''status 404''', NULL, 'active', 'the last problem: status 404', '2026-02-02'),
-		('', 'reason = ''status 503''', '3000-01-01', 'active', 'the endpoint has asked for a pause: status 503', '3000-01-01'),
+		('', 'reason = ''status 503''', '3000-01-01', 'waiting', 'the endpoint has asked for a pause: status 503', '3000-01-01'),
 		('', 'reason = ''status 503''', '2026-01-01', 'active', 'the last problem: status 503', '2026-02-02'),
 		('', 'concurrency = 1, reason = NULL', NULL, 'slow', 'a response took more than two seconds', '2026-02-02'),
 		('', 'concurrency = 1, reason = ''timeout''', NULL, 'slow', 'the last problem: timeout', '2026-02-02'),
@@ -243,7 +243,7 @@ SELECT is(pg_temp.after('late'), 'It was committed before subscription 11 was ma
 ROLLBACK TO untried;
 INSERT INTO webhook_internal.checkpoint (home, snapshot, saved_at)
 	VALUES (webhook_internal.home(), format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, now());
-SELECT is(pg_temp.after('late'), 'Subscription 11 did not take it when it was read; '
+SELECT is(pg_temp.after('late'), 'Subscription 11 did not take it when it was read: it was disabled, or had other event types or another filter. '
 	'webhook.recover() with what => ''missing'' delivers such events.', 'an event that was read before the subscription took its type');
 ROLLBACK TO untried;
 UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 11;

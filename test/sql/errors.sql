@@ -181,6 +181,9 @@ SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'whsec_'
 SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'whsec_' || translate(encode(decode(repeat('00', 65), 'hex'), 'base64'), E'\n', '') $$);
 SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'whsec_!fKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' $$);
 SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa w' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'whs_0123456789' $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'whs_' || repeat('é', 20) $$);
+SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', secret => 'whs_0123456789abcdef0123456789abcdef' $$);
 
 -- the headers
 SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', headers => NULL $$);
@@ -211,6 +214,8 @@ SELECT subscribe_with($$ ARRAY[repeat('x', 127) || '.*'] $$);
 SELECT subscribe_with($$ '{App.*}', filter => '$.a like_regex "x"' $$);
 SELECT subscribe_with($$ '{App.*}', filter => '$.a == $b' $$);
 SELECT subscribe_with($$ '{App.*}', filter => '$ ? (@.a == 1)' $$);
+SELECT subscribe_with($$ '{App.*}', filter => '$.NewStatus' $$);
+SELECT subscribe_with($$ '{App.*}', filter => '($.a == 1).type()' $$);
 SELECT subscribe_with($$ '{App.*}', payload_format => 'xml' $$);
 SELECT subscribe_with($$ '{App.*}', payload_format => NULL $$);
 SELECT subscribe_with($$ '{App.*}', ordered => NULL $$);

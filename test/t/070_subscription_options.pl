@@ -85,6 +85,9 @@ END
 }
 
 # A change holds from the next attempt on.
+is($server->sql('SELECT count(*), count(*) FILTER (WHERE webhook_internal.data_of_body(l.request_body, l.event_id, l.event_type)::text = e.data::text)'
+		  . " FROM webhook.log l JOIN webhook.event e USING (event_id) WHERE l.subscription_id IN ($subscription{envelope}, $subscription{raw}, $subscription{standard})") =~ /^(\d+)\|\1$/,
+	1, 'Data can be had from a body of each format');
 $server->alter($subscription{raw}, "payload_format => 'standard'");
 $id = $server->publish('Other', "'null'", 'format/1');
 $server->settle('altered');

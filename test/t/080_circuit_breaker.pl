@@ -81,6 +81,46 @@ my @calls = $receiver->requests(qr{^/retry-after});
 cmp_ok($calls[1]{time} - $calls[0]{time}, '>=', 1.9, 'not before the two seconds are over');
 $server->unsubscribe_all;
 
+# retry() tries what waits now and closes the breaker. What people change is
+# told as well.
+$listener = $server->background;
+$listener->query_safe('LISTEN webhook');
+$id = $server->subscribe('/flip/told', "retry_schedule => '{1 day}'");
+$receiver->fail_while(1);
+change(151, 165);
+$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '15', 'fifteen wait');
+is(state_of($id), 'open', 'with an open breaker');
+like($server->messages("SELECT webhook.resend(event_id, $id) FROM webhook.pending_delivery WHERE subscription_id = $id LIMIT 1"),
+	qr/NOTICE:  event \S+ already waits for subscription $id, and is sent once more\nHINT: .*retry\($id\)/, 'resend() of what waits says so');
+$receiver->fail_while(0);
+$server->settle('nothing is due');
+is($server->sql("SELECT webhook.retry($id)"), '16', 'retry() returns how many wait');
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '16', 'all are sent at once');
+foreach my $call ("pause($id)", "pause($id)", "resume($id)", "resume($id)", "alter_subscription($id, description => 'x')",
+	"alter_subscription($id)", "alter_subscription($id, enabled => false)", "alter_subscription($id, enabled => true)", "unsubscribe($id)")
+{
+	$server->sql("SELECT webhook.$call");
+	$server->settle($call);
+}
+my $told = '';
+wait_until { $told .= $listener->query('SELECT 1'); $told =~ /unsubscribed/ };
+is(join(' ', $told =~ /payload "\{"subscription":$id,"state":"(\w+)","until":(?:null|"[^"]*")\}"/g),
+	'open slow paused active changed disabled active unsubscribed', 'each state change is told once');
+$listener->quit;
+$log = $server->log_since;
+like($log, qr/LOG:  state of webhook subscription $id was set to "$_"/, "the server log says $_") foreach qw(paused active disabled);
+like($log, qr/LOG:  webhook subscription $id was \Q$_\E/, "the server log says $_") foreach 'altered', 'ended by webhook.unsubscribe()';
+
+# Enabling an enabled subscription closes its breaker.
+$id = $server->subscribe('/flip/enabled');
+$receiver->fail_while(1);
+change(171, 185);
+$server->becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $id", 'open', 'it opens again');
+$server->alter($id, 'enabled => true');
+$receiver->fail_while(0);
+$server->becomes("SELECT breaker FROM webhook.stat_subscription WHERE subscription_id = $id", 'closed', 'enabling closes it');
+$server->unsubscribe_all;
+
 # 410: the subscription is disabled and what waits is cancelled; that can be
 # replayed.
 $id = $server->subscribe('/status/410', "max_in_flight => 1");
@@ -91,6 +131,17 @@ $server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id A
 is($server->sql("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id"), '0', 'pending has nothing for it');
 is($server->sql("SELECT count(*) FROM webhook.dead_letter WHERE subscription_id = $id AND data IS NOT NULL"), '30',
 	'all are dead letters, with data');
+my $other = $server->subscribe('/ok/other');
+my $calls = $receiver->count('/status/410');
+foreach my $round (1 .. 6)
+{
+	$server->alter($other, "description => 'round $round'");
+	$server->change(201, "round-$round");
+	$server->settle("round $round");
+}
+is($receiver->count('/status/410'), $calls, 'a change of another subscription does not enable it');
+is($receiver->count('/ok/other'), 6, 'which gets its events');
+$server->unsubscribe($other);
 change(231, 231);
 $server->settle('disabled');
 is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $id"), '30', 'a disabled subscription gets nothing');
@@ -173,6 +224,21 @@ $server->becomes("SELECT count(*) FROM webhook.pending_delivery WHERE subscripti
 $waiting = $server->sql("SELECT event_id FROM webhook_internal.pending WHERE subscription_id = $id AND subject = '$subject'");
 $server->sql("SELECT webhook.cancel('$waiting', $id)");
 $server->becomes("SELECT outcome FROM webhook.log WHERE event_id = '$waiting' AND subscription_id = $id", 'cancelled', 'cancel() ends that, too');
+is($server->sql("SELECT count(*) FROM webhook.dead_letter WHERE event_id = '$waiting'"), '1', 'it is a dead letter');
+$server->sql("SELECT webhook.cancel('$waiting', $id)");
+$server->settle('dismissed');
+is($server->sql("SELECT cause, outcome, error_class, data IS NOT NULL FROM webhook.log WHERE event_id = '$waiting' AND subscription_id = $id ORDER BY logged_at DESC, position DESC LIMIT 1"),
+	'dismiss|cancelled|dismissed|t', 'cancel() of a dead letter dismisses it');
+is($server->sql("SELECT count(*) FROM webhook.dead_letter WHERE event_id = '$waiting'"), '0', 'so it is none any more');
+like($server->messages("SELECT webhook.cancel('$waiting', $id)"), qr/NOTICE:  there is nothing to cancel of event $waiting for subscription $id/,
+	'cancel() says if there is nothing to cancel');
+like($server->messages("SELECT webhook.skip($id, 'nobody/1')"), qr/NOTICE:  no delivery of subject "nobody\/1" waits for subscription $id/,
+	'skip() says if there is nothing to skip');
+is($server->messages("SELECT webhook.skip($id, (SELECT subject FROM webhook.pending_delivery WHERE subscription_id = $id LIMIT 1))"), '', 'and nothing if there is');
+like($server->messages("SELECT webhook.recover($id, now() - interval '1 year', dry_run => true)"),
+	qr/WARNING:  events since \S+ \S+ may be kept no longer\nDETAIL:  Setting webhook.log_retention is 30d/, 'recover() warns of what is kept no longer');
+is($server->messages("SELECT webhook.recover($id, $_, dry_run => true)"), '', "but not with $_")
+  foreach "'-infinity'", "now() - interval '29 days'";
 $server->unsubscribe_all;
 $server->becomes('SELECT count(*) FROM webhook_internal.pending', '0', 'nothing waits after unsubscribe()');
 

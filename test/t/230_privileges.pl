@@ -231,7 +231,7 @@ BEGIN
 			WHERE p.pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND p.proowner <> 'mallory'::regrole
 				AND p.prorettype <> 'trigger'::regtype
 				AND p.proname NOT IN ('subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume', 'resume_database',
-					'ping', 'resend', 'recover', 'cancel', 'skip', 'define_event_type', 'watch', 'unwatch', 'alter_watch', 'publish',
+					'ping', 'resend', 'recover', 'retry', 'cancel', 'skip', 'define_event_type', 'watch', 'unwatch', 'alter_watch', 'publish',
 					'explain', 'subscription_options', 'secret', 'rotate_secret', 'sign', 'verify', 'drain', 'grant_reader', 'grant_operator',
 					'grant_admin', 'revoke', 'worker_state')
 	LOOP
@@ -276,6 +276,7 @@ SELECT webhook.cancel(:'event', :id);
 SELECT webhook.skip(:id, 'namesake/1');
 SELECT webhook.recover(:id, '2020-01-01', 'infinity', 'missing');
 SELECT webhook.recover(:id, '2020-01-01');
+SELECT webhook.retry(:id);
 SELECT webhook.explain(:'event', :id);
 SELECT webhook.explain(:'ping', :id);
 SELECT count(*) FROM webhook.stat_subscription;

@@ -71,6 +71,17 @@ FROM webhook.log, unnest('{$first,$second}'::text[]) AS s
 WHERE event_id = '$call->{headers}{'webhook-id'}'
 END
 
+# The secret of an application of ASP.NET Boilerplate is the key of both signatures, as a whole.
+my $boilerplate = 'whs_0123456789abcdef0123456789abcdef';
+$server->subscribe('/ok/boilerplate', q(signature_schemes => '{standard,abp}'), "secret => '$boilerplate'");
+publish();
+$server->settle('a secret of ASP.NET Boilerplate');
+$call = last_call('/ok/boilerplate');
+is_deeply(
+	[ $call->{headers}{'webhook-signature'}, $call->{headers}{'abp-webhook-signature'} ],
+	[ entry($call, 'whsec_' . encode_base64($boilerplate, '')), abp($call, $boilerplate) ],
+	'a secret of ASP.NET Boilerplate signs as a whole');
+
 # The overlap ends with time, without a command or a reload.
 my $third = $server->sql("SELECT webhook.rotate_secret($subscription, '2 s')");
 my $events = $server->sql(q(SELECT max(id) FROM webhook_internal.ring WHERE kind = 'c'));

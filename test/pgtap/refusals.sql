@@ -1,0 +1,126 @@
+--
+-- Does each refusal of an argument name it in COLUMN, with an SQLSTATE and a HINT?
+--
+-- Each function of the catalogue is called once with NULL and once with each bad
+-- value for each argument, and with good values for the others.
+--
+BEGIN;
+SELECT no_plan();
+
+CREATE TABLE contract (id bigint PRIMARY KEY, status text, title text);
+CREATE TABLE watched (LIKE contract INCLUDING ALL);
+SELECT webhook.watch('watched');
+SELECT webhook.define_event_type('App.Signed');
+CREATE TEMPORARY TABLE made AS
+	SELECT webhook.subscribe('https://example.com/', '{App.Signed}') AS subscription,
+		webhook.publish('App.Signed', '{}', 'contract/1') AS event;
+
+-- A good value of each argument, as an SQL expression.
+CREATE TEMPORARY TABLE good (argument text, value text, function text);
+INSERT INTO good VALUES
+	('relation', $$ 'watched' $$, 'alter_watch'), ('relation', $$ 'watched' $$, 'unwatch');
+INSERT INTO good VALUES
+	('subscription', (SELECT subscription::text FROM made)),
+	('event', (SELECT quote_literal(event) FROM made)),
+	('endpoint', $$ 'https://example.com/other' $$), ('events', $$ '{App.Signed}' $$),
+	('event_type', $$ 'App.Signed' $$), ('data', $$ '{}' $$), ('subject', $$ 'contract/1' $$),
+	('relation', $$ 'contract' $$), ('status_column', $$ 'status' $$), ('name', $$ 'App.New' $$),
+	('secret', $$ 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' $$), ('headers', $$ '{}' $$),
+	('id', $$ 'x' $$), ('timestamp', '1'), ('body', $$ 'x' $$), ('tolerance', $$ '1 s' $$),
+	('since', 'now()'), ('until', 'now()'), ('what', $$ 'failed' $$), ('overlap', $$ '1 h' $$),
+	('role', $$ 'regress_refused' $$), ('timeout', $$ '1 ms' $$);
+CREATE ROLE regress_refused;
+
+-- Bad values; where a function is named, of its argument only.
+CREATE TEMPORARY TABLE bad (function text, argument text, value text);
+INSERT INTO bad VALUES
+	(NULL, 'subscription', '4711'),
+	(NULL, 'event', $$ '00000000-0000-0000-0000-000000000000' $$),
+	(NULL, 'endpoint', $$ 'gopher://example.com/' $$), (NULL, 'endpoint', $$ 'https://10.0.0.1/' $$),
+	('subscribe', 'endpoint', $$ 'https://example.com/' $$),
+	(NULL, 'events', $$ '{}' $$), (NULL, 'events', $$ '{NULL}' $$), (NULL, 'events', $$ '{App.Nothing}' $$),
+	(NULL, 'events', $$ '{A*}' $$),
+	(NULL, 'secret', $$ 'password' $$), ('subscribe', 'signature_schemes', $$ '{standard}', secret => 'whs_0123456789abcdef0123456789' $$),
+	(NULL, 'headers', $$ '[]' $$), ('subscribe', 'headers', $$ '{"Host": "x"}' $$), ('subscribe', 'headers', $$ '{"a": 1}' $$),
+	('subscribe', 'headers', $$ '{"a": "1", "A": "2"}' $$),
+	('subscribe', 'headers', $$ (SELECT jsonb_object_agg('x' || n, n::text) FROM generate_series(1, 100) n) $$),
+	('subscribe', 'headers', $$ jsonb_build_object('a', repeat('x', 10000)) $$),
+	(NULL, 'signature_schemes', $$ '{NULL}' $$), (NULL, 'signature_schemes', $$ '{md5}' $$),
+	(NULL, 'filter', $$ '$.a' $$), (NULL, 'filter', $$ '$.a like_regex "x"' $$), (NULL, 'filter', $$ '$.a == $b' $$),
+	(NULL, 'payload_format', $$ 'xml' $$),
+	(NULL, 'max_in_flight', '-1'), (NULL, 'rate_limit', $$ 'NaN' $$), (NULL, 'timeout', $$ '-1 s' $$),
+	(NULL, 'retry_schedule', $$ '{NULL}' $$), (NULL, 'retry_schedule', $$ '{1 year}' $$),
+	(NULL, 'retry_schedule', $$ array_fill(interval '1 s', '{101}') $$),
+	(NULL, 'max_age', $$ '1 s' $$),
+	(NULL, 'final_statuses', $$ '{NULL}' $$), (NULL, 'final_statuses', $$ '{200}' $$), (NULL, 'final_statuses', $$ array_fill(404, '{51}') $$),
+	(NULL, 'ca', $$ '../x' $$), (NULL, 'ca', $$ repeat('x', 256) $$), (NULL, 'client_certificate', $$ '/x' $$),
+	('publish', 'event_type', $$ 'App.Nothing' $$), ('watch', 'event_type', $$ 'App.Nothing' $$), ('publish', 'data', $$ to_json(repeat('x', 1048576)) $$),
+	(NULL, 'subject', $$ '' $$), (NULL, 'subject', $$ repeat('x', 513) $$),
+	('define_event_type', 'name', $$ '' $$), ('define_event_type', 'name', $$ repeat('x', 129) $$),
+	('define_event_type', 'name', $$ 'webhook.x' $$), ('define_event_type', 'name', $$ 'App.Signed' $$),
+	(NULL, 'relation', '1::regclass'), (NULL, 'relation', $$ 'pg_class' $$),
+	('watch', 'status_column', $$ 'nothing' $$), ('watch', 'id_columns', $$ '{nothing}' $$), ('watch', 'id_columns', $$ '{}' $$),
+	('watch', 'data_columns', $$ '{title,title}' $$), ('watch', 'data_columns', $$ '{NULL}' $$),
+	('sign', 'id', $$ 'a.b' $$), ('verify', 'tolerance', $$ '-1 s', headers => '{"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,x"}' $$),
+	('rotate_secret', 'overlap', $$ '1 year' $$),
+	('recover', 'what', $$ 'all' $$), ('recover', 'since', $$ now() + interval '1 s' $$),
+	('grant_reader', 'role', '0::regrole');
+
+-- Arguments of which each value of their type is right.
+CREATE TEMPORARY TABLE free (function text, argument text);
+INSERT INTO free VALUES (NULL, 'description'), (NULL, 'ordered'), (NULL, 'enabled'), (NULL, 'dry_run'), (NULL, 'parent_only'), (NULL, 'discard'),
+	(NULL, 'body'), (NULL, 'timestamp'), (NULL, 'until'), (NULL, 'role');
+
+CREATE TEMPORARY VIEW argument AS
+	SELECT p.proname::text AS function, a.name AS argument, a.n,
+		(SELECT array_agg(n.name) FROM unnest(p.proargnames) WITH ORDINALITY AS n (name, i)
+			WHERE i <= p.pronargs - p.pronargdefaults) AS required_names
+	FROM pg_proc p, unnest(p.proargnames) WITH ORDINALITY AS a (name, n)
+	WHERE p.pronamespace = 'webhook'::regnamespace AND a.n <= p.pronargs;
+SELECT is_empty($$
+		SELECT function, argument FROM argument a
+		WHERE NOT EXISTS (SELECT FROM bad b WHERE b.argument = a.argument)
+			AND NOT EXISTS (SELECT FROM free f WHERE f.argument = a.argument) $$,
+	'each argument of each function has a bad value here, or none is bad');
+
+-- How a call is refused: '' if it is not.
+CREATE FUNCTION pg_temp.refusal(function text, argument text, value text, required text[])
+	RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	call	text := (SELECT format('SELECT webhook.%I(%s)', function, string_agg(format('%I => %s', name,
+				CASE name WHEN argument THEN value ELSE coalesce((SELECT g.value FROM good g WHERE g.argument = name AND coalesce(g.function, refusal.function) = refusal.function
+						ORDER BY g.function LIMIT 1), 'NULL') END), ', '))
+		FROM (SELECT unnest(required) UNION SELECT argument) AS u (name)
+		-- A bad value may bring another argument along.
+		WHERE name = argument OR position(name || ' =>' IN value) = 0);
+	state	text;
+	message	text;
+	named	text;
+	hint	text;
+BEGIN
+	EXECUTE call;
+	-- The next call finds nothing of this one.
+	RAISE EXCEPTION 'undo' USING ERRCODE = 'UNDO1';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+		named = COLUMN_NAME, hint = PG_EXCEPTION_HINT;
+	IF state = 'UNDO1' THEN
+		RETURN '';
+	ELSIF named = argument AND hint <> '' AND state !~ '^(P0|XX)' THEN
+		RETURN 'refused';
+	END IF;
+	RETURN format('%s: %s %s, column "%s", hint "%s"', call, state, message, named, hint);
+END
+$$;
+SELECT is(pg_temp.refusal(a.function, a.argument, b.value, a.required_names), 'refused', format('%s(%s => %s)', a.function, a.argument, left(b.value, 40)))
+	FROM argument a JOIN bad b
+		ON b.argument = a.argument AND coalesce(b.function, a.function) = a.function
+	-- explain() says in a sentence that it knows nothing of an event.
+	WHERE a.function <> 'explain'
+	ORDER BY a.function, a.n, b.value;
+SELECT ok(refusal IN ('', 'refused'), format('%s(%s => NULL) %s', function, argument, refusal))
+	FROM argument, pg_temp.refusal(function, argument, 'NULL', required_names)
+	ORDER BY function, n;
+
+SELECT * FROM finish();
+ROLLBACK;
