@@ -326,17 +326,13 @@ DECLARE
 	setting		text := CASE what WHEN 'missing' THEN 'webhook.event_retention'
 					ELSE 'webhook.log_retention' END;
 	kept_since	timestamptz := clock_timestamp() - current_setting(setting)::interval;
-	oldest		record;
 BEGIN
-	-- Everything that is kept was asked for, or it is kept.
-	IF since = '-infinity' OR since >= kept_since THEN
-		RETURN;
-	END IF;
-	-- The first row has id 1: the ring was never emptied.
-	SELECT min(r.id) AS id, min(r.created_at) AS created_at
-		INTO oldest
-		FROM webhook_internal.ring r;
-	IF what = 'missing' AND (oldest.id = 1 OR oldest.created_at <= since) THEN
+	-- All that is kept was asked for, or nothing is so old: what was asked for, the
+	-- extension, or what the ring still has.
+	IF since = '-infinity' OR since >= kept_since
+		OR (SELECT min(t.created_at) FROM webhook_internal.event_type t) >= kept_since
+		OR what = 'missing' AND (SELECT min(r.created_at) FROM webhook_internal.ring r) <= since
+	THEN
 		RETURN;
 	END IF;
 	RAISE WARNING 'events since % may be kept no longer', since

@@ -88,7 +88,9 @@ CREATE FUNCTION pg_temp.refusal(function text, argument text, value text, requir
 	RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	call	text := (SELECT format('SELECT webhook.%I(%s)', function, string_agg(format('%I => %s', name,
-				CASE name WHEN argument THEN value ELSE coalesce((SELECT g.value FROM good g WHERE g.argument = name AND coalesce(g.function, refusal.function) = refusal.function
+				CASE name WHEN argument THEN value ELSE coalesce((SELECT g.value FROM good g
+						WHERE g.argument = name
+							AND coalesce(g.function, refusal.function) = refusal.function
 						ORDER BY g.function LIMIT 1), 'NULL') END), ', '))
 		FROM (SELECT unnest(required) UNION SELECT argument) AS u (name)
 		-- A bad value may bring another argument along.

@@ -17,7 +17,7 @@ CREATE FUNCTION pg_temp.commands() RETURNS text LANGUAGE sql AS $$
 	), look AS (
 		UPDATE looked SET id = greatest(id, (SELECT max(n.id) FROM new_rows n))
 	)
-	SELECT coalesce(string_agg(concat(kind, ' ' || (data ->> 'subscription')), ', ' ORDER BY id), '') FROM new_rows;
+	SELECT coalesce(string_agg(concat(kind, ' ' || (data ->> 'subscription'), ' ' || subject), ', ' ORDER BY id), '') FROM new_rows;
 $$;
 
 -- subscribe
@@ -98,7 +98,7 @@ SELECT is(pg_temp.mine()::text, (SELECT before::text FROM before), 'NULL keeps a
 SELECT lives_ok(format($$ SELECT webhook.alter_subscription(%s, endpoint => 'https://EXAMPLE.com/new',
 	events => '{App.BusinessRequestStatusChange}', description => '', headers => '{}',
 	signature_schemes => '{abp}') $$, (SELECT id FROM mine)));
-SELECT is(pg_temp.commands(), 'c, c ' || (SELECT id FROM mine), 'a new endpoint has a command of its own');
+SELECT is(pg_temp.commands(), format('c, c %s, n %1$s changed', (SELECT id FROM mine)), 'a new endpoint has a command of its own, and is told');
 SELECT is((pg_temp.mine()).endpoint, 'https://example.com/new', 'a new endpoint');
 SELECT is((pg_temp.mine()).events, '{App.BusinessRequestStatusChange}', 'new events');
 SELECT is((pg_temp.mine()).description, NULL, 'no description');
@@ -110,24 +110,26 @@ SELECT is((pg_temp.mine()).since::text, (SELECT since::text FROM before), 'alter
 UPDATE webhook_internal.subscription SET since = '3:3:' WHERE id = (SELECT id FROM mine);
 SELECT lives_ok(format('SELECT webhook.alter_subscription(%s, enabled => true)', (SELECT id FROM mine)));
 SELECT is((pg_temp.mine()).since::text, '3:3:', 'enabling what is enabled does not renew the start snapshot');
-SELECT is(pg_temp.commands(), 'c');
+SELECT is(pg_temp.commands(), 'c ' || (SELECT id FROM mine), '... but resets its health');
 SELECT lives_ok(format('SELECT webhook.alter_subscription(%s, enabled => false)', (SELECT id FROM mine)));
 SELECT ok(NOT (pg_temp.mine()).enabled, 'it is disabled');
 SELECT is((pg_temp.mine()).since::text, '3:3:', 'disabling does not renew the start snapshot');
-SELECT is(pg_temp.commands(), 'x ' || (SELECT id FROM mine), 'disabling writes a command to cancel what waits');
+SELECT is(pg_temp.commands(), format('x %s, n %1$s', (SELECT id FROM mine)), 'disabling writes a command to cancel what waits, and is told');
 SELECT lives_ok(format('SELECT webhook.alter_subscription(%s, description => ''off'')', (SELECT id FROM mine)));
 SELECT ok(NOT (pg_temp.mine()).enabled, 'it stays disabled');
-SELECT is(pg_temp.commands(), 'c');
+SELECT is(pg_temp.commands(), format('c, n %s changed', (SELECT id FROM mine)), 'that is told');
 SELECT lives_ok(format('SELECT webhook.alter_subscription(%s, enabled => true)', (SELECT id FROM mine)));
 SELECT isnt((pg_temp.mine()).since::text, '3:3:', 'enabling renews the start snapshot');
-SELECT is(pg_temp.commands(), 'c ' || (SELECT id FROM mine), 'enabling writes a command to reset its health');
+SELECT is(pg_temp.commands(), format('c %s, n %1$s', (SELECT id FROM mine)), 'enabling writes a command to reset its health, and is told');
 
 -- pause, resume
 SELECT webhook.pause((SELECT id FROM mine));
 SELECT ok((pg_temp.mine()).paused, 'it is paused');
 SELECT webhook.resume((SELECT id FROM mine));
 SELECT ok(NOT (pg_temp.mine()).paused, 'resume() ends a pause');
-SELECT is(pg_temp.commands(), 'c, c');
+SELECT is(pg_temp.commands(), format('c, n %s, c, n %1$s', (SELECT id FROM mine)), 'both are told');
+SELECT webhook.resume((SELECT id FROM mine));
+SELECT is(pg_temp.commands(), '', 'what changes nothing is no command');
 
 -- the fence
 UPDATE webhook_internal.subscription SET home = '1/1', since = '5:5:' WHERE id = (SELECT id FROM mine);
@@ -138,18 +140,18 @@ SELECT is((SELECT count(DISTINCT home) FROM webhook_internal.subscription), 1::b
 SELECT is((pg_temp.mine()).since::text, '3:3:', 'a start snapshot of another cluster is replaced by one that sees nothing');
 SELECT is((SELECT since::text FROM webhook_internal.subscription WHERE endpoint = 'https://example.com/2'),
 	'5:5:', 'a start snapshot of another database of this cluster stays');
-SELECT is(pg_temp.commands(), 'c');
+SELECT matches(pg_temp.commands(), '^n \d+, n \d+, c$', 'that is told of each');
 UPDATE webhook_internal.subscription SET home = '1/1', since = '5:5:' WHERE id = (SELECT id FROM mine);
 SELECT webhook.resume_database(discard => true);
 SELECT ok(pg_snapshot_xmax((pg_temp.mine()).since) > '5', 'with discard the start snapshot is renewed');
-SELECT is(pg_temp.commands(), 'x ' || (SELECT id FROM mine) || ', c', 'with discard a command cancels what waits');
+SELECT is(pg_temp.commands(), format('x %s, n %1$s, c', (SELECT id FROM mine)), 'with discard a command cancels what waits');
 
 -- unsubscribe
 SELECT webhook.unsubscribe((SELECT id FROM mine));
 SELECT is_empty('SELECT * FROM webhook_internal.subscription JOIN mine USING (id)', 'unsubscribe() removes the subscription');
 SELECT is_empty('SELECT * FROM webhook_internal.subscription_secret JOIN mine ON mine.id = subscription_id',
 	'unsubscribe() removes its secret');
-SELECT is(pg_temp.commands(), 'x ' || (SELECT id FROM mine), 'unsubscribe() writes a command to cancel what waits');
+SELECT is(pg_temp.commands(), format('x %s, n %1$s', (SELECT id FROM mine)), 'unsubscribe() writes a command to cancel what waits, and is told');
 
 -- verify
 CREATE FUNCTION pg_temp.verified(headers jsonb, tolerance interval DEFAULT NULL,

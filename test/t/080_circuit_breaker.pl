@@ -235,6 +235,8 @@ like($server->messages("SELECT webhook.cancel('$waiting', $id)"), qr/NOTICE:  th
 like($server->messages("SELECT webhook.skip($id, 'nobody/1')"), qr/NOTICE:  no delivery of subject "nobody\/1" waits for subscription $id/,
 	'skip() says if there is nothing to skip');
 is($server->messages("SELECT webhook.skip($id, (SELECT subject FROM webhook.pending_delivery WHERE subscription_id = $id LIMIT 1))"), '', 'and nothing if there is');
+is($server->messages("SELECT webhook.recover($id, now() - interval '1 year', dry_run => true)"), '', 'recover() does not warn in a young database');
+$server->sql("UPDATE webhook_internal.event_type SET created_at = now() - interval '1 year' WHERE name = '$type'");
 like($server->messages("SELECT webhook.recover($id, now() - interval '1 year', dry_run => true)"),
 	qr/WARNING:  events since \S+ \S+ may be kept no longer\nDETAIL:  Setting webhook.log_retention is 30d/, 'recover() warns of what is kept no longer');
 is($server->messages("SELECT webhook.recover($id, $_, dry_run => true)"), '', "but not with $_")
