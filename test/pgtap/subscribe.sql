@@ -3,7 +3,7 @@
 -- unsubscribe() store and return, and which commands do they write for the worker?
 --
 BEGIN;
-SELECT plan(73);
+SELECT plan(74);
 
 SELECT webhook.define_event_type('App.ContractSigned', 'A contract has been signed.');
 SELECT is((SELECT description FROM webhook.event_type WHERE name = 'App.ContractSigned'),
