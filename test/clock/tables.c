@@ -431,7 +431,7 @@ bool
 webhook_pending_make_due(int64 subscription_id, const char *subject, int64 before,
 						 TimestampTz now, WebhookPendingCursor *cursor)
 {
-	int			i = place_of(subscription_id, subject ? subject : "", 0, 0);
+	int			i = index_of(subscription_id, subject ? subject : "", 0, 0);
 
 	for (; is_of(i, subscription_id, subject); i++)
 	{
