@@ -156,10 +156,11 @@ tgargs_of(HeapTuple tuple, Relation triggers, int *length)
 	bool		is_null;
 	Datum		value = fastgetattr(tuple, Anum_pg_trigger_tgargs,
 									RelationGetDescr(triggers), &is_null);
-	bytea	   *bytes = is_null ? NULL : DatumGetByteaPCopy(value);
+	bytea	   *bytes = DatumGetByteaPCopy(value);
 
-	*length = is_null ? 0 : VARSIZE_ANY_EXHDR(bytes);
-	return is_null ? NULL : VARDATA_ANY(bytes);
+	Assert(!is_null);
+	*length = VARSIZE_ANY_EXHDR(bytes);
+	return VARDATA_ANY(bytes);
 }
 
 /* The arguments in these bytes. They point into the bytes. */
