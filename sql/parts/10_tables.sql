@@ -206,6 +206,7 @@ CREATE TABLE webhook.log (
 	attempt		integer NOT NULL,
 	method		text,
 	endpoint	text,
+	peer_ip	inet,
 	source_ip	inet,
 	source_port	integer,
 	requested_at	timestamptz,
@@ -233,6 +234,7 @@ COMMENT ON COLUMN webhook.log.created_at IS 'when the event occurred';
 COMMENT ON COLUMN webhook.log.attempt IS 'number of the attempt, from 1; of a delivery that ended without one, number of attempts before';
 COMMENT ON COLUMN webhook.log.method IS 'POST; null: no request was made';
 COMMENT ON COLUMN webhook.log.endpoint IS 'URL of the request, values in its query redacted';
+COMMENT ON COLUMN webhook.log.peer_ip IS 'address that was dialled last: the receiver''s, or that of webhook.proxy';
 COMMENT ON COLUMN webhook.log.source_ip IS 'local address of the connection';
 COMMENT ON COLUMN webhook.log.source_port IS 'local port of the connection';
 COMMENT ON COLUMN webhook.log.requested_at IS 'when the request began';

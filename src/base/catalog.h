@@ -39,6 +39,7 @@ enum
 	Anum_webhook_log_attempt,
 	Anum_webhook_log_method,
 	Anum_webhook_log_endpoint,
+	Anum_webhook_log_peer_ip,
 	Anum_webhook_log_source_ip,
 	Anum_webhook_log_source_port,
 	Anum_webhook_log_requested_at,

@@ -161,6 +161,9 @@ extern WebhookDelivery *webhook_dispatch_next(WebhookDispatcher *dispatcher, Tim
 /* The subscription of a delivery that was returned by webhook_dispatch_next(). */
 extern const WebhookSubscription *webhook_delivery_subscription(const WebhookDelivery *delivery);
 
+/* Returns true if such a delivery may not use a connection that was kept. */
+extern bool webhook_delivery_needs_new_connection(const WebhookDelivery *delivery);
+
 /* Its POST has ended: decide what follows. The transfer has to live until the flush. */
 extern void webhook_dispatch_finish(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 									const WebhookHttpTransfer *transfer, TimestampTz now);
@@ -169,7 +172,7 @@ extern void webhook_dispatch_finish(WebhookDispatcher *dispatcher, WebhookDelive
 extern void webhook_dispatch_reject(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 									const char *error);
 
-/* The POST could not be started for lack of memory: the delivery is ready again. */
+/* No request has left, for lack of memory or descriptors: the delivery is ready again. */
 extern void webhook_dispatch_retry_later(WebhookDispatcher *dispatcher,
 										 WebhookDelivery *delivery);
 

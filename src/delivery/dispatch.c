@@ -184,6 +184,12 @@ webhook_delivery_subscription(const WebhookDelivery *delivery)
 	return delivery->queue->subscription;
 }
 
+bool
+webhook_delivery_needs_new_connection(const WebhookDelivery *delivery)
+{
+	return delivery->probe || webhook_retry_had_free_attempt(&delivery->entry.delivery);
+}
+
 void
 webhook_dispatch_finish(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 						const WebhookHttpTransfer *transfer, TimestampTz now)
@@ -205,7 +211,13 @@ webhook_dispatch_finish(WebhookDispatcher *dispatcher, WebhookDelivery *delivery
 		entry->error = webhook_retry_error(transfer);
 		MemoryContextSwitchTo(old);
 	}
-	if (entry->delivery.cause != WEBHOOK_CAUSE_PING)
+	if (!decision.shows_endpoint)
+	{
+		/* The breaker stays open, and the next probe may follow. */
+		if (delivery->probe)
+			set_probe(dispatcher, queue, false);
+	}
+	else if (entry->delivery.cause != WEBHOOK_CAUSE_PING)
 		record_health(dispatcher, delivery, &decision, now);
 	apply_decision(dispatcher, delivery, &decision);
 	webhook_evict_if_blocked(dispatcher, queue, now);
@@ -391,8 +403,7 @@ apply_decision(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 	}
 	else
 	{
-		if (!delivery->probe)
-			delivery->entry.delivery.step++;
+		delivery->entry.delivery.step += decision->costs_step;
 		webhook_delivery_retry(dispatcher, delivery, decision->next_at);
 	}
 }

@@ -5,6 +5,9 @@
  * A 2xx whose transfer ended properly, or was cut by us at the limit, is a
  * success (RFC 9110, section 15.3). Every other result is retried, except 410
  * Gone (section 15.5.11) and the subscription's final_statuses.
+ *
+ * An attempt that never had a fair chance, because this server stopped or a
+ * kept connection happened to end, costs nothing: the next one follows at once.
  */
 #include "postgres.h"
 
@@ -16,6 +19,7 @@
 
 #define MAX_RETRY_AFTER SECS_PER_DAY
 
+static bool is_free(const WebhookPending *delivery, const WebhookHttpTransfer *transfer);
 static bool is_endpoint_failure(const WebhookHttpTransfer *transfer);
 static int64 retry_after(const WebhookHttpTransfer *transfer);
 static bool is_final(const WebhookSubscription *subscription, int status);
@@ -31,12 +35,20 @@ webhook_retry_decide(const WebhookPending *delivery, const WebhookSubscription *
 	const WebhookSchedule *schedule = schedule_of(subscription);
 	int			status = transfer->error == WEBHOOK_HTTP_OK ? transfer->status : 0;
 
+	decision.shows_endpoint = transfer->error != WEBHOOK_HTTP_INTERNAL;
 	if (status >= 200 && status < 300)
 	{
 		decision.outcome = WEBHOOK_DELIVERED;
 		return decision;
 	}
 	decision.error_class = status != 0 ? "status" : webhook_http_error_name(transfer->error);
+	if (is_free(delivery, transfer))
+	{
+		decision.shows_endpoint = false;
+		decision.outcome = WEBHOOK_RETRYING;
+		decision.next_at = now;
+		return decision;
+	}
 	decision.endpoint_failure = is_endpoint_failure(transfer);
 	decision.gone = status == 410;
 	decision.retry_after = retry_after(transfer);
@@ -54,6 +66,7 @@ webhook_retry_decide(const WebhookPending *delivery, const WebhookSubscription *
 	else if (delivery->step < schedule->count)
 	{
 		decision.outcome = WEBHOOK_RETRYING;
+		decision.costs_step = !probe;
 		decision.next_at = next_attempt(delivery, schedule, decision.retry_after, now);
 	}
 	return decision;
@@ -74,6 +87,23 @@ webhook_retry_error(const WebhookHttpTransfer *transfer)
 			*c = ' ';
 	}
 	return error;
+}
+
+bool
+webhook_retry_had_free_attempt(const WebhookPending *delivery)
+{
+	return delivery->attempt - 1 > delivery->step;
+}
+
+/*
+ * Returns true if the attempt costs nothing. A kept connection that ended is an excuse once for a
+ * delivery: from then on, each of its attempts has a new connection.
+ */
+static bool
+is_free(const WebhookPending *delivery, const WebhookHttpTransfer *transfer)
+{
+	return transfer->error == WEBHOOK_HTTP_SHUTDOWN ||
+		(transfer->left_unanswered && !webhook_retry_had_free_attempt(delivery));
 }
 
 /* An error within our own process does not count against the endpoint. */

@@ -42,6 +42,7 @@ struct WebhookHttp
 	WebhookHttpHeap heap;		/* the transfers' memory */
 	WebhookHttpList waiting;	/* transfers that run() will start */
 	WebhookHttpList ended;		/* transfers that harvest() will return */
+	WebhookHttpPost *newest;	/* of the transfers that have not ended; NULL: there is none */
 	int			in_flight;		/* transfers that are submitted and neither harvested nor
 								 * released */
 	int64_t		deadline;		/* of libcurl's timer: monotonic, microseconds; -1: none */
@@ -121,6 +122,28 @@ on_timer(CURLM *multi, long timeout_ms, void *arg)
 	return 0;
 }
 
+/* The transfer has not ended. */
+static void
+link_open(WebhookHttp *http, WebhookHttpPost *post)
+{
+	post->older = http->newest;
+	if (post->older)
+		post->older->newer = post;
+	http->newest = post;
+}
+
+/* It has. */
+static void
+unlink_open(WebhookHttp *http, WebhookHttpPost *post)
+{
+	if (post->older)
+		post->older->newer = post->newer;
+	if (post->newer)
+		post->newer->older = post->older;
+	else
+		http->newest = post->older;
+}
+
 static WebhookHttpTransfer *
 http_submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 {
@@ -129,6 +152,7 @@ http_submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 	if (post == NULL)
 		return NULL;
 	webhook_http_list_append(&http->waiting, post);
+	link_open(http, post);
 	http->in_flight++;
 	return &post->transfer;
 }
@@ -137,6 +161,7 @@ http_submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 static void
 end(WebhookHttp *http, WebhookHttpPost *post)
 {
+	unlink_open(http, post);
 	post->stage = WEBHOOK_HTTP_ENDED;
 	post->handle = NULL;
 	webhook_http_list_append(&http->ended, post);
@@ -155,14 +180,20 @@ static void
 hand_over(WebhookHttp *http, WebhookHttpPost *post, int64_t elapsed)
 {
 	WebhookHttpHandle *handle;
+	CURLMcode	result = CURLM_OK;
 
 	post->stop = WEBHOOK_HTTP_STOP_NONE;
 	post->through_proxy = http->guard.through_proxy;
 	handle = webhook_http_handle_get(&http->pool, post, (int) (elapsed / 1000));
-	if (handle && curl_multi_add_handle(http->multi, handle->curl) != CURLM_OK)
+	if (handle)
+		result = curl_multi_add_handle(http->multi, handle->curl);
+	if (result != CURLM_OK)
 	{
-		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL,
-							   "libcurl did not accept the request");
+		if (result == CURLM_OUT_OF_MEMORY)
+			webhook_http_post_fail(post, WEBHOOK_HTTP_UNSENT, "out of memory");
+		else
+			webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL,
+								   "libcurl did not accept the request");
 		webhook_http_handle_put(handle, false);
 		handle = NULL;
 	}
@@ -246,7 +277,7 @@ finish(WebhookHttp *http, WebhookHttpHandle *handle, CURLcode result)
 	post->handle = NULL;
 	if (!webhook_http_resolver_start(http->resolver, post))
 	{
-		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
+		webhook_http_post_fail(post, WEBHOOK_HTTP_UNSENT, "out of memory");
 		end_early(http, post);
 	}
 }
@@ -352,6 +383,8 @@ http_release(WebhookHttp *http, WebhookHttpTransfer *transfer)
 	WebhookHttpHandle *handle = post->handle;
 	sigset_t	before;
 
+	if (post->stage < WEBHOOK_HTTP_ENDED)
+		unlink_open(http, post);
 	switch (post->stage)
 	{
 		case WEBHOOK_HTTP_WAITING:
@@ -375,6 +408,36 @@ http_release(WebhookHttp *http, WebhookHttpTransfer *transfer)
 	if (post->stage != WEBHOOK_HTTP_HARVESTED)
 		http->in_flight--;
 	webhook_http_post_free(post);
+}
+
+static void
+http_break_off(WebhookHttp *http)
+{
+	sigset_t	before;
+	WebhookHttpPost *post;
+
+	block_signals(&before);
+	while ((post = http->newest) != NULL)
+	{
+		if (post->stage == WEBHOOK_HTTP_RUNNING && post->sent)
+		{
+			post->stop = WEBHOOK_HTTP_STOP_SHUTDOWN;
+			finish(http, post->handle, CURLE_ABORTED_BY_CALLBACK);
+			continue;
+		}
+		if (post->stage == WEBHOOK_HTTP_WAITING)
+			webhook_http_list_remove(&http->waiting, post);
+		else if (post->stage == WEBHOOK_HTTP_RESOLVING)
+			webhook_http_resolver_cancel(http->resolver, post);
+		else
+		{
+			curl_multi_remove_handle(http->multi, post->handle->curl);
+			webhook_http_handle_put(post->handle, false);
+		}
+		webhook_http_post_fail(post, WEBHOOK_HTTP_UNSENT, "the server stopped");
+		end(http, post);
+	}
+	restore_signals(&before);
 }
 
 static int
@@ -616,6 +679,7 @@ webhook_http_api(void)
 		.run = http_run,
 		.harvest = http_harvest,
 		.release = http_release,
+		.break_off = http_break_off,
 		.in_flight = http_in_flight,
 		.memory = http_memory,
 		.version = http_version,

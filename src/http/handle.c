@@ -12,6 +12,7 @@
 #endif
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,6 +39,8 @@
 static const char *const left_out[] = {"Accept:", "Expect:"};
 
 #define NLEFT_OUT			((int) (sizeof(left_out) / sizeof(left_out[0])))
+
+static long http_version(const WebhookHttpPool *pool, const WebhookTarget *target);
 
 /*
  * Returns true for a Transfer-Encoding header with another coding than chunked. None was offered,
@@ -120,6 +123,23 @@ on_progress(void *arg, curl_off_t total_down, curl_off_t down,
 }
 
 /*
+ * libcurl sends a request again, unasked, when a connection that was kept ends without a response,
+ * or when a receiver of HTTP/2 refuses to begin. The first one may have arrived, and each POST that
+ * leaves has to be an attempt of its own. So whatever libcurl asks before it sends a second time is
+ * refused. Returns true if this is such a time.
+ */
+static bool
+stop_resend(WebhookHttpHandle *handle)
+{
+	if (!handle->post->sent)
+		return false;
+	if (strstr(handle->error, "HTTP_1_1_REQUIRED") != NULL)
+		webhook_http_pool_note_http1(handle->pool, &handle->post->target);
+	handle->post->stop = WEBHOOK_HTTP_STOP_RESEND;
+	return true;
+}
+
+/*
  * Called when libcurl has neither a connection nor cached addresses for a name, and is about to
  * resolve it. It is stopped, so that our resolver does it, unless it asks for a literal address or
  * for the proxy.
@@ -132,6 +152,8 @@ on_resolve(void *resolver, void *reserved, void *arg)
 
 	(void) resolver;
 	(void) reserved;
+	if (stop_resend(handle))
+		return 1;
 	if (post->target.is_literal || post->through_proxy)
 		return 0;
 	if (post->resolved == NULL)
@@ -147,6 +169,8 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	int			fd;
 
 	(void) purpose;
+	if (stop_resend(handle))
+		return CURL_SOCKET_BAD;
 	if (!webhook_dial_guard_check_dial(handle->pool->guard, handle->post, &address->addr))
 		return CURL_SOCKET_BAD;
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
@@ -164,12 +188,18 @@ static int
 on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
 	WebhookHttpHandle *handle = arg;
+	WebhookHttpPost *post = handle->post;
+	WebhookHttpTransfer *transfer = &post->transfer;
 
-	(void) local_ip;
 	(void) peer_port;
-	(void) local_port;
-	return webhook_dial_guard_check_peer(handle->pool->guard, handle->post, peer_ip) ?
-		CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+	if (stop_resend(handle) ||
+		!webhook_dial_guard_check_peer(handle->pool->guard, post, peer_ip))
+		return CURL_PREREQFUNC_ABORT;
+	post->sent = true;
+	snprintf(transfer->peer_ip, sizeof(transfer->peer_ip), "%s", peer_ip);
+	snprintf(transfer->source_ip, sizeof(transfer->source_ip), "%s", local_ip);
+	transfer->source_port = local_port;
+	return CURL_PREREQFUNC_OK;
 }
 
 /* Called for connections; libcurl closes a socket itself that never became one. */
@@ -245,7 +275,6 @@ set_options(WebhookHttpPool *pool, WebhookHttpHandle *handle)
 	SET(CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_KEYPASSWD, ""); /* nobody is there to be asked for one */
 	SET(CURLOPT_PATH_AS_IS, 1L);
-	SET(CURLOPT_HTTP_VERSION, pool->http_version);
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
@@ -306,7 +335,7 @@ set_resolved(WebhookHttpHandle *handle, WebhookHttpPost *post)
 static bool
 set_headers(WebhookHttpHandle *handle, WebhookHttpPost *post)
 {
-	int			nheaders = post->transfer.nheaders;
+	int			nheaders = post->nlines;
 	int			count = nheaders + NLEFT_OUT;
 	struct curl_slist *headers;
 
@@ -320,6 +349,43 @@ set_headers(WebhookHttpHandle *handle, WebhookHttpPost *post)
 		headers[i].next = i + 1 < count ? &headers[i + 1] : NULL;
 	}
 	return curl_easy_setopt(handle->curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
+}
+
+/* A number for scheme, host and port of a target: FNV-1a, never 0. */
+static uint64_t
+hash_of(const WebhookTarget *target)
+{
+	uint64_t	hash = UINT64_C(0xcbf29ce484222325) + (uint64_t) target->port * 2 + target->secure;
+
+	for (size_t i = 0; i < target->host_length; i++)
+		hash = (hash ^ (unsigned char) target->host[i]) * UINT64_C(0x100000001b3);
+	return hash != 0 ? hash : 1;
+}
+
+void
+webhook_http_pool_note_http1(WebhookHttpPool *pool, const WebhookTarget *target)
+{
+	if (http_version(pool, target) == CURL_HTTP_VERSION_1_1)
+		return;
+	pool->http1[pool->next_http1] = hash_of(target);
+	pool->next_http1 = (pool->next_http1 + 1) % WEBHOOK_HTTP1_TARGETS;
+}
+
+/* The best version to offer to the target: a CURL_HTTP_VERSION. */
+static long
+http_version(const WebhookHttpPool *pool, const WebhookTarget *target)
+{
+	uint64_t	hash;
+
+	if (pool->http1[0] == 0)
+		return pool->http_version;
+	hash = hash_of(target);
+	for (int i = 0; i < WEBHOOK_HTTP1_TARGETS && pool->http1[i] != 0; i++)
+	{
+		if (pool->http1[i] == hash)
+			return CURL_HTTP_VERSION_1_1;
+	}
+	return pool->http_version;
 }
 
 /* What is left of a timeout; 0 would mean none to libcurl. */
@@ -339,6 +405,10 @@ set_request(WebhookHttpHandle *handle, WebhookHttpPost *post, int elapsed_ms)
 	return
 		set_files(handle, post) && set_resolved(handle, post) && set_headers(handle, post) &&
 		curl_easy_setopt(curl, CURLOPT_URL, transfer->url) == CURLE_OK &&
+		curl_easy_setopt(curl, CURLOPT_HTTP_VERSION,
+						 http_version(handle->pool, &post->target)) == CURLE_OK &&
+		curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT,
+						 (long) post->new_connection) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
 						 (curl_off_t) transfer->body_length) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS,
@@ -383,7 +453,7 @@ webhook_http_handle_get(WebhookHttpPool *pool, WebhookHttpPost *post,
 		handle = new_handle(pool);
 	if (handle == NULL || !set_request(handle, post, elapsed_ms))
 	{
-		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL,
+		webhook_http_post_fail(post, WEBHOOK_HTTP_UNSENT,
 							   "out of memory, or libcurl refused an option");
 		if (handle)
 			webhook_http_handle_put(handle, false);

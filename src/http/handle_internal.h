@@ -9,6 +9,8 @@
 #include "http/dial_guard_internal.h"
 #include "http/sockets_internal.h"
 
+#define WEBHOOK_HTTP1_TARGETS	64	/* that are remembered */
+
 /* Spare handles, and the options that every handle gets. */
 typedef struct WebhookHttpPool
 {
@@ -22,6 +24,10 @@ typedef struct WebhookHttpPool
 	bool		drop_ca_path;	/* the system's directory of authorities is not used */
 	char	   *proxy;			/* URL of the proxy; NULL: none */
 	unsigned int generation;	/* of the options; handles of a former one are not used again */
+
+	/* Targets that answer over HTTP/2 that they want HTTP/1.1, as numbers; 0: none. */
+	uint64_t	http1[WEBHOOK_HTTP1_TARGETS];
+	int			next_http1;		/* the entry that the next one overwrites */
 } WebhookHttpPool;
 
 typedef struct WebhookHttpHandle
@@ -42,6 +48,12 @@ extern void webhook_http_pool_set_up(WebhookHttpPool *pool, long connections,
 
 /* The options of the pool have changed: no handle that was made before is used again. */
 extern void webhook_http_pool_renew(WebhookHttpPool *pool);
+
+/*
+ * The target has answered HTTP_1_1_REQUIRED (RFC 9113, section 7): from now on, only HTTP/1.1 is
+ * offered to it.
+ */
+extern void webhook_http_pool_note_http1(WebhookHttpPool *pool, const WebhookTarget *target);
 
 /*
  * A handle ready to run this transfer, which started so many milliseconds ago. Returns NULL if

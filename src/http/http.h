@@ -36,7 +36,10 @@ typedef enum WebhookHttpError
 	WEBHOOK_HTTP_PROTOCOL,		/* the response is not HTTP */
 	WEBHOOK_HTTP_TOO_LARGE,		/* response headers over the limit */
 	WEBHOOK_HTTP_BLOCKED,		/* the dial guard refused */
-	WEBHOOK_HTTP_INTERNAL,		/* out of memory or descriptors, libcurl refused an option */
+	WEBHOOK_HTTP_SHUTDOWN,		/* break_off() ended it after the request had left */
+	WEBHOOK_HTTP_UNSENT,		/* no request has left: this process has no memory, descriptors or
+								 * threads at present, or break_off() came first */
+	WEBHOOK_HTTP_INTERNAL,		/* libcurl refused the request, or memory ran out in the response */
 } WebhookHttpError;
 
 /* One POST as the caller describes it; the engine copies all of it. */
@@ -56,6 +59,8 @@ typedef struct WebhookHttpRequest
 	 */
 	const char *ca;				/* authorities in place of the options' ca_file */
 	const char *client_certificate; /* certificate and key to show to the receiver */
+
+	bool		new_connection; /* no connection that is kept is used */
 } WebhookHttpRequest;
 
 /* One POST from submit() to release(). The engine owns it and everything it points to. */
@@ -66,7 +71,8 @@ typedef struct WebhookHttpTransfer
 	/* The request: valid from submit() on. */
 	const char *url;
 	int			nheaders;		/* entries of "headers" */
-	const WebhookHttpHeader *headers;
+	const WebhookHttpHeader *headers;	/* all that the receiver gets, Host and Content-Length too;
+										 * in HTTP/2, :authority stands for Host */
 	const char *body;
 	size_t		body_length;	/* bytes of "body" */
 
@@ -85,7 +91,11 @@ typedef struct WebhookHttpTransfer
 	int64_t		duration;		/* of the exchange: microseconds by a monotonic clock */
 	char		source_ip[WEBHOOK_HTTP_IP_BYTES];	/* our address; empty: no connection */
 	int			source_port;	/* our port; 0: no connection */
-	char		peer_ip[WEBHOOK_HTTP_IP_BYTES]; /* the address that was dialled; empty: none */
+	char		peer_ip[WEBHOOK_HTTP_IP_BYTES]; /* the address that was dialled last; empty: none */
+	bool		left_unanswered;	/* "error" is WEBHOOK_HTTP_RESET: a connection that had been kept
+									 * ended without any response, as it may at any time, or the
+									 * receiver refused to begin; another attempt may follow at
+									 * once, on a new connection */
 } WebhookHttpTransfer;
 
 typedef struct WebhookHttpOptions
@@ -140,6 +150,12 @@ typedef struct WebhookHttpApi
 	/* Free a transfer. One that is not yet harvested is broken off, and is never harvested. */
 	void		(*release) (WebhookHttp *http, WebhookHttpTransfer *transfer);
 
+	/*
+	 * End all transfers that have not ended: those whose request has left as
+	 * WEBHOOK_HTTP_SHUTDOWN, the others as WEBHOOK_HTTP_UNSENT. They are harvested as usual.
+	 */
+	void		(*break_off) (WebhookHttp *http);
+
 	/* Number of transfers that are submitted and neither harvested nor released. */
 	int			(*in_flight) (WebhookHttp *http);
 
@@ -181,6 +197,10 @@ webhook_http_error_name(WebhookHttpError error)
 			return "too_large";
 		case WEBHOOK_HTTP_BLOCKED:
 			return "blocked";
+		case WEBHOOK_HTTP_SHUTDOWN:
+			return "shutdown";
+		case WEBHOOK_HTTP_UNSENT:
+			return "unsent";
 		case WEBHOOK_HTTP_INTERNAL:
 			return "internal";
 	}

@@ -27,10 +27,11 @@
 #include <unistd.h>
 
 #include "http/resolver_internal.h"
+#include "http/sockets_internal.h"
 #include "net/url.h"
 
 #define MAX_THREADS		256		/* look-ups that run at once */
-#define STACK_BYTES		(256 * 1024)	/* of a thread */
+#define STACK_BYTES		(1024 * 1024)	/* of a thread; modules of the resolver need some */
 #define MAX_ADDRESSES	32		/* of a name, that are handed to libcurl */
 
 /* One name that is looked up. */
@@ -44,6 +45,7 @@ typedef struct WebhookHttpLookup
 	/* Written by the thread, until it has put the look-up into "ended". */
 	struct WebhookHttpLookup *next_ended;
 	int			error;			/* of getaddrinfo(); 0: none */
+	bool		exhausted;		/* after an error: the process could open no descriptor then */
 	struct addrinfo *addresses; /* NULL after an error */
 
 	char		name[WEBHOOK_MAX_HOST + 1]; /* constant */
@@ -221,7 +223,11 @@ look_up(void *arg)
 	hints.ai_socktype = SOCK_STREAM;
 	lookup->error = getaddrinfo(lookup->name, NULL, &hints, &lookup->addresses);
 	if (lookup->error != 0)
+	{
+		/* The resolver may have missed a file or a socket, and says something else. */
+		lookup->exhausted = webhook_http_sockets_are_exhausted();
 		lookup->addresses = NULL;
+	}
 	look_up_ended(lookup);
 	return NULL;
 }
@@ -337,7 +343,9 @@ tell(const WebhookHttpLookup *lookup, WebhookHttpPost *post, const WebhookDialGu
 	char		problem[WEBHOOK_REFUSAL_BYTES];
 
 	if (lookup->error == EAI_MEMORY)
-		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory or threads");
+		webhook_http_post_fail(post, WEBHOOK_HTTP_UNSENT, "out of memory or threads");
+	else if (lookup->exhausted)
+		webhook_http_post_fail(post, WEBHOOK_HTTP_UNSENT, WEBHOOK_HTTP_NO_DESCRIPTOR);
 	else if (lookup->error != 0)
 	{
 		snprintf(problem, sizeof(problem), "Could not resolve host: %.160s (%s)",
@@ -345,7 +353,7 @@ tell(const WebhookHttpLookup *lookup, WebhookHttpPost *post, const WebhookDialGu
 		webhook_http_post_fail(post, WEBHOOK_HTTP_DNS, problem);
 	}
 	else if (all_allowed(lookup, post, guard) && !note_addresses(lookup, post))
-		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL, "out of memory");
+		webhook_http_post_fail(post, WEBHOOK_HTTP_UNSENT, "out of memory");
 }
 
 /* Judge all addresses. Returns false if one is refused; the transfer has then failed. */

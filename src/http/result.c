@@ -24,6 +24,7 @@
 #define MAX_FILE_MESSAGE	224 /* bytes of a message that names a file */
 
 static const char malformed[] = "a line of the response headers is malformed";
+static const char no_descriptor[] = WEBHOOK_HTTP_NO_DESCRIPTOR;
 static const char line_too_long[] = "a line of the response headers is over the limit";
 
 /* How transfers failed that the engine has ended; no message: not a failure, or noted already. */
@@ -41,6 +42,8 @@ static const struct
 	[WEBHOOK_HTTP_STOP_MEMORY] = {WEBHOOK_HTTP_INTERNAL, "out of memory"},
 	[WEBHOOK_HTTP_STOP_REFUSED] = {WEBHOOK_HTTP_BLOCKED, NULL},
 	[WEBHOOK_HTTP_STOP_UNRESOLVED] = {WEBHOOK_HTTP_OK, NULL},
+	[WEBHOOK_HTTP_STOP_RESEND] = {WEBHOOK_HTTP_RESET, "the receiver ended the connection without a response"},
+	[WEBHOOK_HTTP_STOP_SHUTDOWN] = {WEBHOOK_HTTP_SHUTDOWN, "the server stopped before the response had come"},
 };
 
 /* Under what condition a row of the table below holds. */
@@ -48,7 +51,9 @@ typedef enum Condition
 {
 	ALWAYS,
 	NO_SOCKET,					/* this process could not open another socket */
+	NO_FILE,					/* this process can open no file at present */
 	SENT,						/* the request had gone out: it is about the response */
+	UNSENT,						/* it had not even a connection */
 } Condition;
 
 /*
@@ -63,18 +68,22 @@ static const struct
 	WebhookHttpError error;
 	const char *message;		/* in place of libcurl's; NULL: libcurl's */
 }			results[] = {
+	{CURLE_COULDNT_RESOLVE_HOST, NO_FILE, {NULL}, WEBHOOK_HTTP_UNSENT, no_descriptor},
+	{CURLE_COULDNT_RESOLVE_PROXY, NO_FILE, {NULL}, WEBHOOK_HTTP_UNSENT, no_descriptor},
 	{CURLE_COULDNT_RESOLVE_HOST, ALWAYS, {NULL}, WEBHOOK_HTTP_DNS, NULL},
 	{CURLE_COULDNT_RESOLVE_PROXY, ALWAYS, {NULL}, WEBHOOK_HTTP_DNS, NULL},
 
-	{CURLE_COULDNT_CONNECT, NO_SOCKET, {NULL}, WEBHOOK_HTTP_INTERNAL, NULL},
+	{CURLE_COULDNT_CONNECT, NO_SOCKET, {NULL}, WEBHOOK_HTTP_UNSENT, NULL},
 	{CURLE_COULDNT_CONNECT, ALWAYS, {NULL}, WEBHOOK_HTTP_CONNECT, NULL},
-	{CURLE_INTERFACE_FAILED, NO_SOCKET, {NULL}, WEBHOOK_HTTP_INTERNAL, NULL},
+	{CURLE_INTERFACE_FAILED, NO_SOCKET, {NULL}, WEBHOOK_HTTP_UNSENT, NULL},
 	{CURLE_INTERFACE_FAILED, ALWAYS, {NULL}, WEBHOOK_HTTP_CONNECT, NULL},
-	{CURLE_PROXY, NO_SOCKET, {NULL}, WEBHOOK_HTTP_INTERNAL, NULL},
+	{CURLE_PROXY, NO_SOCKET, {NULL}, WEBHOOK_HTTP_UNSENT, NULL},
 	{CURLE_PROXY, ALWAYS, {NULL}, WEBHOOK_HTTP_CONNECT, NULL},
 
 	{CURLE_OPERATION_TIMEDOUT, ALWAYS, {NULL}, WEBHOOK_HTTP_TIMEOUT, NULL},
 
+	{CURLE_SSL_CERTPROBLEM, NO_FILE, {NULL}, WEBHOOK_HTTP_UNSENT, no_descriptor},
+	{CURLE_SSL_CACERT_BADFILE, NO_FILE, {NULL}, WEBHOOK_HTTP_UNSENT, no_descriptor},
 	{CURLE_SSL_CONNECT_ERROR, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
 	{CURLE_PEER_FAILED_VERIFICATION, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
 	{CURLE_SSL_CERTPROBLEM, ALWAYS, {NULL}, WEBHOOK_HTTP_TLS, NULL},
@@ -110,6 +119,7 @@ static const struct
 	{CURLE_UNSUPPORTED_PROTOCOL, SENT, {NULL}, WEBHOOK_HTTP_PROTOCOL, NULL},
 	{CURLE_BAD_FUNCTION_ARGUMENT, SENT, {NULL}, WEBHOOK_HTTP_PROTOCOL, malformed},
 	{CURLE_OUT_OF_MEMORY, SENT, {NULL}, WEBHOOK_HTTP_TOO_LARGE, line_too_long},
+	{CURLE_OUT_OF_MEMORY, UNSENT, {NULL}, WEBHOOK_HTTP_UNSENT, NULL},
 #if LIBCURL_VERSION_NUM >= 0x080600
 	{CURLE_TOO_LARGE, ALWAYS, {NULL}, WEBHOOK_HTTP_TOO_LARGE, line_too_long},
 #endif
@@ -125,6 +135,7 @@ static const char *describe(const WebhookHttpHandle *handle, CURLcode result,
 							char *buffer, size_t size);
 static void make_printable(char *message);
 static const char *errno_text(int number);
+static void read_addresses(CURL *curl, WebhookHttpTransfer *transfer);
 static void copy_address(CURL *curl, CURLINFO info, char ip[WEBHOOK_HTTP_IP_BYTES]);
 static bool copy_headers(WebhookHttpPost *post, CURL *curl);
 static bool copy_header(WebhookHttpPost *post, const struct curl_header *from,
@@ -136,14 +147,11 @@ webhook_http_result_read(WebhookHttpHandle *handle, int result)
 	WebhookHttpPost *post = handle->post;
 	WebhookHttpTransfer *transfer = &post->transfer;
 	struct curl_header *header;
-	long		port;
 
 	judge(handle, result_of_files(handle, result));
-	copy_address(handle->curl, CURLINFO_LOCAL_IP, transfer->source_ip);
-	copy_address(handle->curl, CURLINFO_PRIMARY_IP, transfer->peer_ip);
-	if (transfer->source_ip[0] != '\0' &&
-		curl_easy_getinfo(handle->curl, CURLINFO_LOCAL_PORT, &port) == CURLE_OK)
-		transfer->source_port = (int) port;
+	transfer->left_unanswered = post->stop == WEBHOOK_HTTP_STOP_RESEND;
+	if (!post->sent)
+		read_addresses(handle->curl, transfer);
 	if (transfer->status == 0)
 		return;
 	if (curl_easy_header(handle->curl, "Retry-After", 0, CURLH_HEADER, -1,
@@ -264,8 +272,12 @@ holds(Condition condition, const WebhookHttpPost *post, bool sent)
 		case NO_SOCKET:
 			return post->socket_errno == EMFILE || post->socket_errno == ENFILE ||
 				post->socket_errno == ENOBUFS || post->socket_errno == ENOMEM;
+		case NO_FILE:
+			return webhook_http_sockets_are_exhausted();
 		case SENT:
 			return sent;
+		case UNSENT:
+			return !post->sent;
 	}
 	return false;
 }
@@ -315,7 +327,20 @@ errno_text(int number)
 #endif
 }
 
-/* Copy an address of the connection; the text stays empty if there was none. */
+/* The addresses of a connection that has not come as far as the request. */
+static void
+read_addresses(CURL *curl, WebhookHttpTransfer *transfer)
+{
+	long		port;
+
+	copy_address(curl, CURLINFO_LOCAL_IP, transfer->source_ip);
+	copy_address(curl, CURLINFO_PRIMARY_IP, transfer->peer_ip);
+	if (transfer->source_ip[0] != '\0' &&
+		curl_easy_getinfo(curl, CURLINFO_LOCAL_PORT, &port) == CURLE_OK)
+		transfer->source_port = (int) port;
+}
+
+/* Copy an address of the connection; the text stays as it is if there was none. */
 static void
 copy_address(CURL *curl, CURLINFO info, char ip[WEBHOOK_HTTP_IP_BYTES])
 {

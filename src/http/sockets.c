@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "http/sockets_internal.h"
@@ -38,6 +39,17 @@ webhook_http_sockets_set_up(WebhookHttpSockets *sockets, long connections)
 	sockets->nstates = connections < MAX_STATES / 4 ? (int) connections * 4 : MAX_STATES;
 	sockets->states = calloc(sockets->nstates, 1);
 	return sockets->states == NULL ? "out of memory" : NULL;
+}
+
+bool
+webhook_http_sockets_are_exhausted(void)
+{
+	int			fd = eventfd(0, EFD_CLOEXEC);
+
+	if (fd < 0)
+		return true;
+	close(fd);
+	return false;
 }
 
 void

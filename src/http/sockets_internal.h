@@ -9,6 +9,11 @@
 
 #define WEBHOOK_HTTP_EVENTS		256 /* that one run() takes out of the epoll set */
 
+#define WEBHOOK_HTTP_NO_DESCRIPTOR	"no file descriptor is left"
+
+/* Returns true if this process can open no descriptor at present. Any thread may ask. */
+extern bool webhook_http_sockets_are_exhausted(void);
+
 typedef struct WebhookHttpSockets
 {
 	int			epoll;			/* the epoll set; -1: none */

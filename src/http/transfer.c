@@ -27,6 +27,9 @@ struct WebhookHttpBlock
 	size_t		used;			/* bytes, this header included */
 };
 
+#define OWN_HEADERS			2	/* that libcurl adds: Host and Content-Length */
+#define LENGTH_BYTES		21	/* of a Content-Length, with its NUL */
+
 #define ALIGN(size)			(((size) + 15) & ~(size_t) 15)
 #define BLOCK_HEADER		ALIGN(sizeof(WebhookHttpBlock))
 
@@ -178,6 +181,26 @@ take_file(WebhookHttpBlock *block, const char *name)
 	return name ? take_bytes(block, name, strlen(name)) : NULL;
 }
 
+/*
+ * Note the headers that libcurl adds, where it does: the first one and the last one (RFC 9112,
+ * section 3.2, RFC 9110, section 8.6). A canonical URL has no port that is the scheme's default,
+ * and no user, so its authority is the value of Host.
+ */
+static void
+take_own_headers(WebhookHttpBlock *block, const WebhookHttpRequest *request,
+				 WebhookHttpHeader *first, WebhookHttpHeader *last)
+{
+	const char *host = strstr(request->url, "://");
+	char	   *length = take(block, LENGTH_BYTES);
+
+	host = host ? host + 3 : request->url;
+	first->name = "Host";
+	first->value = take_bytes(block, host, strcspn(host, "/?#"));
+	snprintf(length, LENGTH_BYTES, "%zu", request->body_length);
+	last->name = "Content-Length";
+	last->value = length;
+}
+
 /* The room that a transfer needs for itself and the copy of its request. */
 static size_t
 size_of(const WebhookHttpRequest *request)
@@ -185,7 +208,8 @@ size_of(const WebhookHttpRequest *request)
 	size_t		size = ALIGN(sizeof(WebhookHttpPost)) + ALIGN(strlen(request->url) + 1) +
 		ALIGN(request->body_length + 1) +
 		file_size(request->ca) + file_size(request->client_certificate) +
-		ALIGN(request->nheaders * sizeof(WebhookHttpHeader)) +
+		ALIGN((request->nheaders + OWN_HEADERS) * sizeof(WebhookHttpHeader)) +
+		ALIGN(strlen(request->url) + 1) + ALIGN(LENGTH_BYTES) +
 		ALIGN(request->nheaders * sizeof(char *));
 
 	for (int i = 0; i < request->nheaders; i++)
@@ -219,7 +243,9 @@ webhook_http_post_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
 	post->connect_timeout_ms =
 		request->connect_timeout_ms > 0 ? request->connect_timeout_ms : 1;
 
-	headers = take(block, nheaders * sizeof(WebhookHttpHeader));
+	headers = take(block, (nheaders + OWN_HEADERS) * sizeof(WebhookHttpHeader));
+	take_own_headers(block, request, &headers[0], &headers[nheaders + 1]);
+	post->nlines = nheaders;
 	post->lines = take(block, nheaders * sizeof(char *));
 	for (int i = 0; i < nheaders; i++)
 	{
@@ -227,16 +253,17 @@ webhook_http_post_new(WebhookHttpHeap *heap, const WebhookHttpRequest *request,
 		size_t		name_length = strlen(header->name);
 		size_t		value_length = strlen(header->value);
 
-		headers[i].name = take_bytes(block, header->name, name_length);
-		headers[i].value = take_bytes(block, header->value, value_length);
+		headers[i + 1].name = take_bytes(block, header->name, name_length);
+		headers[i + 1].value = take_bytes(block, header->value, value_length);
 		post->lines[i] = take_line(block, header, name_length, value_length);
 	}
 
 	post->ca = take_file(block, request->ca);
 	post->client_certificate = take_file(block, request->client_certificate);
+	post->new_connection = request->new_connection;
 	post->transfer.tag = tag;
 	post->transfer.url = take_bytes(block, request->url, strlen(request->url));
-	post->transfer.nheaders = nheaders;
+	post->transfer.nheaders = nheaders + OWN_HEADERS;
 	post->transfer.headers = headers;
 	post->transfer.body = take_bytes(block, request->body,
 									 request->body_length);

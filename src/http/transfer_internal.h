@@ -43,6 +43,8 @@ typedef enum WebhookHttpStop
 	WEBHOOK_HTTP_STOP_MEMORY,	/* memory is out */
 	WEBHOOK_HTTP_STOP_REFUSED,	/* the dial guard refused, and has set error and message */
 	WEBHOOK_HTTP_STOP_UNRESOLVED,	/* not ended: its host has to be resolved first */
+	WEBHOOK_HTTP_STOP_RESEND,	/* libcurl was about to send the request once more */
+	WEBHOOK_HTTP_STOP_SHUTDOWN, /* the process stops */
 } WebhookHttpStop;
 
 /* A transfer with what the caller does not see. */
@@ -51,6 +53,8 @@ typedef struct WebhookHttpPost
 	WebhookHttpTransfer transfer;	/* first: the caller's pointer is the engine's, too */
 	WebhookHttpStage stage;
 	struct WebhookHttpPost *next;	/* in the list of its stage */
+	struct WebhookHttpPost *newer;	/* among those that have not ended; NULL: the newest */
+	struct WebhookHttpPost *older;	/* among those that have not ended; NULL: the oldest */
 	struct WebhookHttpHandle *handle;	/* libcurl's, while running; else NULL */
 	struct WebhookHttpLookup *lookup;	/* that it waits for, while resolving; else NULL */
 
@@ -59,11 +63,15 @@ typedef struct WebhookHttpPost
 	WebhookHttpBlock *blocks;	/* the newest first; this struct is in the last one */
 
 	/* The request. */
-	char	  **lines;			/* "name: value" of each header, as libcurl takes it */
+	int			nlines;			/* entries of "lines" */
+	char	  **lines;			/* "name: value" of each header that the caller gave, as libcurl
+								 * takes it */
 	const char *ca;				/* as in WebhookHttpRequest */
 	const char *client_certificate; /* as in WebhookHttpRequest */
 	int			timeout_ms;		/* at least 1 */
 	int			connect_timeout_ms; /* at least 1 */
+	bool		new_connection; /* as in WebhookHttpRequest */
+	bool		sent;			/* libcurl has a connection for it, and has begun to send it */
 	int64_t		start;			/* of the exchange: monotonic, microseconds */
 
 	/* Whom it calls. */

@@ -277,6 +277,8 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 	SET(method, CStringGetTextDatum("POST"));
 	SET(requested_at, TimestampTzGetDatum(started));
 	SET(duration, IntervalPGetDatum(duration));
+	if (transfer->peer_ip[0] && webhook_log_value_address(transfer->peer_ip, &address))
+		SET(peer_ip, address);
 	if (transfer->source_ip[0] &&
 		webhook_log_value_address(transfer->source_ip, &address))
 	{

@@ -72,6 +72,7 @@ static bool may_read(void);
 static bool is_paused(TimestampTz now);
 static void send_out(void);
 static void write_out(void);
+static void write_last(void);
 static void follow_drain(void);
 static void report(void);
 static TimestampTz input_time(TimestampTz now);
@@ -145,9 +146,13 @@ webhook_loop_finish(TimestampTz deadline)
 	TimestampTz now = GetCurrentTimestamp();
 
 	webhook_sender_run();
-	webhook_writer_flush(now, usage->in_flight == 0 || now >= deadline);
 	if (now < deadline && usage->in_flight + usage->unflushed > 0)
+	{
+		webhook_writer_flush(now, usage->in_flight == 0);
 		return true;
+	}
+	webhook_sender_break_off();
+	write_last();
 	webhook_writer_checkpoint(GetCurrentTimestamp(), true);
 	while (webhook_writer_states(GetCurrentTimestamp(), true))
 		;
@@ -158,6 +163,20 @@ bool
 webhook_loop_is_interruptible(void)
 {
 	return loop.interruptible;
+}
+
+/* Write all that has ended, unless writing fails. */
+static void
+write_last(void)
+{
+	const WebhookUsage *usage = webhook_dispatch_usage(loop.dispatcher);
+	int			before;
+
+	do
+	{
+		before = usage->unflushed;
+		webhook_writer_flush(GetCurrentTimestamp(), true);
+	} while (usage->unflushed > 0 && usage->unflushed < before);
 }
 
 /* Read where the former process stopped, and write the first checkpoint of this one. */

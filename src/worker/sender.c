@@ -6,6 +6,10 @@
  * loads. It copies what it is given, so that it holds no memory of PostgreSQL,
  * and it cannot raise errors. A message is built outside of any transaction; if
  * that fails, the delivery fails, not the worker.
+ *
+ * While the process has no descriptor or memory left for another connection, no
+ * more requests are in flight than there were when it ran out; each second, more
+ * are tried. What was tried in vain is no attempt.
  */
 #include "postgres.h"
 
@@ -19,6 +23,8 @@
 #include "worker/sender_internal.h"
 
 #define MAX_CONNECTIONS 5		/* times webhook.max_in_flight: more than are ever in flight */
+#define SHORTAGE_INTERVAL USECS_PER_SEC /* until more requests are tried */
+#define WARNING_INTERVAL USECS_PER_MINUTE	/* between two warnings of a shortage */
 
 static struct
 {
@@ -27,10 +33,17 @@ static struct
 	const WebhookHttpApi *api;	/* the functions of the engine's library */
 	WebhookHttp *http;			/* the engine */
 	MemoryContext message_context;	/* of one message while it is started */
+
+	int			limit;			/* requests in flight, while resources are short; -1: no limit */
+	TimestampTz limited_at;		/* when the limit was last set */
+	TimestampTz warned_at;		/* when that was last told; 0: never */
+	bool		stops;			/* nothing is started any more */
 }			sender;
 
 static WebhookHttpOptions current_options(void);
 static char *certificate_file(const char *name);
+static bool may_start(TimestampTz now);
+static void take_unsent(WebhookHttpTransfer *transfer, TimestampTz now);
 static bool start(WebhookDelivery *delivery, TimestampTz now);
 static bool build(WebhookMessage *message, WebhookDelivery *delivery,
 				  const WebhookSubscription *subscription, TimestampTz now);
@@ -46,6 +59,7 @@ webhook_sender_init(WebhookDispatcher *dispatcher, WebhookCounters *counters)
 	memset(&sender, 0, sizeof(sender));
 	sender.dispatcher = dispatcher;
 	sender.counters = counters;
+	sender.limit = -1;
 	load = (Loader) load_external_function("$libdir/webhook_http",
 										   "webhook_http_api", true, NULL);
 	sender.api = load();
@@ -90,7 +104,8 @@ webhook_sender_start(void)
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		started = 0;
 
-	while (webhook_budget_send(sender.dispatcher, webhook_sender_memory(),
+	while (may_start(now) &&
+		   webhook_budget_send(sender.dispatcher, webhook_sender_memory(),
 							   sender.api->in_flight(sender.http)) &&
 		   (delivery = webhook_dispatch_next(sender.dispatcher, now)) != NULL)
 	{
@@ -114,8 +129,19 @@ webhook_sender_run(void)
 	{
 		if (now == 0)
 			now = GetCurrentTimestamp();
-		webhook_dispatch_finish(sender.dispatcher, transfer->tag, transfer, now);
+		if (transfer->error == WEBHOOK_HTTP_UNSENT)
+			take_unsent(transfer, now);
+		else
+			webhook_dispatch_finish(sender.dispatcher, transfer->tag, transfer, now);
 	}
+}
+
+void
+webhook_sender_break_off(void)
+{
+	sender.stops = true;
+	sender.api->break_off(sender.http);
+	webhook_sender_run();
 }
 
 void
@@ -143,6 +169,46 @@ current_options(void)
 	options.allowed_ports = webhook_allowed_ports;
 	options.proxy = webhook_proxy;
 	return options;
+}
+
+/* Returns true unless resources are short; a clock may be set back. */
+static bool
+may_start(TimestampTz now)
+{
+	if (sender.limit < 0)
+		return true;
+	if (now - sender.limited_at >= SHORTAGE_INTERVAL || now < sender.limited_at)
+	{
+		sender.limit = sender.limit * 2 + 8;
+		sender.limited_at = now;
+		if (sender.limit > 2 * webhook_max_in_flight)
+			sender.limit = -1;
+	}
+	return sender.limit < 0 || sender.api->in_flight(sender.http) < sender.limit;
+}
+
+/* No request has left: the delivery is ready again. Resources are short, or the worker stops. */
+static void
+take_unsent(WebhookHttpTransfer *transfer, TimestampTz now)
+{
+	webhook_dispatch_retry_later(sender.dispatcher, transfer->tag);
+	if (!sender.stops)
+	{
+		sender.limit = sender.api->in_flight(sender.http);
+		sender.limited_at = now;
+		if (sender.warned_at == 0 || now - sender.warned_at >= WARNING_INTERVAL ||
+			now < sender.warned_at)
+		{
+			sender.warned_at = now;
+			ereport(WARNING,
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					 errmsg("webhook has no resources for more requests at present"),
+					 errdetail("The last request failed before it was sent: %s.",
+							   transfer->message),
+					 errhint("Raise the operating system's limit of open files for the server, or lower \"webhook.max_in_flight\".")));
+		}
+	}
+	sender.api->release(sender.http, transfer);
 }
 
 /*
@@ -184,6 +250,7 @@ start(WebhookDelivery *delivery, TimestampTz now)
 	request.timeout_ms = subscription->timeout_ms > 0 ?
 		subscription->timeout_ms : webhook_timeout;
 	request.connect_timeout_ms = webhook_connect_timeout;
+	request.new_connection = webhook_delivery_needs_new_connection(delivery);
 	started = sender.api->submit(sender.http, &request, delivery) != NULL;
 	MemoryContextReset(sender.message_context);
 	if (!started)

@@ -26,6 +26,9 @@ extern bool webhook_sender_start(void);
 /* Let the engine work, and hand what has ended to the dispatcher. */
 extern void webhook_sender_run(void);
 
+/* End what is in flight, and hand it to the dispatcher: the worker stops. */
+extern void webhook_sender_break_off(void);
+
 /* Free the transfer of a delivery whose end is committed. */
 extern void webhook_sender_release(const WebhookHttpTransfer *transfer);
 

@@ -12,9 +12,9 @@
  * look once a second is the net below that.
  *
  * Shutdown: on SIGTERM, which DDL on the database sends, too, nothing more is
- * started, what is in flight may end within webhook.shutdown_grace, log entries
- * and checkpoint are written. What is in flight after that is sent again by the
- * next process. No transaction of this process lasts: it waits half a second for
+ * started, what is in flight may end within webhook.shutdown_grace. What is in
+ * flight after that is broken off: an attempt that the log shows, and that the
+ * next process makes again. Log entries and checkpoint are written. No transaction of this process lasts: it waits half a second for
  * a lock, five seconds for a flush.
  */
 #include "postgres.h"

@@ -321,6 +321,7 @@ fill_post(Tuple *tuple, int number)
 	put_text(tuple, webhook_http_error_name(post->error));
 	put(tuple, Int32GetDatum(post->fast_in_flight));
 	put(tuple, Int32GetDatum(post->in_flight));
+	put(tuple, BoolGetDatum(post->new_connection));
 }
 
 Datum
@@ -529,7 +530,7 @@ set_options(int64 id, Datum options)
 static WebhookClockAnswer
 parse_answer(char *text)
 {
-	WebhookClockAnswer answer = {200, WEBHOOK_HTTP_OK, 10000, -1, 0, 1};
+	WebhookClockAnswer answer = {200, WEBHOOK_HTTP_OK, false, 10000, -1, 0, 1};
 	char	   *rest;
 
 	for (char *name = strtok_r(text, " ", &rest); name != NULL; name = strtok_r(NULL, " ", &rest))
@@ -549,6 +550,8 @@ parse_answer(char *text)
 			answer.times = atoi(value);
 		else if (strcmp(name, "weight") == 0)
 			answer.weight = atoi(value);
+		else if (strcmp(name, "unanswered") == 0)
+			answer.unanswered = atoi(value);
 		else if (strcmp(name, "error") == 0)
 		{
 			answer.status = 0;

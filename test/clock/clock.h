@@ -37,6 +37,7 @@ typedef struct WebhookClockPost
 	int			step;
 	bool		probe;
 	bool		slow;			/* it was charged to the slow pool */
+	bool		new_connection; /* it had to have one */
 	int			status;
 	WebhookHttpError error;
 	int			fast_in_flight; /* requests in the fast pool, its own among them */
@@ -73,6 +74,7 @@ typedef struct WebhookClockAnswer
 {
 	int			status;
 	WebhookHttpError error;
+	bool		unanswered;		/* a kept connection ended */
 	int64		duration;		/* microseconds; -1: the request's timeout */
 	long		retry_after;	/* seconds; -1: none */
 	int			times;			/* 0: for good */

@@ -44,7 +44,7 @@ typedef struct Endpoint
 
 WebhookClockArray webhook_clock_posts;
 
-static const WebhookClockAnswer usual = {200, WEBHOOK_HTTP_OK, 10000, -1, 0, 1};
+static const WebhookClockAnswer usual = {200, WEBHOOK_HTTP_OK, false, 10000, -1, 0, 1};
 static WebhookHttp engine;
 static WebhookClockArray endpoints; /* by id of the subscription */
 
@@ -134,6 +134,7 @@ submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 	post->attempt = row->attempt;
 	post->step = row->step;
 	post->probe = delivery->probe;
+	post->new_connection = request->new_connection;
 	post->slow = delivery->queue->scheduling.slow;
 	post->in_flight = http->in_flight;
 	post->fast_in_flight = scheduler->in_flight[false];
@@ -150,6 +151,7 @@ submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 	transfer->is.url = request->url;
 	transfer->is.error = answer.error;
 	transfer->is.status = answer.status;
+	transfer->is.left_unanswered = answer.unanswered;
 	transfer->is.retry_after = answer.retry_after;
 	transfer->is.duration = answer.duration;
 	/* As if a certificate had been made to forge lines of a log. */

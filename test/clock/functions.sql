@@ -75,7 +75,8 @@ CREATE FUNCTION clock.crash() RETURNS void
 CREATE FUNCTION clock.posts(OUT at interval, OUT ended interval, OUT subscription bigint,
 	OUT subject text, OUT "position" bigint, OUT cause text, OUT attempt integer, OUT step integer,
 	OUT probe boolean, OUT slow boolean, OUT status integer, OUT error text,
-	OUT fast_in_flight integer, OUT in_flight integer) RETURNS SETOF record
+	OUT fast_in_flight integer, OUT in_flight integer, OUT new_connection boolean)
+	RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_posts_sql';
 CREATE FUNCTION clock.outcomes(OUT number integer, OUT at interval, OUT subscription bigint,
 	OUT subject text, OUT "position" bigint, OUT cause text, OUT attempt integer, OUT step integer,

@@ -2,7 +2,7 @@
 -- When a delivery is retried, and when it ends as failed.
 --
 BEGIN;
-SELECT plan(27);
+SELECT plan(34);
 
 -- The default schedule, by an endpoint that refuses this contract.
 SELECT clock.subscribe();
@@ -132,6 +132,44 @@ SELECT is((SELECT max(at) - min(ended) FROM clock.posts() WHERE subscription = 9
 SELECT is((SELECT string_agg(subject || attempt, ' ' ORDER BY at) FROM clock.posts() WHERE subscription = 10 AND at < (SELECT min(at) FROM clock.posts() WHERE subscription = 10) + interval '3 s'),
 		  'a1 b1 c1', 'nobody else waits where nothing was asked for');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
+
+-- A kept connection that ended without a response: once, the next attempt follows at once, on a
+-- new connection, and takes no step.
+CREATE FUNCTION pg_temp.attempts(id bigint) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(concat(attempt, ' step ', step, CASE WHEN wait < '1 s' THEN ' at once' END,
+			CASE WHEN new_connection THEN ' new' END), ', ' ORDER BY at)
+	FROM (SELECT *, at - lag(ended) OVER (ORDER BY at) AS wait FROM clock.posts() WHERE subscription = id) p
+$$;
+SELECT clock.subscribe('retry_schedule=1000 1000');
+SELECT clock.answer(11, 'error=reset unanswered=1 times=1', 'status=404 times=1', '');
+SELECT clock.send(11, 'a', 1);
+SELECT clock.subscribe('retry_schedule=1000');
+SELECT clock.answer(12, 'error=reset unanswered=1 times=2', '');
+SELECT clock.send(12, 'a', 1);
+SELECT clock.subscribe('retry_schedule=');
+SELECT clock.answer(13, 'error=reset unanswered=1 times=1', '');
+SELECT clock.ping(13);
+SELECT clock.run('1 s');
+SELECT is((SELECT consecutive_failures FROM clock.states() WHERE subscription = 11), 0, 'that is no failure of the endpoint');
+SELECT clock.run('1 h');
+SELECT is(pg_temp.attempts(11), '1 step 0, 2 step 0 at once new, 3 step 1 new', 'a kept connection that ended costs no step');
+SELECT is(pg_temp.attempts(12), '1 step 0, 2 step 0 at once new, 3 step 1 new', 'once');
+SELECT is(pg_temp.attempts(13), '1 step 0, 2 step 0 at once new', 'a ping has a second attempt, too');
+
+-- What a stop of the server has cut off costs nothing, however often.
+SELECT clock.subscribe('retry_schedule=');
+SELECT clock.answer(14, 'error=shutdown times=3', '');
+SELECT clock.send(14, 'a', 1);
+SELECT clock.run('1 s');
+SELECT is(pg_temp.attempts(14), '1 step 0, 2 step 0 at once new, 3 step 0 at once new, 4 step 0 at once new', 'nor does a stop of the server');
+
+-- What could not be sent is no attempt, and nothing else is sent for a while.
+SELECT clock.subscribe('retry_schedule=');
+SELECT clock.answer(15, 'error=unsent times=3', '');
+SELECT clock.send(15, 'a', 1);
+SELECT clock.run('10 s');
+SELECT is((SELECT string_agg(concat(attempt, ' ', outcome), ', ') FROM clock.outcomes() WHERE subscription = 15 AND outcome <> 'deferred'), '1 delivered', 'what was not sent is no attempt');
+SELECT ok((SELECT bool_and(at - last >= '1 s') FROM (SELECT at, lag(at) OVER (ORDER BY at) AS last FROM clock.posts() WHERE subscription = 15) p), 'and is tried again a second later');
 
 SELECT * FROM finish();
 ROLLBACK;

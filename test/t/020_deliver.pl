@@ -108,6 +108,7 @@ is($row->{cause}, 'event', 'log: cause');
 is($row->{attempt}, 1, 'log: attempt');
 is($row->{method}, 'POST', 'log: method');
 is($row->{endpoint}, $receiver->url('/ok/wire'), 'log: endpoint');
+is($row->{peer_ip}, '127.0.0.1', 'log: peer_ip');
 is($row->{source_ip}, '127.0.0.1', 'log: source_ip');
 is($row->{source_port}, $post->{peer_port}, 'log: source_port');
 is($row->{request_body}, $post->{body}, 'log: request_body as sent');

@@ -11,6 +11,7 @@
 #endif
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -43,6 +44,9 @@ static const WebhookHttpApi *api;
 static WebhookHttp *http;
 static int	port;				/* of the peer */
 static int	closed_port;		/* nobody listens there */
+static bool has_ipv6;			/* the peer listens on ::1 too */
+static bool new_connection = false; /* of the requests that are submitted */
+static CURLMcode taken = CURLM_OK;	/* what libcurl says of a request */
 
 static int	connections = 0;	/* that the peer has accepted */
 static int	requests = 0;		/* that it has read */
@@ -269,7 +273,7 @@ behave(int fd, const char *path, const char *request, size_t length)
 			return false;
 		}
 	}
-	if (IS("ok"))
+	if (IS("ok") || strncmp(path, "/then/", 6) == 0)
 		return say(fd, OK200 "X-Peer: a\r\nContent-Length: 2\r\n"
 				   "x-peer:  b c \r\nX-None:\r\n\r\nok");
 	if (IS("echo"))
@@ -472,6 +476,7 @@ serve(void *arg)
 	char	   *data = malloc(ROOM + 1);
 	size_t		used = 0;
 	bool		alive = data != NULL;
+	int			number = 0;		/* of the request on this connection */
 
 	while (alive)
 	{
@@ -509,7 +514,8 @@ serve(void *arg)
 			continue;
 		__atomic_add_fetch(&requests, 1, __ATOMIC_SEQ_CST);
 		alive = sscanf(data, "POST %63s HTTP/1.1", path) == 1 &&
-			behave(fd, path, data, length);
+			behave(fd, ++number > 1 && strncmp(path, "/then/", 6) == 0 ? path + 5 : path,
+				   data, length);
 		memmove(data, data + length, used - length);
 		used -= length;
 	}
@@ -541,6 +547,25 @@ accept_all(void *arg)
 	return NULL;
 }
 
+/* The same port of ::1. Returns -1 if there is no IPv6. */
+static int
+listen_on_ipv6(int chosen)
+{
+	struct sockaddr_in6 address = {0};
+	int			one = 1;
+	int			fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	address.sin6_family = AF_INET6;
+	address.sin6_addr = in6addr_loopback;
+	address.sin6_port = htons(chosen);
+	if (fd < 0 ||
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0 ||
+		bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ||
+		listen(fd, 16) < 0)
+		return -1;
+	return fd;
+}
+
 static int
 listen_on_loopback(int *chosen)
 {
@@ -569,17 +594,23 @@ start_peer(void)
 	sigset_t	before;
 	pthread_t	thread;
 	int			listener = listen_on_loopback(&port);
+	int			second = listen_on_ipv6(port);
+
+	has_ipv6 = second >= 0;
 
 	/* The peer's threads must not take the signals of this test. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&thread, NULL, accept_all,
-					   (void *) (long) listener) != 0)
+	for (int i = 0; i < 1 + has_ipv6; i++)
 	{
-		perror("pthread_create");
-		exit(1);
+		if (pthread_create(&thread, NULL, accept_all,
+						   (void *) (long) (i == 0 ? listener : second)) != 0)
+		{
+			perror("pthread_create");
+			exit(1);
+		}
+		pthread_detach(thread);
 	}
-	pthread_detach(thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	close(listen_on_loopback(&closed_port));
 }
@@ -604,6 +635,7 @@ submit_url(const char *url, int timeout_ms, void *tag)
 	request.body_length = 7;
 	request.timeout_ms = timeout_ms;
 	request.connect_timeout_ms = timeout_ms;
+	request.new_connection = new_connection;
 	return api->submit(http, &request, tag);
 }
 
@@ -733,7 +765,10 @@ test_exchange(void)
 	clock_gettime(CLOCK_REALTIME, &wall);
 	ok(wall.tv_sec - transfer->started / 1000000 < 10, "when it started");
 	ok(transfer->duration > 0 && transfer->duration < 5000000, "duration");
-	is_text(transfer->headers[1].name, "X-Empty", "the request is kept");
+	is_int(transfer->nheaders, 5, "the request is kept");
+	is_text(transfer->headers[0].name, "Host", "with the headers that libcurl adds");
+	is_text(transfer->headers[2].name, "X-Empty", "those that were given");
+	is_text(transfer->headers[4].value, "7", "and the length of the body");
 	is_text(transfer->body, "{\"a\":1}", "with its body");
 	api->release(http, transfer);
 	is_int(api->memory(http), 0, "released, nothing is held");
@@ -744,6 +779,8 @@ test_request(void)
 {
 	WebhookHttpTransfer *transfer = get("echo");
 	char		expected[512];
+	char		logged[512];
+	size_t		length;
 
 	snprintf(expected, sizeof(expected),
 			 "POST /echo HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
@@ -752,6 +789,13 @@ test_request(void)
 	ok(transfer->response_length == strlen(expected) &&
 	   memcmp(transfer->response_body, expected, strlen(expected)) == 0,
 	   "the request is what was asked for and nothing else");
+	length = snprintf(logged, sizeof(logged), "POST /echo HTTP/1.1\r\n");
+	for (int i = 0; i < transfer->nheaders; i++)
+		length += snprintf(logged + length, sizeof(logged) - length, "%s:%s%s\r\n",
+						   transfer->headers[i].name, transfer->headers[i].value[0] ? " " : "",
+						   transfer->headers[i].value);
+	snprintf(logged + length, sizeof(logged) - length, "\r\n%s", transfer->body);
+	is_text(logged, expected, "and what is said to have been sent");
 	api->release(http, transfer);
 }
 
@@ -1251,12 +1295,173 @@ test_descriptors(void)
 	submit_url(url, 2000, NULL);
 	first = finish();
 	setrlimit(RLIMIT_NOFILE, &before);
-	is_text(webhook_http_error_name(first->error), "internal",
+	is_text(webhook_http_error_name(first->error), "unsent",
 			"no descriptor is left: %s", first->message);
+	api->release(http, first);
+
+	/* A resolver without descriptors says that there is no such name. */
+	setrlimit(RLIMIT_NOFILE, &none);
+	submit_url("http://nobody.invalid/x", 2000, NULL);
+	first = finish();
+	setrlimit(RLIMIT_NOFILE, &before);
+	is_text(webhook_http_error_name(first->error), "unsent",
+			"nor for a look-up: %s", first->message);
 	api->release(http, first);
 	second = get("ok");
 	is_int(second->status, 200, "then there are some");
 	api->release(http, second);
+}
+
+/* libcurl may be out of memory, or find a request wrong. */
+CURLMcode
+curl_multi_add_handle(CURLM *multi, CURL *curl)
+{
+	typedef CURLMcode (*Function) (CURLM *, CURL *);
+
+	return taken != CURLM_OK ? taken :
+		((Function) dlsym(RTLD_NEXT, "curl_multi_add_handle")) (multi, curl);
+}
+
+static void
+test_not_taken(void)
+{
+	taken = CURLM_OUT_OF_MEMORY;
+	expect("ok", WEBHOOK_HTTP_UNSENT, 0);
+	taken = CURLM_BAD_EASY_HANDLE;
+	expect("ok", WEBHOOK_HTTP_INTERNAL, 0);
+	taken = CURLM_OK;
+	expect("ok", WEBHOOK_HTTP_OK, 200);
+	is_int(api->memory(http), 0, "nothing of them is held");
+}
+
+/*
+ * A request that has left is never sent again by libcurl: a kept connection answers one request,
+ * and then does what the path says.
+ */
+static void
+test_resend(void)
+{
+	static const struct
+	{
+		const char *path;
+		WebhookHttpError error;
+		int			status;
+		int			unanswered; /* -1: that depends on libcurl */
+	}			cases[] = {
+		{"then/close-before", WEBHOOK_HTTP_RESET, 0, 1},
+		{"then/reset-before", WEBHOOK_HTTP_RESET, 0, 1},
+		{"then/half-status", WEBHOOK_HTTP_RESET, 0, -1},
+		{"then/half-header", WEBHOOK_HTTP_RESET, 200, 0},
+		{"then/short", WEBHOOK_HTTP_RESET, 200, 0},
+		{"then/reset-after", WEBHOOK_HTTP_RESET, 200, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		for (int by_name = 0; by_name < 2; by_name++)
+		{
+			WebhookHttpTransfer *transfer;
+			char		url[128];
+			int			connections_before;
+			int			requests_before;
+
+			snprintf(url, sizeof(url), "http://%s:%d/%s", by_name ? "peer.test" : "127.0.0.1",
+					 port, cases[i].path);
+			new_connection = true;
+			submit_url(url, 5000, NULL);
+			transfer = finish();
+			is_int(transfer->status, 200, "%s: a new connection answers", url);
+			api->release(http, transfer);
+
+			new_connection = false;
+			connections_before = connections;
+			requests_before = requests;
+			submit_url(url, 5000, NULL);
+			transfer = finish();
+			is_text(webhook_http_error_name(transfer->error),
+					webhook_http_error_name(cases[i].error), "then it breaks: %s",
+					transfer->message);
+			is_int(transfer->status, cases[i].status, "with this status");
+			ok(cases[i].unanswered < 0 || transfer->left_unanswered == cases[i].unanswered,
+			   "and that is said");
+			is_int(requests - requests_before, 1, "one request has arrived");
+			is_int(connections - connections_before, 0, "on the connection that was kept");
+			is_text(transfer->peer_ip, "127.0.0.1", "whose peer is known");
+			ok(transfer->source_port > 0, "and whose port");
+			api->release(http, transfer);
+		}
+	}
+
+	/* On a new connection, the same end is no excuse. */
+	new_connection = true;
+	submit("close-before", 5000, NULL);
+	new_connection = false;
+	{
+		WebhookHttpTransfer *transfer = finish();
+
+		ok(transfer->error == WEBHOOK_HTTP_RESET && !transfer->left_unanswered,
+		   "a new connection that ends is the receiver's failure");
+		api->release(http, transfer);
+	}
+}
+
+/* A shutdown tells what has left from what has not. */
+static void
+test_break_off(void)
+{
+	static const char *const expected[] = {"shutdown 0", "shutdown 200", "unsent 0", "unsent 0"};
+	WebhookHttpTransfer *transfers[4];
+	WebhookHttpTransfer *transfer;
+	char		got[64];
+	double		limit = now() + 5;
+	int			before = requests;
+	int			ended = 0;
+
+	transfers[0] = submit("hang", 5000, NULL);
+	transfers[1] = submit("hang-after-status", 5000, NULL);
+	transfers[2] = submit_url("http://slow.invalid/x", 5000, NULL);
+	while ((requests < before + 2 || transfers[1]->status == 0) && now() < limit)
+		wait_and_run();
+	transfers[3] = submit("ok", 5000, NULL);
+	api->break_off(http);
+	while ((transfer = api->harvest(http)) != NULL)
+		ended++;
+	is_int(ended, 4, "all end at once");
+	is_int(api->in_flight(http), 0, "and none is in flight");
+	for (int i = 0; i < 4; i++)
+	{
+		snprintf(got, sizeof(got), "%s %d", webhook_http_error_name(transfers[i]->error),
+				 transfers[i]->status);
+		is_text(got, expected[i], "as what it is: %s", transfers[i]->message);
+		api->release(http, transfers[i]);
+	}
+	is_int(requests - before, 2, "nothing more was sent");
+	is_int(api->memory(http), 0, "and nothing is held");
+	api->break_off(http);
+	expect("ok", WEBHOOK_HTTP_OK, 200);
+}
+
+static void
+test_ipv6(void)
+{
+	WebhookHttpTransfer *transfer;
+	char		url[128];
+	char		host[32];
+
+	if (!has_ipv6)
+	{
+		printf("# no IPv6 here\n");
+		return;
+	}
+	snprintf(host, sizeof(host), "[::1]:%d", port);
+	snprintf(url, sizeof(url), "http://%s/ok", host);
+	submit_url(url, 5000, NULL);
+	transfer = finish();
+	is_int(transfer->status, 200, "a peer with an address of IPv6");
+	is_text(transfer->peer_ip, "::1", "its address");
+	is_text(transfer->source_ip, "::1", "and ours");
+	is_text(transfer->headers[0].value, host, "Host has brackets");
+	api->release(http, transfer);
 }
 
 int
@@ -1295,9 +1500,13 @@ main(void)
 	test_refused();
 	test_timeouts();
 	test_many();
+	test_resend();
 	test_release_early();
+	test_not_taken();
+	test_ipv6();
 	test_signals();
 	test_descriptors();
+	test_break_off();
 	test_names();
 	return unit_done();
 }

@@ -23,6 +23,7 @@
 #	/flip                503 while fail_while()'s file exists, then 200
 #	/fail-subject/REGEX  500 while that file exists and the body matches
 #	/retry-after/S       429 and Retry-After to the first of an Id, then 200
+#	/then/WORD/…         200 to the first request of a connection; then as /WORD/… says
 #	/chaos               one of the above at random while fail_while()'s file
 #	                     exists, then 200
 #
@@ -36,7 +37,7 @@ use strict;
 use warnings;
 
 use Errno qw(EAGAIN EINTR EWOULDBLOCK);
-use IO::Socket::INET;
+use IO::Socket::IP;
 use List::Util qw(sum0);
 use POSIX ();
 use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER TCP_NODELAY);
@@ -51,8 +52,8 @@ END
 	$? = $status;
 }
 
-# file: where to record.  port: 0 or none is a free one.  keep: outlives us.
-# seed: of what /chaos chooses.
+# file: where to record.  port: 0 or none is a free one.  host: where to listen.
+# keep: outlives us.  seed: of what /chaos chooses.
 sub new
 {
 	my ($class, %options) = @_;
@@ -62,6 +63,7 @@ sub new
 		port => $options{port} || 0,
 		keep => $options{keep},
 		seed => $options{seed},
+		host => $options{host} // '127.0.0.1',
 		control => "$options{file}.fail",
 		offset => 0,
 		requests => [],
@@ -78,7 +80,7 @@ sub new
 sub port { return $_[0]{port}; }
 sub pid { return $_[0]{pid}; }
 sub file { return $_[0]{file}; }
-sub url { return "http://127.0.0.1:$_[0]{port}" . ($_[1] // '/ok'); }
+sub url { return 'http://' . ($_[0]{host} =~ /:/ ? "[$_[0]{host}]" : $_[0]{host}) . ":$_[0]{port}" . ($_[1] // '/ok'); }
 
 # Let /flip and /fail-subject fail from now on, or no longer.
 sub fail_while
@@ -189,8 +191,8 @@ sub stop
 sub start
 {
 	my ($self) = @_;
-	my $listener = IO::Socket::INET->new(
-		LocalAddr => '127.0.0.1',
+	my $listener = IO::Socket::IP->new(
+		LocalAddr => $self->{host},
 		LocalPort => $self->{port},
 		Listen => 1024,
 		ReuseAddr => 1) or die "cannot listen: $@";
@@ -441,6 +443,9 @@ sub respond
 sub answer
 {
 	my ($c, $path, $body, $failing) = @_;
+	my $later = $c->{answered}++;
+	$path =~ s{^/then/[^/?]*}{/ok} unless $later;
+	$path =~ s{^/then}{};
 	my ($word, $argument) = $path =~ m{^/([^/?]*)/?([^/?]*)};
 	my ($id) = $body =~ /"Id":"([^"]*)"/;
 	$id //= '';
