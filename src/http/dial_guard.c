@@ -27,16 +27,24 @@ webhook_dial_guard_set(WebhookDialGuard *guard, const WebhookHttpOptions *option
 					   char *reason, size_t size)
 {
 	WebhookAddressRules *rules;
+	WebhookNoProxy *no_proxy = webhook_no_proxy_new(options->no_proxy, reason, size);
 
+	if (no_proxy == NULL)
+		return false;
 	rules = webhook_address_rules_new(options->allowed_networks,
 									  options->denied_networks,
 									  options->allowed_ports, reason, size);
 	if (rules == NULL)
+	{
+		webhook_no_proxy_free(no_proxy);
 		return false;
+	}
 	webhook_address_rules_free(guard->rules);
+	webhook_no_proxy_free(guard->no_proxy);
 	guard->rules = rules;
+	guard->no_proxy = no_proxy;
 	guard->require_https = options->require_https;
-	guard->through_proxy = options->proxy != NULL && options->proxy[0] != '\0';
+	guard->has_proxy = options->proxy != NULL && options->proxy[0] != '\0';
 	return true;
 }
 
@@ -51,9 +59,18 @@ webhook_dial_guard_check_url(const WebhookDialGuard *guard, WebhookHttpPost *pos
 {
 	WebhookTargetRefusal refusal;
 
-	return !webhook_target_refused(guard->rules, guard->require_https, post->transfer.url,
-								   &post->target, &refusal) ||
-		refuse(post, refusal.problem);
+	if (webhook_target_refused(guard->rules, guard->require_https, post->transfer.url,
+							   &post->target, &refusal))
+		return refuse(post, refusal.problem);
+	if (post->target.is_local && webhook_dial_guard_uses_proxy(guard, post))
+		return refuse(post, "A name without a dot, or below localhost, is not called through webhook.proxy, and it is not in webhook.no_proxy.");
+	return true;
+}
+
+bool
+webhook_dial_guard_uses_proxy(const WebhookDialGuard *guard, const WebhookHttpPost *post)
+{
+	return guard->has_proxy && !webhook_no_proxy_has(guard->no_proxy, &post->target);
 }
 
 bool
@@ -63,6 +80,8 @@ webhook_dial_guard_check_address(const WebhookDialGuard *guard, WebhookHttpPost 
 	WebhookAddressRefusal refusal;
 	char		problem[WEBHOOK_REFUSAL_BYTES];
 
+	if (post->target.is_local && !webhook_address_is_allowed(guard->rules, address))
+		return refuse(post, "A name without a dot, or below localhost, leads to an address that webhook.allowed_networks does not name.");
 	if (!webhook_address_refuses(guard->rules, address, &refusal))
 		return true;
 	webhook_address_explain(&refusal, problem, sizeof(problem));

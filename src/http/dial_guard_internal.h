@@ -9,12 +9,14 @@
 
 #include "http/transfer_internal.h"
 #include "net/address_rules.h"
+#include "net/no_proxy.h"
 
 typedef struct WebhookDialGuard
 {
 	WebhookAddressRules *rules;
 	bool		require_https;
-	bool		through_proxy;	/* a proxy dials, and resolves names */
+	bool		has_proxy;		/* a proxy dials, and resolves names, but for what is in no_proxy */
+	WebhookNoProxy *no_proxy;
 	int64_t		changed_at;		/* when the rules last changed: monotonic, microseconds; 0: never */
 } WebhookDialGuard;
 
@@ -35,6 +37,10 @@ extern void webhook_dial_guard_changed(WebhookDialGuard *guard, int64_t now);
  */
 extern bool webhook_dial_guard_check_url(const WebhookDialGuard *guard,
 										 WebhookHttpPost *post);
+
+/* Returns true if the transfer goes through the proxy. */
+extern bool webhook_dial_guard_uses_proxy(const WebhookDialGuard *guard,
+										  const WebhookHttpPost *post);
 
 /* The same for an address of its host. */
 extern bool webhook_dial_guard_check_address(const WebhookDialGuard *guard,

@@ -183,7 +183,7 @@ hand_over(WebhookHttp *http, WebhookHttpPost *post, int64_t elapsed)
 	CURLMcode	result = CURLM_OK;
 
 	post->stop = WEBHOOK_HTTP_STOP_NONE;
-	post->through_proxy = http->guard.through_proxy;
+	post->through_proxy = webhook_dial_guard_uses_proxy(&http->guard, post);
 	handle = webhook_http_handle_get(&http->pool, post, (int) (elapsed / 1000));
 	if (handle)
 		result = curl_multi_add_handle(http->multi, handle->curl);
@@ -253,24 +253,34 @@ take_resolved(WebhookHttp *http)
 	}
 }
 
-/* libcurl is done with a transfer: it has a result, or its host has to be looked up first. */
+/*
+ * libcurl is done with a transfer: it has a result, or has to begin anew, because its host has to
+ * be looked up first or its connection was too old.
+ */
 static void
 finish(WebhookHttp *http, WebhookHttpHandle *handle, CURLcode result)
 {
 	WebhookHttpPost *post = handle->post;
-	bool		unresolved = post->stop == WEBHOOK_HTTP_STOP_UNRESOLVED;
+	bool		aged = post->stop == WEBHOOK_HTTP_STOP_AGED;
+	bool		ended = !aged && post->stop != WEBHOOK_HTTP_STOP_UNRESOLVED;
 	bool		removed;
 
-	if (!unresolved)
+	if (ended)
 	{
 		post->transfer.duration = clock_us(CLOCK_MONOTONIC) - post->start;
 		webhook_http_result_read(handle, result);
 	}
 	removed = curl_multi_remove_handle(http->multi, handle->curl) == CURLM_OK;
 	webhook_http_handle_put(handle, removed && result != CURLE_OUT_OF_MEMORY);
-	if (!unresolved)
+	if (ended)
 	{
 		end(http, post);
+		return;
+	}
+	if (aged)
+	{
+		post->new_connection = true;
+		hand_over(http, post, clock_us(CLOCK_MONOTONIC) - post->start);
 		return;
 	}
 	post->stage = WEBHOOK_HTTP_RESOLVING;
@@ -579,6 +589,7 @@ http_configure(WebhookHttp *http, const WebhookHttpOptions *options,
 	free(pool->proxy);
 	pool->ca_file = ca_file;
 	pool->proxy = proxy;
+	pool->connection_seconds = options->connection_seconds;
 
 	/*
 	 * libcurl caches the authorities of a file, but not those of a directory. So where there is

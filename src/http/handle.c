@@ -161,6 +161,19 @@ on_resolve(void *resolver, void *reserved, void *arg)
 	return 1;
 }
 
+/* Note the address that is dialled, as text. */
+static void
+note_peer(WebhookHttpTransfer *transfer, const struct sockaddr *dialled)
+{
+	WebhookAddress address;
+	char		text[WEBHOOK_ADDRESS_BYTES];
+
+	if (!webhook_address_from_sockaddr(dialled, &address))
+		return;
+	webhook_address_to_text(&address, text);
+	snprintf(transfer->peer_ip, sizeof(transfer->peer_ip), "%.45s", text);
+}
+
 /* Called for each address that libcurl dials. Once one is refused, "stop" refuses the others. */
 static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -180,7 +193,38 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		handle->post->socket_errno = errno;
 		return CURL_SOCKET_BAD;
 	}
+	note_peer(&handle->post->transfer, &address->addr);
 	return fd;
+}
+
+/*
+ * Returns true if the connection that libcurl has chosen is too old. libcurl itself looks at the
+ * age of a connection only while nobody uses it, and one of HTTP/2 may always be in use.
+ */
+static bool
+is_aged(const WebhookHttpHandle *handle)
+{
+#if LIBCURL_VERSION_NUM >= 0x080200
+	WebhookHttpPool *pool = handle->pool;
+	WebhookHttpAge *age;
+	curl_off_t	number = -1;
+	struct timespec now;
+
+	if (pool->connection_seconds == 0 || handle->post->new_connection ||
+		curl_easy_getinfo(handle->curl, CURLINFO_CONN_ID, &number) != CURLE_OK || number < 0)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	age = &pool->ages[number & (WEBHOOK_HTTP_AGES - 1)];
+	if (age->number != number + 1)
+	{
+		age->number = number + 1;
+		age->since = now.tv_sec;
+	}
+	return now.tv_sec - age->since > pool->connection_seconds;
+#else
+	(void) handle;
+	return false;				/* there is no HTTP/2 with such a version: pool_set_up */
+#endif
 }
 
 /* Called before a request is sent, on a new connection or on a kept one. */
@@ -195,6 +239,11 @@ on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_po
 	if (stop_resend(handle) ||
 		!webhook_dial_guard_check_peer(handle->pool->guard, post, peer_ip))
 		return CURL_PREREQFUNC_ABORT;
+	if (is_aged(handle))
+	{
+		post->stop = WEBHOOK_HTTP_STOP_AGED;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	post->sent = true;
 	snprintf(transfer->peer_ip, sizeof(transfer->peer_ip), "%s", peer_ip);
 	snprintf(transfer->source_ip, sizeof(transfer->source_ip), "%s", local_ip);
@@ -268,7 +317,6 @@ set_options(WebhookHttpPool *pool, WebhookHttpHandle *handle)
 	SET(CURLOPT_QUICK_EXIT, 1L);	/* do not wait for a resolver thread */
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
-	SET(CURLOPT_PROXY, pool->proxy ? pool->proxy : "");
 	SET(CURLOPT_NOPROXY, "");	/* whatever the environment says */
 	SET(CURLOPT_HEADEROPT, (long) CURLHEADER_SEPARATE);
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -291,6 +339,7 @@ set_options(WebhookHttpPool *pool, WebhookHttpHandle *handle)
 	}
 	SET(CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_SECONDS);
 	SET(CURLOPT_BUFFERSIZE, BUFFER_SIZE);
+	SET(CURLOPT_MAXLIFETIME_CONN, (long) pool->connection_seconds);
 
 #undef SET
 
@@ -405,6 +454,8 @@ set_request(WebhookHttpHandle *handle, WebhookHttpPost *post, int elapsed_ms)
 	return
 		set_files(handle, post) && set_resolved(handle, post) && set_headers(handle, post) &&
 		curl_easy_setopt(curl, CURLOPT_URL, transfer->url) == CURLE_OK &&
+		curl_easy_setopt(curl, CURLOPT_PROXY,
+						 post->through_proxy ? handle->pool->proxy : "") == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_HTTP_VERSION,
 						 http_version(handle->pool, &post->target)) == CURLE_OK &&
 		curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT,

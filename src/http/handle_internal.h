@@ -6,10 +6,21 @@
 #ifndef WEBHOOK_HTTP_HANDLE_INTERNAL_H
 #define WEBHOOK_HTTP_HANDLE_INTERNAL_H
 
+#include <time.h>
+
 #include "http/dial_guard_internal.h"
 #include "http/sockets_internal.h"
 
 #define WEBHOOK_HTTP1_TARGETS	64	/* that are remembered */
+
+#define WEBHOOK_HTTP_AGES		4096	/* connections whose age is known, a power of two */
+
+/* The age of a connection; a younger one may take the place of one that is forgotten. */
+typedef struct WebhookHttpAge
+{
+	int64_t		number;			/* of the connection, plus 1; 0: none */
+	time_t		since;			/* of its first request: monotonic seconds */
+} WebhookHttpAge;
 
 /* Spare handles, and the options that every handle gets. */
 typedef struct WebhookHttpPool
@@ -23,11 +34,15 @@ typedef struct WebhookHttpPool
 	char	   *ca_file;		/* PEM file of authorities; NULL: the system's */
 	bool		drop_ca_path;	/* the system's directory of authorities is not used */
 	char	   *proxy;			/* URL of the proxy; NULL: none */
+	int			connection_seconds; /* as in WebhookHttpOptions */
 	unsigned int generation;	/* of the options; handles of a former one are not used again */
 
 	/* Targets that answer over HTTP/2 that they want HTTP/1.1, as numbers; 0: none. */
 	uint64_t	http1[WEBHOOK_HTTP1_TARGETS];
 	int			next_http1;		/* the entry that the next one overwrites */
+
+	/* When connections had their first requests; by libcurl's number of the connection. */
+	WebhookHttpAge ages[WEBHOOK_HTTP_AGES];
 } WebhookHttpPool;
 
 typedef struct WebhookHttpHandle

@@ -37,8 +37,8 @@ typedef enum WebhookHttpError
 	WEBHOOK_HTTP_TOO_LARGE,		/* response headers over the limit */
 	WEBHOOK_HTTP_BLOCKED,		/* the dial guard refused */
 	WEBHOOK_HTTP_SHUTDOWN,		/* break_off() ended it after the request had left */
-	WEBHOOK_HTTP_UNSENT,		/* no request has left: this process has no memory, descriptors or
-								 * threads at present, or break_off() came first */
+	WEBHOOK_HTTP_UNSENT,		/* no request has left: this process has no memory, descriptors
+								 * or threads at present, or break_off() came first */
 	WEBHOOK_HTTP_INTERNAL,		/* libcurl refused the request, or memory ran out in the response */
 } WebhookHttpError;
 
@@ -71,8 +71,8 @@ typedef struct WebhookHttpTransfer
 	/* The request: valid from submit() on. */
 	const char *url;
 	int			nheaders;		/* entries of "headers" */
-	const WebhookHttpHeader *headers;	/* all that the receiver gets, Host and Content-Length too;
-										 * in HTTP/2, :authority stands for Host */
+	const WebhookHttpHeader *headers;	/* all that the receiver gets, Host and Content-Length
+										 * too; in HTTP/2, :authority stands for Host */
 	const char *body;
 	size_t		body_length;	/* bytes of "body" */
 
@@ -92,21 +92,24 @@ typedef struct WebhookHttpTransfer
 	char		source_ip[WEBHOOK_HTTP_IP_BYTES];	/* our address; empty: no connection */
 	int			source_port;	/* our port; 0: no connection */
 	char		peer_ip[WEBHOOK_HTTP_IP_BYTES]; /* the address that was dialled last; empty: none */
-	bool		left_unanswered;	/* "error" is WEBHOOK_HTTP_RESET: a connection that had been kept
-									 * ended without any response, as it may at any time, or the
-									 * receiver refused to begin; another attempt may follow at
-									 * once, on a new connection */
+	bool		left_unanswered;	/* "error" is WEBHOOK_HTTP_RESET: a connection that had been
+									 * kept ended without any response, as it may at any time, or
+									 * the receiver refused to begin; another attempt may follow
+									 * at once, on a new connection */
 } WebhookHttpTransfer;
 
 typedef struct WebhookHttpOptions
 {
 	int			max_connections;	/* kept open in all; configure() does not change it */
+	int			connection_seconds; /* a connection that is older gets no more requests; 0: it
+									 * may have any age */
 	const char *ca_file;		/* PEM file of authorities; NULL or empty: the system's */
 	bool		require_https;	/* http is refused */
 	const char *allowed_networks;	/* as in net/address_rules.h; NULL: none */
 	const char *denied_networks;	/* as in net/address_rules.h; NULL: none */
 	const char *allowed_ports;	/* as in net/address_rules.h; NULL: the default */
 	const char *proxy;			/* a URL; NULL or empty: no proxy, whatever the environment says */
+	const char *no_proxy;		/* as in net/no_proxy.h; NULL: everything goes through the proxy */
 } WebhookHttpOptions;
 
 /* An engine. There is one in a process, because libcurl's global state is the process's. */

@@ -42,6 +42,7 @@ static const struct
 	[WEBHOOK_HTTP_STOP_MEMORY] = {WEBHOOK_HTTP_INTERNAL, "out of memory"},
 	[WEBHOOK_HTTP_STOP_REFUSED] = {WEBHOOK_HTTP_BLOCKED, NULL},
 	[WEBHOOK_HTTP_STOP_UNRESOLVED] = {WEBHOOK_HTTP_OK, NULL},
+	[WEBHOOK_HTTP_STOP_AGED] = {WEBHOOK_HTTP_OK, NULL},
 	[WEBHOOK_HTTP_STOP_RESEND] = {WEBHOOK_HTTP_RESET, "the receiver ended the connection without a response"},
 	[WEBHOOK_HTTP_STOP_SHUTDOWN] = {WEBHOOK_HTTP_SHUTDOWN, "the server stopped before the response had come"},
 };
@@ -334,7 +335,8 @@ read_addresses(CURL *curl, WebhookHttpTransfer *transfer)
 	long		port;
 
 	copy_address(curl, CURLINFO_LOCAL_IP, transfer->source_ip);
-	copy_address(curl, CURLINFO_PRIMARY_IP, transfer->peer_ip);
+	if (transfer->source_ip[0] != '\0')
+		copy_address(curl, CURLINFO_PRIMARY_IP, transfer->peer_ip);
 	if (transfer->source_ip[0] != '\0' &&
 		curl_easy_getinfo(curl, CURLINFO_LOCAL_PORT, &port) == CURLE_OK)
 		transfer->source_port = (int) port;

@@ -43,6 +43,7 @@ typedef enum WebhookHttpStop
 	WEBHOOK_HTTP_STOP_MEMORY,	/* memory is out */
 	WEBHOOK_HTTP_STOP_REFUSED,	/* the dial guard refused, and has set error and message */
 	WEBHOOK_HTTP_STOP_UNRESOLVED,	/* not ended: its host has to be resolved first */
+	WEBHOOK_HTTP_STOP_AGED,		/* not ended: its connection is too old, it has to have a new one */
 	WEBHOOK_HTTP_STOP_RESEND,	/* libcurl was about to send the request once more */
 	WEBHOOK_HTTP_STOP_SHUTDOWN, /* the process stops */
 } WebhookHttpStop;
@@ -76,7 +77,7 @@ typedef struct WebhookHttpPost
 
 	/* Whom it calls. */
 	WebhookTarget target;
-	bool		through_proxy;	/* its handle was set to use a proxy */
+	bool		through_proxy;	/* its handle was set to use the proxy */
 	char	   *resolved;		/* the addresses of its host, for CURLOPT_RESOLVE; NULL: the
 								 * resolver was not asked */
 	int			socket_errno;	/* of the last socket that could not be opened; 0: none */

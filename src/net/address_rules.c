@@ -7,7 +7,8 @@
  * the address decides, however it was spelled or found. Refused are the blocks
  * that an IANA registry calls special, and addresses that carry another one,
  * because a relay could unpack it behind this check; of IPv6, only the part
- * that is handed out to networks is left.
+ * that is handed out to networks is left. But behind DNS64, every name of IPv4
+ * leads to an address of NAT64: such a one is judged as the IPv4 address inside.
  *
  * Nothing is allocated but the rules themselves. A decision is a walk over
  * small arrays, cheap enough to be taken for each connection.
@@ -81,7 +82,6 @@ static const WebhookAddressBlock special[] = {
 	{{true, 0, 1}, 128, "loopback"},
 	{{true, 0, 0}, 96, "IPv4-compatible, an IPv4 address inside"},
 	{{true, 0, UINT64_C(0xFFFF000000000000)}, 96, "IPv4-translated, an IPv4 address inside"},
-	{IPV6(0x64, 0xFF9B, 0, 0), 96, "NAT64, an IPv4 address inside"},
 	{IPV6(0x64, 0xFF9B, 1, 0), 48, "local NAT64, an IPv4 address inside"},
 	{IPV6(0x100, 0, 0, 0), 64, "discard-only"},
 	{IPV6(0x100, 0, 0, 1), 64, "dummy prefix"},
@@ -103,6 +103,7 @@ static const WebhookAddressBlock global = {IPV6(0x2000, 0, 0, 0), 3, NULL};
 
 static bool is_special(const WebhookAddress *address, WebhookAddressRefusal *refusal);
 static bool is_isatap(const WebhookAddress *address);
+static bool is_nat64(const WebhookAddress *address);
 static bool carries_ipv4(const WebhookAddress *address, WebhookAddress *inner);
 static bool is_own(const WebhookAddressRules *rules, const WebhookAddress *address,
 				   WebhookAddressRefusal *refusal);
@@ -166,7 +167,30 @@ webhook_address_refuses(const WebhookAddressRules *rules,
 		return refuse(refusal, block, "denied", denied_networks);
 	if (find(&rules->allowed, &address) != NULL)
 		return false;
+	if (is_nat64(&address))
+	{
+		carries_ipv4(&address, &address);
+		if (find(&rules->allowed, &address) != NULL)
+			return false;
+	}
 	return is_special(&address, refusal) || is_own(rules, &address, refusal);
+}
+
+bool
+webhook_address_is_allowed(const WebhookAddressRules *rules, const struct sockaddr *given)
+{
+	WebhookAddress address;
+
+	if (!webhook_address_from_sockaddr(given, &address))
+		return false;
+	webhook_address_unmap(&address);
+	return find(&rules->denied, &address) == NULL && find(&rules->allowed, &address) != NULL;
+}
+
+bool
+webhook_address_has_allowed(const WebhookAddressRules *rules)
+{
+	return rules->allowed.count > 0;
 }
 
 void
@@ -225,6 +249,14 @@ is_isatap(const WebhookAddress *address)
 	return address->ipv6 && (address->low >> 32 & 0xFDFFFFFF) == 0x5EFE;
 }
 
+/* RFC 6052, section 2.1: the well-known prefix. */
+static bool
+is_nat64(const WebhookAddress *address)
+{
+	return address->ipv6 && address->high == UINT64_C(0x0064FF9B00000000) &&
+		address->low >> 32 == 0;
+}
+
 /*
  * Find the IPv4 address that a relay would unpack from this address, where it has a fixed place.
  * Allowing the network of a relay does not allow what lies behind it. Returns false if there is
@@ -241,7 +273,7 @@ carries_ipv4(const WebhookAddress *address, WebhookAddress *inner)
 		ipv4 = address->high >> 16;
 	else if (address->high >> 32 == 0x20010000) /* Teredo */
 		ipv4 = ~address->low;
-	else if ((address->high == UINT64_C(0x0064FF9B00000000) && address->low >> 32 == 0) ||
+	else if (is_nat64(address) ||
 			 (address->high == 0 && address->low >> 32 == 0xFFFF0000) ||
 			 (address->high == 0 && address->low >> 32 == 0 && address->low > 1) ||
 			 is_isatap(address))

@@ -49,14 +49,22 @@ extern void webhook_address_rules_free(WebhookAddressRules *rules);
  * Returns true if the address must not be dialled. The first that knows the address decides: the
  * denied networks, the allowed networks, then what nobody has a public endpoint in (special-purpose
  * blocks, addresses that carry another address, this server's own addresses). An IPv4-mapped
- * address is judged as the IPv4 address that it is; an address that carries an IPv4 address in
- * another way is also denied where that IPv4 address is.
+ * address is judged as the IPv4 address that it is, and so is one of NAT64, 64:ff9b::/96, unless
+ * that network is allowed; an address that carries an IPv4 address in another way is also denied
+ * where that IPv4 address is.
  *
  * The server's own addresses are read again once they are a minute old.
  */
 extern bool webhook_address_refuses(const WebhookAddressRules *rules,
 									const struct sockaddr *address,
 									WebhookAddressRefusal *refusal);
+
+/* Returns true if the address is in the allowed networks, and in none of the denied ones. */
+extern bool webhook_address_is_allowed(const WebhookAddressRules *rules,
+									   const struct sockaddr *address);
+
+/* Returns true if there is any allowed network. */
+extern bool webhook_address_has_allowed(const WebhookAddressRules *rules);
 
 /* Write the refusal as one sentence, of at most WEBHOOK_REFUSAL_BYTES, for a log or a DETAIL. */
 extern void webhook_address_explain(const WebhookAddressRefusal *refusal,

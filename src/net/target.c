@@ -16,6 +16,7 @@
 
 static bool read_target(const char *canonical, WebhookTarget *target,
 						struct sockaddr_storage *address);
+static bool is_local_name(const char *host, size_t length);
 static bool refuse(WebhookTargetRefusal *refusal, const char *setting, const char *problem);
 
 bool
@@ -41,6 +42,9 @@ webhook_target_refused(const WebhookAddressRules *rules, bool require_https,
 					  "The endpoint is not https, which webhook.require_https asks for.");
 	if (target->host_length == 0 || target->host_length > WEBHOOK_MAX_HOST)
 		return refuse(refusal, NULL, "The endpoint has no host that could be looked up.");
+	if (target->is_local && !webhook_address_has_allowed(rules))
+		return refuse(refusal, "webhook.allowed_networks",
+					  "A name without a dot, or below localhost, may lead to webhook.allowed_networks only, and there are none.");
 	if (webhook_address_refuses_port(rules, target->port))
 	{
 		snprintf(refusal->problem, sizeof(refusal->problem),
@@ -82,7 +86,18 @@ read_target(const char *canonical, WebhookTarget *target, struct sockaddr_storag
 		host[target->host_length] = '\0';
 		target->is_literal = webhook_address_parse(host, address);
 	}
+	target->is_local = !target->is_literal && is_local_name(target->host, target->host_length);
 	return true;
+}
+
+static bool
+is_local_name(const char *host, size_t length)
+{
+	static const char localhost[] = ".localhost";
+	size_t		suffix = sizeof(localhost) - 1;
+
+	return memchr(host, '.', length) == NULL ||
+		(length >= suffix && memcmp(host + length - suffix, localhost, suffix) == 0);
 }
 
 /* Fill in the refusal. Always returns true. */

@@ -17,6 +17,8 @@ typedef struct WebhookTarget
 	size_t		host_length;	/* bytes of "host" */
 	int			port;			/* the scheme's default where the URL has none */
 	bool		is_literal;		/* the host is an address, not a name */
+	bool		is_local;		/* the host is a name that means something here only: it has no
+								 * dot, or is below localhost (RFC 6761, section 6.3) */
 } WebhookTarget;
 
 /* Why a target must not be called. */
@@ -36,7 +38,8 @@ extern bool webhook_target_read(const char *canonical, WebhookTarget *target);
 
 /*
  * Read the target of a URL and judge it: its scheme, its port and, where the host is an address,
- * that address. A name is not looked up. Returns true if the target must not be called. A backend
+ * that address; a local name only if no network is allowed, as it may lead to allowed ones only. A
+ * name is not looked up. Returns true if the target must not be called. A backend
  * asks this when an endpoint is saved, the worker before each request.
  */
 extern bool webhook_target_refused(const WebhookAddressRules *rules, bool require_https,

@@ -115,7 +115,7 @@ check_authority(Parts *parts, WebhookCheck *check)
 	return check_host(parts, check) && check_port(parts, check);
 }
 
-/* A full name, a dotted quad, or IPv6 in brackets. */
+/* A name, a dotted quad, or IPv6 in brackets. */
 static bool
 check_host(Parts *parts, WebhookCheck *check)
 {
@@ -320,7 +320,7 @@ is_ipv6(const char *host, size_t length)
 	return gap ? groups < 8 : groups == 8;
 }
 
-/* What is wrong with a host without brackets; NULL if it is a full name or a dotted quad. */
+/* What is wrong with a host without brackets; NULL if it is a name or a dotted quad. */
 static const char *
 name_problem(const char *host, size_t length)
 {
@@ -348,10 +348,6 @@ name_problem(const char *host, size_t length)
 
 	if (is_number(label, end - label))
 		return "Its host looks like an address, but is not a plain one.";
-	if (label == host)
-		return "Its host is a name without a dot.";
-	if (end - label == 9 && webhook_ascii_begins_with(label, 9, "localhost"))
-		return "Its host is a name of this machine itself.";
 	return NULL;
 }
 

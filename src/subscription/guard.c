@@ -18,6 +18,7 @@
 #include "base/redact.h"
 #include "base/refusal.h"
 #include "net/address_rules.h"
+#include "net/no_proxy.h"
 #include "net/target.h"
 #include "net/url.h"
 #include "subscription/subscription.h"
@@ -27,6 +28,7 @@ char	   *webhook_allowed_networks = NULL;
 char	   *webhook_denied_networks = NULL;
 char	   *webhook_allowed_ports = NULL;
 char	   *webhook_proxy = NULL;
+char	   *webhook_no_proxy = NULL;
 char	   *webhook_certificate_directory = NULL;
 
 static struct
@@ -40,6 +42,7 @@ static bool check_ports(char **newval, void **extra, GucSource source);
 static bool check_lists(const char *networks, const char *ports);
 static void assign_list(const char *newval, void *extra);
 static bool check_proxy(char **newval, void **extra, GucSource source);
+static bool check_no_proxy(char **newval, void **extra, GucSource source);
 static bool is_proxy(const char *proxy);
 static bool check_directory(char **newval, void **extra, GucSource source);
 static const WebhookAddressRules *current_rules(void);
@@ -86,6 +89,14 @@ webhook_guard_init(void)
 							   "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   check_proxy, NULL, NULL);
+
+	DefineCustomStringVariable("webhook.no_proxy",
+							   "Sets the hosts and networks that are called without the proxy.",
+							   "A list such as \"example.internal, 10.1.0.0/16\".",
+							   &webhook_no_proxy,
+							   "",
+							   PGC_SIGHUP, 0,
+							   check_no_proxy, NULL, NULL);
 
 	DefineCustomStringVariable("webhook.certificate_directory",
 							   "Sets the directory of the certificates that subscriptions name.",
@@ -179,6 +190,22 @@ check_proxy(char **newval, void **extra, GucSource source)
 	GUC_check_errdetail("The value is not the URL of a proxy.");
 	GUC_check_errhint("Write the URL as in \"http://proxy.example.com:3128\" or \"https://user:password@proxy.example.com:3128\", with %%HH for special characters of the password.");
 	return false;
+}
+
+static bool
+check_no_proxy(char **newval, void **extra, GucSource source)
+{
+	char		problem[WEBHOOK_REFUSAL_BYTES];
+	WebhookNoProxy *read = webhook_no_proxy_new(*newval, problem, sizeof(problem));
+
+	if (read == NULL)
+	{
+		GUC_check_errdetail("%s", problem);
+		GUC_check_errhint("Write a list such as \"example.internal, 10.1.0.0/16\".");
+		return false;
+	}
+	webhook_no_proxy_free(read);
+	return true;
 }
 
 /*

@@ -173,6 +173,7 @@ extern char *webhook_allowed_networks;
 extern char *webhook_denied_networks;
 extern char *webhook_allowed_ports;
 extern char *webhook_proxy;
+extern char *webhook_no_proxy;
 extern char *webhook_certificate_directory;
 
 /* Define these settings; called once by _PG_init. */

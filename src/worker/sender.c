@@ -23,6 +23,7 @@
 #include "worker/sender_internal.h"
 
 #define MAX_CONNECTIONS 5		/* times webhook.max_in_flight: more than are ever in flight */
+#define CONNECTION_SECONDS 300	/* so that a name that leads elsewhere is followed */
 #define SHORTAGE_INTERVAL USECS_PER_SEC /* until more requests are tried */
 #define WARNING_INTERVAL USECS_PER_MINUTE	/* between two warnings of a shortage */
 
@@ -162,12 +163,14 @@ current_options(void)
 	WebhookHttpOptions options = {0};
 
 	options.max_connections = MAX_CONNECTIONS * webhook_max_in_flight;
+	options.connection_seconds = CONNECTION_SECONDS;
 	options.ca_file = webhook_ca_file;
 	options.require_https = webhook_require_https;
 	options.allowed_networks = webhook_allowed_networks;
 	options.denied_networks = webhook_denied_networks;
 	options.allowed_ports = webhook_allowed_ports;
 	options.proxy = webhook_proxy;
+	options.no_proxy = webhook_no_proxy;
 	return options;
 }
 
@@ -192,6 +195,7 @@ static void
 take_unsent(WebhookHttpTransfer *transfer, TimestampTz now)
 {
 	webhook_dispatch_retry_later(sender.dispatcher, transfer->tag);
+	pg_atomic_fetch_sub_u64(&sender.counters->attempts, 1);
 	if (!sender.stops)
 	{
 		sender.limit = sender.api->in_flight(sender.http);

@@ -14,8 +14,9 @@
  * Shutdown: on SIGTERM, which DDL on the database sends, too, nothing more is
  * started, what is in flight may end within webhook.shutdown_grace. What is in
  * flight after that is broken off: an attempt that the log shows, and that the
- * next process makes again. Log entries and checkpoint are written. No transaction of this process lasts: it waits half a second for
- * a lock, five seconds for a flush.
+ * next process makes again. Log entries and checkpoint are written. No
+ * transaction of this process lasts: it waits half a second for a lock, five
+ * seconds for a flush.
  */
 #include "postgres.h"
 

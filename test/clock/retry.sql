@@ -138,7 +138,8 @@ SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing 
 CREATE FUNCTION pg_temp.attempts(id bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(concat(attempt, ' step ', step, CASE WHEN wait < '1 s' THEN ' at once' END,
 			CASE WHEN new_connection THEN ' new' END), ', ' ORDER BY at)
-	FROM (SELECT *, at - lag(ended) OVER (ORDER BY at) AS wait FROM clock.posts() WHERE subscription = id) p
+	FROM (SELECT *, at - lag(ended) OVER (ORDER BY at) AS wait
+		  FROM clock.posts() WHERE subscription = id) p
 $$;
 SELECT clock.subscribe('retry_schedule=1000 1000');
 SELECT clock.answer(11, 'error=reset unanswered=1 times=1', 'status=404 times=1', '');

@@ -23,7 +23,7 @@ END
 $$;
 
 SELECT is(webhook_internal.canonical_endpoint(url), url, format('%s is allowed', url))
-	FROM unnest('{http://10.0.0.1:8000/,http://10.255.255.255:8080/,http://127.0.0.1:25/,http://[::1]:8000/,http://[::ffff:10.0.0.1]:8000/,http://[64:ff9b::1]:8000/,http://9.9.9.9:8000/,https://h.example:25/}'::text[]) AS url;
+	FROM unnest('{http://10.0.0.1:8000/,http://10.255.255.255:8080/,http://127.0.0.1:25/,http://[::1]:8000/,http://[::ffff:10.0.0.1]:8000/,http://[64:ff9b::1]:8000/,http://9.9.9.9:8000/,https://h.example:25/,http://crm:8000/,http://localhost:8000/}'::text[]) AS url;
 SELECT is(stored_or_refused(url), '22023 ' || detail, format('%s is not', url))
 	FROM (VALUES
 		('http://10.9.0.0:8000/', 'The address 10.9.0.0 is in 10.9.0.0/16, which webhook.denied_networks denies.'),

@@ -55,8 +55,8 @@ SELECT is((SELECT relkind FROM pg_class WHERE oid = 'webhook.log'::regclass), 'p
 	'the log is partitioned');
 SELECT has_column('webhook', 'log', name, format('log.%s', name))
 	FROM unnest('{id,event_id,position,cause,logged_at,subscription_id,event_type,attempt,method,
-		endpoint,peer_ip,source_ip,source_port,requested_at,request_headers,request_body,response_status,
-		response_headers,response_body,duration,outcome,error_class,error}'::text[]) AS name;
+		endpoint,peer_ip,source_ip,source_port,requested_at,request_headers,request_body,
+		response_status,response_headers,response_body,duration,outcome,error_class,error}'::text[]) AS name;
 SELECT has_column('webhook', 'subscription', name, format('subscription.%s', name))
 	FROM unnest('{id,endpoint,events,description,headers,signature_schemes,filter,payload_format,ordered,
 		max_in_flight,rate_limit,timeout,retry_schedule,max_age,final_statuses,ca,

@@ -45,6 +45,9 @@ ALTER SYSTEM SET webhook.denied_networks = 'internal.example';
 ALTER SYSTEM SET webhook.allowed_ports = '80, 0';
 ALTER SYSTEM SET webhook.allowed_ports = '';
 ALTER SYSTEM SET webhook.certificate_directory = 'certificates';
+ALTER SYSTEM SET webhook.no_proxy = 'a.example, , b.example';
+ALTER SYSTEM SET webhook.no_proxy = '10.0.0.1/8';
+ALTER SYSTEM SET webhook.no_proxy = '*.example';
 ALTER SYSTEM SET webhook.proxy = 'proxy.example.com:3128';
 ALTER SYSTEM SET webhook.proxy = 'http://user:pass word@proxy.example.com:3128';
 \set VERBOSITY sqlstate
@@ -69,6 +72,8 @@ ALTER SYSTEM SET webhook.certificate_directory = '/etc/webhook';
 ALTER SYSTEM SET webhook.proxy = 'http://proxy:3128';
 ALTER SYSTEM SET webhook.proxy = 'https://user:pass%40word@proxy.example.com:3128';
 ALTER SYSTEM SET webhook.proxy = 'http://[fd00::1]:3128';
+ALTER SYSTEM SET webhook.no_proxy = 'Internal.example, crm ,10.0.0.0/8, ::1';
+ALTER SYSTEM RESET webhook.no_proxy;
 ALTER SYSTEM RESET webhook.allowed_networks;
 ALTER SYSTEM RESET webhook.denied_networks;
 ALTER SYSTEM RESET webhook.allowed_ports;

@@ -209,17 +209,18 @@ $server->sql('CREATE EXTENSION webhook');
 # ---- Out of descriptors
 
 {
+	# Another worker: it has no connection yet.
+	$server->restart_worker;
 	my $pid = $server->worker;
 	my ($own, $subscription) = $server->subscribe_own('/slow/50/descriptors', 'ordered => false', "retry_schedule => '{}'");
 	my $log = $server->log_end;
 	my $limit = sub { is(system('prlimit', '--pid', $pid, "--nofile=$_[0]:"), 0, "$_[0] descriptors for the worker"); };
-	my $open = () = glob "/proc/$pid/fd/*";
+	my ($highest) = sort { $b <=> $a } map { m{(\d+)$} } glob "/proc/$pid/fd/*";
 	my ($before) = slurp_file("/proc/$pid/limits") =~ /^Max open files\s+(\d+)/m;
 
-	$limit->($open + 3);
+	$limit->($highest + 1);
 	$server->publish_many($own, 300);
-	$receiver->wait_for(20, 20, qr/descriptors/);
-	like($server->log_since($log), qr/WARNING:  webhook has no resources for more requests at present/, 'that is told');
+	ok(wait_until { $server->log_since($log) =~ /WARNING:  webhook has no resources for more requests at present/ }, 'that is told');
 	$limit->($before);
 	$server->settle('descriptors');
 	is($server->sql("SELECT outcome, attempt, count(*) FROM webhook.log WHERE subscription_id = $subscription GROUP BY 1, 2"),

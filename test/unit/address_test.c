@@ -48,7 +48,6 @@ static const BlockCase blocks[] = {
 	{"::1/128", "loopback", "::1", "::1", NULL, NULL},
 	{"::/96", "IPv4-compatible", "::2", "::ffff:ffff", NULL, NULL},
 	{"::ffff:0:0:0/96", "IPv4-translated", "::ffff:0:0:0", "::ffff:0:ffff:ffff", NULL, NULL},
-	{"64:ff9b::/96", "NAT64", "64:ff9b::", "64:ff9b::ffff:ffff", NULL, NULL},
 	{"64:ff9b:1::/48", "local NAT64", "64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", NULL, NULL},
 	{"100::/64", "discard-only", "100::", "100::ffff:ffff:ffff:ffff", NULL, NULL},
 	{"100:0:0:1::/64", "dummy prefix", "100:0:0:1::", "100:0:0:1:ffff:ffff:ffff:ffff", NULL, NULL},
@@ -65,7 +64,7 @@ static const BlockCase blocks[] = {
 	{"ff00::/8", "multicast", "ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL, NULL},
 
 	/* The blocks around the global unicast addresses. */
-	{"::/0", "not global unicast", "0:0:0:0:1::", "64:ff9b:0:ffff:ffff:ffff:ffff:ffff", NULL, NULL},
+	{"::/0", "not global unicast", "0:0:0:0:1::", "64:ff9a:ffff:ffff:ffff:ffff:ffff:ffff", NULL, NULL},
 	{"::/0", "not global unicast", "64:ff9b:2::", "ff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL, NULL},
 	{"::/0", "not global unicast", "100:0:0:2::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL, "2000::"},
 	{"::/0", "not global unicast", "4000::", "5eff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL},
@@ -229,6 +228,7 @@ test_precedence(void)
 	is_accepted(rules, "::ffff:10.0.0.1");
 	is_accepted(rules, "::1");
 	is_accepted(rules, "64:ff9b::a00:1");
+	is_accepted(rules, "64:ff9b::172.16.0.1");	/* the network of the relay is allowed */
 	is_accepted(rules, "8.8.9.0");
 	is_refused(rules, "10.9.0.0", "10.9.0.0/16", "denied", denied);
 	is_refused(rules, "::ffff:10.9.255.255", "10.9.0.0/16", "denied", denied);
@@ -236,6 +236,20 @@ test_precedence(void)
 	is_refused(rules, "2606:4700::1111", "2606:4700::/32", "denied", denied);
 	is_refused(rules, "172.16.0.1", "172.16.0.0/12", "private use", allowed);
 	is_refused(rules, "::2", "::/96", "IPv4-compatible", allowed);
+	webhook_address_rules_free(rules);
+
+	/* Behind DNS64, an address of NAT64 is the IPv4 address inside. */
+	rules = rules_of("10.0.0.0/8", "10.9.0.0/16", NULL);
+	is_accepted(rules, "64:ff9b::9.9.9.9");
+	is_accepted(rules, "64:ff9b::10.8.0.1");
+	is_refused(rules, "64:ff9b::10.9.0.1", "10.9.0.0/16", "denied", denied);
+	is_refused(rules, "64:ff9b::172.16.0.1", "172.16.0.0/12", "private use", allowed);
+	is_refused(rules, "64:ff9b::127.0.0.1", "127.0.0.0/8", "loopback", allowed);
+	is_refused(rules, "64:ff9b::169.254.169.254", "169.254.0.0/16", "link-local", allowed);
+	is_refused(rules, "64:ff9b::0.0.0.0", "0.0.0.0/8", "this network", allowed);
+	is_refused(rules, "64:ff9b::255.255.255.255", "255.255.255.255/32", "broadcast", allowed);
+	is_refused(rules, "64:ff9b::1:0:0", "::/0", "not global unicast", allowed);
+	is_refused(rules, "64:ff9b:1::9.9.9.9", "64:ff9b:1::/48", "local NAT64", allowed);
 	webhook_address_rules_free(rules);
 
 	/* The address that a relay would unpack is denied, even if the relay's network is allowed. */

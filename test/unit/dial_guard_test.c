@@ -107,6 +107,16 @@ connect(int fd, const struct sockaddr *address, socklen_t length)
 	return syscall(SYS_connect, fd, address, length);
 }
 
+/* As some modules of the system's resolver do. */
+static void
+use_stack(void)
+{
+	volatile char room[700 * 1024];
+
+	for (size_t i = 0; i < sizeof(room); i += 1024)
+		room[i] = 1;
+}
+
 int
 getaddrinfo(const char *name, const char *service,
 			const struct addrinfo *hints, struct addrinfo **result)
@@ -129,8 +139,13 @@ getaddrinfo(const char *name, const char *service,
 		{"twice.test", "127.0.0.1", "127.0.0.1"},
 		{"half.test", "::1", "127.0.0.1"},
 		{"pair.test", "127.0.0.1", "127.0.0.3"},
-		{"full.test", "127.0.0.4", "::ffff:127.0.0.1"},
+		{"full.test", "::ffff:127.0.0.4", "127.0.0.1"}, /* newer versions dial IPv6 first */
 		{"hangs-and-is.test", "127.0.0.1", NULL},
+		{"crm", "127.0.0.1", NULL},
+		{"localhost", "127.0.0.1", NULL},
+		{"printer", "9.9.9.9", NULL},
+		{"nat64.test", "64:ff9b::10.1.2.3", NULL},
+		{"deep.test", "127.0.0.1", NULL},
 	};
 
 	(void) service;
@@ -140,6 +155,8 @@ getaddrinfo(const char *name, const char *service,
 	pthread_mutex_unlock(&lock);
 	if (strncmp(name, "hangs", 5) == 0)
 		pause_ms(HANG_MS);
+	if (strcmp(name, "deep.test") == 0)
+		use_stack();
 	if (strcmp(name, "flip.test") == 0)
 	{
 		*result = answer(flips_to, NULL);
@@ -341,6 +358,8 @@ test_names(void)
 	expect("mixed.test", "blocked", "10.1.2.3 is in 10.0.0.0/8 (private use)", "mixed answers");
 	expect("mixed-last.test", "blocked", "10.1.2.3", "the other way round");
 	expect("mixed-ipv6.test", "blocked", "fd00::1", "of both families");
+	expect("nat64.test", "blocked", "64:ff9b::a01:203 is in 10.0.0.0/8", "one of NAT64");
+	expect("printer", "blocked", "without a dot", "a name without a dot, to what is not allowed");
 	expect("nobody.test", "dns", "there is no such name", "no name");
 	expect("again.test", "dns", "no name server", "no name server");
 	is_int(count(&connections), before, "of all these nothing is dialled");
@@ -351,9 +370,12 @@ test_names(void)
 	expect("closes.test", "ok", NULL, "one that closes");
 	expect("closes.test", "ok", NULL, "again");
 	expect("twice.test", "ok", NULL, "an address twice");
-	is_int(count(&lookups), looked + 3, "each is looked up once");
-	is_int(count(&requests), sent + 5, "and gets its requests");
-	is_int(count(&connections), before + 4, "by as few connections");
+	expect("crm", "ok", NULL, "a name without a dot, to what is allowed");
+	expect("localhost", "ok", NULL, "that of this machine");
+	expect("deep.test", "ok", NULL, "a resolver that needs stack");
+	is_int(count(&lookups), looked + 6, "each is looked up once");
+	is_int(count(&requests), sent + 8, "and gets its requests");
+	is_int(count(&connections), before + 7, "by as few connections");
 }
 
 /* Such endpoints cannot be saved, but a row of the table may hold them. */
@@ -508,11 +530,22 @@ test_reload(void)
 	expect("flip.test", "ok", NULL, "a name that will lead elsewhere");
 }
 
+/* The last request was not made to a proxy. */
+static void
+is_direct(const char *what)
+{
+	pthread_mutex_lock(&lock);
+	ok(strncmp(last_request, "POST /", 6) == 0 && strstr(last_request, "Proxy-") == NULL,
+	   "by %s", what);
+	pthread_mutex_unlock(&lock);
+}
+
 /* A proxy is asked for the whole URL, and resolves names itself. */
 static void
 test_proxy(void)
 {
 	char		proxy[128];
+	char		reason[256];
 	int			looked = count(&lookups);
 
 	snprintf(proxy, sizeof(proxy), "http://someone:pa55word@127.0.0.2:%d", port);
@@ -531,6 +564,23 @@ test_proxy(void)
 	   "it is asked for the whole URL");
 	ok(strstr(last_request, "Proxy-Authorization: Basic ") != NULL, "with its password");
 	pthread_mutex_unlock(&lock);
+	expect("crm", "blocked", "webhook.no_proxy", "a name without a dot means nothing there");
+
+	options.no_proxy = "crm, TEST , 127.0.0.0/8";
+	configure("what is called directly");
+	expect("elsewhere.test", "dns", NULL, "a name below one of the list");
+	expect("crm", "ok", NULL, "one of the list");
+	is_direct("itself");
+	expect("127.0.0.1", "ok", NULL, "an address of the list");
+	is_direct("itself");
+	expect("127.0.0.2", "blocked", "127.0.0.0/8", "such a one is judged all the same");
+	options.no_proxy = "test.example, 10.0.0.0/8";
+	configure("what is not");
+	expect("elsewhere.test", "ok", NULL, "another name goes through the proxy");
+	options.no_proxy = "a..b";
+	ok(!api->configure(http, &options, reason, sizeof(reason)), "a wrong list: %s", reason);
+	expect("elsewhere.test", "ok", NULL, "the former one holds");
+	options.no_proxy = NULL;
 	options.proxy = NULL;
 	configure("no proxy");
 	expect("peer.test", "ok", NULL, "then there is none");

@@ -1045,6 +1045,7 @@ test_refused(void)
 	   "says why: %s", transfer->message);
 	ok(strstr(transfer->message, "secret") == NULL, "no query in it");
 	is_text(transfer->source_ip, "", "no connection, no source");
+	is_text(transfer->peer_ip, "127.0.0.1", "but an address that was dialled");
 	api->release(http, transfer);
 
 	submit_url("ftp://127.0.0.1/x", 5000, NULL);
@@ -1316,7 +1317,7 @@ test_descriptors(void)
 CURLMcode
 curl_multi_add_handle(CURLM *multi, CURL *curl)
 {
-	typedef CURLMcode (*Function) (CURLM *, CURL *);
+	typedef CURLMcode(*Function) (CURLM *, CURL *);
 
 	return taken != CURLM_OK ? taken :
 		((Function) dlsym(RTLD_NEXT, "curl_multi_add_handle")) (multi, curl);
@@ -1441,6 +1442,34 @@ test_break_off(void)
 	expect("ok", WEBHOOK_HTTP_OK, 200);
 }
 
+/* A connection gets no more requests once it is old, however busy it is. */
+static void
+test_age(WebhookHttpOptions *options)
+{
+	double		start = now();
+	int			before;
+	char		reason[256];
+
+	options->connection_seconds = 1;
+	api->configure(http, options, reason, sizeof(reason));
+	new_connection = true;
+	expect("ok", WEBHOOK_HTTP_OK, 200);
+	new_connection = false;
+	before = connections;
+	while (connections == before && now() < start + 10)
+	{
+		WebhookHttpTransfer *transfer = get("slowly");
+
+		if (transfer->status != 200)
+			break;
+		api->release(http, transfer);
+	}
+	is_int(connections, before + 1, "a connection in use is replaced");
+	ok(now() - start > 1, "when it has had its time");
+	options->connection_seconds = 0;
+	api->configure(http, options, reason, sizeof(reason));
+}
+
 static void
 test_ipv6(void)
 {
@@ -1502,6 +1531,7 @@ main(void)
 	test_many();
 	test_resend();
 	test_release_early();
+	test_age(&options);
 	test_not_taken();
 	test_ipv6();
 	test_signals();

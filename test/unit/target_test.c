@@ -16,6 +16,7 @@ test_targets(void)
 		int			port;
 		bool		secure;
 		bool		is_literal;
+		bool		is_local;
 	}			targets[] =
 	{
 		{"https://h.example/", "h.example", 443, true, false},
@@ -25,6 +26,10 @@ test_targets(void)
 		{"https://[::1]/", "[::1]", 443, true, true},
 		{"https://[2001:db8::1]:8443/", "[2001:db8::1]", 8443, true, true},
 		{"https://127.0.0.1.nip.example/", "127.0.0.1.nip.example", 443, true, false},
+		{"https://localhost/", "localhost", 443, true, false, true},
+		{"http://db:5433/", "db", 5433, false, false, true},
+		{"https://a.localhost/", "a.localhost", 443, true, false, true},
+		{"https://localhost.example/", "localhost.example", 443, true, false},
 	};
 	WebhookTarget target;
 
@@ -38,6 +43,7 @@ test_targets(void)
 		is_int(target.port, targets[i].port, "its port");
 		is_int(target.secure, targets[i].secure, "its scheme");
 		is_int(target.is_literal, targets[i].is_literal, "an address or a name");
+		is_int(target.is_local, targets[i].is_local, "a name that means something here only");
 	}
 	ok(!webhook_target_read("file:///etc/passwd", &target), "nobody");
 }
@@ -56,6 +62,7 @@ test_refusals(void)
 		{"https://h.example/", NULL, NULL},
 		{"https://h.example:8080/", NULL, NULL},
 		{"https://10.0.0.1/", NULL, NULL},
+		{"https://db/", NULL, NULL},
 		{"https://8.8.8.8/", "The address 8.8.8.8 is in 8.8.8.0/24, which webhook.denied_networks denies.", "webhook.denied_networks"},
 		{"https://[::1]/", "The address ::1 is in ::1/128 (loopback), which webhook.allowed_networks does not allow.", "webhook.allowed_networks"},
 		{"https://h.example:22/", "Port 22 is not one of webhook.allowed_ports.", "webhook.allowed_ports"},
@@ -82,7 +89,16 @@ test_refusals(void)
 	ok(!webhook_target_refused(rules, false, "http://h.example/", &target, &refusal),
 	   "http, where https is not required");
 
+	webhook_address_rules_free(rules);
+	rules = webhook_address_rules_new(NULL, NULL, NULL, problem, sizeof(problem));
+	ok(webhook_target_refused(rules, true, "https://db/", &target, &refusal) &&
+	   strcmp(refusal.setting, "webhook.allowed_networks") == 0,
+	   "a name without a dot, where no network is allowed");
+	ok(webhook_target_refused(rules, true, "https://a.localhost/", &target, &refusal),
+	   "and one below localhost");
+
 	memset(longest + 8, 'a', 253);
+	longest[8 + 9] = '.';
 	ok(!webhook_target_refused(rules, true, longest, &target, &refusal), "the longest name");
 	longest[8 + 253] = 'a';
 	ok(webhook_target_refused(rules, true, longest, &target, &refusal), "a longer one");
