@@ -90,6 +90,9 @@ endif
 PG_CONFIG     ?= pg_config
 PGXS          := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 
+# Not the first target of the files that are included.
+.DEFAULT_GOAL := all
+
 include test/style/style.mk
 
 ifeq ($(PGXS),)

@@ -359,6 +359,14 @@ sub lines
 	return @found;
 }
 
+# "make" alone builds, with a server's development files and without.
+foreach my $pg_config ('pg_config', '/nonexistent')
+{
+	local $ENV{MAKEFLAGS} = '';
+	like(scalar `make -pn PG_CONFIG=$pg_config indent 2>/dev/null`, qr/^\.DEFAULT_GOAL := all$/m,
+		"make alone makes all: PG_CONFIG=$pg_config");
+}
+
 # Symbols of one library are seen by all others on PostgreSQL 15.
 foreach my $library (qw(webhook webhook_http))
 {
