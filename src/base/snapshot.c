@@ -175,7 +175,7 @@ compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Parse a number of the text form, and the character "stop" behind it unless the text ends there. */
+/* Parse a number of the text form, and the character "stop" behind it, or the text's end. */
 static FullTransactionId
 parse_xid(char **text, char stop)
 {

@@ -101,7 +101,7 @@ static void publish_one(WebhookHeldEvent *event);
 static void publish_all(bool with_moves);
 static void forget(WebhookHeldEvent *event);
 static void register_callbacks(void);
-static void executor_end(QueryDesc * query);
+static void executor_end(QueryDesc *query);
 static void at_transaction(XactEvent event, void *arg);
 static void at_subtransaction(SubXactEvent event, SubTransactionId id,
 							  SubTransactionId parent, void *arg);
@@ -371,7 +371,9 @@ publish_one(WebhookHeldEvent *event)
 		forget(event);
 }
 
-/* Publish the held events, in order. Without "with_moves", moves that wait for their INSERT stay. */
+/*
+ * Publish the held events, in order. Without "with_moves", moves that wait for their INSERT stay.
+ */
 static void
 publish_all(bool with_moves)
 {
@@ -427,7 +429,7 @@ register_callbacks(void)
 
 /* Hook: a statement ends, and all of its triggers have been called. */
 static void
-executor_end(QueryDesc * query)
+executor_end(QueryDesc *query)
 {
 	if (held.outermost.context != NULL &&
 		held.outermost.context == query->estate->es_query_cxt)

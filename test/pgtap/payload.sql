@@ -132,7 +132,7 @@ BEGIN
 	EXECUTE format('UPDATE app.s%s SET status = NULL', id);
 	RETURN NEXT is(pg_temp.data(),
 				   format('{"S%sId":1,"Operation":"%3$s","OldStatus":%2$s,"NewStatus":null,"Record":{"again":%2$s}}', id, json,
-					   -- The JSON null is the same as SQL's, so the newest event is still the first one.
+					   -- JSON's null is SQL's, so the newest event is still the first.
 					   CASE WHEN json = 'null' THEN 'INSERT' ELSE 'UPDATE' END),
 				   label || ' to null');
 
@@ -293,7 +293,7 @@ CREATE TABLE app.doc (id text PRIMARY KEY, status text, body text, more jsonb);
 SELECT webhook.watch('app.doc', data_columns => '{body,more}');
 SET LOCAL client_min_messages = error;
 
--- {"DocId":"1","Operation":"INSERT","OldStatus":null,"NewStatus":"x","Record":{"body":"…","more":null}}
+-- All of Data but the body.
 SELECT octet_length('{"DocId":"1","Operation":"INSERT","OldStatus":null,"NewStatus":"x","Record":{"body":"","more":null}}') AS frame \gset
 SELECT pg_size_bytes(current_setting('webhook.max_data_size')) AS max_size \gset
 

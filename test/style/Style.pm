@@ -16,12 +16,15 @@ sub c_files
 	return sort grep { -f } map { glob "$_/*.[ch]" } qw(src src/* test/* bench);
 }
 
-# Columns of a line, with tabs of four.
+# Columns of a line, with tabs of four: of code, or of files of that kind if
+# .editorconfig has a section for it.
 sub width
 {
-	my ($width) = slurp('.editorconfig') =~ /^max_line_length = (\d+)$/m
-	  or die ".editorconfig: no max_line_length\n";
-	return $width;
+	my ($kind) = @_;
+	my $config = slurp('.editorconfig');
+	my ($width) = grep { defined } map { $config =~ /^\[\*\.$_\]\n(?:\w.*\n)*?max_line_length = (\d+)$/m }
+	  (defined $kind ? quotemeta $kind : ()), quotemeta '{c,h,pl,pm,sql}';
+	return $width // die ".editorconfig: no max_line_length\n";
 }
 
 # Names of the types that our C files define.
