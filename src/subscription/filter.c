@@ -11,8 +11,9 @@
  * out of memory) are re-thrown.
  *
  * While the worker evaluates a filter it does nothing else. So a timer ends an
- * evaluation that takes too much CPU time; the event does not match then, and is
- * counted. The same holds in a session, which has to give the worker's answer. Time by the clock does not count, so that no event is lost because
+ * evaluation that takes too much CPU time; the event does not match then, and
+ * is counted. The same holds in a session, which has to give the worker's
+ * answer. Time by the clock does not count, so that no event is lost because
  * the server stood still. Paths that a timer cannot end are refused when they
  * are saved, see filter_check.c.
  */

@@ -10,8 +10,9 @@
 
 /*
  * Tell of one change, in a transaction. "reason" is the present one of the
- * subscription's state, or NULL; the subscription is NULL if it is gone. The payload is a JSON object of subscription,
- * state and until; listeners get it when the transaction commits.
+ * subscription's state, or NULL; the subscription is NULL if it is gone. The
+ * payload is a JSON object of subscription, state and until; listeners get it
+ * when the transaction commits.
  */
 extern void webhook_notify_state_change(const WebhookStateChange *change, int64 subscription_id,
 										const char *reason,
