@@ -194,23 +194,18 @@ sub work_on
 	return;
 }
 
-# Disturb the server until the time is over.  The standby is promoted in the
-# middle of a run, and each minute.
+# Disturb the server until the time is over.
 sub disturb
 {
 	my ($self) = @_;
 	my $end = time + $self->{seconds};
-	my $promotion = time + ($self->{seconds} < 60 ? $self->{seconds} / 2 : 30);
+	my @deck;
 
 	srand($self->{seed});
 	while (time < $end)
 	{
-		my $name = Disturbance::choose();
-		if (time > $promotion)
-		{
-			$name = 'a standby is promoted';
-			$promotion = time + 60;
-		}
+		@deck = Disturbance::deck() unless @deck;
+		my $name = shift @deck;
 		$self->note_time($name);
 		$self->{disturbances}{$name}++;
 		Disturbance::run($self, $name);
@@ -297,15 +292,11 @@ sub calm
 	$server->sql($Subscriber::seen);
 
 	# Nothing waits for people or for a probe.
-	my $endpoint = $self->endpoint;
-	foreach (split /\n/, $server->sql(<<'END'))
-SELECT DISTINCT key, subscription FROM history JOIN webhook.subscription ON id = subscription
+	my $last = $self->endpoint->('%s', 'end');
+	$server->sql(<<"END");
+SELECT webhook.resume(subscription), webhook.alter_subscription(subscription, endpoint => format('$last', key))
+FROM (SELECT DISTINCT key, subscription FROM history JOIN webhook.subscription ON id = subscription) s
 END
-	{
-		my ($key, $id) = split /\|/;
-		$server->sql("SELECT webhook.resume($id);" .
-			"SELECT webhook.alter_subscription($id, endpoint => '" . $endpoint->($key, 'end') . "')");
-	}
 	$server->wait_for_worker;
 	$self->{drained} = $server->sql("SELECT webhook.drain('$rest s')");
 	$self->{left} = wait_until

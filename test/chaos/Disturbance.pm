@@ -9,39 +9,41 @@ package Disturbance;
 use strict;
 use warnings;
 
+use List::Util qw(shuffle);
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Webhook::Test;
 use Writer;
 
 my @list = (
-	[ 4, 'the worker is killed', sub { kill_one($_[0], 'webhook worker'); } ],
-	[ 1, 'the launcher is killed', sub { kill_one($_[0], 'webhook launcher'); } ],
-	[ 2, 'a backend is killed', sub { kill_one($_[0], 'client backend'); } ],
-	[ 1, 'the checkpointer is killed', sub { kill_one($_[0], 'checkpointer'); } ],
-	[ 2, 'the postmaster is killed', \&kill_postmaster ],
-	[ 3, 'the worker is terminated', \&terminate_worker ],
-	[ 1, 'the launcher is terminated', sub { signal($_[0], 'TERM', 'webhook launcher'); } ],
-	[ 3, 'an immediate stop', sub { crash($_[0], 'immediate'); } ],
-	[ 2, 'a fast stop', \&stop ],
-	[ 3, 'the worker is halted', sub { halt($_[0], 'webhook worker', 0.1 + rand 2); } ],
-	[ 1, 'the launcher is halted', sub { halt($_[0], 'webhook launcher', 0.1 + rand 1); } ],
-	[ 1, 'a backend is halted', sub { halt($_[0], 'client backend', 0.1 + rand 1); } ],
-	[ 1, 'the WAL writer is halted', sub { halt($_[0], 'walwriter', 0.1 + rand 1); } ],
-	[ 4, 'a table is locked', \&lock ],
-	[ 2, 'the disk is full', \&fill_disk ],
-	[ 2, 'the worker has no descriptors left', \&take_descriptors ],
-	[ 3, 'the configuration is loaded again and again', \&reload ],
-	[ 2, 'sending is off', \&off ],
-	[ 3, 'the receiver is gone', \&without_receiver ],
-	[ 2, 'a table is rewritten', \&rewrite ],
-	[ 1, 'sessions are terminated', \&terminate_sessions ],
-	[ 0, 'a standby is promoted', \&promote ]);
+	[ 'the worker is killed', sub { kill_one($_[0], 'webhook worker'); } ],
+	[ 'the launcher is killed', sub { kill_one($_[0], 'webhook launcher'); } ],
+	[ 'a backend is killed', sub { kill_one($_[0], 'client backend'); } ],
+	[ 'the checkpointer is killed', sub { kill_one($_[0], 'checkpointer'); } ],
+	[ 'the postmaster is killed', \&kill_postmaster ],
+	[ 'the worker is terminated', \&terminate_worker ],
+	[ 'the launcher is terminated', sub { signal($_[0], 'TERM', 'webhook launcher'); } ],
+	[ 'an immediate stop', sub { crash($_[0], 'immediate'); } ],
+	[ 'a fast stop', \&stop ],
+	[ 'the worker is halted', sub { halt($_[0], 'webhook worker', 0.1 + rand 2); } ],
+	[ 'the launcher is halted', sub { halt($_[0], 'webhook launcher', 0.1 + rand 1); } ],
+	[ 'a backend is halted', sub { halt($_[0], 'client backend', 0.1 + rand 1); } ],
+	[ 'the WAL writer is halted', sub { halt($_[0], 'walwriter', 0.1 + rand 1); } ],
+	[ 'a table is locked', \&lock ],
+	[ 'the disk is full', \&fill_disk ],
+	[ 'the worker has no descriptors left', \&take_descriptors ],
+	[ 'the configuration is loaded again and again', \&reload ],
+	[ 'sending is off', \&off ],
+	[ 'the receiver is gone', \&without_receiver ],
+	[ 'a table is rewritten', \&rewrite ],
+	[ 'sessions are terminated', \&terminate_sessions ],
+	[ 'a standby is promoted', \&promote ]);
 
-my %function = map { $_->[1] => $_->[2] } @list;
+my %function = map { @$_ } @list;
 
-# The name of a random one.
-sub choose { return Writer::choose(@list); }
+# The names of all in a random order, so that a run has each before it has one
+# again.
+sub deck { return shuffle(map { $_->[0] } @list); }
 
 sub run
 {

@@ -24,6 +24,9 @@ sub exposed { return 3.5; }
 #	unended					those that the log does not tell to be delivered
 #	false					arrivals of what was not committed, or not asked for
 #	disordered				first arrivals before one that was committed earlier
+#	changed					the same of an event that was not wanted all the time: a
+#							worker that starts after a crash reads events again, and
+#							asks what is wanted now
 #	twice					deliveries that were answered with success more than once
 #	unlogged				calls that the log lacks though nothing crashed
 #	crashed, stopped		calls that crashes and planned stops took from the log
@@ -38,7 +41,7 @@ sub judge
 		events => scalar keys %$events,
 		keys => scalar keys %$keys,
 		calls => 0,
-		map { $_ => [] } qw(lost unended false disordered unlogged invented),
+		map { $_ => [] } qw(lost unended false disordered changed unlogged invented),
 	};
 	my $got = arrivals($chaos, $keys, $events, $found);
 
@@ -206,8 +209,12 @@ sub arrivals
 		if ($key->{is_ordered} and $event->{subject} ne '')
 		{
 			my $last = \$last{"$number $event->{subject}"};
-			push @{ $found->{disordered} }, "$number: $event->{subject} $change after $$last->{change}"
-			  if $$last and $$last->{id} > $event->{id};
+			if ($$last and $$last->{id} > $event->{id})
+			{
+				my $list = (all { matches($event, $_) } @{ $key->{wants} }) ? 'disordered' : 'changed';
+				push @{ $found->{$list} },
+				  "$number: $event->{subject} $change after $$last->{change}";
+			}
 			$$last = $event if !$$last or $$last->{id} < $event->{id};
 		}
 	});
