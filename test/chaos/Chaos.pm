@@ -294,8 +294,10 @@ sub calm
 	# Nothing waits for people or for a probe.
 	my $last = $self->endpoint->('%s', 'end');
 	$server->sql(<<"END");
-SELECT webhook.resume(subscription), webhook.alter_subscription(subscription, endpoint => format('$last', key))
-FROM (SELECT DISTINCT key, subscription FROM history JOIN webhook.subscription ON id = subscription) s
+SELECT webhook.resume(subscription),
+	webhook.alter_subscription(subscription, endpoint => format('$last', key))
+FROM (SELECT DISTINCT key, subscription FROM history
+	JOIN webhook.subscription ON id = subscription) s
 END
 	$server->wait_for_worker;
 	$self->{drained} = $server->sql("SELECT webhook.drain('$rest s')");

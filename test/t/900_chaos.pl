@@ -49,7 +49,8 @@ foreach (@runs)
 	note("events        $found->{events}");
 	note("subscriptions $found->{keys}");
 	note("calls         $found->{calls}");
-	note(sprintf '%-13s %d', $_, scalar @{ $found->{$_} }) foreach qw(lost unended false disordered changed);
+	note(sprintf '%-13s %d', $_, scalar @{ $found->{$_} })
+	  foreach qw(lost unended false disordered changed);
 	note('twice         ', $found->{twice} // 0);
 	note(sprintf 'unlogged      %d (and %d by crashes, %d by planned stops)',
 		scalar @{ $found->{unlogged} }, $found->{crashed}, $found->{stopped});
