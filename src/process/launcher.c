@@ -25,7 +25,7 @@
  *	  |          | +----------+ could not register  | | |
  *	  |          +----------------------------------+ | |
  *	  |            ASKED: at once; FAILED: after      | |
- *	  |            1 s, doubling to 60 s              | |
+ *	  |            a wait, see restart.c              | |
  *	  +-----------------------------------------------+ |
  *	    ABSENT, unless a worker was requested           |
  *	    meanwhile; or the database is gone              |
@@ -43,9 +43,9 @@
  * workers by their slots alone, and starts another worker for slots that were
  * STARTING.
  *
- * When this process ends, only two things are lost: which databases lack the
- * extension, and how long to wait after failures. It ends with exit code 1, so
- * the postmaster starts it again, unless the server shuts down.
+ * When this process ends, only one thing is lost: which databases lack the
+ * extension. It ends with exit code 1, so the postmaster starts it again, unless
+ * the server shuts down.
  */
 #include "postgres.h"
 
@@ -62,6 +62,7 @@
 #include "base/compat.h"
 #include "process/databases_internal.h"
 #include "process/launcher.h"
+#include "process/restart_internal.h"
 #include "process/shmem_internal.h"
 
 /* Seconds until the postmaster starts the next launcher. */
@@ -69,13 +70,6 @@
 
 /* How often pg_database is looked at without a request. */
 #define SCAN_MS				60000
-
-/* The wait after a failure of a worker, which doubles with each failure ... */
-#define MIN_BACKOFF_MS		1000
-#define MAX_BACKOFF_MS		60000
-
-/* ... unless the worker had run that long. */
-#define GOOD_RUN_MS			60000
 
 /* While the server is out of background worker slots: time between tries, and warnings. */
 #define REFUSED_RETRY_MS	2000
@@ -93,10 +87,8 @@ typedef struct LocalSlot
 	bool		seen;			/* the scan under way has found it */
 	BackgroundWorkerHandle *handle; /* of its worker. NULL: there is none, or a former launcher
 									 * started it */
-	TimestampTz started_at;		/* when its worker was registered last */
-	bool		refused;		/* that registration found no background worker slot */
-	int			backoff_ms;		/* the last wait after a failure; 0: there was none */
-	TimestampTz next_start;		/* no worker is started before */
+	bool		looked;			/* pg_database was looked at because it wants a worker */
+	bool		refused;		/* the last registration found no background worker slot */
 } LocalSlot;
 
 static struct
@@ -109,6 +101,9 @@ static struct
 
 static void describe(BackgroundWorker *worker, const char *type,
 					 const char *function);
+static bool is_over(TimestampTz since, int ms, TimestampTz now);
+static void exit_if_asked(void);
+static void wait_for_start(const WebhookRestart *restart, uint32 wait_event);
 static void start_state(void);
 static bool take_stock(void);
 static void scan_databases(void);
@@ -117,7 +112,7 @@ static void note_seen(LocalSlot *mine, const WebhookDatabase *database);
 static bool free_gone_databases(void);
 static bool settle_stopped(void);
 static bool worker_has_ended(LocalSlot *mine);
-static void after_failure(LocalSlot *mine, TimestampTz now);
+static void report_failure(LocalSlot *mine, int wait_ms);
 static long start_workers(void);
 static bool start_worker(int i);
 static void warn_of_no_worker_slot(LocalSlot *mine, TimestampTz now);
@@ -159,8 +154,8 @@ webhook_launcher_main(Datum arg)
 	pgstat_report_appname("webhook launcher");
 	wait_event = compat_wait_event("WebhookLauncher");
 
+	wait_for_start(webhook_shmem_attach_launcher(), wait_event);
 	start_state();
-	webhook_shmem_attach_launcher();
 
 	for (;;)
 	{
@@ -168,12 +163,7 @@ webhook_launcher_main(Datum arg)
 		long		timeout;
 
 		ResetLatch(MyLatch);
-		if (ProcDiePending)
-		{
-			ereport(DEBUG1, (errmsg_internal("webhook launcher shutting down")));
-			proc_exit(1);
-		}
-		CHECK_FOR_INTERRUPTS();
+		exit_if_asked();
 
 		look = take_stock();
 		if (ConfigReloadPending)
@@ -184,8 +174,7 @@ webhook_launcher_main(Datum arg)
 		}
 		look |= settle_stopped();
 		look |= webhook_shmem_take_scan_request();
-		look |= TimestampDifferenceExceeds(launcher.last_scan, GetCurrentTimestamp(),
-										   SCAN_MS);
+		look |= is_over(launcher.last_scan, SCAN_MS, GetCurrentTimestamp());
 		if (look)
 			scan_databases();
 
@@ -193,6 +182,42 @@ webhook_launcher_main(Datum arg)
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 timeout, wait_event);
+	}
+}
+
+/* Returns true if so many milliseconds have passed; a clock that was set back ends them. */
+static bool
+is_over(TimestampTz since, int ms, TimestampTz now)
+{
+	return now < since || TimestampDifferenceExceeds(since, now, ms);
+}
+
+static void
+exit_if_asked(void)
+{
+	if (ProcDiePending)
+	{
+		ereport(DEBUG1, (errmsg_internal("webhook launcher shutting down")));
+		proc_exit(1);
+	}
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* A former launcher may have crashed: wait, so that the server is not restarted in a loop. */
+static void
+wait_for_start(const WebhookRestart *restart, uint32 wait_event)
+{
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz time = webhook_restart_time(restart, now);
+
+		if (time <= now)
+			break;
+		ResetLatch(MyLatch);
+		exit_if_asked();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 TimestampDifferenceMilliseconds(now, time), wait_event);
 	}
 }
 
@@ -243,11 +268,10 @@ take_stock(void)
 			memset(mine, 0, sizeof(LocalSlot));
 			mine->database = slot->database;
 		}
-		if (slot->state == WEBHOOK_SLOT_WANTED && !mine->eligible &&
-			mine->next_start == 0)
+		if (slot->state == WEBHOOK_SLOT_WANTED && !mine->eligible && !mine->looked)
 		{
 			/* Only once; the database is looked at again with the others. */
-			mine->next_start = GetCurrentTimestamp();
+			mine->looked = true;
 			look = true;
 		}
 	}
@@ -374,6 +398,7 @@ settle_stopped(void)
 		WebhookSlot *slot = webhook_shmem_slot(i);
 		LocalSlot  *mine = &launcher.slots[i];
 		Oid			without_extension = InvalidOid;
+		bool		failed = false;
 
 		if (!OidIsValid(mine->database) || !worker_has_ended(mine))
 			continue;
@@ -395,16 +420,19 @@ settle_stopped(void)
 			}
 			else
 			{
-				if (slot->exit_reason == WEBHOOK_EXIT_FAILED)
-					after_failure(mine, now);
+				failed = slot->exit_reason == WEBHOOK_EXIT_FAILED;
+				if (failed)
+					webhook_restart_failed(&slot->restart, now);
 				else
-					mine->next_start = now;
+					slot->restart.not_before = now;
 				slot->wanted_again = false;
 				slot->state = WEBHOOK_SLOT_WANTED;
 			}
 		}
 		webhook_shmem_unlock();
 
+		if (failed)
+			report_failure(mine, slot->restart.wait_ms);
 		if (OidIsValid(without_extension))
 		{
 			webhook_databases_set_without_extension(without_extension);
@@ -434,16 +462,13 @@ worker_has_ended(LocalSlot *mine)
 	return true;
 }
 
-/* Set the time of the next start after a worker has failed. */
+/* The waits grow, so this is said once a minute at most in the long run. */
 static void
-after_failure(LocalSlot *mine, TimestampTz now)
+report_failure(LocalSlot *mine, int wait_ms)
 {
-	if (mine->backoff_ms == 0 ||
-		TimestampDifferenceExceeds(mine->started_at, now, GOOD_RUN_MS))
-		mine->backoff_ms = MIN_BACKOFF_MS;
-	else
-		mine->backoff_ms = Min(mine->backoff_ms * 2, MAX_BACKOFF_MS);
-	mine->next_start = TimestampTzPlusMilliseconds(now, mine->backoff_ms);
+	ereport(LOG,
+			(errmsg("webhook worker for database \"%s\" has failed; another one is started in %d s",
+					NameStr(mine->name), wait_ms / 1000)));
 }
 
 /*
@@ -467,20 +492,21 @@ start_workers(void)
 
 	for (int i = 0; i < webhook_shmem_slot_count(); i++)
 	{
+		const WebhookRestart *restart = &webhook_shmem_slot(i)->restart;
+
 		/* start_worker() tests the state once more, under the lock. */
 		if (!launcher.slots[i].eligible || launcher.slots[i].handle != NULL ||
 			webhook_shmem_slot(i)->state != WEBHOOK_SLOT_WANTED)
 			continue;
 
-		if (launcher.slots[i].next_start > now)
-			next = Min(next, launcher.slots[i].next_start);
-		else if (starting < MAX_STARTING && start_worker(i))
+		if (webhook_restart_time(restart, now) <= now &&
+			starting < MAX_STARTING && start_worker(i))
 			starting++;
-		else if (launcher.slots[i].next_start > now)
-			next = Min(next, launcher.slots[i].next_start);
+		else if (webhook_restart_time(restart, now) > now)
+			next = Min(next, restart->not_before);
 	}
 
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
+	return Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next), SCAN_MS);
 }
 
 /* Start a worker for a slot. Returns true if it was registered. */
@@ -491,6 +517,7 @@ start_worker(int i)
 	LocalSlot  *mine = &launcher.slots[i];
 	BackgroundWorker worker;
 	WebhookWorkerExtra extra;
+	TimestampTz now = GetCurrentTimestamp();
 
 	/*
 	 * Without a blocker and without a request for a scan, tested in this order, what the last
@@ -507,6 +534,7 @@ start_worker(int i)
 	}
 	slot->state = WEBHOOK_SLOT_STARTING;
 	slot->generation = webhook_shmem_next_generation();
+	webhook_restart_begin(&slot->restart, now);
 	memset(&extra, 0, sizeof(extra));
 	extra.generation = slot->generation;
 	extra.database = slot->database;
@@ -522,7 +550,6 @@ start_worker(int i)
 	worker.bgw_main_arg = Int32GetDatum(i);
 	memcpy(worker.bgw_extra, &extra, sizeof(extra));
 
-	mine->started_at = GetCurrentTimestamp();
 	MemoryContextSwitchTo(TopMemoryContext);	/* for the handle */
 	if (RegisterDynamicBackgroundWorker(&worker, &mine->handle))
 	{
@@ -531,15 +558,14 @@ start_worker(int i)
 	}
 
 	mine->handle = NULL;
-	mine->next_start = TimestampTzPlusMilliseconds(mine->started_at,
-												   REFUSED_RETRY_MS);
 	webhook_shmem_lock(true);
 	slot->state = WEBHOOK_SLOT_WANTED;
+	slot->restart.not_before = TimestampTzPlusMilliseconds(now, REFUSED_RETRY_MS);
 	webhook_shmem_unlock();
 
 	/* No warning at the first time: workers that do not find the extension leave soon. */
 	if (mine->refused)
-		warn_of_no_worker_slot(mine, mine->started_at);
+		warn_of_no_worker_slot(mine, now);
 	mine->refused = true;
 	return false;
 }
@@ -548,8 +574,7 @@ start_worker(int i)
 static void
 warn_of_no_worker_slot(LocalSlot *mine, TimestampTz now)
 {
-	if (launcher.last_warning != 0 &&
-		!TimestampDifferenceExceeds(launcher.last_warning, now, REFUSED_WARNING_MS))
+	if (!is_over(launcher.last_warning, REFUSED_WARNING_MS, now))
 		return;
 	launcher.last_warning = now;
 

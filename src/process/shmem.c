@@ -12,7 +12,11 @@
  * A worker gives its slot back in an on_shmem_exit callback. The callback is
  * registered before the worker connects, so it runs after the process has left
  * the proc array, while locks still work. After a crash of a process that could
- * not run it, the postmaster resets shared memory, and all slots are free.
+ * not run it, the postmaster makes shared memory anew. Before it gives up the
+ * former one, it copies which databases had a slot, and how long their workers
+ * are to be waited for. So a worker that crashes whenever it is started does not
+ * restart the server in a loop. The copy is in the postmaster's memory; somebody
+ * else who starts the server again (restart_after_crash is off) starts from nothing.
  */
 #include "postgres.h"
 
@@ -22,11 +26,13 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
+#include "process/restart_internal.h"
 #include "process/shmem_internal.h"
 
 typedef struct WebhookShared
 {
 	Latch	   *launcher;		/* latch of the launcher, or NULL; under the lock */
+	WebhookRestart launcher_restart;	/* of the launcher; by itself and the postmaster */
 	uint64		generation;		/* the last number given to a worker; under the lock */
 	pg_atomic_uint32 scan;		/* 1: the launcher is to look at pg_database */
 	pg_atomic_uint32 slots_exhausted;	/* 1: a database has found no free slot */
@@ -54,6 +60,15 @@ static struct
 	.exit_reason = WEBHOOK_EXIT_FAILED
 };
 
+/* What the postmaster carries over a crash. */
+static struct
+{
+	bool		valid;			/* there was a crash, or an end, of this postmaster's processes */
+	WebhookRestart launcher;
+	Oid		   *databases;		/* of each slot; InvalidOid: it had no worker. In malloc's memory */
+	WebhookRestart *workers;	/* of each slot. In malloc's memory */
+}			carried;
+
 static struct
 {
 	shmem_request_hook_type request;
@@ -63,7 +78,11 @@ static struct
 static void request_shmem(void);
 static void startup_shmem(void);
 static Size shmem_size(void);
+static void carry_over(int code, Datum arg);
+static bool has_crashed(WebhookRestart *restart);
+static void take_over(void);
 static void init_slot(WebhookSlot *slot);
+static void init_restart(WebhookRestart *restart);
 static void clear_slot(WebhookSlot *slot);
 static void clear_counters(WebhookSlot *slot);
 static void detach_launcher(int code, Datum arg);
@@ -113,10 +132,78 @@ startup_shmem(void)
 		pg_atomic_init_u32(&shmem.shared->scan, 0);
 		pg_atomic_init_u32(&shmem.shared->slots_exhausted, 0);
 		shmem.shared->nslots = max_worker_processes;
+		init_restart(&shmem.shared->launcher_restart);
 		for (int i = 0; i < shmem.shared->nslots; i++)
 			init_slot(&shmem.shared->slots[i]);
+		if (carried.valid)
+			take_over();
 	}
 	LWLockRelease(AddinShmemInitLock);
+
+	if (!IsUnderPostmaster)
+		on_shmem_exit(carry_over, (Datum) 0);
+}
+
+/*
+ * Called in the postmaster when it is about to give up shared memory, and all
+ * other processes have gone. A crash may have left anything there, so it is
+ * only copied: no lock, no pointer, no number as an index.
+ */
+static void
+carry_over(int code, Datum arg)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (carried.databases == NULL)
+	{
+		carried.databases = calloc(max_worker_processes, sizeof(Oid));
+		carried.workers = calloc(max_worker_processes, sizeof(WebhookRestart));
+		if (carried.databases == NULL || carried.workers == NULL)
+			return;
+	}
+	carried.valid = true;
+	carried.launcher = shmem.shared->launcher_restart;
+	if (shmem.shared->launcher != NULL && has_crashed(&carried.launcher))
+		webhook_restart_failed(&carried.launcher, now);
+	for (int i = 0; i < max_worker_processes; i++)
+	{
+		WebhookSlot *slot = &shmem.shared->slots[i];
+
+		carried.databases[i] = InvalidOid;
+		if (slot->state == WEBHOOK_SLOT_FREE || slot->state == WEBHOOK_SLOT_BLOCKED)
+			continue;
+		carried.databases[i] = slot->database;
+		carried.workers[i] = slot->restart;
+		if ((slot->state == WEBHOOK_SLOT_STOPPED && slot->exit_reason == WEBHOOK_EXIT_FAILED) ||
+			((slot->state == WEBHOOK_SLOT_STARTING || slot->state == WEBHOOK_SLOT_RUNNING) &&
+			 has_crashed(&slot->restart)))
+			webhook_restart_failed(&carried.workers[i], now);
+	}
+}
+
+/* Returns true if a process that was there has ended, and nobody has told it to. */
+static bool
+has_crashed(WebhookRestart *restart)
+{
+	return !webhook_restart_was_told_to_quit(restart);
+}
+
+/*
+ * Workers are wanted where they were, as long as the launcher finds nothing else
+ * out. Called in the postmaster, before any other process is there.
+ */
+static void
+take_over(void)
+{
+	shmem.shared->launcher_restart = carried.launcher;
+	for (int i = 0; i < shmem.shared->nslots; i++)
+	{
+		if (!OidIsValid(carried.databases[i]))
+			continue;
+		shmem.shared->slots[i].database = carried.databases[i];
+		shmem.shared->slots[i].state = WEBHOOK_SLOT_WANTED;
+		shmem.shared->slots[i].restart = carried.workers[i];
+	}
 }
 
 bool
@@ -130,6 +217,7 @@ static void
 init_slot(WebhookSlot *slot)
 {
 	memset(slot, 0, sizeof(WebhookSlot));
+	init_restart(&slot->restart);
 	pg_atomic_init_u32(&slot->wake, 0);
 	pg_atomic_init_u32(&slot->changed, 0);
 	pg_atomic_init_u32(&slot->stop_extension, 0);
@@ -147,6 +235,13 @@ init_slot(WebhookSlot *slot)
 #undef COUNTER
 }
 
+static void
+init_restart(WebhookRestart *restart)
+{
+	memset(restart, 0, sizeof(WebhookRestart));
+	pg_atomic_init_u32(&restart->told_to_quit, 0);
+}
+
 /* Make a slot FREE; under the exclusive lock. */
 static void
 clear_slot(WebhookSlot *slot)
@@ -159,6 +254,9 @@ clear_slot(WebhookSlot *slot)
 	slot->pid = 0;
 	slot->latch = NULL;
 	slot->started_at = 0;
+	slot->restart.began = slot->restart.not_before = 0;
+	slot->restart.wait_ms = 0;
+	pg_atomic_write_u32(&slot->restart.told_to_quit, 0);
 	pg_atomic_write_u32(&slot->wake, 0);
 	pg_atomic_write_u32(&slot->changed, 0);
 	pg_atomic_write_u32(&slot->ring_table, 0);
@@ -281,14 +379,19 @@ webhook_shmem_ring_table(void)
  * For the launcher.
  */
 
-void
+const WebhookRestart *
 webhook_shmem_attach_launcher(void)
 {
+	WebhookRestart *restart = &shmem.shared->launcher_restart;
+
 	on_shmem_exit(detach_launcher, (Datum) 0);
 
+	webhook_restart_begin(restart, GetCurrentTimestamp());
+	webhook_restart_watch_quit(restart);
 	LWLockAcquire(shmem.lock, LW_EXCLUSIVE);
 	shmem.shared->launcher = MyLatch;
 	LWLockRelease(shmem.lock);
+	return restart;
 }
 
 static void
@@ -395,6 +498,7 @@ webhook_shmem_attach_worker(int slot_number, uint64 generation)
 		}
 		else
 		{
+			webhook_restart_watch_quit(&slot->restart);
 			slot->state = WEBHOOK_SLOT_RUNNING;
 			slot->wanted_again = false;
 			slot->pid = MyProcPid;

@@ -85,6 +85,16 @@ typedef struct WebhookLargeTransaction
 	char		types[WEBHOOK_LARGE_TYPES][WEBHOOK_LARGE_TYPE_SIZE];	/* of all its events */
 } WebhookLargeTransaction;
 
+/* When a process that has failed is started again; restart.c has the rules. */
+typedef struct WebhookRestart
+{
+	TimestampTz began;			/* when the process was started last */
+	int			wait_ms;		/* the last wait after a failure; 0: there was none */
+	TimestampTz not_before;		/* no process is started before */
+	pg_atomic_uint32 told_to_quit;	/* by the process: the postmaster has ended it because
+									 * another one has crashed */
+} WebhookRestart;
+
 /*
  * The slot of a database. Fields without a note are read and written under the
  * lock of shared memory (shmem_internal.h): by the launcher while the slot is
@@ -103,6 +113,8 @@ typedef struct WebhookSlot
 	int			pid;			/* the worker's; 0: there is none */
 	Latch	   *latch;			/* the worker's; NULL unless RUNNING */
 	TimestampTz started_at;		/* when the worker attached */
+	WebhookRestart restart;		/* of the worker; written by the launcher, and by the postmaster
+								 * when all other processes have gone */
 	pg_atomic_uint32 wake;		/* by anybody: something has committed */
 	pg_atomic_uint32 changed;	/* by anybody: subscriptions have changed */
 	pg_atomic_uint32 stop_extension;	/* by anybody: number of requests to leave because the

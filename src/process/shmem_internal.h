@@ -35,8 +35,11 @@ extern void webhook_shmem_free(WebhookSlot *slot);
 /* A number for the next worker, greater than all before. Under the exclusive lock. */
 extern uint64 webhook_shmem_next_generation(void);
 
-/* Make MyLatch the launcher's latch until this process exits. */
-extern void webhook_shmem_attach_launcher(void);
+/*
+ * Make MyLatch the launcher's latch until this process exits. Returns when it
+ * may begin its work: not at once if its predecessor has crashed.
+ */
+extern const WebhookRestart *webhook_shmem_attach_launcher(void);
 
 /* Set the launcher's latch, if there is a launcher. */
 extern void webhook_shmem_wake_launcher(void);

@@ -10,7 +10,7 @@ use lib $FindBin::Bin;
 
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 use Webhook::Test;
 
 my $server = Webhook::Test->new('launcher');
@@ -294,5 +294,69 @@ like($stderr, qr/invalid configuration parameter name/, 'the prefix is reserved'
 
 $server->stop;
 $server->is_sound;
+
+# A server in which processes crash.
+$server = Webhook::Test->new('crashes', 'restart_after_crash = on');
+create_database($_) foreach qw(one two);
+
+# A worker that dies whenever it is started takes the server down each time.  It
+# is waited for longer and longer, across the restarts; no other worker waits.
+{
+	my $place = $server->log_end;
+	my $seen = $place;
+	my $until = time + 8;
+	my ($killed, $at_once) = (0, 1);
+
+	kill 'KILL', worker('one');
+	while (time < $until)
+	{
+		my $log = $server->log_since($seen);
+		if ($log =~ /\[(\d+)\] LOG:  webhook worker for database "one" started\n/)
+		{
+			$seen += $+[0];
+			kill 'KILL', $1;
+			$killed++;
+		}
+		sleep 0.02;
+	}
+	my $restarts = logged(qr/all server processes terminated; reinitializing/, $place);
+	cmp_ok($restarts, '<=', 4, 'a worker that dies at once restarts the server after 1, 2 and 4 seconds');
+	cmp_ok($restarts, '>=', 3, "... it was started again ($killed times)");
+
+	# Seconds between a restart of the server and the next start of a worker.
+	my %waits;
+	my $since;
+	foreach (split /\n/, $server->log_since($place))
+	{
+		my ($h, $m, $s) = / (\d\d):(\d\d):(\d\d\.\d+) / or next;
+		my $at = $h * 3600 + $m * 60 + $s;
+		$since = $at if /reinitializing/;
+		push @{ $waits{$1} }, $at - $since if defined $since && /worker for database "(\w+)" started/;
+	}
+	my ($one, $two) = @waits{qw(one two)};
+	cmp_ok($one->[1], '>', 1.5, '... the second time after two seconds') if @$one > 1;
+	cmp_ok($_, '<', 1, '... another worker does not wait') for @$two;
+	$server->logs(qr/webhook worker for database "one" started/, $seen, 'left alone, it is started again');
+}
+
+# A launcher that dies at once is waited for, too.
+{
+	my $place = $server->log_end;
+	my $until = time + 5;
+	my $killed = 0;
+
+	while (time < $until)
+	{
+		my ($code, $pid) = eval { $server->psql("SELECT pid FROM pg_stat_activity
+			WHERE backend_type = 'webhook launcher'"); };
+		$killed += kill 'KILL', $pid if defined $code && $code == 0 && $pid;
+		sleep 0.02;
+	}
+	cmp_ok($killed, '>', 1, 'a launcher is killed again and again');
+	ok(wait_until { my (undef, $count) = eval { $server->psql("SELECT count(*) FROM pg_stat_activity
+		WHERE backend_type = 'webhook worker'"); }; ($count // '') eq '2' }, '... and the workers come back');
+}
+
+$server->stop;
 
 done_testing();
