@@ -12,21 +12,31 @@
  * Owners can alter these tables; the result must be an error, not misread data.
  * Columns after ours and further indexes are harmless.
  *
+ * A library and objects of different versions come together when a package was
+ * upgraded and the server not restarted, or the extension not updated. Then
+ * nothing is read and sent. Events are appended as long as the ring's columns are
+ * what this library writes, and wait.
+ *
  * A missing index must not fail an application's transaction: appending to the
  * ring needs only a table, and the worker reports the index.
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type_d.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
+#include "storage/sinval.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -99,16 +109,19 @@ static struct
 	char		problem[2 * NAMEDATALEN];	/* qualified name of the first object that is missing
 											 * or has an unexpected definition; empty: none */
 	char		problem_kind;	/* relkind that the object named in "problem" should have */
+	char		version[NAMEDATALEN];	/* of the extension, if it differs from WEBHOOK_VERSION;
+										 * else empty */
 	bool		registered;		/* the callback on invalidations is in place */
-	uint64		invalidations;	/* number of the latest invalidation, from 1 on */
-	uint64		valid_at;		/* value of "invalidations" that "catalog" is of; 0: not valid */
+	bool		valid;			/* "catalog" is of now */
 	char		home[64];		/* result of webhook_home(); empty: not asked for yet */
-}			lookup = {.invalidations = 1};
+}			lookup;
 
 static bool refresh(void);
 pg_noreturn static void report_absence(void);
+static void require_version(void);
 static void forget(Datum arg, Oid relid);
 static bool look_up(void);
+static bool find_extension(void);
 static Oid	find_relation(const char *schema, const char *name, char relkind);
 static Oid	find_table(const char *schema, const char *name, char relkind, const Oid *types,
 					   int ncolumns);
@@ -123,6 +136,7 @@ webhook_catalog(void)
 
 	if (!refresh())
 		return NULL;
+	require_version();
 	if (name[0] != '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -186,7 +200,9 @@ webhook_home_parse(const char *home, uint64 *system, Oid *database)
 static bool
 refresh(void)
 {
-	if (lookup.valid_at == lookup.invalidations)
+	uint64		before;
+
+	if (lookup.valid)
 		return true;
 
 	Assert(IsTransactionState());
@@ -196,16 +212,18 @@ refresh(void)
 		lookup.registered = true;
 	}
 
-	/* A look-up may itself process invalidations; then it is repeated. */
+	/*
+	 * A look-up may itself receive an invalidation; then it is repeated. The server's own
+	 * counter says so. One of the callback's would not do: with debug_discard_caches the caches
+	 * are discarded at each access, so that it never stands still.
+	 */
 	do
 	{
-		uint64		before = lookup.invalidations;
-
-		lookup.valid_at = 0;
+		before = SharedInvalidMessageCounter;
 		if (!look_up())
 			return false;
-		lookup.valid_at = before;
-	} while (lookup.valid_at != lookup.invalidations);
+	} while (before != SharedInvalidMessageCounter);
+	lookup.valid = true;
 	return true;
 }
 
@@ -216,6 +234,18 @@ report_absence(void)
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("extension \"%s\" is not installed in this database", "webhook"),
 			 errhint("Run CREATE EXTENSION webhook.")));
+}
+
+static void
+require_version(void)
+{
+	if (lookup.version[0] != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"%s\" has version %s, but the library that the server has loaded is for version \"%s\"",
+						"webhook", lookup.version, WEBHOOK_VERSION),
+				 errdetail("Nothing is sent; events wait."),
+				 errhint("Restart the server if the library is the older one; else run ALTER EXTENSION webhook UPDATE.")));
 }
 
 /*
@@ -236,7 +266,7 @@ forget(Datum arg, Oid relid)
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 		ours |= relid == catalog->event[i] || relid == catalog->event_index[i];
 	if (ours)
-		lookup.invalidations++;
+		lookup.valid = false;
 }
 
 /*
@@ -253,7 +283,7 @@ look_up(void)
 	memset(catalog, 0, sizeof(*catalog));
 	lookup.problem[0] = '\0';
 
-	if (!OidIsValid(get_extension_oid("webhook", true)))
+	if (!find_extension())
 		return false;
 	catalog->schema = get_namespace_oid(WEBHOOK_SCHEMA, true);
 	catalog->internal_schema = get_namespace_oid(WEBHOOK_INTERNAL_SCHEMA, true);
@@ -286,6 +316,37 @@ look_up(void)
 	catalog->checkpoint = find_table(WEBHOOK_INTERNAL_SCHEMA, "checkpoint", RELKIND_RELATION,
 									 checkpoint_columns, Natts_webhook_checkpoint);
 	return true;
+}
+
+/* Returns false if the extension does not exist. Notes its version if that is not ours. */
+static bool
+find_extension(void)
+{
+	Relation	relation = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+
+	lookup.version[0] = '\0';
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("webhook"));
+	scan = systable_beginscan(relation, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+	{
+		bool		isnull;
+		Datum		version = heap_getattr(tuple, Anum_pg_extension_extversion,
+										   RelationGetDescr(relation), &isnull);
+		char	   *name = isnull ? "" : TextDatumGetCString(version);
+
+		if (strcmp(name, WEBHOOK_VERSION) != 0)
+			snprintf(lookup.version, sizeof(lookup.version), "\"%s\"", name);
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return found;
 }
 
 /* OID of the relation of this kind in a schema of ours; InvalidOid: reported as missing. */

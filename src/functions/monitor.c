@@ -135,6 +135,11 @@ webhook_worker_state(PG_FUNCTION_ARGS)
 	int			n = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (result->setDesc->natts != WORKER_STATE_COLUMNS)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("function webhook_internal.worker_state() is of another version than the library"),
+				 errhint("Restart the server if the library is the older one; else run ALTER EXTENSION webhook UPDATE.")));
 	if (webhook_shmem_available())
 		slot = webhook_shmem_my_slot();
 	if (slot == NULL)

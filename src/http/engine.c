@@ -682,6 +682,7 @@ const WebhookHttpApi *
 webhook_http_api(void)
 {
 	static const WebhookHttpApi api = {
+		.shape = WEBHOOK_HTTP_SHAPE,
 		.create = http_create,
 		.configure = http_configure,
 		.descriptor = http_descriptor,

@@ -115,9 +115,29 @@ typedef struct WebhookHttpOptions
 /* An engine. There is one in a process, because libcurl's global state is the process's. */
 typedef struct WebhookHttp WebhookHttp;
 
+/* Raised when the meaning of something in this file changes and no size does. */
+#define WEBHOOK_HTTP_VERSION	1
+
+/*
+ * What the library was built for. A package upgrade replaces it under a running server, whose
+ * caller is older. The caller compares before it touches anything else of the table, so this
+ * struct stands first and never changes its form.
+ */
+typedef struct WebhookHttpShape
+{
+	unsigned	version;		/* WEBHOOK_HTTP_VERSION */
+	unsigned	sizes[4];		/* of the structs that both sides use */
+} WebhookHttpShape;
+
+#define WEBHOOK_HTTP_SHAPE \
+	{WEBHOOK_HTTP_VERSION, {sizeof(WebhookHttpApi), sizeof(WebhookHttpOptions), \
+	 sizeof(WebhookHttpRequest), sizeof(WebhookHttpTransfer)}}
+
 /* The functions of the engine, in a table: a process can load them without linking to libcurl. */
 typedef struct WebhookHttpApi
 {
+	WebhookHttpShape shape;		/* WEBHOOK_HTTP_SHAPE when the library was built */
+
 	/* A new engine. Returns NULL if there is none: "reason" says why, in at most "size" bytes. */
 	WebhookHttp *(*create) (const WebhookHttpOptions *options,
 							char *reason, size_t size);

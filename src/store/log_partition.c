@@ -34,6 +34,7 @@
 #include "partitioning/partdesc.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "storage/sinval.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
@@ -59,7 +60,6 @@ static struct
 {
 	bool		registered;		/* forget() is a callback of the relation cache */
 	bool		valid;			/* the other fields are set and not invalidated */
-	bool		undisturbed;	/* no invalidation of any relation came since this was set */
 	Oid			log;			/* webhook.log */
 	Oid			leaf;
 	TimestampTz from;			/* lower bound of the leaf, inclusive */
@@ -67,7 +67,7 @@ static struct
 }			known;
 
 static void forget(Datum arg, Oid relid);
-static void look_up(TimestampTz instant);
+static bool look_up(TimestampTz instant);
 static Relation open_log(PartitionDesc *partitions);
 static Oid	partition_of(Relation log, PartitionDesc partitions,
 						 TimestampTz instant,
@@ -92,20 +92,22 @@ webhook_log_partition_for(TimestampTz instant)
 		known.registered = true;
 	}
 
+	/*
+	 * What the server's counter of invalidations does not see is no change, although forget()
+	 * may be called: with debug_discard_caches it is, at each access.
+	 */
 	for (;;)
 	{
+		uint64		before = SharedInvalidMessageCounter;
 		Oid			leaf;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!known.valid || instant < known.from ||
-			instant >= known.until)
-		{
-			look_up(instant);
+		if ((!known.valid || instant < known.from || instant >= known.until) &&
+			!look_up(instant))
 			continue;
-		}
 		leaf = known.leaf;
 		LockRelationOid(leaf, RowExclusiveLock);
-		if (known.valid)
+		if (known.valid || before == SharedInvalidMessageCounter)
 			return leaf;
 	}
 }
@@ -232,17 +234,16 @@ webhook_log_partition_retire(TimestampTz older_than, TimestampTz checkpoint_at)
 static void
 forget(Datum arg, Oid relid)
 {
-	known.undisturbed = false;
 	if (!OidIsValid(relid) || relid == known.leaf || relid == known.log)
 		known.valid = false;
 }
 
 /*
  * Find the leaf for a time and remember it; if there is none, only make it.
- * Nothing is remembered if an invalidation came meanwhile. The caller tries
- * again until a leaf is remembered.
+ * Returns false if none is remembered, because it was made, or an invalidation
+ * came meanwhile: the caller tries again.
  */
-static void
+static bool
 look_up(TimestampTz instant)
 {
 	PartitionDesc partitions;
@@ -252,16 +253,16 @@ look_up(TimestampTz instant)
 	bool		large;
 	TimestampTz from;
 	TimestampTz until;
+	uint64		before = SharedInvalidMessageCounter;
 
 	known.valid = false;
-	known.undisturbed = true;
 	log = open_log(&partitions);
 	leaf_oid = partition_of(log, partitions, instant, &from, &until);
 	if (!OidIsValid(leaf_oid))
 	{
 		table_close(log, NoLock);
 		make_leaf(instant);
-		return;
+		return false;
 	}
 
 	leaf = relation_open(leaf_oid, RowExclusiveLock);
@@ -278,7 +279,8 @@ look_up(TimestampTz instant)
 	known.leaf = leaf_oid;
 	known.from = from;
 	known.until = until;
-	known.valid = known.undisturbed;
+	known.valid = before == SharedInvalidMessageCounter;
+	return known.valid;
 }
 
 /* Open webhook.log and get its partitions. */

@@ -41,6 +41,7 @@ static struct
 	bool		stops;			/* nothing is started any more */
 }			sender;
 
+static void require_shape(const WebhookHttpShape *found);
 static WebhookHttpOptions current_options(void);
 static char *certificate_file(const char *name);
 static bool may_start(TimestampTz now);
@@ -64,6 +65,7 @@ webhook_sender_init(WebhookDispatcher *dispatcher, WebhookCounters *counters)
 	load = (Loader) load_external_function("$libdir/webhook_http",
 										   "webhook_http_api", true, NULL);
 	sender.api = load();
+	require_shape(&sender.api->shape);
 	sender.http = sender.api->create(&options, reason, sizeof(reason));
 	if (sender.http == NULL)
 		ereport(ERROR,
@@ -73,6 +75,21 @@ webhook_sender_init(WebhookDispatcher *dispatcher, WebhookCounters *counters)
 												   ALLOCSET_DEFAULT_SIZES);
 	ereport(DEBUG1,
 			(errmsg_internal("HTTP engine: %s", sender.api->version())));
+}
+
+/* Raise an error if the engine's library is not the one that this one was built with. */
+static void
+require_shape(const WebhookHttpShape *found)
+{
+	static const WebhookHttpShape wanted = WEBHOOK_HTTP_SHAPE;
+
+	if (memcmp(found, &wanted, sizeof(wanted)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("library \"%s\" does not fit the library \"%s\" that the server has loaded",
+						"webhook_http", "webhook"),
+				 errdetail("The libraries were replaced while the server was running; events wait."),
+				 errhint("Restart the server.")));
 }
 
 void

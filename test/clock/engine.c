@@ -220,6 +220,7 @@ static const WebhookHttpApi *
 load(void)
 {
 	static const WebhookHttpApi api = {
+		.shape = WEBHOOK_HTTP_SHAPE,
 		.create = create,
 		.submit = submit,
 		.run = run,

@@ -113,15 +113,28 @@ ok(wait_for_worker('three'), 'COMMIT PREPARED does');
 	my $scripts = $server->node->config_data('--sharedir') . '/extension';
 	my $reason = qr/webhook worker for database "one" is shutting down because/;
 
-	append_to_file("$scripts/webhook--$version--next.sql", "SELECT 1;\n");
+	# A version that the library is not for.
+	append_to_file("$scripts/webhook--$_.sql", "SELECT 1;\n") foreach "$version--next", "next--$version";
 	$before = worker('one');
 	$one->sql("ALTER EXTENSION webhook UPDATE TO 'next'");
-	ok(wait_for_worker('one', $before), 'ALTER EXTENSION UPDATE brings another worker');
-	unlink "$scripts/webhook--$version--next.sql";
+	ok(wait_for_no_worker('one'), 'ALTER EXTENSION UPDATE ends the worker');
 	is(logged(qr/$reason the extension was dropped or altered$/m, $place), 1,
 		'... the log says why');
+	my $misfit = qr/ERROR:  extension "webhook" has version "next", but the library .* is for version "1.0"$/m;
+	$server->logs(qr/$misfit\n.*HINT:  Restart the server/m, $place,
+		'... with a version that the library is not for, none begins');
+	like($one->messages("SELECT webhook.subscribe('https://a.example/', '{*}')"),
+		qr/has version "next".*HINT:  Restart the server/s, '... a session is told the same');
+	$one->sql("SELECT webhook.publish('$type', '1')");
+	is($one->sql('SELECT count(*) FROM webhook.event'), '1', '... but an event is stored');
+	$one->sql("ALTER EXTENSION webhook UPDATE TO '$version'");
+	ok(wait_for_worker('one', $before), 'updated to its version, there is a worker again');
+	is($one->sql("SELECT webhook.drain()"), 't', '... and reads the event');
+	is($one->stat_worker('events > 0'), 't', '... which had waited');
+	unlink "$scripts/webhook--$_.sql" foreach "$version--next", "next--$version";
 
 	# The worker is about to read subscriptions when they go.
+	my $dropped = $server->log_end;
 	$before = worker('one');
 	my $session = $one->hold('DROP EXTENSION webhook');
 	$server->becomes("SELECT count(*) = 1 FROM pg_stat_activity
@@ -129,9 +142,9 @@ ok(wait_for_worker('three'), 'COMMIT PREPARED does');
 		't', 'the worker waits for a transaction that drops the extension');
 	$server->let_go($session);
 	ok(wait_for_no_worker('one'), '... and leaves after its commit');
-	is(logged(qr/$reason the extension was dropped or altered$/m, $place), 2,
+	is(logged(qr/$reason the extension was dropped or altered$/m, $dropped), 1,
 		'DROP EXTENSION: the log says why');
-	is(logged(qr/ERROR|FATAL|exited with exit code/, $place),
+	is(logged(qr/ERROR|FATAL|exited with exit code/, $dropped),
 		0, '... and has no error');
 
 	$one->sql('CREATE EXTENSION webhook');
@@ -142,8 +155,8 @@ ok(wait_for_worker('three'), 'COMMIT PREPARED does');
 	is(logged(qr/$reason a statement needs the database for itself$/m, $place), 1, '... the log says why');
 	at_once('ALTER DATABASE first RENAME TO one', 'RENAME');
 	ok(wait_for_worker('one'), '... brings another worker');
-	is(logged(qr/webhook worker for database "one" started$/m, $place), 3, 'a start names the database');
-	is(logged(qr/ERROR|FATAL|exited with exit code/, $place),
+	is(logged(qr/webhook worker for database "one" started$/m, $dropped), 2, 'a start names the database');
+	is(logged(qr/ERROR|FATAL|exited with exit code/, $dropped),
 		0, 'nothing looks like a crash');
 }
 
@@ -320,7 +333,7 @@ create_database($_) foreach qw(one two);
 		sleep 0.02;
 	}
 	my $restarts = logged(qr/all server processes terminated; reinitializing/, $place);
-	cmp_ok($restarts, '<=', 4, 'a worker that dies at once restarts the server after 1, 2 and 4 seconds');
+	cmp_ok($restarts, '<=', 5, 'a worker that dies at once restarts the server after 1, 2 and 4 seconds');
 	cmp_ok($restarts, '>=', 3, "... it was started again ($killed times)");
 
 	# Seconds between a restart of the server and the next start of a worker.
@@ -334,9 +347,34 @@ create_database($_) foreach qw(one two);
 		push @{ $waits{$1} }, $at - $since if defined $since && /worker for database "(\w+)" started/;
 	}
 	my ($one, $two) = @waits{qw(one two)};
-	cmp_ok($one->[1], '>', 1.5, '... the second time after two seconds') if @$one > 1;
-	cmp_ok($_, '<', 1, '... another worker does not wait') for @$two;
+	cmp_ok($one->[1], '>', 1.5, '... the second time after two seconds');
+	cmp_ok($two->[2], '<', $one->[2], '... another worker does not wait');
 	$server->logs(qr/webhook worker for database "one" started/, $seen, 'left alone, it is started again');
+}
+
+# The second library is replaced by one that was built from other headers.
+{
+	my $one = $server->database('one');
+	my $file = $server->node->config_data('--pkglibdir') . '/webhook_http.so';
+	my $place = $server->log_end;
+	my $library = slurp_file($file);
+	my $other = $library;
+	my $shapes = $other =~ s/\x01\0\0\0((?:[^\0][\0-\x0f]\0\0){4})/\x02\0\0\0$1/gs;
+	my $put = sub {
+		append_to_file("$file.new", $_[0]);
+		rename "$file.new", $file or die "$file: $!";
+	};
+
+	is($shapes, 1, 'the library has its shape in one place');
+	$put->($other);
+	$one->sql("SELECT pg_terminate_backend(pid) FROM webhook.stat_worker");
+	$server->logs(qr/ERROR:  library "webhook_http" does not fit .*\n.*\n.*HINT:  Restart the server/, $place,
+		'a library of another shape is not used');
+	is(logged(qr/reinitializing/, $place), 0, '... and nothing crashes');
+	$one->sql("SELECT webhook.publish('$type', '1')");
+	is($one->sql("SELECT webhook.drain('0 s')"), 'f', '... events wait');
+	$put->($library);
+	is($one->sql("SELECT webhook.drain('60 s')"), 't', 'the library that fits is used again');
 }
 
 # A launcher that dies at once is waited for, too.
