@@ -2562,18 +2562,19 @@ CREATE FUNCTION webhook_internal.worker_state(
 	OUT in_flight bigint,
 	OUT queued bigint,
 	OUT unflushed bigint,
-	OUT memory bigint
+	OUT memory bigint,
+	OUT blocked bigint
 ) RETURNS SETOF record
 	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'webhook_worker_state';
 COMMENT ON FUNCTION webhook_internal.worker_state() IS 'the row of view webhook.stat_worker';
 
 CREATE VIEW webhook.stat_worker AS
 	SELECT pid, state, started_at, ring_table, windows, events, attempts, delivered, retrying,
-		failed, flushes, flush_errors, rotations, in_flight, queued, unflushed, memory
+		failed, flushes, flush_errors, rotations, in_flight, queued, unflushed, memory, blocked
 	FROM webhook_internal.worker_state();
 COMMENT ON VIEW webhook.stat_worker IS 'the worker of this database, and what it has done since it started';
 COMMENT ON COLUMN webhook.stat_worker.pid IS 'process id; null: there is no worker';
-COMMENT ON COLUMN webhook.stat_worker.state IS 'wanted, starting, running, stopped, or blocked by DDL on the database';
+COMMENT ON COLUMN webhook.stat_worker.state IS 'wanted, starting, running, stopped, blocked by DDL on the database, or no worker: none can be started here';
 COMMENT ON COLUMN webhook.stat_worker.started_at IS 'when the worker started';
 COMMENT ON COLUMN webhook.stat_worker.ring_table IS 'number of the ring table that is appended to: event_N';
 COMMENT ON COLUMN webhook.stat_worker.windows IS 'number of windows of new events that were read';
@@ -2589,6 +2590,7 @@ COMMENT ON COLUMN webhook.stat_worker.in_flight IS 'requests in flight now';
 COMMENT ON COLUMN webhook.stat_worker.queued IS 'deliveries in memory now that are not started';
 COMMENT ON COLUMN webhook.stat_worker.unflushed IS 'outcomes in memory now that are not in the log';
 COMMENT ON COLUMN webhook.stat_worker.memory IS 'bytes that these deliveries and outcomes use now';
+COMMENT ON COLUMN webhook.stat_worker.blocked IS '1 while outcomes cannot be written, so that nothing is sent; else 0';
 
 -- All other columns of views have the comment of the column that they show.
 DO $$
@@ -2816,6 +2818,172 @@ END
 $$;
 COMMENT ON FUNCTION webhook.explain(uuid, bigint) IS 'why an event was, or was not, delivered to a subscription, and what comes next';
 /*
+ * health(): one row a check
+ *
+ * A check is wrong if somebody has to look or to do something. What heals by
+ * itself, such as a retry that waits, is not. Each check reads little: the
+ * beginning of the ring behind the checkpoint, and counts of waiting deliveries.
+ */
+
+CREATE FUNCTION webhook_internal.wanted_worker_processes() RETURNS integer
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_wanted_worker_processes';
+COMMENT ON FUNCTION webhook_internal.wanted_worker_processes() IS 'least value of max_worker_processes with which each database that is known to need a worker has one; 0: the present value';
+
+CREATE FUNCTION webhook.health(
+	OUT check_name text,
+	OUT ok boolean,
+	OUT detail text,
+	OUT hint text
+) RETURNS SETOF record
+	LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 12 SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	-- What is due and has waited so long is stuck.
+	patience	constant interval := '5 min';
+	now			constant timestamptz := statement_timestamp();
+	worker		webhook.stat_worker;
+	sending		boolean := current_setting('webhook.enabled', true) IS DISTINCT FROM 'off';
+	wanted		integer := webhook_internal.wanted_worker_processes();
+	kept		interval := current_setting('webhook.event_retention', true)::interval;
+	logged		interval := current_setting('webhook.log_retention', true)::interval;
+	unread		timestamptz;	-- when the first row of the ring that is not done was written
+	due			timestamptz;	-- since when the delivery that is due for longest has been due
+	oldest		timestamptz;	-- when the first row of the ring was written
+	leaf		timestamptz;	-- where the oldest leaf of the log ends
+	newest		timestamptz;	-- where its newest leaf begins
+	found		text;
+BEGIN
+	SELECT w.* INTO worker FROM webhook.stat_worker w;
+	SELECT min(r.created_at)
+		INTO unread
+		FROM webhook_internal.ring r
+		WHERE r.txid >= (SELECT min(pg_snapshot_xmin(c.snapshot)) FROM webhook_internal.checkpoint c)
+			AND NOT webhook_internal.is_processed(r.txid, r.id);
+	SELECT min(s.next_attempt)
+		INTO due
+		FROM webhook.stat_subscription s
+			JOIN webhook_internal.subscription o ON o.id = s.subscription_id
+		WHERE s.state IN ('active', 'slow') AND o.rate_limit IS NULL;
+	SELECT min(r.created_at)
+		INTO oldest
+		FROM (
+			(SELECT created_at FROM webhook_internal.event_0 LIMIT 1) UNION ALL
+			(SELECT created_at FROM webhook_internal.event_1 LIMIT 1) UNION ALL
+			(SELECT created_at FROM webhook_internal.event_2 LIMIT 1) UNION ALL
+			(SELECT created_at FROM webhook_internal.event_3 LIMIT 1)
+		) r;
+	SELECT min(b.bounds[2]::timestamptz), max(b.bounds[1]::timestamptz)
+		INTO leaf, newest
+		FROM pg_inherits i
+			JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '^log_\d{8}$'
+			CROSS JOIN LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid),
+				$r$FROM \('([^']*)'\) TO \('([^']*)'\)$r$) AS b (bounds)
+		WHERE i.inhparent = 'webhook.log'::regclass;
+
+	RETURN QUERY
+	WITH subscription AS MATERIALIZED (
+		SELECT s.state, string_agg(s.subscription_id::text, ', ' ORDER BY s.subscription_id) AS ids,
+				count(*) AS n, string_agg(DISTINCT s.reason, '; ') AS reasons
+			FROM webhook.stat_subscription s
+				JOIN webhook_internal.subscription o ON o.id = s.subscription_id
+			WHERE s.state <> 'disabled' OR o.enabled
+			GROUP BY s.state
+	), listed AS (
+		SELECT c.name, c.state, c.hint, s.ids, s.n, s.reasons
+			FROM (VALUES
+				('breakers', 'open', 'Repair the endpoint; it is tried again by itself. See webhook.stat_subscription and webhook.log.'),
+				('disabled', 'disabled', 'Repair the endpoint, then call webhook.alter_subscription(id, enabled => true); webhook.recover() sends what was missed.'),
+				('fenced', 'fenced', 'If this database is to send, call webhook.resume_database().')
+				) AS c (name, state, hint)
+				LEFT JOIN subscription s ON s.state = c.state
+	), checks (number, name, is_ok, detail, hint) AS (
+		SELECT 1, 'worker', worker.state = 'running',
+				CASE worker.state
+					WHEN 'running' THEN format('Process %s has been running since %s.', worker.pid, worker.started_at)
+					ELSE format('The worker is not running; its state is "%s".', worker.state) END,
+				CASE
+					WHEN worker.state = 'running' THEN NULL
+					WHEN pg_is_in_recovery() THEN 'Nothing is sent from a standby.'
+					WHEN wanted > 0 THEN format('Raise max_worker_processes to at least %s, and restart the server.', wanted)
+					ELSE 'See the server log; shared_preload_libraries must contain webhook.' END
+		UNION ALL
+		SELECT 2, 'sending', sending,
+				CASE WHEN sending THEN 'Sending is on.' ELSE 'Sending is off; events wait.' END,
+				CASE WHEN NOT sending THEN 'Set webhook.enabled to on.' END
+		UNION ALL
+		SELECT 3, 'ring_read', unread IS NULL OR unread > now - patience,
+				CASE WHEN unread IS NULL THEN 'All that was committed is read.'
+					ELSE format('The oldest event that is not read, or in memory, was written at %s.', unread) END,
+				CASE WHEN unread <= now - patience THEN
+					'See check "worker", the server log, and locks on tables of schema webhook_internal.' END
+		UNION ALL
+		SELECT 4, 'deliveries', due IS NULL OR due > now - patience OR NOT sending,
+				CASE WHEN due IS NULL OR due > now THEN 'No delivery is overdue.'
+					ELSE format('A delivery has been due since %s.', due) END,
+				CASE WHEN due <= now - patience AND sending THEN
+					'More is to be sent than the limits allow: see webhook.max_in_flight, max_in_flight of the subscriptions, webhook.stat_worker.' END
+		UNION ALL
+		SELECT CASE l.name WHEN 'breakers' THEN 5 WHEN 'disabled' THEN 6 ELSE 7 END, l.name, l.n IS NULL,
+				CASE WHEN l.n IS NULL THEN format('No subscription is %s.', l.state)
+					ELSE format('%s: subscription %s (%s)', l.state, left(l.ids, 200), left(l.reasons, 500)) END,
+				CASE WHEN l.n IS NOT NULL THEN l.hint END
+			FROM listed l
+		UNION ALL
+		SELECT 8, 'log_writes', worker.blocked = 0,
+				CASE WHEN worker.blocked = 0
+					THEN format('Results are written; %s transactions have failed since the worker started.', worker.flush_errors)
+					ELSE format('Results cannot be written; %s wait, and nothing is sent.', worker.unflushed) END,
+				CASE WHEN worker.blocked <> 0 THEN
+					'See the server log: the disk may be full, or webhook.log locked.' END
+		UNION ALL
+		SELECT 9, 'ring', r.is_ok,
+				format(CASE WHEN oldest IS NULL THEN 'The ring has %s and no row.'
+					ELSE 'The ring has %s; its oldest row was written at %s.' END, pg_size_pretty(r.size), oldest),
+				CASE WHEN NOT r.is_ok THEN
+					'An open or prepared transaction that has written events, or a lock on a table webhook_internal.event_N, keeps that table from being emptied.' END
+			FROM (
+				SELECT sum(pg_total_relation_size(c.oid)) AS size,
+						oldest IS NULL OR oldest > now - 2 * kept - interval '1 hour' AS is_ok
+					FROM pg_class c
+					WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relname ~ '^event_\d$'
+			) r
+		UNION ALL
+		SELECT 10, 'log', l.is_ok,
+				format(CASE WHEN leaf IS NULL THEN 'The log has %s in %s leaves.'
+					ELSE 'The log has %s in %s leaves; the oldest day ends at %s.' END, pg_size_pretty(l.size), l.n, leaf),
+				CASE WHEN NOT l.is_ok THEN
+					'See the server log; a lock on webhook.log keeps a leaf from being dropped.' END
+			FROM (
+				SELECT coalesce(sum(t.size), 0) AS size, count(t.size) AS n,
+						leaf IS NULL OR leaf > now - logged - interval '2 days' AS is_ok
+					FROM (
+						SELECT pg_total_relation_size(p.relid) AS size
+							FROM pg_partition_tree('webhook.log') p
+							WHERE p.isleaf
+					) t
+			) l
+		UNION ALL
+		SELECT 11, 'clock', newest IS NULL OR newest < now + interval '1 day',
+				CASE WHEN newest >= now + interval '1 day'
+					THEN format('The log was written by a clock that was ahead, up to %s.', newest)
+					ELSE 'The log is not ahead of the clock.' END,
+				CASE WHEN newest >= now + interval '1 day' THEN
+					'See the clock of the machine. If it is right now, rows of the log bear a time to come until then; detach those leaves.' END
+		UNION ALL
+		SELECT 12, 'worker_slots', wanted = 0,
+				CASE WHEN wanted = 0 THEN 'Each database that needs a worker has one.'
+					ELSE 'A database has no worker, because no background worker slot is free.' END,
+				CASE WHEN wanted > 0 THEN
+					format('Raise max_worker_processes to at least %s, and restart the server.', wanted) END
+	)
+	SELECT c.name, coalesce(c.is_ok, false), c.detail, c.hint
+		FROM checks c
+		ORDER BY coalesce(c.is_ok, false), c.number;
+END
+$$;
+COMMENT ON FUNCTION webhook.health() IS 'what somebody has to look at: one row a check, wrong ones first';
+/*
  * Privileges: who may do what
  *
  * A role may read, operate or administer; each level includes the one before
@@ -2892,6 +3060,7 @@ DECLARE
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.explain,
+			webhook.health,
 			webhook.sign,
 			webhook.verify,
 			webhook_internal.home,

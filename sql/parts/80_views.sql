@@ -142,18 +142,19 @@ CREATE FUNCTION webhook_internal.worker_state(
 	OUT in_flight bigint,
 	OUT queued bigint,
 	OUT unflushed bigint,
-	OUT memory bigint
+	OUT memory bigint,
+	OUT blocked bigint
 ) RETURNS SETOF record
 	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'webhook_worker_state';
 COMMENT ON FUNCTION webhook_internal.worker_state() IS 'the row of view webhook.stat_worker';
 
 CREATE VIEW webhook.stat_worker AS
 	SELECT pid, state, started_at, ring_table, windows, events, attempts, delivered, retrying,
-		failed, flushes, flush_errors, rotations, in_flight, queued, unflushed, memory
+		failed, flushes, flush_errors, rotations, in_flight, queued, unflushed, memory, blocked
 	FROM webhook_internal.worker_state();
 COMMENT ON VIEW webhook.stat_worker IS 'the worker of this database, and what it has done since it started';
 COMMENT ON COLUMN webhook.stat_worker.pid IS 'process id; null: there is no worker';
-COMMENT ON COLUMN webhook.stat_worker.state IS 'wanted, starting, running, stopped, or blocked by DDL on the database';
+COMMENT ON COLUMN webhook.stat_worker.state IS 'wanted, starting, running, stopped, blocked by DDL on the database, or no worker: none can be started here';
 COMMENT ON COLUMN webhook.stat_worker.started_at IS 'when the worker started';
 COMMENT ON COLUMN webhook.stat_worker.ring_table IS 'number of the ring table that is appended to: event_N';
 COMMENT ON COLUMN webhook.stat_worker.windows IS 'number of windows of new events that were read';
@@ -169,6 +170,7 @@ COMMENT ON COLUMN webhook.stat_worker.in_flight IS 'requests in flight now';
 COMMENT ON COLUMN webhook.stat_worker.queued IS 'deliveries in memory now that are not started';
 COMMENT ON COLUMN webhook.stat_worker.unflushed IS 'outcomes in memory now that are not in the log';
 COMMENT ON COLUMN webhook.stat_worker.memory IS 'bytes that these deliveries and outcomes use now';
+COMMENT ON COLUMN webhook.stat_worker.blocked IS '1 while outcomes cannot be written, so that nothing is sent; else 0';
 
 -- All other columns of views have the comment of the column that they show.
 DO $$

@@ -75,6 +75,7 @@ DECLARE
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.explain,
+			webhook.health,
 			webhook.sign,
 			webhook.verify,
 			webhook_internal.home,

@@ -1,6 +1,7 @@
 /*
  * monitor.c
- *	  SQL functions about the worker: drain(), worker_state(), require_server().
+ *	  SQL functions about the worker: drain(), worker_state(), require_server(),
+ *	  wanted_worker_processes().
  *
  * None of them relies on the caller's privileges on the extension's tables or on
  * search_path: EXECUTE on the function is the permission.
@@ -27,15 +28,17 @@
 /* Milliseconds between looks at whether the worker has drained. */
 #define DRAIN_POLL_MS	10
 
-#define WORKER_STATE_COLUMNS 17
+#define WORKER_STATE_COLUMNS 18
 
+static void warn_of_few_worker_processes(void);
 static bool is_drained(WebhookSlot **slot, uint64 *ticket);
-static int	put_counters(WebhookCounters *counters, Datum *values, int n);
+static void put_counters(WebhookCounters *counters, Datum *values, int n);
 static const char *state_name(WebhookSlotState state);
 
 PG_FUNCTION_INFO_V1(webhook_require_server);
 PG_FUNCTION_INFO_V1(webhook_drain);
 PG_FUNCTION_INFO_V1(webhook_worker_state);
+PG_FUNCTION_INFO_V1(webhook_wanted_worker_processes);
 
 /*
  * require_server(): called by the install script alone. Raises an error if the
@@ -57,8 +60,23 @@ webhook_require_server(PG_FUNCTION_ARGS)
 				 errdetail("Requests are sent in UTF-8, and the encoding of texts in such a database is not known."),
 				 errhint("Use a database with another encoding, UTF8 for instance.")));
 
+	warn_of_few_worker_processes();
 	webhook_request_worker_at_commit();
 	PG_RETURN_VOID();
+}
+
+static void
+warn_of_few_worker_processes(void)
+{
+	int			wanted = webhook_shmem_wanted_worker_processes();
+
+	if (wanted > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker slot is free for the webhook worker of this database"),
+				 errdetail("Events are stored, and sent once there is a worker."),
+				 errhint("Raise \"max_worker_processes\" to at least %d, and restart the server.",
+						 wanted)));
 }
 
 /*
@@ -123,14 +141,18 @@ webhook_drain(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(true);
 }
 
-/* worker_state(): one row about this database's worker; no row without a slot */
+/*
+ * worker_state(): one row about this database's worker. Its state is "no worker"
+ * if none can be started: no slot is free, the library is not preloaded, or the
+ * server is a standby.
+ */
 Datum
 webhook_worker_state(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	WebhookSlot *slot = NULL;
-	WebhookSlotStatus status;
-	Datum		values[WORKER_STATE_COLUMNS];
+	WebhookSlot *slot;
+	WebhookSlotStatus status = {0};
+	Datum		values[WORKER_STATE_COLUMNS] = {0};
 	bool		nulls[WORKER_STATE_COLUMNS] = {0};
 	int			n = 0;
 
@@ -140,22 +162,29 @@ webhook_worker_state(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("function webhook_internal.worker_state() is of another version than the library"),
 				 errhint("Restart the server if the library is the older one; else run ALTER EXTENSION webhook UPDATE.")));
-	if (webhook_shmem_available())
-		slot = webhook_shmem_my_slot();
-	if (slot == NULL)
-		return (Datum) 0;
 
-	status = webhook_shmem_status(slot);
+	slot = webhook_shmem_available() && !RecoveryInProgress() ? webhook_shmem_my_slot() : NULL;
+	if (slot != NULL)
+		status = webhook_shmem_status(slot);
 	nulls[n] = status.pid == 0;
 	values[n++] = Int32GetDatum(status.pid);
-	values[n++] = CStringGetTextDatum(state_name(status.state));
+	values[n++] = CStringGetTextDatum(slot == NULL || status.refused ? "no worker" :
+									  state_name(status.state));
 	nulls[n] = status.started_at == 0;
 	values[n++] = TimestampTzGetDatum(status.started_at);
-	values[n++] = Int32GetDatum((int32) pg_atomic_read_u32(&slot->ring_table));
-	n = put_counters(&slot->counters, values, n);
-	Assert(n == lengthof(values));
+	values[n++] = Int32GetDatum(webhook_shmem_ring_table());
+	if (slot != NULL)
+		put_counters(&slot->counters, values, n);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	return (Datum) 0;
+}
+
+/* wanted_worker_processes(): 0 if max_worker_processes suffices, as far as is known */
+Datum
+webhook_wanted_worker_processes(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(webhook_shmem_available() && !RecoveryInProgress() ?
+					webhook_shmem_wanted_worker_processes() : 0);
 }
 
 /*
@@ -178,17 +207,17 @@ is_drained(WebhookSlot **slot, uint64 *ticket)
 	return pg_atomic_read_u64(&mine->drain_done) >= *ticket;
 }
 
-/* Put all counters into "values" from index "n" on; returns the index after the last. */
-static int
+/* Put all counters into "values", from index "n" to its end. */
+static void
 put_counters(WebhookCounters *counters, Datum *values, int n)
 {
 #define COUNTER(name) &counters->name,
 	pg_atomic_uint64 *const all[] = {WEBHOOK_COUNTERS(COUNTER)};
 #undef COUNTER
 
+	Assert(n + lengthof(all) == WORKER_STATE_COLUMNS);
 	for (int i = 0; i < lengthof(all); i++)
 		values[n++] = Int64GetDatum((int64) pg_atomic_read_u64(all[i]));
-	return n;
 }
 
 static const char *

@@ -49,7 +49,9 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -71,9 +73,15 @@
 /* How often pg_database is looked at without a request. */
 #define SCAN_MS				60000
 
-/* While the server is out of background worker slots: time between tries, and warnings. */
+/* While the server is out of background worker slots: time between tries. */
 #define REFUSED_RETRY_MS	2000
-#define REFUSED_WARNING_MS	60000
+
+/* Time between warnings about that, and between those about more databases than before. */
+#define SAME_WARNING_MS		(60 * 60 * 1000)
+#define MORE_WARNING_MS		60000
+
+/* Databases that such a warning names. */
+#define MAX_NAMED			50
 
 /* Workers that may be starting at the same time. */
 #define MAX_STARTING		2
@@ -88,15 +96,17 @@ typedef struct LocalSlot
 	BackgroundWorkerHandle *handle; /* of its worker. NULL: there is none, or a former launcher
 									 * started it */
 	bool		looked;			/* pg_database was looked at because it wants a worker */
-	bool		refused;		/* the last registration found no background worker slot */
+	int			refusals;		/* registrations in a row that found no background worker slot */
 } LocalSlot;
 
 static struct
 {
 	LocalSlot  *slots;			/* as many as there are slots in shared memory */
-	bool		unclaimed;		/* the last scan found a database for which no slot is free */
+	List	   *unclaimed;		/* names of databases for which the last scan found no free slot:
+								 * char * in TopMemoryContext */
 	TimestampTz last_scan;
 	TimestampTz last_warning;	/* that no background worker slot is free */
+	int			warned;			/* number of databases that this was about */
 }			launcher;
 
 static void describe(BackgroundWorker *worker, const char *type,
@@ -115,7 +125,8 @@ static bool worker_has_ended(LocalSlot *mine);
 static void report_failure(LocalSlot *mine, int wait_ms);
 static long start_workers(void);
 static bool start_worker(int i);
-static void warn_of_no_worker_slot(LocalSlot *mine, TimestampTz now);
+static void warn_of_no_worker_slot(TimestampTz now);
+static void add_name(StringInfo names, int *count, const char *name);
 
 void
 webhook_launcher_init(void)
@@ -287,16 +298,16 @@ take_stock(void)
 static void
 scan_databases(void)
 {
-
 	launcher.last_scan = GetCurrentTimestamp();
-	launcher.unclaimed = false;
+	list_free_deep(launcher.unclaimed);
+	launcher.unclaimed = NIL;
 	for (int i = 0; i < webhook_shmem_slot_count(); i++)
 		launcher.slots[i].seen = false;
 
 	/* A database that found no free slot is not known by name: try all. */
 	webhook_databases_scan(note_database, webhook_shmem_take_slots_exhausted());
 
-	if (free_gone_databases() && launcher.unclaimed)
+	if (free_gone_databases() && launcher.unclaimed != NIL)
 		webhook_shmem_request_scan();
 }
 
@@ -328,7 +339,10 @@ note_database(const WebhookDatabase *database)
 
 	if (slot == NULL)
 	{
-		launcher.unclaimed = true;
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		launcher.unclaimed = lappend(launcher.unclaimed, pstrdup(database->name));
+		MemoryContextSwitchTo(old);
 		return;
 	}
 
@@ -440,7 +454,7 @@ settle_stopped(void)
 		}
 	}
 
-	return freed && (launcher.unclaimed || webhook_shmem_slots_exhausted());
+	return freed && (launcher.unclaimed != NIL || webhook_shmem_slots_exhausted());
 }
 
 /*
@@ -505,6 +519,7 @@ start_workers(void)
 		else if (webhook_restart_time(restart, now) > now)
 			next = Min(next, restart->not_before);
 	}
+	warn_of_no_worker_slot(now);
 
 	return Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next), SCAN_MS);
 }
@@ -534,6 +549,7 @@ start_worker(int i)
 	}
 	slot->state = WEBHOOK_SLOT_STARTING;
 	slot->generation = webhook_shmem_next_generation();
+	slot->refused = false;
 	webhook_restart_begin(&slot->restart, now);
 	memset(&extra, 0, sizeof(extra));
 	extra.generation = slot->generation;
@@ -553,36 +569,68 @@ start_worker(int i)
 	MemoryContextSwitchTo(TopMemoryContext);	/* for the handle */
 	if (RegisterDynamicBackgroundWorker(&worker, &mine->handle))
 	{
-		mine->refused = false;
+		mine->refusals = 0;
 		return true;
 	}
 
 	mine->handle = NULL;
+	mine->refusals++;
 	webhook_shmem_lock(true);
 	slot->state = WEBHOOK_SLOT_WANTED;
+	slot->refused = true;
 	slot->restart.not_before = TimestampTzPlusMilliseconds(now, REFUSED_RETRY_MS);
 	webhook_shmem_unlock();
-
-	/* No warning at the first time: workers that do not find the extension leave soon. */
-	if (mine->refused)
-		warn_of_no_worker_slot(mine, now);
-	mine->refused = true;
 	return false;
 }
 
-/* Warn once a minute at most. */
+/*
+ * Name the databases that have no worker because there are too few background
+ * worker slots. A database that was refused once is left out: workers that do
+ * not find the extension leave soon.
+ */
 static void
-warn_of_no_worker_slot(LocalSlot *mine, TimestampTz now)
+warn_of_no_worker_slot(TimestampTz now)
 {
-	if (!is_over(launcher.last_warning, REFUSED_WARNING_MS, now))
-		return;
-	launcher.last_warning = now;
+	StringInfoData names;
+	int			count = 0;
+	ListCell   *cell;
 
-	ereport(WARNING,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("out of background worker slots"),
-			 errdetail("No webhook worker can be started in database \"%s\".",
-					   NameStr(mine->name)),
-			 errhint("You might need to increase \"%s\".",
-					 "max_worker_processes")));
+	initStringInfo(&names);
+	for (int i = 0; i < webhook_shmem_slot_count(); i++)
+	{
+		if (launcher.slots[i].refusals > 1)
+			add_name(&names, &count, NameStr(launcher.slots[i].name));
+	}
+	if (count > 0)
+	{
+		foreach(cell, launcher.unclaimed)
+			add_name(&names, &count, lfirst(cell));
+	}
+
+	if (count == 0)
+		launcher.warned = 0;
+	else if (is_over(launcher.last_warning, SAME_WARNING_MS, now) ||
+			 (count > launcher.warned && is_over(launcher.last_warning, MORE_WARNING_MS, now)))
+	{
+		launcher.last_warning = now;
+		launcher.warned = count;
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg_plural("%d database has no webhook worker, because no background worker slot is free",
+							   "%d databases have no webhook worker, because no background worker slot is free",
+							   count, count),
+				 errdetail("If the extension is there, nothing is sent from %s.", names.data),
+				 errhint("Raise \"max_worker_processes\" to at least %d, and restart the server.",
+						 max_worker_processes + count)));
+	}
+	pfree(names.data);
+}
+
+static void
+add_name(StringInfo names, int *count, const char *name)
+{
+	if ((*count)++ < MAX_NAMED)
+		appendStringInfo(names, "%s\"%s\"", *count > 1 ? ", " : "", name);
+	else if (*count == MAX_NAMED + 1)
+		appendStringInfoString(names, ", and others");
 }

@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "replication/logicallauncher.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
@@ -249,6 +250,7 @@ clear_slot(WebhookSlot *slot)
 	slot->database = InvalidOid;
 	slot->state = WEBHOOK_SLOT_FREE;
 	slot->exit_reason = WEBHOOK_EXIT_FAILED;
+	slot->refused = false;
 	slot->wanted_again = false;
 	slot->generation = 0;
 	slot->pid = 0;
@@ -340,6 +342,7 @@ webhook_shmem_status(const WebhookSlot *slot)
 
 	LWLockAcquire(shmem.lock, LW_SHARED);
 	status.state = slot->state;
+	status.refused = slot->refused;
 	status.pid = slot->pid;
 	status.started_at = slot->started_at;
 	LWLockRelease(shmem.lock);
@@ -365,6 +368,35 @@ webhook_shmem_request_worker(Oid database)
 		pg_atomic_write_u32(&shmem.shared->slots_exhausted, 1);
 	webhook_shmem_wake_launcher();
 	return slot;
+}
+
+/*
+ * Only what surely needs a background worker slot is counted: other extensions
+ * and parallel queries need more.
+ */
+int
+webhook_shmem_wanted_worker_processes(void)
+{
+	int			wanted = 1;		/* the launcher */
+	bool		mine = false;
+
+	if (max_logical_replication_workers > 0)
+		wanted++;				/* its launcher */
+	LWLockAcquire(shmem.lock, LW_SHARED);
+	for (int i = 0; i < shmem.shared->nslots; i++)
+	{
+		const WebhookSlot *slot = &shmem.shared->slots[i];
+
+		if (slot->state == WEBHOOK_SLOT_RUNNING || slot->refused)
+		{
+			wanted++;
+			mine |= slot->database == MyDatabaseId;
+		}
+	}
+	LWLockRelease(shmem.lock);
+	if (!mine)
+		wanted++;
+	return wanted > max_worker_processes ? wanted : 0;
 }
 
 int

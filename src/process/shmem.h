@@ -63,7 +63,8 @@ typedef enum WebhookStop
 	COUNTER(in_flight)		/* present: requests in flight */ \
 	COUNTER(queued)			/* present: deliveries in memory, not started */ \
 	COUNTER(unflushed)		/* present: log entries that are not yet written */ \
-	COUNTER(memory)				/* present: bytes of deliveries in memory */
+	COUNTER(memory)			/* present: bytes of deliveries in memory */ \
+	COUNTER(blocked)			/* present: 1 while log entries cannot be written, else 0 */
 
 typedef struct WebhookCounters
 {
@@ -107,6 +108,7 @@ typedef struct WebhookSlot
 								 * a slot still belongs to the database that it was found for. */
 	WebhookSlotState state;
 	WebhookExit exit_reason;	/* valid while STOPPED */
+	bool		refused;		/* no background worker slot was free at the last try */
 	bool		wanted_again;	/* a worker was requested since the present one attached; written
 								 * by anybody */
 	uint64		generation;		/* of the worker that the slot is meant for */
@@ -141,6 +143,7 @@ typedef struct WebhookSlot
 typedef struct WebhookSlotStatus
 {
 	WebhookSlotState state;
+	bool		refused;		/* no background worker slot was free at the last try */
 	int			pid;			/* 0: there is no worker */
 	TimestampTz started_at;		/* 0: there was no worker yet */
 } WebhookSlotStatus;
@@ -168,6 +171,12 @@ extern int	webhook_shmem_ring_table(void);
  * all slots are taken; the launcher finds the database when one becomes free.
  */
 extern WebhookSlot *webhook_shmem_request_worker(Oid database);
+
+/*
+ * The least value of max_worker_processes with which this database, too, has a
+ * worker, as far as is known; 0: the present one suffices.
+ */
+extern int	webhook_shmem_wanted_worker_processes(void);
 
 /*
  * For the worker.

@@ -343,6 +343,7 @@ report(void)
 	pg_atomic_write_u64(&counters->in_flight, usage->in_flight);
 	pg_atomic_write_u64(&counters->queued, usage->queued);
 	pg_atomic_write_u64(&counters->unflushed, usage->unflushed);
+	pg_atomic_write_u64(&counters->blocked, webhook_writer_is_blocked());
 	pg_atomic_write_u64(&counters->memory, usage->memory + webhook_sender_memory());
 }
 

@@ -20,7 +20,7 @@ CREATE TEMPORARY TABLE least (kind text, schema name, member name, level int);
 INSERT INTO least
 	SELECT 'function', 'webhook_internal', 'enqueue', 0
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{explain,sign,verify}'::name[]), 1
+	SELECT 'function', 'webhook', unnest('{explain,health,sign,verify}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{home,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
@@ -43,7 +43,7 @@ UNION ALL
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
 		require_event_type_in,data_of_body,
 		takes,warn_of_retention,start_snapshot,local_start_snapshot,is_processed,
-		with_options}'::name[]), 4
+		with_options,wanted_worker_processes}'::name[]), 4
 UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_subscription,
 		stat_worker,watched_table}'::name[]), 1

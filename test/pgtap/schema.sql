@@ -37,6 +37,7 @@ SELECT has_function('webhook', name, ARRAY['regrole'])
 SELECT function_returns('webhook', 'sign', ARRAY['text', 'text', 'bigint', 'text'], 'text');
 SELECT function_returns('webhook', 'verify', ARRAY['text', 'jsonb', 'text', 'interval'], 'boolean');
 SELECT function_returns('webhook', 'drain', ARRAY['interval'], 'boolean');
+SELECT function_returns('webhook', 'health', '{}'::name[], 'setof record');
 
 -- tables and views
 SELECT tables_are('webhook', ARRAY['log'], 'schema webhook has one table');
@@ -45,7 +46,7 @@ SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pendin
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
 SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
-	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain',
+	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health',
 	'grant_reader', 'grant_operator', 'grant_admin', 'revoke'], 'schema webhook has these functions');
 SELECT has_table('webhook_internal', name, format('table %s', name))
 	FROM unnest(ARRAY['event_type', 'subscription', 'subscription_secret', 'event_0', 'event_1',
@@ -100,6 +101,7 @@ SELECT is_empty(
 			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}'
 			AND p.proconfig IS DISTINCT FROM
 				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan}'
+			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp",jit=off}'
 			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp",IntervalStyle=postgres}' $$,
 	'every function that is not C has a search_path of its own');
 SELECT set_eq(
@@ -112,7 +114,7 @@ SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosecdef $$,
 	ARRAY['define_event_type', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
-		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain'],
+		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain', 'health'],
 	'only these functions run as their owner');
 SELECT is_empty(
 	$$ SELECT c.oid::regclass FROM member JOIN pg_class c ON c.oid = objid,

@@ -276,8 +276,16 @@ $server->becomes(
 	"SELECT count(*) = 2 FROM pg_stat_activity
 	WHERE backend_type = 'webhook worker'",
 	't', 'two workers fit beside two launchers (ours and that of logical replication)');
-$server->logs(qr/WARNING:  out of background worker slots\n.*DETAIL:.*\n.*HINT:.*max_worker_processes/, $place,
+$server->logs(qr/WARNING:  \d+ databases? ha.* no background worker slot is free\n.*DETAIL:.*\n.*HINT:.*max_worker_processes/, $place,
 	'the server log says so, with a hint');
+my @without = grep { worker($_) eq '' } qw(two three uno vier five);
+like($server->log_since($place), qr/DETAIL:  If the extension is there, nothing is sent from .*"$_"/, "... and names $_")
+	foreach @without;
+is(join(' ', map { $server->database($_)->sql('SELECT state, pid FROM webhook.stat_worker') } @without),
+	join(' ', ('no worker|') x @without), 'stat_worker says so');
+like($server->database('plain')->messages('CREATE EXTENSION webhook; DROP EXTENSION webhook'),
+	qr/WARNING:  no background worker slot is free for the webhook worker of this database\n.*HINT:  Raise "max_worker_processes" to at least \d+/s,
+	'CREATE EXTENSION says so');
 my $gone = $server->sql("SELECT datname FROM pg_stat_activity
 	WHERE backend_type = 'webhook worker' ORDER BY datname LIMIT 1");
 at_once("DROP DATABASE $gone", 'DROP DATABASE frees a slot');
