@@ -21,7 +21,7 @@ CREATE FUNCTION webhook_internal.bounds(
 	OUT schedule_waits integer,
 	OUT max_in_flight integer
 ) RETURNS record
-	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT 128 AS event_type_bytes,
 		512 AS subject_bytes,
@@ -149,7 +149,7 @@ $$;
 COMMENT ON FUNCTION webhook_internal.checked_events(text[]) IS 'check event types and patterns; returns them without those that another includes';
 
 CREATE FUNCTION webhook_internal.checked_schemes(signature_schemes text[]) RETURNS text[]
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	scheme		text;
@@ -196,7 +196,7 @@ $$;
 COMMENT ON FUNCTION webhook_internal.check_scheme(boolean, text[]) IS 'raise an error if a secret of ASP.NET Boilerplate is not used for its scheme';
 
 CREATE FUNCTION webhook_internal.checked_format(payload_format text) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF payload_format NOT IN ('envelope', 'raw', 'standard') THEN
@@ -211,7 +211,7 @@ $$;
 COMMENT ON FUNCTION webhook_internal.checked_format(text) IS 'check a payload format; returns it';
 
 CREATE FUNCTION webhook_internal.checked_in_flight(max_in_flight integer) RETURNS integer
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	most		integer := (webhook_internal.bounds()).max_in_flight;
@@ -228,7 +228,7 @@ $$;
 COMMENT ON FUNCTION webhook_internal.checked_in_flight(integer) IS 'check a maximum of requests in flight; returns it, or null for 0';
 
 CREATE FUNCTION webhook_internal.checked_rate(rate_limit real) RETURNS real
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	-- The minimum is a request in 28 hours; NaN is above the maximum.
@@ -253,7 +253,7 @@ CREATE FUNCTION webhook_internal.checked_duration(
 	longest text,
 	hint text
 ) RETURNS interval
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	seconds		numeric := extract(epoch FROM duration);
@@ -272,7 +272,7 @@ $$;
 COMMENT ON FUNCTION webhook_internal.checked_duration(text, interval, text, text, text) IS 'check a duration; returns it in days of 24 hours';
 
 CREATE FUNCTION webhook_internal.checked_schedule(retry_schedule interval[]) RETURNS interval[]
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	bounds		record := webhook_internal.bounds();
@@ -302,7 +302,7 @@ $$;
 COMMENT ON FUNCTION webhook_internal.checked_schedule(interval[]) IS 'check a retry schedule; returns it, or null if it is empty';
 
 CREATE FUNCTION webhook_internal.checked_statuses(final_statuses integer[]) RETURNS integer[]
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	status		integer;
@@ -335,7 +335,7 @@ $$;
 COMMENT ON FUNCTION webhook_internal.checked_statuses(integer[]) IS 'check final statuses; returns each once';
 
 CREATE FUNCTION webhook_internal.checked_file(argument text, file text) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF octet_length(file) > 255 THEN

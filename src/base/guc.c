@@ -24,6 +24,13 @@
 
 #define DEFAULT_SCHEDULE "5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h"
 
+/*
+ * The least timeout, in milliseconds. The unit of these settings is the
+ * millisecond, and of webhook.log_retention the second: a bare "30", by which
+ * people mean 30 seconds or days, is refused.
+ */
+#define MIN_TIMEOUT	1000
+
 /* Longest User-Agent, in bytes. */
 #define MAX_USER_AGENT	256
 
@@ -79,7 +86,7 @@ webhook_guc_init(void)
 							"Sets the maximum duration of a request.",
 							NULL,
 							&webhook_timeout,
-							30 * 1000, 1, WEBHOOK_MAX_TIMEOUT,
+							30 * 1000, MIN_TIMEOUT, WEBHOOK_MAX_TIMEOUT,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
@@ -87,7 +94,7 @@ webhook_guc_init(void)
 							"Sets the maximum time to connect to an endpoint.",
 							"It covers the resolution of the name and the TLS handshake.",
 							&webhook_connect_timeout,
-							10 * 1000, 1, WEBHOOK_MAX_TIMEOUT,
+							10 * 1000, MIN_TIMEOUT, WEBHOOK_MAX_TIMEOUT,
 							PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
@@ -112,7 +119,7 @@ webhook_guc_init(void)
 							"Sets how long the log of attempts is kept.",
 							"The log is dropped by whole days.",
 							&webhook_log_retention,
-							30 * SECS_PER_DAY, 0, INT_MAX,
+							30 * SECS_PER_DAY, SECS_PER_HOUR, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S,
 							NULL, NULL, NULL);
 

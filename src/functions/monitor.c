@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -30,6 +31,7 @@
 
 #define WORKER_STATE_COLUMNS 18
 
+static bool is_convertible(void);
 static void warn_of_few_worker_processes(void);
 static bool is_drained(WebhookSlot **slot, uint64 *ticket);
 static void put_counters(WebhookCounters *counters, Datum *values, int n);
@@ -53,16 +55,29 @@ webhook_require_server(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("webhook must be loaded via shared_preload_libraries"),
 				 errhint("Add this line to postgresql.conf and restart the server: shared_preload_libraries = 'webhook'")));
-	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+	if (!is_convertible())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("webhook cannot be used in a database with encoding SQL_ASCII"),
-				 errdetail("Requests are sent in UTF-8, and the encoding of texts in such a database is not known."),
+				 errmsg("webhook cannot be used in a database with encoding %s",
+						GetDatabaseEncodingName()),
+				 GetDatabaseEncoding() == PG_SQL_ASCII ?
+				 errdetail("Requests are sent in UTF-8, and the encoding of texts in such a database is not known.") :
+				 errdetail("Requests are sent in UTF-8, and there is no conversion to that from this encoding."),
 				 errhint("Use a database with another encoding, UTF8 for instance.")));
 
 	warn_of_few_worker_processes();
 	webhook_request_worker_at_commit();
 	PG_RETURN_VOID();
+}
+
+/* Returns true if texts of this database can be converted to UTF-8. */
+static bool
+is_convertible(void)
+{
+	int			encoding = GetDatabaseEncoding();
+
+	return encoding == PG_UTF8 ||
+		(encoding != PG_SQL_ASCII && OidIsValid(FindDefaultConversionProc(encoding, PG_UTF8)));
 }
 
 static void

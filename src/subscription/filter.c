@@ -246,6 +246,7 @@ evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *no_answer)
 {
 	LOCAL_FCINFO(fcinfo, 4);
 	MemoryContext scratch;
+	MemoryContext old;
 	Datum		result;
 
 	if (held.event == NULL)
@@ -268,7 +269,7 @@ evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *no_answer)
 
 	scratch = AllocSetContextCreate(held.context, "webhook filter evaluation",
 									ALLOCSET_SMALL_SIZES);
-	MemoryContextSwitchTo(scratch);
+	old = MemoryContextSwitchTo(scratch);
 	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = JsonbPGetDatum(held.data);
 	fcinfo->args[0].isnull = false;
@@ -280,6 +281,7 @@ evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *no_answer)
 	fcinfo->args[3].isnull = false;
 	result = jsonb_path_match(fcinfo);
 	*no_answer = fcinfo->isnull;
+	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 	return !fcinfo->isnull && DatumGetBool(result);
 }

@@ -106,11 +106,12 @@ webhook_transaction_settings(void)
 
 	/*
 	 * Requests are sent in UTF-8. The conversion into the client's encoding is looked up here;
-	 * into any other it would be where it is needed, and there may be no transaction.
+	 * into any other it would be where it is needed, and there may be no transaction. A database
+	 * whose encoding has none cannot have the extension: this process leaves before the look-up.
 	 */
-	StartTransactionCommand();
+	webhook_transaction_begin("starting");
 	SetConfigOption("client_encoding", "UTF8", PGC_SUSET, PGC_S_OVERRIDE);
-	CommitTransactionCommand();
+	webhook_transaction_commit();
 
 	pqsignal(SIGINT, handle_sigint);
 }

@@ -117,6 +117,10 @@ SELECT set_eq(
 		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain', 'health'],
 	'only these functions run as their owner');
 SELECT is_empty(
+	$$ SELECT p.oid::regprocedure FROM member JOIN pg_proc p ON p.oid = objid
+		WHERE classid = 'pg_proc'::regclass AND p.provolatile = 'i' AND p.proparallel <> 's' $$,
+	'what is immutable is parallel safe, too');
+SELECT is_empty(
 	$$ SELECT c.oid::regclass FROM member JOIN pg_class c ON c.oid = objid,
 			aclexplode(c.relacl) a
 		WHERE classid = 'pg_class'::regclass AND a.grantee = 0 $$,

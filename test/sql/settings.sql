@@ -17,10 +17,13 @@ SET webhook.no_such_setting = 1;
 \set VERBOSITY sqlstate
 ALTER SYSTEM SET webhook.max_in_flight = 0;
 ALTER SYSTEM SET webhook.max_in_flight_per_subscription = 0;
-ALTER SYSTEM SET webhook.timeout = 0;
+ALTER SYSTEM SET webhook.timeout = 30;
+ALTER SYSTEM SET webhook.timeout = '999 ms';
+ALTER SYSTEM SET webhook.connect_timeout = 10;
 ALTER SYSTEM SET webhook.connect_timeout = '1 d';
 ALTER SYSTEM SET webhook.event_retention = -1;
-ALTER SYSTEM SET webhook.log_retention = -1;
+ALTER SYSTEM SET webhook.log_retention = 30;
+ALTER SYSTEM SET webhook.log_retention = '59 min';
 ALTER SYSTEM SET webhook.shutdown_grace = '2 min';
 ALTER SYSTEM SET webhook.max_memory = '1 kB';
 ALTER SYSTEM SET webhook.max_data_size = '1 GB';
