@@ -27,6 +27,7 @@
 #define PIECE_ROWS 500
 
 #define RUN_PIECES 20			/* pieces of a command before the next command runs */
+#define ROUND_PIECES 32			/* pieces of a round: thousands of subscriptions may end at once */
 
 typedef struct Cancellation
 {
@@ -58,6 +59,7 @@ static struct
 }			commands;
 
 static int64 bound_of_end(int64 subscription_id, int64 id);
+static bool run_piece(bool *waits);
 static void add(WebhookKind kind, int64 subscription_id, int64 before,
 				const WebhookEvent *row, WebhookBatch *batch);
 static void read_rows(void *arg);
@@ -132,13 +134,33 @@ webhook_commands_are_running(void)
 bool
 webhook_commands_run(void)
 {
+	bool		waits = false;
+
+	for (int i = 0; i < ROUND_PIECES && !waits; i++)
+	{
+		if (!run_piece(&waits))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Run one piece of the first command. "waits" becomes true if there is nothing to
+ * do before other work of the round is done. Returns false after an error.
+ */
+static bool
+run_piece(bool *waits)
+{
 	Look		look = {0};
 	Cancellation *first;
 	bool		done;
 
 	if (commands.cancellations == NIL ||
 		webhook_dispatch_usage(commands.dispatcher)->unflushed >= PIECE_ROWS)
+	{
+		*waits = true;
 		return true;
+	}
 	first = linitial(commands.cancellations);
 	if ((first->kind == WEBHOOK_CANCEL || first->kind == WEBHOOK_SKIP) && has_rows_to_come(first))
 	{
@@ -154,10 +176,14 @@ webhook_commands_run(void)
 	if (done)
 	{
 		cancel_rows(first, look.rows);
+		*waits = look.rows == NIL;
 		if (first->kind == WEBHOOK_RETRY)
 			webhook_due_add(commands.dispatcher, first->subscription_id, look.now);
 		if (is_complete(first, &look))
+		{
 			finish_first();
+			*waits = false;
+		}
 		else if (++commands.pieces >= RUN_PIECES)
 			move_first_to_end();
 	}
