@@ -186,6 +186,9 @@ extern TimestampTz webhook_dispatch_tick_time(WebhookDispatcher *dispatcher);
  * Deliveries that have ended (transitions.c)
  */
 
+/* The clock was set back by so many microseconds: what has ended is due again that much earlier. */
+extern void webhook_dispatch_set_back(WebhookDispatcher *dispatcher, TimestampTz now, int64 by);
+
 /*
  * Ended deliveries, oldest first, at most "size": a group to be written. They
  * stay the dispatcher's until webhook_dispatch_flushed() says whether they

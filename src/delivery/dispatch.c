@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/steady.h"
 #include "delivery/evict_internal.h"
 #include "delivery/retry_policy_internal.h"
 #include "delivery/transitions_internal.h"
@@ -316,7 +317,7 @@ is_too_old(const WebhookDelivery *delivery, TimestampTz now)
 	const WebhookQueue *queue = delivery->queue;
 
 	return queue->subscription != NULL &&
-		webhook_health_active_time(&queue->health, now, now) -
+		webhook_health_active_time(&queue->health, webhook_steady_time(now), now) -
 		delivery->entry.delivery.age_start >= queue->subscription->max_age;
 }
 

@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
+#include "base/steady.h"
 #include "delivery/health_internal.h"
 
 #define SLOW 1					/* concurrency of an endpoint that fails or hangs */
@@ -30,6 +31,7 @@
 #define OPENS_AFTER 10			/* failures in a row */
 #define FIRST_PROBE 10			/* seconds */
 #define LONGEST_PROBE SECS_PER_HOUR
+#define LONGEST_PAUSE USECS_PER_DAY /* that a Retry-After may ask for */
 #define DISABLES_AFTER (5 * USECS_PER_DAY)
 #define DISABLES_FAILURES 15
 #define TELL_INTERVAL (60 * USECS_PER_SEC)	/* between two changes of one kind */
@@ -69,7 +71,7 @@ webhook_health_init(WebhookHealth *health, int64 subscription_id)
 }
 
 void
-webhook_health_restore(WebhookHealth *health, const WebhookState *state)
+webhook_health_restore(WebhookHealth *health, const WebhookState *state, TimestampTz now)
 {
 	set_reason(&health->state, NULL);
 	if (health->state.disabled_start_snapshot != NULL)
@@ -92,6 +94,12 @@ webhook_health_restore(WebhookHealth *health, const WebhookState *state)
 		health->state.breaker = WEBHOOK_BREAKER_OPEN;
 		health->state.concurrency = SLOW;
 	}
+
+	/* The clock may have been ahead when the row was written. */
+	if (health->state.not_before - now > LONGEST_PAUSE)
+		health->state.not_before = now;
+	health->state.failing_since = Min(health->state.failing_since, now);
+	health->state.suspended_at = Min(health->state.suspended_at, now);
 
 	/* The row may have been edited by hand: keep what is in range. */
 	health->state.concurrency = Max(health->state.concurrency, SLOW);
@@ -423,7 +431,7 @@ must_disable(const WebhookHealth *health, const WebhookSubscription *subscriptio
 
 	return subscription != NULL && !webhook_health_is_disabled(health, subscription) &&
 		(gone || (state->failures_since_success >= DISABLES_FAILURES &&
-				  now - state->failing_since >= DISABLES_AFTER));
+				  webhook_steady_time(now) - state->failing_since >= DISABLES_AFTER));
 }
 
 /* The start snapshot is remembered, so that enabling ends it. */

@@ -34,7 +34,8 @@ typedef struct WebhookHealth
 extern void webhook_health_init(WebhookHealth *health, int64 subscription_id);
 
 /* Take over a saved state; what it points to is copied into TopMemoryContext. */
-extern void webhook_health_restore(WebhookHealth *health, const WebhookState *state);
+extern void webhook_health_restore(WebhookHealth *health, const WebhookState *state,
+								   TimestampTz now);
 
 /* Returns true if the breaker is open or half-open: only probes may be sent. */
 extern bool webhook_health_is_open(const WebhookHealth *health);

@@ -158,8 +158,9 @@ webhook_queue_restore(WebhookDispatcher *dispatcher, const WebhookState *state, 
 	const WebhookSubscription *subscription = queue->subscription;
 	bool		fenced = subscription != NULL && subscription->fenced;
 
-	webhook_health_restore(&queue->health, state);
-	queue->health.waits = state->not_before > now && !webhook_health_is_open(&queue->health);
+	webhook_health_restore(&queue->health, state, now);
+	queue->health.waits = queue->health.state.not_before > now &&
+		!webhook_health_is_open(&queue->health);
 
 	/* In a copy of a database the subscription's clock has stood still since the copy. */
 	if (fenced && queue->health.state.suspended_at == 0)

@@ -333,6 +333,21 @@ webhook_delivery_evict(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 	}
 }
 
+void
+webhook_dispatch_set_back(WebhookDispatcher *dispatcher, TimestampTz now, int64 by)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &dispatcher->ended)
+	{
+		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
+		TimestampTz *next_at = &delivery->entry.delivery.next_at;
+
+		if (*next_at > now)
+			*next_at = Max(*next_at - by, now);
+	}
+}
+
 int
 webhook_dispatch_ended(WebhookDispatcher *dispatcher, WebhookDelivery **group, int size)
 {

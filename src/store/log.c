@@ -67,8 +67,10 @@ static const char *const outcome_names[] = {
 static struct
 {
 	TimestampTz latest;			/* last result of webhook_log_now(); 0: not called so far */
+	TimestampTz told_at;		/* when it was last said that this is ahead of the clock */
 }			log_clock;
 
+static void tell_ahead(TimestampTz now);
 static void write_log(WebhookLogEntry *const *entries, int count, bool bodies);
 static Batch *open_batch(TimestampTz logged_at);
 static void flush_batch(Batch *batch);
@@ -94,16 +96,36 @@ static bool log_knows(Oid leaf, int64 subscription_id, int64 position,
 TimestampTz
 webhook_log_now(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
+
 	if (log_clock.latest == 0)
 	{
 		const WebhookCheckpoint *checkpoint = webhook_checkpoint_load();
 
 		log_clock.latest = webhook_log_partition_newest();
-		if (checkpoint)
+		/* One that is far ahead says no more than the rows that were written with it. */
+		if (checkpoint && checkpoint->saved_at - now <= USECS_PER_DAY)
 			log_clock.latest = Max(log_clock.latest, checkpoint->saved_at);
 	}
-	log_clock.latest = Max(log_clock.latest, GetCurrentTimestamp());
+	log_clock.latest = Max(log_clock.latest, now);
+	if (log_clock.latest - now > USECS_PER_DAY)
+		tell_ahead(now);
 	return log_clock.latest;
+}
+
+/* Once an hour; a clock that was set back begins another hour. */
+static void
+tell_ahead(TimestampTz now)
+{
+	if (log_clock.told_at != 0 && now >= log_clock.told_at &&
+		now - log_clock.told_at < USECS_PER_HOUR)
+		return;
+	log_clock.told_at = now;
+	ereport(WARNING,
+			(errmsg("rows of \"webhook.log\" are written with a time that is %d hours ahead of the clock",
+					(int) ((log_clock.latest - now) / USECS_PER_HOUR)),
+			 errdetail("The log has rows that were written while the clock was ahead, and its time never goes back."),
+			 errhint("To end this, detach the leaves of \"webhook.log\" that are ahead, and restart the server.")));
 }
 
 void

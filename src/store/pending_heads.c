@@ -36,6 +36,7 @@ typedef struct Candidates
 	text	   *subject;		/* subject of the present row; '' before the first row */
 } Candidates;
 
+static bool move_heads(int64 subscription_id, TimestampTz after, TimestampTz now, int64 by);
 static WebhookScan *scan_heads(WebhookPendingReading reading, int64 subscription_id,
 							   StrategyNumber strategy, TimestampTz next_at);
 static bool is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg);
@@ -176,26 +177,43 @@ webhook_pending_make_due(int64 subscription_id, const char *subject, int64 befor
 void
 webhook_pending_set_back(TimestampTz now, int64 by)
 {
-	List	   *subscriptions = webhook_pending_subscriptions();
-	WebhookPendingReading reading = webhook_pending_begin_reading();
-	WebhookPendingWriter *writer = webhook_pending_open();
 	ListCell   *cell;
 
-	foreach(cell, subscriptions)
-	{
-		WebhookScan *scan = scan_heads(reading, *(int64 *) lfirst(cell),
-									   BTGreaterStrategyNumber, now);
+	foreach(cell, webhook_pending_subscriptions())
+		(void) move_heads(*(int64 *) lfirst(cell), now, now, by);
+}
 
-		while (webhook_scan_next(scan))
-		{
-			CHECK_FOR_INTERRUPTS();
-			webhook_pending_set_next_at(writer, scan->slot,
-										Max(webhook_pending_read_next_at(scan->slot) - by, now));
-		}
-		webhook_scan_end(scan);
+bool
+webhook_pending_pull_in(int64 subscription_id, TimestampTz now, int64 longest)
+{
+	return move_heads(subscription_id, now + longest, now, PG_INT64_MAX);
+}
+
+/*
+ * Let the heads of a subscription that are due after a time be due earlier by so
+ * many microseconds, but not before "now". Returns true if there were any.
+ */
+static bool
+move_heads(int64 subscription_id, TimestampTz after, TimestampTz now, int64 by)
+{
+	WebhookPendingReading reading = webhook_pending_begin_reading();
+	WebhookPendingWriter *writer = NULL;
+	WebhookScan *scan = scan_heads(reading, subscription_id, BTGreaterStrategyNumber, after);
+
+	while (webhook_scan_next(scan))
+	{
+		TimestampTz next_at = webhook_pending_read_next_at(scan->slot);
+
+		CHECK_FOR_INTERRUPTS();
+		if (writer == NULL)
+			writer = webhook_pending_open();
+		webhook_pending_set_next_at(writer, scan->slot, next_at - now > by ? next_at - by : now);
 	}
-	webhook_pending_close(writer);
+	webhook_scan_end(scan);
+	if (writer != NULL)
+		webhook_pending_close(writer);
 	webhook_pending_end_reading(reading);
+	return writer != NULL;
 }
 
 /*

@@ -260,6 +260,13 @@ extern bool webhook_pending_make_due(int64 subscription_id, const char *subject,
 extern void webhook_pending_set_back(TimestampTz now, int64 by);
 
 /*
+ * Let the heads of a subscription be due at once that are due later than the
+ * longest wait there is: the clock was ahead when they were written. Returns true
+ * if there were any.
+ */
+extern bool webhook_pending_pull_in(int64 subscription_id, TimestampTz now, int64 longest);
+
+/*
  * The health of endpoints: subscription_state.c
  */
 

@@ -9,13 +9,17 @@
  *
  * If the clock is set back, rows that are not due would wait for the old time to
  * come. So they are set back, too, by what the clock has lost since it was last
- * read. Rows written by an earlier process are not adjusted.
+ * read, and so are deliveries that have ended and are not written yet. A process
+ * that starts does not know what the clock has lost meanwhile: rows that are due
+ * later than the longest wait there is are due at once.
  */
 #include "postgres.h"
 
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/guc.h"
+#include "subscription/subscription.h"
 #include "worker/loader_internal.h"
 #include "worker/transaction_internal.h"
 
@@ -56,6 +60,8 @@ static struct
 	TimestampTz latest;			/* when the clock was last read */
 }			loader;
 
+static bool is_fenced(int64 subscription_id);
+static int64 longest_wait(int64 subscription_id);
 static void repair_heads(void *arg);
 static bool follow_clock(TimestampTz now);
 static void set_back(void *arg);
@@ -134,14 +140,43 @@ webhook_loader_repair_heads(void)
 void
 webhook_loader_note_rows(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	ListCell   *cell;
 
 	foreach(cell, webhook_pending_subscriptions())
 	{
 		int64		id = *(int64 *) lfirst(cell);
 
+		if (!is_fenced(id) && webhook_pending_pull_in(id, now, longest_wait(id)))
+			ereport(LOG,
+					(errmsg("deliveries of webhook subscription " INT64_FORMAT " were due later than any retry, and are due now",
+							id),
+					 errdetail("The clock was ahead when they were written.")));
 		webhook_due_add(loader.dispatcher, id, webhook_pending_earliest(id));
 	}
+}
+
+static bool
+is_fenced(int64 subscription_id)
+{
+	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
+
+	return subscription != NULL && subscription->fenced;
+}
+
+/* The longest time, in microseconds, that a row of the subscription can have to wait. */
+static int64
+longest_wait(int64 subscription_id)
+{
+	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
+	const WebhookSchedule *schedule = subscription != NULL && subscription->schedule != NULL ?
+		subscription->schedule : webhook_retry_schedule();
+	int			longest = SECS_PER_DAY; /* of a Retry-After */
+
+	/* The jitter adds a fifth. */
+	for (int i = 0; i < schedule->count; i++)
+		longest = Max(longest, schedule->seconds[i] + schedule->seconds[i] / 5 + 1);
+	return longest * USECS_PER_SEC;
 }
 
 /*
@@ -165,9 +200,12 @@ follow_clock(TimestampTz now)
 {
 	ClockStep	step = {now, loader.latest - now};
 
-	if (step.by >= SET_BACK &&
-		!webhook_transaction_try("following a clock that was set back", set_back, &step))
-		return false;
+	if (step.by >= SET_BACK)
+	{
+		if (!webhook_transaction_try("following a clock that was set back", set_back, &step))
+			return false;
+		webhook_dispatch_set_back(loader.dispatcher, now, step.by);
+	}
 	loader.latest = now;
 	return true;
 }

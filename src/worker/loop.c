@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
+#include "base/steady.h"
 #include "worker/commands_internal.h"
 #include "worker/loader_internal.h"
 #include "worker/loop_internal.h"
@@ -100,6 +101,7 @@ webhook_loop_run(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	webhook_steady_observe(now);
 	take_requests(now);
 	loop.interruptible = true;
 	read_input(now);
@@ -183,7 +185,10 @@ write_last(void)
 static void
 load_state(void *arg)
 {
-	webhook_reader_init(loop.dispatcher, webhook_checkpoint_load(), loop.slot);
+	const WebhookCheckpoint *checkpoint = webhook_checkpoint_load();
+
+	webhook_steady_start(checkpoint == NULL ? 0 : checkpoint->saved_at, GetCurrentTimestamp());
+	webhook_reader_init(loop.dispatcher, checkpoint, loop.slot);
 	webhook_writer_init(loop.dispatcher, webhook_reader_progress(), &loop.slot->counters);
 }
 

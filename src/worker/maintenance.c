@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
+#include "base/steady.h"
 #include "ring/ring.h"
 #include "store/store.h"
 #include "subscription/subscription.h"
@@ -91,9 +92,11 @@ static bool
 rotate(void)
 {
 	Rotation	rotation = {0};
-	TimestampTz now;
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (!webhook_transaction_try("rotating the ring", rotate_ring, &rotation))
+	/* A jump of the clock makes all rows old. */
+	if (webhook_steady_time(now) != now ||
+		!webhook_transaction_try("rotating the ring", rotate_ring, &rotation))
 		return false;
 	if (rotation.emptied)
 		pg_atomic_fetch_add_u64(&maintenance.slot->counters.rotations, 1);
@@ -122,7 +125,7 @@ rotate_ring(void *arg)
 static bool
 retire(TimestampTz now)
 {
-	Retirement	retirement = {now, false};
+	Retirement	retirement = {webhook_steady_time(now), false};
 
 	return !webhook_subscription_any_fenced() &&
 		webhook_transaction_try("dropping old log", retire_log, &retirement) &&

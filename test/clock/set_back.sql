@@ -3,7 +3,7 @@
 -- The times in rows of pending are set back, too.
 --
 BEGIN;
-SELECT plan(11);
+SELECT plan(13);
 
 -- Five subscriptions: with an open breaker, held back by the rate limit, with a
 -- Retry-After, with a ready delivery, with requests in flight.
@@ -38,6 +38,16 @@ SELECT clock.run('5 min');
 SELECT is((SELECT count(*) FROM clock.outcomes() WHERE outcome = 'delivered'), 49::bigint, 'everything is delivered');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 SELECT cmp_ok(max(p.at) - max(t.at), '<', interval '2 min', 'in time') FROM clock.posts() p, t;
+
+-- Nor does a retry whose row is not written yet.
+SELECT clock.answer(4, 'status=500 times=1', '');
+SELECT clock.fail_writes(1);
+SELECT clock.send(4, 'late');
+SELECT clock.run('1 s');
+SELECT is((SELECT r.unflushed FROM clock.load() r), 1, 'an outcome is not written');
+SELECT clock.set_back('1 day');
+SELECT clock.fail_writes(0);
+SELECT cmp_ok(clock.settle('2 days'), '<', interval '1 min', 'it is retried in time');
 
 SELECT * FROM finish();
 ROLLBACK;

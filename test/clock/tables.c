@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "base/catalog.h"
+#include "base/steady.h"
 #include "clock.h"
 #include "ring/fetch_internal.h"
 #include "ring/ring.h"
@@ -458,6 +459,13 @@ webhook_pending_set_back(TimestampTz now, int64 by)
 	}
 }
 
+/* The fake clock is never ahead before the worker starts. */
+bool
+webhook_pending_pull_in(int64 subscription_id, TimestampTz now, int64 longest)
+{
+	return false;
+}
+
 void
 webhook_pending_repair(int64 subscription_id, TimestampTz now,
 					   WebhookSubjectTest in_memory, void *arg)
@@ -820,4 +828,21 @@ bool
 webhook_transaction_start(void (*work) (void *arg), void *arg)
 {
 	return webhook_transaction_try("starting", work, arg);
+}
+
+/* The fake clock jumps as it likes, and counts at once. */
+void
+webhook_steady_start(TimestampTz last, TimestampTz now)
+{
+}
+
+void
+webhook_steady_observe(TimestampTz now)
+{
+}
+
+TimestampTz
+webhook_steady_time(TimestampTz now)
+{
+	return now;
 }

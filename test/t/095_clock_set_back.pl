@@ -1,6 +1,7 @@
 # 095_clock_set_back.pl
 #	  Does the worker go on, and within the usual time, after the machine's clock
-#	  is set back by an hour?
+#	  is set back by an hour?  Is nothing dropped, ended or put off for a year by a
+#	  clock that is ahead for a while?
 
 use strict;
 use warnings;
@@ -60,6 +61,35 @@ $server->publish_many($type, 1);
 is(scalar(my @got = $receiver->wait_for(23, 15, qr{/ok/clock})), 23,
 	'sending goes on after the pause that a failed flush brings');
 $server->unsubscribe($hanging, $subscription);
+
+# For some minutes the clock is a year ahead.
+my ($fails) = $server->subscribe_own('/status/500/clock');
+my ($paused, $waits) = $server->subscribe_own('/ok/waits', q(max_age => '3 days'));
+my $leaf = $server->log_leaf;
+my $place = $server->log_end;
+
+$server->publish_many($paused, 1);
+$receiver->wait_for(1, 10, qr{/ok/waits});
+$server->set('webhook.enabled', 'off');
+$server->publish_many($paused, 1);
+set_clock(366 * 86400);
+$server->logs(qr/WARNING:  the clock has jumped ahead by 8784 hours\n.*DETAIL:.*\n.*HINT:/, $place, 'a jump of the clock is told');
+$server->reset('webhook.enabled');
+is(scalar(() = $receiver->wait_for(2, 15, qr{/ok/waits})), 2, 'what waited is not too old at once');
+$server->publish_many($fails, 1);
+ok(scalar(() = $receiver->wait_for(1, 15, qr{/status/500/clock})), 'sending goes on');
+$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE next_at > now() - interval '1 h'", '1', 'a retry waits');
+is($server->sql("SELECT to_regclass('$leaf') IS NOT NULL"), 't', 'the log is not dropped');
+
+$place = $server->log_end;
+$server->stop('fast');
+set_clock(0);
+$receiver->clear;
+$server->start;
+ok(scalar(() = $receiver->wait_for(1, 15, qr{/status/500/clock})), 'the retry does not wait for a year');
+$server->logs(qr/WARNING:  rows of "webhook.log" are written with a time that is \d+ hours ahead of the clock/, $place,
+	'a log that is ahead of the clock is told');
+is($server->sql("SELECT ok FROM webhook.health() WHERE check_name = 'clock'"), 'f', '... and health() says so');
 
 $server->stop('fast');
 done_testing();

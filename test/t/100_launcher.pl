@@ -121,7 +121,7 @@ ok(wait_for_worker('three'), 'COMMIT PREPARED does');
 	is(logged(qr/$reason the extension was dropped or altered$/m, $place), 1,
 		'... the log says why');
 	my $misfit = qr/ERROR:  extension "webhook" has version "next", but the library .* is for version "1.0"$/m;
-	$server->logs(qr/$misfit\n.*HINT:  Restart the server/m, $place,
+	$server->logs(qr/$misfit\n.*DETAIL:.*\n.*HINT:  Restart the server/m, $place,
 		'... with a version that the library is not for, none begins');
 	like($one->messages("SELECT webhook.subscribe('https://a.example/', '{*}')"),
 		qr/has version "next".*HINT:  Restart the server/s, '... a session is told the same');
