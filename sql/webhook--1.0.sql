@@ -2835,7 +2835,8 @@ CREATE FUNCTION webhook.health(
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 12 SET search_path = pg_catalog, pg_temp SET jit = off
+	LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 13
+	SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -2858,7 +2859,8 @@ BEGIN
 	SELECT min(r.created_at)
 		INTO unread
 		FROM webhook_internal.ring r
-		WHERE r.txid >= (SELECT min(pg_snapshot_xmin(c.snapshot)) FROM webhook_internal.checkpoint c)
+		WHERE r.txid >= (
+				SELECT min(pg_snapshot_xmin(c.snapshot)) FROM webhook_internal.checkpoint c)
 			AND NOT webhook_internal.is_processed(r.txid, r.id);
 	SELECT min(s.next_attempt)
 		INTO due
@@ -2930,14 +2932,24 @@ BEGIN
 				CASE WHEN l.n IS NOT NULL THEN l.hint END
 			FROM listed l
 		UNION ALL
-		SELECT 8, 'log_writes', worker.blocked = 0,
+		SELECT 8, 'watches', w.n = 0,
+				CASE WHEN w.n = 0 THEN 'Each watched table makes its events.'
+					ELSE left(w.problems, 500) END,
+				CASE WHEN w.n > 0 THEN 'See webhook.watched_table.' END
+			FROM (
+				SELECT count(*) AS n, string_agg(format('%s: %s', t.relation, t.problem), '; ' ORDER BY t.relation::text) AS problems
+					FROM webhook.watched_table t
+					WHERE t.problem IS NOT NULL
+			) w
+		UNION ALL
+		SELECT 9, 'log_writes', worker.blocked = 0,
 				CASE WHEN worker.blocked = 0
 					THEN format('Results are written; %s transactions have failed since the worker started.', worker.flush_errors)
 					ELSE format('Results cannot be written; %s wait, and nothing is sent.', worker.unflushed) END,
 				CASE WHEN worker.blocked <> 0 THEN
 					'See the server log: the disk may be full, or webhook.log locked.' END
 		UNION ALL
-		SELECT 9, 'ring', r.is_ok,
+		SELECT 10, 'ring', r.is_ok,
 				format(CASE WHEN oldest IS NULL THEN 'The ring has %s and no row.'
 					ELSE 'The ring has %s; its oldest row was written at %s.' END, pg_size_pretty(r.size), oldest),
 				CASE WHEN NOT r.is_ok THEN
@@ -2949,7 +2961,7 @@ BEGIN
 					WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relname ~ '^event_\d$'
 			) r
 		UNION ALL
-		SELECT 10, 'log', l.is_ok,
+		SELECT 11, 'log', l.is_ok,
 				format(CASE WHEN leaf IS NULL THEN 'The log has %s in %s leaves.'
 					ELSE 'The log has %s in %s leaves; the oldest day ends at %s.' END, pg_size_pretty(l.size), l.n, leaf),
 				CASE WHEN NOT l.is_ok THEN
@@ -2964,14 +2976,14 @@ BEGIN
 					) t
 			) l
 		UNION ALL
-		SELECT 11, 'clock', newest IS NULL OR newest < now + interval '1 day',
+		SELECT 12, 'clock', newest IS NULL OR newest < now + interval '1 day',
 				CASE WHEN newest >= now + interval '1 day'
 					THEN format('The log was written by a clock that was ahead, up to %s.', newest)
 					ELSE 'The log is not ahead of the clock.' END,
 				CASE WHEN newest >= now + interval '1 day' THEN
 					'See the clock of the machine. If it is right now, rows of the log bear a time to come until then; detach those leaves.' END
 		UNION ALL
-		SELECT 12, 'worker_slots', wanted = 0,
+		SELECT 13, 'worker_slots', wanted = 0,
 				CASE WHEN wanted = 0 THEN 'Each database that needs a worker has one.'
 					ELSE 'A database has no worker, because no background worker slot is free.' END,
 				CASE WHEN wanted > 0 THEN

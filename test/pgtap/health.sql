@@ -14,16 +14,17 @@ $$;
 CREATE FUNCTION pg_temp.told(name text) RETURNS text LANGUAGE sql AS $$
 	SELECT concat_ws(' | ', detail, hint) FROM webhook.health() WHERE check_name = told.name
 $$;
-CREATE FUNCTION pg_temp.wait(subscription bigint, next_at timestamptz) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION pg_temp.wait(subscription bigint, next_at timestamptz) RETURNS void
+	LANGUAGE sql AS $$
 	INSERT INTO webhook_internal.pending (subscription_id, subject, position, id, event_id, cause,
 			attempt, step, next_at, queued_at, age_start, created_at, event_type, data)
-		VALUES (subscription, '', 1, 1, '00000000-0000-7000-8000-000000000000', 'event', 0, 0, wait.next_at,
-			now(), now(), now(), 'App.Health', '{}')
+		VALUES (subscription, '', 1, 1, '00000000-0000-7000-8000-000000000000', 'event',
+			0, 0, wait.next_at, now(), now(), now(), 'App.Health', '{}')
 $$;
 
 SELECT results_eq('SELECT check_name FROM webhook.health() ORDER BY 1',
 	ARRAY['breakers', 'clock', 'deliveries', 'disabled', 'fenced', 'log', 'log_writes', 'ring', 'ring_read',
-		'sending', 'worker', 'worker_slots'], 'these are the checks');
+		'sending', 'watches', 'worker', 'worker_slots'], 'these are the checks');
 SELECT is(pg_temp.wrong(), '', 'at first nothing is wrong');
 SELECT is_empty('SELECT FROM webhook.health() WHERE detail IS NULL OR ok <> (hint IS NULL)',
 	'each check has a detail, and a hint if it is wrong');
@@ -34,8 +35,9 @@ SELECT webhook.subscribe('https://example.com/health/' || n, '{App.Health}') FRO
 SELECT is(pg_temp.wrong(), '', 'a subscription is not wrong');
 
 SAVEPOINT state;
-INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency, consecutive_failures,
-		failures_since_success, probe_interval, opened_at, reason, suspended, delivered, failed, retried, filter_errors, rate, saved_at)
+INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+		consecutive_failures, failures_since_success, probe_interval, opened_at, reason, suspended,
+		delivered, failed, retried, filter_errors, rate, saved_at)
 	VALUES (32, 'open', 1, 10, 10, 10, now(), 'no connection', '0', 0, 0, 0, 0, 0, now());
 SELECT is(pg_temp.wrong(), 'breakers', 'an open breaker is');
 SELECT alike(pg_temp.told('breakers'), 'open: subscription 32 (%no connection) | Repair the endpoint%',
@@ -46,8 +48,9 @@ SELECT pg_temp.wait(32, now() - interval '1 hour');
 SELECT is(pg_temp.wrong(), 'breakers', 'what waits for its breaker is not overdue');
 ROLLBACK TO state;
 
-INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency, consecutive_failures,
-		failures_since_success, probe_interval, disabled_at, reason, suspended, delivered, failed, retried, filter_errors, rate, saved_at)
+INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+		consecutive_failures, failures_since_success, probe_interval, disabled_at, reason,
+		suspended, delivered, failed, retried, filter_errors, rate, saved_at)
 	VALUES (32, 'closed', 1, 1, 1, 0, now(), 'the endpoint is gone', '0', 0, 0, 0, 0, 0, now());
 SELECT is(pg_temp.wrong(), 'disabled', 'a subscription that the worker has disabled is wrong');
 ROLLBACK TO state;
@@ -59,6 +62,14 @@ UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 31;
 SELECT is(pg_temp.wrong(), 'fenced', 'a fenced subscription is wrong');
 SELECT alike(pg_temp.told('fenced'), 'fenced: subscription 31 (%) | %webhook.resume_database().',
 	'... and is named with what to do');
+ROLLBACK TO state;
+
+CREATE TABLE public.health_contract (id int PRIMARY KEY, status text);
+SELECT webhook.watch('public.health_contract');
+SELECT is(pg_temp.wrong(), '', 'a watched table is not wrong');
+ALTER TABLE public.health_contract DISABLE TRIGGER ALL;
+SELECT is(pg_temp.wrong(), 'watches', 'one whose trigger is disabled is');
+SELECT alike(pg_temp.told('watches'), '%health_contract: %', '... and is named');
 ROLLBACK TO state;
 
 SELECT pg_temp.wait(33, now() - interval '4 min');
