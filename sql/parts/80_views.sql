@@ -48,6 +48,29 @@ COMMENT ON COLUMN webhook.dead_letter.response_status IS 'HTTP status of the las
 COMMENT ON COLUMN webhook.dead_letter.logged_at IS 'when the delivery ended';
 COMMENT ON COLUMN webhook.dead_letter.data IS 'Data of the event, as sent';
 
+CREATE FUNCTION webhook_internal.worker_state(
+	OUT pid integer,
+	OUT state text,
+	OUT started_at timestamptz,
+	OUT ring_table integer,
+	OUT windows bigint,
+	OUT events bigint,
+	OUT attempts bigint,
+	OUT delivered bigint,
+	OUT retrying bigint,
+	OUT failed bigint,
+	OUT flushes bigint,
+	OUT flush_errors bigint,
+	OUT rotations bigint,
+	OUT in_flight bigint,
+	OUT queued bigint,
+	OUT unflushed bigint,
+	OUT memory bigint,
+	OUT blocked bigint
+) RETURNS SETOF record
+	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'webhook_worker_state';
+COMMENT ON FUNCTION webhook_internal.worker_state() IS 'the row of view webhook.stat_worker';
+
 CREATE VIEW webhook.stat_subscription AS
 	SELECT s.id AS subscription_id,
 		webhook_internal.redacted_endpoint(s.endpoint) AS endpoint,
@@ -59,6 +82,7 @@ CREATE VIEW webhook.stat_subscription AS
 					ELSE 'disabled by webhook.alter_subscription()' END
 			WHEN 'fenced' THEN 'it belongs to another database until webhook.resume_database()'
 			WHEN 'paused' THEN 'paused by webhook.pause()'
+			WHEN 'no worker' THEN 'no worker can be started in this database; see webhook.health()'
 			ELSE CASE
 				WHEN h.sending_off THEN 'sending is switched off by webhook.enabled'
 				WHEN h.state = 'open' THEN
@@ -101,6 +125,7 @@ CREATE VIEW webhook.stat_subscription AS
 			FROM webhook_internal.pending w
 			GROUP BY w.subscription_id
 		) p ON p.subscription_id = s.id
+		CROSS JOIN webhook_internal.worker_state() v
 		CROSS JOIN LATERAL (
 			SELECT CASE
 					WHEN NOT s.enabled OR t.disabled_at IS NOT NULL
@@ -108,45 +133,24 @@ CREATE VIEW webhook.stat_subscription AS
 							OR t.disabled_start_snapshot::text = s.since::text) THEN 'disabled'
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
+					WHEN current_setting('webhook.enabled', true) = 'off' THEN 'off'
+					WHEN v.state = 'no worker' THEN 'no worker'
 					WHEN t.breaker <> 'closed' THEN 'open'
 					WHEN t.not_before > statement_timestamp() THEN 'waiting'
-					WHEN t.concurrency = 1 THEN 'slow'
+					WHEN t.concurrency = 1 AND t.consecutive_failures = 0 THEN 'slow'
 					ELSE 'active' END AS state,
 				current_setting('webhook.enabled', true) = 'off' AS sending_off,
 				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age
 		) h;
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
-COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, open (its breaker), waiting (for the end of a Retry-After), slow, active';
+COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, off (webhook.enabled), no worker, open (its breaker), waiting (for the end of a Retry-After), slow, active';
 COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is not active, or what its last problem was; null: there is none';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
 COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';
 COMMENT ON COLUMN webhook.stat_subscription.next_attempt IS 'when the next request is due; null: nothing waits, or the subscription may not send';
 COMMENT ON COLUMN webhook.stat_subscription.pending IS 'number of waiting deliveries';
 COMMENT ON COLUMN webhook.stat_subscription.oldest_pending IS 'when the oldest waiting delivery began to wait';
-
-CREATE FUNCTION webhook_internal.worker_state(
-	OUT pid integer,
-	OUT state text,
-	OUT started_at timestamptz,
-	OUT ring_table integer,
-	OUT windows bigint,
-	OUT events bigint,
-	OUT attempts bigint,
-	OUT delivered bigint,
-	OUT retrying bigint,
-	OUT failed bigint,
-	OUT flushes bigint,
-	OUT flush_errors bigint,
-	OUT rotations bigint,
-	OUT in_flight bigint,
-	OUT queued bigint,
-	OUT unflushed bigint,
-	OUT memory bigint,
-	OUT blocked bigint
-) RETURNS SETOF record
-	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'webhook_worker_state';
-COMMENT ON FUNCTION webhook_internal.worker_state() IS 'the row of view webhook.stat_worker';
 
 CREATE VIEW webhook.stat_worker AS
 	SELECT pid, state, started_at, ring_table, windows, events, attempts, delivered, retrying,

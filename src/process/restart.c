@@ -9,7 +9,8 @@
  * A process that crashes takes the whole server down: the postmaster ends all
  * other processes by SIGQUIT and makes shared memory anew (shmem.c carries what
  * is here over). So a process notes that it was told to quit. One that has left
- * no such note is the one that has crashed. The note is an atomic that the
+ * no such note is the one that has crashed; a worker that has not attached to its
+ * slot yet could not leave one, and does not count. The note is an atomic that the
  * process alone writes; the handler does nothing else but exit.
  */
 #include "postgres.h"

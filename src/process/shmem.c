@@ -176,8 +176,7 @@ carry_over(int code, Datum arg)
 		carried.databases[i] = slot->database;
 		carried.workers[i] = slot->restart;
 		if ((slot->state == WEBHOOK_SLOT_STOPPED && slot->exit_reason == WEBHOOK_EXIT_FAILED) ||
-			((slot->state == WEBHOOK_SLOT_STARTING || slot->state == WEBHOOK_SLOT_RUNNING) &&
-			 has_crashed(&slot->restart)))
+			(slot->state == WEBHOOK_SLOT_RUNNING && has_crashed(&slot->restart)))
 			webhook_restart_failed(&carried.workers[i], now);
 	}
 }

@@ -333,6 +333,9 @@ follow_drain(void)
 		!webhook_commands_are_running() &&
 		!webhook_due_any(loop.dispatcher, GetCurrentTimestamp()))
 	{
+		/* Whoever has waited looks at stat_subscription next. */
+		while (webhook_writer_states(GetCurrentTimestamp(), true))
+			;
 		pg_atomic_write_u64(&loop.slot->drain_done, loop.drain_ticket);
 		loop.drain_state = DRAIN_IDLE;
 	}

@@ -261,6 +261,8 @@ read_step(void *arg)
 {
 	Attempt    *attempt = arg;
 	WebhookStep *step = &attempt->step;
+	uint64		events = 0;
+	ListCell   *cell;
 
 	if (attempt->reading == NULL)
 	{
@@ -278,7 +280,9 @@ read_step(void *arg)
 	catch_up(step);
 	webhook_window_make_durable(step->events);
 	webhook_step_match(step);
-	pg_atomic_fetch_add_u64(&reader.slot->counters.events, list_length(step->events));
+	foreach(cell, step->events)
+		events += ((WebhookEvent *) lfirst(cell))->kind == WEBHOOK_EVENT;
+	pg_atomic_fetch_add_u64(&reader.slot->counters.events, events);
 }
 
 /*

@@ -140,6 +140,7 @@ SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_cha
 		('', 'reason = ''status 503''', '2026-01-01', 'active', 'the last problem: status 503', '2026-02-02'),
 		('', 'concurrency = 1, reason = NULL', NULL, 'slow', 'a response took more than two seconds', '2026-02-02'),
 		('', 'concurrency = 1, reason = ''timeout''', NULL, 'slow', 'the last problem: timeout', '2026-02-02'),
+		('', 'consecutive_failures = 1', NULL, 'active', 'the last problem: timeout', '2026-02-02'),
 		('', 'breaker = ''open'', consecutive_failures = 12, opened_at = ''2026-01-01''', '3000-01-01', 'open', '12 failures in a row, the last: timeout',
 			'3000-01-01'),
 		('paused = true', 'breaker = ''open''', '3000-01-01', 'paused', 'paused by webhook.pause()', NULL),

@@ -123,8 +123,6 @@ ok(wait_for_worker('three'), 'COMMIT PREPARED does');
 	my $misfit = qr/ERROR:  extension "webhook" has version "next", but the library .* is for version "1.0"$/m;
 	$server->logs(qr/$misfit\n.*DETAIL:.*\n.*HINT:  Restart the server/m, $place,
 		'... with a version that the library is not for, none begins');
-	like($one->messages("SELECT webhook.subscribe('https://a.example/', '{*}')"),
-		qr/has version "next".*HINT:  Restart the server/s, '... a session is told the same');
 	$one->sql("SELECT webhook.publish('$type', '1')");
 	is($one->sql('SELECT count(*) FROM webhook.event'), '1', '... but an event is stored');
 	$one->sql("ALTER EXTENSION webhook UPDATE TO '$version'");
@@ -356,7 +354,7 @@ create_database($_) foreach qw(one two);
 	}
 	my ($one, $two) = @waits{qw(one two)};
 	cmp_ok($one->[1], '>', 1.5, '... the second time after two seconds');
-	cmp_ok($two->[2], '<', $one->[2], '... another worker does not wait');
+	cmp_ok($two->[1], '<', $one->[1], '... another worker does not wait');
 	$server->logs(qr/webhook worker for database "one" started/, $seen, 'left alone, it is started again');
 }
 
@@ -399,8 +397,8 @@ create_database($_) foreach qw(one two);
 		sleep 0.02;
 	}
 	cmp_ok($killed, '>', 1, 'a launcher is killed again and again');
-	ok(wait_until { my (undef, $count) = eval { $server->psql("SELECT count(*) FROM pg_stat_activity
-		WHERE backend_type = 'webhook worker'"); }; ($count // '') eq '2' }, '... and the workers come back');
+	ok((wait_until { my (undef, $count) = eval { $server->psql("SELECT count(*) FROM pg_stat_activity
+		WHERE backend_type = 'webhook worker'"); }; ($count // '') eq '2' } 90), '... and the workers come back');
 }
 
 $server->stop;

@@ -78,22 +78,6 @@ END
 	like($stderr, qr/ERROR:  54000: /, 'publish() refuses more, with SQLSTATE 54000');
 	like($stderr, qr/HINT:  /, 'with a hint');
 
-# An encoding that has no conversion to UTF-8: the worker that looks for the
-# extension leaves, as it does in any database without it.
-{
-	my $place = $server->log_end;
-	$server->sql("CREATE DATABASE mule TEMPLATE template0 ENCODING 'MULE_INTERNAL' LC_COLLATE 'C' LC_CTYPE 'C'");
-	my $mule = $server->database('mule');
-	like($mule->messages('CREATE EXTENSION webhook'),
-		qr/ERROR:  .*MULE_INTERNAL\n.*no conversion.*HINT:  /s, 'MULE_INTERNAL is refused');
-	is($mule->sql("SELECT count(*) FROM pg_extension WHERE extname = 'webhook'"), '0', '... and no extension there');
-	my $transactions = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'mule'";
-	my $before = $server->sql($transactions);
-	$server->restart;
-	ok(wait_until { $server->sql($transactions) > $before }, 'a worker looks into it');
-	unlike($server->log_since($place), qr/client_encoding|webhook worker for database "mule" has failed/, '... and does not fail');
-}
-
 	($status, $stdout, $stderr) = $server->psql("UPDATE business_request SET status = 'long', note = repeat('x', 1048576)");
 	is($status, 0, 'a trigger does not make the statement fail');
 	like($stderr, qr/WARNING:  data of event .*max_data_size\nDETAIL:  The event is published with "RecordOmitted" in place of "Record"/, 'it raises a WARNING');
