@@ -603,7 +603,7 @@ COMMENT ON FUNCTION webhook_internal.checked_schemes(text[]) IS 'check signature
 -- The text of a secret is no argument here.
 CREATE FUNCTION webhook_internal.check_scheme(is_abp_secret boolean, signature_schemes text[])
 	RETURNS void
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF is_abp_secret AND NOT 'abp' = ANY (signature_schemes) THEN
@@ -1900,7 +1900,7 @@ COMMENT ON FUNCTION webhook_internal.may_wait(bigint, text) IS 'true if a delive
 
 -- The forms are those of src/message/message.c.
 CREATE FUNCTION webhook_internal.data_of_body(body text, event uuid, event_type text) RETURNS json
-	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE
 		WHEN starts_with(body, format('{"Id":"%s",', event)) THEN body::json -> 'Data'
@@ -2114,7 +2114,7 @@ $$;
 COMMENT ON FUNCTION webhook.cancel(uuid, bigint) IS 'cancel the deliveries of an event to a subscription; a request in flight is the last; if it has failed or was cancelled already, dismiss the dead letter';
 
 CREATE FUNCTION webhook_internal.check_subject(subject text) RETURNS void
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	max_bytes	integer := (webhook_internal.bounds()).subject_bytes;

@@ -182,7 +182,7 @@ COMMENT ON FUNCTION webhook_internal.checked_schemes(text[]) IS 'check signature
 -- The text of a secret is no argument here.
 CREATE FUNCTION webhook_internal.check_scheme(is_abp_secret boolean, signature_schemes text[])
 	RETURNS void
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF is_abp_secret AND NOT 'abp' = ANY (signature_schemes) THEN
