@@ -18,6 +18,7 @@
 #include "base/guc.h"
 #include "message/message.h"
 #include "message/signature_internal.h"
+#include "message/text_internal.h"
 
 /* The number of headers before the subscription's own is at most this. */
 #define MAX_HEADERS 8
@@ -83,7 +84,7 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 		const char *value = subscription->headers[i].value;
 
 		add_header(message, subscription->headers[i].name,
-				   pg_server_to_any(value, strlen(value), PG_UTF8));
+				   webhook_text_to_utf8(value, strlen(value)));
 	}
 }
 
@@ -94,7 +95,6 @@ build_body(WebhookMessage *message, const WebhookEvent *event,
 {
 	StringInfoData body;
 	char		number[MAXINT8LEN + 1];
-	char	   *converted;
 
 	initStringInfo(&body);
 	enlargeStringInfo(&body, strlen(event->data) + 256);
@@ -129,9 +129,8 @@ build_body(WebhookMessage *message, const WebhookEvent *event,
 			break;
 	}
 
-	converted = pg_server_to_any(body.data, body.len, PG_UTF8);
-	message->body = converted;
-	message->body_length = strlen(converted);
+	message->body = webhook_text_to_utf8(body.data, body.len);
+	message->body_length = strlen(message->body);
 }
 
 /* Append a time in UTC as in RFC 3339 with microseconds: 2026-11-24T09:30:00.123456Z. */
@@ -144,7 +143,9 @@ append_instant(StringInfo out, TimestampTz instant)
 
 	/* Without a time zone argument, the fields are in UTC. */
 	if (timestamp2tm(instant, NULL, &tm, &fraction, NULL, NULL) != 0)
-		elog(ERROR, "timestamp of an event is out of range");
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp of an event is out of range")));
 
 	enlargeStringInfo(out, MAX_INSTANT);
 	end = out->data + out->len;
@@ -218,7 +219,7 @@ static char *
 percent_encode(const char *text)
 {
 	static const char digits[] = "0123456789ABCDEF";
-	const char *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
+	const char *utf8 = webhook_text_to_utf8(text, strlen(text));
 	char	   *value = palloc(3 * strlen(utf8) + 1);
 	char	   *end = value;
 

@@ -28,8 +28,8 @@ typedef struct WebhookMessage
  * "now". With the abp scheme the newest secret also makes the signature of
  * ASP.NET Boilerplate. The value of header webhook-event is percent-encoded.
  *
- * Needs no transaction. Raises an error if no secret is live, or if a character
- * cannot be converted to UTF-8.
+ * A character without an equal in UTF-8 becomes U+FFFD. Needs no transaction.
+ * Raises an error if no secret is live.
  */
 extern void webhook_message_build(WebhookMessage *message,
 								  const WebhookEvent *event,

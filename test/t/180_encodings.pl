@@ -140,6 +140,21 @@ END
 	}
 }
 
+# A byte that stands for no character of Unicode.
+{
+	my $database = $server->database('win1252');
+	my $place = $server->log_end;
+
+	$server->sql("CREATE DATABASE win1252 TEMPLATE template0 ENCODING 'WIN1252' LC_COLLATE 'C' LC_CTYPE 'C'");
+	$database->sql('CREATE EXTENSION webhook');
+	$database->subscribe('/ok/win1252');
+	$database->publish($type, q{('"' || chr(228) || chr(129) || 'b"')::json}, 'same') foreach 1 .. 2;
+	$database->settle('WIN1252');
+	is(join(' ', map { decode_utf8($_) } data('/ok/win1252')), join(' ', ("\"\xe4\x{fffd}b\"") x 2),
+		'WIN1252: a byte that is no character arrives as U+FFFD');
+	is(scalar(() = $server->log_since($place) =~ /WARNING:  data of webhook events/g), 1, 'WIN1252: the log says so, once');
+}
+
 $server->sql("CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'");
 my ($status, $stdout, $stderr) = $server->database('ascii')->psql('CREATE EXTENSION webhook');
 isnt($status, 0, 'SQL_ASCII is refused');
