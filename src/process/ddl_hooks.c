@@ -44,6 +44,7 @@
 
 #include "base/compat.h"
 #include "process/ddl_hooks.h"
+#include "process/log_ddl_internal.h"
 #include "process/shmem.h"
 #include "process/wakeup.h"
 
@@ -108,6 +109,14 @@ before_statement(Node *stmt)
 		case T_TransactionStmt:
 			return castNode(TransactionStmt, stmt)->kind ==
 				TRANS_STMT_COMMIT_PREPARED;
+
+		case T_IndexStmt:
+			webhook_log_refuse_index(castNode(IndexStmt, stmt));
+			break;
+
+		case T_AlterTableStmt:
+			webhook_log_refuse_addition(castNode(AlterTableStmt, stmt));
+			break;
 
 		case T_DropdbStmt:
 			block_owned(castNode(DropdbStmt, stmt)->dbname);
