@@ -39,8 +39,8 @@ DROP FUNCTION webhook_internal.require_server();
  *   log                   one row an attempt, by day            the worker
  *   checkpoint            how far the ring is processed         the worker
  *
- * People write by the functions of schema webhook. No foreign key leads from a
- * table of the worker to one of people's. C code reads pending,
+ * People write by the functions of schema webhook. There is no foreign key: a
+ * parallel restore loads tables in any order. C code reads pending,
  * subscription_state, log and checkpoint by column number: src/base/catalog.h
  * lists their columns in the same order.
  */
@@ -109,14 +109,14 @@ COMMENT ON COLUMN webhook_internal.subscription.paused IS 'true: events wait';
 COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when the subscription was made';
 COMMENT ON COLUMN webhook_internal.subscription.created_by IS 'role that made the subscription';
 COMMENT ON COLUMN webhook_internal.subscription.since IS 'start snapshot: events that it does not see are delivered';
-COMMENT ON COLUMN webhook_internal.subscription.home IS 'database that sends: system identifier and database oid; in any other database the subscription is fenced until webhook.resume_database()';
+COMMENT ON COLUMN webhook_internal.subscription.home IS 'where the subscription sends: system identifier, database oid, and oid of webhook_internal.checkpoint; anywhere else it is fenced until webhook.resume_database(); /id at the end: it is fenced in a copy of the data directory with that id';
 
 CREATE SEQUENCE webhook_internal.subscription_secret_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_secret_id_seq IS 'numbers secrets';
 
 CREATE TABLE webhook_internal.subscription_secret (
 	id			bigint PRIMARY KEY DEFAULT nextval('webhook_internal.subscription_secret_id_seq'),
-	subscription_id	bigint NOT NULL REFERENCES webhook_internal.subscription ON DELETE CASCADE,
+	subscription_id	bigint NOT NULL,
 	secret		text NOT NULL,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
 	expires_at	timestamptz
@@ -279,17 +279,25 @@ COMMENT ON COLUMN webhook.log.error IS 'description of the failure';
 COMMENT ON COLUMN webhook.log.data IS 'Data of the event, kept where the delivery ended without success';
 
 CREATE TABLE webhook_internal.checkpoint (
+	worker		smallint PRIMARY KEY,
 	home		text NOT NULL,
+	directory	text,
+	server_version integer NOT NULL,
 	snapshot	pg_snapshot NOT NULL,
 	partial_snapshot pg_snapshot,
 	upto_id		bigint,
+	last_id		bigint NOT NULL,
 	saved_at	timestamptz NOT NULL
 ) USING heap;
-COMMENT ON TABLE webhook_internal.checkpoint IS 'one row: the low-water mark, up to which the worker has processed the ring';
-COMMENT ON COLUMN webhook_internal.checkpoint.home IS 'database that wrote the row: system identifier and database oid';
+COMMENT ON TABLE webhook_internal.checkpoint IS 'one row a worker: the low-water mark, up to which it has processed the ring';
+COMMENT ON COLUMN webhook_internal.checkpoint.worker IS 'number of the worker; 0 is the only one';
+COMMENT ON COLUMN webhook_internal.checkpoint.home IS 'where the row was written: system identifier, database oid, and oid of this table';
+COMMENT ON COLUMN webhook_internal.checkpoint.directory IS 'id of the data directory in which the row was written, as its file webhook.directory has it';
+COMMENT ON COLUMN webhook_internal.checkpoint.server_version IS 'version of the server that wrote the row, as in server_version_num';
 COMMENT ON COLUMN webhook_internal.checkpoint.snapshot IS 'every row of the ring that this snapshot sees is processed';
 COMMENT ON COLUMN webhook_internal.checkpoint.partial_snapshot IS 'end of a large window that is processed in part; null: there is none';
 COMMENT ON COLUMN webhook_internal.checkpoint.upto_id IS 'rows of the window of partial_snapshot up to this id are processed';
+COMMENT ON COLUMN webhook_internal.checkpoint.last_id IS 'no row of the ring had a greater id';
 COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was written';
 
 /*
@@ -327,10 +335,6 @@ $$;
 CREATE SEQUENCE webhook_internal.event_id_seq;
 COMMENT ON SEQUENCE webhook_internal.event_id_seq IS 'numbers the rows of the ring, in their order';
 
-CREATE FUNCTION webhook_internal.drop_replicated() RETURNS trigger
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_drop_replicated';
-COMMENT ON FUNCTION webhook_internal.drop_replicated() IS 'trigger function: keeps replicated rows out of the ring';
-
 DO $$
 BEGIN
 	FOR n IN 0 .. 3 LOOP
@@ -356,12 +360,6 @@ BEGIN
 			COMMENT ON COLUMN webhook_internal.event_%1$s.data IS 'Data of the event, as sent; of a command, its arguments';
 
 			CREATE INDEX event_%1$s_txid_id_idx ON webhook_internal.event_%1$s (txid, id);
-
-			CREATE TRIGGER drop_replicated
-				BEFORE INSERT ON webhook_internal.event_%1$s
-				FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
-			ALTER TABLE webhook_internal.event_%1$s ENABLE REPLICA TRIGGER drop_replicated;
-			COMMENT ON TRIGGER drop_replicated ON webhook_internal.event_%1$s IS 'drops rows that logical replication brings: the server where an event occurred sends it';
 		$_$, n);
 	END LOOP;
 END
@@ -784,7 +782,7 @@ COMMENT ON FUNCTION webhook_internal.checked_file(text, text) IS 'check a file n
 
 CREATE FUNCTION webhook_internal.home() RETURNS text
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_this_home';
-COMMENT ON FUNCTION webhook_internal.home() IS 'this database: system identifier and database oid';
+COMMENT ON FUNCTION webhook_internal.home() IS 'this database: system identifier, database oid, and oid of webhook_internal.checkpoint';
 
 CREATE FUNCTION webhook_internal.caller() RETURNS name
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
@@ -1779,6 +1777,8 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM webhook_internal.raise_unknown_subscription(unsubscribe.subscription);
 	END IF;
+	DELETE FROM webhook_internal.subscription_secret x
+		WHERE x.subscription_id = unsubscribe.subscription;
 	PERFORM webhook_internal.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
 	PERFORM webhook_internal.tell(unsubscribe.subscription, false);
 END
@@ -2500,11 +2500,16 @@ CREATE VIEW webhook.stat_subscription AS
 				CASE WHEN s.enabled
 					THEN concat('disabled by the worker, the last problem: ', t.reason)
 					ELSE 'disabled by webhook.alter_subscription()' END
-			WHEN 'fenced' THEN 'it belongs to another database until webhook.resume_database()'
+			WHEN 'fenced' THEN
+				CASE WHEN starts_with(s.home, webhook_internal.home() || '/')
+					THEN 'it is in a copy of the data directory until webhook.resume_database()'
+					ELSE 'it belongs to another database until webhook.resume_database()' END
 			WHEN 'paused' THEN 'paused by webhook.pause()'
 			WHEN 'no worker' THEN 'no worker can be started in this database; see webhook.health()'
 			ELSE CASE
 				WHEN h.sending_off THEN 'sending is switched off by webhook.enabled'
+				WHEN k.subscription_id IS NULL THEN
+					'it has no secret to sign with; webhook.rotate_secret() gives it one'
 				WHEN h.state = 'open' THEN
 					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
 				WHEN t.not_before > statement_timestamp() THEN
@@ -2528,6 +2533,7 @@ CREATE VIEW webhook.stat_subscription AS
 		coalesce(t.failures_since_success, 0) AS failures_since_success,
 		t.opened_at,
 		CASE WHEN h.state NOT IN ('disabled', 'fenced', 'paused') AND NOT h.sending_off
+				AND k.subscription_id IS NOT NULL
 			THEN greatest(p.next_at,
 				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
 		END AS next_attempt,
@@ -2539,6 +2545,11 @@ CREATE VIEW webhook.stat_subscription AS
 		t.p95
 	FROM webhook_internal.subscription s
 		LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
+		LEFT JOIN (
+			SELECT DISTINCT x.subscription_id
+				FROM webhook_internal.subscription_secret x
+				WHERE x.expires_at IS NULL OR x.expires_at > statement_timestamp()
+		) k ON k.subscription_id = s.id
 		LEFT JOIN (
 			SELECT w.subscription_id, count(*) AS pending, min(w.queued_at) AS oldest_pending,
 				min(w.next_at) AS next_at
@@ -2556,7 +2567,8 @@ CREATE VIEW webhook.stat_subscription AS
 					WHEN current_setting('webhook.enabled', true) = 'off' THEN 'off'
 					WHEN v.state = 'no worker' THEN 'no worker'
 					WHEN t.breaker <> 'closed' THEN 'open'
-					WHEN t.not_before > statement_timestamp() THEN 'waiting'
+					WHEN k.subscription_id IS NULL OR t.not_before > statement_timestamp()
+						THEN 'waiting'
 					WHEN t.concurrency = 1 AND t.consecutive_failures = 0 THEN 'slow'
 					ELSE 'active' END AS state,
 				current_setting('webhook.enabled', true) = 'off' AS sending_off,
@@ -2564,7 +2576,7 @@ CREATE VIEW webhook.stat_subscription AS
 		) h;
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
-COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, off (webhook.enabled), no worker, open (its breaker), waiting (for the end of a Retry-After), slow, active';
+COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, off (webhook.enabled), no worker, open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
 COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is not active, or what its last problem was; null: there is none';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
 COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';
@@ -3000,10 +3012,44 @@ END
 $$;
 COMMENT ON FUNCTION webhook.health() IS 'what somebody has to look at: one row a check, wrong ones first';
 /*
+ * Logical replication: what another server's rows do here
+ *
+ * A publication FOR ALL TABLES has our tables, too. Its rows say what the other
+ * server has to send, and to whom. None of it is done here: a trigger drops the
+ * rows, in every table.
+ */
+
+CREATE FUNCTION webhook_internal.drop_replicated() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_drop_replicated';
+COMMENT ON FUNCTION webhook_internal.drop_replicated() IS 'trigger function: keeps replicated rows out of a table; with an argument only those that a background process brings, so that people may write with session_replication_role = replica';
+
+DO $$
+DECLARE
+	relation	regclass;
+BEGIN
+	FOR relation IN
+		SELECT c.oid
+			FROM pg_class c
+			WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
+				AND c.relkind IN ('r', 'p')
+			ORDER BY c.relname COLLATE "C"
+	LOOP
+		EXECUTE format($_$
+			CREATE TRIGGER drop_replicated
+				BEFORE INSERT OR UPDATE OR DELETE ON %1$s
+				FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated(%2$s);
+			ALTER TABLE %1$s ENABLE REPLICA TRIGGER drop_replicated;
+			COMMENT ON TRIGGER drop_replicated ON %1$s IS 'rows of another server mean nothing here';
+		$_$, relation, CASE WHEN relation::text !~ '\mevent_\d$' THEN '''background''' END);
+	END LOOP;
+END
+$$;
+/*
  * Privileges: who may do what
  *
  * A role may read, operate or administer; each level includes the one before
- * it. The functions run as their caller, because the owner grants.
+ * it. grant_backup() is for roles that run pg_dump. The functions run as their
+ * caller, because the owner grants.
  *
  * Views and SECURITY DEFINER functions use objects of webhook_internal with the
  * rights of their owner, so a role needs no privilege there, with two
@@ -3149,6 +3195,27 @@ END
 $$;
 COMMENT ON FUNCTION webhook.grant_admin(regrole) IS 'let a role read, operate, and administer event types, watched tables, subscriptions and secrets';
 
+-- The worker lets the roles that may read the secrets read each new leaf of the log.
+CREATE FUNCTION webhook.grant_backup(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	commands	text[];
+BEGIN
+	SELECT ARRAY['GRANT USAGE ON SCHEMA webhook, webhook_internal TO %s']
+			|| array_agg(format('GRANT SELECT ON %s TO %%s', dumped.relation) ORDER BY dumped.relation)
+		INTO commands
+		FROM (
+			SELECT unnest(e.extconfig)::regclass::text AS relation
+				FROM pg_extension e WHERE e.extname = 'webhook'
+			UNION
+			SELECT t.relid::text FROM pg_partition_tree('webhook.log') t
+		) dumped;
+	PERFORM webhook_internal.grant_each(role, commands);
+END
+$$;
+COMMENT ON FUNCTION webhook.grant_backup(regrole) IS 'let a role read all that pg_dump reads: the log, subscriptions with their secrets, and what waits';
+
 CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -3202,6 +3269,20 @@ $$;
  * can name the function without USAGE on its schema.
  */
 GRANT EXECUTE ON FUNCTION webhook_internal.enqueue() TO PUBLIC;
+
+-- A database is often dumped by its owner.
+DO $$
+DECLARE
+	dumps		regrole := (
+		SELECT d.datdba FROM pg_database d WHERE d.datname = current_database());
+BEGIN
+	IF NOT pg_has_role(dumps, current_user, 'USAGE') THEN
+		RAISE WARNING 'role % owns database "%" and cannot dump it with this extension',
+				dumps, current_database()
+			USING HINT = format('Call webhook.grant_backup(%L) if it runs pg_dump.', dumps);
+	END IF;
+END
+$$;
 /*
  * Dumps: what people have configured, what still waits, and the sequences that
  * number both. The ring and the checkpoint belong to this database alone; the

@@ -10,8 +10,8 @@
  *   log                   one row an attempt, by day            the worker
  *   checkpoint            how far the ring is processed         the worker
  *
- * People write by the functions of schema webhook. No foreign key leads from a
- * table of the worker to one of people's. C code reads pending,
+ * People write by the functions of schema webhook. There is no foreign key: a
+ * parallel restore loads tables in any order. C code reads pending,
  * subscription_state, log and checkpoint by column number: src/base/catalog.h
  * lists their columns in the same order.
  */
@@ -80,14 +80,14 @@ COMMENT ON COLUMN webhook_internal.subscription.paused IS 'true: events wait';
 COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when the subscription was made';
 COMMENT ON COLUMN webhook_internal.subscription.created_by IS 'role that made the subscription';
 COMMENT ON COLUMN webhook_internal.subscription.since IS 'start snapshot: events that it does not see are delivered';
-COMMENT ON COLUMN webhook_internal.subscription.home IS 'database that sends: system identifier and database oid; in any other database the subscription is fenced until webhook.resume_database()';
+COMMENT ON COLUMN webhook_internal.subscription.home IS 'where the subscription sends: system identifier, database oid, and oid of webhook_internal.checkpoint; anywhere else it is fenced until webhook.resume_database(); /id at the end: it is fenced in a copy of the data directory with that id';
 
 CREATE SEQUENCE webhook_internal.subscription_secret_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_secret_id_seq IS 'numbers secrets';
 
 CREATE TABLE webhook_internal.subscription_secret (
 	id			bigint PRIMARY KEY DEFAULT nextval('webhook_internal.subscription_secret_id_seq'),
-	subscription_id	bigint NOT NULL REFERENCES webhook_internal.subscription ON DELETE CASCADE,
+	subscription_id	bigint NOT NULL,
 	secret		text NOT NULL,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
 	expires_at	timestamptz
@@ -250,17 +250,25 @@ COMMENT ON COLUMN webhook.log.error IS 'description of the failure';
 COMMENT ON COLUMN webhook.log.data IS 'Data of the event, kept where the delivery ended without success';
 
 CREATE TABLE webhook_internal.checkpoint (
+	worker		smallint PRIMARY KEY,
 	home		text NOT NULL,
+	directory	text,
+	server_version integer NOT NULL,
 	snapshot	pg_snapshot NOT NULL,
 	partial_snapshot pg_snapshot,
 	upto_id		bigint,
+	last_id		bigint NOT NULL,
 	saved_at	timestamptz NOT NULL
 ) USING heap;
-COMMENT ON TABLE webhook_internal.checkpoint IS 'one row: the low-water mark, up to which the worker has processed the ring';
-COMMENT ON COLUMN webhook_internal.checkpoint.home IS 'database that wrote the row: system identifier and database oid';
+COMMENT ON TABLE webhook_internal.checkpoint IS 'one row a worker: the low-water mark, up to which it has processed the ring';
+COMMENT ON COLUMN webhook_internal.checkpoint.worker IS 'number of the worker; 0 is the only one';
+COMMENT ON COLUMN webhook_internal.checkpoint.home IS 'where the row was written: system identifier, database oid, and oid of this table';
+COMMENT ON COLUMN webhook_internal.checkpoint.directory IS 'id of the data directory in which the row was written, as its file webhook.directory has it';
+COMMENT ON COLUMN webhook_internal.checkpoint.server_version IS 'version of the server that wrote the row, as in server_version_num';
 COMMENT ON COLUMN webhook_internal.checkpoint.snapshot IS 'every row of the ring that this snapshot sees is processed';
 COMMENT ON COLUMN webhook_internal.checkpoint.partial_snapshot IS 'end of a large window that is processed in part; null: there is none';
 COMMENT ON COLUMN webhook_internal.checkpoint.upto_id IS 'rows of the window of partial_snapshot up to this id are processed';
+COMMENT ON COLUMN webhook_internal.checkpoint.last_id IS 'no row of the ring had a greater id';
 COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was written';
 
 /*

@@ -10,10 +10,6 @@
 CREATE SEQUENCE webhook_internal.event_id_seq;
 COMMENT ON SEQUENCE webhook_internal.event_id_seq IS 'numbers the rows of the ring, in their order';
 
-CREATE FUNCTION webhook_internal.drop_replicated() RETURNS trigger
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_drop_replicated';
-COMMENT ON FUNCTION webhook_internal.drop_replicated() IS 'trigger function: keeps replicated rows out of the ring';
-
 DO $$
 BEGIN
 	FOR n IN 0 .. 3 LOOP
@@ -39,12 +35,6 @@ BEGIN
 			COMMENT ON COLUMN webhook_internal.event_%1$s.data IS 'Data of the event, as sent; of a command, its arguments';
 
 			CREATE INDEX event_%1$s_txid_id_idx ON webhook_internal.event_%1$s (txid, id);
-
-			CREATE TRIGGER drop_replicated
-				BEFORE INSERT ON webhook_internal.event_%1$s
-				FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated();
-			ALTER TABLE webhook_internal.event_%1$s ENABLE REPLICA TRIGGER drop_replicated;
-			COMMENT ON TRIGGER drop_replicated ON webhook_internal.event_%1$s IS 'drops rows that logical replication brings: the server where an event occurred sends it';
 		$_$, n);
 	END LOOP;
 END

@@ -363,7 +363,7 @@ COMMENT ON FUNCTION webhook_internal.checked_file(text, text) IS 'check a file n
 
 CREATE FUNCTION webhook_internal.home() RETURNS text
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_this_home';
-COMMENT ON FUNCTION webhook_internal.home() IS 'this database: system identifier and database oid';
+COMMENT ON FUNCTION webhook_internal.home() IS 'this database: system identifier, database oid, and oid of webhook_internal.checkpoint';
 
 CREATE FUNCTION webhook_internal.caller() RETURNS name
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';

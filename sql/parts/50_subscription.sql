@@ -416,6 +416,8 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM webhook_internal.raise_unknown_subscription(unsubscribe.subscription);
 	END IF;
+	DELETE FROM webhook_internal.subscription_secret x
+		WHERE x.subscription_id = unsubscribe.subscription;
 	PERFORM webhook_internal.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
 	PERFORM webhook_internal.tell(unsubscribe.subscription, false);
 END

@@ -80,11 +80,16 @@ CREATE VIEW webhook.stat_subscription AS
 				CASE WHEN s.enabled
 					THEN concat('disabled by the worker, the last problem: ', t.reason)
 					ELSE 'disabled by webhook.alter_subscription()' END
-			WHEN 'fenced' THEN 'it belongs to another database until webhook.resume_database()'
+			WHEN 'fenced' THEN
+				CASE WHEN starts_with(s.home, webhook_internal.home() || '/')
+					THEN 'it is in a copy of the data directory until webhook.resume_database()'
+					ELSE 'it belongs to another database until webhook.resume_database()' END
 			WHEN 'paused' THEN 'paused by webhook.pause()'
 			WHEN 'no worker' THEN 'no worker can be started in this database; see webhook.health()'
 			ELSE CASE
 				WHEN h.sending_off THEN 'sending is switched off by webhook.enabled'
+				WHEN k.subscription_id IS NULL THEN
+					'it has no secret to sign with; webhook.rotate_secret() gives it one'
 				WHEN h.state = 'open' THEN
 					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
 				WHEN t.not_before > statement_timestamp() THEN
@@ -108,6 +113,7 @@ CREATE VIEW webhook.stat_subscription AS
 		coalesce(t.failures_since_success, 0) AS failures_since_success,
 		t.opened_at,
 		CASE WHEN h.state NOT IN ('disabled', 'fenced', 'paused') AND NOT h.sending_off
+				AND k.subscription_id IS NOT NULL
 			THEN greatest(p.next_at,
 				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
 		END AS next_attempt,
@@ -119,6 +125,11 @@ CREATE VIEW webhook.stat_subscription AS
 		t.p95
 	FROM webhook_internal.subscription s
 		LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
+		LEFT JOIN (
+			SELECT DISTINCT x.subscription_id
+				FROM webhook_internal.subscription_secret x
+				WHERE x.expires_at IS NULL OR x.expires_at > statement_timestamp()
+		) k ON k.subscription_id = s.id
 		LEFT JOIN (
 			SELECT w.subscription_id, count(*) AS pending, min(w.queued_at) AS oldest_pending,
 				min(w.next_at) AS next_at
@@ -136,7 +147,8 @@ CREATE VIEW webhook.stat_subscription AS
 					WHEN current_setting('webhook.enabled', true) = 'off' THEN 'off'
 					WHEN v.state = 'no worker' THEN 'no worker'
 					WHEN t.breaker <> 'closed' THEN 'open'
-					WHEN t.not_before > statement_timestamp() THEN 'waiting'
+					WHEN k.subscription_id IS NULL OR t.not_before > statement_timestamp()
+						THEN 'waiting'
 					WHEN t.concurrency = 1 AND t.consecutive_failures = 0 THEN 'slow'
 					ELSE 'active' END AS state,
 				current_setting('webhook.enabled', true) = 'off' AS sending_off,
@@ -144,7 +156,7 @@ CREATE VIEW webhook.stat_subscription AS
 		) h;
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
-COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, off (webhook.enabled), no worker, open (its breaker), waiting (for the end of a Retry-After), slow, active';
+COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, off (webhook.enabled), no worker, open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
 COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is not active, or what its last problem was; null: there is none';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
 COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';

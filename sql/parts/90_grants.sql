@@ -2,7 +2,8 @@
  * Privileges: who may do what
  *
  * A role may read, operate or administer; each level includes the one before
- * it. The functions run as their caller, because the owner grants.
+ * it. grant_backup() is for roles that run pg_dump. The functions run as their
+ * caller, because the owner grants.
  *
  * Views and SECURITY DEFINER functions use objects of webhook_internal with the
  * rights of their owner, so a role needs no privilege there, with two
@@ -148,6 +149,27 @@ END
 $$;
 COMMENT ON FUNCTION webhook.grant_admin(regrole) IS 'let a role read, operate, and administer event types, watched tables, subscriptions and secrets';
 
+-- The worker lets the roles that may read the secrets read each new leaf of the log.
+CREATE FUNCTION webhook.grant_backup(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	commands	text[];
+BEGIN
+	SELECT ARRAY['GRANT USAGE ON SCHEMA webhook, webhook_internal TO %s']
+			|| array_agg(format('GRANT SELECT ON %s TO %%s', dumped.relation) ORDER BY dumped.relation)
+		INTO commands
+		FROM (
+			SELECT unnest(e.extconfig)::regclass::text AS relation
+				FROM pg_extension e WHERE e.extname = 'webhook'
+			UNION
+			SELECT t.relid::text FROM pg_partition_tree('webhook.log') t
+		) dumped;
+	PERFORM webhook_internal.grant_each(role, commands);
+END
+$$;
+COMMENT ON FUNCTION webhook.grant_backup(regrole) IS 'let a role read all that pg_dump reads: the log, subscriptions with their secrets, and what waits';
+
 CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -201,3 +223,17 @@ $$;
  * can name the function without USAGE on its schema.
  */
 GRANT EXECUTE ON FUNCTION webhook_internal.enqueue() TO PUBLIC;
+
+-- A database is often dumped by its owner.
+DO $$
+DECLARE
+	dumps		regrole := (
+		SELECT d.datdba FROM pg_database d WHERE d.datname = current_database());
+BEGIN
+	IF NOT pg_has_role(dumps, current_user, 'USAGE') THEN
+		RAISE WARNING 'role % owns database "%" and cannot dump it with this extension',
+				dumps, current_database()
+			USING HINT = format('Call webhook.grant_backup(%L) if it runs pg_dump.', dumps);
+	END IF;
+END
+$$;

@@ -72,7 +72,8 @@ static const Oid state_columns[] = {
 };
 
 static const Oid checkpoint_columns[] = {
-	TEXTOID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID, TIMESTAMPTZOID
+	INT2OID, TEXTOID, TEXTOID, INT4OID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID, INT8OID,
+	TIMESTAMPTZOID
 };
 
 StaticAssertDecl(lengthof(event_columns) == Natts_webhook_event,
@@ -113,7 +114,7 @@ static struct
 										 * else empty */
 	bool		registered;		/* the callback on invalidations is in place */
 	bool		valid;			/* "catalog" is of now */
-	char		home[64];		/* result of webhook_home(); empty: not asked for yet */
+	char		home[64];		/* the latest result of webhook_home() */
 }			lookup;
 
 static bool refresh(void);
@@ -170,30 +171,27 @@ webhook_catalog_for_append(void)
 const char *
 webhook_home(void)
 {
-	if (lookup.home[0] == '\0')
-		snprintf(lookup.home, sizeof(lookup.home), UINT64_FORMAT "/%u",
-				 GetSystemIdentifier(), MyDatabaseId);
+	snprintf(lookup.home, sizeof(lookup.home), UINT64_FORMAT "/%u/%u",
+			 GetSystemIdentifier(), MyDatabaseId, webhook_catalog_required()->checkpoint);
 	return lookup.home;
 }
 
 bool
-webhook_home_parse(const char *home, uint64 *system, Oid *database)
+webhook_home_is_in_cluster(const char *home)
 {
-	char	   *end;
-	unsigned long long number;
+	char		prefix[32];
 
-	if (*home < '0' || *home > '9')
-		return false;
-	errno = 0;
-	number = strtoull(home, &end, 10);
-	if (errno != 0 || end[0] != '/' || end[1] < '0' || end[1] > '9')
-		return false;
-	*system = number;
-	number = strtoull(end + 1, &end, 10);
-	if (errno != 0 || *end != '\0' || number > OID_MAX)
-		return false;
-	*database = (Oid) number;
-	return true;
+	snprintf(prefix, sizeof(prefix), UINT64_FORMAT "/", GetSystemIdentifier());
+	return strncmp(home, prefix, strlen(prefix)) == 0;
+}
+
+bool
+webhook_home_is_counterpart(const char *home)
+{
+	const char *rest = strchr(home, '/');
+
+	return rest != NULL && !webhook_home_is_in_cluster(home) &&
+		strcmp(rest, strchr(webhook_home(), '/')) == 0;
 }
 
 /* Bring the catalog up to date. Returns false if the extension does not exist. */

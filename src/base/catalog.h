@@ -108,10 +108,14 @@ enum
 
 enum
 {
-	Anum_webhook_checkpoint_home = 1,
+	Anum_webhook_checkpoint_worker = 1,
+	Anum_webhook_checkpoint_home,
+	Anum_webhook_checkpoint_directory,
+	Anum_webhook_checkpoint_server_version,
 	Anum_webhook_checkpoint_snapshot,
 	Anum_webhook_checkpoint_partial_snapshot,
 	Anum_webhook_checkpoint_upto_id,
+	Anum_webhook_checkpoint_last_id,
 	Anum_webhook_checkpoint_saved_at,
 	Natts_webhook_checkpoint = Anum_webhook_checkpoint_saved_at
 };
@@ -153,10 +157,21 @@ extern const WebhookCatalog *webhook_catalog_required(void);
  */
 extern const WebhookCatalog *webhook_catalog_for_append(void);
 
-/* This database: "<system identifier>/<database oid>", a constant string. */
+/*
+ * The home of what is made here: "<system identifier>/<database oid>/<oid of
+ * webhook_internal.checkpoint>". pg_upgrade changes the first number, CREATE
+ * DATABASE ... TEMPLATE the second, and DROP and CREATE EXTENSION, as a restore
+ * runs them, the third. Needs a transaction. Valid until the next call.
+ */
 extern const char *webhook_home(void);
 
-/* Split a home into its parts. Returns false if the text is not a home. */
-extern bool webhook_home_parse(const char *home, uint64 *system, Oid *database);
+/*
+ * Returns true if a home has this cluster's system identifier: transaction ids
+ * that were stored with such a home mean the same here.
+ */
+extern bool webhook_home_is_in_cluster(const char *home);
+
+/* Returns true if a home differs from webhook_home() by its system identifier alone. */
+extern bool webhook_home_is_counterpart(const char *home);
 
 #endif							/* WEBHOOK_CATALOG_H */

@@ -34,6 +34,9 @@
 #error "webhook needs PostgreSQL 15 or newer"
 #endif
 
+/* The version that the library was built for: that of the server. */
+#define COMPAT_SERVER_VERSION PG_VERSION_NUM
+
 /* Marks a function that does not return; stands before all other words. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

@@ -46,6 +46,7 @@ int			webhook_max_memory = 32 * 1024;
 int			webhook_max_data_size = 1024 * 1024;
 char	   *webhook_user_agent = NULL;
 char	   *webhook_ca_file = NULL;
+bool		webhook_fence_copies = true;
 
 static char *retry_schedule_text = NULL;
 static const WebhookSchedule *retry_schedule = NULL;
@@ -62,6 +63,14 @@ webhook_guc_init(void)
 							 "Sends events to their subscribers.",
 							 "While it is off, events are enqueued and wait.",
 							 &webhook_enabled,
+							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("webhook.fence_copies",
+							 "Sends nothing from a copy of the data directory.",
+							 "The subscriptions in a copy wait for webhook.resume_database().",
+							 &webhook_fence_copies,
 							 true,
 							 PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/rel.h"
 
 #include "base/guc.h"
@@ -26,6 +27,7 @@
 #include "capture/fixed_settings_internal.h"
 #include "capture/held_internal.h"
 #include "capture/row_json_internal.h"
+#include "process/shmem.h"
 #include "process/wakeup.h"
 
 /* Key "Operation" of Data. */
@@ -221,9 +223,10 @@ row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 }
 
 /*
- * webhook_internal.drop_replicated(): BEFORE INSERT ... FOR EACH ROW trigger, enabled
- * as REPLICA, on each ring table. Rows that logical replication inserts are
- * events of another database, which sends them itself; they are dropped.
+ * webhook_internal.drop_replicated(): BEFORE ... FOR EACH ROW trigger on our tables,
+ * enabled REPLICA. What replication brings is what another server has to do; it is
+ * dropped. With an argument, only what a background process brings is: a session may
+ * write such a table with session_replication_role = replica, and so does our worker.
  */
 Datum
 webhook_drop_replicated(PG_FUNCTION_ARGS)
@@ -232,13 +235,16 @@ webhook_drop_replicated(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
 		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) ||
-		!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be called as a BEFORE INSERT ROW trigger",
+				 errmsg("function \"%s\" must be called as a BEFORE ROW trigger",
 						"webhook_internal.drop_replicated")));
 
+	if (trigger->tg_trigger->tgnargs > 0 &&
+		(MyBackendType != B_BG_WORKER || webhook_shmem_is_worker()))
+		return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
+							   trigger->tg_newtuple : trigger->tg_trigtuple);
 	return PointerGetDatum(NULL);
 }
 

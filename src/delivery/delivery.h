@@ -176,6 +176,13 @@ extern void webhook_dispatch_reject(WebhookDispatcher *dispatcher, WebhookDelive
 extern void webhook_dispatch_retry_later(WebhookDispatcher *dispatcher,
 										 WebhookDelivery *delivery);
 
+/*
+ * The POST could not be started for a reason that is not the delivery's: the
+ * delivery is ready again, and its subscription starts nothing before "until".
+ */
+extern void webhook_dispatch_postpone(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+									  TimestampTz until);
+
 /* Time has passed: end delays, find requests that have become slow. */
 extern void webhook_dispatch_tick(WebhookDispatcher *dispatcher, TimestampTz now);
 

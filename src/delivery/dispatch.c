@@ -245,6 +245,16 @@ webhook_dispatch_retry_later(WebhookDispatcher *dispatcher, WebhookDelivery *del
 }
 
 void
+webhook_dispatch_postpone(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+						  TimestampTz until)
+{
+	WebhookQueue *queue = delivery->queue;
+
+	webhook_queue_delay(&dispatcher->queues, queue, Max(queue->not_before.at, until));
+	webhook_dispatch_retry_later(dispatcher, delivery);
+}
+
+void
 webhook_dispatch_tick(WebhookDispatcher *dispatcher, TimestampTz now)
 {
 	WebhookDelivery *oldest;

@@ -27,6 +27,7 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
+#include "process/directory_internal.h"
 #include "process/restart_internal.h"
 #include "process/shmem_internal.h"
 
@@ -37,6 +38,7 @@ typedef struct WebhookShared
 	uint64		generation;		/* the last number given to a worker; under the lock */
 	pg_atomic_uint32 scan;		/* 1: the launcher is to look at pg_database */
 	pg_atomic_uint32 slots_exhausted;	/* 1: a database has found no free slot */
+	WebhookDirectory directory; /* constant */
 	int			nslots;			/* number of slots; constant */
 	WebhookSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } WebhookShared;
@@ -132,6 +134,7 @@ startup_shmem(void)
 		shmem.shared->generation = 0;
 		pg_atomic_init_u32(&shmem.shared->scan, 0);
 		pg_atomic_init_u32(&shmem.shared->slots_exhausted, 0);
+		webhook_directory_identify(&shmem.shared->directory);
 		shmem.shared->nslots = max_worker_processes;
 		init_restart(&shmem.shared->launcher_restart);
 		for (int i = 0; i < shmem.shared->nslots; i++)
@@ -210,6 +213,12 @@ bool
 webhook_shmem_available(void)
 {
 	return shmem.shared != NULL;
+}
+
+const WebhookDirectory *
+webhook_shmem_directory(void)
+{
+	return &shmem.shared->directory;
 }
 
 /* Initialize a slot that no other process can see yet. */
@@ -551,6 +560,12 @@ webhook_shmem_attach_worker(int slot_number, uint64 generation)
 	webhook_shmem_wake_launcher();
 
 	return attached;
+}
+
+bool
+webhook_shmem_is_worker(void)
+{
+	return shmem.owned != NULL;
 }
 
 WebhookStop

@@ -139,6 +139,13 @@ typedef struct WebhookSlot
 	WebhookCounters counters;	/* by the worker */
 } WebhookSlot;
 
+/* The data directory of this server; see directory.c. */
+typedef struct WebhookDirectory
+{
+	char		id[33];			/* 32 hexadecimal digits; a copy of the directory has others */
+	bool		standby;		/* the server has been a standby in this directory */
+} WebhookDirectory;
+
 /* What of a slot has to be read at one time. */
 typedef struct WebhookSlotStatus
 {
@@ -153,6 +160,9 @@ extern void webhook_shmem_init(void);
 
 /* Returns true if there is shared memory, that is, if the library is preloaded. */
 extern bool webhook_shmem_available(void);
+
+/* The data directory, constant. Needs shared memory. */
+extern const WebhookDirectory *webhook_shmem_directory(void);
 
 /* This database's slot, or NULL: the library is not preloaded, or there is no slot yet. */
 extern WebhookSlot *webhook_shmem_my_slot(void);
@@ -190,6 +200,9 @@ extern int	webhook_shmem_wanted_worker_processes(void);
  * afterwards, so subscriptions and ring are to be read once in any case.
  */
 extern bool webhook_shmem_attach_worker(int slot_number, uint64 generation);
+
+/* Returns true in a worker of ours. */
+extern bool webhook_shmem_is_worker(void);
 
 /* Returns who has asked this worker to leave. */
 extern WebhookStop webhook_shmem_stop_requested(void);

@@ -25,6 +25,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "executor/spi.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
@@ -55,6 +56,7 @@ static struct
 	FullTransactionId replayer; /* the last transaction of this session that wrote a replay */
 }			ring;
 
+static int64 greatest_id(void);
 static Oid	lock_for_writing(void);
 static bool try_lock(int table_no, LOCKMODE lockmode);
 static Relation try_open(int table_no);
@@ -118,6 +120,15 @@ webhook_ring_last_id(void)
 	return webhook_sequence_last(webhook_catalog_required()->event_sequence);
 }
 
+void
+webhook_ring_raise_ids(int64 last_id)
+{
+	Oid			sequence = webhook_catalog_required()->event_sequence;
+
+	if (last_id == 0 || webhook_sequence_last(sequence) < last_id)
+		webhook_sequence_raise(sequence, Max(last_id, greatest_id()));
+}
+
 int
 webhook_ring_newest(void)
 {
@@ -171,6 +182,26 @@ webhook_ring_rotate(const WebhookSnapshot *checkpoint, bool *full)
 	}
 	*full = wanted;
 	return false;
+}
+
+/* The greatest id or position of a row in the ring or in pending; 0: there is no row. */
+static int64
+greatest_id(void)
+{
+	Datum		value;
+	bool		isnull;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT GREATEST(0,"
+					" (SELECT pg_catalog.max(r.id) FROM webhook_internal.ring r),"
+					" (SELECT pg_catalog.max(GREATEST(p.position, p.id))"
+					"  FROM webhook_internal.pending p))",
+					true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not read webhook_internal.ring");
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	SPI_finish();
+	return DatumGetInt64(value);
 }
 
 /*

@@ -31,6 +31,14 @@ extern void webhook_ring_command(WebhookEvent *row);
 /* No id of a row of the ring, or of webhook_internal.pending, is greater; 0: there was no row. */
 extern int64 webhook_ring_last_id(void);
 
+/*
+ * When the worker starts: make the ids of further rows greater than "last_id",
+ * the one in the checkpoint. If the sequence has been set back, or there is no
+ * checkpoint (last_id 0), also greater than all that is in the ring and in
+ * webhook_internal.pending.
+ */
+extern void webhook_ring_raise_ids(int64 last_id);
+
 /* The number of the ring table with the newest row: the one to write to after a start. */
 extern int	webhook_ring_newest(void);
 

@@ -67,13 +67,26 @@ int64
 webhook_sequence_last(Oid sequence)
 {
 	LOCAL_FCINFO(call, 1);
+	WebhookSlot *slot = webhook_shmem_my_slot();
+	uint64		next = slot == NULL ? 0 : pg_atomic_read_u64(&slot->number_next);
+	int64		drawn = next == 0 ? 0 : (int64) next - 1;
 	Datum		value;
 
 	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
 	call->args[0].value = ObjectIdGetDatum(sequence);
 	call->args[0].isnull = false;
 	value = pg_sequence_last_value(call);
-	return call->isnull ? 0 : DatumGetInt64(value);
+	return call->isnull ? drawn : Max(drawn, DatumGetInt64(value));
+}
+
+void
+webhook_sequence_raise(Oid sequence, int64 number)
+{
+	WebhookSlot *slot = webhook_shmem_my_slot();
+
+	webhook_sequence_resync();
+	if (slot != NULL && webhook_sequence_last(sequence) < number)
+		reserve(slot, sequence, number);
 }
 
 /*

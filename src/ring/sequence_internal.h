@@ -14,10 +14,13 @@
 extern int64 webhook_sequence_next(Oid sequence);
 
 /*
- * The value of the sequence, 0 if it was never used. No number that was
- * returned is greater.
+ * The value of the sequence, or the last number that was returned since the
+ * start of the server if the sequence has been set back; 0: it was never used.
  */
 extern int64 webhook_sequence_last(Oid sequence);
+
+/* Make every further number greater than this one. Needs shared memory. */
+extern void webhook_sequence_raise(Oid sequence, int64 number);
 
 /*
  * Give up the reserved numbers, because the sequence may have been set. The next

@@ -1,12 +1,12 @@
 /*
  * checkpoint.c
- *	  How far the worker is: the one row of webhook_internal.checkpoint.
+ *	  How far the worker is: its row of webhook_internal.checkpoint.
  *
- * The table has no index, so that old versions of the row are pruned without
- * vacuum, except while an old snapshot keeps them. A scan would walk over all
- * of them then, so the process remembers where it wrote the latest version.
- * Whether the row is still there is checked each time, because the transaction
- * may have been rolled back.
+ * No indexed column of the row ever changes, so that old versions are pruned
+ * without vacuum, except while an old snapshot keeps them. A scan would walk
+ * over all of them then, so the process remembers where it wrote the latest
+ * version. Whether the row is still there is checked each time, because the
+ * transaction may have been rolled back.
  */
 #include "postgres.h"
 
@@ -20,8 +20,11 @@
 #include "utils/timestamp.h"
 
 #include "base/catalog.h"
+#include "base/compat.h"
 #include "base/table.h"
 #include "store/store.h"
+
+#define WORKER 0				/* a database has one worker so far */
 
 static struct
 {
@@ -48,8 +51,12 @@ webhook_checkpoint_load(void)
 	slot = table_slot_create(relation, NULL);
 	if (find(relation, snapshot, slot))
 	{
+		bool		no_directory;
 		bool		no_partial;
 		bool		no_upto;
+		Datum		directory = slot_getattr(slot,
+											 Anum_webhook_checkpoint_directory,
+											 &no_directory);
 		Datum		partial = slot_getattr(slot,
 										   Anum_webhook_checkpoint_partial_snapshot,
 										   &no_partial);
@@ -60,12 +67,16 @@ webhook_checkpoint_load(void)
 
 		checkpoint = palloc0_object(WebhookCheckpoint);
 		checkpoint->home = TextDatumGetCString(COLUMN(home));
+		if (!no_directory)
+			checkpoint->directory = TextDatumGetCString(directory);
+		checkpoint->server_version = DatumGetInt32(COLUMN(server_version));
 		checkpoint->snapshot = webhook_snapshot_from_datum(seen);
 		if (!no_partial && !no_upto)
 		{
 			checkpoint->partial = webhook_snapshot_from_datum(partial);
 			checkpoint->upto_id = DatumGetInt64(upto_id);
 		}
+		checkpoint->last_id = DatumGetInt64(COLUMN(last_id));
 		checkpoint->saved_at = DatumGetTimestampTz(COLUMN(saved_at));
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -83,13 +94,19 @@ webhook_checkpoint_save(const WebhookCheckpoint *checkpoint)
 	bool		nulls[Natts_webhook_checkpoint] = {false};
 
 #define SET(name, value) (values[Anum_webhook_checkpoint_##name - 1] = (value))
+	SET(worker, Int16GetDatum(WORKER));
 	SET(home, CStringGetTextDatum(checkpoint->home));
+	if (checkpoint->directory)
+		SET(directory, CStringGetTextDatum(checkpoint->directory));
+	SET(server_version, Int32GetDatum(COMPAT_SERVER_VERSION));
 	SET(snapshot, webhook_snapshot_to_datum(checkpoint->snapshot));
 	if (checkpoint->partial)
 		SET(partial_snapshot, webhook_snapshot_to_datum(checkpoint->partial));
 	SET(upto_id, Int64GetDatum(checkpoint->upto_id));
+	SET(last_id, Int64GetDatum(checkpoint->last_id));
 	SET(saved_at, TimestampTzGetDatum(checkpoint->saved_at));
 #undef SET
+	nulls[Anum_webhook_checkpoint_directory - 1] = (checkpoint->directory == NULL);
 	nulls[Anum_webhook_checkpoint_partial_snapshot - 1] = (checkpoint->partial == NULL);
 	nulls[Anum_webhook_checkpoint_upto_id - 1] = (checkpoint->partial == NULL);
 
@@ -128,7 +145,9 @@ find(Relation relation, Snapshot snapshot, TupleTableSlot *slot)
 		return true;
 
 	scan = table_beginscan(relation, snapshot, 0, NULL);
-	found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
+	do
+		found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
+	while (found && DatumGetInt16(COLUMN(worker)) != WORKER);
 	if (found)
 		ExecMaterializeSlot(slot);
 	table_endscan(scan);

@@ -431,7 +431,9 @@ index_command(const char *leaf)
 
 /*
  * Revoke what default privileges grant on a new leaf. Leaves are read through
- * webhook.log, whose privileges are the ones that count.
+ * webhook.log, whose privileges are the ones that count. Only roles that dump
+ * the database read the leaf itself; webhook.grant_backup() has let those read
+ * the secrets, too.
  */
 static char *
 close_command(const char *leaf)
@@ -441,8 +443,13 @@ close_command(const char *leaf)
 					" WHERE c.oid = %s::regclass AND a.grantee <> c.relowner"
 					" LOOP EXECUTE format('REVOKE ALL ON %%s FROM %%s', %s, CASE"
 					" WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END);"
+					" END LOOP; FOR grantee IN"
+					" SELECT DISTINCT a.grantee FROM pg_class c, aclexplode(c.relacl) a"
+					" WHERE c.oid = 'webhook_internal.subscription_secret'::regclass"
+					" AND a.privilege_type = 'SELECT' AND a.grantee NOT IN (0, c.relowner)"
+					" LOOP EXECUTE format('GRANT SELECT ON %%s TO %%s', %s, grantee::regrole);"
 					" END LOOP; END$$",
-					quote_literal_cstr(leaf), quote_literal_cstr(leaf));
+					quote_literal_cstr(leaf), quote_literal_cstr(leaf), quote_literal_cstr(leaf));
 }
 
 /*

@@ -124,12 +124,17 @@ typedef struct WebhookState
 /* The row of webhook_internal.checkpoint: up to where everything is finished. */
 typedef struct WebhookCheckpoint
 {
-	const char *home;			/* database and cluster in which it was written */
+	const char *home;			/* webhook_home() of the writer */
+	const char *directory;		/* id of the data directory in which it was written; NULL: none
+								 * is known */
+	int			server_version; /* version of the server that wrote it, set by
+								 * webhook_checkpoint_save() */
 	const WebhookSnapshot *snapshot;	/* every event that this snapshot sees is finished */
 	const WebhookSnapshot *partial; /* snapshot at the end of a window that is finished in part;
 									 * NULL: there is none */
 	int64		upto_id;		/* events that "partial" sees are finished up to this ring id; 0
 								 * without "partial" */
+	int64		last_id;		/* no row of the ring had a greater id */
 	TimestampTz saved_at;		/* when it was written, by webhook_log_now() */
 } WebhookCheckpoint;
 

@@ -7,19 +7,10 @@
  * look-up in a table then. Each copy has a memory context of its own. A new copy
  * replaces the old one when it is complete, so that an error on the way leaves
  * the old one in use.
- *
- * Home: a subscription stores the database and the cluster in which it was
- * made. In a copy of that database (a restored dump, a database created with it
- * as template) the subscription is fenced: its deliveries wait until
- * webhook.resume_database(). pg_upgrade makes a new cluster, too, but there the
- * checkpoint has the same home as the subscription, and the OID of the database
- * is the same as before.
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
@@ -68,8 +59,6 @@ static struct
 
 static Copy *read_copy(MemoryContext context);
 static bool is_new(const WebhookSubscription *subscription);
-static void rehome(const char *checkpoint_home);
-static bool is_upgraded(const char *home, const char *checkpoint_home);
 static void add_events(Copy *copy, WebhookSubscription *subscription);
 static TypeEntry *enter_type(Copy *copy, const char *name);
 static void add_to(MemoryContext context, Subscribers *subscribers,
@@ -79,13 +68,10 @@ static bool matches_pattern(const WebhookSubscription *subscription, const char 
 static bool is_pattern(const char *name);
 
 void
-webhook_subscription_reload(const char *checkpoint_home)
+webhook_subscription_reload(void)
 {
 	MemoryContext context;
 	Copy	   *copy;
-
-	if (checkpoint_home != NULL)
-		rehome(checkpoint_home);
 
 	context = AllocSetContextCreate(CurrentMemoryContext,
 									"webhook subscriptions",
@@ -168,7 +154,7 @@ webhook_subscription_count_matches(const char *event_type)
 bool
 webhook_subscription_sends(const WebhookSubscription *subscription)
 {
-	return !subscription->paused && !subscription->fenced;
+	return !subscription->paused && !subscription->fenced && subscription->nsecrets > 0;
 }
 
 const WebhookSnapshot *
@@ -277,46 +263,6 @@ is_new(const WebhookSubscription *subscription)
 
 	return cache.current != NULL && subscription->enabled && !subscription->fenced &&
 		(before == NULL || !before->enabled || before->is_new);
-}
-
-/*
- * After pg_upgrade: give the subscriptions that have the home of the checkpoint
- * this database as their home, if the checkpoint was written by a database with
- * the same OID in another cluster.
- */
-static void
-rehome(const char *checkpoint_home)
-{
-	Oid			types[2] = {TEXTOID, TEXTOID};
-	Datum		values[2];
-
-	if (!is_upgraded(checkpoint_home, webhook_home()))
-		return;
-	values[0] = CStringGetTextDatum(webhook_home());
-	values[1] = CStringGetTextDatum(checkpoint_home);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args("UPDATE webhook_internal.subscription SET home = $1"
-							  " WHERE home OPERATOR(pg_catalog.=) $2",
-							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update webhook_internal.subscription");
-	if (SPI_processed > 0)
-		ereport(LOG,
-				(errmsg("took over " UINT64_FORMAT " subscriptions that this database had before pg_upgrade",
-						SPI_processed)));
-	SPI_finish();
-}
-
-/* Returns true if two homes are of databases with the same OID in different clusters. */
-static bool
-is_upgraded(const char *home, const char *here)
-{
-	uint64		system[2];
-	Oid			database[2];
-
-	return webhook_home_parse(home, &system[0], &database[0]) &&
-		webhook_home_parse(here, &system[1], &database[1]) &&
-		system[0] != system[1] && database[0] == database[1];
 }
 
 static void

@@ -120,8 +120,6 @@ read_row(const Row *row)
 {
 	WebhookSubscription *subscription = palloc0(sizeof(WebhookSubscription));
 	const char *home;
-	uint64		system[2];
-	Oid			database;
 	const char **schemes;
 	int			nschemes;
 
@@ -151,10 +149,7 @@ read_row(const Row *row)
 		webhook_snapshot_from_datum(column(row, COLUMN_SINCE));
 
 	/* A snapshot of another cluster means nothing here. */
-	if (subscription->fenced &&
-		(!webhook_home_parse(home, &system[0], &database) ||
-		 !webhook_home_parse(webhook_home(), &system[1], &database) ||
-		 system[0] != system[1]))
+	if (!webhook_home_is_in_cluster(home))
 		subscription->since = webhook_snapshot_empty();
 	return subscription;
 }

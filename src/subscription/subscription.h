@@ -53,7 +53,7 @@ typedef struct WebhookSubscription
 	const int  *final_statuses; /* HTTP statuses after which a delivery fails at once */
 	bool		enabled;
 	bool		paused;
-	bool		fenced;			/* it was made in another database or cluster, see cache.c */
+	bool		fenced;			/* its home is not this database, see home.c */
 	bool		is_new;			/* it was created or enabled, and events read before are still to
 								 * be read for it */
 	const WebhookSnapshot *since;	/* the subscription gets the events that this does not see */
@@ -67,11 +67,9 @@ typedef struct WebhookSubscription
 
 /*
  * Read all subscriptions, in a transaction with an active snapshot. Pointers
- * to subscriptions returned before become invalid. Before that, subscriptions
- * that pg_upgrade moved get this database as their home; "checkpoint_home" is
- * the home in the checkpoint, NULL without a checkpoint.
+ * to subscriptions returned before become invalid.
  */
-extern void webhook_subscription_reload(const char *checkpoint_home);
+extern void webhook_subscription_reload(void);
 
 /* The subscription with an id, valid until the next reload; NULL: there is none. */
 extern const WebhookSubscription *webhook_subscription_get(int64 id);
@@ -98,7 +96,7 @@ extern bool webhook_subscription_is_to(const WebhookSubscription *subscription,
 /* The number of enabled subscriptions to an event type, whatever their filters. */
 extern int	webhook_subscription_count_matches(const char *event_type);
 
-/* Returns true if a delivery may be started: neither paused nor fenced. */
+/* Returns true if a delivery may be started: neither paused nor fenced, and with a secret. */
 extern bool webhook_subscription_sends(const WebhookSubscription *subscription);
 
 /*
@@ -110,6 +108,22 @@ extern void webhook_subscription_clear_new(void);
 
 /* Returns true if any subscription is fenced. */
 extern bool webhook_subscription_any_fenced(void);
+
+/*
+ * Where subscriptions are at home: home.c. In a transaction.
+ */
+
+/*
+ * Subscriptions whose home is "from", fenced or not, get this database as their
+ * home; those that are fenced stay so. Returns their number.
+ */
+extern uint64 webhook_subscription_move_home(const char *from);
+
+/*
+ * Fence the subscriptions of this database, which is in a copy of the data
+ * directory with that id. Returns their number.
+ */
+extern uint64 webhook_subscription_fence(const char *directory);
 
 /*
  * Content filters, a predicate on an event's Data in SQL/JSON path language:

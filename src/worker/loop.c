@@ -23,9 +23,11 @@
 
 #include "base/guc.h"
 #include "base/steady.h"
+#include "ring/ring.h"
 #include "worker/commands_internal.h"
 #include "worker/loader_internal.h"
 #include "worker/loop_internal.h"
+#include "worker/origin_internal.h"
 #include "worker/reader_internal.h"
 #include "worker/sender_internal.h"
 #include "worker/transaction_internal.h"
@@ -185,9 +187,10 @@ write_last(void)
 static void
 load_state(void *arg)
 {
-	const WebhookCheckpoint *checkpoint = webhook_checkpoint_load();
+	const WebhookCheckpoint *checkpoint = webhook_origin_checkpoint();
 
 	webhook_steady_start(checkpoint == NULL ? 0 : checkpoint->saved_at, GetCurrentTimestamp());
+	webhook_ring_raise_ids(checkpoint == NULL ? 0 : checkpoint->last_id);
 	webhook_reader_init(loop.dispatcher, checkpoint, loop.slot);
 	webhook_writer_init(loop.dispatcher, webhook_reader_progress(), &loop.slot->counters);
 }

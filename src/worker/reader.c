@@ -154,7 +154,7 @@ webhook_reader_init(WebhookDispatcher *dispatcher, const WebhookCheckpoint *chec
 	MemoryContextSwitchTo(old);
 	webhook_behind_init(dispatcher);
 
-	webhook_subscription_reload(checkpoint == NULL ? NULL : checkpoint->home);
+	webhook_subscription_reload();
 	foreach(cell, webhook_state_load())
 		webhook_queue_restore(dispatcher, lfirst(cell), GetCurrentTimestamp());
 	webhook_loader_note_rows();
@@ -395,7 +395,7 @@ reload(void)
 		suspend_loading();
 		restore_fenced();
 	}
-	webhook_subscription_reload(NULL);
+	webhook_subscription_reload();
 	webhook_dispatch_bind(reader.dispatcher);
 
 	/* The newer snapshot sees at least as much. */

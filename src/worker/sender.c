@@ -4,8 +4,9 @@
  *
  * The engine is a library of its own, linked with libcurl, that only the worker
  * loads. It copies what it is given, so that it holds no memory of PostgreSQL,
- * and it cannot raise errors. A message is built outside of any transaction; if
- * that fails, the delivery fails, not the worker.
+ * and it cannot raise errors. A message is built outside of any transaction. If
+ * that fails for a reason that is the event's own, the delivery fails; otherwise
+ * it waits a moment, and the worker goes on.
  *
  * While the process has no descriptor or memory left for another connection, no
  * more requests are in flight than there were when it ran out; each second, more
@@ -27,6 +28,9 @@
 #define SHORTAGE_INTERVAL USECS_PER_SEC /* until more requests are tried */
 #define WARNING_INTERVAL USECS_PER_MINUTE	/* between two warnings of a shortage */
 
+#define BUILD_PAUSE USECS_PER_SEC	/* after a message could not be built */
+#define REPORT_INTERVAL (60 * USECS_PER_SEC)	/* between reports of that */
+
 static struct
 {
 	WebhookDispatcher *dispatcher;
@@ -39,6 +43,7 @@ static struct
 	TimestampTz limited_at;		/* when the limit was last set */
 	TimestampTz warned_at;		/* when that was last told; 0: never */
 	bool		stops;			/* nothing is started any more */
+	TimestampTz reported_at;	/* when a message that could not be built was last reported */
 }			sender;
 
 static void require_shape(const WebhookHttpShape *found);
@@ -47,6 +52,9 @@ static char *certificate_file(const char *name);
 static bool may_start(TimestampTz now);
 static void take_unsent(WebhookHttpTransfer *transfer, TimestampTz now);
 static bool start(WebhookDelivery *delivery, TimestampTz now);
+static bool is_own(int sqlerrcode);
+static void report_postponed(const ErrorData *error, const WebhookSubscription *subscription,
+							 TimestampTz now);
 static bool build(WebhookMessage *message, WebhookDelivery *delivery,
 				  const WebhookSubscription *subscription, TimestampTz now);
 
@@ -279,7 +287,7 @@ start(WebhookDelivery *delivery, TimestampTz now)
 	return started;
 }
 
-/* Returns false if the message could not be built: then the delivery has failed. */
+/* Returns false if the message could not be built: then the delivery has failed, or waits. */
 static bool
 build(WebhookMessage *message, WebhookDelivery *delivery,
 	  const WebhookSubscription *subscription, TimestampTz now)
@@ -300,11 +308,39 @@ build(WebhookMessage *message, WebhookDelivery *delivery,
 		MemoryContextSwitchTo(sender.message_context);
 		error = CopyErrorData();
 		FlushErrorState();
-		webhook_dispatch_reject(sender.dispatcher, delivery, error->message);
+		if (is_own(error->sqlerrcode))
+			webhook_dispatch_reject(sender.dispatcher, delivery, error->message);
+		else
+		{
+			report_postponed(error, subscription, now);
+			webhook_dispatch_postpone(sender.dispatcher, delivery, now + BUILD_PAUSE);
+		}
 		MemoryContextReset(sender.message_context);
 		built = false;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 	return built;
+}
+
+/* Returns true for an error that the same event will raise again: a matter of its data. */
+static bool
+is_own(int sqlerrcode)
+{
+	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_DATA_EXCEPTION ||
+		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+}
+
+/* Say in the server's log, now and then, why a POST is not made at present. */
+static void
+report_postponed(const ErrorData *error, const WebhookSubscription *subscription, TimestampTz now)
+{
+	if (now >= sender.reported_at && now - sender.reported_at < REPORT_INTERVAL)
+		return;
+	sender.reported_at = now;
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not make a request to webhook subscription %lld: %s",
+					(long long) subscription->id, error->message),
+			 errdetail("It is tried again.")));
 }

@@ -54,6 +54,7 @@ typedef struct RelationName
 static struct
 {
 	char	   *database;		/* name of this process's database; NULL: not yet known */
+	int			error;			/* SQLSTATE of the last error */
 	bool		reported;		/* the log says that the extension was dropped or altered */
 	bool		lock_timed_out; /* the last transaction ended because it did not get a lock */
 	LOCKTAG		awaited;		/* the lock that a signal has found this process waiting for */
@@ -218,6 +219,12 @@ webhook_transaction_try(const char *activity, void (*work) (void *arg), void *ar
 	return done;
 }
 
+int
+webhook_transaction_error(void)
+{
+	return transaction.error;
+}
+
 bool
 webhook_transaction_start(void (*work) (void *arg), void *arg)
 {
@@ -272,6 +279,7 @@ report_error(void)
 	int			code = geterrcode();
 	bool		expected = is_expected(code);
 
+	transaction.error = code;
 	transaction.lock_timed_out = (!expected && code == ERRCODE_LOCK_NOT_AVAILABLE);
 	if (expected || transaction.lock_timed_out)
 		write_as_debug();

@@ -45,4 +45,7 @@ extern bool webhook_transaction_try(const char *activity, void (*work) (void *ar
  */
 extern bool webhook_transaction_start(void (*work) (void *arg), void *arg);
 
+/* The SQLSTATE that the last webhook_transaction_try() which failed has failed with. */
+extern int	webhook_transaction_error(void);
+
 #endif							/* WEBHOOK_TRANSACTION_INTERNAL_H */

@@ -7,11 +7,11 @@
  * the log entries that it stands on.
  *
  * When a group cannot be written, its entries are tried one by one, to find the
- * one that is the cause, and that one again without bodies and headers. If that
- * fails, too, the cause is not the entry (a full disk, a lock on the log): the
- * entries stay in memory, nothing more is sent, and writing is tried again with
- * growing pauses. So a log that cannot be written never becomes a storm of
- * duplicates.
+ * one that is the cause, and that one again without bodies and headers, unless
+ * the error says that the cause is the server's state (a full disk, a lock on
+ * the log). If nothing helps, the entries stay in memory, nothing more is sent,
+ * and writing is tried again with growing pauses. So a log that cannot be
+ * written never becomes a storm of duplicates.
  *
  * An index that an owner has put on our tables may run code in a flush; a flush
  * is limited to five seconds.
@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "base/catalog.h"
+#include "ring/ring.h"
 #include "worker/notify_internal.h"
 #include "worker/sender_internal.h"
 #include "worker/transaction_internal.h"
@@ -73,6 +74,7 @@ typedef struct States
 
 static bool is_due(TimestampTz now, bool at_once);
 static bool write_group(Group *group);
+static bool is_own(int sqlerrcode);
 static void write_entries(void *arg);
 static void fail_group(Group *group);
 static void finish_group(Group *group);
@@ -205,10 +207,32 @@ write_group(Group *group)
 			return true;
 		QueryCancelPending = false;
 		pg_atomic_fetch_add_u64(&writer.counters->flush_errors, 1);
-		if (group->count > 1 || ShutdownRequestPending)
+		if (group->count > 1 || ShutdownRequestPending ||
+			!is_own(webhook_transaction_error()))
 			break;
 	}
 	return false;
+}
+
+/*
+ * Returns true if an entry that fails alone may itself be the cause: its data, an
+ * index or a constraint that refuses them. A full disk, a lock, a deadlock or a time
+ * limit is no reason to give up the bodies.
+ */
+static bool
+is_own(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+			return false;
+		default:
+			return true;
+	}
 }
 
 static void
@@ -295,6 +319,8 @@ save_checkpoint(void *arg)
 	checkpoint.partial = mark.partial;
 	checkpoint.upto_id = mark.upto_id;
 	checkpoint.home = webhook_home();
+	checkpoint.directory = webhook_shmem_directory()->id;
+	checkpoint.last_id = webhook_ring_last_id();
 	checkpoint.saved_at = webhook_log_now();
 	webhook_checkpoint_save(&checkpoint);
 }

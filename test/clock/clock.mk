@@ -10,7 +10,7 @@ CLOCK          = build/clock$(DLSUFFIX)
 # without a process and its tables; and single files of folders that are played.
 CLOCK_PLAYED   = src/base/catalog.c src/base/steady.c src/base/table.c \
                  src/worker/worker.c src/worker/maintenance.c src/worker/notify.c \
-                 src/worker/transaction.c
+                 src/worker/origin.c src/worker/transaction.c
 CLOCK_ROOMS    = $(filter-out $(CLOCK_PLAYED),$(wildcard \
                      src/base/*.c src/net/*.c src/delivery/*.c src/worker/*.c)) \
                  src/ring/command.c src/ring/event.c src/ring/progress.c src/ring/tail.c \

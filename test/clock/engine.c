@@ -94,7 +94,9 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 					  TimestampTz now)
 {
 	if (event->subject != NULL && strncmp(event->subject, "unmade", strlen("unmade")) == 0)
-		ereport(ERROR, errmsg("no message can be made of it"));
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("no message can be made of it")));
 	memset(message, 0, sizeof(WebhookMessage));
 	message->body = "";
 }

@@ -102,7 +102,7 @@ webhook_clock_alter(int64 id, const char *name, const char *value)
 }
 
 void
-webhook_subscription_reload(const char *checkpoint_home)
+webhook_subscription_reload(void)
 {
 	Subscription *former = copy;
 	int			count = copied;

@@ -16,11 +16,13 @@
 #include "base/catalog.h"
 #include "base/steady.h"
 #include "clock.h"
+#include "process/shmem.h"
 #include "ring/fetch_internal.h"
 #include "ring/ring.h"
 #include "ring/window.h"
 #include "store/store.h"
 #include "worker/notify_internal.h"
+#include "worker/origin_internal.h"
 #include "worker/transaction_internal.h"
 
 #define BATCH_BYTES (4 * 1024 * 1024)
@@ -753,7 +755,7 @@ webhook_state_forget(int64 subscription_id)
 }
 
 WebhookCheckpoint *
-webhook_checkpoint_load(void)
+webhook_origin_checkpoint(void)
 {
 	return checkpoint.snapshot == NULL ? NULL : &checkpoint;
 }
@@ -773,13 +775,26 @@ webhook_checkpoint_save(const WebhookCheckpoint *written)
 const char *
 webhook_home(void)
 {
-	return "1/1";
+	return "1/1/1";
+}
+
+const WebhookDirectory *
+webhook_shmem_directory(void)
+{
+	static const WebhookDirectory directory = {0};
+
+	return &directory;
 }
 
 int64
 webhook_ring_last_id(void)
 {
 	return webhook_clock_ring.count;
+}
+
+void
+webhook_ring_raise_ids(int64 last_id)
+{
 }
 
 void
@@ -796,6 +811,14 @@ webhook_transaction_commit(void)
  * Only writes that are to fail do, and reads that are to fail do at their commit;
  * another error is one of the test.
  */
+
+int
+webhook_transaction_error(void)
+{
+	return ERRCODE_DISK_FULL;
+}
+
+/* Only writes that are to fail do; another error is one of the test. */
 bool
 webhook_transaction_try(const char *activity, void (*work) (void *arg), void *arg)
 {

@@ -293,9 +293,10 @@ ROLLBACK TO before_recover;
 -- recover(): events that the worker had read before the subscription took them
 CREATE FUNCTION pg_temp.read(upto webhook.event DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
 	DELETE FROM webhook_internal.checkpoint;
-	INSERT INTO webhook_internal.checkpoint (home, snapshot, partial_snapshot, upto_id, saved_at)
-		SELECT webhook_internal.home(), CASE WHEN upto IS NULL THEN x ELSE '3:3:' END,
-				CASE WHEN upto IS NOT NULL THEN x END, (upto).id, now()
+	INSERT INTO webhook_internal.checkpoint
+			(worker, home, server_version, snapshot, partial_snapshot, upto_id, last_id, saved_at)
+		SELECT 0, webhook_internal.home(), 0, CASE WHEN upto IS NULL THEN x ELSE '3:3:' END,
+				CASE WHEN upto IS NOT NULL THEN x END, (upto).id, 0, now()
 			FROM CAST(format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1) AS pg_snapshot) AS x
 $$;
 SELECT webhook.alter_subscription(11, events => '{App.Other}', filter => 'true');

@@ -32,7 +32,7 @@ UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{check_columns,require_event_type,require_not_null,
 		alter_watch_trigger,lock_watched,other_watched,watch_parts,watch_trigger}'::name[]), 3
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,revoke}'::name[]), 4
+	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::name[]), 4
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
 		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,
@@ -215,10 +215,10 @@ GRANT USAGE ON SCHEMA webhook, webhook_internal TO regress_stranger;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal TO regress_stranger;
 SELECT is(pg_temp.state('regress_stranger', format('SELECT webhook.%s(''regress_reader'')', name)), '42501',
 		name || '() checks its caller')
-	FROM unnest('{grant_reader,grant_operator,grant_admin,revoke}'::text[]) AS name;
+	FROM unnest('{grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::text[]) AS name;
 SELECT throws_ok(format('SELECT webhook.%s(%s)', name, argument), state::char(5), NULL,
 		format('%s(%s)', name, argument))
-	FROM unnest('{grant_reader,grant_operator,grant_admin,revoke}'::text[]) AS name,
+	FROM unnest('{grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::text[]) AS name,
 		(VALUES ('NULL', '22004'), ('''-''', '22004'), ('''public''', '42704'), ('''regress_nobody''', '42704'),
 			('current_user::regrole', '0LP01')) AS v (argument, state);
 

@@ -33,7 +33,7 @@ SELECT has_function('webhook', 'resume_database', ARRAY['boolean']);
 SELECT function_returns('webhook', 'secret', ARRAY['bigint'], 'text');
 SELECT function_returns('webhook', 'rotate_secret', ARRAY['bigint', 'interval'], 'text');
 SELECT has_function('webhook', name, ARRAY['regrole'])
-	FROM unnest('{grant_reader,grant_operator,grant_admin,revoke}'::text[]) AS name;
+	FROM unnest('{grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::text[]) AS name;
 SELECT function_returns('webhook', 'sign', ARRAY['text', 'text', 'bigint', 'text'], 'text');
 SELECT function_returns('webhook', 'verify', ARRAY['text', 'jsonb', 'text', 'interval'], 'boolean');
 SELECT function_returns('webhook', 'drain', ARRAY['interval'], 'boolean');
@@ -47,7 +47,7 @@ SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
 SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
 	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health',
-	'grant_reader', 'grant_operator', 'grant_admin', 'revoke'], 'schema webhook has these functions');
+	'grant_reader', 'grant_operator', 'grant_admin', 'grant_backup', 'revoke'], 'schema webhook has these functions');
 SELECT has_table('webhook_internal', name, format('table %s', name))
 	FROM unnest(ARRAY['event_type', 'subscription', 'subscription_secret', 'event_0', 'event_1',
 		'event_2', 'event_3', 'pending', 'subscription_state', 'checkpoint']) AS name;

@@ -38,7 +38,8 @@ SELECT ok((pg_temp.mine()).enabled, 'it is enabled');
 SELECT ok(NOT (pg_temp.mine()).paused, 'it is not paused');
 SELECT is((pg_temp.mine()).created_by, current_user::name, 'created_by');
 SELECT is((pg_temp.mine()).home,
-	(SELECT system_identifier FROM pg_control_system()) || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()),
+	(SELECT format('%s/%s/%s', system_identifier, oid, 'webhook_internal.checkpoint'::regclass::oid)
+		FROM pg_control_system(), pg_database WHERE datname = current_database()),
 	'home');
 SELECT ok(NOT pg_visible_in_snapshot(pg_current_xact_id(), (pg_temp.mine()).since),
 	'its start snapshot does not see changes of its own transaction');
@@ -133,13 +134,13 @@ SELECT is(pg_temp.commands(), '', 'what changes nothing is no command');
 
 -- the fence
 UPDATE webhook_internal.subscription SET home = '1/1', since = '5:5:' WHERE id = (SELECT id FROM mine);
-UPDATE webhook_internal.subscription SET home = split_part(home, '/', 1) || '/1', since = '5:5:'
+UPDATE webhook_internal.subscription SET home = home || '/0123456789abcdef', since = '5:5:'
 	WHERE endpoint = 'https://example.com/2';
 SELECT webhook.resume_database();
 SELECT is((SELECT count(DISTINCT home) FROM webhook_internal.subscription), 1::bigint, 'resume_database() gives all this home');
 SELECT is((pg_temp.mine()).since::text, '3:3:', 'a start snapshot of another cluster is replaced by one that sees nothing');
 SELECT is((SELECT since::text FROM webhook_internal.subscription WHERE endpoint = 'https://example.com/2'),
-	'5:5:', 'a start snapshot of another database of this cluster stays');
+	'5:5:', 'a start snapshot of a copy of this cluster''s files stays');
 SELECT matches(pg_temp.commands(), '^n \d+, n \d+, c$', 'that is told of each');
 UPDATE webhook_internal.subscription SET home = '1/1', since = '5:5:' WHERE id = (SELECT id FROM mine);
 SELECT webhook.resume_database(discard => true);

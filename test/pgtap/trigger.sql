@@ -540,7 +540,7 @@ SELECT pg_temp.wrong(timing, level, arguments, 'INSERT INTO app.wrong VALUES (1,
 SELECT pg_temp.wrong('AFTER INSERT', 'ROW', '', 'INSERT INTO app.wrong VALUES (1, ''x'')', 'drop_replicated');
 SELECT pg_temp.wrong('BEFORE INSERT', 'STATEMENT', '', 'INSERT INTO app.wrong VALUES (1, ''x'')', 'drop_replicated');
 INSERT INTO app.wrong VALUES (1, 'x');
-SELECT pg_temp.wrong('BEFORE UPDATE', 'ROW', '', 'UPDATE app.wrong SET id = 2', 'drop_replicated');
+SELECT pg_temp.wrong('AFTER UPDATE', 'ROW', '', 'UPDATE app.wrong SET id = 2', 'drop_replicated');
 SELECT throws_ok('SELECT webhook_internal.enqueue()', '39P01', NULL, 'a call that is no trigger');
 
 --

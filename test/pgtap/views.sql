@@ -242,8 +242,9 @@ UPDATE webhook_internal.subscription SET since = format('%s:%1$s:', pg_current_x
 SELECT is(pg_temp.after('late'), 'It was committed before subscription 11 was made or last enabled; '
 	'webhook.recover() with what => ''missing'' delivers such events.', 'an event from before the subscription');
 ROLLBACK TO untried;
-INSERT INTO webhook_internal.checkpoint (home, snapshot, saved_at)
-	VALUES (webhook_internal.home(), format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, now());
+DELETE FROM webhook_internal.checkpoint;
+INSERT INTO webhook_internal.checkpoint (worker, home, server_version, snapshot, last_id, saved_at)
+	VALUES (0, webhook_internal.home(), 0, format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1)::pg_snapshot, 0, now());
 SELECT is(pg_temp.after('late'), 'Subscription 11 did not take it when it was read: it was disabled, or had other event types or another filter. '
 	'webhook.recover() with what => ''missing'' delivers such events.', 'an event that was read before the subscription took its type');
 ROLLBACK TO untried;

@@ -37,7 +37,7 @@ SELECT oid::regclass AS relation, reloptions FROM pg_class
 SELECT tgrelid::regclass AS relation, tgname, tgenabled, pg_get_triggerdef(oid) AS definition
 	FROM pg_trigger
 	WHERE tgrelid::regclass::text ~ '^webhook' AND NOT tgisinternal
-	ORDER BY 1;
+	ORDER BY 1, 2;
 
 -- functions with their arguments, which users rely on
 \pset format unaligned
@@ -100,6 +100,11 @@ ALTER SCHEMA webhook_internal RENAME TO hook_internal;
 CREATE SCHEMA hook;
 ALTER SCHEMA hook RENAME TO hook_internal;
 DROP SCHEMA hook_internal;
+
+-- What a dump would have for the leaves of the log only.
+CREATE INDEX ON webhook.log (subject);
+ALTER TABLE webhook.log ADD UNIQUE (id, logged_at);
+ALTER TABLE webhook.log ADD COLUMN note text;
 
 -- DROP SCHEMA public CASCADE leaves the extension alone.
 BEGIN;

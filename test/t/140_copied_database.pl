@@ -1,7 +1,8 @@
 # 140_copied_database.pl
 #	  Does a copy of a database (a restored dump, a database made from a template)
 #	  keep all that the original had, and send nothing until it is told to?  Does
-#	  an upgraded cluster, which is no copy, go on?
+#	  a database that is restored in its own place wait, too?  Does an upgraded
+#	  cluster, which is no copy, go on?
 
 use strict;
 use warnings;
@@ -81,6 +82,15 @@ sub is_silent
 	my ($stdout, $stderr) = run_command($command);
 	is($?, 0, "$what: succeeds");
 	is($stderr, '', "$what: without complaint");
+	return;
+}
+
+# Run statements in a server that is stopped, while no worker can run.
+sub as_superuser
+{
+	my ($server, $database, @statements) = @_;
+	my $input = join '', map { "$_\n" } @statements;
+	run_log([ 'postgres', '--single', '-D', $server->node->data_dir, $database ], '<', \$input) or die "postgres --single: $?";
 	return;
 }
 
@@ -263,6 +273,63 @@ is($shop->sql('SELECT count(*) FROM webhook_internal.pending WHERE subscription_
 	is(came('/ok/two'), 'M', 'discard: after resume() the paused subscription gets new events only');
 }
 
+# ---- A database is dumped by its owner, who is no superuser
+
+{
+	my $kept = $elsewhere->database('kept');
+	my $owner = 'keeper';
+
+	$elsewhere->sql("CREATE ROLE $owner LOGIN");
+	$elsewhere->sql("CREATE DATABASE kept OWNER $owner TEMPLATE template0");
+	like($kept->messages('CREATE EXTENSION webhook'), qr/WARNING:  role $owner owns database "kept".*\n.*HINT:.*grant_backup\('$owner'\)/,
+		'CREATE EXTENSION says what the owner of the database lacks');
+	$kept->sql("SELECT webhook.grant_backup('$owner')");
+	$kept->subscribe('/ok/kept');
+	$kept->sql("SELECT webhook.publish('$type', '{}'); SELECT webhook.drain()");
+	is_silent([ 'pg_dump', '--host', $elsewhere->node->host, '--port', $elsewhere->node->port, '--username', $owner,
+		'--file', $elsewhere->node->basedir . '/kept.sql', 'kept' ], 'pg_dump by the owner of the database');
+	$kept->sql("SELECT webhook.revoke('$owner')");
+	is($kept->sql("SELECT count(*) FROM pg_class WHERE relacl::text ~ '$owner='"), 0, 'revoke() takes all of it back');
+}
+
+# ---- A database that is restored in its own place, in parallel
+
+{
+	my $dump = $server->node->basedir . '/elsewhere.custom';
+	my @at = ('--host', $elsewhere->node->host, '--port', $elsewhere->node->port);
+	my $copy = $copies{elsewhere};
+
+	$receiver->fail_while(1);
+	$copy->change(1, 'P');
+	$copy->settle('before the dump');
+	is(waiting($copy), '3P', 'before the dump: a delivery waits');
+	is_silent([ 'pg_dump', @at, '--format', 'custom', '--file', $dump, 'shop' ], 'pg_dump of the copy');
+	my $secrets = $copy->sql('SELECT string_agg(secret, chr(10) ORDER BY id) FROM webhook_internal.subscription_secret');
+	$receiver->clear;
+	$receiver->fail_while(0);
+	is_silent([ 'pg_restore', @at, '--dbname', 'shop', '--clean', '--if-exists', '--jobs', 4, '--exit-on-error', $dump ],
+		'restoring in place, in parallel');
+	$copy->wait_for_worker;
+	is($copy->sql('SELECT string_agg(secret, chr(10) ORDER BY id) FROM webhook_internal.subscription_secret'), $secrets,
+		'in place: all secrets are there');
+	$copy->change(1, 'Q');
+	$copy->settle('in place');
+	is(came('/ok/one') . came('/flip/three'), '', 'in place: nothing is sent');
+	is($copy->sql("SELECT count(*) FROM webhook.log WHERE outcome = 'failed'"), 0, 'in place: no delivery has failed');
+	is($copy->sql('SELECT DISTINCT state FROM webhook.stat_subscription'), 'fenced', 'in place: all subscriptions are fenced');
+
+	# A subscription without a secret waits.
+	$copy->sql('DELETE FROM webhook_internal.subscription_secret WHERE subscription_id = 3; SELECT webhook.resume_database()');
+	$copy->settle('in place, resumed');
+	is(came('/ok/one'), 'Q', 'in place, resumed: new events are sent');
+	is($copy->sql('SELECT state, reason FROM webhook.stat_subscription WHERE subscription_id = 3'),
+		'waiting|it has no secret to sign with; webhook.rotate_secret() gives it one', 'a subscription without a secret waits');
+	is(waiting($copy), '3P 3Q', 'so do its events');
+	$copy->sql('SELECT webhook.rotate_secret(3)');
+	$copy->becomes('SELECT count(*) FROM webhook_internal.pending', 0, 'a new secret: nothing waits');
+	is(came('/flip/three'), 'P Q', 'a new secret: all is sent, in order');
+}
+
 # ---- An upgraded cluster goes on where the old one stopped
 
 $receiver->clear;
@@ -275,6 +342,12 @@ $shop->settle('before the upgrade, paused');
 $server->set('webhook.enabled', 'off');
 $shop->change(1, qw(F G));
 $server->stop;
+
+# As if the former server had been of the version before, in two databases; one of them
+# is fenced, as it would be in a copy of the data directory.
+as_superuser($server, 'shop', 'UPDATE webhook_internal.checkpoint SET server_version = 140000');
+as_superuser($server, 'restored', 'UPDATE webhook_internal.checkpoint SET server_version = 140000',
+	"UPDATE webhook_internal.subscription SET home = home || '/0123456789abcdef0123456789abcdef'");
 
 my $upgraded = Webhook::Test->new('upgraded', '', stopped => 1, receiver => $receiver);
 {
@@ -305,13 +378,19 @@ $new_shop->sql('SELECT webhook.resume(2)');
 $new_shop->settle('upgraded, not paused any more');
 is(came('/ok/two'), 'A B C D E F G H', 'upgraded: after resume() the paused subscription gets all');
 like(kept($new_shop), qr/^log\|.*"NewStatus\\":\\"A\\"/m, 'upgraded: the log has the old rows');
-foreach my $name (qw(restored twin))
+my %fenced = (restored => 'in a copy of the data directory', twin => 'to another database');
+foreach my $name (sort keys %fenced)
 {
 	my $copy = $upgraded->database($name);
 	$receiver->clear;
 	$copy->change(1, 'O');
 	$copy->settle("$name, upgraded");
-	is(came('/ok/one'), 'O', "$name, upgraded: sends new events, too");
+	is(came('/ok/one'), '', "$name, upgraded: sends nothing");
+	like($copy->sql("SELECT reason FROM webhook.stat_subscription WHERE subscription_id = 1"), qr/$fenced{$name}/,
+		"$name, upgraded: is fenced");
+	$copy->sql('SELECT webhook.resume_database()');
+	$copy->settle("$name, upgraded and resumed");
+	is(came('/ok/one'), 'O', "$name, upgraded and resumed: sends new events, too");
 }
 
 $upgraded->stop;
