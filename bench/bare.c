@@ -21,7 +21,7 @@
 
 static const char body[] =
 "{\"Id\":\"0193512a-3b5c-7def-8123-456789abcdef\","
-"\"WebhookEvent\":\"App.BusinessRequestStatusChange\",\"Attempt\":1,"
+"\"WebhookEvent\":\"App.BusinessRequestStatusChange\",\"Subject\":\"business_request/42\",\"Attempt\":1,"
 "\"Data\":{\"BusinessRequestId\":42,\"Operation\":\"UPDATE\",\"OldStatus\":\"Draft\","
 "\"NewStatus\":\"Approved\",\"Record\":{\"title\":\"Framework agreement\","
 "\"amount\":125000.00,\"currency\":\"EUR\"}},"

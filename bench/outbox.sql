@@ -45,7 +45,7 @@ $$;
 
 CREATE FUNCTION outbox_body(o outbox) RETURNS text LANGUAGE sql STABLE AS $$
 	SELECT concat('{"Id":"', o.event_id, '","WebhookEvent":"', o.event_type,
-		'","Attempt":1,"Data":', o.data, ',"CreationTimeUtc":"',
+		'","Subject":"', o.subject, '","Attempt":1,"Data":', o.data, ',"CreationTimeUtc":"',
 		to_char(o.created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '"}')
 $$;
 

@@ -106,6 +106,11 @@ build_body(WebhookMessage *message, const WebhookEvent *event,
 			appendBinaryStringInfo(&body, id, ID_LENGTH);
 			appendStringInfoString(&body, "\",\"WebhookEvent\":");
 			escape_json(&body, event->event_type);
+			appendStringInfoString(&body, ",\"Subject\":");
+			if (event->subject != NULL)
+				escape_json(&body, event->subject);
+			else
+				appendStringInfoString(&body, "null");
 			appendStringInfoString(&body, ",\"Attempt\":");
 			pg_ltoa(attempt, number);
 			appendStringInfoString(&body, number);

@@ -63,7 +63,7 @@ my ($post) = $receiver->wait_for(1, 10, qr/wire/);
 ok($post, 'a creation arrives') or BAIL_OUT('nothing is delivered at all');
 
 my ($id, $created);
-like($post->{body}, qr/^\{"Id":"[^"]*","WebhookEvent":"App\.BusinessRequestStatusChange","Attempt":1,"Data":\{"BusinessRequestId":42,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"\},"CreationTimeUtc":"[^"]*"\}\z/,
+like($post->{body}, qr/^\{"Id":"[^"]*","WebhookEvent":"App\.BusinessRequestStatusChange","Subject":"business_request\/42","Attempt":1,"Data":\{"BusinessRequestId":42,"Operation":"INSERT","OldStatus":null,"NewStatus":"Draft"\},"CreationTimeUtc":"[^"]*"\}\z/,
 	'body: keys, order, no blanks');
 ($id) = $post->{body} =~ /"Id":"([^"]*)"/;
 ($created) = $post->{body} =~ /"CreationTimeUtc":"([^"]*)"/;

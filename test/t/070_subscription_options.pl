@@ -65,7 +65,7 @@ my $instant = $server->sql(<<"END");
 SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') FROM webhook.event WHERE event_id = '$id'
 END
 my %body = (
-	envelope => qq({"Id":"$id","WebhookEvent":"Other","Attempt":1,"Data":$literal,"CreationTimeUtc":"$instant"}),
+	envelope => qq({"Id":"$id","WebhookEvent":"Other","Subject":"format/1","Attempt":1,"Data":$literal,"CreationTimeUtc":"$instant"}),
 	raw => $literal,
 	standard => qq({"type":"Other","timestamp":"$instant","data":$literal}));
 foreach my $format (sort keys %body)
