@@ -9,7 +9,6 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 
-use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Webhook::Test;
@@ -204,31 +203,6 @@ $server->sql('CREATE EXTENSION webhook');
 	cmp_ok($most, '<', 60_000, 'never much more than half of them in memory');
 	$server->sql(q{SELECT count(webhook.unsubscribe(id)) FROM webhook.subscription WHERE events = '{Fan}'});
 	$server->settle('fan ended');
-}
-
-# ---- Out of descriptors
-
-{
-	# Another worker: it has no connection yet.
-	$server->restart_worker;
-	my $pid = $server->worker;
-	my ($own, $subscription) = $server->subscribe_own('/slow/50/descriptors', 'ordered => false', "retry_schedule => '{}'");
-	my $log = $server->log_end;
-	my $limit = sub { is(system('prlimit', '--pid', $pid, "--nofile=$_[0]:"), 0, "$_[0] descriptors for the worker"); };
-	my ($highest) = sort { $b <=> $a } map { m{(\d+)$} } glob "/proc/$pid/fd/*";
-	my ($before) = slurp_file("/proc/$pid/limits") =~ /^Max open files\s+(\d+)/m;
-
-	$limit->($highest + 1);
-	$server->publish_many($own, 300);
-	ok(wait_until { $server->log_since($log) =~ /WARNING:  webhook has no resources for more requests at present/ }, 'that is told');
-	$limit->($before);
-	$server->settle('descriptors');
-	is($server->sql("SELECT outcome, attempt, count(*) FROM webhook.log WHERE subscription_id = $subscription GROUP BY 1, 2"),
-		'delivered|1|300', 'no request that could not be sent is an attempt');
-	is($server->sql("SELECT coalesce(sum(failures_since_success), 0) FROM webhook_internal.subscription_state WHERE subscription_id = $subscription"),
-		0, 'or a failure');
-	is(() = $server->log_since($log) =~ /webhook has no resources/g, 1, 'it is told once a minute');
-	is($server->worker, $pid, 'by the same worker');
 }
 
 $server->stop;
