@@ -301,9 +301,7 @@ read_entries(WebhookTail *tail)
 
 		if (run == tail->open)
 			break;
-		if (run->unread == 0)
-			end_run(run);
-		else if (!read_entry(tail, run))
+		if (!read_entry(tail, run))
 			elog(ERROR, "file of a tail ends too early");
 	}
 }
@@ -325,7 +323,6 @@ read_entry(WebhookTail *tail, Run *run)
 	entry->subscription_id = DatumGetInt64(tail->row->tts_values[3]);
 	ExecClearTuple(tail->row);
 
-	run->unread--;
 	if (run->batch != NULL)
 	{
 		entry->batch = run->batch;
@@ -333,6 +330,8 @@ read_entry(WebhookTail *tail, Run *run)
 		webhook_batch_pin(entry->batch);
 		tail->nnext++;
 	}
+	if (--run->unread == 0)
+		end_run(run);
 	if (++file->nread == file->nadded)
 	{
 		dlist_delete(&file->node);

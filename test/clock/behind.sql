@@ -3,7 +3,7 @@
 -- and gets it later, in order; others get theirs at once.
 --
 BEGIN;
-SELECT plan(14);
+SELECT plan(15);
 
 -- The first attempts at each event, in the order in which they were made.
 CREATE VIEW firsts AS
@@ -42,6 +42,13 @@ SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing 
 SELECT is(count(*), 3002::bigint, 'all was sent, but what was skipped') FROM clock.posts() WHERE subscription = 1;
 SELECT is(count(*), 0::bigint, 'in order per subject') FROM firsts WHERE before > position;
 SELECT is(array_agg(outcome), '{cancelled}', 'that ended by the command') FROM clock.outcomes() WHERE subject = 'skipped' AND outcome <> 'deferred';
+
+-- As many as are looked at together, and nothing after them.
+SELECT clock.answer(2, 'took=50');
+SELECT clock.send(NULL, 'even%', 2000);
+SELECT clock.settle('10 min');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left of whole hundreds');
+SELECT clock.answer(2, 'took=10');
 
 -- The same with large and small transactions, and commands, all at once, while
 -- steps of reading and writes fail and the worker crashes.
