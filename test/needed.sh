@@ -17,10 +17,21 @@ needed_root()
 	elif command -v sudo >/dev/null; then
 		sudo env DEBIAN_FRONTEND=noninteractive "$@"
 	else
-		echo "needed: $*" >&2
-		echo "Run that as root, or install sudo." >&2
+		echo "not root, and there is no sudo: $*" >&2
 		return 1
 	fi
+}
+
+# Or say at once what somebody else has to install.
+needed_can_install()
+{
+	[ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null || return 0
+	[ -n "$version" ] || version=$(apt-cache pkgnames postgresql-server-dev- | needed_newest)
+	version=${version:-15}
+	needed_missing
+	echo "Install sudo, or run this as root:" >&2
+	echo "  apt-get update && apt-get install -y --no-install-recommends$missing" >&2
+	return 1
 }
 
 needed_has()
@@ -86,6 +97,7 @@ needed()
 		sed -n 's/^installed //p' | needed_newest)
 	needed_missing
 	if [ -z "$version" ] || [ -n "$missing" ]; then
+		needed_can_install || return 1
 		needed_root apt-get update || return 1
 		if [ -z "$version" ]; then
 			version=$(apt-cache pkgnames postgresql-server-dev- | needed_newest)

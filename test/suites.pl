@@ -25,7 +25,18 @@ while (my ($name, $command) = splice @ARGV, 0, 2)
 
 	print "\n== $name\n";
 	unlink @diffs;
-	open my $output, '-|', "$command 2>&1" or die "could not run $command: $!\n";
+	my $pid = open(my $output, '-|') // die "could not run $command: $!\n";
+	if ($pid == 0)
+	{
+		setpgrp;
+		exec '/bin/sh', '-c', "exec 2>&1; $command";
+	}
+
+	# Who ends this ends the suite with all that it has started.
+	local @SIG{qw(HUP INT TERM)} = map {
+		my $signal = $_;
+		sub { kill $signal => -$pid; exit 1; }
+	} qw(HUP INT TERM);
 	while (my $line = <$output>)
 	{
 		print $line;
