@@ -19,9 +19,9 @@ my $receiver = $server->receiver;
 sub request
 {
 	my ($statements) = @_;
-	my $events = $server->sql('SELECT events FROM webhook.stat_worker');
 	$server->sql($statements);
-	$server->becomes("SELECT events > $events FROM webhook.stat_worker", 't', 'the worker has read it');
+	my $windows = $server->stat_worker('windows');
+	$server->becomes("SELECT windows > $windows FROM webhook.stat_worker", 't', 'the worker has read it');
 	return;
 }
 
