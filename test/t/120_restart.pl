@@ -53,7 +53,7 @@ foreach my $how (sort keys %ids)
 	$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $ids{$how}", '0', "$how: nothing waits after the restart");
 	$server->settle($how);
 	is($server->sql("SELECT outcome || ' ' || coalesce(error_class, '') FROM webhook.log WHERE subscription_id = $ids{$how} AND event_id = '$event' ORDER BY logged_at DESC LIMIT 1"),
-		'cancelled ' . ($how eq 'skip' ? 'skipped' : ''), "$how: the delivery is cancelled");
+		'cancelled ' . ($how eq 'skip' ? 'skipped' : 'shutdown'), "$how: the delivery is cancelled by the call that the restart cut off");
 	is(join(' ', map { "$_->{new}$_->{attempt}" } $server->received("/ok/$how")), 'Approved1',
 		"$how: it is not sent again, the next one is");
 }
