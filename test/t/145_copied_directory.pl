@@ -219,6 +219,8 @@ unlink $standby->node->data_dir . '/postgresql.auto.conf';
 $standby->start;
 sends($standby, 'a former primary that was started beside the new one');
 $standby->stop;
+# pg_rewind takes the timeline of the last checkpoint.
+$original->sql('CHECKPOINT');
 command_ok([ 'pg_rewind', '--no-sync', '--source-server', $original->node->connstr('postgres'),
 	'--target-pgdata', $standby->node->data_dir ], 'pg_rewind');
 append_to_file("$conf.new", $settings);
