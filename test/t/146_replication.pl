@@ -58,7 +58,8 @@ $in{source}->sql(<<'END');
 CREATE PUBLICATION everything FOR ALL TABLES WITH (publish_via_partition_root);
 SELECT pg_create_logical_replication_slot('everything', 'pgoutput');
 END
-$in{target}->sql("CREATE SUBSCRIPTION everything CONNECTION '@{[ $server->node->connstr('source') ]}'
+my $connection = $server->node->connstr('source') =~ s/'/''/gr;
+$in{target}->sql("CREATE SUBSCRIPTION everything CONNECTION '$connection'
 	PUBLICATION everything WITH (create_slot = false)");
 $in{target}->becomes("SELECT count(*) > 0 AND bool_and(srsubstate = 'r') FROM pg_subscription_rel", 't', 'all tables are copied');
 is(held(), $before, 'the copied rows have changed nothing');
