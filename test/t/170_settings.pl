@@ -274,10 +274,10 @@ $server->unsubscribe_all;
 
 $server->subscribe('/hang/timeout');
 $server->reload_with('webhook.retry_schedule', '');
-$server->reload_with('webhook.timeout', '300ms');
+$server->reload_with('webhook.timeout', '1s');
 $server->publish_many($type, 1, "'subject'");
-$server->becomes("SELECT count(*) = 1 FROM webhook.log WHERE error_class = 'timeout' AND duration BETWEEN interval '0.3 s' AND interval '5 s'", 't',
-	'timeout = 300ms ends the attempt');
+$server->becomes("SELECT count(*) = 1 FROM webhook.log WHERE error_class = 'timeout' AND duration BETWEEN interval '1 s' AND interval '5 s'", 't',
+	'timeout = 1s ends the attempt');
 $server->reload_with('webhook.timeout', '30s');
 $server->unsubscribe_all;
 
