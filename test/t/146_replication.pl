@@ -14,6 +14,8 @@ use Webhook::Test;
 # Two databases of one server: rows go from "source" to "target".
 my $server = Webhook::Test->new('server', <<'END');
 wal_level = logical
+max_wal_senders = 5
+max_replication_slots = 5
 webhook.retry_schedule = '1s, 1s, 1h'
 END
 my $receiver = $server->receiver;
