@@ -12,15 +12,23 @@
 
 #include "delivery/transitions_internal.h"
 
+/* The deliveries that a command ends. */
+typedef struct Meant
+{
+	const pg_uuid_t *event_id;	/* of this event; NULL: of any */
+	int64		before;			/* with an earlier position */
+	TimestampTz queued_before;	/* and queued earlier */
+} Meant;
+
 static void cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id,
-						   const pg_uuid_t *event_id, int64 before);
+						   const Meant *meant);
 static void cancel_all_ready(WebhookDispatcher *dispatcher, dlist_head *ready,
-							 const pg_uuid_t *event_id, int64 before, WebhookBatch *batch);
+							 const Meant *meant, WebhookBatch *batch);
 static void cancel_ready(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 						 const char *class, WebhookBatch *batch);
 static void cancel_in_flight(WebhookDelivery *delivery, const char *class, WebhookBatch *batch);
 static void pin(WebhookDelivery *delivery, WebhookBatch *batch);
-static bool is_meant(const WebhookDelivery *delivery, const pg_uuid_t *event_id, int64 before);
+static bool is_meant(const WebhookDelivery *delivery, const Meant *meant);
 
 void
 webhook_dispatch_cancel_row(WebhookDispatcher *dispatcher, const WebhookPending *row,
@@ -38,22 +46,24 @@ webhook_dispatch_cancel_row(WebhookDispatcher *dispatcher, const WebhookPending 
 
 void
 webhook_dispatch_cancel_event(WebhookDispatcher *dispatcher, int64 subscription_id,
-							  const pg_uuid_t *event_id, int64 before, WebhookBatch *batch)
+							  const pg_uuid_t *event_id, int64 before,
+							  TimestampTz queued_before, WebhookBatch *batch)
 {
 	WebhookQueue *queue = webhook_queue_get(&dispatcher->queues, subscription_id);
+	Meant		meant = {event_id, before, queued_before};
 	dlist_iter	iter;
 
 	/* Successors first: the end of a head makes the next one ready. */
-	cancel_waiting(dispatcher, subscription_id, event_id, before);
-	cancel_all_ready(dispatcher, &queue->ready, event_id, before, batch);
-	cancel_all_ready(dispatcher, &queue->pings, event_id, before, batch);
+	cancel_waiting(dispatcher, subscription_id, &meant);
+	cancel_all_ready(dispatcher, &queue->ready, &meant, batch);
+	cancel_all_ready(dispatcher, &queue->pings, &meant, batch);
 	for (int slow = 0; slow < 2; slow++)
 	{
 		dlist_foreach(iter, &dispatcher->in_flight[slow])
 		{
 			WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
 
-			if (delivery->queue == queue && is_meant(delivery, event_id, before))
+			if (delivery->queue == queue && is_meant(delivery, &meant))
 				cancel_in_flight(delivery, NULL, batch);
 		}
 	}
@@ -80,8 +90,7 @@ webhook_dispatch_skip(WebhookDispatcher *dispatcher, int64 subscription_id, cons
 }
 
 static void
-cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id, const pg_uuid_t *event_id,
-			   int64 before)
+cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id, const Meant *meant)
 {
 	HASH_SEQ_STATUS scan;
 	WebhookSubject *subject;
@@ -96,7 +105,7 @@ cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id, const pg_uu
 		{
 			WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
 
-			if (!is_meant(delivery, event_id, before))
+			if (!is_meant(delivery, meant))
 				continue;
 			webhook_delivery_unset_waiting(dispatcher, delivery);
 			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
@@ -105,8 +114,8 @@ cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id, const pg_uu
 }
 
 static void
-cancel_all_ready(WebhookDispatcher *dispatcher, dlist_head *ready, const pg_uuid_t *event_id,
-				 int64 before, WebhookBatch *batch)
+cancel_all_ready(WebhookDispatcher *dispatcher, dlist_head *ready, const Meant *meant,
+				 WebhookBatch *batch)
 {
 	dlist_mutable_iter iter;
 
@@ -114,7 +123,7 @@ cancel_all_ready(WebhookDispatcher *dispatcher, dlist_head *ready, const pg_uuid
 	{
 		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
 
-		if (is_meant(delivery, event_id, before))
+		if (is_meant(delivery, meant))
 			cancel_ready(dispatcher, delivery, NULL, batch);
 	}
 }
@@ -147,12 +156,12 @@ pin(WebhookDelivery *delivery, WebhookBatch *batch)
 	delivery->batch = batch;
 }
 
-/* It is of the event (NULL: of any), and came before the command. */
 static bool
-is_meant(const WebhookDelivery *delivery, const pg_uuid_t *event_id, int64 before)
+is_meant(const WebhookDelivery *delivery, const Meant *meant)
 {
 	const WebhookPending *row = &delivery->entry.delivery;
 
-	return row->position < before &&
-		(event_id == NULL || memcmp(&row->event->event_id, event_id, UUID_LEN) == 0);
+	return row->position < meant->before && row->queued_at < meant->queued_before &&
+		(meant->event_id == NULL ||
+		 memcmp(&row->event->event_id, meant->event_id, UUID_LEN) == 0);
 }

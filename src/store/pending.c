@@ -49,7 +49,7 @@ static bool any_row(int nkeys, int64 subscription_id, const char *subject,
 					int64 position, int64 id);
 static void replace_row(WebhookPendingWriter *writer, TupleTableSlot *slot,
 						const WebhookPending *row, TimestampTz next_at);
-static List *read_batch(WebhookScan *scan, int64 before, int limit);
+static List *read_batch(WebhookScan *scan, int64 before, TimestampTz queued_before, int limit);
 static void form_row(const WebhookPending *row, Datum *values, bool *nulls);
 
 static const char *
@@ -203,7 +203,7 @@ webhook_pending_subscriptions(void)
 }
 
 List *
-webhook_pending_batch(int64 subscription_id, int64 before, int limit,
+webhook_pending_batch(int64 subscription_id, int64 before, TimestampTz queued_before, int limit,
 					  WebhookPendingCursor *cursor)
 {
 	WebhookPendingReading reading = webhook_pending_begin_reading();
@@ -215,7 +215,7 @@ webhook_pending_batch(int64 subscription_id, int64 before, int limit,
 		WebhookScan *scan = webhook_pending_scan_after(reading, subscription_id, cursor);
 
 		from_start = cursor->position == 0;
-		rows = read_batch(scan, before, limit);
+		rows = read_batch(scan, before, queued_before, limit);
 		webhook_scan_end(scan);
 		memset(cursor, 0, sizeof(*cursor));
 	} while (rows == NIL && !from_start);
@@ -243,7 +243,7 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 	scan = scan_rows(reading.relation, reading.snapshot, 2, subscription_id,
 					 CStringGetTextDatum(subject ? subject : ""), 0, 0);
 	if (event_id == NULL)
-		rows = read_batch(scan, before, 1);
+		rows = read_batch(scan, before, DT_NOEND, 1);
 	else
 	{
 		while (webhook_scan_next(scan))
@@ -470,7 +470,7 @@ replace_row(WebhookPendingWriter *writer, TupleTableSlot *slot,
 }
 
 static List *
-read_batch(WebhookScan *scan, int64 before, int limit)
+read_batch(WebhookScan *scan, int64 before, TimestampTz queued_before, int limit)
 {
 	List	   *rows = NIL;
 	Size		bytes = 0;
@@ -480,7 +480,8 @@ read_batch(WebhookScan *scan, int64 before, int limit)
 		WebhookPending *row;
 
 		CHECK_FOR_INTERRUPTS();
-		if (DatumGetInt64(PENDING(scan->slot, position)) >= before)
+		if (DatumGetInt64(PENDING(scan->slot, position)) >= before ||
+			DatumGetTimestampTz(PENDING(scan->slot, queued_at)) >= queued_before)
 			continue;
 		row = webhook_pending_read_row(scan->slot);
 		bytes += row->event->size;

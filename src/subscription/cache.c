@@ -13,6 +13,7 @@
 #include "executor/spi.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "base/catalog.h"
 #include "subscription/row_internal.h"
@@ -59,6 +60,7 @@ static struct
 
 static Copy *read_copy(MemoryContext context);
 static bool is_new(const WebhookSubscription *subscription);
+static TimestampTz known_at(const WebhookSubscription *subscription);
 static void add_events(Copy *copy, WebhookSubscription *subscription);
 static TypeEntry *enter_type(Copy *copy, const char *name);
 static void add_to(MemoryContext context, Subscribers *subscribers,
@@ -242,6 +244,7 @@ read_copy(MemoryContext context)
 		add_events(copy, subscription);
 		copy->any_fenced |= subscription->fenced;
 		subscription->is_new = is_new(subscription);
+		subscription->known_at = known_at(subscription);
 		if (subscription->is_new &&
 			(copy->catch_up_since == NULL ||
 			 FullTransactionIdPrecedes(subscription->since->xmax, copy->catch_up_since->xmax)))
@@ -263,6 +266,16 @@ is_new(const WebhookSubscription *subscription)
 
 	return cache.current != NULL && subscription->enabled && !subscription->fenced &&
 		(before == NULL || !before->enabled || before->is_new);
+}
+
+/* Since when this process knows the subscription with its present start snapshot. */
+static TimestampTz
+known_at(const WebhookSubscription *subscription)
+{
+	const WebhookSubscription *before = webhook_subscription_get(subscription->id);
+
+	return before != NULL && webhook_snapshot_equal(before->since, subscription->since) ?
+		before->known_at : GetCurrentTimestamp();
 }
 
 static void

@@ -25,6 +25,7 @@
 #include "worker/transaction_internal.h"
 
 #define PIECE_ROWS 500
+#define ENABLING_TIME (5 * USECS_PER_SEC)
 
 #define RUN_PIECES 20			/* pieces of a command before the next command runs */
 #define ROUND_PIECES 32			/* pieces of a round: thousands of subscriptions may end at once */
@@ -59,6 +60,7 @@ static struct
 }			commands;
 
 static int64 bound_of_end(int64 subscription_id, int64 id);
+static TimestampTz time_of_end(int64 subscription_id);
 static bool run_piece(bool *waits);
 static void add(WebhookKind kind, int64 subscription_id, int64 before,
 				const WebhookEvent *row, WebhookBatch *batch);
@@ -89,11 +91,12 @@ webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
 		case WEBHOOK_END:
 			/* The subscription may be enabled again by now. */
 			webhook_dispatch_cancel_event(commands.dispatcher, command.subscription_id, NULL,
-										  bound_of_end(command.subscription_id, row->id), batch);
+										  bound_of_end(command.subscription_id, row->id),
+										  time_of_end(command.subscription_id), batch);
 			break;
 		case WEBHOOK_CANCEL:
 			webhook_dispatch_cancel_event(commands.dispatcher, command.subscription_id,
-										  &row->event_id, row->id, batch);
+										  &row->event_id, row->id, DT_NOEND, batch);
 			break;
 		case WEBHOOK_SKIP:
 			if (row->subject == NULL ||
@@ -204,6 +207,22 @@ bound_of_end(int64 subscription_id, int64 id)
 		id : PG_INT64_MAX;
 }
 
+/*
+ * The time before which the deliveries that a command ends were queued. Since a
+ * subscription is enabled again, it gets what its start snapshot does not see,
+ * also what has a lower id than the command. What was queued in the last seconds
+ * before is spared, too: rounds and steps take a while.
+ */
+static TimestampTz
+time_of_end(int64 subscription_id)
+{
+	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
+
+	return subscription != NULL && subscription->known_at != 0 &&
+		webhook_queue_takes(commands.dispatcher, subscription) ?
+		subscription->known_at - ENABLING_TIME : DT_NOEND;
+}
+
 static void
 add(WebhookKind kind, int64 subscription_id, int64 before, const WebhookEvent *row,
 	WebhookBatch *batch)
@@ -276,6 +295,7 @@ rows_of(Cancellation *cancellation)
 			return webhook_pending_batch(cancellation->subscription_id,
 										 bound_of_end(cancellation->subscription_id,
 													  cancellation->before),
+										 time_of_end(cancellation->subscription_id),
 										 PIECE_ROWS, &cancellation->cursor);
 	}
 }

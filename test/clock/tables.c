@@ -376,7 +376,7 @@ webhook_pending_subscriptions(void)
 }
 
 List *
-webhook_pending_batch(int64 subscription_id, int64 before, int limit,
+webhook_pending_batch(int64 subscription_id, int64 before, TimestampTz queued_before, int limit,
 					  WebhookPendingCursor *cursor)
 {
 	List	   *rows = NIL;
@@ -390,7 +390,7 @@ webhook_pending_batch(int64 subscription_id, int64 before, int limit,
 			 is_of(i, subscription_id, NULL) && list_length(rows) < limit && bytes < BATCH_BYTES;
 			 i++)
 		{
-			if (row_at(i)->is.position >= before)
+			if (row_at(i)->is.position >= before || row_at(i)->is.queued_at >= queued_before)
 				continue;
 			bytes += row_at(i)->is.event->size;
 			rows = lappend(rows, copy_row(row_at(i)));
