@@ -245,8 +245,9 @@ extern void webhook_dispatch_cancel_row(WebhookDispatcher *dispatcher, const Web
 /*
  * End what is in memory and came before a command, i.e. has a position below
  * "before": all deliveries of an event (NULL: of any) that were queued before
- * "queued_before" (DT_NOEND: at any time), or the first one of a subject; the latter returns true if there was one. A delivery in flight ends
- * with its answer, and pins the command's batch until then.
+ * "queued_before" (DT_NOEND: at any time), or the first one of a subject; the
+ * latter returns true if there was one. A delivery in flight ends with its
+ * answer, and pins the command's batch until then.
  */
 extern void webhook_dispatch_cancel_event(WebhookDispatcher *dispatcher, int64 subscription_id,
 										  const pg_uuid_t *event_id, int64 before,

@@ -20,11 +20,11 @@
 #include "base/compat.h"
 #include "process/log_ddl_internal.h"
 
-static bool is_log(const RangeVar * relation);
-static bool is_index(const AlterTableCmd * command);
+static bool is_log(const RangeVar *relation);
+static bool is_index(const AlterTableCmd *command);
 
 void
-webhook_log_refuse_index(const IndexStmt * stmt)
+webhook_log_refuse_index(const IndexStmt *stmt)
 {
 	if (!is_log(stmt->relation))
 		return;
@@ -36,13 +36,13 @@ webhook_log_refuse_index(const IndexStmt * stmt)
 }
 
 void
-webhook_log_refuse_addition(const AlterTableStmt * stmt)
+webhook_log_refuse_addition(const AlterTableStmt *stmt)
 {
 	ListCell   *cell;
 
 	foreach(cell, stmt->cmds)
 	{
-		const		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+		const AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
 
 		if (command->subtype != AT_AddColumn && !is_index(command))
 			continue;
@@ -62,7 +62,7 @@ webhook_log_refuse_addition(const AlterTableStmt * stmt)
 
 /* Returns true if it is webhook.log, the user owns it, and no script of an extension runs. */
 static bool
-is_log(const RangeVar * relation)
+is_log(const RangeVar *relation)
 {
 	Oid			relid;
 
@@ -77,7 +77,7 @@ is_log(const RangeVar * relation)
 
 /* Returns true for a constraint that is an index. */
 static bool
-is_index(const AlterTableCmd * command)
+is_index(const AlterTableCmd *command)
 {
 	if (command->subtype != AT_AddConstraint)
 		return false;

@@ -12,7 +12,7 @@
  * for its leaves only. If the user does not own the table, the statement fails
  * with PostgreSQL's own error.
  */
-extern void webhook_log_refuse_index(const IndexStmt * stmt);
-extern void webhook_log_refuse_addition(const AlterTableStmt * stmt);
+extern void webhook_log_refuse_index(const IndexStmt *stmt);
+extern void webhook_log_refuse_addition(const AlterTableStmt *stmt);
 
 #endif							/* WEBHOOK_LOG_DDL_INTERNAL_H */

@@ -203,11 +203,12 @@ extern List *webhook_pending_subscriptions(void);
 
 /*
  * Rows of a subscription behind the cursor with a position below "before" and
- * queued before "queued_before" (DT_NOEND: at any time), in key order, as a List of WebhookPending: at most "limit" rows and, after the
- * first, at most 4 MB of events. If there is none behind the cursor, those from
- * the first row on; NIL: there is no such row at all. The cursor is moved to
- * the last row returned, so that the next call need not walk over the dead
- * index entries of rows that were deleted since.
+ * queued before "queued_before" (DT_NOEND: at any time), in key order, as a List
+ * of WebhookPending: at most "limit" rows and, after the first, at most 4 MB of
+ * events. If there is none behind the cursor, those from the first row on; NIL:
+ * there is no such row at all. The cursor is moved to the last row returned, so
+ * that the next call need not walk over the dead index entries of rows that were
+ * deleted since.
  */
 extern List *webhook_pending_batch(int64 subscription_id, int64 before,
 								   TimestampTz queued_before,
