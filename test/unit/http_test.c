@@ -1317,7 +1317,7 @@ test_descriptors(void)
 CURLMcode
 curl_multi_add_handle(CURLM *multi, CURL *curl)
 {
-	typedef CURLMcode(*Function) (CURLM *, CURL *);
+	typedef CURLMcode (*Function) (CURLM *, CURL *);
 
 	return taken != CURLM_OK ? taken :
 		((Function) dlsym(RTLD_NEXT, "curl_multi_add_handle")) (multi, curl);
