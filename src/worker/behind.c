@@ -37,10 +37,18 @@ static struct
 	int			with_room;		/* index of the enabled subscription that had room last */
 }			behind;
 
+/* A walk over those who take what is unread of the older window; zero at its begin. */
+typedef struct Takers
+{
+	int			type;			/* index in behind.rest */
+	int			cursor;			/* of webhook_subscription_of_type() */
+} Takers;
+
 static bool has_room(int64 subscription_id);
 static bool is_in_rest(int64 subscription_id);
 static bool has_waited(TimestampTz since, TimestampTz now);
 static void spill_rest(void);
+static const WebhookSubscription *next_taker(Takers *takers);
 
 void
 webhook_behind_init(WebhookDispatcher *dispatcher)
@@ -98,25 +106,17 @@ webhook_behind_drop(void)
 bool
 webhook_behind_may_read_older(void)
 {
+	Takers		takers = {0};
+	const WebhookSubscription *subscription;
 	bool		any = false;
-	ListCell   *cell;
 
 	if (!webhook_tail_is_empty(behind.newer))
 		return true;
-	foreach(cell, behind.rest)
+	while ((subscription = next_taker(&takers)) != NULL)
 	{
-		const WebhookWindowType *type = lfirst(cell);
-		const WebhookSubscription *subscription;
-		int			cursor = 0;
-
-		if (type->last_id <= behind.upto_id)
-			continue;
-		while ((subscription = webhook_subscription_of_type(type->name, &cursor)) != NULL)
-		{
-			if (!webhook_tail_has(behind.older, subscription->id) && has_room(subscription->id))
-				return true;
-			any = true;
-		}
+		if (!webhook_tail_has(behind.older, subscription->id) && has_room(subscription->id))
+			return true;
+		any = true;
 	}
 	return !any;
 }
@@ -238,20 +238,29 @@ has_waited(TimestampTz since, TimestampTz now)
 static void
 spill_rest(void)
 {
-	ListCell   *cell;
+	Takers		takers = {0};
+	const WebhookSubscription *subscription;
 
-	foreach(cell, behind.rest)
+	while ((subscription = next_taker(&takers)) != NULL)
 	{
-		const WebhookWindowType *type = lfirst(cell);
-		const WebhookSubscription *subscription;
-		int			cursor = 0;
-
-		if (type->last_id <= behind.upto_id)
-			continue;
-		while ((subscription = webhook_subscription_of_type(type->name, &cursor)) != NULL)
-		{
-			if (!has_room(subscription->id))
-				webhook_dispatch_spill_arrivals(behind.dispatcher, subscription->id);
-		}
+		if (!has_room(subscription->id))
+			webhook_dispatch_spill_arrivals(behind.dispatcher, subscription->id);
 	}
+}
+
+/* The next subscription that takes a type of which the older window has unread rows, or NULL. */
+static const WebhookSubscription *
+next_taker(Takers *takers)
+{
+	for (; takers->type < list_length(behind.rest); takers->type++)
+	{
+		const WebhookWindowType *type = list_nth(behind.rest, takers->type);
+		const WebhookSubscription *subscription = type->last_id <= behind.upto_id ? NULL :
+			webhook_subscription_of_type(type->name, &takers->cursor);
+
+		if (subscription != NULL)
+			return subscription;
+		takers->cursor = 0;
+	}
+	return NULL;
 }
