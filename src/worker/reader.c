@@ -221,7 +221,9 @@ webhook_reader_read(bool wake, TimestampTz now)
 			return false;
 		if (reader.newest != NULL && !try_step(reader.newest, now))
 			return false;
-		if (reader.newest == NULL || GetCurrentTimestamp() - now > ROUND_TIME)
+		if ((reader.newest == NULL &&
+			 (reader.older == NULL || !webhook_behind_may_read_older())) ||
+			GetCurrentTimestamp() - now > ROUND_TIME)
 			break;
 	}
 	return true;
