@@ -34,6 +34,13 @@ typedef enum WebhookKind
 								 * "changed", that it was altered */
 } WebhookKind;
 
+/* Returns true if a row of this kind is delivered, and so has an event type. */
+static inline bool
+webhook_kind_is_delivered(WebhookKind kind)
+{
+	return kind == WEBHOOK_EVENT || kind == WEBHOOK_REPLAY;
+}
+
 /* Column "cause" of a delivery: why it exists. */
 typedef enum WebhookCause
 {

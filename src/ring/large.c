@@ -46,7 +46,7 @@ webhook_large_note(const WebhookEvent *event)
 		large.present.txid = event->txid;
 	}
 	large.events++;
-	is_new = event->kind == WEBHOOK_EVENT && add_type(event->event_type);
+	is_new = webhook_kind_is_delivered(event->kind) && add_type(event->event_type);
 	if (large.events == LARGE_EVENTS || (is_new && large.events > LARGE_EVENTS))
 		tell();
 }

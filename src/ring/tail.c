@@ -169,26 +169,22 @@ webhook_tail_keep(WebhookTail *tail, WebhookBatch *batch, TimestampTz now)
 	tail->open_ids = NIL;
 }
 
-/*
- * A store that has failed while it went to its file has lost entries. That is
- * told by ending the process: the next one reads them from the ring again.
- */
-void
+/* A store that has failed while it went to its file has lost entries. */
+bool
 webhook_tail_drop(WebhookTail *tail)
 {
 	ListCell   *cell;
 
 	if (tail->adding)
-		ereport(FATAL,
-				(errmsg("could not keep what subscriptions could not take yet in a temporary file"),
-				 errdetail("The worker starts again, and reads it from the ring.")));
+		return false;
 	if (tail->open == NULL)
-		return;
+		return true;
 	foreach(cell, tail->open_ids)
 		add_to_count(tail, *(int64 *) lfirst(cell), -1);
 	tail->open = NULL;
 	list_free_deep(tail->open_ids);
 	tail->open_ids = NIL;
+	return true;
 }
 
 void
@@ -224,21 +220,29 @@ webhook_tail_entry(WebhookTail *tail, int number)
 	return tail->first + number < tail->nnext ? &tail->next[tail->first + number] : NULL;
 }
 
-void
-webhook_tail_fetch(WebhookTail *tail, int count)
+int
+webhook_tail_fetch(WebhookTail *tail, int count, Size max_bytes)
 {
 	WebhookFetch *fetch = webhook_fetch_begin();
 	WebhookTailEntry *before = NULL;
+	Size		bytes = 0;
+	int			fetched;
 
-	for (int i = tail->first; i < tail->first + count; i++)
+	for (fetched = 0; fetched < count && bytes < max_bytes; fetched++)
 	{
-		WebhookTailEntry *entry = &tail->next[i];
+		WebhookTailEntry *entry = &tail->next[tail->first + fetched];
 
-		entry->event = before != NULL && before->key.id == entry->key.id ? before->event :
-			webhook_fetch_event(fetch, &entry->key);
+		if (before != NULL && before->key.id == entry->key.id)
+			entry->event = before->event;
+		else
+		{
+			entry->event = webhook_fetch_event(fetch, &entry->key);
+			bytes += entry->event == NULL ? 0 : entry->event->size;
+		}
 		before = entry;
 	}
 	webhook_fetch_end(fetch);
+	return fetched;
 }
 
 void

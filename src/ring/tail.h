@@ -34,12 +34,13 @@ extern bool webhook_tail_has(const WebhookTail *tail, int64 subscription_id);
  * Add entries, in a transaction, each of an event that was read from the ring;
  * webhook_tail_keep() or webhook_tail_drop() has to follow when that has ended.
  * The first, after a commit, says of which batch they all are, and pins it; the
- * second, after an error, removes them again.
+ * second, after an error, removes them again. It returns false if the error has
+ * taken earlier entries along: then the tail must not be used any more.
  */
 extern void webhook_tail_add(WebhookTail *tail, const WebhookEvent *event,
 							 int64 subscription_id);
 extern void webhook_tail_keep(WebhookTail *tail, WebhookBatch *batch, TimestampTz now);
-extern void webhook_tail_drop(WebhookTail *tail);
+extern bool webhook_tail_drop(WebhookTail *tail);
 
 /* All entries of "after" follow those of "tail"; then "after" is empty. */
 extern void webhook_tail_append(WebhookTail *tail, WebhookTail *after);
@@ -55,11 +56,12 @@ extern const WebhookTailEntry *webhook_tail_first(const WebhookTail *tail);
 extern WebhookTailEntry *webhook_tail_entry(WebhookTail *tail, int number);
 
 /*
- * Fetch the events of the first "count" entries, in a transaction, in
- * CurrentMemoryContext, with one reference each. Entries of one row that follow
- * each other share the event.
+ * Fetch the events of the first entries, in a transaction, in
+ * CurrentMemoryContext, with one reference each: of at most "count" entries, and
+ * of as many as fit into "max_bytes", but at least one. Returns their number.
+ * Entries of one row that follow each other share the event.
  */
-extern void webhook_tail_fetch(WebhookTail *tail, int count);
+extern int	webhook_tail_fetch(WebhookTail *tail, int count, Size max_bytes);
 
 /* Remove the first "count" entries, and their pins. */
 extern void webhook_tail_remove(WebhookTail *tail, int count);

@@ -387,15 +387,15 @@ add_row(Builder *builder, int table_no, TupleTableSlot *row)
 	add_key(builder, &key);
 }
 
-/* The event type of a row is one of the window's. */
+/* The event type of an event, or of one that is replayed, is one of the window's. */
 static void
 note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
 {
 	struct varlena *name;
 	bool		isnull;
-	Datum		value;
+	Datum		value = slot_getattr(row, Anum_webhook_event_kind, &isnull);
 
-	if (DatumGetChar(slot_getattr(row, Anum_webhook_event_kind, &isnull)) != WEBHOOK_EVENT)
+	if (!webhook_kind_is_delivered(DatumGetChar(value)))
 		return;
 	value = slot_getattr(row, Anum_webhook_event_event_type, &isnull);
 	if (isnull)

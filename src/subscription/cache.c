@@ -257,7 +257,8 @@ read_copy(MemoryContext context)
 
 /*
  * Returns true if events that were read before have to be read for a
- * subscription: the copy so far does not have it, or has it as disabled.
+ * subscription: the copy so far does not have it, or not with this start snapshot,
+ * which enabling it renews.
  */
 static bool
 is_new(const WebhookSubscription *subscription)
@@ -265,7 +266,8 @@ is_new(const WebhookSubscription *subscription)
 	const WebhookSubscription *before = webhook_subscription_get(subscription->id);
 
 	return cache.current != NULL && subscription->enabled && !subscription->fenced &&
-		(before == NULL || !before->enabled || before->is_new);
+		(before == NULL || before->is_new ||
+		 !webhook_snapshot_equal(before->since, subscription->since));
 }
 
 /* Since when this process knows the subscription with its present start snapshot. */

@@ -92,11 +92,12 @@ webhook_behind_keep(WebhookBatch *batch, TimestampTz now)
 	webhook_tail_keep(behind.newer, batch, now);
 }
 
-void
+bool
 webhook_behind_drop(void)
 {
-	webhook_tail_drop(behind.older);
-	webhook_tail_drop(behind.newer);
+	bool		older = webhook_tail_drop(behind.older);
+
+	return webhook_tail_drop(behind.newer) && older;
 }
 
 /*

@@ -28,11 +28,12 @@ extern bool webhook_behind_is(int64 subscription_id, bool older);
 
 /*
  * Let a row that was read wait, in a transaction; webhook_behind_keep() has to
- * follow its commit, webhook_behind_drop() an error, as in tail.h.
+ * follow its commit, webhook_behind_drop() an error, as in tail.h; it returns
+ * false if nothing may wait or be taken any more.
  */
 extern void webhook_behind_add(const WebhookEvent *event, int64 subscription_id, bool older);
 extern void webhook_behind_keep(WebhookBatch *batch, TimestampTz now);
-extern void webhook_behind_drop(void);
+extern bool webhook_behind_drop(void);
 
 /* Returns true if somebody has room for what is unread: of the older window, or of new ones. */
 extern bool webhook_behind_may_read_older(void);

@@ -103,6 +103,7 @@ static struct
 									 * are read; 0: they are loaded now */
 	WebhookSnapshot *reloaded_by;	/* the snapshot that subscriptions were last read by; NULL:
 									 * none */
+	bool		failed;			/* what waits in the tail is lost for this process */
 }			reader;
 
 static bool try_step(Reading *reading, TimestampTz now);
@@ -118,6 +119,7 @@ static void catch_up(WebhookStep *step);
 static bool was_read(const WebhookEvent *event);
 static List *next_events(Reading *reading);
 static void complete_step(Attempt *attempt, TimestampTz now);
+static void count(const List *rows);
 static WebhookBatch *batch_of(Reading *reading, int64 last, bool whole, TimestampTz now);
 static void advance(Reading *reading, int64 last, bool whole, TimestampTz now);
 static void finish_window(Reading *reading);
@@ -185,6 +187,12 @@ reload_and_note(void *arg)
 {
 	reload();
 	webhook_loader_note_rows();
+}
+
+bool
+webhook_reader_has_failed(void)
+{
+	return reader.failed;
 }
 
 uint64
@@ -263,13 +271,11 @@ read_step(void *arg)
 {
 	Attempt    *attempt = arg;
 	WebhookStep *step = &attempt->step;
-	uint64		events = 0;
-	ListCell   *cell;
 
 	if (attempt->reading == NULL)
 	{
 		MemoryContextSwitchTo(reader.step_context);
-		webhook_step_take_waiting(step, STEP_ROWS);
+		webhook_step_take_waiting(step, STEP_ROWS, STEP_BYTES);
 		return;
 	}
 	if (attempt->reading->window == NULL)
@@ -278,13 +284,10 @@ read_step(void *arg)
 	step->events = next_events(attempt->reading);
 	attempt->reloaded = has_changed(step->events);
 	if (attempt->reloaded)
-		reload();
+		reload_and_note(NULL);
 	catch_up(step);
 	webhook_window_make_durable(step->events);
 	webhook_step_match(step);
-	foreach(cell, step->events)
-		events += ((WebhookEvent *) lfirst(cell))->kind == WEBHOOK_EVENT;
-	pg_atomic_fetch_add_u64(&reader.slot->counters.events, events);
 }
 
 /*
@@ -296,7 +299,7 @@ discard(Attempt *attempt, TimestampTz now)
 {
 	Reading    *reading = attempt->reading;
 
-	webhook_behind_drop();
+	reader.failed = !webhook_behind_drop();
 	if (reading != NULL)
 	{
 		if (reading->window != NULL)
@@ -305,6 +308,7 @@ discard(Attempt *attempt, TimestampTz now)
 		reading->unmatched = NIL;
 		if (reading->rest == NULL)
 		{
+			Assert(reading == reader.newest);
 			reader.newest = NULL;
 			free_reading(reading);
 		}
@@ -343,7 +347,6 @@ open_window(Reading *reading)
 	MemoryContextSwitchTo(reading->context);
 	reading->window = webhook_window_open(reading->from, reading->partial, reading->upto_id,
 										  reading->end);
-	pg_atomic_fetch_add_u64(&reader.slot->counters.windows, 1);
 	if (reading == reader.older)
 		show_older();
 }
@@ -442,15 +445,19 @@ catch_up(WebhookStep *step)
 	before = webhook_window_open(since, NULL, 0, reader.from);
 	if (webhook_window_remaining(before) <= CATCH_UP_ROWS)
 	{
-		List	   *events = webhook_window_next(before, CATCH_UP_ROWS, STEP_BYTES);
+		List	   *events;
 
-		webhook_window_make_durable(events);
-		foreach(cell, events)
+		while ((events = webhook_window_next(before, CATCH_UP_ROWS, STEP_BYTES)) != NIL)
 		{
-			WebhookEvent *event = lfirst(cell);
+			webhook_window_make_durable(events);
+			foreach(cell, events)
+			{
+				WebhookEvent *event = lfirst(cell);
 
-			if (event->kind == WEBHOOK_EVENT && was_read(event))
-				webhook_matcher_add_event(&matches, webhook_event_copy(event), true);
+				if (event->kind == WEBHOOK_EVENT && was_read(event))
+					webhook_matcher_add_event(&matches, webhook_event_copy(event), true);
+				webhook_event_release(event);
+			}
 		}
 	}
 	webhook_window_close(before);
@@ -525,6 +532,7 @@ complete_step(Attempt *attempt, TimestampTz now)
 			reading->unmatched == NIL;
 		int64		last = step->events == NIL ? 0 : ((WebhookEvent *) llast(step->events))->id;
 
+		count(step->events);
 		batch = batch_of(reading, last, whole, now);
 		webhook_subscription_clear_new();
 		webhook_behind_keep(batch, now);
@@ -535,6 +543,18 @@ complete_step(Attempt *attempt, TimestampTz now)
 	else
 		webhook_step_offer(step, NULL, now);
 	MemoryContextSwitchTo(old);
+}
+
+/* The counters of what was read. */
+static void
+count(const List *rows)
+{
+	uint64		events = 0;
+	ListCell   *cell;
+
+	foreach(cell, rows)
+		events += ((const WebhookEvent *) lfirst(cell))->kind == WEBHOOK_EVENT;
+	pg_atomic_fetch_add_u64(&reader.slot->counters.events, events);
 }
 
 /* The batch of a step's rows, with a pin for the caller. */
@@ -572,6 +592,7 @@ advance(Reading *reading, int64 last, bool whole, TimestampTz now)
 		reader.partial = NULL;
 		reader.upto_id = 0;
 		reader.nopened++;
+		pg_atomic_fetch_add_u64(&reader.slot->counters.windows, 1);
 	}
 	MemoryContextSwitchTo(old);
 	reading->partial = reading->end;
@@ -587,19 +608,22 @@ advance(Reading *reading, int64 last, bool whole, TimestampTz now)
 	show_older();
 }
 
-/* The window after the older one becomes the older one. */
+/* A newer window that is read in parts, too, becomes the older one. */
 static void
 finish_window(Reading *reading)
 {
-	bool		older = reading == reader.older;
-
-	if (older)
+	if (reading == reader.older)
 	{
 		reader.older = NULL;
 		show_older();
-		reader.older = reader.newest;
+		if (reader.newest != NULL && reader.newest->rest != NULL)
+		{
+			reader.older = reader.newest;
+			reader.newest = NULL;
+		}
 	}
-	reader.newest = NULL;
+	else
+		reader.newest = NULL;
 	free_reading(reading);
 	resume_loading();
 }

@@ -25,8 +25,8 @@ extern void webhook_reader_init(WebhookDispatcher *dispatcher,
 extern bool webhook_reader_reload(void);
 
 /*
- * Read what there is to read, at most one step each of what waits in the tail,
- * of the older window and of the newest, and offer it to the dispatcher. "wake":
+ * Read what there is to read, a few steps of what waits in the tail, of the
+ * older window and of the newest, and offer it to the dispatcher. "wake":
  * another window may be opened. Returns false if that failed and has to be
  * repeated.
  */
@@ -34,6 +34,12 @@ extern bool webhook_reader_read(bool wake, TimestampTz now);
 
 /* When there is something to read for which there is room; 0: nobody knows. */
 extern TimestampTz webhook_reader_time(bool wake, TimestampTz now);
+
+/*
+ * Returns true if what waits in the tail is lost for this process: it must read
+ * nothing more, and end. The next one reads from the low-water mark on.
+ */
+extern bool webhook_reader_has_failed(void);
 
 /* How many windows were opened. */
 extern uint64 webhook_reader_windows(void);

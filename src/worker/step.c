@@ -43,12 +43,11 @@ webhook_step_match(WebhookStep *step)
 }
 
 void
-webhook_step_take_waiting(WebhookStep *step, int limit)
+webhook_step_take_waiting(WebhookStep *step, int limit, Size max_bytes)
 {
 	WebhookTail *tail = webhook_behind_tail();
 
-	step->waiting = webhook_behind_offerable(limit);
-	webhook_tail_fetch(tail, step->waiting);
+	step->waiting = webhook_tail_fetch(tail, webhook_behind_offerable(limit), max_bytes);
 	for (int i = 0; i < step->waiting; i++)
 		take_entry(step, webhook_tail_entry(tail, i));
 }
@@ -99,7 +98,8 @@ must_wait(const WebhookStep *step, const WebhookEvent *row, int64 *subscription_
 {
 	WebhookCommand command;
 
-	if (row->kind == WEBHOOK_CHANGED || !webhook_command_parse(row, &command) ||
+	if (row->kind == WEBHOOK_CHANGED || row->kind == WEBHOOK_TELL ||
+		!webhook_command_parse(row, &command) ||
 		(row->kind == WEBHOOK_REPLAY && command.cause == WEBHOOK_CAUSE_PING))
 		return false;
 	*subscription_id = command.subscription_id;

@@ -31,8 +31,11 @@ typedef struct WebhookStep
  */
 extern void webhook_step_match(WebhookStep *step);
 
-/* In a transaction: take what may be offered from the tail, at most "limit" rows. */
-extern void webhook_step_take_waiting(WebhookStep *step, int limit);
+/*
+ * In a transaction: take what may be offered from the tail, at most "limit" rows,
+ * and as many as fit into "max_bytes", but at least one.
+ */
+extern void webhook_step_take_waiting(WebhookStep *step, int limit, Size max_bytes);
 
 /*
  * The step is committed: hand over its deliveries and commands. "batch" is that

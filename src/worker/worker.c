@@ -16,7 +16,8 @@
  * flight after that is broken off: an attempt that the log shows, and that the
  * next process makes again. Log entries and checkpoint are written. No
  * transaction of this process lasts: it waits half a second for a lock, five
- * seconds for a flush.
+ * seconds for a flush. A process that has lost what waits in its temporary files
+ * ends in the same way, and is started again after a while.
  */
 #include "postgres.h"
 
@@ -34,6 +35,7 @@
 #include "base/guc.h"
 #include "worker/loop_internal.h"
 #include "worker/maintenance_internal.h"
+#include "worker/reader_internal.h"
 #include "worker/sender_internal.h"
 #include "worker/transaction_internal.h"
 #include "worker/worker.h"
@@ -179,7 +181,8 @@ milliseconds_until(TimestampTz next)
 static bool
 must_stop(void)
 {
-	return ShutdownRequestPending || webhook_shmem_stop_requested() != WEBHOOK_STOP_NONE;
+	return ShutdownRequestPending || webhook_reader_has_failed() ||
+		webhook_shmem_stop_requested() != WEBHOOK_STOP_NONE;
 }
 
 /*
@@ -204,6 +207,8 @@ stop(void)
 
 		wait_for_work(engine >= 0 ? Min(wait, engine) : wait);
 	}
+	if (webhook_reader_has_failed())
+		proc_exit(1);
 	webhook_shmem_set_exit(WEBHOOK_EXIT_ASKED);
 
 	/* With another code, the server would log the exit of this process, too. */
@@ -218,8 +223,14 @@ report_stop(WebhookStop reason)
 	switch (reason)
 	{
 		case WEBHOOK_STOP_NONE:
-			ereport(LOG,
-					(errmsg("webhook worker for database \"%s\" is shutting down", database)));
+			if (webhook_reader_has_failed())
+				ereport(LOG,
+						(errmsg("webhook worker for database \"%s\" could not keep unsent deliveries in a temporary file",
+								database),
+						 errdetail("It is shutting down. The next worker reads them from the ring again.")));
+			else
+				ereport(LOG,
+						(errmsg("webhook worker for database \"%s\" is shutting down", database)));
 			break;
 		case WEBHOOK_STOP_DATABASE:
 			ereport(LOG,

@@ -199,7 +199,7 @@ note_type(WebhookWindow *window, const WebhookEvent *event)
 	WebhookWindowType *type = NULL;
 	ListCell   *cell;
 
-	if (event->kind != WEBHOOK_EVENT)
+	if (!webhook_kind_is_delivered(event->kind))
 		return;
 	foreach(cell, window->types)
 	{

@@ -104,6 +104,17 @@ $server->settle('a crash in the middle');
 is(lost(), 0, 'after a crash: each event was delivered');
 is(out_of_order(), 0, 'after a crash: those of one subject in their order');
 
+# ---- Events that are sent again, and then new ones of the same subjects
+
+is($server->sql(<<"END"), 3000, 'so many are sent again');
+SELECT count(webhook.resend(event_id, $id))
+FROM (SELECT event_id FROM webhook.event WHERE event_type = '$type' ORDER BY id LIMIT 3000) e
+END
+publish($one, 'after those', 40);
+$server->settle('sent again');
+is(lost(), 0, 'sent again: each event was delivered');
+is(out_of_order(), 0, 'sent again: before what is newer');
+
 # ---- More types than are told
 
 $server->sql('SELECT ' . join(', ', map { "webhook.define_event_type('Type.$_')" } 1 .. 6));
