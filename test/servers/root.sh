@@ -15,22 +15,26 @@ root_offers()
 {
 	mkdir -p "$work/lists" || return 1
 	if ! [ -e "$work/lists/$1" ]; then
-		/usr/lib/apt/apt-helper download-file \
+		/usr/lib/apt/apt-helper -o APT::Sandbox::User=root download-file \
 			"$(root_mirror)/dists/$1/main/binary-$(dpkg --print-architecture)/Packages.xz" \
 			"$work/lists/$1.xz" >/dev/null && xz -d "$work/lists/$1.xz" || return 1
 	fi
 	grep -qx "Package: $2" "$work/lists/$1"
 }
 
-# root_make ROOT SUITE: make a root, or take one that is complete.
+# root_make ROOT SUITE: make a root, or take one that is complete.  debootstrap
+# has no script for a suite that is newer than itself; sid's serves all.
 root_make()
 {
 	[ ! -e "$1/.complete" ] || return 0
-	debootstrap --variant=minbase "$2" "$1" "$(root_mirror)" >"$1.log" 2>&1 || {
+	debootstrap --variant=minbase "$2" "$1" "$(root_mirror)" \
+		/usr/share/debootstrap/scripts/sid >"$1.log" 2>&1 || {
 		tail -n 20 "$1.log" >&2
 		return 1
 	}
-	touch "$1/.complete"
+	# A mirror may be a copy of some day's archive.
+	echo 'Acquire::Check-Valid-Until "false";' >"$1/etc/apt/apt.conf.d/99mirror" &&
+		touch "$1/.complete"
 }
 
 # root_run ROOT COMMAND: run a shell command in a root.  What it mounts and what
