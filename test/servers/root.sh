@@ -62,3 +62,9 @@ root_source()
 {
 	echo "deb-src $(root_mirror) $2 main" >"$1/etc/apt/sources.list.d/source.list"
 }
+
+# root_older ROOT SUITE: let apt find an older suite's packages, too.
+root_older()
+{
+	echo "deb $(root_mirror) $2 main" >"$1/etc/apt/sources.list.d/older.list"
+}

@@ -1,8 +1,7 @@
 # 140_copied_database.pl
 #	  Does a copy of a database (a restored dump, a database made from a template)
 #	  keep all that the original had, and send nothing until it is told to?  Does
-#	  a database that is restored in its own place wait, too?  Does an upgraded
-#	  cluster, which is no copy, go on?
+#	  a database that is restored in its own place wait, too?
 
 use strict;
 use warnings;
@@ -82,15 +81,6 @@ sub is_silent
 	my ($stdout, $stderr) = run_command($command);
 	is($?, 0, "$what: succeeds");
 	is($stderr, '', "$what: without complaint");
-	return;
-}
-
-# Run statements in a server that is stopped, while no worker can run.
-sub as_superuser
-{
-	my ($server, $database, @statements) = @_;
-	my $input = join '', map { "$_\n" } @statements;
-	run_log([ 'postgres', '--single', '-D', $server->node->data_dir, $database ], '<', \$input) or die "postgres --single: $?";
 	return;
 }
 
@@ -330,71 +320,8 @@ is($shop->sql('SELECT count(*) FROM webhook_internal.pending WHERE subscription_
 	is(came('/flip/three'), 'P Q', 'a new secret: all is sent, in order');
 }
 
-# ---- An upgraded cluster goes on where the old one stopped
-
-$receiver->clear;
-$shop->sql('SELECT webhook.resume(2)');
-$shop->settle('before the upgrade');
-is(came('/ok/two'), 'A B C D', 'before the upgrade: nothing waits');
-$shop->sql('SELECT webhook.pause(2)');
-$shop->change(1, 'E');
-$shop->settle('before the upgrade, paused');
-$server->set('webhook.enabled', 'off');
-$shop->change(1, qw(F G));
 $server->stop;
-
-# As if the former server had been of the version before, in two databases; one of them
-# is fenced, as it would be in a copy of the data directory.
-as_superuser($server, 'shop', 'UPDATE webhook_internal.checkpoint SET server_version = 140000');
-as_superuser($server, 'restored', 'UPDATE webhook_internal.checkpoint SET server_version = 140000',
-	"UPDATE webhook_internal.subscription SET home = home || '/0123456789abcdef0123456789abcdef'");
-
-my $upgraded = Webhook::Test->new('upgraded', '', stopped => 1, receiver => $receiver);
-{
-	my $bindir = $server->node->config_data('--bindir');
-	my $back = `pwd`;
-	chomp $back;
-	chdir $upgraded->node->basedir or die "chdir: $!";
-	my ($stdout, $stderr) = run_command([
-		"$bindir/pg_upgrade", '--no-sync',
-		'--old-datadir', $server->node->data_dir, '--new-datadir', $upgraded->node->data_dir,
-		'--old-bindir', $bindir, '--new-bindir', $bindir,
-		'--socketdir', $upgraded->node->host,
-		'--old-port', $server->node->port, '--new-port', $upgraded->node->port ]);
-	my $status = $?;
-	chdir $back or die "chdir: $!";
-	is($status, 0, 'pg_upgrade') or diag("$stdout\n$stderr");
-}
-is($receiver->requests, 6, 'pg_upgrade itself sends nothing');
-$upgraded->start;
-my $new_shop = $upgraded->database('shop');
-$new_shop->settle('upgraded');
-is(came('/ok/one'), 'E F G', 'upgraded: what had not been delivered is sent');
-like(came('/flip/three'), qr/E F G$/, 'upgraded: to the other subscription, too');
-$new_shop->change(1, 'H');
-$new_shop->settle('upgraded, then');
-is(came('/ok/one'), 'E F G H', 'upgraded: new events are sent');
-$new_shop->sql('SELECT webhook.resume(2)');
-$new_shop->settle('upgraded, not paused any more');
-is(came('/ok/two'), 'A B C D E F G H', 'upgraded: after resume() the paused subscription gets all');
-like(kept($new_shop), qr/^log\|.*"NewStatus\\":\\"A\\"/m, 'upgraded: the log has the old rows');
-my %fenced = (restored => 'in a copy of the data directory', twin => 'to another database');
-foreach my $name (sort keys %fenced)
-{
-	my $copy = $upgraded->database($name);
-	$receiver->clear;
-	$copy->change(1, 'O');
-	$copy->settle("$name, upgraded");
-	is(came('/ok/one'), '', "$name, upgraded: sends nothing");
-	like($copy->sql("SELECT reason FROM webhook.stat_subscription WHERE subscription_id = 1"), qr/$fenced{$name}/,
-		"$name, upgraded: is fenced");
-	$copy->sql('SELECT webhook.resume_database()');
-	$copy->settle("$name, upgraded and resumed");
-	is(came('/ok/one'), 'O', "$name, upgraded and resumed: sends new events, too");
-}
-
-$upgraded->stop;
 $elsewhere->stop;
-$_->is_sound($_->node->name . ': nothing has crashed') foreach $server, $elsewhere, $upgraded;
+$_->is_sound($_->node->name . ': nothing has crashed') foreach $server, $elsewhere;
 
 done_testing();

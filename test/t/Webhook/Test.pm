@@ -29,15 +29,16 @@ our $type = 'App.BusinessRequestStatusChange';
 # ---- Server
 
 # A running server that preloads the library and has these settings beside
-# those of test/webhook.conf.  Options: init, a hash of arguments for
-# PostgreSQL::Test::Cluster's init(); env, a hash of variables that the server
-# gets in its environment at each start; plain, true for a server without the
-# library; stopped, true for one that is not started yet; receiver, see wrap().
+# those of test/webhook.conf.  Options: node and init, hashes of arguments for
+# PostgreSQL::Test::Cluster's new() and init(); env, a hash of variables that the
+# server gets in its environment at each start; plain, true for a server without
+# the library; stopped, true for one that is not started yet; receiver, see
+# wrap().
 sub new
 {
 	my ($class, $name, $settings, %options) = @_;
-	my $self = $class->wrap(PostgreSQL::Test::Cluster->new($name), %options);
-	my $node = $self->node;
+	my $node = PostgreSQL::Test::Cluster->new($name, %{ $options{node} // {} });
+	my $self = $class->wrap($node, %options);
 
 	$node->init(%{ $options{init} // {} });
 	$node->append_conf('postgresql.conf', slurp_file('test/webhook.conf')) unless $options{plain};
