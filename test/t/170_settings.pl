@@ -194,6 +194,34 @@ END
 $server->sql('ALTER DATABASE postgres RESET default_transaction_isolation');
 $server->unsubscribe_all;
 
+# ---- Caches are emptied at each look into them
+
+# Only a server with assertions can do that; elsewhere the greatest value is 0.
+{
+	my $discard = $server->sql("SELECT least(max_val::integer, 1) FROM pg_settings WHERE name = 'debug_discard_caches'");
+	my $fast = '-c debug_discard_caches=0';
+
+	$server->sql("ALTER DATABASE postgres SET debug_discard_caches = $discard");
+	{
+		local $ENV{PGOPTIONS} = $fast;
+		$server->restart_worker;
+	}
+	$server->sql(<<"END");
+@{[ $server->subscription('/ok/discard', q(filter => '$.Record.note == "d"')) ]};
+INSERT INTO business_request VALUES (3, 'Draft', 'd');
+UPDATE business_request SET status = 'Approved' WHERE id = 3;
+DELETE FROM business_request WHERE id = 3;
+SELECT webhook.publish('$type', '{"Record":{"note":"d"}}', 'business_request/3');
+END
+	local $ENV{PGOPTIONS} = $fast;
+	$server->settle('without caches');
+	is(join(' ', map { /"NewStatus":(\w+|"\w+")/ ? $1 : 'published' } data('/ok/discard')), '"Draft" "Approved" null published',
+		'without caches: everything arrives');
+	$server->sql('ALTER DATABASE postgres RESET debug_discard_caches');
+	$server->restart_worker;
+}
+$server->unsubscribe_all;
+
 # ---- webhook.enabled
 
 my $off = $server->subscribe('/ok/off');
