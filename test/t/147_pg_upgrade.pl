@@ -22,7 +22,11 @@ my @older = $ENV{UPGRADE_FROM} ? (install_path => $ENV{UPGRADE_FROM}) : ();
 # initdb has another default from 18 on.
 my @init = (extra => ['--data-checksums']);
 
-my $original = Webhook::Test->new('original', <<"END", node => {@older}, init => { @init, allows_streaming => 1 });
+# That the cluster can be copied is not said by "allows_streaming": from 18 on that
+# adds a setting that older servers do not know.
+my $original = Webhook::Test->new('original', <<"END", node => {@older}, init => {@init});
+wal_level = replica
+max_wal_senders = 5
 webhook.retry_schedule = '@{[ join ', ', ('1s') x 90 ]}'
 webhook.shutdown_grace = '100ms'
 END
