@@ -6,12 +6,13 @@ older=$1
 shift
 
 # Of the older version's headers the files only: their package wants the compiler
-# of its own suite.
+# of its own suite.  Nothing else is to come from that suite.
 version=$older
 missing=postgresql-$older
 headers=postgresql-server-dev-$older
 apt-get update >/dev/null && needed_install >/dev/null &&
 	(cd /tmp && apt-get download "$headers" >/dev/null && dpkg -x "$headers"_*.deb / && rm "$headers"_*.deb) &&
+	rm /etc/apt/sources.list.d/older.list &&
 	make -s stage STAGE="/opt/webhook-$older" PG_CONFIG="/usr/lib/postgresql/$older/bin/pg_config" &&
 	make -s clean || exit 1
 
