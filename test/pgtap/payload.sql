@@ -226,7 +226,7 @@ SELECT pg_temp.check_value(type, value)
 --
 CREATE DOMAIN app.wait AS interval;
 CREATE TYPE app.visit AS (at timestamptz, photo bytea);
-CREATE FUNCTION pg_temp.one_text(type text, expression text, json text) RETURNS SETOF text
+CREATE FUNCTION pg_temp.one_text(type text, expression text, expected text) RETURNS SETOF text
 LANGUAGE plpgsql AS $$
 DECLARE
 	settings	text;
@@ -251,11 +251,11 @@ BEGIN
 	PERFORM set_config('search_path', 'public', true);
 	RETURN NEXT is((SELECT count(DISTINCT f.text) FROM unnest(found) AS f (text)), 2::bigint, type || ' has one text');
 	RETURN NEXT is(found[1], format('one/%s {"OneId":%s,"Operation":"INSERT","OldStatus":null,"NewStatus":%2$s,"Record":{"again":%2$s}}',
-		replace(replace(json::json #>> '{}', '%', '%25'), '/', '%2F'), json), format('%s is %s', type, json));
+		replace(replace(expected::json #>> '{}', '%', '%25'), '/', '%2F'), expected), format('%s is %s', type, expected));
 	DROP TABLE app.one;
 END $$;
 SELECT current_setting('search_path') AS path, current_setting('TimeZone') AS zone, current_setting('DateStyle') AS style \gset
-SELECT pg_temp.one_text(type, expression, json)
+SELECT pg_temp.one_text(type, expression, expected)
   FROM (VALUES
 	('timestamptz', '''2024-07-01 12:34:56.789+02''::timestamptz', '"2024-07-01T10:34:56.789+00:00"'),
 	('timestamptz[]', '''{2024-07-01 12:00+02}''::timestamptz[]', '["2024-07-01T10:00:00+00:00"]'),
@@ -269,7 +269,7 @@ SELECT pg_temp.one_text(type, expression, json)
 	('float8', '0.1::float8 + 0.2::float8', '0.30000000000000004'),
 	('float4', '0.1::float4', '0.1'),
 	('regclass', '''app.one''::regclass', '"app.one"'),
-	('regtype[]', 'ARRAY[''app.wait''::regtype]', '["app.wait"]')) AS v (type, expression, json);
+	('regtype[]', 'ARRAY[''app.wait''::regtype]', '["app.wait"]')) AS v (type, expression, expected);
 SELECT set_config('search_path', :'path', true), set_config('TimeZone', :'zone', true), set_config('DateStyle', :'style', true);
 SET LOCAL quote_all_identifiers = off;
 SET LOCAL bytea_output = 'hex';
