@@ -41,6 +41,7 @@ static int	other;				/* the one at 127.0.0.2 */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int	connections = 0;	/* that 127.0.0.1 has accepted */
 static int	requests = 0;		/* that it has read */
+static int	closing = 0;		/* connections that it closes and has not closed yet */
 static char last_request[4096];
 static int	lookups = 0;
 static int	connects = 0;
@@ -193,12 +194,12 @@ serve(void *arg)
 	char		buffer[4096];
 	size_t		length = 0;
 	ssize_t		got;
+	bool		closes = false;
 
 	free(arg);
 	while ((got = recv(fd, buffer + length, sizeof(buffer) - 1 - length, 0)) > 0)
 	{
 		char	   *end;
-		bool		closes;
 
 		length += got;
 		buffer[length] = '\0';
@@ -208,6 +209,7 @@ serve(void *arg)
 		closes = strstr(buffer, "/close") != NULL;
 		pthread_mutex_lock(&lock);
 		requests++;
+		closing += closes;
 		strcpy(last_request, buffer);
 		pthread_mutex_unlock(&lock);
 		length = 0;
@@ -218,6 +220,9 @@ serve(void *arg)
 			break;
 	}
 	close(fd);
+	pthread_mutex_lock(&lock);
+	closing -= closes;
+	pthread_mutex_unlock(&lock);
 	return NULL;
 }
 
@@ -309,11 +314,15 @@ finish(void)
 	return transfer;
 }
 
-/* Send one request, and expect "ok" or an error class, and words of its message. */
+/*
+ * Send one request, and expect "ok" or an error class, and words of its message. What the peer
+ * closes is closed when this returns, so that no other request can use it.
+ */
 static void
 expect(const char *host, const char *class, const char *words, const char *what)
 {
 	WebhookHttpTransfer *transfer;
+	double		limit;
 
 	submit(host, strncmp(host, "closes", 6) == 0 || strncmp(host, "half", 4) == 0 ||
 		   strncmp(host, "pair", 4) == 0 ?
@@ -332,6 +341,8 @@ expect(const char *host, const char *class, const char *words, const char *what)
 		   strstr(transfer->message, "someone") == NULL &&
 		   strstr(transfer->message, "pa55word") == NULL, "%s: says \"%s\"", what, words);
 	api->release(http, transfer);
+	for (limit = now() + 5; count(&closing) > 0 && now() < limit; pause_ms(1))
+		;
 }
 
 static void
