@@ -15,7 +15,7 @@ use Webhook::Test;
 use Webhook::Writers;
 
 my $server = Webhook::Test->new('ring', <<'END');
-webhook.event_retention = 1s
+webhook.event_retention = 2s
 webhook.retry_schedule = '1s, 1s, 1s, 1s, 1s'
 webhook.timeout = 3s
 END
@@ -39,6 +39,7 @@ $writers->arrives('first of all', 'first');
 $writers->start(2);
 goes_round(4, 'undisturbed');
 unlike($server->log_since, qr/no table of the webhook event ring is empty/, 'undisturbed: there is always an empty table');
+$server->set('webhook.event_retention', '1s');
 
 # Each of these transactions holds the ring table that it has written to or seen.
 $server->sql("BEGIN; SELECT webhook.publish('$type', '{\"writer\":0,\"n\":1}'); PREPARE TRANSACTION 'written'");

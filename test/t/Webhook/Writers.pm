@@ -10,10 +10,13 @@ use warnings;
 use Test::More;
 use Webhook::Test;
 
-# Makes what the writers need, and subscribes /ok/writers.
+# Makes what the writers need, and subscribes /ok/writers.  A writer has one
+# subject, so its events are sent one by one: while 200 of them wait in pending it
+# writes nothing, or a slow machine would need minutes to send the rest.
 sub new
 {
 	my ($class, $server) = @_;
+	my $subscription = $server->subscribe('/ok/writers');
 	$server->sql(<<"END");
 CREATE TABLE stop ();
 CREATE TABLE written (writer int, n int);
@@ -26,12 +29,20 @@ BEGIN
 		PERFORM webhook.publish('$type', format('{"writer":%s,"n":%s}', writer, n)::json, 'writer/' || writer);
 		COMMIT;
 		PERFORM pg_sleep(0.002);
+		CONTINUE WHEN n % 50 > 0;
+		WHILE 200 = (SELECT count(*) FROM (
+			SELECT FROM webhook_internal.pending
+				WHERE subscription_id = $subscription AND subject = 'writer/' || writer LIMIT 200) p)
+		LOOP
+			COMMIT;
+			PERFORM pg_sleep(0.02);
+		END LOOP;
+		COMMIT;
 	END LOOP;
 	INSERT INTO written VALUES (writer, n);
 	COMMIT;
 END \$\$;
 END
-	$server->subscribe('/ok/writers');
 	return bless { server => $server, started => 0, sessions => [] }, $class;
 }
 
