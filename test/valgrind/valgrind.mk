@@ -1,5 +1,6 @@
 # valgrind.mk
-#	  Suites whose servers run under valgrind's memcheck.
+#	  Suites whose servers run under valgrind's memcheck, and one without it that
+#	  looks whether a worker's memory grows.
 #
 # Everything takes some twenty times as long, so an assertion about time may
 # fail: what counts is what memcheck says of our own code.  The bounds of how long
@@ -9,9 +10,12 @@ VALGRIND_LOGS  = $(CURDIR)/build/valgrind
 VALGRIND_TESTS = test/t/020_deliver.pl test/t/070_subscription_options.pl \
                  test/t/080_circuit_breaker.pl test/t/140_copied_database.pl test/t/230_privileges.pl
 
+GROWTH_TESTS   = test/valgrind/growth.pl
+
 valgrind: stage
 	@command -v valgrind >/dev/null || { \
 	    echo 'make: it needs valgrind; Debian: apt-get install valgrind' >&2; exit 1; }
+	@test -z '$(GROWTH_TESTS)' || $(CHECK) REGRESS= ISOLATION= PROVE_TESTS='$(GROWTH_TESTS)'
 	@rm -rf '$(VALGRIND_LOGS)' && mkdir -p '$(VALGRIND_LOGS)'
 	@cd '$(STAGE)$(bindir)' && mv postgres postgres.bin && \
 	    cp '$(CURDIR)/test/valgrind/postgres' postgres && chmod +x postgres
