@@ -3075,6 +3075,7 @@ BEGIN
 	IF role = owner THEN
 		RAISE EXCEPTION 'role % owns the extension', role
 			USING ERRCODE = 'invalid_grant_operation',
+				COLUMN = 'role',
 				HINT = 'The owner may do everything in any case; give another role.';
 	END IF;
 

@@ -64,12 +64,12 @@ INSERT INTO bad VALUES
 	('sign', 'id', $$ 'a.b' $$), ('verify', 'tolerance', $$ '-1 s', headers => '{"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,x"}' $$),
 	('rotate_secret', 'overlap', $$ '1 year' $$),
 	('recover', 'what', $$ 'all' $$), ('recover', 'since', $$ now() + interval '1 s' $$),
-	('grant_reader', 'role', '0::regrole');
+	(NULL, 'role', '0::regrole'), (NULL, 'role', 'current_user::text::regrole');
 
 -- Arguments of which each value of their type is right.
 CREATE TEMPORARY TABLE free (function text, argument text);
 INSERT INTO free VALUES (NULL, 'description'), (NULL, 'ordered'), (NULL, 'enabled'), (NULL, 'dry_run'), (NULL, 'parent_only'), (NULL, 'discard'),
-	(NULL, 'body'), (NULL, 'timestamp'), (NULL, 'until'), (NULL, 'role');
+	(NULL, 'body'), (NULL, 'timestamp'), (NULL, 'until');
 
 CREATE TEMPORARY VIEW argument AS
 	SELECT p.proname::text AS function, a.name AS argument, a.n,
