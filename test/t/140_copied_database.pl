@@ -295,6 +295,11 @@ is($shop->sql('SELECT count(*) FROM webhook_internal.pending WHERE subscription_
 	is(waiting($copy), '3P', 'before the dump: a delivery waits');
 	is_silent([ 'pg_dump', @at, '--format', 'custom', '--file', $dump, 'shop' ], 'pg_dump of the copy');
 	my $secrets = $copy->sql('SELECT string_agg(secret, chr(10) ORDER BY id) FROM webhook_internal.subscription_secret');
+
+	# What the dump does not have: until pg_restore drops it, the database sends nothing either.
+	$copy->sql('SELECT webhook.pause(3)');
+	$copy->settle('before the restore');
+	$copy->becomes('SELECT in_flight FROM webhook.stat_worker', 0, 'before the restore: nothing is in flight');
 	$receiver->clear;
 	$receiver->fail_while(0);
 	is_silent([ 'pg_restore', @at, '--dbname', 'shop', '--clean', '--if-exists', '--jobs', 4, '--exit-on-error', $dump ],
