@@ -75,10 +75,12 @@ sub copy_of
 	return $all[-1];
 }
 
-# End a process of the server as a fault in it would.
+# End a process of the server as a fault in it would.  Without hot standby, pg_ctl
+# does not wait for a server that recovers.
 sub crash_backend
 {
 	my ($server) = @_;
+	$server->poll('SELECT true');
 	my $since = $server->log_end;
 
 	$server->psql(q{COPY (SELECT 1) TO PROGRAM 'kill -KILL $PPID'});
