@@ -91,5 +91,13 @@ $server->logs(qr/WARNING:  rows of "webhook.log" are written with a time that is
 	'a log that is ahead of the clock is told');
 is($server->sql("SELECT ok FROM webhook.health() WHERE check_name = 'clock'"), 'f', '... and health() says so');
 
+$place = $server->log_end;
+set_clock(2 * 86400);
+$server->publish_many($fails, 1);
+$server->logs(qr/WARNING:  the clock has jumped ahead by 48 hours$/m, $place, 'a smaller jump is told, too');
+set_clock(0);
+$server->publish_many($fails, 1);
+$server->logs(qr/WARNING:  the clock was set back by 48 hours\n.*DETAIL:/, $place, '... and that the clock is set back');
+
 $server->stop('fast');
 done_testing();
