@@ -126,7 +126,6 @@ static void add_key(Builder *builder, const WebhookRingKey *key);
 static void keep_keys(Builder *builder);
 static int	compare_events(const void *a, const void *b);
 static List *next_small(WebhookWindow *window, int max_rows, Size max_bytes);
-static List *next_large(WebhookWindow *window, int max_rows, Size max_bytes);
 static List *next_merged(WebhookWindow *window, int max_rows, Size max_bytes);
 static bool first_key(const WebhookWindow *window, int next, int64 *id);
 static void next_keys(WebhookWindow *window);
@@ -197,13 +196,11 @@ webhook_window_next(WebhookWindow *window, int max_rows, Size max_bytes)
 {
 	List	   *result = NIL;
 
-	while (window->nparts > 0 && result == NIL && webhook_window_remaining(window) > 0)
+	if (window->store == NULL && window->nparts == 0)
+		return next_small(window, max_rows, max_bytes);
+	while (result == NIL && webhook_window_remaining(window) > 0)
 		result = next_merged(window, max_rows, max_bytes);
-	if (window->nparts > 0 || window->remaining == 0)
-		return result;
-	return window->store == NULL ?
-		next_small(window, max_rows, max_bytes) :
-		next_large(window, max_rows, max_bytes);
+	return result;
 }
 
 void
@@ -545,49 +542,11 @@ next_small(WebhookWindow *window, int max_rows, Size max_bytes)
 	return result;
 }
 
-/* window->next moves on after the rows have been fetched, so that a failed call can be repeated. */
-static List *
-next_large(WebhookWindow *window, int max_rows, Size max_bytes)
-{
-	WebhookFetch *fetch = webhook_fetch_begin();
-	List	   *result = NIL;
-	Size		bytes = 0;
-
-	while (result == NIL && window->remaining > 0)
-	{
-		int			next;
-
-		if (window->next == window->nkeys)
-			next_keys(window);
-
-		for (next = window->next; next < window->nkeys; next++)
-		{
-			TupleTableSlot *row;
-			WebhookEvent *event;
-
-			CHECK_FOR_INTERRUPTS();
-			if (list_length(result) == max_rows)
-				break;
-			row = webhook_fetch_row(fetch, &window->keys[next]);
-			if (row == NULL)
-				continue;
-			if (result != NIL && bytes + webhook_ring_row_size(row) > max_bytes)
-				break;
-			bytes += webhook_ring_row_size(row);
-			event = webhook_ring_row_event(row);
-			event->table_no = window->keys[next].table_no;
-			result = lappend(result, event);
-		}
-		window->remaining -= next - window->next;
-		window->next = next;
-	}
-	webhook_fetch_end(fetch);
-	return result;
-}
-
 /*
- * The rows of large transactions and the others, merged in order of id. What is
- * kept of the window moves on at the end, so that a failed call can be repeated.
+ * The rows of large transactions, if there are any, and the others, merged in
+ * order of id. What is kept of the window moves on at the end, so that a failed
+ * call can be repeated. A row that has gone since is left out: the result may be
+ * empty before the end.
  */
 static List *
 next_merged(WebhookWindow *window, int max_rows, Size max_bytes)
@@ -613,6 +572,8 @@ next_merged(WebhookWindow *window, int max_rows, Size max_bytes)
 		WebhookEvent *event;
 		int64		id;
 		bool		has_key = first_key(window, next, &id);
+
+		CHECK_FOR_INTERRUPTS();
 
 		/* The next keys are in the file: what else comes before them is not known. */
 		if (!has_key && window->remaining > next - window->next)
