@@ -31,7 +31,7 @@ my @list = (
 	[ 'the WAL writer is halted', sub { halt($_[0], 'walwriter', 0.1 + rand 1); } ],
 	[ 'a table is locked', \&lock ],
 	[ 'the disk is full', \&fill_disk ],
-	[ 'the worker has no descriptors left', \&take_descriptors ],
+	[ 'the worker has no descriptors left', \&few_descriptors ],
 	[ 'the configuration is loaded again and again', \&reload ],
 	[ 'sending is off', \&off ],
 	[ 'the receiver is gone', \&without_receiver ],
@@ -189,16 +189,14 @@ sub fill_disk
 # ---- The rest
 
 # As few as the worker has open, and one or two more.
-sub take_descriptors
+sub few_descriptors
 {
 	my ($chaos) = @_;
 	my $pid = $chaos->pid_of('webhook worker') or return;
-	my $open = () = glob "/proc/$pid/fd/*";
-	my $limit = $open + int rand 3;
+	my $limit = eval { take_descriptors($pid, int rand 3) } or return;
 
-	return if system("prlimit --pid $pid --nofile=$limit: 2>/dev/null") != 0;
 	sleep 0.5 + rand 1.5;
-	system("prlimit --pid $pid --nofile=1024: 2>/dev/null");
+	give_descriptors($pid, $limit);
 	return;
 }
 

@@ -123,6 +123,30 @@ $server->sql('CREATE EXTENSION webhook');
 	$server->settle('reopened');
 }
 
+# ---- Without descriptors nothing is sent, and no attempt is made in vain
+
+SKIP:
+{
+	my ($type, $subscription) = $server->subscribe_own('/slow/100/descriptors');
+	my $place = $server->log_end;
+	my $worker = $server->worker;
+	my $limit = take_descriptors($worker, 1) or skip 'there is no prlimit', 5;
+
+	$server->publish_many($type, 100);
+	$server->logs(qr/WARNING:  webhook has no resources for more requests at present\n.*DETAIL:.*\n.*HINT:/, $place,
+		'a lack of descriptors is told');
+	give_descriptors($worker, $limit);
+	$server->settle('descriptors');
+	is($receiver->count('/slow/100/descriptors'), 100, 'each event is sent once');
+	is($server->sql(<<"END"), '100|100', 'no attempt is counted that was not made');
+SELECT count(*), count(*) FILTER (WHERE attempt = 1 AND outcome = 'delivered')
+FROM webhook.log WHERE subscription_id = $subscription
+END
+	is(() = $server->log_since($place) =~ /no resources for more requests/g, 1, 'it is told once a minute');
+	is($server->worker, $worker, 'by a worker that goes on');
+	$server->unsubscribe($subscription);
+}
+
 # ---- A database that sets a role and a temp_file_limit
 
 {

@@ -21,7 +21,7 @@ use Time::HiRes qw(sleep time);
 use Webhook::Receiver;
 use Webhook::Session;
 
-our @EXPORT = qw($type shim wait_until);
+our @EXPORT = qw($type give_descriptors shim take_descriptors wait_until);
 
 # The event type that is there from the start.
 our $type = 'App.BusinessRequestStatusChange';
@@ -333,6 +333,18 @@ sub stat_worker { return $_[0]->sql("SELECT $_[1] FROM webhook.stat_worker"); }
 # The same of the rows of webhook_internal.pending that a subscription has.
 sub pending { return $_[0]->sql("SELECT $_[2] FROM webhook_internal.pending WHERE subscription_id = $_[1]"); }
 
+# The attempts of a subscription, and deliveries that ended without one, in the
+# order of the ring: "1 retrying status 500, 2 delivered 200".
+sub attempts
+{
+	my ($self, $id) = @_;
+	return $self->sql(<<"END");
+SELECT string_agg(concat_ws(' ', attempt, outcome, error_class, response_status), ', '
+	ORDER BY id, attempt, logged_at, method NULLS LAST)
+FROM webhook.log WHERE subscription_id = $id
+END
+}
+
 # The leaf of the log that was written to last.
 sub log_leaf
 {
@@ -421,6 +433,26 @@ sub restart_worker
 	$self->sql("SELECT pg_terminate_backend($pid)");
 	return $self->becomes("SELECT count(*) FROM webhook.stat_worker WHERE state = 'running' AND pid <> $pid",
 		'1', $what // 'another worker runs');
+}
+
+# ---- Descriptors
+
+# Let a process open only so many files more than it has open now.  Returns its
+# former limit, false if there is no prlimit; give_descriptors() restores it.
+sub take_descriptors
+{
+	my ($pid, $more) = @_;
+	my ($before) = slurp_file("/proc/$pid/limits") =~ /^Max open files\s+(\d+)/m;
+	my $open = () = glob "/proc/$pid/fd/*";
+	return limit_descriptors($pid, $open + $more) && $before;
+}
+
+sub give_descriptors { return limit_descriptors(@_); }
+
+sub limit_descriptors
+{
+	my ($pid, $limit) = @_;
+	return system("prlimit --pid $pid --nofile=$limit: 2>/dev/null") == 0;
 }
 
 # ---- The server's log
