@@ -23,16 +23,6 @@ my $receiver = $server->receiver;
 
 $server->sql('CREATE EXTENSION webhook');
 
-# The attempts of a subscription: "attempt outcome error_class status", a line each.
-sub logged
-{
-	my ($subscription) = @_;
-	return $server->sql(<<"END");
-SELECT concat_ws(' ', attempt, outcome, error_class, response_status)
-FROM webhook.log WHERE subscription_id = $subscription ORDER BY id, attempt
-END
-}
-
 # ---- What was sent
 
 {
@@ -86,7 +76,7 @@ $server->unsubscribe_all;
 	$server->settle('first request');
 	$server->publish_many($type, 1);
 	$server->settle('second request');
-	is(logged($subscription), "1 delivered 200\n1 retrying reset\n2 delivered 200", 'the next attempt follows at once');
+	is($server->attempts($subscription), '1 delivered 200, 1 retrying reset, 2 delivered 200', 'the next attempt follows at once');
 	is($own->count('/then/reset/kept'), 3, 'it was sent once an attempt');
 	is($server->sql("SELECT consecutive_failures, failures_since_success FROM webhook_internal.subscription_state WHERE subscription_id = $subscription"),
 		'0|0', 'and it is no failure of the endpoint');
@@ -158,7 +148,7 @@ $server->restart;
 	}
 	$receiver->wait_for(3, 10, '/hang/twice');
 	is($receiver->count('/hang/twice'), 3, 'it is sent after each start');
-	is(logged($subscription), "1 retrying shutdown\n2 retrying shutdown", 'each is an attempt of its own');
+	is($server->attempts($subscription), '1 retrying shutdown, 2 retrying shutdown', 'each is an attempt of its own');
 	is($server->sql("SELECT attempt, step FROM webhook_internal.pending WHERE subscription_id = $subscription"), '2|0', 'that has cost no step');
 	is($server->sql("SELECT coalesce(sum(failures_since_success), 0) FROM webhook_internal.subscription_state WHERE subscription_id = $subscription"), 0, 'and is no failure');
 }

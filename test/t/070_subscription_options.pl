@@ -28,15 +28,6 @@ $server->sql("SELECT webhook.define_event_type('$_')") foreach @types;
 sub types_to { return join ' ', map { $_->{headers}{'webhook-event'} } $receiver->requests($_[0]); }
 sub ids_to { return join ' ', map { $_->{headers}{'webhook-id'} } $receiver->requests($_[0]); }
 
-# The attempts of a subscription whose log has only one event.
-sub attempts
-{
-	return $server->sql(<<"END");
-SELECT string_agg(concat_ws(' ', attempt, outcome, response_status, error_class), ', ' ORDER BY logged_at, attempt)
-FROM webhook.log WHERE subscription_id = $_[0]
-END
-}
-
 # ---- Payload formats, byte for byte, and their signatures
 
 my $secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
@@ -277,10 +268,10 @@ $id = $server->subscribe('/slow/1500/short', $other, "timeout => '200 ms'", "ret
 my $long = $server->subscribe('/slow/1500/long', $other);
 $server->publish('Other', "'{}'", 'timeout/1');
 $server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '2', 'two attempts');
-is(attempts($id), '1 retrying timeout, 2 failed timeout', 'both end by its own timeout');
+is($server->attempts($id), '1 retrying timeout, 2 failed timeout', 'both end by its own timeout');
 is($server->sql("SELECT bool_and(duration BETWEEN '0.2 s' AND '1.4 s') FROM webhook.log WHERE subscription_id = $id"), 't', 'after that time');
 $server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $long", '1', 'one attempt for the other subscription');
-is(attempts($long), '1 delivered 200', 'it is delivered within the timeout of the setting');
+is($server->attempts($long), '1 delivered 200', 'it is delivered within the timeout of the setting');
 $server->alter($id, "timeout => '0'");
 $server->publish('Other', "'{}'", 'timeout/2');
 $server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '1', 'with the timeout of the setting the first one is delivered, too');
@@ -291,11 +282,11 @@ $id = $server->subscribe('/status/500/own', $other, "retry_schedule => '{1 s, 2 
 $long = $server->subscribe('/status/500/default', $other);
 $event = $server->publish('Other', "'{}'", 'schedule/1');
 $server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '3', 'three attempts');
-is(attempts($id), '1 retrying 500 status, 2 retrying 500 status, 3 failed 500 status', 'it ends after its own schedule');
+is($server->attempts($id), '1 retrying status 500, 2 retrying status 500, 3 failed status 500', 'it ends after its own schedule');
 my @calls = $receiver->requests('/status/500/own');
 my @waits = map { $calls[$_]{time} - $calls[$_ - 1]{time} } 1, 2;
 ok($waits[0] >= 0.8 && $waits[1] >= 1.6, "the waits are those of the schedule, less 20 percent at most (@waits)");
-is(attempts($long), '1 retrying 500 status', 'the other subscription has the schedule of the setting');
+is($server->attempts($long), '1 retrying status 500', 'the other subscription has the schedule of the setting');
 is($server->sql("SELECT next_at - now() BETWEEN '40 min' AND '75 min' FROM webhook_internal.pending WHERE subscription_id = $long"), 't', 'its next attempt is in an hour');
 $server->alter($id, "retry_schedule => '{}'");
 $server->publish('Other', "'{}'", 'schedule/2');
@@ -307,9 +298,9 @@ $id = $server->subscribe('/status/422', $other, "final_statuses => '{422, 503}'"
 $long = $server->subscribe('/status/409', $other, "final_statuses => '{422, 503}'");
 $server->publish('Other', "'{}'", 'final/1') foreach 1 .. 2;
 $server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id", '2', 'one attempt for each of two events');
-is(attempts($id), '1 failed 422 status, 1 failed 422 status', 'a final status ends a delivery, and the next one is sent');
+is($server->attempts($id), '1 failed status 422, 1 failed status 422', 'a final status ends a delivery, and the next one is sent');
 $server->settle('final');
-is(attempts($long), '1 retrying 409 status', 'another status does not');
+is($server->attempts($long), '1 retrying status 409', 'another status does not');
 is($server->sql("SELECT count(*), count(DISTINCT event_id) FROM webhook.dead_letter WHERE subscription_id = $id AND data IS NOT NULL"), '2|2', 'both events are dead letters');
 $server->unsubscribe_all;
 
