@@ -205,6 +205,7 @@ UPDATE business_request SET status = 'CounterSigned' WHERE id = 42;
 END
 
 $receiver->fail_while(1);
+print "\n", paint(dim => "The demonstration waits 1 s and 5 s between attempts; the default begins with 5 s and lasts 75 hours.\n");
 step('The receiver breaks: 503.  The call is repeated, with the same Id, until it works again',
 	<<'END', 2, after_first => sub { $receiver->fail_while(0) });
 UPDATE business_request SET status = 'Archived' WHERE id = 42;

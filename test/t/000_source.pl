@@ -328,6 +328,22 @@ none('the install script makes everything itself',
 	none('SQL has each of these bounds once', grep { /\b(?:128|512)\b/ && !/ AS \w+_bytes,/ } split /\n/, $sql);
 }
 
+# The error classes of the log: those of the engine, and those that the dispatcher gives.
+{
+	my ($documented) = slurp('docs/reference.md') =~ /^### Error classes\n(.*?)^## /ms;
+	my ($engine) = $source{'src/http/http.h'} =~ /^webhook_http_error_name\(.*?^\}$/ms ? $& : '';
+	my %class = map { $_ => 1 } $engine =~ /return "(\w+)";/g;
+
+	# What is no failure, what is no attempt, and what cannot be.
+	delete @class{qw(ok unsent unknown)};
+	foreach (map { $source{$_} } grep { m{^src/(?:delivery|worker)/} } @sources)
+	{
+		$class{$_} = 1 foreach /\b(?:error_)?class = [^;"]*"(\w+)"/g, /\bcancel_\w+\([^;"]*"(\w+)"/g;
+	}
+	is(join(' ', sort $documented =~ /^\| `(\w+)` \|/mg), join(' ', sort keys %class),
+		'docs/reference.md has all error classes');
+}
+
 # Links within the tree, those from a guarantee to the test that shows it too.
 {
 	my @broken;

@@ -29,5 +29,18 @@ foreach my $script (sort glob 'test/pgtap/*.sql')
 	$server->reset($_) foreach sort keys %settings;
 }
 
+# The types that docs/reference.md has are those of the catalogue.
+{
+	my ($section) = slurp_file('docs/reference.md') =~ /^### Types of arguments and results\n(.*?)^#/ms;
+	my $documented = join "\n", $section =~ /^(\| `.*)$/mg;
+
+	is($documented, $server->database('schema')->sql(<<'END'), 'docs/reference.md has the types of all functions');
+SELECT format('| `%s(%s)` | `%s` |', proname,
+	replace(pg_get_function_identity_arguments(oid), 'timestamp with time zone', 'timestamptz'),
+	pg_get_function_result(oid))
+FROM pg_proc WHERE pronamespace = 'webhook'::regnamespace ORDER BY proname COLLATE "C"
+END
+}
+
 $server->stop;
 done_testing();

@@ -9,6 +9,7 @@ use FindBin;
 use lib $FindBin::Bin;
 
 use Digest::SHA qw(hmac_sha256 hmac_sha256_hex);
+use HTTP::Tiny;
 use MIME::Base64;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -122,6 +123,46 @@ foreach my $interpreter (sort keys %sample)
 		append_to_file($case, $input);
 		is(`$interpreter $program <$case 2>&1`, join('', map { "$_->[0]\n" } @cases), "the sample in $file, in $interpreter, judges right");
 	}
+}
+
+# The complete receiver of the documents, run by Node.js as it stands there.
+SKIP:
+{
+	skip 'node is not installed', 6 if system('node --version >/dev/null 2>&1') != 0;
+	my @samples = slurp_file('docs/receivers.md') =~ /```js\n(.*?)```/gs;
+	my ($program, $output) = map { PostgreSQL::Test::Utils::tempdir . "/$_" } 'receiver.js', 'output';
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $url = "http://127.0.0.1:$port/";
+	my $says = sub { return -e $output ? slurp_file($output) : ''; };
+
+	append_to_file($program, join '', @samples);
+	my $pid = fork // die "fork: $!";
+	if ($pid == 0)
+	{
+		@ENV{qw(SECRET PORT)} = ($first, $port);
+		open STDOUT, '>', $output;
+		open STDERR, '>&', \*STDOUT;
+		exec 'node', $program;
+	}
+	ok(wait_until { $says->() =~ /^listening$/m }, 'the receiver of docs/receivers.md listens');
+	$server->sql("SELECT webhook.define_event_type('App.Sample')");
+	my @ids = map { $server->subscribe($url, "events => '{App.Sample}'", "secret => '$_'") } $first, $second;
+	my $event = $server->publish('App.Sample', q('{"n": 1, "text": "ä"}'), 'sample/1');
+	$server->settle('the sample');
+	$server->sql("SELECT webhook.resend('$event', $ids[0])");
+	$server->settle('the sample again');
+	is($server->attempts($ids[0]), '1 delivered 204, 2 delivered 204', '... takes what is signed with its secret');
+	is(() = $says->() =~ /^App\.Sample $event \{ n: 1, text: 'ä' \}$/mg, 1, '... and handles an event once');
+	like($server->attempts($ids[1]), qr/^1 retrying status 401/, '... refuses another signature');
+
+	my %old = (headers => { 'webhook-id' => $event, 'webhook-timestamp' => time - 400 }, body => '{"Data":"old"}');
+	my $answer = HTTP::Tiny->new->post($url,
+		{ content => $old{body}, headers => { %{ $old{headers} }, 'webhook-signature' => entry(\%old, $first) } });
+	is($answer->{status}, 401, '... and an old request');
+	unlike($says->(), qr/old|Error/, '... and says nothing of it');
+	kill 'TERM', $pid;
+	waitpid $pid, 0;
+	$server->unsubscribe(@ids);
 }
 
 # The overlap ends with time, without a command or a reload.
