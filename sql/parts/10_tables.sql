@@ -107,6 +107,7 @@ CREATE TABLE webhook_internal.pending (
 	subject		text COLLATE "C" NOT NULL,
 	position	bigint NOT NULL,
 	id			bigint NOT NULL,
+	txid		xid8 NOT NULL,
 	event_id	uuid NOT NULL,
 	cause		text NOT NULL,
 	attempt		integer NOT NULL,
@@ -124,6 +125,7 @@ COMMENT ON COLUMN webhook_internal.pending.subscription_id IS 'subscription that
 COMMENT ON COLUMN webhook_internal.pending.subject IS 'subject of the event; empty: the event has no subject';
 COMMENT ON COLUMN webhook_internal.pending.position IS 'id of the row in the ring that caused the delivery; it orders the deliveries of a subject';
 COMMENT ON COLUMN webhook_internal.pending.id IS 'id of the event in the ring';
+COMMENT ON COLUMN webhook_internal.pending.txid IS 'transaction that wrote the row in the ring which caused the delivery; 0: the row was restored, which came before all transactions here';
 COMMENT ON COLUMN webhook_internal.pending.event_id IS 'Id of the event, as sent';
 COMMENT ON COLUMN webhook_internal.pending.cause IS 'cause of the delivery: event, resend, recover or ping';
 COMMENT ON COLUMN webhook_internal.pending.attempt IS 'number of attempts made';
@@ -137,6 +139,23 @@ COMMENT ON COLUMN webhook_internal.pending.data IS 'Data of the event, as sent';
 
 CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_at)
 	WHERE next_at IS NOT NULL;
+
+-- A restore brings transaction ids that mean nothing here. The worker's own
+-- insertions fire no trigger.
+CREATE FUNCTION webhook_internal.forget_txid() RETURNS trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	new.txid := '0';
+	RETURN new;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.forget_txid() IS 'trigger function: what somebody else than the worker inserts into pending came before all transactions here';
+
+CREATE TRIGGER forget_txid BEFORE INSERT ON webhook_internal.pending
+	FOR EACH ROW EXECUTE FUNCTION webhook_internal.forget_txid();
+ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER forget_txid;
+COMMENT ON TRIGGER forget_txid ON webhook_internal.pending IS 'transaction ids of another cluster mean nothing here';
 
 CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,

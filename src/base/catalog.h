@@ -64,6 +64,7 @@ enum
 	Anum_webhook_pending_subject,
 	Anum_webhook_pending_position,
 	Anum_webhook_pending_id,
+	Anum_webhook_pending_txid,
 	Anum_webhook_pending_event_id,
 	Anum_webhook_pending_cause,
 	Anum_webhook_pending_attempt,

@@ -12,17 +12,19 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "lib/qunique.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
 
 #include "base/snapshot.h"
 
 static WebhookSnapshot *allocate(uint32 nxip);
 static FullTransactionId widen(TransactionId xid, FullTransactionId next);
 static int	compare(const void *a, const void *b);
-static FullTransactionId parse_xid(char **text, char stop);
+static bool parse_xid(const char **text, FullTransactionId *xid);
 
 WebhookSnapshot *
 webhook_snapshot_make(Snapshot snapshot, FullTransactionId also_running)
@@ -51,6 +53,14 @@ webhook_snapshot_make(Snapshot snapshot, FullTransactionId also_running)
 	qsort(result->xip, n, sizeof(FullTransactionId), compare);
 	result->nxip = qunique(result->xip, n, sizeof(FullTransactionId), compare);
 	return result;
+}
+
+WebhookSnapshot *
+webhook_snapshot_now(void)
+{
+	FullTransactionId own = GetTopFullTransactionId();
+
+	return webhook_snapshot_make(GetLatestSnapshot(), own);
 }
 
 WebhookSnapshot *
@@ -104,33 +114,35 @@ webhook_snapshot_size(const WebhookSnapshot *snapshot)
 }
 
 WebhookSnapshot *
-webhook_snapshot_from_datum(Datum datum)
+webhook_snapshot_from_text(const char *text, char end)
 {
-	char	   *text = DatumGetCString(DirectFunctionCall1(pg_snapshot_out,
-														   datum));
-	char	   *rest = text;
 	uint32		commas = 0;
 	WebhookSnapshot *result;
 
-	for (char *p = text; *p != '\0'; p++)
+	for (const char *p = text; *p != end && *p != '\0'; p++)
 		commas += *p == ',';
 
 	/* xmin:xmax:xip,xip,... in ascending order */
 	result = allocate(commas + 1);
-	result->xmin = parse_xid(&rest, ':');
-	result->xmax = parse_xid(&rest, ':');
-	while (*rest != '\0')
-		result->xip[result->nxip++] = parse_xid(&rest, ',');
-
-	pfree(text);
+	if (!parse_xid(&text, &result->xmin) || *text++ != ':' ||
+		!parse_xid(&text, &result->xmax) || *text++ != ':')
+		return NULL;
+	while (*text != end)
+	{
+		if (!parse_xid(&text, &result->xip[result->nxip++]))
+			return NULL;
+		if (*text == ',')
+			text++;
+		else if (*text != end)
+			return NULL;
+	}
 	return result;
 }
 
-Datum
-webhook_snapshot_to_datum(const WebhookSnapshot *snapshot)
+char *
+webhook_snapshot_to_text(const WebhookSnapshot *snapshot)
 {
 	StringInfoData text;
-	Datum		result;
 
 	initStringInfo(&text);
 	appendStringInfo(&text, UINT64_FORMAT ":" UINT64_FORMAT ":",
@@ -139,8 +151,28 @@ webhook_snapshot_to_datum(const WebhookSnapshot *snapshot)
 	for (uint32 i = 0; i < snapshot->nxip; i++)
 		appendStringInfo(&text, "%s" UINT64_FORMAT, i == 0 ? "" : ",",
 						 U64FromFullTransactionId(snapshot->xip[i]));
-	result = DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(text.data));
-	pfree(text.data);
+	return text.data;
+}
+
+WebhookSnapshot *
+webhook_snapshot_from_datum(Datum datum)
+{
+	char	   *text = DatumGetCString(DirectFunctionCall1(pg_snapshot_out, datum));
+	WebhookSnapshot *result = webhook_snapshot_from_text(text, '\0');
+
+	if (result == NULL)
+		elog(ERROR, "unexpected form of pg_snapshot: %s", text);
+	pfree(text);
+	return result;
+}
+
+Datum
+webhook_snapshot_to_datum(const WebhookSnapshot *snapshot)
+{
+	char	   *text = webhook_snapshot_to_text(snapshot);
+	Datum		result = DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(text));
+
+	pfree(text);
 	return result;
 }
 
@@ -175,15 +207,15 @@ compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Parse a number of the text form, and the character "stop" behind it, or the text's end. */
-static FullTransactionId
-parse_xid(char **text, char stop)
+/* Parse a number of the text form, and go on behind it. Returns false if there is none. */
+static bool
+parse_xid(const char **text, FullTransactionId *xid)
 {
 	char	   *end;
-	uint64		number = strtoull(*text, &end, 10);
 
-	if (end == *text || (*end != stop && *end != '\0'))
-		elog(ERROR, "unexpected form of pg_snapshot: %s", *text);
-	*text = *end == '\0' ? end : end + 1;
-	return FullTransactionIdFromU64(number);
+	if (**text < '0' || **text > '9')
+		return false;
+	*xid = FullTransactionIdFromU64(strtoull(*text, &end, 10));
+	*text = end;
+	return true;
 }

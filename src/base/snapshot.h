@@ -28,6 +28,12 @@ typedef struct WebhookSnapshot
 extern WebhookSnapshot *webhook_snapshot_make(Snapshot snapshot,
 											  FullTransactionId also_running);
 
+/*
+ * What has committed by now, whatever the isolation level, in CurrentMemoryContext.
+ * It does not see the present transaction, which is given an id if it has none.
+ */
+extern WebhookSnapshot *webhook_snapshot_now(void);
+
 /* A snapshot that sees no transaction, in CurrentMemoryContext. The first window begins with it. */
 extern WebhookSnapshot *webhook_snapshot_empty(void);
 
@@ -43,6 +49,13 @@ extern bool webhook_snapshot_equal(const WebhookSnapshot *a, const WebhookSnapsh
 
 /* The size of the value in bytes. */
 extern Size webhook_snapshot_size(const WebhookSnapshot *snapshot);
+
+/*
+ * Convert from and to the text form of pg_snapshot, in CurrentMemoryContext. The text
+ * ends with the character "end". NULL: it does not have that form.
+ */
+extern WebhookSnapshot *webhook_snapshot_from_text(const char *text, char end);
+extern char *webhook_snapshot_to_text(const WebhookSnapshot *snapshot);
 
 /* Convert from and to a value of type pg_snapshot, in CurrentMemoryContext. */
 extern WebhookSnapshot *webhook_snapshot_from_datum(Datum datum);

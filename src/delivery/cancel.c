@@ -16,12 +16,14 @@
 typedef struct Meant
 {
 	const pg_uuid_t *event_id;	/* of this event; NULL: of any */
-	int64		before;			/* with an earlier position */
-	TimestampTz queued_before;	/* and queued earlier */
+	const WebhookReach *reach;
 } Meant;
 
+static WebhookDelivery *first_meant(WebhookSubject *subject, const Meant *meant);
 static void cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id,
 						   const Meant *meant);
+static void end_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+						const char *class);
 static void cancel_all_ready(WebhookDispatcher *dispatcher, dlist_head *ready,
 							 const Meant *meant, WebhookBatch *batch);
 static void cancel_ready(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
@@ -46,11 +48,11 @@ webhook_dispatch_cancel_row(WebhookDispatcher *dispatcher, const WebhookPending 
 
 void
 webhook_dispatch_cancel_event(WebhookDispatcher *dispatcher, int64 subscription_id,
-							  const pg_uuid_t *event_id, int64 before,
-							  TimestampTz queued_before, WebhookBatch *batch)
+							  const pg_uuid_t *event_id, const WebhookReach *reach,
+							  WebhookBatch *batch)
 {
 	WebhookQueue *queue = webhook_queue_get(&dispatcher->queues, subscription_id);
-	Meant		meant = {event_id, before, queued_before};
+	Meant		meant = {event_id, reach};
 	dlist_iter	iter;
 
 	/* Successors first: the end of a head makes the next one ready. */
@@ -72,21 +74,40 @@ webhook_dispatch_cancel_event(WebhookDispatcher *dispatcher, int64 subscription_
 
 bool
 webhook_dispatch_skip(WebhookDispatcher *dispatcher, int64 subscription_id, const char *name,
-					  int64 before, WebhookBatch *batch)
+					  const WebhookReach *reach, WebhookBatch *batch)
 {
 	WebhookSubject *subject = webhook_subject_find(&dispatcher->subjects, subscription_id, name);
-	WebhookDelivery *head = subject == NULL ? NULL : subject->head;
+	Meant		meant = {NULL, reach};
+	WebhookDelivery *first = subject == NULL ? NULL : first_meant(subject, &meant);
 
-	if (head == NULL || head->entry.delivery.position >= before)
+	if (first == NULL)
 		return false;
-	if (head->is_ready)
-	{
-		cancel_ready(dispatcher, head, "skipped", batch);
-		webhook_queue_update(&dispatcher->queues, head->queue);
-	}
+	if (first != subject->head)
+		end_waiting(dispatcher, first, "skipped");
+	else if (first->is_ready)
+		cancel_ready(dispatcher, first, "skipped", batch);
 	else
-		cancel_in_flight(head, "skipped", batch);
+		cancel_in_flight(first, "skipped", batch);
+	webhook_queue_update(&dispatcher->queues, first->queue);
 	return true;
+}
+
+/* NULL: the command means none that is in memory. */
+static WebhookDelivery *
+first_meant(WebhookSubject *subject, const Meant *meant)
+{
+	dlist_iter	iter;
+
+	if (subject->head != NULL && is_meant(subject->head, meant))
+		return subject->head;
+	dlist_foreach(iter, &subject->waiting)
+	{
+		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
+
+		if (is_meant(delivery, meant))
+			return delivery;
+	}
+	return NULL;
 }
 
 static void
@@ -105,12 +126,19 @@ cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id, const Meant
 		{
 			WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
 
-			if (!is_meant(delivery, meant))
-				continue;
-			webhook_delivery_unset_waiting(dispatcher, delivery);
-			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
+			if (is_meant(delivery, meant))
+				end_waiting(dispatcher, delivery, NULL);
 		}
 	}
+}
+
+/* It came from the ring, so it pins a batch, and it has no row. */
+static void
+end_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, const char *class)
+{
+	webhook_delivery_unset_waiting(dispatcher, delivery);
+	delivery->entry.error_class = class;
+	webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
 }
 
 static void
@@ -161,7 +189,7 @@ is_meant(const WebhookDelivery *delivery, const Meant *meant)
 {
 	const WebhookPending *row = &delivery->entry.delivery;
 
-	return row->position < meant->before && row->queued_at < meant->queued_before &&
+	return webhook_reach_covers(meant->reach, row->position, row->event->txid) &&
 		(meant->event_id == NULL ||
 		 memcmp(&row->event->event_id, meant->event_id, UUID_LEN) == 0);
 }

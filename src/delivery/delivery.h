@@ -243,17 +243,17 @@ extern void webhook_dispatch_cancel_row(WebhookDispatcher *dispatcher, const Web
 										const char *class, WebhookBatch *batch);
 
 /*
- * End what is in memory and came before a command, i.e. has a position below
- * "before": all deliveries of an event (NULL: of any) that were queued before
- * "queued_before" (DT_NOEND: at any time), or the first one of a subject; the
- * latter returns true if there was one. A delivery in flight ends with its
- * answer, and pins the command's batch until then.
+ * End what is in memory and is meant by a command: all deliveries of an event
+ * (NULL: of any), or the first one of a subject; the latter returns true if there
+ * was one. A delivery in flight ends with its answer, and pins the command's batch
+ * until then.
  */
 extern void webhook_dispatch_cancel_event(WebhookDispatcher *dispatcher, int64 subscription_id,
-										  const pg_uuid_t *event_id, int64 before,
-										  TimestampTz queued_before, WebhookBatch *batch);
+										  const pg_uuid_t *event_id, const WebhookReach *reach,
+										  WebhookBatch *batch);
 extern bool webhook_dispatch_skip(WebhookDispatcher *dispatcher, int64 subscription_id,
-								  const char *subject, int64 before, WebhookBatch *batch);
+								  const char *subject, const WebhookReach *reach,
+								  WebhookBatch *batch);
 
 /*
  * Limits on memory (budget.c). "engine" is the bytes that the HTTP engine uses.

@@ -58,6 +58,10 @@ webhook_command(PG_FUNCTION_ARGS)
 				(row.kind == WEBHOOK_CANCEL && PG_ARGISNULL(3)))
 				elog(ERROR, "command \"%c\" lacks an argument", row.kind);
 			command.subscription_id = PG_GETARG_INT64(1);
+			/* The row has no id yet, so all that this sees has a lower one. */
+			if (row.kind == WEBHOOK_CANCEL || row.kind == WEBHOOK_SKIP ||
+				row.kind == WEBHOOK_RETRY)
+				command.snapshot = webhook_snapshot_to_text(webhook_snapshot_now());
 			row.data = webhook_command_form(&command);
 			break;
 		default:

@@ -253,10 +253,7 @@ webhook_check_duplicate(PG_FUNCTION_ARGS)
 Datum
 webhook_start_snapshot(PG_FUNCTION_ARGS)
 {
-	FullTransactionId own = GetTopFullTransactionId();
-	WebhookSnapshot *since = webhook_snapshot_make(GetLatestSnapshot(), own);
-
-	PG_RETURN_DATUM(webhook_snapshot_to_datum(since));
+	PG_RETURN_DATUM(webhook_snapshot_to_datum(webhook_snapshot_now()));
 }
 
 /* home(): this database of this cluster, as webhook_home() names it */

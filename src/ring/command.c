@@ -14,6 +14,7 @@
 
 #define REPLAY "{\"subscription\":" INT64_FORMAT ",\"cause\":\"%s\",\"id\":" INT64_FORMAT \
 	",\"created_at\":" INT64_FORMAT ",\"data\":"
+#define SNAPSHOT ",\"snapshot\":\""
 
 char *
 webhook_command_form(const WebhookCommand *command)
@@ -22,6 +23,9 @@ webhook_command_form(const WebhookCommand *command)
 	char	   *text;
 	size_t		length;
 
+	if (command->snapshot != NULL)
+		return psprintf("{\"subscription\":" INT64_FORMAT SNAPSHOT "%s\"}",
+						command->subscription_id, command->snapshot);
 	if (command->data == NULL)
 		return psprintf("{\"subscription\":" INT64_FORMAT "}", command->subscription_id);
 
@@ -47,6 +51,7 @@ webhook_command_parse(const WebhookEvent *row, WebhookCommand *command)
 	char		cause[16];
 	int			head = 0;
 	size_t		length;
+	const char *rest;
 
 	memset(command, 0, sizeof(WebhookCommand));
 	if (row->data == NULL ||
@@ -54,7 +59,12 @@ webhook_command_parse(const WebhookEvent *row, WebhookCommand *command)
 		return false;
 	command->subscription_id = subscription_id;
 	if (row->kind != WEBHOOK_REPLAY)
+	{
+		rest = strchr(row->data, ',');
+		if (rest != NULL && strncmp(rest, SNAPSHOT, strlen(SNAPSHOT)) == 0)
+			command->snapshot = rest + strlen(SNAPSHOT);
 		return true;
+	}
 
 	length = strlen(row->data);
 	if (sscanf(row->data,
@@ -68,6 +78,25 @@ webhook_command_parse(const WebhookEvent *row, WebhookCommand *command)
 	command->data = row->data + head;
 	command->data_length = length - 1 - head;
 	return true;
+}
+
+/* Without a snapshot, in a row that somebody wrote by hand, ids have to do. */
+WebhookReach
+webhook_command_reach(const WebhookEvent *row, const WebhookCommand *command)
+{
+	WebhookReach reach = {row->id, NULL, row->txid};
+
+	if (command->snapshot != NULL)
+		reach.snapshot = webhook_snapshot_from_text(command->snapshot, '"');
+	return reach;
+}
+
+bool
+webhook_reach_covers(const WebhookReach *reach, int64 position, FullTransactionId txid)
+{
+	return position < reach->before &&
+		(reach->snapshot == NULL || FullTransactionIdEquals(txid, reach->txid) ||
+		 webhook_snapshot_sees(reach->snapshot, txid));
 }
 
 WebhookEvent *

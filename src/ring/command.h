@@ -6,11 +6,26 @@
 #ifndef WEBHOOK_COMMAND_H
 #define WEBHOOK_COMMAND_H
 
+#include "base/snapshot.h"
 #include "ring/event.h"
+
+/*
+ * The deliveries that a command means, by the rows of the ring that caused them.
+ * Ids alone do not tell, because a transaction may draw an id and commit much later.
+ */
+typedef struct WebhookReach
+{
+	int64		before;			/* rows with a lower id than this, */
+	const WebhookSnapshot *snapshot;	/* and of transactions that this sees (NULL: of any), */
+	FullTransactionId txid;		/* or of this one, which is the command's own */
+} WebhookReach;
 
 typedef struct WebhookCommand
 {
 	int64		subscription_id;
+	const char *snapshot;		/* of a cancel, skip or retry: what had committed when it was
+								 * called, in the text form of pg_snapshot, which ends with '"'
+								 * in a row that was parsed; NULL: none */
 
 	/* The rest is set for a replay only, and describes the event to be delivered. */
 	WebhookCause cause;			/* of the new delivery */
@@ -31,6 +46,16 @@ extern char *webhook_command_form(const WebhookCommand *command);
  * command->data points into the row.
  */
 extern bool webhook_command_parse(const WebhookEvent *row, WebhookCommand *command);
+
+/*
+ * What a command that was parsed from a row means: what had committed when it was
+ * called, and what its own transaction did before. The snapshot is in CurrentMemoryContext.
+ */
+extern WebhookReach webhook_command_reach(const WebhookEvent *row, const WebhookCommand *command);
+
+/* Returns true if a command means a delivery with that position, caused in that transaction. */
+extern bool webhook_reach_covers(const WebhookReach *reach, int64 position,
+								 FullTransactionId txid);
 
 /*
  * The event of a replay, in CurrentMemoryContext, with one reference. Its event

@@ -3,7 +3,7 @@
  *	  Rows of webhook_internal.pending: deliveries that failed, wait, or were spilled.
  *
  * A row holds the whole event, because a delivery may wait longer than the ring
- * keeps the event. The xid of the transaction that published it is not kept.
+ * keeps the event.
  *
  * The worker is the only writer. Rows that are to be changed are looked up with
  * SnapshotSelf, which sees what has committed and what this transaction has
@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
+#include "utils/xid8.h"
 
 #include "store/pending_floor_internal.h"
 #include "store/pending_internal.h"
@@ -49,7 +50,7 @@ static bool any_row(int nkeys, int64 subscription_id, const char *subject,
 					int64 position, int64 id);
 static void replace_row(WebhookPendingWriter *writer, TupleTableSlot *slot,
 						const WebhookPending *row, TimestampTz next_at);
-static List *read_batch(WebhookScan *scan, int64 before, TimestampTz queued_before, int limit);
+static List *read_batch(WebhookScan *scan, const WebhookReach *reach, int limit);
 static void form_row(const WebhookPending *row, Datum *values, bool *nulls);
 
 static const char *
@@ -203,7 +204,7 @@ webhook_pending_subscriptions(void)
 }
 
 List *
-webhook_pending_batch(int64 subscription_id, int64 before, TimestampTz queued_before, int limit,
+webhook_pending_batch(int64 subscription_id, const WebhookReach *reach, int limit,
 					  WebhookPendingCursor *cursor)
 {
 	WebhookPendingReading reading = webhook_pending_begin_reading();
@@ -215,7 +216,7 @@ webhook_pending_batch(int64 subscription_id, int64 before, TimestampTz queued_be
 		WebhookScan *scan = webhook_pending_scan_after(reading, subscription_id, cursor);
 
 		from_start = cursor->position == 0;
-		rows = read_batch(scan, before, queued_before, limit);
+		rows = read_batch(scan, reach, limit);
 		webhook_scan_end(scan);
 		memset(cursor, 0, sizeof(*cursor));
 	} while (rows == NIL && !from_start);
@@ -234,7 +235,7 @@ webhook_pending_batch(int64 subscription_id, int64 before, TimestampTz queued_be
 
 List *
 webhook_pending_of_subject(int64 subscription_id, const char *subject,
-						   const pg_uuid_t *event_id, int64 before)
+						   const pg_uuid_t *event_id, const WebhookReach *reach)
 {
 	List	   *rows = NIL;
 	WebhookPendingReading reading = webhook_pending_begin_reading();
@@ -243,14 +244,14 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 	scan = scan_rows(reading.relation, reading.snapshot, 2, subscription_id,
 					 CStringGetTextDatum(subject ? subject : ""), 0, 0);
 	if (event_id == NULL)
-		rows = read_batch(scan, before, DT_NOEND, 1);
+		rows = read_batch(scan, reach, 1);
 	else
 	{
 		while (webhook_scan_next(scan))
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (DatumGetInt64(PENDING(scan->slot, position)) < before &&
-				memcmp(DatumGetUUIDP(PENDING(scan->slot, event_id)), event_id, UUID_LEN) == 0)
+			if (memcmp(DatumGetUUIDP(PENDING(scan->slot, event_id)), event_id, UUID_LEN) == 0 &&
+				webhook_pending_is_meant(scan->slot, reach))
 				rows = lappend(rows, webhook_pending_read_row(scan->slot));
 		}
 	}
@@ -281,7 +282,7 @@ webhook_pending_read_row(TupleTableSlot *slot)
 	if (data_text != (text *) DatumGetPointer(data))
 		pfree(data_text);
 	event->id = DatumGetInt64(PENDING(slot, id));
-	event->txid = InvalidFullTransactionId;
+	event->txid = DatumGetFullTransactionId(PENDING(slot, txid));
 	event->created_at = DatumGetTimestampTz(PENDING(slot, created_at));
 	event->event_id = *DatumGetUUIDP(PENDING(slot, event_id));
 	event->kind = WEBHOOK_EVENT;
@@ -298,6 +299,13 @@ webhook_pending_read_row(TupleTableSlot *slot)
 	row->age_start = DatumGetTimestampTz(PENDING(slot, age_start));
 	row->event = event;
 	return row;
+}
+
+bool
+webhook_pending_is_meant(TupleTableSlot *slot, const WebhookReach *reach)
+{
+	return webhook_reach_covers(reach, DatumGetInt64(PENDING(slot, position)),
+								DatumGetFullTransactionId(PENDING(slot, txid)));
 }
 
 TimestampTz
@@ -470,7 +478,7 @@ replace_row(WebhookPendingWriter *writer, TupleTableSlot *slot,
 }
 
 static List *
-read_batch(WebhookScan *scan, int64 before, TimestampTz queued_before, int limit)
+read_batch(WebhookScan *scan, const WebhookReach *reach, int limit)
 {
 	List	   *rows = NIL;
 	Size		bytes = 0;
@@ -480,8 +488,7 @@ read_batch(WebhookScan *scan, int64 before, TimestampTz queued_before, int limit
 		WebhookPending *row;
 
 		CHECK_FOR_INTERRUPTS();
-		if (DatumGetInt64(PENDING(scan->slot, position)) >= before ||
-			DatumGetTimestampTz(PENDING(scan->slot, queued_at)) >= queued_before)
+		if (!webhook_pending_is_meant(scan->slot, reach))
 			continue;
 		row = webhook_pending_read_row(scan->slot);
 		bytes += row->event->size;
@@ -502,6 +509,7 @@ form_row(const WebhookPending *row, Datum *values, bool *nulls)
 	SET(subject, CStringGetTextDatum(subject_of(event)));
 	SET(position, Int64GetDatum(row->position));
 	SET(id, Int64GetDatum(event->id));
+	SET(txid, FullTransactionIdGetDatum(event->txid));
 	SET(event_id, UUIDPGetDatum(&event->event_id));
 	SET(cause, CStringGetTextDatum(webhook_cause_name(row->cause)));
 	SET(attempt, Int32GetDatum(row->attempt));

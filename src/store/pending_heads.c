@@ -40,8 +40,8 @@ static bool move_heads(int64 subscription_id, TimestampTz after, TimestampTz now
 static WebhookScan *scan_heads(WebhookPendingReading reading, int64 subscription_id,
 							   StrategyNumber strategy, TimestampTz next_at);
 static bool is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg);
-static bool make_due(WebhookPendingWriter *writer, TupleTableSlot *slot, int64 before,
-					 TimestampTz now);
+static bool make_due(WebhookPendingWriter *writer, TupleTableSlot *slot,
+					 const WebhookReach *reach, TimestampTz now);
 static Candidates begin_candidates(WebhookPendingReading reading, int64 subscription_id);
 static bool next_candidate(Candidates *candidates);
 static bool has_subject(const Candidates *candidates);
@@ -140,7 +140,7 @@ webhook_pending_repair(int64 subscription_id, TimestampTz now,
 }
 
 bool
-webhook_pending_make_due(int64 subscription_id, const char *subject, int64 before,
+webhook_pending_make_due(int64 subscription_id, const char *subject, const WebhookReach *reach,
 						 TimestampTz now, WebhookPendingCursor *cursor)
 {
 	WebhookPendingReading reading = webhook_pending_begin_reading();
@@ -152,7 +152,7 @@ webhook_pending_make_due(int64 subscription_id, const char *subject, int64 befor
 		TupleTableSlot *first = webhook_pending_first(writer, subscription_id, subject);
 
 		if (first != NULL)
-			(void) make_due(writer, first, before, now);
+			(void) make_due(writer, first, reach, now);
 	}
 	else
 	{
@@ -164,7 +164,7 @@ webhook_pending_make_due(int64 subscription_id, const char *subject, int64 befor
 		{
 			CHECK_FOR_INTERRUPTS();
 			webhook_pending_cursor_set(cursor, scan->slot);
-			made_due += make_due(writer, scan->slot, before, now);
+			made_due += make_due(writer, scan->slot, reach, now);
 			at_end = ++looked_at < MOST_LOOKED_AT && made_due < MOST_MADE_DUE;
 		}
 		webhook_scan_end(scan);
@@ -249,12 +249,13 @@ is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg)
 	return skipped;
 }
 
-/* Returns false if the row is no head, is due, or came after a command. */
+/* Returns false if the row is no head, is due, or is not meant by a command. */
 static bool
-make_due(WebhookPendingWriter *writer, TupleTableSlot *slot, int64 before, TimestampTz now)
+make_due(WebhookPendingWriter *writer, TupleTableSlot *slot, const WebhookReach *reach,
+		 TimestampTz now)
 {
 	if (webhook_pending_read_next_at(slot) <= now ||
-		DatumGetInt64(PENDING(slot, position)) >= before)
+		!webhook_pending_is_meant(slot, reach))
 		return false;
 	webhook_pending_set_next_at(writer, slot, now);
 	return true;

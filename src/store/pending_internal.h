@@ -64,6 +64,9 @@ extern bool webhook_pending_has(int64 subscription_id, const char *subject,
 /* The row that a slot holds, in CurrentMemoryContext; needs a snapshot. */
 extern WebhookPending *webhook_pending_read_row(TupleTableSlot *slot);
 
+/* Returns true if a command means the delivery of the row that a slot holds. */
+extern bool webhook_pending_is_meant(TupleTableSlot *slot, const WebhookReach *reach);
+
 /* Column next_at of the row that a slot holds; 0: NULL. */
 extern TimestampTz webhook_pending_read_next_at(TupleTableSlot *slot);
 

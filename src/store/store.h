@@ -13,6 +13,7 @@
 
 #include "base/snapshot.h"
 #include "http/http.h"
+#include "ring/command.h"
 #include "ring/event.h"
 
 /*
@@ -202,26 +203,23 @@ extern bool webhook_pending_has_any(int64 subscription_id);
 extern List *webhook_pending_subscriptions(void);
 
 /*
- * Rows of a subscription behind the cursor with a position below "before" and
- * queued before "queued_before" (DT_NOEND: at any time), in key order, as a List
- * of WebhookPending: at most "limit" rows and, after the first, at most 4 MB of
- * events. If there is none behind the cursor, those from the first row on; NIL:
- * there is no such row at all. The cursor is moved to the last row returned, so
- * that the next call need not walk over the dead index entries of rows that were
- * deleted since.
+ * Rows of a subscription behind the cursor that a command means, in key order, as
+ * a List of WebhookPending: at most "limit" rows and, after the first, at most
+ * 4 MB of events. If there is none behind the cursor, those from the first row on;
+ * NIL: there is no such row at all. The cursor is moved to the last row returned,
+ * so that the next call need not walk over the dead index entries of rows that
+ * were deleted since.
  */
-extern List *webhook_pending_batch(int64 subscription_id, int64 before,
-								   TimestampTz queued_before,
-								   int limit, WebhookPendingCursor *cursor);
+extern List *webhook_pending_batch(int64 subscription_id, const WebhookReach *reach, int limit,
+								   WebhookPendingCursor *cursor);
 
 /*
- * Rows of a subject (NULL: of the events without one) with a position below
- * "before", as a List of WebhookPending: all rows of the given event, or, if
- * event_id is NULL, only the first row.
+ * Rows of a subject (NULL: of the events without one) that a command means, as a
+ * List of WebhookPending: all rows of the given event, or, if event_id is NULL,
+ * only the first row.
  */
-extern List *webhook_pending_of_subject(int64 subscription_id,
-										const char *subject,
-										const pg_uuid_t *event_id, int64 before);
+extern List *webhook_pending_of_subject(int64 subscription_id, const char *subject,
+										const pg_uuid_t *event_id, const WebhookReach *reach);
 
 /*
  * Which of them are due: pending_heads.c
@@ -252,12 +250,13 @@ extern void webhook_pending_repair(int64 subscription_id, TimestampTz now,
 
 /*
  * Make heads of a subscription that are due later than "now" due now: those
- * with a position below "before", of the subject or, if that is NULL, of the
- * rows behind the cursor. The cursor is moved. Returns false if there may be
+ * that a command means, of the subject or, if that is NULL, of the rows behind
+ * the cursor. The cursor is moved. Returns false if there may be
  * more behind it.
  */
-extern bool webhook_pending_make_due(int64 subscription_id, const char *subject, int64 before,
-									 TimestampTz now, WebhookPendingCursor *cursor);
+extern bool webhook_pending_make_due(int64 subscription_id, const char *subject,
+									 const WebhookReach *reach, TimestampTz now,
+									 WebhookPendingCursor *cursor);
 
 /*
  * After the clock was set back by "by" microseconds, to "now": move the heads

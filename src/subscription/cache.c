@@ -13,7 +13,6 @@
 #include "executor/spi.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "base/catalog.h"
 #include "subscription/row_internal.h"
@@ -60,7 +59,6 @@ static struct
 
 static Copy *read_copy(MemoryContext context);
 static bool is_new(const WebhookSubscription *subscription);
-static TimestampTz known_at(const WebhookSubscription *subscription);
 static void add_events(Copy *copy, WebhookSubscription *subscription);
 static TypeEntry *enter_type(Copy *copy, const char *name);
 static void add_to(MemoryContext context, Subscribers *subscribers,
@@ -244,7 +242,6 @@ read_copy(MemoryContext context)
 		add_events(copy, subscription);
 		copy->any_fenced |= subscription->fenced;
 		subscription->is_new = is_new(subscription);
-		subscription->known_at = known_at(subscription);
 		if (subscription->is_new &&
 			(copy->catch_up_since == NULL ||
 			 FullTransactionIdPrecedes(subscription->since->xmax, copy->catch_up_since->xmax)))
@@ -268,16 +265,6 @@ is_new(const WebhookSubscription *subscription)
 	return cache.current != NULL && subscription->enabled && !subscription->fenced &&
 		(before == NULL || before->is_new ||
 		 !webhook_snapshot_equal(before->since, subscription->since));
-}
-
-/* Since when this process knows the subscription with its present start snapshot. */
-static TimestampTz
-known_at(const WebhookSubscription *subscription)
-{
-	const WebhookSubscription *before = webhook_subscription_get(subscription->id);
-
-	return before != NULL && webhook_snapshot_equal(before->since, subscription->since) ?
-		before->known_at : GetCurrentTimestamp();
 }
 
 static void

@@ -56,7 +56,6 @@ typedef struct WebhookSubscription
 	bool		fenced;			/* its home is not this database, see home.c */
 	bool		is_new;			/* it was created or enabled, and events read before are still to
 								 * be read for it */
-	TimestampTz known_at;		/* when this process first read it with this "since"; 0: never */
 	const WebhookSnapshot *since;	/* the subscription gets the events that this does not see */
 	const char *ca;				/* file in webhook.certificate_directory; NULL: none */
 	const char *client_certificate; /* file in webhook.certificate_directory; NULL: none */

@@ -7,9 +7,10 @@
  * Rows being written are waited for. The checkpoint does not pass a command
  * until it is complete, so after a crash it is executed again.
  *
- * The end of a subscription has no bound while the subscription is gone or
- * disabled: what committed after unsubscribe() was called and before that
- * committed has a higher position, and ends as well.
+ * A cancel, skip or retry means what had committed when it was called: what
+ * commits later is not meant, though it may have a lower id. The end of a
+ * subscription means all that there is while the subscription is gone or disabled.
+ * Once it is enabled again, the end means what its new start snapshot sees.
  *
  * Of several commands each runs a few pieces, then the next one, so that none
  * waits for the end of a long one. While one runs, no rows of its subscription
@@ -25,7 +26,6 @@
 #include "worker/transaction_internal.h"
 
 #define PIECE_ROWS 500
-#define ENABLING_TIME (5 * USECS_PER_SEC)
 
 #define RUN_PIECES 20			/* pieces of a command before the next command runs */
 #define ROUND_PIECES 32			/* pieces of a round: thousands of subscriptions may end at once */
@@ -34,7 +34,7 @@ typedef struct Cancellation
 {
 	WebhookKind kind;			/* WEBHOOK_END, WEBHOOK_CANCEL, WEBHOOK_SKIP or WEBHOOK_RETRY */
 	int64		subscription_id;
-	int64		before;			/* deliveries with an earlier position are meant */
+	WebhookReach reach;			/* of a command other than WEBHOOK_END; its snapshot is owned */
 	pg_uuid_t	event_id;		/* of WEBHOOK_CANCEL */
 	char	   *subject;		/* NULL: none */
 	WebhookBatch *batch;		/* pinned until it is complete; NULL: none */
@@ -59,14 +59,16 @@ static struct
 	int			pieces;			/* of the first one, in its present run */
 }			commands;
 
-static int64 bound_of_end(int64 subscription_id, int64 id);
-static TimestampTz time_of_end(int64 subscription_id);
+static WebhookReach reach_of_end(int64 subscription_id);
 static bool run_piece(bool *waits);
-static void add(WebhookKind kind, int64 subscription_id, int64 before,
-				const WebhookEvent *row, WebhookBatch *batch);
+static Cancellation *add(WebhookKind kind, int64 subscription_id, const WebhookEvent *row,
+						 WebhookBatch *batch);
+static WebhookReach owned_reach(const WebhookEvent *row, const WebhookCommand *command);
+static void free_reach(WebhookReach *reach);
+static WebhookReach reach_of(const Cancellation *cancellation);
 static void read_rows(void *arg);
 static bool is_complete(const Cancellation *cancellation, const Look *look);
-static List *rows_of(Cancellation *cancellation);
+static List *rows_of(Cancellation *cancellation, const WebhookReach *reach);
 static void cancel_rows(const Cancellation *cancellation, const List *rows);
 static bool has_rows_to_come(const Cancellation *cancellation);
 static void finish_first(void);
@@ -83,27 +85,30 @@ void
 webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
 {
 	WebhookCommand command;
+	WebhookReach reach;
+	Cancellation *cancellation;
 
 	if (!webhook_command_parse(row, &command))
 		return;
+	reach = row->kind == WEBHOOK_END ? reach_of_end(command.subscription_id) :
+		owned_reach(row, &command);
 	switch (row->kind)
 	{
 		case WEBHOOK_END:
-			/* The subscription may be enabled again by now. */
 			webhook_dispatch_cancel_event(commands.dispatcher, command.subscription_id, NULL,
-										  bound_of_end(command.subscription_id, row->id),
-										  time_of_end(command.subscription_id), batch);
+										  &reach, batch);
 			break;
 		case WEBHOOK_CANCEL:
 			webhook_dispatch_cancel_event(commands.dispatcher, command.subscription_id,
-										  &row->event_id, row->id, DT_NOEND, batch);
+										  &row->event_id, &reach, batch);
 			break;
 		case WEBHOOK_SKIP:
-			if (row->subject == NULL ||
-				webhook_dispatch_skip(commands.dispatcher, command.subscription_id,
-									  row->subject, row->id, batch))
-				return;
-			break;
+			if (row->subject != NULL &&
+				!webhook_dispatch_skip(commands.dispatcher, command.subscription_id,
+									   row->subject, &reach, batch))
+				break;
+			free_reach(&reach);
+			return;
 		case WEBHOOK_RETRY:
 			webhook_due_make_due(commands.dispatcher, command.subscription_id, row->subject,
 								 GetCurrentTimestamp());
@@ -116,16 +121,18 @@ webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
 			return;
 	}
 	webhook_batch_pin(batch);
-	add(row->kind, command.subscription_id, row->id, row, batch);
+	cancellation = add(row->kind, command.subscription_id, row, batch);
+	if (row->kind != WEBHOOK_END)
+		cancellation->reach = reach;
 }
 
 void
-webhook_commands_cancel_backlogs(int64 last)
+webhook_commands_cancel_backlogs(void)
 {
 	int64		subscription_id;
 
 	while ((subscription_id = webhook_queue_next_backlog(commands.dispatcher)) != 0)
-		add(WEBHOOK_END, subscription_id, last + 1, NULL, NULL);
+		(void) add(WEBHOOK_END, subscription_id, NULL, NULL);
 }
 
 bool
@@ -195,44 +202,53 @@ run_piece(bool *waits)
 }
 
 /*
- * The position below which the deliveries of a subscription end by the command
- * with that id. A subscription that is enabled again by now takes later ones.
+ * What the end of a subscription means at present: all of it, or, if it is enabled
+ * again, what its start snapshot sees. The result is valid until the next reload.
  */
-static int64
-bound_of_end(int64 subscription_id, int64 id)
+static WebhookReach
+reach_of_end(int64 subscription_id)
 {
 	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
+	WebhookReach reach = {PG_INT64_MAX, NULL, InvalidFullTransactionId};
 
-	return subscription != NULL && webhook_queue_takes(commands.dispatcher, subscription) ?
-		id : PG_INT64_MAX;
+	if (subscription != NULL && webhook_queue_takes(commands.dispatcher, subscription))
+		reach.snapshot = subscription->since;
+	return reach;
 }
 
-/*
- * The time before which the deliveries that a command ends were queued. Since a
- * subscription is enabled again, it gets what its start snapshot does not see,
- * also what has a lower id than the command. What was queued in the last seconds
- * before is spared, too: rounds and steps take a while.
- */
-static TimestampTz
-time_of_end(int64 subscription_id)
+static WebhookReach
+reach_of(const Cancellation *cancellation)
 {
-	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
+	return cancellation->kind == WEBHOOK_END ? reach_of_end(cancellation->subscription_id) :
+		cancellation->reach;
+}
 
-	return subscription != NULL && subscription->known_at != 0 &&
-		webhook_queue_takes(commands.dispatcher, subscription) ?
-		subscription->known_at - ENABLING_TIME : DT_NOEND;
+/* What a command means, for free_reach(). */
+static WebhookReach
+owned_reach(const WebhookEvent *row, const WebhookCommand *command)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	WebhookReach reach = webhook_command_reach(row, command);
+
+	MemoryContextSwitchTo(old);
+	return reach;
 }
 
 static void
-add(WebhookKind kind, int64 subscription_id, int64 before, const WebhookEvent *row,
-	WebhookBatch *batch)
+free_reach(WebhookReach *reach)
+{
+	if (reach->snapshot != NULL)
+		pfree(unconstify(WebhookSnapshot *, reach->snapshot));
+}
+
+static Cancellation *
+add(WebhookKind kind, int64 subscription_id, const WebhookEvent *row, WebhookBatch *batch)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	Cancellation *cancellation = palloc0(sizeof(Cancellation));
 
 	cancellation->kind = kind;
 	cancellation->subscription_id = subscription_id;
-	cancellation->before = before;
 	cancellation->batch = batch;
 	if (row != NULL)
 	{
@@ -243,22 +259,23 @@ add(WebhookKind kind, int64 subscription_id, int64 before, const WebhookEvent *r
 	commands.cancellations = lappend(commands.cancellations, cancellation);
 	MemoryContextSwitchTo(old);
 	webhook_due_block(commands.dispatcher, subscription_id);
+	return cancellation;
 }
 
 static void
 read_rows(void *arg)
 {
 	Look	   *look = arg;
-
 	Cancellation *cancellation = look->cancellation;
+	WebhookReach reach = reach_of(cancellation);
 
 	MemoryContextSwitchTo(look->context);
 	if (cancellation->kind == WEBHOOK_RETRY)
 		look->at_end = webhook_pending_make_due(cancellation->subscription_id,
-												cancellation->subject, cancellation->before,
-												look->now, &cancellation->cursor);
+												cancellation->subject, &reach, look->now,
+												&cancellation->cursor);
 	else
-		look->rows = rows_of(cancellation);
+		look->rows = rows_of(cancellation, &reach);
 }
 
 /* Returns true if a command has nothing more to do after a look. */
@@ -278,25 +295,20 @@ is_complete(const Cancellation *cancellation, const Look *look)
 
 /* In a transaction: the next rows of pending that the command means. */
 static List *
-rows_of(Cancellation *cancellation)
+rows_of(Cancellation *cancellation, const WebhookReach *reach)
 {
 	switch (cancellation->kind)
 	{
 		case WEBHOOK_CANCEL:
 			return webhook_pending_of_subject(cancellation->subscription_id,
 											  cancellation->subject,
-											  &cancellation->event_id,
-											  cancellation->before);
+											  &cancellation->event_id, reach);
 		case WEBHOOK_SKIP:
 			return webhook_pending_of_subject(cancellation->subscription_id,
-											  cancellation->subject, NULL,
-											  cancellation->before);
+											  cancellation->subject, NULL, reach);
 		default:
-			return webhook_pending_batch(cancellation->subscription_id,
-										 bound_of_end(cancellation->subscription_id,
-													  cancellation->before),
-										 time_of_end(cancellation->subscription_id),
-										 PIECE_ROWS, &cancellation->cursor);
+			return webhook_pending_batch(cancellation->subscription_id, reach, PIECE_ROWS,
+										 &cancellation->cursor);
 	}
 }
 
@@ -344,6 +356,7 @@ finish_first(void)
 	commands.cancellations = list_delete_first(commands.cancellations);
 	if (first->subject != NULL)
 		pfree(first->subject);
+	free_reach(&first->reach);
 	pfree(first);
 }
 

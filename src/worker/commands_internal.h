@@ -18,11 +18,8 @@ extern void webhook_commands_init(WebhookDispatcher *dispatcher);
  */
 extern void webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch);
 
-/*
- * Begin to cancel the backlogs of subscriptions that were disabled; "last" is
- * the highest id that was read.
- */
-extern void webhook_commands_cancel_backlogs(int64 last);
+/* Begin to cancel the backlogs of subscriptions that were disabled. */
+extern void webhook_commands_cancel_backlogs(void);
 
 /* Returns true if a command is not complete. */
 extern bool webhook_commands_are_running(void);

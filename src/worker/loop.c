@@ -246,7 +246,7 @@ read_all(TimestampTz now)
 		/* Also after an error: it may have come when the new copy was in place. */
 		webhook_dispatch_refresh(loop.dispatcher, webhook_enabled, now);
 	}
-	webhook_commands_cancel_backlogs(webhook_reader_last_id());
+	webhook_commands_cancel_backlogs();
 	if (loop.reload || !webhook_loader_load(webhook_sender_memory(), now))
 		return false;
 	if (may_read() && !read_ring(now))

@@ -98,7 +98,6 @@ static struct
 	Reading    *older;			/* a window that is read in parts; NULL: none */
 	Reading    *newest;			/* the window after that which is not read to its end; NULL: none */
 	uint64		nopened;		/* windows that were opened */
-	int64		last_id;		/* highest id of a row that was read */
 	uint64		suspended_until;	/* due rows are loaded when this window, and all before it,
 									 * are read; 0: they are loaded now */
 	WebhookSnapshot *reloaded_by;	/* the snapshot that subscriptions were last read by; NULL:
@@ -161,13 +160,6 @@ webhook_reader_init(WebhookDispatcher *dispatcher, const WebhookCheckpoint *chec
 		webhook_queue_restore(dispatcher, lfirst(cell), GetCurrentTimestamp());
 	webhook_loader_note_rows();
 	suspend_loading();
-	reader.last_id = webhook_ring_last_id();
-}
-
-int64
-webhook_reader_last_id(void)
-{
-	return reader.last_id;
 }
 
 WebhookProgress *
@@ -582,7 +574,6 @@ advance(Reading *reading, int64 last, bool whole, TimestampTz now)
 {
 	MemoryContext old = MemoryContextSwitchTo(reading->context);
 
-	reader.last_id = Max(reader.last_id, last);
 	if (reading->end == NULL)
 	{
 		reading->end = webhook_snapshot_copy(webhook_window_end(reading->window));

@@ -47,7 +47,4 @@ extern uint64 webhook_reader_windows(void);
 /* How far what was read is done; lives as long as the process. */
 extern WebhookProgress *webhook_reader_progress(void);
 
-/* The highest id of a row that was read; all rows of pending are at most that. */
-extern int64 webhook_reader_last_id(void);
-
 #endif							/* WEBHOOK_READER_INTERNAL_H */

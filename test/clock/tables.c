@@ -67,6 +67,7 @@ static int	compare_futures(const pairingheap_node *a, const pairingheap_node *b,
 static int	compare_key(const Row *row, int64 subscription_id, const char *subject,
 						int64 position, int64 id);
 static int	index_of(int64 subscription_id, const char *subject, int64 position, int64 id);
+static bool is_meant(const Row *row, const WebhookReach *reach);
 static Row *row_at(int at);
 static Row *find_row(const WebhookPending *key);
 static bool is_of(int at, int64 subscription_id, const char *subject);
@@ -376,7 +377,7 @@ webhook_pending_subscriptions(void)
 }
 
 List *
-webhook_pending_batch(int64 subscription_id, int64 before, TimestampTz queued_before, int limit,
+webhook_pending_batch(int64 subscription_id, const WebhookReach *reach, int limit,
 					  WebhookPendingCursor *cursor)
 {
 	List	   *rows = NIL;
@@ -390,7 +391,7 @@ webhook_pending_batch(int64 subscription_id, int64 before, TimestampTz queued_be
 			 is_of(i, subscription_id, NULL) && list_length(rows) < limit && bytes < BATCH_BYTES;
 			 i++)
 		{
-			if (row_at(i)->is.position >= before || row_at(i)->is.queued_at >= queued_before)
+			if (!is_meant(row_at(i), reach))
 				continue;
 			bytes += row_at(i)->is.event->size;
 			rows = lappend(rows, copy_row(row_at(i)));
@@ -411,7 +412,7 @@ webhook_pending_batch(int64 subscription_id, int64 before, TimestampTz queued_be
 
 List *
 webhook_pending_of_subject(int64 subscription_id, const char *subject,
-						   const pg_uuid_t *event_id, int64 before)
+						   const pg_uuid_t *event_id, const WebhookReach *reach)
 {
 	List	   *rows = NIL;
 	int			i = index_of(subscription_id, subject ? subject : "", 0, 0);
@@ -420,7 +421,7 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 	{
 		const WebhookPending *row = &row_at(i)->is;
 
-		if (row->position >= before)
+		if (!is_meant(row_at(i), reach))
 			continue;
 		if (event_id == NULL)
 			return list_make1(copy_row(row_at(i)));
@@ -431,7 +432,7 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 }
 
 bool
-webhook_pending_make_due(int64 subscription_id, const char *subject, int64 before,
+webhook_pending_make_due(int64 subscription_id, const char *subject, const WebhookReach *reach,
 						 TimestampTz now, WebhookPendingCursor *cursor)
 {
 	int			i = index_of(subscription_id, subject ? subject : "", 0, 0);
@@ -440,7 +441,7 @@ webhook_pending_make_due(int64 subscription_id, const char *subject, int64 befor
 	{
 		WebhookPending *row = &row_at(i)->is;
 
-		if (row->next_at > now && row->position < before)
+		if (row->next_at > now && is_meant(row_at(i), reach))
 		{
 			row->next_at = now;
 			row_at(i)->version = versions++;
@@ -488,6 +489,12 @@ webhook_pending_repair(int64 subscription_id, TimestampTz now,
 		row_at(first)->is.next_at = now;
 		row_at(first)->version = versions++;
 	}
+}
+
+static bool
+is_meant(const Row *row, const WebhookReach *reach)
+{
+	return webhook_reach_covers(reach, row->is.position, row->is.event->txid);
 }
 
 static Row *

@@ -370,22 +370,5 @@ END
 	is($server->sql('SELECT count(*) FROM webhook_internal.pending'), 0, 'nothing is pending');
 }
 
-# ---- Disabled and enabled again while an earlier transaction is open: the end of
-# what waited does not end what that commits later
-
-{
-	my ($own, $id) = $server->subscribe_own('/ok/enabled-again');
-	my $writer = $server->hold("SELECT webhook.publish('$own', '1')");
-	my $worker = $server->stat_worker('pid');
-	kill STOP => $worker;
-	$server->alter($id, 'enabled => false');
-	$server->alter($id, 'enabled => true');
-	$server->let_go($writer);
-	kill CONT => $worker;
-	$server->settle('enabled again');
-	is($server->sql("SELECT string_agg(outcome, ' ') FROM webhook.log WHERE subscription_id = $id"), 'delivered',
-		'what commits after enabling arrives, though its id is lower than that of the command');
-}
-
 $server->stop;
 done_testing();

@@ -48,7 +48,7 @@ sub kept
 SELECT 'type', row_to_json(t) FROM webhook_internal.event_type t WHERE name <> 'App.BusinessRequestStatusChange';
 SELECT 'subscription', row_to_json(s) FROM webhook_internal.subscription s ORDER BY id;
 SELECT 'secret', row_to_json(s) FROM webhook_internal.subscription_secret s ORDER BY id;
-SELECT 'pending', row_to_json(p) FROM webhook_internal.pending p
+SELECT 'pending', to_jsonb(p) - 'txid' FROM webhook_internal.pending p
 	WHERE subscription_id IN (SELECT id FROM webhook.subscription WHERE paused)
 	ORDER BY subscription_id, subject, position, id;
 SELECT 'log', row_to_json(l) FROM webhook.log l
@@ -179,6 +179,8 @@ foreach my $name (sort keys %copies)
 	$copy->settle("$name, fenced");
 	is(waiting($copy),
 		'1K 1L 2A 2B 2C 2K 2L 3B 3C 3K 3L', "$name: new events wait there");
+	is($copy->sql("SELECT count(*) FROM webhook_internal.pending WHERE (txid = '0') <> (data->>'NewStatus' IN ('A', 'B', 'C'))"),
+		0, "$name: only restored rows have no transaction id of this cluster") if $name ne 'twin';
 	cmp_ok($copy->sql("SELECT min(position) FROM webhook_internal.pending WHERE data->>'NewStatus' = 'K'"), '>',
 		$copy->sql("SELECT max(position) FROM webhook_internal.pending WHERE data->>'NewStatus' = 'C'"),
 		"$name: positions go on above the restored ones");
