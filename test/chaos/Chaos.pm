@@ -87,6 +87,12 @@ sub run
 	return Judge::judge($self);
 }
 
+# Calls that the log may lack after one crash, by docs/operations.md: with at most
+# 64 requests in flight in each pool, and all results that a worker may have unwritten.
+sub at_risk { return 2 * 64 + 4000; }
+
+sub crashes { return scalar @{ $_[0]{crashes} }; }
+sub stops { return scalar @{ $_[0]{stops} }; }
 sub server { return $_[0]{server}; }
 sub receiver { return $_[0]{receiver}; }
 

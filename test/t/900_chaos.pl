@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $random = $ENV{SEED} || 1 + int(time() * 1000) % 1_000_000;
-my @runs = $ENV{SECONDS} ? [ $random, $ENV{SECONDS} ] : ([ 175, 25 ], [ $random, 25 ]);
+my @runs = $ENV{SECONDS} ? [ $random, $ENV{SECONDS} ] : ([ 175, 30 ], [ $random, 30 ]);
 
 foreach (@runs)
 {
@@ -38,6 +38,9 @@ foreach (@runs)
 	none($found->{false}, "$what: nothing else arrived");
 	none($found->{disordered}, "$what: first arrivals are in the order of the commits");
 	none($found->{invented}, "$what: each response in the log was given");
+	none($found->{unlogged}, "$what: each call is in the log, but for those that a crash or a stop could take");
+	cmp_ok($found->{crashed}, '<=', $chaos->crashes * Chaos::at_risk(), "$what: a crash takes no more than it may");
+	cmp_ok($found->{stopped}, '<=', $chaos->stops * Chaos::at_risk(), "$what: nor does a stop");
 	none([ $chaos->failures ], "$what: no process failed");
 
 	my $disturbances = $chaos->{disturbances};
@@ -54,6 +57,7 @@ foreach (@runs)
 	note('twice         ', $found->{twice} // 0);
 	note(sprintf 'unlogged      %d (and %d by crashes, %d by planned stops)',
 		scalar @{ $found->{unlogged} }, $found->{crashed}, $found->{stopped});
+	note(sprintf 'crashes       %d, planned stops %d', $chaos->crashes, $chaos->stops);
 	note("memory        $chaos->{memory} kB");
 	$chaos->server->stop('immediate');
 	$chaos->receiver->stop;
