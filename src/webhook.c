@@ -37,6 +37,7 @@ _PG_init(void)
 	if (IsBinaryUpgrade)
 		return;
 	webhook_follow_ddl_init();
+	webhook_held_init();
 
 	if (!process_shared_preload_libraries_in_progress)
 		return;

@@ -11,4 +11,7 @@
  */
 extern void webhook_follow_ddl_init(void);
 
+/* Install the hook that knows the statements whose triggers are being called. */
+extern void webhook_held_init(void);
+
 #endif							/* WEBHOOK_CAPTURE_H */

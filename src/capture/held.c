@@ -6,11 +6,17 @@
  * PostgreSQL calls the AFTER ROW triggers of a statement when all of its rows
  * have been changed, row by row. So a trigger may execute a statement that
  * changes a row again before the watch's trigger has been called for that row's
- * first change. The outermost statement with a watch is known here. Its events
- * are published at once. Those of statements within it are held until it ends,
- * in the order of the statements: a statement within has a greater number, and
- * changes what those with smaller numbers have left. Creations under a new key
- * are held behind the other events of their statement.
+ * first change. The outermost statement is known here. Its events are published
+ * at once. Those of statements within it are held until it ends, in the order of
+ * the statements: a statement within has a greater number, and changes what those
+ * with smaller numbers have left. Creations under a new key are held behind the
+ * other events of their statement.
+ *
+ * The executor calls a statement's triggers in ExecutorFinish. So a hook there
+ * knows all statements whose triggers are being called, those included of which
+ * no watch has been called yet: a statement that changes two tables may call the
+ * triggers of the other table first. COPY has no executor; it is known as soon as
+ * its own watch is called.
  *
  * An UPDATE that moves a row to another partition looks to triggers like a
  * DELETE there and an INSERT here. But the deleted row is marked as moved, and
@@ -21,9 +27,8 @@
  *
  * Events are held in TopTransactionContext, at most MAX_EVENTS of MAX_BYTES.
  * When there are more, all are published, and the outermost statement holds
- * nothing more. The end of the outermost statement is the end of its executor.
- * COPY has none; what it leaves is published at the next event, or before the
- * transaction commits.
+ * nothing more; the one within it is regarded as the outermost. What COPY leaves
+ * is published at the next event, or before the transaction commits.
  *
  * A held event belongs to the subtransaction that made it. If it was published
  * in a deeper subtransaction, it is kept until that can no longer be rolled back
@@ -44,6 +49,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "capture/capture.h"
 #include "capture/held_internal.h"
 #include "ring/ring.h"
 
@@ -64,8 +70,19 @@ typedef struct WebhookHeldEvent
 	WebhookEvent *event;
 } WebhookHeldEvent;
 
+/* A statement whose AFTER triggers are being called. It is on the stack of the hook. */
+typedef struct Finishing
+{
+	struct Finishing *outer;	/* the statement that it is within; NULL: none */
+	MemoryContext context;		/* of the executor */
+	int64		number;
+	int			depth;			/* number of triggers that are being executed, its own included */
+	bool		full;			/* too much was held in it, so no more is */
+} Finishing;
+
 static struct
 {
+	Finishing  *innermost;		/* the statements whose triggers are being called */
 	dlist_head	watches;		/* WebhookWatch, of statements that have not ended */
 	int64		last_number;	/* of a statement */
 	dlist_head	events;			/* WebhookHeldEvent, in the order in which to publish them */
@@ -73,15 +90,15 @@ static struct
 	Size		bytes;			/* of these events */
 	struct
 	{
-		MemoryContext context;	/* NULL: the statement has ended */
+		MemoryContext context;	/* NULL: there is none, or it has ended */
 		int64		number;
 		int			depth;		/* number of triggers that are being executed, its own included */
 		bool		full;		/* too much was held, so no more is */
 		bool		creations;	/* some of its creations are held */
 		CommandId	created_by; /* the first of them is of this command */
-	}			outermost;		/* the statement that is in no other one with a watch */
+	}			outermost;		/* the statement that holds what those within it publish */
 	bool		registered;		/* the callbacks are registered */
-	ExecutorEnd_hook_type next_executor_end;	/* hook that was installed before ours */
+	ExecutorFinish_hook_type next_finish;	/* hook that was installed before ours */
 }			held =
 
 {
@@ -91,8 +108,11 @@ static struct
 
 static int	trigger_depth(void);
 static int64 statement_number(MemoryContext statement);
+static Finishing *finishing(MemoryContext statement);
+static void set_outermost(WebhookWatch *watch);
 static void end_watch(void *arg);
 static bool is_held(const WebhookWatch *watch);
+static void make_room(WebhookWatch *watch);
 static WebhookHeldEvent *hold(WebhookWatch *watch, bool creation, const char *subject,
 							  const char *data);
 static void insert_in_order(WebhookHeldEvent *new);
@@ -101,7 +121,9 @@ static void publish_one(WebhookHeldEvent *event);
 static void publish_all(bool with_moves);
 static void forget(WebhookHeldEvent *event);
 static void register_callbacks(void);
-static void executor_end(QueryDesc *query);
+static void executor_finish(QueryDesc *query);
+static void call_finish(QueryDesc *query);
+static void end_outermost(void);
 static void at_transaction(XactEvent event, void *arg);
 static void at_subtransaction(SubXactEvent event, SubTransactionId id,
 							  SubTransactionId parent, void *arg);
@@ -136,12 +158,15 @@ webhook_watch_get(MemoryContext statement, const char *trigger,
 	return watch;
 }
 
-/* The number of a statement: that of its other watches, or a new one. */
+/* The number of a statement: that of its triggers' calls, of its other watches, or a new one. */
 static int64
 statement_number(MemoryContext statement)
 {
+	Finishing  *one = finishing(statement);
 	dlist_iter	iter;
 
+	if (one != NULL)
+		return one->number;
 	dlist_foreach(iter, &held.watches)
 	{
 		WebhookWatch *watch = dlist_container(WebhookWatch, node, iter.cur);
@@ -150,6 +175,18 @@ statement_number(MemoryContext statement)
 			return watch->number;
 	}
 	return ++held.last_number;
+}
+
+/* The statement, if the executor is calling its triggers; else NULL. */
+static Finishing *
+finishing(MemoryContext statement)
+{
+	Finishing  *one;
+
+	for (one = held.innermost; one != NULL; one = one->outer)
+		if (one->context == statement)
+			break;
+	return one;
 }
 
 /* Callback of the statement's memory context: the statement has ended, or failed. */
@@ -175,21 +212,35 @@ trigger_depth(void)
 void
 webhook_held_begin(WebhookWatch *watch)
 {
-	int			depth;
-
 	if (held.outermost.context != NULL && held.outermost.number == watch->number)
 		return;
 
 	/* A statement that is not within the outermost one comes after it. */
-	depth = trigger_depth();
-	if (held.outermost.context != NULL && depth > held.outermost.depth)
+	if (held.outermost.context != NULL && trigger_depth() > held.outermost.depth)
 		return;
 
 	publish_all(true);
-	held.outermost.context = watch->statement;
-	held.outermost.number = watch->number;
-	held.outermost.depth = depth;
-	held.outermost.full = false;
+	set_outermost(watch);
+}
+
+/*
+ * A watch is called, and no statement that it is within may hold its events, or
+ * none is known. Choose the outermost statement that may; it is the watch's own if
+ * there is no other.
+ */
+static void
+set_outermost(WebhookWatch *watch)
+{
+	Finishing  *chosen = finishing(watch->statement);
+
+	for (Finishing *one = held.innermost; one != NULL; one = one->outer)
+		if (!one->full)
+			chosen = one;
+
+	held.outermost.context = chosen != NULL ? chosen->context : watch->statement;
+	held.outermost.number = chosen != NULL ? chosen->number : watch->number;
+	held.outermost.depth = chosen != NULL ? chosen->depth : trigger_depth();
+	held.outermost.full = chosen != NULL && chosen->full;
 	held.outermost.creations = false;
 }
 
@@ -209,6 +260,8 @@ void
 webhook_held_publish(WebhookWatch *watch, const char *subject, const char *data)
 {
 	if (is_held(watch))
+		make_room(watch);
+	if (is_held(watch))
 		(void) hold(watch, false, subject, data);
 	else
 		publish_now(watch, subject, data);
@@ -218,6 +271,8 @@ void
 webhook_held_publish_creation(WebhookWatch *watch, HeapTupleHeader version,
 							  const char *subject, const char *data)
 {
+	if (!held.outermost.full)
+		make_room(watch);
 	if (held.outermost.full)
 	{
 		publish_now(watch, subject, data);
@@ -239,6 +294,7 @@ webhook_held_move(WebhookWatch *watch, const char *old_status,
 
 	Assert(watch->moved == NULL);
 
+	make_room(watch);
 	event = hold(watch, false, subject, data);
 	event->old_status = MemoryContextStrdup(TopTransactionContext, old_status);
 	event->mover = watch;
@@ -283,7 +339,29 @@ is_held(const WebhookWatch *watch)
 		held.outermost.number != watch->number;
 }
 
-/* Hold an event. If too much is held, publish all but what the caller may still change. */
+/*
+ * If too much is held, publish all but moves that wait for their INSERT. The outermost
+ * statement holds nothing more then, but the one within it may.
+ */
+static void
+make_room(WebhookWatch *watch)
+{
+	Finishing  *full;
+
+	if (held.count < MAX_EVENTS && held.bytes < MAX_BYTES)
+		return;
+
+	full = finishing(held.outermost.context);
+	publish_all(false);
+	held.outermost.full = true;
+	if (full != NULL)
+	{
+		full->full = true;
+		set_outermost(watch);
+	}
+}
+
+/* Hold an event. */
 static WebhookHeldEvent *
 hold(WebhookWatch *watch, bool creation, const char *subject, const char *data)
 {
@@ -291,12 +369,6 @@ hold(WebhookWatch *watch, bool creation, const char *subject, const char *data)
 	WebhookHeldEvent *new;
 
 	register_callbacks();
-	if (held.count >= MAX_EVENTS || held.bytes >= MAX_BYTES)
-	{
-		publish_all(false);
-		held.outermost.full = true;
-	}
-
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	new = palloc0(sizeof(WebhookHeldEvent));
 	new->statement = watch->number;
@@ -414,7 +486,7 @@ forget(WebhookHeldEvent *event)
 	pfree(event);
 }
 
-/* What publishes held events at the end of a statement and of a transaction. */
+/* What publishes held events at the end of a transaction. */
 static void
 register_callbacks(void)
 {
@@ -422,31 +494,70 @@ register_callbacks(void)
 		return;
 	RegisterXactCallback(at_transaction, NULL);
 	RegisterSubXactCallback(at_subtransaction, NULL);
-	held.next_executor_end = ExecutorEnd_hook;
-	ExecutorEnd_hook = executor_end;
 	held.registered = true;
 }
 
-/* Hook: a statement ends, and all of its triggers have been called. */
-static void
-executor_end(QueryDesc *query)
+void
+webhook_held_init(void)
 {
-	if (held.outermost.context != NULL &&
-		held.outermost.context == query->estate->es_query_cxt)
+	held.next_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = executor_finish;
+}
+
+/* Hook: a statement has made its changes, and its triggers are called. */
+static void
+executor_finish(QueryDesc *query)
+{
+	Finishing	one = {0};
+
+	/* What a foreign key's cascade changes calls the triggers of the statement that it is in. */
+	if ((query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE) ||
+		(query->estate->es_top_eflags & EXEC_FLAG_SKIP_TRIGGERS) != 0)
 	{
-		held.outermost.context = NULL;
-		if (!dlist_is_empty(&held.events))
-		{
-			PushActiveSnapshot(GetTransactionSnapshot());
-			publish_all(true);
-			PopActiveSnapshot();
-		}
+		call_finish(query);
+		return;
 	}
 
-	if (held.next_executor_end != NULL)
-		held.next_executor_end(query);
+	one.outer = held.innermost;
+	one.context = query->estate->es_query_cxt;
+	one.number = ++held.last_number;
+	one.depth = trigger_depth() + 1;
+	held.innermost = &one;
+	PG_TRY();
+	{
+		call_finish(query);
+		if (held.outermost.number == one.number)
+			end_outermost();
+	}
+	PG_FINALLY();
+	{
+		if (held.outermost.number == one.number)
+			held.outermost.context = NULL;
+		held.innermost = one.outer;
+	}
+	PG_END_TRY();
+}
+
+static void
+call_finish(QueryDesc *query)
+{
+	if (held.next_finish != NULL)
+		held.next_finish(query);
 	else
-		standard_ExecutorEnd(query);
+		standard_ExecutorFinish(query);
+}
+
+/* All triggers of the outermost statement have been called. */
+static void
+end_outermost(void)
+{
+	held.outermost.context = NULL;
+	if (!dlist_is_empty(&held.events))
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		publish_all(true);
+		PopActiveSnapshot();
+	}
 }
 
 static void

@@ -10,7 +10,7 @@
  *   the row that had that key before may be an event that is still to come.
  * - The deletion of a row that was moved to another partition. The insertion
  *   that follows makes one change of both.
- * - Each event of a statement that is executed by a trigger of a watched table's
+ * - Each event of a statement that is executed by a trigger of another
  *   statement. It may be about a row whose change by the outer statement is an
  *   event that is still to come.
  */

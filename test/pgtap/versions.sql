@@ -76,8 +76,57 @@ $$;
 SELECT app.run('plain', 0.1, 400);
 SELECT app.run('parted', 0.2, 400);
 
+-- A statement changes a row, and calls the triggers of another table before that row's.
+CREATE TABLE app.tender (id int PRIMARY KEY, phase text);
+CREATE TABLE app.request (id int PRIMARY KEY, tender int REFERENCES app.tender ON UPDATE CASCADE, status text);
+CREATE FUNCTION app.sign() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE app.request SET status = 'Signed' WHERE tender = NEW.id;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER sign AFTER UPDATE ON app.tender FOR EACH ROW EXECUTE FUNCTION app.sign();
+CREATE TABLE app.lot (tender int REFERENCES app.tender ON UPDATE CASCADE, status text);
+CREATE FUNCTION app.award() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE app.lot SET status = 'Awarded' WHERE tender = NEW.id;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER a_later_name AFTER UPDATE OF id ON app.tender
+	FOR EACH ROW EXECUTE FUNCTION app.award();
+SELECT webhook.watch('app.request'), webhook.watch('app.lot', id_columns => '{tender}');
+INSERT INTO app.tender VALUES (1, 'open'), (2, 'open');
+INSERT INTO app.request VALUES (11, 1, 'Draft');
+INSERT INTO app.lot VALUES (2, 'Draft');
+WITH t AS (UPDATE app.tender SET phase = 'done' WHERE id = 1 RETURNING id)
+	UPDATE app.request AS r SET status = 'Approved' FROM t WHERE r.tender = t.id;
+UPDATE app.tender SET id = 3 WHERE id = 2;
+
+-- A statement whose triggers execute more than is held, in statements whose triggers change
+-- rows again.
+CREATE TABLE app.batch (id int);
+CREATE TABLE app.item (id int PRIMARY KEY, status text);
+CREATE FUNCTION app.fill() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO app.item SELECT g, 'new' FROM generate_series(NEW.id * 1000, NEW.id * 1000 + 999) AS g;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER fill AFTER INSERT ON app.batch FOR EACH ROW EXECUTE FUNCTION app.fill();
+CREATE FUNCTION app.check() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE app.item SET status = 'checked' WHERE NEW.id % 1000 = 500 AND id = NEW.id + 1;
+	UPDATE app.item SET status = 'checked twice' WHERE NEW.id % 1000 = 500 AND id = NEW.id + 1;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER "check" AFTER INSERT ON app.item FOR EACH ROW EXECUTE FUNCTION app.check();
+SELECT webhook.watch('app.item');
+INSERT INTO app.batch SELECT generate_series(1, 13);
+
 BEGIN;
-SELECT plan(6);
+SELECT plan(14);
 CREATE TEMPORARY VIEW history AS
 	SELECT split_part(subject, '/', 1) AS name, split_part(subject, '/', 2)::int AS key, id,
 			data ->> 'Operation' AS operation, data ->> 'OldStatus' AS old, data ->> 'NewStatus' AS new,
@@ -87,13 +136,19 @@ CREATE TEMPORARY VIEW history AS
 		FROM webhook.event
 		WINDOW w AS (PARTITION BY subject ORDER BY id);
 SELECT cmp_ok((SELECT count(*) FROM history h WHERE h.name = t.name), '>', 1000::bigint, t.name || ': there are events')
-	FROM unnest('{plain,parted}'::text[]) AS t (name);
+	FROM unnest('{plain,parted,item}'::text[]) AS t (name);
 SELECT is_empty(format('SELECT * FROM history WHERE name = %L AND (old IS DISTINCT FROM new_before
 		OR (operation = ''INSERT'') <> (operation_before = ''DELETE''))', name),
 	name || ': each event goes on from the one before it')
-	FROM unnest('{plain,parted}'::text[]) AS t (name);
+	FROM unnest('{plain,parted,request,lot,item}'::text[]) AS t (name);
 SELECT set_eq(format('SELECT key, new FROM history WHERE name = %L AND is_last AND operation <> ''DELETE''', name),
 	format('SELECT id, status FROM app.%I', name), name || ': the last event says how the row is')
-	FROM unnest('{plain,parted}'::text[]) AS t (name);
+	FROM unnest('{plain,parted,item}'::text[]) AS t (name);
+SELECT results_eq($$ SELECT new FROM history WHERE name = 'request' ORDER BY id $$, '{Draft,Approved,Signed}'::text[],
+	'a row that a trigger of another table changes again');
+SELECT results_eq($$ SELECT key || operation || coalesce(new, '') FROM history WHERE name = 'lot' ORDER BY id $$,
+	'{2INSERTDraft,2DELETE,3INSERTDraft,3UPDATEAwarded}'::text[],
+	'a row that gets another key by a cascade, and is changed again by a trigger of the other table');
+SELECT results_eq('SELECT count(*) FROM history WHERE name = ''item''', ARRAY[13026::bigint], 'item: each change is an event');
 SELECT * FROM finish();
 ROLLBACK;
