@@ -7,7 +7,9 @@
  * them apart: it has a random id, and its own inode number and time of birth,
  * which no copy of the file has. A directory whose file is missing, or was
  * copied, gets a new id. Checkpoints hold the id of the directory that they
- * were written in; worker/origin.c compares.
+ * were written in; worker/origin.c compares. A directory that starts with the
+ * recovery of a backup gets a new id, too: a restore may leave a file alone that
+ * has not changed.
  *
  * A standby is a copy, too, but one that may be promoted. So the file also
  * says whether the server has been a standby in this directory, and not on its
@@ -58,6 +60,7 @@ static bool read_file(WebhookDirectory *directory);
 static void write_file(const WebhookDirectory *directory);
 static bool identity_of(int file, FileIdentity *identity);
 static bool is_standby(void);
+static bool is_restored(const WebhookDirectory *directory);
 static void make_id(char *id);
 static void report_failure(const char *action);
 
@@ -70,10 +73,11 @@ webhook_directory_identify(WebhookDirectory *directory)
 		bool		valid = read_file(&found);
 		bool		standby = is_standby();
 
-		if (!valid)
+		if (!valid || is_restored(&found))
 		{
 			make_id(found.id);
 			found.standby = false;
+			valid = false;
 		}
 		if (!valid || (standby && !found.standby))
 		{
@@ -182,6 +186,20 @@ is_standby(void)
 
 	return stat(STANDBY_SIGNAL_FILE, &status) == 0 &&
 		recoveryTarget == RECOVERY_TARGET_UNSET;
+}
+
+/*
+ * Returns true if the server starts with the recovery of a backup: the directory was
+ * brought back to former contents, perhaps by a tool that has left our file alone.
+ */
+static bool
+is_restored(const WebhookDirectory *directory)
+{
+	struct stat status;
+
+	if (stat(STANDBY_SIGNAL_FILE, &status) == 0)
+		return recoveryTarget != RECOVERY_TARGET_UNSET && !directory->standby;
+	return stat(RECOVERY_SIGNAL_FILE, &status) == 0;
 }
 
 static void

@@ -250,6 +250,16 @@ $_->sql('SELECT webhook.resume_database()') foreach databases($original);
 $original->restart;
 sends($original, 'resumed');
 
+# ---- A restore in place that has left the file alone, as one does that copies only what differs
+
+$original->stop;
+$original->node->append_conf('postgresql.conf', "restore_command = 'false'");
+append_to_file($original->node->data_dir . '/recovery.signal', '');
+$original->start;
+is_silent($original, 'a directory that is recovered from an archive');
+$original->restart;
+is_silent($original, '... restarted');
+
 foreach (@all)
 {
 	$_->stop if $_->node->{_pid};
