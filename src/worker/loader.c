@@ -11,7 +11,8 @@
  * come. So they are set back, too, by what the clock has lost since it was last
  * read, and so are deliveries that have ended and are not written yet. A process
  * that starts does not know what the clock has lost meanwhile: rows that are due
- * later than the longest wait there is are due at once.
+ * later than any schedule can say are due at once. Present schedules do not count:
+ * one may have been shortened since the row was written.
  */
 #include "postgres.h"
 
@@ -25,6 +26,9 @@
 
 #define LOOK_QUEUES 64			/* queues of one look */
 #define LOOK_BYTES ((Size) 1024 * 1024)
+
+/* The longest time that a row can have to wait; the jitter adds a fifth. */
+#define LONGEST_WAIT ((WEBHOOK_MAX_WAIT + WEBHOOK_MAX_WAIT / 5 + 1) * USECS_PER_SEC)
 #define SET_BACK (10 * USECS_PER_SEC)	/* the least that rows follow the clock by */
 
 /* What one look has found. */
@@ -61,7 +65,6 @@ static struct
 }			loader;
 
 static bool is_fenced(int64 subscription_id);
-static int64 longest_wait(int64 subscription_id);
 static void repair_heads(void *arg);
 static bool follow_clock(TimestampTz now);
 static void set_back(void *arg);
@@ -147,7 +150,7 @@ webhook_loader_note_rows(void)
 	{
 		int64		id = *(int64 *) lfirst(cell);
 
-		if (!is_fenced(id) && webhook_pending_pull_in(id, now, longest_wait(id)))
+		if (!is_fenced(id) && webhook_pending_pull_in(id, now, LONGEST_WAIT))
 			ereport(LOG,
 					(errmsg("deliveries of webhook subscription " INT64_FORMAT " were due later than any retry, and are due now",
 							id),
@@ -162,21 +165,6 @@ is_fenced(int64 subscription_id)
 	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
 
 	return subscription != NULL && subscription->fenced;
-}
-
-/* The longest time, in microseconds, that a row of the subscription can have to wait. */
-static int64
-longest_wait(int64 subscription_id)
-{
-	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
-	const WebhookSchedule *schedule = subscription != NULL && subscription->schedule != NULL ?
-		subscription->schedule : webhook_retry_schedule();
-	int			longest = SECS_PER_DAY; /* of a Retry-After */
-
-	/* The jitter adds a fifth. */
-	for (int i = 0; i < schedule->count; i++)
-		longest = Max(longest, schedule->seconds[i] + schedule->seconds[i] / 5 + 1);
-	return longest * USECS_PER_SEC;
 }
 
 /*
