@@ -4,8 +4,8 @@
  *
  * A clock that is a year ahead by mistake must not drop the log or end what
  * waits. So a jump of more than a day is told, and counts only when it has lasted
- * an hour. Smaller ones, and those back, count at once: nothing is dropped by
- * them before its time.
+ * an hour. Smaller ones, and those back, count at once: by a smaller one something
+ * may be dropped or ended up to a day before its time.
  */
 #include "postgres.h"
 

@@ -38,6 +38,7 @@
 #include "base/catalog.h"
 #include "base/compat.h"
 #include "base/guc.h"
+#include "base/steady.h"
 #include "base/table.h"
 #include "process/shmem.h"
 #include "process/wakeup.h"
@@ -66,7 +67,7 @@ static bool make_empty(int table_no, const WebhookSnapshot *checkpoint);
 static bool is_done(Relation relation, Oid index, const WebhookSnapshot *checkpoint);
 static bool edge(Relation relation, Oid index, Snapshot snapshot,
 				 ScanDirection direction, int64 *id, TimestampTz *created_at);
-static bool past(TimestampTz instant, int64 interval);
+static bool is_old(TimestampTz created_at);
 
 void
 webhook_ring_append(WebhookEvent *event)
@@ -296,7 +297,7 @@ wants_successor(int table_no)
 
 		result = edge(relation, webhook_catalog_required()->event_index[table_no],
 					  snapshot, ForwardScanDirection, &id, &created_at) &&
-			past(created_at, webhook_event_retention * USECS_PER_SEC / 2);
+			GetCurrentTimestamp() - created_at >= webhook_event_retention * USECS_PER_SEC / 2;
 		UnregisterSnapshot(snapshot);
 	}
 	table_close(relation, NoLock);
@@ -365,7 +366,7 @@ is_done(Relation relation, Oid index, const WebhookSnapshot *checkpoint)
 	TimestampTz created_at;
 	bool		found = edge(relation, index, snapshot, BackwardScanDirection,
 							 &id, &created_at);
-	bool		result = !found || past(created_at, webhook_event_retention * USECS_PER_SEC);
+	bool		result = !found || is_old(created_at);
 
 	if (found && result)
 	{
@@ -425,9 +426,11 @@ edge(Relation relation, Oid index, Snapshot snapshot, ScanDirection direction,
 	return found;
 }
 
-/* Returns true if "interval" microseconds have passed since the instant. */
+/* Returns true if a row is older than the retention. A jump of the clock makes no row old. */
 static bool
-past(TimestampTz instant, int64 interval)
+is_old(TimestampTz created_at)
 {
-	return GetCurrentTimestamp() - instant >= interval;
+	return webhook_event_retention == 0 ||
+		webhook_steady_time(GetCurrentTimestamp()) - created_at >=
+		webhook_event_retention * USECS_PER_SEC;
 }

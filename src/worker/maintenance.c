@@ -92,11 +92,9 @@ static bool
 rotate(void)
 {
 	Rotation	rotation = {0};
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now;
 
-	/* A jump of the clock makes all rows old. */
-	if (webhook_steady_time(now) != now ||
-		!webhook_transaction_try("rotating the ring", rotate_ring, &rotation))
+	if (!webhook_transaction_try("rotating the ring", rotate_ring, &rotation))
 		return false;
 	if (rotation.emptied)
 		pg_atomic_fetch_add_u64(&maintenance.slot->counters.rotations, 1);

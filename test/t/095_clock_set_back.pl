@@ -62,6 +62,17 @@ is(scalar(my @got = $receiver->wait_for(23, 15, qr{/ok/clock})), 23,
 	'sending goes on after the pause that a failed flush brings');
 $server->unsubscribe($hanging, $subscription);
 
+# A schedule that is shortened says nothing about the clock.
+my ($later, $put_off) = $server->subscribe_own('/status/500/later', q(retry_schedule => '{10 days}'));
+$server->publish_many($later, 1);
+$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE next_at > now() + interval '7 days'", '1',
+	'a retry is put off by days');
+$server->alter($put_off, q(retry_schedule => '{1 s}'));
+$server->settle('a shorter schedule');
+is($server->sql("SELECT count(*) FROM webhook_internal.pending WHERE next_at > now() + interval '7 days'"), '1',
+	'... and still is with a shorter schedule');
+$server->unsubscribe($put_off);
+
 # For some minutes the clock is a year ahead.
 my ($fails) = $server->subscribe_own('/status/500/clock');
 my ($paused, $waits) = $server->subscribe_own('/ok/waits', q(max_age => '3 days'));
@@ -80,6 +91,11 @@ $server->publish_many($fails, 1);
 ok(scalar(() = $receiver->wait_for(1, 15, qr{/status/500/clock})), 'sending goes on');
 $server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE next_at > now() - interval '1 h'", '1', 'a retry waits');
 is($server->sql("SELECT to_regclass('$leaf') IS NOT NULL"), 't', 'the log is not dropped');
+
+my $round = $server->stat_worker('rotations') + 1;
+$server->set('webhook.event_retention', '0');
+$server->becomes("SELECT rotations >= $round FROM webhook.stat_worker", 't', 'the ring goes round where age does not matter');
+$server->reset('webhook.event_retention');
 
 $place = $server->log_end;
 $server->stop('fast');
