@@ -237,6 +237,13 @@ report_absence(void)
 static void
 require_version(void)
 {
+	/* Nothing tells a session of ALTER EXTENSION UPDATE. */
+	if (lookup.version[0] != '\0')
+	{
+		lookup.valid = false;
+		if (!refresh())
+			report_absence();
+	}
 	if (lookup.version[0] != '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
