@@ -2366,7 +2366,12 @@ BEGIN
 		ORDER BY x.id DESC
 		LIMIT 1;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.raise_unknown_subscription(secret.subscription);
+		PERFORM webhook_internal.require_subscription(secret.subscription);
+		RAISE EXCEPTION 'subscription % has no secret', secret.subscription
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'subscription',
+				DETAIL = 'It sends nothing until it has one.',
+				HINT = format('Call webhook.rotate_secret(%s).', secret.subscription);
 	END IF;
 	RETURN newest;
 END
@@ -2870,7 +2875,7 @@ CREATE FUNCTION webhook.health(
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 13
+	LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 14
 	SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
@@ -2883,6 +2888,10 @@ DECLARE
 	wanted		integer := webhook_internal.wanted_worker_processes();
 	kept		interval := current_setting('webhook.event_retention', true)::interval;
 	logged		interval := current_setting('webhook.log_retention', true)::interval;
+	done		pg_snapshot;	-- the checkpoint; without one nothing is read
+	part		pg_snapshot;	-- the window of which rows up to "upto" are done, too; null: none
+	upto		bigint;
+	silent		text;			-- triggers of our own that are not enabled as they have to be
 	unread		timestamptz;	-- when the first row of the ring that is not done was written
 	due			timestamptz;	-- since when the delivery that is due for longest has been due
 	oldest		timestamptz;	-- when the first row of the ring was written
@@ -2891,12 +2900,51 @@ DECLARE
 	found		text;
 BEGIN
 	SELECT w.* INTO worker FROM webhook.stat_worker w;
+	SELECT c.snapshot, c.partial_snapshot, c.upto_id
+		INTO done, part, upto
+		FROM webhook_internal.checkpoint c
+		ORDER BY c.worker
+		LIMIT 1;
+	done := coalesce(done, '3:3:');
 	SELECT min(r.created_at)
 		INTO unread
-		FROM webhook_internal.ring r
-		WHERE r.txid >= (
-				SELECT min(pg_snapshot_xmin(c.snapshot)) FROM webhook_internal.checkpoint c)
-			AND NOT webhook_internal.is_processed(r.txid, r.id);
+		FROM (
+			(SELECT e.created_at
+				FROM webhook_internal.event_0 e
+				WHERE e.txid >= pg_snapshot_xmin(done)
+					AND (pg_visible_in_snapshot(e.txid, done)
+						OR e.id <= upto AND pg_visible_in_snapshot(e.txid, part)) IS NOT TRUE
+				ORDER BY e.txid, e.id
+				LIMIT 1) UNION ALL
+			(SELECT e.created_at
+				FROM webhook_internal.event_1 e
+				WHERE e.txid >= pg_snapshot_xmin(done)
+					AND (pg_visible_in_snapshot(e.txid, done)
+						OR e.id <= upto AND pg_visible_in_snapshot(e.txid, part)) IS NOT TRUE
+				ORDER BY e.txid, e.id
+				LIMIT 1) UNION ALL
+			(SELECT e.created_at
+				FROM webhook_internal.event_2 e
+				WHERE e.txid >= pg_snapshot_xmin(done)
+					AND (pg_visible_in_snapshot(e.txid, done)
+						OR e.id <= upto AND pg_visible_in_snapshot(e.txid, part)) IS NOT TRUE
+				ORDER BY e.txid, e.id
+				LIMIT 1) UNION ALL
+			(SELECT e.created_at
+				FROM webhook_internal.event_3 e
+				WHERE e.txid >= pg_snapshot_xmin(done)
+					AND (pg_visible_in_snapshot(e.txid, done)
+						OR e.id <= upto AND pg_visible_in_snapshot(e.txid, part)) IS NOT TRUE
+				ORDER BY e.txid, e.id
+				LIMIT 1)
+		) r;
+	SELECT string_agg(format('%s on %s', t.tgname, t.tgrelid::regclass), ', ' ORDER BY t.tgname, t.tgrelid)
+		INTO silent
+		FROM pg_trigger t
+			JOIN pg_class c ON c.oid = t.tgrelid
+		WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
+			AND (t.tgname = 'drop_replicated' AND t.tgenabled <> 'R'
+				OR t.tgname = 'wake_worker' AND t.tgenabled <> 'A');
 	SELECT min(s.next_attempt)
 		INTO due
 		FROM webhook.stat_subscription s
@@ -3023,6 +3071,12 @@ BEGIN
 					ELSE 'A database has no worker, because no background worker slot is free.' END,
 				CASE WHEN wanted > 0 THEN
 					format('Raise max_worker_processes to at least %s, and restart the server.', wanted) END
+		UNION ALL
+		SELECT 14, 'triggers', silent IS NULL,
+				CASE WHEN silent IS NULL THEN 'The triggers of the extension''s tables are enabled as they have to be.'
+					ELSE left('Not enabled as they have to be: ' || silent, 500) END,
+				CASE WHEN silent IS NOT NULL THEN
+					'A restore with --disable-triggers may have changed them. For each of these tables run ALTER TABLE ... ENABLE REPLICA TRIGGER drop_replicated, or ENABLE ALWAYS TRIGGER wake_worker.' END
 	)
 	SELECT c.name, coalesce(c.is_ok, false), c.detail, c.hint
 		FROM checks c

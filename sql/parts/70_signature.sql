@@ -17,7 +17,12 @@ BEGIN
 		ORDER BY x.id DESC
 		LIMIT 1;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.raise_unknown_subscription(secret.subscription);
+		PERFORM webhook_internal.require_subscription(secret.subscription);
+		RAISE EXCEPTION 'subscription % has no secret', secret.subscription
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'subscription',
+				DETAIL = 'It sends nothing until it has one.',
+				HINT = format('Call webhook.rotate_secret(%s).', secret.subscription);
 	END IF;
 	RETURN newest;
 END

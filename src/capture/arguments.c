@@ -32,6 +32,7 @@
 
 #include "base/catalog.h"
 #include "base/compat.h"
+#include "base/refusal.h"
 #include "capture/arguments_internal.h"
 
 /* Indexes of the arguments. */
@@ -236,6 +237,7 @@ webhook_watch_arguments(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("these bytes are not the arguments of a trigger"),
+				 webhook_errargument("tgargs"),
 				 errhint("Give pg_trigger.tgargs.")));
 	args = split(VARDATA_ANY(bytes), length, &nargs);
 	elements = palloc(Max(nargs, 1) * sizeof(Datum));

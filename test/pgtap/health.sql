@@ -24,10 +24,21 @@ $$;
 
 SELECT results_eq('SELECT check_name FROM webhook.health() ORDER BY 1',
 	ARRAY['breakers', 'clock', 'deliveries', 'disabled', 'fenced', 'log', 'log_writes', 'ring', 'ring_read',
-		'sending', 'watches', 'worker', 'worker_slots'], 'these are the checks');
+		'sending', 'triggers', 'watches', 'worker', 'worker_slots'], 'these are the checks');
 SELECT is(pg_temp.wrong(), '', 'at first nothing is wrong');
 SELECT is_empty('SELECT FROM webhook.health() WHERE detail IS NULL OR ok <> (hint IS NULL)',
 	'each check has a detail, and a hint if it is wrong');
+
+SAVEPOINT triggers;
+ALTER TABLE webhook_internal.pending DISABLE TRIGGER ALL;
+ALTER TABLE webhook_internal.pending ENABLE TRIGGER ALL;
+SELECT is(pg_temp.wrong(), 'triggers', 'triggers that no longer keep out replicated rows are wrong');
+SELECT alike(pg_temp.told('triggers'), '%drop_replicated on webhook_internal.pending, wake_worker on webhook_internal.pending | %',
+	'... and are named');
+ALTER TABLE webhook_internal.pending ENABLE REPLICA TRIGGER drop_replicated;
+ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER wake_worker;
+SELECT is(pg_temp.wrong(), '', '... until they are set right');
+ROLLBACK TO triggers;
 
 SELECT webhook.define_event_type('App.Health');
 ALTER SEQUENCE webhook_internal.subscription_id_seq RESTART 31;

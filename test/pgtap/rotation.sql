@@ -36,6 +36,13 @@ UPDATE webhook_internal.subscription_secret SET expires_at = clock_timestamp() -
 SELECT lives_ok($$ SELECT pg_temp.rotate('2 days') $$, 'secrets that have ended do not count');
 SELECT is(pg_temp.ends(), 'never, 48 h, 48 h', '... and are removed');
 SELECT isnt(webhook.secret(id), NULL, 'secret() returns the newest') FROM mine;
+SAVEPOINT secrets;
+UPDATE webhook_internal.subscription_secret SET expires_at = clock_timestamp() - interval '1 s';
+SELECT throws_ok('SELECT webhook.secret(id) FROM mine', '55000', format('subscription %s has no secret', id),
+	'secret() says that all secrets have ended') FROM mine;
+SELECT lives_ok('SELECT webhook.rotate_secret(id) FROM mine', '... and rotate_secret() mends that');
+SELECT isnt(webhook.secret(id), NULL, '... so there is one') FROM mine;
+ROLLBACK TO secrets;
 
 SELECT throws_ok(format('SELECT webhook.rotate_secret(%s, %s)', subscription, overlap), state::char(5), NULL,
 		format('rotate_secret(%s, %s)', subscription, overlap))
