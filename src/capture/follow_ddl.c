@@ -27,7 +27,10 @@
 #include "capture/arguments_internal.h"
 #include "capture/capture.h"
 
-static object_access_hook_type next_object_access;	/* the hook that was installed before ours */
+static struct
+{
+	object_access_hook_type next_object_access; /* the hook that was installed before ours */
+}			follow;
 
 static void object_access(ObjectAccessType access, Oid classId, Oid objectId,
 						  int subId, void *arg);
@@ -40,7 +43,7 @@ static void column_dropped(Oid relid, AttrNumber number);
 void
 webhook_follow_ddl_init(void)
 {
-	next_object_access = object_access_hook;
+	follow.next_object_access = object_access_hook;
 	object_access_hook = object_access;
 }
 
@@ -48,8 +51,8 @@ static void
 object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
 			  void *arg)
 {
-	if (next_object_access)
-		next_object_access(access, classId, objectId, subId, arg);
+	if (follow.next_object_access)
+		follow.next_object_access(access, classId, objectId, subId, arg);
 
 	if (classId != RelationRelationId || subId <= 0)
 		return;

@@ -1,6 +1,6 @@
 /*
  * trigger.c
- *	  The trigger functions: a change of a watched row becomes an event.
+ *	  The trigger function of watches: a change of a watched row becomes an event.
  *
  * The trigger's arguments are all that it needs (arguments_internal.h). Names of
  * columns are looked up once a statement, so columns can be altered and dropped
@@ -19,7 +19,6 @@
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "utils/rel.h"
 
 #include "base/guc.h"
@@ -27,8 +26,6 @@
 #include "capture/fixed_settings_internal.h"
 #include "capture/held_internal.h"
 #include "capture/row_json_internal.h"
-#include "process/shmem.h"
-#include "process/wakeup.h"
 
 /* Key "Operation" of Data. */
 #define INSERTION	"INSERT"
@@ -84,8 +81,6 @@ static void warn_size(TriggerPlan *plan, bool with_record);
 static void publish(TriggerPlan *plan);
 
 PG_FUNCTION_INFO_V1(webhook_enqueue);
-PG_FUNCTION_INFO_V1(webhook_drop_replicated);
-PG_FUNCTION_INFO_V1(webhook_wake_worker);
 
 /*
  * webhook_internal.enqueue(): AFTER ... FOR EACH ROW trigger on a watched table.
@@ -220,55 +215,6 @@ row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 		publish(plan);
 	}
 	webhook_fixed_settings_end(level);
-}
-
-/*
- * webhook_internal.drop_replicated(): BEFORE ... FOR EACH ROW trigger on our tables,
- * enabled REPLICA. What replication brings is what another server has to do; it is
- * dropped. With an argument, only what a background process brings is: a session may
- * write such a table with session_replication_role = replica, and so does our worker.
- */
-Datum
-webhook_drop_replicated(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be called as a BEFORE ROW trigger",
-						"webhook_internal.drop_replicated")));
-
-	if (trigger->tg_trigger->tgnargs > 0 &&
-		(MyBackendType != B_BG_WORKER || webhook_shmem_is_worker()))
-		return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
-							   trigger->tg_newtuple : trigger->tg_trigtuple);
-	return PointerGetDatum(NULL);
-}
-
-/*
- * webhook_internal.wake_worker(): AFTER ... FOR EACH STATEMENT trigger, enabled
- * ALWAYS, on the tables of subscriptions, which the worker keeps in memory. At commit
- * the worker is told to read them again. That covers writes without a command,
- * such as those of a restore.
- */
-Datum
-webhook_wake_worker(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be called as an AFTER STATEMENT trigger",
-						"webhook_internal.wake_worker")));
-
-	webhook_wakeup_at_commit(true);
-	return PointerGetDatum(NULL);
 }
 
 /* Make the plan from the trigger's arguments. It lives as long as the statement. */

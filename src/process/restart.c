@@ -11,7 +11,8 @@
  * is here over). So a process notes that it was told to quit. One that has left
  * no such note is the one that has crashed; a worker that has not attached to its
  * slot yet could not leave one, and does not count. The note is an atomic that the
- * process alone writes; the handler does nothing else but exit.
+ * process alone writes while it runs; who starts it, and who frees its slot, clears
+ * it. The handler does nothing else but exit.
  */
 #include "postgres.h"
 

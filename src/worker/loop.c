@@ -8,7 +8,7 @@
  *	2. reload			subscriptions that have changed
  *	3. load				due rows of pending; before 4, so that new events do not hold them up
  *	4. read				one step each of what waits and of the windows
- *	5. run commands		one piece
+ *	5. run commands		some pieces
  *	6. send				what may start, and harvest results, twice
  *	7. write			a group of results, the checkpoint, states
  *	8. drain			answer webhook.drain()

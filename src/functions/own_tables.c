@@ -1,0 +1,68 @@
+/*
+ * own_tables.c
+ *	  The functions of the triggers on the extension's own tables:
+ *	  drop_replicated(), wake_worker().
+ *
+ * A restore with --disable-triggers may leave these triggers enabled in another
+ * way than the install script did; health() says so.
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "process/shmem.h"
+#include "process/wakeup.h"
+
+PG_FUNCTION_INFO_V1(webhook_drop_replicated);
+PG_FUNCTION_INFO_V1(webhook_wake_worker);
+
+/*
+ * webhook_internal.drop_replicated(): BEFORE ... FOR EACH ROW trigger on our tables,
+ * enabled REPLICA. What replication brings is what another server has to do; it is
+ * dropped. With an argument, only what a background process brings is: a session may
+ * write such a table with session_replication_role = replica, and so does our worker.
+ */
+Datum
+webhook_drop_replicated(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as a BEFORE ROW trigger",
+						"webhook_internal.drop_replicated")));
+
+	if (trigger->tg_trigger->tgnargs > 0 &&
+		(MyBackendType != B_BG_WORKER || webhook_shmem_is_worker()))
+		return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
+							   trigger->tg_newtuple : trigger->tg_trigtuple);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * webhook_internal.wake_worker(): AFTER ... FOR EACH STATEMENT trigger, enabled
+ * ALWAYS, on the tables of subscriptions, which the worker keeps in memory. At commit
+ * the worker is told to read them again. That covers writes without a command,
+ * such as those of a restore.
+ */
+Datum
+webhook_wake_worker(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as an AFTER STATEMENT trigger",
+						"webhook_internal.wake_worker")));
+
+	webhook_wakeup_at_commit(true);
+	return PointerGetDatum(NULL);
+}
