@@ -26,9 +26,9 @@
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_type_d.h"
 #include "commands/tablespace.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
@@ -52,8 +52,35 @@
 /* The newest row of a leaf is looked for in this number of pages at its end. */
 #define NEWEST_PAGES	32
 
+/* The most columns of an index of a leaf, and one. */
+#define INDEX_COLUMNS	4
+
 /* A leaf of more pages gets no missing index when a row is to be written. */
 #define INDEXED_PAGES	8192
+
+/* An index that each leaf has. A column of 0 ends the list. */
+typedef struct LeafIndex
+{
+	Oid			method;			/* access method */
+	AttrNumber	columns[INDEX_COLUMNS];
+	const char *predicate;		/* of a partial index; NULL: it has all rows */
+} LeafIndex;
+
+/* The first one is webhook_log_partition_index(); the others are for people. */
+static const LeafIndex indexes[] = {
+	/* an event's deliveries */
+	{BTREE_AM_OID, {Anum_webhook_log_event_id, Anum_webhook_log_subscription_id}},
+	/* the newest rows of all, or those that tell of a problem */
+	{BTREE_AM_OID, {Anum_webhook_log_logged_at, Anum_webhook_log_position,
+	Anum_webhook_log_subscription_id}},
+	{BTREE_AM_OID, {Anum_webhook_log_logged_at, Anum_webhook_log_position,
+	Anum_webhook_log_subscription_id}, "outcome <> 'delivered'"},
+	/* the newest rows of a subscription */
+	{BTREE_AM_OID, {Anum_webhook_log_subscription_id, Anum_webhook_log_logged_at,
+	Anum_webhook_log_position}},
+	/* a subject's rows: a B-tree would cost twice as much for each row that is written */
+	{HASH_AM_OID, {Anum_webhook_log_subject}},
+};
 
 /* The leaf that was asked for last. */
 static struct
@@ -75,8 +102,10 @@ static Oid	partition_of(Relation log, PartitionDesc partitions,
 static TimestampTz bound(PartitionBoundInfo bounds, int i);
 static int	misfit(Relation log, Relation leaf);
 static void check_columns(Relation log, Relation leaf);
-static Oid	find_index(Relation leaf);
-static char *index_command(const char *leaf);
+static Oid	find_index(Relation leaf, const LeafIndex *wanted);
+static bool is_index(Relation index, const LeafIndex *wanted);
+static Oid	make_missing_index(Oid leaf, const LeafIndex *wanted);
+static char *index_command(const char *leaf, const LeafIndex *index);
 static char *close_command(const char *leaf);
 static void make_leaf(TimestampTz instant);
 static bool is_own(Oid relid);
@@ -117,16 +146,11 @@ webhook_log_partition_index(Oid leaf)
 {
 	for (;;)
 	{
-		Relation	relation = table_open(leaf, AccessShareLock);
-		Oid			index = find_index(relation);
-		char	   *command;
+		Oid			index = make_missing_index(leaf, &indexes[0]);
 
-		table_close(relation, NoLock);
 		if (OidIsValid(index))
 			return index;
 		CHECK_FOR_INTERRUPTS();
-		command = index_command(qualified_name(leaf));
-		run(1, &command);
 	}
 }
 
@@ -272,9 +296,9 @@ look_up(TimestampTz instant)
 	relation_close(leaf, NoLock);
 	table_close(log, NoLock);
 
-	/* Writing must not wait for a long build of an index. Recovery builds it. */
-	if (!large)
-		(void) webhook_log_partition_index(leaf_oid);
+	/* Writing must not wait for a long build of an index. Recovery builds the one it needs. */
+	for (int i = 0; !large && i < lengthof(indexes); i++)
+		(void) make_missing_index(leaf_oid, &indexes[i]);
 
 	known.leaf = leaf_oid;
 	known.from = from;
@@ -393,40 +417,85 @@ check_columns(Relation log, Relation leaf)
 				 errhint("Detach the partition; the worker creates a table in its place.")));
 }
 
-/* A valid index of the leaf on exactly (event_id, subscription_id); InvalidOid: none. */
+/* A valid index of the leaf that is exactly as wanted; InvalidOid: none. */
 static Oid
-find_index(Relation leaf)
+find_index(Relation leaf, const LeafIndex *wanted)
 {
-	List	   *indexes = RelationGetIndexList(leaf);
+	List	   *all = RelationGetIndexList(leaf);
 	Oid			found = InvalidOid;
 	ListCell   *cell;
 
-	foreach(cell, indexes)
+	foreach(cell, all)
 	{
 		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
-		Form_pg_index form = index->rd_index;
 
-		if (index->rd_rel->relam == BTREE_AM_OID && form->indisvalid &&
-			form->indnkeyatts == 2 &&
-			form->indkey.values[0] == Anum_webhook_log_event_id &&
-			form->indkey.values[1] == Anum_webhook_log_subscription_id &&
-			index->rd_opcintype[0] == UUIDOID &&
-			index->rd_opcintype[1] == INT8OID &&
-			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+		if (is_index(index, wanted))
 			found = lfirst_oid(cell);
 		index_close(index, AccessShareLock);
 		if (OidIsValid(found))
 			break;
 	}
-	list_free(indexes);
+	list_free(all);
 	return found;
 }
 
-/* The server chooses the name of the index. */
-static char *
-index_command(const char *leaf)
+/* Any predicate is right for an index that is to have one. */
+static bool
+is_index(Relation index, const LeafIndex *wanted)
 {
-	return psprintf("CREATE INDEX ON %s (event_id, subscription_id)", leaf);
+	Form_pg_index form = index->rd_index;
+	bool		partial = !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
+	int			count = 0;
+
+	if (index->rd_rel->relam != wanted->method || !form->indisvalid ||
+		partial != (wanted->predicate != NULL))
+		return false;
+	while (wanted->columns[count] != 0 && count < form->indnkeyatts)
+	{
+		AttrNumber	column = wanted->columns[count];
+
+		if (form->indkey.values[count] != column ||
+			index->rd_opcintype[count] != get_atttype(form->indrelid, column))
+			return false;
+		count++;
+	}
+	return wanted->columns[count] == 0 && count == form->indnkeyatts;
+}
+
+/* The index of a leaf; InvalidOid: it was missing, and was made just now. */
+static Oid
+make_missing_index(Oid leaf, const LeafIndex *wanted)
+{
+	Relation	relation = table_open(leaf, AccessShareLock);
+	Oid			index = find_index(relation, wanted);
+	char	   *command;
+
+	table_close(relation, NoLock);
+	if (!OidIsValid(index))
+	{
+		command = index_command(qualified_name(leaf), wanted);
+		run(1, &command);
+	}
+	return index;
+}
+
+/* The command that makes the index. The server chooses its name. */
+static char *
+index_command(const char *leaf, const LeafIndex *index)
+{
+	Oid			log = webhook_catalog_required()->log;
+	StringInfoData command;
+
+	initStringInfo(&command);
+	appendStringInfo(&command, "CREATE INDEX ON %s USING %s (", leaf,
+					 index->method == HASH_AM_OID ? "hash" : "btree");
+	for (int i = 0; index->columns[i] != 0; i++)
+		appendStringInfo(&command, "%s%s", i > 0 ? ", " : "",
+						 quote_identifier(get_attname(log, index->columns[i], false)));
+	appendStringInfoChar(&command, ')');
+	if (index->predicate)
+		appendStringInfo(&command, " WHERE %s", index->predicate);
+	return command.data;
 }
 
 /*
@@ -466,7 +535,8 @@ make_leaf(TimestampTz instant)
 	Oid			tablespace = log->rd_rel->reltablespace;
 	char	   *parent = qualified_name(RelationGetRelid(log));
 	char	   *leaf;
-	char	   *commands[4];
+	char	   *commands[3 + lengthof(indexes)];
+	int			count = 0;
 	char		name[NAMEDATALEN];
 	char		day[2][32];
 	int64		julian = POSTGRES_EPOCH_JDATE + instant / USECS_PER_DAY -
@@ -494,22 +564,23 @@ make_leaf(TimestampTz instant)
 				 errhint("Attach it for values from (%s) to (%s), or rename or drop it.",
 						 quote_literal_cstr(day[0]), quote_literal_cstr(day[1]))));
 
-	commands[0] = psprintf("CREATE TABLE %s (LIKE %s INCLUDING CONSTRAINTS"
-						   " INCLUDING GENERATED INCLUDING STORAGE"
-						   " INCLUDING COMPRESSION) USING heap"
-						   " WITH (autovacuum_freeze_min_age = 0,"
-						   " toast.autovacuum_freeze_min_age = 0)%s%s",
-						   leaf, parent,
-						   OidIsValid(tablespace) ? " TABLESPACE " : "",
-						   OidIsValid(tablespace) ?
-						   quote_identifier(get_tablespace_name(tablespace)) :
-						   "");
-	commands[1] = close_command(leaf);
-	commands[2] = index_command(leaf);
-	commands[3] = psprintf("ALTER TABLE ONLY %s ATTACH PARTITION %s"
-						   " FOR VALUES FROM ('%s') TO ('%s')",
-						   parent, leaf, day[0], day[1]);
-	run(lengthof(commands), commands);
+	commands[count++] = psprintf("CREATE TABLE %s (LIKE %s INCLUDING CONSTRAINTS"
+								 " INCLUDING GENERATED INCLUDING STORAGE"
+								 " INCLUDING COMPRESSION) USING heap"
+								 " WITH (autovacuum_freeze_min_age = 0,"
+								 " toast.autovacuum_freeze_min_age = 0)%s%s",
+								 leaf, parent,
+								 OidIsValid(tablespace) ? " TABLESPACE " : "",
+								 OidIsValid(tablespace) ?
+								 quote_identifier(get_tablespace_name(tablespace)) :
+								 "");
+	commands[count++] = close_command(leaf);
+	for (int i = 0; i < lengthof(indexes); i++)
+		commands[count++] = index_command(leaf, &indexes[i]);
+	commands[count++] = psprintf("ALTER TABLE ONLY %s ATTACH PARTITION %s"
+								 " FOR VALUES FROM ('%s') TO ('%s')",
+								 parent, leaf, day[0], day[1]);
+	run(count, commands);
 }
 
 /* Returns true if a partition is a table with a name that make_leaf() gives. */

@@ -13,7 +13,7 @@
 /*
  * The leaf for a time, locked for writing until the end of the transaction. A
  * leaf that is missing is made, indexed and attached, with the owner of
- * webhook.log; a missing index is made unless the leaf is large. Raises an
+ * webhook.log; missing indexes are made unless the leaf is large. Raises an
  * error unless the first columns of the leaf are those of webhook.log.
  */
 extern Oid	webhook_log_partition_for(TimestampTz instant);

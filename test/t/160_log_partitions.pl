@@ -95,6 +95,56 @@ $writers->arrives('with the least log_retention an event arrives', 'least retent
 $server->settle('least retention');
 like(leaves(), qr/\b$today\b|log_\d{8}/, "today's leaf is kept");
 
+# What people ask of the log is answered by an index. A small leaf that lacks one gets it.
+sub indexes
+{
+	return $server->sql(<<"END");
+SELECT string_agg(regexp_replace(pg_get_indexdef(indexrelid), '.* USING ', ''), '; ' ORDER BY indexrelid)
+	FROM pg_index WHERE indrelid = '@{[ $server->log_leaf ]}'::regclass
+END
+}
+my $indexes = 'btree (event_id, subscription_id); btree (logged_at, "position", subscription_id); ' .
+  q{btree (logged_at, "position", subscription_id) WHERE (outcome <> 'delivered'::text); } .
+  'btree (subscription_id, logged_at, "position"); hash (subject)';
+is(indexes(), $indexes, 'a leaf has its indexes');
+$server->sql(<<"END");
+DO \$\$
+DECLARE
+	index	regclass;
+BEGIN
+	FOR index IN SELECT indexrelid FROM pg_index WHERE indrelid = '@{[ $server->log_leaf ]}'::regclass LOOP
+		EXECUTE format('DROP INDEX %s', index);
+	END LOOP;
+END;
+\$\$
+END
+$writers->arrives('without the indexes of its leaf an event arrives', 'no index');
+$server->settle('no index');
+is(indexes(), $indexes, 'the leaf has its indexes again');
+
+$server->sql(<<'END');
+INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, subject, created_at, attempt, outcome)
+	SELECT n, gen_random_uuid(), n, 'event', l.logged_at - n * interval '1 ms', n % 100 + 1000, 'App.Event', 'contract/' || n, l.logged_at, 1,
+			CASE n % 500 WHEN 0 THEN 'failed' ELSE 'delivered' END
+		FROM generate_series(1, 20000) n, (SELECT max(logged_at) FROM webhook.log) l (logged_at)
+		WHERE l.logged_at - n * interval '1 ms' >= date_trunc('day', l.logged_at, 'UTC');
+ANALYZE webhook.log;
+END
+my $newest = 'ORDER BY logged_at DESC, position DESC, subscription_id DESC LIMIT 50';
+foreach (
+	[ 'the newest rows', $newest ],
+	[ 'the next page', "WHERE (logged_at, position, subscription_id) < (now(), 5, 1) $newest" ],
+	[ 'the newest problems', "WHERE outcome <> 'delivered' $newest" ],
+	[ "a subscription's newest rows", 'WHERE subscription_id = 1007 ORDER BY logged_at DESC, position DESC LIMIT 50' ],
+	[ "a subject's rows", q{WHERE subject = 'contract/7' ORDER BY logged_at DESC LIMIT 50} ],
+	[ "an event's rows", q{WHERE event_id = '00000000-0000-0000-0000-000000000000'} ])
+{
+	my ($what, $clauses) = @$_;
+	my $plan = $server->sql("EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT * FROM webhook.log $clauses");
+	my ($removed) = $plan =~ /Rows Removed by (?:Filter|Index Recheck): (\d+)/;
+	ok($plan !~ /Seq Scan on log_$today/ && ($removed // 0) < 100, "$what are found by an index") or diag($plan);
+}
+
 $server->stop;
 $server->is_sound;
 
