@@ -1626,10 +1626,21 @@ BEGIN
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.tell(new.id, false);
 	RETURN new.id;
 END
 $$;
 COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
+
+CREATE FUNCTION webhook.check_endpoint(endpoint text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+	PERFORM webhook_internal.canonical_endpoint(check_endpoint.endpoint);
+END
+$$;
+COMMENT ON FUNCTION webhook.check_endpoint(text) IS 'raise the error that webhook.subscribe() would raise because of the endpoint, if there is one';
 
 CREATE FUNCTION webhook.alter_subscription(
 	subscription bigint,
@@ -2423,6 +2434,7 @@ BEGIN
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (rotate_secret.subscription, key);
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.tell(rotate_secret.subscription, true);
 	RETURN key;
 END
 $$;
@@ -3246,6 +3258,7 @@ DECLARE
 			webhook.unwatch,
 			webhook.alter_watch,
 			webhook.publish,
+			webhook.check_endpoint,
 			webhook.subscribe,
 			webhook.alter_subscription,
 			webhook.subscription_options,

@@ -246,10 +246,21 @@ BEGIN
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.tell(new.id, false);
 	RETURN new.id;
 END
 $$;
 COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
+
+CREATE FUNCTION webhook.check_endpoint(endpoint text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+	PERFORM webhook_internal.canonical_endpoint(check_endpoint.endpoint);
+END
+$$;
+COMMENT ON FUNCTION webhook.check_endpoint(text) IS 'raise the error that webhook.subscribe() would raise because of the endpoint, if there is one';
 
 CREATE FUNCTION webhook.alter_subscription(
 	subscription bigint,

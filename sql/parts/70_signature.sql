@@ -74,6 +74,7 @@ BEGIN
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (rotate_secret.subscription, key);
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.tell(rotate_secret.subscription, true);
 	RETURN key;
 END
 $$;

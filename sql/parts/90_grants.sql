@@ -127,6 +127,7 @@ DECLARE
 			webhook.unwatch,
 			webhook.alter_watch,
 			webhook.publish,
+			webhook.check_endpoint,
 			webhook.subscribe,
 			webhook.alter_subscription,
 			webhook.subscription_options,

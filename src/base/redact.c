@@ -60,6 +60,18 @@ ends_like_a_host(const char *host, const char *end)
 		colon + 1 + strspn(colon + 1, "0123456789") >= end;
 }
 
+/* The value of the parameter that begins with a "?" or "&"; *end becomes where it ends. */
+static const char *
+parameter_value(const char *parameter, const char **end)
+{
+	const char *name = parameter + 1;
+	const char *equals;
+
+	*end = name + strcspn(name, "&#");
+	equals = memchr(name, '=', *end - name);
+	return equals ? equals + 1 : name;
+}
+
 const char *
 webhook_redact_url(const char *url)
 {
@@ -97,16 +109,33 @@ webhook_redact_url(const char *url)
 	/* Copy the parameters of the query, each with its "?" or "&", without values. */
 	while (*host == '?' || *host == '&')
 	{
-		const char *end = host + 1 + strcspn(host + 1, "&#");
-		const char *value = memchr(host, '=', end - host);
-		int			length = (value ? value : host) + 1 - host;
+		const char *end;
+		const char *value = parameter_value(host, &end);
 
-		appendBinaryStringInfo(&shown, host, length);
-		if (host + length < end)
+		appendBinaryStringInfo(&shown, host, value - host);
+		if (value < end)
 			appendStringInfoString(&shown, WEBHOOK_REDACTED);
 		host = end;
 	}
 	if (*host == '#')
 		appendStringInfoString(&shown, "#" WEBHOOK_REDACTED);
 	return shown.data;
+}
+
+bool
+webhook_redact_is_shown_url(const char *url)
+{
+	const char *at = strchr(url, '?');
+
+	while (at && (*at == '?' || *at == '&'))
+	{
+		const char *end;
+		const char *value = parameter_value(at, &end);
+
+		if (end - value == strlen(WEBHOOK_REDACTED) &&
+			memcmp(value, WEBHOOK_REDACTED, end - value) == 0)
+			return true;
+		at = end;
+	}
+	return false;
 }

@@ -19,4 +19,7 @@ extern bool webhook_redact_is_credential(const char *name);
  */
 extern const char *webhook_redact_url(const char *url);
 
+/* Returns true if a parameter of the URL's query has the value WEBHOOK_REDACTED. */
+extern bool webhook_redact_is_shown_url(const char *url);
+
 #endif							/* WEBHOOK_REDACT_H */

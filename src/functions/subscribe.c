@@ -84,6 +84,14 @@ webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 						clip(webhook_redact_url(text_to_cstring(endpoint)))),
 				 errdetail_internal("%s", check.problem),
 				 check.hint ? errhint("%s", check.hint) : 0));
+	if (webhook_redact_is_shown_url(canonical))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("endpoint"),
+				 errmsg("invalid endpoint \"%s\"", clip(webhook_redact_url(canonical))),
+				 errdetail("A value in its query is \"%s\", which stands for one that is hidden.",
+						   WEBHOOK_REDACTED),
+				 errhint("Give the value itself; webhook.subscription_options() shows it.")));
 	webhook_guard_check_endpoint(canonical);
 	PG_RETURN_TEXT_P(cstring_to_text(canonical));
 }
@@ -366,6 +374,15 @@ check_header(JsonbValue *name, JsonbValue *value)
 				 errmsg("invalid header \"%s\"", clip(shown)),
 				 errdetail("Its value is not a string."),
 				 errhint("Write the value in quotes.")));
+	if (value->val.string.len == strlen(WEBHOOK_REDACTED) &&
+		memcmp(value->val.string.val, WEBHOOK_REDACTED, value->val.string.len) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("headers"),
+				 errmsg("invalid header \"%s\"", clip(shown)),
+				 errdetail("Its value is \"%s\", which stands for one that is hidden.",
+						   WEBHOOK_REDACTED),
+				 errhint("Give the value itself; webhook.subscription_options() shows it.")));
 	check = webhook_header_check(name->val.string.val, name->val.string.len,
 								 value->val.string.val, value->val.string.len);
 	if (check.problem != NULL)

@@ -26,7 +26,7 @@ UNION ALL
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{define_event_type,watch,unwatch,alter_watch,publish,subscribe,alter_subscription,
+	SELECT 'function', 'webhook', unnest('{define_event_type,watch,unwatch,alter_watch,publish,check_endpoint,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{check_columns,require_event_type,require_not_null,

@@ -11,6 +11,7 @@ SELECT has_function('webhook', 'unwatch', ARRAY['regclass', 'text']);
 SELECT has_function('webhook', 'alter_watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]', 'text', 'boolean']);
 SELECT function_returns('webhook', 'publish', ARRAY['text', 'json', 'text'], 'uuid');
 SELECT has_function('webhook', 'define_event_type', ARRAY['text', 'text']);
+SELECT function_returns('webhook', 'check_endpoint', ARRAY['text'], 'void');
 SELECT function_returns('webhook', 'subscribe',
 	ARRAY['text', 'text[]', 'text', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
 		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'text', 'text'], 'bigint');
@@ -44,7 +45,7 @@ SELECT tables_are('webhook', ARRAY['log'], 'schema webhook has one table');
 SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pending_delivery', 'dead_letter',
 	'stat_worker', 'stat_subscription', 'watched_table'], 'schema webhook has these views');
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
-SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'subscribe',
+SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'check_endpoint', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
 	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health',
 	'grant_reader', 'grant_operator', 'grant_admin', 'grant_backup', 'revoke'], 'schema webhook has these functions');
@@ -108,12 +109,12 @@ SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass
 			AND 'plan_cache_mode=force_generic_plan' = ANY (p.proconfig) $$,
-	ARRAY['subscribe', 'alter_subscription', 'rotate_secret'],
-	'functions that write credentials use generic plans, which do not contain them');
+	ARRAY['check_endpoint', 'subscribe', 'alter_subscription', 'rotate_secret'],
+	'functions that take or make credentials use generic plans, which do not contain them');
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosecdef $$,
-	ARRAY['define_event_type', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
+	ARRAY['define_event_type', 'check_endpoint', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
 		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain', 'health'],
 	'only these functions run as their owner');
 SELECT is_empty(

@@ -25,7 +25,7 @@ CREATE TEMPORARY TABLE mine AS
 	SELECT webhook.subscribe('HTTPS://Example.COM:443/Hook?a=1', '{App.ContractSigned}',
 		'the archive', headers => '{"X-Api-Key": "abc"}') AS id;
 SELECT isnt((SELECT id FROM mine), NULL, 'subscribe() returns the subscription');
-SELECT is(pg_temp.commands(), 'c', '... and writes a command for the worker');
+SELECT is(pg_temp.commands(), (SELECT 'c, n ' || id FROM mine), '... and writes commands for the worker');
 CREATE FUNCTION pg_temp.mine() RETURNS webhook_internal.subscription LANGUAGE sql AS $$
 	SELECT s FROM webhook_internal.subscription s JOIN mine USING (id)
 $$;

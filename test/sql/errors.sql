@@ -311,6 +311,12 @@ SELECT refusal($$ SELECT webhook.verify('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 	'{"webhook-id": "a", "webhook-timestamp": "1", "webhook-signature": ""}', 'b', '-1 s') $$);
 
 -- certificate files, rotation of secrets
+-- What the views hide is no value.
+SELECT refusal($$ SELECT webhook.check_endpoint('https://example.com/hook?user=me&key=***') $$);
+SELECT refusal($$ SELECT webhook.check_endpoint('https://example.com/hook?***') $$);
+SELECT refusal($$ SELECT webhook.subscribe('https://example.com/', '{App.BusinessRequestStatusChange}', headers => '{"X-Api-Key": "***"}') $$);
+SELECT refusal($$ SELECT webhook.check_endpoint('https://10.0.0.1/') $$);
+SELECT refusal($$ SELECT webhook.check_endpoint('https://example.com/hook?a=****&b=a***') $$);
 SELECT refusal($$ SELECT webhook.subscribe('https://example.com/', '{App.BusinessRequestStatusChange}', ca => '/etc/ca.pem') $$);
 SELECT refusal($$ SELECT webhook.subscribe('https://example.com/', '{App.BusinessRequestStatusChange}', client_certificate => '.key') $$);
 SELECT refusal($$ SELECT webhook.subscribe('https://example.com/', '{App.BusinessRequestStatusChange}', ca => repeat('x', 256)) $$);

@@ -96,7 +96,7 @@ $receiver->fail_while(0);
 $server->settle('nothing is due');
 is($server->sql("SELECT webhook.retry($id)"), '16', 'retry() returns how many wait');
 $server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '16', 'all are sent at once');
-foreach my $call ("pause($id)", "pause($id)", "resume($id)", "resume($id)", "alter_subscription($id, description => 'x')",
+foreach my $call ("rotate_secret($id)", "pause($id)", "pause($id)", "resume($id)", "resume($id)", "alter_subscription($id, description => 'x')",
 	"alter_subscription($id)", "alter_subscription($id, enabled => false)", "alter_subscription($id, enabled => true)", "unsubscribe($id)")
 {
 	$server->sql("SELECT webhook.$call");
@@ -105,7 +105,7 @@ foreach my $call ("pause($id)", "pause($id)", "resume($id)", "resume($id)", "alt
 my $told = '';
 wait_until { $told .= $listener->query('SELECT 1'); $told =~ /unsubscribed/ };
 is(join(' ', $told =~ /payload "\{"subscription":$id,"state":"(\w+)","until":(?:null|"[^"]*")\}"/g),
-	'open slow paused active changed disabled active unsubscribed', 'each state change is told once');
+	'active open slow changed paused active changed disabled active unsubscribed', 'each state change is told once');
 $listener->quit;
 $log = $server->log_since;
 like($log, qr/LOG:  state of webhook subscription $id was set to "$_"/, "the server log says $_") foreach qw(paused active disabled);
