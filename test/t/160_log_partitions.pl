@@ -123,8 +123,10 @@ $server->settle('no index');
 is(indexes(), $indexes, 'the leaf has its indexes again');
 
 $server->sql(<<'END');
-INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, subject, created_at, attempt, outcome)
-	SELECT n, gen_random_uuid(), n, 'event', l.logged_at - n * interval '1 ms', n % 100 + 1000, 'App.Event', 'contract/' || n, l.logged_at, 1,
+INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type,
+		subject, created_at, attempt, outcome)
+	SELECT n, gen_random_uuid(), n, 'event', l.logged_at - n * interval '1 ms', n % 100 + 1000,
+			'App.Event', 'contract/' || n, l.logged_at, 1,
 			CASE n % 500 WHEN 0 THEN 'failed' ELSE 'delivered' END
 		FROM generate_series(1, 20000) n, (SELECT max(logged_at) FROM webhook.log) l (logged_at)
 		WHERE l.logged_at - n * interval '1 ms' >= date_trunc('day', l.logged_at, 'UTC');
