@@ -38,10 +38,12 @@ DROP FUNCTION webhook_internal.require_server();
  *   subscription_state    the health of each endpoint           the worker
  *   log                   one row an attempt, by day            the worker
  *   checkpoint            how far the ring is processed         the worker
+ *   audit                 what people have done                 people
  *
- * People write by the functions of schema webhook. There is no foreign key: a
+ * People write by the functions of schema webhook; the worker deletes old rows
+ * of the audit. There is no foreign key: a
  * parallel restore loads tables in any order. C code reads pending,
- * subscription_state, log and checkpoint by column number: src/base/catalog.h
+ * subscription_state, log, checkpoint and audit by column number: src/base/catalog.h
  * lists their columns in the same order.
  */
 
@@ -342,6 +344,30 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+CREATE TABLE webhook_internal.audit (
+	at			timestamptz NOT NULL,
+	role		name NOT NULL,
+	outer_role	name NOT NULL,
+	session_role name NOT NULL,
+	action		text NOT NULL,
+	tenant		text,
+	subscription_id	bigint,
+	event_id	uuid,
+	detail		jsonb NOT NULL
+);
+COMMENT ON TABLE webhook_internal.audit IS 'what people have done, one row an act, written in its transaction';
+COMMENT ON COLUMN webhook_internal.audit.at IS 'when it was done';
+COMMENT ON COLUMN webhook_internal.audit.role IS 'current role that did it; of a function that runs as the owner of the extension, the same as outer_role';
+COMMENT ON COLUMN webhook_internal.audit.outer_role IS 'role of the session then: that of SET ROLE, if there was one';
+COMMENT ON COLUMN webhook_internal.audit.session_role IS 'role that had logged in, or that of SET SESSION AUTHORIZATION';
+COMMENT ON COLUMN webhook_internal.audit.action IS 'name of the function that did it';
+COMMENT ON COLUMN webhook_internal.audit.tenant IS 'tenant of the subscription; null: the platform itself';
+COMMENT ON COLUMN webhook_internal.audit.subscription_id IS 'subscription that it was done to; null: none';
+COMMENT ON COLUMN webhook_internal.audit.event_id IS 'Id of the event that it was done to; null: none';
+COMMENT ON COLUMN webhook_internal.audit.detail IS 'what was given or changed, with former values under old and new ones under new; credentials are redacted';
+
+CREATE INDEX audit_at_idx ON webhook_internal.audit (at);
 /*
  * The ring
  *
@@ -816,6 +842,54 @@ CREATE FUNCTION webhook_internal.redacted_headers(headers jsonb) RETURNS jsonb
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_redacted_headers';
 COMMENT ON FUNCTION webhook_internal.redacted_headers(jsonb) IS 'headers without the values of credentials';
+
+CREATE FUNCTION webhook_internal.audit(
+	action text,
+	subscription bigint,
+	event uuid,
+	detail jsonb
+) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_audit';
+COMMENT ON FUNCTION webhook_internal.audit(text, bigint, uuid, jsonb) IS 'write a row of the audit, in the name of who has called the present function';
+
+-- The values are compared as they are, and kept as they may be shown.
+CREATE FUNCTION webhook_internal.audit_options(
+	action text,
+	old webhook_internal.subscription,
+	new webhook_internal.subscription
+) RETURNS boolean
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET intervalstyle = postgres
+AS $$
+DECLARE
+	old_values	jsonb := to_jsonb(old);
+	new_values	jsonb := to_jsonb(new);
+	changed		text[];
+BEGIN
+	SELECT array_agg(k.name)
+		INTO changed
+		FROM jsonb_object_keys(coalesce(new_values, old_values)) AS k (name)
+		WHERE k.name <> ALL ('{id,created_at,created_by,since,home}')
+			AND nullif(old_values -> k.name, 'null') IS DISTINCT FROM nullif(new_values -> k.name, 'null');
+	IF changed IS NULL THEN
+		RETURN false;
+	END IF;
+	old_values := old_values || jsonb_build_object(
+		'endpoint', webhook_internal.redacted_endpoint(old.endpoint),
+		'headers', webhook_internal.redacted_headers(old.headers));
+	new_values := new_values || jsonb_build_object(
+		'endpoint', webhook_internal.redacted_endpoint(new.endpoint),
+		'headers', webhook_internal.redacted_headers(new.headers));
+	PERFORM webhook_internal.audit(action, coalesce(new.id, old.id), NULL::uuid, (
+		SELECT CASE WHEN old_values IS NULL THEN '{}'
+					ELSE jsonb_build_object('old', jsonb_object_agg(k.name, old_values -> k.name)) END
+				|| CASE WHEN new_values IS NULL THEN '{}'
+					ELSE jsonb_build_object('new', jsonb_object_agg(k.name, new_values -> k.name)) END
+			FROM unnest(changed) AS k (name)));
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.audit_options(text, webhook_internal.subscription, webhook_internal.subscription) IS 'write a row of the audit with the options that differ, if any do; returns true then';
 /*
  * Capture: what becomes an event
  */
@@ -941,6 +1015,9 @@ BEGIN
 				COLUMN = 'name',
 				HINT = 'Use the existing event type, or another name.';
 	END IF;
+	PERFORM webhook_internal.audit('define_event_type'::text, NULL::bigint, NULL::uuid, jsonb_build_object('new',
+		jsonb_build_object('name', define_event_type.name,
+			'description', define_event_type.description)));
 END
 $$;
 COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'define an event type; every role that may subscribe can subscribe to it';
@@ -1122,6 +1199,35 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.watch_parts(regclass, text, name, name[], name[], text, boolean) IS 'check what a watch is made of; returns the arguments of its trigger';
 
+CREATE FUNCTION webhook_internal.watch_detail(arguments text[]) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_build_object('event_type', arguments[1], 'name', arguments[2],
+		'status_column', arguments[3], 'parent_only', arguments[4] = 'parent_only',
+		'id_columns', to_jsonb(arguments[6:5 + arguments[5]::integer]),
+		'data_columns', to_jsonb(arguments[6 + arguments[5]::integer:]))
+$$;
+COMMENT ON FUNCTION webhook_internal.watch_detail(text[]) IS 'arguments of a trigger that watches, as the audit has them';
+
+CREATE FUNCTION webhook_internal.audit_watch(
+	action text,
+	relation regclass,
+	old text[],
+	new text[]
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF old IS DISTINCT FROM new THEN
+		PERFORM webhook_internal.audit(action, NULL::bigint, NULL::uuid, jsonb_strip_nulls(jsonb_build_object(
+			'relation', relation::text,
+			'old', webhook_internal.watch_detail(old),
+			'new', webhook_internal.watch_detail(new))));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.audit_watch(text, regclass, text[], text[]) IS 'write a row of the audit with the arguments of a watch, if they differ';
+
 CREATE FUNCTION webhook.watch(
 	relation regclass,
 	event_type text DEFAULT 'App.BusinessRequestStatusChange',
@@ -1241,6 +1347,7 @@ BEGIN
 		label, watch.relation,
 		(SELECT string_agg(quote_literal(a.argument), ', ' ORDER BY a.place)
 			FROM unnest(arguments) WITH ORDINALITY AS a (argument, place)));
+	PERFORM webhook_internal.audit_watch('watch'::text, watch.relation, NULL::text[], arguments);
 
 	SELECT w.triggers_in_front
 		INTO front
@@ -1317,12 +1424,13 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	label		name;
+	arguments	text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('relation', unwatch.relation IS NULL,
 		'Give the name of a watched table.');
 	PERFORM webhook_internal.watch_trigger(unwatch.relation, unwatch.event_type);
-	FOR label IN
-		SELECT t.tgname
+	FOR label, arguments IN
+		SELECT t.tgname, webhook_internal.watch_arguments(t.tgargs)
 			FROM pg_trigger t
 			WHERE t.tgrelid = unwatch.relation AND t.tgparentid = 0
 				AND t.tgfoid = 'webhook_internal.enqueue()'::regprocedure
@@ -1330,6 +1438,8 @@ BEGIN
 					OR (webhook_internal.watch_arguments(t.tgargs))[1] = unwatch.event_type)
 	LOOP
 		EXECUTE format('DROP TRIGGER %I ON %s', label, unwatch.relation);
+		PERFORM webhook_internal.audit_watch('unwatch'::text, unwatch.relation, arguments,
+			NULL::text[]);
 	END LOOP;
 END
 $$;
@@ -1349,6 +1459,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	found_oid	oid;
+	old_arguments text[];
 	arguments	text[];
 	nkeys		integer;
 BEGIN
@@ -1362,6 +1473,7 @@ BEGIN
 		INTO arguments
 		FROM pg_trigger t
 		WHERE t.oid = found_oid;
+	old_arguments := arguments;
 	nkeys := arguments[5];
 	arguments := webhook_internal.watch_parts(alter_watch.relation, alter_watch.event_type,
 		coalesce(alter_watch.status_column, arguments[3]::name),
@@ -1370,6 +1482,8 @@ BEGIN
 		coalesce(alter_watch.name, arguments[2]),
 		coalesce(alter_watch.parent_only, arguments[4] = 'parent_only'));
 	PERFORM webhook_internal.alter_watch_trigger(alter_watch.relation, found_oid, arguments);
+	PERFORM webhook_internal.audit_watch('alter_watch'::text, alter_watch.relation, old_arguments,
+		arguments);
 END
 $$;
 COMMENT ON FUNCTION webhook.alter_watch(regclass, text, name, name[], name[], text, boolean) IS 'change what a watch publishes; null keeps a value, and the trigger stays enabled as it is';
@@ -1445,6 +1559,16 @@ AS $$
 						OR t.disabled_start_snapshot::text = s.since::text)))
 $$;
 COMMENT ON FUNCTION webhook_internal.is_disabled(bigint) IS 'true if the subscription is disabled, by people or by the worker';
+
+CREATE FUNCTION webhook_internal.has_open_breaker(subscription bigint) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM webhook_internal.subscription_state t
+			WHERE t.subscription_id = has_open_breaker.subscription AND t.breaker <> 'closed')
+$$;
+COMMENT ON FUNCTION webhook_internal.has_open_breaker(bigint) IS 'true if the circuit breaker of the subscription is not closed';
 
 CREATE FUNCTION webhook_internal.require_subscription(subscription bigint) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -1627,6 +1751,8 @@ BEGIN
 		VALUES (new.id, key);
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 	PERFORM webhook_internal.tell(new.id, false);
+	PERFORM webhook_internal.audit_options('subscribe'::text,
+		NULL::webhook_internal.subscription, new);
 	RETURN new.id;
 END
 $$;
@@ -1767,6 +1893,17 @@ BEGIN
 	THEN
 		PERFORM webhook_internal.tell(new.id, false);
 	END IF;
+
+	-- Disabled by the worker is disabled; and to close a breaker is an act, too.
+	IF alter_subscription.enabled IS NOT NULL THEN
+		old.enabled := NOT was_disabled;
+	END IF;
+	IF NOT webhook_internal.audit_options('alter_subscription'::text, old, new)
+		AND alter_subscription.enabled AND webhook_internal.has_open_breaker(new.id)
+	THEN
+		PERFORM webhook_internal.audit('alter_subscription'::text, new.id, NULL::uuid,
+			'{"new": {"enabled": true}}'::jsonb);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
@@ -1800,10 +1937,14 @@ CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+	old			webhook_internal.subscription;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
-	DELETE FROM webhook_internal.subscription s WHERE s.id = unsubscribe.subscription;
+	DELETE FROM webhook_internal.subscription s
+		WHERE s.id = unsubscribe.subscription
+		RETURNING s.* INTO old;
 	IF NOT FOUND THEN
 		PERFORM webhook_internal.raise_unknown_subscription(unsubscribe.subscription);
 	END IF;
@@ -1811,6 +1952,8 @@ BEGIN
 		WHERE x.subscription_id = unsubscribe.subscription;
 	PERFORM webhook_internal.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
 	PERFORM webhook_internal.tell(unsubscribe.subscription, false);
+	PERFORM webhook_internal.audit_options('unsubscribe'::text, old,
+		NULL::webhook_internal.subscription);
 END
 $$;
 COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'delete a subscription and cancel its waiting deliveries';
@@ -1828,6 +1971,9 @@ BEGIN
 	IF FOUND THEN
 		PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 		PERFORM webhook_internal.tell(set_paused.subscription, false);
+		PERFORM webhook_internal.audit(
+			CASE WHEN set_paused.paused THEN 'pause'::text ELSE 'resume' END,
+			set_paused.subscription, NULL::uuid, NULL::jsonb);
 	ELSE
 		PERFORM webhook_internal.require_subscription(set_paused.subscription);
 	END IF;
@@ -1859,6 +2005,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	fenced		record;
+	resumed		bigint[];
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	PERFORM webhook_internal.require_not_null('discard', discard IS NULL,
@@ -1879,8 +2026,14 @@ BEGIN
 			PERFORM webhook_internal.command('x'::"char", fenced.id, NULL::text, NULL::uuid);
 		END IF;
 		PERFORM webhook_internal.tell(fenced.id, false);
+		resumed := resumed || fenced.id;
 	END LOOP;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	IF resumed IS NOT NULL THEN
+		PERFORM webhook_internal.audit('resume_database'::text, NULL::bigint, NULL::uuid,
+			jsonb_build_object('discard', resume_database.discard,
+				'subscriptions', to_jsonb(resumed)));
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION webhook.resume_database(boolean) IS 'send from this copy of a database, too; with discard, waiting deliveries are cancelled and only later events are sent';
@@ -2046,6 +2199,7 @@ BEGIN
 	PERFORM webhook_internal.require_unfenced(subscription);
 	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created_at,
 		'webhook.ping', NULL::text, format('{"SubscriptionId":%s}', subscription)::json);
+	PERFORM webhook_internal.audit('ping'::text, subscription, event, NULL::jsonb);
 	RETURN event;
 END
 $$;
@@ -2095,6 +2249,7 @@ BEGIN
 	END IF;
 	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id,
 		known.created_at, known.event_type, known.subject, known.data);
+	PERFORM webhook_internal.audit('resend'::text, subscription, event, NULL::jsonb);
 END
 $$;
 COMMENT ON FUNCTION webhook.resend(uuid, bigint) IS 'send an event to a subscription that takes such events once more, after waiting deliveries of its subject';
@@ -2130,9 +2285,12 @@ BEGIN
 						AND starts_with(r.data::text, format('{"subscription":%s,', cancel.subscription))));
 	IF under_way THEN
 		PERFORM webhook_internal.command('k'::"char", cancel.subscription, known.subject, cancel.event);
+		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event, NULL::jsonb);
 	ELSIF last.outcome IN ('failed', 'cancelled') AND last.cause NOT IN ('ping', 'dismiss') THEN
 		PERFORM webhook_internal.replay(cancel.subscription, 'dismiss', known.id, known.event_id,
 			known.created_at, known.event_type, known.subject, coalesce(known.data, 'null'));
+		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event,
+			'{"dismissed": true}'::jsonb);
 	ELSE
 		RAISE NOTICE 'there is nothing to cancel of event % for subscription %',
 			cancel.event, cancel.subscription
@@ -2174,7 +2332,10 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('subject', subject IS NULL,
 		'Give a subject from view webhook.pending_delivery; cancel an event without a subject with webhook.cancel().');
 	PERFORM webhook_internal.check_subject(subject);
-	IF NOT webhook_internal.may_wait(subscription, subject) THEN
+	IF webhook_internal.may_wait(subscription, subject) THEN
+		PERFORM webhook_internal.audit('skip'::text, subscription, NULL::uuid,
+			jsonb_build_object('subject', subject));
+	ELSE
 		RAISE NOTICE 'no delivery of subject "%" waits for subscription %', subject, subscription
 			USING HINT = 'See view webhook.pending_delivery.';
 	END IF;
@@ -2198,6 +2359,10 @@ BEGIN
 		WHERE p.subscription_id = retry.subscription
 			AND (retry.subject IS NULL OR p.subject = retry.subject);
 	PERFORM webhook_internal.command('d'::"char", retry.subscription, retry.subject, NULL::uuid);
+	IF waiting > 0 OR webhook_internal.has_open_breaker(retry.subscription) THEN
+		PERFORM webhook_internal.audit('retry'::text, retry.subscription, NULL::uuid,
+			jsonb_build_object('subject', retry.subject, 'count', waiting));
+	END IF;
 	RETURN waiting;
 END
 $$;
@@ -2354,6 +2519,10 @@ BEGIN
 			told_at := clock_timestamp();
 		END IF;
 	END LOOP;
+	IF count > 0 AND NOT recover.dry_run THEN
+		PERFORM webhook_internal.audit('recover'::text, s.id, NULL::uuid, jsonb_build_object(
+			'since', recover.since, 'until', recover.until, 'what', recover.what, 'count', count));
+	END IF;
 	RETURN count;
 END
 $$;
@@ -2384,6 +2553,10 @@ BEGIN
 				DETAIL = 'It sends nothing until it has one.',
 				HINT = format('Call webhook.rotate_secret(%s).', secret.subscription);
 	END IF;
+	-- It is known from here on, even if the row of the audit is rolled back.
+	RAISE LOG 'the secret of webhook subscription % is shown to role "%"', secret.subscription,
+		webhook_internal.caller();
+	PERFORM webhook_internal.audit('secret'::text, secret.subscription, NULL::uuid, NULL::jsonb);
 	RETURN newest;
 END
 $$;
@@ -2435,6 +2608,8 @@ BEGIN
 		VALUES (rotate_secret.subscription, key);
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 	PERFORM webhook_internal.tell(rotate_secret.subscription, true);
+	PERFORM webhook_internal.audit('rotate_secret'::text, rotate_secret.subscription,
+		NULL::uuid, jsonb_build_object('overlap', rotate_secret.overlap));
 	RETURN key;
 END
 $$;
@@ -2503,6 +2678,12 @@ COMMENT ON COLUMN webhook.dead_letter.outcome IS 'failed or cancelled';
 COMMENT ON COLUMN webhook.dead_letter.response_status IS 'HTTP status of the last response; null: there was none';
 COMMENT ON COLUMN webhook.dead_letter.logged_at IS 'when the delivery ended';
 COMMENT ON COLUMN webhook.dead_letter.data IS 'Data of the event, as sent';
+
+-- A view of two relations cannot be written through, not even by its owner.
+CREATE VIEW webhook.audit AS
+	SELECT at, role, outer_role, session_role, action, tenant, subscription_id, event_id, detail
+		FROM webhook_internal.audit, (VALUES (0)) AS read_only;
+COMMENT ON VIEW webhook.audit IS 'what people have done with the functions of schema webhook, as long as the log is kept; credentials are redacted';
 
 CREATE FUNCTION webhook_internal.worker_state(
 	OUT pid integer,
@@ -2658,6 +2839,7 @@ BEGIN
 				('webhook.event', 'webhook_internal.event_0'),
 				('webhook.pending_delivery', 'webhook_internal.pending'),
 				('webhook.dead_letter', 'webhook.log'),
+				('webhook.audit', 'webhook_internal.audit'),
 				('webhook.stat_subscription', 'webhook_internal.subscription_state')) AS v (view, base)
 				JOIN pg_attribute a ON a.attrelid = v.view AND a.attnum > 0
 				JOIN pg_attribute b ON b.attrelid = v.base AND b.attname = a.attname
@@ -3142,13 +3324,31 @@ $$;
  * webhook.watch(), unwatch() and alter_watch() run as their caller.
  */
 
-CREATE FUNCTION webhook_internal.grant_each(role regrole, commands text[]) RETURNS void
+CREATE FUNCTION webhook_internal.privileges() RETURNS text
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT md5(string_agg(concat(o.oid, o.acl), ' ' ORDER BY o.oid))
+		FROM pg_namespace n,
+			LATERAL (
+				SELECT n.oid, n.nspacl AS acl
+				UNION ALL
+				SELECT c.oid, c.relacl FROM pg_class c WHERE c.relnamespace = n.oid
+				UNION ALL
+				SELECT p.oid, p.proacl FROM pg_proc p WHERE p.pronamespace = n.oid
+			) o
+		WHERE n.nspname IN ('webhook', 'webhook_internal')
+$$;
+COMMENT ON FUNCTION webhook_internal.privileges() IS 'a value that changes with each privilege on an object of the extension';
+
+CREATE FUNCTION webhook_internal.grant_each(action text, role regrole, commands text[])
+	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	owner		regrole := (SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'webhook');
 	relation	regclass;
 	command		text;
+	before		text;
 BEGIN
 	PERFORM webhook_internal.require_not_null('role', role IS NULL OR role::oid = 0::oid,
 		'Give the name of a role.');
@@ -3182,20 +3382,27 @@ BEGIN
 		EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', relation);
 	END LOOP;
 
+	before := webhook_internal.privileges();
 	FOREACH command IN ARRAY commands LOOP
 		EXECUTE format(command, role);
 	END LOOP;
+	IF webhook_internal.privileges() <> before THEN
+		PERFORM webhook_internal.audit(action, NULL::bigint, NULL::uuid,
+			jsonb_build_object('role', role::text));
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.grant_each(regrole, text[]) IS 'execute these commands for a role, if the caller is the owner';
+COMMENT ON FUNCTION webhook_internal.grant_each(text, regrole, text[]) IS 'execute these commands for a role, if the caller is the owner; a row of the audit says so if they change a privilege';
 
-CREATE FUNCTION webhook.grant_reader(role regrole) RETURNS void
+CREATE FUNCTION webhook_internal.grant_level(action text, role regrole, level integer)
+	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	commands	text[] := ARRAY[
+	reader		text[] := ARRAY[
 		'GRANT USAGE ON SCHEMA webhook TO %s',
 		'GRANT SELECT ON
+			webhook.audit,
 			webhook.event_type,
 			webhook.subscription,
 			webhook.event,
@@ -3217,17 +3424,7 @@ DECLARE
 			webhook_internal.watch_arguments,
 			webhook_internal.worker_state
 			TO %s'];
-BEGIN
-	PERFORM webhook_internal.grant_each(role, commands);
-END
-$$;
-COMMENT ON FUNCTION webhook.grant_reader(regrole) IS 'let a role read the views and the log, which show no secret and no credential';
-
-CREATE FUNCTION webhook.grant_operator(role regrole) RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	commands	text[] := ARRAY[
+	operator	text[] := ARRAY[
 		'GRANT EXECUTE ON FUNCTION
 			webhook.pause,
 			webhook.resume,
@@ -3239,18 +3436,7 @@ DECLARE
 			webhook.skip,
 			webhook.drain
 			TO %s'];
-BEGIN
-	PERFORM webhook.grant_reader(role);
-	PERFORM webhook_internal.grant_each(role, commands);
-END
-$$;
-COMMENT ON FUNCTION webhook.grant_operator(regrole) IS 'let a role read, and pause, resume, ping, resend, recover, retry, cancel, skip and drain';
-
-CREATE FUNCTION webhook.grant_admin(role regrole) RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	commands	text[] := ARRAY[
+	admin		text[] := ARRAY[
 		'GRANT USAGE ON SCHEMA webhook_internal TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.define_event_type,
@@ -3267,18 +3453,42 @@ DECLARE
 			webhook.rotate_secret,
 			webhook.resume_database,
 			webhook_internal.alter_watch_trigger,
+			webhook_internal.audit,
+			webhook_internal.audit_watch,
 			webhook_internal.check_columns,
 			webhook_internal.lock_watched,
 			webhook_internal.other_watched,
 			webhook_internal.require_event_type,
 			webhook_internal.require_not_null,
+			webhook_internal.watch_detail,
 			webhook_internal.watch_parts,
 			webhook_internal.watch_trigger
 			TO %s'];
 BEGIN
-	PERFORM webhook.grant_operator(role);
-	PERFORM webhook_internal.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each(action, role, reader
+		|| CASE WHEN level >= 2 THEN operator END || CASE WHEN level >= 3 THEN admin END);
 END
+$$;
+COMMENT ON FUNCTION webhook_internal.grant_level(text, regrole, integer) IS 'grant what a reader (1), an operator (2) or an administrator (3) may do';
+
+CREATE FUNCTION webhook.grant_reader(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT webhook_internal.grant_level('grant_reader'::text, role, 1)
+$$;
+COMMENT ON FUNCTION webhook.grant_reader(regrole) IS 'let a role read the views and the log, which show no secret and no credential';
+
+CREATE FUNCTION webhook.grant_operator(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT webhook_internal.grant_level('grant_operator'::text, role, 2)
+$$;
+COMMENT ON FUNCTION webhook.grant_operator(regrole) IS 'let a role read, and pause, resume, ping, resend, recover, retry, cancel, skip and drain';
+
+CREATE FUNCTION webhook.grant_admin(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT webhook_internal.grant_level('grant_admin'::text, role, 3)
 $$;
 COMMENT ON FUNCTION webhook.grant_admin(regrole) IS 'let a role read, operate, and administer event types, watched tables, subscriptions and secrets';
 
@@ -3298,7 +3508,7 @@ BEGIN
 			UNION
 			SELECT t.relid::text FROM pg_partition_tree('webhook.log') t
 		) dumped;
-	PERFORM webhook_internal.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each('grant_backup'::text, role, commands);
 END
 $$;
 COMMENT ON FUNCTION webhook.grant_backup(regrole) IS 'let a role read all that pg_dump reads: the log, subscriptions with their secrets, and what waits';
@@ -3313,7 +3523,7 @@ DECLARE
 		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON SCHEMA webhook, webhook_internal FROM %s'];
 BEGIN
-	PERFORM webhook_internal.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each('revoke'::text, role, commands);
 END
 $$;
 COMMENT ON FUNCTION webhook.revoke(regrole) IS 'take all privileges on the extension from a role';
@@ -3350,6 +3560,9 @@ BEGIN
 END
 $$;
 
+-- No person has done that.
+DELETE FROM webhook_internal.audit;
+
 /*
  * Whoever owns a watched table goes on owning it: PostgreSQL asks them for this
  * privilege when they add a partition, which gets a copy of the trigger. Nobody
@@ -3371,7 +3584,7 @@ BEGIN
 END
 $$;
 /*
- * Dumps: what people have configured, what still waits, and the sequences that
+ * Dumps: what people have configured and done, what still waits, and the sequences that
  * number both. The ring and the checkpoint belong to this database alone; the
  * leaves of the log are dumped as the ordinary tables that they are.
  */
@@ -3381,6 +3594,7 @@ SELECT pg_extension_config_dump('webhook_internal.subscription', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_secret', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_state', '');
 SELECT pg_extension_config_dump('webhook_internal.pending', '');
+SELECT pg_extension_config_dump('webhook_internal.audit', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_id_seq', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_secret_id_seq', '');
 SELECT pg_extension_config_dump('webhook_internal.event_id_seq', '');

@@ -9,10 +9,12 @@
  *   subscription_state    the health of each endpoint           the worker
  *   log                   one row an attempt, by day            the worker
  *   checkpoint            how far the ring is processed         the worker
+ *   audit                 what people have done                 people
  *
- * People write by the functions of schema webhook. There is no foreign key: a
+ * People write by the functions of schema webhook; the worker deletes old rows
+ * of the audit. There is no foreign key: a
  * parallel restore loads tables in any order. C code reads pending,
- * subscription_state, log and checkpoint by column number: src/base/catalog.h
+ * subscription_state, log, checkpoint and audit by column number: src/base/catalog.h
  * lists their columns in the same order.
  */
 
@@ -313,3 +315,27 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+CREATE TABLE webhook_internal.audit (
+	at			timestamptz NOT NULL,
+	role		name NOT NULL,
+	outer_role	name NOT NULL,
+	session_role name NOT NULL,
+	action		text NOT NULL,
+	tenant		text,
+	subscription_id	bigint,
+	event_id	uuid,
+	detail		jsonb NOT NULL
+);
+COMMENT ON TABLE webhook_internal.audit IS 'what people have done, one row an act, written in its transaction';
+COMMENT ON COLUMN webhook_internal.audit.at IS 'when it was done';
+COMMENT ON COLUMN webhook_internal.audit.role IS 'current role that did it; of a function that runs as the owner of the extension, the same as outer_role';
+COMMENT ON COLUMN webhook_internal.audit.outer_role IS 'role of the session then: that of SET ROLE, if there was one';
+COMMENT ON COLUMN webhook_internal.audit.session_role IS 'role that had logged in, or that of SET SESSION AUTHORIZATION';
+COMMENT ON COLUMN webhook_internal.audit.action IS 'name of the function that did it';
+COMMENT ON COLUMN webhook_internal.audit.tenant IS 'tenant of the subscription; null: the platform itself';
+COMMENT ON COLUMN webhook_internal.audit.subscription_id IS 'subscription that it was done to; null: none';
+COMMENT ON COLUMN webhook_internal.audit.event_id IS 'Id of the event that it was done to; null: none';
+COMMENT ON COLUMN webhook_internal.audit.detail IS 'what was given or changed, with former values under old and new ones under new; credentials are redacted';
+
+CREATE INDEX audit_at_idx ON webhook_internal.audit (at);

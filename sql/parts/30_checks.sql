@@ -378,3 +378,51 @@ CREATE FUNCTION webhook_internal.redacted_headers(headers jsonb) RETURNS jsonb
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_redacted_headers';
 COMMENT ON FUNCTION webhook_internal.redacted_headers(jsonb) IS 'headers without the values of credentials';
+
+CREATE FUNCTION webhook_internal.audit(
+	action text,
+	subscription bigint,
+	event uuid,
+	detail jsonb
+) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_audit';
+COMMENT ON FUNCTION webhook_internal.audit(text, bigint, uuid, jsonb) IS 'write a row of the audit, in the name of who has called the present function';
+
+-- The values are compared as they are, and kept as they may be shown.
+CREATE FUNCTION webhook_internal.audit_options(
+	action text,
+	old webhook_internal.subscription,
+	new webhook_internal.subscription
+) RETURNS boolean
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET intervalstyle = postgres
+AS $$
+DECLARE
+	old_values	jsonb := to_jsonb(old);
+	new_values	jsonb := to_jsonb(new);
+	changed		text[];
+BEGIN
+	SELECT array_agg(k.name)
+		INTO changed
+		FROM jsonb_object_keys(coalesce(new_values, old_values)) AS k (name)
+		WHERE k.name <> ALL ('{id,created_at,created_by,since,home}')
+			AND nullif(old_values -> k.name, 'null') IS DISTINCT FROM nullif(new_values -> k.name, 'null');
+	IF changed IS NULL THEN
+		RETURN false;
+	END IF;
+	old_values := old_values || jsonb_build_object(
+		'endpoint', webhook_internal.redacted_endpoint(old.endpoint),
+		'headers', webhook_internal.redacted_headers(old.headers));
+	new_values := new_values || jsonb_build_object(
+		'endpoint', webhook_internal.redacted_endpoint(new.endpoint),
+		'headers', webhook_internal.redacted_headers(new.headers));
+	PERFORM webhook_internal.audit(action, coalesce(new.id, old.id), NULL::uuid, (
+		SELECT CASE WHEN old_values IS NULL THEN '{}'
+					ELSE jsonb_build_object('old', jsonb_object_agg(k.name, old_values -> k.name)) END
+				|| CASE WHEN new_values IS NULL THEN '{}'
+					ELSE jsonb_build_object('new', jsonb_object_agg(k.name, new_values -> k.name)) END
+			FROM unnest(changed) AS k (name)));
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.audit_options(text, webhook_internal.subscription, webhook_internal.subscription) IS 'write a row of the audit with the options that differ, if any do; returns true then';

@@ -123,6 +123,9 @@ BEGIN
 				COLUMN = 'name',
 				HINT = 'Use the existing event type, or another name.';
 	END IF;
+	PERFORM webhook_internal.audit('define_event_type'::text, NULL::bigint, NULL::uuid, jsonb_build_object('new',
+		jsonb_build_object('name', define_event_type.name,
+			'description', define_event_type.description)));
 END
 $$;
 COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'define an event type; every role that may subscribe can subscribe to it';
@@ -304,6 +307,35 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.watch_parts(regclass, text, name, name[], name[], text, boolean) IS 'check what a watch is made of; returns the arguments of its trigger';
 
+CREATE FUNCTION webhook_internal.watch_detail(arguments text[]) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_build_object('event_type', arguments[1], 'name', arguments[2],
+		'status_column', arguments[3], 'parent_only', arguments[4] = 'parent_only',
+		'id_columns', to_jsonb(arguments[6:5 + arguments[5]::integer]),
+		'data_columns', to_jsonb(arguments[6 + arguments[5]::integer:]))
+$$;
+COMMENT ON FUNCTION webhook_internal.watch_detail(text[]) IS 'arguments of a trigger that watches, as the audit has them';
+
+CREATE FUNCTION webhook_internal.audit_watch(
+	action text,
+	relation regclass,
+	old text[],
+	new text[]
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF old IS DISTINCT FROM new THEN
+		PERFORM webhook_internal.audit(action, NULL::bigint, NULL::uuid, jsonb_strip_nulls(jsonb_build_object(
+			'relation', relation::text,
+			'old', webhook_internal.watch_detail(old),
+			'new', webhook_internal.watch_detail(new))));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.audit_watch(text, regclass, text[], text[]) IS 'write a row of the audit with the arguments of a watch, if they differ';
+
 CREATE FUNCTION webhook.watch(
 	relation regclass,
 	event_type text DEFAULT 'App.BusinessRequestStatusChange',
@@ -423,6 +455,7 @@ BEGIN
 		label, watch.relation,
 		(SELECT string_agg(quote_literal(a.argument), ', ' ORDER BY a.place)
 			FROM unnest(arguments) WITH ORDINALITY AS a (argument, place)));
+	PERFORM webhook_internal.audit_watch('watch'::text, watch.relation, NULL::text[], arguments);
 
 	SELECT w.triggers_in_front
 		INTO front
@@ -499,12 +532,13 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	label		name;
+	arguments	text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('relation', unwatch.relation IS NULL,
 		'Give the name of a watched table.');
 	PERFORM webhook_internal.watch_trigger(unwatch.relation, unwatch.event_type);
-	FOR label IN
-		SELECT t.tgname
+	FOR label, arguments IN
+		SELECT t.tgname, webhook_internal.watch_arguments(t.tgargs)
 			FROM pg_trigger t
 			WHERE t.tgrelid = unwatch.relation AND t.tgparentid = 0
 				AND t.tgfoid = 'webhook_internal.enqueue()'::regprocedure
@@ -512,6 +546,8 @@ BEGIN
 					OR (webhook_internal.watch_arguments(t.tgargs))[1] = unwatch.event_type)
 	LOOP
 		EXECUTE format('DROP TRIGGER %I ON %s', label, unwatch.relation);
+		PERFORM webhook_internal.audit_watch('unwatch'::text, unwatch.relation, arguments,
+			NULL::text[]);
 	END LOOP;
 END
 $$;
@@ -531,6 +567,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	found_oid	oid;
+	old_arguments text[];
 	arguments	text[];
 	nkeys		integer;
 BEGIN
@@ -544,6 +581,7 @@ BEGIN
 		INTO arguments
 		FROM pg_trigger t
 		WHERE t.oid = found_oid;
+	old_arguments := arguments;
 	nkeys := arguments[5];
 	arguments := webhook_internal.watch_parts(alter_watch.relation, alter_watch.event_type,
 		coalesce(alter_watch.status_column, arguments[3]::name),
@@ -552,6 +590,8 @@ BEGIN
 		coalesce(alter_watch.name, arguments[2]),
 		coalesce(alter_watch.parent_only, arguments[4] = 'parent_only'));
 	PERFORM webhook_internal.alter_watch_trigger(alter_watch.relation, found_oid, arguments);
+	PERFORM webhook_internal.audit_watch('alter_watch'::text, alter_watch.relation, old_arguments,
+		arguments);
 END
 $$;
 COMMENT ON FUNCTION webhook.alter_watch(regclass, text, name, name[], name[], text, boolean) IS 'change what a watch publishes; null keeps a value, and the trigger stays enabled as it is';

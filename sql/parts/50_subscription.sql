@@ -66,6 +66,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.is_disabled(bigint) IS 'true if the subscription is disabled, by people or by the worker';
 
+CREATE FUNCTION webhook_internal.has_open_breaker(subscription bigint) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM webhook_internal.subscription_state t
+			WHERE t.subscription_id = has_open_breaker.subscription AND t.breaker <> 'closed')
+$$;
+COMMENT ON FUNCTION webhook_internal.has_open_breaker(bigint) IS 'true if the circuit breaker of the subscription is not closed';
+
 CREATE FUNCTION webhook_internal.require_subscription(subscription bigint) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -247,6 +257,8 @@ BEGIN
 		VALUES (new.id, key);
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 	PERFORM webhook_internal.tell(new.id, false);
+	PERFORM webhook_internal.audit_options('subscribe'::text,
+		NULL::webhook_internal.subscription, new);
 	RETURN new.id;
 END
 $$;
@@ -387,6 +399,17 @@ BEGIN
 	THEN
 		PERFORM webhook_internal.tell(new.id, false);
 	END IF;
+
+	-- Disabled by the worker is disabled; and to close a breaker is an act, too.
+	IF alter_subscription.enabled IS NOT NULL THEN
+		old.enabled := NOT was_disabled;
+	END IF;
+	IF NOT webhook_internal.audit_options('alter_subscription'::text, old, new)
+		AND alter_subscription.enabled AND webhook_internal.has_open_breaker(new.id)
+	THEN
+		PERFORM webhook_internal.audit('alter_subscription'::text, new.id, NULL::uuid,
+			'{"new": {"enabled": true}}'::jsonb);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
@@ -420,10 +443,14 @@ CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+	old			webhook_internal.subscription;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
-	DELETE FROM webhook_internal.subscription s WHERE s.id = unsubscribe.subscription;
+	DELETE FROM webhook_internal.subscription s
+		WHERE s.id = unsubscribe.subscription
+		RETURNING s.* INTO old;
 	IF NOT FOUND THEN
 		PERFORM webhook_internal.raise_unknown_subscription(unsubscribe.subscription);
 	END IF;
@@ -431,6 +458,8 @@ BEGIN
 		WHERE x.subscription_id = unsubscribe.subscription;
 	PERFORM webhook_internal.command('x'::"char", unsubscribe.subscription, NULL::text, NULL::uuid);
 	PERFORM webhook_internal.tell(unsubscribe.subscription, false);
+	PERFORM webhook_internal.audit_options('unsubscribe'::text, old,
+		NULL::webhook_internal.subscription);
 END
 $$;
 COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'delete a subscription and cancel its waiting deliveries';
@@ -448,6 +477,9 @@ BEGIN
 	IF FOUND THEN
 		PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 		PERFORM webhook_internal.tell(set_paused.subscription, false);
+		PERFORM webhook_internal.audit(
+			CASE WHEN set_paused.paused THEN 'pause'::text ELSE 'resume' END,
+			set_paused.subscription, NULL::uuid, NULL::jsonb);
 	ELSE
 		PERFORM webhook_internal.require_subscription(set_paused.subscription);
 	END IF;
@@ -479,6 +511,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	fenced		record;
+	resumed		bigint[];
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	PERFORM webhook_internal.require_not_null('discard', discard IS NULL,
@@ -499,8 +532,14 @@ BEGIN
 			PERFORM webhook_internal.command('x'::"char", fenced.id, NULL::text, NULL::uuid);
 		END IF;
 		PERFORM webhook_internal.tell(fenced.id, false);
+		resumed := resumed || fenced.id;
 	END LOOP;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	IF resumed IS NOT NULL THEN
+		PERFORM webhook_internal.audit('resume_database'::text, NULL::bigint, NULL::uuid,
+			jsonb_build_object('discard', resume_database.discard,
+				'subscriptions', to_jsonb(resumed)));
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION webhook.resume_database(boolean) IS 'send from this copy of a database, too; with discard, waiting deliveries are cancelled and only later events are sent';

@@ -160,6 +160,7 @@ BEGIN
 	PERFORM webhook_internal.require_unfenced(subscription);
 	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created_at,
 		'webhook.ping', NULL::text, format('{"SubscriptionId":%s}', subscription)::json);
+	PERFORM webhook_internal.audit('ping'::text, subscription, event, NULL::jsonb);
 	RETURN event;
 END
 $$;
@@ -209,6 +210,7 @@ BEGIN
 	END IF;
 	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id,
 		known.created_at, known.event_type, known.subject, known.data);
+	PERFORM webhook_internal.audit('resend'::text, subscription, event, NULL::jsonb);
 END
 $$;
 COMMENT ON FUNCTION webhook.resend(uuid, bigint) IS 'send an event to a subscription that takes such events once more, after waiting deliveries of its subject';
@@ -244,9 +246,12 @@ BEGIN
 						AND starts_with(r.data::text, format('{"subscription":%s,', cancel.subscription))));
 	IF under_way THEN
 		PERFORM webhook_internal.command('k'::"char", cancel.subscription, known.subject, cancel.event);
+		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event, NULL::jsonb);
 	ELSIF last.outcome IN ('failed', 'cancelled') AND last.cause NOT IN ('ping', 'dismiss') THEN
 		PERFORM webhook_internal.replay(cancel.subscription, 'dismiss', known.id, known.event_id,
 			known.created_at, known.event_type, known.subject, coalesce(known.data, 'null'));
+		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event,
+			'{"dismissed": true}'::jsonb);
 	ELSE
 		RAISE NOTICE 'there is nothing to cancel of event % for subscription %',
 			cancel.event, cancel.subscription
@@ -288,7 +293,10 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('subject', subject IS NULL,
 		'Give a subject from view webhook.pending_delivery; cancel an event without a subject with webhook.cancel().');
 	PERFORM webhook_internal.check_subject(subject);
-	IF NOT webhook_internal.may_wait(subscription, subject) THEN
+	IF webhook_internal.may_wait(subscription, subject) THEN
+		PERFORM webhook_internal.audit('skip'::text, subscription, NULL::uuid,
+			jsonb_build_object('subject', subject));
+	ELSE
 		RAISE NOTICE 'no delivery of subject "%" waits for subscription %', subject, subscription
 			USING HINT = 'See view webhook.pending_delivery.';
 	END IF;
@@ -312,6 +320,10 @@ BEGIN
 		WHERE p.subscription_id = retry.subscription
 			AND (retry.subject IS NULL OR p.subject = retry.subject);
 	PERFORM webhook_internal.command('d'::"char", retry.subscription, retry.subject, NULL::uuid);
+	IF waiting > 0 OR webhook_internal.has_open_breaker(retry.subscription) THEN
+		PERFORM webhook_internal.audit('retry'::text, retry.subscription, NULL::uuid,
+			jsonb_build_object('subject', retry.subject, 'count', waiting));
+	END IF;
 	RETURN waiting;
 END
 $$;
@@ -468,6 +480,10 @@ BEGIN
 			told_at := clock_timestamp();
 		END IF;
 	END LOOP;
+	IF count > 0 AND NOT recover.dry_run THEN
+		PERFORM webhook_internal.audit('recover'::text, s.id, NULL::uuid, jsonb_build_object(
+			'since', recover.since, 'until', recover.until, 'what', recover.what, 'count', count));
+	END IF;
 	RETURN count;
 END
 $$;

@@ -24,6 +24,10 @@ BEGIN
 				DETAIL = 'It sends nothing until it has one.',
 				HINT = format('Call webhook.rotate_secret(%s).', secret.subscription);
 	END IF;
+	-- It is known from here on, even if the row of the audit is rolled back.
+	RAISE LOG 'the secret of webhook subscription % is shown to role "%"', secret.subscription,
+		webhook_internal.caller();
+	PERFORM webhook_internal.audit('secret'::text, secret.subscription, NULL::uuid, NULL::jsonb);
 	RETURN newest;
 END
 $$;
@@ -75,6 +79,8 @@ BEGIN
 		VALUES (rotate_secret.subscription, key);
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 	PERFORM webhook_internal.tell(rotate_secret.subscription, true);
+	PERFORM webhook_internal.audit('rotate_secret'::text, rotate_secret.subscription,
+		NULL::uuid, jsonb_build_object('overlap', rotate_secret.overlap));
 	RETURN key;
 END
 $$;

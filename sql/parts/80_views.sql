@@ -48,6 +48,12 @@ COMMENT ON COLUMN webhook.dead_letter.response_status IS 'HTTP status of the las
 COMMENT ON COLUMN webhook.dead_letter.logged_at IS 'when the delivery ended';
 COMMENT ON COLUMN webhook.dead_letter.data IS 'Data of the event, as sent';
 
+-- A view of two relations cannot be written through, not even by its owner.
+CREATE VIEW webhook.audit AS
+	SELECT at, role, outer_role, session_role, action, tenant, subscription_id, event_id, detail
+		FROM webhook_internal.audit, (VALUES (0)) AS read_only;
+COMMENT ON VIEW webhook.audit IS 'what people have done with the functions of schema webhook, as long as the log is kept; credentials are redacted';
+
 CREATE FUNCTION webhook_internal.worker_state(
 	OUT pid integer,
 	OUT state text,
@@ -202,6 +208,7 @@ BEGIN
 				('webhook.event', 'webhook_internal.event_0'),
 				('webhook.pending_delivery', 'webhook_internal.pending'),
 				('webhook.dead_letter', 'webhook.log'),
+				('webhook.audit', 'webhook_internal.audit'),
 				('webhook.stat_subscription', 'webhook_internal.subscription_state')) AS v (view, base)
 				JOIN pg_attribute a ON a.attrelid = v.view AND a.attnum > 0
 				JOIN pg_attribute b ON b.attrelid = v.base AND b.attname = a.attname

@@ -11,13 +11,31 @@
  * webhook.watch(), unwatch() and alter_watch() run as their caller.
  */
 
-CREATE FUNCTION webhook_internal.grant_each(role regrole, commands text[]) RETURNS void
+CREATE FUNCTION webhook_internal.privileges() RETURNS text
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT md5(string_agg(concat(o.oid, o.acl), ' ' ORDER BY o.oid))
+		FROM pg_namespace n,
+			LATERAL (
+				SELECT n.oid, n.nspacl AS acl
+				UNION ALL
+				SELECT c.oid, c.relacl FROM pg_class c WHERE c.relnamespace = n.oid
+				UNION ALL
+				SELECT p.oid, p.proacl FROM pg_proc p WHERE p.pronamespace = n.oid
+			) o
+		WHERE n.nspname IN ('webhook', 'webhook_internal')
+$$;
+COMMENT ON FUNCTION webhook_internal.privileges() IS 'a value that changes with each privilege on an object of the extension';
+
+CREATE FUNCTION webhook_internal.grant_each(action text, role regrole, commands text[])
+	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	owner		regrole := (SELECT n.nspowner FROM pg_namespace n WHERE n.nspname = 'webhook');
 	relation	regclass;
 	command		text;
+	before		text;
 BEGIN
 	PERFORM webhook_internal.require_not_null('role', role IS NULL OR role::oid = 0::oid,
 		'Give the name of a role.');
@@ -51,20 +69,27 @@ BEGIN
 		EXECUTE format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', relation);
 	END LOOP;
 
+	before := webhook_internal.privileges();
 	FOREACH command IN ARRAY commands LOOP
 		EXECUTE format(command, role);
 	END LOOP;
+	IF webhook_internal.privileges() <> before THEN
+		PERFORM webhook_internal.audit(action, NULL::bigint, NULL::uuid,
+			jsonb_build_object('role', role::text));
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.grant_each(regrole, text[]) IS 'execute these commands for a role, if the caller is the owner';
+COMMENT ON FUNCTION webhook_internal.grant_each(text, regrole, text[]) IS 'execute these commands for a role, if the caller is the owner; a row of the audit says so if they change a privilege';
 
-CREATE FUNCTION webhook.grant_reader(role regrole) RETURNS void
+CREATE FUNCTION webhook_internal.grant_level(action text, role regrole, level integer)
+	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	commands	text[] := ARRAY[
+	reader		text[] := ARRAY[
 		'GRANT USAGE ON SCHEMA webhook TO %s',
 		'GRANT SELECT ON
+			webhook.audit,
 			webhook.event_type,
 			webhook.subscription,
 			webhook.event,
@@ -86,17 +111,7 @@ DECLARE
 			webhook_internal.watch_arguments,
 			webhook_internal.worker_state
 			TO %s'];
-BEGIN
-	PERFORM webhook_internal.grant_each(role, commands);
-END
-$$;
-COMMENT ON FUNCTION webhook.grant_reader(regrole) IS 'let a role read the views and the log, which show no secret and no credential';
-
-CREATE FUNCTION webhook.grant_operator(role regrole) RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	commands	text[] := ARRAY[
+	operator	text[] := ARRAY[
 		'GRANT EXECUTE ON FUNCTION
 			webhook.pause,
 			webhook.resume,
@@ -108,18 +123,7 @@ DECLARE
 			webhook.skip,
 			webhook.drain
 			TO %s'];
-BEGIN
-	PERFORM webhook.grant_reader(role);
-	PERFORM webhook_internal.grant_each(role, commands);
-END
-$$;
-COMMENT ON FUNCTION webhook.grant_operator(regrole) IS 'let a role read, and pause, resume, ping, resend, recover, retry, cancel, skip and drain';
-
-CREATE FUNCTION webhook.grant_admin(role regrole) RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	commands	text[] := ARRAY[
+	admin		text[] := ARRAY[
 		'GRANT USAGE ON SCHEMA webhook_internal TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.define_event_type,
@@ -136,18 +140,42 @@ DECLARE
 			webhook.rotate_secret,
 			webhook.resume_database,
 			webhook_internal.alter_watch_trigger,
+			webhook_internal.audit,
+			webhook_internal.audit_watch,
 			webhook_internal.check_columns,
 			webhook_internal.lock_watched,
 			webhook_internal.other_watched,
 			webhook_internal.require_event_type,
 			webhook_internal.require_not_null,
+			webhook_internal.watch_detail,
 			webhook_internal.watch_parts,
 			webhook_internal.watch_trigger
 			TO %s'];
 BEGIN
-	PERFORM webhook.grant_operator(role);
-	PERFORM webhook_internal.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each(action, role, reader
+		|| CASE WHEN level >= 2 THEN operator END || CASE WHEN level >= 3 THEN admin END);
 END
+$$;
+COMMENT ON FUNCTION webhook_internal.grant_level(text, regrole, integer) IS 'grant what a reader (1), an operator (2) or an administrator (3) may do';
+
+CREATE FUNCTION webhook.grant_reader(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT webhook_internal.grant_level('grant_reader'::text, role, 1)
+$$;
+COMMENT ON FUNCTION webhook.grant_reader(regrole) IS 'let a role read the views and the log, which show no secret and no credential';
+
+CREATE FUNCTION webhook.grant_operator(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT webhook_internal.grant_level('grant_operator'::text, role, 2)
+$$;
+COMMENT ON FUNCTION webhook.grant_operator(regrole) IS 'let a role read, and pause, resume, ping, resend, recover, retry, cancel, skip and drain';
+
+CREATE FUNCTION webhook.grant_admin(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT webhook_internal.grant_level('grant_admin'::text, role, 3)
 $$;
 COMMENT ON FUNCTION webhook.grant_admin(regrole) IS 'let a role read, operate, and administer event types, watched tables, subscriptions and secrets';
 
@@ -167,7 +195,7 @@ BEGIN
 			UNION
 			SELECT t.relid::text FROM pg_partition_tree('webhook.log') t
 		) dumped;
-	PERFORM webhook_internal.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each('grant_backup'::text, role, commands);
 END
 $$;
 COMMENT ON FUNCTION webhook.grant_backup(regrole) IS 'let a role read all that pg_dump reads: the log, subscriptions with their secrets, and what waits';
@@ -182,7 +210,7 @@ DECLARE
 		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON SCHEMA webhook, webhook_internal FROM %s'];
 BEGIN
-	PERFORM webhook_internal.grant_each(role, commands);
+	PERFORM webhook_internal.grant_each('revoke'::text, role, commands);
 END
 $$;
 COMMENT ON FUNCTION webhook.revoke(regrole) IS 'take all privileges on the extension from a role';
@@ -218,6 +246,9 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+-- No person has done that.
+DELETE FROM webhook_internal.audit;
 
 /*
  * Whoever owns a watched table goes on owning it: PostgreSQL asks them for this

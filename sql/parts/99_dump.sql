@@ -1,5 +1,5 @@
 /*
- * Dumps: what people have configured, what still waits, and the sequences that
+ * Dumps: what people have configured and done, what still waits, and the sequences that
  * number both. The ring and the checkpoint belong to this database alone; the
  * leaves of the log are dumped as the ordinary tables that they are.
  */
@@ -9,6 +9,7 @@ SELECT pg_extension_config_dump('webhook_internal.subscription', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_secret', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_state', '');
 SELECT pg_extension_config_dump('webhook_internal.pending', '');
+SELECT pg_extension_config_dump('webhook_internal.audit', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_id_seq', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_secret_id_seq', '');
 SELECT pg_extension_config_dump('webhook_internal.event_id_seq', '');

@@ -76,6 +76,10 @@ static const Oid checkpoint_columns[] = {
 	TIMESTAMPTZOID
 };
 
+static const Oid audit_columns[] = {
+	TIMESTAMPTZOID, NAMEOID, NAMEOID, NAMEOID, TEXTOID, TEXTOID, INT8OID, UUIDOID, JSONBOID
+};
+
 StaticAssertDecl(lengthof(event_columns) == Natts_webhook_event,
 				 "columns of the ring");
 StaticAssertDecl(lengthof(log_columns) == Natts_webhook_log,
@@ -86,6 +90,8 @@ StaticAssertDecl(lengthof(state_columns) == Natts_webhook_state,
 				 "columns of subscription_state");
 StaticAssertDecl(lengthof(checkpoint_columns) == Natts_webhook_checkpoint,
 				 "columns of checkpoint");
+StaticAssertDecl(lengthof(audit_columns) == Natts_webhook_audit,
+				 "columns of audit");
 
 static const AttrNumber event_index_keys[] = {
 	Anum_webhook_event_txid, Anum_webhook_event_id
@@ -102,6 +108,10 @@ static const AttrNumber pending_due_keys[] = {
 
 static const AttrNumber state_pkey_keys[] = {
 	Anum_webhook_state_subscription_id
+};
+
+static const AttrNumber audit_at_keys[] = {
+	Anum_webhook_audit_at
 };
 
 static struct
@@ -266,7 +276,7 @@ forget(Datum arg, Oid relid)
 		relid == catalog->log || relid == catalog->pending ||
 		relid == catalog->pending_pkey || relid == catalog->pending_due ||
 		relid == catalog->state || relid == catalog->state_pkey ||
-		relid == catalog->checkpoint;
+		relid == catalog->checkpoint || relid == catalog->audit || relid == catalog->audit_at;
 
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 		ours |= relid == catalog->event[i] || relid == catalog->event_index[i];
@@ -320,6 +330,10 @@ look_up(void)
 									 state_pkey_keys, lengthof(state_pkey_keys));
 	catalog->checkpoint = find_table(WEBHOOK_INTERNAL_SCHEMA, "checkpoint", RELKIND_RELATION,
 									 checkpoint_columns, Natts_webhook_checkpoint);
+	catalog->audit = find_table(WEBHOOK_INTERNAL_SCHEMA, "audit", RELKIND_RELATION,
+								audit_columns, Natts_webhook_audit);
+	catalog->audit_at = find_index("audit_at_idx", catalog->audit, false, audit_at_keys,
+								   lengthof(audit_at_keys));
 	return true;
 }
 

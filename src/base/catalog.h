@@ -121,6 +121,20 @@ enum
 	Natts_webhook_checkpoint = Anum_webhook_checkpoint_saved_at
 };
 
+enum
+{
+	Anum_webhook_audit_at = 1,
+	Anum_webhook_audit_role,
+	Anum_webhook_audit_outer_role,
+	Anum_webhook_audit_session_role,
+	Anum_webhook_audit_action,
+	Anum_webhook_audit_tenant,
+	Anum_webhook_audit_subscription_id,
+	Anum_webhook_audit_event_id,
+	Anum_webhook_audit_detail,
+	Natts_webhook_audit = Anum_webhook_audit_detail
+};
+
 typedef struct WebhookCatalog
 {
 	Oid			schema;			/* WEBHOOK_SCHEMA */
@@ -136,6 +150,8 @@ typedef struct WebhookCatalog
 	Oid			pending_pkey;	/* (subscription_id, subject, position, id) */
 	Oid			pending_due;	/* (subscription_id, next_at), where not null */
 	Oid			checkpoint;
+	Oid			audit;
+	Oid			audit_at;		/* (at) */
 } WebhookCatalog;
 
 /*

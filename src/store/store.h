@@ -1,7 +1,8 @@
 /*
  * store.h
  *	  The tables that only the worker writes: webhook_internal.pending, webhook.log,
- *	  webhook_internal.subscription_state and webhook_internal.checkpoint.
+ *	  webhook_internal.subscription_state and webhook_internal.checkpoint. And the
+ *	  audit, which sessions write and the worker clears.
  *
  * Every function here needs a transaction. What one returns is allocated in
  * CurrentMemoryContext.
@@ -295,5 +296,19 @@ extern WebhookCheckpoint *webhook_checkpoint_load(void);
 
 /* Write the row. */
 extern void webhook_checkpoint_save(const WebhookCheckpoint *checkpoint);
+
+/*
+ * What people have done: audit.c
+ */
+
+/*
+ * Write a row in the name of who has called the present function: text,
+ * bigint or NULL, uuid or NULL, jsonb.
+ */
+extern void webhook_audit_write(Datum action, NullableDatum subscription_id,
+								NullableDatum event_id, Datum detail);
+
+/* Delete rows that are older than a time, not all of them if there are many. */
+extern void webhook_audit_retire(TimestampTz older_than);
 
 #endif							/* WEBHOOK_STORE_H */

@@ -50,6 +50,7 @@ static bool rotate(void);
 static void rotate_ring(void *arg);
 static bool retire(TimestampTz now);
 static void retire_log(void *arg);
+static void retire_audit(void *arg);
 static int64 rotation_interval(void);
 
 bool
@@ -125,8 +126,10 @@ retire(TimestampTz now)
 {
 	Retirement	retirement = {webhook_steady_time(now), false};
 
-	return !webhook_subscription_any_fenced() &&
-		webhook_transaction_try("dropping old log", retire_log, &retirement) &&
+	if (webhook_subscription_any_fenced())
+		return false;
+	(void) webhook_transaction_try("deleting old audit", retire_audit, &retirement);
+	return webhook_transaction_try("dropping old log", retire_log, &retirement) &&
 		retirement.dropped;
 }
 
@@ -140,4 +143,12 @@ retire_log(void *arg)
 		retirement->dropped =
 			webhook_log_partition_retire(retirement->now - webhook_log_retention * USECS_PER_SEC,
 										 checkpoint->saved_at - USECS_PER_DAY);
+}
+
+static void
+retire_audit(void *arg)
+{
+	const Retirement *retirement = arg;
+
+	webhook_audit_retire(retirement->now - webhook_log_retention * USECS_PER_SEC);
 }

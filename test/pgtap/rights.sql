@@ -30,7 +30,7 @@ UNION ALL
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{check_columns,require_event_type,require_not_null,
-		alter_watch_trigger,lock_watched,other_watched,watch_parts,watch_trigger}'::name[]), 3
+		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_parts,watch_trigger,audit,audit_watch}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::name[]), 4
 UNION ALL
@@ -38,7 +38,7 @@ UNION ALL
 		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,
 		checked_filter,checked_format,checked_headers,checked_in_flight,checked_rate,
 		checked_schedule,checked_schemes,checked_secret,checked_statuses,command,drop_replicated,
-		find_event,grant_each,is_disabled,require_event,matches,new_event_id,wake_worker,
+		find_event,grant_each,grant_level,privileges,audit_options,has_open_breaker,is_disabled,require_event,matches,new_event_id,wake_worker,
 		check_duplicate,require_trusted_table,raise_unknown_subscription,replay,require_enabled,
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
 		require_event_type_in,data_of_body,
@@ -46,10 +46,10 @@ UNION ALL
 		with_options,wanted_worker_processes}'::name[]), 4
 UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_subscription,
-		stat_worker,watched_table}'::name[]), 1
+		stat_worker,watched_table,audit}'::name[]), 1
 UNION ALL
 	SELECT 'relation', 'webhook_internal', unnest('{event_type,subscription,subscription_secret,subscription_state,pending,
-		checkpoint,ring,event_0,event_1,event_2,event_3,subscription_id_seq,
+		checkpoint,audit,ring,event_0,event_1,event_2,event_3,subscription_id_seq,
 		subscription_secret_id_seq,event_id_seq}'::name[]), 4;
 
 -- Functions, tables, views and sequences of the extension.

@@ -54,6 +54,14 @@ sub last_call { return ($receiver->requests($_[0]))[-1]; }
 
 my $subscription = $server->subscribe('/ok/rotated', q(signature_schemes => '{standard,abp}'));
 my $first = $server->sql("SELECT webhook.secret($subscription)");
+{
+	my $place = $server->log_end;
+	my $acts = $server->sql('SELECT count(*) FROM webhook.audit');
+	$server->sql("BEGIN; SELECT webhook.secret($subscription); ROLLBACK");
+	is($server->sql('SELECT count(*) FROM webhook.audit'), $acts, 'a rollback takes the row of the audit');
+	$server->logs(qr/LOG:  the secret of webhook subscription $subscription is shown to role "\w+"/, $place,
+		'the server log has it');
+}
 publish();
 $server->settle('one secret');
 my $call = last_call('/ok/rotated');

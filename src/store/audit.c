@@ -1,0 +1,93 @@
+/*
+ * audit.c
+ *	  Rows of webhook_internal.audit: what people have done.
+ *
+ * The function that does something writes the row in the same transaction, with
+ * no privilege on the table and no trigger: whoever may call the function leaves
+ * a row. The worker deletes rows that are older than the log.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/catalog.h"
+#include "base/table.h"
+#include "store/store.h"
+
+/* The most rows that one call deletes. */
+#define RETIRED_ROWS	1000
+
+/* Key column of the index. */
+enum
+{
+	KEY_AT = 1
+};
+
+static Datum role_name(Oid role);
+
+void
+webhook_audit_write(Datum action, NullableDatum subscription_id, NullableDatum event_id,
+					Datum detail)
+{
+	WebhookTable *table = webhook_table_open(webhook_catalog_required()->audit,
+											 Natts_webhook_audit, RowExclusiveLock);
+	Oid			role = GetUserId();
+	Datum		values[Natts_webhook_audit] = {0};
+	bool		nulls[Natts_webhook_audit] = {false};
+
+	/* A function that runs as the owner of the table was called by the role outside it. */
+	if (InLocalUserIdChange() && role == table->relation->rd_rel->relowner)
+		role = GetOuterUserId();
+
+#define SET(name, value) (values[Anum_webhook_audit_##name - 1] = (value))
+	SET(at, TimestampTzGetDatum(GetCurrentTimestamp()));
+	SET(role, role_name(role));
+	SET(outer_role, role_name(GetOuterUserId()));
+	SET(session_role, role_name(GetSessionUserId()));
+	SET(action, action);
+	SET(subscription_id, subscription_id.value);
+	SET(event_id, event_id.value);
+	SET(detail, detail);
+#undef SET
+	nulls[Anum_webhook_audit_tenant - 1] = true;
+	nulls[Anum_webhook_audit_subscription_id - 1] = subscription_id.isnull;
+	nulls[Anum_webhook_audit_event_id - 1] = event_id.isnull;
+
+	webhook_table_insert(table, values, nulls);
+	webhook_table_close(table);
+}
+
+void
+webhook_audit_retire(TimestampTz older_than)
+{
+	WebhookTable *table = webhook_table_open(webhook_catalog_required()->audit,
+											 Natts_webhook_audit, RowExclusiveLock);
+	ScanKeyData key;
+	WebhookScan *scan;
+
+	ScanKeyInit(&key, KEY_AT, BTLessStrategyNumber, F_TIMESTAMPTZ_LT,
+				TimestampTzGetDatum(older_than));
+	PushActiveSnapshot(GetLatestSnapshot());
+	scan = webhook_scan_begin(table->relation, webhook_catalog_required()->audit_at,
+							  GetActiveSnapshot(), 1, &key, ForwardScanDirection);
+	for (int i = 0; i < RETIRED_ROWS && webhook_scan_next(scan); i++)
+		(void) webhook_table_delete(table, &scan->slot->tts_tid);
+	webhook_scan_end(scan);
+	PopActiveSnapshot();
+	webhook_table_close(table);
+}
+
+static Datum
+role_name(Oid role)
+{
+	Name		name = palloc0(NAMEDATALEN);
+
+	namestrcpy(name, GetUserNameFromId(role, false));
+	return NameGetDatum(name);
+}
