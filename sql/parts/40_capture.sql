@@ -327,10 +327,11 @@ CREATE FUNCTION webhook_internal.audit_watch(
 AS $$
 BEGIN
 	IF old IS DISTINCT FROM new THEN
-		PERFORM webhook_internal.audit(action, NULL::bigint, NULL::uuid, jsonb_strip_nulls(jsonb_build_object(
-			'relation', relation::text,
-			'old', webhook_internal.watch_detail(old),
-			'new', webhook_internal.watch_detail(new))));
+		PERFORM webhook_internal.audit(action, NULL::bigint, NULL::uuid,
+			jsonb_strip_nulls(jsonb_build_object(
+				'relation', relation::text,
+				'old', webhook_internal.watch_detail(old),
+				'new', webhook_internal.watch_detail(new))));
 	END IF;
 END
 $$;

@@ -58,8 +58,8 @@ SELECT webhook.alter_subscription(11, enabled => false);
 SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"enabled": false}, "old": {"enabled": true}}', 'disabled');
 SELECT webhook.alter_subscription(11, enabled => true);
 SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"enabled": true}, "old": {"enabled": false}}', 'enabled');
-INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency, consecutive_failures, failures_since_success,
-		probe_interval, suspended, delivered, failed, retried, filter_errors, rate, saved_at)
+INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+		consecutive_failures, failures_since_success, probe_interval, suspended, delivered, failed, retried, filter_errors, rate, saved_at)
 	VALUES (11, 'open', 1, 10, 10, 10, '0', 0, 0, 0, 0, 0, now());
 SELECT webhook.alter_subscription(11, enabled => true);
 SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"enabled": true}}', 'an open breaker is closed');
@@ -93,7 +93,8 @@ SELECT is(pg_temp.acts(), 'skip 11 {"subject": "contract/1"}', 'skip(), of what 
 SELECT is(webhook.ping(11), pg_temp.last_event(), 'ping() names its event');
 SELECT is(pg_temp.acts(), 'ping 11', 'ping()');
 CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
-INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created_at, attempt, outcome, data)
+INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type,
+		created_at, attempt, outcome, data)
 	VALUES (1, '00000000-0000-0000-0000-000000000001', 1, 'event', now(), 11, 'App.Signed', now(), 1, 'failed', '{}');
 SELECT webhook.recover(11, '-infinity', 'infinity', dry_run => true), webhook.recover(11, '-infinity', '2000-01-01'),
 	webhook.recover(11, '-infinity', 'infinity');
@@ -101,7 +102,8 @@ SELECT is(pg_temp.acts(), 'recover 11 {"what": "failed", "count": 1, "since": "-
 	'recover(), if it is not dry and has found something');
 SELECT webhook.cancel('00000000-0000-0000-0000-000000000001', 11);
 SELECT matches(pg_temp.acts(), '^cancel 11', 'cancel() of a replay');
-INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type, created_at, attempt, outcome, data)
+INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type,
+		created_at, attempt, outcome, data)
 	VALUES (2, '00000000-0000-0000-0000-000000000002', 2, 'event', now(), 11, 'App.Signed', now(), 1, 'failed', '{}'),
 		(3, '00000000-0000-0000-0000-000000000003', 3, 'event', now(), 11, 'App.Signed', now(), 1, 'delivered', NULL);
 SELECT webhook.cancel('00000000-0000-0000-0000-000000000002', 11), webhook.cancel('00000000-0000-0000-0000-000000000003', 11);
