@@ -38,13 +38,14 @@ DROP FUNCTION webhook_internal.require_server();
  *   subscription_state    the health of each endpoint           the worker
  *   log                   one row an attempt, by day            the worker
  *   checkpoint            how far the ring is processed         the worker
+ *   stat_minute           what became of deliveries, by minute  the worker
  *   audit                 what people have done                 people
  *
  * People write by the functions of schema webhook; the worker deletes old rows
  * of the audit. There is no foreign key: a
  * parallel restore loads tables in any order. C code reads pending,
- * subscription_state, log, checkpoint and audit by column number: src/base/catalog.h
- * lists their columns in the same order.
+ * subscription_state, log, checkpoint, stat_minute and audit by column number:
+ * src/base/catalog.h lists their columns in the same order.
  */
 
 CREATE TABLE webhook_internal.event_type (
@@ -368,6 +369,32 @@ COMMENT ON COLUMN webhook_internal.audit.event_id IS 'Id of the event that it wa
 COMMENT ON COLUMN webhook_internal.audit.detail IS 'what was given or changed, with former values under old and new ones under new; credentials are redacted';
 
 CREATE INDEX audit_at_idx ON webhook_internal.audit (at);
+
+CREATE TABLE webhook_internal.stat_minute (
+	at			timestamptz NOT NULL,
+	span		interval NOT NULL,
+	subscription_id	bigint,
+	delivered	bigint NOT NULL,
+	failed		bigint NOT NULL,
+	retried		bigint NOT NULL,
+	cancelled	bigint NOT NULL,
+	pending		bigint,
+	latency		integer[] NOT NULL
+) USING heap;
+COMMENT ON TABLE webhook_internal.stat_minute IS 'what became of deliveries, by minute and, after two days, by hour; only the worker writes this table';
+COMMENT ON COLUMN webhook_internal.stat_minute.at IS 'when the minute, or the hour, began';
+COMMENT ON COLUMN webhook_internal.stat_minute.span IS 'one minute or one hour';
+COMMENT ON COLUMN webhook_internal.stat_minute.subscription_id IS 'subscription that has had results; null: all together, also where there was none';
+COMMENT ON COLUMN webhook_internal.stat_minute.delivered IS 'number of deliveries that succeeded';
+COMMENT ON COLUMN webhook_internal.stat_minute.failed IS 'number of deliveries that failed';
+COMMENT ON COLUMN webhook_internal.stat_minute.retried IS 'number of attempts that failed and were, or will be, retried';
+COMMENT ON COLUMN webhook_internal.stat_minute.cancelled IS 'number of deliveries that were cancelled';
+COMMENT ON COLUMN webhook_internal.stat_minute.pending IS 'number of deliveries that waited at the end, of an hour at most; null: unknown';
+COMMENT ON COLUMN webhook_internal.stat_minute.latency IS 'number of requests that took less than 1 ms, 2 ms, 4 ms and so on; the last number includes all longer ones';
+
+CREATE UNIQUE INDEX stat_minute_key
+	ON webhook_internal.stat_minute (subscription_id, span, at) NULLS NOT DISTINCT;
+CREATE INDEX stat_minute_span_at_idx ON webhook_internal.stat_minute (span, at);
 /*
  * The ring
  *
@@ -2686,6 +2713,108 @@ CREATE VIEW webhook.audit AS
 		FROM webhook_internal.audit, (VALUES (0)) AS read_only;
 COMMENT ON VIEW webhook.audit IS 'what people have done with the functions of schema webhook, as long as the log is kept; credentials are redacted';
 
+-- A view of two relations cannot be written through, not even by its owner.
+CREATE VIEW webhook.stat_minute AS
+	SELECT at, span, subscription_id, delivered, failed, retried, cancelled, pending, latency
+		FROM webhook_internal.stat_minute, (VALUES (0)) AS read_only;
+COMMENT ON VIEW webhook.stat_minute IS 'what became of deliveries, by minute for two days, then by hour as long as the log is kept; webhook.series() adds it up';
+
+-- Within an element of the histogram durations are taken to be spread evenly.
+CREATE FUNCTION webhook_internal.percentile(latency bigint[], part double precision)
+	RETURNS interval
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT make_interval(secs => (low + (2 ^ (n - 1) - low) * (wanted - before) / requests) / 1000)
+		FROM (
+			SELECT l.n, l.requests,
+					CASE l.n WHEN 1 THEN 0 ELSE 2 ^ (l.n - 2) END AS low,
+					sum(l.requests) OVER (ORDER BY l.n) - l.requests AS before,
+					sum(l.requests) OVER () * part AS wanted
+				FROM unnest(latency) WITH ORDINALITY AS l (requests, n)
+		) x
+		WHERE requests > 0 AND before + requests >= wanted
+		ORDER BY n
+		LIMIT 1
+$$;
+COMMENT ON FUNCTION webhook_internal.percentile(bigint[], double precision) IS 'duration that this part of the requests of a histogram did not exceed, estimated; null: there was none';
+
+CREATE FUNCTION webhook.series(
+	since timestamptz,
+	until timestamptz,
+	step interval,
+	subscription bigint DEFAULT NULL,
+	OUT at timestamptz,
+	OUT delivered bigint,
+	OUT failed bigint,
+	OUT retried bigint,
+	OUT pending bigint,
+	OUT p50 interval,
+	OUT p95 interval
+) RETURNS SETOF record
+	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	most		constant integer := 10000;
+	seconds		numeric := extract(epoch FROM series.step);
+BEGIN
+	PERFORM webhook_internal.require_not_null('since', series.since IS NULL,
+		'Give the time at which the first step begins.');
+	PERFORM webhook_internal.require_not_null('until', series.until IS NULL,
+		'Give the time at which the last step ends.');
+	PERFORM webhook_internal.require_not_null('step', series.step IS NULL,
+		'Give the length of a step, for example ''5 min''.');
+	IF NOT isfinite(series.since) OR series.since > series.until THEN
+		RAISE EXCEPTION 'since must not be later than until'
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'since',
+				HINT = 'Give two times, the earlier one first.';
+	END IF;
+	IF seconds < 60 THEN
+		RAISE EXCEPTION 'step must be at least one minute, not %', series.step
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'step',
+				HINT = 'Numbers are kept by minute, and by hour after two days.';
+	END IF;
+	IF NOT isfinite(series.until)
+		OR extract(epoch FROM series.until - series.since) > most * seconds
+	THEN
+		RAISE EXCEPTION 'too many steps'
+			USING ERRCODE = 'program_limit_exceeded',
+				COLUMN = 'step',
+				DETAIL = format('The maximum is %s steps.', most),
+				HINT = 'Give a longer step or a shorter period.';
+	END IF;
+
+	RETURN QUERY
+	WITH sums AS (
+		SELECT floor(extract(epoch FROM m.at - series.since) / seconds)::integer AS n,
+				sum(m.delivered)::bigint AS delivered, sum(m.failed)::bigint AS failed,
+				sum(m.retried)::bigint AS retried, max(m.pending) AS pending,
+				ARRAY[sum(m.latency[1]), sum(m.latency[2]), sum(m.latency[3]), sum(m.latency[4]),
+					sum(m.latency[5]), sum(m.latency[6]), sum(m.latency[7]), sum(m.latency[8]),
+					sum(m.latency[9]), sum(m.latency[10]), sum(m.latency[11]), sum(m.latency[12]),
+					sum(m.latency[13]), sum(m.latency[14]), sum(m.latency[15]), sum(m.latency[16]),
+					sum(m.latency[17]), sum(m.latency[18]), sum(m.latency[19]), sum(m.latency[20])
+				] AS latency
+			FROM webhook_internal.stat_minute m
+			WHERE m.subscription_id IS NOT DISTINCT FROM series.subscription
+				AND m.at >= series.since AND m.at < series.until
+			GROUP BY 1
+	)
+	SELECT series.since + g.n * make_interval(secs => seconds::float8),
+			coalesce(s.delivered, 0), coalesce(s.failed, 0), coalesce(s.retried, 0), s.pending,
+			webhook_internal.percentile(s.latency, 0.5::float8),
+			webhook_internal.percentile(s.latency, 0.95::float8)
+		FROM generate_series(0,
+				ceil(extract(epoch FROM series.until - series.since) / seconds)::integer - 1
+			) AS g (n)
+			LEFT JOIN sums s ON s.n = g.n
+		ORDER BY g.n;
+END
+$$;
+COMMENT ON FUNCTION webhook.series(timestamptz, timestamptz, interval, bigint) IS 'what became of the deliveries of a subscription, or of all, in each step of a period; failed are those that ended so, retried attempts that failed; p50 and p95 are estimated';
+
 CREATE FUNCTION webhook_internal.worker_state(
 	OUT pid integer,
 	OUT state text,
@@ -2841,6 +2970,7 @@ BEGIN
 				('webhook.pending_delivery', 'webhook_internal.pending'),
 				('webhook.dead_letter', 'webhook.log'),
 				('webhook.audit', 'webhook_internal.audit'),
+				('webhook.stat_minute', 'webhook_internal.stat_minute'),
 				('webhook.stat_subscription', 'webhook_internal.subscription_state')) AS v (view, base)
 				JOIN pg_attribute a ON a.attrelid = v.view AND a.attnum > 0
 				JOIN pg_attribute b ON b.attrelid = v.base AND b.attname = a.attname
@@ -3404,6 +3534,7 @@ DECLARE
 		'GRANT USAGE ON SCHEMA webhook TO %s',
 		'GRANT SELECT ON
 			webhook.audit,
+			webhook.stat_minute,
 			webhook.event_type,
 			webhook.subscription,
 			webhook.event,
@@ -3417,6 +3548,7 @@ DECLARE
 		'GRANT EXECUTE ON FUNCTION
 			webhook.explain,
 			webhook.health,
+			webhook.series,
 			webhook.sign,
 			webhook.verify,
 			webhook_internal.home,
@@ -3596,6 +3728,7 @@ SELECT pg_extension_config_dump('webhook_internal.subscription_secret', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_state', '');
 SELECT pg_extension_config_dump('webhook_internal.pending', '');
 SELECT pg_extension_config_dump('webhook_internal.audit', '');
+SELECT pg_extension_config_dump('webhook_internal.stat_minute', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_id_seq', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_secret_id_seq', '');
 SELECT pg_extension_config_dump('webhook_internal.event_id_seq', '');

@@ -9,13 +9,14 @@
  *   subscription_state    the health of each endpoint           the worker
  *   log                   one row an attempt, by day            the worker
  *   checkpoint            how far the ring is processed         the worker
+ *   stat_minute           what became of deliveries, by minute  the worker
  *   audit                 what people have done                 people
  *
  * People write by the functions of schema webhook; the worker deletes old rows
  * of the audit. There is no foreign key: a
  * parallel restore loads tables in any order. C code reads pending,
- * subscription_state, log, checkpoint and audit by column number: src/base/catalog.h
- * lists their columns in the same order.
+ * subscription_state, log, checkpoint, stat_minute and audit by column number:
+ * src/base/catalog.h lists their columns in the same order.
  */
 
 CREATE TABLE webhook_internal.event_type (
@@ -339,3 +340,29 @@ COMMENT ON COLUMN webhook_internal.audit.event_id IS 'Id of the event that it wa
 COMMENT ON COLUMN webhook_internal.audit.detail IS 'what was given or changed, with former values under old and new ones under new; credentials are redacted';
 
 CREATE INDEX audit_at_idx ON webhook_internal.audit (at);
+
+CREATE TABLE webhook_internal.stat_minute (
+	at			timestamptz NOT NULL,
+	span		interval NOT NULL,
+	subscription_id	bigint,
+	delivered	bigint NOT NULL,
+	failed		bigint NOT NULL,
+	retried		bigint NOT NULL,
+	cancelled	bigint NOT NULL,
+	pending		bigint,
+	latency		integer[] NOT NULL
+) USING heap;
+COMMENT ON TABLE webhook_internal.stat_minute IS 'what became of deliveries, by minute and, after two days, by hour; only the worker writes this table';
+COMMENT ON COLUMN webhook_internal.stat_minute.at IS 'when the minute, or the hour, began';
+COMMENT ON COLUMN webhook_internal.stat_minute.span IS 'one minute or one hour';
+COMMENT ON COLUMN webhook_internal.stat_minute.subscription_id IS 'subscription that has had results; null: all together, also where there was none';
+COMMENT ON COLUMN webhook_internal.stat_minute.delivered IS 'number of deliveries that succeeded';
+COMMENT ON COLUMN webhook_internal.stat_minute.failed IS 'number of deliveries that failed';
+COMMENT ON COLUMN webhook_internal.stat_minute.retried IS 'number of attempts that failed and were, or will be, retried';
+COMMENT ON COLUMN webhook_internal.stat_minute.cancelled IS 'number of deliveries that were cancelled';
+COMMENT ON COLUMN webhook_internal.stat_minute.pending IS 'number of deliveries that waited at the end, of an hour at most; null: unknown';
+COMMENT ON COLUMN webhook_internal.stat_minute.latency IS 'number of requests that took less than 1 ms, 2 ms, 4 ms and so on; the last number includes all longer ones';
+
+CREATE UNIQUE INDEX stat_minute_key
+	ON webhook_internal.stat_minute (subscription_id, span, at) NULLS NOT DISTINCT;
+CREATE INDEX stat_minute_span_at_idx ON webhook_internal.stat_minute (span, at);

@@ -54,6 +54,108 @@ CREATE VIEW webhook.audit AS
 		FROM webhook_internal.audit, (VALUES (0)) AS read_only;
 COMMENT ON VIEW webhook.audit IS 'what people have done with the functions of schema webhook, as long as the log is kept; credentials are redacted';
 
+-- A view of two relations cannot be written through, not even by its owner.
+CREATE VIEW webhook.stat_minute AS
+	SELECT at, span, subscription_id, delivered, failed, retried, cancelled, pending, latency
+		FROM webhook_internal.stat_minute, (VALUES (0)) AS read_only;
+COMMENT ON VIEW webhook.stat_minute IS 'what became of deliveries, by minute for two days, then by hour as long as the log is kept; webhook.series() adds it up';
+
+-- Within an element of the histogram durations are taken to be spread evenly.
+CREATE FUNCTION webhook_internal.percentile(latency bigint[], part double precision)
+	RETURNS interval
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT make_interval(secs => (low + (2 ^ (n - 1) - low) * (wanted - before) / requests) / 1000)
+		FROM (
+			SELECT l.n, l.requests,
+					CASE l.n WHEN 1 THEN 0 ELSE 2 ^ (l.n - 2) END AS low,
+					sum(l.requests) OVER (ORDER BY l.n) - l.requests AS before,
+					sum(l.requests) OVER () * part AS wanted
+				FROM unnest(latency) WITH ORDINALITY AS l (requests, n)
+		) x
+		WHERE requests > 0 AND before + requests >= wanted
+		ORDER BY n
+		LIMIT 1
+$$;
+COMMENT ON FUNCTION webhook_internal.percentile(bigint[], double precision) IS 'duration that this part of the requests of a histogram did not exceed, estimated; null: there was none';
+
+CREATE FUNCTION webhook.series(
+	since timestamptz,
+	until timestamptz,
+	step interval,
+	subscription bigint DEFAULT NULL,
+	OUT at timestamptz,
+	OUT delivered bigint,
+	OUT failed bigint,
+	OUT retried bigint,
+	OUT pending bigint,
+	OUT p50 interval,
+	OUT p95 interval
+) RETURNS SETOF record
+	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	most		constant integer := 10000;
+	seconds		numeric := extract(epoch FROM series.step);
+BEGIN
+	PERFORM webhook_internal.require_not_null('since', series.since IS NULL,
+		'Give the time at which the first step begins.');
+	PERFORM webhook_internal.require_not_null('until', series.until IS NULL,
+		'Give the time at which the last step ends.');
+	PERFORM webhook_internal.require_not_null('step', series.step IS NULL,
+		'Give the length of a step, for example ''5 min''.');
+	IF NOT isfinite(series.since) OR series.since > series.until THEN
+		RAISE EXCEPTION 'since must not be later than until'
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'since',
+				HINT = 'Give two times, the earlier one first.';
+	END IF;
+	IF seconds < 60 THEN
+		RAISE EXCEPTION 'step must be at least one minute, not %', series.step
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'step',
+				HINT = 'Numbers are kept by minute, and by hour after two days.';
+	END IF;
+	IF NOT isfinite(series.until)
+		OR extract(epoch FROM series.until - series.since) > most * seconds
+	THEN
+		RAISE EXCEPTION 'too many steps'
+			USING ERRCODE = 'program_limit_exceeded',
+				COLUMN = 'step',
+				DETAIL = format('The maximum is %s steps.', most),
+				HINT = 'Give a longer step or a shorter period.';
+	END IF;
+
+	RETURN QUERY
+	WITH sums AS (
+		SELECT floor(extract(epoch FROM m.at - series.since) / seconds)::integer AS n,
+				sum(m.delivered)::bigint AS delivered, sum(m.failed)::bigint AS failed,
+				sum(m.retried)::bigint AS retried, max(m.pending) AS pending,
+				ARRAY[sum(m.latency[1]), sum(m.latency[2]), sum(m.latency[3]), sum(m.latency[4]),
+					sum(m.latency[5]), sum(m.latency[6]), sum(m.latency[7]), sum(m.latency[8]),
+					sum(m.latency[9]), sum(m.latency[10]), sum(m.latency[11]), sum(m.latency[12]),
+					sum(m.latency[13]), sum(m.latency[14]), sum(m.latency[15]), sum(m.latency[16]),
+					sum(m.latency[17]), sum(m.latency[18]), sum(m.latency[19]), sum(m.latency[20])
+				] AS latency
+			FROM webhook_internal.stat_minute m
+			WHERE m.subscription_id IS NOT DISTINCT FROM series.subscription
+				AND m.at >= series.since AND m.at < series.until
+			GROUP BY 1
+	)
+	SELECT series.since + g.n * make_interval(secs => seconds::float8),
+			coalesce(s.delivered, 0), coalesce(s.failed, 0), coalesce(s.retried, 0), s.pending,
+			webhook_internal.percentile(s.latency, 0.5::float8),
+			webhook_internal.percentile(s.latency, 0.95::float8)
+		FROM generate_series(0,
+				ceil(extract(epoch FROM series.until - series.since) / seconds)::integer - 1
+			) AS g (n)
+			LEFT JOIN sums s ON s.n = g.n
+		ORDER BY g.n;
+END
+$$;
+COMMENT ON FUNCTION webhook.series(timestamptz, timestamptz, interval, bigint) IS 'what became of the deliveries of a subscription, or of all, in each step of a period; failed are those that ended so, retried attempts that failed; p50 and p95 are estimated';
+
 CREATE FUNCTION webhook_internal.worker_state(
 	OUT pid integer,
 	OUT state text,
@@ -209,6 +311,7 @@ BEGIN
 				('webhook.pending_delivery', 'webhook_internal.pending'),
 				('webhook.dead_letter', 'webhook.log'),
 				('webhook.audit', 'webhook_internal.audit'),
+				('webhook.stat_minute', 'webhook_internal.stat_minute'),
 				('webhook.stat_subscription', 'webhook_internal.subscription_state')) AS v (view, base)
 				JOIN pg_attribute a ON a.attrelid = v.view AND a.attnum > 0
 				JOIN pg_attribute b ON b.attrelid = v.base AND b.attname = a.attname

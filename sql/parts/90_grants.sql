@@ -90,6 +90,7 @@ DECLARE
 		'GRANT USAGE ON SCHEMA webhook TO %s',
 		'GRANT SELECT ON
 			webhook.audit,
+			webhook.stat_minute,
 			webhook.event_type,
 			webhook.subscription,
 			webhook.event,
@@ -103,6 +104,7 @@ DECLARE
 		'GRANT EXECUTE ON FUNCTION
 			webhook.explain,
 			webhook.health,
+			webhook.series,
 			webhook.sign,
 			webhook.verify,
 			webhook_internal.home,

@@ -10,6 +10,7 @@ SELECT pg_extension_config_dump('webhook_internal.subscription_secret', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_state', '');
 SELECT pg_extension_config_dump('webhook_internal.pending', '');
 SELECT pg_extension_config_dump('webhook_internal.audit', '');
+SELECT pg_extension_config_dump('webhook_internal.stat_minute', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_id_seq', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_secret_id_seq', '');
 SELECT pg_extension_config_dump('webhook_internal.event_id_seq', '');

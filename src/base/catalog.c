@@ -80,6 +80,10 @@ static const Oid audit_columns[] = {
 	TIMESTAMPTZOID, NAMEOID, NAMEOID, NAMEOID, TEXTOID, TEXTOID, INT8OID, UUIDOID, JSONBOID
 };
 
+static const Oid stat_minute_columns[] = {
+	TIMESTAMPTZOID, INTERVALOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT4ARRAYOID
+};
+
 StaticAssertDecl(lengthof(event_columns) == Natts_webhook_event,
 				 "columns of the ring");
 StaticAssertDecl(lengthof(log_columns) == Natts_webhook_log,
@@ -92,6 +96,8 @@ StaticAssertDecl(lengthof(checkpoint_columns) == Natts_webhook_checkpoint,
 				 "columns of checkpoint");
 StaticAssertDecl(lengthof(audit_columns) == Natts_webhook_audit,
 				 "columns of audit");
+StaticAssertDecl(lengthof(stat_minute_columns) == Natts_webhook_stat_minute,
+				 "columns of stat_minute");
 
 static const AttrNumber event_index_keys[] = {
 	Anum_webhook_event_txid, Anum_webhook_event_id
@@ -112,6 +118,15 @@ static const AttrNumber state_pkey_keys[] = {
 
 static const AttrNumber audit_at_keys[] = {
 	Anum_webhook_audit_at
+};
+
+static const AttrNumber stat_minute_key_keys[] = {
+	Anum_webhook_stat_minute_subscription_id, Anum_webhook_stat_minute_span,
+	Anum_webhook_stat_minute_at
+};
+
+static const AttrNumber stat_minute_age_keys[] = {
+	Anum_webhook_stat_minute_span, Anum_webhook_stat_minute_at
 };
 
 static struct
@@ -276,7 +291,9 @@ forget(Datum arg, Oid relid)
 		relid == catalog->log || relid == catalog->pending ||
 		relid == catalog->pending_pkey || relid == catalog->pending_due ||
 		relid == catalog->state || relid == catalog->state_pkey ||
-		relid == catalog->checkpoint || relid == catalog->audit || relid == catalog->audit_at;
+		relid == catalog->checkpoint || relid == catalog->audit || relid == catalog->audit_at ||
+		relid == catalog->stat_minute || relid == catalog->stat_minute_key ||
+		relid == catalog->stat_minute_age;
 
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 		ours |= relid == catalog->event[i] || relid == catalog->event_index[i];
@@ -334,6 +351,12 @@ look_up(void)
 								audit_columns, Natts_webhook_audit);
 	catalog->audit_at = find_index("audit_at_idx", catalog->audit, false, audit_at_keys,
 								   lengthof(audit_at_keys));
+	catalog->stat_minute = find_table(WEBHOOK_INTERNAL_SCHEMA, "stat_minute", RELKIND_RELATION,
+									  stat_minute_columns, Natts_webhook_stat_minute);
+	catalog->stat_minute_key = find_index("stat_minute_key", catalog->stat_minute, false,
+										  stat_minute_key_keys, lengthof(stat_minute_key_keys));
+	catalog->stat_minute_age = find_index("stat_minute_span_at_idx", catalog->stat_minute, false,
+										  stat_minute_age_keys, lengthof(stat_minute_age_keys));
 	return true;
 }
 

@@ -135,6 +135,20 @@ enum
 	Natts_webhook_audit = Anum_webhook_audit_detail
 };
 
+enum
+{
+	Anum_webhook_stat_minute_at = 1,
+	Anum_webhook_stat_minute_span,
+	Anum_webhook_stat_minute_subscription_id,
+	Anum_webhook_stat_minute_delivered,
+	Anum_webhook_stat_minute_failed,
+	Anum_webhook_stat_minute_retried,
+	Anum_webhook_stat_minute_cancelled,
+	Anum_webhook_stat_minute_pending,
+	Anum_webhook_stat_minute_latency,
+	Natts_webhook_stat_minute = Anum_webhook_stat_minute_latency
+};
+
 typedef struct WebhookCatalog
 {
 	Oid			schema;			/* WEBHOOK_SCHEMA */
@@ -152,6 +166,9 @@ typedef struct WebhookCatalog
 	Oid			checkpoint;
 	Oid			audit;
 	Oid			audit_at;		/* (at) */
+	Oid			stat_minute;
+	Oid			stat_minute_key;	/* (subscription_id, span, at) */
+	Oid			stat_minute_age;	/* (span, at) */
 } WebhookCatalog;
 
 /*

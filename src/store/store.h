@@ -298,6 +298,31 @@ extern WebhookCheckpoint *webhook_checkpoint_load(void);
 extern void webhook_checkpoint_save(const WebhookCheckpoint *checkpoint);
 
 /*
+ * What became of deliveries, by time: stat_minute.c
+ */
+
+/* Elements of a histogram: durations below 1, 2, 4, ... ms; the last has all longer ones, too. */
+#define WEBHOOK_LATENCIES 20
+
+/* Results of a subscription in some time. */
+typedef struct WebhookStatMinute
+{
+	int64		subscription_id;	/* 0: of all subscriptions */
+	int64		outcomes[WEBHOOK_OUTCOMES]; /* number of results with each outcome */
+	int64		pending;		/* deliveries that waited at the end; -1: unknown */
+	int32		latency[WEBHOOK_LATENCIES]; /* histogram of the durations of requests */
+} WebhookStatMinute;
+
+/* Write rows for the minute of a time. What the table has for it already is added. */
+extern void webhook_stat_minute_write(const WebhookStatMinute *rows, int count, TimestampTz at);
+
+/* Add some minutes that are older than two days to their hours. Returns true if there are more. */
+extern bool webhook_stat_minute_fold(TimestampTz now);
+
+/* Delete some of the rows that are older than a time. */
+extern void webhook_stat_minute_retire(TimestampTz older_than);
+
+/*
  * What people have done: audit.c
  */
 

@@ -18,6 +18,7 @@
 #include "store/store.h"
 #include "subscription/subscription.h"
 #include "worker/maintenance_internal.h"
+#include "worker/statistics_internal.h"
 #include "worker/transaction_internal.h"
 
 #define RETIRE_INTERVAL (60 * USECS_PER_SEC)
@@ -42,6 +43,7 @@ static struct
 	WebhookSlot *slot;
 	TimestampTz next_rotation;
 	TimestampTz next_retirement;
+	TimestampTz next_statistics;	/* when the present minute ends */
 	TimestampTz full_reported_at;	/* when "no ring table is empty" was last reported */
 }			maintenance;
 
@@ -51,6 +53,10 @@ static void rotate_ring(void *arg);
 static bool retire(TimestampTz now);
 static void retire_log(void *arg);
 static void retire_audit(void *arg);
+static void retire_statistics(void *arg);
+static TimestampTz write_statistics(TimestampTz now);
+static void write_minute(void *arg);
+static void fold_minutes(void *arg);
 static int64 rotation_interval(void);
 
 bool
@@ -77,7 +83,11 @@ webhook_maintenance(TimestampTz now)
 	else if (now >= maintenance.next_retirement ||
 			 maintenance.next_retirement - now > RETIRE_INTERVAL)
 		maintenance.next_retirement = retire(now) ? now : now + RETIRE_INTERVAL;
-	return Min(maintenance.next_rotation, maintenance.next_retirement);
+	else if (now >= maintenance.next_statistics ||
+			 maintenance.next_statistics - now > USECS_PER_MINUTE)
+		maintenance.next_statistics = write_statistics(now);
+	return Min(Min(maintenance.next_rotation, maintenance.next_retirement),
+			   maintenance.next_statistics);
 }
 
 /* A twentieth of the retention: so much longer than wanted is kept. */
@@ -129,6 +139,7 @@ retire(TimestampTz now)
 	if (webhook_subscription_any_fenced())
 		return false;
 	(void) webhook_transaction_try("deleting old audit", retire_audit, &retirement);
+	(void) webhook_transaction_try("deleting old statistics", retire_statistics, &retirement);
 	return webhook_transaction_try("dropping old log", retire_log, &retirement) &&
 		retirement.dropped;
 }
@@ -151,4 +162,44 @@ retire_audit(void *arg)
 	const Retirement *retirement = arg;
 
 	webhook_audit_retire(retirement->now - webhook_log_retention * USECS_PER_SEC);
+}
+
+static void
+retire_statistics(void *arg)
+{
+	const Retirement *retirement = arg;
+
+	webhook_stat_minute_retire(retirement->now - webhook_log_retention * USECS_PER_SEC);
+}
+
+/* Write the minute that has ended, then fold some old ones. Returns when to do that next. */
+static TimestampTz
+write_statistics(TimestampTz now)
+{
+	bool		more = false;
+
+	/* The first minute of a process has only begun; one that could not be written goes on. */
+	if (maintenance.next_statistics != 0 && now >= maintenance.next_statistics &&
+		webhook_transaction_try("writing statistics", write_minute, &maintenance.next_statistics))
+		webhook_statistics_clear();
+	(void) webhook_transaction_try("folding statistics", fold_minutes, &more);
+	return more ? now : now - now % USECS_PER_MINUTE + USECS_PER_MINUTE;
+}
+
+static void
+write_minute(void *arg)
+{
+	const TimestampTz *end = arg;
+	int			count;
+	WebhookStatMinute *rows = webhook_statistics_rows(&count);
+
+	webhook_stat_minute_write(rows, count, *end - 1);
+}
+
+static void
+fold_minutes(void *arg)
+{
+	bool	   *more = arg;
+
+	*more = webhook_stat_minute_fold(webhook_steady_time(GetCurrentTimestamp()));
 }

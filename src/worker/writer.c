@@ -27,6 +27,7 @@
 #include "ring/ring.h"
 #include "worker/notify_internal.h"
 #include "worker/sender_internal.h"
+#include "worker/statistics_internal.h"
 #include "worker/transaction_internal.h"
 #include "worker/writer_internal.h"
 
@@ -286,6 +287,7 @@ finish_group(Group *group)
 		/* A delivery that only moves to pending proves nothing of the log. */
 		if (entry->outcome != WEBHOOK_DEFERRED || is_all)
 			writer.blocked = false;
+		webhook_statistics_add(entry);
 		if (entry->transfer != NULL)
 			webhook_sender_release(entry->transfer);
 	}

@@ -59,7 +59,8 @@ SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"enabled": false}, "ol
 SELECT webhook.alter_subscription(11, enabled => true);
 SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"enabled": true}, "old": {"enabled": false}}', 'enabled');
 INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
-		consecutive_failures, failures_since_success, probe_interval, suspended, delivered, failed, retried, filter_errors, rate, saved_at)
+		consecutive_failures, failures_since_success, probe_interval, suspended, delivered, failed,
+		retried, filter_errors, rate, saved_at)
 	VALUES (11, 'open', 1, 10, 10, 10, '0', 0, 0, 0, 0, 0, now());
 SELECT webhook.alter_subscription(11, enabled => true);
 SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"enabled": true}}', 'an open breaker is closed');

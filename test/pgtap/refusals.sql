@@ -28,7 +28,7 @@ INSERT INTO good VALUES
 	('secret', $$ 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' $$), ('headers', $$ '{}' $$),
 	('id', $$ 'x' $$), ('timestamp', '1'), ('body', $$ 'x' $$), ('tolerance', $$ '1 s' $$),
 	('since', 'now()'), ('until', 'now()'), ('what', $$ 'failed' $$), ('overlap', $$ '1 h' $$),
-	('role', $$ 'regress_refused' $$), ('timeout', $$ '1 ms' $$);
+	('role', $$ 'regress_refused' $$), ('step', $$ '1 h' $$), ('timeout', $$ '1 ms' $$);
 CREATE ROLE regress_refused;
 
 -- Bad values; where a function is named, of its argument only.
@@ -65,6 +65,8 @@ INSERT INTO bad VALUES
 	('sign', 'id', $$ 'a.b' $$), ('verify', 'tolerance', $$ '-1 s', headers => '{"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,x"}' $$),
 	('rotate_secret', 'overlap', $$ '1 year' $$),
 	('recover', 'what', $$ 'all' $$), ('recover', 'since', $$ now() + interval '1 s' $$),
+	('series', 'since', $$ now() + interval '1 s' $$), ('series', 'since', $$ '-infinity' $$), ('series', 'step', $$ '59 s' $$),
+	('series', 'step', $$ '1 min', until => now() + interval '8 days' $$), ('series', 'step', $$ '1 min', until => 'infinity' $$),
 	(NULL, 'role', '0::regrole'), (NULL, 'role', 'current_user::text::regrole');
 
 -- Arguments of which each value of their type is right.
@@ -120,6 +122,8 @@ SELECT is(pg_temp.refusal(a.function, a.argument, b.value, a.required_names), 'r
 		ON b.argument = a.argument AND coalesce(b.function, a.function) = a.function
 	-- explain() says in a sentence that it knows nothing of an event.
 	WHERE a.function <> 'explain'
+		-- Numbers of a subscription that has ended are kept.
+		AND NOT (a.function = 'series' AND a.argument = 'subscription')
 	ORDER BY a.function, a.n, b.value;
 SELECT ok(refusal IN ('', 'refused'), format('%s(%s => NULL) %s', function, argument, refusal))
 	FROM argument, pg_temp.refusal(function, argument, 'NULL', required_names)

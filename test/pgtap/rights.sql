@@ -20,7 +20,7 @@ CREATE TEMPORARY TABLE least (kind text, schema name, member name, level int);
 INSERT INTO least
 	SELECT 'function', 'webhook_internal', 'enqueue', 0
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{explain,health,sign,verify}'::name[]), 1
+	SELECT 'function', 'webhook', unnest('{explain,health,series,sign,verify}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{home,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
@@ -38,7 +38,7 @@ UNION ALL
 		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,
 		checked_filter,checked_format,checked_headers,checked_in_flight,checked_rate,
 		checked_schedule,checked_schemes,checked_secret,checked_statuses,command,drop_replicated,
-		find_event,grant_each,grant_level,privileges,audit_options,has_open_breaker,
+		find_event,grant_each,grant_level,privileges,audit_options,has_open_breaker,percentile,
 		is_disabled,require_event,matches,new_event_id,wake_worker,
 		check_duplicate,require_trusted_table,raise_unknown_subscription,replay,require_enabled,
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
@@ -47,10 +47,10 @@ UNION ALL
 		with_options,wanted_worker_processes}'::name[]), 4
 UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_subscription,
-		stat_worker,watched_table,audit}'::name[]), 1
+		stat_worker,watched_table,audit,stat_minute}'::name[]), 1
 UNION ALL
 	SELECT 'relation', 'webhook_internal', unnest('{event_type,subscription,subscription_secret,subscription_state,pending,
-		checkpoint,audit,ring,event_0,event_1,event_2,event_3,subscription_id_seq,
+		checkpoint,audit,stat_minute,ring,event_0,event_1,event_2,event_3,subscription_id_seq,
 		subscription_secret_id_seq,event_id_seq}'::name[]), 4;
 
 -- Functions, tables, views and sequences of the extension.

@@ -43,15 +43,15 @@ SELECT function_returns('webhook', 'health', '{}'::name[], 'setof record');
 -- tables and views
 SELECT tables_are('webhook', ARRAY['log'], 'schema webhook has one table');
 SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pending_delivery', 'dead_letter',
-	'stat_worker', 'stat_subscription', 'watched_table', 'audit'], 'schema webhook has these views');
+	'stat_worker', 'stat_subscription', 'watched_table', 'audit', 'stat_minute'], 'schema webhook has these views');
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
 SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'check_endpoint', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
-	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health',
+	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health', 'series',
 	'grant_reader', 'grant_operator', 'grant_admin', 'grant_backup', 'revoke'], 'schema webhook has these functions');
 SELECT has_table('webhook_internal', name, format('table %s', name))
 	FROM unnest(ARRAY['event_type', 'subscription', 'subscription_secret', 'event_0', 'event_1',
-		'event_2', 'event_3', 'pending', 'subscription_state', 'checkpoint', 'audit']) AS name;
+		'event_2', 'event_3', 'pending', 'subscription_state', 'checkpoint', 'audit', 'stat_minute']) AS name;
 SELECT views_are('webhook_internal', ARRAY['ring'], 'schema webhook_internal has one view');
 SELECT is((SELECT relkind FROM pg_class WHERE oid = 'webhook.log'::regclass), 'p',
 	'the log is partitioned');
@@ -68,6 +68,7 @@ SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscriptio
 		last_success,next_attempt,p50,p95}'::text[]) AS name;
 SELECT columns_are('webhook', 'watched_table', ARRAY['relation', 'event_type', 'name', 'status_column', 'id_columns', 'data_columns',
 	'parent_only', 'enabled', 'missing_columns', 'triggers_in_front', 'other_partitions', 'children', 'problem']);
+SELECT columns_are('webhook', 'stat_minute', ARRAY['at', 'span', 'subscription_id', 'delivered', 'failed', 'retried', 'cancelled', 'pending', 'latency']);
 SELECT columns_are('webhook', 'audit', ARRAY['at', 'role', 'outer_role', 'session_role', 'action', 'tenant', 'subscription_id', 'event_id', 'detail']);
 SELECT columns_are('webhook', 'event',
 	ARRAY['id', 'event_id', 'event_type', 'subject', 'data', 'created_at']);
@@ -118,7 +119,7 @@ SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosecdef $$,
 	ARRAY['define_event_type', 'check_endpoint', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
-		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain', 'health'],
+		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain', 'health', 'series'],
 	'only these functions run as their owner');
 SELECT is_empty(
 	$$ SELECT p.oid::regprocedure FROM member JOIN pg_proc p ON p.oid = objid

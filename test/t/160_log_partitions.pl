@@ -81,7 +81,18 @@ $reader->query_safe('SELECT 1 FROM webhook_internal.log_20200101 LIMIT 1');
 $writers->stop('a reader of an old leaf');
 like(leaves(), qr/log_20200101/, 'a leaf that is read is not dropped');
 $server->let_go($reader);
+$server->sql(<<'END');
+INSERT INTO webhook_internal.stat_minute (at, span, subscription_id, delivered, failed,
+		retried, cancelled, pending, latency)
+	SELECT date_trunc('hour', now()) - interval '3 days' + n * interval '1 min', '1 min', s, n, 1, 0, 0, n,
+			ARRAY[n] || array_fill(0, '{19}')
+		FROM generate_series(1, 10) n, unnest('{1,2,NULL}'::bigint[]) s;
+END
 $server->restart_worker;
+$server->becomes(<<'END', "1 hour|1|55|10|55\n1 hour|2|55|10|55\n1 hour||55|10|55", 'after two days minutes become hours');
+SELECT extract(hour FROM span) || ' hour', subscription_id, delivered, failed, latency[1] FROM webhook.stat_minute
+	WHERE at < now() - interval '2 days' ORDER BY subscription_id
+END
 $server->becomes("SELECT to_regclass('webhook_internal.log_20200101') IS NULL AND to_regclass('webhook_internal.log_20200102') IS NULL", 't',
 	'old leaves are dropped');
 like(leaves(), qr/log_by_hand/, 'a leaf that a DBA has made is not dropped');
@@ -94,6 +105,7 @@ $server->set('webhook.log_retention', '2d');
 $server->restart_worker;
 $server->becomes("SELECT to_regclass('webhook_internal.log_@{[ $three_days_ago =~ s{-}{}gr ]}') IS NULL", 't', 'it is dropped with a shorter log_retention');
 $server->becomes(q{SELECT count(*) FROM webhook.audit WHERE role = 'a'}, '1', 'the audit is kept as long as the log');
+$server->becomes(q{SELECT count(*) FROM webhook.stat_minute WHERE at < now() - interval '2 days'}, '0', 'so are the hours');
 $server->set('webhook.log_retention', '1h');
 $server->restart_worker;
 $writers->arrives('with the least log_retention an event arrives', 'least retention');
@@ -151,6 +163,17 @@ foreach (
 	my ($removed) = $plan =~ /Rows Removed by (?:Filter|Index Recheck): (\d+)/;
 	ok($plan !~ /Seq Scan on log_$today/ && ($removed // 0) < 100, "$what are found by an index") or diag($plan);
 }
+
+# The worker writes what became of deliveries when a minute is over.
+my $written = wait_until { $server->sql('SELECT sum(delivered) > 0 FROM webhook.stat_minute WHERE subscription_id IS NULL') eq 't' } 70;
+ok($written, 'the minutes of all together are written');
+is($server->sql(<<'END'), 't|t', 'they are those of the subscriptions, and each request is in the histogram');
+SELECT sum(delivered) FILTER (WHERE subscription_id IS NULL)
+			= sum(delivered) FILTER (WHERE subscription_id IS NOT NULL),
+		sum((SELECT sum(l.n) FROM unnest(latency) AS l (n))) FILTER (WHERE subscription_id IS NULL)
+			= sum(delivered) FILTER (WHERE subscription_id IS NULL)
+	FROM webhook.stat_minute
+END
 
 $server->stop;
 $server->is_sound;

@@ -1,0 +1,22 @@
+/*
+ * statistics_internal.h
+ *	  What became of deliveries in the present minute, by subscription.
+ */
+#ifndef WEBHOOK_STATISTICS_INTERNAL_H
+#define WEBHOOK_STATISTICS_INTERNAL_H
+
+#include "store/store.h"
+
+/* Count the result of a delivery, which is committed. */
+extern void webhook_statistics_add(const WebhookLogEntry *entry);
+
+/*
+ * A row for each subscription that has had results since webhook_statistics_clear(),
+ * then one for all together: *count rows in CurrentMemoryContext.
+ */
+extern WebhookStatMinute *webhook_statistics_rows(int *count);
+
+/* Begin again at zero. */
+extern void webhook_statistics_clear(void);
+
+#endif							/* WEBHOOK_STATISTICS_INTERNAL_H */
