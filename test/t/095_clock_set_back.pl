@@ -93,6 +93,11 @@ $server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE next_at > 
 is($server->sql("SELECT to_regclass('$leaf') IS NOT NULL"), 't', 'the log is not dropped');
 
 my $round = $server->stat_worker('rotations') + 1;
+$server->set('webhook.event_retention', '1s');
+$server->becomes(<<"END", 't', 'writers are directed to an empty table of the ring');
+SELECT (SELECT webhook.publish('$later', '1') IS NOT NULL) AND count(*) > 1
+	FROM pg_class WHERE relname ~ '^event_[0-9]\$' AND pg_relation_size(oid) > 0
+END
 $server->set('webhook.event_retention', '0');
 $server->becomes("SELECT rotations >= $round FROM webhook.stat_worker", 't', 'the ring goes round where age does not matter');
 $server->reset('webhook.event_retention');

@@ -125,7 +125,7 @@ ok(wait_for_worker('three'), 'COMMIT PREPARED does');
 		'... with a version that the library is not for, none begins');
 	$one->sql("SELECT webhook.publish('$type', '1')");
 	is($one->sql('SELECT count(*) FROM webhook.event'), '1', '... but an event is stored');
-	is($one->sql(<<"END"), 't', '... and a session that was refused goes on after the update');
+	is($one->sql(<<"SQL"), 't', '... and a session that was refused goes on after the update');
 DO \$\$
 BEGIN
 	PERFORM webhook_internal.home();
@@ -137,7 +137,7 @@ END
 \$\$;
 ALTER EXTENSION webhook UPDATE TO '$version';
 SELECT webhook_internal.home() IS NOT NULL;
-END
+SQL
 	ok(wait_for_worker('one', $before), 'updated to its version, there is a worker again');
 	is($one->sql("SELECT webhook.drain()"), 't', '... and reads the event');
 	is($one->stat_worker('events > 0'), 't', '... which had waited');
