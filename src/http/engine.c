@@ -183,6 +183,7 @@ hand_over(WebhookHttp *http, WebhookHttpPost *post, int64_t elapsed)
 	CURLMcode	result = CURLM_OK;
 
 	post->stop = WEBHOOK_HTTP_STOP_NONE;
+	post->opened = false;
 	post->through_proxy = webhook_dial_guard_uses_proxy(&http->guard, post);
 	handle = webhook_http_handle_get(&http->pool, post, (int) (elapsed / 1000));
 	if (handle)

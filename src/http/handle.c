@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
@@ -193,34 +194,29 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		handle->post->socket_errno = errno;
 		return CURL_SOCKET_BAD;
 	}
+	handle->post->opened = true;
 	note_peer(&handle->post->transfer, &address->addr);
 	return fd;
 }
 
 /*
  * Returns true if the connection that libcurl has chosen is too old. libcurl itself looks at the
- * age of a connection only while nobody uses it, and one of HTTP/2 may always be in use.
+ * age of a connection only while nobody uses it, and one of HTTP/2 may always be in use. The age
+ * begins with the second request: most connections of a receiver that closes each have no other.
  */
 static bool
 is_aged(const WebhookHttpHandle *handle)
 {
 #if LIBCURL_VERSION_NUM >= 0x080200
 	WebhookHttpPool *pool = handle->pool;
-	WebhookHttpAge *age;
 	curl_off_t	number = -1;
 	struct timespec now;
 
-	if (pool->connection_seconds == 0 || handle->post->new_connection ||
+	if (pool->connection_seconds == 0 || handle->post->opened ||
 		curl_easy_getinfo(handle->curl, CURLINFO_CONN_ID, &number) != CURLE_OK || number < 0)
 		return false;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	age = &pool->ages[number & (WEBHOOK_HTTP_AGES - 1)];
-	if (age->number != number + 1)
-	{
-		age->number = number + 1;
-		age->since = now.tv_sec;
-	}
-	return now.tv_sec - age->since > pool->connection_seconds;
+	return webhook_http_age(&pool->ages, number, now.tv_sec) > pool->connection_seconds;
 #else
 	(void) handle;
 	return false;				/* there is no HTTP/2 with such a version: pool_set_up */
@@ -285,15 +281,16 @@ webhook_http_pool_set_up(WebhookHttpPool *pool, long connections,
 	pool->http_version = version < 0x080700 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
 }
 
-/* Set the options that are the same for all requests. Returns false if libcurl refuses one. */
-static bool
+/* Set an option, unless one before it was refused. */
+#define SET(option, value) \
+	((void) (result != CURLE_OK || (result = curl_easy_setopt(curl, (option), (value)))))
+
+/* Set the options that are the same for all requests. Returns what libcurl says. */
+static CURLcode
 set_options(WebhookHttpPool *pool, WebhookHttpHandle *handle)
 {
 	CURL	   *curl = handle->curl;
-	bool		ok = true;
-
-#define SET(option, value) \
-	(ok = ok && curl_easy_setopt(curl, (option), (value)) == CURLE_OK)
+	CURLcode	result = CURLE_OK;
 
 	SET(CURLOPT_PRIVATE, handle);
 	SET(CURLOPT_ERRORBUFFER, handle->error);
@@ -340,48 +337,48 @@ set_options(WebhookHttpPool *pool, WebhookHttpHandle *handle)
 	SET(CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_SECONDS);
 	SET(CURLOPT_BUFFERSIZE, BUFFER_SIZE);
 	SET(CURLOPT_MAXLIFETIME_CONN, (long) pool->connection_seconds);
-
-#undef SET
-
-	return ok;
+	return result;
 }
 
 /* Set the certificate files of the request. A handle with such files serves no other request. */
-static bool
+static CURLcode
 set_files(WebhookHttpHandle *handle, const WebhookHttpPost *post)
 {
 	CURL	   *curl = handle->curl;
+	CURLcode	result = CURLE_OK;
 
 	handle->own_files = post->ca || post->client_certificate;
-	if (post->ca &&
-		(curl_easy_setopt(curl, CURLOPT_CAINFO, post->ca) != CURLE_OK ||
-		 curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) != CURLE_OK))
-		return false;
-	return !post->client_certificate ||
-		(curl_easy_setopt(curl, CURLOPT_SSLCERT,
-						  post->client_certificate) == CURLE_OK &&
-		 curl_easy_setopt(curl, CURLOPT_SSLKEY,
-						  post->client_certificate) == CURLE_OK);
+	if (post->ca)
+	{
+		SET(CURLOPT_CAINFO, post->ca);
+		SET(CURLOPT_CAPATH, NULL);
+	}
+	if (post->client_certificate)
+	{
+		SET(CURLOPT_SSLCERT, post->client_certificate);
+		SET(CURLOPT_SSLKEY, post->client_certificate);
+	}
+	return result;
 }
 
 /* Set the addresses of the host, if they are known; libcurl takes them before it connects. */
-static bool
+static CURLcode
 set_resolved(WebhookHttpHandle *handle, WebhookHttpPost *post)
 {
 	struct curl_slist *entry;
 
 	if (post->resolved == NULL)
-		return true;
+		return CURLE_OK;
 	entry = webhook_http_post_allocate(post, sizeof(struct curl_slist));
 	if (entry == NULL)
-		return false;
+		return CURLE_OUT_OF_MEMORY;
 	entry->data = post->resolved;
 	entry->next = NULL;
-	return curl_easy_setopt(handle->curl, CURLOPT_RESOLVE, entry) == CURLE_OK;
+	return curl_easy_setopt(handle->curl, CURLOPT_RESOLVE, entry);
 }
 
 /* Set the headers of the request, and those of libcurl that are left out. */
-static bool
+static CURLcode
 set_headers(WebhookHttpHandle *handle, WebhookHttpPost *post)
 {
 	int			nheaders = post->nlines;
@@ -390,14 +387,14 @@ set_headers(WebhookHttpHandle *handle, WebhookHttpPost *post)
 
 	headers = webhook_http_post_allocate(post, count * sizeof(struct curl_slist));
 	if (headers == NULL)
-		return false;
+		return CURLE_OUT_OF_MEMORY;
 	for (int i = 0; i < count; i++)
 	{
 		/* libcurl does not write to them. */
 		headers[i].data = i < nheaders ? post->lines[i] : (char *) left_out[i - nheaders];
 		headers[i].next = i + 1 < count ? &headers[i + 1] : NULL;
 	}
-	return curl_easy_setopt(handle->curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
+	return curl_easy_setopt(handle->curl, CURLOPT_HTTPHEADER, headers);
 }
 
 /* A number for scheme, host and port of a target: FNV-1a, never 0. */
@@ -444,56 +441,65 @@ remaining(int timeout_ms, int elapsed_ms)
 	return timeout_ms > elapsed_ms ? timeout_ms - elapsed_ms : 1;
 }
 
-/* Set what differs from request to request. Of all this, libcurl copies the URL only. */
-static bool
+/*
+ * Set what differs from request to request. Of all this, libcurl copies the URL only. Returns what
+ * libcurl says.
+ */
+static CURLcode
 set_request(WebhookHttpHandle *handle, WebhookHttpPost *post, int elapsed_ms)
 {
 	CURL	   *curl = handle->curl;
 	WebhookHttpTransfer *transfer = &post->transfer;
+	CURLcode	result = set_files(handle, post);
 
-	return
-		set_files(handle, post) && set_resolved(handle, post) && set_headers(handle, post) &&
-		curl_easy_setopt(curl, CURLOPT_URL, transfer->url) == CURLE_OK &&
-		curl_easy_setopt(curl, CURLOPT_PROXY,
-						 post->through_proxy ? handle->pool->proxy : "") == CURLE_OK &&
-		curl_easy_setopt(curl, CURLOPT_HTTP_VERSION,
-						 http_version(handle->pool, &post->target)) == CURLE_OK &&
-		curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT,
-						 (long) post->new_connection) == CURLE_OK &&
-		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
-						 (curl_off_t) transfer->body_length) == CURLE_OK &&
-		curl_easy_setopt(curl, CURLOPT_POSTFIELDS,
-						 transfer->body) == CURLE_OK &&
-		curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
-						 remaining(post->timeout_ms, elapsed_ms)) == CURLE_OK &&
-		curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-						 remaining(post->connect_timeout_ms, elapsed_ms)) == CURLE_OK;
+	if (result == CURLE_OK)
+		result = set_resolved(handle, post);
+	if (result == CURLE_OK)
+		result = set_headers(handle, post);
+	SET(CURLOPT_URL, transfer->url);
+	SET(CURLOPT_PROXY, post->through_proxy ? handle->pool->proxy : "");
+	SET(CURLOPT_HTTP_VERSION, http_version(handle->pool, &post->target));
+	SET(CURLOPT_FRESH_CONNECT, (long) post->new_connection);
+	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) transfer->body_length);
+	SET(CURLOPT_POSTFIELDS, transfer->body);
+	SET(CURLOPT_TIMEOUT_MS, remaining(post->timeout_ms, elapsed_ms));
+	SET(CURLOPT_CONNECTTIMEOUT_MS, remaining(post->connect_timeout_ms, elapsed_ms));
+	return result;
 }
 
-static WebhookHttpHandle *
-new_handle(WebhookHttpPool *pool)
+#undef SET
+
+/* Make a handle. Returns what libcurl says; then there is none, unless that is CURLE_OK. */
+static CURLcode
+new_handle(WebhookHttpPool *pool, WebhookHttpHandle **made)
 {
 	WebhookHttpHandle *handle = calloc(1, sizeof(WebhookHttpHandle));
+	CURLcode	result = CURLE_OUT_OF_MEMORY;
 
 	if (handle == NULL)
-		return NULL;
+		return result;
 	handle->curl = curl_easy_init();
 	handle->pool = pool;
 	handle->generation = pool->generation;
-	if (handle->curl == NULL || !set_options(pool, handle))
+	if (handle->curl != NULL)
+		result = set_options(pool, handle);
+	if (result != CURLE_OK)
 	{
 		curl_easy_cleanup(handle->curl);
 		free(handle);
-		return NULL;
+		return result;
 	}
-	return handle;
+	*made = handle;
+	return result;
 }
 
+/* Only a shortage of memory will pass; whatever else libcurl refuses, it refuses again. */
 WebhookHttpHandle *
 webhook_http_handle_get(WebhookHttpPool *pool, WebhookHttpPost *post,
 						int elapsed_ms)
 {
 	WebhookHttpHandle *handle = pool->spare;
+	CURLcode	result = CURLE_OK;
 
 	if (handle)
 	{
@@ -501,17 +507,27 @@ webhook_http_handle_get(WebhookHttpPool *pool, WebhookHttpPost *post,
 		pool->nspare--;
 	}
 	else
-		handle = new_handle(pool);
-	if (handle == NULL || !set_request(handle, post, elapsed_ms))
+		result = new_handle(pool, &handle);
+	if (result == CURLE_OK)
+		result = set_request(handle, post, elapsed_ms);
+	if (result == CURLE_OK)
 	{
-		webhook_http_post_fail(post, WEBHOOK_HTTP_UNSENT,
-							   "out of memory, or libcurl refused an option");
-		if (handle)
-			webhook_http_handle_put(handle, false);
-		return NULL;
+		handle->post = post;
+		return handle;
 	}
-	handle->post = post;
-	return handle;
+	if (result == CURLE_OUT_OF_MEMORY)
+		webhook_http_post_fail(post, WEBHOOK_HTTP_UNSENT, "out of memory");
+	else
+	{
+		char		message[256];
+
+		snprintf(message, sizeof(message), "libcurl refused an option of the request: %.160s",
+				 curl_easy_strerror(result));
+		webhook_http_post_fail(post, WEBHOOK_HTTP_INTERNAL, message);
+	}
+	if (handle)
+		webhook_http_handle_put(handle, false);
+	return NULL;
 }
 
 void

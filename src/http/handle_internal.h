@@ -6,21 +6,11 @@
 #ifndef WEBHOOK_HTTP_HANDLE_INTERNAL_H
 #define WEBHOOK_HTTP_HANDLE_INTERNAL_H
 
-#include <time.h>
-
+#include "http/ages_internal.h"
 #include "http/dial_guard_internal.h"
 #include "http/sockets_internal.h"
 
 #define WEBHOOK_HTTP1_TARGETS	64	/* that are remembered */
-
-#define WEBHOOK_HTTP_AGES		4096	/* connections whose age is known, a power of two */
-
-/* The age of a connection; a younger one may take the place of one that is forgotten. */
-typedef struct WebhookHttpAge
-{
-	int64_t		number;			/* of the connection, plus 1; 0: none */
-	time_t		since;			/* of its first request: monotonic seconds */
-} WebhookHttpAge;
 
 /* Spare handles, and the options that every handle gets. */
 typedef struct WebhookHttpPool
@@ -41,8 +31,7 @@ typedef struct WebhookHttpPool
 	uint64_t	http1[WEBHOOK_HTTP1_TARGETS];
 	int			next_http1;		/* the entry that the next one overwrites */
 
-	/* When connections had their first requests; by libcurl's number of the connection. */
-	WebhookHttpAge ages[WEBHOOK_HTTP_AGES];
+	WebhookHttpAges ages;		/* of connections, by libcurl's numbers of them */
 } WebhookHttpPool;
 
 typedef struct WebhookHttpHandle

@@ -39,6 +39,8 @@ typedef enum WebhookHttpError
 	WEBHOOK_HTTP_SHUTDOWN,		/* break_off() ended it after the request had left */
 	WEBHOOK_HTTP_UNSENT,		/* no request has left: this process has no memory, descriptors
 								 * or threads at present, or break_off() came first */
+	WEBHOOK_HTTP_NO_PORT,		/* no request has left: at present no local port is free for
+								 * another connection to this receiver */
 	WEBHOOK_HTTP_INTERNAL,		/* libcurl refused the request, or memory ran out in the response */
 } WebhookHttpError;
 
@@ -116,7 +118,7 @@ typedef struct WebhookHttpOptions
 typedef struct WebhookHttp WebhookHttp;
 
 /* Raised when the meaning of something in this file changes and no size does. */
-#define WEBHOOK_HTTP_VERSION	1
+#define WEBHOOK_HTTP_VERSION	2
 
 /*
  * What the library was built for. A package upgrade replaces it under a running server, whose
@@ -224,6 +226,8 @@ webhook_http_error_name(WebhookHttpError error)
 			return "shutdown";
 		case WEBHOOK_HTTP_UNSENT:
 			return "unsent";
+		case WEBHOOK_HTTP_NO_PORT:
+			return "no_port";
 		case WEBHOOK_HTTP_INTERNAL:
 			return "internal";
 	}

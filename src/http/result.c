@@ -11,11 +11,15 @@
 #define _GNU_SOURCE
 #endif
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 
@@ -51,7 +55,8 @@ static const struct
 typedef enum Condition
 {
 	ALWAYS,
-	NO_SOCKET,					/* this process could not open another socket */
+	NO_SOCKET,					/* this process could not open or connect another socket */
+	NO_PORT,					/* all local ports for this peer are taken */
 	NO_FILE,					/* this process can open no file at present */
 	SENT,						/* the request had gone out: it is about the response */
 	UNSENT,						/* it had not even a connection */
@@ -75,6 +80,7 @@ static const struct
 	{CURLE_COULDNT_RESOLVE_PROXY, ALWAYS, {NULL}, WEBHOOK_HTTP_DNS, NULL},
 
 	{CURLE_COULDNT_CONNECT, NO_SOCKET, {NULL}, WEBHOOK_HTTP_UNSENT, NULL},
+	{CURLE_COULDNT_CONNECT, NO_PORT, {NULL}, WEBHOOK_HTTP_NO_PORT, NULL},
 	{CURLE_COULDNT_CONNECT, ALWAYS, {NULL}, WEBHOOK_HTTP_CONNECT, NULL},
 	{CURLE_INTERFACE_FAILED, NO_SOCKET, {NULL}, WEBHOOK_HTTP_UNSENT, NULL},
 	{CURLE_INTERFACE_FAILED, ALWAYS, {NULL}, WEBHOOK_HTTP_CONNECT, NULL},
@@ -132,6 +138,7 @@ static void judge_failure(WebhookHttpHandle *handle, CURLcode result);
 static void classify(CURLcode result, const WebhookHttpPost *post, bool sent,
 					 WebhookHttpError *error, const char **message);
 static bool holds(Condition condition, const WebhookHttpPost *post, bool sent);
+static bool has_route(const char *peer_ip);
 static const char *describe(const WebhookHttpHandle *handle, CURLcode result,
 							char *buffer, size_t size);
 static void make_printable(char *message);
@@ -222,12 +229,12 @@ judge_failure(WebhookHttpHandle *handle, CURLcode result)
 
 	curl_easy_getinfo(handle->curl, CURLINFO_REQUEST_SIZE, &request_size);
 	curl_easy_getinfo(handle->curl, CURLINFO_OS_ERRNO, &number);
+	if (post->socket_errno == 0)
+		post->socket_errno = (int) number;
 	classify(result, post, request_size > 0, &transfer->error, &message);
-	if (post->socket_errno != 0)
-		number = post->socket_errno;
-	if (result == CURLE_COULDNT_CONNECT && number != 0)
+	if (result == CURLE_COULDNT_CONNECT && post->socket_errno != 0)
 	{
-		const char *reason = errno_text(number);
+		const char *reason = errno_text(post->socket_errno);
 
 		snprintf(transfer->message, sizeof(transfer->message), "%.160s (%.80s)",
 				 message, reason ? reason : "unknown error");
@@ -273,6 +280,8 @@ holds(Condition condition, const WebhookHttpPost *post, bool sent)
 		case NO_SOCKET:
 			return post->socket_errno == EMFILE || post->socket_errno == ENFILE ||
 				post->socket_errno == ENOBUFS || post->socket_errno == ENOMEM;
+		case NO_PORT:
+			return post->socket_errno == EADDRNOTAVAIL && has_route(post->transfer.peer_ip);
 		case NO_FILE:
 			return webhook_http_sockets_are_exhausted();
 		case SENT:
@@ -281,6 +290,46 @@ holds(Condition condition, const WebhookHttpPost *post, bool sent)
 			return !post->sent;
 	}
 	return false;
+}
+
+/*
+ * Returns true if this machine has an address from which the peer may be called: connect() has one
+ * error number for the lack of an address, which lasts, and for the lack of a port, which does not.
+ * A datagram socket asks the kernel for the address; nothing is sent.
+ */
+static bool
+has_route(const char *peer_ip)
+{
+	union
+	{
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	}			peer = {0};
+	socklen_t	length;
+	int			fd;
+	bool		found;
+
+	if (inet_pton(AF_INET, peer_ip, &peer.v4.sin_addr) == 1)
+	{
+		peer.any.sa_family = AF_INET;
+		peer.v4.sin_port = htons(1);
+		length = sizeof(peer.v4);
+	}
+	else if (inet_pton(AF_INET6, peer_ip, &peer.v6.sin6_addr) == 1)
+	{
+		peer.any.sa_family = AF_INET6;
+		peer.v6.sin6_port = htons(1);
+		length = sizeof(peer.v6);
+	}
+	else
+		return false;
+	fd = socket(peer.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return true;
+	found = connect(fd, &peer.any, length) == 0 || errno == EAGAIN;
+	close(fd);
+	return found;
 }
 
 /*

@@ -80,7 +80,9 @@ typedef struct WebhookHttpPost
 	bool		through_proxy;	/* its handle was set to use the proxy */
 	char	   *resolved;		/* the addresses of its host, for CURLOPT_RESOLVE; NULL: the
 								 * resolver was not asked */
-	int			socket_errno;	/* of the last socket that could not be opened; 0: none */
+	bool		opened;			/* it has opened a socket since it was handed to libcurl */
+	int			socket_errno;	/* of the last socket that could not be opened or connected; 0:
+								 * none */
 
 	/* The response, as far as it came. */
 	WebhookHttpStop stop;

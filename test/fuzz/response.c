@@ -208,7 +208,8 @@ check(const WebhookHttpTransfer *transfer)
 	size_t		header_bytes = 0;
 	int			i;
 
-	FUZZ_CHECK(transfer->error != WEBHOOK_HTTP_INTERNAL && transfer->error != WEBHOOK_HTTP_UNSENT);
+	FUZZ_CHECK(transfer->error != WEBHOOK_HTTP_INTERNAL);
+	FUZZ_CHECK(transfer->error != WEBHOOK_HTTP_UNSENT && transfer->error != WEBHOOK_HTTP_NO_PORT);
 	FUZZ_CHECK(transfer->error != WEBHOOK_HTTP_BLOCKED);
 	FUZZ_CHECK(transfer->error != WEBHOOK_HTTP_DNS);
 	FUZZ_CHECK(transfer->error != WEBHOOK_HTTP_TLS);

@@ -26,6 +26,7 @@
 
 #include <curl/curl.h>
 
+#include "http/ages_internal.h"
 #include "http/http.h"
 
 #include "unit.h"
@@ -47,6 +48,10 @@ static int	closed_port;		/* nobody listens there */
 static bool has_ipv6;			/* the peer listens on ::1 too */
 static bool new_connection = false; /* of the requests that are submitted */
 static CURLMcode taken = CURLM_OK;	/* what libcurl says of a request */
+static CURLoption refused_option;	/* that libcurl refuses; 0: none */
+static CURLcode refusal;		/* what it says then */
+static int	connect_errno;		/* how connect() fails for a stream; 0: it does not */
+static bool is_unreachable;		/* it fails so for datagrams, too */
 
 static int	connections = 0;	/* that the peer has accepted */
 static int	requests = 0;		/* that it has read */
@@ -1330,6 +1335,52 @@ test_descriptors(void)
 	api->release(http, second);
 }
 
+int
+connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	typedef int (*Function) (int, const struct sockaddr *, socklen_t);
+	int			type = 0;
+	socklen_t	size = sizeof(type);
+
+	getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+	if (connect_errno != 0 && (type == SOCK_STREAM || is_unreachable))
+	{
+		errno = connect_errno;
+		return -1;
+	}
+	return ((Function) dlsym(RTLD_NEXT, "connect")) (fd, address, length);
+}
+
+/* The lack of ports or of the kernel's memory is no failure of the receiver; that of a route is. */
+static void
+test_ports(void)
+{
+	static const struct
+	{
+		int			number;
+		bool		is_unreachable;
+		WebhookHttpError error;
+	}			cases[] = {
+		{EADDRNOTAVAIL, false, WEBHOOK_HTTP_NO_PORT},
+		{EADDRNOTAVAIL, true, WEBHOOK_HTTP_CONNECT},
+		{ENOBUFS, false, WEBHOOK_HTTP_UNSENT},
+		{ENOMEM, false, WEBHOOK_HTTP_UNSENT},
+		{ECONNREFUSED, false, WEBHOOK_HTTP_CONNECT},
+		{ENETUNREACH, true, WEBHOOK_HTTP_CONNECT},
+	};
+
+	new_connection = true;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		connect_errno = cases[i].number;
+		is_unreachable = cases[i].is_unreachable;
+		expect("ok", cases[i].error, 0);
+	}
+	connect_errno = 0;
+	expect("ok", WEBHOOK_HTTP_OK, 200);
+	new_connection = false;
+}
+
 /* libcurl may be out of memory, or find a request wrong. */
 CURLMcode
 curl_multi_add_handle(CURLM *multi, CURL *curl)
@@ -1340,9 +1391,38 @@ curl_multi_add_handle(CURLM *multi, CURL *curl)
 		((Function) dlsym(RTLD_NEXT, "curl_multi_add_handle")) (multi, curl);
 }
 
+#undef curl_easy_setopt
+
+CURLcode
+curl_easy_setopt(CURL *curl, CURLoption option,...)
+{
+	typedef CURLcode (*Function) (CURL *, CURLoption,...);
+	Function	function = (Function) dlsym(RTLD_NEXT, "curl_easy_setopt");
+	CURLcode	result;
+	va_list		arguments;
+
+	if (option == refused_option)
+		return refusal;
+	va_start(arguments, option);
+	if (option >= CURLOPTTYPE_OFF_T && option < CURLOPTTYPE_BLOB)
+		result = function(curl, option, va_arg(arguments, curl_off_t));
+	else if (option < CURLOPTTYPE_OBJECTPOINT)
+		result = function(curl, option, va_arg(arguments, long));
+	else
+		result = function(curl, option, va_arg(arguments, void *));
+	va_end(arguments);
+	return result;
+}
+
 static void
 test_not_taken(void)
 {
+	refused_option = CURLOPT_URL;
+	refusal = CURLE_OUT_OF_MEMORY;
+	expect("ok", WEBHOOK_HTTP_UNSENT, 0);
+	refusal = CURLE_NOT_BUILT_IN;
+	expect("ok", WEBHOOK_HTTP_INTERNAL, 0);
+	refused_option = 0;
 	taken = CURLM_OUT_OF_MEMORY;
 	expect("ok", WEBHOOK_HTTP_UNSENT, 0);
 	taken = CURLM_BAD_EASY_HANDLE;
@@ -1487,6 +1567,25 @@ test_age(WebhookHttpOptions *options)
 	api->configure(http, options, reason, sizeof(reason));
 }
 
+/* A connection in use stays known, however many others come and go beside it. */
+static void
+test_ages(void)
+{
+	static WebhookHttpAges ages;
+	int64_t		number = 7;
+
+	is_int(webhook_http_age(&ages, 0, 1000), 0, "a connection is new");
+	for (int64_t second = 1; second <= 400; second++)
+	{
+		for (int i = 0; i < 500; i++)
+			webhook_http_age(&ages, number++, 1000 + second);
+		if (second % 5 == 0 && webhook_http_age(&ages, 0, 1000 + second) != second)
+			break;
+	}
+	is_int(webhook_http_age(&ages, 0, 1400), 400, "and grows old beside 200,000 others");
+	is_int(webhook_http_age(&ages, number - 1, 1402), 2, "each has its own age");
+}
+
 static void
 test_ipv6(void)
 {
@@ -1549,7 +1648,9 @@ main(void)
 	test_resend();
 	test_release_early();
 	test_age(&options);
+	test_ages();
 	test_not_taken();
+	test_ports();
 	test_ipv6();
 	test_signals();
 	test_descriptors();
