@@ -72,14 +72,17 @@ typedef enum WebhookRowState
 	WEBHOOK_ROW_BLOCKED,		/* in the table only; its subject has a head in memory */
 } WebhookRowState;
 
+/* The state of a subscription that is gone. */
+#define WEBHOOK_STATE_GONE "unsubscribed"
+
 /* A change of a subscription's state that people are told of. */
 typedef enum WebhookHealthChange
 {
 	WEBHOOK_HEALTH_UNCHANGED,
 	WEBHOOK_HEALTH_OPENED,		/* the breaker has opened */
 	WEBHOOK_HEALTH_CLOSED,		/* the breaker has closed */
-	WEBHOOK_HEALTH_WAITING,		/* the endpoint has asked for a pause by Retry-After */
-	WEBHOOK_HEALTH_WAIT_OVER,	/* that pause is over */
+	WEBHOOK_HEALTH_WAITING,		/* the endpoint has asked to wait, by Retry-After */
+	WEBHOOK_HEALTH_WAIT_OVER,	/* that wait is over */
 	WEBHOOK_HEALTH_LIMITED,		/* the rate limit holds deliveries back; the state is the same */
 	WEBHOOK_HEALTH_DISABLED,	/* the worker has disabled the subscription */
 	WEBHOOK_HEALTH_SET,			/* people have changed the state */
@@ -172,16 +175,19 @@ extern void webhook_dispatch_finish(WebhookDispatcher *dispatcher, WebhookDelive
 extern void webhook_dispatch_reject(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 									const char *error);
 
-/* No request has left, for lack of memory or descriptors: the delivery is ready again. */
+/*
+ * No request has left, for lack of memory or descriptors: the delivery is ready
+ * again, unless it was cancelled meanwhile or its queue may keep nothing.
+ */
 extern void webhook_dispatch_retry_later(WebhookDispatcher *dispatcher,
-										 WebhookDelivery *delivery);
+										 WebhookDelivery *delivery, TimestampTz now);
 
 /*
  * The POST could not be started for a reason that is not the delivery's: the
  * delivery is ready again, and its subscription starts nothing before "until".
  */
 extern void webhook_dispatch_postpone(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
-									  TimestampTz until);
+									  TimestampTz until, TimestampTz now);
 
 /* Time has passed: end delays, find requests that have become slow. */
 extern void webhook_dispatch_tick(WebhookDispatcher *dispatcher, TimestampTz now);
@@ -303,7 +309,7 @@ extern void webhook_due_not_loaded(WebhookDispatcher *dispatcher, WebhookQueue *
 extern TimestampTz webhook_due_time(const WebhookDispatcher *dispatcher);
 
 /*
- * What waits for a retry is due now: the breaker closes, a pause that the
+ * What waits for a retry is due now: the breaker closes, a wait that the
  * endpoint has asked for ends, and rows that are on their way to pending, of the
  * subject or (NULL) of all, are due at "now".
  */

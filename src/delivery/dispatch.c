@@ -41,6 +41,7 @@ static void record_health(WebhookDispatcher *dispatcher, WebhookDelivery *delive
 						  const WebhookRetryDecision *decision, TimestampTz now);
 static void apply_decision(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 						   const WebhookRetryDecision *decision);
+static void end_as_cancelled(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
 
 void
 webhook_dispatch_offer(WebhookDispatcher *dispatcher, const WebhookOffer *offer,
@@ -237,21 +238,28 @@ webhook_dispatch_reject(WebhookDispatcher *dispatcher, WebhookDelivery *delivery
 }
 
 void
-webhook_dispatch_retry_later(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
+webhook_dispatch_retry_later(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+							 TimestampTz now)
 {
+	WebhookQueue *queue = delivery->queue;
+
 	take_back(dispatcher, delivery);
-	webhook_delivery_set_ready(dispatcher, delivery);
-	webhook_queue_update(&dispatcher->queues, delivery->queue);
+	if (delivery->cancelled)
+		end_as_cancelled(dispatcher, delivery);
+	else
+		webhook_delivery_set_ready(dispatcher, delivery);
+	webhook_evict_if_blocked(dispatcher, queue, now);
+	webhook_queue_update(&dispatcher->queues, queue);
 }
 
 void
 webhook_dispatch_postpone(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
-						  TimestampTz until)
+						  TimestampTz until, TimestampTz now)
 {
 	WebhookQueue *queue = delivery->queue;
 
 	webhook_queue_delay(&dispatcher->queues, queue, Max(queue->not_before.at, until));
-	webhook_dispatch_retry_later(dispatcher, delivery);
+	webhook_dispatch_retry_later(dispatcher, delivery, now);
 }
 
 void
@@ -407,14 +415,19 @@ apply_decision(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 	if (decision->outcome != WEBHOOK_RETRYING)
 		webhook_delivery_end_and_promote(dispatcher, delivery, decision->outcome);
 	else if (delivery->cancelled || !delivery->queue->takes)
-	{
-		if (delivery->cancelled && delivery->cancel_class != NULL)
-			delivery->entry.error_class = delivery->cancel_class;
-		webhook_delivery_end_and_promote(dispatcher, delivery, WEBHOOK_CANCELLED);
-	}
+		end_as_cancelled(dispatcher, delivery);
 	else
 	{
 		delivery->entry.delivery.step += decision->costs_step;
 		webhook_delivery_retry(dispatcher, delivery, decision->next_at);
 	}
+}
+
+/* It was cancelled in flight, or its subscription takes nothing any more. */
+static void
+end_as_cancelled(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
+{
+	if (delivery->cancel_class != NULL)
+		delivery->entry.error_class = delivery->cancel_class;
+	webhook_delivery_end_and_promote(dispatcher, delivery, WEBHOOK_CANCELLED);
 }

@@ -31,7 +31,7 @@
 #define OPENS_AFTER 10			/* failures in a row */
 #define FIRST_PROBE 10			/* seconds */
 #define LONGEST_PROBE SECS_PER_HOUR
-#define LONGEST_PAUSE USECS_PER_DAY /* that a Retry-After may ask for */
+#define LONGEST_WAIT USECS_PER_DAY	/* that a Retry-After may ask for */
 #define DISABLES_AFTER (5 * USECS_PER_DAY)
 #define DISABLES_FAILURES 15
 #define TELL_INTERVAL (60 * USECS_PER_SEC)	/* between two changes of one kind */
@@ -96,7 +96,7 @@ webhook_health_restore(WebhookHealth *health, const WebhookState *state, Timesta
 	}
 
 	/* The clock may have been ahead when the row was written. */
-	if (health->state.not_before - now > LONGEST_PAUSE)
+	if (health->state.not_before - now > LONGEST_WAIT)
 		health->state.not_before = now;
 	health->state.failing_since = Min(health->state.failing_since, now);
 	health->state.suspended_at = Min(health->state.suspended_at, now);
@@ -406,7 +406,7 @@ close_breaker(WebhookState *state)
 	state->not_before = 0;
 }
 
-/* The pause is a state change, unless this result is one already, or the endpoint is paused. */
+/* The wait is a state change, unless this result is one already, or the endpoint waits already. */
 static void
 record_retry_after(WebhookHealth *health, int64 seconds, TimestampTz now,
 				   WebhookHealthChange *change)

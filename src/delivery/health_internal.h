@@ -23,7 +23,7 @@ typedef struct WebhookHealth
 	double		filled_by;		/* the rate limit that "tokens" was worked out by */
 	TimestampTz limited_at;		/* when the change "limited" was last told */
 	TimestampTz waiting_at;		/* when the change "waiting" was last told */
-	bool		waits;			/* a pause by Retry-After was told, and not its end */
+	bool		waits;			/* a wait by Retry-After was told, and not its end */
 	TimestampTz rated_at;		/* when state.rate was last worked out */
 	int64		rated_delivered;	/* state.delivered at that time */
 	int			ndurations;		/* sum of durations[] */
@@ -50,7 +50,7 @@ extern bool webhook_health_is_disabled(const WebhookHealth *health,
 /* Forget all failures: the breaker closes, the concurrency starts at its beginning. */
 extern WebhookHealthChange webhook_health_reset(WebhookHealth *health);
 
-/* Requests are sent from now on: the breaker closes, a pause by Retry-After ends. */
+/* Requests are sent from now on: the breaker closes, a wait by Retry-After ends. */
 extern WebhookHealthChange webhook_health_try_again(WebhookHealth *health);
 
 /* A time that was waited for has come. */

@@ -462,11 +462,15 @@ reset(WebhookQueues *queues, WebhookQueue *queue)
 	tell(queues, queue, change);
 }
 
-/* Keep a change for being told, at once. */
+/*
+ * Keep a change for being told, at once. Of a subscription that is gone nothing is told but that
+ * people have ended it: what its last requests bring is of no interest.
+ */
 static void
 tell(WebhookQueues *queues, WebhookQueue *queue, WebhookHealthChange change)
 {
-	if (change == WEBHOOK_HEALTH_UNCHANGED)
+	if (change == WEBHOOK_HEALTH_UNCHANGED ||
+		(queue->subscription == NULL && change != WEBHOOK_HEALTH_SET))
 		return;
 	add_change(queues, queue, change);
 	webhook_queue_mark_dirty(queues, queue, true);
@@ -530,7 +534,7 @@ state_name(const WebhookQueues *queues, const WebhookQueue *queue)
 	const WebhookSubscription *subscription = queue->subscription;
 
 	if (subscription == NULL)
-		return "unsubscribed";
+		return WEBHOOK_STATE_GONE;
 	if (!queue->takes)
 		return "disabled";
 	if (subscription->fenced)

@@ -128,7 +128,7 @@ extern void webhook_queue_delay(WebhookQueues *queues, WebhookQueue *queue, Time
 extern void webhook_queue_apply_health(WebhookQueues *queues, WebhookQueue *queue,
 									   WebhookHealthChange change, TimestampTz now);
 
-/* The breaker closes, a pause ends. webhook_queue_update() has to follow. */
+/* The breaker closes, a wait ends. webhook_queue_update() has to follow. */
 extern void webhook_queue_try_again(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
 
 /* A request has been in flight for too long. webhook_queue_update() has to follow. */

@@ -26,7 +26,9 @@ void
 webhook_notify_state_change(const WebhookStateChange *change, int64 subscription_id,
 							const char *reason, const WebhookSubscription *subscription)
 {
-	if (change->change == WEBHOOK_HEALTH_UNCHANGED)
+	/* Of a subscription that is gone only its end is told: it has no endpoint any more. */
+	if (change->change == WEBHOOK_HEALTH_UNCHANGED ||
+		(subscription == NULL && strcmp(change->state, WEBHOOK_STATE_GONE) != 0))
 		return;
 	write_server_log(change, subscription_id, reason, subscription);
 	if (change->change != WEBHOOK_HEALTH_LIMITED)
@@ -67,12 +69,12 @@ write_server_log(const WebhookStateChange *change, int64 subscription_id, const 
 			break;
 		case WEBHOOK_HEALTH_WAITING:
 			ereport(LOG,
-					(errmsg("webhook subscription %lld is paused until %s by Retry-After", id, until),
+					(errmsg("webhook subscription %lld waits until %s, as Retry-After asks", id, until),
 					 errdetail("The endpoint is %s.", endpoint)));
 			break;
 		case WEBHOOK_HEALTH_WAIT_OVER:
 			ereport(LOG,
-					(errmsg("webhook subscription %lld is no longer paused by Retry-After", id),
+					(errmsg("webhook subscription %lld no longer waits for the end of a Retry-After", id),
 					 errdetail("The endpoint is %s.", endpoint)));
 			break;
 		case WEBHOOK_HEALTH_SET:

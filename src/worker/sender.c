@@ -10,7 +10,8 @@
  *
  * While the process has no descriptor or memory left for another connection, no
  * more requests are in flight than there were when it ran out; each second, more
- * are tried. What was tried in vain is no attempt.
+ * are tried. While it has no local port for a receiver, that receiver waits. What
+ * was tried in vain is no attempt.
  */
 #include "postgres.h"
 
@@ -51,6 +52,9 @@ static WebhookHttpOptions current_options(void);
 static char *certificate_file(const char *name);
 static bool may_start(TimestampTz now);
 static void take_unsent(WebhookHttpTransfer *transfer, TimestampTz now);
+static void take_without_port(WebhookHttpTransfer *transfer, TimestampTz now);
+static void release_unsent(WebhookHttpTransfer *transfer);
+static bool may_warn(TimestampTz now);
 static bool start(WebhookDelivery *delivery, TimestampTz now);
 static bool is_own(int sqlerrcode);
 static void report_postponed(const ErrorData *error, const WebhookSubscription *subscription,
@@ -157,6 +161,8 @@ webhook_sender_run(void)
 			now = GetCurrentTimestamp();
 		if (transfer->error == WEBHOOK_HTTP_UNSENT)
 			take_unsent(transfer, now);
+		else if (transfer->error == WEBHOOK_HTTP_NO_PORT)
+			take_without_port(transfer, now);
 		else
 			webhook_dispatch_finish(sender.dispatcher, transfer->tag, transfer, now);
 	}
@@ -219,25 +225,55 @@ may_start(TimestampTz now)
 static void
 take_unsent(WebhookHttpTransfer *transfer, TimestampTz now)
 {
-	webhook_dispatch_retry_later(sender.dispatcher, transfer->tag);
-	pg_atomic_fetch_sub_u64(&sender.counters->attempts, 1);
+	webhook_dispatch_retry_later(sender.dispatcher, transfer->tag, now);
 	if (!sender.stops)
 	{
 		sender.limit = sender.api->in_flight(sender.http);
 		sender.limited_at = now;
-		if (sender.warned_at == 0 || now - sender.warned_at >= WARNING_INTERVAL ||
-			now < sender.warned_at)
-		{
-			sender.warned_at = now;
+		if (may_warn(now))
 			ereport(WARNING,
 					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 					 errmsg("webhook has no resources for more requests at present"),
 					 errdetail("The last request failed before it was sent: %s.",
 							   transfer->message),
 					 errhint("Raise the operating system's limit of open files for the server, or lower \"webhook.max_in_flight\".")));
-		}
 	}
+	release_unsent(transfer);
+}
+
+/*
+ * The same where local ports are short. Each receiver has ports of its own, so
+ * nobody else has to wait.
+ */
+static void
+take_without_port(WebhookHttpTransfer *transfer, TimestampTz now)
+{
+	webhook_dispatch_postpone(sender.dispatcher, transfer->tag, now + SHORTAGE_INTERVAL, now);
+	if (!sender.stops && may_warn(now))
+		ereport(WARNING,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("webhook has no local port for another connection to a receiver at present"),
+				 errdetail("The receiver has the address %s.", transfer->peer_ip),
+				 errhint("Let the receiver keep its connections open, or widen the operating system's range of local ports.")));
+	release_unsent(transfer);
+}
+
+static void
+release_unsent(WebhookHttpTransfer *transfer)
+{
+	pg_atomic_fetch_sub_u64(&sender.counters->attempts, 1);
 	sender.api->release(sender.http, transfer);
+}
+
+/* Returns true at most once per WARNING_INTERVAL; a clock may be set back. */
+static bool
+may_warn(TimestampTz now)
+{
+	if (sender.warned_at != 0 && now - sender.warned_at < WARNING_INTERVAL &&
+		now >= sender.warned_at)
+		return false;
+	sender.warned_at = now;
+	return true;
 }
 
 /*
@@ -283,7 +319,7 @@ start(WebhookDelivery *delivery, TimestampTz now)
 	started = sender.api->submit(sender.http, &request, delivery) != NULL;
 	MemoryContextReset(sender.message_context);
 	if (!started)
-		webhook_dispatch_retry_later(sender.dispatcher, delivery);
+		webhook_dispatch_retry_later(sender.dispatcher, delivery, now);
 	return started;
 }
 
@@ -313,7 +349,7 @@ build(WebhookMessage *message, WebhookDelivery *delivery,
 		else
 		{
 			report_postponed(error, subscription, now);
-			webhook_dispatch_postpone(sender.dispatcher, delivery, now + BUILD_PAUSE);
+			webhook_dispatch_postpone(sender.dispatcher, delivery, now + BUILD_PAUSE, now);
 		}
 		MemoryContextReset(sender.message_context);
 		built = false;

@@ -3,7 +3,7 @@
 -- and which state changes are told.
 --
 BEGIN;
-SELECT plan(38);
+SELECT plan(46);
 
 CREATE TEMP VIEW ended AS SELECT * FROM clock.outcomes() WHERE outcome NOT IN ('deferred', 'retrying');
 
@@ -211,6 +211,63 @@ SELECT clock.command('n', 13, NULL, NULL);
 SELECT clock.run('1 s');
 SELECT is((SELECT array_agg(change || ' ' || state ORDER BY at) FROM clock.notices() WHERE subscription = 13),
 		  '{waiting waiting,over slow,set paused,set active,altered changed,set unsubscribed}', 'each change is told once');
+
+-- Ended in flight while the request has not left: it is not sent later.
+SELECT clock.subscribe();
+SELECT clock.answer(14, 'error=unsent took=1000 times=1', '');
+SELECT clock.send(14, 'a', 2);
+SELECT clock.run('0.1 s');
+SELECT clock.cancel(14, position) FROM clock.posts() WHERE subscription = 14;
+SELECT clock.run('1 min');
+SELECT is((SELECT array_agg(ROW(attempt, outcome, error_class)::text ORDER BY number)
+		   FROM ended WHERE subscription = 14),
+		  '{"(0,cancelled,)","(1,delivered,)"}', 'cancelled and unsent: it ends without an attempt, the next one goes');
+SELECT clock.subscribe();
+SELECT clock.answer(15, 'error=unsent took=1000 times=1', '');
+SELECT clock.send(15, 'a', 1);
+SELECT clock.run('0.1 s');
+SELECT clock.skip(15, 'a');
+SELECT clock.run('1 min');
+SELECT is((SELECT array_agg(ROW(attempt, outcome, error_class)::text) FROM ended WHERE subscription = 15), '{"(0,cancelled,skipped)"}', 'skipped and unsent');
+SELECT clock.subscribe();
+SELECT clock.answer(16, 'error=unsent took=1000 times=1', '');
+SELECT clock.send(16, 'a', 2);
+SELECT clock.run('0.1 s');
+SELECT clock.unsubscribe(16);
+SELECT clock.run('1 min');
+SELECT is((SELECT array_agg(ROW(attempt, outcome)::text) FROM clock.outcomes() WHERE subscription = 16), '{"(0,cancelled)","(0,cancelled)"}', 'unsubscribed and unsent');
+SELECT clock.subscribe();
+SELECT clock.answer(17, 'error=unsent took=1000 times=1', '');
+SELECT clock.send(17, 'a', 1);
+SELECT clock.run('0.1 s');
+SELECT clock.alter(17, 'enabled=false');
+SELECT clock.run('1 min');
+SELECT clock.alter(17, 'enabled=true');
+SELECT clock.run('1 min');
+SELECT is((SELECT array_agg(ROW(attempt, outcome)::text) FROM clock.outcomes() WHERE subscription = 17), '{"(0,cancelled)"}', 'disabled and unsent: it is not sent once the subscription is enabled');
+SELECT clock.subscribe();
+SELECT clock.answer(18, 'error=unsent took=1000 times=1', '');
+SELECT clock.send(18, 'a', 1);
+SELECT clock.run('0.1 s');
+SELECT clock.alter(18, 'paused=true');
+SELECT clock.run('1.5 s');
+SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 18), 1::bigint, 'paused and unsent: it waits in the table at once');
+SELECT clock.alter(18, 'paused=false');
+SELECT clock.run('1 min');
+SELECT is((SELECT array_agg(ROW(attempt, outcome)::text) FROM ended WHERE subscription = 18), '{"(1,delivered)"}', 'until it is resumed');
+
+-- Requests of a subscription that is gone fail: nothing more is told of it.
+SELECT clock.subscribe('max_in_flight=20');
+SELECT clock.send(19, NULL, 30);
+SELECT clock.run('1 s');
+SELECT clock.answer(19, 'error=connect took=1000');
+SELECT clock.send(19, NULL, 15);
+SELECT clock.run('0.5 s');
+SELECT clock.unsubscribe(19);
+SELECT clock.command('n', 19, NULL, NULL);
+SELECT clock.run('1 min');
+SELECT cmp_ok((SELECT count(*) FROM clock.posts() WHERE subscription = 19 AND error = 'connect'), '>', 10::bigint, 'as many requests fail as open a breaker');
+SELECT is((SELECT array_agg(change || ' ' || state ORDER BY at) FROM clock.notices() WHERE subscription = 19), '{set unsubscribed}', 'its end is told, once');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
 SELECT * FROM finish();

@@ -2,7 +2,7 @@
 -- Two pools: endpoints that hang take no requests from one that answers.
 --
 BEGIN;
-SELECT plan(17);
+SELECT plan(20);
 
 -- A hundred endpoints that hang from the start.
 SELECT count(clock.subscribe()) FROM generate_series(1, 101);
@@ -57,6 +57,20 @@ SELECT cmp_ok(max(fast_in_flight), '<=', 256, 'no more than the setting in the f
 SELECT cmp_ok(max(in_flight), '<=', 4 * 256, 'four times as many in all') FROM flow;
 SELECT is(count(*), 0::bigint, 'and none of the slow starts where there are as many already')
 FROM flow WHERE slow AND in_flight - fast_in_flight > 256;
+
+-- While there is no local port for one receiver, it waits, and nobody else.
+SELECT clock.settle('3 h');
+SELECT clock.subscribe() FROM generate_series(102, 103);
+CREATE TEMP TABLE ports AS SELECT clock.now() AS began;
+SELECT clock.answer(102, 'error=no_port took=1 times=5', '');
+SELECT clock.send(102, NULL, 1);
+SELECT clock.answer(103, 'took=100');
+SELECT clock.send(103, NULL, 300, 0, '20 ms');
+SELECT clock.run('10 s');
+SELECT is((SELECT array_agg(date_trunc('second', at - began) || ' ' || attempt ORDER BY at) FROM clock.posts(), ports WHERE subscription = 102 AND at >= began),
+		  '{"00:00:00 1","00:00:01 1","00:00:02 1","00:00:03 1","00:00:04 1","00:00:05 1"}', 'it is tried each second, and no attempt is counted');
+SELECT is((SELECT consecutive_failures FROM clock.states() WHERE subscription = 102), 0, 'that is no failure');
+SELECT cmp_ok((SELECT count(*) FROM clock.posts(), ports WHERE subscription = 103 AND at - began < '6.1 s'), '=', 300::bigint, 'the other one does not wait');
 
 SELECT * FROM finish();
 ROLLBACK;
