@@ -236,7 +236,7 @@ COMMENT ON COLUMN webhook_internal.subscription_state.suspended IS 'total time s
 COMMENT ON COLUMN webhook_internal.subscription_state.delivered IS 'number of deliveries that succeeded';
 COMMENT ON COLUMN webhook_internal.subscription_state.failed IS 'number of deliveries that failed or were cancelled';
 COMMENT ON COLUMN webhook_internal.subscription_state.retried IS 'number of attempts that failed and were, or will be, retried';
-COMMENT ON COLUMN webhook_internal.subscription_state.filter_errors IS 'number of events that the filter failed for';
+COMMENT ON COLUMN webhook_internal.subscription_state.filter_errors IS 'number of events that the filter failed for, or could not look at the Record of';
 COMMENT ON COLUMN webhook_internal.subscription_state.rate IS 'deliveries a second at saved_at, a moving average over about a minute';
 COMMENT ON COLUMN webhook_internal.subscription_state.p50 IS 'median duration of recent requests';
 COMMENT ON COLUMN webhook_internal.subscription_state.p95 IS '95th percentile of the duration of recent requests';
@@ -2860,7 +2860,7 @@ CREATE VIEW webhook.stat_subscription AS
 				WHEN h.state = 'open' THEN
 					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
 				WHEN t.not_before > statement_timestamp() THEN
-					concat('the endpoint has asked for a pause: ', t.reason)
+					concat('it waits, as Retry-After asks: ', t.reason)
 				WHEN s.rate_limit IS NOT NULL AND p.next_at <= statement_timestamp() THEN
 					format('held back by its rate limit of %s requests a second', s.rate_limit)
 				WHEN t.reason IS NOT NULL THEN
@@ -3122,7 +3122,10 @@ BEGIN
 			array_to_string(s.events, ', '));
 		RETURN array_to_string(said, E'\n');
 	ELSIF NOT webhook_internal.accepts(s.filter, e.data) THEN
-		said := said || format('The filter of subscription %s is not true for it: %s', s.id, s.filter);
+		said := said || format('The filter of subscription %s is not true for it: %s', s.id, s.filter)
+			|| CASE WHEN webhook_internal.accepts('strict $.RecordOmitted == true', e.data)
+				THEN 'Its Record was too large for webhook.max_data_size, so the filter could not look at it.'
+				END;
 		RETURN array_to_string(said, E'\n');
 	ELSIF before THEN
 		said := said || format('It was committed before subscription %s was made or last enabled; '

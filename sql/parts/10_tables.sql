@@ -207,7 +207,7 @@ COMMENT ON COLUMN webhook_internal.subscription_state.suspended IS 'total time s
 COMMENT ON COLUMN webhook_internal.subscription_state.delivered IS 'number of deliveries that succeeded';
 COMMENT ON COLUMN webhook_internal.subscription_state.failed IS 'number of deliveries that failed or were cancelled';
 COMMENT ON COLUMN webhook_internal.subscription_state.retried IS 'number of attempts that failed and were, or will be, retried';
-COMMENT ON COLUMN webhook_internal.subscription_state.filter_errors IS 'number of events that the filter failed for';
+COMMENT ON COLUMN webhook_internal.subscription_state.filter_errors IS 'number of events that the filter failed for, or could not look at the Record of';
 COMMENT ON COLUMN webhook_internal.subscription_state.rate IS 'deliveries a second at saved_at, a moving average over about a minute';
 COMMENT ON COLUMN webhook_internal.subscription_state.p50 IS 'median duration of recent requests';
 COMMENT ON COLUMN webhook_internal.subscription_state.p95 IS '95th percentile of the duration of recent requests';

@@ -201,7 +201,7 @@ CREATE VIEW webhook.stat_subscription AS
 				WHEN h.state = 'open' THEN
 					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
 				WHEN t.not_before > statement_timestamp() THEN
-					concat('the endpoint has asked for a pause: ', t.reason)
+					concat('it waits, as Retry-After asks: ', t.reason)
 				WHEN s.rate_limit IS NOT NULL AND p.next_at <= statement_timestamp() THEN
 					format('held back by its rate limit of %s requests a second', s.rate_limit)
 				WHEN t.reason IS NOT NULL THEN

@@ -136,7 +136,10 @@ BEGIN
 			array_to_string(s.events, ', '));
 		RETURN array_to_string(said, E'\n');
 	ELSIF NOT webhook_internal.accepts(s.filter, e.data) THEN
-		said := said || format('The filter of subscription %s is not true for it: %s', s.id, s.filter);
+		said := said || format('The filter of subscription %s is not true for it: %s', s.id, s.filter)
+			|| CASE WHEN webhook_internal.accepts('strict $.RecordOmitted == true', e.data)
+				THEN 'Its Record was too large for webhook.max_data_size, so the filter could not look at it.'
+				END;
 		RETURN array_to_string(said, E'\n');
 	ELSIF before THEN
 		said := said || format('It was committed before subscription %s was made or last enabled; '

@@ -70,6 +70,7 @@ static struct
 
 static bool evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *no_answer);
 static bool evaluate_in_time(WebhookFilter *filter, const WebhookEvent *event, bool *no_answer);
+static bool lacks_record(Jsonb *data);
 static void expire(void);
 static bool is_true(JsonPathItem *item);
 static int64 cpu_time(void);
@@ -248,6 +249,7 @@ evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *no_answer)
 	MemoryContext scratch;
 	MemoryContext old;
 	Datum		result;
+	bool		accepted;
 
 	if (held.event == NULL)
 	{
@@ -280,10 +282,23 @@ evaluate(WebhookFilter *filter, const WebhookEvent *event, bool *no_answer)
 	fcinfo->args[3].value = BoolGetDatum(true);
 	fcinfo->args[3].isnull = false;
 	result = jsonb_path_match(fcinfo);
-	*no_answer = fcinfo->isnull;
+	accepted = !fcinfo->isnull && DatumGetBool(result);
+	*no_answer = fcinfo->isnull || (!accepted && lacks_record(held.data));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
-	return !fcinfo->isnull && DatumGetBool(result);
+	return accepted;
+}
+
+/* Returns true if the Data have RecordOmitted: their Record was too large. */
+static bool
+lacks_record(Jsonb *data)
+{
+	static const char key[] = "RecordOmitted";
+	JsonbValue	value;
+
+	return JB_ROOT_IS_OBJECT(data) &&
+		getKeyJsonValueFromContainer(&data->root, key, sizeof(key) - 1, &value) != NULL &&
+		value.type == jbvBool && value.val.boolean;
 }
 
 /* Returns true if an error does not depend on the Data and the path. */

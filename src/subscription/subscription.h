@@ -140,7 +140,8 @@ extern WebhookFilter *webhook_filter_make(Datum path);
  * Returns true if an event passes a filter. A filter has no
  * answer, which counts as false, if jsonb refuses the Data, if the path yields
  * neither true nor false, if it multiplies or divides and the Data have a
- * number of more than 1,000 digits, or if it takes too much time; *no_answer
+ * number of more than 1,000 digits, if it takes too much time, or if it is false
+ * of Data with RecordOmitted, since it might be true of the Record; *no_answer
  * becomes true then. Needs a transaction.
  *
  * The Data of one event are converted once for all calls in a row.

@@ -136,7 +136,7 @@ SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_cha
 	FROM (VALUES
 		('', 'breaker = ''closed'', concurrency = 2', NULL, 'active', NULL, '2026-02-02'::timestamptz),
 		('', 'reason = ''status 404''', NULL, 'active', 'the last problem: status 404', '2026-02-02'),
-		('', 'reason = ''status 503''', '3000-01-01', 'waiting', 'the endpoint has asked for a pause: status 503', '3000-01-01'),
+		('', 'reason = ''status 503''', '3000-01-01', 'waiting', 'it waits, as Retry-After asks: status 503', '3000-01-01'),
 		('', 'reason = ''status 503''', '2026-01-01', 'active', 'the last problem: status 503', '2026-02-02'),
 		('', 'concurrency = 1, reason = NULL', NULL, 'slow', 'a response took more than two seconds', '2026-02-02'),
 		('', 'concurrency = 1, reason = ''timeout''', NULL, 'slow', 'the last problem: timeout', '2026-02-02'),
@@ -315,7 +315,7 @@ SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'10 failures in a row, the last: connection refused.', 'the breaker is open');
 UPDATE webhook_internal.subscription_state SET breaker = 'closed', concurrency = 2, opened_at = NULL;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
-	'No request is sent before T: the endpoint has asked for a pause: connection refused.', 'Retry-After');
+	'No request is sent before T: it waits, as Retry-After asks: connection refused.', 'Retry-After');
 SAVEPOINT waiting;
 UPDATE webhook_internal.subscription_state SET not_before = NULL;
 DELETE FROM webhook_internal.pending WHERE event_id = pg_temp.of('b1');

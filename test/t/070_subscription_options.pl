@@ -236,6 +236,10 @@ is_for('{"Amount": 5000, "Flag": 1}', 'big none', 'flag?', 'neither true nor fal
 is_for('{"Amount": 5000, "Flag": true, "At": "2020-01-01"}', 'big flag none', 'time?', 'an error in the path');
 is_for('{"Amount": 5000, "Flag": true, "X": "\u0000"}', 'none', 'big? flag? time?', 'data that jsonb refuses');
 is_for('{"Amount": 5000, "Flag": true, "X": 1e200000}', 'none', 'big? flag? time?', 'a number out of range');
+is_for('{"Flag": true, "RecordOmitted": true}', 'flag none', 'big? time?', 'data whose Record was too large');
+like($server->sql("SELECT webhook.explain((SELECT id FROM webhook.event WHERE subject = 'filter/$last'), $big)"),
+	qr/The filter of subscription $big is not true for it: .*\nIts Record was too large/, 'explain() says so');
+is_for('{"Amount": 5000, "Flag": true, "At": "2026-01-01T00:00:00+01:00", "RecordOmitted": true}', 'big flag none', 'time?', 'and is not needed by all filters');
 is_for('{"Amount": 5000, "Flag": true}', 'big flag none', '', 'and the next event');
 
 # A filter that cannot be evaluated, written into the table past our checks.
