@@ -1,0 +1,124 @@
+/*
+ * api.js
+ *	  Asks the portal's server.
+ *
+ * A request whose session has ended waits until somebody has signed in again, and is
+ * then made once more: nothing that was typed is lost.
+ */
+
+/* What the database, or the server, has refused. */
+export class Refusal extends Error
+{
+	constructor(status, fields)
+	{
+		super(fields.message || `The server answered with status ${status}.`);
+		this.status = status;
+		this.sqlstate = fields.sqlstate ?? null;
+		this.detail = fields.detail ?? null;
+		this.hint = fields.hint ?? null;
+		this.column = fields.column ?? null;
+	}
+
+	/* The database has not got what the statement names. */
+	get isOlder()
+	{
+		return ['42883', '42P01', '42703', '3F000'].includes(this.sqlstate);
+	}
+}
+
+let again = null;
+
+/* Who is asked to sign in again: a function that returns a promise. */
+export function onSignedOut(ask)
+{
+	again = ask;
+}
+
+async function ask(path, options)
+{
+	let answer;
+	try
+	{
+		answer = await fetch(`api/${path}`, {credentials: 'same-origin', cache: 'no-store',
+			redirect: 'error', ...options});
+	}
+	catch (error)
+	{
+		if (error.name === 'AbortError')
+			throw error;
+		throw new Refusal(0, {message: 'The portal does not answer.',
+			hint: 'It may be restarting, or the network is down. Try again.'});
+	}
+	return answer;
+}
+
+async function result(answer)
+{
+	const text = await answer.text();
+	let body;
+	try
+	{
+		body = JSON.parse(text);
+	}
+	catch
+	{
+		body = {};
+	}
+	if (!answer.ok)
+		throw new Refusal(answer.status, body);
+	return body;
+}
+
+async function call(path, options)
+{
+	let answer = await ask(path, options);
+	if (answer.status === 401 && again)
+	{
+		await again();
+		answer = await ask(path, options);
+	}
+	return result(answer);
+}
+
+/* An address with those parameters that have a value. */
+export function address(path, parameters = {})
+{
+	const search = new URLSearchParams();
+	for (const [name, value] of Object.entries(parameters))
+		if (value !== null && value !== undefined && value !== '')
+			search.set(name, value);
+	const text = search.toString();
+	return text ? `${path}?${text}` : path;
+}
+
+export function get(path, parameters, signal)
+{
+	return call(address(path, parameters), {signal});
+}
+
+export function post(path, body = {})
+{
+	return call(path, {method: 'POST', headers: {'Content-Type': 'application/json'},
+		body: JSON.stringify(body)});
+}
+
+/* The session, null if there is none. */
+export async function session()
+{
+	const answer = await ask('session');
+	return answer.status === 401 ? null : result(answer);
+}
+
+export async function signIn(user, password)
+{
+	const pair = new TextEncoder().encode(`${user}:${password}`);
+	const basic = btoa(Array.from(pair, byte => String.fromCharCode(byte)).join(''));
+	return result(await ask('session', {method: 'POST', body: '{}',
+		headers: {'Content-Type': 'application/json', Authorization: `Basic ${basic}`}}));
+}
+
+export async function signOut()
+{
+	return result(await ask('session/end', {method: 'POST', body: '{}',
+		headers: {'Content-Type': 'application/json'}}));
+}

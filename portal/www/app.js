@@ -1,0 +1,255 @@
+/*
+ * app.js
+ *	  The frame of all pages: who is signed in, the header, and which page the address
+ *	  names.
+ *
+ * An address is #/page?filter, so whatever is filtered can be sent to somebody else, and
+ * the portal works below any path.  A page is a function that returns an element; "signal"
+ * is aborted when another page comes.
+ */
+import {get, onSignedOut, session, signOut} from './api.js';
+import {button, dialog, fill, h, heading, inUtc, remember, toast} from './dom.js';
+import {problem} from './form.js';
+import {live, start, stop} from './live.js';
+import {signInForm, signInPage} from './pages/signin.js';
+import {dashboard} from './pages/dashboard.js';
+import {subscriptions} from './pages/subscriptions.js';
+import {edit} from './pages/edit.js';
+import {subscription} from './pages/subscription.js';
+import {logs} from './pages/logs.js';
+import {delivery} from './pages/delivery.js';
+import {waiting} from './pages/waiting.js';
+import {failed} from './pages/failed.js';
+import {events} from './pages/events.js';
+import {audit} from './pages/audit.js';
+import {system} from './pages/system.js';
+
+/* Address, title in the header or none, and the page. */
+const pages = {
+	'': {title: 'Dashboard', page: dashboard, nav: true},
+	subscriptions: {title: 'Webhook Subscriptions', page: subscriptions, nav: true},
+	add: {title: 'Add New Webhook Subscription', page: edit, under: 'subscriptions'},
+	edit: {title: 'Edit Webhook Subscription', page: edit, under: 'subscriptions'},
+	subscription: {title: 'Webhook Subscription', page: subscription, under: 'subscriptions'},
+	logs: {title: 'Webhook Logs', page: logs, nav: true},
+	delivery: {title: 'Delivery', page: delivery, under: 'logs'},
+	waiting: {title: 'Waiting', page: waiting, nav: true},
+	failed: {title: 'Failed', page: failed, nav: true},
+	events: {title: 'Events', page: events, nav: true},
+	audit: {title: 'Audit', page: audit, nav: true},
+	system: {title: 'System', page: system, nav: true},
+};
+
+const main = document.getElementById('main');
+const header = document.getElementById('header');
+const app = {me: null, can: () => false};
+let showing = null;			/* ends what the page on the screen does */
+let asking = null;			/* the dialog to sign in again */
+
+/* The address of a page with a filter. */
+export function link(page, parameters = {})
+{
+	const search = new URLSearchParams();
+	for (const [name, value] of Object.entries(parameters))
+		if (value !== null && value !== undefined && value !== '')
+			search.set(name, value);
+	const text = search.toString();
+	return `#/${page}${text ? `?${text}` : ''}`;
+}
+
+export function go(page, parameters)
+{
+	const there = link(page, parameters);
+	if (location.hash === there)
+		show();
+	else
+		location.hash = there;
+}
+
+/* Shows the page on the screen again, with what is true now. */
+export function refresh()
+{
+	return show(true);
+}
+
+function place()
+{
+	const [path, search] = location.hash.replace(/^#\/?/, '').split('?', 2);
+	return {path, params: new URLSearchParams(search ?? '')};
+}
+
+async function show(quietly)
+{
+	const {path, params} = place();
+	const known = Object.hasOwn(pages, path) ? pages[path] : null;
+
+	showing?.abort();
+	showing = new AbortController();
+	const {signal} = showing;
+
+	main.setAttribute('aria-busy', 'true');
+	let content;
+	try
+	{
+		content = known ? await known.page({params, signal, me: app.me, can: app.can, path})
+			: [heading('There is no such page', 'The address may be of another version.'),
+				h('p', {}, h('a', {href: link('')}, 'Dashboard'))];
+	}
+	catch (error)
+	{
+		if (signal.aborted)
+			return;
+		if (!('status' in error))
+			console.error(error);
+		content = [heading(known.title), problem(error),
+			error.status === 401 ? null : h('p', {}, button('Try again', () => show()))];
+	}
+	if (signal.aborted)
+		return;
+	main.removeAttribute('aria-busy');
+	fill(main, content);
+	document.title = `${main.querySelector('h1')?.textContent ?? known?.title} – Webhooks`;
+	mark(known?.under ?? path);
+	if (!quietly && !main.querySelector('[autofocus]'))
+	{
+		scrollTo(0, 0);
+		main.querySelector('h1')?.focus({preventScroll: true});
+	}
+	main.querySelector('[autofocus]')?.focus();
+}
+
+function mark(path)
+{
+	for (const one of header.querySelectorAll('nav a'))
+		if (one.dataset.page === path)
+		{
+			one.setAttribute('aria-current', 'page');
+			one.scrollIntoView({block: 'nearest', inline: 'nearest'});
+		}
+		else
+			one.removeAttribute('aria-current');
+}
+
+/* What the role may do, in a word. */
+function kind()
+{
+	return app.can('subscribe') ? 'administrator' : app.can('pause') ? 'operator' : 'reader';
+}
+
+function drawHeader()
+{
+	const zone = button(inUtc() ? 'UTC' : 'Local time', () =>
+	{
+		remember('zone', inUtc() ? 'local' : 'utc');
+		drawHeader();
+		refresh();
+	}, 'quiet small', {title: inUtc() ? 'Show times of this browser' : 'Show times in UTC',
+		'aria-label': `Times: ${inUtc() ? 'UTC' : 'local'}; press to change`});
+
+	fill(header, h('div', {class: 'inner'},
+		h('a', {class: 'brand', href: '#/', 'aria-label': 'Webhooks, Dashboard'},
+			h('img', {src: 'icon.svg', alt: ''})),
+		h('nav', {'aria-label': 'Pages'}, Object.entries(pages).filter(([, p]) => p.nav)
+			.map(([path, p]) => h('a', {href: link(path), 'data-page': path}, p.title))),
+		h('div', {class: 'who'},
+			zone,
+			h('div', {class: 'role'}, h('strong', {title: app.me.role}, app.me.role),
+				`${kind()} · ${app.me.database}`),
+			button('Sign out', leave, 'small'))));
+	header.hidden = false;
+	mark(pages[place().path]?.under ?? place().path);
+}
+
+async function leave()
+{
+	try
+	{
+		await signOut();
+	}
+	finally
+	{
+		stop();
+		location.reload();
+	}
+}
+
+/* Somebody has signed in. */
+async function enter()
+{
+	app.me = await get('me');
+	app.can = name => app.me.may?.[name] === true;
+	drawHeader();
+	start();
+	await show();
+}
+
+/*
+ * The session has ended under somebody's hands: they sign in again above the page, and
+ * what they have typed stays there.  Another role gets pages of its own.
+ */
+function signInAgain()
+{
+	asking ??= dialog('Sign in again', (close, box) =>
+	{
+		box.addEventListener('cancel', event => event.preventDefault());
+		return [h('p', {}, 'Your session has ended. What you have typed is still here.'),
+			signInForm(async role =>
+			{
+				if (app.me && role !== app.me.role)
+					location.reload();
+				start();
+				close(true);
+			}, app.me?.role)];
+	}).then(() => { asking = null; });
+	return asking;
+}
+
+async function begin()
+{
+	fill(main, h('p', {class: 'about'}, 'One moment …'));
+	let here;
+	try
+	{
+		here = await session();
+	}
+	catch (error)
+	{
+		fill(main, heading('Webhooks'), problem(error), h('p', {}, button('Try again', begin)));
+		return;
+	}
+	if (here)
+		await enter();
+	else
+	{
+		document.title = 'Sign in – Webhooks';
+		fill(main, signInPage(enter));
+		main.querySelector('input').focus();
+	}
+}
+
+onSignedOut(() => signInAgain());
+live.addEventListener('end', () =>
+{
+	stop();
+	if (app.me)
+		signInAgain().then(refresh);
+});
+live.addEventListener('idle', async event =>
+{
+	if (document.querySelector('dialog[open]'))
+		return;
+	const stay = await dialog('Are you still there?', close => [
+		h('p', {}, `The session ends in ${Math.round((event.detail?.seconds ?? 120) / 60)} minutes, ` +
+			'because nothing was done for a while.'),
+		h('div', {class: 'actions end'}, button('Stay signed in', () => close(true), 'primary',
+			{autofocus: true}))]);
+	if (stay !== null)
+		await get('me').catch(() => toast('The session has ended.', 'bad'));
+});
+document.getElementById('skip').addEventListener('click', event =>
+{
+	event.preventDefault();
+	(main.querySelector('h1') ?? main).focus();
+});
+addEventListener('hashchange', () => app.me && show());
+begin();

@@ -1,0 +1,2 @@
+import {heading} from '../dom.js';
+export async function dashboard() { return heading('dashboard'); }
