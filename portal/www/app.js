@@ -11,6 +11,7 @@ import {get, onSignedOut, session, signOut} from './api.js';
 import {button, dialog, fill, h, heading, inUtc, remember, toast} from './dom.js';
 import {problem} from './form.js';
 import {live, start, stop} from './live.js';
+import {link, place, refresh} from './route.js';
 import {signInForm, signInPage} from './pages/signin.js';
 import {dashboard} from './pages/dashboard.js';
 import {subscriptions} from './pages/subscriptions.js';
@@ -45,38 +46,6 @@ const header = document.getElementById('header');
 const app = {me: null, can: () => false};
 let showing = null;			/* ends what the page on the screen does */
 let asking = null;			/* the dialog to sign in again */
-
-/* The address of a page with a filter. */
-export function link(page, parameters = {})
-{
-	const search = new URLSearchParams();
-	for (const [name, value] of Object.entries(parameters))
-		if (value !== null && value !== undefined && value !== '')
-			search.set(name, value);
-	const text = search.toString();
-	return `#/${page}${text ? `?${text}` : ''}`;
-}
-
-export function go(page, parameters)
-{
-	const there = link(page, parameters);
-	if (location.hash === there)
-		show();
-	else
-		location.hash = there;
-}
-
-/* Shows the page on the screen again, with what is true now. */
-export function refresh()
-{
-	return show(true);
-}
-
-function place()
-{
-	const [path, search] = location.hash.replace(/^#\/?/, '').split('?', 2);
-	return {path, params: new URLSearchParams(search ?? '')};
-}
 
 async function show(quietly)
 {
@@ -252,4 +221,5 @@ document.getElementById('skip').addEventListener('click', event =>
 	(main.querySelector('h1') ?? main).focus();
 });
 addEventListener('hashchange', () => app.me && show());
+addEventListener('refresh', () => app.me && show(true));
 begin();

@@ -211,6 +211,12 @@ export function url(text)
 	return text.split(/(?<=[/?&.])/).map(part => [part, h('wbr')]);
 }
 
+/* The name of an event type, broken between its words. */
+export function eventType(name)
+{
+	return name.split(/(?<=\.)|(?<=[a-z])(?=[A-Z])/).map(part => [part, h('wbr')]);
+}
+
 /* What is easily told of an endpoint: its host and path. */
 export function shortUrl(text)
 {

@@ -1,2 +1,230 @@
-import {heading} from '../dom.js';
-export async function dashboard() { return heading('dashboard'); }
+/*
+ * pages/dashboard.js
+ *	  What somebody wants to know first in the morning: is all well, and if not, what
+ *	  is wrong.  Below it what happens now, and what has happened.
+ */
+import {get} from '../api.js';
+import {ago, append, badge, button, card, count, decimal, duration, fill, h, heading, shortUrl,
+	stateOf, table, time} from '../dom.js';
+import {problem} from '../form.js';
+import {charts, past, ranges} from '../history.js';
+import {live, pause} from '../live.js';
+import {link} from '../route.js';
+
+/* Where a check of health() leads. */
+const links = {
+	worker: link('system'), log_writes: link('system'), ring: link('system'), log: link('system'),
+	worker_slots: link('system'), ring_read: link('system'), clock: link('system'),
+	sending: link('system'), deliveries: link('waiting'),
+	breakers: link('subscriptions', {state: 'open'}),
+	disabled: link('subscriptions', {state: 'disabled'}),
+	fenced: link('subscriptions', {state: 'fenced'}), watches: link('events'),
+};
+
+/* Wrong ones are sentences; what is right is one line that can be unfolded. */
+function verdicts(rows)
+{
+	const wrong = rows.filter(row => !row.ok);
+	const item = row => h('li', {},
+		h('span', {class: `badge ${row.ok ? 'ok' : 'bad'}`},
+			h('span', {class: 'sign', 'aria-hidden': 'true'}, row.ok ? '✓' : '✕'), row.ok ? 'good' : 'look here'),
+		h('p', {}, row.detail, row.hint && h('span', {class: 'help'}, ` ${row.hint}`),
+			!row.ok && links[row.check_name] && [' ', h('a', {href: links[row.check_name]}, 'Show')]));
+
+	return card(wrong.length ? `${wrong.length === 1 ? 'One thing needs' : `${wrong.length} things need`} attention`
+			: 'All is well',
+		wrong.length > 0 && h('ul', {class: 'verdicts'}, wrong.map(item)),
+		h('details', {}, h('summary', {}, `${rows.length - wrong.length} checks are good`),
+			h('ul', {class: 'verdicts'}, rows.filter(row => row.ok).map(item))));
+}
+
+/* Per second, from two ticks of one worker; null where they tell nothing. */
+function speed(later, earlier, key)
+{
+	if (!later?.worker || !earlier?.worker || later.worker.pid !== earlier.worker.pid
+		|| later.at <= earlier.at)
+		return null;
+	return Math.max(0, (later.worker[key] - earlier.worker[key]) / (later.at - earlier.at));
+}
+
+function livePoints()
+{
+	const list = live.paused ? live.shown : live.ticks;
+	return list.slice(1).map((tick, i) =>
+	{
+		const before = list[i];
+		const delivered = speed(tick, before, 'delivered');
+		const failed = speed(tick, before, 'failed');
+		const retried = speed(tick, before, 'retrying');
+		const all = delivered + failed + retried;
+		const answered = tick.busiest.filter(s => s.p50 !== null && s.rate > 0);
+		return {at: tick.at * 1000, delivered, failed, retried,
+			success: all > 0 ? delivered / all * 100 : null, pending: Number(tick.pending),
+			p50: answered.length ? answered.map(s => s.p50).sort((a, b) => a - b)[answered.length >> 1] : null,
+			p95: answered.length ? Math.max(...answered.map(s => s.p95)) : null};
+	});
+}
+
+function tile(term, value, more, {href, word, bad} = {})
+{
+	return h(href ? 'a' : 'div', {class: 'tile', href},
+		h('div', {class: 'term'}, term),
+		h('div', {class: `value${word ? ' word' : ''}${bad ? ' bad' : ''}`}, value),
+		h('div', {class: 'more'}, more));
+}
+
+function tiles(tick)
+{
+	const {worker, states = {}} = tick;
+	const before = live.ticks.findLast(t => t.at < tick.at - 8) ?? live.ticks[0];
+	const good = speed(tick, before, 'delivered');
+	const bad = speed(tick, before, 'failed') + speed(tick, before, 'retrying');
+	const names = Object.entries(states ?? {}).sort((a, b) => b[1] - a[1]);
+	const failing = ['open', 'disabled', 'fenced', 'no worker'].reduce((n, s) => n + (states?.[s] ?? 0), 0);
+
+	return [
+		tile('Worker', badge(worker?.state ?? 'no worker'), worker?.started_at ? `since ${ago(worker.started_at).replace(' ago', '')}` : 'nothing is sent',
+			{word: true, href: link('system')}),
+		tile('Delivered', `${decimal(good)}/s`, `${count(worker?.delivered)} since it started`,
+			{href: link('logs', {outcome: 'delivered'})}),
+		tile('Not delivered', `${decimal(bad)}/s`, `${count((worker?.failed ?? 0) + (worker?.retrying ?? 0))} since it started`,
+			{href: link('logs', {outcome: 'undelivered'}), bad: bad > 0}),
+		tile('Waiting', count(tick.pending), tick.oldest ? `oldest ${ago(tick.oldest)}` : 'nothing waits', {href: link('waiting')}),
+		tile('In flight', count(worker?.in_flight ?? 0), `${count(worker?.queued ?? 0)} queued`),
+		tile('Subscriptions', count(tick.subscriptions),
+			names.length ? names.slice(0, 3).map(([s, n]) => `${n} ${s === 'open' ? 'breaker open' : s}`).join(', ') : 'none yet',
+			{href: link('subscriptions'), bad: failing > 0}),
+	];
+}
+
+function busiest(tick)
+{
+	return table({caption: 'Subscriptions', note: 'those that need attention first, then the busiest',
+		rows: tick.busiest, empty: 'There is no subscription yet.',
+		columns: [
+			{head: 'No.', class: 'number', cell: s => s.subscription_id},
+			{head: 'Webhook Endpoint', class: 'grow', cell: s => [
+				h('a', {href: link('subscription', {id: s.subscription_id})}, shortUrl(s.endpoint)),
+				s.reason && h('span', {class: 'sub'}, s.reason)]},
+			{head: 'State', class: 'tight', cell: s => badge(stateOf(s))},
+			{head: 'Per second', number: true, cell: s => decimal(s.rate, s.rate && s.rate < 1 ? 2 : 1)},
+			{head: 'Waiting', number: true, cell: s => count(s.pending)},
+			{head: 'Median', number: true, cell: s => duration(s.p50)},
+			{head: '95 %', number: true, cell: s => duration(s.p95)},
+			{head: 'Delivered', number: true, cell: s => count(s.delivered)},
+			{head: 'Failed', number: true, cell: s => count(s.failed)},
+			{head: 'Last success', class: 'time', cell: s => s.last_success ? time(s.last_success, 'ago') : '–'},
+		]});
+}
+
+/* State changes, as they come. */
+export function notices()
+{
+	return live.notices.length > 0 && card('State changes', h('ul', {class: 'verdicts'},
+		live.notices.slice(0, 8).map(n => h('li', {}, badge(n.state ?? 'changed'),
+			h('p', {}, h('a', {href: link('subscription', {id: n.subscription})}, `Subscription ${n.subscription}`),
+				n.until && [' until ', time(n.until)], ' · ', time(n.at, 'ago'))))));
+}
+
+/* How live it is, and a button to stand still. */
+export function liveControl(signal, changed)
+{
+	const words = {live: 'live', paused: 'paused', lost: 'no connection', starting: 'connecting'};
+	const said = h('span', {class: 'live-state', role: 'status'});
+	const press = button('Pause', () =>
+	{
+		live.shown = live.ticks.slice();
+		pause(!live.paused);
+		draw();
+		changed?.();
+	});
+	const draw = () =>
+	{
+		fill(said, words[live.state]);
+		said.className = `live-state ${live.state}`;
+		press.setAttribute('aria-pressed', live.paused);
+		fill(press, live.paused ? 'Resume updates' : 'Pause updates');
+	};
+	live.addEventListener('state', draw, {signal});
+	draw();
+	return [said, press];
+}
+
+export async function dashboard({params, signal})
+{
+	const range = Object.hasOwn(ranges, params.get('range')) ? params.get('range') : 'live';
+	const healthPlace = h('div');
+	const tilesPlace = h('div', {class: 'tiles'});
+	const tablePlace = h('div');
+	const noticePlace = h('div');
+	const chartPlace = h('div');
+	const chips = h('nav', {class: 'chips', 'aria-label': 'Time range'},
+		[['live', {text: 'Live, 5 min'}], ...Object.entries(ranges)].map(([key, r]) =>
+			h('a', {class: 'chip', href: link('', {range: key === 'live' ? null : key}),
+				'aria-current': key === range && 'true'}, r.text)));
+	let liveCharts = null;
+
+	const askHealth = async () =>
+	{
+		try
+		{
+			const rows = await get('health', {}, signal);
+			if (!healthPlace.querySelector('details[open]'))
+				fill(healthPlace, verdicts(rows));
+		}
+		catch (error)
+		{
+			if (!signal.aborted && 'status' in error)
+				fill(healthPlace, problem(error));
+		}
+	};
+	const draw = tick =>
+	{
+		if (!tick)
+			return;
+		const focused = tilesPlace.contains(document.activeElement) || tablePlace.contains(document.activeElement);
+		if (!focused || !tilesPlace.firstChild)
+		{
+			fill(tilesPlace, tiles(tick));
+			const left = tablePlace.firstChild?.scrollLeft ?? 0;
+			fill(tablePlace, busiest(tick));
+			tablePlace.firstChild.scrollLeft = left;
+		}
+		liveCharts?.draw(livePoints());
+	};
+
+	const [, pastCharts] = await Promise.all([askHealth(),
+		range === 'live' ? null : past(range, null, signal)]);
+	if (range === 'live')
+	{
+		liveCharts = charts();
+		fill(chartPlace, h('div', {class: 'grid'}, liveCharts.elements));
+	}
+	else
+		fill(chartPlace, pastCharts);
+
+	if (live.last)
+		draw(live.last);
+	else
+		fill(tilesPlace, h('div', {class: 'tile'}, h('div', {class: 'term'}, 'Waiting for the first numbers …')));
+	append(noticePlace, notices());
+	live.addEventListener('tick', event => draw(event.detail), {signal});
+	live.addEventListener('notice', () =>
+	{
+		fill(noticePlace, notices());
+		askHealth();
+	}, {signal});
+	const timer = setInterval(() => !live.paused && !document.hidden && askHealth(), 30000);
+	signal.addEventListener('abort', () => clearInterval(timer));
+	requestAnimationFrame(() => liveCharts?.draw(livePoints()));
+
+	return [
+		heading('Dashboard', null, liveControl(signal)),
+		healthPlace,
+		tilesPlace,
+		chips,
+		chartPlace,
+		tablePlace,
+		noticePlace,
+	];
+}
