@@ -315,7 +315,8 @@ static const char system_[] =
 	"	'size', pg_database_size(current_database()),"
 	"	'worker', (SELECT row_to_json(w) FROM webhook.stat_worker w LIMIT 1),"
 	"	'settings', " ROWS(
-		"SELECT name, setting, unit, short_desc, setting IS DISTINCT FROM boot_val AS changed"
+		"SELECT name, current_setting(name) AS value, short_desc,"
+		"	setting IS DISTINCT FROM boot_val AS changed"
 		" FROM pg_settings WHERE name LIKE 'webhook.%' ORDER BY name") ","
 	"	'leaves', " ROWS(
 		"SELECT c.relname AS name, pg_total_relation_size(c.oid) AS size,"

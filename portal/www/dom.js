@@ -253,8 +253,8 @@ export function terms(...rows)
 
 /*
  * A table in a region of its own, which scrolls sideways where there is no room.
- * Columns: {head, cell(row), number, class}; more(row) is a row that is unfolded under
- * its row.
+ * Columns: {head, cell(row), number, class}.  On a narrow screen a row is a block, and
+ * each value has the head of its column beside it.
  */
 export function table({caption, columns, rows, empty, note, rowClass})
 {
@@ -271,8 +271,8 @@ export function table({caption, columns, rows, empty, note, rowClass})
 export function tableRow(columns, row, rowClass)
 {
 	return h('tr', {class: rowClass?.(row)}, columns.map(c =>
-		h('td', {class: [c.number && 'number', c.class].filter(Boolean).join(' ') || null},
-			c.cell(row))));
+		h('td', {class: [c.number && 'number', c.class].filter(Boolean).join(' ') || null,
+			'data-head': typeof c.head === 'string' ? c.head : ''}, h('div', {class: 'cell'}, c.cell(row)))));
 }
 
 /* Says what was done, for eight seconds and to screen readers. */

@@ -3,7 +3,7 @@
  *	  Events: what can be subscribed to, where it comes from, and what it looks like.
  */
 import {get, post} from '../api.js';
-import {button, code, count, dialog, fill, h, heading, pretty, table, time, toast} from '../dom.js';
+import {button, code, count, dialog, eventType, h, heading, pretty, table, time, toast} from '../dom.js';
 import {headerLines} from '../exchange.js';
 import {field, form, problem} from '../form.js';
 import {filters, link, refresh} from '../route.js';
@@ -53,7 +53,7 @@ export async function events({params, signal, can})
 			&& button('Define an event type …', async () => await define() && refresh(), 'primary')),
 		table({caption: 'Event types', rows: types, empty: 'There is no event type.', rowClass: t => t.name === chosen ? 'open' : null,
 			columns: [
-				{head: 'Name', class: 'grow', cell: t => [h('a', {href: link('events', {type: t.name}), 'aria-current': t.name === chosen && 'true'}, t.name),
+				{head: 'Name', class: 'grow', cell: t => [h('a', {href: link('events', {type: t.name}), 'aria-current': t.name === chosen && 'true'}, eventType(t.name)),
 					t.description && h('span', {class: 'sub'}, t.description)]},
 				{head: 'Subscriptions', number: true, cell: t => h('a', {href: link('subscriptions', {q: t.name})}, count(t.subscriptions))},
 				{head: 'Watched tables', class: 'event', cell: t => watched.filter(w => w.event_type === t.name).map(w => h('div', {}, w.relation))},
@@ -61,7 +61,7 @@ export async function events({params, signal, can})
 			]}),
 		watched.length > 0 && table({caption: 'Watched tables', note: 'whose changes are events', rows: watched, columns: [
 			{head: 'Table', cell: w => [w.relation, w.problem && h('span', {class: 'sub bad-text'}, `✕ ${w.problem}`)]},
-			{head: 'Event', class: 'event', cell: w => w.event_type},
+			{head: 'Event', class: 'event', cell: w => eventType(w.event_type)},
 			{head: 'Name in subjects', cell: w => w.name},
 			{head: 'Status', cell: w => w.status_column},
 			{head: 'Key', cell: w => w.id_columns.join(', ')},
@@ -69,7 +69,7 @@ export async function events({params, signal, can})
 			{head: 'Trigger', cell: w => w.enabled},
 		]}),
 		chosen && h('div', {class: 'grid'},
-			h('section', {class: 'card'}, h('h2', {}, `Example: ${chosen}`), last),
+			h('section', {class: 'card'}, h('h2', {}, 'Example: ', eventType(chosen)), last),
 			verifyCode()),
 	];
 }

@@ -18,7 +18,7 @@ export function failedTable(rows, can)
 			{head: 'Ended', class: 'time', cell: d => time(d.logged_at)},
 			{head: 'Subscription', number: true, cell: d => h('a', {href: link('subscription', {id: d.subscription_id})}, d.subscription_id)},
 			{head: 'Event and contract', class: 'grow', cell: d => [
-				h('a', {href: link('delivery', {event: d.event_id, subscription: d.subscription_id})}, d.event_type),
+				h('a', {href: link('delivery', {event: d.event_id, subscription: d.subscription_id})}, eventType(d.event_type)),
 				d.subject !== null && h('span', {class: 'sub'}, d.subject)]},
 			{head: 'Occurred', class: 'time', cell: d => time(d.created_at)},
 			{head: 'Outcome', cell: outcome},

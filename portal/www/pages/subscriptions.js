@@ -3,7 +3,7 @@
  *	  Webhook Subscriptions: all of them, how they fare, and the way to a new one.
  */
 import {get} from '../api.js';
-import {badge, count, duration, h, heading, shortUrl, stateOf, table, time} from '../dom.js';
+import {badge, count, duration, eventType, h, heading, shortUrl, stateOf, table, time} from '../dom.js';
 import {field, select} from '../form.js';
 import {filters, go, link} from '../route.js';
 
@@ -50,7 +50,7 @@ export async function subscriptions({params, signal, can})
 				{head: 'Webhook Endpoint', class: 'grow', cell: s => [
 					h('a', {href: link('subscription', {id: s.subscription_id})}, shortUrl(s.endpoint)),
 					s.description && h('span', {class: 'sub'}, s.description)]},
-				{head: 'Webhook Events', class: 'event', cell: s => [s.events.slice(0, 3).map(e => h('div', {}, e)),
+				{head: 'Webhook Events', class: 'event', cell: s => [s.events.slice(0, 3).map(e => h('div', {}, eventType(e))),
 					s.events.length > 3 && h('span', {class: 'sub'}, `and ${s.events.length - 3} more`)]},
 				{head: 'State', cell: s => [badge(stateOf(s)), s.reason && h('span', {class: 'sub'}, s.reason)]},
 				{head: 'Delivered', number: true, cell: s => count(s.delivered)},

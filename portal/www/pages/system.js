@@ -33,7 +33,7 @@ export async function system({signal, me})
 			card('Worker', worker)),
 		table({caption: 'Settings', note: 'those that were changed are marked', rows: answer.settings, empty: 'The library is not loaded.', columns: [
 			{head: 'Name', cell: s => h('code', {}, s.name)},
-			{head: 'Value', class: 'grow', cell: s => [s.setting === '' ? '–' : s.unit ? `${s.setting} ${s.unit}` : s.setting,
+			{head: 'Value', class: 'grow', cell: s => [s.value === '' ? '–' : s.value,
 				s.changed && h('span', {class: 'sub'}, '• changed')]},
 			{head: 'What it is', class: 'grow', cell: s => s.short_desc},
 		]}),

@@ -41,7 +41,7 @@ export function waitingTable(rows, subscription, can, subject)
 		columns: [
 			{head: 'Contract', class: 'grow', cell: p => p.subject === null ? 'none'
 				: h('a', {href: link('waiting', {subscription: id, subject: p.subject})}, p.subject)},
-			{head: 'Event', class: 'event', cell: p => [h('a', {href: link('delivery', {event: p.event_id, subscription: id})}, p.event_type),
+			{head: 'Event', class: 'event', cell: p => [h('a', {href: link('delivery', {event: p.event_id, subscription: id})}, eventType(p.event_type)),
 				p.cause !== 'event' && h('span', {class: 'sub'}, p.cause)]},
 			{head: 'Occurred', class: 'time', cell: p => time(p.created_at)},
 			{head: 'Waiting since', class: 'time', cell: p => time(p.queued_at, 'ago')},
