@@ -4,6 +4,8 @@
 #   make                the two libraries
 #   make install        into the server that pg_config belongs to
 #   make uninstall
+#   make portal         the portal, a program of its own: see docs/portal.md
+#   make install-portal
 #   make sql            put the install script together from sql/parts
 #   make clean
 #
@@ -30,7 +32,7 @@
 #   make typedefs       renew the indenter's list of types
 #
 # PG_CONFIG=/path/to/pg_config chooses among several servers.  Only a part of
-# the tests: make test CHECKS= UNITS= REGRESS= ISOLATION= PROVE_TESTS=test/t/02*
+# the tests: make test CHECKS= UNITS= REGRESS= ISOLATION= PORTAL_TESTS= PROVE_TESTS=test/t/02*
 
 EXTENSION      = webhook
 MODULE_big     = webhook
@@ -59,7 +61,7 @@ CURL_CPPFLAGS  = $(shell curl-config --cflags)
 CURL_LIBS      = $(shell curl-config --libs)
 
 # With these flags each C file compiles, those of test and bench too.
-ANY_C_FLAGS    = -D_GNU_SOURCE= -DTARGET= -iquote src -Itest/unit $(CURL_CPPFLAGS) \
+ANY_C_FLAGS    = -D_GNU_SOURCE= -DTARGET= -iquote src -iquote . -Itest/unit -Itest/fuzz $(CURL_CPPFLAGS) \
                  -I$(includedir_server) -I$(includedir)
 
 # No bitcode: nothing here is worth inlining into a query, and no clang needed.
@@ -109,6 +111,7 @@ include $(PGXS)
 include test/unit/unit.mk
 include test/clock/clock.mk
 include test/analyze/analyze.mk
+include portal/portal.mk
 
 # Packaged servers are built without dependency tracking.
 $(sort $(OBJS) $(HTTP_OBJS)): $(OUR_HEADERS) Makefile
@@ -163,7 +166,8 @@ test: stage $(UNITS) $(UNITS:=-sanitized) $(CLOCK)
 	    $(if $(strip $(UNITS)),"C units" "$(PROVE) --exec '' $(UNITS) $(UNITS:=-sanitized)") \
 	    $(if $(strip $(REGRESS)),"pg_regress" "$(CHECK) ISOLATION= TAP_TESTS=") \
 	    $(if $(strip $(ISOLATION)),"isolation" "$(CHECK) REGRESS= TAP_TESTS=") \
-	    $(if $(strip $(PROVE_TESTS)),"TAP" "$(CHECK) REGRESS= ISOLATION=")
+	    $(if $(strip $(PROVE_TESTS)),"TAP" "$(CHECK) REGRESS= ISOLATION=") \
+	    $(if $(strip $(PORTAL_TESTS)),"portal" "$(MAKE) -s --no-print-directory portal-check")
 
 include test/coverage/coverage.mk
 include test/valgrind/valgrind.mk

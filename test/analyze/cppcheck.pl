@@ -25,8 +25,8 @@ system("mkdir -p $cache") == 0 or die "mkdir: status $?\n";
 my @options = ('-q', '-j2', '--std=c11', "--cppcheck-build-dir=$cache",
 	'--enable=warning,performance,portability,style', '--suppress=missingInclude',
 	"--suppressions-list=$here/suppressed.txt", "--include=$here/macros.h",
-	"--template='{file}:{line}: {message} [{id}]'", qw(-Isrc -Itest/unit -Itest/clock));
-my @found = `cppcheck @options src test bench 2>&1`;
+	"--template='{file}:{line}: {message} [{id}]'", qw(-Isrc -I. -Itest/unit -Itest/clock));
+my @found = `cppcheck @options src test bench portal 2>&1`;
 
 print STDERR @found;
 foreach my $file (c_files())

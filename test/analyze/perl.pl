@@ -12,7 +12,7 @@ use lib "$FindBin::Bin/../style";
 use Style qw(slurp);
 use Test::More;
 
-my $perl = "perl -c -I'$ENV{SERVER_PERL}' -Itest/t -Itest/chaos -Itest/style -Ibench";
+my $perl = "perl -c -I'$ENV{SERVER_PERL}' -Itest/t -Itest/chaos -Itest/style -Itest/portal -Ibench";
 
 foreach my $file (grep { -f and -T } glob '{bench,test,test/*,test/*/*}/*')
 {

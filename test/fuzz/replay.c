@@ -3,8 +3,8 @@
  *	  A fuzz target over its kept corpus, in TAP: what was found once is
  *	  looked for in each run of the tests, without a fuzzer.
  *
- * TARGET is the target's name. Each input is a block of its own size, so that
- * a byte read beyond it is seen.
+ * TARGET is the target's name, CORPUS the folder of its inputs. Each input is a block of its own
+ * size, so that a byte read beyond it is seen.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +12,9 @@
 #include "fuzz.h"
 #include "unit.h"
 
+#ifndef CORPUS
 #define CORPUS "test/fuzz/corpus/" TARGET
+#endif
 #define INPUT_ROOM 65536
 
 /* Returns false if the input cannot be read, or is too large for a corpus. */

@@ -13,7 +13,7 @@ our @EXPORT_OK = qw(c_files own_types slurp spit width);
 
 sub c_files
 {
-	return sort grep { -f } map { glob "$_/*.[ch]" } qw(src src/* test/* bench);
+	return sort grep { -f } map { glob "$_/*.[ch]" } qw(src src/* test/* test/portal/* bench portal);
 }
 
 # Columns of a line, with tabs of four: of code, or of files of that kind if

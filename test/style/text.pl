@@ -12,7 +12,7 @@ use Style qw(slurp width);
 use Test::More;
 
 my @files = sort grep { -f } glob('*.md'),
-  map { glob "{$_,$_/*,$_/*/*}/*.{c,h,pl,pm,sql,sh,md}" } qw(src sql test bench docs);
+  map { glob "{$_,$_/*,$_/*/*}/*.{c,h,pl,pm,sql,sh,md}" } qw(src sql test bench docs portal);
 
 foreach my $file (@files)
 {

@@ -1,0 +1,34 @@
+#!/bin/sh
+# files.sh
+#	  Writes the C file with all files of portal/www, for the binary.
+set -eu
+
+echo '#include "portal/files.h"'
+list=
+number=0
+for file in $(cd portal/www && find . -type f | sed 's/^..//' | LC_ALL=C sort); do
+	case $file in
+		*.html) type='text/html; charset=utf-8' ;;
+		*.css) type='text/css; charset=utf-8' ;;
+		*.js) type='text/javascript; charset=utf-8' ;;
+		*.svg) type='image/svg+xml' ;;
+		*.png) type='image/png' ;;
+		*.ico) type='image/x-icon' ;;
+		*.txt) type='text/plain; charset=utf-8' ;;
+		*) echo "portal/www/$file: no type is known for such a file" >&2; exit 1 ;;
+	esac
+	etag=$(sha256sum "portal/www/$file" | cut -c1-16)
+	name=portal_file_$number
+	number=$((number + 1))
+	cat <<END
+__asm__(".section .rodata\n.global ${name}\n${name}:\n.incbin \"portal/www/$file\"\n"
+	".global ${name}_end\n${name}_end:\n.byte 0\n.previous\n");
+extern const unsigned char ${name}[], ${name}_end[];
+END
+	list="$list	{\"$file\", \"$type\", \"\\\"$etag\\\"\", $name, ${name}_end},
+"
+done
+echo 'const PortalFile portal_files[] = {'
+printf '%s' "$list"
+echo '	{0}'
+echo '};'

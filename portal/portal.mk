@@ -1,0 +1,96 @@
+# portal.mk
+#	  The portal: a program of its own, which only who wants it builds and installs.
+#
+#   make portal             webhook_portal, in build/portal
+#   make install-portal     the program, its man page and its systemd unit
+#   make portal-check       its tests alone, against the server of "make stage"
+
+PORTAL_PROGRAM  = build/portal/webhook_portal
+PORTAL_SOURCES  = $(wildcard portal/*.c)
+PORTAL_HEADERS  = $(wildcard portal/*.h) Makefile portal/portal.mk
+PORTAL_WWW      = $(shell find portal/www -type f 2>/dev/null)
+PORTAL_CPPFLAGS = -D_GNU_SOURCE -iquote . -I$(includedir)
+PORTAL_HARDEN   = -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+PORTAL_LDFLAGS  = -pie -Wl,-z,relro,-z,now
+PORTAL_LIBS     = -lmicrohttpd -L$(libdir) -lpq
+PORTAL_CC       = $(CC) -g $(WARNINGS) $(COPT) $(PORTAL_CPPFLAGS)
+PORTAL_OBJS     = $(PORTAL_SOURCES:portal/%.c=build/portal/%.o) build/portal/files.o
+
+systemddir      = $(shell pkg-config --variable=systemdsystemunitdir systemd 2>/dev/null)
+
+.PHONY: portal install-portal uninstall-portal
+portal: $(PORTAL_PROGRAM)
+
+build/portal/files.c: portal/files.sh $(PORTAL_WWW)
+	@mkdir -p $(@D)
+	sh portal/files.sh > $@.new && mv $@.new $@
+build/portal/files.o: build/portal/files.c $(PORTAL_HEADERS)
+	$(PORTAL_CC) $(PORTAL_HARDEN) -O2 -c -o $@ $<
+build/portal/%.o: portal/%.c $(PORTAL_HEADERS)
+	@mkdir -p $(@D)
+	$(PORTAL_CC) $(PORTAL_HARDEN) -O2 -c -o $@ $<
+$(PORTAL_PROGRAM): $(PORTAL_OBJS)
+	$(PORTAL_CC) -O2 -o $@ $(PORTAL_OBJS) $(PORTAL_LDFLAGS) $(PORTAL_LIBS)
+
+install-portal: $(PORTAL_PROGRAM)
+	$(MKDIR_P) '$(DESTDIR)$(bindir)' '$(DESTDIR)$(mandir)/man8'
+	$(INSTALL_PROGRAM) $(PORTAL_PROGRAM) '$(DESTDIR)$(bindir)/webhook_portal'
+	$(INSTALL_DATA) portal/webhook-portal.8 '$(DESTDIR)$(mandir)/man8/webhook-portal.8'
+	$(if $(systemddir),$(MKDIR_P) '$(DESTDIR)$(systemddir)' && \
+	    sed 's|@bindir@|$(bindir)|' portal/webhook-portal.service \
+	        > '$(DESTDIR)$(systemddir)/webhook-portal.service')
+uninstall-portal:
+	rm -f '$(DESTDIR)$(bindir)/webhook_portal' '$(DESTDIR)$(mandir)/man8/webhook-portal.8' \
+	    $(if $(systemddir),'$(DESTDIR)$(systemddir)/webhook-portal.service')
+
+# The tests: the server with routes of their own, under the sanitizers.
+PORTAL_TESTED   = build/portal/test/webhook_portal
+PORTAL_TEST_OBJS = $(patsubst portal/%.c,build/portal/test/%.o,$(filter-out portal/routes.c,$(PORTAL_SOURCES))) \
+                  build/portal/test/files.o build/portal/test/routes.o
+PORTAL_TESTS    = test/portal/t/*.pl
+
+# Plain C again, as in unit.mk: what knows neither of the two libraries.
+PORTAL_FREE     = buffer text secret address times request crowd
+PORTAL_UNITS    = $(patsubst test/portal/unit/%.c,build/portal/unit/%,$(wildcard test/portal/unit/*.c)) \
+                  $(patsubst test/portal/fuzz/%.c,build/portal/unit/replay-%,$(wildcard test/portal/fuzz/*.c))
+
+build/portal/unit/%: test/portal/unit/%.c $(PORTAL_FREE:%=build/portal/test/%.o) $(UNIT_HEADERS)
+	@mkdir -p $(@D)
+	$(PORTAL_CC) -Itest/unit $(SANITIZE) $(SANITIZERS) -o $@ $< $(PORTAL_FREE:%=build/portal/test/%.o)
+build/portal/unit/replay-%: test/portal/fuzz/%.c test/fuzz/replay.c \
+    $(PORTAL_FREE:%=build/portal/test/%.o) $(FUZZ_HEADERS)
+	@mkdir -p $(@D)
+	$(PORTAL_CC) -Itest/unit -Itest/fuzz -DTARGET='"$*"' \
+	    -DCORPUS='"test/portal/fuzz/corpus/$*"' $(SANITIZE) $(SANITIZERS) -o $@ \
+	    $< test/fuzz/replay.c $(PORTAL_FREE:%=build/portal/test/%.o)
+build/fuzz/portal-%: test/portal/fuzz/%.c $(PORTAL_FREE:%=portal/%.c) $(FUZZ_HEADERS)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -g $(WARNINGS) $(PORTAL_CPPFLAGS) -Itest/unit -Itest/fuzz \
+	    $(SANITIZE) -fsanitize=fuzzer,address,undefined -o $@ $< $(PORTAL_FREE:%=portal/%.c)
+
+# Without the library's development files there is nothing to test.
+HAS_MICROHTTPD  = $(shell echo '\#include <microhttpd.h>' | $(CC) -x c -E -o /dev/null - \
+                      2>/dev/null && echo yes)
+
+.PHONY: portal-check
+ifeq ($(HAS_MICROHTTPD),yes)
+portal-check: $(PORTAL_PROGRAM) $(PORTAL_TESTED) $(PORTAL_UNITS)
+	@status=0; $(PROVE) --exec '' $(PORTAL_UNITS) || status=$$?; \
+	PGBIN='$(STAGE)$(bindir)' PORTAL='$(CURDIR)/$(PORTAL_TESTED)' \
+	    $(PROVE) -j2 $(PORTAL_TESTS) || status=$$?; exit $$status
+else
+portal-check:
+	@echo 'portal .. skipped: libmicrohttpd is not installed (Debian: libmicrohttpd-dev)'
+endif
+
+build/portal/test/routes.o: test/portal/routes.c $(PORTAL_HEADERS)
+	@mkdir -p $(@D)
+	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -c -o $@ $<
+build/portal/test/files.o: build/portal/files.c $(PORTAL_HEADERS)
+	@mkdir -p $(@D)
+	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -c -o $@ $<
+build/portal/test/%.o: portal/%.c $(PORTAL_HEADERS)
+	@mkdir -p $(@D)
+	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -c -o $@ $<
+$(PORTAL_TESTED): $(PORTAL_TEST_OBJS)
+	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -o $@ $(PORTAL_TEST_OBJS) $(PORTAL_LIBS)

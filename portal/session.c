@@ -1,0 +1,588 @@
+/*
+ * session.c
+ *	  Who has signed in, and the statements that they ask for.
+ *
+ * A session has one connection, so its statements run one after the other: those that
+ * people wait for first, then the tick of its streams.
+ */
+#include "portal/session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "portal/link.h"
+#include "portal/live.h"
+#include "portal/log.h"
+#include "portal/routes.h"
+#include "portal/signin.h"
+#include "portal/times.h"
+
+/* How long before the end of an unused session its pages are told. */
+#define WARNING			(2 * 60 * 1000)
+
+/* What may wait for the client of a file that streams. */
+#define STREAM_SHARE	65536
+
+static const char no_session[] = "there is no session, or it has ended";
+
+typedef struct Session
+{
+	struct Session *next;
+	PortalLink *link;
+	char		role[PORTAL_MAX_USER + 1];
+	char		token[PORTAL_TOKEN_LENGTH + 1];
+	char		from[PORTAL_ADDRESS_LENGTH];
+	int64_t		began;
+	int64_t		used;			/* when somebody asked for something */
+	bool		was_warned;		/* its pages know that it ends soon */
+	PortalExchange *queue[PORTAL_MAX_QUEUED];
+	int			nqueued;
+	PortalExchange *running;	/* whose statement runs; NULL: nobody's, or the tick's */
+	const char *values[PORTAL_MAX_VALUES];	/* of the statement that runs */
+	bool		ticks;			/* the statement that runs is the tick's */
+	PortalLive	live;
+} Session;
+
+static struct
+{
+	Session    *first;
+	int			nsessions;
+}			sessions;
+
+static const PortalRoute *
+find_route(const char *method, const char *path)
+{
+	for (const PortalRoute *route = portal_routes; route->method != NULL; route++)
+	{
+		if (strcmp(route->path, path) == 0 &&
+			(method == NULL || strcmp(route->method, method) == 0))
+			return route;
+	}
+	return NULL;
+}
+
+static const char *
+method_of(const PortalExchange *exchange)
+{
+	return exchange->request.writes ? "POST" : "GET";
+}
+
+/* Looks at all sessions and all of their tokens, whatever is found. */
+static Session *
+find_session(const char *token)
+{
+	Session    *found = NULL;
+
+	if (token[0] == '\0')
+		return NULL;
+	for (Session *session = sessions.first; session != NULL; session = session->next)
+	{
+		if (portal_token_equal(session->token, token))
+			found = session;
+	}
+	return found;
+}
+
+static void
+refuse_all(Session *session, unsigned status, const char *running, const char *waiting)
+{
+	if (session->running != NULL)
+	{
+		if (session->running->is_stream)
+			portal_exchange_complete(session->running, true);
+		else
+			portal_exchange_refuse(session->running, status, running);
+		portal_exchange_session_leaves(session->running);
+	}
+	for (int i = 0; i < session->nqueued; i++)
+	{
+		portal_exchange_refuse(session->queue[i], status, waiting);
+		portal_exchange_session_leaves(session->queue[i]);
+	}
+}
+
+/* "reason" is told to its streams and the log. */
+static void
+end_session(Session *session, unsigned status, const char *reason)
+{
+	Session   **at = &sessions.first;
+
+	while (*at != session)
+		at = &(*at)->next;
+	*at = session->next;
+	sessions.nsessions--;
+	portal_log(reason, session->role, session->from);
+	portal_live_end(&session->live, reason);
+	refuse_all(session, status, session->running != NULL && session->running->request.writes ?
+			   "the session has ended while this was done; look whether it was" :
+			   "the session has ended", "the session has ended");
+	portal_link_close(session->link);
+	portal_forget(session->token, sizeof(session->token));
+	free(session);
+}
+
+static int64_t
+end_of(const PortalOptions *options, const Session *session)
+{
+	int64_t		idle = session->used + options->idle;
+	int64_t		longest = session->began + options->longest;
+
+	return idle < longest ? idle : longest;
+}
+
+static int64_t
+warning_of(const PortalOptions *options, const Session *session)
+{
+	int64_t		before = options->idle / 2 < WARNING ? options->idle / 2 : WARNING;
+
+	return session->was_warned ? PORTAL_NEVER : end_of(options, session) - before;
+}
+
+static void
+describe(const PortalOptions *options, const Session *session, PortalExchange *exchange)
+{
+	PortalBuffer json = {0};
+	char		numbers[200];
+	int64_t		now = portal_now();
+
+	portal_buffer_text(&json, "{\"role\":");
+	portal_json_string(&json, session->role);
+	snprintf(numbers, sizeof(numbers),
+			 ",\"idle\":%" PRId64 ",\"longest\":%" PRId64 ",\"left\":%" PRId64 "}\n",
+			 options->idle / 1000, options->longest / 1000,
+			 (end_of(options, session) - now) / 1000);
+	portal_buffer_text(&json, numbers);
+	portal_exchange_answer(exchange, 200, json.data);
+	portal_buffer_free(&json);
+}
+
+/* The cookie of a token, or the end of the cookie. */
+static void
+set_cookie(const PortalOptions *options, PortalExchange *exchange, const char *token)
+{
+	char		cookie[200];
+
+	snprintf(cookie, sizeof(cookie), "%s=%s; %sHttpOnly; SameSite=Strict; Path=/%s",
+			 options->rules.cookie, token, options->is_secure ? "Secure; " : "",
+			 token[0] == '\0' ? "; Max-Age=0" : "");
+	exchange->cookie = portal_copy(cookie);
+	portal_forget(cookie, sizeof(cookie));
+}
+
+static const struct
+{
+	const char *all;
+	const char *role;
+}			too_many = {
+
+	"as many are signed in as the portal takes",
+	"this role is signed in as often as the portal takes"
+};
+
+static void
+signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *link)
+{
+	const char *role = exchange->credentials->user;
+	const char *refusal = NULL;
+	Session    *session = find_session(exchange->request.token);
+	int			nmine = 0;
+
+	/* Another one of the same browser would be forgotten, and last until it is too old. */
+	if (session != NULL && exchange->has_client)
+		end_session(session, 401, "signed in anew");
+	for (session = sessions.first; session != NULL; session = session->next)
+		nmine += strcmp(session->role, role) == 0;
+	if (sessions.nsessions >= options->sessions)
+		refusal = too_many.all;
+	else if (nmine >= (options->sessions + 1) / 2)
+		refusal = too_many.role;
+
+	session = portal_new(sizeof(Session));
+	if (!exchange->has_client || refusal != NULL || !portal_token_make(session->token))
+	{
+		portal_link_close(link);
+		free(session);
+		portal_exchange_refuse(exchange, 503, refusal != NULL ? refusal : "no random bytes");
+		portal_exchange_session_leaves(exchange);
+		return;
+	}
+	session->link = link;
+	strcpy(session->role, role);
+	strcpy(session->from, exchange->from);
+	session->began = session->used = portal_now();
+	session->next = sessions.first;
+	sessions.first = session;
+	sessions.nsessions++;
+	portal_log("signed in", session->role, session->from);
+	set_cookie(options, exchange, session->token);
+	describe(options, session, exchange);
+	portal_exchange_session_leaves(exchange);
+}
+
+/* Parameters that a route does not have would be ignored in silence. */
+static bool
+are_known(const PortalRoute *route, const PortalRequest *request)
+{
+	for (size_t i = 0; i < request->nparameters; i++)
+	{
+		const char *const *name = route->parameters;
+
+		while (name != NULL && *name != NULL && strcmp(*name, request->parameters[i].name) != 0)
+			name++;
+		if (name == NULL || *name == NULL)
+			return false;
+	}
+	return true;
+}
+
+static void
+run_route(Session *session, PortalExchange *exchange)
+{
+	const PortalRoute *route = find_route(method_of(exchange), exchange->request.path);
+	const PortalRefusal *refusal = NULL;
+
+	if (route == NULL)
+	{
+		if (find_route(NULL, exchange->request.path) != NULL)
+			portal_exchange_refuse(exchange, 405, "this is asked for with the other method");
+		else
+			portal_exchange_refuse(exchange, 404, "there is nothing of this name");
+		return;
+	}
+	if (exchange->request.writes)
+		refusal = portal_body_judge(exchange->body.data, exchange->body.length);
+	if (refusal != NULL)
+		portal_exchange_refuse(exchange, refusal->status, refusal->message);
+	else if (!are_known(route, &exchange->request))
+		portal_exchange_refuse(exchange, 400, "the address has a parameter that is not known");
+	else if (session->nqueued == PORTAL_MAX_QUEUED)
+	{
+		exchange->retry_after = 1;
+		portal_exchange_refuse(exchange, 429, "this session has too many requests");
+	}
+	else
+	{
+		exchange->has_session = true;
+		session->queue[session->nqueued++] = exchange;
+	}
+}
+
+void
+portal_sessions_serve(const PortalOptions *options, PortalExchange *exchange)
+{
+	const char *path = exchange->request.path;
+	bool		writes = exchange->request.writes;
+	Session    *session = find_session(exchange->request.token);
+
+	if (writes && strcmp(path, "session") == 0)
+	{
+		if (exchange->credentials == NULL)
+			portal_exchange_refuse(exchange, 400, "user and password are missing or malformed");
+		else
+			portal_signin_begin(options, exchange);
+		return;
+	}
+	if (writes && strcmp(path, "session/end") == 0)
+	{
+		if (session != NULL)
+			end_session(session, 401, "signed out");
+		set_cookie(options, exchange, "");
+		portal_exchange_answer(exchange, 200, "{}\n");
+		return;
+	}
+	if (session == NULL)
+	{
+		portal_exchange_refuse(exchange, 401, no_session);
+		return;
+	}
+	if (!writes && strcmp(path, "session") == 0)
+	{
+		describe(options, session, exchange);
+		return;
+	}
+	if (!writes && strcmp(path, "live") == 0)
+	{
+		portal_live_add(&session->live, exchange);
+		return;
+	}
+	if (!exchange->request.is_automatic)
+	{
+		session->used = portal_now();
+		session->was_warned = false;
+	}
+	run_route(session, exchange);
+}
+
+static void
+start_request(Session *session)
+{
+	PortalExchange *exchange = session->queue[0];
+	const PortalRequest *request = &exchange->request;
+	const PortalRoute *route = find_route(method_of(exchange), request->path);
+	PortalStatement statement = {
+		.text = route->statement,
+		.values = session->values,
+		.writes = request->writes,
+		.is_long = (route->flags & PORTAL_LONG) != 0,
+		.streams = (route->flags & PORTAL_CSV) != 0
+	};
+
+	session->nqueued--;
+	memmove(session->queue, session->queue + 1, session->nqueued * sizeof(session->queue[0]));
+	if (!exchange->has_client)
+	{
+		portal_exchange_session_leaves(exchange);
+		return;
+	}
+	if (request->writes)
+		session->values[statement.nvalues++] = exchange->body.data;
+	for (const char *const *name = route->parameters; name != NULL && *name != NULL; name++)
+	{
+		const char *value = NULL;
+
+		for (size_t i = 0; i < request->nparameters; i++)
+		{
+			if (strcmp(request->parameters[i].name, *name) == 0)
+				value = request->parameters[i].value;
+		}
+		if (statement.nvalues < PORTAL_MAX_VALUES)
+			session->values[statement.nvalues++] = value;
+	}
+	session->running = exchange;
+	portal_link_send(session->link, &statement);
+}
+
+static void
+start_tick(Session *session)
+{
+	const PortalRoute *route = find_route("GET", "live");
+
+	portal_live_begin_tick(&session->live);
+	if (route == NULL)
+	{
+		portal_live_send(&session->live, NULL, NULL);
+		portal_live_end_tick(&session->live);
+		return;
+	}
+	session->ticks = true;
+	portal_link_ask(session->link, route->statement);
+}
+
+static void
+answer_error(PortalExchange *exchange, const PortalError *error)
+{
+	unsigned	status = portal_status_of(error->sqlstate);
+	PortalError told = *error;
+
+	if (status == 501)
+	{
+		told.detail = error->message;
+		told.message = "the extension in this database is older than the portal";
+		told.hint = "Install the portal's version of the extension, and run ALTER EXTENSION "
+			"webhook UPDATE.";
+	}
+	portal_exchange_fail(exchange, status, &told);
+}
+
+static void
+take_answer(Session *session)
+{
+	PortalExchange *exchange = session->running;
+	const PortalError *error = portal_link_error(session->link);
+	const char *value = portal_link_value(session->link);
+
+	session->running = NULL;
+	if (exchange->is_stream)
+		portal_exchange_complete(exchange, error != NULL);
+	else if (error != NULL)
+		answer_error(exchange, error);
+	else if (value == NULL)
+		portal_exchange_refuse(exchange, 404, "there is no such thing");
+	else
+		portal_exchange_answer(exchange, 200, value);
+	portal_exchange_session_leaves(exchange);
+}
+
+static void
+take_tick(Session *session)
+{
+	const PortalError *error = portal_link_error(session->link);
+	const char *value = portal_link_value(session->link);
+
+	session->ticks = false;
+	if (error != NULL)
+	{
+		PortalBuffer json = {0};
+
+		portal_json_error(&json, error);
+		portal_live_send(&session->live, "failure", json.data);
+		portal_buffer_free(&json);
+	}
+	else if (value != NULL)
+		portal_live_send(&session->live, "tick", value);
+	portal_live_end_tick(&session->live);
+}
+
+/* Give lines of a file to its client, as many as it can take; to nobody if it has gone. */
+static void
+move_rows(Session *session)
+{
+	PortalExchange *exchange = session->running;
+	PortalBuffer *rows = portal_link_rows(session->link);
+
+	if (exchange == NULL || rows->length == 0 ||
+		(exchange->has_client && exchange->out.length >= STREAM_SHARE))
+		return;
+	if (exchange->has_client)
+	{
+		portal_buffer_add(&exchange->out, rows->data, rows->length);
+		exchange->filename = exchange->request.path;
+		if (!exchange->is_stream)
+			portal_exchange_stream(exchange, "text/csv; charset=utf-8");
+		else
+			portal_exchange_flow(exchange);
+	}
+	portal_buffer_free(rows);
+}
+
+static void
+send_notices(Session *session)
+{
+	char	   *notice;
+
+	while ((notice = portal_link_notice(session->link)) != NULL)
+	{
+		/* Any role can notify; ours are objects of JSON. */
+		if (notice[0] == '{' && session->live.nstreams > 0)
+			portal_live_send(&session->live, "notice", notice);
+		free(notice);
+	}
+}
+
+static void
+warn(const PortalOptions *options, Session *session, int64_t now)
+{
+	char		data[60];
+
+	session->was_warned = true;
+	snprintf(data, sizeof(data), "{\"seconds\":%" PRId64 "}",
+			 (end_of(options, session) - now + 999) / 1000);
+	portal_live_send(&session->live, "idle", data);
+}
+
+/* Returns false if the session has ended. */
+static bool
+work(const PortalOptions *options, Session *session, int64_t now)
+{
+	PortalLinkState state = portal_link_work(session->link);
+
+	send_notices(session);
+	if (state == PORTAL_LINK_LOST)
+	{
+		end_session(session, 401, "ended by the database");
+		return false;
+	}
+	if (now >= end_of(options, session))
+	{
+		end_session(session, 401, now >= session->began + options->longest ?
+					"ended after the longest time of a session" : "ended, not used");
+		return false;
+	}
+	if (now >= warning_of(options, session))
+		warn(options, session, now);
+	move_rows(session);
+
+	/* What a stream's client cannot take yet keeps the statement's end back. */
+	if (state == PORTAL_LINK_DONE && portal_link_rows(session->link)->length == 0)
+	{
+		if (session->ticks)
+			take_tick(session);
+		else
+			take_answer(session);
+		portal_link_take(session->link);
+	}
+	while (portal_link_state(session->link) == PORTAL_LINK_IDLE && session->nqueued > 0)
+		start_request(session);
+	if (portal_link_state(session->link) == PORTAL_LINK_IDLE &&
+		now >= portal_live_due(&session->live))
+		start_tick(session);
+	return true;
+}
+
+void
+portal_sessions_work(const PortalOptions *options)
+{
+	Session    *next;
+	int64_t		now;
+
+	portal_signins_work(options, signed_in);
+	now = portal_now();
+	for (Session *session = sessions.first; session != NULL; session = next)
+	{
+		next = session->next;
+		work(options, session, now);
+	}
+}
+
+size_t
+portal_sessions_room(const PortalOptions *options)
+{
+	return options->sessions + PORTAL_MAX_SIGNINS + PORTAL_MAX_WAITING;
+}
+
+size_t
+portal_sessions_poll(struct pollfd *fds, size_t room)
+{
+	size_t		nfds = portal_signins_poll(fds, room);
+
+	for (Session *session = sessions.first; session != NULL && nfds < room;
+		 session = session->next)
+		portal_link_poll(session->link, &fds[nfds++]);
+	return nfds;
+}
+
+int64_t
+portal_sessions_due(const PortalOptions *options)
+{
+	int64_t		due = portal_signins_due();
+
+	for (Session *session = sessions.first; session != NULL; session = session->next)
+	{
+		PortalLinkState state = portal_link_state(session->link);
+		int64_t		mine = end_of(options, session);
+
+		if (warning_of(options, session) < mine)
+			mine = warning_of(options, session);
+		if (state == PORTAL_LINK_IDLE && portal_live_due(&session->live) < mine)
+			mine = portal_live_due(&session->live);
+		if (state == PORTAL_LINK_IDLE && session->nqueued > 0)
+			mine = 0;
+		if (session->running != NULL && portal_link_rows(session->link)->length > 0 &&
+			(!session->running->has_client || session->running->out.length < STREAM_SHARE))
+			mine = 0;
+		if (mine < due)
+			due = mine;
+	}
+	return due;
+}
+
+bool
+portal_sessions_are_busy(void)
+{
+	for (Session *session = sessions.first; session != NULL; session = session->next)
+	{
+		if (session->running != NULL || session->nqueued > 0)
+			return true;
+	}
+	return false;
+}
+
+void
+portal_sessions_stop(void)
+{
+	portal_signins_stop();
+	while (sessions.first != NULL)
+		end_session(sessions.first, 503, "the portal stops");
+}

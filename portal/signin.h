@@ -1,0 +1,45 @@
+/*
+ * signin.h
+ *	  People sign in as roles of the database: the database says who may.
+ *
+ * A few sign-ins are under way at once, others wait for them, and an address has a
+ * share of those.  Who is refused hears it after a whole number of seconds, in one
+ * sentence whatever the reason: neither the words nor the time tell which roles
+ * there are.  Until then the refused one keeps its place, so guessing is slow.
+ */
+#ifndef PORTAL_SIGNIN_H
+#define PORTAL_SIGNIN_H
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "portal/exchange.h"
+#include "portal/link.h"
+#include "portal/options.h"
+
+/* At once, and those that wait for them. */
+#define PORTAL_MAX_SIGNINS	4
+#define PORTAL_MAX_WAITING	32
+
+/*
+ * Someone has signed in: the link is theirs and belongs to the callee, as does the
+ * exchange, which is not answered yet.
+ */
+typedef void (*PortalSignedIn) (const PortalOptions *options, PortalExchange *exchange,
+								PortalLink *link);
+
+/* Take an exchange with credentials; it is answered now or later. */
+extern void portal_signin_begin(const PortalOptions *options, PortalExchange *exchange);
+
+/* Fill in what to wait for; returns how many. */
+extern size_t portal_signins_poll(struct pollfd *fds, size_t room);
+
+/* When something has to be done without an event. */
+extern int64_t portal_signins_due(void);
+extern void portal_signins_work(const PortalOptions *options, PortalSignedIn signed_in);
+
+/* Refuse all that are under way: the portal stops. */
+extern void portal_signins_stop(void);
+
+#endif							/* PORTAL_SIGNIN_H */

@@ -1,0 +1,145 @@
+# 030_statements.pl
+#	  What becomes of a request: a statement, its answer, its error, or a file.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/..";
+
+use Portal;
+use Test::More;
+
+my $portal = Portal->new;
+$portal->start;
+my $browser = $portal->browser;
+is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in');
+
+# ---- Reading
+
+is($browser->get('api/echo?two=%2B+%27%3B%3C&one=%C3%BC')->{content}, '["ü", "+ \';<"]', 'parameters are found by name');
+is($browser->get('api/echo?two=')->{content}, '[null, ""]', 'one that is not there is NULL, an empty one is empty');
+is($browser->get('api/echo?three=1')->{status}, 400, 'one that is not known is refused');
+is($browser->get('api/nowhere')->{status}, 404, 'so is a route that is not known');
+is($browser->get('api/note')->{status}, 405, 'and the other method');
+is($browser->post('api/me')->{status}, 405, 'both ways');
+is($browser->get("api/$_")->{status}, 404, "$_ is not found") foreach 'nothing', 'null';
+is(length $browser->get('api/large')->{content}, 3000013, 'a large answer is whole');
+my $answer = $browser->get('api/write');
+is("$answer->{status} $answer->{json}{sqlstate}", '409 25006', 'a statement that reads cannot write');
+$answer = $browser->get('api/old');
+is("$answer->{status} $answer->{json}{message}", '501 the extension in this database is older than the portal',
+	'a function that is not there is said in a sentence');
+
+# ---- Writing
+
+$answer = $browser->post('api/note', { text => "it's" });
+is("$answer->{status} $answer->{json}{noted}", "200 it's", 'a statement that writes is committed');
+is($browser->post('api/note', { text => 'bad' })->{json}{sqlstate}, '23514', 'one that fails says why');
+is($browser->post('api/deferred', { n => 1 })->{status}, 200, 'what is checked at the end');
+$answer = $browser->post('api/deferred', { n => 1 });
+is("$answer->{status} $answer->{json}{sqlstate}", '422 23505', 'counts, too');
+is($browser->post('api/patient')->{json}, '5min', 'a long statement has longer');
+is($browser->get('api/settings')->{json}{statement_timeout}, '15000', 'only that one');
+is_deeply($browser->get('api/notes')->{json}, ["it's"], 'what failed has left nothing');
+
+# ---- Errors
+
+my %status = ('42501' => 403, '42704' => 404, '22023' => 422, '22P02' => 422, '54000' => 422, '23505' => 422, '42710' => 422,
+	'42601' => 422, '57014' => 504, '08006' => 401, '53100' => 503, '42883' => 501, '55000' => 409, 'P0001' => 409);
+foreach my $sqlstate (sort keys %status)
+{
+	my $answer = $browser->post('api/refuse', { sqlstate => $sqlstate, message => '<i>no</i>' });
+	is($answer->{status}, $status{$sqlstate}, "$sqlstate is $status{$sqlstate}");
+	next if $status{$sqlstate} == 501;
+	is_deeply($answer->{json},
+		{ sqlstate => $sqlstate, message => '<i>no</i>', detail => '<b>detail</b>', hint => 'a "hint"', column => 'endpoint' },
+		'with all that the database says');
+}
+is($browser->get('api/me')->{status}, 200, 'the session goes on');
+
+# ---- One after the other
+
+my $other = $portal->browser;
+is($other->sign_in('clerk', 'Grüße:€')->{status}, 200, 'somebody else signs in');
+my ($host) = $portal->{origin} =~ m{//(.*)};
+
+# Say a request on a connection of its own, as the browser.
+sub begin
+{
+	my ($path, $from) = @_;
+	my $socket = $portal->connection;
+	print $socket "GET /api/$path HTTP/1.1\r\nHost: $host\r\nCookie: @{[ ($from // $browser)->{cookie} ]}\r\n\r\n";
+	return $socket;
+}
+
+my $sleeping = "FROM pg_stat_activity WHERE query LIKE '%slept%' AND pid <> pg_backend_pid() AND state = 'active'";
+
+sub wait_for_sleep
+{
+	return $portal->wait_until(sub { $portal->sql("SELECT count(*) $sleeping") eq '1' }, 'the statement runs');
+}
+
+my @sockets = begin('sleep?seconds=60');
+wait_for_sleep();
+push @sockets, map { begin('echo?one=x') } 1 .. 9;
+is($other->get('api/me')->{status}, 200, 'another session does not wait for it');
+$portal->sql("SELECT pg_cancel_backend(pid) $sleeping");
+my %count;
+foreach my $socket (@sockets)
+{
+	sysread($socket, my $line, 4096);
+	$count{ substr $line, 9, 3 }++;
+}
+is_deeply(\%count, { 200 => 8, 429 => 1, 504 => 1 },
+	'eight requests wait for a session\'s statement, one more is refused, and one that takes too long is ended');
+
+# ---- Who goes away, and sessions that end under a statement
+
+@sockets = map { begin('sleep?seconds=60') } 1 .. 4;
+wait_for_sleep();
+close $_ foreach @sockets[1 .. 3];
+$portal->sql("SELECT pg_terminate_backend(pid) $sleeping");
+sysread($sockets[0], my $line, 4096);
+like($line, qr{^HTTP/1.1 401}, 'the end of a session is an answer');
+is($browser->get('api/me')->{status}, 401, 'and holds for what follows');
+is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in again');
+
+# ---- Files of rows
+
+$answer = $browser->get('api/rows.csv?rows=2');
+is($answer->{content}, join("\r\n", '"number","for,mula","none","fails"', qq("1","'=1\n""q""",,"1"), qq("2","'=2\n""q""",,"0"), ''),
+	'rows are CSV, without formulas');
+is($answer->{headers}{'content-type'}, 'text/csv; charset=utf-8', 'and say so');
+is($answer->{headers}{'content-disposition'}, 'attachment; filename="webhook-rows.csv"', 'with the name of a file');
+is($browser->get('api/rows.csv?rows=0')->{content}, qq("number","for,mula","none","fails"\r\n), 'without rows there are the names');
+is($browser->get('api/rows.csv?rows=x')->{status}, 422, 'an error before the first row is an error');
+is(scalar(() = $browser->get('api/rows.csv?rows=100000')->{content} =~ /\r\n/g), 100001, '100,000 rows');
+
+my ($status, $text) = $portal->say_raw("GET /api/rows.csv?rows=50000&fails=40000 HTTP/1.1\r\nHost: $host\r\nCookie: $browser->{cookie}\r\n\r\n");
+ok($status == 200 && $text =~ /"39000"/ && $text !~ /\r\n0\r\n\r\n\z/, 'an error behind rows is a file that is cut off');
+is($browser->get('api/me')->{status}, 200, 'the session goes on');
+
+# A client that does not read holds up nobody but itself, and costs no memory.
+my $slow = begin('rows.csv?rows=3000000');
+sysread($slow, $line, 100);
+$portal->wait_until(
+	sub {
+		$portal->sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'reader' AND wait_event = 'ClientWrite'") eq '1';
+	},
+	'the server waits for a client that does not read');
+is($other->get('api/me')->{status}, 200, 'others do not');
+close $slow;
+
+# ---- The end of the portal
+
+my $writer = $portal->browser;
+is($writer->sign_in('reader', 'right')->{status}, 200, 'signed in');
+my $last = begin('sleep?seconds=2', $writer);
+wait_for_sleep();
+kill 'TERM', $portal->{pid};
+sysread($last, $line, 4096);
+like($line, qr{^HTTP/1.1 200}, 'what somebody waits for is answered before the portal ends');
+is($portal->stop, 0, 'the portal ends in order');
+
+done_testing();

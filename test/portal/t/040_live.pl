@@ -1,0 +1,84 @@
+# 040_live.pl
+#	  Streams: ticks, notices, and how they end.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/..";
+
+use Portal;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $portal = Portal->new;
+$portal->start;
+my $browser = $portal->browser;
+is($portal->browser->get('api/live')->{status}, 401, 'without a session there is no stream');
+is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in');
+
+my @streams = map { $browser->live } 1 .. 3;
+my $tick = $streams[0]->next_of('tick');
+like($tick, qr/^\{.*"is" : \[1, +2, +3\]\}$/, 'a tick is a line, whatever newlines its JSON has');
+my @same = map { $_->next_of('tick') } @streams[1, 2];
+like($streams[0]{head}, qr{^Content-Type: text/event-stream; charset=utf-8\r$}m, 'a stream is one of events');
+my $start = time;
+my $next = $streams[0]->next_of('tick');
+foreach my $stream (@streams[1, 2])
+{
+	my $tick = $stream->next_of('tick');
+	$tick = $stream->next_of('tick') while $tick and $tick lt $next;
+	is($tick, $next, 'all streams of a session have the same ticks');
+}
+cmp_ok(time - $start, '>', 1, 'a tick does not follow at once');
+
+$portal->sql(q(SELECT pg_notify('webhook', E'{"subscription":5,\n"state":"disabled"}')));
+is($_->next_of('notice'), '{"subscription":5, "state":"disabled"}', 'a notice reaches each stream, in one line') foreach @streams;
+$portal->sql(q(SELECT pg_notify('webhook', 'event: tick')));
+is($browser->post('api/notify', { a => 1 })->{status}, 200, 'one\'s own notice');
+is($streams[0]->next_of('notice'), '{"a":1}', 'comes, too, and what is no JSON does not');
+
+push @streams, map { $browser->live } 4 .. 8;
+ok($streams[7]->next_of('tick'), 'eight streams');
+is($browser->get('api/live')->{status}, 429, 'are all that a session has');
+close $_->{socket} foreach splice @streams, 1;
+$portal->wait_until(
+	sub {
+		my $stream = $browser->live;
+		my $event = $stream->next(1);
+		return $event && push @streams, $stream;
+	},
+	'streams whose clients have gone make room', 20);
+ok($streams[0]->next_of('tick'), 'the one that is left goes on');
+
+$portal->sql('ALTER SCHEMA webhook RENAME TO other');
+$portal->sql('ALTER SCHEMA other RENAME TO webhook');
+is($browser->post('api/session/end')->{status}, 200, 'signed out');
+is($streams[0]->next_of('end'), '{"reason":"signed out"}', 'a stream says why it ends');
+is($streams[0]->next, undef, 'and ends');
+is($portal->stop, 0, 'the portal ends in order');
+
+# ---- Sessions that end by themselves
+
+$portal->start('--idle=3s');
+is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in');
+my $stream = $browser->live;
+my $idle = $stream->next_of('idle');
+ok($idle && $idle =~ /^\{"seconds":[12]\}$/, 'pages are told before an unused session ends') or diag($idle);
+is($browser->get('api/me')->{status}, 200, 'it is used');
+ok($stream->next_of('idle'), 'they are told again');
+is($stream->next_of('end'), '{"reason":"ended, not used"}', 'and that it has ended');
+
+is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in');
+$stream = $browser->live;
+ok($stream->next_of('tick'), 'there is a stream');
+$portal->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'");
+is($stream->next_of('end'), '{"reason":"ended by the database"}', 'the database ends a session, its stream says so');
+
+is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in');
+$stream = $browser->live;
+ok($stream->next_of('tick'), 'there is a stream');
+is($portal->stop, 0, 'the portal ends in order');
+is($stream->next_of('end'), '{"reason":"the portal stops"}', 'and says so');
+
+done_testing();
