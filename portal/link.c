@@ -27,6 +27,10 @@ static const char settings[] =
 " -c jit=off -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex"
 " -c extra_float_digits=1 -c standard_conforming_strings=on";
 
+/* A client may read more slowly than the server sends, which then waits for our COMMIT. */
+static const char longer[] = "; SET LOCAL statement_timeout = '5min'"
+"; SET LOCAL idle_in_transaction_session_timeout = '5min'";
+
 typedef enum LinkStep
 {
 	STEP_NONE,
@@ -184,7 +188,7 @@ send_step(PortalLink *link, LinkStep step)
 {
 	PortalStatement *statement = &link->statement;
 	Oid			types[PORTAL_MAX_VALUES];
-	char		begin[100];
+	char		begin[200];
 	int			sent;
 
 	for (int i = 0; i < PORTAL_MAX_VALUES; i++)
@@ -195,8 +199,7 @@ send_step(PortalLink *link, LinkStep step)
 		case STEP_BEGIN:
 			snprintf(begin, sizeof(begin), "BEGIN READ %s%s",
 					 statement->writes ? "WRITE" : "ONLY",
-					 statement->is_long || statement->streams ?
-					 "; SET LOCAL statement_timeout = '5min'" : "");
+					 statement->is_long || statement->streams ? longer : "");
 			sent = PQsendQuery(link->connection, begin);
 			break;
 		case STEP_STATEMENT:

@@ -103,11 +103,17 @@ portal_csv_field(PortalBuffer *buffer, const char *text)
 	portal_buffer_text(buffer, "\"");
 	if (*text != '\0' && strchr("=+-@\t\r\n", *text) != NULL)
 		portal_buffer_text(buffer, "'");
-	for (; *text != '\0'; text++)
+	while (*text != '\0')
 	{
+		size_t		plain = strcspn(text, "\"");
+
+		portal_buffer_add(buffer, text, plain);
+		text += plain;
 		if (*text == '"')
-			portal_buffer_text(buffer, "\"");
-		portal_buffer_add(buffer, text, 1);
+		{
+			portal_buffer_text(buffer, "\"\"");
+			text++;
+		}
 	}
 	portal_buffer_text(buffer, "\"");
 }
