@@ -17,7 +17,8 @@
 #   make stage          a private copy of the server with the extension in it
 #
 # To look at it:
-#   make demo           watch a contract being signed (KEEP=1: and look around)
+#   make demo           watch a contract being signed (KEEP=1: and look around;
+#                       PORTAL=1 KEEP=1: in a browser)
 #   make bench          measure (BENCH=isolation: only bench/isolation)
 #   make coverage       run the tests, and say which lines of src they ran
 #   make chaos          disturb a server without end, and judge what arrives
@@ -178,8 +179,8 @@ SEED          ?=
 chaos: stage
 	@SECONDS='$(SECONDS)' SEED='$(SEED)' $(CHECK) REGRESS= ISOLATION= PROVE_FLAGS=-v PROVE_TESTS=test/t/900_chaos.pl
 
-demo: stage
-	@perl test/demo.pl '$(STAGE)$(bindir)' $(if $(filter-out 0,$(KEEP)),--keep '$(COPY)')
+demo: stage $(if $(filter-out 0,$(PORTAL)),portal)
+	@perl test/demo.pl '$(STAGE)$(bindir)' $(if $(filter-out 0,$(PORTAL)),--portal '$(CURDIR)/$(PORTAL_PROGRAM)') $(if $(filter-out 0,$(KEEP)),--keep '$(COPY)')
 
 BENCH          = run isolation
 

@@ -2,8 +2,9 @@
 #	  Shows the extension at work: a contract goes from draft to counter-signed
 #	  by plain SQL, and each POST is printed as the receiver got it.
 #
-# Arguments: the directory of the server's programs; --keep to leave everything
-# running, and a directory to be removed when that is ended.  The cluster is a
+# Arguments: the directory of the server's programs; --portal and the program of the
+# portal, which is started with three roles, traffic and an endpoint that fails; --keep
+# to leave everything running, and a directory to be removed when that is ended.  The cluster is a
 # throw-away one in a directory of its own, reached by a socket in there; the
 # receiver listens on loopback.  A delivery that does not come within 10 seconds
 # ends the demonstration with an error and the server's log.
@@ -16,15 +17,20 @@ use lib "$FindBin::Bin/t";
 
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use POSIX qw(WNOHANG);
 use Webhook::Receiver;
 
-my ($bindir, $keep, $copy) = @ARGV;
-die "usage: demo.pl BINDIR [--keep]\n" unless $bindir and -x "$bindir/initdb";
+my $bindir = shift @ARGV;
+my $program = @ARGV && $ARGV[0] eq '--portal' ? (splice @ARGV, 0, 2)[1] : undef;
+my ($keep, $copy) = @ARGV;
+die "usage: demo.pl BINDIR [--portal PROGRAM] [--keep]\n" unless $bindir and -x "$bindir/initdb";
 
 my $dir = tempdir('webhook-demo-XXXXXX', DIR => '/tmp');
-my $connection = "host=$dir dbname=contracts user=postgres";
+my $port = $ENV{PGPORT} = $program ? free_port() : 5432;
+my $connection = "host=$dir port=$port dbname=contracts user=postgres";
 my $owner = $$;
-my ($receiver, $server, $kept);
+my ($receiver, $server, $portal, $traffic, $kept);
 
 $| = 1;
 $SIG{$_} = sub { exit 130 } foreach qw(INT TERM HUP);
@@ -36,10 +42,76 @@ END
 		my $status = $?;
 		system("'$bindir/pg_ctl' -D '$dir/data' -m immediate stop >/dev/null 2>&1")
 		  if $server;
+		kill 'TERM', grep { $_ } $portal, $traffic;
 		$receiver->stop if $receiver;
 		remove_tree($dir);
 		$? = $status;
 	}
+}
+
+sub free_port
+{
+	my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or fail("no port: $!");
+	return $socket->sockport;
+}
+
+# The portal, with something to see in it.
+sub show_portal
+{
+	heading('The portal: who signs in, what is delivered, and what is not');
+	my $roles = <<'END';
+CREATE ROLE admin LOGIN PASSWORD 'admin';
+CREATE ROLE operator LOGIN PASSWORD 'operator';
+CREATE ROLE reader LOGIN PASSWORD 'reader';
+SELECT webhook.grant_admin('admin');
+SELECT webhook.grant_operator('operator');
+SELECT webhook.grant_reader('reader');
+END
+	show_sql($roles);
+	sql($roles);
+	sql(<<"END");
+SELECT webhook.subscribe('@{[ $receiver->url('/ok/archive') ]}', '{App.BusinessRequestStatusChange}',
+	description => 'The archive');
+SELECT webhook.subscribe('http://127.0.0.1:1/nobody', '{App.BusinessRequestStatusChange}',
+	description => 'An endpoint that does not answer');
+END
+
+	# A contract a second, for an hour at most.
+	$traffic = fork // fail("fork: $!");
+	if ($traffic == 0)
+	{
+		$SIG{$_} = 'DEFAULT' foreach qw(INT TERM HUP);
+		open STDOUT, '>', '/dev/null';
+		open STDERR, '>', '/dev/null';
+		for (1 .. 3600)
+		{
+			sql("INSERT INTO business_request (title, customer, supplier, amount)"
+				  . " VALUES ('Contract $_', 'Nordwind AG', 'Åkesson & Söner', 1000 * $_)");
+			sleep 1;
+		}
+		exit 0;
+	}
+
+	my $web = free_port();
+	$portal = fork // fail("fork: $!");
+	if ($portal == 0)
+	{
+		open STDERR, '>', "$dir/portal.log";
+		open STDOUT, '>&', \*STDERR;
+		exec $program, "--database=host=127.0.0.1 port=$port dbname=contracts",
+		  "--listen=127.0.0.1:$web";
+		exit 1;
+	}
+	foreach (1 .. 100)
+	{
+		last if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $web);
+		fail('the portal does not start: ' . `cat '$dir/portal.log'`)
+		  if $_ == 100 or waitpid($portal, WNOHANG) > 0;
+		select undef, undef, undef, 0.1;
+	}
+	print "\n    ", paint(bold => "http://127.0.0.1:$web/"),
+	  "\n\n    Sign in as admin, operator or reader; the password is the name.\n";
+	return;
 }
 
 # How it looks: colours for a terminal only.
@@ -137,20 +209,27 @@ sub step
 	return;
 }
 
-# A private server.
+# A private server.  The portal reaches it through TCP, and with a password.
 run("'$bindir/initdb' -D '$dir/data' -U postgres -A trust -E UTF8 --locale=C");
 open my $conf, '>>', "$dir/data/postgresql.conf" or fail("postgresql.conf: $!");
 print $conf <<"END";
 shared_preload_libraries = 'webhook'
 webhook.require_https = off
 webhook.allowed_networks = '127.0.0.0/8, ::1/128'
-listen_addresses = ''
+listen_addresses = '@{[ $program ? '127.0.0.1' : '' ]}'
+port = $port
 unix_socket_directories = '$dir'
 track_commit_timestamp = on		# to tell milliseconds after the commit
 webhook.retry_schedule = '1s, 5s'	# nobody wants to watch five minutes
 END
 close $conf;
 $server = 1;
+if ($program)
+{
+	open my $hba, '>', "$dir/data/pg_hba.conf" or fail("pg_hba.conf: $!");
+	print $hba "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+	close $hba;
+}
 run("'$bindir/pg_ctl' -D '$dir/data' -l '$dir/log' -w start");
 run("'$bindir/createdb' -h '$dir' -U postgres contracts");
 $receiver = Webhook::Receiver->new(file => "$dir/received", keep => defined $keep);
@@ -242,6 +321,8 @@ my $rows = value('SELECT count(*) FROM webhook.log');
 fail("$rows rows in the log for " . @posts . ' calls') if $rows != @posts;
 print paint(bold => scalar(@posts) . ' calls, each with a right signature, each in the log.'), "\n";
 
+show_portal() if $program;
+
 if ($keep)
 {
 	my $psql = (grep { -x "$_/psql" } split /:/, $ENV{PATH}) ? 'psql' : "$bindir/psql";
@@ -253,7 +334,7 @@ if ($keep)
 if [ "\$(id -u)" = 0 ] && [ $< != 0 ]; then
 	exec su -s /bin/sh $user -c 'sh $dir/stop'
 fi
-kill @{[ $receiver->pid ]}
+kill @{[ join ' ', grep { $_ } $receiver->pid, $portal, $traffic ]}
 '$bindir/pg_ctl' -D '$dir/data' -m fast stop && rm -rf '$dir' @{[ $copy ? "'$copy'" : '' ]}
 END
 	close $stop;

@@ -1,0 +1,63 @@
+# 000_portal.pl
+#	  The rules of src/ that hold for portal/ too: a file opens with its name, defines
+#	  what its own header declares, and calls nobody who calls it; one file knows the HTTP
+#	  library, one the database.  And docs/portal.md lists the routes.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../../style";
+
+use Style qw(slurp);
+use Test::More;
+
+my @sources = sort glob 'portal/*.[ch]';
+my %text = map { $_ => slurp($_) } @sources;
+my (%declared, %defined, %calls);
+
+cmp_ok(scalar @sources, '>', 20, 'there are sources');
+foreach my $file (@sources)
+{
+	my ($name) = $file =~ m{([^/]+)$};
+	my $code = $text{$file} =~ s{/\*.*?\*/|"(?:[^"\\\n]|\\.)*"}{}gsr;
+
+	like($text{$file}, qr/\A\/\*\n \* \Q$name\E\n/, "$file opens with its name");
+	unlike($text{$file}, qr/<microhttpd\.h>/, "$file does not know the HTTP library") if $file ne 'portal/http.c';
+	unlike($text{$file}, qr/<libpq/, "$file does not know the database's") if $file ne 'portal/link.c';
+	unlike($text{$file}, qr{^\s*//|[;{}]\s*//|^ {4}[^ ]|\b(?:TODO|FIXME|XXX)\b}m, "$file has C comments, tabs and an end");
+	if ($file =~ /\.h$/)
+	{
+		$declared{$_} = $file foreach $code =~ /^extern\b[^;{]*?\b(portal_\w+)\s*\(/mg;
+	}
+	else
+	{
+		$defined{$_} = $file foreach $code =~ /^(portal_\w+)\([^;{]*\)\s*\{/mg;
+		$calls{$file} = { map { $_ => 1 } $code =~ /\b(portal_\w+)\b/g };
+	}
+}
+is_deeply(\%declared, { map { $_ => $defined{$_} =~ s/\.c$/.h/r } keys %defined }, 'a function is declared in the header of its file');
+
+# Which files each file calls, and those that they call, do not lead back to it.
+my %to = map {
+	my $file = $_;
+	$file => [ grep { $_ ne $file } map { $defined{$_} // () } keys %{ $calls{$file} } ]
+} keys %calls;
+foreach my $from (sort keys %to)
+{
+	my (%seen, @next);
+	@next = @{ $to{$from} };
+	while (defined(my $file = pop @next))
+	{
+		push @next, @{ $to{$file} } unless $seen{$file}++;
+	}
+	ok(!$seen{$from}, "$from calls nobody who calls it");
+}
+
+my $document = slurp('docs/portal.md');
+foreach ($text{'portal/routes.c'} =~ /^\t\{("(?:GET|POST)", "[^"]+"),/mg)
+{
+	my ($method, $path) = /"(\w+)", "([^"]+)"/;
+	like($document, qr/`$method api\/\Q$path\E`/, "docs/portal.md lists $method api/$path");
+}
+done_testing();
