@@ -144,6 +144,7 @@ export async function subscription({params, signal, can})
 	let {stat} = answer;
 	const content = await tabs[tab][1](id, signal, can, params);
 	const place = h('div', {role: 'status'});
+	const offer = h('div');
 	const facts = h('div', {}, fares(stat));
 	const isDisabled = stat.state === 'disabled';
 
@@ -197,7 +198,7 @@ export async function subscription({params, signal, can})
 	}, {signal});
 
 	if (params.get('new'))
-		append(place, h('div', {class: 'notice good'},
+		append(offer, h('div', {class: 'notice good'},
 			h('p', {}, h('strong', {}, 'It is saved. '), 'Give the secret to whoever runs the endpoint, and try it with a ping.'),
 			h('div', {class: 'actions'}, can('secret') && button('Show the secret', () => shown(() => reveal(id))),
 				can('ping') && button('Send a ping', () => ping(id, place, signal)))));
@@ -221,6 +222,7 @@ export async function subscription({params, signal, can})
 				{title: 'Its events are cancelled'})),
 			can('recover') && !isDisabled && button('Recover …', async () => await recover(id, s.endpoint) && refresh()),
 			can('unsubscribe') && button('Unsubscribe', () => shown(() => unsubscribe(s, stat)), 'danger')),
+		offer,
 		place,
 		h('div', {class: 'grid'},
 			card('How it fares', facts),
