@@ -129,7 +129,13 @@ export function start()
 		{
 			if (event.data.name === 'hello')
 			{
-				if (leading && live.last)
+				/* Somebody has signed in again elsewhere, with the session of all tabs. */
+				if (leading && !source)
+				{
+					started = true;
+					open();
+				}
+				else if (leading && live.last)
 					channel.postMessage({name: 'tick', data: live.last});
 			}
 			else if (started)

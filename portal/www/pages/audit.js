@@ -3,7 +3,7 @@
  *	  Audit: who did what, and when.
  */
 import {get} from '../api.js';
-import {code, h, heading, pretty, table, time} from '../dom.js';
+import {h, heading, table, time} from '../dom.js';
 import {fromInput, timeField} from '../fields.js';
 import {field} from '../form.js';
 import {filters, go, link} from '../route.js';
@@ -12,12 +12,23 @@ const actions = ['subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'res
 	'cancel', 'skip', 'secret', 'rotate_secret', 'define_event_type', 'watch', 'unwatch', 'alter_watch', 'resume_database',
 	'grant_reader', 'grant_operator', 'grant_admin', 'revoke'];
 
+/* A value in a few words. */
+function brief(value)
+{
+	return value === null || value === undefined ? 'default' : typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/* Former and new values side by side; what is no change is shown as it is. */
 function detail(value)
 {
-	if (value === null || value === undefined || JSON.stringify(value) === '{}')
-		return '–';
-	const text = JSON.stringify(value);
-	return text.length < 60 ? h('code', {}, text) : h('details', {}, h('summary', {}, 'What was changed'), code(pretty(text), 'what was changed'));
+	const {old, new: now, ...rest} = value ?? {};
+	const names = [...new Set([...Object.keys(old ?? {}), ...Object.keys(now ?? {})])];
+
+	return [
+		names.map(name => h('div', {}, h('span', {class: 'help'}, `${name}: `),
+			old && now ? `${brief(old[name])} → ${brief(now[name])}` : brief((now ?? old)[name]))),
+		Object.entries(rest).map(([name, v]) => h('div', {}, h('span', {class: 'help'}, `${name}: `), brief(v))),
+		!names.length && !Object.keys(rest).length && '–'];
 }
 
 /* Current role, and those behind it where they differ. */
