@@ -36,7 +36,8 @@ export function chart({title, series, format, max})
 		h('summary', {}, 'Show as table'), rows);
 	const element = h('section', {class: 'card chart'},
 		h('div', {class: 'top'}, h('h2', {}, title), readout), svg,
-		series.length > 1 && h('ul', {class: 'key'}, series.map(s => h('li', {}, sample(s), s.name))),
+		series.length > 1 && h('ul', {class: 'key'},
+			series.map(s => h('li', {}, sample(s), s.name))),
 		details);
 	let points = [];
 	let chosen = null;
@@ -64,8 +65,10 @@ export function chart({title, series, format, max})
 			return;
 		}
 		const at = parts(p.at);
-		fill(readout, span() > 2 * 86400000 ? `${at.date.slice(5)} ` : '', at.time.slice(0, span() < 600000 ? 8 : 5), '  ',
-			series.map(s => [' · ', series.length > 1 ? `${s.name} ` : '', h('b', {}, p[s.key] === null || p[s.key] === undefined ? '–' : format(p[s.key]))]));
+		fill(readout, span() > 2 * 86400000 ? `${at.date.slice(5)} ` : '',
+			at.time.slice(0, span() < 600000 ? 8 : 5), '  ',
+			series.map(s => [' · ', series.length > 1 ? `${s.name} ` : '',
+				h('b', {}, p[s.key] === null || p[s.key] === undefined ? '–' : format(p[s.key]))]));
 	}
 
 	function span()
@@ -91,9 +94,11 @@ export function chart({title, series, format, max})
 	function drawTable()
 	{
 		fill(rows, table({caption: title, rows: points.slice().reverse(), empty: 'No data yet',
-			columns: [{head: 'Timestamp', class: 'time', cell: p => time(new Date(p.at).toISOString())},
+			columns: [{head: 'Timestamp', class: 'time',
+				cell: p => time(new Date(p.at).toISOString())},
 				...series.map(s => ({head: s.name, number: true,
-					cell: p => p[s.key] === null || p[s.key] === undefined ? '–' : format(p[s.key])}))]}));
+					cell: p => p[s.key] === null || p[s.key] === undefined ? '–'
+						: format(p[s.key])}))]}));
 	}
 
 	function drawAll()
@@ -115,15 +120,18 @@ export function chart({title, series, format, max})
 		fill(svg);
 		for (const part of [0, 0.5, 1])
 		{
-			svg.append(h('line', {class: 'grid-line', x1: LEFT, x2: width, y1: y(highest * part), y2: y(highest * part)}),
-				h('text', {x: LEFT - 8, y: y(highest * part) + 4, 'text-anchor': 'end'}, format(highest * part, true)));
+			svg.append(h('line', {class: 'grid-line', x1: LEFT, x2: width, y1: y(highest * part),
+				y2: y(highest * part)}),
+				h('text', {x: LEFT - 8, y: y(highest * part) + 4, 'text-anchor': 'end'},
+					format(highest * part, true)));
 		}
 		const labels = Math.max(2, Math.min(6, Math.floor(inner / 110)));
 		for (let i = 0; points.length > 1 && i < labels; i++)
 		{
 			const at = first + span() * i / (labels - 1);
 			const p = parts(at);
-			const text = span() > 2 * 86400000 ? p.date.slice(5) : span() < 600000 ? p.time : p.time.slice(0, 5);
+			const text = span() > 2 * 86400000 ? p.date.slice(5) : span() < 600000 ? p.time
+				: p.time.slice(0, 5);
 			svg.append(h('text', {x: LEFT + inner * i / (labels - 1), y: HEIGHT - 4,
 				'text-anchor': i === 0 ? 'start' : i === labels - 1 ? 'end' : 'middle'}, text));
 		}
@@ -144,7 +152,8 @@ export function chart({title, series, format, max})
 		{
 			for (const run of runs(s.key))
 			{
-				const path = run.map((p, i) => `${i ? 'L' : 'M'}${x(p.at).toFixed(1)},${y(p[s.key]).toFixed(1)}`).join('');
+				const path = run.map((p, i) =>
+					`${i ? 'L' : 'M'}${x(p.at).toFixed(1)},${y(p[s.key]).toFixed(1)}`).join('');
 				if (s.kind === 'area')
 					svg.append(h('path', {class: `area-${s.style}`,
 						d: `${path}L${x(run.at(-1).at).toFixed(1)},${y(0)}L${x(run[0].at).toFixed(1)},${y(0)}Z`}));

@@ -248,7 +248,8 @@ export function terms(...rows)
 {
 	return h('dl', {class: 'terms'}, rows.filter(Boolean)
 		.filter(row => row[1] !== null && row[1] !== undefined && row[1] !== false)
-		.map(([term, ...description]) => h('div', {}, h('dt', {}, term), h('dd', {}, description))));
+		.map(([term, ...description]) => h('div', {}, h('dt', {}, term),
+			h('dd', {}, description))));
 }
 
 /*
@@ -272,7 +273,8 @@ export function tableRow(columns, row, rowClass)
 {
 	return h('tr', {class: rowClass?.(row)}, columns.map(c =>
 		h('td', {class: [c.number && 'number', c.class].filter(Boolean).join(' ') || null,
-			'data-head': typeof c.head === 'string' ? c.head : ''}, h('div', {class: 'cell'}, c.cell(row)))));
+			'data-head': typeof c.head === 'string' ? c.head : ''},
+				h('div', {class: 'cell'}, c.cell(row)))));
 }
 
 /* Says what was done, for eight seconds and to screen readers. */
@@ -305,7 +307,8 @@ export function pretty(text)
 		const closes = token === '}' || token === ']';
 		if (closes)
 			depth--;
-		if (closes ? before !== '{' && before !== '[' : before === ',' || before === '{' || before === '[')
+		if (closes ? before !== '{' && before !== '[' : before === ',' || before === '{'
+			|| before === '[')
 			out += '\n' + '  '.repeat(depth);
 		out += token === ':' ? ': ' : token;
 		if (token === '{' || token === '[')

@@ -21,7 +21,8 @@ export function asCurl(call)
 {
 	const headers = Object.entries(call.request_headers ?? {})
 		.filter(([name]) => !['host', 'content-length', 'accept'].includes(name))
-		.flatMap(([name, value]) => [].concat(value).map(one => `  -H ${quoted(`${name}: ${one}`)}`));
+		.flatMap(([name, value]) => [].concat(value).map(one =>
+			`  -H ${quoted(`${name}: ${one}`)}`));
 	return [`curl -X ${call.method ?? 'POST'} ${quoted(call.endpoint ?? '')}`, ...headers,
 		`  --data-raw ${quoted(call.request_body ?? '')}`].join(' \\\n');
 }
@@ -51,17 +52,21 @@ export function exchange(call)
 			h('h3', {}, 'Request'),
 			terms(['HTTP Method', call.method],
 				['Webhook Endpoint', url(call.endpoint ?? '')],
-				['Source IP Address', call.source_ip && `${call.source_ip}, port ${call.source_port}`],
+				['Source IP Address', call.source_ip
+					&& `${call.source_ip}, port ${call.source_port}`],
 				['Receiver’s address', call.peer_ip],
 				['Timestamp', time(call.requested_at, 'full')]),
-			h('h4', {}, 'Request Headers'), code(headerLines(call.request_headers), 'Request Headers'),
+			h('h4', {}, 'Request Headers'), code(headerLines(call.request_headers),
+				'Request Headers'),
 			h('h4', {}, 'Request Body'), body(call.request_body, 'Request Body')),
 		h('section', {'aria-label': 'Response'},
 			h('h3', {}, 'Response'),
 			terms(['Status', call.response_status ?? 'none'], ['After', duration(call.ms)],
 				['Error', call.error]),
-			call.response_headers && [h('h4', {}, 'Response Headers'), code(headerLines(call.response_headers), 'Response Headers')],
-			call.response_status !== null && [h('h4', {}, 'Response Body'), body(call.response_body, 'Response Body')]));
+			call.response_headers && [h('h4', {}, 'Response Headers'),
+				code(headerLines(call.response_headers), 'Response Headers')],
+			call.response_status !== null && [h('h4', {}, 'Response Body'),
+				body(call.response_body, 'Response Body')]));
 }
 
 /* How a call ended: outcome, and why unless a status of its own column says it. */

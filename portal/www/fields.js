@@ -24,7 +24,8 @@ export function durationField({label, name, help, value})
 {
 	const given = seconds(value);
 	const [unit, size] = given ? units.findLast(([, n]) => given % n === 0) ?? units[0] : units[0];
-	const amount = h('input', {type: 'text', inputmode: 'decimal', value: given ? given / size : ''});
+	const amount = h('input', {type: 'text', inputmode: 'decimal',
+		value: given ? given / size : ''});
 	const choice = select(units.map(([u]) => u), unit, {'aria-label': `${label}: unit`});
 	const element = field({label, name, help, control: amount});
 	const pair = h('div', {class: 'pair'});
@@ -73,7 +74,8 @@ export function parseNumber(name, text, whole = true)
 	if (text === '')
 		return '';
 	if (!(whole ? /^\d{1,9}$/ : /^\d{1,9}(\.\d{1,6})?$/).test(text))
-		throw new WrongField(name, whole ? 'This is no whole number.' : 'This is no number.', 'Give digits only.');
+		throw new WrongField(name, whole ? 'This is no whole number.' : 'This is no number.',
+			'Give digits only.');
 	return Number(text);
 }
 

@@ -104,7 +104,8 @@ export function refuse(form, error, column = error.column)
 		outer.open = true;
 	place.classList.add('wrong');
 	append(place.querySelector('.error'), words(error).join(' '));
-	const control = place.matches('fieldset') ? place : place.querySelector('input, select, textarea');
+	const control = place.matches('fieldset') ? place
+		: place.querySelector('input, select, textarea');
 	if (!place.matches('fieldset'))
 		control.setAttribute('aria-invalid', 'true');
 	(place.matches('fieldset') ? place.querySelector('input') ?? place : control).focus();

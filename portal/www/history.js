@@ -27,13 +27,15 @@ function ms(value)
 
 export function charts()
 {
-	const short = (value, axis) => axis && value >= 1000 ? `${decimal(value / 1000, value % 1000 ? 1 : 0)}k`
+	const short = (value, axis) => axis && value >= 1000
+		? `${decimal(value / 1000, value % 1000 ? 1 : 0)}k`
 		: decimal(value, value === 0 ? 0 : value < 1 ? 2 : value < 10 ? 1 : 0);
 	const calls = chart({title: 'Calls per second', format: short, series: [
 		{key: 'delivered', name: 'delivered', kind: 'bar', style: 'ok'},
 		{key: 'retried', name: 'to be retried', kind: 'bar', style: 'warn'},
 		{key: 'failed', name: 'failed', kind: 'bar', style: 'bad'}]});
-	const success = chart({title: 'Success rate', format: v => `${decimal(v, v === 100 || v === 0 || v === 50 ? 0 : 1)} %`, max: 100,
+	const success = chart({title: 'Success rate',
+		format: v => `${decimal(v, v === 100 || v === 0 || v === 50 ? 0 : 1)} %`, max: 100,
 		series: [{key: 'success', name: 'successful calls', kind: 'area', style: 'ok'}]});
 	const latency = chart({title: 'Time to answer', format: duration, series: [
 		{key: 'p50', name: 'median', kind: 'line', style: 'accent'},
@@ -60,7 +62,8 @@ export function fromSeries(rows, seconds)
 	{
 		const all = r.delivered + r.failed + r.retried;
 		return {at: Date.parse(r.at), delivered: r.delivered / seconds, failed: r.failed / seconds,
-			retried: r.retried / seconds, pending: r.pending, success: all ? r.delivered / all * 100 : null,
+			retried: r.retried / seconds, pending: r.pending,
+				success: all ? r.delivered / all * 100 : null,
 			p50: ms(r.p50), p95: ms(r.p95)};
 	});
 }

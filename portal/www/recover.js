@@ -30,8 +30,10 @@ export function recover(subscription, endpoint)
 {
 	return dialog(`Recover subscription ${subscription}`, close =>
 	{
-		const since = timeField({label: 'Events from', name: 'since', value: new Date(Date.now() - 86400000).toISOString()});
-		const until = timeField({label: 'until', name: 'until', value: new Date(Date.now() + 1000).toISOString()});
+		const since = timeField({label: 'Events from', name: 'since',
+			value: new Date(Date.now() - 86400000).toISOString()});
+		const until = timeField({label: 'until', name: 'until',
+			value: new Date(Date.now() + 1000).toISOString()});
 		const what = field({label: 'Send', name: 'what', control: select(kinds, 'failed')});
 		const bar = h('progress', {max: 1, value: 0, 'aria-label': 'Progress'});
 		const said = h('p', {role: 'status'});
@@ -116,7 +118,8 @@ export function recover(subscription, endpoint)
 				forget();
 				refuse(element, error);
 			}
-		}, h('p', {class: 'help'}, endpoint), h('div', {class: 'fields'}, what, since, until), bar, said,
+		}, h('p', {class: 'help'}, endpoint), h('div', {class: 'fields'}, what, since, until), bar,
+			said,
 		h('div', {class: 'actions end'}, stop, act));
 		element.addEventListener('input', forget);
 		return element;

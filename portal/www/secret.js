@@ -22,7 +22,8 @@ function shown(secret, close, signal)
 	const timer = setInterval(count, 1000);
 	signal.addEventListener('abort', () => clearInterval(timer));
 	count();
-	return [code(secret, 'the secret'), left, h('div', {class: 'actions end'}, button('Hide', () => close(), 'primary'))];
+	return [code(secret, 'the secret'), left, h('div', {class: 'actions end'},
+		button('Hide', () => close(), 'primary'))];
 }
 
 /* A dialog with a secret; ask() gets it. */
@@ -43,11 +44,13 @@ export async function rotate(subscription)
 {
 	const secret = await dialog(`Rotate the secret of subscription ${subscription}`, close =>
 	{
-		const overlap = durationField({label: 'Sign with the former secret, too, for', name: 'overlap', value: '24:00:00',
+		const overlap = durationField({label: 'Sign with the former secret, too, for',
+			name: 'overlap', value: '24:00:00',
 			help: 'So the receiver has time to change over.'});
 		return form({class: 'editor'}, async () =>
 		{
-			const {result} = await post('rotate_secret', {subscription, overlap: overlap.value() || '0 seconds'});
+			const {result} = await post('rotate_secret',
+				{subscription, overlap: overlap.value() || '0 seconds'});
 			close(result);
 		}, overlap, h('div', {class: 'actions end'}, button('Keep as it is', () => close(null)),
 			h('button', {class: 'button primary'}, 'Rotate')));

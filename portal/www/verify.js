@@ -46,7 +46,8 @@ export function verifyCode()
 {
 	return h('section', {class: 'card'},
 		h('h2', {}, 'Verify a request'),
-		h('p', {class: 'about'}, 'A receiver verifies the signature over the body as it came, byte for byte, before it reads the JSON.'),
+		h('p', {class: 'about'},
+			'A receiver verifies the signature over the body as it came, byte for byte, before it reads the JSON.'),
 		[['Node', node, true], ['Python', python], ['C#', csharp]].map(([name, text, open]) =>
 			h('details', {open}, h('summary', {}, name), code(text, `${name} code`))));
 }

@@ -27,11 +27,14 @@ function verdicts(rows)
 	const wrong = rows.filter(row => !row.ok);
 	const item = row => h('li', {},
 		h('span', {class: `badge ${row.ok ? 'ok' : 'bad'}`},
-			h('span', {class: 'sign', 'aria-hidden': 'true'}, row.ok ? '✓' : '✕'), row.ok ? 'good' : 'look here'),
+			h('span', {class: 'sign', 'aria-hidden': 'true'}, row.ok ? '✓' : '✕'),
+				row.ok ? 'good' : 'look here'),
 		h('p', {}, row.detail, row.hint && h('span', {class: 'help'}, ` ${row.hint}`),
-			!row.ok && links[row.check_name] && [' ', h('a', {href: links[row.check_name]}, 'Show')]));
+			!row.ok && links[row.check_name] && [' ',
+				h('a', {href: links[row.check_name]}, 'Show')]));
 
-	return card(wrong.length ? `${wrong.length === 1 ? 'One thing needs' : `${wrong.length} things need`} attention`
+	return card(wrong.length
+		? `${wrong.length === 1 ? 'One thing needs' : `${wrong.length} things need`} attention`
 			: 'All is well',
 		wrong.length > 0 && h('ul', {class: 'verdicts'}, wrong.map(item)),
 		h('details', {}, h('summary', {}, `${rows.length - wrong.length} checks are good`),
@@ -60,7 +63,8 @@ function livePoints()
 		const answered = tick.busiest.filter(s => s.p50 !== null && s.rate > 0);
 		return {at: tick.at * 1000, delivered, failed, retried,
 			success: all > 0 ? delivered / all * 100 : null, pending: Number(tick.pending),
-			p50: answered.length ? answered.map(s => s.p50).sort((a, b) => a - b)[answered.length >> 1] : null,
+			p50: answered.length ? answered.map(s => s.p50).sort((a, b) =>
+				a - b)[answered.length >> 1] : null,
 			p95: answered.length ? Math.max(...answered.map(s => s.p95)) : null};
 	});
 }
@@ -80,26 +84,33 @@ function tiles(tick)
 	const good = speed(tick, before, 'delivered');
 	const bad = speed(tick, before, 'failed') + speed(tick, before, 'retrying');
 	const names = Object.entries(states ?? {}).sort((a, b) => b[1] - a[1]);
-	const failing = ['open', 'disabled', 'fenced', 'no worker'].reduce((n, s) => n + (states?.[s] ?? 0), 0);
+	const failing = ['open', 'disabled', 'fenced',
+		'no worker'].reduce((n, s) => n + (states?.[s] ?? 0), 0);
 
 	return [
-		tile('Worker', badge(worker?.state ?? 'no worker'), worker?.started_at ? `since ${ago(worker.started_at).replace(' ago', '')}` : 'nothing is sent',
+		tile('Worker', badge(worker?.state ?? 'no worker'),
+			worker?.started_at ? `since ${ago(worker.started_at).replace(' ago', '')}`
+			: 'nothing is sent',
 			{word: true, href: link('system')}),
 		tile('Delivered', `${decimal(good)}/s`, `${count(worker?.delivered)} since it started`,
 			{href: link('logs', {outcome: 'delivered'})}),
-		tile('Not delivered', `${decimal(bad)}/s`, `${count((worker?.failed ?? 0) + (worker?.retrying ?? 0))} since it started`,
+		tile('Not delivered', `${decimal(bad)}/s`,
+			`${count((worker?.failed ?? 0) + (worker?.retrying ?? 0))} since it started`,
 			{href: link('logs', {outcome: 'undelivered'}), bad: bad > 0}),
-		tile('Waiting', count(tick.pending), tick.oldest ? `oldest ${ago(tick.oldest)}` : 'nothing waits', {href: link('waiting')}),
+		tile('Waiting', count(tick.pending), tick.oldest ? `oldest ${ago(tick.oldest)}`
+			: 'nothing waits', {href: link('waiting')}),
 		tile('In flight', count(worker?.in_flight ?? 0), `${count(worker?.queued ?? 0)} queued`),
 		tile('Subscriptions', count(tick.subscriptions),
-			names.length ? names.slice(0, 3).map(([s, n]) => `${n} ${s === 'open' ? 'breaker open' : s}`).join(', ') : 'none yet',
+			names.length ? names.slice(0, 3).map(([s, n]) =>
+				`${n} ${s === 'open' ? 'breaker open' : s}`).join(', ') : 'none yet',
 			{href: link('subscriptions'), bad: failing > 0}),
 	];
 }
 
 function busiest(tick)
 {
-	return table({caption: 'Subscriptions', note: 'those that need attention first, then the busiest',
+	return table({caption: 'Subscriptions',
+		note: 'those that need attention first, then the busiest',
 		rows: tick.busiest, empty: 'There is no subscription yet.',
 		columns: [
 			{head: 'No.', class: 'number', cell: s => s.subscription_id},
@@ -107,13 +118,15 @@ function busiest(tick)
 				h('a', {href: link('subscription', {id: s.subscription_id})}, shortUrl(s.endpoint)),
 				s.reason && h('span', {class: 'sub'}, s.reason)]},
 			{head: 'State', class: 'tight', cell: s => badge(stateOf(s))},
-			{head: 'Per second', number: true, cell: s => decimal(s.rate, s.rate && s.rate < 1 ? 2 : 1)},
+			{head: 'Per second', number: true,
+				cell: s => decimal(s.rate, s.rate && s.rate < 1 ? 2 : 1)},
 			{head: 'Waiting', number: true, cell: s => count(s.pending)},
 			{head: 'Median', number: true, cell: s => duration(s.p50)},
 			{head: '95 %', number: true, cell: s => duration(s.p95)},
 			{head: 'Delivered', number: true, cell: s => count(s.delivered)},
 			{head: 'Failed', number: true, cell: s => count(s.failed)},
-			{head: 'Last success', class: 'time', cell: s => s.last_success ? time(s.last_success, 'ago') : '–'},
+			{head: 'Last success', class: 'time',
+				cell: s => s.last_success ? time(s.last_success, 'ago') : '–'},
 		]});
 }
 
@@ -122,7 +135,8 @@ export function notices()
 {
 	return live.notices.length > 0 && card('State changes', h('ul', {class: 'verdicts'},
 		live.notices.slice(0, 8).map(n => h('li', {}, badge(n.state ?? 'changed'),
-			h('p', {}, h('a', {href: link('subscription', {id: n.subscription})}, `Subscription ${n.subscription}`),
+			h('p', {}, h('a', {href: link('subscription', {id: n.subscription})},
+				`Subscription ${n.subscription}`),
 				n.until && [' until ', time(n.until)], ' · ', time(n.at, 'ago'))))));
 }
 
@@ -182,7 +196,8 @@ export async function dashboard({params, signal})
 	{
 		if (!tick)
 			return;
-		const focused = tilesPlace.contains(document.activeElement) || tablePlace.contains(document.activeElement);
+		const focused = tilesPlace.contains(document.activeElement)
+			|| tablePlace.contains(document.activeElement);
 		if (!focused || !tilesPlace.firstChild)
 		{
 			fill(tilesPlace, tiles(tick));
@@ -206,7 +221,8 @@ export async function dashboard({params, signal})
 	if (live.last)
 		draw(live.last);
 	else
-		fill(tilesPlace, h('div', {class: 'tile'}, h('div', {class: 'term'}, 'Waiting for the first numbers …')));
+		fill(tilesPlace, h('div', {class: 'tile'},
+			h('div', {class: 'term'}, 'Waiting for the first numbers …')));
 	append(noticePlace, notices());
 	live.addEventListener('tick', event => draw(event.detail), {signal});
 	live.addEventListener('notice', () =>

@@ -3,7 +3,8 @@
  *	  One event on its way to one subscription: what became of it, and each attempt.
  */
 import {get, post} from '../api.js';
-import {badge, button, code, confirm, dialog, duration, fill, h, heading, sentence, time, toast} from '../dom.js';
+import {badge, button, code, confirm, dialog, duration, fill, h, heading, sentence, time,
+	toast} from '../dom.js';
 import {asCurl, exchange} from '../exchange.js';
 import {problem} from '../form.js';
 import {live} from '../live.js';
@@ -15,7 +16,8 @@ function attempt(call, open, can, subscription, event)
 		button('Copy as curl', () => dialog('The request as a command', close => [
 			h('p', {class: 'help'}, 'Credentials are not in the log; they read ***.'),
 			code(asCurl(call), 'the command'),
-			h('div', {class: 'actions end'}, button('Close', () => close(), 'primary'))], 'large'), 'small'),
+			h('div', {class: 'actions end'}, button('Close', () => close(), 'primary'))], 'large'),
+				'small'),
 		can('secret') && button('Check signature', async event_ =>
 		{
 			const pressed = event_.currentTarget;
@@ -24,7 +26,8 @@ function attempt(call, open, can, subscription, event)
 			{
 				const {result} = await post('verify', {event, subscription: Number(subscription),
 					position: call.position, attempt: call.attempt});
-				fill(pressed, result ? '✓ The signature is right' : '✕ The present secret did not sign it');
+				fill(pressed, result ? '✓ The signature is right'
+					: '✕ The present secret did not sign it');
 			}
 			catch (error)
 			{
@@ -35,7 +38,8 @@ function attempt(call, open, can, subscription, event)
 	return h('details', {open},
 		h('summary', {}, h('strong', {}, `Attempt ${call.attempt}`), badge(call.outcome),
 			call.response_status !== null && h('span', {}, `Status ${call.response_status}`),
-			call.ms !== null && h('span', {}, duration(call.ms)), time(call.requested_at ?? call.logged_at),
+			call.ms !== null && h('span', {}, duration(call.ms)),
+				time(call.requested_at ?? call.logged_at),
 			call.error && h('span', {class: 'bad-text'}, call.error)),
 		h('div', {class: 'exchange'}, h('section', {}, exchange(call), tools)));
 }
@@ -44,11 +48,13 @@ export async function delivery({params, signal, can})
 {
 	const event = params.get('event');
 	const subscription = params.get('subscription');
-	const {explain, waiting, subscription: to, attempts} = await get('delivery', {event, subscription}, signal);
+	const {explain, waiting, subscription: to, attempts} = await get('delivery',
+		{event, subscription}, signal);
 	const any = attempts[0] ?? waiting;
 	const last = attempts[0];
 	const under = waiting || last?.outcome === 'retrying';
-	const dead = !under && ['failed', 'cancelled'].includes(last?.outcome) && !['ping', 'dismiss'].includes(last?.cause)
+	const dead = !under && ['failed', 'cancelled'].includes(last?.outcome)
+		&& !['ping', 'dismiss'].includes(last?.cause)
 		&& last?.error_class !== 'dismissed';
 
 	const act = async (name, body, said) =>
@@ -73,22 +79,31 @@ export async function delivery({params, signal, can})
 		live.addEventListener('tick', tick =>
 		{
 			const now = tick.detail.worker?.attempts;
-			if (known !== undefined && now !== known && !document.querySelector('dialog[open]') && !getSelection().toString())
+			if (known !== undefined && now !== known && !document.querySelector('dialog[open]')
+				&& !getSelection().toString())
 				refresh();
 			known = now;
 		}, {signal});
 
 	return [
 		heading(any ? `${any.event_type}${any.subject ? ` about ${any.subject}` : ''}` : 'Delivery',
-			to ? ['to subscription ', h('a', {href: link('subscription', {id: to.id})}, `${to.id}`), `, ${to.description ?? to.endpoint}`]
+			to ? ['to subscription ', h('a', {href: link('subscription', {id: to.id})}, `${to.id}`),
+				`, ${to.description ?? to.endpoint}`]
 				: `to subscription ${subscription}, which does not exist`,
-			can('resend') && to && any?.event_type !== 'webhook.ping' && button('Send again', () => act('resend', both, 'It will be sent again.'), 'primary'),
-			can('retry') && waiting && waiting.subject !== null && !waiting.waits_for && button('Try now', () =>
-				act('retry', {subscription: Number(subscription), subject: waiting.subject}, 'It is tried now.')),
-			can('cancel') && under && button('Cancel', async () => await confirm('Cancel this delivery?',
-				'It is not tried any more. A request that is under way is the last one.', 'Cancel the delivery')
+			can('resend') && to && any?.event_type !== 'webhook.ping'
+				&& button('Send again', () => act('resend', both, 'It will be sent again.'),
+				'primary'),
+			can('retry') && waiting && waiting.subject !== null && !waiting.waits_for
+				&& button('Try now', () =>
+				act('retry', {subscription: Number(subscription), subject: waiting.subject},
+					'It is tried now.')),
+			can('cancel') && under && button('Cancel',
+				async () => await confirm('Cancel this delivery?',
+				'It is not tried any more. A request that is under way is the last one.',
+					'Cancel the delivery')
 				&& act('cancel', both, 'It is cancelled.'), 'danger'),
-			can('cancel') && dead && button('Dismiss', async () => await confirm('Dismiss this delivery?',
+			can('cancel') && dead && button('Dismiss',
+				async () => await confirm('Dismiss this delivery?',
 				'It does not count as failed any more. It can still be sent again.', 'Dismiss')
 				&& act('cancel', both, 'It is dismissed.'))),
 		errors,
@@ -96,8 +111,10 @@ export async function delivery({params, signal, can})
 			explain.split('\n').map(line => h('p', {}, sentence(line)))),
 		h('nav', {class: 'chips', 'aria-label': 'Related'},
 			h('a', {class: 'chip', href: link('logs', {event})}, 'All calls of this event'),
-			any?.subject && h('a', {class: 'chip', href: link('logs', {subject: any.subject})}, `All calls about ${any.subject}`)),
-		h('div', {class: 'attempts'}, attempts.map((call, i) => attempt(call, i === 0, can, subscription, event))),
+			any?.subject && h('a', {class: 'chip', href: link('logs', {subject: any.subject})},
+				`All calls about ${any.subject}`)),
+		h('div', {class: 'attempts'}, attempts.map((call, i) =>
+			attempt(call, i === 0, can, subscription, event))),
 		!attempts.length && h('div', {class: 'card empty'}, 'The log has no attempt of it.'),
 		h('p', {class: 'help'}, 'Event Id ', h('code', {}, event)),
 	];

@@ -34,14 +34,17 @@ function eventsField(types, chosen)
 				label.hidden = !label.textContent.toLowerCase().includes(text);
 		}});
 	const more = field({label: 'Other patterns', name: 'more_events', value: others.join(', '),
-		placeholder: 'Sales.*', help: 'Separated by commas; Sales.* stands for all that begin with Sales.'});
+		placeholder: 'Sales.*',
+			help: 'Separated by commas; Sales.* stands for all that begin with Sales.'});
 
 	const element = group({label: 'Webhook Events*', name: 'events'},
 		search, list,
-		h('div', {class: 'checks'}, patterns.map(p => box(p, p === '*' ? 'All events (*)' : `All that begin with ${p.slice(0, -1)} (${p})`,
+		h('div', {class: 'checks'}, patterns.map(p =>
+			box(p, p === '*' ? 'All events (*)' : `All that begin with ${p.slice(0, -1)} (${p})`,
 			'also event types that are defined later'))),
 		more);
-	element.value = () => [...element.querySelectorAll('input[name=events]:checked')].map(i => i.value)
+	element.value = () => [...element.querySelectorAll('input[name=events]:checked')].map(i =>
+		i.value)
 		.concat(more.querySelector('input').value.split(',').map(e => e.trim()).filter(Boolean));
 	return element;
 }
@@ -53,9 +56,12 @@ function headersField(headers)
 	const add = (name = '', value = '') =>
 	{
 		const line = h('div', {class: 'pair wide'},
-			h('input', {'aria-label': 'Name of the header', value: name, placeholder: 'x-name', spellcheck: 'false'}),
-			h('input', {'aria-label': 'Value of the header', value, placeholder: 'value', spellcheck: 'false'}),
-			button('Remove', () => line.remove(), 'quiet', {'aria-label': `Remove header ${name}`}));
+			h('input', {'aria-label': 'Name of the header', value: name, placeholder: 'x-name',
+				spellcheck: 'false'}),
+			h('input', {'aria-label': 'Value of the header', value, placeholder: 'value',
+				spellcheck: 'false'}),
+			button('Remove', () => line.remove(), 'quiet',
+				{'aria-label': `Remove header ${name}`}));
 		lines.append(line);
 		return line;
 	};
@@ -73,7 +79,8 @@ function headersField(headers)
 			if (name.trim() === '' && value === '')
 				continue;
 			if (Object.hasOwn(all, name.trim()))
-				throw new WrongField('headers', `There are two headers “${name.trim()}”.`, 'Give each name once.');
+				throw new WrongField('headers', `There are two headers “${name.trim()}”.`,
+					'Give each name once.');
 			all[name.trim()] = value;
 		}
 		return all;
@@ -101,7 +108,8 @@ function schemesField(chosen)
 	const element = group({label: 'Signatures', name: 'signature_schemes'},
 		check('Standard Webhooks', {checked: chosen.includes('standard'), value: 'standard'},
 			'headers webhook-id, webhook-timestamp and webhook-signature'),
-		check('ASP.NET Boilerplate', {checked: chosen.includes('abp'), value: 'abp'}, 'header abp-webhook-signature as well'));
+		check('ASP.NET Boilerplate', {checked: chosen.includes('abp'), value: 'abp'},
+			'header abp-webhook-signature as well'));
 	element.value = () => [...element.querySelectorAll('input:checked')].map(i => i.value);
 	return element;
 }
@@ -112,16 +120,20 @@ export async function edit({params, signal, can, path})
 	const [{types}, now] = await Promise.all([get('event_types', {}, signal),
 		id ? get('subscription_options', {id}, signal) : {}]);
 
-	const endpoint = text({label: 'Webhook Endpoint*', name: 'endpoint', type: 'url', value: now.endpoint ?? '',
-		placeholder: 'https://example.com/hooks', required: true, wide: true, autofocus: !id, spellcheck: 'false',
+	const endpoint = text({label: 'Webhook Endpoint*', name: 'endpoint', type: 'url',
+		value: now.endpoint ?? '',
+		placeholder: 'https://example.com/hooks', required: true, wide: true, autofocus: !id,
+			spellcheck: 'false',
 		help: 'Each event is posted to this URL.', inputmode: 'url'});
 	const fields = {
 		endpoint,
 		events: eventsField(types, now.events ?? []),
-		description: text({label: 'Description', name: 'description', value: now.description ?? '', wide: true,
+		description: text({label: 'Description', name: 'description', value: now.description ?? '',
+			wide: true,
 			help: 'For people: whose system it is.'}),
 		headers: headersField(now.headers),
-		filter: text({label: 'Filter', name: 'filter', value: now.filter ?? '', wide: true, spellcheck: 'false',
+		filter: text({label: 'Filter', name: 'filter', value: now.filter ?? '', wide: true,
+			spellcheck: 'false',
 			placeholder: '$.NewStatus == "Signed"',
 			help: 'Only events are sent for whose Data this SQL/JSON path predicate is true.'}),
 		payload_format: text({label: 'Request body', name: 'payload_format', control: select([
@@ -134,27 +146,38 @@ export async function edit({params, signal, can, path})
 		max_in_flight: read({label: 'Requests at once', name: 'max_in_flight', inputmode: 'numeric',
 			value: now.max_in_flight ?? '', placeholder: 'default'}, parseNumber),
 		rate_limit: read({label: 'Requests per second', name: 'rate_limit', inputmode: 'decimal',
-			value: now.rate_limit ?? '', placeholder: 'no limit'}, (name, value) => parseNumber(name, value, false)),
-		timeout: durationField({label: 'Timeout', name: 'timeout', value: now.timeout, help: 'For a request in all.'}),
-		max_age: durationField({label: 'Give up after', name: 'max_age', value: now.max_age, help: 'Default: 7 days.'}),
+			value: now.rate_limit ?? '', placeholder: 'no limit'},
+				(name, value) => parseNumber(name, value, false)),
+		timeout: durationField({label: 'Timeout', name: 'timeout', value: now.timeout,
+			help: 'For a request in all.'}),
+		max_age: durationField({label: 'Give up after', name: 'max_age', value: now.max_age,
+			help: 'Default: 7 days.'}),
 		retry_schedule: read({label: 'Waits between attempts', name: 'retry_schedule',
-			value: scheduleText(now.retry_schedule), placeholder: '5 s, 5 min, 30 min, 2 h'}, parseSchedule),
+			value: scheduleText(now.retry_schedule), placeholder: '5 s, 5 min, 30 min, 2 h'},
+				parseSchedule),
 		final_statuses: read({label: 'Statuses that end a delivery', name: 'final_statuses',
-			value: (now.final_statuses ?? []).join(', '), placeholder: '400, 404', help: '410 always does.'}, parseNumbers),
-		ca: text({label: 'Certificate authorities', name: 'ca', value: now.ca ?? '', spellcheck: 'false',
+			value: (now.final_statuses ?? []).join(', '), placeholder: '400, 404',
+				help: '410 always does.'}, parseNumbers),
+		ca: text({label: 'Certificate authorities', name: 'ca', value: now.ca ?? '',
+			spellcheck: 'false',
 			help: 'A file in webhook.certificate_directory.'}),
-		client_certificate: text({label: 'Client certificate', name: 'client_certificate', spellcheck: 'false',
+		client_certificate: text({label: 'Client certificate', name: 'client_certificate',
+			spellcheck: 'false',
 			value: now.client_certificate ?? '', help: 'A file in webhook.certificate_directory.'}),
 	};
 	if (!id)
-		fields.secret = text({label: 'Secret', name: 'secret', value: '', spellcheck: 'false', wide: true,
-			placeholder: 'generated', help: 'whsec_ and the base64 of 24 to 64 bytes; empty: one is generated.'});
+		fields.secret = text({label: 'Secret', name: 'secret', value: '', spellcheck: 'false',
+			wide: true,
+			placeholder: 'generated',
+				help: 'whsec_ and the base64 of 24 to 64 bytes; empty: one is generated.'});
 
 	/* Where nothing was chosen on purpose, the fields stay folded. */
 	const {endpoint: first, events, description, ...rest} = fields;
-	const special = id && ['filter', 'max_in_flight', 'rate_limit', 'timeout', 'max_age', 'retry_schedule', 'ca',
+	const special = id && ['filter', 'max_in_flight', 'rate_limit', 'timeout', 'max_age',
+		'retry_schedule', 'ca',
 		'client_certificate'].some(name => now[name] !== null)
-		|| Object.keys(now.headers ?? {}).length || now.ordered === false || (now.final_statuses ?? []).length
+		|| Object.keys(now.headers ?? {}).length || now.ordered === false
+			|| (now.final_statuses ?? []).length
 		|| (now.payload_format ?? 'envelope') !== 'envelope';
 
 	const collect = () => Object.fromEntries(Object.entries(fields).map(([name, f]) =>
@@ -193,7 +216,8 @@ export async function edit({params, signal, can, path})
 				.filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]))
 				.map(([name, value]) => [name, value === '' ? emptied[name] : value]);
 			if (changed.length)
-				await save('alter_subscription', {subscription: Number(id), ...Object.fromEntries(changed)});
+				await save('alter_subscription',
+					{subscription: Number(id), ...Object.fromEntries(changed)});
 			toast(changed.length ? 'Saved.' : 'Nothing was changed.');
 			go('subscription', {id});
 			return;
@@ -208,7 +232,8 @@ export async function edit({params, signal, can, path})
 		h('div', {class: 'fields'}, Object.values(rest))),
 	h('div', {class: 'actions'},
 		h('button', {class: 'button primary'}, 'Save'),
-		h('a', {class: 'button quiet', href: id ? link('subscription', {id}) : link('subscriptions')}, 'Cancel')));
+		h('a', {class: 'button quiet', href: id ? link('subscription', {id})
+			: link('subscriptions')}, 'Cancel')));
 
 	/* Only the filter has a grammar of its own that the database refuses without a column. */
 	const save = (function_, body) => post(function_, body).catch(error =>
@@ -219,5 +244,6 @@ export async function edit({params, signal, can, path})
 	});
 
 	return [heading(id ? `Edit subscription ${id}` : 'Add New Webhook Subscription',
-		id ? 'Only what you change is saved.' : 'The endpoint gets the chosen events from the moment you save.'), editor];
+		id ? 'Only what you change is saved.'
+			: 'The endpoint gets the chosen events from the moment you save.'), editor];
 }

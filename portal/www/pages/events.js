@@ -3,7 +3,8 @@
  *	  Events: what can be subscribed to, where it comes from, and what it looks like.
  */
 import {get, post} from '../api.js';
-import {button, code, count, dialog, eventType, h, heading, pretty, table, time, toast} from '../dom.js';
+import {button, code, count, dialog, eventType, h, heading, pretty, table, time,
+	toast} from '../dom.js';
 import {headerLines} from '../exchange.js';
 import {field, form, problem} from '../form.js';
 import {filters, link, refresh} from '../route.js';
@@ -14,13 +15,16 @@ function define()
 	return dialog('Define an event type', close => form({class: 'editor'}, async element =>
 	{
 		const values = Object.fromEntries(new FormData(element));
-		await post('define_event_type', {name: values.name, description: values.description || null});
+		await post('define_event_type', {name: values.name,
+			description: values.description || null});
 		toast(`${values.name} is defined.`);
 		close(true);
 	},
-	field({label: 'Name*', name: 'name', required: true, placeholder: 'App.InvoicePaid', spellcheck: 'false', autofocus: true}),
+	field({label: 'Name*', name: 'name', required: true, placeholder: 'App.InvoicePaid',
+		spellcheck: 'false', autofocus: true}),
 	field({label: 'Description', name: 'description', help: 'When it happens, in a sentence.'}),
-	h('div', {class: 'actions end'}, button('Cancel', () => close(null)), h('button', {class: 'button primary'}, 'Define'))));
+	h('div', {class: 'actions end'}, button('Cancel', () => close(null)),
+		h('button', {class: 'button primary'}, 'Define'))));
 }
 
 /* The last event of a type, as it was sent or as it would be. */
@@ -30,11 +34,14 @@ async function example(name, signal)
 	if (!call && !event)
 		return h('p', {class: 'help'}, 'There was no such event yet, or none is kept any more.');
 	const one = call ?? event;
-	return [h('p', {class: 'help'}, call ? 'The last call, ' : 'An event that was not sent yet, ', time(one.created_at),
+	return [h('p', {class: 'help'}, call ? 'The last call, ' : 'An event that was not sent yet, ',
+		time(one.created_at),
 		one.subject !== null && `, about ${one.subject}`),
-	call && [h('h3', {}, 'Request Headers'), code(headerLines(call.request_headers), 'Request Headers')],
+	call && [h('h3', {}, 'Request Headers'), code(headerLines(call.request_headers),
+		'Request Headers')],
 	h('h3', {}, call ? 'Request Body' : 'Data'),
-	code(pretty(call ? call.request_body : JSON.stringify(event.data)), call ? 'Request Body' : 'Data')];
+	code(pretty(call ? call.request_body : JSON.stringify(event.data)),
+		call ? 'Request Body' : 'Data')];
 }
 
 export async function events({params, signal, can})
@@ -50,17 +57,27 @@ export async function events({params, signal, can})
 
 	return [
 		heading('Events', 'What can be subscribed to.', can('define_event_type')
-			&& button('Define an event type …', async () => await define() && refresh(), 'primary')),
-		table({caption: 'Event types', rows: types, empty: 'There is no event type.', rowClass: t => t.name === chosen ? 'open' : null,
+			&& button('Define an event type …', async () => await define() && refresh(),
+				'primary')),
+		table({caption: 'Event types', rows: types, empty: 'There is no event type.',
+			rowClass: t => t.name === chosen ? 'open' : null,
 			columns: [
-				{head: 'Name', class: 'grow', cell: t => [h('a', {href: link('events', {type: t.name}), 'aria-current': t.name === chosen && 'true'}, eventType(t.name)),
+				{head: 'Name', class: 'grow', cell: t =>
+					[h('a', {href: link('events', {type: t.name}),
+					'aria-current': t.name === chosen && 'true'}, eventType(t.name)),
 					t.description && h('span', {class: 'sub'}, t.description)]},
-				{head: 'Subscriptions', number: true, cell: t => h('a', {href: link('subscriptions', {q: t.name})}, count(t.subscriptions))},
-				{head: 'Watched tables', class: 'event', cell: t => watched.filter(w => w.event_type === t.name).map(w => h('div', {}, w.relation))},
+				{head: 'Subscriptions', number: true,
+					cell: t => h('a', {href: link('subscriptions', {q: t.name})},
+					count(t.subscriptions))},
+				{head: 'Watched tables', class: 'event',
+					cell: t => watched.filter(w => w.event_type === t.name).map(w =>
+					h('div', {}, w.relation))},
 				{head: 'Defined', class: 'time', cell: t => time(t.created_at)},
 			]}),
-		watched.length > 0 && table({caption: 'Watched tables', note: 'whose changes are events', rows: watched, columns: [
-			{head: 'Table', cell: w => [w.relation, w.problem && h('span', {class: 'sub bad-text'}, `✕ ${w.problem}`)]},
+		watched.length > 0 && table({caption: 'Watched tables', note: 'whose changes are events',
+			rows: watched, columns: [
+			{head: 'Table', cell: w => [w.relation,
+				w.problem && h('span', {class: 'sub bad-text'}, `✕ ${w.problem}`)]},
 			{head: 'Event', class: 'event', cell: w => eventType(w.event_type)},
 			{head: 'Name in subjects', cell: w => w.name},
 			{head: 'Status', cell: w => w.status_column},

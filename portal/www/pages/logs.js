@@ -4,14 +4,16 @@
  *	  where they stand.
  */
 import {address, get} from '../api.js';
-import {append, button, duration, eventType, fill, h, heading, table, tableRow, time, toast} from '../dom.js';
+import {append, button, duration, eventType, fill, h, heading, table, tableRow, time,
+	toast} from '../dom.js';
 import {exchange, outcome} from '../exchange.js';
 import {fromInput, timeField} from '../fields.js';
 import {field, problem, select} from '../form.js';
 import {live} from '../live.js';
 import {filters, go, link} from '../route.js';
 
-const outcomes = [['', 'all'], ['undelivered', 'not delivered'], 'delivered', 'retrying', 'failed', 'cancelled'];
+const outcomes = [['', 'all'], ['undelivered', 'not delivered'], 'delivered', 'retrying', 'failed',
+	'cancelled'];
 const presets = [['last hour', 3600], ['24 hours', 86400], ['7 days', 604800]];
 const MOST = 500;			/* rows that Follow keeps on the page */
 
@@ -19,7 +21,8 @@ const MOST = 500;			/* rows that Follow keeps on the page */
 function unfold(row, columns)
 {
 	const press = h('button', {type: 'button', class: 'unfold', 'aria-expanded': 'false',
-		'aria-label': `Request and response of attempt ${row.attempt} of event ${row.event_id}`, onclick: async () =>
+		'aria-label': `Request and response of attempt ${row.attempt} of event ${row.event_id}`,
+			onclick: async () =>
 		{
 			const line = press.closest('tr');
 			if (press.getAttribute('aria-expanded') === 'true')
@@ -35,7 +38,8 @@ function unfold(row, columns)
 			line.after(h('tr', {class: 'unfolded'}, cell));
 			try
 			{
-				fill(cell, exchange(await get('call', {event: row.event_id, subscription: row.subscription_id,
+				fill(cell, exchange(await get('call',
+					{event: row.event_id, subscription: row.subscription_id,
 					position: row.position, at: row.logged_at, attempt: row.attempt})));
 			}
 			catch (error)
@@ -49,16 +53,19 @@ function unfold(row, columns)
 export function callColumns(withSubscription = true)
 {
 	const columns = [
-		{head: h('span', {'aria-label': 'Unfold'}), class: 'tight', cell: row => unfold(row, columns.length)},
+		{head: h('span', {'aria-label': 'Unfold'}), class: 'tight',
+			cell: row => unfold(row, columns.length)},
 		{head: 'Timestamp', class: 'time', cell: row => time(row.requested_at ?? row.logged_at)},
 		withSubscription && {head: 'Subscription', number: true, cell: row =>
 			h('a', {href: link('subscription', {id: row.subscription_id})}, row.subscription_id)},
 		{head: 'Event and contract', class: 'grow', cell: row => [
-			h('a', {href: link('delivery', {event: row.event_id, subscription: row.subscription_id}), title: 'Details'},
+			h('a', {href: link('delivery', {event: row.event_id,
+				subscription: row.subscription_id}), title: 'Details'},
 				eventType(row.event_type)),
 			row.cause !== 'event' && h('span', {class: 'help'}, ` (${row.cause})`),
 			row.subject !== null && h('span', {class: 'sub'},
-				h('a', {href: link('logs', {subject: row.subject}), title: 'All calls about it'}, row.subject))]},
+				h('a', {href: link('logs', {subject: row.subject}), title: 'All calls about it'},
+					row.subject))]},
 		{head: 'HTTP Method', class: 'tight', cell: row => row.method ?? '–'},
 		{head: 'Source IP Address', class: 'tight', cell: row => row.source_ip ?? '–'},
 		{head: 'Attempt', number: true, cell: row => row.attempt},
@@ -71,12 +78,14 @@ export function callColumns(withSubscription = true)
 
 export async function logs({params, signal})
 {
-	const {before_at: at, before_position: position, before_subscription: number, ...filter} = filters(params);
+	const {before_at: at, before_position: position, before_subscription: number,
+		...filter} = filters(params);
 	const page = {before_at: at, before_position: position, before_subscription: number};
 	const types = get('event_types', {}, signal).catch(() => ({types: []}));
 	const {rows, stopped, before} = await get('log', {...filter, ...page}, signal);
 	const columns = callColumns();
-	const clean = object => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== ''));
+	const clean = object => Object.fromEntries(Object.entries(object).filter(([, value]) =>
+		value !== ''));
 
 	const list = h('datalist', {id: 'event-types'});
 	types.then(answer => append(list, answer.types.map(t => h('option', {value: t.name}))));
@@ -85,22 +94,29 @@ export async function logs({params, signal})
 	{
 		event.preventDefault();
 		const values = Object.fromEntries(new FormData(search));
-		go('logs', clean({...values, since: fromInput(values.since) ?? '', until: fromInput(values.until) ?? ''}));
+		go('logs', clean({...values, since: fromInput(values.since) ?? '',
+			until: fromInput(values.until) ?? ''}));
 	}},
-	h('div', {class: 'field narrow'}, ...field({label: 'Subscription', name: 'subscription', inputmode: 'numeric', pattern: '[0-9]*',
+	h('div', {class: 'field narrow'}, ...field({label: 'Subscription', name: 'subscription',
+		inputmode: 'numeric', pattern: '[0-9]*',
 		value: filter.subscription ?? ''}).childNodes),
-	field({label: 'Outcome', name: 'outcome', control: select(outcomes, filter.outcome, {onchange: () => search.requestSubmit()})}),
-	field({label: 'Event', name: 'event_type', value: filter.event_type ?? '', list: 'event-types', spellcheck: 'false'}), list,
-	field({label: 'Contract', name: 'subject', value: filter.subject ?? '', placeholder: 'business_request/42', spellcheck: 'false'}),
+	field({label: 'Outcome', name: 'outcome', control: select(outcomes, filter.outcome,
+		{onchange: () => search.requestSubmit()})}),
+	field({label: 'Event', name: 'event_type', value: filter.event_type ?? '', list: 'event-types',
+		spellcheck: 'false'}), list,
+	field({label: 'Contract', name: 'subject', value: filter.subject ?? '',
+		placeholder: 'business_request/42', spellcheck: 'false'}),
 	field({label: 'Event Id', name: 'event', value: filter.event ?? '', spellcheck: 'false',
 		pattern: '[0-9a-fA-F\\-]{32,36}', title: 'A UUID'}),
-	h('div', {class: 'field narrow'}, ...field({label: 'Status', name: 'status', inputmode: 'numeric', pattern: '[1-9][0-9]{2}',
+	h('div', {class: 'field narrow'}, ...field({label: 'Status', name: 'status',
+		inputmode: 'numeric', pattern: '[1-9][0-9]{2}',
 		title: 'Three digits', value: filter.status ?? ''}).childNodes),
 	timeField({label: 'From', name: 'since', value: filter.since}),
 	timeField({label: 'Until', name: 'until', value: filter.until}),
 	h('button', {class: 'button primary'}, 'Search'));
 
-	const shown = table({caption: 'Calls', note: 'in the order in which they ended, newest first', rows, columns,
+	const shown = table({caption: 'Calls', note: 'in the order in which they ended, newest first',
+		rows, columns,
 		empty: stopped ? 'Nothing was found so far.' : 'No call matches.'});
 	const follow = button('Follow', () =>
 	{
@@ -109,7 +125,8 @@ export async function logs({params, signal})
 		fill(follow, on ? 'Following' : 'Follow');
 		if (on)
 			look();
-	}, '', {'aria-pressed': 'false', title: 'New calls come on top; not while the pointer is in the list'});
+	}, '', {'aria-pressed': 'false',
+		title: 'New calls come on top; not while the pointer is in the list'});
 
 	/* New rows on top, unless somebody reads the list just now. */
 	let newest = rows[0] ?? null;
@@ -117,7 +134,8 @@ export async function logs({params, signal})
 	const look = async () =>
 	{
 		const body = shown.querySelector('tbody');
-		if (follow.getAttribute('aria-pressed') !== 'true' || looking || signal.aborted || document.hidden
+		if (follow.getAttribute('aria-pressed') !== 'true' || looking || signal.aborted
+			|| document.hidden
 			|| shown.matches(':hover'))
 			return;
 		if (!body)
@@ -129,7 +147,8 @@ export async function logs({params, signal})
 		try
 		{
 			const answer = await get('log_newer', {...filter, after_at: newest.logged_at,
-				after_position: newest.position, after_subscription: newest.subscription_id}, signal);
+				after_position: newest.position, after_subscription: newest.subscription_id},
+					signal);
 			newest = answer.rows[0] ?? newest;
 			body.prepend(...answer.rows.map(row => tableRow(columns, row, () => 'new')));
 			while (body.children.length > MOST)
@@ -148,23 +167,28 @@ export async function logs({params, signal})
 	};
 	live.addEventListener('tick', look, {signal});
 
-	const older = before && h('a', {class: 'button', href: link('logs', {...filter, ...before})}, 'Older');
+	const older = before && h('a', {class: 'button', href: link('logs', {...filter, ...before})},
+		'Older');
 	return [
 		heading('Webhook Logs', 'Each call, as it was sent and as it was answered.',
 			!at && rows.length > 0 && follow,
-			h('a', {class: 'button', href: `api/${address('log.csv', filter)}`, download: 'webhook-log.csv'}, 'CSV')),
+			h('a', {class: 'button', href: `api/${address('log.csv', filter)}`,
+				download: 'webhook-log.csv'}, 'CSV')),
 		search,
 		h('nav', {class: 'chips', 'aria-label': 'Presets'},
 			presets.map(([text, s]) => h('a', {class: 'chip', onclick: event =>
 			{
 				event.preventDefault();
-				go('logs', clean({...filter, until: '', since: new Date(Date.now() - s * 1000).toISOString()}));
+				go('logs', clean({...filter, until: '',
+					since: new Date(Date.now() - s * 1000).toISOString()}));
 			}, href: '#/logs'}, text)),
 			h('a', {class: 'chip', href: link('logs', {outcome: 'undelivered'})}, 'not delivered'),
 			h('a', {class: 'chip', href: link('logs')}, 'no filter')),
 		shown,
-		stopped && h('div', {class: 'notice'}, h('p', {}, 'The search stopped after two seconds. It has gone back to ',
-			time(stopped, 'full'), '. ', h('a', {href: link('logs', {...filter, ...before})}, 'Go on'),
+		stopped && h('div', {class: 'notice'},
+			h('p', {}, 'The search stopped after two seconds. It has gone back to ',
+			time(stopped, 'full'), '. ', h('a', {href: link('logs', {...filter, ...before})},
+				'Go on'),
 			' from there, or choose a subscription, a contract or a period, which are found at once.')),
 		h('nav', {class: 'pages', 'aria-label': 'Pages of the log'},
 			at && h('a', {class: 'button', href: link('logs', filter)}, 'Newest'),

@@ -43,5 +43,6 @@ export function signInPage(enter)
 	return h('div', {class: 'signin'}, h('div', {class: 'card'},
 		h('div', {class: 'mark'}, h('img', {src: 'icon.svg', alt: ''}), h('h1', {}, 'Webhooks')),
 		signInForm(enter),
-		h('p', {class: 'help'}, 'Use your role in the database. What you see and may do is what the role may.')));
+		h('p', {class: 'help'},
+			'Use your role in the database. What you see and may do is what the role may.')));
 }

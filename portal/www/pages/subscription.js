@@ -3,7 +3,8 @@
  *	  One subscription: how it fares, what it gets, and what can be done.
  */
 import {Refusal, get, post} from '../api.js';
-import {append, badge, button, card, confirm, count, decimal, dialog, duration, fill, h, heading, pretty, code,
+import {append, badge, button, card, confirm, count, decimal, dialog, duration, fill, h, heading,
+	pretty, code,
 	stateOf, table, terms, time, toast, url} from '../dom.js';
 import {seconds, scheduleText} from '../fields.js';
 import {problem} from '../form.js';
@@ -26,12 +27,15 @@ async function ping(id, place, signal)
 		const {result: event} = await post('ping', {subscription: id});
 		for (const started = Date.now(); Date.now() - started < 60000 && !signal.aborted;)
 		{
-			await new Promise(resolve => setTimeout(resolve, Date.now() - started < 3000 ? 250 : 1000));
+			await new Promise(resolve => setTimeout(resolve,
+				Date.now() - started < 3000 ? 250 : 1000));
 			const {attempts: [call]} = await get('delivery', {event, subscription: id}, signal);
 			if (!call)
 				continue;
 			fill(place, h('div', {class: `notice${call.outcome === 'delivered' ? ' good' : ''}`},
-				h('p', {}, badge(call.outcome), call.response_status === null ? ' no answer' : ` Status ${call.response_status}`,
+				h('p', {}, badge(call.outcome),
+					call.response_status === null ? ' no answer'
+					: ` Status ${call.response_status}`,
 					` after ${duration(call.ms)}`, call.error && `: ${call.error}`, '. ',
 					h('a', {href: link('delivery', {event, subscription: id})}, 'Details')),
 				call.response_body && code(pretty(call.response_body), 'Response Body')));
@@ -52,7 +56,8 @@ async function unsubscribe(s, stat)
 {
 	const waits = Number(stat?.pending ?? 0);
 	if (!await confirm(`Unsubscribe ${s.id}?`, [`${s.endpoint} gets no more events.`,
-		waits ? `${count(waits)} waiting deliveries are cancelled and cannot be sent again.` : 'Nothing waits for it.',
+		waits ? `${count(waits)} waiting deliveries are cancelled and cannot be sent again.`
+			: 'Nothing waits for it.',
 		'Its calls stay in Webhook Logs.'], 'Unsubscribe'))
 		return;
 	await post('unsubscribe', {subscription: s.id});
@@ -63,7 +68,8 @@ async function unsubscribe(s, stat)
 			const said = h('p', {role: 'status'}, `${count(waits)} are left.`);
 			const look = async () =>
 			{
-				const {pending} = await get('pending_count', {subscription: s.id}).catch(() => ({pending: null}));
+				const {pending} = await get('pending_count',
+					{subscription: s.id}).catch(() => ({pending: null}));
 				if (!bar.isConnected)
 					return;
 				bar.value = waits - (pending ?? waits);
@@ -74,7 +80,8 @@ async function unsubscribe(s, stat)
 					setTimeout(look, 1000);
 			};
 			setTimeout(look, 300);
-			return [bar, said, h('div', {class: 'actions end'}, button('Go on in the background', () => close(true), 'primary'))];
+			return [bar, said, h('div', {class: 'actions end'},
+				button('Go on in the background', () => close(true), 'primary'))];
 		});
 	toast(`Subscription ${s.id} is gone.`);
 	go('subscriptions');
@@ -84,24 +91,30 @@ const tabs = {
 	calls: ['Latest calls', async (id, signal) =>
 	{
 		const {rows} = await get('log', {subscription: id}, signal);
-		return [table({caption: 'Latest calls', rows, columns: callColumns(false), empty: 'There was no call yet.'}),
-			h('p', {}, h('a', {href: link('logs', {subscription: id})}, 'All of them in Webhook Logs'))];
+		return [table({caption: 'Latest calls', rows, columns: callColumns(false),
+			empty: 'There was no call yet.'}),
+			h('p', {}, h('a', {href: link('logs', {subscription: id})},
+				'All of them in Webhook Logs'))];
 	}],
 	waiting: ['Waiting', async (id, signal, can) =>
 	{
 		const {rows} = await get('waiting', {subscription: id}, signal);
-		return [waitingTable(rows.slice(0, 50), id, can), h('p', {}, h('a', {href: link('waiting', {subscription: id})}, 'All of them'))];
+		return [waitingTable(rows.slice(0, 50), id, can),
+			h('p', {}, h('a', {href: link('waiting', {subscription: id})}, 'All of them'))];
 	}],
 	failed: ['Failed', async (id, signal, can) =>
 	{
 		const {rows} = await get('failed', {subscription: id}, signal);
-		return [failedTable(rows.slice(0, 50), can), h('p', {}, h('a', {href: link('failed', {subscription: id})}, 'All of them'))];
+		return [failedTable(rows.slice(0, 50), can),
+			h('p', {}, h('a', {href: link('failed', {subscription: id})}, 'All of them'))];
 	}],
 	time: ['Over time', async (id, signal, can, params) =>
 	{
 		const range = Object.hasOwn(ranges, params.get('range')) ? params.get('range') : 'day';
-		return [h('nav', {class: 'chips', 'aria-label': 'Time range'}, Object.entries(ranges).map(([key, r]) =>
-			h('a', {class: 'chip', href: link('subscription', {id, tab: 'time', range: key}), 'aria-current': key === range && 'true'}, r.text))),
+		return [h('nav', {class: 'chips', 'aria-label': 'Time range'},
+			Object.entries(ranges).map(([key, r]) =>
+			h('a', {class: 'chip', href: link('subscription', {id, tab: 'time', range: key}),
+				'aria-current': key === range && 'true'}, r.text))),
 		await past(range, id, signal)];
 	}],
 	code: ['Verify', async () => verifyCode()],
@@ -110,16 +123,21 @@ const tabs = {
 function fares(stat)
 {
 	return terms(
-		['State', badge(stateOf(stat)), stat.reason && h('span', {class: 'help'}, ` ${stat.reason}`)],
+		['State', badge(stateOf(stat)), stat.reason
+			&& h('span', {class: 'help'}, ` ${stat.reason}`)],
 		['Delivered', count(stat.delivered)],
 		['Failed for good', count(stat.failed)],
 		['Attempts that were retried', count(stat.retried)],
-		['Waiting', count(stat.pending), stat.oldest_pending && [', oldest ', time(stat.oldest_pending, 'ago')]],
+		['Waiting', count(stat.pending), stat.oldest_pending
+			&& [', oldest ', time(stat.oldest_pending, 'ago')]],
 		['Next attempt', stat.next_attempt && time(stat.next_attempt)],
 		['Now', `${decimal(stat.rate, stat.rate && stat.rate < 1 ? 2 : 1)} per second`],
-		['Time to answer', stat.p50_ms !== null && `${duration(stat.p50_ms)} median, ${duration(stat.p95_ms)} for 95 %`],
-		['Last success', stat.last_success ? [time(stat.last_success), ', ', time(stat.last_success, 'ago')] : 'none yet'],
-		['Last failure', stat.last_failure && [time(stat.last_failure), ', ', time(stat.last_failure, 'ago')]],
+		['Time to answer', stat.p50_ms !== null
+			&& `${duration(stat.p50_ms)} median, ${duration(stat.p95_ms)} for 95 %`],
+		['Last success', stat.last_success ? [time(stat.last_success), ', ',
+			time(stat.last_success, 'ago')] : 'none yet'],
+		['Last failure', stat.last_failure && [time(stat.last_failure), ', ',
+			time(stat.last_failure, 'ago')]],
 		stat.filter_errors > 0 && ['Events that the filter failed for', count(stat.filter_errors)]);
 }
 
@@ -137,7 +155,8 @@ export async function subscription({params, signal, can})
 		if (!(error instanceof Refusal) || error.status !== 404)
 			throw error;
 		return [heading(`Subscription ${params.get('id')}`), h('div', {class: 'card empty'},
-			'It does not exist, or not any more. ', h('a', {href: link('logs', {subscription: params.get('id')})}, 'Its calls'),
+			'It does not exist, or not any more. ',
+				h('a', {href: link('logs', {subscription: params.get('id')})}, 'Its calls'),
 			h('a', {href: link('subscriptions')}, 'Webhook Subscriptions'))];
 	}
 	const s = answer.subscription;
@@ -193,35 +212,51 @@ export async function subscription({params, signal, can})
 	}, {signal});
 	live.addEventListener('notice', ({detail}) =>
 	{
-		if (detail.subscription === id && !document.querySelector('dialog[open]') && !place.firstChild)
+		if (detail.subscription === id && !document.querySelector('dialog[open]')
+			&& !place.firstChild)
 			refresh();
 	}, {signal});
 
 	if (params.get('new'))
 		append(offer, h('div', {class: 'notice good'},
-			h('p', {}, h('strong', {}, 'It is saved. '), 'Give the secret to whoever runs the endpoint, and try it with a ping.'),
-			h('div', {class: 'actions'}, can('secret') && button('Show the secret', () => shown(() => reveal(id))),
+			h('p', {}, h('strong', {}, 'It is saved. '),
+				'Give the secret to whoever runs the endpoint, and try it with a ping.'),
+			h('div', {class: 'actions'}, can('secret')
+				&& button('Show the secret', () => shown(() => reveal(id))),
 				can('ping') && button('Send a ping', () => ping(id, place, signal)))));
 
 	return [
-		heading(url(s.endpoint), `Subscription ${s.id}${s.description ? ` · ${s.description}` : ''}`,
-			can('ping') && !isDisabled && button('Send a ping', () => ping(id, place, signal), 'primary'),
-			can('retry') && stat.pending > 0 && !isDisabled && !s.paused && button('Try now', event => act(event, () =>
-				post('retry', {subscription: id}), 'What waits is tried now.'), '', {title: 'What waits is due now, and an open breaker closes'}),
+		heading(url(s.endpoint),
+			`Subscription ${s.id}${s.description ? ` · ${s.description}` : ''}`,
+			can('ping') && !isDisabled && button('Send a ping', () => ping(id, place, signal),
+				'primary'),
+			can('retry') && stat.pending > 0 && !isDisabled && !s.paused
+				&& button('Try now', event => act(event, () =>
+				post('retry', {subscription: id}), 'What waits is tried now.'), '',
+					{title: 'What waits is due now, and an open breaker closes'}),
 			can('pause') && !isDisabled && (s.paused
-				? button('Resume', event => act(event, () => post('resume', {subscription: id}), 'It is resumed.'))
-				: button('Pause', event => act(event, () => post('pause', {subscription: id}), 'It is paused; its events wait.'), '',
+				? button('Resume', event => act(event, () => post('resume', {subscription: id}),
+					'It is resumed.'))
+				: button('Pause', event => act(event, () => post('pause', {subscription: id}),
+					'It is paused; its events wait.'), '',
 					{title: 'Its events wait'})),
-			can('alter_subscription') && h('a', {class: 'button', href: link('edit', {id})}, 'Edit'),
+			can('alter_subscription') && h('a', {class: 'button', href: link('edit', {id})},
+				'Edit'),
 			can('alter_subscription') && (isDisabled
-				? button('Enable', event => act(event, () => post('alter_subscription', {subscription: id, enabled: true}),
+				? button('Enable', event => act(event,
+					() => post('alter_subscription', {subscription: id, enabled: true}),
 					'It is enabled and gets events from now on.'), 'primary')
-				: button('Disable', event => act(event, async () => await confirm('Disable this subscription?',
-					[`${count(stat.pending)} waiting deliveries are cancelled.`, 'Events that occur while it is disabled are not sent. To keep them, pause it instead.'],
-					'Disable') === true && post('alter_subscription', {subscription: id, enabled: false}), 'It is disabled.'), '',
+				: button('Disable', event => act(event,
+					async () => await confirm('Disable this subscription?',
+					[`${count(stat.pending)} waiting deliveries are cancelled.`,
+						'Events that occur while it is disabled are not sent. To keep them, pause it instead.'],
+					'Disable') === true && post('alter_subscription',
+						{subscription: id, enabled: false}), 'It is disabled.'), '',
 				{title: 'Its events are cancelled'})),
-			can('recover') && !isDisabled && button('Recover …', async () => await recover(id, s.endpoint) && refresh()),
-			can('unsubscribe') && button('Unsubscribe', () => shown(() => unsubscribe(s, stat)), 'danger')),
+			can('recover') && !isDisabled && button('Recover …',
+				async () => await recover(id, s.endpoint) && refresh()),
+			can('unsubscribe') && button('Unsubscribe', () => shown(() => unsubscribe(s, stat)),
+				'danger')),
 		offer,
 		place,
 		h('div', {class: 'grid'},
@@ -230,10 +265,12 @@ export async function subscription({params, signal, can})
 				['Webhook Events', s.events.map(e => h('div', {}, e))],
 				['Filter', s.filter && h('code', {}, s.filter)],
 				['Headers of its own', Object.keys(s.headers ?? {}).length > 0
-					&& Object.entries(s.headers).map(([name, value]) => h('div', {}, h('code', {}, `${name}: ${value}`)))],
+					&& Object.entries(s.headers).map(([name, value]) =>
+						h('div', {}, h('code', {}, `${name}: ${value}`)))],
 				['Request body', s.payload_format],
 				['Signatures', s.signature_schemes.join(', ')],
-				['Order', s.ordered ? 'a contract’s changes one after the other' : 'as fast as possible'],
+				['Order', s.ordered ? 'a contract’s changes one after the other'
+					: 'as fast as possible'],
 				['Requests at once', s.max_in_flight],
 				['Requests per second', s.rate_limit],
 				['Timeout', s.timeout && duration(seconds(s.timeout) * 1000)],
@@ -241,11 +278,15 @@ export async function subscription({params, signal, can})
 				['Give up after', s.max_age && duration(seconds(s.max_age) * 1000)],
 				['Final statuses', s.final_statuses.length > 0 && s.final_statuses.join(', ')],
 				['Certificate authorities', s.ca], ['Client certificate', s.client_certificate],
-				['Secret', can('secret') && h('span', {class: 'actions'}, h('span', {class: 'secret', 'aria-hidden': 'true'}, '••••••••'),
-					button('Reveal', () => shown(() => reveal(id)), 'small'), button('Rotate …', () => shown(() => rotate(id)), 'small'))],
+				['Secret', can('secret') && h('span', {class: 'actions'},
+					h('span', {class: 'secret', 'aria-hidden': 'true'}, '••••••••'),
+					button('Reveal', () => shown(() => reveal(id)), 'small'),
+						button('Rotate …', () => shown(() => rotate(id)), 'small'))],
 				['Made', time(s.created_at), ` by ${s.created_by}`]))),
-		h('nav', {class: 'tabs', 'aria-label': 'More about it'}, Object.entries(tabs).map(([key, [title]]) =>
-			h('a', {href: link('subscription', {id, tab: key === 'calls' ? null : key}), 'aria-current': key === tab && 'true'}, title))),
+		h('nav', {class: 'tabs', 'aria-label': 'More about it'},
+			Object.entries(tabs).map(([key, [title]]) =>
+			h('a', {href: link('subscription', {id, tab: key === 'calls' ? null : key}),
+				'aria-current': key === tab && 'true'}, title))),
 		h('div', {class: 'main-part'}, content),
 	];
 }
