@@ -96,6 +96,13 @@ export function get(path, parameters, signal)
 	return call(address(path, parameters), {signal});
 }
 
+/* The same for what nobody has asked for: it does not keep the session alive, and nobody
+ * is asked to sign in. */
+export async function look(path, parameters, signal)
+{
+	return result(await ask(address(path, parameters), {signal, headers: {'Webhook-Automatic': '1'}}));
+}
+
 export function post(path, body = {})
 {
 	return call(path, {method: 'POST', headers: {'Content-Type': 'application/json'},

@@ -7,7 +7,8 @@
  * BroadcastChannel).  Where there are no Web Locks, each tab has its own.
  *
  * Events of "live": tick (the numbers), notice (a state has changed), state (live,
- * paused or lost), idle (the session will end), end (it has ended).
+ * paused or lost), failure (there are no numbers, and why), idle (the session will end),
+ * end (it has ended).
  */
 import {session} from './api.js';
 
@@ -79,7 +80,7 @@ function open()
 		return;
 	source?.close();
 	source = new EventSource('api/live');
-	for (const name of ['tick', 'notice', 'idle', 'end'])
+	for (const name of ['tick', 'notice', 'failure', 'idle', 'end'])
 		source.addEventListener(name, event =>
 		{
 			try

@@ -3,7 +3,7 @@
  *	  What somebody wants to know first in the morning: is all well, and if not, what
  *	  is wrong.  Below it what happens now, and what has happened.
  */
-import {get} from '../api.js';
+import {Refusal, look} from '../api.js';
 import {ago, append, badge, button, card, count, decimal, duration, fill, h, heading, shortUrl,
 	stateOf, table, time} from '../dom.js';
 import {problem} from '../form.js';
@@ -182,7 +182,7 @@ export async function dashboard({params, signal})
 	{
 		try
 		{
-			const rows = await get('health', {}, signal);
+			const rows = await look('health', {}, signal);
 			if (!healthPlace.querySelector('details[open]'))
 				fill(healthPlace, verdicts(rows));
 		}
@@ -225,6 +225,8 @@ export async function dashboard({params, signal})
 			h('div', {class: 'term'}, 'Waiting for the first numbers …')));
 	append(noticePlace, notices());
 	live.addEventListener('tick', event => draw(event.detail), {signal});
+	live.addEventListener('failure', event =>
+		fill(tilesPlace, problem(new Refusal(0, event.detail))), {signal});
 	live.addEventListener('notice', () =>
 	{
 		fill(noticePlace, notices());

@@ -2,7 +2,7 @@
  * pages/delivery.js
  *	  One event on its way to one subscription: what became of it, and each attempt.
  */
-import {get, post} from '../api.js';
+import {get, look, post} from '../api.js';
 import {badge, button, code, confirm, dialog, duration, fill, h, heading, sentence, time,
 	toast} from '../dom.js';
 import {asCurl, exchange} from '../exchange.js';
@@ -76,13 +76,16 @@ export async function delivery({params, signal, can})
 	/* What is under way changes by itself. */
 	let known = live.last?.worker?.attempts;
 	if (under)
-		live.addEventListener('tick', tick =>
+		live.addEventListener('tick', async ({detail}) =>
 		{
-			const now = tick.detail.worker?.attempts;
-			if (known !== undefined && now !== known && !document.querySelector('dialog[open]')
-				&& !getSelection().toString())
-				refresh();
+			const now = detail.worker?.attempts;
+			if (now === known || document.hidden)
+				return;
 			known = now;
+			const answer = await look('delivery', {event, subscription}, signal).catch(() => null);
+			if (answer && answer.explain !== explain && !signal.aborted
+				&& !document.querySelector('dialog[open]') && !getSelection().toString())
+				refresh();
 		}, {signal});
 
 	return [

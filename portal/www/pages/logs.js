@@ -3,7 +3,7 @@
  *	  Webhook Logs: each call, newest first, with the request and the response unfolded
  *	  where they stand.
  */
-import {address, get} from '../api.js';
+import {address, get, look as ask} from '../api.js';
 import {append, button, duration, eventType, fill, h, heading, table, tableRow, time,
 	toast} from '../dom.js';
 import {exchange, outcome} from '../exchange.js';
@@ -146,7 +146,7 @@ export async function logs({params, signal})
 		looking = true;
 		try
 		{
-			const answer = await get('log_newer', {...filter, after_at: newest.logged_at,
+			const answer = await ask('log_newer', {...filter, after_at: newest.logged_at,
 				after_position: newest.position, after_subscription: newest.subscription_id},
 					signal);
 			newest = answer.rows[0] ?? newest;

@@ -2,7 +2,7 @@
  * pages/subscription.js
  *	  One subscription: how it fares, what it gets, and what can be done.
  */
-import {Refusal, get, post} from '../api.js';
+import {Refusal, get, look, post} from '../api.js';
 import {append, badge, button, card, confirm, count, decimal, dialog, duration, fill, h, heading,
 	pretty, code,
 	stateOf, table, terms, time, toast, url} from '../dom.js';
@@ -206,7 +206,7 @@ export async function subscription({params, signal, can})
 		if (Date.now() - at < 4000 || document.hidden)
 			return;
 		at = Date.now();
-		const now = await get('subscription', {id}, signal).catch(() => null);
+		const now = await look('subscription', {id}, signal).catch(() => null);
 		if (now?.stat && !signal.aborted)
 			fill(facts, fares(stat = now.stat));
 	}, {signal});
