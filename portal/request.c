@@ -272,7 +272,7 @@ read_cookie(const PortalRules *rules, const PortalHead *head, PortalRequest *req
 
 		while (at < stop && (*at == ' ' || *at == '\t'))
 			at++;
-		if ((size_t) (stop - at) > length && memcmp(at, rules->cookie, length) == 0 &&
+		if (at + length < stop && memcmp(at, rules->cookie, length) == 0 &&
 			at[length] == '=')
 		{
 			at += length + 1;

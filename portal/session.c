@@ -27,6 +27,13 @@
 
 static const char no_session[] = "there is no session, or it has ended";
 
+/* A request that waits for its session's connection. */
+typedef struct Waiting
+{
+	PortalExchange *exchange;
+	const PortalRoute *route;
+} Waiting;
+
 typedef struct Session
 {
 	struct Session *next;
@@ -37,7 +44,7 @@ typedef struct Session
 	int64_t		began;
 	int64_t		used;			/* when somebody asked for something */
 	bool		was_warned;		/* its pages know that it ends soon */
-	PortalExchange *queue[PORTAL_MAX_QUEUED];
+	Waiting		queue[PORTAL_MAX_QUEUED];
 	int			nqueued;
 	PortalExchange *running;	/* whose statement runs; NULL: nobody's, or the tick's */
 	const char *values[PORTAL_MAX_VALUES];	/* of the statement that runs */
@@ -98,8 +105,8 @@ refuse_all(Session *session, unsigned status, const char *running, const char *w
 	}
 	for (int i = 0; i < session->nqueued; i++)
 	{
-		portal_exchange_refuse(session->queue[i], status, waiting);
-		portal_exchange_session_leaves(session->queue[i]);
+		portal_exchange_refuse(session->queue[i].exchange, status, waiting);
+		portal_exchange_session_leaves(session->queue[i].exchange);
 	}
 }
 
@@ -265,7 +272,9 @@ run_route(Session *session, PortalExchange *exchange)
 	else
 	{
 		exchange->has_session = true;
-		session->queue[session->nqueued++] = exchange;
+		session->queue[session->nqueued].exchange = exchange;
+		session->queue[session->nqueued].route = route;
+		session->nqueued++;
 	}
 }
 
@@ -318,9 +327,9 @@ portal_sessions_serve(const PortalOptions *options, PortalExchange *exchange)
 static void
 start_request(Session *session)
 {
-	PortalExchange *exchange = session->queue[0];
+	PortalExchange *exchange = session->queue[0].exchange;
+	const PortalRoute *route = session->queue[0].route;
 	const PortalRequest *request = &exchange->request;
-	const PortalRoute *route = find_route(method_of(exchange), request->path);
 	PortalStatement statement = {
 		.text = route->statement,
 		.values = session->values,
