@@ -72,7 +72,7 @@ END
 	sql(<<"END");
 SELECT webhook.subscribe('@{[ $receiver->url('/ok/archive') ]}', '{App.BusinessRequestStatusChange}',
 	description => 'The archive');
-SELECT webhook.subscribe('http://127.0.0.1:1/nobody', '{App.BusinessRequestStatusChange}',
+SELECT webhook.subscribe('http://127.0.0.1:@{[ free_port() ]}/nobody', '{App.BusinessRequestStatusChange}',
 	description => 'An endpoint that does not answer');
 END
 
