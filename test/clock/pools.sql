@@ -59,6 +59,7 @@ SELECT is(count(*), 0::bigint, 'and none of the slow starts where there are as m
 FROM flow WHERE slow AND in_flight - fast_in_flight > 256;
 
 -- While there is no local port for one receiver, it waits, and nobody else.
+SELECT clock.answer(id, '') FROM generate_series(1, 100) id;
 SELECT clock.settle('3 h');
 SELECT clock.subscribe() FROM generate_series(102, 103);
 CREATE TEMP TABLE ports AS SELECT clock.now() AS began;
