@@ -78,7 +78,8 @@ SELECT app.run('parted', 0.2, 400);
 
 -- A statement changes a row, and calls the triggers of another table before that row's.
 CREATE TABLE app.tender (id int PRIMARY KEY, phase text);
-CREATE TABLE app.request (id int PRIMARY KEY, tender int REFERENCES app.tender ON UPDATE CASCADE, status text);
+CREATE TABLE app.request (id int PRIMARY KEY, status text,
+	tender int REFERENCES app.tender ON UPDATE CASCADE);
 CREATE FUNCTION app.sign() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	UPDATE app.request SET status = 'Signed' WHERE tender = NEW.id;
@@ -97,7 +98,7 @@ CREATE TRIGGER a_later_name AFTER UPDATE OF id ON app.tender
 	FOR EACH ROW EXECUTE FUNCTION app.award();
 SELECT webhook.watch('app.request'), webhook.watch('app.lot', id_columns => '{tender}');
 INSERT INTO app.tender VALUES (1, 'open'), (2, 'open');
-INSERT INTO app.request VALUES (11, 1, 'Draft');
+INSERT INTO app.request VALUES (11, 'Draft', 1);
 INSERT INTO app.lot VALUES (2, 'Draft');
 WITH t AS (UPDATE app.tender SET phase = 'done' WHERE id = 1 RETURNING id)
 	UPDATE app.request AS r SET status = 'Approved' FROM t WHERE r.tender = t.id;
