@@ -63,19 +63,31 @@ COMMENT ON VIEW webhook.stat_minute IS 'what became of deliveries, by minute for
 -- Within an element of the histogram durations are taken to be spread evenly.
 CREATE FUNCTION webhook_internal.percentile(latency bigint[], part double precision)
 	RETURNS interval
-	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT make_interval(secs => (low + (2 ^ (n - 1) - low) * (wanted - before) / requests) / 1000)
-		FROM (
-			SELECT l.n, l.requests,
-					CASE l.n WHEN 1 THEN 0 ELSE 2 ^ (l.n - 2) END AS low,
-					sum(l.requests) OVER (ORDER BY l.n) - l.requests AS before,
-					sum(l.requests) OVER () * part AS wanted
-				FROM unnest(latency) WITH ORDINALITY AS l (requests, n)
-		) x
-		WHERE requests > 0 AND before + requests >= wanted
-		ORDER BY n
-		LIMIT 1
+DECLARE
+	requests	bigint;
+	all_requests bigint := 0;
+	wanted		double precision;
+	before		bigint := 0;
+	low			double precision := 0;		-- ms
+	high		double precision := 1;
+BEGIN
+	FOREACH requests IN ARRAY latency LOOP
+		all_requests := all_requests + requests;
+	END LOOP;
+	wanted := all_requests * part;
+	FOREACH requests IN ARRAY latency LOOP
+		IF requests > 0 AND before + requests >= wanted THEN
+			RETURN make_interval(
+				secs => (low + (high - low) * (wanted - before) / requests) / 1000);
+		END IF;
+		before := before + requests;
+		low := high;
+		high := high * 2;
+	END LOOP;
+	RETURN NULL;
+END
 $$;
 COMMENT ON FUNCTION webhook_internal.percentile(bigint[], double precision) IS 'duration that this part of the requests of a histogram did not exceed, estimated; null: there was none';
 
