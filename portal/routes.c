@@ -346,7 +346,7 @@ static const char system_[] =
 
 #define SUBSCRIPTION	"subscription bigint"
 
-const		PortalRoute portal_routes[] =
+const PortalRoute portal_routes[] =
 {
 	{"GET", "me", me, NULL, 0},
 	{"GET", "health", health, NULL, 0},

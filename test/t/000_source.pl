@@ -335,7 +335,7 @@ none('the install script makes everything itself',
 	my %class = map { $_ => 1 } $engine =~ /return "(\w+)";/g;
 
 	# What is no failure, what is no attempt, and what cannot be.
-	delete @class{qw(ok unsent unknown)};
+	delete @class{qw(ok unsent no_port unknown)};
 	foreach (map { $source{$_} } grep { m{^src/(?:delivery|worker)/} } @sources)
 	{
 		$class{$_} = 1 foreach /\b(?:error_)?class = [^;"]*"(\w+)"/g, /\bcancel_\w+\([^;"]*"(\w+)"/g;
