@@ -24,7 +24,8 @@ CREATE FUNCTION pg_temp.commands() RETURNS text LANGUAGE sql AS $$
 	), look AS (
 		UPDATE looked SET id = greatest(id, (SELECT max(r.id) FROM webhook_internal.ring r))
 	)
-	SELECT coalesce(string_agg(concat_ws(' ', kind, subject, data), E'\n' ORDER BY id), '') FROM new_rows;
+	SELECT coalesce(string_agg(concat_ws(' ', kind, subject,
+		regexp_replace(data::text, ',"snapshot":"\d+:\d+:[\d,]*"', '')), E'\n' ORDER BY id), '') FROM new_rows;
 $$;
 CREATE FUNCTION pg_temp.last_command() RETURNS webhook_internal.ring LANGUAGE sql AS $$
 	SELECT r FROM webhook_internal.ring r WHERE kind <> 'e' ORDER BY id DESC LIMIT 1

@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Webhook::Test;
 
-my $server = Webhook::Test->new('pgtap');
+my $server = Webhook::Test->new('pgtap', "max_worker_processes = 64\n");
 
 foreach my $script (sort glob 'test/pgtap/*.sql')
 {
