@@ -154,7 +154,8 @@ SKIP:
 	}
 	ok(wait_until { $says->() =~ /^listening$/m }, 'the receiver of docs/receivers.md listens');
 	$server->sql("SELECT webhook.define_event_type('App.Sample')");
-	my @ids = map { $server->subscribe($url, "events => '{App.Sample}'", "secret => '$_'") } $first, $second;
+	my @ids = map { $server->subscribe($url . $_->[0], "events => '{App.Sample}'", "secret => '$_->[1]'") }
+	  [ 'right', $first ], [ 'wrong', $second ];
 	my $event = $server->publish('App.Sample', q('{"n": 1, "text": "ä"}'), 'sample/1');
 	$server->settle('the sample');
 	$server->sql("SELECT webhook.resend('$event', $ids[0])");
