@@ -49,6 +49,16 @@ PORTAL_TEST_OBJS = $(patsubst portal/%.c,build/portal/test/%.o,$(filter-out port
                   build/portal/test/files.o build/portal/test/routes.o
 PORTAL_TESTS    = test/portal/t/*.pl
 
+# The same with the pages' own statements, for the tests in a browser.
+PORTAL_PAGES    = build/portal/test/webhook_portal_pages
+PORTAL_BROWSER_TESTS = test/portal/browser/*.pl
+
+$(PORTAL_PAGES): $(filter-out %/routes.o,$(PORTAL_TEST_OBJS)) build/portal/test/routes-of-pages.o
+	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -o $@ $^ $(PORTAL_LIBS)
+build/portal/test/routes-of-pages.o: portal/routes.c $(PORTAL_HEADERS)
+	@mkdir -p $(@D)
+	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -c -o $@ $<
+
 # Plain C again, as in unit.mk: what knows neither of the two libraries.
 PORTAL_FREE     = buffer text secret address times request crowd
 PORTAL_UNITS    = $(patsubst test/portal/unit/%.c,build/portal/unit/%,$(wildcard test/portal/unit/*.c)) \
@@ -74,10 +84,12 @@ HAS_MICROHTTPD  = $(shell echo '\#include <microhttpd.h>' | $(CC) -x c -E -o /de
 
 .PHONY: portal-check
 ifeq ($(HAS_MICROHTTPD),yes)
-portal-check: $(PORTAL_PROGRAM) $(PORTAL_TESTED) $(PORTAL_UNITS)
+portal-check: $(PORTAL_PROGRAM) $(PORTAL_TESTED) $(PORTAL_PAGES) $(PORTAL_UNITS)
 	@status=0; $(PROVE) --exec '' $(PORTAL_UNITS) || status=$$?; \
 	PGBIN='$(STAGE)$(bindir)' PORTAL='$(CURDIR)/$(PORTAL_TESTED)' \
-	    $(PROVE) -j2 $(PORTAL_TESTS) || status=$$?; exit $$status
+	    $(PROVE) -j2 $(PORTAL_TESTS) || status=$$?; \
+	PGBIN='$(STAGE)$(bindir)' PORTAL='$(CURDIR)/$(PORTAL_PAGES)' \
+	    $(PROVE) $(PORTAL_BROWSER_TESTS) || status=$$?; exit $$status
 else
 portal-check:
 	@echo 'portal .. skipped: libmicrohttpd is not installed (Debian: libmicrohttpd-dev)'

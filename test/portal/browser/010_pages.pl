@@ -1,0 +1,262 @@
+# Each page, each action and each error, in a real browser.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use Pages;
+use Test::More;
+
+my $pages = Pages->new;
+my ($portal, $browser) = ($pages->portal, $pages->browser);
+my $markup = $Pages::markup;
+my $ok = $pages->{receiver}->url('/ok/new');
+
+# ---- Sign in
+
+$browser->go("$pages->{base}#/logs?outcome=undelivered");
+$browser->type('input[name=user]', 'integration');
+$browser->type('input[name=password]', 'wrong');
+$browser->press('Enter');
+ok($browser->wait_for('document.querySelector(".problem")?.innerText'), 'a wrong password is said in a sentence');
+is($browser->js('return document.activeElement.name'), 'password', 'the focus is on the password');
+$browser->type('input[name=password]', 'a');
+$browser->press('Enter');
+$browser->says('Webhook Logs', 'h1');
+like($browser->js('return location.hash'), qr/outcome=undelivered/, 'signing in leads to the address that was asked for');
+is(scalar $browser->js('return [...document.querySelectorAll("nav[aria-label=Pages] a")].map(a => a.innerText).join("|")'),
+	'Dashboard|Webhook Subscriptions|Webhook Logs|Waiting|Failed|Events|Audit|System', 'the pages are in the header');
+
+# ---- Webhook Subscriptions
+
+$pages->show('subscriptions', 'Webhook Subscriptions');
+is($browser->js('return document.querySelectorAll("tbody tr").length'), 4, 'all subscriptions are listed');
+$browser->says('breaker open');
+$browser->type('input[name=q]', 'partner');
+$browser->press('Enter');
+$browser->wait_for('document.querySelectorAll("tbody tr").length === 1');
+like($browser->js('return location.hash'), qr/q=partner/, 'a search is in the address');
+
+$browser->click('text=Add New Webhook Subscription');
+$browser->says('Add New Webhook Subscription', 'h1');
+is($browser->js('return [...document.querySelectorAll(".card:first-child > .field > label, .card:first-child > fieldset > legend")].map(e => e.innerText).join("|")'),
+	'Webhook Endpoint*|Webhook Events*|Description', 'the form has the words of the platform');
+$browser->click('text=Save');
+$browser->says('The endpoint is missing', '[data-column=endpoint] .error');
+$browser->type('input[name=endpoint]', 'http://10.0.0.1/hooks');
+$browser->click('text=Save');
+$browser->says('No event is chosen', '[data-column=events] .error');
+$browser->click('input[value="App.InvoicePaid"]');
+$browser->click('text=Save');
+$browser->says('10.0.0.1', '[data-column=endpoint] .error');
+$browser->says('webhook.allowed_networks', '[data-column=endpoint] .error');
+is($browser->js('return document.activeElement.name + document.activeElement.ariaInvalid'), 'endpointtrue',
+	'an error of the database stands at its field, which has the focus');
+
+# Each field of the database's errors, and of ours.
+$browser->type('input[name=endpoint]', $ok);
+$browser->click('text=More');
+foreach my $case (
+	[ filter => '$.x ~', 'syntax error' ],
+	[ filter => '$.x like_regex "a"', 'like_regex' ],
+	[ max_in_flight => '9999', 'max_in_flight' ],
+	[ max_in_flight => 'x', 'no whole number' ],
+	[ rate_limit => 'x', 'no number' ],
+	[ retry_schedule => '5 parsecs', 'no duration' ],
+	[ final_statuses => '99', 'status' ],
+	[ timeout => '9999', 'timeout' ],
+	[ ca => '../x', 'ca' ],
+	[ client_certificate => '../x', 'client_certificate' ],
+	[ secret => 'x', 'ecret' ])
+{
+	my ($name, $value, $says) = @$case;
+	$browser->type("input[name=$name]", $value);
+	$browser->click('text=Save');
+	ok($browser->wait_for('(document.querySelector(arguments[0])?.innerText ?? "").toLowerCase().includes(arguments[1].toLowerCase())',
+		"[data-column=$name] .error", $says), "$name: $value is refused at the field");
+	is($browser->js('return document.activeElement.name'), $name, 'which has the focus');
+	$browser->type("input[name=$name]", '');
+}
+is($browser->js('return document.querySelector("input[name=endpoint]").value'), $ok, 'nothing that was typed is lost');
+$browser->type('input[name=description]', $markup);
+$browser->click('text=Save');
+$browser->says('It is saved.');
+is($portal->sql("SELECT count(*) FROM webhook.subscription WHERE endpoint = '$ok' AND description = \$m\$$markup\$m\$"), 1, 'Save subscribes');
+
+# ---- A subscription
+
+my $id = $portal->sql('SELECT max(id) FROM webhook.subscription');
+$browser->click('text=Send a ping');
+$browser->says('Status 200');
+$browser->click('text=Show the secret');
+$browser->says('whsec_', 'dialog');
+is($browser->text('dialog pre'), $portal->sql("SELECT webhook.secret($id)"), 'the secret is shown');
+$browser->press('Escape');
+$browser->wait_for('!document.querySelector("dialog")');
+ok($browser->js('return !document.documentElement.textContent.includes("whsec_")'), 'and is gone with its dialog');
+$browser->click('text=Rotate …');
+$browser->click('text=Rotate');
+$browser->says($portal->sql("SELECT webhook.secret($id)"), 'dialog pre');
+$browser->click('text=Hide');
+$browser->click('text=Pause');
+$browser->find('text=Resume');
+is($portal->sql("SELECT paused FROM webhook.subscription WHERE id = $id"), 't', 'Pause pauses');
+$browser->click('text=Resume');
+$browser->find('text=Pause');
+is($portal->sql("SELECT paused FROM webhook.subscription WHERE id = $id"), 'f', 'Resume resumes');
+
+$browser->click('text=Edit');
+$browser->says('Edit subscription', 'h1');
+$portal->sql("SELECT webhook.alter_subscription($id, rate_limit => 7)");
+$browser->type('input[name=description]', 'Teams channel');
+$browser->click('text=Save');
+$browser->says('Teams channel');
+is($portal->sql("SELECT rate_limit || description FROM webhook.subscription WHERE id = $id"), '7Teams channel',
+	'an edit leaves what somebody else has changed meanwhile');
+$pages->show('edit?id=1', 'Edit subscription 1');
+$browser->type('input[name=description]', 'CRM of Sales');
+$browser->click('text=Save');
+$browser->says('CRM of Sales');
+is($portal->sql("SELECT webhook.subscription_options(1)->'headers'->>'authorization'"), 'Bearer abc',
+	'a credential that the list hides outlives an edit');
+
+foreach my $tab (['Waiting', 'Due next'], ['Failed', 'Nothing has failed'], ['Over time', 'Calls per second|newer version'], ['Verify', 'Verify a request'])
+{
+	$pages->show('subscription?id=2', 'status/503');
+	$browser->click(".tabs a:nth-child(" . { Waiting => 2, Failed => 3, 'Over time' => 4, Verify => 5 }->{ $tab->[0] } . ')');
+	ok($browser->wait_for('new RegExp(arguments[0]).test(document.querySelector("main").innerText)', $tab->[1]), "tab $tab->[0]");
+}
+
+$pages->show("subscription?id=$id", 'ok/new');
+$browser->click('text=Unsubscribe');
+$browser->click('text=Keep as it is');
+is($portal->sql("SELECT count(*) FROM webhook.subscription WHERE id = $id"), 1, 'what destroys is asked for');
+$browser->click('text=Unsubscribe');
+$browser->find('dialog');
+$browser->click('text=Unsubscribe');
+$browser->says('is gone', '#toasts');
+is($portal->sql("SELECT count(*) FROM webhook.subscription WHERE id = $id"), 0, 'Unsubscribe unsubscribes');
+$pages->show('subscription?id=99999', 'Subscription 99999');
+$browser->says('does not exist');
+
+# ---- Webhook Logs and Delivery
+
+$pages->show('logs', 'Webhook Logs');
+my $head = $browser->text('thead');
+like($head, qr/\Q$_\E/, "the log has column $_") foreach 'Timestamp', 'HTTP Method', 'Source IP Address';
+$browser->click('.unfold');
+$browser->says('Response Headers', '.unfolded');
+my $unfolded = $browser->text('.unfolded');
+like($unfolded, qr/\Q$_\E/, "a call has $_") foreach 'HTTP Method', 'Source IP Address', 'Timestamp', 'Request Headers', 'Request Body';
+$browser->click('text=Older');
+$browser->wait_for('location.hash.includes("before_at") && !document.querySelector("main[aria-busy]")');
+my $calls = $portal->sql('SELECT count(*) FROM webhook.log');
+is($browser->js('return document.querySelectorAll("tbody tr").length'), $calls > 100 ? 50 : $calls - 50, 'older calls follow without a gap');
+$browser->click('text=Newest');
+$browser->wait_for('!location.hash.includes("before_at")');
+
+$pages->show('logs?subject=business_request%2F42', 'Webhook Logs');
+is($browser->js('return document.querySelectorAll("tbody tr").length'), $portal->sql(q{SELECT count(*) FROM webhook.log WHERE subject = 'business_request/42'}),
+	'all calls about a contract');
+$pages->show('logs?status=404', 'Webhook Logs');
+is($browser->js('return document.querySelectorAll("tbody tr").length'), 1, 'calls by status');
+$pages->show('logs?status=418', 'Webhook Logs');
+$browser->says('No call matches');
+like($browser->js('return fetch(document.querySelector("a[download]").href.replace("status=418", "status=404")).then(r => r.text())'),
+	qr/^logged_at,.*\n.*App\.InvoicePaid/, 'the filter as CSV');
+
+$pages->show('logs?subscription=1', 'Webhook Logs');
+$browser->click('text=Follow');
+$portal->sql('INSERT INTO business_request VALUES (1000)');
+ok($browser->wait_for('document.querySelector("tr.new")?.innerText.includes("business_request/1000")'), 'Follow shows a new call');
+
+my $event = $portal->sql(q{SELECT event_id FROM webhook.log WHERE subscription_id = 4 LIMIT 1});
+$pages->show("delivery?event=$event&subscription=4", 'App.InvoicePaid about <img');
+is($browser->js('return document.querySelectorAll("main img, main script").length'), 0, 'markup in subject, body and answer is text');
+like($browser->text, qr/\Q$markup\E/, 'as it is');
+like($browser->text, qr/12345678901234567890123\.10/, 'a long number keeps its digits');
+$browser->click('text=Copy as curl');
+$browser->says('curl -X POST', 'dialog');
+$browser->click('text=Close');
+$browser->click('text=Check signature');
+$browser->says('The signature is right');
+$browser->click('text=Send again');
+$browser->says('It will be sent again', '#toasts');
+ok($browser->wait_for('document.querySelectorAll(".attempts > details").length === 2'), 'Send again sends again');
+
+# ---- Waiting, Failed
+
+$pages->show('waiting', 'Waiting');
+$browser->says('status/503');
+$pages->show('waiting?subscription=2&subject=business_request%2F42', 'Waiting');
+$browser->says('behind another event');
+$browser->click('text=Skip');
+$browser->find('dialog');
+$browser->click('text=Skip');
+ok($browser->wait_for('document.querySelectorAll("tbody tr").length === 1'), 'Skip ends the first of a contract');
+
+$pages->show('failed?subscription=3', 'Failed');
+is($browser->js('return document.querySelectorAll("tbody tr").length'), 1, 'what has failed');
+$browser->click('text=Recover …');
+$browser->click('text=Count');
+$browser->says('1 event can be sent again', 'dialog');
+$browser->click('text=Send 1 again');
+$browser->says('1 event will be sent again', '#toasts');
+is($portal->sql(q{SELECT count(*) FROM webhook.log WHERE subscription_id = 3 AND cause = 'recover'}) || $portal->sql(q{SELECT webhook.drain('5 s')}) && 1, 1, 'Recover recovers');
+$pages->show('failed', 'Failed');
+$browser->click('text=Dismiss');
+$browser->find('dialog');
+$browser->click('text=Dismiss');
+$browser->says('dismissed', '#toasts');
+
+# ---- Events, System, Audit
+
+$pages->show('events?type=App.InvoicePaid', 'Events');
+$browser->says('12345678901234567890123.10');
+$browser->says($markup, 'table');
+$browser->click('text=Define an event type …');
+$browser->type('input[name=name]', 'no name');
+$browser->click('text=Define');
+$browser->says('invalid', '[data-column=name] .error') if $browser->wait_for('document.querySelector("dialog .error:not(:empty), dialog .problem")');
+$browser->type('input[name=name]', 'App.TenderClosed');
+$browser->click('text=Define');
+$browser->says('App.TenderClosed', 'table');
+$pages->show('system', 'System');
+$browser->says('webhook.retry_schedule');
+$pages->show('audit', 'Audit');
+ok($browser->wait_for('/subscribe|newer version/.test(document.querySelector("main").innerText)'), 'who did what, or that the extension is older');
+
+# ---- Dashboard
+
+$pages->show('', 'Dashboard');
+$browser->says('breaker open', '.table');
+$browser->says('running', '.tiles');
+$browser->wait_for('document.querySelectorAll(".chart svg rect, .chart svg path").length > 0 || document.querySelectorAll(".chart").length === 4');
+$browser->says('live', '.live-state');
+$browser->click('text=Pause updates');
+$browser->says('paused', '.live-state');
+my $before = $browser->text('.tiles');
+$portal->sql('INSERT INTO business_request VALUES (1001)');
+$portal->sql(q{SELECT webhook.drain('5 s')});
+is($browser->text('.tiles'), $before, 'what is paused stands still');
+$browser->click('text=Resume updates');
+ok($browser->wait_for('document.querySelector(".tiles").innerText !== arguments[0]', $before), 'and goes on');
+foreach my $range ('1 hour', '24 hours', '30 days')
+{
+	$browser->click("text=$range");
+	ok($browser->wait_for('[...document.querySelectorAll("main .chart, main .problem")].length && !document.querySelector("main[aria-busy]")'), "charts of $range");
+}
+
+# ---- Times
+
+$pages->show('logs', 'Webhook Logs');
+$browser->click('text=Local time');
+$browser->find('text=UTC');
+like($browser->js('return document.querySelector("tbody time").title'), qr/UTC$/, 'times in UTC');
+
+my @complaints = grep { !/api\/(?:session|series|audit)|status of (?:401|403|404|409|422|501)/ } $browser->complaints;
+is("@complaints", '', 'the browser has nothing to complain about, such as a breach of the content security policy');
+
+done_testing();

@@ -1,0 +1,130 @@
+# Roles, keyboard, narrow screens, many tabs, and what happens when the portal or the
+# database goes away under somebody's hands.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use Pages;
+use Test::More;
+
+my $pages = Pages->new;
+my ($portal, $browser) = ($pages->portal, $pages->browser);
+
+my @addresses = ('', 'subscriptions', 'add', 'subscription?id=2', 'logs', 'waiting', 'waiting?subscription=2', 'failed',
+	'events', 'audit', 'system');
+my $event = $portal->sql(q{SELECT event_id FROM webhook.log WHERE subscription_id = 4 LIMIT 1});
+push @addresses, "delivery?event=$event&subscription=4";
+
+# ---- Keyboard only
+
+$browser->go($pages->{base});
+$browser->find('input[name=user]');
+$browser->wait_for('document.activeElement.name === "user"');
+$browser->press('a', 'u', 'd', 'i', 't', 'o', 'r', 'Tab', 'r', 'Enter');
+$browser->says('Dashboard', 'h1');
+$browser->js('document.querySelector("nav[aria-label=Pages] a[data-page=logs]").focus()');
+$browser->press('Enter');
+$browser->says('Webhook Logs', 'h1');
+$browser->wait_for('document.activeElement.tagName === "H1"');
+pass('signing in and a way to a page need no mouse, and the focus is on the title of the page');
+$browser->js('document.getElementById("skip").focus()');
+$browser->press('Enter');
+is($browser->js('return document.activeElement.tagName'), 'H1', 'the header can be skipped');
+$browser->js('document.querySelector(".unfold").focus()');
+$browser->press('Enter');
+ok($browser->says('Request Headers', '.unfolded'), 'a call is unfolded');
+
+# ---- A reader has no buttons that the role may not use
+
+foreach my $address (@addresses)
+{
+	next if $address eq 'add';
+	$pages->show($address);
+	my $acts = $browser->js(<<'END');
+return [...document.querySelectorAll('main button, main a')].map(e => e.innerText.trim()).filter(t =>
+	/^(Add New|Edit|Pause$|Resume$|Unsubscribe|Send|Cancel|Skip)/.test(t)
+	|| /^(Try|Recover|Reveal|Rotate|Dismiss|Define)/.test(t)).join()
+END
+	is($acts, '', "a reader can only read: #/$address");
+}
+$portal->sql(q{SELECT webhook.revoke('auditor')});
+$pages->show('subscriptions');
+ok($browser->wait_for('/permission denied/i.test(document.querySelector(".problem")?.innerText)'), 'a role that was revoked is told so');
+$portal->sql(q{SELECT webhook.grant_reader('auditor')});
+$pages->sign_out;
+
+$pages->sign_in('operator', 'o', 'subscription?id=1');
+$browser->find('text=Send a ping');
+is($browser->js('return [...document.querySelectorAll("main button, main a")].filter(e => /^(Edit|Unsubscribe|Reveal)/.test(e.innerText)).length'),
+	0, 'an operator operates, but does not administer');
+$pages->sign_out;
+
+# ---- 320 px, and 4K
+
+$pages->sign_in('integration', 'a');
+foreach my $size ([ 320, 700, 'light' ], [ 375, 800, 'dark' ], [ 3840, 2160, 'light' ])
+{
+	$browser->look(width => $size->[0], height => $size->[1], scheme => $size->[2]);
+	my @wide;
+	foreach my $address (@addresses)
+	{
+		$pages->show($address);
+		push @wide, $address if $browser->js('return document.documentElement.scrollWidth > innerWidth');
+	}
+	is("@wide", '', "no page scrolls sideways at $size->[0] px");
+}
+$browser->look(width => 1280, height => 900, scheme => 'light');
+
+# ---- Ten tabs have one stream, and each is told
+
+my $first = $browser->this_tab;
+my @tabs = $first;
+foreach (2 .. 10)
+{
+	push @tabs, $browser->new_tab;
+	$browser->go("$pages->{base}#/");
+	$browser->says('running', '.tiles');
+}
+$browser->wait_for('document.querySelector(".live-state")?.innerText === "live"');
+pass('the tenth tab is live');
+my $streams = $browser->js('return performance.getEntriesByType("resource").filter(e => e.name.endsWith("api/live")).length');
+is($streams, 0, 'and has no stream of its own');
+foreach my $tab (@tabs[1 .. $#tabs])
+{
+	$browser->tab($tab);
+	$browser->command(DELETE => '/window');
+}
+$browser->tab($first);
+
+# ---- The portal restarts while somebody types
+
+$pages->show('add', 'Add New');
+$browser->type('input[name=endpoint]', $pages->{receiver}->url('/ok/kept'));
+$browser->click('input[value="App.InvoicePaid"]');
+my $port = $portal->{port};
+$portal->stop;
+$browser->click('text=Save');
+ok($browser->says('The portal does not answer'), 'no connection is said');
+$portal->start("--listen=127.0.0.1:$port");
+$browser->wait_for('document.querySelector("dialog[open]")') if !eval { $browser->click('text=Save'); 1 };
+$browser->says('Sign in again', 'dialog');
+$browser->type('input[name=password]', 'a');
+$browser->click('text=Sign in');
+$browser->wait_for('!document.querySelector("dialog[open]")');
+$browser->click('text=Save') if !$browser->js('return location.hash.startsWith("#/subscription?")');
+ok($browser->says('It is saved.'), 'what was typed is still there, and is saved after signing in again');
+
+# ---- The database restarts
+
+$portal->stop_server;
+$portal->start_server;
+$browser->js('location.hash = "#/system"');
+$browser->says('Sign in again', 'dialog');
+$browser->type('input[name=password]', 'a');
+$browser->click('text=Sign in');
+ok($browser->says('webhook.retry_schedule'), 'after a restart of the database, too');
+
+done_testing();

@@ -1,0 +1,110 @@
+# Pages.pm
+#	  What the browser suites stand on: a server with the extension, three roles,
+#	  receivers that answer and that do not, content that wants to be markup, the portal
+#	  with the pages as they are, and a browser.
+
+package Pages;
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin, "$FindBin::Bin/..", "$FindBin::Bin/../../t";
+
+use Portal;
+use Test::More;
+use Time::HiRes qw(sleep);
+use WebDriver;
+use Webhook::Receiver;
+
+our $markup = '<img src=x onerror="alert(1)"><script>alert(2)</script>';
+
+# Skips the suite if there is no browser.
+sub new
+{
+	my ($class) = @_;
+	my $lacking = WebDriver::lacks();
+	plan skip_all => "$lacking is not installed (Debian: chromium, chromium-driver)" if $lacking;
+
+	my $self = bless { portal => Portal->new(dbname => 'postgres', conf => <<'END', sql => 'SELECT') }, $class;
+shared_preload_libraries = 'webhook'
+webhook.require_https = off
+webhook.allowed_networks = '127.0.0.0/8'
+webhook.retry_schedule = '1 h'
+END
+	my $portal = $self->{portal};
+	my $receiver = $self->{receiver} = Webhook::Receiver->new(file => "$portal->{dir}/received");
+	my $ok = $receiver->url('/ok/crm');
+	my $bad = $receiver->url('/status/503/partner');
+	my $gone = $receiver->url('/status/404/teams');
+	my $answer = $receiver->url('/bytes/' . unpack 'H*', $markup);
+
+	$portal->sql(<<"END");
+CREATE EXTENSION webhook;
+CREATE ROLE integration LOGIN PASSWORD 'a'; SELECT webhook.grant_admin('integration');
+CREATE ROLE operator LOGIN PASSWORD 'o'; SELECT webhook.grant_operator('operator');
+CREATE ROLE auditor LOGIN PASSWORD 'r'; SELECT webhook.grant_reader('auditor');
+CREATE TABLE business_request (id bigint PRIMARY KEY, title text, status text NOT NULL DEFAULT 'Draft');
+SELECT webhook.watch('business_request', data_columns => '{title}');
+SELECT webhook.define_event_type('App.InvoicePaid', \$m\$$markup\$m\$);
+SELECT webhook.subscribe('$ok', '{App.BusinessRequestStatusChange}', 'CRM', headers => '{"authorization":"Bearer abc"}');
+SELECT webhook.subscribe('$bad', '{App.BusinessRequestStatusChange}', 'Partner portal');
+SELECT webhook.subscribe('$gone', '{App.InvoicePaid}', 'Teams', final_statuses => '{404}');
+SELECT webhook.subscribe('$answer', '{App.InvoicePaid}', \$m\$$markup\$m\$);
+INSERT INTO business_request SELECT g, \$m\$$markup\$m\$ FROM generate_series(1, 60) g;
+UPDATE business_request SET status = 'Approved' WHERE id = 42;
+SELECT webhook.publish('App.InvoicePaid', '{"Amount": 12345678901234567890123.10}', \$m\$$markup\$m\$);
+END
+	$portal->sql(q{SELECT webhook.drain('10 s')});
+	$portal->start;
+	$self->{base} = "http://127.0.0.1:$portal->{port}/";
+	$self->{browser} = WebDriver->new;
+	return $self;
+}
+
+sub portal { return $_[0]{portal}; }
+sub browser { return $_[0]{browser}; }
+
+# Sign in, at an address or at the start.
+sub sign_in
+{
+	my ($self, $user, $password, $hash) = @_;
+	my $browser = $self->browser;
+
+	$browser->go("$self->{base}#/" . ($hash // ''));
+	$browser->type('input[name=user]', $user);
+	$browser->type('input[name=password]', $password);
+	$browser->click('text=Sign in');
+	$browser->wait_for('document.querySelector("nav a[aria-current]") && !document.querySelector("main[aria-busy]")');
+	return;
+}
+
+sub sign_out
+{
+	my ($self) = @_;
+	$self->browser->click('text=Sign out');
+	$self->browser->find('input[name=user]');
+	return;
+}
+
+# Show a page, and wait until it is there.
+sub show
+{
+	my ($self, $hash, $title) = @_;
+	my $browser = $self->browser;
+
+	$browser->js('location.hash = arguments[0]', "#/$hash");
+	$browser->wait_for('(arguments[0] === null || document.querySelector("h1")?.innerText.includes(arguments[0]))'
+		  . ' && !document.querySelector("main[aria-busy]")', $title);
+	return;
+}
+
+# A picture for the documents, if they are wanted: PICTURES names a directory.
+sub picture
+{
+	my ($self, $name, $most) = @_;
+	$self->browser->picture("$ENV{PICTURES}/$name.png", $most) if $ENV{PICTURES};
+	return;
+}
+
+1;
