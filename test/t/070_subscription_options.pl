@@ -237,7 +237,7 @@ is_for('{"Amount": 5000, "Flag": true, "At": "2020-01-01"}', 'big flag none', 't
 is_for('{"Amount": 5000, "Flag": true, "X": "\u0000"}', 'none', 'big? flag? time?', 'data that jsonb refuses');
 is_for('{"Amount": 5000, "Flag": true, "X": 1e200000}', 'none', 'big? flag? time?', 'a number out of range');
 is_for('{"Flag": true, "RecordOmitted": true}', 'flag none', 'big? time?', 'data whose Record was too large');
-like($server->sql("SELECT webhook.explain((SELECT id FROM webhook.event WHERE subject = 'filter/$last'), $big)"),
+like($server->sql("SELECT webhook.explain((SELECT event_id FROM webhook.event WHERE subject = 'filter/$last'), $big)"),
 	qr/The filter of subscription $big is not true for it: .*\nIts Record was too large/, 'explain() says so');
 is_for('{"Amount": 5000, "Flag": true, "At": "2026-01-01T00:00:00+01:00", "RecordOmitted": true}', 'big flag none', 'time?', 'and is not needed by all filters');
 is_for('{"Amount": 5000, "Flag": true}', 'big flag none', '', 'and the next event');
