@@ -57,7 +57,8 @@ webhook_steady_observe(TimestampTz now)
 static void
 jump(int64 by, int64 monotonic)
 {
-	int			hours = (int) ((Max(by, -by) + USECS_PER_HOUR / 2) / USECS_PER_HOUR);
+	int64		size = by < 0 ? -by : by;
+	int			hours = (int) ((size + USECS_PER_HOUR / 2) / USECS_PER_HOUR);
 
 	steady.ahead = Max(steady.ahead + by, 0);
 	steady.since = monotonic;

@@ -450,7 +450,7 @@ is_index(Relation index, const LeafIndex *wanted)
 	if (index->rd_rel->relam != wanted->method || !form->indisvalid ||
 		partial != (wanted->predicate != NULL))
 		return false;
-	while (wanted->columns[count] != 0 && count < form->indnkeyatts)
+	while (count < form->indnkeyatts && wanted->columns[count] != 0)
 	{
 		AttrNumber	column = wanted->columns[count];
 

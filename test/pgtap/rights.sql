@@ -37,8 +37,8 @@ UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
 		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,
 		checked_filter,checked_format,checked_headers,checked_in_flight,checked_rate,
-		checked_schedule,checked_schemes,checked_secret,checked_statuses,command,drop_replicated,forget_txid,
-		find_event,grant_each,grant_level,privileges,audit_options,has_open_breaker,percentile,
+		checked_schedule,checked_schemes,checked_secret,checked_statuses,command,drop_replicated,
+		forget_txid,find_event,grant_each,grant_level,privileges,audit_options,has_open_breaker,percentile,
 		is_disabled,require_event,matches,new_event_id,wake_worker,
 		check_duplicate,require_trusted_table,raise_unknown_subscription,replay,require_enabled,
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
