@@ -83,7 +83,22 @@ export function problem(error)
 		h('strong', {}, first), rest.map(line => h('p', {}, line)));
 }
 
-/* Puts the error where it belongs and moves the focus there. */
+/* Shows an error at the field that it is about; returns the field, or null if there is none. */
+export function mark(form, error, column = error.column)
+{
+	const place = column && [...form.querySelectorAll('[data-column]')]
+		.find(one => one.dataset.column === column);
+	if (!place)
+		return null;
+	clear(place);
+	place.classList.add('wrong');
+	append(place.querySelector('.error'), words(error).join(' '));
+	if (!place.matches('fieldset'))
+		place.querySelector('input, select, textarea').setAttribute('aria-invalid', 'true');
+	return place;
+}
+
+/* Shows an error, and no former one, where it belongs, and moves the focus there. */
 export function refuse(form, error, column = error.column)
 {
 	for (const place of form.querySelectorAll('.wrong'))
@@ -91,8 +106,7 @@ export function refuse(form, error, column = error.column)
 	for (const former of form.querySelectorAll('.problem'))
 		former.remove();
 
-	const place = column && [...form.querySelectorAll('[data-column]')]
-		.find(one => one.dataset.column === column);
+	const place = mark(form, error, column);
 	if (!place)
 	{
 		form.prepend(problem(error));
@@ -102,13 +116,7 @@ export function refuse(form, error, column = error.column)
 	}
 	for (let outer = place.closest('details'); outer; outer = outer.parentElement.closest('details'))
 		outer.open = true;
-	place.classList.add('wrong');
-	append(place.querySelector('.error'), words(error).join(' '));
-	const control = place.matches('fieldset') ? place
-		: place.querySelector('input, select, textarea');
-	if (!place.matches('fieldset'))
-		control.setAttribute('aria-invalid', 'true');
-	(place.matches('fieldset') ? place.querySelector('input') ?? place : control).focus();
+	(place.querySelector('input, select, textarea') ?? place).focus();
 }
 
 /* A form.  save() is called once at a time; what it throws is shown in the form. */

@@ -377,7 +377,8 @@ create_database($_) foreach qw(one two);
 	my $place = $server->log_end;
 	my $library = slurp_file($file);
 	my $other = $library;
-	my $shapes = $other =~ s/\x01\0\0\0((?:[^\0][\0-\x0f]\0\0){4})/\x02\0\0\0$1/gs;
+	my ($version) = map { pack 'V', $_ } slurp_file('src/http/http.h') =~ /^#define WEBHOOK_HTTP_VERSION\s+(\d+)/m;
+	my $shapes = $other =~ s/\Q$version\E((?:[^\0][\0-\x0f]\0\0){4})/\xff\0\0\0$1/gs;
 	my $put = sub {
 		append_to_file("$file.new", $_[0]);
 		rename "$file.new", $file or die "$file: $!";

@@ -8,7 +8,7 @@
 import {get, post} from '../api.js';
 import {button, h, heading, toast} from '../dom.js';
 import {durationField, parseNumber, parseNumbers, parseSchedule, scheduleText} from '../fields.js';
-import {WrongField, check, field, form, group, refuse, select} from '../form.js';
+import {WrongField, check, field, form, group, mark, select} from '../form.js';
 import {go, link} from '../route.js';
 
 /* What alter_subscription() takes for "the default". */
@@ -194,11 +194,7 @@ export async function edit({params, signal, can, path})
 		await post('check_endpoint', {endpoint: checked}).catch(error =>
 		{
 			if (input.value === checked && error.column === 'endpoint' && !signal.aborted)
-			{
-				const focused = document.activeElement;
-				refuse(editor, error);
-				focused?.focus();
-			}
+				mark(editor, error);
 		});
 	});
 

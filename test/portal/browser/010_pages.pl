@@ -2,6 +2,7 @@
 
 use strict;
 use warnings;
+use utf8;
 
 use FindBin;
 use lib $FindBin::Bin;
@@ -98,7 +99,8 @@ $browser->wait_for('!document.querySelector("dialog")');
 ok($browser->js('return !document.documentElement.textContent.includes("whsec_")'), 'and is gone with its dialog');
 $browser->click('text=Rotate …');
 $browser->click('text=Rotate');
-$browser->says($portal->sql("SELECT webhook.secret($id)"), 'dialog pre');
+$browser->says('whsec_', 'dialog pre');
+is($browser->text('dialog pre'), $portal->sql("SELECT webhook.secret($id)"), 'Rotate shows the new secret');
 $browser->click('text=Hide');
 $browser->click('text=Pause');
 $browser->find('text=Resume');
@@ -134,7 +136,7 @@ $browser->click('text=Unsubscribe');
 $browser->click('text=Keep as it is');
 is($portal->sql("SELECT count(*) FROM webhook.subscription WHERE id = $id"), 1, 'what destroys is asked for');
 $browser->click('text=Unsubscribe');
-$browser->find('dialog');
+$browser->wait_for('document.querySelector("dialog[open]")');
 $browser->click('text=Unsubscribe');
 $browser->says('is gone', '#toasts');
 is($portal->sql("SELECT count(*) FROM webhook.subscription WHERE id = $id"), 0, 'Unsubscribe unsubscribes');
@@ -165,7 +167,7 @@ is($browser->js('return document.querySelectorAll("tbody tr").length'), 1, 'call
 $pages->show('logs?status=418', 'Webhook Logs');
 $browser->says('No call matches');
 like($browser->js('return fetch(document.querySelector("a[download]").href.replace("status=418", "status=404")).then(r => r.text())'),
-	qr/^logged_at,.*\n.*App\.InvoicePaid/, 'the filter as CSV');
+	qr/^"logged_at",.*\n.*App\.InvoicePaid/, 'the filter as CSV');
 
 $pages->show('logs?subscription=1', 'Webhook Logs');
 $browser->click('text=Follow');
@@ -193,7 +195,7 @@ $browser->says('status/503');
 $pages->show('waiting?subscription=2&subject=business_request%2F42', 'Waiting');
 $browser->says('behind another event');
 $browser->click('text=Skip');
-$browser->find('dialog');
+$browser->wait_for('document.querySelector("dialog[open]")');
 $browser->click('text=Skip');
 ok($browser->wait_for('document.querySelectorAll("tbody tr").length === 1'), 'Skip ends the first of a contract');
 
@@ -207,7 +209,7 @@ $browser->says('1 event will be sent again', '#toasts');
 is($portal->sql(q{SELECT count(*) FROM webhook.log WHERE subscription_id = 3 AND cause = 'recover'}) || $portal->sql(q{SELECT webhook.drain('5 s')}) && 1, 1, 'Recover recovers');
 $pages->show('failed', 'Failed');
 $browser->click('text=Dismiss');
-$browser->find('dialog');
+$browser->wait_for('document.querySelector("dialog[open]")');
 $browser->click('text=Dismiss');
 $browser->says('dismissed', '#toasts');
 
@@ -219,7 +221,7 @@ $browser->says($markup, 'table');
 $browser->click('text=Define an event type …');
 $browser->type('input[name=name]', 'no name');
 $browser->click('text=Define');
-$browser->says('invalid', '[data-column=name] .error') if $browser->wait_for('document.querySelector("dialog .error:not(:empty), dialog .problem")');
+ok($browser->wait_for('document.querySelector("dialog [data-column=name] .error:not(:empty)")'), 'a wrong name is refused at the field');
 $browser->type('input[name=name]', 'App.TenderClosed');
 $browser->click('text=Define');
 $browser->says('App.TenderClosed', 'table');

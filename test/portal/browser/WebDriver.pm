@@ -169,6 +169,9 @@ sub click
 	while (1)
 	{
 		my $id = $self->find($selector);
+
+		# The driver takes an element below the header for one that is in view.
+		eval { $self->js('arguments[0].scrollIntoView({block: "center"})', { 'element-6066-11e4-a52e-4f735466cecf' => $id }) };
 		return if eval { $self->command(POST => "/element/$id/click"); 1 };
 		# It was replaced, or is covered for a moment.
 		die $@ if time > $end;
