@@ -164,7 +164,7 @@ installcheck: $(CLOCK)
 test: stage $(UNITS) $(UNITS:=-sanitized) $(CLOCK)
 	@perl test/suites.pl \
 	    $(foreach check,$(CHECKS),"$(check)" "$(MAKE) -s --no-print-directory $(check)") \
-	    $(if $(strip $(UNITS)),"C units" "$(PROVE) --exec '' $(UNITS) $(UNITS:=-sanitized)") \
+	    $(if $(strip $(UNITS)),"C units" "$(PROVE) -j2 --exec '' $(UNITS) $(UNITS:=-sanitized)") \
 	    $(if $(strip $(REGRESS)),"pg_regress" "$(CHECK) ISOLATION= TAP_TESTS=") \
 	    $(if $(strip $(ISOLATION)),"isolation" "$(CHECK) REGRESS= TAP_TESTS=") \
 	    $(if $(strip $(PROVE_TESTS)),"TAP" "$(CHECK) REGRESS= ISOLATION=") \

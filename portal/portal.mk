@@ -85,11 +85,11 @@ HAS_MICROHTTPD  = $(shell echo '\#include <microhttpd.h>' | $(CC) -x c -E -o /de
 .PHONY: portal-check
 ifeq ($(HAS_MICROHTTPD),yes)
 portal-check: $(PORTAL_PROGRAM) $(PORTAL_TESTED) $(PORTAL_PAGES) $(PORTAL_UNITS)
-	@status=0; $(PROVE) --exec '' $(PORTAL_UNITS) || status=$$?; \
+	@status=0; $(PROVE) -j2 --exec '' $(PORTAL_UNITS) || status=$$?; \
 	PGBIN='$(STAGE)$(bindir)' PORTAL='$(CURDIR)/$(PORTAL_TESTED)' \
 	    $(PROVE) -j2 $(PORTAL_TESTS) || status=$$?; \
 	PGBIN='$(STAGE)$(bindir)' PORTAL='$(CURDIR)/$(PORTAL_PAGES)' \
-	    $(PROVE) $(PORTAL_BROWSER_TESTS) || status=$$?; exit $$status
+	    $(PROVE) -j2 $(PORTAL_BROWSER_TESTS) || status=$$?; exit $$status
 else
 portal-check:
 	@echo 'portal .. skipped: libmicrohttpd is not installed (Debian: libmicrohttpd-dev)'

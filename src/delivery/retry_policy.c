@@ -92,12 +92,14 @@ webhook_retry_error(const WebhookHttpTransfer *transfer)
 bool
 webhook_retry_had_free_attempt(const WebhookPending *delivery)
 {
-	return delivery->attempt - 1 > delivery->step;
+	return delivery->cause != WEBHOOK_CAUSE_RESEND && delivery->cause != WEBHOOK_CAUSE_RECOVER &&
+		delivery->attempt - 1 > delivery->step;
 }
 
 /*
  * Returns true if the attempt costs nothing. A kept connection that ended is an excuse once for a
- * delivery: from then on, each of its attempts has a new connection.
+ * delivery: from then on, each of its attempts has a new connection. For an event
+ * that is sent again it always is: there are no more of them than connections that are kept.
  */
 static bool
 is_free(const WebhookPending *delivery, const WebhookHttpTransfer *transfer)

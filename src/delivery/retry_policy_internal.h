@@ -34,7 +34,8 @@ extern WebhookRetryDecision webhook_retry_decide(const WebhookPending *delivery,
 
 /*
  * Returns true if an attempt before the present one, which is counted, has used up no step of the
- * schedule.
+ * schedule. Of an event that is sent again that is not known: its attempts go on from the former
+ * ones.
  */
 extern bool webhook_retry_had_free_attempt(const WebhookPending *delivery);
 

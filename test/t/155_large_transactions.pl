@@ -114,6 +114,8 @@ publish($one, 'after those', 40);
 $server->settle('sent again');
 is(lost(), 0, 'sent again: each event was delivered');
 is(out_of_order(), 0, 'sent again: before what is newer');
+cmp_ok($server->sql("SELECT count(DISTINCT source_port) FROM webhook.log WHERE cause = 'resend'"), '<', 100,
+	'sent again: on connections that are kept');
 
 # ---- More types than are told
 
