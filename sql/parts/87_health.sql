@@ -32,6 +32,7 @@ DECLARE
 	done		pg_snapshot;	-- the checkpoint; without one nothing is read
 	part		pg_snapshot;	-- the window of which rows up to "upto" are done, too; null: none
 	upto		bigint;
+	ring_table	name;
 	silent		text;			-- triggers of our own that are not enabled as they have to be
 	unread		timestamptz;	-- when the first row of the ring that is not done was written
 	due			timestamptz;	-- since when the delivery that is due for longest has been due
@@ -47,38 +48,18 @@ BEGIN
 		ORDER BY c.worker
 		LIMIT 1;
 	done := coalesce(done, '3:3:');
-	SELECT min(r.created_at)
-		INTO unread
-		FROM (
-			(SELECT e.created_at
-				FROM webhook_internal.event_0 e
-				WHERE e.txid >= pg_snapshot_xmin(done)
-					AND (pg_visible_in_snapshot(e.txid, done)
-						OR e.id <= upto AND pg_visible_in_snapshot(e.txid, part)) IS NOT TRUE
+	FOREACH ring_table IN ARRAY ARRAY['event_0', 'event_1', 'event_2', 'event_3'] LOOP
+		EXECUTE format('
+			SELECT least($1, (SELECT e.created_at
+				FROM webhook_internal.%I e
+				WHERE e.txid >= pg_snapshot_xmin($2)
+					AND (pg_visible_in_snapshot(e.txid, $2)
+						OR e.id <= $4 AND pg_visible_in_snapshot(e.txid, $3)) IS NOT TRUE
 				ORDER BY e.txid, e.id
-				LIMIT 1) UNION ALL
-			(SELECT e.created_at
-				FROM webhook_internal.event_1 e
-				WHERE e.txid >= pg_snapshot_xmin(done)
-					AND (pg_visible_in_snapshot(e.txid, done)
-						OR e.id <= upto AND pg_visible_in_snapshot(e.txid, part)) IS NOT TRUE
-				ORDER BY e.txid, e.id
-				LIMIT 1) UNION ALL
-			(SELECT e.created_at
-				FROM webhook_internal.event_2 e
-				WHERE e.txid >= pg_snapshot_xmin(done)
-					AND (pg_visible_in_snapshot(e.txid, done)
-						OR e.id <= upto AND pg_visible_in_snapshot(e.txid, part)) IS NOT TRUE
-				ORDER BY e.txid, e.id
-				LIMIT 1) UNION ALL
-			(SELECT e.created_at
-				FROM webhook_internal.event_3 e
-				WHERE e.txid >= pg_snapshot_xmin(done)
-					AND (pg_visible_in_snapshot(e.txid, done)
-						OR e.id <= upto AND pg_visible_in_snapshot(e.txid, part)) IS NOT TRUE
-				ORDER BY e.txid, e.id
-				LIMIT 1)
-		) r;
+				LIMIT 1))', ring_table)
+			INTO unread
+			USING unread, done, part, upto;
+	END LOOP;
 	SELECT string_agg(format('%s on %s', t.tgname, t.tgrelid::regclass), ', ' ORDER BY t.tgname, t.tgrelid)
 		INTO silent
 		FROM pg_trigger t

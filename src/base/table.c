@@ -155,6 +155,13 @@ webhook_table_delete(WebhookTable *table, ItemPointer tid)
 	}
 }
 
+void
+webhook_table_delete_found(WebhookTable *table, WebhookScan *scan, int most)
+{
+	for (int i = 0; i < most && webhook_scan_next(scan); i++)
+		(void) webhook_table_delete(table, &scan->slot->tts_tid);
+}
+
 bool
 webhook_table_update(WebhookTable *table, ItemPointer tid, Datum *values,
 					 bool *nulls)

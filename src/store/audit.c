@@ -76,8 +76,7 @@ webhook_audit_retire(TimestampTz older_than)
 	PushActiveSnapshot(GetLatestSnapshot());
 	scan = webhook_scan_begin(table->relation, webhook_catalog_required()->audit_at,
 							  GetActiveSnapshot(), 1, &key, ForwardScanDirection);
-	for (int i = 0; i < RETIRED_ROWS && webhook_scan_next(scan); i++)
-		(void) webhook_table_delete(table, &scan->slot->tts_tid);
+	webhook_table_delete_found(table, scan, RETIRED_ROWS);
 	webhook_scan_end(scan);
 	PopActiveSnapshot();
 	webhook_table_close(table);

@@ -102,12 +102,10 @@ webhook_stat_minute_retire(TimestampTz older_than)
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	scan = seek_old(table, USECS_PER_HOUR, older_than);
-	for (int i = 0; i < RETIRED_ROWS && webhook_scan_next(scan); i++)
-		(void) webhook_table_delete(table, &scan->slot->tts_tid);
+	webhook_table_delete_found(table, scan, RETIRED_ROWS);
 	webhook_scan_end(scan);
 	scan = seek_old(table, USECS_PER_MINUTE, older_than);
-	for (int i = 0; i < RETIRED_ROWS && webhook_scan_next(scan); i++)
-		(void) webhook_table_delete(table, &scan->slot->tts_tid);
+	webhook_table_delete_found(table, scan, RETIRED_ROWS);
 	webhook_scan_end(scan);
 	PopActiveSnapshot();
 	webhook_table_close(table);

@@ -112,7 +112,7 @@ static Reading *next_window(void);
 static void open_window(Reading *reading);
 static void free_reading(Reading *reading);
 static bool has_changed(const List *events);
-static void reload(void);
+static void reload(void *arg);
 static void restore_fenced(void);
 static void catch_up(WebhookStep *step);
 static bool was_read(const WebhookEvent *event);
@@ -125,7 +125,6 @@ static void finish_window(Reading *reading);
 static void show_older(void);
 static void resume_loading(void);
 static void suspend_loading(void);
-static void reload_and_note(void *arg);
 
 void
 webhook_reader_init(WebhookDispatcher *dispatcher, const WebhookCheckpoint *checkpoint,
@@ -171,14 +170,7 @@ webhook_reader_progress(void)
 bool
 webhook_reader_reload(void)
 {
-	return webhook_transaction_try("reading subscriptions", reload_and_note, NULL);
-}
-
-static void
-reload_and_note(void *arg)
-{
-	reload();
-	webhook_loader_note_rows();
+	return webhook_transaction_try("reading subscriptions", reload, NULL);
 }
 
 bool
@@ -276,7 +268,7 @@ read_step(void *arg)
 	step->events = next_events(attempt->reading);
 	attempt->reloaded = has_changed(step->events);
 	if (attempt->reloaded)
-		reload_and_note(NULL);
+		reload(NULL);
 	catch_up(step);
 	webhook_window_make_durable(step->events);
 	webhook_step_match(step);
@@ -378,12 +370,12 @@ has_changed(const List *events)
 }
 
 /*
- * In a transaction: read the subscriptions again. A fence may have been lifted,
- * and the window that is open may be too old to have the commands that came
- * with that.
+ * In a transaction: read the subscriptions again, and which have rows in
+ * pending. A fence may have been lifted, and the window that is open may be too
+ * old to have the commands that came with that.
  */
 static void
-reload(void)
+reload(void *arg)
 {
 	MemoryContext old;
 
@@ -401,6 +393,7 @@ reload(void)
 	old = MemoryContextSwitchTo(reader.context);
 	reader.reloaded_by = webhook_snapshot_make(GetActiveSnapshot(), InvalidFullTransactionId);
 	MemoryContextSwitchTo(old);
+	webhook_loader_note_rows();
 }
 
 /*

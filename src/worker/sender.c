@@ -54,7 +54,7 @@ static bool may_start(TimestampTz now);
 static void take_unsent(WebhookHttpTransfer *transfer, TimestampTz now);
 static void take_without_port(WebhookHttpTransfer *transfer, TimestampTz now);
 static void release_unsent(WebhookHttpTransfer *transfer);
-static bool may_warn(TimestampTz now);
+static bool may_say(TimestampTz *said_at, int64 interval, TimestampTz now);
 static bool start(WebhookDelivery *delivery, TimestampTz now);
 static bool is_own(int sqlerrcode);
 static void report_postponed(const ErrorData *error, const WebhookSubscription *subscription,
@@ -230,7 +230,7 @@ take_unsent(WebhookHttpTransfer *transfer, TimestampTz now)
 	{
 		sender.limit = sender.api->in_flight(sender.http);
 		sender.limited_at = now;
-		if (may_warn(now))
+		if (may_say(&sender.warned_at, WARNING_INTERVAL, now))
 			ereport(WARNING,
 					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 					 errmsg("webhook has no resources for more requests at present"),
@@ -249,7 +249,7 @@ static void
 take_without_port(WebhookHttpTransfer *transfer, TimestampTz now)
 {
 	webhook_dispatch_postpone(sender.dispatcher, transfer->tag, now + SHORTAGE_INTERVAL, now);
-	if (!sender.stops && may_warn(now))
+	if (!sender.stops && may_say(&sender.warned_at, WARNING_INTERVAL, now))
 		ereport(WARNING,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("webhook has no local port for another connection to a receiver at present"),
@@ -265,14 +265,13 @@ release_unsent(WebhookHttpTransfer *transfer)
 	sender.api->release(sender.http, transfer);
 }
 
-/* Returns true at most once per WARNING_INTERVAL; a clock may be set back. */
+/* Returns true at most once per interval; a clock may be set back. */
 static bool
-may_warn(TimestampTz now)
+may_say(TimestampTz *said_at, int64 interval, TimestampTz now)
 {
-	if (sender.warned_at != 0 && now - sender.warned_at < WARNING_INTERVAL &&
-		now >= sender.warned_at)
+	if (*said_at != 0 && now >= *said_at && now - *said_at < interval)
 		return false;
-	sender.warned_at = now;
+	*said_at = now;
 	return true;
 }
 
@@ -371,9 +370,8 @@ is_own(int sqlerrcode)
 static void
 report_postponed(const ErrorData *error, const WebhookSubscription *subscription, TimestampTz now)
 {
-	if (now >= sender.reported_at && now - sender.reported_at < REPORT_INTERVAL)
+	if (!may_say(&sender.reported_at, REPORT_INTERVAL, now))
 		return;
-	sender.reported_at = now;
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg("could not make a request to webhook subscription %lld: %s",
