@@ -198,7 +198,7 @@ sub count { return scalar $receiver->requests; }
 sub crash
 {
 	my ($how, $from) = @_;
-	$receiver->wait_for(count() + 200 + int rand 800, 10) unless $from;
+	$receiver->wait_for(count() + 200 + int rand 800) unless $from;
 	$from //= time() - $exposed;
 	note(sprintf '%.1f s, %d calls: %s', time() - $start, count(), $how);
 	if ($how eq 'immediate stop')
@@ -234,7 +234,7 @@ sub without_log
 
 sub disk_is { $server->sql("UPDATE disk SET is_full = $_[0]"); return; }
 
-$receiver->wait_for(1000, 10);
+$receiver->wait_for(1000);
 $server->end_worker('TERM');
 crash('SIGKILL');
 

@@ -34,7 +34,7 @@ SELECT p.next_at - l.requested_at - l.duration BETWEEN '2.4 s' AND '3.7 s'
 FROM webhook_internal.pending p JOIN webhook.log l USING (event_id) WHERE p.next_at IS NOT NULL
 END
 	is($server->sql('SELECT attempt, step FROM webhook_internal.pending ORDER BY position LIMIT 1'), '1|1', 'pending counts attempts and steps');
-	$receiver->wait_for(6, 30, $path);
+	$receiver->wait_for(6, $path);
 	$server->settle('the schedule');
 	$receiver->fail_while(0);
 
@@ -90,7 +90,7 @@ $server->set('webhook.timeout', '1s');
 	{
 		my ($path, $what, $expected, $subscription) = @$_;
 
-		wait_until { $server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $subscription AND outcome <> 'retrying'") > 0 } 20;
+		wait_until { $server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $subscription AND outcome <> 'retrying'") > 0 };
 		my $logged = $server->attempts($subscription);
 
 		# A request that a kept connection has lost is repeated once more, for nothing.
@@ -121,7 +121,7 @@ foreach (
 	my $subscription = $server->subscribe("/status/500/$what");
 
 	$server->change(5, map { "c$_" } 1 .. 5);
-	$receiver->wait_for(1, 10, "/status/500/$what");
+	$receiver->wait_for(1, "/status/500/$what");
 	$server->poll("SELECT count(*) = 5 FROM webhook_internal.pending WHERE subscription_id = $subscription");
 	$server->sql(sprintf $statement, $subscription);
 	$server->settle($what);
@@ -149,7 +149,7 @@ END
 	my $subscription = $server->subscribe('/slow/1000/flying');
 
 	$server->change(5, 'f1', 'f2');
-	$receiver->wait_for(1, 10, '/slow/1000/flying');
+	$receiver->wait_for(1, '/slow/1000/flying');
 	$server->unsubscribe($subscription);
 	$server->settle('unsubscribed in flight');
 	is($server->attempts($subscription), '1 delivered 200, 0 cancelled', 'the request in flight is logged, the next delivery is cancelled');

@@ -94,10 +94,10 @@ foreach my $stop (1 .. 4)
 {
 	$receiver->clear if $stop == 1;
 	$server->publish_many($type, 10);
-	$receiver->wait_for($stop * 60, 10);
+	$receiver->wait_for($stop * 60);
 	$stop % 2 ? $server->restart : $server->restart_worker("stop $stop: another worker");
 }
-$receiver->wait_for(300, 10);
+$receiver->wait_for(300);
 $server->stop;
 my @received = $receiver->requests;
 $server->node->append_conf('postgresql.conf', 'webhook.enabled = off');
@@ -143,10 +143,10 @@ $server->restart;
 	$server->publish_many($type, 1);
 	foreach my $n (1 .. 2)
 	{
-		$receiver->wait_for($n, 10, '/hang/twice');
+		$receiver->wait_for($n, '/hang/twice');
 		$n == 1 ? $server->restart : $server->restart_worker('another worker');
 	}
-	$receiver->wait_for(3, 10, '/hang/twice');
+	$receiver->wait_for(3, '/hang/twice');
 	is($receiver->count('/hang/twice'), 3, 'it is sent after each start');
 	is($server->attempts($subscription), '1 retrying shutdown, 2 retrying shutdown', 'each is an attempt of its own');
 	is($server->sql("SELECT attempt, step FROM webhook_internal.pending WHERE subscription_id = $subscription"), '2|0', 'that has cost no step');

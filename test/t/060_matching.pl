@@ -201,7 +201,7 @@ foreach my $how ('read', 'not read')
 		$server->sql($statement);
 		my $since = time();
 		my $before = $receiver->count;
-		$receiver->wait_for($before + 6, 10);
+		$receiver->wait_for($before + 6);
 		my @after = ($receiver->requests)[ $before .. $receiver->count - 1 ];
 		my ($old) = reverse grep { !$is_new->($after[$_]) } 0 .. $#after;
 		ok($is_new->($after[-1]), "$what: the new value is used");
@@ -210,7 +210,7 @@ foreach my $how ('read', 'not read')
 	};
 
 	$server->change(9, @expected);
-	$receiver->wait_for(3, 10, qr{/slow/30/old});
+	$receiver->wait_for(3, qr{/slow/30/old});
 	$from_now_on->('endpoint',
 		"SELECT webhook.alter_subscription($subscription, endpoint => '@{[ $receiver->url('/slow/30/new') ]}')",
 		sub { $_[0]{path} eq '/slow/30/new' });

@@ -41,10 +41,10 @@ my ($type, $subscription) = $server->subscribe_own('/ok/clock');
 set_clock(3600);
 $server->publish_many($hangs, 40);
 $server->publish_many($type, 1);
-$receiver->wait_for(1, 10, qr{/ok/clock});
+$receiver->wait_for(1, qr{/ok/clock});
 set_clock(0);
 $server->publish_many($type, 20);
-$receiver->wait_for(21, 10, qr{/ok/clock});
+$receiver->wait_for(21, qr{/ok/clock});
 $server->becomes("SELECT count(*) = 21 FROM webhook.log WHERE subscription_id = $subscription", 't',
 	'deliveries are logged after the clock was set back');
 $server->becomes("SELECT count(*) = 38 FROM webhook_internal.pending WHERE subscription_id = $hanging", 't',
@@ -58,7 +58,7 @@ $server->becomes("SELECT flush_errors >= $errors + 2 FROM webhook.stat_worker", 
 set_clock(0);
 $server->let_go($session);
 $server->publish_many($type, 1);
-is(scalar(my @got = $receiver->wait_for(23, 15, qr{/ok/clock})), 23,
+is(scalar(my @got = $receiver->wait_for(23, qr{/ok/clock})), 23,
 	'sending goes on after the pause that a failed flush brings');
 $server->unsubscribe($hanging, $subscription);
 
@@ -80,15 +80,15 @@ my $leaf = $server->log_leaf;
 my $place = $server->log_end;
 
 $server->publish_many($paused, 1);
-$receiver->wait_for(1, 10, qr{/ok/waits});
+$receiver->wait_for(1, qr{/ok/waits});
 $server->set('webhook.enabled', 'off');
 $server->publish_many($paused, 1);
 set_clock(366 * 86400);
 $server->logs(qr/WARNING:  the clock has jumped ahead by 8784 hours\n.*DETAIL:.*\n.*HINT:/, $place, 'a jump of the clock is told');
 $server->reset('webhook.enabled');
-is(scalar(() = $receiver->wait_for(2, 15, qr{/ok/waits})), 2, 'what waited is not too old at once');
+is(scalar(() = $receiver->wait_for(2, qr{/ok/waits})), 2, 'what waited is not too old at once');
 $server->publish_many($fails, 1);
-ok(scalar(() = $receiver->wait_for(1, 15, qr{/status/500/clock})), 'sending goes on');
+ok(scalar(() = $receiver->wait_for(1, qr{/status/500/clock})), 'sending goes on');
 $server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE next_at > now() - interval '1 h'", '1', 'a retry waits');
 is($server->sql("SELECT to_regclass('$leaf') IS NOT NULL"), 't', 'the log is not dropped');
 
@@ -107,7 +107,7 @@ $server->stop('fast');
 set_clock(0);
 $receiver->clear;
 $server->start;
-ok(scalar(() = $receiver->wait_for(1, 15, qr{/status/500/clock})), 'the retry does not wait for a year');
+ok(scalar(() = $receiver->wait_for(1, qr{/status/500/clock})), 'the retry does not wait for a year');
 $server->logs(qr/WARNING:  rows of "webhook.log" are written with a time that is \d+ hours ahead of the clock/, $place,
 	'a log that is ahead of the clock is told');
 is($server->sql("SELECT ok FROM webhook.health() WHERE check_name = 'clock'"), 'f', '... and health() says so');

@@ -38,7 +38,7 @@ $server->becomes('SELECT count(*) FROM webhook_internal.pending WHERE attempt > 
 request(join '; ', map { $server->moving($ids{$_}, "/hang/$_") } sort keys %ids);
 foreach my $how (sort keys %ids)
 {
-	is(scalar(my @calls = $receiver->wait_for(1, 20, "/hang/$how")), 1, "$how: a retry hangs");
+	is(scalar(my @calls = $receiver->wait_for(1, "/hang/$how")), 1, "$how: a retry hangs");
 }
 $server->sql("UPDATE business_request SET status = 'Approved' WHERE id = 1");
 my $event = $server->sql('SELECT DISTINCT event_id FROM webhook_internal.pending WHERE attempt > 0');
@@ -95,9 +95,9 @@ $server->settle('restarted');
 	$server->set('log_min_messages', 'debug1');
 	$session->run('BEGIN; LOCK TABLE webhook_internal.pending IN ACCESS EXCLUSIVE MODE');
 	$server->sql("INSERT INTO business_request SELECT i, 'Draft' FROM generate_series(11, 20) i");
-	$receiver->wait_for(1, 10, '/ok/gone');
+	$receiver->wait_for(1, '/ok/gone');
 	$server->unsubscribe($id);
-	$receiver->wait_for(10, 10, '/ok/other');
+	$receiver->wait_for(10, '/ok/other');
 	my $failures = 0;
 	wait_until
 	{
@@ -110,7 +110,7 @@ $server->settle('restarted');
 	$session->quit;
 	$server->reset('log_min_messages');
 	$server->sql("INSERT INTO business_request VALUES (21, 'Draft')");
-	$receiver->wait_for(11, 20, '/ok/other');
+	$receiver->wait_for(11, '/ok/other');
 	$server->settle('unlocked');
 	$server->is_sound('nothing crashes');
 	is($server->worker, $worker, 'the worker is still the same one');

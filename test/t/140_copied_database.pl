@@ -132,7 +132,7 @@ is(waiting($shop),
 # One delivery is in flight, that is in the ring and in memory; the next one of its
 # subject waits for it in pending.
 $shop->sql(q{SELECT webhook.publish('App.Hung', '{"NewStatus":"H1"}', 'hung/1')});
-$receiver->wait_for(1, 10, qr/four/);
+$receiver->wait_for(1, qr/four/);
 $shop->sql(q{SELECT webhook.publish('App.Hung', '{"NewStatus":"H2"}', 'hung/1')});
 $shop->becomes('SELECT count(*) = 1 FROM webhook_internal.pending WHERE subscription_id = 4 AND next_at IS NULL', 't',
 	'the next one waits for the one in flight');

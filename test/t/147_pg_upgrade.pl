@@ -114,7 +114,7 @@ is_silent($copy->database('shop'), 'K', 'copy of the data directory', 'a copy of
 
 my $four = $shop->subscribe('/hang/four');
 $shop->change(1, 'D');
-$receiver->wait_for(1, 10, qr/four/);
+$receiver->wait_for(1, qr/four/);
 $shop->sql($shop->moving($four, '/ok/four'));
 $original->set('webhook.enabled', 'off');
 $shop->change(1, qw(E F));

@@ -252,7 +252,7 @@ foreach my $relation ('webhook.log',
 {
 	my $count = $receiver->requests;
 	$server->sql("BEGIN; LOCK $relation; SELECT pg_sleep(0.7); COMMIT");
-	$receiver->wait_for($count + 1, 10);
+	$receiver->wait_for($count + 1);
 	cmp_ok(scalar $receiver->requests, '>', $count, "after LOCK $relation everything goes on");
 }
 $server->sql('BEGIN; LOCK webhook_internal.event_0, webhook_internal.event_1, webhook_internal.event_2, webhook_internal.event_3; SELECT pg_sleep(0.7); COMMIT');

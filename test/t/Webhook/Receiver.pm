@@ -155,11 +155,12 @@ sub read_on
 sub count { return scalar requests(@_); }
 
 # Wait until at least n requests have come, to any path or as above.  Returns
-# those that have come by then, or by the timeout in seconds.
+# those that have come by then.  The bound is none that a test is about, so it
+# is as long as a slow machine may take.
 sub wait_for
 {
-	my ($self, $n, $timeout, $path) = @_;
-	my $until = time() + ($timeout // 10);
+	my ($self, $n, $path) = @_;
+	my $until = time() + 180;
 
 	while (1)
 	{

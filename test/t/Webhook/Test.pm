@@ -171,11 +171,11 @@ sub let_go
 # ---- Waiting
 
 # Wait until a condition, a block, is true.  Returns its last value, false after
-# that many seconds (30).
+# that many seconds (the longest that tests wait).
 sub wait_until(&;$)
 {
 	my ($condition, $seconds) = @_;
-	my $until = time() + ($seconds // 30);
+	my $until = time() + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
 
 	while (1)
 	{
