@@ -11,7 +11,7 @@
  */
 extern void webhook_follow_ddl_init(void);
 
-/* Install the hook that knows the statements whose triggers are being called. */
+/* Install the hooks that know the statements that change rows. */
 extern void webhook_held_init(void);
 
 #endif							/* WEBHOOK_CAPTURE_H */

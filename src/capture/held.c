@@ -12,11 +12,14 @@
  * with smaller numbers have left. Creations under a new key are held behind the
  * other events of their statement.
  *
- * The executor calls a statement's triggers in ExecutorFinish. So a hook there
- * knows all statements whose triggers are being called, those included of which
- * no watch has been called yet: a statement that changes two tables may call the
- * triggers of the other table first. COPY has no executor; it is known as soon as
- * its own watch is called.
+ * A statement may also be executed while the outer one still changes rows: by a
+ * BEFORE trigger, or by a function in the outer statement. Its events are about
+ * rows that the outer one has not seen, and come first; but what it changes of
+ * rows that the outer one has made comes behind the outer one's event. Such an
+ * event awaits the row's version, and whatever follows in its subject joins it.
+ * When the watch is called for that version, it is published, or held with the
+ * events of that statement. A change that is no event awaits the version, too, so
+ * that those behind it join.
  *
  * An UPDATE that moves a row to another partition looks to triggers like a
  * DELETE there and an INSERT here. But the deleted row is marked as moved, and
@@ -27,30 +30,26 @@
  *
  * Events are held in TopTransactionContext, at most MAX_EVENTS of MAX_BYTES.
  * When there are more, all are published, and the outermost statement holds
- * nothing more; the one within it is regarded as the outermost. What COPY leaves
- * is published at the next event, or before the transaction commits.
+ * nothing more; the one within it is regarded as the outermost.
  *
  * A held event belongs to the subtransaction that made it. If it was published
  * in a deeper subtransaction, it is kept until that can no longer be rolled back
  * alone; if that is rolled back, it is held again.
  *
- * A statement is identified by the memory context that the executor keeps the
- * statement's functions in. Each partition has function structs of its own
- * there; their common watch is found by that context and the names of trigger
- * and event type.
+ * Each partition has function structs of its own; their common watch is found by
+ * the statement and the names of trigger and event type.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "executor/executor.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "capture/capture.h"
 #include "capture/held_internal.h"
+#include "capture/statement_internal.h"
 #include "ring/ring.h"
 
 #define MAX_EVENTS	10000
@@ -61,6 +60,8 @@ typedef struct WebhookHeldEvent
 	dlist_node	node;
 	int64		statement;		/* number of the statement */
 	bool		creation;		/* comes behind the other events of its statement */
+	bool		silent;			/* is a change that is no event; others of its subject join it */
+	WebhookVersion awaited;		/* the event comes behind that of this version */
 	WebhookWatch *mover;		/* the watch that waits for the INSERT of a move; NULL: the event
 								 * is of no move, or the statement has ended */
 	int			level;			/* nesting level of the transaction that it belongs to */
@@ -70,23 +71,12 @@ typedef struct WebhookHeldEvent
 	WebhookEvent *event;
 } WebhookHeldEvent;
 
-/* A statement whose AFTER triggers are being called. It is on the stack of the hook. */
-typedef struct Finishing
-{
-	struct Finishing *outer;	/* the statement that it is within; NULL: none */
-	MemoryContext context;		/* of the executor */
-	int64		number;
-	int			depth;			/* number of triggers that are being executed, its own included */
-	bool		full;			/* too much was held in it, so no more is */
-} Finishing;
-
 static struct
 {
-	Finishing  *innermost;		/* the statements whose triggers are being called */
 	dlist_head	watches;		/* WebhookWatch, of statements that have not ended */
-	int64		last_number;	/* of a statement */
 	dlist_head	events;			/* WebhookHeldEvent, in the order in which to publish them */
 	int			count;			/* of these events */
+	int			awaiting;		/* of these events, those that await a version */
 	Size		bytes;			/* of these events */
 	struct
 	{
@@ -98,7 +88,6 @@ static struct
 		CommandId	created_by; /* the first of them is of this command */
 	}			outermost;		/* the statement that holds what those within it publish */
 	bool		registered;		/* the callbacks are registered */
-	ExecutorFinish_hook_type next_finish;	/* hook that was installed before ours */
 }			held =
 
 {
@@ -106,12 +95,14 @@ static struct
 	.events = DLIST_STATIC_INIT(held.events)
 };
 
-static int	trigger_depth(void);
 static int64 statement_number(MemoryContext statement);
-static Finishing *finishing(MemoryContext statement);
 static void set_outermost(WebhookWatch *watch);
 static void end_watch(void *arg);
 static bool is_held(const WebhookWatch *watch);
+static WebhookVersion awaited(WebhookWatch *watch, const char *subject);
+static WebhookHeldEvent *same_subject(const char *event_type, const char *subject);
+static bool is_about(const WebhookHeldEvent *event, const char *event_type, const char *subject);
+static WebhookHeldEvent *own_event(const WebhookWatch *watch, const char *subject);
 static void make_room(WebhookWatch *watch);
 static WebhookHeldEvent *hold(WebhookWatch *watch, bool creation, const char *subject,
 							  const char *data);
@@ -119,10 +110,12 @@ static void insert_in_order(WebhookHeldEvent *new);
 static void publish_now(WebhookWatch *watch, const char *subject, const char *data);
 static void publish_one(WebhookHeldEvent *event);
 static void publish_all(bool with_moves);
+static void await(WebhookHeldEvent *event, const WebhookVersion *version);
+static void await_no_more(WebhookHeldEvent *event, int64 statement);
 static void forget(WebhookHeldEvent *event);
 static void register_callbacks(void);
-static void executor_finish(QueryDesc *query);
-static void call_finish(QueryDesc *query);
+static void finish_statement(WebhookStatement *statement);
+static void end_statement(WebhookStatement *statement);
 static void end_outermost(void);
 static void at_transaction(XactEvent event, void *arg);
 static void at_subtransaction(SubXactEvent event, SubTransactionId id,
@@ -162,7 +155,7 @@ webhook_watch_get(MemoryContext statement, const char *trigger,
 static int64
 statement_number(MemoryContext statement)
 {
-	Finishing  *one = finishing(statement);
+	WebhookStatement *one = webhook_statement_finishing(statement);
 	dlist_iter	iter;
 
 	if (one != NULL)
@@ -174,19 +167,7 @@ statement_number(MemoryContext statement)
 		if (watch->statement == statement)
 			return watch->number;
 	}
-	return ++held.last_number;
-}
-
-/* The statement, if the executor is calling its triggers; else NULL. */
-static Finishing *
-finishing(MemoryContext statement)
-{
-	Finishing  *one;
-
-	for (one = held.innermost; one != NULL; one = one->outer)
-		if (one->context == statement)
-			break;
-	return one;
+	return webhook_statement_next_number();
 }
 
 /* Callback of the statement's memory context: the statement has ended, or failed. */
@@ -202,21 +183,24 @@ end_watch(void *arg)
 		held.outermost.context = NULL;
 }
 
-/* How many triggers are being executed, one within the other. */
-static int
-trigger_depth(void)
-{
-	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
-}
-
 void
-webhook_held_begin(WebhookWatch *watch)
+webhook_held_begin(WebhookWatch *watch, const TriggerData *trigger)
 {
+	webhook_statement_calls(watch->statement, watch->number);
+
+	watch->changed.maker = NULL;
+	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+	{
+		watch->changed.maker = webhook_statement_maker(trigger->tg_trigtuple->t_data);
+		watch->changed.relation = RelationGetRelid(trigger->tg_relation);
+		watch->changed.tid = trigger->tg_trigslot->tts_tid;
+	}
+
 	if (held.outermost.context != NULL && held.outermost.number == watch->number)
 		return;
 
 	/* A statement that is not within the outermost one comes after it. */
-	if (held.outermost.context != NULL && trigger_depth() > held.outermost.depth)
+	if (held.outermost.context != NULL && webhook_statement_depth() > held.outermost.depth)
 		return;
 
 	publish_all(true);
@@ -231,15 +215,14 @@ webhook_held_begin(WebhookWatch *watch)
 static void
 set_outermost(WebhookWatch *watch)
 {
-	Finishing  *chosen = finishing(watch->statement);
+	WebhookStatement *chosen = webhook_statement_outermost();
 
-	for (Finishing *one = held.innermost; one != NULL; one = one->outer)
-		if (!one->full)
-			chosen = one;
+	if (chosen == NULL)
+		chosen = webhook_statement_finishing(watch->statement);
 
 	held.outermost.context = chosen != NULL ? chosen->context : watch->statement;
 	held.outermost.number = chosen != NULL ? chosen->number : watch->number;
-	held.outermost.depth = chosen != NULL ? chosen->depth : trigger_depth();
+	held.outermost.depth = chosen != NULL ? chosen->depth : webhook_statement_depth();
 	held.outermost.full = chosen != NULL && chosen->full;
 	held.outermost.creations = false;
 }
@@ -259,12 +242,75 @@ webhook_held_before(WebhookWatch *watch, HeapTupleHeader version)
 void
 webhook_held_publish(WebhookWatch *watch, const char *subject, const char *data)
 {
-	if (is_held(watch))
+	if (is_held(watch) || awaited(watch, subject).maker != NULL)
 		make_room(watch);
-	if (is_held(watch))
+	if (is_held(watch) || awaited(watch, subject).maker != NULL)
 		(void) hold(watch, false, subject, data);
 	else
 		publish_now(watch, subject, data);
+}
+
+bool
+webhook_held_joins(const WebhookWatch *watch)
+{
+	return watch->changed.maker != NULL || held.awaiting > 0;
+}
+
+void
+webhook_held_note(WebhookWatch *watch, const char *subject)
+{
+	if (awaited(watch, subject).maker != NULL)
+		make_room(watch);
+	if (awaited(watch, subject).maker != NULL)
+		hold(watch, false, subject, "")->silent = true;
+}
+
+void
+webhook_held_end(WebhookWatch *watch, Oid relation, const ItemPointerData *version)
+{
+	bool		any;
+
+	do
+	{
+		dlist_iter	iter;
+
+		/* An append may run code of an index, which may change the list: start at its head. */
+		any = false;
+		if (held.awaiting == 0)
+			break;
+		dlist_foreach(iter, &held.events)
+		{
+			WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
+			WebhookHeldEvent *joined;
+			WebhookHeldEvent *own;
+
+			if (event->awaited.maker == NULL || event->awaited.relation != relation ||
+				!ItemPointerEquals(&event->awaited.tid, unconstify(ItemPointerData *, version)))
+				continue;
+			any = true;
+
+			/* It may be behind an event that awaits another version. */
+			joined = same_subject(event->event->event_type, event->event->subject);
+			if (joined != event)
+			{
+				await(event, &joined->awaited);
+				break;
+			}
+
+			/*
+			 * The version's own event may be a creation, or await a version of an outer
+			 * statement.
+			 */
+			own = own_event(watch, event->event->subject);
+			event->creation = own != NULL && own->creation;
+			await_no_more(event, watch->number);
+			if (own != NULL)
+				await(event, &own->awaited);
+			else if (!is_held(watch))
+				publish_one(event);
+			break;
+		}
+	} while (any);
 }
 
 void
@@ -273,7 +319,7 @@ webhook_held_publish_creation(WebhookWatch *watch, HeapTupleHeader version,
 {
 	if (!held.outermost.full)
 		make_room(watch);
-	if (held.outermost.full)
+	if (held.outermost.full && awaited(watch, subject).maker == NULL)
 	{
 		publish_now(watch, subject, data);
 		return;
@@ -315,7 +361,18 @@ webhook_held_moved(const WebhookWatch *watch, const char **old_status,
 void
 webhook_held_complete_move(WebhookWatch *watch)
 {
-	forget(watch->moved);
+	WebhookHeldEvent *event = watch->moved;
+
+	if (event->awaited.maker == NULL)
+	{
+		forget(event);
+		return;
+	}
+
+	/* The change of both joins it. */
+	event->silent = true;
+	event->mover = NULL;
+	watch->moved = NULL;
 }
 
 void
@@ -327,7 +384,7 @@ webhook_held_end_move(WebhookWatch *watch)
 		return;
 	event->mover = NULL;
 	watch->moved = NULL;
-	if (!is_held(watch))
+	if (!is_held(watch) && event->awaited.maker == NULL)
 		publish_one(event);
 }
 
@@ -339,19 +396,90 @@ is_held(const WebhookWatch *watch)
 		held.outermost.number != watch->number;
 }
 
+/* The version that the event of a change to that subject awaits; its maker is NULL if none. */
+static WebhookVersion
+awaited(WebhookWatch *watch, const char *subject)
+{
+	WebhookHeldEvent *joined;
+
+	if (watch->changed.maker != NULL && !watch->changed.maker->full)
+		return watch->changed;
+
+	/* The event that is awaited is none that joins. */
+	joined = same_subject(watch->event_type, subject);
+	if (joined == NULL || joined->awaited.maker->context == watch->statement)
+		return (WebhookVersion)
+	{
+		0
+	};
+	return joined->awaited;
+}
+
+/* The first held event about that subject that awaits a version, or NULL. */
+static WebhookHeldEvent *
+same_subject(const char *event_type, const char *subject)
+{
+	dlist_iter	iter;
+
+	if (held.awaiting == 0)
+		return NULL;
+	dlist_foreach(iter, &held.events)
+	{
+		WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
+
+		if (event->awaited.maker != NULL && is_about(event, event_type, subject))
+			return event;
+	}
+	return NULL;
+}
+
+/* Returns true if the event is of that type and subject, and not published. */
+static bool
+is_about(const WebhookHeldEvent *event, const char *event_type, const char *subject)
+{
+	return event->published_level == 0 && strcmp(event->event->subject, subject) == 0 &&
+		strcmp(event->event->event_type, event_type) == 0;
+}
+
+/* The last held event of the watch's statement about that subject, or NULL. */
+static WebhookHeldEvent *
+own_event(const WebhookWatch *watch, const char *subject)
+{
+	dlist_iter	iter;
+
+	dlist_reverse_foreach(iter, &held.events)
+	{
+		WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
+
+		if (event->statement == watch->number && is_about(event, watch->event_type, subject))
+			return event;
+	}
+	return NULL;
+}
+
 /*
  * If too much is held, publish all but moves that wait for their INSERT. The outermost
- * statement holds nothing more then, but the one within it may.
+ * statement holds nothing more then, but the one within it may. Nothing more awaits the
+ * versions that are awaited now, or others of the same statements.
  */
 static void
 make_room(WebhookWatch *watch)
 {
-	Finishing  *full;
+	WebhookStatement *full;
+	dlist_iter	iter;
 
 	if (held.count < MAX_EVENTS && held.bytes < MAX_BYTES)
 		return;
 
-	full = finishing(held.outermost.context);
+	dlist_foreach(iter, &held.events)
+	{
+		WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
+
+		if (event->awaited.maker != NULL)
+			event->awaited.maker->full = true;
+		await(event, NULL);
+	}
+	full = webhook_statement_finishing(held.outermost.context);
 	publish_all(false);
 	held.outermost.full = true;
 	if (full != NULL)
@@ -365,6 +493,7 @@ make_room(WebhookWatch *watch)
 static WebhookHeldEvent *
 hold(WebhookWatch *watch, bool creation, const char *subject, const char *data)
 {
+	WebhookVersion to_await;
 	MemoryContext old;
 	WebhookHeldEvent *new;
 
@@ -383,6 +512,20 @@ hold(WebhookWatch *watch, bool creation, const char *subject, const char *data)
 	webhook_event_new_id(&new->event->event_id, new->event->created_at);
 
 	insert_in_order(new);
+	to_await = awaited(watch, subject);
+	if (to_await.maker != NULL)
+	{
+		dlist_node *node = &new->node;
+
+		/* Those of a statement within, which are held already, join it. */
+		await(new, &to_await);
+		while (dlist_has_next(&held.events, node))
+		{
+			node = dlist_next_node(&held.events, node);
+			if (is_about(dlist_container(WebhookHeldEvent, node, node), watch->event_type, subject))
+				await(dlist_container(WebhookHeldEvent, node, node), &to_await);
+		}
+	}
 	held.count++;
 	held.bytes += new->event->size;
 	return new;
@@ -437,14 +580,16 @@ publish_one(WebhookHeldEvent *event)
 		event->mover->moved = NULL;
 	event->mover = NULL;
 	event->published_level = level;
-	webhook_ring_append(event->event);
+	if (!event->silent)
+		webhook_ring_append(event->event);
 
 	if (level <= event->level)
 		forget(event);
 }
 
 /*
- * Publish the held events, in order. Without "with_moves", moves that wait for their INSERT stay.
+ * Publish the held events, in order, but for those that await a version. Without "with_moves",
+ * moves that wait for their INSERT stay.
  */
 static void
 publish_all(bool with_moves)
@@ -461,15 +606,46 @@ publish_all(bool with_moves)
 		{
 			WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
 
-			if (event->published_level == 0 && (with_moves || event->mover == NULL))
+			WebhookHeldEvent *joined;
+
+			if (event->published_level != 0 || event->awaited.maker != NULL ||
+				(!with_moves && event->mover != NULL))
+				continue;
+			joined = same_subject(event->event->event_type, event->event->subject);
+			if (joined == NULL || joined->awaited.maker->number == event->statement)
 			{
 				next = event;
 				break;
 			}
+			await(event, &joined->awaited);
 		}
 		if (next != NULL)
 			publish_one(next);
 	} while (next != NULL);
+}
+
+/* Let an event await a version; NULL or one without maker: it awaits none. */
+static void
+await(WebhookHeldEvent *event, const WebhookVersion *version)
+{
+	if (event->awaited.maker != NULL)
+		held.awaiting--;
+	event->awaited = version != NULL ? *version : (WebhookVersion)
+	{
+		0
+	};
+	if (event->awaited.maker != NULL)
+		held.awaiting++;
+}
+
+/* An event is held as one of that statement, behind those that it has. */
+static void
+await_no_more(WebhookHeldEvent *event, int64 statement)
+{
+	await(event, NULL);
+	event->statement = statement;
+	dlist_delete(&event->node);
+	insert_in_order(event);
 }
 
 static void
@@ -477,6 +653,7 @@ forget(WebhookHeldEvent *event)
 {
 	if (event->mover != NULL)
 		event->mover->moved = NULL;
+	await(event, NULL);
 	dlist_delete(&event->node);
 	held.count--;
 	held.bytes -= event->event->size;
@@ -484,6 +661,12 @@ forget(WebhookHeldEvent *event)
 	if (event->old_status != NULL)
 		pfree(event->old_status);
 	pfree(event);
+}
+
+void
+webhook_held_init(void)
+{
+	webhook_statement_init(finish_statement, end_statement);
 }
 
 /* What publishes held events at the end of a transaction. */
@@ -497,54 +680,40 @@ register_callbacks(void)
 	held.registered = true;
 }
 
-void
-webhook_held_init(void)
+/* All triggers of a statement have been called. */
+static void
+finish_statement(WebhookStatement *statement)
 {
-	held.next_finish = ExecutorFinish_hook;
-	ExecutorFinish_hook = executor_finish;
+	dlist_mutable_iter iter;
+
+	/* Those that move to the end are seen twice. */
+	dlist_foreach_modify(iter, &held.events)
+	{
+		WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
+
+		if (event->awaited.maker == statement)
+			await_no_more(event, statement->number);
+	}
+
+	if (held.outermost.context == NULL || held.outermost.number == statement->number)
+		end_outermost();
 }
 
-/* Hook: a statement has made its changes, and its triggers are called. */
+/* A statement has ended, or failed. */
 static void
-executor_finish(QueryDesc *query)
+end_statement(WebhookStatement *statement)
 {
-	Finishing	one = {0};
+	dlist_iter	iter;
 
-	/* What a foreign key's cascade changes calls the triggers of the statement that it is in. */
-	if ((query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE) ||
-		(query->estate->es_top_eflags & EXEC_FLAG_SKIP_TRIGGERS) != 0)
+	dlist_foreach(iter, &held.events)
 	{
-		call_finish(query);
-		return;
-	}
+		WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
 
-	one.outer = held.innermost;
-	one.context = query->estate->es_query_cxt;
-	one.number = ++held.last_number;
-	one.depth = trigger_depth() + 1;
-	held.innermost = &one;
-	PG_TRY();
-	{
-		call_finish(query);
-		if (held.outermost.number == one.number)
-			end_outermost();
+		if (event->awaited.maker == statement)
+			await(event, NULL);
 	}
-	PG_FINALLY();
-	{
-		if (held.outermost.number == one.number)
-			held.outermost.context = NULL;
-		held.innermost = one.outer;
-	}
-	PG_END_TRY();
-}
-
-static void
-call_finish(QueryDesc *query)
-{
-	if (held.next_finish != NULL)
-		held.next_finish(query);
-	else
-		standard_ExecutorFinish(query);
+	if (statement->number != 0 && held.outermost.number == statement->number)
+		held.outermost.context = NULL;
 }
 
 /* All triggers of the outermost statement have been called. */

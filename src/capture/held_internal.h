@@ -10,20 +10,32 @@
  *   the row that had that key before may be an event that is still to come.
  * - The deletion of a row that was moved to another partition. The insertion
  *   that follows makes one change of both.
- * - Each event of a statement that is executed by a trigger of another
+ * - Each event of a statement that is executed by an AFTER trigger of another
  *   statement. It may be about a row whose change by the outer statement is an
  *   event that is still to come.
+ * - An event about a row that another statement has made, which goes on: a BEFORE
+ *   trigger or a function in it has changed the row again.
  */
 #ifndef WEBHOOK_HELD_INTERNAL_H
 #define WEBHOOK_HELD_INTERNAL_H
 
 #include "access/htup.h"
+#include "commands/trigger.h"
 #include "lib/ilist.h"
 #include "utils/palloc.h"
 
 #include "ring/event.h"
 
 struct WebhookHeldEvent;
+struct WebhookStatement;
+
+/* A version of a row, whose maker's watch has not been called for it. */
+typedef struct WebhookVersion
+{
+	struct WebhookStatement *maker; /* NULL: there is no such version */
+	Oid			relation;
+	ItemPointerData tid;
+} WebhookVersion;
 
 /* A watch during one statement, for all partitions of its table together. */
 typedef struct WebhookWatch
@@ -35,6 +47,7 @@ typedef struct WebhookWatch
 	const char *trigger;		/* name of the trigger */
 	const char *event_type;
 	bool		warned_size;	/* this statement has warned that data is too large */
+	WebhookVersion changed;		/* what the present call's change has replaced */
 	struct WebhookHeldEvent *moved; /* the deletion of a moved row whose insertion has not come;
 									 * NULL: there is none */
 } WebhookWatch;
@@ -51,7 +64,14 @@ extern WebhookWatch *webhook_watch_get(MemoryContext statement, const char *trig
  * A trigger of the watch is called. Publishes what is held of statements that
  * have ended.
  */
-extern void webhook_held_begin(WebhookWatch *watch);
+extern void webhook_held_begin(WebhookWatch *watch, const TriggerData *trigger);
+
+/*
+ * The trigger has published what it had to of that version of a row. Publishes,
+ * or holds with the events of its statement, what others have changed of the row
+ * since.
+ */
+extern void webhook_held_end(WebhookWatch *watch, Oid relation, const ItemPointerData *version);
 
 /*
  * The event of that row version's end is to be published. If this statement has
@@ -62,6 +82,12 @@ extern void webhook_held_before(WebhookWatch *watch, HeapTupleHeader version);
 
 /* Publish an event, or hold it. Copies the strings. */
 extern void webhook_held_publish(WebhookWatch *watch, const char *subject, const char *data);
+
+/* Returns true if the change that is no event may have to be noted. */
+extern bool webhook_held_joins(const WebhookWatch *watch);
+
+/* A change of that subject is no event. Holds its place, where others' events may join it. */
+extern void webhook_held_note(WebhookWatch *watch, const char *subject);
 
 /*
  * Hold the event that the row version was created under a new key, until the

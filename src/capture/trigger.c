@@ -62,6 +62,7 @@ static void row_deleted(TriggerPlan *plan, TupleTableSlot *row,
 						HeapTupleHeader version);
 static void row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 						TupleTableSlot *new_row, TriggerData *trigger);
+static void row_untold(TriggerPlan *plan, TupleTableSlot *row);
 static TriggerPlan *make_plan(FunctionCallInfo fcinfo, TriggerData *trigger);
 static bool find_columns(TriggerPlan *plan, TriggerData *trigger,
 						 const WebhookArguments *arguments, bool quiet);
@@ -104,12 +105,16 @@ webhook_enqueue(PG_FUNCTION_ARGS)
 	if (plan == NULL)
 		fcinfo->flinfo->fn_extra = plan = make_plan(fcinfo, trigger);
 
-	webhook_held_begin(plan->watch);
+	webhook_held_begin(plan->watch, trigger);
 	if (!plan->works)
 		return PointerGetDatum(NULL);
 
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+	{
 		row_inserted(plan, trigger->tg_trigslot, trigger->tg_trigtuple->t_data);
+		webhook_held_end(plan->watch, RelationGetRelid(trigger->tg_relation),
+						 &trigger->tg_trigslot->tts_tid);
+	}
 	else
 	{
 		/* No INSERT has followed the DELETE of a move. */
@@ -119,7 +124,11 @@ webhook_enqueue(PG_FUNCTION_ARGS)
 			row_deleted(plan, trigger->tg_trigslot,
 						trigger->tg_trigtuple->t_data);
 		else
+		{
 			row_updated(plan, trigger->tg_trigslot, trigger->tg_newslot, trigger);
+			webhook_held_end(plan->watch, RelationGetRelid(trigger->tg_relation),
+							 &trigger->tg_newslot->tts_tid);
+		}
 	}
 
 	return PointerGetDatum(NULL);
@@ -187,7 +196,10 @@ row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 	int			level;
 
 	if (same_key && same_images(&plan->status, old_row, new_row))
+	{
+		row_untold(plan, new_row);
 		return;
+	}
 
 	/* Values whose images differ may be the same as JSON. */
 	level = webhook_fixed_settings_begin(plan->settings);
@@ -214,7 +226,20 @@ row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 		render(plan, new_row, CHANGE, plan->old_status.data, plan->new_status.data);
 		publish(plan);
 	}
+	else
+		row_untold(plan, new_row);
 	webhook_fixed_settings_end(level);
+}
+
+/* A row was updated, and that is no event. */
+static void
+row_untold(TriggerPlan *plan, TupleTableSlot *row)
+{
+	if (webhook_held_joins(plan->watch))
+	{
+		render_subject(plan, row);
+		webhook_held_note(plan->watch, plan->subject.data);
+	}
 }
 
 /* Make the plan from the trigger's arguments. It lives as long as the statement. */
