@@ -69,8 +69,6 @@ malformed('another host', 421, "GET /api/me HTTP/1.1\nHost: evil.example\n$cooki
 malformed('an address of another server', 400, "GET http://evil.example/api/me HTTP/1.1\nHost: $host\n$cookie\n\n");
 malformed('a NUL in the path', 400, "GET /api/me%00x HTTP/1.1\nHost: $host\n$cookie\n\n");
 malformed('a NUL in a parameter', 400, "GET /api/echo?one=a%00b HTTP/1.1\nHost: $host\n$cookie\n\n");
-malformed('a length and chunks', 400,
-	"POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 4\nTransfer-Encoding: chunked\n\n0\n\n");
 malformed('chunks', 400,
 	"POST /api/note HTTP/1.1\nHost: $host\n$write\nTransfer-Encoding: chunked\n\nd\n{\"text\":\"no\"}\n0\n\n");
 malformed('a body that is too large', 413, "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 65537\n\n{");
@@ -90,9 +88,11 @@ malformed('a form', 415,
 malformed('a sign-in of another site', 403,
 	"POST /api/session HTTP/1.1\nHost: $host\nOrigin: https://evil.example\nContent-Type: application/json\nContent-Length: 2\n\n{}");
 
-# What libmicrohttpd refuses by itself is in words of its own.
+# What libmicrohttpd refuses by itself is in words of its own.  The last one reaches
+# the portal with libmicrohttpd 0.9, and does not with 1.0.
 foreach (['no request at all' => "\x16\x03\x01\x02\n\n"], [ 'no host' => "GET /api/me HTTP/1.1\n\n" ],
-	['a length that is none' => "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 1x\n\n{}"])
+	['a length that is none' => "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 1x\n\n{}"],
+	['a length and chunks' => "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 4\nTransfer-Encoding: chunked\n\n0\n\n"])
 {
 	my ($what, $text) = @$_;
 	my ($status, $answer) = $portal->say_raw($text =~ s/\n/\r\n/gr);
