@@ -1,5 +1,5 @@
 # build.sh
-#	  Read by assert.sh in a root: builds the server with assertions
+#	  Read by assert.sh and core.sh in a root: builds the server with assertions
 #	  from Debian's source package, once.  Sets server, where it is installed, and
 #	  source, where it was built.
 #
