@@ -14,17 +14,21 @@ PORTAL_HARDEN   = -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 PORTAL_LDFLAGS  = -pie -Wl,-z,relro,-z,now
 PORTAL_LIBS     = -lmicrohttpd -L$(libdir) -lpq
 PORTAL_CC       = $(CC) -g $(WARNINGS) $(COPT) $(PORTAL_CPPFLAGS)
-PORTAL_OBJS     = $(PORTAL_SOURCES:portal/%.c=build/portal/%.o) build/portal/files.o
+PORTAL_ROUTES   = $(shell find portal/routes -name '*.sql' 2>/dev/null)
+PORTAL_MADE     = files routes
+PORTAL_OBJS     = $(PORTAL_SOURCES:portal/%.c=build/portal/%.o) $(PORTAL_MADE:%=build/portal/%.o)
 
 systemddir      = $(shell pkg-config --variable=systemdsystemunitdir systemd 2>/dev/null)
 
 .PHONY: portal install-portal uninstall-portal
 portal: $(PORTAL_PROGRAM)
 
-build/portal/files.c: portal/files.sh $(PORTAL_WWW)
+build/portal/files.c: $(PORTAL_WWW)
+build/portal/routes.c: $(PORTAL_ROUTES)
+$(PORTAL_MADE:%=build/portal/%.c): build/portal/%.c: portal/%.sh
 	@mkdir -p $(@D)
-	sh portal/files.sh > $@.new && mv $@.new $@
-build/portal/files.o: build/portal/files.c $(PORTAL_HEADERS)
+	sh portal/$*.sh > $@.new && mv $@.new $@
+$(PORTAL_MADE:%=build/portal/%.o): build/portal/%.o: build/portal/%.c $(PORTAL_HEADERS)
 	$(PORTAL_CC) $(PORTAL_HARDEN) -O2 -c -o $@ $<
 build/portal/%.o: portal/%.c $(PORTAL_HEADERS)
 	@mkdir -p $(@D)
@@ -45,7 +49,7 @@ uninstall-portal:
 
 # The tests: the server with routes of their own, under the sanitizers.
 PORTAL_TESTED   = build/portal/test/webhook_portal
-PORTAL_TEST_OBJS = $(patsubst portal/%.c,build/portal/test/%.o,$(filter-out portal/routes.c,$(PORTAL_SOURCES))) \
+PORTAL_TEST_OBJS = $(PORTAL_SOURCES:portal/%.c=build/portal/test/%.o) \
                   build/portal/test/files.o build/portal/test/routes.o
 PORTAL_TESTS    = test/portal/t/*.pl
 
@@ -55,7 +59,7 @@ PORTAL_BROWSER_TESTS = test/portal/browser/*.pl
 
 $(PORTAL_PAGES): $(filter-out %/routes.o,$(PORTAL_TEST_OBJS)) build/portal/test/routes-of-pages.o
 	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -o $@ $^ $(PORTAL_LIBS)
-build/portal/test/routes-of-pages.o: portal/routes.c $(PORTAL_HEADERS)
+build/portal/test/routes-of-pages.o: build/portal/routes.c $(PORTAL_HEADERS)
 	@mkdir -p $(@D)
 	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -c -o $@ $<
 

@@ -3,6 +3,8 @@
  *	  What the portal asks the database, as data: a route is a method, a path, a
  *	  constant statement and the names of its parameters.
  *
+ * portal/routes has a file for each, which routes.sh puts together.
+ *
  * The path is that below api/.  A statement runs on the connection of the role that
  * has signed in, with what that role may do.
  *

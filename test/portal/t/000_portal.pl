@@ -54,10 +54,15 @@ foreach my $from (sort keys %to)
 	ok(!$seen{$from}, "$from calls nobody who calls it");
 }
 
-my $document = slurp('docs/portal.md');
-foreach ($text{'portal/routes.c'} =~ /^\t\{("(?:GET|POST)", "[^"]+"),/mg)
-{
-	my ($method, $path) = /"(\w+)", "([^"]+)"/;
-	like($document, qr/`$method api\/\Q$path\E`/, "docs/portal.md lists $method api/$path");
-}
+# The routes: docs/portal.md lists each with its parameters, and no others.
+my %routes = map {
+	my ($method, $path) = m{^portal/routes/(get|post)/(.+)\.sql$};
+	my ($parameters) = slurp($_) =~ /^-- parameters: (.*(?:\n-- \t.*)*)/m;
+	(uc($method) . " api/$path" => $method eq 'post' ? undef : [ grep { /\w/ } split /[^\w]+/, $parameters // '' ])
+} glob 'portal/routes/{get,post}/*.sql';
+my %listed = slurp('docs/portal.md') =~ /^\| `(\w+ api\/[\w.]+)` \| ([^|]*) \|/mg;
+
+is_deeply([ sort keys %listed ], [ sort keys %routes ], 'docs/portal.md lists all routes');
+is_deeply([ $listed{$_} =~ /`(\w+)`/g ], $routes{$_}, "docs/portal.md lists the parameters of $_")
+  foreach grep { $routes{$_} } sort keys %routes;
 done_testing();

@@ -1,0 +1,119 @@
+#!/bin/sh
+# routes.sh
+#	  Writes the C file with all statements of portal/routes, for the binary.
+#
+# get/NAME.sql is the statement of "GET api/NAME", post/NAME.sql that of "POST api/NAME".
+# A file begins with comments.  Among them, "parameters:" lists the names that :name in the
+# statement stands for; those of a POST have one alone, :body.  "flags:" are those of
+# routes.h.  A line "\ir FILE" is the text of that file.  So psql can run each of them, with
+# its variables for the parameters.
+set -eu
+
+cat <<'END'
+#include "portal/routes.h"
+
+#include <stddef.h>
+
+const PortalRoute portal_routes[] = {
+END
+for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=C sort); do
+	awk -v file="portal/routes/$file" '
+	function fail(problem)
+	{
+		print file ": " problem > "/dev/stderr"
+		failed = 1
+		exit 1
+	}
+	function names(text,    list, n, i)
+	{
+		n = split(text, list, /[, \t]+/)
+		for (i = 1; i <= n; i++)
+			if (list[i] != "")
+			{
+				parameters[++nparameters] = list[i]
+				number[list[i]] = nparameters
+			}
+	}
+	# A line of the statement, with $n for :name; :: is a cast.
+	function add(line,    out, name)
+	{
+		out = ""
+		while (match(line, /::|:[a-z_]+/))
+		{
+			name = substr(line, RSTART + 1, RLENGTH - 1)
+			out = out substr(line, 1, RSTART - 1)
+			if (name == ":")
+				out = out "::"
+			else if (name in number)
+			{
+				out = out "$" number[name]
+				used[name] = 1
+			}
+			else
+				fail(":" name " is not among its parameters")
+			line = substr(line, RSTART + RLENGTH)
+		}
+		out = out line
+		gsub(/\\/, "\\\\", out)
+		gsub(/"/, "\\\"", out)
+		statement = statement "\n\t\"" out "\\n\""
+	}
+	function read_part(name,    line, status)
+	{
+		sub(/[^\/]*$/, name, directory)
+		while ((status = (getline line < directory)) > 0)
+			if (line !~ /^[ \t]*--/)
+				add(line)
+		if (status < 0)
+			fail(name " cannot be read")
+		close(directory)
+	}
+	BEGIN {
+		split(file, parts, "/")
+		method = toupper(parts[3])
+		if (method == "POST")
+			names("body")
+	}
+	/^--/ && statement == "" {
+		if (/^-- parameters: / || (in_names && /^-- \t/))
+		{
+			in_names = 1
+			sub(/^-- (parameters: )?/, "")
+			names($0)
+		}
+		else
+			in_names = 0
+		if (/^-- flags: /)
+			flags = toupper(substr($0, 11))
+		next
+	}
+	/^\\ir / {
+		directory = file
+		read_part($2)
+		next
+	}
+	/^[ \t]*--/ || /^$/ { next }
+	{ add($0) }
+	END {
+		if (failed)
+			exit 1
+		for (i = 1; i <= nparameters; i++)
+			if (!(parameters[i] in used))
+				fail(parameters[i] " is not used")
+		path = parts[4]
+		sub(/\.sql$/, "", path)
+		printf "\t{\"%s\", \"%s\",%s,\n\t", method, path, statement
+		if (method == "POST" || nparameters == 0)
+			printf "NULL"
+		else
+		{
+			printf "(const char *const[]) {"
+			for (i = 1; i <= nparameters; i++)
+				printf "\"%s\", ", parameters[i]
+			printf "NULL}"
+		}
+		printf ", %s},\n", flags == "" ? "0" : "PORTAL_" flags
+	}' "portal/routes/$file"
+done
+echo '	{NULL, NULL, NULL, NULL, 0}'
+echo '};'

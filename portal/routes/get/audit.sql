@@ -1,0 +1,14 @@
+-- What people did, newest first.
+--
+-- parameters: role, action, subscription, since, until
+
+SELECT json_build_object('rows', coalesce(json_agg(r), '[]'))::text
+FROM (SELECT a.*
+	FROM webhook.audit a
+	WHERE (:role IS NULL OR a.role::text = :role OR a.session_role::text = :role)
+		AND (:action IS NULL OR a.action = :action)
+		AND (:subscription::bigint IS NULL OR a.subscription_id = :subscription::bigint)
+		AND (:since::timestamptz IS NULL OR a.at >= :since::timestamptz)
+		AND (:until::timestamptz IS NULL OR a.at < :until::timestamptz)
+	ORDER BY a.at DESC
+	LIMIT 51) r

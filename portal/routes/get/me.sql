@@ -1,0 +1,16 @@
+-- Who has signed in, the database, and what the role may do.
+
+SELECT json_build_object(
+	'role', current_user,
+	'database', current_database(),
+	'server', current_setting('server_version'),
+	'standby', pg_is_in_recovery(),
+	'version', (SELECT extversion FROM pg_extension WHERE extname = 'webhook'),
+	'may', (SELECT json_object_agg(p.proname, p.may)
+		FROM (SELECT proname, bool_or(has_function_privilege(oid, 'EXECUTE')) AS may
+			FROM pg_proc
+			WHERE pronamespace = to_regnamespace('webhook')
+			GROUP BY proname) p),
+	'reads', (SELECT json_object_agg(c.relname, has_table_privilege(c.oid, 'SELECT'))
+		FROM pg_class c
+		WHERE c.relnamespace = to_regnamespace('webhook') AND c.relkind IN ('v', 'p')))::text
