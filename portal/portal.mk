@@ -2,7 +2,8 @@
 #	  The portal: a program of its own, which only who wants it builds and installs.
 #
 #   make portal             webhook_portal, in build/portal
-#   make install-portal     the program, its man page and its systemd unit
+#   make install-portal     the program, its man page and its systemd unit; it is no part of
+#                           one server, so portal_prefix is /usr/local
 #   make portal-check       its tests alone, against the server of "make stage"
 
 PORTAL_PROGRAM  = build/portal/webhook_portal
@@ -18,10 +19,22 @@ PORTAL_ROUTES   = $(shell find portal/routes -name '*.sql' 2>/dev/null)
 PORTAL_MADE     = files routes
 PORTAL_OBJS     = $(PORTAL_SOURCES:portal/%.c=build/portal/%.o) $(PORTAL_MADE:%=build/portal/%.o)
 
+portal_prefix  ?= /usr/local
+portal_bindir   = $(portal_prefix)/bin
+portal_man8dir  = $(portal_prefix)/share/man/man8
 systemddir      = $(shell pkg-config --variable=systemdsystemunitdir systemd 2>/dev/null)
+
+HAS_MICROHTTPD  = $(shell $(CC) -E -include microhttpd.h -x c /dev/null >/dev/null 2>&1 && echo yes)
 
 .PHONY: portal install-portal uninstall-portal
 portal: $(PORTAL_PROGRAM)
+ifeq ($(HAS_MICROHTTPD),yes)
+$(PORTAL_PROGRAM): $(PORTAL_OBJS)
+	$(PORTAL_CC) -O2 -o $@ $(PORTAL_OBJS) $(PORTAL_LDFLAGS) $(PORTAL_LIBS)
+else
+$(PORTAL_PROGRAM):
+	@echo 'the portal needs libmicrohttpd (Debian: libmicrohttpd-dev)' >&2; false
+endif
 
 build/portal/files.c: $(PORTAL_WWW)
 build/portal/routes.c: $(PORTAL_ROUTES)
@@ -33,18 +46,17 @@ $(PORTAL_MADE:%=build/portal/%.o): build/portal/%.o: build/portal/%.c $(PORTAL_H
 build/portal/%.o: portal/%.c $(PORTAL_HEADERS)
 	@mkdir -p $(@D)
 	$(PORTAL_CC) $(PORTAL_HARDEN) -O2 -c -o $@ $<
-$(PORTAL_PROGRAM): $(PORTAL_OBJS)
-	$(PORTAL_CC) -O2 -o $@ $(PORTAL_OBJS) $(PORTAL_LDFLAGS) $(PORTAL_LIBS)
 
 install-portal: $(PORTAL_PROGRAM)
-	$(MKDIR_P) '$(DESTDIR)$(bindir)' '$(DESTDIR)$(mandir)/man8'
-	$(INSTALL_PROGRAM) $(PORTAL_PROGRAM) '$(DESTDIR)$(bindir)/webhook_portal'
-	$(INSTALL_DATA) portal/webhook-portal.8 '$(DESTDIR)$(mandir)/man8/webhook-portal.8'
+	$(MKDIR_P) '$(DESTDIR)$(portal_bindir)' '$(DESTDIR)$(portal_man8dir)'
+	$(INSTALL_PROGRAM) $(PORTAL_PROGRAM) '$(DESTDIR)$(portal_bindir)/webhook_portal'
+	$(INSTALL_DATA) portal/webhook-portal.8 '$(DESTDIR)$(portal_man8dir)/webhook-portal.8'
 	$(if $(systemddir),$(MKDIR_P) '$(DESTDIR)$(systemddir)' && \
-	    sed 's|@bindir@|$(bindir)|' portal/webhook-portal.service \
+	    sed 's|@bindir@|$(portal_bindir)|' portal/webhook-portal.service \
 	        > '$(DESTDIR)$(systemddir)/webhook-portal.service')
 uninstall-portal:
-	rm -f '$(DESTDIR)$(bindir)/webhook_portal' '$(DESTDIR)$(mandir)/man8/webhook-portal.8' \
+	rm -f '$(DESTDIR)$(portal_bindir)/webhook_portal' \
+	    '$(DESTDIR)$(portal_man8dir)/webhook-portal.8' \
 	    $(if $(systemddir),'$(DESTDIR)$(systemddir)/webhook-portal.service')
 
 # The tests: the server with routes of their own, under the sanitizers.
@@ -82,11 +94,8 @@ build/fuzz/portal-%: test/portal/fuzz/%.c $(PORTAL_FREE:%=portal/%.c) $(FUZZ_HEA
 	$(FUZZ_CC) -g $(WARNINGS) $(PORTAL_CPPFLAGS) -Itest/unit -Itest/fuzz \
 	    $(SANITIZE) -fsanitize=fuzzer,address,undefined -o $@ $< $(PORTAL_FREE:%=portal/%.c)
 
-# Without the library's development files there is nothing to test.
-HAS_MICROHTTPD  = $(shell echo '\#include <microhttpd.h>' | $(CC) -x c -E -o /dev/null - \
-                      2>/dev/null && echo yes)
-
 .PHONY: portal-check
+# Without the library's development files there is nothing to test.
 ifeq ($(HAS_MICROHTTPD),yes)
 portal-check: $(PORTAL_PROGRAM) $(PORTAL_TESTED) $(PORTAL_PAGES) $(PORTAL_UNITS)
 	@status=0; $(PROVE) -j2 --exec '' $(PORTAL_UNITS) || status=$$?; \

@@ -290,6 +290,12 @@ step('The receiver breaks: 503.  The call is repeated, with the same Id, until i
 UPDATE business_request SET status = 'Archived' WHERE id = 42;
 END
 
+# On a slow machine the receiver may still have been broken at the second attempt.
+foreach (1 .. 300)
+{
+	last if value("SELECT count(DISTINCT event_id) = count(*) FILTER (WHERE outcome = 'delivered') FROM webhook.log") eq 't';
+	select undef, undef, undef, 0.1;
+}
 fail('webhook.drain() timed out') if value("SELECT webhook.drain('10 s')") ne 't';
 
 heading('Each call, as sent and as answered, is in the log');
