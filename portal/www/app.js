@@ -12,6 +12,7 @@ import {button, dialog, fill, h, heading, inUtc, remember, toast} from './dom.js
 import {problem} from './form.js';
 import {live, start, stop} from './live.js';
 import {link, place, refresh} from './route.js';
+import {drawStrip} from './status.js';
 import {signInForm, signInPage} from './pages/signin.js';
 import {dashboard} from './pages/dashboard.js';
 import {subscriptions} from './pages/subscriptions.js';
@@ -25,12 +26,14 @@ import {events} from './pages/events.js';
 import {audit} from './pages/audit.js';
 import {system} from './pages/system.js';
 
-/* Address, title in the header or none, and the page. */
+/* Address, title, and the page; whether it is in the header, or under which page, and whether
+ * it is a form that must not be drawn again. */
 const pages = {
 	'': {title: 'Dashboard', page: dashboard, nav: true},
 	subscriptions: {title: 'Webhook Subscriptions', page: subscriptions, nav: true},
-	add: {title: 'Add New Webhook Subscription', page: edit, under: 'subscriptions'},
-	edit: {title: 'Edit Webhook Subscription', page: edit, under: 'subscriptions'},
+	add: {title: 'Add New Webhook Subscription', page: edit, under: 'subscriptions',
+		isForm: true},
+	edit: {title: 'Edit Webhook Subscription', page: edit, under: 'subscriptions', isForm: true},
 	subscription: {title: 'Webhook Subscription', page: subscription, under: 'subscriptions'},
 	logs: {title: 'Webhook Logs', page: logs, nav: true},
 	delivery: {title: 'Delivery', page: delivery, under: 'logs'},
@@ -43,6 +46,7 @@ const pages = {
 
 const main = document.getElementById('main');
 const header = document.getElementById('header');
+const strip = document.getElementById('strip');
 const app = {me: null, can: () => false};
 let showing = null;			/* ends what the page on the screen does */
 let asking = null;			/* the dialog to sign in again */
@@ -87,6 +91,13 @@ async function show(quietly)
 	main.querySelector('[autofocus]')?.focus();
 }
 
+/* Shows the page again, unless somebody may have typed into it. */
+function redraw()
+{
+	if (!pages[place().path]?.isForm)
+		refresh();
+}
+
 function mark(path)
 {
 	for (const one of header.querySelectorAll('nav a'))
@@ -111,9 +122,8 @@ function drawHeader()
 	{
 		remember('zone', inUtc() ? 'local' : 'utc');
 		drawHeader();
-		refresh();
-	}, 'quiet small', {title: inUtc() ? 'Show times of this browser' : 'Show times in UTC',
-		'aria-label': `Times: ${inUtc() ? 'UTC' : 'local'}; press to change`});
+		redraw();
+	}, 'quiet small', {title: inUtc() ? 'Show times of this browser' : 'Show times in UTC'});
 
 	fill(header, h('div', {class: 'inner'},
 		h('a', {class: 'brand', href: '#/', 'aria-label': 'Webhooks, Dashboard'},
@@ -149,6 +159,7 @@ async function enter()
 	app.can = name => app.me.may?.[name] === true;
 	drawHeader();
 	start();
+	drawStrip(strip, app.me.standby);
 	await show();
 }
 
@@ -197,11 +208,12 @@ async function begin()
 }
 
 onSignedOut(() => signInAgain());
+live.addEventListener('state', () => app.me && drawStrip(strip, app.me.standby));
 live.addEventListener('end', () =>
 {
 	stop();
 	if (app.me)
-		signInAgain().then(refresh);
+		signInAgain().then(redraw);
 });
 live.addEventListener('idle', async event =>
 {

@@ -13,19 +13,21 @@ const LEFT = 44;
 const BOTTOM = 22;
 const TOP = 8;
 
-/* The least round number that is not less. */
+/* The least round number that is not less, and whose half is round, too. */
 function round(value)
 {
 	if (!(value > 0))
 		return 1;
 	const power = 10 ** Math.floor(Math.log10(value));
-	return [1, 2, 2.5, 5, 10].map(n => n * power).find(n => n >= value * 0.999);
+	return [1, 2, 4, 6, 8, 10].map(n => n * power).find(n => n >= value * 0.999);
 }
 
 /*
  * Options: title; series, a list of {key, name, kind: bar, line or area, style, dashed};
  * format(value) as text; max, if the axis has an end of its own; about, for the legend.
- * Bars are stacked.  draw(points) takes [{at, [key]: value or null}], oldest first.
+ * Bars are stacked.  draw(points, range) takes [{at, [key]: value or null}], oldest first,
+ * and, where the axis is longer than that, {from, to, step}: its ends and the time that a
+ * point stands for, in milliseconds.
  */
 export function chart({title, series, format, max})
 {
@@ -36,10 +38,10 @@ export function chart({title, series, format, max})
 		h('summary', {}, 'Show as table'), rows);
 	const element = h('section', {class: 'card chart'},
 		h('div', {class: 'top'}, h('h2', {}, title), readout), svg,
-		series.length > 1 && h('ul', {class: 'key'},
-			series.map(s => h('li', {}, sample(s), s.name))),
+		h('ul', {class: 'key'}, series.map(s => h('li', {}, sample(s), s.name))),
 		details);
 	let points = [];
+	let range = {from: 0, to: 1, step: 1};
 	let chosen = null;
 	let width = 600;
 	let x = () => 0;
@@ -66,14 +68,23 @@ export function chart({title, series, format, max})
 		}
 		const at = parts(p.at);
 		fill(readout, span() > 2 * 86400000 ? `${at.date.slice(5)} ` : '',
-			at.time.slice(0, span() < 600000 ? 8 : 5), '  ',
+			at.time.slice(0, span() < 600000 ? 8 : 5),
 			series.map(s => [' · ', series.length > 1 ? `${s.name} ` : '',
 				h('b', {}, p[s.key] === null || p[s.key] === undefined ? '–' : format(p[s.key]))]));
 	}
 
 	function span()
 	{
-		return points.length > 1 ? points.at(-1).at - points[0].at : 0;
+		return range.to - range.from;
+	}
+
+	/* The axis of points alone: half a step before the first one to half a step behind the
+	 * last one. */
+	function rangeOf(list)
+	{
+		const [first, last] = [list[0]?.at ?? 0, list.at(-1)?.at ?? 1];
+		const step = list.length > 1 ? (last - first) / (list.length - 1) : 1000;
+		return {from: first - step / 2, to: last + step / 2, step};
 	}
 
 	function choose(i)
@@ -110,26 +121,23 @@ export function chart({title, series, format, max})
 		const highest = max ?? round(Math.max(0, ...points.map(p => Math.max(
 			bars.reduce((sum, s) => sum + (p[s.key] ?? 0), 0),
 			...others.map(s => p[s.key] ?? 0)))));
-		const first = points[0]?.at ?? 0;
-		const step = points.length > 1 ? span() / (points.length - 1) : 1;
 		const inner = width - LEFT - 4;
-		const each = inner / Math.max(points.length, 1);
+		const each = inner * range.step / span();
 		const y = value => TOP + (HEIGHT - BOTTOM - TOP) * (1 - Math.min(value / highest, 1));
 
-		x = at => LEFT + each / 2 + (points.length > 1 ? (at - first) / step * each : 0);
+		x = at => LEFT + (at - range.from) / span() * inner;
 		fill(svg);
 		for (const part of [0, 0.5, 1])
 		{
 			svg.append(h('line', {class: 'grid-line', x1: LEFT, x2: width, y1: y(highest * part),
 				y2: y(highest * part)}),
 				h('text', {x: LEFT - 8, y: y(highest * part) + 4, 'text-anchor': 'end'},
-					format(highest * part, true)));
+					part === 0 ? '0' : format(highest * part, true)));
 		}
 		const labels = Math.max(2, Math.min(6, Math.floor(inner / 110)));
-		for (let i = 0; points.length > 1 && i < labels; i++)
+		for (let i = 0; points.length > 0 && i < labels; i++)
 		{
-			const at = first + span() * i / (labels - 1);
-			const p = parts(at);
+			const p = parts(range.from + span() * i / (labels - 1));
 			const text = span() > 2 * 86400000 ? p.date.slice(5) : span() < 600000 ? p.time
 				: p.time.slice(0, 5);
 			svg.append(h('text', {x: LEFT + inner * i / (labels - 1), y: HEIGHT - 4,
@@ -186,9 +194,11 @@ export function chart({title, series, format, max})
 	svg.addEventListener('pointermove', event =>
 	{
 		const box = svg.getBoundingClientRect();
-		const at = (event.clientX - box.left) / box.width * width - LEFT;
-		const i = Math.floor(at / ((width - LEFT - 4) / Math.max(points.length, 1)));
-		choose(i >= 0 && i < points.length ? i : null);
+		const at = (event.clientX - box.left) / box.width * width;
+		const far = p => Math.abs(x(p.at) - at);
+		const nearest = points.reduce((best, p, i) =>
+			best === null || far(p) < far(points[best]) ? i : best, null);
+		choose(nearest !== null && far(points[nearest]) < 20 ? nearest : null);
 	});
 	svg.addEventListener('pointerleave', () => choose(null));
 	svg.addEventListener('blur', () => choose(null));
@@ -207,9 +217,10 @@ export function chart({title, series, format, max})
 			drawAll();
 	}).observe(svg);
 
-	return {element, draw(list)
+	return {element, draw(list, axis)
 	{
 		points = list;
+		range = axis ?? rangeOf(list);
 		drawAll();
 		if (details.open)
 			drawTable();

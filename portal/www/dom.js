@@ -66,13 +66,19 @@ export function decimal(n, digits = 1)
 		{minimumFractionDigits: digits, maximumFractionDigits: digits});
 }
 
+/* How often something happens in a second. */
+export function rate(n)
+{
+	return decimal(n, !n || n >= 10 ? 0 : n < 1 ? 2 : 1);
+}
+
 /* A duration in milliseconds, as people say it. */
 export function duration(ms)
 {
 	if (ms === null || ms === undefined)
 		return '–';
 	if (ms < 1000)
-		return `${ms < 10 ? decimal(ms) : Math.round(ms)} ms`;
+		return `${ms > 0 && ms < 10 ? decimal(ms) : Math.round(ms)} ms`;
 	const s = ms / 1000;
 	return s < 60 ? `${decimal(s)} s` : s < 3600 ? `${Math.round(s / 60)} min`
 		: s < 172800 ? `${decimal(s / 3600)} h` : `${Math.round(s / 86400)} days`;
@@ -318,9 +324,9 @@ export function pretty(text)
 }
 
 /* A text in a box of its own, with a button to copy it. */
-export function code(text, label)
+export function code(text, label, kind = '')
 {
-	return h('div', {class: 'code'},
+	return h('div', {class: `code ${kind}`},
 		h('pre', {tabindex: 0, 'aria-label': label}, text),
 		button('Copy', async event =>
 		{

@@ -7,8 +7,9 @@
  */
 import {append, fill, h, unique} from './dom.js';
 
-/* A labelled control.  Options: label, name, help, and the control's attributes. */
-export function field({label, name, help, control, wide, ...attributes})
+/* A labelled control.  Options: label, name, help, wide or narrow, and the control's
+ * attributes. */
+export function field({label, name, help, control, wide, narrow, ...attributes})
 {
 	const id = unique(name);
 	const element = control ?? h('input', {type: 'text', ...attributes});
@@ -18,7 +19,8 @@ export function field({label, name, help, control, wide, ...attributes})
 		element.setAttribute('name', name);
 	element.setAttribute('aria-describedby', `${id}-help ${id}-error`);
 	element.addEventListener('input', () => clear(element.closest('.field')));
-	return h('div', {class: wide ? 'field wide' : 'field', 'data-column': name},
+	return h('div', {class: `field${wide ? ' wide' : ''}${narrow ? ' narrow' : ''}`,
+			'data-column': name},
 		h('label', {for: id}, label),
 		element,
 		h('p', {class: 'help', id: `${id}-help`}, help),

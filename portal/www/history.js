@@ -4,7 +4,7 @@
  */
 import {get} from './api.js';
 import {chart} from './chart.js';
-import {decimal, duration, h} from './dom.js';
+import {decimal, duration, h, rate} from './dom.js';
 import {problem} from './form.js';
 
 /* The ranges: span and step as intervals, and the step's seconds. */
@@ -29,7 +29,7 @@ export function charts()
 {
 	const short = (value, axis) => axis && value >= 1000
 		? `${decimal(value / 1000, value % 1000 ? 1 : 0)}k`
-		: decimal(value, value === 0 ? 0 : value < 1 ? 2 : value < 10 ? 1 : 0);
+		: rate(value);
 	const calls = chart({title: 'Calls per second', format: short, series: [
 		{key: 'delivered', name: 'delivered', kind: 'bar', style: 'ok'},
 		{key: 'retried', name: 'to be retried', kind: 'bar', style: 'warn'},
@@ -45,12 +45,10 @@ export function charts()
 
 	return {
 		elements: [calls, success, latency, waiting].map(c => c.element),
-		draw(points)
+		draw(points, range)
 		{
-			calls.draw(points);
-			success.draw(points);
-			latency.draw(points);
-			waiting.draw(points);
+			for (const one of [calls, success, latency, waiting])
+				one.draw(points, range);
 		},
 	};
 }

@@ -19,7 +19,7 @@ live.last = null;			/* the last tick */
 live.ticks = [];			/* those of the last five minutes */
 live.notices = [];			/* the last twenty */
 
-const KEEP_MS = 5 * 60 * 1000;
+export const KEEP_MS = 5 * 60 * 1000;
 let channel = null;
 let source = null;
 let leading = false;
@@ -123,6 +123,7 @@ export function start()
 	started = true;
 	live.last = null;
 	live.ticks = [];
+	setState('starting');
 	if (!channel && 'BroadcastChannel' in window && navigator.locks)
 	{
 		channel = new BroadcastChannel('webhook');
@@ -167,8 +168,13 @@ export function stop()
 export function pause(paused)
 {
 	live.paused = paused;
-	live.state = '';
-	setState('live');
+	if (live.state === 'live' || live.state === 'paused')
+	{
+		live.state = '';
+		setState('live');
+	}
+	else
+		emit('state', live.state);
 	if (!paused && live.last)
 		emit('tick', live.last);
 }

@@ -25,14 +25,14 @@ function slices(since, until)
 	return list;
 }
 
-/* Returns true if something was sent. */
+/* Returns true if something was sent.  "endpoint" is null if the page does not know it. */
 export function recover(subscription, endpoint)
 {
 	return dialog(`Recover subscription ${subscription}`, close =>
 	{
 		const since = timeField({label: 'Events from', name: 'since',
 			value: new Date(Date.now() - 86400000).toISOString()});
-		const until = timeField({label: 'until', name: 'until',
+		const until = timeField({label: 'Until', name: 'until',
 			value: new Date(Date.now() + 1000).toISOString()});
 		const what = field({label: 'Send', name: 'what', control: select(kinds, 'failed')});
 		const bar = h('progress', {max: 1, value: 0, 'aria-label': 'Progress'});
@@ -118,8 +118,8 @@ export function recover(subscription, endpoint)
 				forget();
 				refuse(element, error);
 			}
-		}, h('p', {class: 'help'}, endpoint), h('div', {class: 'fields'}, what, since, until), bar,
-			said,
+		}, endpoint && h('p', {class: 'help'}, endpoint),
+		h('div', {class: 'fields'}, since, until, what), bar, said,
 		h('div', {class: 'actions end'}, stop, act));
 		element.addEventListener('input', forget);
 		return element;

@@ -49,5 +49,5 @@ export function verifyCode()
 		h('p', {class: 'about'},
 			'A receiver verifies the signature over the body as it came, byte for byte, before it reads the JSON.'),
 		[['Node', node, true], ['Python', python], ['C#', csharp]].map(([name, text, open]) =>
-			h('details', {open}, h('summary', {}, name), code(text, `${name} code`))));
+			h('details', {open}, h('summary', {}, name), code(text, `${name} code`, 'snippet'))));
 }

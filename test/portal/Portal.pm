@@ -39,6 +39,8 @@ sub new
 		owner => $$
 	}, $class;
 
+	# Who stops us stops what we have started.
+	$SIG{$_} = sub { exit 1 } foreach qw(HUP INT TERM);
 	$self->{pgport} = free_port();
 	$self->{dbname} = $option{dbname} // 'postgres';
 	$self->run("'$self->{bin}/initdb' -D '$self->{dir}/data' -U postgres -A trust -E UTF8 --locale=C -N");

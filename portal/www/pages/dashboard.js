@@ -4,12 +4,13 @@
  *	  is wrong.  Below it what happens now, and what has happened.
  */
 import {Refusal, look} from '../api.js';
-import {ago, append, badge, button, card, count, decimal, duration, fill, h, heading, shortUrl,
-	stateOf, table, time} from '../dom.js';
+import {ago, append, badge, card, count, duration, fill, h, heading, rate, sentence,
+	shortUrl, stateOf, table, time} from '../dom.js';
 import {problem} from '../form.js';
 import {charts, past, ranges} from '../history.js';
-import {live, pause} from '../live.js';
+import {KEEP_MS, live} from '../live.js';
 import {link} from '../route.js';
+import {liveControl} from '../status.js';
 
 /* Where a check of health() leads. */
 const links = {
@@ -29,9 +30,9 @@ function verdicts(rows)
 		h('span', {class: `badge ${row.ok ? 'ok' : 'bad'}`},
 			h('span', {class: 'sign', 'aria-hidden': 'true'}, row.ok ? '✓' : '✕'),
 				row.ok ? 'good' : 'look here'),
-		h('p', {}, row.detail, row.hint && h('span', {class: 'help'}, ` ${row.hint}`),
-			!row.ok && links[row.check_name] && [' ',
-				h('a', {href: links[row.check_name]}, 'Show')]));
+		h('div', {}, h('p', {}, sentence(row.detail), !row.ok && links[row.check_name] && [' ',
+			h('a', {href: links[row.check_name]}, 'Show')]),
+			row.hint && h('p', {class: 'help'}, row.hint)));
 
 	return card(wrong.length
 		? `${wrong.length === 1 ? 'One thing needs' : `${wrong.length} things need`} attention`
@@ -52,7 +53,7 @@ function speed(later, earlier, key)
 
 function livePoints()
 {
-	const list = live.paused ? live.shown : live.ticks;
+	const list = live.ticks;
 	return list.slice(1).map((tick, i) =>
 	{
 		const before = list[i];
@@ -69,12 +70,12 @@ function livePoints()
 	});
 }
 
-function tile(term, value, more, {href, word, bad} = {})
+function tile(term, value, more, {href, word, bad, wrong} = {})
 {
 	return h(href ? 'a' : 'div', {class: 'tile', href},
 		h('div', {class: 'term'}, term),
 		h('div', {class: `value${word ? ' word' : ''}${bad ? ' bad' : ''}`}, value),
-		h('div', {class: 'more'}, more));
+		h('div', {class: `more${wrong ? ' bad-text' : ''}`}, more));
 }
 
 function tiles(tick)
@@ -92,18 +93,18 @@ function tiles(tick)
 			worker?.started_at ? `since ${ago(worker.started_at).replace(' ago', '')}`
 			: 'nothing is sent',
 			{word: true, href: link('system')}),
-		tile('Delivered', `${decimal(good)}/s`, `${count(worker?.delivered)} since it started`,
+		tile('Delivered', good === null ? '–' : `${rate(good)}/s`, `${count(worker?.delivered)} since it started`,
 			{href: link('logs', {outcome: 'delivered'})}),
-		tile('Not delivered', `${decimal(bad)}/s`,
+		tile('Not delivered', `${rate(bad)}/s`,
 			`${count((worker?.failed ?? 0) + (worker?.retrying ?? 0))} since it started`,
 			{href: link('logs', {outcome: 'undelivered'}), bad: bad > 0}),
 		tile('Waiting', count(tick.pending), tick.oldest ? `oldest ${ago(tick.oldest)}`
 			: 'nothing waits', {href: link('waiting')}),
 		tile('In flight', count(worker?.in_flight ?? 0), `${count(worker?.queued ?? 0)} queued`),
 		tile('Subscriptions', count(tick.subscriptions),
-			names.length ? names.slice(0, 3).map(([s, n]) =>
-				`${n} ${s === 'open' ? 'breaker open' : s}`).join(', ') : 'none yet',
-			{href: link('subscriptions'), bad: failing > 0}),
+			failing > 0 ? `✕ ${failing} need${failing === 1 ? 's' : ''} attention`
+				: names.slice(0, 3).map(([s, n]) => `${n} ${s}`).join(', ') || 'none yet',
+			{href: link('subscriptions'), wrong: failing > 0}),
 	];
 }
 
@@ -115,11 +116,12 @@ function busiest(tick)
 		columns: [
 			{head: 'No.', class: 'number', cell: s => s.subscription_id},
 			{head: 'Webhook Endpoint', class: 'grow', cell: s => [
-				h('a', {href: link('subscription', {id: s.subscription_id})}, shortUrl(s.endpoint)),
+				h('a', {href: link('subscription', {id: s.subscription_id}), title: s.endpoint},
+					shortUrl(s.endpoint)),
 				s.reason && h('span', {class: 'sub'}, s.reason)]},
 			{head: 'State', class: 'tight', cell: s => badge(stateOf(s))},
 			{head: 'Per second', number: true,
-				cell: s => decimal(s.rate, s.rate && s.rate < 1 ? 2 : 1)},
+				cell: s => rate(s.rate)},
 			{head: 'Waiting', number: true, cell: s => count(s.pending)},
 			{head: 'Median', number: true, cell: s => duration(s.p50)},
 			{head: '95 %', number: true, cell: s => duration(s.p95)},
@@ -140,30 +142,6 @@ export function notices()
 				n.until && [' until ', time(n.until)], ' · ', time(n.at, 'ago'))))));
 }
 
-/* How live it is, and a button to stand still. */
-export function liveControl(signal, changed)
-{
-	const words = {live: 'live', paused: 'paused', lost: 'no connection', starting: 'connecting'};
-	const said = h('span', {class: 'live-state', role: 'status'});
-	const press = button('Pause', () =>
-	{
-		live.shown = live.ticks.slice();
-		pause(!live.paused);
-		draw();
-		changed?.();
-	});
-	const draw = () =>
-	{
-		fill(said, words[live.state]);
-		said.className = `live-state ${live.state}`;
-		press.setAttribute('aria-pressed', live.paused);
-		fill(press, live.paused ? 'Resume updates' : 'Pause updates');
-	};
-	live.addEventListener('state', draw, {signal});
-	draw();
-	return [said, press];
-}
-
 export async function dashboard({params, signal})
 {
 	const range = Object.hasOwn(ranges, params.get('range')) ? params.get('range') : 'live';
@@ -177,6 +155,14 @@ export async function dashboard({params, signal})
 			h('a', {class: 'chip', href: link('', {range: key === 'live' ? null : key}),
 				'aria-current': key === range && 'true'}, r.text)));
 	let liveCharts = null;
+
+	/* Five minutes up to the last point, however many there are yet. */
+	const drawLive = () =>
+	{
+		const points = livePoints();
+		const to = points.at(-1)?.at ?? Date.now();
+		liveCharts?.draw(points, {from: to - KEEP_MS, to, step: 2000});
+	};
 
 	const askHealth = async () =>
 	{
@@ -205,7 +191,7 @@ export async function dashboard({params, signal})
 			fill(tablePlace, busiest(tick));
 			tablePlace.firstChild.scrollLeft = left;
 		}
-		liveCharts?.draw(livePoints());
+		drawLive();
 	};
 
 	const [, pastCharts] = await Promise.all([askHealth(),
@@ -234,7 +220,7 @@ export async function dashboard({params, signal})
 	}, {signal});
 	const timer = setInterval(() => !live.paused && !document.hidden && askHealth(), 30000);
 	signal.addEventListener('abort', () => clearInterval(timer));
-	requestAnimationFrame(() => liveCharts?.draw(livePoints()));
+	requestAnimationFrame(drawLive);
 
 	return [
 		heading('Dashboard', null, liveControl(signal)),

@@ -6,7 +6,7 @@
  * not undo each other's fields.  What is emptied gets its default back.
  */
 import {get, post} from '../api.js';
-import {button, h, heading, toast} from '../dom.js';
+import {button, eventType, h, heading, toast} from '../dom.js';
 import {durationField, parseNumber, parseNumbers, parseSchedule, scheduleText} from '../fields.js';
 import {WrongField, check, field, form, group, mark, select} from '../form.js';
 import {go, link} from '../route.js';
@@ -25,7 +25,7 @@ function eventsField(types, chosen)
 	const others = chosen.filter(e => !names.includes(e) && !patterns.includes(e));
 	const box = (name, label, about) => check(label, {name: 'events', value: name,
 		checked: chosen.includes(name)}, about);
-	const list = h('div', {class: 'checks'}, types.map(t => box(t.name, t.name, t.description)));
+	const list = h('div', {class: 'checks'}, types.map(t => box(t.name, eventType(t.name), t.description)));
 	const search = types.length >= 15 && field({label: 'Show event types with', type: 'search',
 		oninput: event =>
 		{

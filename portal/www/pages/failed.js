@@ -5,10 +5,10 @@
 import {get} from '../api.js';
 import {button, eventType, h, heading, table, time} from '../dom.js';
 import {outcome} from '../exchange.js';
-import {fromInput, timeField} from '../fields.js';
-import {field} from '../form.js';
+import {timeField} from '../fields.js';
+import {filterForm, pager, presets, subscriptionField} from '../list.js';
 import {recover} from '../recover.js';
-import {filters, go, link, refresh} from '../route.js';
+import {filters, link, refresh} from '../route.js';
 import {rowAction} from './waiting.js';
 
 export function failedTable(rows, can)
@@ -47,45 +47,20 @@ export async function failed({params, signal, can})
 	const {rows} = await get('failed', filters(params), signal);
 	const shown = rows.slice(0, 50);
 	const last = shown.at(-1);
-	const clean = object => Object.fromEntries(Object.entries(object).filter(([, value]) =>
-		value !== ''));
-	const search = h('form', {class: 'filters', role: 'search', onsubmit: event =>
-	{
-		event.preventDefault();
-		const values = Object.fromEntries(new FormData(search));
-		go('failed', clean({...values, since: fromInput(values.since) ?? '',
-			until: fromInput(values.until) ?? ''}));
-	}},
-	h('div', {class: 'field narrow'}, ...field({label: 'Subscription', name: 'subscription',
-		inputmode: 'numeric', pattern: '[0-9]*',
-		value: filter.subscription ?? ''}).childNodes),
-	timeField({label: 'Ended from', name: 'since', value: filter.since}),
-	timeField({label: 'until', name: 'until', value: filter.until}),
-	h('button', {class: 'button primary'}, 'Search'));
-
 	return [
-		heading('Failed', 'Deliveries that ended undelivered and were neither sent again nor dismissed.',
-			can('recover') && (filter.subscription
-				? button('Recover …', async () =>
-					await recover(Number(filter.subscription),
-					`Subscription ${filter.subscription}`) && refresh(), 'primary')
-				: h('span', {class: 'help'}, 'To send all of a subscription again, choose it.'))),
-		search,
-		h('nav', {class: 'chips', 'aria-label': 'Presets'},
-			[['24 hours', 1], ['7 days', 7]].map(([text, days]) =>
-				h('a', {class: 'chip', href: '#/failed', onclick: event =>
-			{
-				event.preventDefault();
-				go('failed', {...filter, until: null,
-					since: new Date(Date.now() - days * 86400000).toISOString()});
-			}}, text)),
-			h('a', {class: 'chip', href: link('failed')}, 'no filter')),
+		heading('Failed', [
+			'Deliveries that ended undelivered and were neither sent again nor dismissed. ',
+			can('recover') && !filter.subscription && 'Choose a subscription to recover all of it.'],
+			can('recover') && filter.subscription
+				&& button('Recover …', async () =>
+					await recover(Number(filter.subscription), null) && refresh(), 'primary')),
+		filterForm('failed', {},
+			subscriptionField(filter.subscription),
+			timeField({label: 'Ended from', name: 'since', value: filter.since}),
+			timeField({label: 'Until', name: 'until', value: filter.until})),
+		presets('failed', filter, [['24 hours', 86400], ['7 days', 604800]]),
 		failedTable(shown, can),
-		h('nav', {class: 'pages', 'aria-label': 'Pages of the list'},
-			at && h('a', {class: 'button', href: link('failed', filter)}, 'Newest'),
-			rows.length > 50 && h('a', {class: 'button',
-				href: link('failed', {...filter, before_at: last.logged_at,
-				before_position: last.position, before_subscription: last.subscription_id})},
-					'Older')),
+		pager('failed', filter, !at, rows.length > 50 && {before_at: last.logged_at,
+			before_position: last.position, before_subscription: last.subscription_id}),
 	];
 }

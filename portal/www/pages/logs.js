@@ -7,14 +7,15 @@ import {address, get, look as ask} from '../api.js';
 import {append, button, duration, eventType, fill, h, heading, table, tableRow, time,
 	toast} from '../dom.js';
 import {exchange, outcome} from '../exchange.js';
-import {fromInput, timeField} from '../fields.js';
+import {timeField} from '../fields.js';
 import {field, problem, select} from '../form.js';
+import {filterForm, pager, presets, subscriptionField} from '../list.js';
 import {live} from '../live.js';
-import {filters, go, link} from '../route.js';
+import {filters, link} from '../route.js';
 
 const outcomes = [['', 'all'], ['undelivered', 'not delivered'], 'delivered', 'retrying', 'failed',
 	'cancelled'];
-const presets = [['last hour', 3600], ['24 hours', 86400], ['7 days', 604800]];
+const PAGE = 50;			/* rows that an answer has at most */
 const MOST = 500;			/* rows that Follow keeps on the page */
 
 /* A call is unfolded under its row when somebody asks for it. */
@@ -53,7 +54,7 @@ function unfold(row, columns)
 export function callColumns(withSubscription = true)
 {
 	const columns = [
-		{head: h('span', {'aria-label': 'Unfold'}), class: 'tight',
+		{head: h('span', {class: 'unseen'}, 'Unfold'), class: 'tight',
 			cell: row => unfold(row, columns.length)},
 		{head: 'Timestamp', class: 'time', cell: row => time(row.requested_at ?? row.logged_at)},
 		withSubscription && {head: 'Subscription', number: true, cell: row =>
@@ -62,10 +63,10 @@ export function callColumns(withSubscription = true)
 			h('a', {href: link('delivery', {event: row.event_id,
 				subscription: row.subscription_id}), title: 'Details'},
 				eventType(row.event_type)),
-			row.cause !== 'event' && h('span', {class: 'help'}, ` (${row.cause})`),
-			row.subject !== null && h('span', {class: 'sub'},
-				h('a', {href: link('logs', {subject: row.subject}), title: 'All calls about it'},
-					row.subject))]},
+			(row.cause !== 'event' || row.subject !== null) && h('span', {class: 'sub'},
+				row.subject !== null && h('a', {href: link('logs', {subject: row.subject}),
+					title: `All calls about ${row.subject}`}, row.subject),
+				row.cause !== 'event' && ` by ${row.cause}`)]},
 		{head: 'HTTP Method', class: 'tight', cell: row => row.method ?? '–'},
 		{head: 'Source IP Address', class: 'tight', cell: row => row.source_ip ?? '–'},
 		{head: 'Attempt', number: true, cell: row => row.attempt},
@@ -84,36 +85,24 @@ export async function logs({params, signal})
 	const types = get('event_types', {}, signal).catch(() => ({types: []}));
 	const {rows, stopped, before} = await get('log', {...filter, ...page}, signal);
 	const columns = callColumns();
-	const clean = object => Object.fromEntries(Object.entries(object).filter(([, value]) =>
-		value !== ''));
 
-	const list = h('datalist', {id: 'event-types'});
-	types.then(answer => append(list, answer.types.map(t => h('option', {value: t.name}))));
+	const names = h('datalist', {id: 'event-types'});
+	types.then(answer => append(names, answer.types.map(t => h('option', {value: t.name}))));
 
-	const search = h('form', {class: 'filters', role: 'search', onsubmit: event =>
-	{
-		event.preventDefault();
-		const values = Object.fromEntries(new FormData(search));
-		go('logs', clean({...values, since: fromInput(values.since) ?? '',
-			until: fromInput(values.until) ?? ''}));
-	}},
-	h('div', {class: 'field narrow'}, ...field({label: 'Subscription', name: 'subscription',
-		inputmode: 'numeric', pattern: '[0-9]*',
-		value: filter.subscription ?? ''}).childNodes),
-	field({label: 'Outcome', name: 'outcome', control: select(outcomes, filter.outcome,
-		{onchange: () => search.requestSubmit()})}),
-	field({label: 'Event', name: 'event_type', value: filter.event_type ?? '', list: 'event-types',
-		spellcheck: 'false'}), list,
-	field({label: 'Contract', name: 'subject', value: filter.subject ?? '',
-		placeholder: 'business_request/42', spellcheck: 'false'}),
-	field({label: 'Event Id', name: 'event', value: filter.event ?? '', spellcheck: 'false',
-		pattern: '[0-9a-fA-F\\-]{32,36}', title: 'A UUID'}),
-	h('div', {class: 'field narrow'}, ...field({label: 'Status', name: 'status',
-		inputmode: 'numeric', pattern: '[1-9][0-9]{2}',
-		title: 'Three digits', value: filter.status ?? ''}).childNodes),
-	timeField({label: 'From', name: 'since', value: filter.since}),
-	timeField({label: 'Until', name: 'until', value: filter.until}),
-	h('button', {class: 'button primary'}, 'Search'));
+	const search = filterForm('logs', {},
+		subscriptionField(filter.subscription),
+		field({label: 'Outcome', name: 'outcome', control: select(outcomes, filter.outcome,
+			{onchange: () => search.requestSubmit()})}),
+		field({label: 'Event', name: 'event_type', value: filter.event_type ?? '',
+			list: 'event-types', spellcheck: 'false'}), names,
+		field({label: 'Contract', name: 'subject', value: filter.subject ?? '',
+			placeholder: 'business_request/42', spellcheck: 'false'}),
+		field({label: 'Event Id', name: 'event', value: filter.event ?? '', spellcheck: 'false',
+			pattern: '[0-9a-fA-F\\-]{32,36}', title: 'A UUID'}),
+		field({label: 'Status', name: 'status', narrow: true, inputmode: 'numeric',
+			pattern: '[1-9][0-9]{2}', title: 'Three digits', value: filter.status ?? ''}),
+		timeField({label: 'From', name: 'since', value: filter.since}),
+		timeField({label: 'Until', name: 'until', value: filter.until}));
 
 	const shown = table({caption: 'Calls', note: 'in the order in which they ended, newest first',
 		rows, columns,
@@ -128,31 +117,42 @@ export async function logs({params, signal})
 	}, '', {'aria-pressed': 'false',
 		title: 'New calls come on top; not while the pointer is in the list'});
 
-	/* New rows on top, unless somebody reads the list just now. */
-	let newest = rows[0] ?? null;
+	/* The keys of a row as parameters. */
+	const keys = (prefix, row) => ({[`${prefix}_at`]: row.logged_at,
+		[`${prefix}_position`]: row.position, [`${prefix}_subscription`]: row.subscription_id});
+	const below = h('div', {}, pager('logs', filter, !at, before));
+
+	/* New rows on top, unless somebody reads the list just now.  Where more have come than one
+	 * answer has, the newest ones stand alone, and the way to older ones begins below them. */
+	let list = rows;
 	let looking = false;
 	const look = async () =>
 	{
 		const body = shown.querySelector('tbody');
 		if (follow.getAttribute('aria-pressed') !== 'true' || looking || signal.aborted
-			|| document.hidden
-			|| shown.matches(':hover'))
+			|| document.hidden || shown.matches(':hover') || shown.contains(document.activeElement))
 			return;
-		if (!body)
-		{
-			go('logs', clean(filter));
-			return;
-		}
 		looking = true;
 		try
 		{
-			const answer = await ask('log_newer', {...filter, after_at: newest.logged_at,
-				after_position: newest.position, after_subscription: newest.subscription_id},
-					signal);
-			newest = answer.rows[0] ?? newest;
+			const answer = await ask('log_newer', {...filter, ...keys('after', list[0])}, signal);
+			if (answer.rows.length === PAGE)
+			{
+				list = [];
+				fill(body);
+			}
+			list = [...answer.rows, ...list];
 			body.prepend(...answer.rows.map(row => tableRow(columns, row, () => 'new')));
-			while (body.children.length > MOST)
-				body.lastChild.remove();
+			const lines = [...body.children];
+			const surplus = lines.filter(line => !line.matches('.unfolded'))[MOST];
+			if (surplus)
+				for (const line of lines.slice(lines.indexOf(surplus)))
+					line.remove();
+			if (answer.rows.length === PAGE || list.length > MOST)
+			{
+				list = list.slice(0, MOST);
+				fill(below, pager('logs', filter, true, keys('before', list.at(-1))));
+			}
 		}
 		catch (error)
 		{
@@ -167,32 +167,21 @@ export async function logs({params, signal})
 	};
 	live.addEventListener('tick', look, {signal});
 
-	const older = before && h('a', {class: 'button', href: link('logs', {...filter, ...before})},
-		'Older');
 	return [
 		heading('Webhook Logs', 'Each call, as it was sent and as it was answered.',
 			!at && rows.length > 0 && follow,
 			h('a', {class: 'button', href: `api/${address('log.csv', filter)}`,
 				download: 'webhook-log.csv'}, 'CSV')),
 		search,
-		h('nav', {class: 'chips', 'aria-label': 'Presets'},
-			presets.map(([text, s]) => h('a', {class: 'chip', onclick: event =>
-			{
-				event.preventDefault();
-				go('logs', clean({...filter, until: '',
-					since: new Date(Date.now() - s * 1000).toISOString()}));
-			}, href: '#/logs'}, text)),
-			h('a', {class: 'chip', href: link('logs', {outcome: 'undelivered'})}, 'not delivered'),
-			h('a', {class: 'chip', href: link('logs')}, 'no filter')),
+		presets('logs', filter, [['last hour', 3600], ['24 hours', 86400], ['7 days', 604800]],
+			h('a', {class: 'chip', href: link('logs', {outcome: 'undelivered'})},
+				'not delivered')),
 		shown,
 		stopped && h('div', {class: 'notice'},
 			h('p', {}, 'The search stopped after two seconds. It has gone back to ',
 			time(stopped, 'full'), '. ', h('a', {href: link('logs', {...filter, ...before})},
 				'Go on'),
 			' from there, or choose a subscription, a contract or a period, which are found at once.')),
-		h('nav', {class: 'pages', 'aria-label': 'Pages of the log'},
-			at && h('a', {class: 'button', href: link('logs', filter)}, 'Newest'),
-			at && button('Newer', () => history.back()),
-			older),
+		below,
 	];
 }

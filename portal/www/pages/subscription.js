@@ -3,9 +3,8 @@
  *	  One subscription: how it fares, what it gets, and what can be done.
  */
 import {Refusal, get, look, post} from '../api.js';
-import {append, badge, button, card, confirm, count, decimal, dialog, duration, fill, h, heading,
-	pretty, code,
-	stateOf, table, terms, time, toast, url} from '../dom.js';
+import {append, badge, button, card, code, confirm, count, dialog, duration, fill, h, heading,
+	pretty, rate, stateOf, table, terms, time, toast, url} from '../dom.js';
 import {seconds, scheduleText} from '../fields.js';
 import {problem} from '../form.js';
 import {past, ranges} from '../history.js';
@@ -13,6 +12,7 @@ import {live} from '../live.js';
 import {recover} from '../recover.js';
 import {go, link, refresh} from '../route.js';
 import {reveal, rotate} from '../secret.js';
+import {liveControl} from '../status.js';
 import {verifyCode} from '../verify.js';
 import {callColumns} from './logs.js';
 import {failedTable} from './failed.js';
@@ -68,13 +68,15 @@ async function unsubscribe(s, stat)
 			const said = h('p', {role: 'status'}, `${count(waits)} are left.`);
 			const look = async () =>
 			{
-				const {pending} = await get('pending_count',
-					{subscription: s.id}).catch(() => ({pending: null}));
+				const answer = await get('pending_count', {subscription: s.id}).catch(() => null);
 				if (!bar.isConnected)
 					return;
-				bar.value = waits - (pending ?? waits);
-				fill(said, `${count(pending)} are left.`);
-				if (pending === 0)
+				if (answer)
+				{
+					bar.value = waits - answer.pending;
+					fill(said, `${count(answer.pending)} are left.`);
+				}
+				if (answer?.pending === 0)
 					close(true);
 				else
 					setTimeout(look, 1000);
@@ -131,7 +133,7 @@ function fares(stat)
 		['Waiting', count(stat.pending), stat.oldest_pending
 			&& [', oldest ', time(stat.oldest_pending, 'ago')]],
 		['Next attempt', stat.next_attempt && time(stat.next_attempt)],
-		['Now', `${decimal(stat.rate, stat.rate && stat.rate < 1 ? 2 : 1)} per second`],
+		['Now', `${rate(stat.rate)} per second`],
 		['Time to answer', stat.p50_ms !== null
 			&& `${duration(stat.p50_ms)} median, ${duration(stat.p95_ms)} for 95 %`],
 		['Last success', stat.last_success ? [time(stat.last_success), ', ',
@@ -260,8 +262,9 @@ export async function subscription({params, signal, can})
 		offer,
 		place,
 		h('div', {class: 'grid'},
-			card('How it fares', facts),
+			card('How it fares', facts, liveControl(signal)),
 			card('What it gets', terms(
+				['Webhook Endpoint', url(s.endpoint)],
 				['Webhook Events', s.events.map(e => h('div', {}, e))],
 				['Filter', s.filter && h('code', {}, s.filter)],
 				['Headers of its own', Object.keys(s.headers ?? {}).length > 0

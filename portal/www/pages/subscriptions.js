@@ -6,7 +6,8 @@ import {get} from '../api.js';
 import {badge, count, duration, eventType, h, heading, shortUrl, stateOf, table,
 	time} from '../dom.js';
 import {field, select} from '../form.js';
-import {filters, go, link} from '../route.js';
+import {filterForm} from '../list.js';
+import {filters, link} from '../route.js';
 
 const orders = [['', 'number'], ['newest', 'newest first'], ['endpoint', 'endpoint'],
 	['waiting', 'most waiting'], ['failed', 'most failed'], ['busy', 'busiest']];
@@ -18,16 +19,11 @@ export async function subscriptions({params, signal, can})
 	const {rows, total, states} = await get('subscriptions', {...filter}, signal);
 	const all = Object.values(states ?? {}).reduce((sum, n) => sum + n, 0);
 
-	const search = h('form', {class: 'filters', role: 'search', onsubmit: event =>
-	{
-		event.preventDefault();
-		go('subscriptions', {...filter, ...Object.fromEntries(new FormData(search)), offset: null});
-	}},
-	field({label: 'Search', name: 'q', type: 'search', value: filter.q ?? '',
-		placeholder: 'endpoint, event or description'}),
-	field({label: 'Order', name: 'sort', control: select(orders, filter.sort,
-		{onchange: () => search.requestSubmit()})}),
-	h('button', {class: 'button'}, 'Search'));
+	const search = filterForm('subscriptions', {state: filter.state},
+		field({label: 'Search', name: 'q', type: 'search', value: filter.q ?? '',
+			placeholder: 'endpoint, event or description'}),
+		field({label: 'Order', name: 'sort', control: select(orders, filter.sort,
+			{onchange: () => search.requestSubmit()})}));
 
 	const chip = (state, text, n) => h('a', {class: 'chip',
 		href: link('subscriptions', {...filter, state, offset: null}),
@@ -53,7 +49,7 @@ export async function subscriptions({params, signal, can})
 			columns: [
 				{head: 'No.', number: true, cell: s => s.subscription_id},
 				{head: 'Webhook Endpoint', class: 'grow', cell: s => [
-					h('a', {href: link('subscription', {id: s.subscription_id})},
+					h('a', {href: link('subscription', {id: s.subscription_id}), title: s.endpoint},
 						shortUrl(s.endpoint)),
 					s.description && h('span', {class: 'sub'}, s.description)]},
 				{head: 'Webhook Events', class: 'event',

@@ -6,7 +6,8 @@ import {get, post} from '../api.js';
 import {badge, button, confirm, count, eventType, h, heading, shortUrl, table, time,
 	toast} from '../dom.js';
 import {field} from '../form.js';
-import {filters, go, link, refresh} from '../route.js';
+import {filterForm, pager} from '../list.js';
+import {filters, link, refresh} from '../route.js';
 
 /* A button of a row; what it did is said, and the page is shown again. */
 export function rowAction(text, name, body, said, question)
@@ -100,15 +101,6 @@ export async function waiting({params, signal, can})
 				]}),
 		];
 
-	const search = h('form', {class: 'filters', role: 'search', onsubmit: event =>
-	{
-		event.preventDefault();
-		go('waiting', {subscription: filter.subscription,
-			subject: new FormData(search).get('subject').trim()});
-	}},
-	field({label: 'Contract', name: 'subject', value: filter.subject ?? '',
-		placeholder: 'business_request/42', spellcheck: 'false'}),
-	h('button', {class: 'button'}, 'Search'));
 	const shown = rows.slice(0, filter.subject ? 200 : 50);
 	const last = shown.at(-1);
 
@@ -117,18 +109,16 @@ export async function waiting({params, signal, can})
 			h('a', {href: link('subscription', {id: filter.subscription})}, 'Subscription'),
 			can('retry') && rowAction('Try all now', 'retry',
 				{subscription: Number(filter.subscription)}, 'What waits is tried now.')),
-		search,
+		filterForm('waiting', {subscription: filter.subscription},
+			field({label: 'Contract', name: 'subject', value: filter.subject ?? '',
+				placeholder: 'business_request/42', spellcheck: 'false'})),
 		h('nav', {class: 'chips', 'aria-label': 'Filter'},
 			h('a', {class: 'chip', href: link('waiting')}, 'all subscriptions'),
 			filter.subject && h('a', {class: 'chip',
 				href: link('waiting', {subscription: filter.subscription})}, 'all contracts')),
 		waitingTable(shown, filter.subscription, can, filter.subject),
-		h('nav', {class: 'pages', 'aria-label': 'Pages of the list'},
-			filter.after_at && h('a', {class: 'button',
-				href: link('waiting', {subscription: filter.subscription})}, 'First'),
-			!filter.subject && rows.length > 50
-				&& h('a', {class: 'button', href: link('waiting',
-				{subscription: filter.subscription,
-				after_at: last.next_at, after_id: last.id})}, 'Next')),
+		pager('waiting', {subscription: filter.subscription}, !filter.after_at,
+			!filter.subject && rows.length > 50 && {after_at: last.next_at, after_id: last.id},
+			['First', 'Next']),
 	];
 }

@@ -63,6 +63,47 @@ is($browser->js('return [...document.querySelectorAll("main button, main a")].fi
 	0, 'an operator operates, but does not administer');
 $pages->sign_out;
 
+# ---- All that can be done has the focus in turn, and is seen then
+
+$pages->sign_in('integration', 'a');
+foreach my $address (@addresses)
+{
+	$pages->show($address =~ /^logs/ ? 'logs?subject=business_request%2F42' : $address);
+	$browser->click('text=Pause updates') if $address eq '';
+	$browser->js(<<'END');
+const name = e => `${e.tagName} ${(e.getAttribute('aria-label') ?? e.innerText ?? '').trim().slice(0, 40) || e.name}`;
+document.activeElement.blur();
+document.getElementById('skip').focus();
+window.reached = new Set([document.activeElement]);
+window.faults = new Set();
+window.heard?.abort();
+window.heard = new AbortController();
+document.addEventListener('focusin', ({target}) =>
+{
+	reached.add(target);
+	const style = getComputedStyle(target);
+	const box = target.getClientRects()[0];
+	const width = Math.min(box.width, innerWidth - box.x);
+	const there = document.elementFromPoint(box.x + width / 2, box.y + box.height / 2);
+	if (style.outlineStyle === 'none' || parseFloat(style.outlineWidth) < 2)
+		faults.add(`without an outline: ${name(target)}`);
+	if (box.height < innerHeight && !target.contains(there) && !there?.contains(target))
+		faults.add(`covered: ${name(target)}`);
+}, {signal: heard.signal});
+window.unreached = () => [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')]
+	.filter(e => e.checkVisibility() && !e.disabled && !reached.has(e)).map(name);
+END
+	foreach (1 .. 10)
+	{
+		last unless @{ $browser->js('return unreached()') };
+		$browser->press(('Tab') x 40);
+	}
+	is(join("\n", @{ $browser->js('return [...unreached().map(e => `not reached: ${e}`), ...faults]') }), '',
+		"the keyboard reaches all of #/$address");
+	$browser->click('text=Resume updates') if $address eq '';
+}
+$pages->sign_out;
+
 # ---- 320 px, and 4K
 
 $pages->sign_in('integration', 'a');
@@ -116,15 +157,5 @@ $browser->type('input[name=password]', 'a');
 $browser->click('text=Sign in');
 $browser->wait_for('!document.querySelector("dialog[open]")');
 ok($browser->says('It is saved.'), 'what was typed is still there, and is saved after signing in again');
-
-# ---- The database restarts
-
-$portal->stop_server;
-$portal->start_server;
-$browser->js('location.hash = "#/system"');
-$browser->says('Sign in again', 'dialog');
-$browser->type('input[name=password]', 'a');
-$browser->click('text=Sign in');
-ok($browser->says('webhook.retry_schedule'), 'after a restart of the database, too');
 
 done_testing();

@@ -8,6 +8,8 @@ package Pages;
 use strict;
 use warnings;
 
+use File::Basename qw(dirname);
+use File::Path qw(make_path);
 use FindBin;
 use lib $FindBin::Bin, "$FindBin::Bin/..", "$FindBin::Bin/../../t";
 
@@ -19,10 +21,11 @@ use Webhook::Receiver;
 
 our $markup = '<img src=x onerror="alert(1)"><script>alert(2)</script>';
 
-# Skips the suite if there is no browser.
+# Skips the suite if there is no browser.  Options: sql(receiver), what there is instead of
+# the few subscriptions below.
 sub new
 {
-	my ($class) = @_;
+	my ($class, %option) = @_;
 	my $lacking = WebDriver::lacks();
 	plan skip_all => "$lacking is not installed (Debian: chromium, chromium-driver)" if $lacking;
 
@@ -39,7 +42,7 @@ END
 	my $gone = $receiver->url('/status/404/teams');
 	my $answer = $receiver->url('/bytes/' . unpack 'H*', $markup);
 
-	$portal->sql(<<"END");
+	$portal->sql($option{sql} ? $option{sql}->($receiver) : <<"END");
 CREATE EXTENSION webhook;
 CREATE ROLE integration LOGIN PASSWORD 'a'; SELECT webhook.grant_admin('integration');
 CREATE ROLE operator LOGIN PASSWORD 'o'; SELECT webhook.grant_operator('operator');
@@ -99,11 +102,20 @@ sub show
 	return;
 }
 
-# A picture for the documents, if they are wanted: PICTURES names a directory.
+# A picture of the whole page, if pictures are wanted: PICTURES names a directory.  Options:
+# size, a name, width and height; most, the pixels of its height.
 sub picture
 {
-	my ($self, $name, $most) = @_;
-	$self->browser->picture("$ENV{PICTURES}/$name.png", $most) if $ENV{PICTURES};
+	my ($self, $name, %option) = @_;
+	my $browser = $self->browser;
+	return unless $ENV{PICTURES};
+
+	my $file = "$ENV{PICTURES}/$name.png";
+	my @before = @$browser{qw(width height)};
+	make_path(dirname($file));
+	$browser->look(width => $option{size}[1], height => $option{size}[2]) if $option{size};
+	$browser->picture($file, $option{most});
+	$browser->look(width => $before[0] // 1280, height => $before[1] // 900);
 	return;
 }
 

@@ -21,7 +21,7 @@ use MIME::Base64 qw(decode_base64);
 use Time::HiRes qw(sleep time);
 
 my $json = JSON::PP->new->utf8->allow_nonref;
-my $LIMIT = 15;			# seconds
+my $LIMIT = 30;			# seconds
 
 # What is lacking, if anything.
 sub lacks
@@ -186,7 +186,7 @@ sub type
 	my ($self, $selector, $text) = @_;
 	my $id = $self->find($selector);
 	$self->command(POST => "/element/$id/clear");
-	$self->command(POST => "/element/$id/value", { text => $text }) if $text ne '';
+	$self->command(POST => "/element/$id/value", { text => "$text" }) if $text ne '';
 	return;
 }
 
@@ -255,7 +255,14 @@ sub DESTROY
 	eval { $self->command(DELETE => ''); } if $self->{session};
 	kill 'TERM', -$self->{pid} if $self->{pid};
 	waitpid $self->{pid}, 0 if $self->{pid};
-	remove_tree($self->{dir});
+
+	# Its other processes may still write.
+	foreach (1 .. 50)
+	{
+		remove_tree($self->{dir}, { error => \my $errors });
+		last unless @$errors;
+		sleep 0.1;
+	}
 	return;
 }
 

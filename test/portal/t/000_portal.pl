@@ -65,4 +65,9 @@ my %listed = slurp('docs/portal.md') =~ /^\| `(\w+ api\/[\w.]+)` \| ([^|]*) \|/m
 is_deeply([ sort keys %listed ], [ sort keys %routes ], 'docs/portal.md lists all routes');
 is_deeply([ $listed{$_} =~ /`(\w+)`/g ], $routes{$_}, "docs/portal.md lists the parameters of $_")
   foreach grep { $routes{$_} } sort keys %routes;
+
+# What a browser fetches of it, uncompressed.
+my $size = 0;
+$size += -s foreach grep { -f } glob 'portal/www/* portal/www/pages/*';
+cmp_ok($size, '<=', 150 * 1024, 'the pages have 150 kB at most');
 done_testing();

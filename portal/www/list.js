@@ -1,0 +1,55 @@
+/*
+ * list.js
+ *	  What stands around a list: the filter above it, which is in the address, and the way
+ *	  to its other pages below.
+ */
+import {h} from './dom.js';
+import {fromInput} from './fields.js';
+import {field} from './form.js';
+import {go, link} from './route.js';
+
+/* The form of a filter.  Its fields are named as the parameters are; "keep" are parameters
+ * that have no field. */
+export function filterForm(page, keep, ...fields)
+{
+	const form = h('form', {class: 'filters', role: 'search', onsubmit: event =>
+	{
+		event.preventDefault();
+		const values = Object.fromEntries([...new FormData(form)].map(([name, value]) =>
+			[name, value.trim()]));
+		for (const input of form.querySelectorAll('[type=datetime-local]'))
+			values[input.name] = fromInput(input.value);
+		go(page, {...keep, ...values});
+	}}, fields, h('button', {class: 'button primary'}, 'Search'));
+	return form;
+}
+
+export function subscriptionField(value)
+{
+	return field({label: 'Subscription', name: 'subscription', narrow: true, inputmode: 'numeric',
+		pattern: '[0-9]*', title: 'Digits', value: value ?? ''});
+}
+
+/* Links that choose a period up to now, in seconds, and one that chooses nothing. */
+export function presets(page, filter, periods, ...others)
+{
+	return h('nav', {class: 'chips', 'aria-label': 'Presets'},
+		periods.map(([text, seconds]) => h('a', {class: 'chip', href: link(page, filter),
+			onclick: event =>
+			{
+				event.preventDefault();
+				go(page, {...filter, until: null,
+					since: new Date(Date.now() - seconds * 1000).toISOString()});
+			}}, text)),
+		others,
+		h('a', {class: 'chip', href: link(page)}, 'no filter'));
+}
+
+/* Links to the first page and to the next one; "older" are the parameters of the latter, null
+ * if there is none. */
+export function pager(page, filter, isFirst, older, words = ['Newest', 'Older'])
+{
+	return (!isFirst || older) && h('nav', {class: 'pages', 'aria-label': 'Pages of the list'},
+		!isFirst && h('a', {class: 'button', href: link(page, filter)}, words[0]),
+		older && h('a', {class: 'button', href: link(page, {...filter, ...older})}, words[1]));
+}

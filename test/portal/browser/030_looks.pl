@@ -1,0 +1,106 @@
+# What each page looks like, to people and to a screen reader.
+#
+# axe-core, where npm can fetch it, has no finding of WCAG 2.2 AA in either colour
+# scheme.  With PICTURES=DIRECTORY the suite leaves a picture of each page there.
+
+use strict;
+use warnings;
+use utf8;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use Axe;
+use Morning;
+use Pages;
+use Test::More;
+
+my $pages = Pages->new(sql => sub { Morning::sql($_[0], $Pages::markup) });
+my ($portal, $browser) = ($pages->portal, $pages->browser);
+my $axe = Axe->new($browser);
+
+# The Id of an event that a condition finds in the log.
+sub event_of
+{
+	my ($condition) = @_;
+	return $portal->sql("SELECT event_id FROM webhook.log WHERE $condition ORDER BY logged_at LIMIT 1");
+}
+
+my $event = event_of('subscription_id = 1');
+my $failing = event_of('subscription_id = 2');
+my $hostile = event_of(q{subscription_id = 8 AND subject LIKE '<img%'});
+
+# Name, address, and what has to be done for it.
+my @looks = (
+	[ 'dashboard', '' ],
+	[ 'dashboard-hour', '?range=hour' ],
+	[ 'dashboard-month', '?range=month' ],
+	[ 'subscriptions', 'subscriptions' ],
+	[ 'subscriptions-none', 'subscriptions?q=nobody' ],
+	[ 'add', 'add' ],
+	[ 'add-wrong', 'add', sub { $browser->click('text=Save'); $browser->says('missing'); } ],
+	[ 'edit', 'edit?id=4' ],
+	[ 'subscription', 'subscription?id=1' ],
+	[ 'subscription-failing', 'subscription?id=2' ],
+	[ 'subscription-long', 'subscription?id=9' ],
+	[ 'subscription-waiting', 'subscription?id=2&tab=waiting' ],
+	[ 'subscription-time', 'subscription?id=2&tab=time&range=day' ],
+	[ 'subscription-code', 'subscription?id=1&tab=code' ],
+	[ 'subscription-gone', 'subscription?id=999' ],
+	[ 'logs', 'logs' ],
+	[ 'logs-unfolded', 'logs?outcome=undelivered', sub { $browser->click('.unfold'); $browser->says('Request Headers', '.unfolded'); } ],
+	[ 'logs-none', 'logs?status=418' ],
+	[ 'delivery', "delivery?event=$event&subscription=1" ],
+	[ 'delivery-failing', "delivery?event=$failing&subscription=2" ],
+	[ 'delivery-hostile', "delivery?event=$hostile&subscription=8" ],
+	[ 'waiting', 'waiting' ],
+	[ 'waiting-subscription', 'waiting?subscription=2' ],
+	[ 'failed', 'failed' ],
+	[ 'events', 'events' ],
+	[ 'audit', 'audit' ],
+	[ 'system', 'system' ],
+	[ 'recover', 'failed?subscription=6', sub { $browser->click('text=Recover …'); $browser->says('Events from', 'dialog'); } ],
+	[ 'secret', 'subscription?id=1', sub { $browser->click('text=Reveal'); $browser->says('whsec_', 'dialog'); } ],
+	[ 'unsubscribe', 'subscription?id=2', sub { $browser->click('text=Unsubscribe'); $browser->says('Keep as it is', 'dialog'); } ]);
+# Those of docs/portal.md.
+my %documents = ('dashboard-month' => 'dashboard', logs => 'logs', delivery => 'delivery', 'subscription-time' => 'subscription');
+
+# In the other scheme only colours differ.
+my %rules = (light => '*', dark => 'color-contrast');
+my @sizes = ([ desktop => 1280, 900 ], [ phone => 375, 800 ]);
+
+sub show
+{
+	my ($name, $address, $act) = @_;
+	$browser->js('for (const d of document.querySelectorAll("dialog")) d.close()');
+	$pages->show('nowhere');
+	$pages->show($address);
+	$act->() if $act;
+	$browser->wait_for('!document.querySelector(".chart") || document.querySelector(".chart .grid-line")');
+	return;
+}
+
+$browser->go($pages->{base});
+$browser->find('input[name=user]');
+foreach my $scheme (qw(light dark))
+{
+	$browser->look(scheme => $scheme);
+	$pages->picture("$scheme/$_->[0]/signin", size => $_) foreach @sizes;
+	$axe->is_content("sign-in, $scheme", $rules{$scheme});
+}
+$pages->sign_in('integration', 'a');
+$browser->wait_for('document.querySelector(".tiles .value")');
+foreach my $scheme (qw(light dark))
+{
+	$browser->look(scheme => $scheme);
+	foreach my $look (@looks)
+	{
+		show(@$look);
+		$axe->is_content("$look->[0], $scheme", $rules{$scheme});
+		$pages->picture("$scheme/$_->[0]/$look->[0]", size => $_) foreach @sizes;
+		$pages->picture("docs/$documents{$look->[0]}", most => 1150) if $scheme eq 'light' and $documents{$look->[0]};
+		next unless $look->[0] =~ /^(?:dashboard|logs|edit)$/;
+		$pages->picture("$scheme/$_->[0]/$look->[0]", size => $_) foreach [ narrow => 320, 700 ], [ wall => 3840, 2160 ];
+	}
+}
+done_testing();
