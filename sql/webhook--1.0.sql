@@ -35,6 +35,7 @@ DROP FUNCTION webhook_internal.require_server();
  *   subscription          who wants which events, sent where    people
  *   subscription_secret   keys that requests are signed with    people
  *   pending               deliveries that wait                  the worker
+ *   pending_count         how many of them there are            the worker
  *   subscription_state    the health of each endpoint           the worker
  *   log                   one row an attempt, by day            the worker
  *   checkpoint            how far the ring is processed         the worker
@@ -44,8 +45,8 @@ DROP FUNCTION webhook_internal.require_server();
  * People write by the functions of schema webhook; the worker deletes old rows
  * of the audit. There is no foreign key: a
  * parallel restore loads tables in any order. C code reads pending,
- * subscription_state, log, checkpoint, stat_minute and audit by column number:
- * src/base/catalog.h lists their columns in the same order.
+ * pending_count, subscription_state, log, checkpoint, stat_minute and audit by
+ * column number: src/base/catalog.h lists their columns in the same order.
  */
 
 CREATE TABLE webhook_internal.event_type (
@@ -171,6 +172,7 @@ COMMENT ON COLUMN webhook_internal.pending.data IS 'Data of the event, as sent';
 
 CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_at)
 	WHERE next_at IS NOT NULL;
+CREATE INDEX pending_queued_idx ON webhook_internal.pending (subscription_id, queued_at);
 
 -- A restore brings transaction ids that mean nothing here. The worker's own
 -- insertions fire no trigger.
@@ -188,6 +190,15 @@ CREATE TRIGGER forget_txid BEFORE INSERT ON webhook_internal.pending
 	FOR EACH ROW EXECUTE FUNCTION webhook_internal.forget_txid();
 ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER forget_txid;
 COMMENT ON TRIGGER forget_txid ON webhook_internal.pending IS 'transaction ids of another cluster mean nothing here';
+
+CREATE TABLE webhook_internal.pending_count (
+	subscription_id	bigint PRIMARY KEY,
+	pending		bigint NOT NULL
+) USING heap WITH (
+	fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+COMMENT ON TABLE webhook_internal.pending_count IS 'number of rows of webhook_internal.pending, written together with them; only the worker writes this table';
+COMMENT ON COLUMN webhook_internal.pending_count.subscription_id IS 'number of the subscription; one without a row here has not been counted';
+COMMENT ON COLUMN webhook_internal.pending_count.pending IS 'number of its waiting deliveries';
 
 CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,
@@ -328,7 +339,7 @@ COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was writ
  */
 CREATE FUNCTION webhook_internal.wake_worker() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_wake_worker';
-COMMENT ON FUNCTION webhook_internal.wake_worker() IS 'trigger function: makes the worker read subscriptions and pending deliveries again';
+COMMENT ON FUNCTION webhook_internal.wake_worker() IS 'trigger function: makes the worker read subscriptions and pending deliveries again; with an argument also count the latter';
 
 DO $$
 DECLARE
@@ -338,10 +349,10 @@ BEGIN
 		EXECUTE format($_$
 			CREATE TRIGGER wake_worker
 				AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.%1$I
-				FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
+				FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker(%2$s);
 			ALTER TABLE webhook_internal.%1$I ENABLE ALWAYS TRIGGER wake_worker;
 			COMMENT ON TRIGGER wake_worker ON webhook_internal.%1$I IS 'makes the worker read the table again';
-		$_$, relation);
+		$_$, relation, CASE WHEN relation = 'pending' THEN '''count''' END);
 	END LOOP;
 END
 $$;
@@ -384,7 +395,7 @@ CREATE TABLE webhook_internal.stat_minute (
 COMMENT ON TABLE webhook_internal.stat_minute IS 'what became of deliveries, by minute and, after two days, by hour; only the worker writes this table';
 COMMENT ON COLUMN webhook_internal.stat_minute.at IS 'when the minute, or the hour, began';
 COMMENT ON COLUMN webhook_internal.stat_minute.span IS 'one minute or one hour';
-COMMENT ON COLUMN webhook_internal.stat_minute.subscription_id IS 'subscription that has had results; null: all together, also where there was none';
+COMMENT ON COLUMN webhook_internal.stat_minute.subscription_id IS 'subscription that has had results, or whose deliveries wait; null: all together, also where there was none';
 COMMENT ON COLUMN webhook_internal.stat_minute.delivered IS 'number of deliveries that succeeded';
 COMMENT ON COLUMN webhook_internal.stat_minute.failed IS 'number of deliveries that failed';
 COMMENT ON COLUMN webhook_internal.stat_minute.retried IS 'number of attempts that failed and were, or will be, retried';
@@ -2873,7 +2884,7 @@ CREATE VIEW webhook.stat_subscription AS
 					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
 				WHEN t.not_before > statement_timestamp() THEN
 					concat('it waits, as Retry-After asks: ', t.reason)
-				WHEN s.rate_limit IS NOT NULL AND p.next_at <= statement_timestamp() THEN
+				WHEN s.rate_limit IS NOT NULL AND w.next_at <= statement_timestamp() THEN
 					format('held back by its rate limit of %s requests a second', s.rate_limit)
 				WHEN t.reason IS NOT NULL THEN
 					concat('the last problem: ', t.reason)
@@ -2893,11 +2904,11 @@ CREATE VIEW webhook.stat_subscription AS
 		t.opened_at,
 		CASE WHEN h.state NOT IN ('disabled', 'fenced', 'paused') AND NOT h.sending_off
 				AND k.subscription_id IS NOT NULL
-			THEN greatest(p.next_at,
+			THEN greatest(w.next_at,
 				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
 		END AS next_attempt,
-		coalesce(p.pending, 0) AS pending,
-		p.oldest_pending,
+		n.pending,
+		w.oldest_pending,
 		t.last_success,
 		t.last_failure,
 		t.p50,
@@ -2909,12 +2920,23 @@ CREATE VIEW webhook.stat_subscription AS
 				FROM webhook_internal.subscription_secret x
 				WHERE x.expires_at IS NULL OR x.expires_at > statement_timestamp()
 		) k ON k.subscription_id = s.id
-		LEFT JOIN (
-			SELECT w.subscription_id, count(*) AS pending, min(w.queued_at) AS oldest_pending,
-				min(w.next_at) AS next_at
-			FROM webhook_internal.pending w
-			GROUP BY w.subscription_id
-		) p ON p.subscription_id = s.id
+		LEFT JOIN webhook_internal.pending_count c ON c.subscription_id = s.id
+		-- What the worker has not counted is counted here.
+		CROSS JOIN LATERAL (
+			SELECT coalesce(c.pending, (
+				SELECT count(*)
+					FROM webhook_internal.pending p
+					WHERE p.subscription_id = s.id)) AS pending
+		) n
+		-- Each is the first entry of an index.
+		LEFT JOIN LATERAL (
+			SELECT (SELECT min(p.next_at)
+					FROM webhook_internal.pending p
+					WHERE p.subscription_id = s.id) AS next_at,
+				(SELECT min(p.queued_at)
+					FROM webhook_internal.pending p
+					WHERE p.subscription_id = s.id) AS oldest_pending
+		) w ON n.pending > 0
 		CROSS JOIN webhook_internal.worker_state() v
 		CROSS JOIN LATERAL (
 			SELECT CASE
@@ -2940,7 +2962,7 @@ COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is n
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
 COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';
 COMMENT ON COLUMN webhook.stat_subscription.next_attempt IS 'when the next request is due; null: nothing waits, or the subscription may not send';
-COMMENT ON COLUMN webhook.stat_subscription.pending IS 'number of waiting deliveries';
+COMMENT ON COLUMN webhook.stat_subscription.pending IS 'number of waiting deliveries, as the worker has counted them';
 COMMENT ON COLUMN webhook.stat_subscription.oldest_pending IS 'when the oldest waiting delivery began to wait';
 
 CREATE VIEW webhook.stat_worker AS

@@ -6,6 +6,7 @@
  *   subscription          who wants which events, sent where    people
  *   subscription_secret   keys that requests are signed with    people
  *   pending               deliveries that wait                  the worker
+ *   pending_count         how many of them there are            the worker
  *   subscription_state    the health of each endpoint           the worker
  *   log                   one row an attempt, by day            the worker
  *   checkpoint            how far the ring is processed         the worker
@@ -15,8 +16,8 @@
  * People write by the functions of schema webhook; the worker deletes old rows
  * of the audit. There is no foreign key: a
  * parallel restore loads tables in any order. C code reads pending,
- * subscription_state, log, checkpoint, stat_minute and audit by column number:
- * src/base/catalog.h lists their columns in the same order.
+ * pending_count, subscription_state, log, checkpoint, stat_minute and audit by
+ * column number: src/base/catalog.h lists their columns in the same order.
  */
 
 CREATE TABLE webhook_internal.event_type (
@@ -142,6 +143,7 @@ COMMENT ON COLUMN webhook_internal.pending.data IS 'Data of the event, as sent';
 
 CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_at)
 	WHERE next_at IS NOT NULL;
+CREATE INDEX pending_queued_idx ON webhook_internal.pending (subscription_id, queued_at);
 
 -- A restore brings transaction ids that mean nothing here. The worker's own
 -- insertions fire no trigger.
@@ -159,6 +161,15 @@ CREATE TRIGGER forget_txid BEFORE INSERT ON webhook_internal.pending
 	FOR EACH ROW EXECUTE FUNCTION webhook_internal.forget_txid();
 ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER forget_txid;
 COMMENT ON TRIGGER forget_txid ON webhook_internal.pending IS 'transaction ids of another cluster mean nothing here';
+
+CREATE TABLE webhook_internal.pending_count (
+	subscription_id	bigint PRIMARY KEY,
+	pending		bigint NOT NULL
+) USING heap WITH (
+	fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+COMMENT ON TABLE webhook_internal.pending_count IS 'number of rows of webhook_internal.pending, written together with them; only the worker writes this table';
+COMMENT ON COLUMN webhook_internal.pending_count.subscription_id IS 'number of the subscription; one without a row here has not been counted';
+COMMENT ON COLUMN webhook_internal.pending_count.pending IS 'number of its waiting deliveries';
 
 CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,
@@ -299,7 +310,7 @@ COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was writ
  */
 CREATE FUNCTION webhook_internal.wake_worker() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_wake_worker';
-COMMENT ON FUNCTION webhook_internal.wake_worker() IS 'trigger function: makes the worker read subscriptions and pending deliveries again';
+COMMENT ON FUNCTION webhook_internal.wake_worker() IS 'trigger function: makes the worker read subscriptions and pending deliveries again; with an argument also count the latter';
 
 DO $$
 DECLARE
@@ -309,10 +320,10 @@ BEGIN
 		EXECUTE format($_$
 			CREATE TRIGGER wake_worker
 				AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.%1$I
-				FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker();
+				FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker(%2$s);
 			ALTER TABLE webhook_internal.%1$I ENABLE ALWAYS TRIGGER wake_worker;
 			COMMENT ON TRIGGER wake_worker ON webhook_internal.%1$I IS 'makes the worker read the table again';
-		$_$, relation);
+		$_$, relation, CASE WHEN relation = 'pending' THEN '''count''' END);
 	END LOOP;
 END
 $$;
@@ -355,7 +366,7 @@ CREATE TABLE webhook_internal.stat_minute (
 COMMENT ON TABLE webhook_internal.stat_minute IS 'what became of deliveries, by minute and, after two days, by hour; only the worker writes this table';
 COMMENT ON COLUMN webhook_internal.stat_minute.at IS 'when the minute, or the hour, began';
 COMMENT ON COLUMN webhook_internal.stat_minute.span IS 'one minute or one hour';
-COMMENT ON COLUMN webhook_internal.stat_minute.subscription_id IS 'subscription that has had results; null: all together, also where there was none';
+COMMENT ON COLUMN webhook_internal.stat_minute.subscription_id IS 'subscription that has had results, or whose deliveries wait; null: all together, also where there was none';
 COMMENT ON COLUMN webhook_internal.stat_minute.delivered IS 'number of deliveries that succeeded';
 COMMENT ON COLUMN webhook_internal.stat_minute.failed IS 'number of deliveries that failed';
 COMMENT ON COLUMN webhook_internal.stat_minute.retried IS 'number of attempts that failed and were, or will be, retried';

@@ -214,7 +214,7 @@ CREATE VIEW webhook.stat_subscription AS
 					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
 				WHEN t.not_before > statement_timestamp() THEN
 					concat('it waits, as Retry-After asks: ', t.reason)
-				WHEN s.rate_limit IS NOT NULL AND p.next_at <= statement_timestamp() THEN
+				WHEN s.rate_limit IS NOT NULL AND w.next_at <= statement_timestamp() THEN
 					format('held back by its rate limit of %s requests a second', s.rate_limit)
 				WHEN t.reason IS NOT NULL THEN
 					concat('the last problem: ', t.reason)
@@ -234,11 +234,11 @@ CREATE VIEW webhook.stat_subscription AS
 		t.opened_at,
 		CASE WHEN h.state NOT IN ('disabled', 'fenced', 'paused') AND NOT h.sending_off
 				AND k.subscription_id IS NOT NULL
-			THEN greatest(p.next_at,
+			THEN greatest(w.next_at,
 				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
 		END AS next_attempt,
-		coalesce(p.pending, 0) AS pending,
-		p.oldest_pending,
+		n.pending,
+		w.oldest_pending,
 		t.last_success,
 		t.last_failure,
 		t.p50,
@@ -250,12 +250,23 @@ CREATE VIEW webhook.stat_subscription AS
 				FROM webhook_internal.subscription_secret x
 				WHERE x.expires_at IS NULL OR x.expires_at > statement_timestamp()
 		) k ON k.subscription_id = s.id
-		LEFT JOIN (
-			SELECT w.subscription_id, count(*) AS pending, min(w.queued_at) AS oldest_pending,
-				min(w.next_at) AS next_at
-			FROM webhook_internal.pending w
-			GROUP BY w.subscription_id
-		) p ON p.subscription_id = s.id
+		LEFT JOIN webhook_internal.pending_count c ON c.subscription_id = s.id
+		-- What the worker has not counted is counted here.
+		CROSS JOIN LATERAL (
+			SELECT coalesce(c.pending, (
+				SELECT count(*)
+					FROM webhook_internal.pending p
+					WHERE p.subscription_id = s.id)) AS pending
+		) n
+		-- Each is the first entry of an index.
+		LEFT JOIN LATERAL (
+			SELECT (SELECT min(p.next_at)
+					FROM webhook_internal.pending p
+					WHERE p.subscription_id = s.id) AS next_at,
+				(SELECT min(p.queued_at)
+					FROM webhook_internal.pending p
+					WHERE p.subscription_id = s.id) AS oldest_pending
+		) w ON n.pending > 0
 		CROSS JOIN webhook_internal.worker_state() v
 		CROSS JOIN LATERAL (
 			SELECT CASE
@@ -281,7 +292,7 @@ COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is n
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
 COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';
 COMMENT ON COLUMN webhook.stat_subscription.next_attempt IS 'when the next request is due; null: nothing waits, or the subscription may not send';
-COMMENT ON COLUMN webhook.stat_subscription.pending IS 'number of waiting deliveries';
+COMMENT ON COLUMN webhook.stat_subscription.pending IS 'number of waiting deliveries, as the worker has counted them';
 COMMENT ON COLUMN webhook.stat_subscription.oldest_pending IS 'when the oldest waiting delivery began to wait';
 
 CREATE VIEW webhook.stat_worker AS

@@ -63,6 +63,10 @@ static const Oid pending_columns[] = {
 	JSONOID
 };
 
+static const Oid pending_count_columns[] = {
+	INT8OID, INT8OID
+};
+
 static const Oid state_columns[] = {
 	INT8OID, TEXTOID, INT4OID, INT4OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
 	TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, TEXTOID,
@@ -90,6 +94,8 @@ StaticAssertDecl(lengthof(log_columns) == Natts_webhook_log,
 				 "columns of log");
 StaticAssertDecl(lengthof(pending_columns) == Natts_webhook_pending,
 				 "columns of pending");
+StaticAssertDecl(lengthof(pending_count_columns) == Natts_webhook_pending_count,
+				 "columns of pending_count");
 StaticAssertDecl(lengthof(state_columns) == Natts_webhook_state,
 				 "columns of subscription_state");
 StaticAssertDecl(lengthof(checkpoint_columns) == Natts_webhook_checkpoint,
@@ -110,6 +116,10 @@ static const AttrNumber pending_pkey_keys[] = {
 
 static const AttrNumber pending_due_keys[] = {
 	Anum_webhook_pending_subscription_id, Anum_webhook_pending_next_at
+};
+
+static const AttrNumber pending_count_pkey_keys[] = {
+	Anum_webhook_pending_count_subscription_id
 };
 
 static const AttrNumber state_pkey_keys[] = {
@@ -290,6 +300,7 @@ forget(Datum arg, Oid relid)
 		relid == catalog->event_sequence || relid == catalog->subscription ||
 		relid == catalog->log || relid == catalog->pending ||
 		relid == catalog->pending_pkey || relid == catalog->pending_due ||
+		relid == catalog->pending_count || relid == catalog->pending_count_pkey ||
 		relid == catalog->state || relid == catalog->state_pkey ||
 		relid == catalog->checkpoint || relid == catalog->audit || relid == catalog->audit_at ||
 		relid == catalog->stat_minute || relid == catalog->stat_minute_key ||
@@ -341,6 +352,11 @@ look_up(void)
 									   lengthof(pending_pkey_keys));
 	catalog->pending_due = find_index("pending_due_idx", catalog->pending, true, pending_due_keys,
 									  lengthof(pending_due_keys));
+	catalog->pending_count = find_table(WEBHOOK_INTERNAL_SCHEMA, "pending_count", RELKIND_RELATION,
+										pending_count_columns, Natts_webhook_pending_count);
+	catalog->pending_count_pkey = find_index("pending_count_pkey", catalog->pending_count, false,
+											 pending_count_pkey_keys,
+											 lengthof(pending_count_pkey_keys));
 	catalog->state = find_table(WEBHOOK_INTERNAL_SCHEMA, "subscription_state", RELKIND_RELATION,
 								state_columns, Natts_webhook_state);
 	catalog->state_pkey = find_index("subscription_state_pkey", catalog->state, false,

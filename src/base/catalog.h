@@ -80,6 +80,13 @@ enum
 
 enum
 {
+	Anum_webhook_pending_count_subscription_id = 1,
+	Anum_webhook_pending_count_pending,
+	Natts_webhook_pending_count = Anum_webhook_pending_count_pending
+};
+
+enum
+{
 	Anum_webhook_state_subscription_id = 1,
 	Anum_webhook_state_breaker,
 	Anum_webhook_state_concurrency,
@@ -163,6 +170,8 @@ typedef struct WebhookCatalog
 	Oid			pending;
 	Oid			pending_pkey;	/* (subscription_id, subject, position, id) */
 	Oid			pending_due;	/* (subscription_id, next_at), where not null */
+	Oid			pending_count;
+	Oid			pending_count_pkey; /* (subscription_id) */
 	Oid			checkpoint;
 	Oid			audit;
 	Oid			audit_at;		/* (at) */

@@ -108,6 +108,7 @@ webhook_table_insert(WebhookTable *table, Datum *values, bool *nulls)
 	become_owner(table, &saved);
 	add_entries(table, table->slot, COMPAT_ALL_INDEXES);
 	become_user(table, &saved);
+	table->written = table->slot->tts_tid;
 	ExecClearTuple(table->slot);
 }
 
@@ -188,6 +189,7 @@ webhook_table_update(WebhookTable *table, ItemPointer tid, Datum *values,
 					add_entries(table, table->slot, which);
 					become_user(table, &saved);
 				}
+				table->written = table->slot->tts_tid;
 				ExecClearTuple(table->slot);
 				return true;
 			case TM_Updated:

@@ -21,6 +21,7 @@ typedef struct WebhookTable
 	ResultRelInfo *info;		/* the open indexes of the relation */
 	EState	   *estate;			/* to evaluate index expressions in */
 	TupleTableSlot *slot;		/* the row of an insert or update */
+	ItemPointerData written;	/* where the last insert or update has put its row */
 	TupleTableSlot **batch;		/* the rows of webhook_table_insert_many(), kept between calls */
 	int			nbatch;
 	int			ncolumns;		/* columns of the caller's rows */

@@ -46,9 +46,10 @@ webhook_drop_replicated(PG_FUNCTION_ARGS)
 
 /*
  * webhook_internal.wake_worker(): AFTER ... FOR EACH STATEMENT trigger, enabled
- * ALWAYS, on the tables of subscriptions, which the worker keeps in memory. At commit
- * the worker is told to read them again. That covers writes without a command,
- * such as those of a restore.
+ * ALWAYS, on the tables of subscriptions, which the worker keeps in memory, and on
+ * pending, whose rows it has counted; there with an argument. At commit the worker is
+ * told to read them again. That covers writes without a command, such as those of a
+ * restore.
  */
 Datum
 webhook_wake_worker(PG_FUNCTION_ARGS)
@@ -64,5 +65,7 @@ webhook_wake_worker(PG_FUNCTION_ARGS)
 						"webhook_internal.wake_worker")));
 
 	webhook_wakeup_at_commit(true);
+	if (trigger->tg_trigger->tgnargs > 0)
+		webhook_recount_at_commit();
 	return PointerGetDatum(NULL);
 }

@@ -229,6 +229,7 @@ init_slot(WebhookSlot *slot)
 	init_restart(&slot->restart);
 	pg_atomic_init_u32(&slot->wake, 0);
 	pg_atomic_init_u32(&slot->changed, 0);
+	pg_atomic_init_u32(&slot->recount, 0);
 	pg_atomic_init_u32(&slot->stop_extension, 0);
 	pg_atomic_init_u32(&slot->stop_database, 0);
 	pg_atomic_init_u32(&slot->blockers, 0);

@@ -119,6 +119,8 @@ typedef struct WebhookSlot
 								 * when all other processes have gone */
 	pg_atomic_uint32 wake;		/* by anybody: something has committed */
 	pg_atomic_uint32 changed;	/* by anybody: subscriptions have changed */
+	pg_atomic_uint32 recount;	/* by anybody: somebody else than the worker has written
+								 * webhook_internal.pending */
 	pg_atomic_uint32 stop_extension;	/* by anybody: number of requests to leave because the
 										 * extension was dropped or altered */
 	pg_atomic_uint32 stop_database; /* by anybody: number of requests to leave because of DDL on

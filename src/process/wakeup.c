@@ -56,6 +56,7 @@
 #define SCAN_DATABASES		(1 << 3)	/* databases have come or gone */
 #define STOP_WORKER			(1 << 4)	/* the extension was dropped or altered */
 #define COMMIT_PREPARED		(1 << 5)	/* a prepared transaction has committed */
+#define RECOUNT				(1 << 6)	/* rows of pending have come or gone */
 
 static struct
 {
@@ -97,6 +98,12 @@ webhook_wakeup_at_commit(bool changed)
 				 errdetail("The library \"webhook\" is not preloaded."),
 				 errhint("Add \"webhook\" to \"shared_preload_libraries\" in postgresql.conf and restart the server.")));
 	}
+}
+
+void
+webhook_recount_at_commit(void)
+{
+	add_commit_action(RECOUNT);
 }
 
 bool
@@ -220,6 +227,8 @@ run_commit_actions(uint32 actions)
 
 	if (actions & STOP_WORKER)
 		pg_atomic_fetch_add_u32(&slot->stop_extension, 1);
+	if (actions & RECOUNT)
+		pg_atomic_write_u32(&slot->recount, 1);
 	wake_worker(slot, (actions & (RELOAD | STOP_WORKER | COMMIT_PREPARED)) != 0);
 }
 

@@ -18,6 +18,12 @@
  */
 extern void webhook_wakeup_at_commit(bool changed);
 
+/*
+ * The present transaction writes webhook_internal.pending: make the worker of this
+ * database count its rows.
+ */
+extern void webhook_recount_at_commit(void);
+
 /* Returns true if the commit of the present transaction will wake the worker. */
 extern bool webhook_wakeup_is_pending(void);
 

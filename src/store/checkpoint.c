@@ -117,14 +117,7 @@ webhook_checkpoint_save(const WebhookCheckpoint *checkpoint)
 	slot = table_slot_create(table->relation, NULL);
 	if (find(table->relation, SnapshotSelf, slot) &&
 		webhook_table_update(table, &slot->tts_tid, values, nulls))
-	{
-		TableScanDesc scan = table_beginscan_tid(table->relation,
-												 SnapshotSelf);
-
-		location.latest = slot->tts_tid;
-		table_tuple_get_latest_tid(scan, &location.latest);
-		table_endscan(scan);
-	}
+		location.latest = table->written;
 	else
 		webhook_table_insert(table, values, nulls);
 	ExecDropSingleTupleTableSlot(slot);

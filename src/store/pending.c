@@ -24,6 +24,7 @@
 #include "utils/uuid.h"
 #include "utils/xid8.h"
 
+#include "store/pending_count_internal.h"
 #include "store/pending_floor_internal.h"
 #include "store/pending_internal.h"
 
@@ -79,6 +80,7 @@ webhook_pending_close(WebhookPendingWriter *writer)
 		webhook_scan_end(writer->by_subject);
 	if (writer->by_key != NULL)
 		webhook_scan_end(writer->by_key);
+	webhook_pending_count_write();
 	webhook_table_close(writer->table);
 	MemoryContextDelete(writer->row_context);
 	pfree(writer);
@@ -94,6 +96,7 @@ webhook_pending_insert(WebhookPendingWriter *writer, const WebhookPending *row)
 	form_row(row, values, nulls);
 	webhook_table_insert(writer->table, values, nulls);
 	webhook_pending_floor_lower(row->subscription_id, row->next_at);
+	webhook_pending_count_add(row, 1);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(writer->row_context);
@@ -113,8 +116,8 @@ webhook_pending_delete(WebhookPendingWriter *writer, const WebhookPending *row)
 {
 	TupleTableSlot *slot = seek_row(writer, row);
 
-	if (slot != NULL)
-		(void) webhook_table_delete(writer->table, &slot->tts_tid);
+	if (slot != NULL && webhook_table_delete(writer->table, &slot->tts_tid))
+		webhook_pending_count_add(row, -1);
 }
 
 TupleTableSlot *

@@ -1,8 +1,8 @@
 /*
  * store.h
- *	  The tables that only the worker writes: webhook_internal.pending, webhook.log,
- *	  webhook_internal.subscription_state and webhook_internal.checkpoint. And the
- *	  audit, which sessions write and the worker clears.
+ *	  The tables that only the worker writes: webhook_internal.pending and
+ *	  pending_count, webhook.log, webhook_internal.subscription_state, stat_minute
+ *	  and checkpoint. And the audit, which sessions write and the worker clears.
  *
  * Every function here needs a transaction. What one returns is allocated in
  * CurrentMemoryContext.
@@ -272,6 +272,33 @@ extern void webhook_pending_set_back(TimestampTz now, int64 by);
  * if there were any.
  */
 extern bool webhook_pending_pull_in(int64 subscription_id, TimestampTz now, int64 longest);
+
+/*
+ * How many deliveries wait: pending_count.c, pending_recount.c
+ */
+
+/* A number of waiting deliveries, as committed. */
+typedef struct WebhookPendingCount
+{
+	int64		subscription_id;
+	int64		pending;
+} WebhookPendingCount;
+
+/*
+ * The numbers of all subscriptions that have waiting deliveries, as a List of
+ * WebhookPendingCount *. Returns false if some are not known.
+ */
+extern bool webhook_pending_counts(List **counts);
+
+/*
+ * Count all rows anew, from the first one on: somebody else may have written some.
+ * The second function counts some of them and writes the numbers that are known
+ * then; a number of 0 is deleted if "exists" returns false for the subscription.
+ * It returns true if there are more. If its transaction is rolled back, counting
+ * has to begin again.
+ */
+extern void webhook_pending_recount(void);
+extern bool webhook_pending_recount_some(bool (*exists) (int64 subscription_id));
 
 /*
  * The health of endpoints: subscription_state.c

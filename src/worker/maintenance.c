@@ -23,6 +23,8 @@
 
 #define RETIRE_INTERVAL (60 * USECS_PER_SEC)
 #define FULL_REPORT_INTERVAL (60 * USECS_PER_SEC)
+#define RECOUNT_INTERVAL USECS_PER_HOUR /* in case that a trigger was off */
+#define RECOUNT_PAUSE USECS_PER_SEC /* the least time between two beginnings */
 
 /* What an attempt to empty a ring table has done. */
 typedef struct Rotation
@@ -44,6 +46,9 @@ static struct
 	TimestampTz next_rotation;
 	TimestampTz next_retirement;
 	TimestampTz next_statistics;	/* when the present minute ends */
+	TimestampTz next_count;		/* when waiting deliveries are counted next */
+	TimestampTz recounted_at;	/* when counting them was begun last */
+	bool		recounts;		/* counting is under way */
 	TimestampTz full_reported_at;	/* when "no ring table is empty" was last reported */
 }			maintenance;
 
@@ -57,6 +62,9 @@ static void retire_statistics(void *arg);
 static TimestampTz write_statistics(TimestampTz now);
 static void write_minute(void *arg);
 static void fold_minutes(void *arg);
+static TimestampTz count_pending(TimestampTz now);
+static void count_some(void *arg);
+static bool has_subscription(int64 id);
 static int64 rotation_interval(void);
 
 bool
@@ -77,6 +85,8 @@ find_ring_table(void *arg)
 TimestampTz
 webhook_maintenance(TimestampTz now)
 {
+	if (pg_atomic_read_u32(&maintenance.slot->recount) != 0)
+		maintenance.next_count = Min(maintenance.next_count, now);
 	if (now >= maintenance.next_rotation ||
 		maintenance.next_rotation - now > rotation_interval())
 		maintenance.next_rotation = rotate() ? now : now + rotation_interval();
@@ -86,8 +96,11 @@ webhook_maintenance(TimestampTz now)
 	else if (now >= maintenance.next_statistics ||
 			 maintenance.next_statistics - now > USECS_PER_MINUTE)
 		maintenance.next_statistics = write_statistics(now);
+	else if (now >= maintenance.next_count ||
+			 maintenance.next_count - now > RECOUNT_INTERVAL)
+		maintenance.next_count = count_pending(now);
 	return Min(Min(maintenance.next_rotation, maintenance.next_retirement),
-			   maintenance.next_statistics);
+			   Min(maintenance.next_statistics, maintenance.next_count));
 }
 
 /* A twentieth of the retention: so much longer than wanted is kept. */
@@ -190,8 +203,10 @@ static void
 write_minute(void *arg)
 {
 	const TimestampTz *end = arg;
+	List	   *pending;
+	bool		all_known = webhook_pending_counts(&pending);
 	int			count;
-	WebhookStatMinute *rows = webhook_statistics_rows(&count);
+	WebhookStatMinute *rows = webhook_statistics_rows(pending, all_known, &count);
 
 	webhook_stat_minute_write(rows, count, *end - 1);
 }
@@ -202,4 +217,46 @@ fold_minutes(void *arg)
 	bool	   *more = arg;
 
 	*more = webhook_stat_minute_fold(webhook_steady_time(GetCurrentTimestamp()));
+}
+
+/* Begin to count what waits if somebody has asked for it, or some more. Returns when to go on. */
+static TimestampTz
+count_pending(TimestampTz now)
+{
+	bool		is_wanted = pg_atomic_read_u32(&maintenance.slot->recount) != 0;
+	bool		pauses = maintenance.recounted_at != 0 && now >= maintenance.recounted_at &&
+		now - maintenance.recounted_at < RECOUNT_PAUSE;
+	bool		more = false;
+
+	if ((is_wanted || !maintenance.recounts) && !pauses)
+	{
+		pg_atomic_write_u32(&maintenance.slot->recount, 0);
+		pg_memory_barrier();
+		maintenance.recounted_at = now;
+		webhook_pending_recount();
+	}
+	else if (!maintenance.recounts)
+		return maintenance.recounted_at + RECOUNT_PAUSE;
+
+	if (!webhook_transaction_try("counting pending deliveries", count_some, &more))
+	{
+		maintenance.recounts = false;
+		return now + RETIRE_INTERVAL;
+	}
+	maintenance.recounts = more;
+	return more ? now : now + RECOUNT_INTERVAL;
+}
+
+static void
+count_some(void *arg)
+{
+	bool	   *more = arg;
+
+	*more = webhook_pending_recount_some(has_subscription);
+}
+
+static bool
+has_subscription(int64 id)
+{
+	return webhook_subscription_get(id) != NULL;
 }

@@ -3,9 +3,9 @@
  *	  What became of deliveries in the present minute, by subscription.
  *
  * The writer counts what it has committed; maintenance writes the numbers once a
- * minute and begins again. So the table has an entry of at most one minute for
- * each subscription that exists or has ended since. A worker that ends takes the
- * numbers of its last minute along.
+ * minute, together with how many deliveries wait, and begins again. So the table has
+ * an entry of at most one minute for each subscription that exists or has ended since.
+ * A worker that ends takes the numbers of its last minute along.
  */
 #include "postgres.h"
 
@@ -19,61 +19,67 @@ static struct
 	HTAB	   *table;			/* subscription id -> WebhookStatMinute; NULL: no result so far */
 }			statistics;
 
+static WebhookStatMinute *find_minute(int64 subscription_id);
 static int	bucket(int64 duration);
 
 void
 webhook_statistics_add(const WebhookLogEntry *entry)
 {
 	WebhookStatMinute *minute;
-	bool		found;
 
 	if (entry->outcome == WEBHOOK_DEFERRED)
 		return;
-	if (statistics.table == NULL)
-	{
-		HASHCTL		control = {0};
-
-		control.keysize = sizeof(int64);
-		control.entrysize = sizeof(WebhookStatMinute);
-		control.hcxt = TopMemoryContext;
-		statistics.table = hash_create("webhook statistics", 64, &control,
-									   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	}
-	minute = hash_search(statistics.table, &entry->delivery.subscription_id, HASH_ENTER, &found);
-	if (!found)
-	{
-		memset(minute, 0, sizeof(*minute));
-		minute->subscription_id = entry->delivery.subscription_id;
-	}
+	minute = find_minute(entry->delivery.subscription_id);
 	minute->outcomes[entry->outcome]++;
 	if (entry->transfer != NULL)
 		minute->latency[bucket(entry->transfer->duration)]++;
 }
 
 WebhookStatMinute *
-webhook_statistics_rows(int *count)
+webhook_statistics_rows(const List *pending, bool all_known, int *count)
 {
-	long		entries = statistics.table ? hash_get_num_entries(statistics.table) : 0;
-	WebhookStatMinute *rows = palloc0_array(WebhookStatMinute, entries + 1);
-	WebhookStatMinute *all = &rows[entries];
+	int64		unknown = all_known ? 0 : -1;
+	WebhookStatMinute *rows;
+	WebhookStatMinute *all;
 	WebhookStatMinute *minute;
 	HASH_SEQ_STATUS scan;
+	ListCell   *cell;
 
-	*count = 0;
-	if (entries > 0)
+	foreach(cell, pending)
+		(void) find_minute(((WebhookPendingCount *) lfirst(cell))->subscription_id);
+	if (statistics.table != NULL)
 	{
 		hash_seq_init(&scan, statistics.table);
 		while ((minute = hash_seq_search(&scan)) != NULL)
+			minute->pending = unknown;
+	}
+	foreach(cell, pending)
+	{
+		const WebhookPendingCount *number = lfirst(cell);
+
+		find_minute(number->subscription_id)->pending = number->pending;
+	}
+
+	*count = statistics.table ? hash_get_num_entries(statistics.table) : 0;
+	rows = palloc0_array(WebhookStatMinute, *count + 1);
+	all = &rows[*count];
+	all->pending = unknown;
+	if (statistics.table != NULL)
+	{
+		int			n = 0;
+
+		hash_seq_init(&scan, statistics.table);
+		while ((minute = hash_seq_search(&scan)) != NULL)
 		{
-			rows[(*count)++] = *minute;
+			rows[n++] = *minute;
 			for (int i = 0; i < WEBHOOK_OUTCOMES; i++)
 				all->outcomes[i] += minute->outcomes[i];
 			for (int i = 0; i < WEBHOOK_LATENCIES; i++)
 				all->latency[i] += minute->latency[i];
+			if (all_known)
+				all->pending += minute->pending;
 		}
 	}
-	for (int i = 0; i <= *count; i++)
-		rows[i].pending = -1;
 	(*count)++;
 	return rows;
 }
@@ -84,6 +90,31 @@ webhook_statistics_clear(void)
 	if (statistics.table != NULL)
 		hash_destroy(statistics.table);
 	statistics.table = NULL;
+}
+
+static WebhookStatMinute *
+find_minute(int64 subscription_id)
+{
+	WebhookStatMinute *minute;
+	bool		found;
+
+	if (statistics.table == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(int64);
+		control.entrysize = sizeof(WebhookStatMinute);
+		control.hcxt = TopMemoryContext;
+		statistics.table = hash_create("webhook statistics", 64, &control,
+									   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	minute = hash_search(statistics.table, &subscription_id, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset(minute, 0, sizeof(*minute));
+		minute->subscription_id = subscription_id;
+	}
+	return minute;
 }
 
 /* The element of a histogram for a duration in microseconds. */

@@ -12,9 +12,12 @@ extern void webhook_statistics_add(const WebhookLogEntry *entry);
 
 /*
  * A row for each subscription that has had results since webhook_statistics_clear(),
- * then one for all together: *count rows in CurrentMemoryContext.
+ * or has deliveries that wait; then one for all together: *count rows in
+ * CurrentMemoryContext. "pending" is a List of WebhookPendingCount *, of all that
+ * wait if "all_known" is true.
  */
-extern WebhookStatMinute *webhook_statistics_rows(int *count);
+extern WebhookStatMinute *webhook_statistics_rows(const List *pending, bool all_known,
+												  int *count);
 
 /* Begin again at zero. */
 extern void webhook_statistics_clear(void);

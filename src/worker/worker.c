@@ -150,7 +150,8 @@ maintain(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (now >= worker.next_maintenance || worker.next_maintenance - now > MAINTENANCE_INTERVAL)
+	if (now >= worker.next_maintenance || worker.next_maintenance - now > MAINTENANCE_INTERVAL ||
+		pg_atomic_read_u32(&worker.slot->recount) != 0)
 		worker.next_maintenance = webhook_maintenance(now);
 }
 

@@ -296,6 +296,7 @@ sub calm
 	$server->sql(Writer::end_prepared($_))
 	  foreach split /\n/, $server->sql('SELECT gid FROM pg_prepared_xacts ORDER BY gid');
 	$server->sql($Subscriber::seen);
+	$self->{miscounted} = $server->miscounted;
 
 	# Nothing waits for people or for a probe.
 	my $last = $self->endpoint->('%s', 'end');
@@ -311,6 +312,7 @@ END
 	{
 		$server->sql('SELECT NOT EXISTS (SELECT FROM webhook_internal.pending)') eq 't'
 	} $rest;
+	$self->{miscounted} .= $server->miscounted;
 	$self->note_time('all is delivered');
 	return;
 }

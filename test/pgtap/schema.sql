@@ -51,7 +51,7 @@ SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publis
 	'grant_reader', 'grant_operator', 'grant_admin', 'grant_backup', 'revoke'], 'schema webhook has these functions');
 SELECT has_table('webhook_internal', name, format('table %s', name))
 	FROM unnest(ARRAY['event_type', 'subscription', 'subscription_secret', 'event_0', 'event_1',
-		'event_2', 'event_3', 'pending', 'subscription_state', 'checkpoint', 'audit', 'stat_minute']) AS name;
+		'event_2', 'event_3', 'pending', 'pending_count', 'subscription_state', 'checkpoint', 'audit', 'stat_minute']) AS name;
 SELECT views_are('webhook_internal', ARRAY['ring'], 'schema webhook_internal has one view');
 SELECT is((SELECT relkind FROM pg_class WHERE oid = 'webhook.log'::regclass), 'p',
 	'the log is partitioned');

@@ -164,8 +164,15 @@ foreach (
 	ok($plan !~ /Seq Scan on log_$today/ && ($removed // 0) < 100, "$what are found by an index") or diag($plan);
 }
 
-# The worker writes what became of deliveries when a minute is over.
-my $written = wait_until { $server->sql('SELECT sum(delivered) > 0 FROM webhook.stat_minute WHERE subscription_id IS NULL') eq 't' };
+# The worker writes what became of deliveries, and how many wait, when a minute is over.
+my ($waiting_type, $waiting) = $server->subscribe_own('/ok/waiting');
+$server->sql("SELECT webhook.pause($waiting)");
+$server->publish_many($waiting_type, 5);
+$server->settle('a subscription that waits');
+my $written = wait_until { $server->sql(<<'END') eq 't' };
+SELECT sum(delivered) > 0 AND max(pending) = 5
+	FROM webhook.stat_minute WHERE subscription_id IS NULL
+END
 ok($written, 'the minutes of all together are written');
 is($server->sql(<<'END'), 't|t', 'they are those of the subscriptions, and each request is in the histogram');
 SELECT sum(delivered) FILTER (WHERE subscription_id IS NULL)
@@ -173,6 +180,11 @@ SELECT sum(delivered) FILTER (WHERE subscription_id IS NULL)
 		sum((SELECT sum(l.n) FROM unnest(latency) AS l (n))) FILTER (WHERE subscription_id IS NULL)
 			= sum(delivered) FILTER (WHERE subscription_id IS NULL)
 	FROM webhook.stat_minute
+END
+is($server->sql(<<"END"), '5|5', 'so is how many deliveries of a subscription wait, and of all together');
+SELECT max(pending) FILTER (WHERE subscription_id = $waiting),
+		max(pending) FILTER (WHERE subscription_id IS NULL)
+FROM webhook.stat_minute
 END
 
 $server->stop;

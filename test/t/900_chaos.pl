@@ -33,6 +33,7 @@ foreach (@runs)
 	is($chaos->{failed_processes} // 0, 0, "$what: all writers worked to the end");
 	is($chaos->{drained}, 't', "$what: all that was committed was sent in the end");
 	ok($chaos->{left}, "$what: nothing is pending");
+	is($chaos->{miscounted}, '', "$what: the numbers of pending deliveries are those of the rows");
 	none($found->{lost}, "$what: all that was committed and matches arrived");
 	none($found->{unended}, "$what: the log says of each that it was delivered");
 	none($found->{false}, "$what: nothing else arrived");

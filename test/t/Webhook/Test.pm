@@ -333,6 +333,21 @@ sub stat_worker { return $_[0]->sql("SELECT $_[1] FROM webhook.stat_worker"); }
 # The same of the rows of webhook_internal.pending that a subscription has.
 sub pending { return $_[0]->sql("SELECT $_[2] FROM webhook_internal.pending WHERE subscription_id = $_[1]"); }
 
+# Subscriptions whose number of waiting deliveries is kept and is not that of the
+# rows: "id: number, not number", one a line.
+sub miscounted
+{
+	my ($self) = @_;
+	return $self->sql(<<'END');
+SELECT format('%s: %s, not %s', c.subscription_id, c.pending, coalesce(p.n, 0))
+FROM webhook_internal.pending_count c
+	LEFT JOIN (SELECT subscription_id, count(*) AS n FROM webhook_internal.pending GROUP BY 1) p
+		USING (subscription_id)
+WHERE c.pending <> coalesce(p.n, 0)
+ORDER BY c.subscription_id
+END
+}
+
 # The attempts of a subscription, and deliveries that ended without one, in the
 # order of the ring: "1 retrying status 500, 2 delivered 200".
 sub attempts
