@@ -109,6 +109,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	most		constant integer := 10000;
+	spans		constant interval[] := '{1 min,1 h}';
 	seconds		numeric := extract(epoch FROM series.step);
 BEGIN
 	PERFORM webhook_internal.require_not_null('since', series.since IS NULL,
@@ -140,7 +141,18 @@ BEGIN
 	END IF;
 
 	RETURN QUERY
-	WITH sums AS (
+	-- Each of the two uses the index; IS NOT DISTINCT FROM would not.
+	WITH minutes AS (
+		SELECT m.*
+			FROM webhook_internal.stat_minute m
+			WHERE series.subscription IS NULL AND m.subscription_id IS NULL
+				AND m.span = ANY (spans) AND m.at >= series.since AND m.at < series.until
+		UNION ALL
+		SELECT m.*
+			FROM webhook_internal.stat_minute m
+			WHERE m.subscription_id = series.subscription
+				AND m.span = ANY (spans) AND m.at >= series.since AND m.at < series.until
+	), sums AS (
 		SELECT floor(extract(epoch FROM m.at - series.since) / seconds)::integer AS n,
 				sum(m.delivered)::bigint AS delivered, sum(m.failed)::bigint AS failed,
 				sum(m.retried)::bigint AS retried, max(m.pending) AS pending,
@@ -150,9 +162,7 @@ BEGIN
 					sum(m.latency[13]), sum(m.latency[14]), sum(m.latency[15]), sum(m.latency[16]),
 					sum(m.latency[17]), sum(m.latency[18]), sum(m.latency[19]), sum(m.latency[20])
 				] AS latency
-			FROM webhook_internal.stat_minute m
-			WHERE m.subscription_id IS NOT DISTINCT FROM series.subscription
-				AND m.at >= series.since AND m.at < series.until
+			FROM minutes m
 			GROUP BY 1
 	)
 	SELECT series.since + g.n * make_interval(secs => seconds::float8),
@@ -190,6 +200,24 @@ CREATE FUNCTION webhook_internal.worker_state(
 ) RETURNS SETOF record
 	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'webhook_worker_state';
 COMMENT ON FUNCTION webhook_internal.worker_state() IS 'the row of view webhook.stat_worker';
+
+CREATE FUNCTION webhook_internal.pending_summary(
+	OUT subscription_id bigint,
+	OUT pending bigint,
+	OUT oldest_pending timestamptz,
+	OUT next_at timestamptz
+) RETURNS SETOF record
+	LANGUAGE c STABLE ROWS 1000 AS 'MODULE_PATHNAME', 'webhook_pending_summary';
+COMMENT ON FUNCTION webhook_internal.pending_summary() IS 'of each subscription that has waiting deliveries: how many, since when, and when the next one is due';
+
+CREATE VIEW webhook.stat_pending AS
+	SELECT subscription_id, pending, oldest_pending, next_at
+		FROM webhook_internal.pending_summary();
+COMMENT ON VIEW webhook.stat_pending IS 'how much waits, of each subscription that deliveries wait of; also of one that is gone or disabled, until they are cancelled';
+COMMENT ON COLUMN webhook.stat_pending.subscription_id IS 'number of the subscription';
+COMMENT ON COLUMN webhook.stat_pending.pending IS 'number of its waiting deliveries, as the worker has counted them';
+COMMENT ON COLUMN webhook.stat_pending.oldest_pending IS 'when the oldest of them began to wait';
+COMMENT ON COLUMN webhook.stat_pending.next_at IS 'when the next one is due; null: none is';
 
 CREATE VIEW webhook.stat_subscription AS
 	SELECT s.id AS subscription_id,
@@ -237,7 +265,7 @@ CREATE VIEW webhook.stat_subscription AS
 			THEN greatest(w.next_at,
 				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
 		END AS next_attempt,
-		n.pending,
+		coalesce(w.pending, 0) AS pending,
 		w.oldest_pending,
 		t.last_success,
 		t.last_failure,
@@ -250,23 +278,7 @@ CREATE VIEW webhook.stat_subscription AS
 				FROM webhook_internal.subscription_secret x
 				WHERE x.expires_at IS NULL OR x.expires_at > statement_timestamp()
 		) k ON k.subscription_id = s.id
-		LEFT JOIN webhook_internal.pending_count c ON c.subscription_id = s.id
-		-- What the worker has not counted is counted here.
-		CROSS JOIN LATERAL (
-			SELECT coalesce(c.pending, (
-				SELECT count(*)
-					FROM webhook_internal.pending p
-					WHERE p.subscription_id = s.id)) AS pending
-		) n
-		-- Each is the first entry of an index.
-		LEFT JOIN LATERAL (
-			SELECT (SELECT min(p.next_at)
-					FROM webhook_internal.pending p
-					WHERE p.subscription_id = s.id) AS next_at,
-				(SELECT min(p.queued_at)
-					FROM webhook_internal.pending p
-					WHERE p.subscription_id = s.id) AS oldest_pending
-		) w ON n.pending > 0
+		LEFT JOIN webhook_internal.pending_summary() w ON w.subscription_id = s.id
 		CROSS JOIN webhook_internal.worker_state() v
 		CROSS JOIN LATERAL (
 			SELECT CASE

@@ -97,6 +97,7 @@ DECLARE
 			webhook.log,
 			webhook.pending_delivery,
 			webhook.dead_letter,
+			webhook.stat_pending,
 			webhook.stat_subscription,
 			webhook.stat_worker,
 			webhook.watched_table
@@ -108,6 +109,7 @@ DECLARE
 			webhook.sign,
 			webhook.verify,
 			webhook_internal.home,
+			webhook_internal.pending_summary,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
 			webhook_internal.watch_arguments,

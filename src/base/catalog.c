@@ -118,6 +118,10 @@ static const AttrNumber pending_due_keys[] = {
 	Anum_webhook_pending_subscription_id, Anum_webhook_pending_next_at
 };
 
+static const AttrNumber pending_queued_keys[] = {
+	Anum_webhook_pending_subscription_id, Anum_webhook_pending_queued_at
+};
+
 static const AttrNumber pending_count_pkey_keys[] = {
 	Anum_webhook_pending_count_subscription_id
 };
@@ -300,6 +304,7 @@ forget(Datum arg, Oid relid)
 		relid == catalog->event_sequence || relid == catalog->subscription ||
 		relid == catalog->log || relid == catalog->pending ||
 		relid == catalog->pending_pkey || relid == catalog->pending_due ||
+		relid == catalog->pending_queued ||
 		relid == catalog->pending_count || relid == catalog->pending_count_pkey ||
 		relid == catalog->state || relid == catalog->state_pkey ||
 		relid == catalog->checkpoint || relid == catalog->audit || relid == catalog->audit_at ||
@@ -352,6 +357,8 @@ look_up(void)
 									   lengthof(pending_pkey_keys));
 	catalog->pending_due = find_index("pending_due_idx", catalog->pending, true, pending_due_keys,
 									  lengthof(pending_due_keys));
+	catalog->pending_queued = find_index("pending_queued_idx", catalog->pending, false,
+										 pending_queued_keys, lengthof(pending_queued_keys));
 	catalog->pending_count = find_table(WEBHOOK_INTERNAL_SCHEMA, "pending_count", RELKIND_RELATION,
 										pending_count_columns, Natts_webhook_pending_count);
 	catalog->pending_count_pkey = find_index("pending_count_pkey", catalog->pending_count, false,

@@ -170,6 +170,7 @@ typedef struct WebhookCatalog
 	Oid			pending;
 	Oid			pending_pkey;	/* (subscription_id, subject, position, id) */
 	Oid			pending_due;	/* (subscription_id, next_at), where not null */
+	Oid			pending_queued; /* (subscription_id, queued_at) */
 	Oid			pending_count;
 	Oid			pending_count_pkey; /* (subscription_id) */
 	Oid			checkpoint;

@@ -43,7 +43,7 @@ SELECT function_returns('webhook', 'health', '{}'::name[], 'setof record');
 -- tables and views
 SELECT tables_are('webhook', ARRAY['log'], 'schema webhook has one table');
 SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pending_delivery', 'dead_letter',
-	'stat_worker', 'stat_subscription', 'watched_table', 'audit', 'stat_minute'], 'schema webhook has these views');
+	'stat_worker', 'stat_pending', 'stat_subscription', 'watched_table', 'audit', 'stat_minute'], 'schema webhook has these views');
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
 SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'check_endpoint', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',

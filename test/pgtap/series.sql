@@ -28,6 +28,15 @@ SELECT results_eq($$ SELECT delivered, p50 FROM webhook.series('2026-01-01 10:00
 SELECT results_eq($$ SELECT at, delivered FROM webhook.series('2026-01-01 00:00Z', '2026-01-02 00:00Z', '12 h') $$,
 	$$ VALUES ('2026-01-01 00:00Z'::timestamptz, 108::bigint), ('2026-01-01 12:00Z', 0) $$, 'hours and minutes are added');
 SELECT is_empty($$ SELECT FROM webhook.series('2026-01-01 10:00Z', '2026-01-01 10:00Z', '1 h') $$, 'an empty period has no step');
+SET LOCAL enable_seqscan = off;
+SELECT count(*) AS steps, pg_stat_get_xact_numscans('webhook_internal.stat_minute'::regclass) AS scans
+	FROM webhook.series('2026-01-01 10:00Z', '2026-01-01 10:06Z', '2 min') \gset
+SELECT count(*) + count(s.*) AS steps
+	FROM webhook.series('2026-01-01 10:00Z', '2026-01-01 10:06Z', '2 min'),
+		webhook.series('2026-01-01 10:00Z', '2026-01-01 10:06Z', '2 min', 7) s \gset
+SELECT is(pg_stat_get_xact_numscans('webhook_internal.stat_minute'::regclass), :scans::bigint,
+	'all together, and one subscription, are found by an index');
+RESET enable_seqscan;
 SELECT is(count(*), 2::bigint, 'a step that has begun counts') FROM webhook.series('2026-01-01 10:00Z', '2026-01-01 11:00:01Z', '1 h');
 SELECT is(webhook_internal.percentile(array_fill(0::bigint, '{19}') || 1::bigint, 1), interval '524.288 s', 'the last element ends at 2^19 ms');
 SELECT throws_ok($$ INSERT INTO webhook_internal.stat_minute SELECT * FROM webhook_internal.stat_minute $$, '23505', NULL,

@@ -57,6 +57,8 @@ FROM webhook.stat_subscription s
 		FROM webhook_internal.pending GROUP BY 1) p USING (subscription_id)
 END
 
+is($server->sql('SELECT count(*), sum(pending) FROM webhook.stat_pending'), '300|900', 'so has stat_pending');
+
 my @ids = split /\n/, $server->sql("SELECT id FROM webhook.subscription WHERE id <> $good ORDER BY id");
 my ($event) = split /\n/, $server->sql('SELECT event_id FROM webhook_internal.pending ORDER BY id LIMIT 1');
 $server->sql(<<"END");
@@ -127,6 +129,14 @@ becomes_right('inserted by hand');
 $server->sql('TRUNCATE webhook_internal.pending_count');
 is($server->sql('SELECT n = sum FROM (' . $total =~ s/count\(\*\)/count(*) AS n/r . ') AS t (n, sum)'), 't',
 	'stat_subscription counts itself where there is no number');
+is($server->sql(<<"END"), '2', 'stat_pending has what waits of a subscription that is gone');
+BEGIN;
+UPDATE webhook_internal.pending SET subscription_id = 999999
+	WHERE (subscription_id, position, id) IN (SELECT subscription_id, position, id
+		FROM webhook_internal.pending WHERE subscription_id = $ids[90] LIMIT 2);
+SELECT pending FROM webhook.stat_pending WHERE subscription_id = 999999;
+ROLLBACK;
+END
 $server->sql('UPDATE webhook_internal.pending_count SET pending = 7');
 $server->sql(<<"END");
 ALTER TABLE webhook_internal.pending DISABLE TRIGGER ALL;
