@@ -13,7 +13,8 @@
 #include "portal/times.h"
 
 #define TICK		2000		/* milliseconds between two ticks, at least */
-#define SPARING		20			/* a tick takes at most this part of the time */
+#define SPARING		50			/* all sessions' ticks together take at most this part of the
+								 * time */
 #define MAX_UNREAD	262144		/* bytes that wait for a client */
 
 bool
@@ -101,10 +102,10 @@ portal_live_begin_tick(PortalLive *live)
 }
 
 void
-portal_live_end_tick(PortalLive *live)
+portal_live_end_tick(PortalLive *live, int sessions)
 {
 	int64_t		now = portal_now();
-	int64_t		wait = (now - live->tick_began) * SPARING;
+	int64_t		wait = (now - live->tick_began) * SPARING * sessions;
 
 	live->next_tick = now + (wait > TICK ? wait : TICK);
 }

@@ -30,9 +30,12 @@ extern void portal_live_send(PortalLive *live, const char *event, const char *da
 /* PORTAL_NEVER without a stream. */
 extern int64_t portal_live_due(const PortalLive *live);
 
-/* A tick begins, and ends: what it cost decides when the next one is due. */
+/*
+ * A tick begins, and ends: what it cost decides when the next one is due, and how many
+ * sessions have streams.
+ */
 extern void portal_live_begin_tick(PortalLive *live);
-extern void portal_live_end_tick(PortalLive *live);
+extern void portal_live_end_tick(PortalLive *live, int sessions);
 
 /* The session ends. */
 extern void portal_live_end(PortalLive *live, const char *reason);

@@ -363,6 +363,17 @@ start_request(Session *session)
 	portal_link_send(session->link, &statement);
 }
 
+/* How many sessions have streams. */
+static int
+count_live(void)
+{
+	int			count = 0;
+
+	for (Session *session = sessions.first; session != NULL; session = session->next)
+		count += session->live.nstreams > 0;
+	return count;
+}
+
 static void
 start_tick(Session *session)
 {
@@ -372,7 +383,7 @@ start_tick(Session *session)
 	if (route == NULL)
 	{
 		portal_live_send(&session->live, NULL, NULL);
-		portal_live_end_tick(&session->live);
+		portal_live_end_tick(&session->live, count_live());
 		return;
 	}
 	session->ticks = true;
@@ -431,7 +442,7 @@ take_tick(Session *session)
 	}
 	else if (value != NULL)
 		portal_live_send(&session->live, "tick", value);
-	portal_live_end_tick(&session->live);
+	portal_live_end_tick(&session->live, count_live());
 }
 
 /* Give lines of a file to its client, as many as it can take; to nobody if it has gone. */
