@@ -182,9 +182,9 @@ chaos: stage
 demo: stage $(if $(filter-out 0,$(PORTAL)),portal)
 	@perl test/demo.pl '$(STAGE)$(bindir)' $(if $(filter-out 0,$(PORTAL)),--portal '$(CURDIR)/$(PORTAL_PROGRAM)') $(if $(filter-out 0,$(KEEP)),--keep '$(COPY)')
 
-BENCH          = run isolation
+BENCH          = run isolation portal
 
-bench: stage
+bench: stage $(if $(filter portal,$(BENCH)),portal)
 	@for name in $(BENCH); do \
 	    PATH='$(STAGE)$(bindir)':"$$PATH" PG_CONFIG='$(bindir)/pg_config' "bench/$$name" || exit; \
 	done

@@ -76,7 +76,7 @@ sub bench
 	start_server(%how);
 	progress('built and started');
 	$part{$_}->() foreach @wanted;
-	show();
+	show(sql('SHOW server_version'));
 	return;
 }
 
@@ -396,11 +396,13 @@ sub latencies
 	return sort { $a <=> $b } @latencies;
 }
 
+# Print the results, measured with that version of the server.
 sub show
 {
+	my ($version) = @_;
 	my ($system) = `uname -srm`;
-	print "\nwebhook, ", sql('SHOW server_version'), ' on ', $system;
-	print $pins ? "receiver and load on processor 0, worker and engine on 1\n" : "nothing pinned\n";
+	print "\nwebhook, $version on $system";
+	print $pins && $dir ? "receiver and load on processor 0, worker and engine on 1\n" : "nothing pinned\n";
 	print "QUICK: too short to be exact\n" if $quick;
 	printf "\n%-50s %14s  %-10s %s\n", 'figure', 'value', 'goal', 'holds';
 	printf "%-50s %14s  %-10s %s\n", @$_ foreach @table;
