@@ -202,6 +202,7 @@ COMMENT ON COLUMN webhook_internal.pending_count.pending IS 'number of its waiti
 
 CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,
+	state		text NOT NULL,
 	breaker		text NOT NULL,
 	concurrency	integer NOT NULL,
 	consecutive_failures integer NOT NULL,
@@ -229,6 +230,7 @@ CREATE TABLE webhook_internal.subscription_state (
 	fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE webhook_internal.subscription_state IS 'health of the endpoint of each subscription; only the worker writes this table; see view webhook.stat_subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'number of the subscription';
+COMMENT ON COLUMN webhook_internal.subscription_state.state IS 'what the worker says of the subscription: disabled, fenced, paused, off, open, waiting, slow or active';
 COMMENT ON COLUMN webhook_internal.subscription_state.breaker IS 'circuit breaker: closed, open (only probes are sent) or half_open (a probe is in flight)';
 COMMENT ON COLUMN webhook_internal.subscription_state.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow';
 COMMENT ON COLUMN webhook_internal.subscription_state.consecutive_failures IS 'failures of the endpoint in a row; 10 open the breaker';
@@ -1585,6 +1587,16 @@ $$;
 COMMENT ON FUNCTION webhook_internal.raise_unknown_subscription(bigint) IS 'raise the error that the subscription does not exist';
 
 -- Disabled by people, or by the worker since it was last enabled.
+CREATE FUNCTION webhook_internal.disabled(
+	s webhook_internal.subscription,
+	t webhook_internal.subscription_state
+) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN NOT s.enabled OR t.disabled_at IS NOT NULL
+		AND (t.disabled_start_snapshot IS NULL
+			OR t.disabled_start_snapshot::text = s.since::text);
+COMMENT ON FUNCTION webhook_internal.disabled(webhook_internal.subscription, webhook_internal.subscription_state) IS 'true if a subscription is disabled, by people or by the worker';
+
 CREATE FUNCTION webhook_internal.is_disabled(subscription bigint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1592,10 +1604,7 @@ AS $$
 		SELECT
 			FROM webhook_internal.subscription s
 				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
-			WHERE s.id = is_disabled.subscription
-				AND (NOT s.enabled OR t.disabled_at IS NOT NULL
-					AND (t.disabled_start_snapshot IS NULL
-						OR t.disabled_start_snapshot::text = s.since::text)))
+			WHERE s.id = is_disabled.subscription AND webhook_internal.disabled(s, t))
 $$;
 COMMENT ON FUNCTION webhook_internal.is_disabled(bigint) IS 'true if the subscription is disabled, by people or by the worker';
 
@@ -2097,6 +2106,12 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.is_processed(xid8, bigint) IS 'true if the worker has read this row of the ring and written all that follows from it';
 
+-- src/ring/command.c writes the data of a replay.
+CREATE FUNCTION webhook_internal.is_replay_to(data json, subscription bigint) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN starts_with(data::text, '{"subscription":' || subscription::text || ',');
+COMMENT ON FUNCTION webhook_internal.is_replay_to(json, bigint) IS 'true if the data are those of a replay to the subscription';
+
 -- Deliveries of the subject that have not ended: in pending, or of rows of the ring
 -- that the worker has not done with.
 CREATE FUNCTION webhook_internal.may_wait(subscription bigint, subject text) RETURNS boolean
@@ -2321,7 +2336,7 @@ BEGIN
 				WHERE r.event_id = cancel.event AND r.id > coalesce(last.position, 0)
 					AND (r.kind = 'e' AND NOT webhook_internal.is_processed(r.txid, r.id)
 						OR r.kind = 'r'
-						AND starts_with(r.data::text, format('{"subscription":%s,', cancel.subscription))));
+						AND webhook_internal.is_replay_to(r.data, cancel.subscription)));
 	IF under_way THEN
 		PERFORM webhook_internal.command('k'::"char", cancel.subscription, known.subject, cancel.event);
 		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event, NULL::jsonb);
@@ -2444,8 +2459,6 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	s			webhook_internal.subscription;
-	-- how the data of a replay to this subscription begins: see src/ring/command.c
-	head		text := format('{"subscription":%s,', recover.subscription);
 	e			record;
 	count		bigint := 0;
 	told_at		timestamptz := clock_timestamp();
@@ -2482,7 +2495,7 @@ BEGIN
 		WITH replay AS MATERIALIZED (
 			SELECT r.event_id, max(r.id) AS id
 				FROM webhook_internal.ring r
-				WHERE r.kind = 'r' AND starts_with(r.data::text, head)
+				WHERE r.kind = 'r' AND webhook_internal.is_replay_to(r.data, recover.subscription)
 				GROUP BY r.event_id)
 		SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data
 			FROM webhook.dead_letter d
@@ -2905,13 +2918,13 @@ CREATE VIEW webhook.stat_subscription AS
 			WHEN 'paused' THEN 'paused by webhook.pause()'
 			WHEN 'no worker' THEN 'no worker can be started in this database; see webhook.health()'
 			ELSE CASE
-				WHEN h.sending_off THEN 'sending is switched off by webhook.enabled'
-				WHEN k.subscription_id IS NULL THEN
-					'it has no secret to sign with; webhook.rotate_secret() gives it one'
+				WHEN h.state = 'off' THEN 'sending is switched off by webhook.enabled'
 				WHEN h.state = 'open' THEN
 					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
-				WHEN t.not_before > statement_timestamp() THEN
+				WHEN h.state = 'waiting' AND t.not_before > statement_timestamp() THEN
 					concat('it waits, as Retry-After asks: ', t.reason)
+				WHEN h.state = 'waiting' THEN
+					'it has no secret to sign with; webhook.rotate_secret() gives it one'
 				WHEN s.rate_limit IS NOT NULL AND w.next_at <= statement_timestamp() THEN
 					format('held back by its rate limit of %s requests a second', s.rate_limit)
 				WHEN t.reason IS NOT NULL THEN
@@ -2930,8 +2943,8 @@ CREATE VIEW webhook.stat_subscription AS
 		coalesce(t.consecutive_failures, 0) AS consecutive_failures,
 		coalesce(t.failures_since_success, 0) AS failures_since_success,
 		t.opened_at,
-		CASE WHEN h.state NOT IN ('disabled', 'fenced', 'paused') AND NOT h.sending_off
-				AND k.subscription_id IS NOT NULL
+		CASE WHEN h.state IN ('open', 'slow', 'active', 'no worker')
+				OR h.state = 'waiting' AND t.not_before > statement_timestamp()
 			THEN greatest(w.next_at,
 				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
 		END AS next_attempt,
@@ -2943,33 +2956,22 @@ CREATE VIEW webhook.stat_subscription AS
 		t.p95
 	FROM webhook_internal.subscription s
 		LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
-		LEFT JOIN (
-			SELECT DISTINCT x.subscription_id
-				FROM webhook_internal.subscription_secret x
-				WHERE x.expires_at IS NULL OR x.expires_at > statement_timestamp()
-		) k ON k.subscription_id = s.id
 		LEFT JOIN webhook_internal.pending_summary() w ON w.subscription_id = s.id
 		CROSS JOIN webhook_internal.worker_state() v
 		CROSS JOIN LATERAL (
+			-- What people have set is seen at once; the worker says the rest.
 			SELECT CASE
-					WHEN NOT s.enabled OR t.disabled_at IS NOT NULL
-						AND (t.disabled_start_snapshot IS NULL
-							OR t.disabled_start_snapshot::text = s.since::text) THEN 'disabled'
+					WHEN webhook_internal.disabled(s, t) THEN 'disabled'
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
-					WHEN current_setting('webhook.enabled', true) = 'off' THEN 'off'
 					WHEN v.state = 'no worker' THEN 'no worker'
-					WHEN t.breaker <> 'closed' THEN 'open'
-					WHEN k.subscription_id IS NULL OR t.not_before > statement_timestamp()
-						THEN 'waiting'
-					WHEN t.concurrency = 1 AND t.consecutive_failures = 0 THEN 'slow'
+					WHEN t.state IN ('off', 'open', 'waiting', 'slow') THEN t.state
 					ELSE 'active' END AS state,
-				current_setting('webhook.enabled', true) = 'off' AS sending_off,
 				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age
 		) h;
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
-COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, off (webhook.enabled), no worker, open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
+COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, no worker, off (webhook.enabled), open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
 COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is not active, or what its last problem was; null: there is none';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
 COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';
@@ -3093,7 +3095,7 @@ BEGIN
 		SELECT
 			FROM webhook_internal.ring r
 			WHERE r.kind = 'r' AND r.event_id = explain.event
-				AND starts_with(r.data::text, format('{"subscription":%s,', explain.subscription))
+				AND webhook_internal.is_replay_to(r.data, explain.subscription)
 				AND r.id > coalesce(last.position, 0));
 
 	SELECT count(*) > 0, bool_or(NOT webhook_internal.is_processed(r.txid, r.id)),
@@ -3212,7 +3214,7 @@ BEGIN
 	ELSIF stat.state IN ('fenced', 'paused') THEN
 		said := said || format('Subscription %s is %s, so nothing is sent to it: %s.', s.id,
 			stat.state, stat.reason);
-	ELSIF current_setting('webhook.enabled', true) = 'off' THEN
+	ELSIF stat.state = 'off' THEN
 		said := said || 'Nothing is sent: webhook.enabled is off.'::text;
 	ELSE
 		IF stat.state = 'open' THEN
@@ -3583,6 +3585,7 @@ DECLARE
 			webhook.sign,
 			webhook.verify,
 			webhook_internal.home,
+			webhook_internal.disabled,
 			webhook_internal.pending_summary,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,

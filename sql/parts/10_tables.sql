@@ -173,6 +173,7 @@ COMMENT ON COLUMN webhook_internal.pending_count.pending IS 'number of its waiti
 
 CREATE TABLE webhook_internal.subscription_state (
 	subscription_id	bigint PRIMARY KEY,
+	state		text NOT NULL,
 	breaker		text NOT NULL,
 	concurrency	integer NOT NULL,
 	consecutive_failures integer NOT NULL,
@@ -200,6 +201,7 @@ CREATE TABLE webhook_internal.subscription_state (
 	fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE webhook_internal.subscription_state IS 'health of the endpoint of each subscription; only the worker writes this table; see view webhook.stat_subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'number of the subscription';
+COMMENT ON COLUMN webhook_internal.subscription_state.state IS 'what the worker says of the subscription: disabled, fenced, paused, off, open, waiting, slow or active';
 COMMENT ON COLUMN webhook_internal.subscription_state.breaker IS 'circuit breaker: closed, open (only probes are sent) or half_open (a probe is in flight)';
 COMMENT ON COLUMN webhook_internal.subscription_state.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow';
 COMMENT ON COLUMN webhook_internal.subscription_state.consecutive_failures IS 'failures of the endpoint in a row; 10 open the breaker';

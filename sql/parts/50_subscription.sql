@@ -52,6 +52,16 @@ $$;
 COMMENT ON FUNCTION webhook_internal.raise_unknown_subscription(bigint) IS 'raise the error that the subscription does not exist';
 
 -- Disabled by people, or by the worker since it was last enabled.
+CREATE FUNCTION webhook_internal.disabled(
+	s webhook_internal.subscription,
+	t webhook_internal.subscription_state
+) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN NOT s.enabled OR t.disabled_at IS NOT NULL
+		AND (t.disabled_start_snapshot IS NULL
+			OR t.disabled_start_snapshot::text = s.since::text);
+COMMENT ON FUNCTION webhook_internal.disabled(webhook_internal.subscription, webhook_internal.subscription_state) IS 'true if a subscription is disabled, by people or by the worker';
+
 CREATE FUNCTION webhook_internal.is_disabled(subscription bigint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -59,10 +69,7 @@ AS $$
 		SELECT
 			FROM webhook_internal.subscription s
 				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
-			WHERE s.id = is_disabled.subscription
-				AND (NOT s.enabled OR t.disabled_at IS NOT NULL
-					AND (t.disabled_start_snapshot IS NULL
-						OR t.disabled_start_snapshot::text = s.since::text)))
+			WHERE s.id = is_disabled.subscription AND webhook_internal.disabled(s, t))
 $$;
 COMMENT ON FUNCTION webhook_internal.is_disabled(bigint) IS 'true if the subscription is disabled, by people or by the worker';
 

@@ -19,6 +19,12 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.is_processed(xid8, bigint) IS 'true if the worker has read this row of the ring and written all that follows from it';
 
+-- src/ring/command.c writes the data of a replay.
+CREATE FUNCTION webhook_internal.is_replay_to(data json, subscription bigint) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN starts_with(data::text, '{"subscription":' || subscription::text || ',');
+COMMENT ON FUNCTION webhook_internal.is_replay_to(json, bigint) IS 'true if the data are those of a replay to the subscription';
+
 -- Deliveries of the subject that have not ended: in pending, or of rows of the ring
 -- that the worker has not done with.
 CREATE FUNCTION webhook_internal.may_wait(subscription bigint, subject text) RETURNS boolean
@@ -243,7 +249,7 @@ BEGIN
 				WHERE r.event_id = cancel.event AND r.id > coalesce(last.position, 0)
 					AND (r.kind = 'e' AND NOT webhook_internal.is_processed(r.txid, r.id)
 						OR r.kind = 'r'
-						AND starts_with(r.data::text, format('{"subscription":%s,', cancel.subscription))));
+						AND webhook_internal.is_replay_to(r.data, cancel.subscription)));
 	IF under_way THEN
 		PERFORM webhook_internal.command('k'::"char", cancel.subscription, known.subject, cancel.event);
 		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event, NULL::jsonb);
@@ -366,8 +372,6 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	s			webhook_internal.subscription;
-	-- how the data of a replay to this subscription begins: see src/ring/command.c
-	head		text := format('{"subscription":%s,', recover.subscription);
 	e			record;
 	count		bigint := 0;
 	told_at		timestamptz := clock_timestamp();
@@ -404,7 +408,7 @@ BEGIN
 		WITH replay AS MATERIALIZED (
 			SELECT r.event_id, max(r.id) AS id
 				FROM webhook_internal.ring r
-				WHERE r.kind = 'r' AND starts_with(r.data::text, head)
+				WHERE r.kind = 'r' AND webhook_internal.is_replay_to(r.data, recover.subscription)
 				GROUP BY r.event_id)
 		SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data
 			FROM webhook.dead_letter d

@@ -235,13 +235,13 @@ CREATE VIEW webhook.stat_subscription AS
 			WHEN 'paused' THEN 'paused by webhook.pause()'
 			WHEN 'no worker' THEN 'no worker can be started in this database; see webhook.health()'
 			ELSE CASE
-				WHEN h.sending_off THEN 'sending is switched off by webhook.enabled'
-				WHEN k.subscription_id IS NULL THEN
-					'it has no secret to sign with; webhook.rotate_secret() gives it one'
+				WHEN h.state = 'off' THEN 'sending is switched off by webhook.enabled'
 				WHEN h.state = 'open' THEN
 					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
-				WHEN t.not_before > statement_timestamp() THEN
+				WHEN h.state = 'waiting' AND t.not_before > statement_timestamp() THEN
 					concat('it waits, as Retry-After asks: ', t.reason)
+				WHEN h.state = 'waiting' THEN
+					'it has no secret to sign with; webhook.rotate_secret() gives it one'
 				WHEN s.rate_limit IS NOT NULL AND w.next_at <= statement_timestamp() THEN
 					format('held back by its rate limit of %s requests a second', s.rate_limit)
 				WHEN t.reason IS NOT NULL THEN
@@ -260,8 +260,8 @@ CREATE VIEW webhook.stat_subscription AS
 		coalesce(t.consecutive_failures, 0) AS consecutive_failures,
 		coalesce(t.failures_since_success, 0) AS failures_since_success,
 		t.opened_at,
-		CASE WHEN h.state NOT IN ('disabled', 'fenced', 'paused') AND NOT h.sending_off
-				AND k.subscription_id IS NOT NULL
+		CASE WHEN h.state IN ('open', 'slow', 'active', 'no worker')
+				OR h.state = 'waiting' AND t.not_before > statement_timestamp()
 			THEN greatest(w.next_at,
 				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
 		END AS next_attempt,
@@ -273,33 +273,22 @@ CREATE VIEW webhook.stat_subscription AS
 		t.p95
 	FROM webhook_internal.subscription s
 		LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
-		LEFT JOIN (
-			SELECT DISTINCT x.subscription_id
-				FROM webhook_internal.subscription_secret x
-				WHERE x.expires_at IS NULL OR x.expires_at > statement_timestamp()
-		) k ON k.subscription_id = s.id
 		LEFT JOIN webhook_internal.pending_summary() w ON w.subscription_id = s.id
 		CROSS JOIN webhook_internal.worker_state() v
 		CROSS JOIN LATERAL (
+			-- What people have set is seen at once; the worker says the rest.
 			SELECT CASE
-					WHEN NOT s.enabled OR t.disabled_at IS NOT NULL
-						AND (t.disabled_start_snapshot IS NULL
-							OR t.disabled_start_snapshot::text = s.since::text) THEN 'disabled'
+					WHEN webhook_internal.disabled(s, t) THEN 'disabled'
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
-					WHEN current_setting('webhook.enabled', true) = 'off' THEN 'off'
 					WHEN v.state = 'no worker' THEN 'no worker'
-					WHEN t.breaker <> 'closed' THEN 'open'
-					WHEN k.subscription_id IS NULL OR t.not_before > statement_timestamp()
-						THEN 'waiting'
-					WHEN t.concurrency = 1 AND t.consecutive_failures = 0 THEN 'slow'
+					WHEN t.state IN ('off', 'open', 'waiting', 'slow') THEN t.state
 					ELSE 'active' END AS state,
-				current_setting('webhook.enabled', true) = 'off' AS sending_off,
 				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age
 		) h;
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
-COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, off (webhook.enabled), no worker, open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
+COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, no worker, off (webhook.enabled), open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
 COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is not active, or what its last problem was; null: there is none';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
 COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';

@@ -61,7 +61,7 @@ BEGIN
 		SELECT
 			FROM webhook_internal.ring r
 			WHERE r.kind = 'r' AND r.event_id = explain.event
-				AND starts_with(r.data::text, format('{"subscription":%s,', explain.subscription))
+				AND webhook_internal.is_replay_to(r.data, explain.subscription)
 				AND r.id > coalesce(last.position, 0));
 
 	SELECT count(*) > 0, bool_or(NOT webhook_internal.is_processed(r.txid, r.id)),
@@ -180,7 +180,7 @@ BEGIN
 	ELSIF stat.state IN ('fenced', 'paused') THEN
 		said := said || format('Subscription %s is %s, so nothing is sent to it: %s.', s.id,
 			stat.state, stat.reason);
-	ELSIF current_setting('webhook.enabled', true) = 'off' THEN
+	ELSIF stat.state = 'off' THEN
 		said := said || 'Nothing is sent: webhook.enabled is off.'::text;
 	ELSE
 		IF stat.state = 'open' THEN

@@ -109,6 +109,7 @@ DECLARE
 			webhook.sign,
 			webhook.verify,
 			webhook_internal.home,
+			webhook_internal.disabled,
 			webhook_internal.pending_summary,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,

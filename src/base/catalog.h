@@ -88,6 +88,7 @@ enum
 enum
 {
 	Anum_webhook_state_subscription_id = 1,
+	Anum_webhook_state_state,
 	Anum_webhook_state_breaker,
 	Anum_webhook_state_concurrency,
 	Anum_webhook_state_consecutive_failures,

@@ -72,7 +72,8 @@ typedef enum WebhookRowState
 	WEBHOOK_ROW_BLOCKED,		/* in the table only; its subject has a head in memory */
 } WebhookRowState;
 
-/* The state of a subscription that is gone. */
+/* What is told like a state and is none: something else was altered, the subscription is gone. */
+#define WEBHOOK_STATE_CHANGED "changed"
 #define WEBHOOK_STATE_GONE "unsubscribed"
 
 /* A change of a subscription's state that people are told of. */
@@ -85,14 +86,14 @@ typedef enum WebhookHealthChange
 	WEBHOOK_HEALTH_WAIT_OVER,	/* that wait is over */
 	WEBHOOK_HEALTH_LIMITED,		/* the rate limit holds deliveries back; the state is the same */
 	WEBHOOK_HEALTH_DISABLED,	/* the worker has disabled the subscription */
-	WEBHOOK_HEALTH_SET,			/* people have changed the state */
+	WEBHOOK_HEALTH_SET,			/* the state is another one, by people or by itself */
 	WEBHOOK_HEALTH_ALTERED,		/* people have changed something else of the subscription */
 } WebhookHealthChange;
 
 typedef struct WebhookStateChange
 {
 	WebhookHealthChange change;
-	const char *state;			/* as stat_subscription says, "changed" or "unsubscribed" */
+	const char *state;			/* one of WEBHOOK_STATE_... */
 	int			consecutive_failures;	/* at that time */
 	TimestampTz until;			/* while open or waiting, no request starts before; 0: unknown */
 } WebhookStateChange;
@@ -289,6 +290,9 @@ extern int	webhook_budget_load(const WebhookDispatcher *dispatcher, Size engine)
 extern void webhook_due_add(WebhookDispatcher *dispatcher, int64 subscription_id,
 							TimestampTz next_at);
 
+/* The subscription has no row, nor any that is on its way to pending. */
+extern void webhook_due_none(WebhookDispatcher *dispatcher, int64 subscription_id);
+
 /*
  * Queues whose due heads are to be loaded, those that have waited longest
  * first, at most "size". webhook_due_loaded() or webhook_due_not_loaded() has
@@ -335,7 +339,7 @@ extern void webhook_due_rechecked(WebhookDispatcher *dispatcher, WebhookQueue *q
 								  bool has_rows);
 
 /*
- * Queues and the states of their subscriptions (queue.c)
+ * Queues and the states of their subscriptions (queue.c, state.c)
  */
 
 /* The subscription's id; the subscription, NULL: it is gone. Valid until the next reload. */
@@ -354,11 +358,15 @@ extern void webhook_queue_restore(WebhookDispatcher *dispatcher, const WebhookSt
 								  TimestampTz now);
 
 /* Reset the health after the endpoint was changed or the subscription enabled. */
-extern void webhook_queue_reset(WebhookDispatcher *dispatcher, int64 subscription_id);
+extern void webhook_queue_reset(WebhookDispatcher *dispatcher, int64 subscription_id,
+								TimestampTz now);
 
 /* People have changed the state of a subscription, or, if "altered", something else of it. */
 extern void webhook_queue_tell(WebhookDispatcher *dispatcher, int64 subscription_id,
-							   bool altered);
+							   bool altered, TimestampTz now);
+
+/* Fences that stand already are no news. To be called before the first refresh. */
+extern void webhook_queue_know_fences(WebhookDispatcher *dispatcher);
 
 /* Returns true if the subscription takes deliveries: enabled by people, not disabled by us. */
 extern bool webhook_queue_takes(WebhookDispatcher *dispatcher,

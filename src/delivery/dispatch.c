@@ -16,6 +16,7 @@
 #include "base/steady.h"
 #include "delivery/evict_internal.h"
 #include "delivery/retry_policy_internal.h"
+#include "delivery/state_internal.h"
 #include "delivery/transitions_internal.h"
 
 /* What an arrival becomes. */
@@ -276,7 +277,7 @@ webhook_dispatch_tick(WebhookDispatcher *dispatcher, TimestampTz now)
 		webhook_delivery_mark_slow(dispatcher, oldest);
 		if (oldest->entry.delivery.cause == WEBHOOK_CAUSE_PING)
 			continue;
-		webhook_queue_set_slow(&dispatcher->queues, queue);
+		webhook_queue_set_slow(&dispatcher->queues, queue, now);
 		webhook_queue_update(&dispatcher->queues, queue);
 	}
 }

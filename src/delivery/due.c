@@ -38,6 +38,16 @@ webhook_due_add(WebhookDispatcher *dispatcher, int64 subscription_id, TimestampT
 	webhook_queue_update(queues, queue);
 }
 
+void
+webhook_due_none(WebhookDispatcher *dispatcher, int64 subscription_id)
+{
+	WebhookQueue *queue = webhook_queue_get(&dispatcher->queues, subscription_id);
+
+	queue->has_rows = false;
+	queue->next_due = 0;
+	webhook_queue_update(&dispatcher->queues, queue);
+}
+
 int
 webhook_due_take(WebhookDispatcher *dispatcher, TimestampTz now, WebhookQueue **found, int size)
 {

@@ -12,7 +12,9 @@
  * half-open. Any answer that is not a failure of the endpoint closes it.
  *
  * Concurrency and breaker count only failures of the endpoint itself. A 4xx for
- * one delivery does not slow down the others.
+ * one delivery does not slow down the others. So a concurrency of 1 without a
+ * failure in a row is that of an endpoint that answers, but hangs: whatever ends a
+ * row of failures ends their concurrency, too.
  */
 #include "postgres.h"
 
@@ -49,6 +51,7 @@ static WebhookHealthChange record_endpoint_failure(WebhookState *state, bool pro
 												   TimestampTz now);
 static void open_breaker(WebhookState *state, TimestampTz now);
 static void close_breaker(WebhookState *state);
+static void end_failures(WebhookState *state);
 static void record_retry_after(WebhookHealth *health, int64 seconds, TimestampTz now,
 							   WebhookHealthChange *change);
 static bool must_disable(const WebhookHealth *health, const WebhookSubscription *subscription,
@@ -56,7 +59,6 @@ static bool must_disable(const WebhookHealth *health, const WebhookSubscription 
 static void disable(WebhookState *state, const WebhookSubscription *subscription,
 					TimestampTz now);
 static void set_reason(WebhookState *state, const char *reason);
-static bool may_tell(TimestampTz *told_at, TimestampTz now);
 static int	max_concurrency(const WebhookSubscription *subscription);
 static void add_duration(WebhookHealth *health, int64 duration);
 static int64 percentile(const WebhookHealth *health, double part);
@@ -68,16 +70,16 @@ webhook_health_init(WebhookHealth *health, int64 subscription_id)
 	health->state.subscription_id = subscription_id;
 	health->state.concurrency = FIRST_CONCURRENCY;
 	health->state.p50 = health->state.p95 = -1;
+	health->state.state = WEBHOOK_STATE_ACTIVE;
 }
 
 void
 webhook_health_restore(WebhookHealth *health, const WebhookState *state, TimestampTz now)
 {
-	set_reason(&health->state, NULL);
-	if (health->state.disabled_start_snapshot != NULL)
-		pfree(health->state.disabled_start_snapshot);
+	webhook_health_free(health);
 	health->state = *state;
 	health->state.reason = NULL;
+	health->state.disabled_start_snapshot = NULL;
 	set_reason(&health->state, state->reason);
 	if (state->disabled_start_snapshot != NULL)
 	{
@@ -107,6 +109,15 @@ webhook_health_restore(WebhookHealth *health, const WebhookState *state, Timesta
 									   LONGEST_PROBE);
 }
 
+void
+webhook_health_free(WebhookHealth *health)
+{
+	set_reason(&health->state, NULL);
+	if (health->state.disabled_start_snapshot != NULL)
+		pfree(health->state.disabled_start_snapshot);
+	health->state.disabled_start_snapshot = NULL;
+}
+
 bool
 webhook_health_is_open(const WebhookHealth *health)
 {
@@ -117,6 +128,12 @@ bool
 webhook_health_is_slow(const WebhookHealth *health)
 {
 	return health->state.concurrency <= SLOW;
+}
+
+bool
+webhook_health_hangs(const WebhookHealth *health)
+{
+	return webhook_health_is_slow(health) && health->state.consecutive_failures == 0;
 }
 
 /* Enabling a subscription gives it another start snapshot. */
@@ -154,8 +171,8 @@ webhook_health_try_again(WebhookHealth *health)
 	bool		was_open = webhook_health_is_open(health);
 	bool		waited = health->waits;
 
+	end_failures(&health->state);
 	close_breaker(&health->state);
-	health->state.consecutive_failures = 0;
 	health->waits = false;
 	return was_open ? WEBHOOK_HEALTH_CLOSED :
 		waited ? WEBHOOK_HEALTH_WAIT_OVER : WEBHOOK_HEALTH_UNCHANGED;
@@ -203,7 +220,7 @@ webhook_health_start(WebhookHealth *health,
 	if (health->tokens >= 1)
 		return 0;
 
-	if (waiting && may_tell(&health->limited_at, now))
+	if (waiting && webhook_health_may_tell(&health->limited_at, now))
 		*change = WEBHOOK_HEALTH_LIMITED;
 	return now + (TimestampTz) ceil((1 - health->tokens) / rate * USECS_PER_SEC);
 }
@@ -295,6 +312,16 @@ webhook_health_active_time(const WebhookHealth *health, TimestampTz instant,
 	return instant - suspended;
 }
 
+/* The clock may be set back. */
+bool
+webhook_health_may_tell(TimestampTz *told_at, TimestampTz now)
+{
+	if (now >= *told_at && now - *told_at < TELL_INTERVAL)
+		return false;
+	*told_at = now;
+	return true;
+}
+
 void
 webhook_health_summarize(WebhookHealth *health, TimestampTz now)
 {
@@ -348,6 +375,7 @@ static WebhookHealthChange
 record_failure(WebhookHealth *health, const WebhookRequestResult *result, TimestampTz now)
 {
 	WebhookState *state = &health->state;
+	bool		was_open;
 
 	state->failures_since_success++;
 	state->last_failure = now;
@@ -359,11 +387,18 @@ record_failure(WebhookHealth *health, const WebhookRequestResult *result, Timest
 		return record_endpoint_failure(state, result->probe, now);
 
 	/* A probe that is no failure of the endpoint closes the breaker. */
-	state->consecutive_failures = 0;
-	if (!webhook_health_is_open(health) || !result->probe)
+	was_open = webhook_health_is_open(health);
+	if (was_open && !result->probe)
+	{
+		state->consecutive_failures = 0;
 		return WEBHOOK_HEALTH_UNCHANGED;
-	close_breaker(state);
-	return WEBHOOK_HEALTH_CLOSED;
+	}
+	if (result->duration < WEBHOOK_SLOW_REQUEST)
+		end_failures(state);
+	state->consecutive_failures = 0;
+	if (was_open)
+		close_breaker(state);
+	return was_open ? WEBHOOK_HEALTH_CLOSED : WEBHOOK_HEALTH_UNCHANGED;
 }
 
 /* The result of a request that started before the breaker opened does not change the breaker. */
@@ -406,15 +441,23 @@ close_breaker(WebhookState *state)
 	state->not_before = 0;
 }
 
-/* The wait is a state change, unless this result is one already, or the endpoint waits already. */
+/* The endpoint does not fail at present. The breaker may be open yet, for such failures. */
+static void
+end_failures(WebhookState *state)
+{
+	if (state->consecutive_failures > 0 || state->breaker != WEBHOOK_BREAKER_CLOSED)
+		state->concurrency = Max(state->concurrency, FIRST_CONCURRENCY);
+	state->consecutive_failures = 0;
+}
+
+/* The wait is a state change, unless this result is one already. */
 static void
 record_retry_after(WebhookHealth *health, int64 seconds, TimestampTz now,
 				   WebhookHealthChange *change)
 {
 	WebhookState *state = &health->state;
 
-	if (*change == WEBHOOK_HEALTH_UNCHANGED && !webhook_health_is_open(health) &&
-		state->not_before <= now && may_tell(&health->waiting_at, now))
+	if (*change == WEBHOOK_HEALTH_UNCHANGED && !webhook_health_is_open(health))
 	{
 		*change = WEBHOOK_HEALTH_WAITING;
 		health->waits = true;
@@ -469,16 +512,6 @@ set_reason(WebhookState *state, const char *reason)
 		memcpy(state->reason, reason, length);
 		state->reason[length] = '\0';
 	}
-}
-
-/* Returns true at most once per TELL_INTERVAL; a clock may be set back. */
-static bool
-may_tell(TimestampTz *told_at, TimestampTz now)
-{
-	if (now >= *told_at && now - *told_at < TELL_INTERVAL)
-		return false;
-	*told_at = now;
-	return true;
 }
 
 /* Buckets grow by half an octave from 100 microseconds on. */

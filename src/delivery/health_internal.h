@@ -22,8 +22,7 @@ typedef struct WebhookHealth
 	TimestampTz filled_at;		/* when "tokens" was worked out; 0: the bucket is full */
 	double		filled_by;		/* the rate limit that "tokens" was worked out by */
 	TimestampTz limited_at;		/* when the change "limited" was last told */
-	TimestampTz waiting_at;		/* when the change "waiting" was last told */
-	bool		waits;			/* a wait by Retry-After was told, and not its end */
+	bool		waits;			/* it waits, as Retry-After asks */
 	TimestampTz rated_at;		/* when state.rate was last worked out */
 	int64		rated_delivered;	/* state.delivered at that time */
 	int			ndurations;		/* sum of durations[] */
@@ -37,6 +36,9 @@ extern void webhook_health_init(WebhookHealth *health, int64 subscription_id);
 extern void webhook_health_restore(WebhookHealth *health, const WebhookState *state,
 								   TimestampTz now);
 
+/* Free what the health points to. */
+extern void webhook_health_free(WebhookHealth *health);
+
 /* Returns true if the breaker is open or half-open: only probes may be sent. */
 extern bool webhook_health_is_open(const WebhookHealth *health);
 
@@ -46,6 +48,9 @@ extern bool webhook_health_is_slow(const WebhookHealth *health);
 /* Returns true if the subscription was disabled by us and not enabled since. */
 extern bool webhook_health_is_disabled(const WebhookHealth *health,
 									   const WebhookSubscription *subscription);
+
+/* Returns true if the endpoint answers, but took too long for a request. */
+extern bool webhook_health_hangs(const WebhookHealth *health);
 
 /* Forget all failures: the breaker closes, the concurrency starts at its beginning. */
 extern WebhookHealthChange webhook_health_reset(WebhookHealth *health);
@@ -106,6 +111,9 @@ extern void webhook_health_suspend(WebhookHealth *health, bool suspended, Timest
 /* Convert a time to the subscription's own clock, which stops while it may not send. */
 extern TimestampTz webhook_health_active_time(const WebhookHealth *health,
 											  TimestampTz instant, TimestampTz now);
+
+/* Returns true at most once a minute, by the time that *told_at keeps. */
+extern bool webhook_health_may_tell(TimestampTz *told_at, TimestampTz now);
 
 /* Bring the derived parts of the state, percentiles and rate, up to date. */
 extern void webhook_health_summarize(WebhookHealth *health, TimestampTz now);

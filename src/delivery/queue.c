@@ -3,8 +3,9 @@
  *	  The queues, one a subscription that has had deliveries.
  *
  * Of the rows of pending a queue knows one time only, when the first is due:
- * what waits there costs no memory. A queue is made at its first delivery and
- * stays as long as the process, so a pointer to it never dangles.
+ * what waits there costs no memory. Each enabled subscription has a queue; that of
+ * one that is gone is freed when nothing of it is left, by a refresh alone. So a
+ * pointer to a queue lives until the next one.
  *
  * Whether a subscription takes deliveries and may send is found out by
  * derive() alone, when subscriptions, settings or health change; everybody
@@ -16,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "delivery/delivery_internal.h"
+#include "delivery/state_internal.h"
 
 #define LOADED_LIMITS 2			/* times its limit of requests: rows that a queue may have loaded */
 #define LEAST_LOADED 32			/* rows, at least */
@@ -24,13 +26,13 @@
 static void bind(WebhookQueues *queues, WebhookQueue *queue);
 static void derive(const WebhookQueues *queues, WebhookQueue *queue);
 static void refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
-static void reset(WebhookQueues *queues, WebhookQueue *queue);
-static void tell(WebhookQueues *queues, WebhookQueue *queue, WebhookHealthChange change);
+static void reset(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
+static bool is_over(const WebhookQueue *queue);
+static void free_queue(WebhookQueues *queues, WebhookQueue *queue);
+static void apply(WebhookQueues *queues, WebhookQueue *queue, WebhookHealthChange change,
+				  TimestampTz now);
 static void follow_clock(WebhookQueues *queues, int64 by);
 static TimestampTz load_time(const WebhookQueues *queues, const WebhookQueue *queue);
-static void add_change(const WebhookQueues *queues, WebhookQueue *queue,
-					   WebhookHealthChange change);
-static const char *state_name(const WebhookQueues *queues, const WebhookQueue *queue);
 
 void
 webhook_queues_init(WebhookQueues *queues)
@@ -107,15 +109,22 @@ webhook_queues_bind(WebhookQueues *queues)
 void
 webhook_queues_refresh(WebhookQueues *queues, bool sending, TimestampTz now)
 {
+	const WebhookSubscription *subscription;
+	int			cursor = 0;
 	HASH_SEQ_STATUS scan;
 	WebhookQueue *queue;
 
 	queues->sending = sending;
+	while ((subscription = webhook_subscription_of_type(NULL, &cursor)) != NULL)
+		(void) webhook_queue_get(queues, subscription->id);
 	webhook_queues_scan(queues, &scan);
 	while ((queue = webhook_queues_next(&scan)) != NULL)
 	{
 		bind(queues, queue);
-		refresh(queues, queue, now);
+		if (is_over(queue))
+			free_queue(queues, queue);
+		else
+			refresh(queues, queue, now);
 	}
 }
 
@@ -143,13 +152,6 @@ webhook_queue_summarize(WebhookQueue *queue, TimestampTz now)
 	webhook_health_summarize(&queue->health, now);
 }
 
-int
-webhook_queue_changes(const WebhookQueue *queue, const WebhookStateChange **changes)
-{
-	*changes = queue->changes;
-	return queue->nchanges;
-}
-
 void
 webhook_queue_restore(WebhookDispatcher *dispatcher, const WebhookState *state, TimestampTz now)
 {
@@ -167,7 +169,8 @@ webhook_queue_restore(WebhookDispatcher *dispatcher, const WebhookState *state, 
 		queue->health.state.suspended_at = state->saved_at;
 	if (subscription == NULL)
 		webhook_queue_mark_dirty(queues, queue, false);
-	webhook_queue_apply_health(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
+	webhook_queue_note_saved(queue, state->state);
+	apply(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
 
 	/* The process that disabled it may have ended before the backlog was cancelled. */
 	if (webhook_health_is_disabled(&queue->health, subscription) && !fenced)
@@ -176,22 +179,37 @@ webhook_queue_restore(WebhookDispatcher *dispatcher, const WebhookState *state, 
 }
 
 void
-webhook_queue_reset(WebhookDispatcher *dispatcher, int64 subscription_id)
+webhook_queue_reset(WebhookDispatcher *dispatcher, int64 subscription_id, TimestampTz now)
 {
 	WebhookQueues *queues = &dispatcher->queues;
 	WebhookQueue *queue = hash_search(queues->table, &subscription_id, HASH_FIND, NULL);
 
 	if (queue == NULL || webhook_health_is_disabled(&queue->health, queue->subscription))
 		return;
-	reset(queues, queue);
+	reset(queues, queue, now);
 	webhook_queue_update(queues, queue);
 }
 
 void
-webhook_queue_tell(WebhookDispatcher *dispatcher, int64 subscription_id, bool altered)
+webhook_queue_tell(WebhookDispatcher *dispatcher, int64 subscription_id, bool altered,
+				   TimestampTz now)
 {
-	tell(&dispatcher->queues, webhook_queue_get(&dispatcher->queues, subscription_id),
-		 altered ? WEBHOOK_HEALTH_ALTERED : WEBHOOK_HEALTH_SET);
+	webhook_queue_note_state(&dispatcher->queues,
+							 webhook_queue_get(&dispatcher->queues, subscription_id),
+							 altered ? WEBHOOK_HEALTH_ALTERED : WEBHOOK_HEALTH_SET, now);
+}
+
+void
+webhook_queue_know_fences(WebhookDispatcher *dispatcher)
+{
+	const WebhookSubscription *subscription;
+	int			cursor = 0;
+
+	while ((subscription = webhook_subscription_of_type(NULL, &cursor)) != NULL)
+	{
+		if (subscription->fenced)
+			webhook_queue_get(&dispatcher->queues, subscription->id)->told = WEBHOOK_STATE_FENCED;
+	}
 }
 
 bool
@@ -233,42 +251,6 @@ webhook_queue_next_backlog(WebhookDispatcher *dispatcher)
 	}
 	queues->any_backlog = false;
 	return 0;
-}
-
-int
-webhook_queue_dirty(WebhookDispatcher *dispatcher, WebhookQueue **found, int size)
-{
-	dlist_iter	iter;
-	int			count = 0;
-
-	dlist_foreach(iter, &dispatcher->queues.dirty)
-	{
-		if (count == size)
-			break;
-		found[count++] = dlist_container(WebhookQueue, dirty_node, iter.cur);
-	}
-	return count;
-}
-
-bool
-webhook_queue_is_urgent(const WebhookDispatcher *dispatcher)
-{
-	return dispatcher->queues.nurgent > 0;
-}
-
-void
-webhook_queue_saved(WebhookDispatcher *dispatcher, WebhookQueue **saved, int count)
-{
-	for (int i = 0; i < count; i++)
-	{
-		WebhookQueue *queue = saved[i];
-
-		dispatcher->queues.nurgent -= queue->urgent;
-		queue->dirty = queue->urgent = false;
-		queue->nchanges = 0;
-		queue->subscription_dropped = queue->subscription == NULL;
-		dlist_delete(&queue->dirty_node);
-	}
 }
 
 WebhookQueueCapacity
@@ -335,16 +317,8 @@ void
 webhook_queue_apply_health(WebhookQueues *queues, WebhookQueue *queue,
 						   WebhookHealthChange change, TimestampTz now)
 {
-	TimestampTz not_before = queue->health.state.not_before;
-
-	derive(queues, queue);
-	if (not_before > now)
-		webhook_queue_delay(queues, queue, Max(queue->not_before.at, not_before));
-	else if (change == WEBHOOK_HEALTH_CLOSED)
-		webhook_queue_delay(queues, queue, 0);
-	if (change == WEBHOOK_HEALTH_DISABLED)
-		queues->any_backlog = queue->cancel_backlog = true;
-	tell(queues, queue, change);
+	apply(queues, queue, change, now);
+	webhook_queue_note_state(queues, queue, change, now);
 }
 
 void
@@ -357,10 +331,10 @@ webhook_queue_try_again(WebhookQueues *queues, WebhookQueue *queue, TimestampTz 
 }
 
 void
-webhook_queue_set_slow(WebhookQueues *queues, WebhookQueue *queue)
+webhook_queue_set_slow(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
 {
 	webhook_health_slow(&queue->health);
-	derive(queues, queue);
+	webhook_queue_apply_health(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
 	webhook_queue_mark_dirty(queues, queue, false);
 }
 
@@ -380,26 +354,10 @@ webhook_queues_tick(WebhookQueues *queues, TimestampTz now)
 		if (timer->at > now && !set_back)
 			break;
 		webhook_queue_delay(queues, queue, 0);
-		tell(queues, queue, webhook_health_wait_over(&queue->health, now));
+		webhook_queue_note_state(queues, queue, webhook_health_wait_over(&queue->health, now), now);
 		webhook_queue_update(queues, queue);
 	}
 	queues->last_tick = now;
-}
-
-void
-webhook_queue_mark_dirty(WebhookQueues *queues, WebhookQueue *queue, bool urgent)
-{
-	if (queue->dirty && (queue->urgent || !urgent))
-		return;
-	if (queue->dirty)
-		dlist_delete(&queue->dirty_node);
-	queue->dirty = true;
-	queue->urgent = urgent;
-	queues->nurgent += urgent;
-	if (urgent)
-		dlist_push_head(&queues->dirty, &queue->dirty_node);
-	else
-		dlist_push_tail(&queues->dirty, &queue->dirty_node);
 }
 
 static void
@@ -435,12 +393,12 @@ refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
 		webhook_queue_mark_dirty(queues, queue, false);
 	else if (subscription != NULL && state->disabled_at != 0 && !subscription->fenced &&
 			 !webhook_health_is_disabled(&queue->health, subscription))
-		reset(queues, queue);
+		reset(queues, queue, now);
 
 	if (webhook_health_rate_changed(&queue->health, subscription))
 	{
 		webhook_queue_delay(queues, queue, 0);
-		webhook_queue_apply_health(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
+		apply(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
 	}
 
 	suspended = queue->takes && !queue->sends;
@@ -449,31 +407,53 @@ refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
 		webhook_health_suspend(&queue->health, suspended, now);
 		webhook_queue_mark_dirty(queues, queue, false);
 	}
+	webhook_queue_note_state(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
+}
+
+/* Nothing is left of a queue whose subscription is gone. */
+static bool
+is_over(const WebhookQueue *queue)
+{
+	return queue->subscription_dropped && queue->subscription == NULL && !queue->dirty &&
+		queue->ndeliveries == 0 && !queue->has_rows && queue->blocked == 0 &&
+		!queue->cancel_backlog;
 }
 
 static void
-reset(WebhookQueues *queues, WebhookQueue *queue)
+free_queue(WebhookQueues *queues, WebhookQueue *queue)
+{
+	Assert(queue->nready == 0 && queue->npings == 0 && queue->scheduling.in_flight == 0);
+	webhook_timer_set(queues->delayed, &queue->not_before, 0);
+	webhook_timer_set(queues->loads, &queue->load, 0);
+	webhook_queue_update(queues, queue);
+	webhook_health_free(&queue->health);
+	hash_search(queues->table, &queue->id, HASH_REMOVE, NULL);
+}
+
+/* What the health allows now. */
+static void
+apply(WebhookQueues *queues, WebhookQueue *queue, WebhookHealthChange change, TimestampTz now)
+{
+	TimestampTz not_before = queue->health.state.not_before;
+
+	derive(queues, queue);
+	if (not_before > now)
+		webhook_queue_delay(queues, queue, Max(queue->not_before.at, not_before));
+	else if (change == WEBHOOK_HEALTH_CLOSED)
+		webhook_queue_delay(queues, queue, 0);
+	if (change == WEBHOOK_HEALTH_DISABLED)
+		queues->any_backlog = queue->cancel_backlog = true;
+}
+
+static void
+reset(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
 {
 	WebhookHealthChange change = webhook_health_reset(&queue->health);
 
 	derive(queues, queue);
 	webhook_queue_delay(queues, queue, 0);
 	webhook_queue_mark_dirty(queues, queue, true);
-	tell(queues, queue, change);
-}
-
-/*
- * Keep a change for being told, at once. Of a subscription that is gone nothing is told but that
- * people have ended it: what its last requests bring is of no interest.
- */
-static void
-tell(WebhookQueues *queues, WebhookQueue *queue, WebhookHealthChange change)
-{
-	if (change == WEBHOOK_HEALTH_UNCHANGED ||
-		(queue->subscription == NULL && change != WEBHOOK_HEALTH_SET))
-		return;
-	add_change(queues, queue, change);
-	webhook_queue_mark_dirty(queues, queue, true);
+	webhook_queue_note_state(queues, queue, change, now);
 }
 
 /* The clock was set back by so many microseconds. */
@@ -503,49 +483,4 @@ load_time(const WebhookQueues *queues, const WebhookQueue *queue)
 		!webhook_queue_capacity(queues, queue).load)
 		return 0;
 	return Max(Max(queue->next_due, queue->not_before.at), queue->loaded_at);
-}
-
-/*
- * What leads to one state is one change, of which the last cause is told. Where
- * more changes come than can be kept, the last one counts.
- */
-static void
-add_change(const WebhookQueues *queues, WebhookQueue *queue, WebhookHealthChange change)
-{
-	const char *state = change == WEBHOOK_HEALTH_ALTERED ? "changed" : state_name(queues, queue);
-	WebhookStateChange *last = &queue->changes[Max(queue->nchanges, 1) - 1];
-
-	if (queue->nchanges > 0 && strcmp(last->state, state) != 0 &&
-		queue->nchanges < WEBHOOK_QUEUE_CHANGES)
-		last++;
-	queue->nchanges = last - queue->changes + 1;
-	last->change = change;
-	last->state = state;
-	last->consecutive_failures = queue->health.state.consecutive_failures;
-	last->until = 0;
-	if (change == WEBHOOK_HEALTH_OPENED || change == WEBHOOK_HEALTH_WAITING)
-		last->until = Max(queue->health.state.not_before, queue->not_before.at);
-}
-
-/* The state as view stat_subscription names it. */
-static const char *
-state_name(const WebhookQueues *queues, const WebhookQueue *queue)
-{
-	const WebhookSubscription *subscription = queue->subscription;
-
-	if (subscription == NULL)
-		return WEBHOOK_STATE_GONE;
-	if (!queue->takes)
-		return "disabled";
-	if (subscription->fenced)
-		return "fenced";
-	if (subscription->paused)
-		return "paused";
-	if (!queues->sending)
-		return "off";
-	if (webhook_health_is_open(&queue->health))
-		return "open";
-	if (queue->health.waits)
-		return "waiting";
-	return webhook_health_is_slow(&queue->health) ? "slow" : "active";
 }

@@ -36,6 +36,7 @@ struct WebhookQueue
 	int			nready;			/* length of ready */
 	int			npings;			/* length of pings */
 	int			queued;			/* deliveries that wait in memory: ready, or behind a head */
+	int			ndeliveries;	/* all deliveries in memory */
 	bool		spilling;		/* arrivals go to pending, until what is due there was loaded */
 	WebhookSchedulerEntry scheduling;
 	WebhookTimer not_before;	/* no request starts before; not set: it may now */
@@ -55,6 +56,9 @@ struct WebhookQueue
 	dlist_node	dirty_node;		/* among the dirty queues */
 	bool		subscription_dropped;	/* the subscription is gone, and its state removed */
 	bool		cancel_backlog; /* what waits for it has to be cancelled */
+	const char *told;			/* the state that people were told last; NULL: none */
+	TimestampTz slow_told_at;	/* when they were last told that it is slow */
+	TimestampTz waiting_told_at;	/* when they were last told that it waits */
 	int			nchanges;		/* length of changes[] */
 	WebhookStateChange changes[WEBHOOK_QUEUE_CHANGES];	/* still to be told of, oldest first */
 };
@@ -65,7 +69,7 @@ struct WebhookQueue
 
 typedef struct WebhookQueues
 {
-	HTAB	   *table;			/* subscription id -> WebhookQueue; a queue stays for good */
+	HTAB	   *table;			/* subscription id -> WebhookQueue */
 	WebhookScheduler scheduler;
 	pairingheap *delayed;		/* queues that have a not_before */
 	pairingheap *loads;			/* queues that have rows to be loaded */
@@ -89,7 +93,7 @@ typedef struct WebhookQueueCapacity
 
 extern void webhook_queues_init(WebhookQueues *queues);
 
-/* The queue of a subscription, made at the first call. */
+/* The queue of a subscription, made at the first call. Valid until the next refresh. */
 extern WebhookQueue *webhook_queue_get(WebhookQueues *queues, int64 id);
 
 /* The queue for an arrival: one that may not send begins its suspended time. */
@@ -132,12 +136,9 @@ extern void webhook_queue_apply_health(WebhookQueues *queues, WebhookQueue *queu
 extern void webhook_queue_try_again(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
 
 /* A request has been in flight for too long. webhook_queue_update() has to follow. */
-extern void webhook_queue_set_slow(WebhookQueues *queues, WebhookQueue *queue);
+extern void webhook_queue_set_slow(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
 
 /* End delays that are over; rows wait by the new clock if it was set back. */
 extern void webhook_queues_tick(WebhookQueues *queues, TimestampTz now);
-
-/* The state has changed; "urgent": it is to be saved at once. */
-extern void webhook_queue_mark_dirty(WebhookQueues *queues, WebhookQueue *queue, bool urgent);
 
 #endif							/* WEBHOOK_QUEUE_INTERNAL_H */

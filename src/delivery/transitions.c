@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "delivery/due_internal.h"
+#include "delivery/state_internal.h"
 #include "delivery/transitions_internal.h"
 
 static WebhookRowKey row_key(const WebhookPending *row);
@@ -76,6 +77,7 @@ webhook_delivery_create(WebhookDispatcher *dispatcher, const WebhookPending *row
 	delivery->stored = stored;
 	delivery->offered_at = now;
 	delivery->queue = webhook_queue_get(&dispatcher->queues, row->subscription_id);
+	delivery->queue->ndeliveries++;
 	if (event->subject != NULL && delivery->queue->ordered)
 		delivery->subject = webhook_subject_get(&dispatcher->subjects, row->subscription_id,
 												event->subject);
@@ -118,6 +120,7 @@ free_delivery(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 
 		hash_search(dispatcher->rows, &key, HASH_REMOVE, NULL);
 	}
+	delivery->queue->ndeliveries--;
 	dispatcher->usage.memory -= sizeof(WebhookDelivery);
 	if (row->event->references == 1)
 		dispatcher->usage.memory -= row->event->size;

@@ -39,6 +39,7 @@
 static Datum hash_of(Datum text);
 static char *clip(const char *value);
 static void check_header(JsonbValue *name, JsonbValue *value);
+static int	say_redacted(void);
 static const char *name_alone(const char *name);
 static void check_names_differ(char **names, int count);
 static void require_trusted_table(Relation table);
@@ -89,9 +90,7 @@ webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 webhook_errargument("endpoint"),
 				 errmsg("invalid endpoint \"%s\"", clip(webhook_redact_url(canonical))),
-				 errdetail("A value in its query is \"%s\", which stands for one that is hidden.",
-						   WEBHOOK_REDACTED),
-				 errhint("Give the value itself; webhook.subscription_options() shows it.")));
+				 say_redacted()));
 	webhook_guard_check_endpoint(canonical);
 	PG_RETURN_TEXT_P(cstring_to_text(canonical));
 }
@@ -360,6 +359,15 @@ clip(const char *value)
 	return psprintf("%.*s%s", shown, value, shown < length ? "..." : "");
 }
 
+/* Part of an ereport(): an argument has what we show in place of a credential. */
+static int
+say_redacted(void)
+{
+	errdetail("\"%s\" stands for a value that is hidden.", WEBHOOK_REDACTED);
+	errhint("Give the value itself; webhook.subscription_options() shows it.");
+	return 0;
+}
+
 /* Raise an error if a subscription may not have that header. */
 static void
 check_header(JsonbValue *name, JsonbValue *value)
@@ -380,9 +388,7 @@ check_header(JsonbValue *name, JsonbValue *value)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 webhook_errargument("headers"),
 				 errmsg("invalid header \"%s\"", clip(shown)),
-				 errdetail("Its value is \"%s\", which stands for one that is hidden.",
-						   WEBHOOK_REDACTED),
-				 errhint("Give the value itself; webhook.subscription_options() shows it.")));
+				 say_redacted()));
 	check = webhook_header_check(name->val.string.val, name->val.string.len,
 								 value->val.string.val, value->val.string.len);
 	if (check.problem != NULL)

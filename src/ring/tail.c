@@ -79,8 +79,10 @@ static void read_entries(WebhookTail *tail);
 static bool read_entry(WebhookTail *tail, Run *run);
 static void end_run(Run *run);
 
-/* What the stores of all tails belong to: they outlive transactions. */
-static ResourceOwner owner;
+static struct
+{
+	ResourceOwner owner;		/* of the stores of all tails: they outlive transactions */
+}			tails;
 
 WebhookTail *
 webhook_tail_new(void)
@@ -92,8 +94,8 @@ webhook_tail_new(void)
 	TupleDesc	desc = CreateTemplateTupleDesc(4);
 	HASHCTL		control = {0};
 
-	if (owner == NULL)
-		owner = ResourceOwnerCreate(NULL, "webhook tail");
+	if (tails.owner == NULL)
+		tails.owner = ResourceOwnerCreate(NULL, "webhook tail");
 	tail->context = context;
 	dlist_init(&tail->files);
 	dlist_init(&tail->runs);
@@ -102,10 +104,12 @@ webhook_tail_new(void)
 	control.entrysize = sizeof(Count);
 	tail->counts = hash_create("webhook tail", 64, &control,
 							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	TupleDescInitEntry(desc, 1, "id", INT8OID, -1, 0);
-	TupleDescInitEntry(desc, 2, "txid", XID8OID, -1, 0);
-	TupleDescInitEntry(desc, 3, "table_no", INT4OID, -1, 0);
-	TupleDescInitEntry(desc, 4, "subscription_id", INT8OID, -1, 0);
+
+	/* There may be no transaction to look up other types; an xid8 has the form of an int8. */
+	TupleDescInitBuiltinEntry(desc, 1, "id", INT8OID, -1, 0);
+	TupleDescInitBuiltinEntry(desc, 2, "txid", INT8OID, -1, 0);
+	TupleDescInitBuiltinEntry(desc, 3, "table_no", INT4OID, -1, 0);
+	TupleDescInitBuiltinEntry(desc, 4, "subscription_id", INT8OID, -1, 0);
 	tail->row = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	MemoryContextSwitchTo(old);
 	return tail;
@@ -270,7 +274,7 @@ file_to_add_to(WebhookTail *tail)
 	if (file != NULL && file->nadded < FILE_ENTRIES)
 		return file;
 	file = palloc0(sizeof(File));
-	CurrentResourceOwner = owner;
+	CurrentResourceOwner = tails.owner;
 	file->store = tuplestore_begin_heap(false, true, FILE_KB);
 	CurrentResourceOwner = old;
 	dlist_push_tail(&tail->files, &file->node);

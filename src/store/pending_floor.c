@@ -81,6 +81,13 @@ webhook_pending_floor_lower(int64 subscription_id, TimestampTz next_at)
 		floor->next_at = next_at;
 }
 
+void
+webhook_pending_floor_forget(int64 subscription_id)
+{
+	if (floors.by_subscription != NULL)
+		hash_search(floors.by_subscription, &subscription_id, HASH_REMOVE, NULL);
+}
+
 static void
 init(void)
 {

@@ -21,4 +21,7 @@ extern void webhook_pending_floor_set(int64 subscription_id, TimestampTz next_at
 /* A row of the subscription is written with "next_at"; 0: it is no head. */
 extern void webhook_pending_floor_lower(int64 subscription_id, TimestampTz next_at);
 
+/* The subscription is gone. */
+extern void webhook_pending_floor_forget(int64 subscription_id);
+
 #endif							/* WEBHOOK_PENDING_FLOOR_INTERNAL_H */

@@ -8,6 +8,9 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -36,9 +39,9 @@ typedef struct Candidates
 	text	   *subject;		/* subject of the present row; '' before the first row */
 } Candidates;
 
-static bool move_heads(int64 subscription_id, TimestampTz after, TimestampTz now, int64 by);
+static int64 wait_lost(TupleTableSlot *slot, const WebhookClockStep *steps, int nsteps);
 static WebhookScan *scan_heads(WebhookPendingReading reading, int64 subscription_id,
-							   StrategyNumber strategy, TimestampTz next_at);
+							   TimestampTz next_at);
 static bool is_skipped(TupleTableSlot *slot, WebhookRowTest skip, void *arg);
 static bool make_due(WebhookPendingWriter *writer, TupleTableSlot *slot,
 					 const WebhookReach *reach, TimestampTz now);
@@ -58,7 +61,7 @@ webhook_pending_due(int64 subscription_id, TimestampTz until,
 	Size		bytes = 0;
 	TimestampTz first = 0;
 	WebhookPendingReading reading = webhook_pending_begin_reading();
-	WebhookScan *scan = scan_heads(reading, subscription_id, BTGreaterEqualStrategyNumber,
+	WebhookScan *scan = scan_heads(reading, subscription_id,
 								   webhook_pending_floor_get(subscription_id));
 
 	*next = 0;
@@ -94,7 +97,7 @@ webhook_pending_earliest(int64 subscription_id)
 {
 	TimestampTz earliest = 0;
 	WebhookPendingReading reading = webhook_pending_begin_reading();
-	WebhookScan *scan = scan_heads(reading, subscription_id, BTGreaterEqualStrategyNumber,
+	WebhookScan *scan = scan_heads(reading, subscription_id,
 								   webhook_pending_floor_get(subscription_id));
 
 	if (webhook_scan_next(scan))
@@ -174,62 +177,87 @@ webhook_pending_make_due(int64 subscription_id, const char *subject, const Webho
 	return at_end;
 }
 
-void
-webhook_pending_set_back(TimestampTz now, int64 by)
+WebhookClockStep
+webhook_pending_clock_step(int64 by)
 {
-	ListCell   *cell;
+	WebhookClockStep step = {ReadNextFullTransactionId(), by};
 
-	foreach(cell, webhook_pending_subscriptions())
-		(void) move_heads(*(int64 *) lfirst(cell), now, now, by);
+	return step;
 }
 
 bool
-webhook_pending_pull_in(int64 subscription_id, TimestampTz now, int64 longest)
-{
-	return move_heads(subscription_id, now + longest, now, PG_INT64_MAX);
-}
-
-/*
- * Let the heads of a subscription that are due after a time be due earlier by so
- * many microseconds, but not before "now". Returns true if there were any.
- */
-static bool
-move_heads(int64 subscription_id, TimestampTz after, TimestampTz now, int64 by)
+webhook_pending_follow_clock(int64 subscription_id, const WebhookClockStep *steps, int nsteps,
+							 TimestampTz now, int64 longest,
+							 TimestampTz *from, int *room, bool *ahead)
 {
 	WebhookPendingReading reading = webhook_pending_begin_reading();
 	WebhookPendingWriter *writer = NULL;
-	WebhookScan *scan = scan_heads(reading, subscription_id, BTGreaterStrategyNumber, after);
+	WebhookScan *scan;
+	bool		at_end = true;
 
+	if (*from == 0)
+		*from = nsteps > 0 ? now : now + longest;
+	scan = scan_heads(reading, subscription_id, *from);
 	while (webhook_scan_next(scan))
 	{
 		TimestampTz next_at = webhook_pending_read_next_at(scan->slot);
+		TimestampTz earlier = next_at - wait_lost(scan->slot, steps, nsteps);
 
 		CHECK_FOR_INTERRUPTS();
+
+		/* Heads that are due at one time are looked at together: the next call begins behind. */
+		if (*room <= 0 && next_at > *from)
+		{
+			at_end = false;
+			*from = next_at;
+			break;
+		}
+		--*room;
+		*from = next_at;
+		if (earlier > now + longest)
+		{
+			*ahead = true;
+			earlier = now;
+		}
+		earlier = Max(earlier, now);
+		if (earlier >= next_at)
+			continue;
 		if (writer == NULL)
 			writer = webhook_pending_open();
-		webhook_pending_set_next_at(writer, scan->slot, next_at - now > by ? next_at - by : now);
+		webhook_pending_set_next_at(writer, scan->slot, earlier);
 	}
 	webhook_scan_end(scan);
 	if (writer != NULL)
 		webhook_pending_close(writer);
 	webhook_pending_end_reading(reading);
-	return writer != NULL;
+	return at_end;
 }
 
-/*
- * A scan, in order of next_at, of the heads of a subscription that are due
- * after a time, or at or after it, as the strategy says.
- */
+/* By how much the clock was set back since a version of a row was written. */
+static int64
+wait_lost(TupleTableSlot *slot, const WebhookClockStep *steps, int nsteps)
+{
+	HeapTuple	tuple = nsteps == 0 ? NULL : ExecFetchSlotHeapTuple(slot, false, NULL);
+	int64		lost = 0;
+
+	for (int i = 0; i < nsteps; i++)
+	{
+		if (TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data),
+								  XidFromFullTransactionId(steps[i].before)))
+			lost += steps[i].by;
+	}
+	return lost;
+}
+
+/* A scan, in order of next_at, of the heads of a subscription that are due at a time or later. */
 static WebhookScan *
-scan_heads(WebhookPendingReading reading, int64 subscription_id,
-		   StrategyNumber strategy, TimestampTz next_at)
+scan_heads(WebhookPendingReading reading, int64 subscription_id, TimestampTz next_at)
 {
 	ScanKeyData keys[2];
 
 	ScanKeyInit(&keys[0], KEY_SUBSCRIPTION, BTEqualStrategyNumber,
 				F_INT8EQ, Int64GetDatum(subscription_id));
-	ScanKeyInit(&keys[1], KEY_NEXT_AT, strategy,
-				strategy == BTGreaterStrategyNumber ? F_TIMESTAMPTZ_GT : F_TIMESTAMPTZ_GE,
+	ScanKeyInit(&keys[1], KEY_NEXT_AT, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
 				TimestampTzGetDatum(next_at));
 	return webhook_scan_begin(reading.relation, webhook_catalog_required()->pending_due,
 							  reading.snapshot, lengthof(keys), keys, ForwardScanDirection);

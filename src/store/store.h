@@ -89,6 +89,16 @@ typedef enum WebhookBreaker
 	WEBHOOK_BREAKER_HALF_OPEN,	/* a probe is under way */
 } WebhookBreaker;
 
+/* The states of a subscription, as people see them. */
+#define WEBHOOK_STATE_ACTIVE	"active"
+#define WEBHOOK_STATE_SLOW		"slow"
+#define WEBHOOK_STATE_WAITING	"waiting"
+#define WEBHOOK_STATE_OPEN		"open"
+#define WEBHOOK_STATE_OFF		"off"
+#define WEBHOOK_STATE_PAUSED	"paused"
+#define WEBHOOK_STATE_FENCED	"fenced"
+#define WEBHOOK_STATE_DISABLED	"disabled"
+
 /*
  * A row of webhook_internal.subscription_state: the health of one endpoint. A time of 0
  * and a negative duration are NULL in the table.
@@ -96,6 +106,7 @@ typedef enum WebhookBreaker
 typedef struct WebhookState
 {
 	int64		subscription_id;
+	const char *state;			/* one of WEBHOOK_STATE_...; in a row that was read, any text */
 	WebhookBreaker breaker;
 	int			concurrency;	/* how many requests may be in flight; 1: it is slow or fails */
 	int			consecutive_failures;	/* failures of the endpoint itself since its last success */
@@ -259,19 +270,29 @@ extern bool webhook_pending_make_due(int64 subscription_id, const char *subject,
 									 const WebhookReach *reach, TimestampTz now,
 									 WebhookPendingCursor *cursor);
 
-/*
- * After the clock was set back by "by" microseconds, to "now": move the heads
- * that are not due yet back by as much, so that they wait no longer than they
- * were meant to.
- */
-extern void webhook_pending_set_back(TimestampTz now, int64 by);
+/* The clock was set back: versions of rows from before follow it. */
+typedef struct WebhookClockStep
+{
+	FullTransactionId before;	/* rows written by a transaction before this one follow */
+	int64		by;				/* microseconds */
+} WebhookClockStep;
 
 /*
- * Let the heads of a subscription be due at once that are due later than the
- * longest wait there is: the clock was ahead when they were written. Returns true
- * if there were any.
+ * A step of so many microseconds, that all versions of rows so far follow. Needs no
+ * transaction, and none may be open.
  */
-extern bool webhook_pending_pull_in(int64 subscription_id, TimestampTz now, int64 longest);
+extern WebhookClockStep webhook_pending_clock_step(int64 by);
+
+/*
+ * Let the heads of a subscription wait no longer than they were meant to: each is due
+ * earlier by the steps that it follows, and those that would be due later than
+ * "longest" after "now" are due at once; *ahead becomes true if there were any. Looks
+ * at about *room heads, counting them down, from those on that are due at *from (0: from the
+ * first that may have to move), which is moved. Returns false if some are left.
+ */
+extern bool webhook_pending_follow_clock(int64 subscription_id, const WebhookClockStep *steps,
+										 int nsteps, TimestampTz now, int64 longest,
+										 TimestampTz *from, int *room, bool *ahead);
 
 /*
  * How many deliveries wait: pending_count.c, pending_recount.c

@@ -21,6 +21,7 @@
 
 #include "base/catalog.h"
 #include "base/table.h"
+#include "store/pending_floor_internal.h"
 #include "store/store.h"
 
 /* Column "breaker". */
@@ -98,6 +99,7 @@ webhook_state_forget(int64 subscription_id)
 		(void) webhook_table_delete(table, &scan->slot->tts_tid);
 	webhook_scan_end(scan);
 	webhook_table_close(table);
+	webhook_pending_floor_forget(subscription_id);
 }
 
 /* A name that was written by hand and means nothing is an open breaker: a probe will tell. */
@@ -120,6 +122,7 @@ read_row(TupleTableSlot *slot)
 	Datum		value;
 
 	state->subscription_id = DatumGetInt64(COLUMN(subscription_id));
+	state->state = TextDatumGetCString(COLUMN(state));
 	state->breaker = breaker_from_name(TextDatumGetCString(COLUMN(breaker)));
 	state->concurrency = DatumGetInt32(COLUMN(concurrency));
 	state->consecutive_failures = DatumGetInt32(COLUMN(consecutive_failures));
@@ -166,6 +169,7 @@ form_row(const WebhookState *state, Datum *values, bool *nulls)
 	} while (0)
 
 	SET(subscription_id, Int64GetDatum(state->subscription_id));
+	SET(state, CStringGetTextDatum(state->state));
 	SET(breaker, CStringGetTextDatum(breaker_names[state->breaker]));
 	SET(concurrency, Int32GetDatum(state->concurrency));
 	SET(consecutive_failures, Int32GetDatum(state->consecutive_failures));

@@ -2,19 +2,21 @@
  * commands.c
  *	  Runs the commands of the ring that end deliveries or make them due.
  *
- * What is in memory ends at once. Rows of pending are read in pieces, each in a
- * transaction of its own, and end as deliveries do, with their data in the log.
- * Rows being written are waited for. The checkpoint does not pass a command
- * until it is complete, so after a crash it is executed again.
+ * What is in memory ends at once. Rows of pending are read in pieces, each in
+ * a transaction of its own, and end as deliveries do, with their data in the
+ * log. Rows being written are waited for, and so are those in flight. The
+ * checkpoint does not pass a command until it is complete, so after a crash it
+ * is executed again.
  *
  * A cancel, skip or retry means what had committed when it was called: what
  * commits later is not meant, though it may have a lower id. The end of a
- * subscription means all that there is while the subscription is gone or disabled.
- * Once it is enabled again, the end means what its new start snapshot sees.
+ * subscription means all that there is while the subscription is gone or
+ * disabled. Once it is enabled again, the end means what its new start
+ * snapshot sees.
  *
  * Of several commands each runs a few pieces, then the next one, so that none
- * waits for the end of a long one. While one runs, no rows of its subscription
- * are loaded.
+ * waits for the end of a long one, nor for one that waits. While one runs, no
+ * rows of its subscription are loaded.
  */
 #include "postgres.h"
 
@@ -26,6 +28,7 @@
 #include "worker/transaction_internal.h"
 
 #define PIECE_ROWS 500
+#define IDLE_INTERVAL (USECS_PER_SEC / 20)	/* between looks while all commands wait */
 
 #define RUN_PIECES 20			/* pieces of a command before the next command runs */
 #define ROUND_PIECES 32			/* pieces of a round: thousands of subscriptions may end at once */
@@ -39,14 +42,15 @@ typedef struct Cancellation
 	char	   *subject;		/* NULL: none */
 	WebhookBatch *batch;		/* pinned until it is complete; NULL: none */
 	WebhookPendingCursor cursor;	/* of WEBHOOK_END and WEBHOOK_RETRY: behind the last row that
-									 * was read */
+									 * was done */
 } Cancellation;
 
 /* Rows of pending that one look has found. */
 typedef struct Look
 {
-	Cancellation *cancellation;
+	const Cancellation *cancellation;
 	MemoryContext context;
+	WebhookPendingCursor cursor;	/* taken over after the commit */
 	List	   *rows;			/* WebhookPending *, which are to end */
 	TimestampTz now;			/* of WEBHOOK_RETRY: when rows are due */
 	bool		at_end;			/* of WEBHOOK_RETRY: there are no more rows */
@@ -57,10 +61,20 @@ static struct
 	WebhookDispatcher *dispatcher;
 	List	   *cancellations;	/* Cancellation *; the first one runs */
 	int			pieces;			/* of the first one, in its present run */
+	TimestampTz idle_until;		/* all of them wait, and are looked at again then; 0: they do not */
 }			commands;
 
+/* What a piece of a command has come to. */
+typedef enum Progress
+{
+	PROGRESS_MADE,
+	PROGRESS_WAITS,				/* for other work of the worker: the next command may go on */
+	PROGRESS_STOPPED,			/* no command can go on in this round */
+	PROGRESS_FAILED,
+} Progress;
+
 static WebhookReach reach_of_end(int64 subscription_id);
-static bool run_piece(bool *waits);
+static Progress run_piece(void);
 static Cancellation *add(WebhookKind kind, int64 subscription_id, const WebhookEvent *row,
 						 WebhookBatch *batch);
 static WebhookReach owned_reach(const WebhookEvent *row, const WebhookCommand *command);
@@ -68,8 +82,8 @@ static void free_reach(WebhookReach *reach);
 static WebhookReach reach_of(const Cancellation *cancellation);
 static void read_rows(void *arg);
 static bool is_complete(const Cancellation *cancellation, const Look *look);
-static List *rows_of(Cancellation *cancellation, const WebhookReach *reach);
-static void cancel_rows(const Cancellation *cancellation, const List *rows);
+static List *rows_of(Look *look, const WebhookReach *reach);
+static int	cancel_rows(const Cancellation *cancellation, const List *rows);
 static bool has_rows_to_come(const Cancellation *cancellation);
 static void finish_first(void);
 static void move_first_to_end(void);
@@ -115,7 +129,8 @@ webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
 			break;
 		case WEBHOOK_TELL:
 			webhook_queue_tell(commands.dispatcher, command.subscription_id,
-							   row->subject != NULL && strcmp(row->subject, "changed") == 0);
+							   row->subject != NULL && strcmp(row->subject, "changed") == 0,
+							   GetCurrentTimestamp());
 			return;
 		default:
 			return;
@@ -142,63 +157,84 @@ webhook_commands_are_running(void)
 }
 
 bool
-webhook_commands_run(void)
+webhook_commands_run(TimestampTz now)
 {
-	bool		waits = false;
+	int			waiting = 0;	/* commands in a row that wait */
 
-	for (int i = 0; i < ROUND_PIECES && !waits; i++)
+	if (webhook_commands_time(now) > now)
+		return true;
+	commands.idle_until = 0;
+	for (int i = 0; i < ROUND_PIECES && waiting < list_length(commands.cancellations); i++)
 	{
-		if (!run_piece(&waits))
-			return false;
+		switch (run_piece())
+		{
+			case PROGRESS_MADE:
+				waiting = 0;
+				break;
+			case PROGRESS_WAITS:
+				move_first_to_end();
+				waiting++;
+				break;
+			case PROGRESS_STOPPED:
+				return true;
+			case PROGRESS_FAILED:
+				return false;
+		}
 	}
+	if (waiting > 0 && waiting >= list_length(commands.cancellations))
+		commands.idle_until = now + IDLE_INTERVAL;
 	return true;
 }
 
-/*
- * Run one piece of the first command. "waits" becomes true if there is nothing to
- * do before other work of the round is done. Returns false after an error.
- */
-static bool
-run_piece(bool *waits)
+/* If the clock was set back, nobody knows how long they have waited: long enough. */
+TimestampTz
+webhook_commands_time(TimestampTz now)
+{
+	if (commands.cancellations == NIL)
+		return 0;
+	return commands.idle_until - now > IDLE_INTERVAL ? now : Max(commands.idle_until, now);
+}
+
+/* Run one piece of the first command. */
+static Progress
+run_piece(void)
 {
 	Look		look = {0};
-	Cancellation *first;
-	bool		done;
+	Cancellation *first = linitial(commands.cancellations);
+	Progress	progress = PROGRESS_MADE;
 
-	if (commands.cancellations == NIL ||
-		webhook_dispatch_usage(commands.dispatcher)->unflushed >= PIECE_ROWS)
-	{
-		*waits = true;
-		return true;
-	}
-	first = linitial(commands.cancellations);
+	if (webhook_dispatch_usage(commands.dispatcher)->unflushed >= PIECE_ROWS)
+		return PROGRESS_STOPPED;
 	if ((first->kind == WEBHOOK_CANCEL || first->kind == WEBHOOK_SKIP) && has_rows_to_come(first))
-	{
-		move_first_to_end();
-		return true;
-	}
+		return PROGRESS_WAITS;
 
 	look.cancellation = first;
+	look.cursor = first->cursor;
 	look.now = GetCurrentTimestamp();
 	look.context = AllocSetContextCreate(TopMemoryContext, "webhook cancellation",
 										 ALLOCSET_DEFAULT_SIZES);
-	done = webhook_transaction_try("cancelling pending deliveries", read_rows, &look);
-	if (done)
+	if (!webhook_transaction_try("cancelling pending deliveries", read_rows, &look))
+		progress = PROGRESS_FAILED;
+	else
 	{
-		cancel_rows(first, look.rows);
-		*waits = look.rows == NIL;
+		int			cancelled = cancel_rows(first, look.rows);
+
+		first->cursor = look.cursor;
 		if (first->kind == WEBHOOK_RETRY)
 			webhook_due_add(commands.dispatcher, first->subscription_id, look.now);
 		if (is_complete(first, &look))
 		{
+			if (first->kind == WEBHOOK_END && reach_of(first).snapshot == NULL)
+				webhook_due_none(commands.dispatcher, first->subscription_id);
 			finish_first();
-			*waits = false;
 		}
+		else if (cancelled == 0 && first->kind != WEBHOOK_RETRY)
+			progress = PROGRESS_WAITS;
 		else if (++commands.pieces >= RUN_PIECES)
 			move_first_to_end();
 	}
 	MemoryContextDelete(look.context);
-	return done;
+	return progress;
 }
 
 /*
@@ -257,6 +293,7 @@ add(WebhookKind kind, int64 subscription_id, const WebhookEvent *row, WebhookBat
 			cancellation->subject = pstrdup(row->subject);
 	}
 	commands.cancellations = lappend(commands.cancellations, cancellation);
+	commands.idle_until = 0;
 	MemoryContextSwitchTo(old);
 	webhook_due_block(commands.dispatcher, subscription_id);
 	return cancellation;
@@ -266,16 +303,16 @@ static void
 read_rows(void *arg)
 {
 	Look	   *look = arg;
-	Cancellation *cancellation = look->cancellation;
+	const Cancellation *cancellation = look->cancellation;
 	WebhookReach reach = reach_of(cancellation);
 
 	MemoryContextSwitchTo(look->context);
 	if (cancellation->kind == WEBHOOK_RETRY)
 		look->at_end = webhook_pending_make_due(cancellation->subscription_id,
 												cancellation->subject, &reach, look->now,
-												&cancellation->cursor);
+												&look->cursor);
 	else
-		look->rows = rows_of(cancellation, &reach);
+		look->rows = rows_of(look, &reach);
 }
 
 /* Returns true if a command has nothing more to do after a look. */
@@ -295,8 +332,10 @@ is_complete(const Cancellation *cancellation, const Look *look)
 
 /* In a transaction: the next rows of pending that the command means. */
 static List *
-rows_of(Cancellation *cancellation, const WebhookReach *reach)
+rows_of(Look *look, const WebhookReach *reach)
 {
+	const Cancellation *cancellation = look->cancellation;
+
 	switch (cancellation->kind)
 	{
 		case WEBHOOK_CANCEL:
@@ -308,16 +347,20 @@ rows_of(Cancellation *cancellation, const WebhookReach *reach)
 											  cancellation->subject, NULL, reach);
 		default:
 			return webhook_pending_batch(cancellation->subscription_id, reach, PIECE_ROWS,
-										 &cancellation->cursor);
+										 &look->cursor);
 	}
 }
 
-/* Rows that are in memory have been cancelled there, or end with their answer. */
-static void
+/*
+ * Rows that are in memory have been cancelled there, or end with their answer. Returns the number
+ * of the others.
+ */
+static int
 cancel_rows(const Cancellation *cancellation, const List *rows)
 {
 	const char *class = cancellation->kind == WEBHOOK_SKIP ? "skipped" : NULL;
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	int			cancelled = 0;
 	ListCell   *cell;
 
 	foreach(cell, rows)
@@ -329,8 +372,10 @@ cancel_rows(const Cancellation *cancellation, const List *rows)
 			continue;
 		row->event = webhook_event_copy(row->event);
 		webhook_dispatch_cancel_row(commands.dispatcher, row, class, cancellation->batch);
+		cancelled++;
 	}
 	MemoryContextSwitchTo(old);
+	return cancelled;
 }
 
 /* A row that the command means may be on its way to pending. */

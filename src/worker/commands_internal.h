@@ -25,9 +25,12 @@ extern void webhook_commands_cancel_backlogs(void);
 extern bool webhook_commands_are_running(void);
 
 /*
- * Run one piece of the first command, in a transaction of its own. Returns
- * false if that failed and has to be repeated.
+ * Run some pieces of commands, each in a transaction of its own. Returns false if
+ * one has failed and has to be repeated.
  */
-extern bool webhook_commands_run(void);
+extern bool webhook_commands_run(TimestampTz now);
+
+/* When that has something to do: not before. 0: no command is left. */
+extern TimestampTz webhook_commands_time(TimestampTz now);
 
 #endif							/* WEBHOOK_COMMANDS_INTERNAL_H */

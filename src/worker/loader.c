@@ -6,13 +6,6 @@
  * changes deliveries only after its commit. It goes to several subscriptions,
  * for few rows each, so that none waits for another's backlog. Which of them
  * have rows is found out at the start and noted from then on.
- *
- * If the clock is set back, rows that are not due would wait for the old time to
- * come. So they are set back, too, by what the clock has lost since it was last
- * read, and so are deliveries that have ended and are not written yet. A process
- * that starts does not know what the clock has lost meanwhile: rows that are due
- * later than any schedule can say are due at once. Present schedules do not count:
- * one may have been shortened since the row was written.
  */
 #include "postgres.h"
 
@@ -22,14 +15,11 @@
 #include "base/guc.h"
 #include "subscription/subscription.h"
 #include "worker/loader_internal.h"
+#include "worker/set_back_internal.h"
 #include "worker/transaction_internal.h"
 
 #define LOOK_QUEUES 64			/* queues of one look */
 #define LOOK_BYTES ((Size) 1024 * 1024)
-
-/* The longest time that a row can have to wait; the jitter adds a fifth. */
-#define LONGEST_WAIT ((WEBHOOK_MAX_WAIT + WEBHOOK_MAX_WAIT / 5 + 1) * USECS_PER_SEC)
-#define SET_BACK (10 * USECS_PER_SEC)	/* the least that rows follow the clock by */
 
 /* What one look has found. */
 typedef struct Look
@@ -50,24 +40,13 @@ typedef struct Recheck
 	bool		has_rows;
 } Recheck;
 
-/* The clock was set back. */
-typedef struct ClockStep
-{
-	TimestampTz now;
-	int64		by;				/* microseconds */
-} ClockStep;
-
 static struct
 {
 	WebhookDispatcher *dispatcher;
 	MemoryContext context;		/* of the rows of one look */
-	TimestampTz latest;			/* when the clock was last read */
 }			loader;
 
-static bool is_fenced(int64 subscription_id);
 static void repair_heads(void *arg);
-static bool follow_clock(TimestampTz now);
-static void set_back(void *arg);
 static void read_due(void *arg);
 static bool is_skipped(int64 subscription_id, const char *subject, int64 position, int64 id,
 					   void *arg);
@@ -82,6 +61,7 @@ webhook_loader_init(WebhookDispatcher *dispatcher)
 	loader.dispatcher = dispatcher;
 	loader.context = AllocSetContextCreate(TopMemoryContext, "webhook loader",
 										   ALLOCSET_DEFAULT_SIZES);
+	webhook_set_back_init(dispatcher);
 }
 
 bool
@@ -90,7 +70,8 @@ webhook_loader_load(Size engine, TimestampTz now)
 	Look		look = {0};
 	bool		done;
 
-	if (!follow_clock(now))
+	webhook_set_back_observe(now);
+	if (!webhook_set_back_run())
 		return false;
 	look.now = now;
 	look.room = webhook_budget_load(loader.dispatcher, engine);
@@ -143,28 +124,15 @@ webhook_loader_repair_heads(void)
 void
 webhook_loader_note_rows(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	ListCell   *cell;
 
 	foreach(cell, webhook_pending_subscriptions())
 	{
 		int64		id = *(int64 *) lfirst(cell);
 
-		if (!is_fenced(id) && webhook_pending_pull_in(id, now, LONGEST_WAIT))
-			ereport(LOG,
-					(errmsg("deliveries of webhook subscription " INT64_FORMAT " were due later than any retry, and are due now",
-							id),
-					 errdetail("The clock was ahead when they were written.")));
 		webhook_due_add(loader.dispatcher, id, webhook_pending_earliest(id));
 	}
-}
-
-static bool
-is_fenced(int64 subscription_id)
-{
-	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
-
-	return subscription != NULL && subscription->fenced;
+	webhook_set_back_look_ahead();
 }
 
 /*
@@ -179,31 +147,6 @@ repair_heads(void *arg)
 	foreach(cell, webhook_pending_subscriptions())
 		webhook_pending_repair(*(int64 *) lfirst(cell), GetCurrentTimestamp(),
 							   is_in_memory, NULL);
-	webhook_loader_note_rows();
-}
-
-/* Returns false if it has to be tried again. */
-static bool
-follow_clock(TimestampTz now)
-{
-	ClockStep	step = {now, loader.latest - now};
-
-	if (step.by >= SET_BACK)
-	{
-		if (!webhook_transaction_try("following a clock that was set back", set_back, &step))
-			return false;
-		webhook_dispatch_set_back(loader.dispatcher, now, step.by);
-	}
-	loader.latest = now;
-	return true;
-}
-
-static void
-set_back(void *arg)
-{
-	const ClockStep *step = arg;
-
-	webhook_pending_set_back(step->now, step->by);
 	webhook_loader_note_rows();
 }
 

@@ -8,7 +8,7 @@
  *	2. reload			subscriptions that have changed
  *	3. load				due rows of pending; before 4, so that new events do not hold them up
  *	4. read				one step each of what waits and of the windows
- *	5. run commands		some pieces
+ *	5. run commands		some pieces, each in a transaction of its own
  *	6. send				what may start, and harvest results, twice
  *	7. write			a group of results, the checkpoint, states
  *	8. drain			answer webhook.drain()
@@ -30,6 +30,7 @@
 #include "worker/origin_internal.h"
 #include "worker/reader_internal.h"
 #include "worker/sender_internal.h"
+#include "worker/set_back_internal.h"
 #include "worker/transaction_internal.h"
 #include "worker/writer_internal.h"
 
@@ -91,8 +92,12 @@ webhook_loop_start(WebhookSlot *slot)
 	webhook_loader_init(loop.dispatcher);
 	webhook_commands_init(loop.dispatcher);
 
+	webhook_reader_init(loop.dispatcher, slot);
+
 	if (!webhook_transaction_start(load_state, NULL))
 		return NULL;
+	if (!webhook_origin_has_fenced())
+		webhook_queue_know_fences(loop.dispatcher);
 	webhook_loop_refresh();
 	loop.wake = true;
 	return loop.dispatcher;
@@ -183,7 +188,10 @@ write_last(void)
 	} while (usage->unflushed > 0 && usage->unflushed < before);
 }
 
-/* Read where the former process stopped, and write the first checkpoint of this one. */
+/*
+ * Read where the former process stopped, and write the first checkpoint of this one. This may be
+ * done several times: all memory that it needs for good was made before, or replaces what it made.
+ */
 static void
 load_state(void *arg)
 {
@@ -191,7 +199,7 @@ load_state(void *arg)
 
 	webhook_steady_start(checkpoint == NULL ? 0 : checkpoint->saved_at, GetCurrentTimestamp());
 	webhook_ring_raise_ids(checkpoint == NULL ? 0 : checkpoint->last_id);
-	webhook_reader_init(loop.dispatcher, checkpoint, loop.slot);
+	webhook_reader_load(checkpoint);
 	webhook_writer_init(loop.dispatcher, webhook_reader_progress(), &loop.slot->counters);
 }
 
@@ -251,7 +259,7 @@ read_all(TimestampTz now)
 		return false;
 	if (may_read() && !read_ring(now))
 		return false;
-	return webhook_commands_run();
+	return webhook_commands_run(now);
 }
 
 static bool
@@ -333,7 +341,7 @@ follow_drain(void)
 
 	if (loop.drain_state == DRAIN_FINISHING &&
 		webhook_progress_is_done(progress, loop.drain_window) &&
-		!webhook_commands_are_running() &&
+		!webhook_commands_are_running() && !webhook_set_back_is_under_way() &&
 		!webhook_due_any(loop.dispatcher, GetCurrentTimestamp()))
 	{
 		/* Whoever has waited looks at stat_subscription next. */
@@ -363,17 +371,20 @@ static TimestampTz
 input_time(TimestampTz now)
 {
 	TimestampTz due = webhook_due_time(loop.dispatcher);
-
+	TimestampTz commands = webhook_commands_time(now);
 	TimestampTz read = may_read() ? webhook_reader_time(wants_window(), now) : 0;
 
 	if (loop.retry_at != 0)
 		return loop.retry_at;
-	if (read != 0 && read <= now)
+	if ((read != 0 && read <= now) || webhook_set_back_is_under_way())
 		return now;
 	if (due != 0 && due <= now)
 		due = webhook_budget_load(loop.dispatcher, webhook_sender_memory()) > 0 ? now : 0;
-	if (webhook_commands_are_running() && (due == 0 || due > now + COMMAND_INTERVAL))
-		due = now + COMMAND_INTERVAL;
+	if (commands != 0)
+	{
+		commands = Max(commands, now + COMMAND_INTERVAL);
+		due = due == 0 ? commands : Min(due, commands);
+	}
 	return due == 0 || (read != 0 && read < due) ? read : due;
 }
 

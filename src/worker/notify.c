@@ -4,6 +4,9 @@
  *
  * The state is committed first, so a full NOTIFY queue cannot lose it. Of an
  * endpoint's URL credentials are left out.
+ *
+ * Of thousands of subscriptions whose state changes at once, as that of all does when
+ * sending is switched off, the log gets some lines, and the channel everything.
  */
 #include "postgres.h"
 
@@ -17,6 +20,15 @@
 #include "worker/notify_internal.h"
 
 #define CHANNEL "webhook"
+#define MOST_LINES 1000			/* in a minute */
+
+static struct
+{
+	TimestampTz minute_at;		/* when the present minute has begun */
+	int			lines;			/* written to the server's log in it */
+}			told;
+
+static bool may_write(TimestampTz now);
 
 static void write_server_log(const WebhookStateChange *change, int64 subscription_id,
 							 const char *reason, const WebhookSubscription *subscription);
@@ -30,9 +42,27 @@ webhook_notify_state_change(const WebhookStateChange *change, int64 subscription
 	if (change->change == WEBHOOK_HEALTH_UNCHANGED ||
 		(subscription == NULL && strcmp(change->state, WEBHOOK_STATE_GONE) != 0))
 		return;
-	write_server_log(change, subscription_id, reason, subscription);
+	if (may_write(GetCurrentTimestamp()))
+		write_server_log(change, subscription_id, reason, subscription);
 	if (change->change != WEBHOOK_HEALTH_LIMITED)
 		notify(change, subscription_id);
+}
+
+/* If the clock was set back, another minute begins. */
+static bool
+may_write(TimestampTz now)
+{
+	if (now < told.minute_at || now - told.minute_at >= USECS_PER_MINUTE)
+	{
+		told.minute_at = now;
+		told.lines = 0;
+	}
+	if (++told.lines == MOST_LINES)
+		ereport(LOG,
+				(errmsg("webhook writes no more state changes of subscriptions to this log for a minute"),
+				 errdetail("There were %d within a minute. Those that follow are only told on channel \"%s\".",
+						   MOST_LINES, CHANNEL)));
+	return told.lines < MOST_LINES;
 }
 
 static void
@@ -79,7 +109,7 @@ write_server_log(const WebhookStateChange *change, int64 subscription_id, const 
 			break;
 		case WEBHOOK_HEALTH_SET:
 			ereport(LOG,
-					(errmsg("state of webhook subscription %lld was set to \"%s\"", id,
+					(errmsg("state of webhook subscription %lld is now \"%s\"", id,
 							change->state),
 					 errdetail("The endpoint is %s.", endpoint)));
 			break;

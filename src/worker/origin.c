@@ -31,6 +31,11 @@
 #include "worker/origin_internal.h"
 #include "worker/transaction_internal.h"
 
+static struct
+{
+	bool		fenced;			/* this process has fenced subscriptions */
+}			origin;
+
 static bool take_over_upgraded(const WebhookCheckpoint *checkpoint);
 static void compare_directory(const WebhookCheckpoint *checkpoint);
 static void fence(const char *original);
@@ -49,6 +54,12 @@ webhook_origin_checkpoint(void)
 	if (checkpoint->directory != NULL)
 		compare_directory(checkpoint);
 	return checkpoint;
+}
+
+bool
+webhook_origin_has_fenced(void)
+{
+	return origin.fenced;
 }
 
 /* Returns true if pg_upgrade has brought the database here. */
@@ -98,6 +109,7 @@ fence(const char *original)
 
 	if (count == 0)
 		return;
+	origin.fenced = true;
 	ereport(WARNING,
 			(errmsg("webhook sends nothing from database \"%s\", because the data directory is a copy of another one",
 					webhook_transaction_database()),

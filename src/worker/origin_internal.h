@@ -15,4 +15,7 @@
  */
 extern WebhookCheckpoint *webhook_origin_checkpoint(void);
 
+/* Returns true if that function has fenced subscriptions in this process. */
+extern bool webhook_origin_has_fenced(void);
+
 #endif							/* WEBHOOK_ORIGIN_INTERNAL_H */

@@ -61,7 +61,7 @@
 typedef struct Reading
 {
 	MemoryContext context;		/* of this struct and what it points to */
-	MemoryContext read_context; /* of the events in "unread" */
+	MemoryContext read_context; /* of the events in "unmatched" */
 	uint64		number;			/* from 1 on, in the order of opening */
 	bool		recovering;		/* the first window of this process */
 	WebhookSnapshot *from;		/* the window begins with what this does not see */
@@ -127,12 +127,8 @@ static void resume_loading(void);
 static void suspend_loading(void);
 
 void
-webhook_reader_init(WebhookDispatcher *dispatcher, const WebhookCheckpoint *checkpoint,
-					WebhookSlot *slot)
+webhook_reader_init(WebhookDispatcher *dispatcher, WebhookSlot *slot)
 {
-	MemoryContext old;
-	ListCell   *cell;
-
 	memset(&reader, 0, sizeof(reader));
 	reader.dispatcher = dispatcher;
 	reader.slot = slot;
@@ -140,7 +136,19 @@ webhook_reader_init(WebhookDispatcher *dispatcher, const WebhookCheckpoint *chec
 										   ALLOCSET_DEFAULT_SIZES);
 	reader.step_context = AllocSetContextCreate(TopMemoryContext, "webhook step",
 												ALLOCSET_DEFAULT_SIZES);
+	webhook_behind_init(dispatcher);
+}
+
+void
+webhook_reader_load(const WebhookCheckpoint *checkpoint)
+{
+	MemoryContext old;
+	ListCell   *cell;
+
+	MemoryContextReset(reader.context);
 	old = MemoryContextSwitchTo(reader.context);
+	reader.partial = NULL;
+	reader.upto_id = 0;
 	if (checkpoint != NULL)
 	{
 		reader.from = webhook_snapshot_copy(checkpoint->snapshot);
@@ -152,11 +160,10 @@ webhook_reader_init(WebhookDispatcher *dispatcher, const WebhookCheckpoint *chec
 		reader.from = webhook_snapshot_empty();
 	reader.progress = webhook_progress_new(reader.from, reader.partial, reader.upto_id);
 	MemoryContextSwitchTo(old);
-	webhook_behind_init(dispatcher);
 
 	webhook_subscription_reload();
 	foreach(cell, webhook_state_load())
-		webhook_queue_restore(dispatcher, lfirst(cell), GetCurrentTimestamp());
+		webhook_queue_restore(reader.dispatcher, lfirst(cell), GetCurrentTimestamp());
 	webhook_loader_note_rows();
 	suspend_loading();
 }

@@ -8,14 +8,15 @@
 #include "delivery/delivery.h"
 #include "process/shmem.h"
 
+/* Once a process, before any other function. */
+extern void webhook_reader_init(WebhookDispatcher *dispatcher, WebhookSlot *slot);
+
 /*
  * Start where the checkpoint says, or, if that is NULL, at the first row of the
- * ring. In a transaction, once a process: reads the subscriptions and their
+ * ring. In a transaction, which may be repeated: reads the subscriptions and their
  * states, too. A webhook_dispatch_refresh() has to follow its commit.
  */
-extern void webhook_reader_init(WebhookDispatcher *dispatcher,
-								const WebhookCheckpoint *checkpoint,
-								WebhookSlot *slot);
+extern void webhook_reader_load(const WebhookCheckpoint *checkpoint);
 
 /*
  * Read the subscriptions again, in a transaction of its own. Returns false if

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "utils/timestamp.h"
+
 #include "ring/command.h"
 #include "worker/behind_internal.h"
 #include "worker/commands_internal.h"
@@ -215,5 +217,5 @@ run_command(const WebhookStep *step, const WebhookEvent *row, WebhookBatch *batc
 	if (row->kind != WEBHOOK_CHANGED)
 		webhook_commands_accept(row, batch);
 	else if (webhook_command_parse(row, &command))
-		webhook_queue_reset(step->dispatcher, command.subscription_id);
+		webhook_queue_reset(step->dispatcher, command.subscription_id, GetCurrentTimestamp());
 }

@@ -252,6 +252,7 @@ lock_and_start(void *arg)
 	LockRelationOid(catalog->subscription, AccessShareLock);
 	LockRelationOid(catalog->state, AccessShareLock);
 	LockRelationOid(catalog->pending, AccessShareLock);
+	LockRelationOid(catalog->log, AccessShareLock);
 	LockRelationOid(catalog->checkpoint, RowExclusiveLock);
 	start->work(start->arg);
 }

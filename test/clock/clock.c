@@ -454,6 +454,8 @@ fill_load(Tuple *tuple, int number)
 	put(tuple, BoolGetDatum(webhook_due_any(webhook_clock_dispatcher, webhook_clock_now())));
 	put(tuple,
 		BoolGetDatum(webhook_progress_is_done(progress, webhook_progress_newest_window(progress))));
+	put(tuple, Int32GetDatum(hash_get_num_entries(webhook_clock_dispatcher->queues.table)));
+	put(tuple, Int64GetDatum(webhook_clock_transactions));
 }
 
 Datum

@@ -112,6 +112,9 @@ extern uint32 webhook_clock_chance(uint32 limit);
 
 extern WebhookClockArray webhook_clock_outcomes;
 extern WebhookClockArray webhook_clock_notices;
+
+/* How many transactions the worker has made. */
+extern int64 webhook_clock_transactions;
 extern WebhookClockArray webhook_clock_pending; /* of WebhookPending *, in key order */
 extern WebhookClockArray webhook_clock_ring;	/* of WebhookClockRow, committed */
 extern uint32 webhook_clock_failing;	/* writes that fail, of a million */

@@ -3,7 +3,7 @@
 -- and which state changes are told.
 --
 BEGIN;
-SELECT plan(46);
+SELECT plan(51);
 
 CREATE TEMP VIEW ended AS SELECT * FROM clock.outcomes() WHERE outcome NOT IN ('deferred', 'retrying');
 
@@ -180,7 +180,7 @@ SELECT clock.answer(11, '');
 SELECT clock.retry(11);
 SELECT clock.run('1 s');
 SELECT is((SELECT count(*) FROM ended WHERE subscription = 11 AND outcome = 'delivered'), 12::bigint, 'all is sent at once');
-SELECT is((SELECT array_agg(change || ' ' || state ORDER BY at) FROM clock.notices() WHERE subscription = 11), '{opened open,closed slow}', 'the breaker closes');
+SELECT is((SELECT array_agg(change || ' ' || state ORDER BY at) FROM clock.notices() WHERE subscription = 11), '{opened open,closed active}', 'the breaker closes');
 SELECT clock.subscribe('retry_schedule=1000');
 SELECT clock.answer(12, 'status=404 times=1', '');
 SELECT clock.fail_writes(1);
@@ -210,7 +210,7 @@ SELECT clock.unsubscribe(13);
 SELECT clock.command('n', 13, NULL, NULL);
 SELECT clock.run('1 s');
 SELECT is((SELECT array_agg(change || ' ' || state ORDER BY at) FROM clock.notices() WHERE subscription = 13),
-		  '{waiting waiting,over slow,set paused,set active,altered changed,set unsubscribed}', 'each change is told once');
+		  '{waiting waiting,over active,set paused,set active,altered changed,set unsubscribed}', 'each change is told once');
 
 -- Ended in flight while the request has not left: it is not sent later.
 SELECT clock.subscribe();
@@ -268,6 +268,25 @@ SELECT clock.command('n', 19, NULL, NULL);
 SELECT clock.run('1 min');
 SELECT cmp_ok((SELECT count(*) FROM clock.posts() WHERE subscription = 19 AND error = 'connect'), '>', 10::bigint, 'as many requests fail as open a breaker');
 SELECT is((SELECT array_agg(change || ' ' || state ORDER BY at) FROM clock.notices() WHERE subscription = 19), '{set unsubscribed}', 'its end is told, once');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
+
+-- The end of a subscription waits for a retry that hangs, and does nothing meanwhile; others end.
+SELECT clock.subscribe('retry_schedule=1 1000', 'timeout=60000');
+SELECT clock.subscribe('retry_schedule=1000');
+SELECT clock.answer(20, 'status=500 times=1', 'took=50000 status=500');
+SELECT clock.answer(21, 'status=500');
+SELECT clock.send(20, 'a', 3);
+SELECT clock.send(21, NULL, 1200);
+SELECT clock.run('10 s');
+SELECT is((SELECT in_flight FROM clock.states() WHERE subscription = 20), 1, 'a retry is in flight');
+CREATE TEMP TABLE began AS SELECT transactions FROM clock.load();
+SELECT clock.unsubscribe(20);
+SELECT clock.unsubscribe(21);
+SELECT clock.run('10 s');
+SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 20), 1::bigint, 'its row stays until it has ended');
+SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 21), 0::bigint, 'another subscription ends meanwhile');
+SELECT cmp_ok((SELECT transactions FROM clock.load()) - transactions, '<', 400::bigint, 'the wait costs a few transactions a second') FROM began;
+SELECT clock.run('1 min');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
 SELECT * FROM finish();

@@ -42,6 +42,7 @@ webhook_clock_subscribe(void)
 	new->is.endpoint = "https://endpoint/";
 	new->is.ordered = true;
 	new->is.enabled = true;
+	new->is.nsecrets = 1;
 	new->is.max_age = 7 * USECS_PER_DAY;
 	new->is.since = begin_now();
 	pg_atomic_write_u32(&webhook_clock_slot.changed, 1);
@@ -68,6 +69,10 @@ webhook_clock_alter(int64 id, const char *name, const char *value)
 
 	if (strcmp(name, "paused") == 0)
 		subscription->paused = strcmp(value, "true") == 0;
+	else if (strcmp(name, "fenced") == 0)
+		subscription->fenced = strcmp(value, "true") == 0;
+	else if (strcmp(name, "secrets") == 0)
+		subscription->nsecrets = atoi(value);
 	else if (strcmp(name, "ordered") == 0)
 		subscription->ordered = strcmp(value, "true") == 0;
 	else if (strcmp(name, "max_in_flight") == 0)
@@ -188,7 +193,7 @@ webhook_subscription_count_matches(const char *event_type)
 bool
 webhook_subscription_sends(const WebhookSubscription *subscription)
 {
-	return !subscription->paused && !subscription->fenced;
+	return !subscription->paused && !subscription->fenced && subscription->nsecrets > 0;
 }
 
 bool

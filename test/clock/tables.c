@@ -53,6 +53,7 @@ typedef struct Future
 MemoryContext webhook_clock_context;
 WebhookClockArray webhook_clock_outcomes;
 WebhookClockArray webhook_clock_notices;
+int64		webhook_clock_transactions;
 WebhookClockArray webhook_clock_pending;
 WebhookClockArray webhook_clock_ring;
 uint32		webhook_clock_failing;
@@ -450,23 +451,36 @@ webhook_pending_make_due(int64 subscription_id, const char *subject, const Webho
 	return true;
 }
 
-void
-webhook_pending_set_back(TimestampTz now, int64 by)
+WebhookClockStep
+webhook_pending_clock_step(int64 by)
+{
+	WebhookClockStep step = {FullTransactionIdFromU64(versions), by};
+
+	return step;
+}
+
+/* Heads are in no order of next_at here, so all are looked at in one call. */
+bool
+webhook_pending_follow_clock(int64 subscription_id, const WebhookClockStep *steps, int nsteps,
+							 TimestampTz now, int64 longest,
+							 TimestampTz *from, int *room, bool *ahead)
 {
 	for (int i = 0; i < webhook_clock_pending.count; i++)
 	{
-		WebhookPending *row = &row_at(i)->is;
+		Row		   *row = row_at(i);
+		int64		lost = 0;
 
-		if (row->next_at > now)
-			row->next_at = Max(row->next_at - by, now);
+		for (int j = 0; j < nsteps; j++)
+		{
+			if (row->version < (int64) U64FromFullTransactionId(steps[j].before))
+				lost += steps[j].by;
+		}
+		if (row->is.subscription_id != subscription_id || row->is.next_at <= now || lost == 0)
+			continue;
+		row->is.next_at = Max(row->is.next_at - lost, now);
+		row->version = versions++;
 	}
-}
-
-/* The fake clock is never ahead before the worker starts. */
-bool
-webhook_pending_pull_in(int64 subscription_id, TimestampTz now, int64 longest)
-{
-	return false;
+	return true;
 }
 
 void
@@ -767,6 +781,12 @@ webhook_origin_checkpoint(void)
 	return checkpoint.snapshot == NULL ? NULL : &checkpoint;
 }
 
+bool
+webhook_origin_has_fenced(void)
+{
+	return false;
+}
+
 void
 webhook_checkpoint_save(const WebhookCheckpoint *written)
 {
@@ -832,6 +852,7 @@ webhook_transaction_try(const char *activity, void (*work) (void *arg), void *ar
 	MemoryContext old = CurrentMemoryContext;
 	volatile bool done = false;
 
+	webhook_clock_transactions++;
 	PG_TRY();
 	{
 		work(arg);

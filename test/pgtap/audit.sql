@@ -58,10 +58,10 @@ SELECT webhook.alter_subscription(11, enabled => false);
 SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"enabled": false}, "old": {"enabled": true}}', 'disabled');
 SELECT webhook.alter_subscription(11, enabled => true);
 SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"enabled": true}, "old": {"enabled": false}}', 'enabled');
-INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+INSERT INTO webhook_internal.subscription_state (subscription_id, state, breaker, concurrency,
 		consecutive_failures, failures_since_success, probe_interval, suspended, delivered, failed,
 		retried, filter_errors, rate, saved_at)
-	VALUES (11, 'open', 1, 10, 10, 10, '0', 0, 0, 0, 0, 0, now());
+	VALUES (11, 'open', 'open', 1, 10, 10, 10, '0', 0, 0, 0, 0, 0, now());
 SELECT webhook.alter_subscription(11, enabled => true);
 SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"enabled": true}}', 'an open breaker is closed');
 SELECT webhook.retry(11);

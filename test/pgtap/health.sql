@@ -46,10 +46,10 @@ SELECT webhook.subscribe('https://example.com/health/' || n, '{App.Health}') FRO
 SELECT is(pg_temp.wrong(), '', 'a subscription is not wrong');
 
 SAVEPOINT state;
-INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+INSERT INTO webhook_internal.subscription_state (subscription_id, state, breaker, concurrency,
 		consecutive_failures, failures_since_success, probe_interval, opened_at, reason, suspended,
 		delivered, failed, retried, filter_errors, rate, saved_at)
-	VALUES (32, 'open', 1, 10, 10, 10, now(), 'no connection', '0', 0, 0, 0, 0, 0, now());
+	VALUES (32, 'open', 'open', 1, 10, 10, 10, now(), 'no connection', '0', 0, 0, 0, 0, 0, now());
 SELECT is(pg_temp.wrong(), 'breakers', 'an open breaker is');
 SELECT alike(pg_temp.told('breakers'), 'open: subscription 32 (%no connection) | Repair the endpoint%',
 	'... and is named with its reason');
@@ -59,10 +59,10 @@ SELECT pg_temp.wait(32, now() - interval '1 hour');
 SELECT is(pg_temp.wrong(), 'breakers', 'what waits for its breaker is not overdue');
 ROLLBACK TO state;
 
-INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+INSERT INTO webhook_internal.subscription_state (subscription_id, state, breaker, concurrency,
 		consecutive_failures, failures_since_success, probe_interval, disabled_at, reason,
 		suspended, delivered, failed, retried, filter_errors, rate, saved_at)
-	VALUES (32, 'closed', 1, 1, 1, 0, now(), 'the endpoint is gone', '0', 0, 0, 0, 0, 0, now());
+	VALUES (32, 'disabled', 'closed', 1, 1, 1, 0, now(), 'the endpoint is gone', '0', 0, 0, 0, 0, 0, now());
 SELECT is(pg_temp.wrong(), 'disabled', 'a subscription that the worker has disabled is wrong');
 ROLLBACK TO state;
 SELECT webhook.alter_subscription(32, enabled => false);

@@ -257,11 +257,11 @@ CREATE FUNCTION pg_temp.since() RETURNS text LANGUAGE sql AS $$
 $$;
 CREATE FUNCTION pg_temp.set_disabled_by_worker(since pg_snapshot) RETURNS void LANGUAGE sql AS $$
 	DELETE FROM webhook_internal.subscription_state;
-	INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+	INSERT INTO webhook_internal.subscription_state (subscription_id, state, breaker, concurrency,
 			consecutive_failures, failures_since_success, probe_interval, reason, disabled_at,
 			disabled_start_snapshot, suspended, delivered, failed, retried, filter_errors,
 			rate, saved_at)
-		SELECT id, 'open', 1, 20, 20, 10, 'nobody is there', clock_timestamp(), set_disabled_by_worker.since, '0', 0, 0, 20, 0, 0, clock_timestamp()
+		SELECT id, 'disabled', 'open', 1, 20, 20, 10, 'nobody is there', clock_timestamp(), set_disabled_by_worker.since, '0', 0, 0, 20, 0, 0, clock_timestamp()
 		FROM mine
 $$;
 UPDATE webhook_internal.subscription SET since = '3:5:4' WHERE id = (SELECT id FROM mine);

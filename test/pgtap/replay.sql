@@ -62,11 +62,11 @@ BEGIN
 END
 $$;
 CREATE FUNCTION pg_temp.set_disabled_by_worker(subscription bigint) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+	INSERT INTO webhook_internal.subscription_state (subscription_id, state, breaker, concurrency,
 			consecutive_failures, failures_since_success, probe_interval, disabled_at,
 			disabled_start_snapshot, suspended, delivered, failed, retried, filter_errors,
 			rate, saved_at)
-		SELECT id, 'open', 1, 20, 20, 10, now(), since, '0', 0, 0, 20, 0, 0, now()
+		SELECT id, 'disabled', 'open', 1, 20, 20, 10, now(), since, '0', 0, 0, 20, 0, 0, now()
 		FROM webhook_internal.subscription WHERE id = set_disabled_by_worker.subscription
 $$;
 

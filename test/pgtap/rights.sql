@@ -22,7 +22,7 @@ INSERT INTO least
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{explain,health,series,sign,verify}'::name[]), 1
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{home,worker_state,pending_summary,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
+	SELECT 'function', 'webhook_internal', unnest('{home,disabled,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
@@ -39,7 +39,7 @@ UNION ALL
 		checked_filter,checked_format,checked_headers,checked_in_flight,checked_rate,
 		checked_schedule,checked_schemes,checked_secret,checked_statuses,command,drop_replicated,
 		forget_txid,find_event,grant_each,grant_level,privileges,audit_options,has_open_breaker,
-		percentile,is_disabled,require_event,matches,new_event_id,wake_worker,
+		percentile,is_disabled,is_replay_to,require_event,matches,new_event_id,wake_worker,
 		check_duplicate,require_trusted_table,raise_unknown_subscription,replay,require_enabled,
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
 		require_event_type_in,data_of_body,

@@ -101,6 +101,7 @@ SELECT is_empty(
 	$$ SELECT p.oid::regprocedure
 		FROM member JOIN pg_proc p ON p.oid = objid JOIN pg_language l ON l.oid = prolang
 		WHERE classid = 'pg_proc'::regclass AND (l.lanname <> 'c' OR p.prosecdef)
+			AND p.prosqlbody IS NULL
 			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}'
 			AND p.proconfig IS DISTINCT FROM
 				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan}'
@@ -108,7 +109,7 @@ SELECT is_empty(
 				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan,IntervalStyle=postgres}'
 			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp",jit=off}'
 			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp",IntervalStyle=postgres}' $$,
-	'every function that is not C has a search_path of its own');
+	'every function that is neither C nor parsed when it is created has a search_path of its own');
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass

@@ -92,10 +92,10 @@ DELETE FROM webhook_internal.pending;
 --
 -- stat_subscription: health of the endpoint
 --
-INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+INSERT INTO webhook_internal.subscription_state (subscription_id, state, breaker, concurrency,
 		consecutive_failures, failures_since_success, last_success, last_failure, probe_interval,
 		suspended, delivered, failed, retried, filter_errors, rate, p50, p95, saved_at)
-	VALUES (11, 'closed', 16, 0, 2, '2026-01-01', '2026-01-02', 0, '0', 1000, 3, 5, 7, 60, '20 ms', '90 ms', now());
+	VALUES (11, 'active', 'closed', 16, 0, 2, '2026-01-01', '2026-01-02', 0, '0', 1000, 3, 5, 7, 60, '20 ms', '90 ms', now());
 SELECT row_eq('SELECT endpoint, state, reason, delivered, failed, retried, filter_errors, consecutive_failures, failures_since_success, opened_at,
 		next_attempt, last_success, last_failure, p50, p95 FROM webhook.stat_subscription WHERE subscription_id = 11',
 	row('https://example.com/1'::text, 'active'::text, NULL::text, 1000::bigint, 3::bigint, 5::bigint, 7::bigint, 0, 2::bigint,
@@ -122,7 +122,7 @@ BEGIN
 	IF subscription_changes <> '' THEN
 		EXECUTE 'UPDATE webhook_internal.subscription SET ' || subscription_changes || ' WHERE id = 11';
 	END IF;
-	EXECUTE 'UPDATE webhook_internal.subscription_state SET not_before = $1, ' || state_changes || ' WHERE subscription_id = 11'
+	EXECUTE 'UPDATE webhook_internal.subscription_state SET ' || concat_ws(', ', 'not_before = $1', nullif(state_changes, '')) || ' WHERE subscription_id = 11'
 		USING not_before;
 	SELECT s.state, s.reason, s.next_attempt INTO state, reason, next_attempt
 		FROM webhook.stat_subscription s WHERE subscription_id = 11;
@@ -134,14 +134,17 @@ SAVEPOINT healthy;
 SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_changes, state_changes, not_before),
 		row(state, reason, next_attempt), format('%s: %s', state, coalesce(reason, 'no reason')))
 	FROM (VALUES
-		('', 'breaker = ''closed'', concurrency = 2', NULL, 'active', NULL, '2026-02-02'::timestamptz),
+		('', 'state = ''active''', NULL, 'active', NULL, '2026-02-02'::timestamptz),
 		('', 'reason = ''status 404''', NULL, 'active', 'the last problem: status 404', '2026-02-02'),
-		('', 'reason = ''status 503''', '3000-01-01', 'waiting', 'it waits, as Retry-After asks: status 503', '3000-01-01'),
-		('', 'reason = ''status 503''', '2026-01-01', 'active', 'the last problem: status 503', '2026-02-02'),
-		('', 'concurrency = 1, reason = NULL', NULL, 'slow', 'a response took more than two seconds', '2026-02-02'),
-		('', 'concurrency = 1, reason = ''timeout''', NULL, 'slow', 'the last problem: timeout', '2026-02-02'),
-		('', 'consecutive_failures = 1', NULL, 'active', 'the last problem: timeout', '2026-02-02'),
-		('', 'breaker = ''open'', consecutive_failures = 12, opened_at = ''2026-01-01''', '3000-01-01', 'open', '12 failures in a row, the last: timeout',
+		('', 'state = ''waiting'', reason = ''status 503''', '3000-01-01', 'waiting', 'it waits, as Retry-After asks: status 503', '3000-01-01'),
+		('', '', '2026-01-01', 'waiting', 'it has no secret to sign with; webhook.rotate_secret() gives it one', NULL),
+		('', 'state = ''active''', '2026-01-01', 'active', 'the last problem: status 503', '2026-02-02'),
+		('', 'state = ''slow'', concurrency = 1, reason = NULL', NULL, 'slow', 'a response took more than two seconds', '2026-02-02'),
+		('', 'reason = ''timeout''', NULL, 'slow', 'the last problem: timeout', '2026-02-02'),
+		('', 'state = ''active''', NULL, 'active', 'the last problem: timeout', '2026-02-02'),
+		('', 'state = ''paused''', NULL, 'active', 'the last problem: timeout', '2026-02-02'),
+		('', 'state = ''off''', NULL, 'off', 'sending is switched off by webhook.enabled', NULL),
+		('', 'state = ''open'', breaker = ''open'', consecutive_failures = 12, opened_at = ''2026-01-01''', '3000-01-01', 'open', '12 failures in a row, the last: timeout',
 			'3000-01-01'),
 		('paused = true', 'breaker = ''open''', '3000-01-01', 'paused', 'paused by webhook.pause()', NULL),
 		('home = ''1/1''', 'breaker = ''open''', '3000-01-01', 'fenced', 'it belongs to another database until webhook.resume_database()',
@@ -152,7 +155,7 @@ SELECT row_eq(format('SELECT * FROM pg_temp.state(%L, %L, %L)', subscription_cha
 		('enabled = false', 'breaker = ''open''', NULL, 'disabled', 'disabled by webhook.alter_subscription()', NULL))
 		AS v (subscription_changes, state_changes, not_before, state, reason, next_attempt);
 ROLLBACK TO healthy;
-SELECT is((pg_temp.state('', 'breaker = ''open'', consecutive_failures = 10', '2026-02-01')).next_attempt, '2026-02-02',
+SELECT is((pg_temp.state('', 'state = ''open'', breaker = ''open'', consecutive_failures = 10', '2026-02-01')).next_attempt, '2026-02-02',
 	'the next attempt is when the next delivery is due, if that is later');
 SELECT is((pg_temp.state('', 'disabled_at = now(), disabled_start_snapshot = NULL')).state, 'disabled', 'disabled by the worker at an unknown time');
 DELETE FROM webhook_internal.subscription_state;
@@ -306,23 +309,23 @@ SELECT pg_temp.wait('a1', 11, NULL);
 SELECT is(pg_temp.after('a1'), 'It waits behind another event of the same subject that is in memory or in flight.', 'it waits for one that is not in pending');
 SELECT pg_temp.wait('b1', 11, now());
 SELECT is(pg_temp.after('b1'), 'Attempt 1 is due at T.', 'due, without an attempt yet');
-INSERT INTO webhook_internal.subscription_state (subscription_id, breaker, concurrency,
+INSERT INTO webhook_internal.subscription_state (subscription_id, state, breaker, concurrency,
 	consecutive_failures, failures_since_success, probe_interval, opened_at, not_before, reason,
 		suspended, delivered, failed, retried, filter_errors, rate, saved_at)
-	VALUES (11, 'open', 1, 10, 10, 10, now(), '3000-01-01', 'connection refused', '0', 0, 0, 10, 0, 0, now());
+	VALUES (11, 'open', 'open', 1, 10, 10, 10, now(), '3000-01-01', 'connection refused', '0', 0, 0, 10, 0, 0, now());
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'The circuit breaker has been open since T, and the next probe is due at T: '
 	'10 failures in a row, the last: connection refused.', 'the breaker is open');
-UPDATE webhook_internal.subscription_state SET breaker = 'closed', concurrency = 2, opened_at = NULL;
+UPDATE webhook_internal.subscription_state SET state = 'waiting', breaker = 'closed', concurrency = 2, opened_at = NULL;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'No request is sent before T: it waits, as Retry-After asks: connection refused.', 'Retry-After');
 SAVEPOINT waiting;
-UPDATE webhook_internal.subscription_state SET not_before = NULL;
+UPDATE webhook_internal.subscription_state SET state = 'active', not_before = NULL;
 DELETE FROM webhook_internal.pending WHERE event_id = pg_temp.of('b1');
 SELECT is(pg_temp.after('late'), 'It waits behind event retrying of the same subject, which has been waiting since T.',
 	'a retry that is due later is not a state of the endpoint');
 ROLLBACK TO waiting;
-UPDATE webhook_internal.subscription_state SET not_before = NULL;
+UPDATE webhook_internal.subscription_state SET state = 'active', not_before = NULL;
 UPDATE webhook_internal.subscription SET rate_limit = 2 WHERE id = 11;
 SELECT is(pg_temp.after('b1'), E'Attempt 1 is due at T.\n'
 	'Subscription 11 is held back by its rate limit of 2 requests a second.', 'the rate limit');

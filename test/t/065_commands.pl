@@ -108,5 +108,27 @@ END
 	is(outcomes($id), '1 event delivered', 'what waits for a retry is not ended by a command that is repeated after a crash');
 }
 
+# ---- retry() makes all heads due, whatever fails on the way
+
+{
+	my ($own, $id) = $server->subscribe_own('/flip/retry', "retry_schedule => '{1 day}'");
+
+	$receiver->fail_while(1);
+	$server->publish_many($own, 700);
+	$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '700', 'seven hundred wait');
+	my $offset = $server->log_end;
+	my $session = $server->hold(<<"END");
+SELECT FROM webhook_internal.pending WHERE subscription_id = $id ORDER BY subject COLLATE "C", position OFFSET 300 LIMIT 1 FOR UPDATE
+END
+	$server->set('log_min_messages', 'debug1');
+	$receiver->fail_while(0);
+	$server->sql("SELECT webhook.retry($id)");
+	ok(wait_until { $server->log_since($offset) =~ /lock timeout/ }, 'a piece of the command fails');
+	$server->let_go($session);
+	$server->reset('log_min_messages');
+	$server->becomes("SELECT count(DISTINCT event_id) FROM webhook.log WHERE subscription_id = $id AND outcome = 'delivered'", '700',
+		'all are sent, those before the failure, too');
+}
+
 $server->stop;
 done_testing();

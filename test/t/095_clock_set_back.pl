@@ -62,6 +62,24 @@ is(scalar(my @got = $receiver->wait_for(23, qr{/ok/clock})), 23,
 	'sending goes on after the pause that a failed flush brings');
 $server->unsubscribe($hanging, $subscription);
 
+# Rows follow the clock piece by piece: what holds one piece up takes nothing back of the others,
+# and each row follows once.
+{
+	my ($many, $id) = $server->subscribe_own('/status/500/many', q(retry_schedule => '{5 h}'));
+
+	set_clock(3600);
+	$server->publish_many($many, 1500);
+	$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $id", '1500', 'many wait');
+	my $last = $server->hold("SELECT FROM webhook_internal.pending WHERE subscription_id = $id ORDER BY next_at DESC LIMIT 1 FOR UPDATE");
+	$server->sql("CREATE TABLE before AS SELECT event_id, next_at FROM webhook_internal.pending WHERE subscription_id = $id");
+	set_clock(0);
+	my $moved = "SELECT count(*) FROM webhook_internal.pending p JOIN before b USING (event_id) WHERE b.next_at - p.next_at BETWEEN '50 min' AND '70 min'";
+	$server->becomes("SELECT ($moved) >= 1000", 't', 'rows follow the clock while one of them is locked');
+	$server->let_go($last);
+	$server->becomes($moved, '1500', 'all follow it, once');
+	$server->unsubscribe($id);
+}
+
 # A schedule that is shortened says nothing about the clock.
 my ($later, $put_off) = $server->subscribe_own('/status/500/later', q(retry_schedule => '{10 days}'));
 $server->publish_many($later, 1);
@@ -74,7 +92,7 @@ is($server->sql("SELECT count(*) FROM webhook_internal.pending WHERE next_at > n
 $server->unsubscribe($put_off);
 
 # For some minutes the clock is a year ahead.
-my ($fails) = $server->subscribe_own('/status/500/clock');
+my ($fails) = $server->subscribe_own('/status/500/clock', q(retry_schedule => '{5s, 5s, 5s, 5s, 5s, 5s, 5s, 5s}'));
 my ($paused, $waits) = $server->subscribe_own('/ok/waits', q(max_age => '3 days'));
 my $leaf = $server->log_leaf;
 my $place = $server->log_end;

@@ -120,5 +120,26 @@ $server->settle('restarted');
 		'cancelled delivered 10', 'ready deliveries of the subscription that is gone are cancelled');
 }
 
+# A worker that starts while somebody keeps a leaf of the log locked tries again and again, in the
+# memory of one try.
+{
+	my $leaf = $server->log_leaf;
+	my $session = $server->hold("LOCK TABLE $leaf IN ACCESS EXCLUSIVE MODE");
+	my $offset = $server->log_end;
+
+	$server->set('log_min_messages', 'debug1');
+	my $pid = $server->wait_for_worker;
+	$server->sql("SELECT pg_terminate_backend($pid)");
+	ok(wait_until { scalar(() = $server->log_since($offset) =~ /lock timeout/g) >= 4 }, 'a worker waits for a lock when it starts')
+		or diag($server->log_since($offset));
+	$server->let_go($session);
+	$server->reset('log_min_messages');
+	$server->becomes("SELECT count(*) FROM webhook.stat_worker WHERE state = 'running' AND pid <> $pid", '1', '... and starts when it gets it');
+	$server->sql('SELECT pg_log_backend_memory_contexts(pid) FROM webhook.stat_worker');
+	$server->logs(qr/Grand total:/, $offset, 'it says what memory it has');
+	my @tails = $server->log_since($offset) =~ /level: 1; (webhook tail): /g;
+	is(scalar @tails, 2, 'nothing is left of the tries that failed');
+}
+
 $server->stop;
 done_testing();
