@@ -307,7 +307,7 @@ COMMENT ON COLUMN webhook.log.request_headers IS 'headers as sent, names in lowe
 COMMENT ON COLUMN webhook.log.request_body IS 'body as sent';
 COMMENT ON COLUMN webhook.log.response_status IS 'HTTP status; null: there was no response';
 COMMENT ON COLUMN webhook.log.response_headers IS 'headers of the response, names in lower case, redacted like request_headers; a repeated name has an array';
-COMMENT ON COLUMN webhook.log.response_body IS 'first 16 kB of the response; bytes that are not valid text are written as \xHH';
+COMMENT ON COLUMN webhook.log.response_body IS E'first 16 kB of the response; bytes that are not valid text are written as \\xHH';
 COMMENT ON COLUMN webhook.log.outcome IS 'delivered, retrying, failed or cancelled';
 COMMENT ON COLUMN webhook.log.error_class IS 'kind of failure, one word';
 COMMENT ON COLUMN webhook.log.error IS 'description of the failure';
@@ -621,7 +621,7 @@ BEGIN
 		END IF;
 		IF strpos(event, '*') = 0 THEN
 			PERFORM webhook_internal.require_event_type_in(event, 'events');
-		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*\.)?\*$'
+		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*[.])?[*]$'
 			OR octet_length(event) > max_bytes
 		THEN
 			RAISE EXCEPTION 'invalid event type pattern: "%"', event
@@ -1362,7 +1362,7 @@ BEGIN
 		FROM pg_trigger t
 		WHERE t.tgfoid = 'webhook_internal.enqueue()'::regprocedure
 			AND substr(t.tgargs, 1, octet_length(watch.event_type) + 1)
-				= convert_to(watch.event_type, 'UTF8') || '\x00'::bytea
+				= convert_to(watch.event_type, 'UTF8') || decode('00', 'hex')
 			AND (t.tgrelid = watch.relation
 				OR t.tgrelid IN (SELECT relid FROM pg_partition_ancestors(watch.relation))
 				OR t.tgrelid IN (SELECT relid FROM pg_partition_tree(watch.relation)))
@@ -3253,6 +3253,8 @@ CREATE FUNCTION webhook.health(
 ) RETURNS SETOF record
 	LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 14
 	SET search_path = pg_catalog, pg_temp SET jit = off
+	-- The bounds of leaves are read as text.
+	SET datestyle = 'ISO' SET timezone = 'UTC'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -3318,7 +3320,7 @@ BEGIN
 	SELECT min(b.bounds[2]::timestamptz), max(b.bounds[1]::timestamptz)
 		INTO leaf, newest
 		FROM pg_inherits i
-			JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '^log_\d{8}$'
+			JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '^log_[0-9]{8}$'
 			CROSS JOIN LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid),
 				$r$FROM \('([^']*)'\) TO \('([^']*)'\)$r$) AS b (bounds)
 		WHERE i.inhparent = 'webhook.log'::regclass;
@@ -3398,7 +3400,7 @@ BEGIN
 				SELECT sum(pg_total_relation_size(c.oid)) AS size,
 						oldest IS NULL OR oldest > now - 2 * kept - interval '1 hour' AS is_ok
 					FROM pg_class c
-					WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relname ~ '^event_\d$'
+					WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relname ~ '^event_[0-9]$'
 			) r
 		UNION ALL
 		SELECT 11, 'log', l.is_ok,
@@ -3470,7 +3472,7 @@ BEGIN
 				FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated(%2$s);
 			ALTER TABLE %1$s ENABLE REPLICA TRIGGER drop_replicated;
 			COMMENT ON TRIGGER drop_replicated ON %1$s IS 'rows of another server mean nothing here';
-		$_$, relation, CASE WHEN relation::text !~ '\mevent_\d$' THEN '''background''' END);
+		$_$, relation, CASE WHEN relation::text !~ 'event_[0-9]$' THEN '''background''' END);
 	END LOOP;
 END
 $$;

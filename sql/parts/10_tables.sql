@@ -278,7 +278,7 @@ COMMENT ON COLUMN webhook.log.request_headers IS 'headers as sent, names in lowe
 COMMENT ON COLUMN webhook.log.request_body IS 'body as sent';
 COMMENT ON COLUMN webhook.log.response_status IS 'HTTP status; null: there was no response';
 COMMENT ON COLUMN webhook.log.response_headers IS 'headers of the response, names in lower case, redacted like request_headers; a repeated name has an array';
-COMMENT ON COLUMN webhook.log.response_body IS 'first 16 kB of the response; bytes that are not valid text are written as \xHH';
+COMMENT ON COLUMN webhook.log.response_body IS E'first 16 kB of the response; bytes that are not valid text are written as \\xHH';
 COMMENT ON COLUMN webhook.log.outcome IS 'delivered, retrying, failed or cancelled';
 COMMENT ON COLUMN webhook.log.error_class IS 'kind of failure, one word';
 COMMENT ON COLUMN webhook.log.error IS 'description of the failure';

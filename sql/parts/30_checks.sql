@@ -117,7 +117,7 @@ BEGIN
 		END IF;
 		IF strpos(event, '*') = 0 THEN
 			PERFORM webhook_internal.require_event_type_in(event, 'events');
-		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*\.)?\*$'
+		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*[.])?[*]$'
 			OR octet_length(event) > max_bytes
 		THEN
 			RAISE EXCEPTION 'invalid event type pattern: "%"', event

@@ -430,7 +430,7 @@ BEGIN
 		FROM pg_trigger t
 		WHERE t.tgfoid = 'webhook_internal.enqueue()'::regprocedure
 			AND substr(t.tgargs, 1, octet_length(watch.event_type) + 1)
-				= convert_to(watch.event_type, 'UTF8') || '\x00'::bytea
+				= convert_to(watch.event_type, 'UTF8') || decode('00', 'hex')
 			AND (t.tgrelid = watch.relation
 				OR t.tgrelid IN (SELECT relid FROM pg_partition_ancestors(watch.relation))
 				OR t.tgrelid IN (SELECT relid FROM pg_partition_tree(watch.relation)))

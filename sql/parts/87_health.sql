@@ -18,6 +18,8 @@ CREATE FUNCTION webhook.health(
 ) RETURNS SETOF record
 	LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 14
 	SET search_path = pg_catalog, pg_temp SET jit = off
+	-- The bounds of leaves are read as text.
+	SET datestyle = 'ISO' SET timezone = 'UTC'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -83,7 +85,7 @@ BEGIN
 	SELECT min(b.bounds[2]::timestamptz), max(b.bounds[1]::timestamptz)
 		INTO leaf, newest
 		FROM pg_inherits i
-			JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '^log_\d{8}$'
+			JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '^log_[0-9]{8}$'
 			CROSS JOIN LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid),
 				$r$FROM \('([^']*)'\) TO \('([^']*)'\)$r$) AS b (bounds)
 		WHERE i.inhparent = 'webhook.log'::regclass;
@@ -163,7 +165,7 @@ BEGIN
 				SELECT sum(pg_total_relation_size(c.oid)) AS size,
 						oldest IS NULL OR oldest > now - 2 * kept - interval '1 hour' AS is_ok
 					FROM pg_class c
-					WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relname ~ '^event_\d$'
+					WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relname ~ '^event_[0-9]$'
 			) r
 		UNION ALL
 		SELECT 11, 'log', l.is_ok,

@@ -27,7 +27,7 @@ BEGIN
 				FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated(%2$s);
 			ALTER TABLE %1$s ENABLE REPLICA TRIGGER drop_replicated;
 			COMMENT ON TRIGGER drop_replicated ON %1$s IS 'rows of another server mean nothing here';
-		$_$, relation, CASE WHEN relation::text !~ '\mevent_\d$' THEN '''background''' END);
+		$_$, relation, CASE WHEN relation::text !~ 'event_[0-9]$' THEN '''background''' END);
 	END LOOP;
 END
 $$;

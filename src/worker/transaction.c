@@ -267,6 +267,9 @@ abort_transaction(void)
 	FlushErrorState();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	RESUME_INTERRUPTS();
+
+	/* An error that is a cancel leaves behind what else is pending, without this flag. */
+	InterruptPending = true;
 }
 
 /*

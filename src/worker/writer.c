@@ -14,7 +14,8 @@
  * written never becomes a storm of duplicates.
  *
  * An index that an owner has put on our tables may run code in a flush; a flush
- * is limited to five seconds.
+ * is limited to five seconds. An entry alone, which may be large, gets twice as
+ * long each time.
  */
 #include "postgres.h"
 
@@ -34,6 +35,7 @@
 #define GROUP_ROWS 500
 #define GROUP_DELAY 5000		/* microseconds */
 #define FLUSH_LIMIT 5000		/* milliseconds */
+#define LONGEST_FLUSH (600 * 1000)	/* milliseconds */
 #define FIRST_PAUSE USECS_PER_SEC
 #define LONGEST_PAUSE (10 * USECS_PER_SEC)
 #define CHECKPOINT_DELAY USECS_PER_SEC
@@ -51,6 +53,7 @@ static struct
 	TimestampTz retry_at;		/* when to write again after a failure; 0: there was none */
 	int64		retry_pause;	/* microseconds of the present pause */
 	int			one_by_one;		/* entries that are still to be written one by one */
+	int			limit;			/* milliseconds that a flush may take */
 
 	TimestampTz checkpoint_at;	/* when a checkpoint was last written */
 	TimestampTz states_at;		/* when writing states was last tried */
@@ -94,6 +97,7 @@ webhook_writer_init(WebhookDispatcher *dispatcher, WebhookProgress *progress,
 	writer.dispatcher = dispatcher;
 	writer.progress = progress;
 	writer.counters = counters;
+	writer.limit = FLUSH_LIMIT;
 	save_checkpoint(NULL);
 }
 
@@ -244,7 +248,7 @@ write_entries(void *arg)
 
 	for (int i = 0; i < group->count; i++)
 		entries[i] = &group->deliveries[i]->entry;
-	enable_timeout_after(STATEMENT_TIMEOUT, FLUSH_LIMIT);
+	enable_timeout_after(STATEMENT_TIMEOUT, writer.limit);
 	PG_TRY();
 	{
 		webhook_log_write(entries, group->count, group->bodies, GetCurrentTimestamp(),
@@ -267,6 +271,8 @@ fail_group(Group *group)
 		writer.one_by_one = group->count;
 		return;
 	}
+	if (webhook_transaction_error() == ERRCODE_QUERY_CANCELED)
+		writer.limit = Min(writer.limit * 2, LONGEST_FLUSH);
 	writer.retry_pause = writer.retry_pause == 0 ? FIRST_PAUSE :
 		Min(writer.retry_pause * 2, LONGEST_PAUSE);
 	writer.retry_at = GetCurrentTimestamp() + writer.retry_pause;
@@ -279,6 +285,8 @@ finish_group(Group *group)
 {
 	bool		is_all = webhook_dispatch_usage(writer.dispatcher)->unflushed == group->count;
 	uint64		counts[WEBHOOK_OUTCOMES] = {0};
+
+	writer.limit = FLUSH_LIMIT;
 
 	for (int i = 0; i < group->count; i++)
 	{

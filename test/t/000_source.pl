@@ -276,6 +276,13 @@ none('tabs', lines(sub { /^ {4}[^ ]/ }));
 none('nothing is left for later', lines(sub { /\b(?:TODO|FIXME|XXX|HACK)\b/ }));
 
 # What is installed is what the parts say.
+foreach my $part (sort glob 'sql/parts/*.sql')
+{
+	my $text = slurp($part);
+	$text =~ s/--.*//g;
+	$text =~ s/\$[a-z]+\$.*?\$[a-z]+\$//g;
+	unlike($text, qr/(?<![EeA-Za-z])'[^'\n]*\\[^'\n]*'/, "$part: no literal means something else where standard_conforming_strings is off");
+}
 ok(slurp('sql/webhook--1.0.sql') eq join('', map { slurp($_) } sort glob 'sql/parts/*.sql'),
 	'the install script is up to date with sql/parts: make sql');
 
