@@ -14,10 +14,11 @@ use Test::More;
 use Time::HiRes qw(time);
 use Webhook::Test;
 
-# The schedule outlasts each part of this suite on any machine.
+# The schedule outlasts each part of this suite on any machine, and between two
+# successes it has no ten failures, which would open the circuit breaker.
 my $server = Webhook::Test->new('order', <<"END");
 restart_after_crash = on
-webhook.retry_schedule = '@{[ join ', ', ('1s') x 90 ]}'
+webhook.retry_schedule = '@{[ join ', ', ('3s') x 90 ]}'
 END
 my $receiver = $server->receiver;
 
@@ -170,7 +171,7 @@ $server->set('webhook.timeout', '3s');
 		$receiver->wait_for(400 * $n, '/ok/others');
 	}
 	is($receiver->count('/ok/others'), 2000, 'the other subscription gets all events');
-	cmp_ok(time() - $start, '<', 10, 'within ten seconds');
+	cmp_ok(time() - $start, '<', 60, 'within a minute: a tenth of what the one that hangs would take');
 	cmp_ok($receiver->count('/hang/all'), '<=', 16 + 64, 'the endpoint that hangs got few requests');
 	$server->poll("SELECT queued < 1000 AND unflushed < 100 FROM webhook.stat_worker");
 	$server->sql($server->moving($subscription, '/ok/all'));

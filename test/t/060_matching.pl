@@ -192,15 +192,26 @@ foreach my $how ('read', 'not read')
 
 {
 	my $subscription = $server->subscribe('/slow/30/old');
-	my @expected = map { "t$_" } 1 .. 100;
+	my @expected;
 	my $secret = 'whsec_' . 'A' x 43 . '=';
 
-	# After a statement, the next attempts are made by the new values.
+	# That many more events, which come one after the other.
+	my $more = sub {
+		my @new = map { 't' . (@expected + $_) } 1 .. $_[0];
+		push @expected, @new;
+		$server->change(9, @new);
+		return;
+	};
+
+	# After a statement, the next attempts are made by the new values.  It comes while
+	# requests are made, if the machine is fast enough; in any case some follow.
 	my $from_now_on = sub {
 		my ($what, $statement, $is_new) = @_;
+		$more->(20);
 		$server->sql($statement);
 		my $since = time();
 		my $before = $receiver->count;
+		$more->(6);
 		$receiver->wait_for($before + 6);
 		my @after = ($receiver->requests)[ $before .. $receiver->count - 1 ];
 		my ($old) = reverse grep { !$is_new->($after[$_]) } 0 .. $#after;
@@ -209,7 +220,7 @@ foreach my $how ('read', 'not read')
 		return;
 	};
 
-	$server->change(9, @expected);
+	$more->(10);
 	$receiver->wait_for(3, qr{/slow/30/old});
 	$from_now_on->('endpoint',
 		"SELECT webhook.alter_subscription($subscription, endpoint => '@{[ $receiver->url('/slow/30/new') ]}')",
@@ -227,6 +238,7 @@ foreach my $how ('read', 'not read')
 			return $server->sql(sprintf q{SELECT webhook.sign('%s', '%s', %s, $b$%s$b$)}, $secret,
 				$headers->{'webhook-id'}, $headers->{'webhook-timestamp'}, $_[0]{body}) eq $headers->{'webhook-signature'};
 		});
+	$more->(20);
 	$server->sql("SELECT webhook.pause($subscription)");
 	my $since = time();
 	$server->settle('paused');

@@ -37,7 +37,7 @@ $server->sql('CREATE EXTENSION webhook');
 		$worst = $took if $took > $worst;
 		sleep 0.3;
 	}
-	cmp_ok($worst, '<', 1, 'another subscription gets each event within a second');
+	cmp_ok($worst, '<', 4, 'another subscription gets each event sooner than a slow one answers');
 	my ($fails, $failing) = $server->subscribe_own('/fail-first/1/slow');
 	$server->publish_many($fails, 1);
 	is(scalar(my @got = $receiver->wait_for(2, qr/fail-first/)), 2, "another subscription's retries are not delayed");
