@@ -17,7 +17,8 @@ build_server()
 		dpkg-source --no-check -x ./*.dsc tree >/dev/null && cd tree || return 1
 	./configure --prefix="$server" --enable-cassert --enable-debug --enable-tap-tests \
 		--with-openssl --with-icu --with-libxml CFLAGS='-Og -g' >../configure.log 2>&1 &&
-		make -s -j"$(nproc)" all >../make.log 2>&1 && make -s install >../install.log 2>&1 || {
+		make -s -j"$(nproc)" all >../make.log 2>&1 && make -s install >../install.log 2>&1 &&
+		make -s -C contrib/auto_explain install >>../install.log 2>&1 || {
 		tail -n 20 ../*.log >&2
 		return 1
 	}
