@@ -1,4 +1,5 @@
--- What people did, newest first.
+-- What people did, newest first; with all acts of the time of the last one, so that the next
+-- page can begin before that time.
 --
 -- parameters: role, action, subscription, since, until
 
@@ -11,4 +12,4 @@ FROM (SELECT a.*
 		AND (:since::timestamptz IS NULL OR a.at >= :since::timestamptz)
 		AND (:until::timestamptz IS NULL OR a.at < :until::timestamptz)
 	ORDER BY a.at DESC
-	LIMIT 51) r
+	FETCH FIRST 51 ROWS WITH TIES) r

@@ -52,7 +52,7 @@ export async function audit({params, signal})
 	const {rows} = await get('audit', filter, signal);
 
 	/* A page ends between two times, where the next one can begin. */
-	const shown = rows.slice(0, 50);
+	const shown = rows.filter((row, i) => i < 50 || row.at === rows[49].at);
 	while (shown.length > 1 && shown.at(-1).at === rows[50]?.at)
 		shown.pop();
 
