@@ -61,6 +61,12 @@ webhook_budget_load(const WebhookDispatcher *dispatcher, Size engine)
 	return has_memory(dispatcher, engine) ? Max(MAX_LOADED - waiting, 0) : 0;
 }
 
+int
+webhook_budget_load_behind(int room)
+{
+	return Max(room - MAX_LOADED / 2, 0);
+}
+
 bool
 webhook_budget_send(const WebhookDispatcher *dispatcher, Size engine, int in_flight)
 {

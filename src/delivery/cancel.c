@@ -21,9 +21,9 @@ typedef struct Meant
 
 static WebhookDelivery *first_meant(WebhookSubject *subject, const Meant *meant);
 static void cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id,
-						   const Meant *meant);
+						   const Meant *meant, WebhookBatch *batch);
 static void end_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
-						const char *class);
+						const char *class, WebhookBatch *batch);
 static void cancel_all_ready(WebhookDispatcher *dispatcher, dlist_head *ready,
 							 const Meant *meant, WebhookBatch *batch);
 static void cancel_ready(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
@@ -56,7 +56,7 @@ webhook_dispatch_cancel_event(WebhookDispatcher *dispatcher, int64 subscription_
 	dlist_iter	iter;
 
 	/* Successors first: the end of a head makes the next one ready. */
-	cancel_waiting(dispatcher, subscription_id, &meant);
+	cancel_waiting(dispatcher, subscription_id, &meant, batch);
 	cancel_all_ready(dispatcher, &queue->ready, &meant, batch);
 	cancel_all_ready(dispatcher, &queue->pings, &meant, batch);
 	for (int slow = 0; slow < 2; slow++)
@@ -83,7 +83,7 @@ webhook_dispatch_skip(WebhookDispatcher *dispatcher, int64 subscription_id, cons
 	if (first == NULL)
 		return false;
 	if (first != subject->head)
-		end_waiting(dispatcher, first, "skipped");
+		end_waiting(dispatcher, first, "skipped", batch);
 	else if (first->is_ready)
 		cancel_ready(dispatcher, first, "skipped", batch);
 	else
@@ -111,7 +111,8 @@ first_meant(WebhookSubject *subject, const Meant *meant)
 }
 
 static void
-cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id, const Meant *meant)
+cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id, const Meant *meant,
+			   WebhookBatch *batch)
 {
 	HASH_SEQ_STATUS scan;
 	WebhookSubject *subject;
@@ -127,18 +128,20 @@ cancel_waiting(WebhookDispatcher *dispatcher, int64 subscription_id, const Meant
 			WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
 
 			if (is_meant(delivery, meant))
-				end_waiting(dispatcher, delivery, NULL);
+				end_waiting(dispatcher, delivery, NULL, batch);
 		}
 	}
 }
 
-/* It came from the ring, so it pins a batch, and it has no row. */
 static void
-end_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, const char *class)
+end_waiting(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, const char *class,
+			WebhookBatch *batch)
 {
 	webhook_delivery_unset_waiting(dispatcher, delivery);
+	pin(delivery, batch);
 	delivery->entry.error_class = class;
-	webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
+	webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED,
+						 delivery->stored ? WEBHOOK_ROW_DELETE : WEBHOOK_ROW_NONE);
 }
 
 static void

@@ -124,6 +124,13 @@ extern bool webhook_dispatch_must_check_pending(WebhookDispatcher *dispatcher,
 extern void webhook_dispatch_load(WebhookDispatcher *dispatcher, const WebhookPending *row,
 								  TimestampTz now);
 
+/*
+ * Take a row that waits behind those of its subject that were taken by the function
+ * above and by this one.
+ */
+extern void webhook_dispatch_load_behind(WebhookDispatcher *dispatcher, const WebhookPending *row,
+										 TimestampTz now);
+
 /* Where the row is; "subject" may be NULL or empty: then it is never blocked. */
 extern WebhookRowState webhook_dispatch_row_state(WebhookDispatcher *dispatcher,
 												  int64 subscription_id, const char *subject,
@@ -279,8 +286,12 @@ extern bool webhook_budget_is_scarce(const WebhookDispatcher *dispatcher);
 /* Returns true if a POST may be started while "in_flight" are under way. */
 extern bool webhook_budget_send(const WebhookDispatcher *dispatcher, Size engine, int in_flight);
 
-/* How many due rows may be loaded. */
+/*
+ * How many due rows may be loaded; and how many rows behind them, if there is room for so many
+ * rows: half of all room is left to heads.
+ */
 extern int	webhook_budget_load(const WebhookDispatcher *dispatcher, Size engine);
+extern int	webhook_budget_load_behind(int room);
 
 /*
  * Due rows of pending (due.c)
@@ -301,8 +312,9 @@ extern void webhook_due_none(WebhookDispatcher *dispatcher, int64 subscription_i
 extern int	webhook_due_take(WebhookDispatcher *dispatcher, TimestampTz now,
 							 WebhookQueue **queues, int size);
 
-/* How many rows of the queue to load at most. */
+/* How many rows of the queue to load at most: heads; and, besides them, rows behind heads. */
 extern int	webhook_due_limit(WebhookDispatcher *dispatcher, const WebhookQueue *queue);
+extern int	webhook_due_limit_behind(const WebhookQueue *queue);
 
 /* The rows were loaded; the first that is left is due at "next", 0: none is left. */
 extern void webhook_due_loaded(WebhookDispatcher *dispatcher, WebhookQueue *queue,

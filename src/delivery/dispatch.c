@@ -116,6 +116,17 @@ webhook_dispatch_load(WebhookDispatcher *dispatcher, const WebhookPending *row, 
 	webhook_queue_update(&dispatcher->queues, delivery->queue);
 }
 
+/* It is no head in the table, so it has no next_at there. */
+void
+webhook_dispatch_load_behind(WebhookDispatcher *dispatcher, const WebhookPending *row,
+							 TimestampTz now)
+{
+	WebhookDelivery *delivery = webhook_delivery_create(dispatcher, row, true, NULL, now);
+
+	webhook_delivery_set_waiting(dispatcher, delivery);
+	webhook_queue_update(&dispatcher->queues, delivery->queue);
+}
+
 /* Never two heads of one subject in memory, whatever the table says. */
 WebhookRowState
 webhook_dispatch_row_state(WebhookDispatcher *dispatcher, int64 subscription_id,

@@ -13,6 +13,9 @@
 #include "delivery/delivery_internal.h"
 #include "delivery/due_internal.h"
 
+#define LEAST_BEHIND 32			/* rows behind heads that may be loaded, whatever the endpoint
+								 * takes */
+
 void
 webhook_due_note_row(WebhookQueues *queues, WebhookQueue *queue, TimestampTz next_at)
 {
@@ -70,6 +73,21 @@ int
 webhook_due_limit(WebhookDispatcher *dispatcher, const WebhookQueue *queue)
 {
 	return webhook_queue_capacity(&dispatcher->queues, queue).rows;
+}
+
+/*
+ * As many as the endpoint takes in one interval of evict.c: so a subject with a long backlog is
+ * not written and read again for each delivery, and what was loaded does not wait for long.
+ */
+int
+webhook_due_limit_behind(const WebhookQueue *queue)
+{
+	int			waiting = queue->queued - queue->nready - queue->npings;
+	int			taken = Max(queue->completed, queue->scheduling.completed);
+
+	if (!queue->ordered || queue->scheduling.slow || webhook_health_is_open(&queue->health))
+		return 0;
+	return Max(Max(taken, LEAST_BEHIND) - waiting, 0);
 }
 
 void

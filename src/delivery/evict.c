@@ -94,7 +94,7 @@ webhook_dispatch_spill(WebhookDispatcher *dispatcher, TimestampTz now)
 	{
 		if (begins)
 		{
-			queue->completes = queue->scheduling.completed > 0;
+			queue->completed = queue->scheduling.completed;
 			queue->scheduling.completed = 0;
 		}
 		if (queue->nready > 0 || queue->npings > 0)
@@ -184,6 +184,6 @@ may_keep(const WebhookDispatcher *dispatcher, const WebhookQueue *queue)
 		return 0;
 	if (scheduling->in_flight == 0)
 		return queue->nready;
-	return queue->completes || scheduling->completed > 0 ?
+	return queue->completed + scheduling->completed > 0 ?
 		webhook_budget_share(dispatcher) + LEAST_SHARE : 0;
 }

@@ -40,7 +40,7 @@ struct WebhookQueue
 	bool		spilling;		/* arrivals go to pending, until what is due there was loaded */
 	WebhookSchedulerEntry scheduling;
 	WebhookTimer not_before;	/* no request starts before; not set: it may now */
-	bool		completes;		/* a request ended in the last interval of evict.c */
+	int			completed;		/* requests that have ended in the last interval of evict.c */
 
 	/* Rows of pending. */
 	bool		has_rows;		/* it may have rows there */

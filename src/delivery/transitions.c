@@ -14,6 +14,10 @@
  * flight, the head. What moves to pending takes its successors in memory
  * along, and while anything of a subject is there or on its way there, later
  * arrivals go there, too (defers_arrivals).
+ *
+ * A delivery that waits may have a row in pending, behind that of its head. The row
+ * is no head there (next_at is NULL) until the delivery is one and is put off, so
+ * one that only waits is forgotten when it has to leave memory.
  */
 #include "postgres.h"
 
@@ -290,7 +294,8 @@ webhook_delivery_defer(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 	delivery->entry.delivery.next_at = next_at;
 	if (delivery->subject != NULL)
 		delivery->subject->defers_arrivals = true;
-	webhook_delivery_end(dispatcher, delivery, WEBHOOK_DEFERRED, WEBHOOK_ROW_INSERT);
+	webhook_delivery_end(dispatcher, delivery, WEBHOOK_DEFERRED,
+						 delivery->stored ? WEBHOOK_ROW_UPDATE : WEBHOOK_ROW_INSERT);
 }
 
 void
@@ -302,7 +307,10 @@ webhook_subject_evict_waiting(WebhookDispatcher *dispatcher, WebhookSubject *sub
 		WebhookDelivery *delivery = pop_waiting(dispatcher, subject);
 
 		if (cancel)
-			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
+			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED,
+								 delivery->stored ? WEBHOOK_ROW_DELETE : WEBHOOK_ROW_NONE);
+		else if (delivery->stored)
+			free_delivery(dispatcher, delivery);	/* its row is there already, behind others */
 		else
 			webhook_delivery_defer(dispatcher, delivery, 0);
 	}
@@ -317,7 +325,7 @@ webhook_delivery_evict(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 	webhook_delivery_unset_ready(dispatcher, delivery);
 	if (cancel)
 		webhook_delivery_end_and_promote(dispatcher, delivery, WEBHOOK_CANCELLED);
-	else if (!delivery->stored)
+	else if (!delivery->stored || delivery->entry.delivery.next_at == 0)
 	{
 		webhook_delivery_defer(dispatcher, delivery, now);
 		if (subject != NULL)
@@ -325,6 +333,8 @@ webhook_delivery_evict(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 	}
 	else
 	{
+		if (subject != NULL)
+			webhook_subject_evict_waiting(dispatcher, subject, false);
 		/* Its row is there already, and due. */
 		webhook_due_note_row(&dispatcher->queues, delivery->queue,
 							 delivery->entry.delivery.next_at);

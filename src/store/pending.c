@@ -263,6 +263,38 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 	return rows;
 }
 
+/* In the order in which they would become heads; a row that is another head ends the list. */
+List *
+webhook_pending_behind(const WebhookPending *head, int limit, Size max_bytes)
+{
+	List	   *rows = NIL;
+	Size		bytes = 0;
+	WebhookPendingReading reading = webhook_pending_begin_reading();
+	ScanKeyData keys[4];
+	WebhookScan *scan;
+
+	/* What was before the head has left dead index entries. */
+	set_keys(keys, head->subscription_id, CStringGetTextDatum(subject_of(head->event)), 0, 0);
+	ScanKeyInit(&keys[2], KEY_POSITION, BTGreaterStrategyNumber, F_INT8GT,
+				Int64GetDatum(head->position));
+	scan = webhook_scan_begin(reading.relation, webhook_catalog_required()->pending_pkey,
+							  reading.snapshot, 3, keys, ForwardScanDirection);
+	while (list_length(rows) < limit && bytes < max_bytes && webhook_scan_next(scan))
+	{
+		WebhookPending *row;
+
+		CHECK_FOR_INTERRUPTS();
+		if (webhook_pending_read_next_at(scan->slot) != 0)
+			break;
+		row = webhook_pending_read_row(scan->slot);
+		bytes += row->event->size;
+		rows = lappend(rows, row);
+	}
+	webhook_scan_end(scan);
+	webhook_pending_end_reading(reading);
+	return rows;
+}
+
 WebhookPending *
 webhook_pending_read_row(TupleTableSlot *slot)
 {

@@ -234,6 +234,13 @@ extern List *webhook_pending_of_subject(int64 subscription_id, const char *subje
 										const pg_uuid_t *event_id, const WebhookReach *reach);
 
 /*
+ * Rows that wait behind a head, in order, as a List of WebhookPending: at most
+ * "limit" rows and, after the first, at most "max_bytes" of events. The head is a
+ * row of a subject.
+ */
+extern List *webhook_pending_behind(const WebhookPending *head, int limit, Size max_bytes);
+
+/*
  * Which of them are due: pending_heads.c
  */
 

@@ -20,6 +20,7 @@
 
 #define LOOK_QUEUES 64			/* queues of one look */
 #define LOOK_BYTES ((Size) 1024 * 1024)
+#define LEAST_SHARE 4			/* rows behind a head that are worth a look */
 
 /* What one look has found. */
 typedef struct Look
@@ -29,7 +30,8 @@ typedef struct Look
 	int			nqueues;		/* queues that have due rows */
 	WebhookQueue *queues[LOOK_QUEUES];
 	int			nlooked;		/* of these, those that there was room for */
-	List	   *rows[LOOK_QUEUES];	/* WebhookPending * in loader.context */
+	List	   *rows[LOOK_QUEUES];	/* WebhookPending * in loader.context: due heads, */
+	List	   *behind[LOOK_QUEUES];	/* and rows behind them, for each head in turn */
 	TimestampTz next[LOOK_QUEUES];	/* when the first row that is left is due; 0: none is left */
 } Look;
 
@@ -50,7 +52,9 @@ static void repair_heads(void *arg);
 static void read_due(void *arg);
 static bool is_skipped(int64 subscription_id, const char *subject, int64 position, int64 id,
 					   void *arg);
+static List *read_behind(const List *heads, int limit, Size *bytes);
 static void load(const List *rows, TimestampTz now);
+static void load_behind(const List *rows, TimestampTz now);
 static void read_recheck(void *arg);
 static bool is_in_memory(int64 subscription_id, const char *subject, void *arg);
 
@@ -87,6 +91,7 @@ webhook_loader_load(Size engine, TimestampTz now)
 		if (done && i < look.nlooked)
 		{
 			load(look.rows[i], now);
+			load_behind(look.behind[i], now);
 			webhook_due_loaded(loader.dispatcher, look.queues[i], look.next[i], now);
 		}
 		else
@@ -170,7 +175,43 @@ read_due(void *arg)
 		room -= list_length(look->rows[i]);
 		foreach(cell, look->rows[i])
 			bytes += ((WebhookPending *) lfirst(cell))->event->size;
+		look->behind[i] = read_behind(look->rows[i],
+									  Min(webhook_due_limit_behind(look->queues[i]),
+										  webhook_budget_load_behind(room)), &bytes);
+		room -= list_length(look->behind[i]);
 	}
+}
+
+/*
+ * Rows behind heads, at most "limit" and as many for each: so a head need not be
+ * written before the next one of its subject is sent. Where there are many heads, there
+ * is enough to send without.
+ */
+static List *
+read_behind(const List *heads, int limit, Size *bytes)
+{
+	List	   *behind = NIL;
+	int			share = heads == NIL ? 0 : limit / list_length(heads);
+	Size		used = *bytes;
+	ListCell   *cell;
+
+	if (share < LEAST_SHARE)
+		return NIL;
+	foreach(cell, heads)
+	{
+		const WebhookPending *head = lfirst(cell);
+		List	   *rows;
+		ListCell   *next;
+
+		if (head->event->subject == NULL || used >= LOOK_BYTES)
+			continue;
+		rows = webhook_pending_behind(head, share, LOOK_BYTES - used);
+		foreach(next, rows)
+			used += ((WebhookPending *) lfirst(next))->event->size;
+		behind = list_concat(behind, rows);
+	}
+	*bytes = used;
+	return behind;
 }
 
 /* A blocked row is looked for again when the head of its subject ends. */
@@ -201,6 +242,27 @@ load(const List *rows, TimestampTz now)
 			continue;
 		row->event = webhook_event_copy(row->event);
 		webhook_dispatch_load(loader.dispatcher, row, now);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* A row whose head was not loaded, or that has ended and is not written yet, stays where it is. */
+static void
+load_behind(const List *rows, TimestampTz now)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	ListCell   *cell;
+
+	foreach(cell, rows)
+	{
+		WebhookPending *row = lfirst(cell);
+
+		if (webhook_dispatch_row_state(loader.dispatcher, row->subscription_id,
+									   row->event->subject, row->position,
+									   row->event->id) != WEBHOOK_ROW_BLOCKED)
+			continue;
+		row->event = webhook_event_copy(row->event);
+		webhook_dispatch_load_behind(loader.dispatcher, row, now);
 	}
 	MemoryContextSwitchTo(old);
 }

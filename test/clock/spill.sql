@@ -2,7 +2,7 @@
 -- Deliveries that wait unstarted are spilled to pending, and loaded again in order.
 --
 BEGIN;
-SELECT plan(18);
+SELECT plan(22);
 
 -- One request of three seconds at a time: deliveries that wait for two are spilled.
 SELECT clock.subscribe('max_in_flight=1');
@@ -51,6 +51,35 @@ SELECT cmp_ok(clock.settle('10 min'), '<', interval '60 s', 'it is drained');
 SELECT is((SELECT array_agg(position) = array_agg(position ORDER BY position)
 		   FROM (SELECT position FROM clock.posts() WHERE subscription = 2 ORDER BY at) p), true,
 		  'in order');
+
+-- A subject with a backlog is sent without a write and a read between two deliveries, in order,
+-- also if some of them fail, are cancelled, or leave memory while they wait.
+SELECT clock.subscribe('retry_schedule=1 1 1 1 1', 'max_age=600000');
+SELECT clock.alter(4, 'paused=true');
+SELECT clock.send(4, 'one', 2000);
+SELECT clock.run('5 s');
+SELECT clock.answer(4, 'took=1');
+SELECT clock.alter(4, 'paused=false');
+SELECT cmp_ok(clock.settle('10 min'), '<', interval '5 s', 'one subject is drained nearly as fast as its endpoint answers');
+SELECT clock.alter(4, 'paused=true');
+SELECT clock.send(4, 'two', 300);
+SELECT clock.run('5 s');
+SELECT clock.answer(4, 'took=300 weight=5', 'took=10 weight=5', 'status=500 took=10');
+SELECT clock.alter(4, 'paused=false');
+SELECT clock.run('3 s');
+SELECT clock.send(4, 'two', 50);
+SELECT clock.cancel(4, (SELECT position FROM clock.pending() WHERE subscription = 4 ORDER BY position OFFSET 3 LIMIT 1));
+SELECT clock.run('3 s');
+SELECT clock.alter(4, 'paused=true');
+SELECT clock.run('3 s');
+SELECT clock.alter(4, 'paused=false');
+SELECT clock.settle('1 h');
+SELECT is((SELECT array_agg(position) = array_agg(position ORDER BY position)
+		   FROM (SELECT position FROM clock.outcomes() WHERE subscription = 4 AND outcome = 'delivered' ORDER BY number) p), true, 'all in order');
+SELECT is((SELECT array_agg(DISTINCT outcome || ' ' || n) FROM
+			(SELECT outcome, count(DISTINCT position) AS n FROM clock.outcomes() WHERE subscription = 4 AND outcome IN ('delivered', 'cancelled', 'failed') GROUP BY outcome) x),
+		  '{"cancelled 1","delivered 2349"}', 'and each once, but for one that was cancelled where it waited');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
 SELECT * FROM finish();
 ROLLBACK;

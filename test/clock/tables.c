@@ -335,6 +335,26 @@ webhook_pending_due(int64 subscription_id, TimestampTz until, int limit, Size ma
 	return rows;
 }
 
+List *
+webhook_pending_behind(const WebhookPending *head, int limit, Size max_bytes)
+{
+	List	   *rows = NIL;
+	Size		bytes = 0;
+
+	for (int i = index_of(head->subscription_id, head->event->subject, 0, 0);
+		 is_of(i, head->subscription_id, head->event->subject) && list_length(rows) < limit &&
+		 bytes < max_bytes; i++)
+	{
+		if (row_at(i)->is.position <= head->position)
+			continue;
+		if (row_at(i)->is.next_at != 0)
+			break;
+		bytes += row_at(i)->is.event->size;
+		rows = lappend(rows, copy_row(row_at(i)));
+	}
+	return rows;
+}
+
 TimestampTz
 webhook_pending_earliest(int64 subscription_id)
 {
