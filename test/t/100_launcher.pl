@@ -278,6 +278,29 @@ $server->start;
 $server->sql("COMMIT PREPARED 'rename'");
 ok(wait_for_worker('vier'), '... and connects after COMMIT PREPARED');
 
+# A cancel and a barrier of the server reach a worker together; the cancel comes first.
+{
+	my $five = $server->database('five');
+	$five->subscribe('/ok/cancelled');
+	$server->sql('CREATE DATABASE six');
+	my $lock = $five->hold('LOCK webhook.log');
+	$five->publish_many('App.BusinessRequestStatusChange', 1);
+	$server->becomes("SELECT count(*) = 1 FROM pg_stat_activity
+		WHERE backend_type = 'webhook worker' AND wait_event_type = 'Lock'", 't', 'a worker waits for a lock');
+	my $pid = worker('five');
+	kill STOP => $pid;
+	$server->sql("SELECT pg_cancel_backend($pid)");
+	my $drop = $server->background;
+	$drop->query_until(qr/^/, "DROP DATABASE six;\n");
+	$server->becomes("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'ProcSignalBarrier'",
+		't', '... and DROP DATABASE for all processes');
+	kill CONT => $pid;
+	$five->let_go($lock);
+	$server->becomes("SELECT count(*) = 0 FROM pg_database WHERE datname = 'six'",
+		't', '... which the worker does not hold up, although it was cancelled');
+	$drop->quit;
+}
+
 # With too few process slots some workers are missing, with a WARNING and a hint.
 $server->node->append_conf('postgresql.conf', 'max_worker_processes = 4');
 $place = $server->log_end;

@@ -164,6 +164,22 @@ foreach (
 	ok($plan !~ /Seq Scan on log_$today/ && ($removed // 0) < 100, "$what are found by an index") or diag($plan);
 }
 
+# An index that takes longer than a flush may.
+$server->sql(<<"END");
+CREATE FUNCTION public.slow(subject text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS \$\$
+BEGIN
+	IF subject = 'slow' THEN
+		PERFORM pg_sleep(6);
+	END IF;
+	RETURN subject;
+END
+\$\$;
+CREATE INDEX slow ON @{[ $server->log_leaf ]} (public.slow(subject));
+END
+my $event = $server->sql("SELECT webhook.publish('App.BusinessRequestStatusChange', '1', 'slow')");
+$server->becomes("SELECT count(*) > 0 FROM webhook.log WHERE event_id = '$event'", 't', 'a row that takes long is written');
+$server->sql('DROP INDEX webhook_internal.slow');
+
 # The worker writes what became of deliveries, and how many wait, when a minute is over.
 my ($waiting_type, $waiting) = $server->subscribe_own('/ok/waiting');
 $server->sql("SELECT webhook.pause($waiting)");
