@@ -172,7 +172,7 @@ BEGIN
 		PERFORM pg_sleep(6);
 	END IF;
 	RETURN subject;
-END
+END;
 \$\$;
 CREATE INDEX slow ON @{[ $server->log_leaf ]} (public.slow(subject));
 END
