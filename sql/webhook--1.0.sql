@@ -553,6 +553,21 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.require_not_null(text, boolean, text) IS 'raise the error that the argument is null, if it is';
 
+CREATE FUNCTION webhook_internal.require_list(argument text, dimensions integer)
+	RETURNS void
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF dimensions > 1 THEN
+		RAISE EXCEPTION '% must be a list, not an array of % dimensions', argument, dimensions
+			USING ERRCODE = 'array_subscript_error',
+				COLUMN = argument,
+				HINT = 'Give the values in one pair of braces.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_list(text, integer) IS 'raise an error about an argument that has more than one dimension';
+
 CREATE FUNCTION webhook_internal.require_event_type(event_type text) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
 COMMENT ON FUNCTION webhook_internal.require_event_type(text) IS 'raise an error unless the event type exists';
@@ -783,6 +798,7 @@ DECLARE
 	checked		interval[] := '{}';
 	wait		interval;
 BEGIN
+	PERFORM webhook_internal.require_list('retry_schedule', array_ndims(retry_schedule));
 	IF cardinality(retry_schedule) > bounds.schedule_waits THEN
 		RAISE EXCEPTION 'retry_schedule of % waits is too long', cardinality(retry_schedule)
 			USING ERRCODE = 'program_limit_exceeded',
@@ -811,6 +827,7 @@ AS $$
 DECLARE
 	status		integer;
 BEGIN
+	PERFORM webhook_internal.require_list('final_statuses', array_ndims(final_statuses));
 	IF cardinality(final_statuses) > 50 THEN
 		RAISE EXCEPTION 'final_statuses of % entries is too long', cardinality(final_statuses)
 			USING ERRCODE = 'program_limit_exceeded',
@@ -974,6 +991,7 @@ DECLARE
 	generated	"char";
 	seen		name[] := '{}';
 BEGIN
+	PERFORM webhook_internal.require_list(argument, array_ndims(columns));
 	FOREACH wanted IN ARRAY coalesce(columns, '{}') LOOP
 		IF wanted IS NULL THEN
 			RAISE EXCEPTION '% must not contain null', argument
@@ -3517,6 +3535,12 @@ DECLARE
 BEGIN
 	PERFORM webhook_internal.require_not_null('role', role IS NULL OR role::oid = 0::oid,
 		'Give the name of a role.');
+	IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = role) THEN
+		RAISE EXCEPTION 'role with OID % does not exist', role::oid
+			USING ERRCODE = 'undefined_object',
+				COLUMN = 'role',
+				HINT = 'Give the name of a role.';
+	END IF;
 	IF NOT pg_has_role(current_user, owner, 'USAGE') THEN
 		RAISE EXCEPTION 'must be owner of schema webhook'
 			USING ERRCODE = 'insufficient_privilege',
@@ -3629,6 +3653,7 @@ DECLARE
 			webhook_internal.lock_watched,
 			webhook_internal.other_watched,
 			webhook_internal.require_event_type,
+			webhook_internal.require_list,
 			webhook_internal.require_not_null,
 			webhook_internal.watch_detail,
 			webhook_internal.watch_parts,

@@ -49,6 +49,21 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.require_not_null(text, boolean, text) IS 'raise the error that the argument is null, if it is';
 
+CREATE FUNCTION webhook_internal.require_list(argument text, dimensions integer)
+	RETURNS void
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF dimensions > 1 THEN
+		RAISE EXCEPTION '% must be a list, not an array of % dimensions', argument, dimensions
+			USING ERRCODE = 'array_subscript_error',
+				COLUMN = argument,
+				HINT = 'Give the values in one pair of braces.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_list(text, integer) IS 'raise an error about an argument that has more than one dimension';
+
 CREATE FUNCTION webhook_internal.require_event_type(event_type text) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
 COMMENT ON FUNCTION webhook_internal.require_event_type(text) IS 'raise an error unless the event type exists';
@@ -279,6 +294,7 @@ DECLARE
 	checked		interval[] := '{}';
 	wait		interval;
 BEGIN
+	PERFORM webhook_internal.require_list('retry_schedule', array_ndims(retry_schedule));
 	IF cardinality(retry_schedule) > bounds.schedule_waits THEN
 		RAISE EXCEPTION 'retry_schedule of % waits is too long', cardinality(retry_schedule)
 			USING ERRCODE = 'program_limit_exceeded',
@@ -307,6 +323,7 @@ AS $$
 DECLARE
 	status		integer;
 BEGIN
+	PERFORM webhook_internal.require_list('final_statuses', array_ndims(final_statuses));
 	IF cardinality(final_statuses) > 50 THEN
 		RAISE EXCEPTION 'final_statuses of % entries is too long', cardinality(final_statuses)
 			USING ERRCODE = 'program_limit_exceeded',

@@ -42,6 +42,7 @@ DECLARE
 	generated	"char";
 	seen		name[] := '{}';
 BEGIN
+	PERFORM webhook_internal.require_list(argument, array_ndims(columns));
 	FOREACH wanted IN ARRAY coalesce(columns, '{}') LOOP
 		IF wanted IS NULL THEN
 			RAISE EXCEPTION '% must not contain null', argument

@@ -39,6 +39,12 @@ DECLARE
 BEGIN
 	PERFORM webhook_internal.require_not_null('role', role IS NULL OR role::oid = 0::oid,
 		'Give the name of a role.');
+	IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = role) THEN
+		RAISE EXCEPTION 'role with OID % does not exist', role::oid
+			USING ERRCODE = 'undefined_object',
+				COLUMN = 'role',
+				HINT = 'Give the name of a role.';
+	END IF;
 	IF NOT pg_has_role(current_user, owner, 'USAGE') THEN
 		RAISE EXCEPTION 'must be owner of schema webhook'
 			USING ERRCODE = 'insufficient_privilege',
@@ -151,6 +157,7 @@ DECLARE
 			webhook_internal.lock_watched,
 			webhook_internal.other_watched,
 			webhook_internal.require_event_type,
+			webhook_internal.require_list,
 			webhook_internal.require_not_null,
 			webhook_internal.watch_detail,
 			webhook_internal.watch_parts,

@@ -293,26 +293,18 @@ check_user_agent(char **newval, void **extra, GucSource source)
 {
 	const char *value = *newval;
 	size_t		length = strlen(value);
-	const char *p;
+	size_t		printable = 0;
 
+	while (value[printable] >= ' ' && value[printable] <= '~')
+		printable++;
 	if (length == 0 || length > MAX_USER_AGENT)
-	{
-		GUC_check_errdetail("It must have between 1 and %d characters.",
-							MAX_USER_AGENT);
-		return false;
-	}
-	if (value[0] == ' ' || value[length - 1] == ' ')
-	{
+		GUC_check_errdetail("It must have between 1 and %d characters.", MAX_USER_AGENT);
+	else if (value[0] == ' ' || value[length - 1] == ' ')
 		GUC_check_errdetail("It must not begin or end with a space.");
-		return false;
-	}
-	for (p = value; *p != '\0'; p++)
-	{
-		if (*p < ' ' || *p > '~')
-		{
-			GUC_check_errdetail("It must consist of printable ASCII characters.");
-			return false;
-		}
-	}
-	return true;
+	else if (printable < length)
+		GUC_check_errdetail("It must consist of printable ASCII characters.");
+	else
+		return true;
+	GUC_check_errhint("Name what sends, for example \"contracts/1.0\".");
+	return false;
 }

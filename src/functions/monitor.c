@@ -102,6 +102,8 @@ warn_of_few_worker_processes(void)
 Datum
 webhook_drain(PG_FUNCTION_ARGS)
 {
+	static const Interval shortest = {0};
+	static const Interval longest = {.month = 12};
 	TimestampTz start = GetCurrentTimestamp();
 	TimestampTz deadline;
 	Datum		end;
@@ -114,16 +116,19 @@ webhook_drain(PG_FUNCTION_ARGS)
 				 webhook_errargument("timeout"),
 				 errmsg("timeout must not be null"),
 				 errhint("Say how long to wait at most, for example '30 s'.")));
+	if (DatumGetBool(DirectFunctionCall2(interval_lt, PG_GETARG_DATUM(0),
+										 IntervalPGetDatum(&shortest))) ||
+		DatumGetBool(DirectFunctionCall2(interval_gt, PG_GETARG_DATUM(0),
+										 IntervalPGetDatum(&longest))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("timeout"),
+				 errmsg("timeout must not be negative or longer than a year"),
+				 errhint("Say how long to wait at most, for example '30 s'.")));
 	end = DirectFunctionCall2(timestamptz_pl_interval,
 							  TimestampTzGetDatum(start),
 							  PG_GETARG_DATUM(0));
 	deadline = DatumGetTimestampTz(end);
-	if (deadline < start)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 webhook_errargument("timeout"),
-				 errmsg("timeout must not be negative"),
-				 errhint("Say how long to wait at most, for example '30 s'.")));
 	if (!webhook_shmem_available())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

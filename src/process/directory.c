@@ -190,7 +190,8 @@ is_standby(void)
 
 /*
  * Returns true if the server starts with the recovery of a backup: the directory was
- * brought back to former contents, perhaps by a tool that has left our file alone.
+ * brought back to former contents, perhaps by a tool that has left our file alone. The
+ * server renames the label of a base backup once it has read it.
  */
 static bool
 is_restored(const WebhookDirectory *directory)
@@ -199,7 +200,7 @@ is_restored(const WebhookDirectory *directory)
 
 	if (stat(STANDBY_SIGNAL_FILE, &status) == 0)
 		return recoveryTarget != RECOVERY_TARGET_UNSET && !directory->standby;
-	return stat(RECOVERY_SIGNAL_FILE, &status) == 0;
+	return stat(RECOVERY_SIGNAL_FILE, &status) == 0 || stat(BACKUP_LABEL_FILE, &status) == 0;
 }
 
 static void

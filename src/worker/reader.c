@@ -115,6 +115,7 @@ static bool has_changed(const List *events);
 static void reload(void *arg);
 static void restore_fenced(void);
 static void catch_up(WebhookStep *step);
+static void report_missed(int64 rows);
 static bool was_read(const WebhookEvent *event);
 static List *next_events(Reading *reading);
 static void complete_step(Attempt *attempt, TimestampTz now);
@@ -435,7 +436,9 @@ catch_up(WebhookStep *step)
 	if (since == NULL)
 		return;
 	before = webhook_window_open(since, NULL, 0, reader.from);
-	if (webhook_window_remaining(before) <= CATCH_UP_ROWS)
+	if (webhook_window_remaining(before) > CATCH_UP_ROWS)
+		report_missed(webhook_window_remaining(before));
+	else
 	{
 		List	   *events;
 
@@ -455,6 +458,16 @@ catch_up(WebhookStep *step)
 	webhook_window_close(before);
 	step->caught_up = matches.offers;
 	step->filter_errors = matches.filter_errors;
+}
+
+static void
+report_missed(int64 rows)
+{
+	ereport(WARNING,
+			(errmsg("new subscriptions do not get what others committed before webhook.subscribe() did"),
+			 errdetail("The ring got " INT64_FORMAT " rows meanwhile; at most %d are read again.",
+					   rows, CATCH_UP_ROWS),
+			 errhint("Call webhook.recover(<subscription>, <since>, what => 'missing').")));
 }
 
 /* Windows follow each other, so a row is in the first one whose end sees it. */

@@ -29,7 +29,7 @@ UNION ALL
 	SELECT 'function', 'webhook', unnest('{define_event_type,watch,unwatch,alter_watch,publish,check_endpoint,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{check_columns,require_event_type,require_not_null,
+	SELECT 'function', 'webhook_internal', unnest('{check_columns,require_event_type,require_list,require_not_null,
 		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_parts,watch_trigger,audit,audit_watch}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::name[]), 4

@@ -107,6 +107,7 @@ SELECT is_empty(
 				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan}'
 			AND p.proconfig IS DISTINCT FROM
 				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan,IntervalStyle=postgres}'
+			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp",jit=off}'
 			AND p.proconfig IS DISTINCT FROM
 				'{"search_path=pg_catalog, pg_temp",jit=off,DateStyle=ISO,TimeZone=UTC}'
 			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp",IntervalStyle=postgres}' $$,

@@ -67,6 +67,28 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	is($server->first_statuses($path), 'same-1 same-2 then', "$level: its own changes from subscribe() on are sent, those before and others' are not");
 	$server->unsubscribe_all;
 }
+
+# More than is read again for a transaction that subscribes.
+{
+	my $session = $server->session;
+	my $place = $server->log_end;
+
+	$session->run('BEGIN; ' . $server->subscription('/ok/late'));
+	$server->sql(q{SELECT count(webhook.publish('App.BusinessRequestStatusChange', '1', 'late/' || g))
+		FROM generate_series(1, 600) g});
+	$server->settle('what is read meanwhile');
+	$session->run('COMMIT');
+	$session->quit;
+	$server->logs(qr/WARNING:  new subscriptions do not get what others committed before webhook.subscribe\(\) did\n.*DETAIL:.*600.*\n.*HINT:.*recover/,
+		$place, 'what a late subscription misses is told');
+	$server->settle('nothing is sent');
+	is($receiver->count('/ok/late'), 0, '... and not sent');
+	$server->sql(q{SELECT webhook.recover(id, created_at, what => 'missing') FROM webhook.subscription WHERE endpoint LIKE '%/ok/late'});
+	$server->settle('recovered');
+	is($receiver->count('/ok/late'), 600, '... but recovered');
+	$server->unsubscribe_all;
+}
+
 {
 	$server->sql(join ';', 'BEGIN', $server->subscription('/ok/rolled_back'), $server->changes(3, 'no'), 'ROLLBACK');
 	$server->sql(join ';', 'BEGIN', 'SAVEPOINT a', $server->subscription('/ok/rolled_back'), 'ROLLBACK TO a', $server->changes(3, 'no-1'), 'COMMIT');

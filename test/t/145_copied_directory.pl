@@ -252,6 +252,18 @@ sends($original, 'resumed');
 
 # ---- A restore in place that has left the file alone, as one does that copies only what differs
 
+$original->node->backup('over');
+$original->stop;
+{
+	my ($from, $to) = ($original->node->backup_dir . '/over', $original->node->data_dir);
+	system_or_bail('cp', "$from/backup_label", $to);
+}
+$original->start;
+is_silent($original, 'a base backup in place');
+$_->sql('SELECT webhook.resume_database()') foreach databases($original);
+$original->restart;
+sends($original, 'resumed again');
+
 $original->stop;
 $original->node->append_conf('postgresql.conf', "restore_command = 'false'");
 append_to_file($original->node->data_dir . '/recovery.signal', '');
