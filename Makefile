@@ -77,8 +77,8 @@ ISOLATION      = $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolat
 ISOLATION_OPTS = --inputdir=test/isolation --load-extension=webhook $(TEMP)
 TAP_TESTS      = 1
 PROVE_TESTS    = test/t/*.pl
-# Most of these tests wait most of the time.
-PROVE_FLAGS    = -j2
+# Most of these tests wait most of the time, so three run at once.
+TAP_JOBS       = -j3
 CHECKS         = format-check analyze
 EXTRA_CLEAN    = stage build log $(HTTP_LIB) $(HTTP_OBJS)
 
@@ -169,7 +169,7 @@ test: stage $(UNITS) $(UNITS:=-sanitized) $(CLOCK)
 	    $(if $(strip $(UNITS)),"C units" "$(PROVE) -j2 --exec '' $(UNITS) $(UNITS:=-sanitized)") \
 	    $(if $(strip $(REGRESS)),"pg_regress" "$(CHECK) ISOLATION= TAP_TESTS=") \
 	    $(if $(strip $(ISOLATION)),"isolation" "$(CHECK) REGRESS= TAP_TESTS=") \
-	    $(if $(strip $(PROVE_TESTS)),"TAP" "$(CHECK) REGRESS= ISOLATION= PROVE_FLAGS='$(PROVE_FLAGS)'") \
+	    $(if $(strip $(PROVE_TESTS)),"TAP" "$(CHECK) REGRESS= ISOLATION= PROVE_FLAGS='$(TAP_JOBS)'") \
 	    $(if $(strip $(PORTAL_TESTS)),"portal" "$(MAKE) -s --no-print-directory portal-check")
 
 include test/coverage/coverage.mk

@@ -51,7 +51,7 @@ COMMENT ON FUNCTION webhook_internal.require_not_null(text, boolean, text) IS 'r
 
 CREATE FUNCTION webhook_internal.require_list(argument text, dimensions integer)
 	RETURNS void
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF dimensions > 1 THEN
@@ -294,7 +294,6 @@ DECLARE
 	checked		interval[] := '{}';
 	wait		interval;
 BEGIN
-	PERFORM webhook_internal.require_list('retry_schedule', array_ndims(retry_schedule));
 	IF cardinality(retry_schedule) > bounds.schedule_waits THEN
 		RAISE EXCEPTION 'retry_schedule of % waits is too long', cardinality(retry_schedule)
 			USING ERRCODE = 'program_limit_exceeded',
@@ -323,7 +322,6 @@ AS $$
 DECLARE
 	status		integer;
 BEGIN
-	PERFORM webhook_internal.require_list('final_statuses', array_ndims(final_statuses));
 	IF cardinality(final_statuses) > 50 THEN
 		RAISE EXCEPTION 'final_statuses of % entries is too long', cardinality(final_statuses)
 			USING ERRCODE = 'program_limit_exceeded',

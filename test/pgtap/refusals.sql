@@ -50,7 +50,6 @@ INSERT INTO bad VALUES
 	(NULL, 'filter', $$ '$.a' $$), (NULL, 'filter', $$ '$.a like_regex "x"' $$), (NULL, 'filter', $$ '$.a == $b' $$),
 	(NULL, 'payload_format', $$ 'xml' $$),
 	(NULL, 'max_in_flight', '-1'), (NULL, 'rate_limit', $$ 'NaN' $$), (NULL, 'timeout', $$ '-1 s' $$),
-	(NULL, 'retry_schedule', $$ '{{1 s},{2 s}}' $$), (NULL, 'final_statuses', $$ '{{404},{500}}' $$),
 	(NULL, 'id_columns', $$ '{{id,status}}' $$), (NULL, 'data_columns', $$ '{{id},{status}}' $$),
 	(NULL, 'role', '12345678'), (NULL, 'timeout', $$ '100000000 y' $$),
 	(NULL, 'retry_schedule', $$ '{NULL}' $$), (NULL, 'retry_schedule', $$ '{1 year}' $$),

@@ -87,6 +87,7 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	$server->settle('recovered');
 	is($receiver->count('/ok/late'), 600, '... but recovered');
 	$server->unsubscribe_all;
+	$receiver->clear;
 }
 
 {

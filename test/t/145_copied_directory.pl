@@ -257,6 +257,7 @@ $original->stop;
 {
 	my ($from, $to) = ($original->node->backup_dir . '/over', $original->node->data_dir);
 	system_or_bail('cp', "$from/backup_label", $to);
+	system_or_bail('cp', '-n', glob("$from/pg_wal/0*"), "$to/pg_wal");
 }
 $original->start;
 is_silent($original, 'a base backup in place');
