@@ -69,7 +69,8 @@ SELECT clock.alter(4, 'paused=false');
 SELECT clock.run('3 s');
 SELECT clock.send(4, 'two', 50);
 SELECT clock.cancel(4,
-	(SELECT position FROM clock.pending() WHERE subscription = 4 ORDER BY position OFFSET 3 LIMIT 1));
+	(SELECT position FROM clock.pending() WHERE subscription = 4
+		ORDER BY position OFFSET 3 LIMIT 1));
 SELECT clock.run('3 s');
 SELECT clock.alter(4, 'paused=true');
 SELECT clock.run('3 s');
