@@ -49,7 +49,8 @@ SELECT 'type', row_to_json(t) FROM webhook_internal.event_type t WHERE name <> '
 SELECT 'subscription', row_to_json(s) FROM webhook_internal.subscription s ORDER BY id;
 SELECT 'secret', row_to_json(s) FROM webhook_internal.subscription_secret s ORDER BY id;
 SELECT 'audit', row_to_json(a) FROM webhook_internal.audit a WHERE action <> 'resume_database' ORDER BY at;
-SELECT 'minute', row_to_json(m) FROM webhook_internal.stat_minute m WHERE at < (SELECT min(created_at) FROM webhook_internal.subscription)
+SELECT 'minute', row_to_json(m) FROM webhook_internal.stat_minute m
+	WHERE at < (SELECT date_trunc('minute', min(created_at)) FROM webhook_internal.subscription)
 	ORDER BY at, subscription_id;
 SELECT 'pending', to_jsonb(p) - 'txid' FROM webhook_internal.pending p
 	WHERE subscription_id IN (SELECT id FROM webhook.subscription WHERE paused)
