@@ -115,10 +115,13 @@ foreach my $case (@hostile, @hanging)
 	my ($name, undef, $expected) = @$case;
 	my $id = $subscription{$name};
 
-	$server->becomes("SELECT count(*) > 0 FROM webhook.log WHERE subscription_id = $id", 't', "$name: an attempt is logged");
+	# A connection that was kept after an answer may be lost by the next request.
+	my $lost = $expected =~ /^delivered/ ? "AND error_class IS DISTINCT FROM 'reset'" : '';
+
+	$server->becomes("SELECT count(*) > 0 FROM webhook.log WHERE subscription_id = $id $lost", 't', "$name: an attempt is logged");
 	is($server->sql(<<"END"), $expected, "$name: $expected");
 SELECT DISTINCT concat_ws(' ', outcome, coalesce(response_status::text, '-'), coalesce(error_class, '-'))
-FROM webhook.log WHERE subscription_id = $id AND attempt = 1
+FROM webhook.log WHERE subscription_id = $id AND attempt = 1 $lost
 END
 }
 is($server->sql("SELECT count(*) FROM webhook.log WHERE (error_class IS NULL) <> (error IS NULL) OR error ~ '[^ -~]'"),

@@ -169,7 +169,7 @@ BEGIN
 END;
 $$;
 END
-is($server->sql(q(SELECT count(DISTINCT tgrelid) FROM pg_trigger WHERE tgfoid = 'mallory.grab'::regproc)), 14,
+is($server->sql(q(SELECT count(DISTINCT tgrelid) FROM pg_trigger WHERE tgfoid = 'mallory.grab'::regproc)), 15,
 	'there is a trigger on each table');
 foreach (
 	"subscribe('https://example.com/', '{*}')", "alter_subscription($subscription, max_in_flight => 2)",
