@@ -9,7 +9,7 @@ FROM (SELECT a.*
 	WHERE (:role IS NULL OR a.role::text = :role OR a.session_role::text = :role)
 		AND (:action IS NULL OR a.action = :action)
 		AND (:subscription::bigint IS NULL OR a.subscription_id = :subscription::bigint)
-		AND (:since::timestamptz IS NULL OR a.at >= :since::timestamptz)
-		AND (:until::timestamptz IS NULL OR a.at < :until::timestamptz)
+		AND (:since IS NULL OR a.at >= :since::timestamptz)
+		AND (:until IS NULL OR a.at < :until::timestamptz)
 	ORDER BY a.at DESC
 	FETCH FIRST 51 ROWS WITH TIES) r

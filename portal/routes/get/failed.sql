@@ -7,9 +7,9 @@ FROM (SELECT d.subscription_id, d.event_id, d.event_type, d.subject, d.created_a
 		d.outcome, d.error_class, d.error, d.response_status, d.logged_at, d.position
 	FROM webhook.dead_letter d
 	WHERE (:subscription::bigint IS NULL OR d.subscription_id = :subscription::bigint)
-		AND (:since::timestamptz IS NULL OR d.logged_at >= :since::timestamptz)
-		AND (:until::timestamptz IS NULL OR d.logged_at < :until::timestamptz)
-		AND (:before_at::timestamptz IS NULL
+		AND (:since IS NULL OR d.logged_at >= :since::timestamptz)
+		AND (:until IS NULL OR d.logged_at < :until::timestamptz)
+		AND (:before_at IS NULL
 			OR d.logged_at <= :before_at::timestamptz
 				AND (d.logged_at, d.position, d.subscription_id)
 					< (:before_at::timestamptz, :before_position::bigint,

@@ -16,7 +16,7 @@ WITH p AS MATERIALIZED (
 	FROM webhook.log l
 	WHERE
 \ir ../part/log_indexed.sql
-		AND (:before_at::timestamptz IS NULL
+		AND (:before_at IS NULL
 			OR l.logged_at <= :before_at::timestamptz
 				AND (l.logged_at, l.position, l.subscription_id)
 					< (:before_at::timestamptz, :before_position::bigint,

@@ -20,7 +20,7 @@ SELECT json_build_object('rows', CASE
 			FROM webhook.pending_delivery p
 			WHERE p.subscription_id = :subscription::bigint
 				AND p.next_at IS NOT NULL
-				AND (:after_at::timestamptz IS NULL
+				AND (:after_at IS NULL
 					OR p.next_at >= :after_at::timestamptz
 						AND (p.next_at, p.id) > (:after_at::timestamptz, :after_id::bigint))
 			ORDER BY p.next_at, p.id

@@ -3,5 +3,5 @@
 		AND (:outcome IS NULL OR :outcome = 'delivered' OR l.outcome <> 'delivered')
 		AND (:subject IS NULL OR l.subject = :subject)
 		AND (:event::uuid IS NULL OR l.event_id = :event::uuid)
-		AND (:since::timestamptz IS NULL OR l.logged_at >= :since::timestamptz)
-		AND (:until::timestamptz IS NULL OR l.logged_at < :until::timestamptz)
+		AND (:since IS NULL OR l.logged_at >= :since::timestamptz)
+		AND (:until IS NULL OR l.logged_at < :until::timestamptz)
