@@ -95,11 +95,14 @@ static struct
 	.events = DLIST_STATIC_INIT(held.events)
 };
 
+static const WebhookVersion no_version = {0};
+
 static int64 statement_number(MemoryContext statement);
 static void set_outermost(WebhookWatch *watch);
 static void end_watch(void *arg);
 static bool is_held(const WebhookWatch *watch);
 static WebhookVersion awaited(WebhookWatch *watch, const char *subject);
+static WebhookHeldEvent *awaiting(Oid relation, const ItemPointerData *version);
 static WebhookHeldEvent *same_subject(const char *event_type, const char *subject);
 static bool is_about(const WebhookHeldEvent *event, const char *event_type, const char *subject);
 static WebhookHeldEvent *own_event(const WebhookWatch *watch, const char *subject);
@@ -268,49 +271,31 @@ webhook_held_note(WebhookWatch *watch, const char *subject)
 void
 webhook_held_end(WebhookWatch *watch, Oid relation, const ItemPointerData *version)
 {
-	bool		any;
+	WebhookHeldEvent *event;
 
-	do
+	/* An append may run code of an index, which may change the list: look from its head again. */
+	while ((event = awaiting(relation, version)) != NULL)
 	{
-		dlist_iter	iter;
+		WebhookHeldEvent *joined = same_subject(event->event->event_type,
+												event->event->subject);
+		WebhookHeldEvent *own;
 
-		/* An append may run code of an index, which may change the list: start at its head. */
-		any = false;
-		if (held.awaiting == 0)
-			break;
-		dlist_foreach(iter, &held.events)
+		/* It may be behind an event that awaits another version. */
+		if (joined != event)
 		{
-			WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
-			WebhookHeldEvent *joined;
-			WebhookHeldEvent *own;
-
-			if (event->awaited.maker == NULL || event->awaited.relation != relation ||
-				!ItemPointerEquals(&event->awaited.tid, unconstify(ItemPointerData *, version)))
-				continue;
-			any = true;
-
-			/* It may be behind an event that awaits another version. */
-			joined = same_subject(event->event->event_type, event->event->subject);
-			if (joined != event)
-			{
-				await(event, &joined->awaited);
-				break;
-			}
-
-			/*
-			 * The version's own event may be a creation, or await a version of an outer
-			 * statement.
-			 */
-			own = own_event(watch, event->event->subject);
-			event->creation = own != NULL && own->creation;
-			await_no_more(event, watch->number);
-			if (own != NULL)
-				await(event, &own->awaited);
-			else if (!is_held(watch))
-				publish_one(event);
-			break;
+			await(event, &joined->awaited);
+			continue;
 		}
-	} while (any);
+
+		/* The version's own event may be a creation, or await a version of an outer statement. */
+		own = own_event(watch, event->event->subject);
+		event->creation = own != NULL && own->creation;
+		await_no_more(event, watch->number);
+		if (own != NULL)
+			await(event, &own->awaited);
+		else if (!is_held(watch))
+			publish_one(event);
+	}
 }
 
 void
@@ -408,11 +393,27 @@ awaited(WebhookWatch *watch, const char *subject)
 	/* The event that is awaited is none that joins. */
 	joined = same_subject(watch->event_type, subject);
 	if (joined == NULL || joined->awaited.maker->context == watch->statement)
-		return (WebhookVersion)
-	{
-		0
-	};
+		return no_version;
 	return joined->awaited;
+}
+
+/* The first held event that awaits that version, or NULL. */
+static WebhookHeldEvent *
+awaiting(Oid relation, const ItemPointerData *version)
+{
+	dlist_iter	iter;
+
+	if (held.awaiting == 0)
+		return NULL;
+	dlist_foreach(iter, &held.events)
+	{
+		WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
+
+		if (event->awaited.maker != NULL && event->awaited.relation == relation &&
+			ItemPointerEquals(&event->awaited.tid, unconstify(ItemPointerData *, version)))
+			return event;
+	}
+	return NULL;
 }
 
 /* The first held event about that subject that awaits a version, or NULL. */
@@ -477,7 +478,7 @@ make_room(WebhookWatch *watch)
 
 		if (event->awaited.maker != NULL)
 			event->awaited.maker->full = true;
-		await(event, NULL);
+		await(event, &no_version);
 	}
 	full = webhook_statement_finishing(held.outermost.context);
 	publish_all(false);
@@ -624,16 +625,13 @@ publish_all(bool with_moves)
 	} while (next != NULL);
 }
 
-/* Let an event await a version; NULL or one without maker: it awaits none. */
+/* Let an event await a version; one without maker: it awaits none. */
 static void
 await(WebhookHeldEvent *event, const WebhookVersion *version)
 {
 	if (event->awaited.maker != NULL)
 		held.awaiting--;
-	event->awaited = version != NULL ? *version : (WebhookVersion)
-	{
-		0
-	};
+	event->awaited = *version;
 	if (event->awaited.maker != NULL)
 		held.awaiting++;
 }
@@ -642,7 +640,7 @@ await(WebhookHeldEvent *event, const WebhookVersion *version)
 static void
 await_no_more(WebhookHeldEvent *event, int64 statement)
 {
-	await(event, NULL);
+	await(event, &no_version);
 	event->statement = statement;
 	dlist_delete(&event->node);
 	insert_in_order(event);
@@ -653,7 +651,7 @@ forget(WebhookHeldEvent *event)
 {
 	if (event->mover != NULL)
 		event->mover->moved = NULL;
-	await(event, NULL);
+	await(event, &no_version);
 	dlist_delete(&event->node);
 	held.count--;
 	held.bytes -= event->event->size;
@@ -687,12 +685,15 @@ finish_statement(WebhookStatement *statement)
 	dlist_mutable_iter iter;
 
 	/* Those that move to the end are seen twice. */
-	dlist_foreach_modify(iter, &held.events)
+	if (held.awaiting > 0)
 	{
-		WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
+		dlist_foreach_modify(iter, &held.events)
+		{
+			WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
 
-		if (event->awaited.maker == statement)
-			await_no_more(event, statement->number);
+			if (event->awaited.maker == statement)
+				await_no_more(event, statement->number);
+		}
 	}
 
 	if (held.outermost.context == NULL || held.outermost.number == statement->number)
@@ -705,12 +706,15 @@ end_statement(WebhookStatement *statement)
 {
 	dlist_iter	iter;
 
-	dlist_foreach(iter, &held.events)
+	if (held.awaiting > 0)
 	{
-		WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
+		dlist_foreach(iter, &held.events)
+		{
+			WebhookHeldEvent *event = dlist_container(WebhookHeldEvent, node, iter.cur);
 
-		if (event->awaited.maker == statement)
-			await(event, NULL);
+			if (event->awaited.maker == statement)
+				await(event, &no_version);
+		}
 	}
 	if (statement->number != 0 && held.outermost.number == statement->number)
 		held.outermost.context = NULL;

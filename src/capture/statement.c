@@ -44,6 +44,7 @@ static void process_utility(PlannedStmt *command, const char *query, bool read_o
 							ProcessUtilityContext context, ParamListInfo params,
 							QueryEnvironment *environment, DestReceiver *dest,
 							QueryCompletion *completion);
+static WebhookStatement *find(MemoryContext context);
 static void begin(WebhookStatement *statement, CommandId command);
 static void finish(WebhookStatement *statement);
 static void end(void *arg);
@@ -76,13 +77,22 @@ webhook_statement_depth(void)
 WebhookStatement *
 webhook_statement_finishing(MemoryContext context)
 {
+	WebhookStatement *one = find(context);
+
+	return one != NULL && one->depth > 0 ? one : NULL;
+}
+
+/* The statement of that context, or NULL. */
+static WebhookStatement *
+find(MemoryContext context)
+{
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &statements.list)
 	{
 		WebhookStatement *one = dlist_container(WebhookStatement, node, iter.cur);
 
-		if (one->context == context && one->depth > 0)
+		if (one->context == context)
 			return one;
 	}
 	return NULL;
@@ -166,16 +176,8 @@ executor_start(QueryDesc *query, int eflags)
 static void
 executor_finish(QueryDesc *query)
 {
-	WebhookStatement *statement = NULL;
-	dlist_iter	iter;
+	WebhookStatement *statement = find(query->estate->es_query_cxt);
 
-	dlist_foreach(iter, &statements.list)
-	{
-		WebhookStatement *one = dlist_container(WebhookStatement, node, iter.cur);
-
-		if (one->context == query->estate->es_query_cxt && one->depth == 0)
-			statement = one;
-	}
 	if (statement != NULL)
 	{
 		statement->number = webhook_statement_next_number();
