@@ -83,7 +83,10 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 		$place, 'what a late subscription misses is told');
 	$server->settle('nothing is sent');
 	is($receiver->count('/ok/late'), 0, '... and not sent');
-	$server->sql(q{SELECT webhook.recover(id, created_at, what => 'missing') FROM webhook.subscription WHERE endpoint LIKE '%/ok/late'});
+	my $recover = q{SELECT webhook.recover(id, created_at, what => 'missing', dry_run => %s)
+		FROM webhook.subscription WHERE endpoint LIKE '%%/ok/late'};
+	$server->becomes(sprintf($recover, 'true'), '600', '... once the checkpoint says that they were read');
+	$server->sql(sprintf $recover, 'false');
 	$server->settle('recovered');
 	is($receiver->count('/ok/late'), 600, '... but recovered');
 	$server->unsubscribe_all;
