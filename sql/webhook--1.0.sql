@@ -372,7 +372,7 @@ CREATE TABLE webhook_internal.audit (
 );
 COMMENT ON TABLE webhook_internal.audit IS 'what people have done, one row an act, written in its transaction';
 COMMENT ON COLUMN webhook_internal.audit.at IS 'when it was done';
-COMMENT ON COLUMN webhook_internal.audit.role IS 'current role that did it; of a function that runs as the owner of the extension, the same as outer_role';
+COMMENT ON COLUMN webhook_internal.audit.role IS 'role that did it: the current user where the function was called, so of a SECURITY DEFINER function its owner';
 COMMENT ON COLUMN webhook_internal.audit.outer_role IS 'role of the session then: that of SET ROLE, if there was one';
 COMMENT ON COLUMN webhook_internal.audit.session_role IS 'role that had logged in, or that of SET SESSION AUTHORIZATION';
 COMMENT ON COLUMN webhook_internal.audit.action IS 'name of the function that did it';
@@ -885,8 +885,8 @@ CREATE FUNCTION webhook_internal.home() RETURNS text
 COMMENT ON FUNCTION webhook_internal.home() IS 'this database: system identifier, database oid, and oid of webhook_internal.checkpoint';
 
 CREATE FUNCTION webhook_internal.caller() RETURNS name
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
-COMMENT ON FUNCTION webhook_internal.caller() IS 'role that called a SECURITY DEFINER function';
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_name';
+COMMENT ON FUNCTION webhook_internal.caller() IS 'role that called the function of schema webhook which runs with the rights of the owner; elsewhere the current user';
 
 CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -1031,7 +1031,12 @@ COMMENT ON FUNCTION webhook_internal.check_columns(regclass, text, name[]) IS 'r
 
 CREATE FUNCTION webhook.define_event_type(name text, description text DEFAULT NULL)
 	RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'define an event type; every role that may subscribe can subscribe to it';
+
+CREATE FUNCTION webhook_internal.define_event_type(name text, description text)
+	RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -1076,7 +1081,7 @@ BEGIN
 			'description', define_event_type.description)));
 END
 $$;
-COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'define an event type; every role that may subscribe can subscribe to it';
+COMMENT ON FUNCTION webhook_internal.define_event_type(text, text) IS 'what webhook.define_event_type() does, with the rights of the owner';
 
 -- The columns are those of a trigger of the table or the partitioned table; those
 -- of the copies on partitions count where they differ.
@@ -1552,8 +1557,9 @@ COMMENT ON FUNCTION webhook.publish(text, json, text) IS 'publish an event; retu
 /*
  * Subscriptions: who wants which events
  *
- * The functions that write a table run as their owner (SECURITY DEFINER), so
- * each calls require_trusted_table() before it writes. Where an argument may be
+ * The functions that write a table run with the rights of the owner, so each calls
+ * require_trusted_table() before it writes. Those of schema webhook are doors, see
+ * src/functions/door.c; the functions of the same names in webhook_internal do the work. Where an argument may be
  * a credential, plans are generic: a custom plan contains the values of its
  * parameters, and the server may print it.
  *
@@ -1771,7 +1777,29 @@ CREATE FUNCTION webhook.subscribe(
 	ca text DEFAULT NULL,
 	client_certificate text DEFAULT NULL
 ) RETURNS bigint
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
+
+CREATE FUNCTION webhook_internal.subscribe(
+	endpoint text,
+	events text[],
+	description text,
+	secret text,
+	headers jsonb,
+	signature_schemes text[],
+	filter jsonpath,
+	payload_format text,
+	ordered boolean,
+	max_in_flight integer,
+	rate_limit real,
+	timeout interval,
+	retry_schedule interval[],
+	max_age interval,
+	final_statuses integer[],
+	ca text,
+	client_certificate text
+) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -1820,17 +1848,21 @@ BEGIN
 	RETURN new.id;
 END
 $$;
-COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
+COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'what webhook.subscribe() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.check_endpoint(endpoint text) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.check_endpoint(text) IS 'raise the error that webhook.subscribe() would raise because of the endpoint, if there is one';
+
+CREATE FUNCTION webhook_internal.check_endpoint(endpoint text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
 	PERFORM webhook_internal.canonical_endpoint(check_endpoint.endpoint);
 END
 $$;
-COMMENT ON FUNCTION webhook.check_endpoint(text) IS 'raise the error that webhook.subscribe() would raise because of the endpoint, if there is one';
+COMMENT ON FUNCTION webhook_internal.check_endpoint(text) IS 'what webhook.check_endpoint() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.alter_subscription(
 	subscription bigint,
@@ -1852,7 +1884,30 @@ CREATE FUNCTION webhook.alter_subscription(
 	ca text DEFAULT NULL,
 	client_certificate text DEFAULT NULL
 ) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
+
+CREATE FUNCTION webhook_internal.alter_subscription(
+	subscription bigint,
+	endpoint text,
+	events text[],
+	description text,
+	headers jsonb,
+	signature_schemes text[],
+	filter jsonpath,
+	payload_format text,
+	ordered boolean,
+	max_in_flight integer,
+	rate_limit real,
+	timeout interval,
+	retry_schedule interval[],
+	max_age interval,
+	final_statuses integer[],
+	enabled boolean,
+	ca text,
+	client_certificate text
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -1970,10 +2025,14 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
+COMMENT ON FUNCTION webhook_internal.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'what webhook.alter_subscription() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.subscription_options(subscription bigint) RETURNS jsonb
-	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.subscription_options(bigint) IS 'the options of a subscription, credentials included, under the names of the arguments of webhook.alter_subscription()';
+
+CREATE FUNCTION webhook_internal.subscription_options(subscription bigint) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	SET intervalstyle = postgres
 AS $$
 DECLARE
@@ -1995,10 +2054,14 @@ BEGIN
 	RETURN options;
 END
 $$;
-COMMENT ON FUNCTION webhook.subscription_options(bigint) IS 'the options of a subscription, credentials included, under the names of the arguments of webhook.alter_subscription()';
+COMMENT ON FUNCTION webhook_internal.subscription_options(bigint) IS 'what webhook.subscription_options() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'delete a subscription and cancel its waiting deliveries';
+
+CREATE FUNCTION webhook_internal.unsubscribe(subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -2020,7 +2083,7 @@ BEGIN
 		NULL::webhook_internal.subscription);
 END
 $$;
-COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'delete a subscription and cancel its waiting deliveries';
+COMMENT ON FUNCTION webhook_internal.unsubscribe(bigint) IS 'what webhook.unsubscribe() does, with the rights of the owner';
 
 -- A call that changes nothing is no command.
 CREATE FUNCTION webhook_internal.set_paused(subscription bigint, paused boolean) RETURNS void
@@ -2046,25 +2109,37 @@ $$;
 COMMENT ON FUNCTION webhook_internal.set_paused(bigint, boolean) IS 'pause or resume a subscription';
 
 CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.pause(bigint) IS 'stop sending to a subscription; its events wait';
+
+CREATE FUNCTION webhook_internal.pause(subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM webhook_internal.set_paused(pause.subscription, true);
 END
 $$;
-COMMENT ON FUNCTION webhook.pause(bigint) IS 'stop sending to a subscription; its events wait';
+COMMENT ON FUNCTION webhook_internal.pause(bigint) IS 'what webhook.pause() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.resume(subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.resume(bigint) IS 'send to a paused subscription again, first the events that wait';
+
+CREATE FUNCTION webhook_internal.resume(subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM webhook_internal.set_paused(resume.subscription, false);
 END
 $$;
-COMMENT ON FUNCTION webhook.resume(bigint) IS 'send to a paused subscription again, first the events that wait';
+COMMENT ON FUNCTION webhook_internal.resume(bigint) IS 'what webhook.resume() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.resume_database(discard boolean DEFAULT false) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.resume_database(boolean) IS 'send from this copy of a database, too; with discard, waiting deliveries are cancelled and only later events are sent';
+
+CREATE FUNCTION webhook_internal.resume_database(discard boolean) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -2100,7 +2175,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook.resume_database(boolean) IS 'send from this copy of a database, too; with discard, waiting deliveries are cancelled and only later events are sent';
+COMMENT ON FUNCTION webhook_internal.resume_database(boolean) IS 'what webhook.resume_database() does, with the rights of the owner';
 /*
  * Replay: what is delivered again, or not at all
  *
@@ -2260,7 +2335,11 @@ $$;
 COMMENT ON FUNCTION webhook_internal.require_event(uuid) IS 'the event; raises an error if it is in none of these places';
 
 CREATE FUNCTION webhook.ping(subscription bigint) RETURNS uuid
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.ping(bigint) IS 'send a test event of type webhook.ping to a subscription; returns its Id; a ping that fails does not count against the endpoint';
+
+CREATE FUNCTION webhook_internal.ping(subscription bigint) RETURNS uuid
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	created_at	timestamptz := clock_timestamp();
@@ -2273,10 +2352,14 @@ BEGIN
 	RETURN event;
 END
 $$;
-COMMENT ON FUNCTION webhook.ping(bigint) IS 'send a test event of type webhook.ping to a subscription; returns its Id; a ping that fails does not count against the endpoint';
+COMMENT ON FUNCTION webhook_internal.ping(bigint) IS 'what webhook.ping() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.resend(event uuid, subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.resend(uuid, bigint) IS 'send an event to a subscription that takes such events once more, after waiting deliveries of its subject';
+
+CREATE FUNCTION webhook_internal.resend(event uuid, subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	known		webhook.event;
@@ -2322,10 +2405,14 @@ BEGIN
 	PERFORM webhook_internal.audit('resend'::text, subscription, event, NULL::jsonb);
 END
 $$;
-COMMENT ON FUNCTION webhook.resend(uuid, bigint) IS 'send an event to a subscription that takes such events once more, after waiting deliveries of its subject';
+COMMENT ON FUNCTION webhook_internal.resend(uuid, bigint) IS 'what webhook.resend() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.cancel(event uuid, subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.cancel(uuid, bigint) IS 'cancel the deliveries of an event to a subscription; a request in flight is the last; if it has failed or was cancelled already, dismiss the dead letter';
+
+CREATE FUNCTION webhook_internal.cancel(event uuid, subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -2369,7 +2456,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook.cancel(uuid, bigint) IS 'cancel the deliveries of an event to a subscription; a request in flight is the last; if it has failed or was cancelled already, dismiss the dead letter';
+COMMENT ON FUNCTION webhook_internal.cancel(uuid, bigint) IS 'what webhook.cancel() does, with the rights of the owner';
 
 CREATE FUNCTION webhook_internal.check_subject(subject text) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -2395,7 +2482,11 @@ $$;
 COMMENT ON FUNCTION webhook_internal.check_subject(text) IS 'raise an error if no delivery can have this subject';
 
 CREATE FUNCTION webhook.skip(subscription bigint, subject text) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.skip(bigint, text) IS 'cancel the first waiting delivery of a subject to a subscription, so that the next one is sent';
+
+CREATE FUNCTION webhook_internal.skip(subscription bigint, subject text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM webhook_internal.require_subscription(subscription);
@@ -2412,10 +2503,14 @@ BEGIN
 	PERFORM webhook_internal.command('s'::"char", subscription, subject, NULL::uuid);
 END
 $$;
-COMMENT ON FUNCTION webhook.skip(bigint, text) IS 'cancel the first waiting delivery of a subject to a subscription, so that the next one is sent';
+COMMENT ON FUNCTION webhook_internal.skip(bigint, text) IS 'what webhook.skip() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.retry(subscription bigint, subject text DEFAULT NULL) RETURNS bigint
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.retry(bigint, text) IS 'try now: what waits for a retry, of the subject or of all, is due at once, and an open circuit breaker closes; returns the number of waiting deliveries';
+
+CREATE FUNCTION webhook_internal.retry(subscription bigint, subject text) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -2436,7 +2531,7 @@ BEGIN
 	RETURN waiting;
 END
 $$;
-COMMENT ON FUNCTION webhook.retry(bigint, text) IS 'try now: what waits for a retry, of the subject or of all, is due at once, and an open circuit breaker closes; returns the number of waiting deliveries';
+COMMENT ON FUNCTION webhook_internal.retry(bigint, text) IS 'what webhook.retry() does, with the rights of the owner';
 
 -- Where an answer may lack what is kept no longer, people are told.
 CREATE FUNCTION webhook_internal.warn_of_retention(what text, since timestamptz) RETURNS void
@@ -2470,7 +2565,17 @@ CREATE FUNCTION webhook.recover(
 	what text DEFAULT 'failed',
 	dry_run boolean DEFAULT false
 ) RETURNS bigint
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'send events that occurred in a period, and that the subscription takes, to it: those that failed or were cancelled, with what => missing those that were never attempted, with what => delivered those that were delivered; returns their number; with dry_run they are only counted';
+
+CREATE FUNCTION webhook_internal.recover(
+	subscription bigint,
+	since timestamptz,
+	until timestamptz,
+	what text,
+	dry_run boolean
+) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -2594,13 +2699,17 @@ BEGIN
 	RETURN count;
 END
 $$;
-COMMENT ON FUNCTION webhook.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'send events that occurred in a period, and that the subscription takes, to it: those that failed or were cancelled, with what => missing those that were never attempted, with what => delivered those that were delivered; returns their number; with dry_run they are only counted';
+COMMENT ON FUNCTION webhook_internal.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'what webhook.recover() does, with the rights of the owner';
 /*
  * Signatures and secrets
  */
 
 CREATE FUNCTION webhook.secret(subscription bigint) RETURNS text
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.secret(bigint) IS 'the secret that the requests of a subscription are signed with, the newest if there are several';
+
+CREATE FUNCTION webhook_internal.secret(subscription bigint) RETURNS text
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -2628,11 +2737,16 @@ BEGIN
 	RETURN newest;
 END
 $$;
-COMMENT ON FUNCTION webhook.secret(bigint) IS 'the secret that the requests of a subscription are signed with, the newest if there are several';
+COMMENT ON FUNCTION webhook_internal.secret(bigint) IS 'what webhook.secret() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.rotate_secret(subscription bigint, overlap interval DEFAULT '24 hours')
 	RETURNS text
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.rotate_secret(bigint, interval) IS 'give a subscription a new secret, which is returned; during the overlap requests are signed with the former secrets, too';
+
+CREATE FUNCTION webhook_internal.rotate_secret(subscription bigint, overlap interval)
+	RETURNS text
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -2681,7 +2795,7 @@ BEGIN
 	RETURN key;
 END
 $$;
-COMMENT ON FUNCTION webhook.rotate_secret(bigint, interval) IS 'give a subscription a new secret, which is returned; during the overlap requests are signed with the former secrets, too';
+COMMENT ON FUNCTION webhook_internal.rotate_secret(bigint, interval) IS 'what webhook.rotate_secret() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.sign(secret text, id text, "timestamp" bigint, body text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -2803,7 +2917,23 @@ CREATE FUNCTION webhook.series(
 	OUT p50 interval,
 	OUT p95 interval
 ) RETURNS SETOF record
-	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.series(timestamptz, timestamptz, interval, bigint) IS 'what became of the deliveries of a subscription, or of all, in each step of a period; failed are those that ended so, retried attempts that failed; p50 and p95 are estimated';
+
+CREATE FUNCTION webhook_internal.series(
+	since timestamptz,
+	until timestamptz,
+	step interval,
+	subscription bigint,
+	OUT at timestamptz,
+	OUT delivered bigint,
+	OUT failed bigint,
+	OUT retried bigint,
+	OUT pending bigint,
+	OUT p50 interval,
+	OUT p95 interval
+) RETURNS SETOF record
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -2875,7 +3005,7 @@ BEGIN
 		ORDER BY g.n;
 END
 $$;
-COMMENT ON FUNCTION webhook.series(timestamptz, timestamptz, interval, bigint) IS 'what became of the deliveries of a subscription, or of all, in each step of a period; failed are those that ended so, retried attempts that failed; p50 and p95 are estimated';
+COMMENT ON FUNCTION webhook_internal.series(timestamptz, timestamptz, interval, bigint) IS 'what webhook.series() does, with the rights of the owner';
 
 CREATE FUNCTION webhook_internal.worker_state(
 	OUT pid integer,
@@ -3053,7 +3183,11 @@ COMMENT ON FUNCTION webhook.drain(interval) IS 'wait until all committed events 
  */
 
 CREATE FUNCTION webhook.explain(event uuid, subscription bigint) RETURNS text
-	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.explain(uuid, bigint) IS 'why an event was, or was not, delivered to a subscription, and what comes next';
+
+CREATE FUNCTION webhook_internal.explain(event uuid, subscription bigint) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -3248,7 +3382,7 @@ BEGIN
 	RETURN array_to_string(said, E'\n');
 END
 $$;
-COMMENT ON FUNCTION webhook.explain(uuid, bigint) IS 'why an event was, or was not, delivered to a subscription, and what comes next';
+COMMENT ON FUNCTION webhook_internal.explain(uuid, bigint) IS 'what webhook.explain() does, with the rights of the owner';
 /*
  * health(): one row a check
  *
@@ -3267,7 +3401,16 @@ CREATE FUNCTION webhook.health(
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 14
+	LANGUAGE c STABLE ROWS 14 AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.health() IS 'what somebody has to look at: one row a check, wrong ones first';
+
+CREATE FUNCTION webhook_internal.health(
+	OUT check_name text,
+	OUT ok boolean,
+	OUT detail text,
+	OUT hint text
+) RETURNS SETOF record
+	LANGUAGE plpgsql STABLE ROWS 14
 	SET search_path = pg_catalog, pg_temp SET jit = off
 	-- The bounds of leaves are read as text.
 	SET datestyle = 'ISO' SET timezone = 'UTC'
@@ -3458,7 +3601,7 @@ BEGIN
 		ORDER BY coalesce(c.is_ok, false), c.number;
 END
 $$;
-COMMENT ON FUNCTION webhook.health() IS 'what somebody has to look at: one row a check, wrong ones first';
+COMMENT ON FUNCTION webhook_internal.health() IS 'what webhook.health() does, with the rights of the owner';
 /*
  * Logical replication: what another server's rows do here
  *
@@ -3499,9 +3642,9 @@ $$;
  * it. grant_backup() is for roles that run pg_dump. The functions run as their
  * caller, because the owner grants.
  *
- * Views and SECURITY DEFINER functions use objects of webhook_internal with the
- * rights of their owner, so a role needs no privilege there, with two
- * exceptions: a function that a view calls is executed as the reader, and
+ * Views, and the functions whose C function is webhook_door, use objects of
+ * webhook_internal with the rights of the owner, so a role needs no privilege there,
+ * with two exceptions: a function that a view calls is executed as the reader, and
  * webhook.watch(), unwatch() and alter_watch() run as their caller.
  */
 

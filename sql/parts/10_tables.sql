@@ -343,7 +343,7 @@ CREATE TABLE webhook_internal.audit (
 );
 COMMENT ON TABLE webhook_internal.audit IS 'what people have done, one row an act, written in its transaction';
 COMMENT ON COLUMN webhook_internal.audit.at IS 'when it was done';
-COMMENT ON COLUMN webhook_internal.audit.role IS 'current role that did it; of a function that runs as the owner of the extension, the same as outer_role';
+COMMENT ON COLUMN webhook_internal.audit.role IS 'role that did it: the current user where the function was called, so of a SECURITY DEFINER function its owner';
 COMMENT ON COLUMN webhook_internal.audit.outer_role IS 'role of the session then: that of SET ROLE, if there was one';
 COMMENT ON COLUMN webhook_internal.audit.session_role IS 'role that had logged in, or that of SET SESSION AUTHORIZATION';
 COMMENT ON COLUMN webhook_internal.audit.action IS 'name of the function that did it';

@@ -381,8 +381,8 @@ CREATE FUNCTION webhook_internal.home() RETURNS text
 COMMENT ON FUNCTION webhook_internal.home() IS 'this database: system identifier, database oid, and oid of webhook_internal.checkpoint';
 
 CREATE FUNCTION webhook_internal.caller() RETURNS name
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller';
-COMMENT ON FUNCTION webhook_internal.caller() IS 'role that called a SECURITY DEFINER function';
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_name';
+COMMENT ON FUNCTION webhook_internal.caller() IS 'role that called the function of schema webhook which runs with the rights of the owner; elsewhere the current user';
 
 CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -84,7 +84,12 @@ COMMENT ON FUNCTION webhook_internal.check_columns(regclass, text, name[]) IS 'r
 
 CREATE FUNCTION webhook.define_event_type(name text, description text DEFAULT NULL)
 	RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'define an event type; every role that may subscribe can subscribe to it';
+
+CREATE FUNCTION webhook_internal.define_event_type(name text, description text)
+	RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -129,7 +134,7 @@ BEGIN
 			'description', define_event_type.description)));
 END
 $$;
-COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'define an event type; every role that may subscribe can subscribe to it';
+COMMENT ON FUNCTION webhook_internal.define_event_type(text, text) IS 'what webhook.define_event_type() does, with the rights of the owner';
 
 -- The columns are those of a trigger of the table or the partitioned table; those
 -- of the copies on partitions count where they differ.

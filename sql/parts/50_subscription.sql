@@ -1,8 +1,9 @@
 /*
  * Subscriptions: who wants which events
  *
- * The functions that write a table run as their owner (SECURITY DEFINER), so
- * each calls require_trusted_table() before it writes. Where an argument may be
+ * The functions that write a table run with the rights of the owner, so each calls
+ * require_trusted_table() before it writes. Those of schema webhook are doors, see
+ * src/functions/door.c; the functions of the same names in webhook_internal do the work. Where an argument may be
  * a credential, plans are generic: a custom plan contains the values of its
  * parameters, and the server may print it.
  *
@@ -220,7 +221,29 @@ CREATE FUNCTION webhook.subscribe(
 	ca text DEFAULT NULL,
 	client_certificate text DEFAULT NULL
 ) RETURNS bigint
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
+
+CREATE FUNCTION webhook_internal.subscribe(
+	endpoint text,
+	events text[],
+	description text,
+	secret text,
+	headers jsonb,
+	signature_schemes text[],
+	filter jsonpath,
+	payload_format text,
+	ordered boolean,
+	max_in_flight integer,
+	rate_limit real,
+	timeout interval,
+	retry_schedule interval[],
+	max_age interval,
+	final_statuses integer[],
+	ca text,
+	client_certificate text
+) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -269,17 +292,21 @@ BEGIN
 	RETURN new.id;
 END
 $$;
-COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
+COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'what webhook.subscribe() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.check_endpoint(endpoint text) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.check_endpoint(text) IS 'raise the error that webhook.subscribe() would raise because of the endpoint, if there is one';
+
+CREATE FUNCTION webhook_internal.check_endpoint(endpoint text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
 	PERFORM webhook_internal.canonical_endpoint(check_endpoint.endpoint);
 END
 $$;
-COMMENT ON FUNCTION webhook.check_endpoint(text) IS 'raise the error that webhook.subscribe() would raise because of the endpoint, if there is one';
+COMMENT ON FUNCTION webhook_internal.check_endpoint(text) IS 'what webhook.check_endpoint() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.alter_subscription(
 	subscription bigint,
@@ -301,7 +328,30 @@ CREATE FUNCTION webhook.alter_subscription(
 	ca text DEFAULT NULL,
 	client_certificate text DEFAULT NULL
 ) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
+
+CREATE FUNCTION webhook_internal.alter_subscription(
+	subscription bigint,
+	endpoint text,
+	events text[],
+	description text,
+	headers jsonb,
+	signature_schemes text[],
+	filter jsonpath,
+	payload_format text,
+	ordered boolean,
+	max_in_flight integer,
+	rate_limit real,
+	timeout interval,
+	retry_schedule interval[],
+	max_age interval,
+	final_statuses integer[],
+	enabled boolean,
+	ca text,
+	client_certificate text
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -419,10 +469,14 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
+COMMENT ON FUNCTION webhook_internal.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'what webhook.alter_subscription() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.subscription_options(subscription bigint) RETURNS jsonb
-	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.subscription_options(bigint) IS 'the options of a subscription, credentials included, under the names of the arguments of webhook.alter_subscription()';
+
+CREATE FUNCTION webhook_internal.subscription_options(subscription bigint) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	SET intervalstyle = postgres
 AS $$
 DECLARE
@@ -444,10 +498,14 @@ BEGIN
 	RETURN options;
 END
 $$;
-COMMENT ON FUNCTION webhook.subscription_options(bigint) IS 'the options of a subscription, credentials included, under the names of the arguments of webhook.alter_subscription()';
+COMMENT ON FUNCTION webhook_internal.subscription_options(bigint) IS 'what webhook.subscription_options() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'delete a subscription and cancel its waiting deliveries';
+
+CREATE FUNCTION webhook_internal.unsubscribe(subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -469,7 +527,7 @@ BEGIN
 		NULL::webhook_internal.subscription);
 END
 $$;
-COMMENT ON FUNCTION webhook.unsubscribe(bigint) IS 'delete a subscription and cancel its waiting deliveries';
+COMMENT ON FUNCTION webhook_internal.unsubscribe(bigint) IS 'what webhook.unsubscribe() does, with the rights of the owner';
 
 -- A call that changes nothing is no command.
 CREATE FUNCTION webhook_internal.set_paused(subscription bigint, paused boolean) RETURNS void
@@ -495,25 +553,37 @@ $$;
 COMMENT ON FUNCTION webhook_internal.set_paused(bigint, boolean) IS 'pause or resume a subscription';
 
 CREATE FUNCTION webhook.pause(subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.pause(bigint) IS 'stop sending to a subscription; its events wait';
+
+CREATE FUNCTION webhook_internal.pause(subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM webhook_internal.set_paused(pause.subscription, true);
 END
 $$;
-COMMENT ON FUNCTION webhook.pause(bigint) IS 'stop sending to a subscription; its events wait';
+COMMENT ON FUNCTION webhook_internal.pause(bigint) IS 'what webhook.pause() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.resume(subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.resume(bigint) IS 'send to a paused subscription again, first the events that wait';
+
+CREATE FUNCTION webhook_internal.resume(subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM webhook_internal.set_paused(resume.subscription, false);
 END
 $$;
-COMMENT ON FUNCTION webhook.resume(bigint) IS 'send to a paused subscription again, first the events that wait';
+COMMENT ON FUNCTION webhook_internal.resume(bigint) IS 'what webhook.resume() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.resume_database(discard boolean DEFAULT false) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.resume_database(boolean) IS 'send from this copy of a database, too; with discard, waiting deliveries are cancelled and only later events are sent';
+
+CREATE FUNCTION webhook_internal.resume_database(discard boolean) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -549,4 +619,4 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook.resume_database(boolean) IS 'send from this copy of a database, too; with discard, waiting deliveries are cancelled and only later events are sent';
+COMMENT ON FUNCTION webhook_internal.resume_database(boolean) IS 'what webhook.resume_database() does, with the rights of the owner';

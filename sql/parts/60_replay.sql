@@ -157,7 +157,11 @@ $$;
 COMMENT ON FUNCTION webhook_internal.require_event(uuid) IS 'the event; raises an error if it is in none of these places';
 
 CREATE FUNCTION webhook.ping(subscription bigint) RETURNS uuid
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.ping(bigint) IS 'send a test event of type webhook.ping to a subscription; returns its Id; a ping that fails does not count against the endpoint';
+
+CREATE FUNCTION webhook_internal.ping(subscription bigint) RETURNS uuid
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	created_at	timestamptz := clock_timestamp();
@@ -170,10 +174,14 @@ BEGIN
 	RETURN event;
 END
 $$;
-COMMENT ON FUNCTION webhook.ping(bigint) IS 'send a test event of type webhook.ping to a subscription; returns its Id; a ping that fails does not count against the endpoint';
+COMMENT ON FUNCTION webhook_internal.ping(bigint) IS 'what webhook.ping() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.resend(event uuid, subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.resend(uuid, bigint) IS 'send an event to a subscription that takes such events once more, after waiting deliveries of its subject';
+
+CREATE FUNCTION webhook_internal.resend(event uuid, subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	known		webhook.event;
@@ -219,10 +227,14 @@ BEGIN
 	PERFORM webhook_internal.audit('resend'::text, subscription, event, NULL::jsonb);
 END
 $$;
-COMMENT ON FUNCTION webhook.resend(uuid, bigint) IS 'send an event to a subscription that takes such events once more, after waiting deliveries of its subject';
+COMMENT ON FUNCTION webhook_internal.resend(uuid, bigint) IS 'what webhook.resend() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.cancel(event uuid, subscription bigint) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.cancel(uuid, bigint) IS 'cancel the deliveries of an event to a subscription; a request in flight is the last; if it has failed or was cancelled already, dismiss the dead letter';
+
+CREATE FUNCTION webhook_internal.cancel(event uuid, subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -266,7 +278,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook.cancel(uuid, bigint) IS 'cancel the deliveries of an event to a subscription; a request in flight is the last; if it has failed or was cancelled already, dismiss the dead letter';
+COMMENT ON FUNCTION webhook_internal.cancel(uuid, bigint) IS 'what webhook.cancel() does, with the rights of the owner';
 
 CREATE FUNCTION webhook_internal.check_subject(subject text) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -292,7 +304,11 @@ $$;
 COMMENT ON FUNCTION webhook_internal.check_subject(text) IS 'raise an error if no delivery can have this subject';
 
 CREATE FUNCTION webhook.skip(subscription bigint, subject text) RETURNS void
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.skip(bigint, text) IS 'cancel the first waiting delivery of a subject to a subscription, so that the next one is sent';
+
+CREATE FUNCTION webhook_internal.skip(subscription bigint, subject text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM webhook_internal.require_subscription(subscription);
@@ -309,10 +325,14 @@ BEGIN
 	PERFORM webhook_internal.command('s'::"char", subscription, subject, NULL::uuid);
 END
 $$;
-COMMENT ON FUNCTION webhook.skip(bigint, text) IS 'cancel the first waiting delivery of a subject to a subscription, so that the next one is sent';
+COMMENT ON FUNCTION webhook_internal.skip(bigint, text) IS 'what webhook.skip() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.retry(subscription bigint, subject text DEFAULT NULL) RETURNS bigint
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.retry(bigint, text) IS 'try now: what waits for a retry, of the subject or of all, is due at once, and an open circuit breaker closes; returns the number of waiting deliveries';
+
+CREATE FUNCTION webhook_internal.retry(subscription bigint, subject text) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -333,7 +353,7 @@ BEGIN
 	RETURN waiting;
 END
 $$;
-COMMENT ON FUNCTION webhook.retry(bigint, text) IS 'try now: what waits for a retry, of the subject or of all, is due at once, and an open circuit breaker closes; returns the number of waiting deliveries';
+COMMENT ON FUNCTION webhook_internal.retry(bigint, text) IS 'what webhook.retry() does, with the rights of the owner';
 
 -- Where an answer may lack what is kept no longer, people are told.
 CREATE FUNCTION webhook_internal.warn_of_retention(what text, since timestamptz) RETURNS void
@@ -367,7 +387,17 @@ CREATE FUNCTION webhook.recover(
 	what text DEFAULT 'failed',
 	dry_run boolean DEFAULT false
 ) RETURNS bigint
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'send events that occurred in a period, and that the subscription takes, to it: those that failed or were cancelled, with what => missing those that were never attempted, with what => delivered those that were delivered; returns their number; with dry_run they are only counted';
+
+CREATE FUNCTION webhook_internal.recover(
+	subscription bigint,
+	since timestamptz,
+	until timestamptz,
+	what text,
+	dry_run boolean
+) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -491,4 +521,4 @@ BEGIN
 	RETURN count;
 END
 $$;
-COMMENT ON FUNCTION webhook.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'send events that occurred in a period, and that the subscription takes, to it: those that failed or were cancelled, with what => missing those that were never attempted, with what => delivered those that were delivered; returns their number; with dry_run they are only counted';
+COMMENT ON FUNCTION webhook_internal.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'what webhook.recover() does, with the rights of the owner';

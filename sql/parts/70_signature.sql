@@ -3,7 +3,11 @@
  */
 
 CREATE FUNCTION webhook.secret(subscription bigint) RETURNS text
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.secret(bigint) IS 'the secret that the requests of a subscription are signed with, the newest if there are several';
+
+CREATE FUNCTION webhook_internal.secret(subscription bigint) RETURNS text
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -31,11 +35,16 @@ BEGIN
 	RETURN newest;
 END
 $$;
-COMMENT ON FUNCTION webhook.secret(bigint) IS 'the secret that the requests of a subscription are signed with, the newest if there are several';
+COMMENT ON FUNCTION webhook_internal.secret(bigint) IS 'what webhook.secret() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.rotate_secret(subscription bigint, overlap interval DEFAULT '24 hours')
 	RETURNS text
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.rotate_secret(bigint, interval) IS 'give a subscription a new secret, which is returned; during the overlap requests are signed with the former secrets, too';
+
+CREATE FUNCTION webhook_internal.rotate_secret(subscription bigint, overlap interval)
+	RETURNS text
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -84,7 +93,7 @@ BEGIN
 	RETURN key;
 END
 $$;
-COMMENT ON FUNCTION webhook.rotate_secret(bigint, interval) IS 'give a subscription a new secret, which is returned; during the overlap requests are signed with the former secrets, too';
+COMMENT ON FUNCTION webhook_internal.rotate_secret(bigint, interval) IS 'what webhook.rotate_secret() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.sign(secret text, id text, "timestamp" bigint, body text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

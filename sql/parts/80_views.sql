@@ -104,7 +104,23 @@ CREATE FUNCTION webhook.series(
 	OUT p50 interval,
 	OUT p95 interval
 ) RETURNS SETOF record
-	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.series(timestamptz, timestamptz, interval, bigint) IS 'what became of the deliveries of a subscription, or of all, in each step of a period; failed are those that ended so, retried attempts that failed; p50 and p95 are estimated';
+
+CREATE FUNCTION webhook_internal.series(
+	since timestamptz,
+	until timestamptz,
+	step interval,
+	subscription bigint,
+	OUT at timestamptz,
+	OUT delivered bigint,
+	OUT failed bigint,
+	OUT retried bigint,
+	OUT pending bigint,
+	OUT p50 interval,
+	OUT p95 interval
+) RETURNS SETOF record
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -176,7 +192,7 @@ BEGIN
 		ORDER BY g.n;
 END
 $$;
-COMMENT ON FUNCTION webhook.series(timestamptz, timestamptz, interval, bigint) IS 'what became of the deliveries of a subscription, or of all, in each step of a period; failed are those that ended so, retried attempts that failed; p50 and p95 are estimated';
+COMMENT ON FUNCTION webhook_internal.series(timestamptz, timestamptz, interval, bigint) IS 'what webhook.series() does, with the rights of the owner';
 
 CREATE FUNCTION webhook_internal.worker_state(
 	OUT pid integer,

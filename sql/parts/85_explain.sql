@@ -3,7 +3,11 @@
  */
 
 CREATE FUNCTION webhook.explain(event uuid, subscription bigint) RETURNS text
-	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.explain(uuid, bigint) IS 'why an event was, or was not, delivered to a subscription, and what comes next';
+
+CREATE FUNCTION webhook_internal.explain(event uuid, subscription bigint) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -198,4 +202,4 @@ BEGIN
 	RETURN array_to_string(said, E'\n');
 END
 $$;
-COMMENT ON FUNCTION webhook.explain(uuid, bigint) IS 'why an event was, or was not, delivered to a subscription, and what comes next';
+COMMENT ON FUNCTION webhook_internal.explain(uuid, bigint) IS 'what webhook.explain() does, with the rights of the owner';

@@ -5,9 +5,9 @@
  * it. grant_backup() is for roles that run pg_dump. The functions run as their
  * caller, because the owner grants.
  *
- * Views and SECURITY DEFINER functions use objects of webhook_internal with the
- * rights of their owner, so a role needs no privilege there, with two
- * exceptions: a function that a view calls is executed as the reader, and
+ * Views, and the functions whose C function is webhook_door, use objects of
+ * webhook_internal with the rights of the owner, so a role needs no privilege there,
+ * with two exceptions: a function that a view calls is executed as the reader, and
  * webhook.watch(), unwatch() and alter_watch() run as their caller.
  */
 

@@ -383,7 +383,10 @@ look_up(void)
 	return true;
 }
 
-/* Returns false if the extension does not exist. Notes its version if that is not ours. */
+/*
+ * Returns false if the extension does not exist. Notes its owner, and its version if
+ * that is not ours.
+ */
 static bool
 find_extension(void)
 {
@@ -408,6 +411,7 @@ find_extension(void)
 
 		if (strcmp(name, WEBHOOK_VERSION) != 0)
 			snprintf(lookup.version, sizeof(lookup.version), "\"%s\"", name);
+		lookup.catalog.owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
 	}
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);

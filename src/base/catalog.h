@@ -161,6 +161,7 @@ typedef struct WebhookCatalog
 {
 	Oid			schema;			/* WEBHOOK_SCHEMA */
 	Oid			internal_schema;	/* WEBHOOK_INTERNAL_SCHEMA */
+	Oid			owner;			/* of the extension */
 	Oid			event[WEBHOOK_RING_TABLES];
 	Oid			event_index[WEBHOOK_RING_TABLES];	/* (txid, id) */
 	Oid			event_sequence;

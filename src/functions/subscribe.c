@@ -25,6 +25,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "base/caller.h"
 #include "base/catalog.h"
 #include "base/redact.h"
 #include "base/refusal.h"
@@ -52,7 +53,7 @@ PG_FUNCTION_INFO_V1(webhook_matches);
 PG_FUNCTION_INFO_V1(webhook_check_duplicate);
 PG_FUNCTION_INFO_V1(webhook_start_snapshot);
 PG_FUNCTION_INFO_V1(webhook_this_home);
-PG_FUNCTION_INFO_V1(webhook_caller);
+PG_FUNCTION_INFO_V1(webhook_caller_name);
 PG_FUNCTION_INFO_V1(webhook_require_trusted_table);
 PG_FUNCTION_INFO_V1(webhook_redacted_endpoint);
 PG_FUNCTION_INFO_V1(webhook_redacted_headers);
@@ -270,17 +271,13 @@ webhook_this_home(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(webhook_home()));
 }
 
-/*
- * caller(): the role that has called the functions which run with the rights of
- * their owner. That is the role of SET ROLE, if there was one, not the role that
- * has logged in.
- */
+/* caller(): the role that has called, see webhook_caller() */
 Datum
-webhook_caller(PG_FUNCTION_ARGS)
+webhook_caller_name(PG_FUNCTION_ARGS)
 {
 	Name		name = palloc0(NAMEDATALEN);
 
-	namestrcpy(name, GetUserNameFromId(GetOuterUserId(), false));
+	namestrcpy(name, GetUserNameFromId(webhook_caller(), false));
 	PG_RETURN_NAME(name);
 }
 

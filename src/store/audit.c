@@ -16,6 +16,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/caller.h"
 #include "base/catalog.h"
 #include "base/table.h"
 #include "store/store.h"
@@ -37,17 +38,12 @@ webhook_audit_write(Datum action, NullableDatum subscription_id, NullableDatum e
 {
 	WebhookTable *table = webhook_table_open(webhook_catalog_required()->audit,
 											 Natts_webhook_audit, RowExclusiveLock);
-	Oid			role = GetUserId();
 	Datum		values[Natts_webhook_audit] = {0};
 	bool		nulls[Natts_webhook_audit] = {false};
 
-	/* A function that runs as the owner of the table was called by the role outside it. */
-	if (InLocalUserIdChange() && role == table->relation->rd_rel->relowner)
-		role = GetOuterUserId();
-
 #define SET(name, value) (values[Anum_webhook_audit_##name - 1] = (value))
 	SET(at, TimestampTzGetDatum(GetCurrentTimestamp()));
-	SET(role, role_name(role));
+	SET(role, role_name(webhook_caller()));
 	SET(outer_role, role_name(GetOuterUserId()));
 	SET(session_role, role_name(GetSessionUserId()));
 	SET(action, action);

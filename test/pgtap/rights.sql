@@ -46,6 +46,12 @@ UNION ALL
 		takes,warn_of_retention,start_snapshot,local_start_snapshot,is_processed,
 		with_options,wanted_worker_processes}'::name[]), 4
 UNION ALL
+	-- what the functions of the same names in schema webhook do with the owner's rights
+	SELECT 'function', 'webhook_internal', unnest('{
+		alter_subscription,cancel,check_endpoint,define_event_type,explain,health,pause,ping,
+		recover,resend,resume,resume_database,retry,rotate_secret,secret,series,skip,subscribe,
+		subscription_options,unsubscribe}'::name[]), 4
+UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_pending,stat_subscription,
 		stat_worker,watched_table,audit,stat_minute}'::name[]), 1
 UNION ALL

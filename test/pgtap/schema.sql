@@ -100,7 +100,7 @@ SELECT is_empty(
 SELECT is_empty(
 	$$ SELECT p.oid::regprocedure
 		FROM member JOIN pg_proc p ON p.oid = objid JOIN pg_language l ON l.oid = prolang
-		WHERE classid = 'pg_proc'::regclass AND (l.lanname <> 'c' OR p.prosecdef)
+		WHERE classid = 'pg_proc'::regclass AND (l.lanname <> 'c')
 			AND p.prosqlbody IS NULL
 			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}'
 			AND p.proconfig IS DISTINCT FROM
@@ -118,12 +118,28 @@ SELECT set_eq(
 			AND 'plan_cache_mode=force_generic_plan' = ANY (p.proconfig) $$,
 	ARRAY['check_endpoint', 'subscribe', 'alter_subscription', 'audit_options', 'rotate_secret'],
 	'functions that take or make credentials use generic plans, which do not contain them');
+SELECT is_empty(
+	$$ SELECT p.oid::regprocedure FROM member JOIN pg_proc p ON p.oid = objid
+		WHERE classid = 'pg_proc'::regclass AND p.prosecdef $$,
+	'no function is SECURITY DEFINER');
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
-		WHERE classid = 'pg_proc'::regclass AND p.prosecdef $$,
+		WHERE classid = 'pg_proc'::regclass AND p.prosrc = 'webhook_door' $$,
 	ARRAY['define_event_type', 'check_endpoint', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
 		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain', 'health', 'series'],
-	'only these functions run as their owner');
+	'only these functions run with the rights of their owner');
+SELECT set_eq(
+	$$ SELECT o.oid FROM member JOIN pg_proc o ON o.oid = objid
+		WHERE classid = 'pg_proc'::regclass AND o.prosrc = 'webhook_door' $$,
+	$$ SELECT o.oid
+		FROM pg_proc o
+			JOIN pg_proc i USING (proname, proargtypes, prorettype, proretset, provolatile,
+				proparallel, proisstrict, proowner)
+		WHERE o.prosrc = 'webhook_door' AND i.pronamespace = 'webhook_internal'::regnamespace
+			AND i.pronargdefaults = 0 AND i.proargnames IS NOT DISTINCT FROM o.proargnames
+			AND i.proallargtypes IS NOT DISTINCT FROM o.proallargtypes
+			AND NOT has_function_privilege('public', i.oid, 'EXECUTE') $$,
+	'each of them has a counterpart, which nobody else may call');
 SELECT is_empty(
 	$$ SELECT p.oid::regprocedure FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.provolatile = 'i' AND p.proparallel <> 's' $$,

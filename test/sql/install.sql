@@ -47,10 +47,16 @@ SELECT oid::regproc AS function, pg_get_function_arguments(oid) AS arguments,
 	ORDER BY pronamespace::regnamespace::text COLLATE "C", proname COLLATE "C";
 \pset format aligned
 
--- functions that run as the owner, and their search_path
-SELECT oid::regproc AS function, proconfig
-	FROM pg_proc WHERE pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND prosecdef
-	ORDER BY proname COLLATE "C";
+-- functions that run with the rights of the owner, and the settings that they run with
+SELECT i.oid::regproc AS function, i.proconfig
+	FROM pg_proc o JOIN pg_proc i USING (proname, proargtypes)
+	WHERE o.pronamespace = 'webhook'::regnamespace AND i.pronamespace = 'webhook_internal'::regnamespace
+		AND o.prosrc = 'webhook_door'
+	ORDER BY i.proname COLLATE "C";
+
+-- functions that are SECURITY DEFINER: none
+SELECT oid::regproc AS function
+	FROM pg_proc WHERE pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND prosecdef;
 
 -- members without a comment: none
 SELECT pg_describe_object(classid, objid, objsubid) AS "without a comment"
