@@ -3,7 +3,8 @@
  *
  * The functions that write a table run with the rights of the owner, so each calls
  * require_trusted_table() before it writes. Those of schema webhook are doors, see
- * src/functions/door.c; the functions of the same names in webhook_internal do the work. Where an argument may be
+ * src/functions/door.c; the functions of the same names in webhook_internal do the work.
+ * Where an argument may be
  * a credential, plans are generic: a custom plan contains the values of its
  * parameters, and the server may print it.
  *

@@ -36,7 +36,8 @@ CREATE FUNCTION public.broker_pauses(subscription bigint) RETURNS void
 	SET search_path = pg_catalog AS $$ SELECT webhook.pause(subscription) $$;
 CREATE FUNCTION public.broker_says(subscription bigint) RETURNS text
 	LANGUAGE plpgsql SECURITY DEFINER
-	SET search_path = pg_catalog AS $$ BEGIN PERFORM webhook.pause(subscription); RETURN current_user; END $$;
+	SET search_path = pg_catalog
+	AS $$ BEGIN PERFORM webhook.pause(subscription); RETURN current_user; END $$;
 SET ROLE regress_stranger;
 SELECT public.broker_pauses(:subscription);
 RESET ROLE;
