@@ -160,6 +160,7 @@ static bool refresh(void);
 pg_noreturn static void report_absence(void);
 static void require_version(void);
 static void forget(Datum arg, Oid relid);
+static bool has(Oid relid);
 static bool look_up(void);
 static bool find_extension(void);
 static Oid	find_relation(const char *schema, const char *name, char relkind);
@@ -205,6 +206,12 @@ webhook_catalog_for_append(void)
 	if (!refresh())
 		report_absence();
 	return &lookup.catalog;
+}
+
+bool
+webhook_catalog_has(Oid relid)
+{
+	return OidIsValid(relid) && refresh() && has(relid);
 }
 
 const char *
@@ -299,9 +306,16 @@ require_version(void)
 static void
 forget(Datum arg, Oid relid)
 {
+	if (!OidIsValid(relid) || lookup.problem[0] != '\0' || has(relid))
+		lookup.valid = false;
+}
+
+/* Returns true if the relation is in the catalog as it was looked up last. */
+static bool
+has(Oid relid)
+{
 	const WebhookCatalog *catalog = &lookup.catalog;
-	bool		ours = !OidIsValid(relid) || lookup.problem[0] != '\0' ||
-		relid == catalog->event_sequence || relid == catalog->subscription ||
+	bool		ours = relid == catalog->event_sequence || relid == catalog->subscription ||
 		relid == catalog->log || relid == catalog->pending ||
 		relid == catalog->pending_pkey || relid == catalog->pending_due ||
 		relid == catalog->pending_queued ||
@@ -313,8 +327,7 @@ forget(Datum arg, Oid relid)
 
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 		ours |= relid == catalog->event[i] || relid == catalog->event_index[i];
-	if (ours)
-		lookup.valid = false;
+	return ours;
 }
 
 /*

@@ -203,6 +203,9 @@ extern const WebhookCatalog *webhook_catalog_required(void);
  */
 extern const WebhookCatalog *webhook_catalog_for_append(void);
 
+/* Returns true if C code finds the relation by its name; needs a transaction. */
+extern bool webhook_catalog_has(Oid relid);
+
 /*
  * The home of what is made here: "<system identifier>/<database oid>/<oid of
  * webhook_internal.checkpoint>". pg_upgrade changes the first number, CREATE

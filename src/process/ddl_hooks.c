@@ -20,7 +20,8 @@
  * the extension.
  *
  * C code, dumped views and functions find the extension's objects by the names of
- * its schemas. So these schemas cannot be renamed.
+ * its schemas. So these schemas cannot be renamed. The rules for its relations are
+ * in own_relations.c.
  *
  * The hooks run for every utility statement in every session of the server.
  * They cost a switch on the kind of statement.
@@ -44,7 +45,7 @@
 
 #include "base/compat.h"
 #include "process/ddl_hooks.h"
-#include "process/log_ddl_internal.h"
+#include "process/own_relations_internal.h"
 #include "process/shmem.h"
 #include "process/wakeup.h"
 
@@ -111,11 +112,11 @@ before_statement(Node *stmt)
 				TRANS_STMT_COMMIT_PREPARED;
 
 		case T_IndexStmt:
-			webhook_log_refuse_index(castNode(IndexStmt, stmt));
+			webhook_own_refuse_index(castNode(IndexStmt, stmt));
 			break;
 
 		case T_AlterTableStmt:
-			webhook_log_refuse_addition(castNode(AlterTableStmt, stmt));
+			webhook_own_refuse_change(castNode(AlterTableStmt, stmt));
 			break;
 
 		case T_DropdbStmt:
@@ -129,6 +130,12 @@ before_statement(Node *stmt)
 				block_owned(castNode(RenameStmt, stmt)->subname);
 			else if (castNode(RenameStmt, stmt)->renameType == OBJECT_SCHEMA)
 				refuse_rename_schema(castNode(RenameStmt, stmt)->subname);
+			else
+				webhook_own_refuse_rename(castNode(RenameStmt, stmt));
+			break;
+
+		case T_AlterObjectSchemaStmt:
+			webhook_own_refuse_move(castNode(AlterObjectSchemaStmt, stmt));
 			break;
 
 		case T_AlterDatabaseStmt:

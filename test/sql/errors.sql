@@ -352,6 +352,7 @@ BEGIN;
 ALTER EXTENSION webhook DROP TABLE webhook_internal.event_2;
 ALTER TABLE webhook_internal.event_2 RENAME TO lost;
 SELECT refusal($$ SELECT webhook.publish('App.BusinessRequestStatusChange', '{}') $$);
+ALTER EXTENSION webhook DROP SEQUENCE webhook_internal.event_id_seq;
 ALTER SEQUENCE webhook_internal.event_id_seq RENAME TO also_lost;
 SELECT refusal($$ SELECT webhook.publish('App.BusinessRequestStatusChange', '{}') $$);
 ROLLBACK;

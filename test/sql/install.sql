@@ -112,6 +112,69 @@ CREATE INDEX ON webhook.log (subject);
 ALTER TABLE webhook.log ADD UNIQUE (id, logged_at);
 ALTER TABLE webhook.log ADD COLUMN note text;
 
+-- Relations of the extension keep what it finds them by, and what a dump and a crash need.
+BEGIN;
+CREATE FUNCTION refused(statement text, OUT state text, OUT message text, OUT detail text,
+	OUT hint text)
+LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE statement;
+	state := 'accepted';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+END;
+$$;
+CREATE TABLE webhook_internal.log_20010101 (LIKE webhook.log INCLUDING DEFAULTS);
+ALTER TABLE webhook.log ATTACH PARTITION webhook_internal.log_20010101
+	FOR VALUES FROM ('2001-01-01 00:00+00') TO ('2001-01-02 00:00+00');
+CREATE TABLE webhook.theirs (id int);
+CREATE INDEX theirs_idx ON webhook_internal.pending (created_at);
+\pset format unaligned
+\x
+SELECT r.* FROM unnest(ARRAY[
+	'ALTER TABLE webhook.log RENAME TO l',
+	'ALTER TABLE webhook.log RENAME COLUMN error TO e',
+	'ALTER TABLE webhook.log SET SCHEMA public',
+	'ALTER TABLE webhook_internal.log_20010101 RENAME TO l',
+	'ALTER TABLE webhook_internal.log_20010101 SET SCHEMA public',
+	'ALTER TABLE webhook_internal.log_20010101 SET UNLOGGED',
+	'ALTER TABLE webhook_internal.subscription ADD COLUMN x int']) WITH ORDINALITY AS s (statement, n),
+	refused(statement) AS r ORDER BY n;
+\x
+SELECT statement, message FROM unnest(ARRAY[
+	'ALTER TABLE webhook_internal.pending RENAME TO p',
+	'ALTER VIEW webhook.audit RENAME TO a',
+	'ALTER TABLE webhook.audit RENAME TO a',
+	'ALTER VIEW webhook.audit RENAME COLUMN at TO a',
+	'ALTER SEQUENCE webhook_internal.event_id_seq RENAME TO s',
+	'ALTER INDEX webhook_internal.event_1_txid_id_idx RENAME TO i',
+	'ALTER TABLE webhook_internal.pending RENAME CONSTRAINT pending_pkey TO i',
+	'ALTER TABLE webhook_internal.event_0 RENAME COLUMN txid TO x',
+	'ALTER VIEW webhook.event SET SCHEMA public',
+	'ALTER SEQUENCE webhook_internal.event_id_seq SET SCHEMA public',
+	'ALTER TABLE webhook_internal.event_0 SET UNLOGGED',
+	'ALTER TABLE webhook_internal.pending ALTER next_at SET STATISTICS 1, ADD x int',
+	'SET search_path = webhook_internal; ALTER TABLE pending RENAME TO p',
+	'ALTER TABLE webhook_internal.event_0 ADD COLUMN x int',
+	'ALTER TABLE webhook_internal.checkpoint ADD COLUMN x int',
+	'ALTER INDEX webhook_internal.theirs_idx RENAME TO i',
+	'ALTER TABLE webhook.theirs RENAME TO t',
+	'ALTER TABLE webhook.t RENAME id TO i',
+	'ALTER TABLE webhook.t SET SCHEMA public',
+	'ALTER TABLE webhook.log DETACH PARTITION webhook_internal.log_20010101',
+	'ALTER TABLE webhook_internal.log_20010101 RENAME TO l',
+	'ALTER TABLE IF EXISTS webhook_internal.absent RENAME TO l',
+	'ALTER EXTENSION webhook DROP VIEW webhook.audit',
+	'ALTER VIEW webhook.audit RENAME TO a']) WITH ORDINALITY AS s (statement, n),
+	refused(statement) ORDER BY n;
+CREATE ROLE regress_stranger;
+GRANT USAGE ON SCHEMA webhook TO regress_stranger;
+SET LOCAL ROLE regress_stranger;
+ALTER TABLE webhook.log RENAME TO l;
+ROLLBACK;
+\pset format aligned
+
 -- DROP SCHEMA public CASCADE leaves the extension alone.
 BEGIN;
 SET LOCAL client_min_messages = warning;

@@ -315,6 +315,9 @@ my ($status, $stdout, $stderr) = $server->psql("SELECT webhook.publish('$type', 
 is($status, 0, 'without the library preloaded, publish() still works');
 is(() = $stderr =~ /WARNING:  webhook events are stored but not sent/g, 1, 'one WARNING a session says that events are not sent');
 like($stderr, qr/HINT:  .*shared_preload_libraries/, 'its hint names shared_preload_libraries');
+($status, undef, $stderr) = $server->psql('BEGIN; ALTER TABLE webhook.log RENAME TO journal;'
+		. ' ALTER TABLE webhook_internal.subscription ADD COLUMN note text; ALTER SCHEMA webhook RENAME TO hook; ROLLBACK');
+is($status, 0, 'no DDL on the extension is refused') or diag($stderr);
 
 my $other = $server->database('other');
 $server->sql('CREATE DATABASE other');
