@@ -67,6 +67,7 @@ COMMENT ON SEQUENCE webhook_internal.subscription_id_seq IS 'numbers subscriptio
 
 CREATE TABLE webhook_internal.subscription (
 	id			bigint PRIMARY KEY DEFAULT nextval('webhook_internal.subscription_id_seq'),
+	tenant		text COLLATE "C",
 	endpoint	text NOT NULL,
 	events		text[] NOT NULL,
 	description	text,
@@ -83,6 +84,7 @@ CREATE TABLE webhook_internal.subscription (
 	final_statuses integer[] NOT NULL DEFAULT '{}',
 	ca			text,
 	client_certificate text,
+	include_context boolean NOT NULL DEFAULT false,
 	enabled		boolean NOT NULL DEFAULT true,
 	paused		boolean NOT NULL DEFAULT false,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -92,6 +94,7 @@ CREATE TABLE webhook_internal.subscription (
 );
 COMMENT ON TABLE webhook_internal.subscription IS 'subscriptions with their credentials; changed by webhook.subscribe(), webhook.alter_subscription() and other functions';
 COMMENT ON COLUMN webhook_internal.subscription.id IS 'number of the subscription';
+COMMENT ON COLUMN webhook_internal.subscription.tenant IS 'tenant that it belongs to; null: the platform itself';
 COMMENT ON COLUMN webhook_internal.subscription.endpoint IS 'URL that events are posted to, in canonical form';
 COMMENT ON COLUMN webhook_internal.subscription.events IS 'event types that are sent; App.* means all that begin with App., * means all';
 COMMENT ON COLUMN webhook_internal.subscription.description IS 'for people';
@@ -108,6 +111,7 @@ COMMENT ON COLUMN webhook_internal.subscription.max_age IS 'age at which a deliv
 COMMENT ON COLUMN webhook_internal.subscription.final_statuses IS 'HTTP statuses that are not retried; 410 never is';
 COMMENT ON COLUMN webhook_internal.subscription.ca IS 'file in webhook.certificate_directory with the certificate authorities that the endpoint is verified by; null: webhook.ca_file';
 COMMENT ON COLUMN webhook_internal.subscription.client_certificate IS 'file in webhook.certificate_directory with the client certificate and its key; null: none is presented';
+COMMENT ON COLUMN webhook_internal.subscription.include_context IS 'true: the envelope has the event''s context';
 COMMENT ON COLUMN webhook_internal.subscription.enabled IS 'false: events are not delivered';
 COMMENT ON COLUMN webhook_internal.subscription.paused IS 'true: events wait';
 COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when the subscription was made';
@@ -150,6 +154,8 @@ CREATE TABLE webhook_internal.pending (
 	age_start	timestamptz NOT NULL,
 	created_at	timestamptz NOT NULL,
 	event_type	text NOT NULL,
+	tenant		text COLLATE "C",
+	context		json,
 	data		json NOT NULL,
 	PRIMARY KEY (subscription_id, subject, position, id)
 ) USING heap WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
@@ -168,6 +174,8 @@ COMMENT ON COLUMN webhook_internal.pending.queued_at IS 'when the delivery began
 COMMENT ON COLUMN webhook_internal.pending.age_start IS 'when the age of the delivery starts: when it was caused, less the time that the subscription had been suspended before';
 COMMENT ON COLUMN webhook_internal.pending.created_at IS 'when the event occurred';
 COMMENT ON COLUMN webhook_internal.pending.event_type IS 'type of the event';
+COMMENT ON COLUMN webhook_internal.pending.tenant IS 'tenant of the subscription; null: the platform itself';
+COMMENT ON COLUMN webhook_internal.pending.context IS 'who caused the event, as in the ring';
 COMMENT ON COLUMN webhook_internal.pending.data IS 'Data of the event, as sent';
 
 CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_at)
@@ -266,6 +274,7 @@ CREATE TABLE webhook.log (
 	subscription_id	bigint NOT NULL,
 	event_type	text NOT NULL,
 	subject		text,
+	tenant		text COLLATE "C",
 	created_at	timestamptz NOT NULL,
 	attempt		integer NOT NULL,
 	method		text,
@@ -283,6 +292,8 @@ CREATE TABLE webhook.log (
 	outcome		text NOT NULL,
 	error_class	text,
 	error		text,
+	traceparent	text,
+	context		jsonb,
 	data		json
 ) PARTITION BY RANGE (logged_at);
 COMMENT ON TABLE webhook.log IS 'one row an attempt, as sent and as answered, and one row for each delivery that ended without an attempt; one partition a day';
@@ -294,6 +305,7 @@ COMMENT ON COLUMN webhook.log.logged_at IS 'when the row was written; it never d
 COMMENT ON COLUMN webhook.log.subscription_id IS 'subscription that the event was delivered to';
 COMMENT ON COLUMN webhook.log.event_type IS 'type of the event';
 COMMENT ON COLUMN webhook.log.subject IS 'subject of the event; null: it has none';
+COMMENT ON COLUMN webhook.log.tenant IS 'tenant of the subscription; null: the platform itself';
 COMMENT ON COLUMN webhook.log.created_at IS 'when the event occurred';
 COMMENT ON COLUMN webhook.log.attempt IS 'number of the attempt, from 1; of a delivery that ended without one, number of attempts before';
 COMMENT ON COLUMN webhook.log.method IS 'POST; null: no request was made';
@@ -311,6 +323,8 @@ COMMENT ON COLUMN webhook.log.response_body IS E'first 16 kB of the response; by
 COMMENT ON COLUMN webhook.log.outcome IS 'delivered, retrying, failed or cancelled';
 COMMENT ON COLUMN webhook.log.error_class IS 'kind of failure, one word';
 COMMENT ON COLUMN webhook.log.error IS 'description of the failure';
+COMMENT ON COLUMN webhook.log.traceparent IS 'trace that caused the event, by webhook.traceparent; sent as a header';
+COMMENT ON COLUMN webhook.log.context IS 'who or what caused the event, by webhook.context';
 COMMENT ON COLUMN webhook.log.data IS 'Data of the event, kept where the delivery ended without success';
 
 CREATE TABLE webhook_internal.checkpoint (
@@ -432,6 +446,8 @@ BEGIN
 				kind		"char" NOT NULL,
 				event_type	text,
 				subject		text,
+				tenant		text,
+				context		json,
 				data		json
 			) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
 			COMMENT ON TABLE webhook_internal.event_%1$s IS 'one of the four ring tables: events and commands, as they commit; see view webhook.event';
@@ -439,9 +455,11 @@ BEGIN
 			COMMENT ON COLUMN webhook_internal.event_%1$s.txid IS 'top-level transaction that wrote the row';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.created_at IS 'when the event occurred, or the command was given';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.event_id IS 'Id of the event, as sent: a UUIDv7';
-			COMMENT ON COLUMN webhook_internal.event_%1$s.kind IS 'e: event; c: subscriptions have changed; for the subscription that data names, x: cancel all its deliveries, k: cancel deliveries of the event, s: skip the first delivery of the subject, r: deliver the event, d: deliveries are due now, n: tell people of its state';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.kind IS 'e: event; t: event for its tenant alone; p: event for the platform alone; c: subscriptions have changed; for the subscription that data names, x: cancel all its deliveries, k: cancel deliveries of the event, s: skip the first delivery of the subject, r: deliver the event, d: deliveries are due now, n: tell people of its state';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.event_type IS 'type of the event';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.subject IS 'what the event is about; events of one subject are delivered in order; null: the event is in no order';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.tenant IS 'whose the event is; null: the platform''s own';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.context IS 'who caused the event: {"traceparent":"...","context":{...}}, each key where there is a value';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.data IS 'Data of the event, as sent; of a command, its arguments';
 
 			CREATE INDEX event_%1$s_txid_id_idx ON webhook_internal.event_%1$s (txid, id);
@@ -451,27 +469,38 @@ END
 $$;
 
 CREATE VIEW webhook_internal.ring AS
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, tenant, context, data
 		FROM webhook_internal.event_0
 	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, tenant, context, data
 		FROM webhook_internal.event_1
 	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, tenant, context, data
 		FROM webhook_internal.event_2
 	UNION ALL
-	SELECT id, txid, created_at, event_id, kind, event_type, subject, data
+	SELECT id, txid, created_at, event_id, kind, event_type, subject, tenant, context, data
 		FROM webhook_internal.event_3;
 COMMENT ON VIEW webhook_internal.ring IS 'events and commands in all ring tables';
 
 CREATE VIEW webhook.event AS
-	SELECT id, event_id, event_type, subject, data, created_at
-		FROM webhook_internal.ring
-		WHERE kind = 'e';
+	SELECT id, event_id, event_type, subject, data, created_at, tenant,
+		context ->> 'traceparent' AS traceparent, (context -> 'context')::jsonb AS context
+	FROM webhook_internal.ring
+	WHERE kind IN ('e', 't', 'p');
 COMMENT ON VIEW webhook.event IS 'events that are still in the ring';
 COMMENT ON COLUMN webhook.event.id IS 'orders all events';
 COMMENT ON COLUMN webhook.event.data IS 'Data of the event, as sent';
 COMMENT ON COLUMN webhook.event.created_at IS 'when the event occurred';
+COMMENT ON COLUMN webhook.event.tenant IS 'whose the event is; null: the platform''s own';
+COMMENT ON COLUMN webhook.event.traceparent IS 'trace that caused the event, by webhook.traceparent';
+COMMENT ON COLUMN webhook.event.context IS 'who or what caused the event, by webhook.context';
+
+CREATE FUNCTION webhook_internal.is_for(kind "char", event_tenant text, tenant text)
+	RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN tenant IS NULL THEN kind IN ('e', 'p')
+		ELSE kind IN ('e', 't') AND event_tenant = tenant END;
+COMMENT ON FUNCTION webhook_internal.is_for("char", text, text) IS 'true if a row of the ring is an event for the subscriptions of the tenant; null: those of the platform';
 
 /*
  * How functions append to the ring
@@ -498,10 +527,16 @@ CREATE FUNCTION webhook_internal.replay(
 	created_at timestamptz,
 	event_type text,
 	subject text,
-	data json
+	data json,
+	tenant text,
+	context json
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_replay';
-COMMENT ON FUNCTION webhook_internal.replay(bigint, text, bigint, uuid, timestamptz, text, text, json) IS 'append the command to deliver an event to a subscription';
+COMMENT ON FUNCTION webhook_internal.replay(bigint, text, bigint, uuid, timestamptz, text, text, json, text, json) IS 'append the command to deliver an event to a subscription';
+
+CREATE FUNCTION webhook_internal.event_context(traceparent text, context jsonb) RETURNS json
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_event_context';
+COMMENT ON FUNCTION webhook_internal.event_context(text, jsonb) IS 'who caused an event, as the ring has it; null: it is not known';
 /*
  * Checks
  *
@@ -1090,8 +1125,9 @@ CREATE VIEW webhook.watched_table AS
 		w.arguments[1] AS event_type,
 		w.arguments[2] AS name,
 		w.arguments[3]::name AS status_column,
-		w.arguments[6:5 + w.nkeys]::name[] AS id_columns,
-		w.arguments[6 + w.nkeys:]::name[] AS data_columns,
+		w.arguments[7:6 + w.nkeys]::name[] AS id_columns,
+		w.arguments[7 + w.nkeys:]::name[] AS data_columns,
+		nullif(w.arguments[5], '')::name AS tenant_column,
 		w.arguments[4] = 'parent_only' AS parent_only,
 		CASE t.tgenabled
 			WHEN 'O' THEN 'origin'
@@ -1106,8 +1142,9 @@ CREATE VIEW webhook.watched_table AS
 			WHEN t.tgenabled = 'D' THEN 'its trigger is disabled'
 			WHEN t.tgenabled = 'R' THEN 'its trigger is enabled in replica mode only'
 			WHEN w.arguments[3] = ANY (m.missing_columns)
-				OR w.arguments[6:5 + w.nkeys] && m.missing_columns::text[]
-				THEN 'a status or key column is missing, so there is no event'
+				OR w.arguments[5] = ANY (m.missing_columns)
+				OR w.arguments[7:6 + w.nkeys] && m.missing_columns::text[]
+				THEN 'a status, key or tenant column is missing, so there is no event'
 			WHEN p.other_partitions <> '{}'
 				THEN 'the trigger of some partitions is missing, or enabled in another way'
 			WHEN i.children <> '{}' AND w.arguments[4] <> 'parent_only'
@@ -1118,16 +1155,16 @@ CREATE VIEW webhook.watched_table AS
 		END AS problem
 	FROM pg_catalog.pg_trigger t
 		CROSS JOIN LATERAL (
-			SELECT a.arguments, a.arguments[5]::integer AS nkeys
+			SELECT a.arguments, a.arguments[6]::integer AS nkeys
 				FROM webhook_internal.watch_arguments(t.tgargs) AS a (arguments)
-				WHERE a.arguments[5] ~ '^[1-9][0-9]{0,4}$'
+				WHERE a.arguments[6] ~ '^[1-9][0-9]{0,4}$'
 		) w
 		CROSS JOIN LATERAL (
 			SELECT ARRAY(
 				SELECT c.name
-					FROM unnest(w.arguments[3:3] || w.arguments[6:])
+					FROM unnest(w.arguments[3:3] || w.arguments[5:5] || w.arguments[7:])
 						WITH ORDINALITY AS c (name, place)
-					WHERE NOT EXISTS (
+					WHERE c.name <> '' AND NOT EXISTS (
 						SELECT
 							FROM pg_catalog.pg_attribute a
 							WHERE a.attrelid = t.tgrelid AND a.attname = c.name::name
@@ -1180,6 +1217,7 @@ COMMENT ON COLUMN webhook.watched_table.name IS 'name that subjects begin with, 
 COMMENT ON COLUMN webhook.watched_table.status_column IS 'column whose changes are events';
 COMMENT ON COLUMN webhook.watched_table.id_columns IS 'columns that identify a row';
 COMMENT ON COLUMN webhook.watched_table.data_columns IS 'columns under Record in Data';
+COMMENT ON COLUMN webhook.watched_table.tenant_column IS 'column that says whose a row is; null: all rows are the platform''s own';
 COMMENT ON COLUMN webhook.watched_table.parent_only IS 'true if inheritance children are left out on purpose';
 COMMENT ON COLUMN webhook.watched_table.enabled IS 'when changes are events: origin (not those of replication, which has session_replication_role = replica), always, replica (only those), or disabled';
 COMMENT ON COLUMN webhook.watched_table.missing_columns IS 'columns above that the table does not have any more';
@@ -1195,6 +1233,7 @@ CREATE FUNCTION webhook_internal.watch_parts(
 	id_columns name[],
 	data_columns name[],
 	name text,
+	tenant_column name,
 	parent_only boolean
 ) RETURNS text[]
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -1216,6 +1255,10 @@ BEGIN
 		watch_parts.id_columns);
 	PERFORM webhook_internal.check_columns(watch_parts.relation, 'data_columns',
 		watch_parts.data_columns);
+	IF watch_parts.tenant_column <> '' THEN
+		PERFORM webhook_internal.check_columns(watch_parts.relation, 'tenant_column',
+			ARRAY[watch_parts.tenant_column]);
+	END IF;
 
 	IF NOT watch_parts.parent_only THEN
 		SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid)
@@ -1254,19 +1297,21 @@ BEGIN
 
 	RETURN ARRAY[watch_parts.event_type, watch_parts.name, watch_parts.status_column::text,
 			CASE WHEN watch_parts.parent_only THEN 'parent_only' ELSE '' END,
+			coalesce(watch_parts.tenant_column::text, ''),
 			cardinality(watch_parts.id_columns)::text]
 		|| watch_parts.id_columns::text[] || watch_parts.data_columns::text[];
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.watch_parts(regclass, text, name, name[], name[], text, boolean) IS 'check what a watch is made of; returns the arguments of its trigger';
+COMMENT ON FUNCTION webhook_internal.watch_parts(regclass, text, name, name[], name[], text, name, boolean) IS 'check what a watch is made of; returns the arguments of its trigger';
 
 CREATE FUNCTION webhook_internal.watch_detail(arguments text[]) RETURNS jsonb
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT jsonb_build_object('event_type', arguments[1], 'name', arguments[2],
 		'status_column', arguments[3], 'parent_only', arguments[4] = 'parent_only',
-		'id_columns', to_jsonb(arguments[6:5 + arguments[5]::integer]),
-		'data_columns', to_jsonb(arguments[6 + arguments[5]::integer:]))
+		'tenant_column', nullif(arguments[5], ''),
+		'id_columns', to_jsonb(arguments[7:6 + arguments[6]::integer]),
+		'data_columns', to_jsonb(arguments[7 + arguments[6]::integer:]))
 $$;
 COMMENT ON FUNCTION webhook_internal.watch_detail(text[]) IS 'arguments of a trigger that watches, as the audit has them';
 
@@ -1297,6 +1342,7 @@ CREATE FUNCTION webhook.watch(
 	id_columns name[] DEFAULT NULL,
 	data_columns name[] DEFAULT '{}',
 	name text DEFAULT NULL,
+	tenant_column name DEFAULT NULL,
 	parent_only boolean DEFAULT false
 ) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -1375,7 +1421,7 @@ BEGIN
 
 	arguments := webhook_internal.watch_parts(watch.relation, watch.event_type, watch.status_column,
 		keys, watch.data_columns, coalesce(watch.name, class.relname::text),
-		watch.parent_only);
+		watch.tenant_column, watch.parent_only);
 
 	-- A partition has the triggers of its ancestors, too.
 	SELECT t.tgrelid
@@ -1423,7 +1469,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook.watch(regclass, text, name, name[], name[], text, boolean) IS 'publish an event for each change of the status column of a table';
+COMMENT ON FUNCTION webhook.watch(regclass, text, name, name[], name[], text, name, boolean) IS 'publish an event for each change of the status column of a table';
 
 CREATE FUNCTION webhook_internal.watch_trigger(relation regclass, event_type text) RETURNS oid
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -1514,6 +1560,7 @@ CREATE FUNCTION webhook.alter_watch(
 	id_columns name[] DEFAULT NULL,
 	data_columns name[] DEFAULT NULL,
 	name text DEFAULT NULL,
+	tenant_column name DEFAULT NULL,
 	parent_only boolean DEFAULT NULL
 ) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -1536,24 +1583,29 @@ BEGIN
 		FROM pg_trigger t
 		WHERE t.oid = found_oid;
 	old_arguments := arguments;
-	nkeys := arguments[5];
+	nkeys := arguments[6];
 	arguments := webhook_internal.watch_parts(alter_watch.relation, alter_watch.event_type,
 		coalesce(alter_watch.status_column, arguments[3]::name),
-		coalesce(alter_watch.id_columns, arguments[6:5 + nkeys]::name[]),
-		coalesce(alter_watch.data_columns, arguments[6 + nkeys:]::name[]),
+		coalesce(alter_watch.id_columns, arguments[7:6 + nkeys]::name[]),
+		coalesce(alter_watch.data_columns, arguments[7 + nkeys:]::name[]),
 		coalesce(alter_watch.name, arguments[2]),
+		coalesce(alter_watch.tenant_column, arguments[5]::name),
 		coalesce(alter_watch.parent_only, arguments[4] = 'parent_only'));
 	PERFORM webhook_internal.alter_watch_trigger(alter_watch.relation, found_oid, arguments);
 	PERFORM webhook_internal.audit_watch('alter_watch'::text, alter_watch.relation, old_arguments,
 		arguments);
 END
 $$;
-COMMENT ON FUNCTION webhook.alter_watch(regclass, text, name, name[], name[], text, boolean) IS 'change what a watch publishes; null keeps a value, and the trigger stays enabled as it is';
+COMMENT ON FUNCTION webhook.alter_watch(regclass, text, name, name[], name[], text, name, boolean) IS 'change what a watch publishes; null keeps a value, an empty tenant_column is none, and the trigger stays enabled as it is';
 
-CREATE FUNCTION webhook.publish(event_type text, data json, subject text DEFAULT NULL)
-	RETURNS uuid
+CREATE FUNCTION webhook.publish(
+	event_type text,
+	data json,
+	subject text DEFAULT NULL,
+	tenant text DEFAULT NULL
+) RETURNS uuid
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_publish';
-COMMENT ON FUNCTION webhook.publish(text, json, text) IS 'publish an event; returns its Id';
+COMMENT ON FUNCTION webhook.publish(text, json, text, text) IS 'publish an event of a tenant, or of the platform itself; returns its Id';
 /*
  * Subscriptions: who wants which events
  *
@@ -2216,7 +2268,7 @@ AS $$
 		OR EXISTS (
 			SELECT
 				FROM webhook_internal.ring r
-				WHERE r.kind IN ('e', 'r') AND r.subject = may_wait.subject
+				WHERE r.kind IN ('e', 't', 'p', 'r') AND r.subject = may_wait.subject
 					AND NOT webhook_internal.is_processed(r.txid, r.id)
 					AND NOT EXISTS (
 						SELECT
@@ -2264,7 +2316,8 @@ DECLARE
 	present		webhook.event;
 BEGIN
 	-- The log has an index on event_id; pending and the ring are scanned.
-	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at
+	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at, l.tenant,
+			l.traceparent, l.context
 		INTO logged
 		FROM webhook.log l
 		WHERE l.event_id = find_event.event AND l.cause <> 'dismiss'
@@ -2274,7 +2327,8 @@ BEGIN
 		RETURN logged;
 	END IF;
 
-	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created_at
+	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created_at, p.tenant,
+			p.context ->> 'traceparent', p.context -> 'context'
 		INTO present
 		FROM webhook_internal.pending p
 		WHERE p.event_id = find_event.event
@@ -2294,7 +2348,8 @@ BEGIN
 	-- The command for a replay or a ping contains the event.
 	SELECT (r.data ->> 'id')::bigint, r.event_id, r.event_type, r.subject, r.data -> 'data',
 			'2000-01-01 00:00+00'::timestamptz
-				+ (r.data ->> 'created_at')::bigint * interval '1 microsecond'
+				+ (r.data ->> 'created_at')::bigint * interval '1 microsecond',
+			r.tenant, r.context ->> 'traceparent', r.context -> 'context'
 		INTO present
 		FROM webhook_internal.ring r
 		WHERE r.kind = 'r' AND r.event_id = find_event.event
@@ -2348,7 +2403,9 @@ DECLARE
 BEGIN
 	PERFORM webhook_internal.require_unfenced(subscription);
 	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created_at,
-		'webhook.ping', NULL::text, format('{"SubscriptionId":%s}', subscription)::json);
+		'webhook.ping', NULL::text, format('{"SubscriptionId":%s}', subscription)::json,
+		(SELECT s.tenant FROM webhook_internal.subscription s WHERE s.id = ping.subscription),
+		NULL::json);
 	PERFORM webhook_internal.audit('ping'::text, subscription, event, NULL::jsonb);
 	RETURN event;
 END
@@ -2402,7 +2459,8 @@ BEGIN
 			USING HINT = format('To try what waits now, call webhook.retry(%s).', subscription);
 	END IF;
 	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id,
-		known.created_at, known.event_type, known.subject, known.data);
+		known.created_at, known.event_type, known.subject, known.data, s.tenant,
+		webhook_internal.event_context(known.traceparent, known.context));
 	PERFORM webhook_internal.audit('resend'::text, subscription, event, NULL::jsonb);
 END
 $$;
@@ -2438,7 +2496,7 @@ BEGIN
 			SELECT
 				FROM webhook_internal.ring r
 				WHERE r.event_id = cancel.event AND r.id > coalesce(last.position, 0)
-					AND (r.kind = 'e' AND NOT webhook_internal.is_processed(r.txid, r.id)
+					AND (r.kind IN ('e', 't', 'p') AND NOT webhook_internal.is_processed(r.txid, r.id)
 						OR r.kind = 'r'
 						AND webhook_internal.is_replay_to(r.data, cancel.subscription)));
 	IF under_way THEN
@@ -2446,7 +2504,9 @@ BEGIN
 		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event, NULL::jsonb);
 	ELSIF last.outcome IN ('failed', 'cancelled') AND last.cause NOT IN ('ping', 'dismiss') THEN
 		PERFORM webhook_internal.replay(cancel.subscription, 'dismiss', known.id, known.event_id,
-			known.created_at, known.event_type, known.subject, coalesce(known.data, 'null'));
+			known.created_at, known.event_type, known.subject, coalesce(known.data, 'null'),
+			(SELECT s.tenant FROM webhook_internal.subscription s WHERE s.id = cancel.subscription),
+			webhook_internal.event_context(known.traceparent, known.context));
 		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event,
 			'{"dismissed": true}'::jsonb);
 	ELSE
@@ -2619,7 +2679,8 @@ BEGIN
 				FROM webhook_internal.ring r
 				WHERE r.kind = 'r' AND webhook_internal.is_replay_to(r.data, recover.subscription)
 				GROUP BY r.event_id)
-		SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data
+		SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data,
+				d.traceparent, d.context
 			FROM webhook.dead_letter d
 			WHERE recover.what = 'failed'
 				AND d.subscription_id = s.id
@@ -2633,9 +2694,10 @@ BEGIN
 						FROM replay r
 						WHERE r.event_id = d.event_id AND r.id > d.position)
 		UNION ALL
-		SELECT l.id, l.event_id, l.created_at, l.event_type, l.subject, x.data
+		SELECT l.id, l.event_id, l.created_at, l.event_type, l.subject, x.data,
+				l.traceparent, l.context
 			FROM webhook.log l
-				LEFT JOIN webhook_internal.ring v ON v.kind = 'e' AND v.event_id = l.event_id
+				LEFT JOIN webhook_internal.ring v ON v.kind IN ('e', 't', 'p') AND v.event_id = l.event_id
 				CROSS JOIN LATERAL (
 					SELECT coalesce(v.data, webhook_internal.data_of_body(l.request_body,
 							l.event_id, l.event_type)) AS data
@@ -2659,10 +2721,11 @@ BEGIN
 						FROM replay r
 						WHERE r.event_id = l.event_id AND r.id > l.position)
 		UNION ALL
-		SELECT v.id, v.event_id, v.created_at, v.event_type, v.subject, v.data
+		SELECT v.id, v.event_id, v.created_at, v.event_type, v.subject, v.data,
+				v.context ->> 'traceparent', (v.context -> 'context')::jsonb
 			FROM webhook_internal.ring v
 			WHERE recover.what = 'missing'
-				AND v.kind = 'e'
+				AND webhook_internal.is_for(v.kind, v.tenant, s.tenant)
 				AND v.created_at >= recover.since AND v.created_at < recover.until
 				-- All other events are delivered anyway.
 				AND (pg_visible_in_snapshot(v.txid, s.since)
@@ -2685,7 +2748,8 @@ BEGIN
 	LOOP
 		IF NOT recover.dry_run THEN
 			PERFORM webhook_internal.replay(s.id, 'recover', e.id, e.event_id, e.created_at,
-				e.event_type, e.subject, e.data);
+				e.event_type, e.subject, e.data, s.tenant,
+				webhook_internal.event_context(e.traceparent, e.context));
 		END IF;
 		count := count + 1;
 		IF count % 100000 = 0 OR clock_timestamp() - told_at > interval '10 s' THEN
@@ -2817,9 +2881,10 @@ COMMENT ON FUNCTION webhook.verify(text, jsonb, text, interval) IS 'true if a re
  */
 
 CREATE VIEW webhook.pending_delivery AS
-	SELECT p.subscription_id, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
+	SELECT p.subscription_id, p.tenant, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
 		p.cause, p.attempt, p.step, p.next_at, p.queued_at, p.created_at, p.position, p.id,
-		f.event_id AS waits_for, f.queued_at AS waits_since
+		f.event_id AS waits_for, f.queued_at AS waits_since,
+		p.context ->> 'traceparent' AS traceparent, (p.context -> 'context')::jsonb AS context
 	FROM webhook_internal.pending p
 		LEFT JOIN LATERAL (
 			SELECT w.event_id, w.queued_at, w.position, w.id
@@ -2838,7 +2903,7 @@ COMMENT ON COLUMN webhook.pending_delivery.waits_since IS 'when the delivery of 
 CREATE VIEW webhook.dead_letter AS
 	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
 		l.attempt, l.outcome, l.error_class, l.error, l.response_status, l.logged_at,
-		l.position, l.data
+		l.position, l.data, l.tenant, l.traceparent, l.context
 	FROM webhook.log l, (VALUES (0)) AS read_only
 	WHERE l.outcome IN ('failed', 'cancelled')
 		AND l.cause NOT IN ('ping', 'dismiss')
@@ -3254,7 +3319,7 @@ BEGIN
 				webhook_internal.local_start_snapshot(s.home, s.since)))
 		INTO in_ring, unread, before
 		FROM webhook_internal.ring r
-		WHERE r.kind = 'e' AND r.event_id = explain.event;
+		WHERE r.kind IN ('e', 't', 'p') AND r.event_id = explain.event;
 
 	-- What was the last attempt, or how did the delivery end?
 	attempts := CASE last.attempt WHEN 0 THEN 'no attempt' WHEN 1 THEN 'one attempt'

@@ -32,6 +32,7 @@ _PG_init(void)
 {
 	webhook_guc_init();
 	webhook_guard_init();
+	webhook_session_context_init();
 	MarkGUCPrefixReserved("webhook");
 
 	if (IsBinaryUpgrade)

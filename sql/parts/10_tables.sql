@@ -38,6 +38,7 @@ COMMENT ON SEQUENCE webhook_internal.subscription_id_seq IS 'numbers subscriptio
 
 CREATE TABLE webhook_internal.subscription (
 	id			bigint PRIMARY KEY DEFAULT nextval('webhook_internal.subscription_id_seq'),
+	tenant		text COLLATE "C",
 	endpoint	text NOT NULL,
 	events		text[] NOT NULL,
 	description	text,
@@ -54,6 +55,7 @@ CREATE TABLE webhook_internal.subscription (
 	final_statuses integer[] NOT NULL DEFAULT '{}',
 	ca			text,
 	client_certificate text,
+	include_context boolean NOT NULL DEFAULT false,
 	enabled		boolean NOT NULL DEFAULT true,
 	paused		boolean NOT NULL DEFAULT false,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -63,6 +65,7 @@ CREATE TABLE webhook_internal.subscription (
 );
 COMMENT ON TABLE webhook_internal.subscription IS 'subscriptions with their credentials; changed by webhook.subscribe(), webhook.alter_subscription() and other functions';
 COMMENT ON COLUMN webhook_internal.subscription.id IS 'number of the subscription';
+COMMENT ON COLUMN webhook_internal.subscription.tenant IS 'tenant that it belongs to; null: the platform itself';
 COMMENT ON COLUMN webhook_internal.subscription.endpoint IS 'URL that events are posted to, in canonical form';
 COMMENT ON COLUMN webhook_internal.subscription.events IS 'event types that are sent; App.* means all that begin with App., * means all';
 COMMENT ON COLUMN webhook_internal.subscription.description IS 'for people';
@@ -79,6 +82,7 @@ COMMENT ON COLUMN webhook_internal.subscription.max_age IS 'age at which a deliv
 COMMENT ON COLUMN webhook_internal.subscription.final_statuses IS 'HTTP statuses that are not retried; 410 never is';
 COMMENT ON COLUMN webhook_internal.subscription.ca IS 'file in webhook.certificate_directory with the certificate authorities that the endpoint is verified by; null: webhook.ca_file';
 COMMENT ON COLUMN webhook_internal.subscription.client_certificate IS 'file in webhook.certificate_directory with the client certificate and its key; null: none is presented';
+COMMENT ON COLUMN webhook_internal.subscription.include_context IS 'true: the envelope has the event''s context';
 COMMENT ON COLUMN webhook_internal.subscription.enabled IS 'false: events are not delivered';
 COMMENT ON COLUMN webhook_internal.subscription.paused IS 'true: events wait';
 COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when the subscription was made';
@@ -121,6 +125,8 @@ CREATE TABLE webhook_internal.pending (
 	age_start	timestamptz NOT NULL,
 	created_at	timestamptz NOT NULL,
 	event_type	text NOT NULL,
+	tenant		text COLLATE "C",
+	context		json,
 	data		json NOT NULL,
 	PRIMARY KEY (subscription_id, subject, position, id)
 ) USING heap WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
@@ -139,6 +145,8 @@ COMMENT ON COLUMN webhook_internal.pending.queued_at IS 'when the delivery began
 COMMENT ON COLUMN webhook_internal.pending.age_start IS 'when the age of the delivery starts: when it was caused, less the time that the subscription had been suspended before';
 COMMENT ON COLUMN webhook_internal.pending.created_at IS 'when the event occurred';
 COMMENT ON COLUMN webhook_internal.pending.event_type IS 'type of the event';
+COMMENT ON COLUMN webhook_internal.pending.tenant IS 'tenant of the subscription; null: the platform itself';
+COMMENT ON COLUMN webhook_internal.pending.context IS 'who caused the event, as in the ring';
 COMMENT ON COLUMN webhook_internal.pending.data IS 'Data of the event, as sent';
 
 CREATE INDEX pending_due_idx ON webhook_internal.pending (subscription_id, next_at)
@@ -237,6 +245,7 @@ CREATE TABLE webhook.log (
 	subscription_id	bigint NOT NULL,
 	event_type	text NOT NULL,
 	subject		text,
+	tenant		text COLLATE "C",
 	created_at	timestamptz NOT NULL,
 	attempt		integer NOT NULL,
 	method		text,
@@ -254,6 +263,8 @@ CREATE TABLE webhook.log (
 	outcome		text NOT NULL,
 	error_class	text,
 	error		text,
+	traceparent	text,
+	context		jsonb,
 	data		json
 ) PARTITION BY RANGE (logged_at);
 COMMENT ON TABLE webhook.log IS 'one row an attempt, as sent and as answered, and one row for each delivery that ended without an attempt; one partition a day';
@@ -265,6 +276,7 @@ COMMENT ON COLUMN webhook.log.logged_at IS 'when the row was written; it never d
 COMMENT ON COLUMN webhook.log.subscription_id IS 'subscription that the event was delivered to';
 COMMENT ON COLUMN webhook.log.event_type IS 'type of the event';
 COMMENT ON COLUMN webhook.log.subject IS 'subject of the event; null: it has none';
+COMMENT ON COLUMN webhook.log.tenant IS 'tenant of the subscription; null: the platform itself';
 COMMENT ON COLUMN webhook.log.created_at IS 'when the event occurred';
 COMMENT ON COLUMN webhook.log.attempt IS 'number of the attempt, from 1; of a delivery that ended without one, number of attempts before';
 COMMENT ON COLUMN webhook.log.method IS 'POST; null: no request was made';
@@ -282,6 +294,8 @@ COMMENT ON COLUMN webhook.log.response_body IS E'first 16 kB of the response; by
 COMMENT ON COLUMN webhook.log.outcome IS 'delivered, retrying, failed or cancelled';
 COMMENT ON COLUMN webhook.log.error_class IS 'kind of failure, one word';
 COMMENT ON COLUMN webhook.log.error IS 'description of the failure';
+COMMENT ON COLUMN webhook.log.traceparent IS 'trace that caused the event, by webhook.traceparent; sent as a header';
+COMMENT ON COLUMN webhook.log.context IS 'who or what caused the event, by webhook.context';
 COMMENT ON COLUMN webhook.log.data IS 'Data of the event, kept where the delivery ended without success';
 
 CREATE TABLE webhook_internal.checkpoint (

@@ -143,8 +143,9 @@ CREATE VIEW webhook.watched_table AS
 		w.arguments[1] AS event_type,
 		w.arguments[2] AS name,
 		w.arguments[3]::name AS status_column,
-		w.arguments[6:5 + w.nkeys]::name[] AS id_columns,
-		w.arguments[6 + w.nkeys:]::name[] AS data_columns,
+		w.arguments[7:6 + w.nkeys]::name[] AS id_columns,
+		w.arguments[7 + w.nkeys:]::name[] AS data_columns,
+		nullif(w.arguments[5], '')::name AS tenant_column,
 		w.arguments[4] = 'parent_only' AS parent_only,
 		CASE t.tgenabled
 			WHEN 'O' THEN 'origin'
@@ -159,8 +160,9 @@ CREATE VIEW webhook.watched_table AS
 			WHEN t.tgenabled = 'D' THEN 'its trigger is disabled'
 			WHEN t.tgenabled = 'R' THEN 'its trigger is enabled in replica mode only'
 			WHEN w.arguments[3] = ANY (m.missing_columns)
-				OR w.arguments[6:5 + w.nkeys] && m.missing_columns::text[]
-				THEN 'a status or key column is missing, so there is no event'
+				OR w.arguments[5] = ANY (m.missing_columns)
+				OR w.arguments[7:6 + w.nkeys] && m.missing_columns::text[]
+				THEN 'a status, key or tenant column is missing, so there is no event'
 			WHEN p.other_partitions <> '{}'
 				THEN 'the trigger of some partitions is missing, or enabled in another way'
 			WHEN i.children <> '{}' AND w.arguments[4] <> 'parent_only'
@@ -171,16 +173,16 @@ CREATE VIEW webhook.watched_table AS
 		END AS problem
 	FROM pg_catalog.pg_trigger t
 		CROSS JOIN LATERAL (
-			SELECT a.arguments, a.arguments[5]::integer AS nkeys
+			SELECT a.arguments, a.arguments[6]::integer AS nkeys
 				FROM webhook_internal.watch_arguments(t.tgargs) AS a (arguments)
-				WHERE a.arguments[5] ~ '^[1-9][0-9]{0,4}$'
+				WHERE a.arguments[6] ~ '^[1-9][0-9]{0,4}$'
 		) w
 		CROSS JOIN LATERAL (
 			SELECT ARRAY(
 				SELECT c.name
-					FROM unnest(w.arguments[3:3] || w.arguments[6:])
+					FROM unnest(w.arguments[3:3] || w.arguments[5:5] || w.arguments[7:])
 						WITH ORDINALITY AS c (name, place)
-					WHERE NOT EXISTS (
+					WHERE c.name <> '' AND NOT EXISTS (
 						SELECT
 							FROM pg_catalog.pg_attribute a
 							WHERE a.attrelid = t.tgrelid AND a.attname = c.name::name
@@ -233,6 +235,7 @@ COMMENT ON COLUMN webhook.watched_table.name IS 'name that subjects begin with, 
 COMMENT ON COLUMN webhook.watched_table.status_column IS 'column whose changes are events';
 COMMENT ON COLUMN webhook.watched_table.id_columns IS 'columns that identify a row';
 COMMENT ON COLUMN webhook.watched_table.data_columns IS 'columns under Record in Data';
+COMMENT ON COLUMN webhook.watched_table.tenant_column IS 'column that says whose a row is; null: all rows are the platform''s own';
 COMMENT ON COLUMN webhook.watched_table.parent_only IS 'true if inheritance children are left out on purpose';
 COMMENT ON COLUMN webhook.watched_table.enabled IS 'when changes are events: origin (not those of replication, which has session_replication_role = replica), always, replica (only those), or disabled';
 COMMENT ON COLUMN webhook.watched_table.missing_columns IS 'columns above that the table does not have any more';
@@ -248,6 +251,7 @@ CREATE FUNCTION webhook_internal.watch_parts(
 	id_columns name[],
 	data_columns name[],
 	name text,
+	tenant_column name,
 	parent_only boolean
 ) RETURNS text[]
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -269,6 +273,10 @@ BEGIN
 		watch_parts.id_columns);
 	PERFORM webhook_internal.check_columns(watch_parts.relation, 'data_columns',
 		watch_parts.data_columns);
+	IF watch_parts.tenant_column <> '' THEN
+		PERFORM webhook_internal.check_columns(watch_parts.relation, 'tenant_column',
+			ARRAY[watch_parts.tenant_column]);
+	END IF;
 
 	IF NOT watch_parts.parent_only THEN
 		SELECT string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid)
@@ -307,19 +315,21 @@ BEGIN
 
 	RETURN ARRAY[watch_parts.event_type, watch_parts.name, watch_parts.status_column::text,
 			CASE WHEN watch_parts.parent_only THEN 'parent_only' ELSE '' END,
+			coalesce(watch_parts.tenant_column::text, ''),
 			cardinality(watch_parts.id_columns)::text]
 		|| watch_parts.id_columns::text[] || watch_parts.data_columns::text[];
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.watch_parts(regclass, text, name, name[], name[], text, boolean) IS 'check what a watch is made of; returns the arguments of its trigger';
+COMMENT ON FUNCTION webhook_internal.watch_parts(regclass, text, name, name[], name[], text, name, boolean) IS 'check what a watch is made of; returns the arguments of its trigger';
 
 CREATE FUNCTION webhook_internal.watch_detail(arguments text[]) RETURNS jsonb
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT jsonb_build_object('event_type', arguments[1], 'name', arguments[2],
 		'status_column', arguments[3], 'parent_only', arguments[4] = 'parent_only',
-		'id_columns', to_jsonb(arguments[6:5 + arguments[5]::integer]),
-		'data_columns', to_jsonb(arguments[6 + arguments[5]::integer:]))
+		'tenant_column', nullif(arguments[5], ''),
+		'id_columns', to_jsonb(arguments[7:6 + arguments[6]::integer]),
+		'data_columns', to_jsonb(arguments[7 + arguments[6]::integer:]))
 $$;
 COMMENT ON FUNCTION webhook_internal.watch_detail(text[]) IS 'arguments of a trigger that watches, as the audit has them';
 
@@ -350,6 +360,7 @@ CREATE FUNCTION webhook.watch(
 	id_columns name[] DEFAULT NULL,
 	data_columns name[] DEFAULT '{}',
 	name text DEFAULT NULL,
+	tenant_column name DEFAULT NULL,
 	parent_only boolean DEFAULT false
 ) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -428,7 +439,7 @@ BEGIN
 
 	arguments := webhook_internal.watch_parts(watch.relation, watch.event_type, watch.status_column,
 		keys, watch.data_columns, coalesce(watch.name, class.relname::text),
-		watch.parent_only);
+		watch.tenant_column, watch.parent_only);
 
 	-- A partition has the triggers of its ancestors, too.
 	SELECT t.tgrelid
@@ -476,7 +487,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook.watch(regclass, text, name, name[], name[], text, boolean) IS 'publish an event for each change of the status column of a table';
+COMMENT ON FUNCTION webhook.watch(regclass, text, name, name[], name[], text, name, boolean) IS 'publish an event for each change of the status column of a table';
 
 CREATE FUNCTION webhook_internal.watch_trigger(relation regclass, event_type text) RETURNS oid
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -567,6 +578,7 @@ CREATE FUNCTION webhook.alter_watch(
 	id_columns name[] DEFAULT NULL,
 	data_columns name[] DEFAULT NULL,
 	name text DEFAULT NULL,
+	tenant_column name DEFAULT NULL,
 	parent_only boolean DEFAULT NULL
 ) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -589,21 +601,26 @@ BEGIN
 		FROM pg_trigger t
 		WHERE t.oid = found_oid;
 	old_arguments := arguments;
-	nkeys := arguments[5];
+	nkeys := arguments[6];
 	arguments := webhook_internal.watch_parts(alter_watch.relation, alter_watch.event_type,
 		coalesce(alter_watch.status_column, arguments[3]::name),
-		coalesce(alter_watch.id_columns, arguments[6:5 + nkeys]::name[]),
-		coalesce(alter_watch.data_columns, arguments[6 + nkeys:]::name[]),
+		coalesce(alter_watch.id_columns, arguments[7:6 + nkeys]::name[]),
+		coalesce(alter_watch.data_columns, arguments[7 + nkeys:]::name[]),
 		coalesce(alter_watch.name, arguments[2]),
+		coalesce(alter_watch.tenant_column, arguments[5]::name),
 		coalesce(alter_watch.parent_only, arguments[4] = 'parent_only'));
 	PERFORM webhook_internal.alter_watch_trigger(alter_watch.relation, found_oid, arguments);
 	PERFORM webhook_internal.audit_watch('alter_watch'::text, alter_watch.relation, old_arguments,
 		arguments);
 END
 $$;
-COMMENT ON FUNCTION webhook.alter_watch(regclass, text, name, name[], name[], text, boolean) IS 'change what a watch publishes; null keeps a value, and the trigger stays enabled as it is';
+COMMENT ON FUNCTION webhook.alter_watch(regclass, text, name, name[], name[], text, name, boolean) IS 'change what a watch publishes; null keeps a value, an empty tenant_column is none, and the trigger stays enabled as it is';
 
-CREATE FUNCTION webhook.publish(event_type text, data json, subject text DEFAULT NULL)
-	RETURNS uuid
+CREATE FUNCTION webhook.publish(
+	event_type text,
+	data json,
+	subject text DEFAULT NULL,
+	tenant text DEFAULT NULL
+) RETURNS uuid
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_publish';
-COMMENT ON FUNCTION webhook.publish(text, json, text) IS 'publish an event; returns its Id';
+COMMENT ON FUNCTION webhook.publish(text, json, text, text) IS 'publish an event of a tenant, or of the platform itself; returns its Id';

@@ -37,7 +37,7 @@ AS $$
 		OR EXISTS (
 			SELECT
 				FROM webhook_internal.ring r
-				WHERE r.kind IN ('e', 'r') AND r.subject = may_wait.subject
+				WHERE r.kind IN ('e', 't', 'p', 'r') AND r.subject = may_wait.subject
 					AND NOT webhook_internal.is_processed(r.txid, r.id)
 					AND NOT EXISTS (
 						SELECT
@@ -85,7 +85,8 @@ DECLARE
 	present		webhook.event;
 BEGIN
 	-- The log has an index on event_id; pending and the ring are scanned.
-	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at
+	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at, l.tenant,
+			l.traceparent, l.context
 		INTO logged
 		FROM webhook.log l
 		WHERE l.event_id = find_event.event AND l.cause <> 'dismiss'
@@ -95,7 +96,8 @@ BEGIN
 		RETURN logged;
 	END IF;
 
-	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created_at
+	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created_at, p.tenant,
+			p.context ->> 'traceparent', p.context -> 'context'
 		INTO present
 		FROM webhook_internal.pending p
 		WHERE p.event_id = find_event.event
@@ -115,7 +117,8 @@ BEGIN
 	-- The command for a replay or a ping contains the event.
 	SELECT (r.data ->> 'id')::bigint, r.event_id, r.event_type, r.subject, r.data -> 'data',
 			'2000-01-01 00:00+00'::timestamptz
-				+ (r.data ->> 'created_at')::bigint * interval '1 microsecond'
+				+ (r.data ->> 'created_at')::bigint * interval '1 microsecond',
+			r.tenant, r.context ->> 'traceparent', r.context -> 'context'
 		INTO present
 		FROM webhook_internal.ring r
 		WHERE r.kind = 'r' AND r.event_id = find_event.event
@@ -169,7 +172,9 @@ DECLARE
 BEGIN
 	PERFORM webhook_internal.require_unfenced(subscription);
 	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created_at,
-		'webhook.ping', NULL::text, format('{"SubscriptionId":%s}', subscription)::json);
+		'webhook.ping', NULL::text, format('{"SubscriptionId":%s}', subscription)::json,
+		(SELECT s.tenant FROM webhook_internal.subscription s WHERE s.id = ping.subscription),
+		NULL::json);
 	PERFORM webhook_internal.audit('ping'::text, subscription, event, NULL::jsonb);
 	RETURN event;
 END
@@ -223,7 +228,8 @@ BEGIN
 			USING HINT = format('To try what waits now, call webhook.retry(%s).', subscription);
 	END IF;
 	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id,
-		known.created_at, known.event_type, known.subject, known.data);
+		known.created_at, known.event_type, known.subject, known.data, s.tenant,
+		webhook_internal.event_context(known.traceparent, known.context));
 	PERFORM webhook_internal.audit('resend'::text, subscription, event, NULL::jsonb);
 END
 $$;
@@ -259,7 +265,7 @@ BEGIN
 			SELECT
 				FROM webhook_internal.ring r
 				WHERE r.event_id = cancel.event AND r.id > coalesce(last.position, 0)
-					AND (r.kind = 'e' AND NOT webhook_internal.is_processed(r.txid, r.id)
+					AND (r.kind IN ('e', 't', 'p') AND NOT webhook_internal.is_processed(r.txid, r.id)
 						OR r.kind = 'r'
 						AND webhook_internal.is_replay_to(r.data, cancel.subscription)));
 	IF under_way THEN
@@ -267,7 +273,9 @@ BEGIN
 		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event, NULL::jsonb);
 	ELSIF last.outcome IN ('failed', 'cancelled') AND last.cause NOT IN ('ping', 'dismiss') THEN
 		PERFORM webhook_internal.replay(cancel.subscription, 'dismiss', known.id, known.event_id,
-			known.created_at, known.event_type, known.subject, coalesce(known.data, 'null'));
+			known.created_at, known.event_type, known.subject, coalesce(known.data, 'null'),
+			(SELECT s.tenant FROM webhook_internal.subscription s WHERE s.id = cancel.subscription),
+			webhook_internal.event_context(known.traceparent, known.context));
 		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event,
 			'{"dismissed": true}'::jsonb);
 	ELSE
@@ -440,7 +448,8 @@ BEGIN
 				FROM webhook_internal.ring r
 				WHERE r.kind = 'r' AND webhook_internal.is_replay_to(r.data, recover.subscription)
 				GROUP BY r.event_id)
-		SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data
+		SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data,
+				d.traceparent, d.context
 			FROM webhook.dead_letter d
 			WHERE recover.what = 'failed'
 				AND d.subscription_id = s.id
@@ -454,9 +463,10 @@ BEGIN
 						FROM replay r
 						WHERE r.event_id = d.event_id AND r.id > d.position)
 		UNION ALL
-		SELECT l.id, l.event_id, l.created_at, l.event_type, l.subject, x.data
+		SELECT l.id, l.event_id, l.created_at, l.event_type, l.subject, x.data,
+				l.traceparent, l.context
 			FROM webhook.log l
-				LEFT JOIN webhook_internal.ring v ON v.kind = 'e' AND v.event_id = l.event_id
+				LEFT JOIN webhook_internal.ring v ON v.kind IN ('e', 't', 'p') AND v.event_id = l.event_id
 				CROSS JOIN LATERAL (
 					SELECT coalesce(v.data, webhook_internal.data_of_body(l.request_body,
 							l.event_id, l.event_type)) AS data
@@ -480,10 +490,11 @@ BEGIN
 						FROM replay r
 						WHERE r.event_id = l.event_id AND r.id > l.position)
 		UNION ALL
-		SELECT v.id, v.event_id, v.created_at, v.event_type, v.subject, v.data
+		SELECT v.id, v.event_id, v.created_at, v.event_type, v.subject, v.data,
+				v.context ->> 'traceparent', (v.context -> 'context')::jsonb
 			FROM webhook_internal.ring v
 			WHERE recover.what = 'missing'
-				AND v.kind = 'e'
+				AND webhook_internal.is_for(v.kind, v.tenant, s.tenant)
 				AND v.created_at >= recover.since AND v.created_at < recover.until
 				-- All other events are delivered anyway.
 				AND (pg_visible_in_snapshot(v.txid, s.since)
@@ -506,7 +517,8 @@ BEGIN
 	LOOP
 		IF NOT recover.dry_run THEN
 			PERFORM webhook_internal.replay(s.id, 'recover', e.id, e.event_id, e.created_at,
-				e.event_type, e.subject, e.data);
+				e.event_type, e.subject, e.data, s.tenant,
+				webhook_internal.event_context(e.traceparent, e.context));
 		END IF;
 		count := count + 1;
 		IF count % 100000 = 0 OR clock_timestamp() - told_at > interval '10 s' THEN

@@ -3,9 +3,10 @@
  */
 
 CREATE VIEW webhook.pending_delivery AS
-	SELECT p.subscription_id, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
+	SELECT p.subscription_id, p.tenant, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
 		p.cause, p.attempt, p.step, p.next_at, p.queued_at, p.created_at, p.position, p.id,
-		f.event_id AS waits_for, f.queued_at AS waits_since
+		f.event_id AS waits_for, f.queued_at AS waits_since,
+		p.context ->> 'traceparent' AS traceparent, (p.context -> 'context')::jsonb AS context
 	FROM webhook_internal.pending p
 		LEFT JOIN LATERAL (
 			SELECT w.event_id, w.queued_at, w.position, w.id
@@ -24,7 +25,7 @@ COMMENT ON COLUMN webhook.pending_delivery.waits_since IS 'when the delivery of 
 CREATE VIEW webhook.dead_letter AS
 	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
 		l.attempt, l.outcome, l.error_class, l.error, l.response_status, l.logged_at,
-		l.position, l.data
+		l.position, l.data, l.tenant, l.traceparent, l.context
 	FROM webhook.log l, (VALUES (0)) AS read_only
 	WHERE l.outcome IN ('failed', 'cancelled')
 		AND l.cause NOT IN ('ping', 'dismiss')

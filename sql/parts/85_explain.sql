@@ -73,7 +73,7 @@ BEGIN
 				webhook_internal.local_start_snapshot(s.home, s.since)))
 		INTO in_ring, unread, before
 		FROM webhook_internal.ring r
-		WHERE r.kind = 'e' AND r.event_id = explain.event;
+		WHERE r.kind IN ('e', 't', 'p') AND r.event_id = explain.event;
 
 	-- What was the last attempt, or how did the delivery end?
 	attempts := CASE last.attempt WHEN 0 THEN 'no attempt' WHEN 1 THEN 'one attempt'

@@ -23,6 +23,8 @@ enum
 	Anum_webhook_event_kind,
 	Anum_webhook_event_event_type,
 	Anum_webhook_event_subject,
+	Anum_webhook_event_tenant,
+	Anum_webhook_event_context,
 	Anum_webhook_event_data,
 	Natts_webhook_event = Anum_webhook_event_data
 };
@@ -37,6 +39,7 @@ enum
 	Anum_webhook_log_subscription_id,
 	Anum_webhook_log_event_type,
 	Anum_webhook_log_subject,
+	Anum_webhook_log_tenant,
 	Anum_webhook_log_created_at,
 	Anum_webhook_log_attempt,
 	Anum_webhook_log_method,
@@ -54,6 +57,8 @@ enum
 	Anum_webhook_log_outcome,
 	Anum_webhook_log_error_class,
 	Anum_webhook_log_error,
+	Anum_webhook_log_traceparent,
+	Anum_webhook_log_context,
 	Anum_webhook_log_data,
 	Natts_webhook_log = Anum_webhook_log_data
 };
@@ -74,6 +79,8 @@ enum
 	Anum_webhook_pending_age_start,
 	Anum_webhook_pending_created_at,
 	Anum_webhook_pending_event_type,
+	Anum_webhook_pending_tenant,
+	Anum_webhook_pending_context,
 	Anum_webhook_pending_data,
 	Natts_webhook_pending = Anum_webhook_pending_data
 };

@@ -19,7 +19,9 @@
 #include "catalog/pg_namespace.h"
 #include "commands/tablecmds.h"
 #include "common/base64.h"
+#include "common/jsonapi.h"
 #include "executor/executor.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
@@ -217,6 +219,19 @@ compat_guc_free(void *ptr)
 	guc_free(ptr);
 #else
 	free(ptr);
+#endif
+}
+
+/* A lexer of JSON in the database's encoding, in CurrentMemoryContext. */
+static inline JsonLexContext *
+compat_json_lexer(const char *json, int length, bool need_escapes)
+{
+#if PG_VERSION_NUM >= 170000
+	return makeJsonLexContextCstringLen(NULL, json, length, GetDatabaseEncoding(),
+										need_escapes);
+#else
+	return makeJsonLexContextCstringLen(unconstify(char *, json), length,
+										GetDatabaseEncoding(), need_escapes);
 #endif
 }
 

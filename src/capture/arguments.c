@@ -42,6 +42,7 @@ enum
 	ARG_NAME,
 	ARG_STATUS,
 	ARG_SCOPE,
+	ARG_TENANT,
 	ARG_NKEYS,
 	ARG_KEYS
 };
@@ -68,6 +69,7 @@ webhook_arguments_parse(WebhookArguments *arguments, int nargs, char **args)
 	arguments->event_type = args[ARG_EVENT_TYPE];
 	arguments->name = args[ARG_NAME];
 	arguments->status = args[ARG_STATUS];
+	arguments->tenant = args[ARG_TENANT];
 	arguments->nkeys = nkeys;
 	arguments->keys = args + ARG_KEYS;
 	arguments->ndata = nargs - ARG_KEYS - nkeys;
@@ -80,6 +82,8 @@ webhook_arguments_use(const WebhookArguments *arguments, const char *column)
 {
 	int			use = strcmp(arguments->status, column) == 0 ? WEBHOOK_USE_STATUS : 0;
 
+	if (strcmp(arguments->tenant, column) == 0)
+		use |= WEBHOOK_USE_TENANT;
 	for (int i = 0; i < arguments->nkeys; i++)
 		if (strcmp(arguments->keys[i], column) == 0)
 			use |= WEBHOOK_USE_KEY;

@@ -2,10 +2,12 @@
  * arguments_internal.h
  *	  The arguments of the trigger on a watched table: all that it needs, by name.
  *
- *	  event type, name, status column, scope, n, n key columns, data columns ...
+ *	  event type, name, status column, scope, tenant column, n, n key columns,
+ *	  data columns ...
  *
  * "name" is the name that Data and subject carry; "scope" is 'parent_only' or
- * empty, and tells view watched_table whether inheritance children matter.
+ * empty, and tells view watched_table whether inheritance children matter. The
+ * tenant column is empty if there is none.
  */
 #ifndef WEBHOOK_ARGUMENTS_INTERNAL_H
 #define WEBHOOK_ARGUMENTS_INTERNAL_H
@@ -18,6 +20,7 @@ typedef struct WebhookArguments
 	char	   *event_type;
 	char	   *name;
 	char	   *status;
+	char	   *tenant;			/* empty: there is none */
 	int			nkeys;
 	char	  **keys;
 	int			ndata;
@@ -39,6 +42,7 @@ typedef enum WebhookColumnUse
 	WEBHOOK_USE_STATUS = 1 << 0,
 	WEBHOOK_USE_KEY = 1 << 1,
 	WEBHOOK_USE_DATA = 1 << 2,
+	WEBHOOK_USE_TENANT = 1 << 3,
 } WebhookColumnUse;
 
 /* Returns false if these are not the arguments of a watch. */

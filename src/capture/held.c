@@ -107,10 +107,9 @@ static WebhookHeldEvent *same_subject(const char *event_type, const char *subjec
 static bool is_about(const WebhookHeldEvent *event, const char *event_type, const char *subject);
 static WebhookHeldEvent *own_event(const WebhookWatch *watch, const char *subject);
 static void make_room(WebhookWatch *watch);
-static WebhookHeldEvent *hold(WebhookWatch *watch, bool creation, const char *subject,
-							  const char *data);
+static WebhookHeldEvent *hold(WebhookWatch *watch, bool creation, const WebhookDraft *draft);
 static void insert_in_order(WebhookHeldEvent *new);
-static void publish_now(WebhookWatch *watch, const char *subject, const char *data);
+static void publish_now(WebhookWatch *watch, const WebhookDraft *draft);
 static void publish_one(WebhookHeldEvent *event);
 static void publish_all(bool with_moves);
 static void await(WebhookHeldEvent *event, const WebhookVersion *version);
@@ -243,14 +242,14 @@ webhook_held_before(WebhookWatch *watch, HeapTupleHeader version)
 }
 
 void
-webhook_held_publish(WebhookWatch *watch, const char *subject, const char *data)
+webhook_held_publish(WebhookWatch *watch, const WebhookDraft *draft)
 {
-	if (is_held(watch) || awaited(watch, subject).maker != NULL)
+	if (is_held(watch) || awaited(watch, draft->subject).maker != NULL)
 		make_room(watch);
-	if (is_held(watch) || awaited(watch, subject).maker != NULL)
-		(void) hold(watch, false, subject, data);
+	if (is_held(watch) || awaited(watch, draft->subject).maker != NULL)
+		(void) hold(watch, false, draft);
 	else
-		publish_now(watch, subject, data);
+		publish_now(watch, draft);
 }
 
 bool
@@ -265,7 +264,11 @@ webhook_held_note(WebhookWatch *watch, const char *subject)
 	if (awaited(watch, subject).maker != NULL)
 		make_room(watch);
 	if (awaited(watch, subject).maker != NULL)
-		hold(watch, false, subject, "")->silent = true;
+	{
+		WebhookDraft nothing = {WEBHOOK_EVENT, subject, NULL, ""};
+
+		hold(watch, false, &nothing)->silent = true;
+	}
 }
 
 void
@@ -300,13 +303,13 @@ webhook_held_end(WebhookWatch *watch, Oid relation, const ItemPointerData *versi
 
 void
 webhook_held_publish_creation(WebhookWatch *watch, HeapTupleHeader version,
-							  const char *subject, const char *data)
+							  const WebhookDraft *draft)
 {
 	if (!held.outermost.full)
 		make_room(watch);
-	if (held.outermost.full && awaited(watch, subject).maker == NULL)
+	if (held.outermost.full && awaited(watch, draft->subject).maker == NULL)
 	{
-		publish_now(watch, subject, data);
+		publish_now(watch, draft);
 		return;
 	}
 	if (held.outermost.number == watch->number && !held.outermost.creations)
@@ -314,33 +317,30 @@ webhook_held_publish_creation(WebhookWatch *watch, HeapTupleHeader version,
 		held.outermost.creations = true;
 		held.outermost.created_by = HeapTupleHeaderGetCmin(version);
 	}
-	(void) hold(watch, true, subject, data);
+	(void) hold(watch, true, draft);
 }
 
 void
-webhook_held_move(WebhookWatch *watch, const char *old_status,
-				  const char *subject, const char *data)
+webhook_held_move(WebhookWatch *watch, const char *old_status, const WebhookDraft *draft)
 {
 	WebhookHeldEvent *event;
 
 	Assert(watch->moved == NULL);
 
 	make_room(watch);
-	event = hold(watch, false, subject, data);
+	event = hold(watch, false, draft);
 	event->old_status = MemoryContextStrdup(TopTransactionContext, old_status);
 	event->mover = watch;
 	watch->moved = event;
 }
 
-bool
-webhook_held_moved(const WebhookWatch *watch, const char **old_status,
-				   const char **subject)
+const WebhookEvent *
+webhook_held_moved(const WebhookWatch *watch, const char **old_status)
 {
 	if (watch->moved == NULL)
-		return false;
+		return NULL;
 	*old_status = watch->moved->old_status;
-	*subject = watch->moved->event->subject;
-	return true;
+	return watch->moved->event;
 }
 
 void
@@ -358,6 +358,18 @@ webhook_held_complete_move(WebhookWatch *watch)
 	event->silent = true;
 	event->mover = NULL;
 	watch->moved = NULL;
+}
+
+void
+webhook_held_end_tenancy(WebhookWatch *watch)
+{
+	if (watch->moved->event->tenant == NULL)
+	{
+		webhook_held_complete_move(watch);
+		return;
+	}
+	watch->moved->event->kind = WEBHOOK_EVENT_OF_TENANT;
+	webhook_held_end_move(watch);
 }
 
 void
@@ -492,8 +504,15 @@ make_room(WebhookWatch *watch)
 
 /* Hold an event. */
 static WebhookHeldEvent *
-hold(WebhookWatch *watch, bool creation, const char *subject, const char *data)
+hold(WebhookWatch *watch, bool creation, const WebhookDraft *draft)
 {
+	WebhookEventTexts texts = {
+		.event_type = webhook_text(watch->event_type),
+		.subject = webhook_text(draft->subject),
+		.tenant = webhook_text(draft->tenant),
+		.context = webhook_text(webhook_session_context()),
+		.data = webhook_text(draft->data)
+	};
 	WebhookVersion to_await;
 	MemoryContext old;
 	WebhookHeldEvent *new;
@@ -504,16 +523,15 @@ hold(WebhookWatch *watch, bool creation, const char *subject, const char *data)
 	new->statement = watch->number;
 	new->creation = creation;
 	new->level = GetCurrentTransactionNestLevel();
-	new->event = webhook_event_make(watch->event_type, strlen(watch->event_type),
-									subject, strlen(subject), data, strlen(data));
+	new->event = webhook_event_make(&texts);
 	MemoryContextSwitchTo(old);
 
-	new->event->kind = WEBHOOK_EVENT;
+	new->event->kind = draft->kind;
 	new->event->created_at = GetCurrentTimestamp();
 	webhook_event_new_id(&new->event->event_id, new->event->created_at);
 
 	insert_in_order(new);
-	to_await = awaited(watch, subject);
+	to_await = awaited(watch, draft->subject);
 	if (to_await.maker != NULL)
 	{
 		dlist_node *node = &new->node;
@@ -523,7 +541,8 @@ hold(WebhookWatch *watch, bool creation, const char *subject, const char *data)
 		while (dlist_has_next(&held.events, node))
 		{
 			node = dlist_next_node(&held.events, node);
-			if (is_about(dlist_container(WebhookHeldEvent, node, node), watch->event_type, subject))
+			if (is_about(dlist_container(WebhookHeldEvent, node, node), watch->event_type,
+						 draft->subject))
 				await(dlist_container(WebhookHeldEvent, node, node), &to_await);
 		}
 	}
@@ -558,16 +577,18 @@ insert_in_order(WebhookHeldEvent *new)
 
 /* Append an event to the ring. */
 static void
-publish_now(WebhookWatch *watch, const char *subject, const char *data)
+publish_now(WebhookWatch *watch, const WebhookDraft *draft)
 {
 	WebhookEvent event = {0};
 
-	event.kind = WEBHOOK_EVENT;
+	event.kind = draft->kind;
 	event.created_at = GetCurrentTimestamp();
 	webhook_event_new_id(&event.event_id, event.created_at);
 	event.event_type = watch->event_type;
-	event.subject = subject;
-	event.data = data;
+	event.subject = draft->subject;
+	event.tenant = draft->tenant;
+	event.context = webhook_session_context();
+	event.data = draft->data;
 	webhook_ring_append(&event);
 }
 

@@ -37,6 +37,15 @@ typedef struct WebhookVersion
 	ItemPointerData tid;
 } WebhookVersion;
 
+/* An event that is to be published; its type is the watch's, its context the session's. */
+typedef struct WebhookDraft
+{
+	WebhookKind kind;
+	const char *subject;
+	const char *tenant;			/* NULL: the platform's own */
+	const char *data;
+} WebhookDraft;
+
 /* A watch during one statement, for all partitions of its table together. */
 typedef struct WebhookWatch
 {
@@ -81,7 +90,7 @@ extern void webhook_held_end(WebhookWatch *watch, Oid relation, const ItemPointe
 extern void webhook_held_before(WebhookWatch *watch, HeapTupleHeader version);
 
 /* Publish an event, or hold it. Copies the strings. */
-extern void webhook_held_publish(WebhookWatch *watch, const char *subject, const char *data);
+extern void webhook_held_publish(WebhookWatch *watch, const WebhookDraft *draft);
 
 /* Returns true if the change that is no event may have to be noted. */
 extern bool webhook_held_joins(const WebhookWatch *watch);
@@ -94,21 +103,24 @@ extern void webhook_held_note(WebhookWatch *watch, const char *subject);
  * statement ends. Copies the strings.
  */
 extern void webhook_held_publish_creation(WebhookWatch *watch, HeapTupleHeader version,
-										  const char *subject, const char *data);
+										  const WebhookDraft *draft);
 
 /*
  * Hold the event of the deletion of a row that was moved; the watch must have
  * no such event. Copies the strings; "old_status" is JSON.
  */
 extern void webhook_held_move(WebhookWatch *watch, const char *old_status,
-							  const char *subject, const char *data);
+							  const WebhookDraft *draft);
 
-/* The status before the move and the subject of the moved row. False: no move is held. */
-extern bool webhook_held_moved(const WebhookWatch *watch, const char **old_status,
-							   const char **subject);
+/* The deletion of the move that is held, and the status before it; NULL: none is held. */
+extern const WebhookEvent *webhook_held_moved(const WebhookWatch *watch,
+											  const char **old_status);
 
 /* Forget the move, whose insertion has come: both are one event now. */
 extern void webhook_held_complete_move(WebhookWatch *watch);
+
+/* The moved row has another tenant now: its deletion is for the former one alone. */
+extern void webhook_held_end_tenancy(WebhookWatch *watch);
 
 /* If a move is held, it is a deletion: no insertion has followed. */
 extern void webhook_held_end_move(WebhookWatch *watch);

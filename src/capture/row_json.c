@@ -228,19 +228,33 @@ void
 webhook_column_append_key(WebhookColumn *column, StringInfo out, Datum value,
 						  bool is_null)
 {
+	StringInfoData plain;
+
+	/* Numbers and booleans have nothing to escape. */
+	if (is_null || column->form < WEBHOOK_FORM_TEXT)
+	{
+		webhook_column_append(column, out, value, is_null);
+		return;
+	}
+	initStringInfo(&plain);
+	webhook_column_append_plain(column, &plain, value, is_null);
+	webhook_row_json_append_escaped(out, plain.data, plain.len);
+	pfree(plain.data);
+}
+
+void
+webhook_column_append_plain(WebhookColumn *column, StringInfo out, Datum value,
+							bool is_null)
+{
 	text	   *string;
-	char	   *output;
 
 	if (!is_null && column->form == WEBHOOK_FORM_TEXT)
 	{
 		string = DatumGetTextPP(value);
-		webhook_row_json_append_escaped(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+		appendBinaryStringInfo(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
 	}
 	else if (!is_null && column->form == WEBHOOK_FORM_OUTPUT)
-	{
-		output = OutputFunctionCall(&column->function, value);
-		webhook_row_json_append_escaped(out, output, strlen(output));
-	}
+		appendStringInfoString(out, OutputFunctionCall(&column->function, value));
 	else if (!is_null && column->form == WEBHOOK_FORM_JSON)
 	{
 		Datum		json = FunctionCall1(&column->function, value);
@@ -255,7 +269,7 @@ webhook_column_append_key(WebhookColumn *column, StringInfo out, Datum value,
 									   PointerGetDatum(path));
 			string = DatumGetTextPP(json);
 		}
-		webhook_row_json_append_escaped(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+		appendBinaryStringInfo(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
 	}
 	else
 		webhook_column_append(column, out, value, is_null);
@@ -326,27 +340,27 @@ webhook_row_json_append_pascal(StringInfo out, const char *name)
 }
 
 void
-webhook_row_json_fit_subject(StringInfo subject, int prefix)
+webhook_row_json_fit(StringInfo text, int limit, int prefix)
 {
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 	pg_cryptohash_ctx *context;
 
-	if (subject->len <= WEBHOOK_MAX_SUBJECT)
+	if (text->len <= limit)
 		return;
 
 	context = pg_cryptohash_create(PG_SHA256);
 	if (pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, (uint8 *) subject->data + prefix,
-							 subject->len - prefix) < 0 ||
+		pg_cryptohash_update(context, (uint8 *) text->data + prefix,
+							 text->len - prefix) < 0 ||
 		pg_cryptohash_final(context, digest, sizeof(digest)) < 0)
 		elog(ERROR, "could not compute SHA-256: %s",
 			 pg_cryptohash_error(context));
 	pg_cryptohash_free(context);
 
-	prefix = pg_mbcliplen(subject->data, prefix,
-						  WEBHOOK_MAX_SUBJECT - 2 * PG_SHA256_DIGEST_LENGTH);
-	enlargeStringInfo(subject, 2 * PG_SHA256_DIGEST_LENGTH);
-	subject->len = prefix +
-		hex_encode((char *) digest, sizeof(digest), subject->data + prefix);
-	subject->data[subject->len] = '\0';
+	prefix = pg_mbcliplen(text->data, prefix,
+						  limit - 2 * PG_SHA256_DIGEST_LENGTH);
+	enlargeStringInfo(text, 2 * PG_SHA256_DIGEST_LENGTH);
+	text->len = prefix +
+		hex_encode((char *) digest, sizeof(digest), text->data + prefix);
+	text->data[text->len] = '\0';
 }

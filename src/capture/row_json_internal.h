@@ -63,10 +63,13 @@ extern void webhook_column_append(WebhookColumn *column, StringInfo out,
 								  Datum value, bool is_null);
 
 /*
- * Append a value as a part of a subject: as to_json() renders it, but a string
- * without its quotes and escapes, and '%' and '/' in it as %25 and %2F. Leaks
- * into CurrentMemoryContext.
+ * Append a value as to_json() renders it, but a string without its quotes and
+ * escapes. Leaks into CurrentMemoryContext.
  */
+extern void webhook_column_append_plain(WebhookColumn *column, StringInfo out,
+										Datum value, bool is_null);
+
+/* The same as a part of a subject: '%' and '/' in it as %25 and %2F. */
 extern void webhook_column_append_key(WebhookColumn *column, StringInfo out,
 									  Datum value, bool is_null);
 
@@ -84,9 +87,10 @@ extern void webhook_row_json_append_string(StringInfo out, const char *string,
 extern void webhook_row_json_append_pascal(StringInfo out, const char *name);
 
 /*
- * In a subject that is longer than WEBHOOK_MAX_SUBJECT, replace the part after
- * the first "prefix" bytes by its SHA-256 in hexadecimal.
+ * In a text that is longer than "limit", replace the part after the first "prefix"
+ * bytes by its SHA-256 in hexadecimal. Where the limit is less than the length of
+ * that, this alone is left.
  */
-extern void webhook_row_json_fit_subject(StringInfo subject, int prefix);
+extern void webhook_row_json_fit(StringInfo text, int limit, int prefix);
 
 #endif							/* WEBHOOK_ROW_JSON_INTERNAL_H */

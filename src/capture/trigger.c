@@ -11,6 +11,10 @@
  * The subject of an event has the row's key. So an UPDATE that changes the key is
  * two events: the row with the former key was deleted, one with the new key was
  * created.
+ *
+ * An UPDATE that changes the tenant is up to three: for the former tenant alone the
+ * row was deleted, for the new one alone it was created, and for the platform it is
+ * the change that it is. So neither tenant learns the other's values.
  */
 #include "postgres.h"
 
@@ -26,6 +30,7 @@
 #include "capture/fixed_settings_internal.h"
 #include "capture/held_internal.h"
 #include "capture/row_json_internal.h"
+#include "capture/tenant_internal.h"
 
 /* Key "Operation" of Data. */
 #define INSERTION	"INSERT"
@@ -36,9 +41,11 @@
 typedef struct TriggerPlan
 {
 	WebhookWatch *watch;
-	bool		works;			/* false: a status or key column is missing, no event is
+	bool		works;			/* false: a status, key or tenant column is missing, no event is
 								 * published */
 	WebhookColumn status;
+	bool		has_tenant;		/* a tenant column was given */
+	WebhookColumn tenant;
 	int			nkeys;
 	WebhookColumn *keys;
 	int			ndata;			/* data columns that exist */
@@ -53,6 +60,8 @@ typedef struct TriggerPlan
 	StringInfoData new_status;	/* work space: a status as JSON */
 	StringInfoData old_key;		/* work space: a key as JSON */
 	StringInfoData new_key;		/* work space: a key as JSON */
+	StringInfoData old_tenant;	/* work space: a tenant */
+	StringInfoData new_tenant;	/* work space: a tenant */
 	StringInfoData payload;		/* work space: the event's data */
 	StringInfoData subject;		/* work space; always begins with "name/" */
 } TriggerPlan;
@@ -69,6 +78,9 @@ static bool find_columns(TriggerPlan *plan, TriggerData *trigger,
 static char *make_label(const char *before, const char *name);
 static bool same_images(const WebhookColumn *column, TupleTableSlot *a,
 						TupleTableSlot *b);
+static bool same_tenant_images(TriggerPlan *plan, TupleTableSlot *a, TupleTableSlot *b);
+static const char *tenant_of(TriggerPlan *plan, StringInfo out, TupleTableSlot *row);
+static void tenant_changed(TriggerPlan *plan, TupleTableSlot *row, const char *tenant);
 static bool same_key_images(TriggerPlan *plan, TupleTableSlot *a, TupleTableSlot *b);
 static void render_status(TriggerPlan *plan, StringInfo out,
 						  TupleTableSlot *row);
@@ -79,7 +91,8 @@ static void render(TriggerPlan *plan, TupleTableSlot *row, const char *operation
 				   const char *old_status, const char *new_status);
 static bool render_record(TriggerPlan *plan, TupleTableSlot *row);
 static void warn_size(TriggerPlan *plan, bool with_record);
-static void publish(TriggerPlan *plan);
+static WebhookDraft draft(TriggerPlan *plan, WebhookKind kind, const char *tenant);
+static void publish(TriggerPlan *plan, WebhookKind kind, const char *tenant);
 
 PG_FUNCTION_INFO_V1(webhook_enqueue);
 
@@ -139,32 +152,45 @@ static void
 row_inserted(TriggerPlan *plan, TupleTableSlot *row, HeapTupleHeader version)
 {
 	int			level = webhook_fixed_settings_begin(plan->settings);
+	const char *tenant = tenant_of(plan, &plan->new_tenant, row);
 	const char *old_status;
-	const char *old_subject;
+	const WebhookEvent *deletion = webhook_held_moved(plan->watch, &old_status);
 
 	render_status(plan, &plan->new_status, row);
-	if (!webhook_held_moved(plan->watch, &old_status, &old_subject))
+	if (deletion == NULL)
 	{
 		render(plan, row, INSERTION, "null", plan->new_status.data);
-		publish(plan);
+		publish(plan, WEBHOOK_EVENT, tenant);
 	}
-	else if (has_subject(plan, row, old_subject))
+	else if (!has_subject(plan, row, deletion->subject))
 	{
-		bool		changed = strcmp(old_status, plan->new_status.data) != 0;
+		WebhookDraft creation;
 
-		if (changed)
-			render(plan, row, CHANGE, old_status, plan->new_status.data);
-		webhook_held_complete_move(plan->watch);
-		if (changed)
-			publish(plan);
-	}
-	else
-	{
 		/* The row was moved and has another key. */
 		webhook_held_end_move(plan->watch);
 		render(plan, row, INSERTION, "null", plan->new_status.data);
-		webhook_held_publish_creation(plan->watch, version, plan->subject.data,
-									  plan->payload.data);
+		creation = draft(plan, WEBHOOK_EVENT, tenant);
+		webhook_held_publish_creation(plan->watch, version, &creation);
+	}
+	else
+	{
+		/* The deletion is freed below. */
+		resetStringInfo(&plan->old_status);
+		appendStringInfoString(&plan->old_status, old_status);
+		if (!webhook_tenant_same(deletion->tenant, tenant))
+		{
+			webhook_held_end_tenancy(plan->watch);
+			tenant_changed(plan, row, tenant);
+		}
+		else
+		{
+			webhook_held_complete_move(plan->watch);
+			if (strcmp(plan->old_status.data, plan->new_status.data) != 0)
+			{
+				render(plan, row, CHANGE, plan->old_status.data, plan->new_status.data);
+				publish(plan, WEBHOOK_EVENT, tenant);
+			}
+		}
 	}
 	webhook_fixed_settings_end(level);
 }
@@ -174,16 +200,20 @@ static void
 row_deleted(TriggerPlan *plan, TupleTableSlot *row, HeapTupleHeader version)
 {
 	int			level = webhook_fixed_settings_begin(plan->settings);
+	const char *tenant = tenant_of(plan, &plan->old_tenant, row);
 
 	webhook_held_before(plan->watch, version);
 	render_status(plan, &plan->old_status, row);
 	render(plan, row, DELETION, plan->old_status.data, "null");
 
 	if (HeapTupleHeaderIndicatesMovedPartitions(version))
-		webhook_held_move(plan->watch, plan->old_status.data,
-						  plan->subject.data, plan->payload.data);
+	{
+		WebhookDraft deletion = draft(plan, WEBHOOK_EVENT, tenant);
+
+		webhook_held_move(plan->watch, plan->old_status.data, &deletion);
+	}
 	else
-		publish(plan);
+		publish(plan, WEBHOOK_EVENT, tenant);
 	webhook_fixed_settings_end(level);
 }
 
@@ -193,9 +223,12 @@ row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 			TupleTableSlot *new_row, TriggerData *trigger)
 {
 	bool		same_key = same_key_images(plan, old_row, new_row);
+	const char *old_tenant;
+	const char *new_tenant;
 	int			level;
 
-	if (same_key && same_images(&plan->status, old_row, new_row))
+	if (same_key && same_images(&plan->status, old_row, new_row) &&
+		same_tenant_images(plan, old_row, new_row))
 	{
 		row_untold(plan, new_row);
 		return;
@@ -206,6 +239,8 @@ row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 	webhook_held_before(plan->watch, trigger->tg_trigtuple->t_data);
 	render_status(plan, &plan->old_status, old_row);
 	render_status(plan, &plan->new_status, new_row);
+	old_tenant = tenant_of(plan, &plan->old_tenant, old_row);
+	new_tenant = tenant_of(plan, &plan->new_tenant, new_row);
 	if (!same_key)
 	{
 		render_key(plan, &plan->old_key, old_row);
@@ -215,20 +250,50 @@ row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 
 	if (!same_key)
 	{
+		WebhookDraft creation;
+
 		render(plan, old_row, DELETION, plan->old_status.data, "null");
-		publish(plan);
+		publish(plan, WEBHOOK_EVENT, old_tenant);
 		render(plan, new_row, INSERTION, "null", plan->new_status.data);
-		webhook_held_publish_creation(plan->watch, trigger->tg_newtuple->t_data,
-									  plan->subject.data, plan->payload.data);
+		creation = draft(plan, WEBHOOK_EVENT, new_tenant);
+		webhook_held_publish_creation(plan->watch, trigger->tg_newtuple->t_data, &creation);
+	}
+	else if (!webhook_tenant_same(old_tenant, new_tenant))
+	{
+		if (old_tenant != NULL)
+		{
+			render(plan, old_row, DELETION, plan->old_status.data, "null");
+			publish(plan, WEBHOOK_EVENT_OF_TENANT, old_tenant);
+		}
+		tenant_changed(plan, new_row, new_tenant);
 	}
 	else if (strcmp(plan->old_status.data, plan->new_status.data) != 0)
 	{
 		render(plan, new_row, CHANGE, plan->old_status.data, plan->new_status.data);
-		publish(plan);
+		publish(plan, WEBHOOK_EVENT, new_tenant);
 	}
 	else
 		row_untold(plan, new_row);
 	webhook_fixed_settings_end(level);
+}
+
+/*
+ * A row has got another tenant: publish its creation for that one, and its change
+ * for the platform. Its deletion for the former one has been published.
+ */
+static void
+tenant_changed(TriggerPlan *plan, TupleTableSlot *row, const char *tenant)
+{
+	if (tenant != NULL)
+	{
+		render(plan, row, INSERTION, "null", plan->new_status.data);
+		publish(plan, WEBHOOK_EVENT_OF_TENANT, tenant);
+	}
+	if (strcmp(plan->old_status.data, plan->new_status.data) != 0)
+	{
+		render(plan, row, CHANGE, plan->old_status.data, plan->new_status.data);
+		publish(plan, WEBHOOK_EVENT_OF_PLATFORM, tenant);
+	}
 }
 
 /* A row was updated, and that is no event. */
@@ -268,12 +333,15 @@ make_plan(FunctionCallInfo fcinfo, TriggerData *trigger)
 	initStringInfo(&plan->new_status);
 	initStringInfo(&plan->old_key);
 	initStringInfo(&plan->new_key);
+	initStringInfo(&plan->old_tenant);
+	initStringInfo(&plan->new_tenant);
 	initStringInfo(&plan->payload);
 	initStringInfo(&plan->subject);
 
 	plan->watch = webhook_watch_get(context, trigger->tg_trigger->tgname,
 									arguments.event_type, &known);
 
+	plan->has_tenant = arguments.tenant[0] != '\0';
 	plan->nkeys = arguments.nkeys;
 	plan->ndata = arguments.ndata;
 	plan->wants_record = plan->ndata > 0;
@@ -294,8 +362,8 @@ make_plan(FunctionCallInfo fcinfo, TriggerData *trigger)
 }
 
 /*
- * Find the columns in the relation. Returns false if a status or key column is
- * missing. Warns of missing columns unless "quiet", that is, unless another
+ * Find the columns in the relation. Returns false if a status, key or tenant column
+ * is missing. Warns of missing columns unless "quiet", that is, unless another
  * partition has warned of them in this statement.
  */
 static bool
@@ -311,6 +379,13 @@ find_columns(TriggerPlan *plan, TriggerData *trigger,
 							 CurrentMemoryContext))
 		missing = arguments->status;
 	plan->settings = plan->status.settings;
+
+	if (plan->has_tenant)
+	{
+		if (!webhook_column_find(&plan->tenant, desc, arguments->tenant, CurrentMemoryContext))
+			missing = arguments->tenant;
+		plan->settings |= plan->tenant.settings;
+	}
 
 	plan->keys = palloc0(plan->nkeys * sizeof(WebhookColumn));
 	plan->key_labels = palloc0(plan->nkeys * sizeof(char *));
@@ -392,6 +467,19 @@ same_key_images(TriggerPlan *plan, TupleTableSlot *a, TupleTableSlot *b)
 	return true;
 }
 
+static bool
+same_tenant_images(TriggerPlan *plan, TupleTableSlot *a, TupleTableSlot *b)
+{
+	return !plan->has_tenant || same_images(&plan->tenant, a, b);
+}
+
+/* The tenant of a row, in "out"; NULL: it has none. */
+static const char *
+tenant_of(TriggerPlan *plan, StringInfo out, TupleTableSlot *row)
+{
+	return plan->has_tenant ? webhook_tenant_of(&plan->tenant, out, row) : NULL;
+}
+
 /* Set "out" to the status of a row as JSON. */
 static void
 render_status(TriggerPlan *plan, StringInfo out, TupleTableSlot *row)
@@ -438,7 +526,7 @@ render_subject(TriggerPlan *plan, TupleTableSlot *row)
 		webhook_column_append_key(&plan->keys[i], subject, value, is_null);
 	}
 	subject->data[subject->len] = '\0';
-	webhook_row_json_fit_subject(subject, plan->prefix);
+	webhook_row_json_fit(subject, WEBHOOK_MAX_SUBJECT, plan->prefix);
 }
 
 static bool
@@ -534,9 +622,19 @@ warn_size(TriggerPlan *plan, bool with_record)
 			 errdetail("The event is published nevertheless, because its key and status alone are that large.")));
 }
 
-/* Publish the event whose data and subject have been rendered. */
-static void
-publish(TriggerPlan *plan)
+/* The event whose data and subject have been rendered. */
+static WebhookDraft
+draft(TriggerPlan *plan, WebhookKind kind, const char *tenant)
 {
-	webhook_held_publish(plan->watch, plan->subject.data, plan->payload.data);
+	WebhookDraft rendered = {kind, plan->subject.data, tenant, plan->payload.data};
+
+	return rendered;
+}
+
+static void
+publish(TriggerPlan *plan, WebhookKind kind, const char *tenant)
+{
+	WebhookDraft rendered = draft(plan, kind, tenant);
+
+	webhook_held_publish(plan->watch, &rendered);
 }

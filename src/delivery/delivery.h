@@ -53,6 +53,7 @@ typedef struct WebhookOffer
 	TimestampTz caused_at;		/* when that row was written */
 	bool		has_earlier_pending;	/* earlier ones of its subject are in pending */
 	int			attempts;		/* POSTs made already */
+	bool		of_tenant;		/* the subscription is of the event's tenant */
 } WebhookOffer;
 
 /* How much a dispatcher holds. */

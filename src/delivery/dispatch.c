@@ -59,6 +59,7 @@ webhook_dispatch_offer(WebhookDispatcher *dispatcher, const WebhookOffer *offer,
 	row.attempt = offer->attempts;
 	row.queued_at = Max(now, offer->caused_at);
 	row.age_start = webhook_health_active_time(&queue->health, offer->caused_at, now);
+	row.of_tenant = offer->of_tenant;
 	row.event = webhook_event_share(offer->event);
 	delivery = webhook_delivery_create(dispatcher, &row, false, batch, now);
 

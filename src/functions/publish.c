@@ -24,23 +24,29 @@
 #include "base/catalog.h"
 #include "base/guc.h"
 #include "base/refusal.h"
+#include "capture/capture.h"
 #include "ring/event.h"
 #include "ring/ring.h"
 
+static WebhookText text_of(text *value);
 static void check_subject(text *subject);
+static void check_tenant(text *tenant);
 static void require_event_type(text *event_type, const char *argument);
 static bool event_type_exists(text *event_type);
 
 PG_FUNCTION_INFO_V1(webhook_publish);
 PG_FUNCTION_INFO_V1(webhook_require_event_type);
 
-/* publish(event_type text, data json, subject text): publish an event; returns its Id */
+/*
+ * publish(event_type text, data json, subject text, tenant text): publish an event;
+ * returns its Id
+ */
 Datum
 webhook_publish(PG_FUNCTION_ARGS)
 {
 	text	   *event_type;
 	text	   *data;
-	text	   *subject = NULL;
+	WebhookEventTexts texts = {0};
 	WebhookEvent *event;
 	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
 
@@ -73,16 +79,20 @@ webhook_publish(PG_FUNCTION_ARGS)
 				 errhint("Publish less, a reference for instance, or raise webhook.max_data_size.")));
 	if (!PG_ARGISNULL(2))
 	{
-		subject = PG_GETARG_TEXT_PP(2);
-		check_subject(subject);
+		check_subject(PG_GETARG_TEXT_PP(2));
+		texts.subject = text_of(PG_GETARG_TEXT_PP(2));
+	}
+	if (!PG_ARGISNULL(3))
+	{
+		check_tenant(PG_GETARG_TEXT_PP(3));
+		texts.tenant = text_of(PG_GETARG_TEXT_PP(3));
 	}
 	require_event_type(event_type, "event_type");
 
-	event = webhook_event_make(VARDATA_ANY(event_type),
-							   VARSIZE_ANY_EXHDR(event_type),
-							   subject ? VARDATA_ANY(subject) : NULL,
-							   subject ? VARSIZE_ANY_EXHDR(subject) : 0,
-							   VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
+	texts.event_type = text_of(event_type);
+	texts.context = webhook_text(webhook_session_context());
+	texts.data = text_of(data);
+	event = webhook_event_make(&texts);
 	event->kind = WEBHOOK_EVENT;
 	event->created_at = GetCurrentTimestamp();
 	webhook_event_new_id(&event->event_id, event->created_at);
@@ -104,6 +114,28 @@ webhook_require_event_type(PG_FUNCTION_ARGS)
 	require_event_type(PG_GETARG_TEXT_PP(0),
 					   PG_NARGS() > 1 ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : "event_type");
 	PG_RETURN_VOID();
+}
+
+static WebhookText
+text_of(text *value)
+{
+	WebhookText text = {VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
+
+	return text;
+}
+
+static void
+check_tenant(text *tenant)
+{
+	int			length = VARSIZE_ANY_EXHDR(tenant);
+
+	if (length == 0 || length > WEBHOOK_MAX_TENANT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("tenant"),
+				 errmsg("tenant must have between 1 and %d bytes, not %d",
+						WEBHOOK_MAX_TENANT, length),
+				 errhint("Give the name of a tenant, or NULL for an event of the platform itself.")));
 }
 
 static void

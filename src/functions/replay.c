@@ -15,10 +15,12 @@
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
 #include "ring/command.h"
+#include "ring/context.h"
 #include "ring/ring.h"
 #include "subscription/subscription.h"
 
@@ -29,6 +31,7 @@ PG_FUNCTION_INFO_V1(webhook_command);
 PG_FUNCTION_INFO_V1(webhook_replay);
 PG_FUNCTION_INFO_V1(webhook_accepts);
 PG_FUNCTION_INFO_V1(webhook_new_event_id);
+PG_FUNCTION_INFO_V1(webhook_event_context);
 
 /*
  * command(kind "char", subscription bigint, subject text, event uuid): append a
@@ -76,8 +79,9 @@ webhook_command(PG_FUNCTION_ARGS)
 
 /*
  * replay(subscription bigint, cause text, id bigint, event_id uuid,
- * created_at timestamptz, event_type text, subject text, data json): append a
- * command to deliver the event once more; id 0: the event is a ping
+ * created_at timestamptz, event_type text, subject text, data json, tenant text,
+ * context json): append a command to deliver the event once more; id 0: the event
+ * is a ping
  */
 Datum
 webhook_replay(PG_FUNCTION_ARGS)
@@ -88,6 +92,7 @@ webhook_replay(PG_FUNCTION_ARGS)
 	char	   *form;
 
 	require_writable();
+	/* Subject, tenant and context may be null. */
 	for (int i = 0; i < 8; i++)
 	{
 		if (PG_ARGISNULL(i) && i != 6)
@@ -106,6 +111,8 @@ webhook_replay(PG_FUNCTION_ARGS)
 	row.event_id = *PG_GETARG_UUID_P(3);
 	row.event_type = text_argument(fcinfo, 5);
 	row.subject = text_argument(fcinfo, 6);
+	row.tenant = text_argument(fcinfo, 8);
+	row.context = text_argument(fcinfo, 9);
 	row.data = form;
 	webhook_ring_command(&row);
 	pfree(form);
@@ -117,6 +124,7 @@ Datum
 webhook_accepts(PG_FUNCTION_ARGS)
 {
 	WebhookFilter *filter;
+	WebhookEventTexts texts = {0};
 	WebhookEvent *event;
 	text	   *data;
 	bool		accepted;
@@ -129,8 +137,9 @@ webhook_accepts(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(true);
 
 	data = PG_GETARG_TEXT_PP(1);
-	event = webhook_event_make(NULL, 0, NULL, 0, VARDATA_ANY(data),
-							   VARSIZE_ANY_EXHDR(data));
+	texts.data.text = VARDATA_ANY(data);
+	texts.data.length = VARSIZE_ANY_EXHDR(data);
+	event = webhook_event_make(&texts);
 	webhook_filter_reset();		/* an error may have left the data of another event */
 	accepted = webhook_filter_accepts(filter, event, &no_answer);
 	webhook_filter_reset();
@@ -146,6 +155,33 @@ webhook_new_event_id(PG_FUNCTION_ARGS)
 
 	webhook_event_new_id(id, PG_GETARG_TIMESTAMPTZ(0));
 	PG_RETURN_UUID_P(id);
+}
+
+/*
+ * event_context(traceparent text, context jsonb): both as column "context" of the
+ * ring has them. A traceparent that is none is left out.
+ */
+Datum
+webhook_event_context(PG_FUNCTION_ARGS)
+{
+	WebhookContext context = {0};
+	const char *form;
+
+	context.traceparent = webhook_text(text_argument(fcinfo, 0));
+	if (context.traceparent.text != NULL &&
+		!webhook_context_is_traceparent(context.traceparent.text))
+		context.traceparent = webhook_text(NULL);
+	if (!PG_ARGISNULL(1))
+	{
+		Jsonb	   *object = PG_GETARG_JSONB_P(1);
+
+		if (JB_ROOT_IS_OBJECT(object))
+			context.context = webhook_text(JsonbToCString(NULL, &object->root, VARSIZE(object)));
+	}
+	form = webhook_context_form(&context);
+	if (form == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(form));
 }
 
 /* An argument of type text as a string; NULL for NULL. */

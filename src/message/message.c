@@ -19,15 +19,17 @@
 #include "message/message.h"
 #include "message/signature_internal.h"
 #include "message/text_internal.h"
+#include "ring/context.h"
 
 /* The number of headers before the subscription's own is at most this. */
-#define MAX_HEADERS 8
+#define MAX_HEADERS 9
 
 #define ID_LENGTH 36			/* of a UUID as text */
 #define MAX_INSTANT 32			/* bytes of a time in the body */
 
 static void build_body(WebhookMessage *message, const WebhookEvent *event,
-					   WebhookPayloadFormat format, const char *id, int attempt);
+					   const WebhookSubscription *subscription, WebhookText context,
+					   const char *id, int attempt);
 static void append_instant(StringInfo out, TimestampTz instant);
 static const WebhookSecret *newest_secret(const WebhookSubscription *subscription,
 										  TimestampTz now);
@@ -50,6 +52,7 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 							 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
 							 USECS_PER_DAY) / USECS_PER_SEC;
 	const WebhookSecret *newest = newest_secret(subscription, now);
+	WebhookContext context = webhook_context_parse(event->context);
 	int			i;
 
 	if (newest == NULL)
@@ -59,7 +62,7 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 						(long long) subscription->id),
 				 errhint("Call webhook.rotate_secret() to give it one.")));
 
-	build_body(message, event, subscription->payload_format, id, attempt);
+	build_body(message, event, subscription, context.context, id, attempt);
 
 	message->nheaders = 0;
 	message->headers = palloc((MAX_HEADERS + subscription->nheaders) *
@@ -78,6 +81,9 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 											message->body_length));
 	add_header(message, "webhook-event", percent_encode(event->event_type));
 	add_header(message, "webhook-attempt", number_text(attempt));
+	if (context.traceparent.text != NULL)
+		add_header(message, "traceparent",
+				   pnstrdup(context.traceparent.text, context.traceparent.length));
 
 	for (i = 0; i < subscription->nheaders; i++)
 	{
@@ -88,10 +94,11 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 	}
 }
 
-/* Compose the body in the subscription's payload format. */
+/* Compose the body in the subscription's payload format, with the event's context if asked for. */
 static void
 build_body(WebhookMessage *message, const WebhookEvent *event,
-		   WebhookPayloadFormat format, const char *id, int attempt)
+		   const WebhookSubscription *subscription, WebhookText context,
+		   const char *id, int attempt)
 {
 	StringInfoData body;
 	char		number[MAXINT8LEN + 1];
@@ -99,7 +106,7 @@ build_body(WebhookMessage *message, const WebhookEvent *event,
 	initStringInfo(&body);
 	enlargeStringInfo(&body, strlen(event->data) + 256);
 
-	switch (format)
+	switch (subscription->payload_format)
 	{
 		case WEBHOOK_ENVELOPE:
 			appendStringInfoString(&body, "{\"Id\":\"");
@@ -116,6 +123,11 @@ build_body(WebhookMessage *message, const WebhookEvent *event,
 			appendStringInfoString(&body, number);
 			appendStringInfoString(&body, ",\"Data\":");
 			appendStringInfoString(&body, event->data);
+			if (subscription->include_context && context.text != NULL)
+			{
+				appendStringInfoString(&body, ",\"Context\":");
+				appendBinaryStringInfo(&body, context.text, context.length);
+			}
 			appendStringInfoString(&body, ",\"CreationTimeUtc\":\"");
 			append_instant(&body, event->created_at);
 			appendStringInfoString(&body, "\"}");

@@ -102,11 +102,15 @@ webhook_reach_covers(const WebhookReach *reach, int64 position, FullTransactionI
 WebhookEvent *
 webhook_command_event(const WebhookEvent *row, const WebhookCommand *command)
 {
-	WebhookEvent *event;
+	WebhookEventTexts texts = {
+		.event_type = webhook_text(row->event_type),
+		.subject = webhook_text(row->subject),
+		.tenant = webhook_text(row->tenant),
+		.context = webhook_text(row->context),
+		.data = {command->data, command->data_length}
+	};
+	WebhookEvent *event = webhook_event_make(&texts);
 
-	event = webhook_event_make(row->event_type, strlen(row->event_type),
-							   row->subject, row->subject ? strlen(row->subject) : 0,
-							   command->data, command->data_length);
 	/* A ping has no event but this row. */
 	event->id = command->id != 0 ? command->id : row->id;
 	event->txid = row->txid;

@@ -58,8 +58,8 @@ extern bool webhook_reach_covers(const WebhookReach *reach, int64 position,
 								 FullTransactionId txid);
 
 /*
- * The event of a replay, in CurrentMemoryContext, with one reference. Its event
- * type, subject and event_id are those of the row.
+ * The event of a replay, in CurrentMemoryContext, with one reference. All that
+ * the command does not have is of the row.
  */
 extern WebhookEvent *webhook_command_event(const WebhookEvent *row,
 										   const WebhookCommand *command);

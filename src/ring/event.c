@@ -30,30 +30,30 @@ static struct
 	int			left;			/* bytes at the start of the block that are not used yet */
 }			pool;
 
-static const char *put_text(char **to, const char *text, int length);
+static Size text_size(WebhookText text);
+static const char *put_text(char **to, WebhookText text);
 static void random_bytes(uint8 *to, int length);
 
 WebhookEvent *
-webhook_event_make(const char *event_type, int event_type_length,
-				   const char *subject, int subject_length,
-				   const char *data, int data_length)
+webhook_event_make(const WebhookEventTexts *texts)
 {
 	Size		size = offsetof(WebhookEvent, text);
 	WebhookEvent *event;
 	char	   *to;
 
-	size += event_type != NULL ? event_type_length + 1 : 0;
-	size += subject != NULL ? subject_length + 1 : 0;
-	size += data != NULL ? data_length + 1 : 0;
+	size += text_size(texts->event_type) + text_size(texts->subject) +
+		text_size(texts->tenant) + text_size(texts->context) + text_size(texts->data);
 
 	event = palloc(size);
 	memset(event, 0, offsetof(WebhookEvent, text));
 	event->references = 1;
 	event->size = size;
 	to = event->text;
-	event->event_type = put_text(&to, event_type, event_type_length);
-	event->subject = put_text(&to, subject, subject_length);
-	event->data = put_text(&to, data, data_length);
+	event->event_type = put_text(&to, texts->event_type);
+	event->subject = put_text(&to, texts->subject);
+	event->tenant = put_text(&to, texts->tenant);
+	event->context = put_text(&to, texts->context);
+	event->data = put_text(&to, texts->data);
 	return event;
 }
 
@@ -69,6 +69,10 @@ webhook_event_copy(const WebhookEvent *event)
 		copy->event_type += distance;
 	if (copy->subject != NULL)
 		copy->subject += distance;
+	if (copy->tenant != NULL)
+		copy->tenant += distance;
+	if (copy->context != NULL)
+		copy->context += distance;
 	if (copy->data != NULL)
 		copy->data += distance;
 	return copy;
@@ -141,17 +145,24 @@ webhook_cause_from_name(const char *name)
 	return cause;
 }
 
+/* Bytes that a text takes, with its terminator. */
+static Size
+text_size(WebhookText text)
+{
+	return text.text != NULL ? text.length + 1 : 0;
+}
+
 /* Copy a text to "to", which is moved behind its terminator. Returns the copy; NULL for NULL. */
 static const char *
-put_text(char **to, const char *text, int length)
+put_text(char **to, WebhookText text)
 {
 	char	   *start = *to;
 
-	if (text == NULL)
+	if (text.text == NULL)
 		return NULL;
-	memcpy(start, text, length);
-	start[length] = '\0';
-	*to += length + 1;
+	memcpy(start, text.text, text.length);
+	start[text.length] = '\0';
+	*to += text.length + 1;
 	return start;
 }
 

@@ -15,6 +15,9 @@
 /* Longest name of an event type. */
 #define WEBHOOK_MAX_EVENT_TYPE 128
 
+/* Longest name of a tenant. */
+#define WEBHOOK_MAX_TENANT 63
+
 /*
  * Column "kind" of a row of the ring: an event or a command. Commands other than
  * WEBHOOK_CHANGED name a subscription (command.h) and apply to its deliveries of
@@ -22,7 +25,9 @@
  */
 typedef enum WebhookKind
 {
-	WEBHOOK_EVENT = 'e',		/* an event, to be matched and delivered */
+	WEBHOOK_EVENT = 'e',		/* an event, for its tenant and for the platform */
+	WEBHOOK_EVENT_OF_TENANT = 't',	/* an event for its tenant alone */
+	WEBHOOK_EVENT_OF_PLATFORM = 'p',	/* an event for the platform alone */
 	WEBHOOK_CHANGED = 'c',		/* subscriptions have changed; the health of a subscription that
 								 * is named is reset */
 	WEBHOOK_END = 'x',			/* cancel all deliveries that wait */
@@ -34,11 +39,19 @@ typedef enum WebhookKind
 								 * "changed", that it was altered */
 } WebhookKind;
 
+/* Returns true if a row of this kind is an event, to be matched and delivered. */
+static inline bool
+webhook_kind_is_event(WebhookKind kind)
+{
+	return kind == WEBHOOK_EVENT || kind == WEBHOOK_EVENT_OF_TENANT ||
+		kind == WEBHOOK_EVENT_OF_PLATFORM;
+}
+
 /* Returns true if a row of this kind is delivered, and so has an event type. */
 static inline bool
 webhook_kind_is_delivered(WebhookKind kind)
 {
-	return kind == WEBHOOK_EVENT || kind == WEBHOOK_REPLAY;
+	return webhook_kind_is_event(kind) || kind == WEBHOOK_REPLAY;
 }
 
 /* Column "cause" of a delivery: why it exists. */
@@ -62,6 +75,23 @@ typedef struct WebhookRingKey
 	int			table_no;		/* of the ring table, from 0 on */
 } WebhookRingKey;
 
+/* A text of "length" bytes, which need not be terminated; NULL: there is none. */
+typedef struct WebhookText
+{
+	const char *text;
+	int			length;
+} WebhookText;
+
+/* The texts of an event. */
+typedef struct WebhookEventTexts
+{
+	WebhookText event_type;
+	WebhookText subject;
+	WebhookText tenant;
+	WebhookText context;
+	WebhookText data;
+} WebhookEventTexts;
+
 /*
  * One chunk of memory, which all deliveries of the event share by counting
  * references. Strings are NUL-terminated, in the database's encoding.
@@ -81,6 +111,8 @@ typedef struct WebhookEvent
 	Size		size;			/* of this chunk in bytes */
 	const char *event_type;		/* NULL: a command that has none */
 	const char *subject;		/* NULL: the event is in no order with others */
+	const char *tenant;			/* whose it is; NULL: the platform's own */
+	const char *context;		/* who caused it, see context.h; NULL: it is not known */
 	const char *data;			/* JSON text as it goes on the wire; NULL: a command that has
 								 * none */
 	char		text[FLEXIBLE_ARRAY_MEMBER];	/* the strings above */
@@ -88,13 +120,19 @@ typedef struct WebhookEvent
 
 /*
  * A new event in CurrentMemoryContext, with one reference and copies of the
- * strings. Lengths are in bytes, without a terminator. Each string may be NULL;
- * event_type and data only for a command. The other fields are zero, for the
- * caller to set.
+ * texts. Each may be missing; event_type and data only for a command. The other
+ * fields are zero, for the caller to set.
  */
-extern WebhookEvent *webhook_event_make(const char *event_type, int event_type_length,
-										const char *subject, int subject_length,
-										const char *data, int data_length);
+extern WebhookEvent *webhook_event_make(const WebhookEventTexts *texts);
+
+/* A terminated string as a text; NULL stays NULL. */
+static inline WebhookText
+webhook_text(const char *string)
+{
+	WebhookText text = {string, string != NULL ? (int) strlen(string) : 0};
+
+	return text;
+}
 
 /* A copy of the event in CurrentMemoryContext, with one reference. */
 extern WebhookEvent *webhook_event_copy(const WebhookEvent *event);

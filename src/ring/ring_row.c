@@ -20,12 +20,13 @@
 #define FIRST_TEXT	(Anum_webhook_event_event_type - 1)
 #define TYPE		(Anum_webhook_event_event_type - 1 - FIRST_TEXT)
 #define SUBJECT		(Anum_webhook_event_subject - 1 - FIRST_TEXT)
+#define TENANT		(Anum_webhook_event_tenant - 1 - FIRST_TEXT)
+#define CONTEXT		(Anum_webhook_event_context - 1 - FIRST_TEXT)
 #define DATA		(Anum_webhook_event_data - 1 - FIRST_TEXT)
 #define NTEXTS		(Natts_webhook_event - FIRST_TEXT)
 
 static Datum text_datum(const char *text, bool *isnull);
-static void replace_null(const char **text, int *length,
-						 const char *replacement);
+static WebhookText or_else(WebhookText text, const char *replacement);
 
 void
 webhook_ring_row_form(WebhookEvent *event, Datum *values, bool *nulls)
@@ -43,6 +44,10 @@ webhook_ring_row_form(WebhookEvent *event, Datum *values, bool *nulls)
 				   &nulls[Anum_webhook_event_event_type - 1]);
 	values[Anum_webhook_event_subject - 1] =
 		text_datum(event->subject, &nulls[Anum_webhook_event_subject - 1]);
+	values[Anum_webhook_event_tenant - 1] =
+		text_datum(event->tenant, &nulls[Anum_webhook_event_tenant - 1]);
+	values[Anum_webhook_event_context - 1] =
+		text_datum(event->context, &nulls[Anum_webhook_event_context - 1]);
 	values[Anum_webhook_event_data - 1] =
 		text_datum(event->data, &nulls[Anum_webhook_event_data - 1]);
 }
@@ -62,8 +67,8 @@ webhook_ring_row_event(TupleTableSlot *row)
 {
 	Datum	   *values = row->tts_values;
 	struct varlena *plain[NTEXTS] = {0};
-	const char *text[NTEXTS] = {0};
-	int			length[NTEXTS] = {0};
+	WebhookText text[NTEXTS] = {0};
+	WebhookEventTexts texts;
 	WebhookKind kind;
 	WebhookEvent *event;
 
@@ -73,22 +78,24 @@ webhook_ring_row_event(TupleTableSlot *row)
 		if (row->tts_isnull[FIRST_TEXT + i])
 			continue;
 		plain[i] = PG_DETOAST_DATUM_PACKED(values[FIRST_TEXT + i]);
-		text[i] = VARDATA_ANY(plain[i]);
-
-		length[i] = VARSIZE_ANY_EXHDR(plain[i]);
+		text[i].text = VARDATA_ANY(plain[i]);
+		text[i].length = VARSIZE_ANY_EXHDR(plain[i]);
 	}
 
 	kind = (WebhookKind) DatumGetChar(values[Anum_webhook_event_kind - 1]);
-	if (kind == WEBHOOK_EVENT)
+	if (webhook_kind_is_event(kind))
 	{
 		/* The empty event type, which has no subscriptions, and a valid JSON text. */
-		replace_null(&text[TYPE], &length[TYPE], "");
-		replace_null(&text[DATA], &length[DATA], "null");
+		text[TYPE] = or_else(text[TYPE], "");
+		text[DATA] = or_else(text[DATA], "null");
 	}
 
-	event = webhook_event_make(text[TYPE], length[TYPE],
-							   text[SUBJECT], length[SUBJECT],
-							   text[DATA], length[DATA]);
+	texts.event_type = text[TYPE];
+	texts.subject = text[SUBJECT];
+	texts.tenant = text[TENANT];
+	texts.context = text[CONTEXT];
+	texts.data = text[DATA];
+	event = webhook_event_make(&texts);
 	event->kind = kind;
 	event->id = DatumGetInt64(values[Anum_webhook_event_id - 1]);
 	event->txid =
@@ -130,12 +137,8 @@ text_datum(const char *text, bool *isnull)
 	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
 }
 
-static void
-replace_null(const char **text, int *length, const char *replacement)
+static WebhookText
+or_else(WebhookText text, const char *replacement)
 {
-	if (*text == NULL)
-	{
-		*text = replacement;
-		*length = strlen(replacement);
-	}
+	return text.text != NULL ? text : webhook_text(replacement);
 }

@@ -18,6 +18,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -27,6 +28,7 @@
 #include "base/catalog.h"
 #include "base/redact.h"
 #include "base/table.h"
+#include "ring/context.h"
 #include "store/log_partition_internal.h"
 #include "store/log_values_internal.h"
 #include "store/pending_heads_internal.h"
@@ -76,6 +78,7 @@ static Batch *open_batch(TimestampTz logged_at);
 static void flush_batch(Batch *batch);
 static Size fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 					 bool bodies, TimestampTz logged_at);
+static void fill_context(Datum *values, bool *nulls, const char *text);
 static Size fill_exchange(Datum *values, bool *nulls,
 						  const WebhookHttpTransfer *transfer, bool bodies);
 static void write_pending(WebhookPendingWriter *pending, WebhookLogEntry *const *entries,
@@ -256,6 +259,8 @@ fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 	SET(event_type, CStringGetTextDatum(event->event_type));
 	if (event->subject)
 		SET(subject, CStringGetTextDatum(event->subject));
+	if (delivery->of_tenant)
+		SET(tenant, CStringGetTextDatum(event->tenant));
 	SET(created_at, TimestampTzGetDatum(event->created_at));
 	SET(attempt, Int32GetDatum(delivery->attempt));
 	SET(outcome, CStringGetTextDatum(outcome_names[entry->outcome]));
@@ -264,6 +269,9 @@ fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 	if (entry->error)
 		SET(error, webhook_log_value_text(entry->error,
 										  strlen(entry->error), encoding));
+
+	if (bodies && event->context)
+		fill_context(values, nulls, event->context);
 
 	if (entry->transfer)
 	{
@@ -282,6 +290,21 @@ fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 		bytes += event->size;
 	}
 	return bytes;
+}
+
+/* Set the columns about what caused the event. */
+static void
+fill_context(Datum *values, bool *nulls, const char *text)
+{
+	WebhookContext context = webhook_context_parse(text);
+
+	if (context.traceparent.text != NULL)
+		SET(traceparent, PointerGetDatum(cstring_to_text_with_len(context.traceparent.text,
+																  context.traceparent.length)));
+	if (context.context.text != NULL)
+		SET(context, DirectFunctionCall1(jsonb_in,
+										 CStringGetDatum(pnstrdup(context.context.text,
+																  context.context.length))));
 }
 
 /* Set the columns about a request and its response. Returns their size in bytes, about. */

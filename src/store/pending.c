@@ -51,6 +51,7 @@ static bool any_row(int nkeys, int64 subscription_id, const char *subject,
 					int64 position, int64 id);
 static void replace_row(WebhookPendingWriter *writer, TupleTableSlot *slot,
 						const WebhookPending *row, TimestampTz next_at);
+static WebhookText read_text(TupleTableSlot *slot, AttrNumber number);
 static List *read_batch(WebhookScan *scan, const WebhookReach *reach, int limit);
 static void form_row(const WebhookPending *row, Datum *values, bool *nulls);
 
@@ -299,21 +300,21 @@ WebhookPending *
 webhook_pending_read_row(TupleTableSlot *slot)
 {
 	WebhookPending *row = palloc0_object(WebhookPending);
+	WebhookEventTexts texts;
 	WebhookEvent *event;
 	char	   *cause;
 	Datum		data = PENDING(slot, data);
-	text	   *type_text = DatumGetTextPP(PENDING(slot, event_type));
-	text	   *subject_text = DatumGetTextPP(PENDING(slot, subject));
 	text	   *data_text = DatumGetTextPP(data);
-	int			subject_length = VARSIZE_ANY_EXHDR(subject_text);
 
-	event = webhook_event_make(VARDATA_ANY(type_text),
-							   VARSIZE_ANY_EXHDR(type_text),
-							   subject_length > 0 ?
-							   VARDATA_ANY(subject_text) : NULL,
-							   subject_length,
-							   VARDATA_ANY(data_text),
-							   VARSIZE_ANY_EXHDR(data_text));
+	texts.event_type = read_text(slot, Anum_webhook_pending_event_type);
+	texts.subject = read_text(slot, Anum_webhook_pending_subject);
+	if (texts.subject.length == 0)
+		texts.subject.text = NULL;
+	texts.tenant = read_text(slot, Anum_webhook_pending_tenant);
+	texts.context = read_text(slot, Anum_webhook_pending_context);
+	texts.data.text = VARDATA_ANY(data_text);
+	texts.data.length = VARSIZE_ANY_EXHDR(data_text);
+	event = webhook_event_make(&texts);
 	if (data_text != (text *) DatumGetPointer(data))
 		pfree(data_text);
 	event->id = DatumGetInt64(PENDING(slot, id));
@@ -321,6 +322,7 @@ webhook_pending_read_row(TupleTableSlot *slot)
 	event->created_at = DatumGetTimestampTz(PENDING(slot, created_at));
 	event->event_id = *DatumGetUUIDP(PENDING(slot, event_id));
 	event->kind = WEBHOOK_EVENT;
+	row->of_tenant = event->tenant != NULL;
 
 	cause = TextDatumGetCString(PENDING(slot, cause));
 	row->cause = webhook_cause_from_name(cause);
@@ -334,6 +336,23 @@ webhook_pending_read_row(TupleTableSlot *slot)
 	row->age_start = DatumGetTimestampTz(PENDING(slot, age_start));
 	row->event = event;
 	return row;
+}
+
+/* A column of type text or json, which may be null. */
+static WebhookText
+read_text(TupleTableSlot *slot, AttrNumber number)
+{
+	WebhookText read = {0};
+	bool		is_null;
+	Datum		value = slot_getattr(slot, number, &is_null);
+	text	   *plain;
+
+	if (is_null)
+		return read;
+	plain = DatumGetTextPP(value);
+	read.text = VARDATA_ANY(plain);
+	read.length = VARSIZE_ANY_EXHDR(plain);
+	return read;
 }
 
 bool
@@ -554,7 +573,13 @@ form_row(const WebhookPending *row, Datum *values, bool *nulls)
 	SET(age_start, TimestampTzGetDatum(row->age_start));
 	SET(created_at, TimestampTzGetDatum(event->created_at));
 	SET(event_type, CStringGetTextDatum(event->event_type));
+	if (row->of_tenant)
+		SET(tenant, CStringGetTextDatum(event->tenant));
+	if (event->context != NULL)
+		SET(context, CStringGetTextDatum(event->context));
 	SET(data, CStringGetTextDatum(event->data));
 #undef SET
+	nulls[Anum_webhook_pending_tenant - 1] = !row->of_tenant;
+	nulls[Anum_webhook_pending_context - 1] = event->context == NULL;
 	nulls[Anum_webhook_pending_next_at - 1] = (row->next_at == 0);
 }

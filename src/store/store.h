@@ -33,6 +33,8 @@ typedef struct WebhookPending
 	TimestampTz queued_at;		/* when the delivery was written to the table first */
 	TimestampTz age_start;		/* when the delivery was caused, by the subscription's own clock,
 								 * which stops while the subscription may not send */
+	bool		of_tenant;		/* the subscription is of the event's tenant; false: it is the
+								 * platform's */
 	WebhookEvent *event;
 } WebhookPending;
 

@@ -18,17 +18,31 @@
 #include "subscription/row_internal.h"
 
 /* Some subscriptions, in order of id. */
-typedef struct Subscribers
+typedef struct WebhookSubscribers
 {
 	int			count;
 	int			size;			/* number of elements that are allocated */
 	const WebhookSubscription **subscriptions;
 } Subscribers;
 
-/* The enabled subscriptions to one event type. */
+/* A tenant that has enabled subscriptions. */
+typedef struct TenantEntry
+{
+	char		name[WEBHOOK_MAX_TENANT + 1];	/* hash key; empty: the platform */
+	int			number;			/* of the entry; 0: the platform's */
+	Subscribers patterns;		/* those of its subscriptions that have a pattern */
+} TenantEntry;
+
+typedef struct TypeKey
+{
+	int			tenant;			/* number of its entry */
+	char		name[WEBHOOK_MAX_EVENT_TYPE + 1];	/* of the type; zeros behind it */
+} TypeKey;
+
+/* The enabled subscriptions of one tenant to one event type. */
 typedef struct TypeEntry
 {
-	char		name[WEBHOOK_MAX_EVENT_TYPE + 1];	/* hash key */
+	TypeKey		key;			/* hash key */
 	Subscribers subscribers;
 	bool		complete;		/* those that match by a pattern are included */
 } TypeEntry;
@@ -44,9 +58,9 @@ typedef struct Copy
 {
 	MemoryContext context;		/* memory of the copy */
 	HTAB	   *by_id;			/* of IdEntry */
+	HTAB	   *by_tenant;		/* of TenantEntry */
 	HTAB	   *by_type;		/* of TypeEntry */
 	Subscribers enabled;		/* enabled subscriptions */
-	Subscribers patterns;		/* those of them that have a pattern */
 	bool		any_fenced;
 	const WebhookSnapshot *catch_up_since;	/* earliest start snapshot of those that are is_new;
 											 * NULL: none is */
@@ -60,10 +74,14 @@ static struct
 static Copy *read_copy(MemoryContext context);
 static bool is_new(const WebhookSubscription *subscription);
 static void add_events(Copy *copy, WebhookSubscription *subscription);
-static TypeEntry *enter_type(Copy *copy, const char *name);
+static TenantEntry *enter_tenant(Copy *copy, const char *name);
+static TypeEntry *enter_type(Copy *copy, const TenantEntry *tenant, const char *name);
 static void add_to(MemoryContext context, Subscribers *subscribers,
 				   const WebhookSubscription *subscription);
-static TypeEntry *find_type(Copy *copy, const char *event_type);
+static const Subscribers *find_subscribers(Copy *copy, const char *tenant,
+										   const char *event_type);
+static void complete_type(Copy *copy, const TenantEntry *tenant, TypeEntry *entry);
+static void set_key(TypeKey *key, const TenantEntry *tenant, const char *name);
 static bool matches_pattern(const WebhookSubscription *subscription, const char *event_type);
 static bool is_pattern(const char *name);
 
@@ -95,22 +113,40 @@ webhook_subscription_get(int64 id)
 	return entry ? entry->subscription : NULL;
 }
 
-const WebhookSubscription *
-webhook_subscription_match(const WebhookEvent *event, int *cursor)
+void
+webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event)
 {
-	TypeEntry  *entry;
+	Copy	   *copy = cache.current;
 
-	if (cache.current == NULL)
-		return NULL;
-	entry = find_type(cache.current, event->event_type);
-	if (entry == NULL)
-		return NULL;
-	while (*cursor < entry->subscribers.count)
+	memset(match, 0, sizeof(WebhookMatch));
+	match->event = event;
+	if (copy == NULL)
+		return;
+	if (event->kind != WEBHOOK_EVENT_OF_TENANT)
+		match->lists[0] = find_subscribers(copy, "", event->event_type);
+	/* An empty text, which no tenant's name is, must not become the platform. */
+	if (event->kind != WEBHOOK_EVENT_OF_PLATFORM &&
+		event->tenant != NULL && event->tenant[0] != '\0')
+		match->lists[1] = find_subscribers(copy, event->tenant, event->event_type);
+}
+
+const WebhookSubscription *
+webhook_subscription_match_next(WebhookMatch *match)
+{
+	while (match->list < lengthof(match->lists))
 	{
-		const WebhookSubscription *subscription = entry->subscribers.subscriptions[(*cursor)++];
+		const Subscribers *subscribers = match->lists[match->list];
 
-		if (!webhook_snapshot_sees(subscription->since, event->txid))
-			return subscription;
+		while (subscribers != NULL && match->next < subscribers->count)
+		{
+			const WebhookSubscription *subscription =
+				subscribers->subscriptions[match->next++];
+
+			if (!webhook_snapshot_sees(subscription->since, match->event->txid))
+				return subscription;
+		}
+		match->list++;
+		match->next = 0;
 	}
 	return NULL;
 }
@@ -118,16 +154,17 @@ webhook_subscription_match(const WebhookEvent *event, int *cursor)
 const WebhookSubscription *
 webhook_subscription_of_type(const char *event_type, int *cursor)
 {
-	const Subscribers *subscribers;
-	const TypeEntry *entry;
-
 	if (cache.current == NULL)
 		return NULL;
-	entry = event_type == NULL ? NULL : find_type(cache.current, event_type);
-	if (event_type != NULL && entry == NULL)
-		return NULL;
-	subscribers = entry == NULL ? &cache.current->enabled : &entry->subscribers;
-	return *cursor < subscribers->count ? subscribers->subscriptions[(*cursor)++] : NULL;
+	while (*cursor < cache.current->enabled.count)
+	{
+		const WebhookSubscription *subscription =
+			cache.current->enabled.subscriptions[(*cursor)++];
+
+		if (event_type == NULL || webhook_subscription_is_to(subscription, event_type))
+			return subscription;
+	}
+	return NULL;
 }
 
 bool
@@ -144,11 +181,15 @@ webhook_subscription_is_to(const WebhookSubscription *subscription, const char *
 }
 
 int
-webhook_subscription_count_matches(const char *event_type)
+webhook_subscription_count_matches(const WebhookEvent *event)
 {
-	const TypeEntry *entry = cache.current ? find_type(cache.current, event_type) : NULL;
+	WebhookMatch match;
+	int			count = 0;
 
-	return entry ? entry->subscribers.count : 0;
+	webhook_subscription_match(&match, event);
+	for (int i = 0; i < lengthof(match.lists); i++)
+		count += match.lists[i] != NULL ? match.lists[i]->count : 0;
+	return count;
 }
 
 bool
@@ -198,17 +239,21 @@ read_copy(MemoryContext context)
 	control.entrysize = sizeof(IdEntry);
 	copy->by_id = hash_create("webhook subscriptions by id", 64, &control,
 							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	control.keysize = WEBHOOK_MAX_EVENT_TYPE + 1;
+	control.keysize = WEBHOOK_MAX_TENANT + 1;
+	control.entrysize = sizeof(TenantEntry);
+	copy->by_tenant = hash_create("webhook tenants", 64, &control,
+								  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	(void) enter_tenant(copy, "");
+	control.keysize = sizeof(TypeKey);
 	control.entrysize = sizeof(TypeEntry);
-	copy->by_type = hash_create("webhook subscriptions by event type", 64,
-								&control,
-								HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	copy->by_type = hash_create("webhook subscriptions by event type", 64, &control,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	/* All secrets are sorted at once: a sort for each subscription would cost most of the time. */
-	if (SPI_execute("SELECT s.id, s.endpoint, s.events, s.headers,"
-					" s.signature_schemes, s.filter, s.payload_format, s.ordered,"
+	if (SPI_execute("SELECT s.id, s.tenant, s.endpoint, s.events, s.headers,"
+					" s.signature_schemes, s.filter, s.payload_format, s.include_context, s.ordered,"
 					" s.max_in_flight, s.rate_limit, s.timeout,"
 					" s.retry_schedule, s.max_age, s.final_statuses,"
 					" s.ca, s.client_certificate,"
@@ -270,9 +315,15 @@ is_new(const WebhookSubscription *subscription)
 static void
 add_events(Copy *copy, WebhookSubscription *subscription)
 {
-	if (!subscription->enabled)
+	TenantEntry *tenant;
+
+	/* No tenant has a longer name, and none an empty one. */
+	if (!subscription->enabled ||
+		(subscription->tenant != NULL &&
+		 (subscription->tenant[0] == '\0' || strlen(subscription->tenant) > WEBHOOK_MAX_TENANT)))
 		return;
 	add_to(copy->context, &copy->enabled, subscription);
+	tenant = enter_tenant(copy, subscription->tenant != NULL ? subscription->tenant : "");
 	for (int i = 0; i < subscription->nevents; i++)
 	{
 		const char *name = subscription->events[i];
@@ -281,25 +332,51 @@ add_events(Copy *copy, WebhookSubscription *subscription)
 		if (strlen(name) > WEBHOOK_MAX_EVENT_TYPE)
 			continue;
 		if (is_pattern(name))
-			add_to(copy->context, &copy->patterns, subscription);
+			add_to(copy->context, &tenant->patterns, subscription);
 		else
-			add_to(copy->context, &enter_type(copy, name)->subscribers, subscription);
+			add_to(copy->context, &enter_type(copy, tenant, name)->subscribers, subscription);
 	}
 }
 
-/* The entry of an event type, made if there is none. */
-static TypeEntry *
-enter_type(Copy *copy, const char *name)
+/* The entry of a tenant, made if there is none; that of the platform is the first. */
+static TenantEntry *
+enter_tenant(Copy *copy, const char *name)
 {
 	bool		found;
-	TypeEntry  *entry = hash_search(copy->by_type, name, HASH_ENTER, &found);
+	TenantEntry *entry = hash_search(copy->by_tenant, name, HASH_ENTER, &found);
 
+	if (!found)
+	{
+		entry->number = hash_get_num_entries(copy->by_tenant) - 1;
+		memset(&entry->patterns, 0, sizeof(Subscribers));
+	}
+	return entry;
+}
+
+/* The entry of a tenant's event type, made if there is none. */
+static TypeEntry *
+enter_type(Copy *copy, const TenantEntry *tenant, const char *name)
+{
+	TypeKey		key;
+	bool		found;
+	TypeEntry  *entry;
+
+	set_key(&key, tenant, name);
+	entry = hash_search(copy->by_type, &key, HASH_ENTER, &found);
 	if (!found)
 	{
 		memset(&entry->subscribers, 0, sizeof(Subscribers));
 		entry->complete = false;
 	}
 	return entry;
+}
+
+static void
+set_key(TypeKey *key, const TenantEntry *tenant, const char *name)
+{
+	memset(key, 0, sizeof(TypeKey));
+	key->tenant = tenant->number;
+	strlcpy(key->name, name, sizeof(key->name));
 }
 
 /* Add a subscription, unless it is the last one there already. */
@@ -326,31 +403,49 @@ add_to(MemoryContext context, Subscribers *subscribers,
 }
 
 /*
- * The entry of an event type with the subscriptions that name it and those that
- * match by a pattern, in order of id; NULL: there is none. It is completed when
- * the first event of the type comes.
+ * The subscriptions of a tenant ("": of the platform) that name an event type or
+ * match it by a pattern, in order of id; NULL: there is none.
  */
-static TypeEntry *
-find_type(Copy *copy, const char *event_type)
+static const Subscribers *
+find_subscribers(Copy *copy, const char *tenant, const char *event_type)
 {
+	const TenantEntry *owner;
 	TypeEntry  *entry;
-	Subscribers named;
+
+	/* No tenant and no event type has a longer name, which would be found cut off. */
+	if (strlen(tenant) > WEBHOOK_MAX_TENANT || strlen(event_type) > WEBHOOK_MAX_EVENT_TYPE)
+		return NULL;
+	owner = hash_search(copy->by_tenant, tenant, HASH_FIND, NULL);
+	if (owner == NULL)
+		return NULL;
+	if (owner->patterns.count == 0)
+	{
+		TypeKey		key;
+
+		set_key(&key, owner, event_type);
+		entry = hash_search(copy->by_type, &key, HASH_FIND, NULL);
+		return entry != NULL ? &entry->subscribers : NULL;
+	}
+	entry = enter_type(copy, owner, event_type);
+	if (!entry->complete)
+		complete_type(copy, owner, entry);
+	return &entry->subscribers;
+}
+
+/* Add those that match by a pattern, when the first event of the type comes. */
+static void
+complete_type(Copy *copy, const TenantEntry *tenant, TypeEntry *entry)
+{
+	Subscribers named = entry->subscribers;
 	Subscribers all = {0};
 	int			next = 0;
 
-	if (copy->patterns.count == 0)
-		return hash_search(copy->by_type, event_type, HASH_FIND, NULL);
-	entry = enter_type(copy, event_type);
-	if (entry->complete)
-		return entry;
-
 	/* An error on the way leaves the entry as it was. */
-	named = entry->subscribers;
-	for (int i = 0; i < copy->patterns.count; i++)
+	for (int i = 0; i < tenant->patterns.count; i++)
 	{
-		const WebhookSubscription *other = copy->patterns.subscriptions[i];
+		const WebhookSubscription *other = tenant->patterns.subscriptions[i];
 
-		if (!matches_pattern(other, event_type))
+		if (!matches_pattern(other, entry->key.name))
 			continue;
 		while (next < named.count && named.subscriptions[next]->id < other->id)
 			add_to(copy->context, &all, named.subscriptions[next++]);
@@ -362,7 +457,6 @@ find_type(Copy *copy, const char *event_type)
 		add_to(copy->context, &all, named.subscriptions[next++]);
 	entry->subscribers = all;
 	entry->complete = true;
-	return entry;
 }
 
 /* Returns true if one of a subscription's patterns matches an event type. */

@@ -27,12 +27,14 @@
 typedef enum Column
 {
 	COLUMN_ID,
+	COLUMN_TENANT,
 	COLUMN_ENDPOINT,
 	COLUMN_EVENTS,
 	COLUMN_HEADERS,
 	COLUMN_SIGNATURE_SCHEMES,
 	COLUMN_FILTER,
 	COLUMN_PAYLOAD_FORMAT,
+	COLUMN_INCLUDE_CONTEXT,
 	COLUMN_ORDERED,
 	COLUMN_MAX_IN_FLIGHT,
 	COLUMN_RATE_LIMIT,
@@ -53,12 +55,14 @@ typedef enum Column
 
 static const char *const column_names[COLUMNS] = {
 	[COLUMN_ID] = "id",
+	[COLUMN_TENANT] = "tenant",
 	[COLUMN_ENDPOINT] = "endpoint",
 	[COLUMN_EVENTS] = "events",
 	[COLUMN_HEADERS] = "headers",
 	[COLUMN_SIGNATURE_SCHEMES] = "signature_schemes",
 	[COLUMN_FILTER] = "filter",
 	[COLUMN_PAYLOAD_FORMAT] = "payload_format",
+	[COLUMN_INCLUDE_CONTEXT] = "include_context",
 	[COLUMN_ORDERED] = "ordered",
 	[COLUMN_MAX_IN_FLIGHT] = "max_in_flight",
 	[COLUMN_RATE_LIMIT] = "rate_limit",
@@ -119,11 +123,14 @@ static WebhookSubscription *
 read_row(const Row *row)
 {
 	WebhookSubscription *subscription = palloc0(sizeof(WebhookSubscription));
+	Datum		tenant;
 	const char *home;
 	const char **schemes;
 	int			nschemes;
 
 	subscription->id = DatumGetInt64(column(row, COLUMN_ID));
+	if (has_column(row, COLUMN_TENANT, &tenant))
+		subscription->tenant = TextDatumGetCString(tenant);
 	subscription->endpoint = TextDatumGetCString(column(row, COLUMN_ENDPOINT));
 	subscription->events =
 		text_array(DatumGetArrayTypeP(column(row, COLUMN_EVENTS)),
@@ -229,6 +236,7 @@ add_options(WebhookSubscription *subscription, const Row *row)
 		subscription->payload_format = WEBHOOK_RAW;
 	else if (strcmp(format, "standard") == 0)
 		subscription->payload_format = WEBHOOK_STANDARD;
+	subscription->include_context = DatumGetBool(column(row, COLUMN_INCLUDE_CONTEXT));
 	subscription->ordered = DatumGetBool(column(row, COLUMN_ORDERED));
 	if (has_column(row, COLUMN_FILTER, &value))
 		subscription->filter = webhook_filter_make(value);

@@ -33,6 +33,7 @@ typedef struct WebhookFilter WebhookFilter;
 typedef struct WebhookSubscription
 {
 	int64		id;
+	const char *tenant;			/* that it belongs to; NULL: the platform itself */
 	const char *endpoint;		/* URL in canonical form */
 	int			nevents;
 	const char **events;		/* names of event types, "prefix.*" or "*" */
@@ -43,6 +44,7 @@ typedef struct WebhookSubscription
 	const WebhookSecret *secrets;	/* newest first */
 	bool		sign_abp;		/* add the signature of the abp scheme */
 	WebhookPayloadFormat payload_format;
+	bool		include_context;	/* the envelope has the event's context */
 	bool		ordered;		/* deliver the events of a subject one after the other */
 	int			max_in_flight;	/* 0: webhook.max_in_flight_per_subscription */
 	double		rate_limit;		/* requests a second; 0: no limit */
@@ -74,13 +76,23 @@ extern void webhook_subscription_reload(void);
 /* The subscription with an id, valid until the next reload; NULL: there is none. */
 extern const WebhookSubscription *webhook_subscription_get(int64 id);
 
+/* A walk over the subscriptions that get an event; its fields are for cache.c alone. */
+typedef struct WebhookMatch
+{
+	const WebhookEvent *event;
+	const struct WebhookSubscribers *lists[2];	/* the platform's, and its tenant's */
+	int			list;
+	int			next;
+} WebhookMatch;
+
 /*
  * The subscriptions that get an event unless their filter refuses it: enabled
- * ones of its type whose start snapshot does not see it. Each call returns one
- * of them, in order of id, and NULL at the end. *cursor is 0 before the first.
+ * ones of its type, of its tenant or of the platform as its kind says, whose
+ * start snapshot does not see it. The first function begins the walk, each call
+ * of the second returns one of them, and NULL at the end.
  */
-extern const WebhookSubscription *webhook_subscription_match(const WebhookEvent *event,
-															 int *cursor);
+extern void webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event);
+extern const WebhookSubscription *webhook_subscription_match_next(WebhookMatch *match);
 
 /*
  * Enabled subscriptions, one a call and NULL at the end: those to an event type,
@@ -93,8 +105,8 @@ extern const WebhookSubscription *webhook_subscription_of_type(const char *event
 extern bool webhook_subscription_is_to(const WebhookSubscription *subscription,
 									   const char *event_type);
 
-/* The number of enabled subscriptions to an event type, whatever their filters. */
-extern int	webhook_subscription_count_matches(const char *event_type);
+/* The number of enabled subscriptions to an event, whatever their filters and start snapshots. */
+extern int	webhook_subscription_count_matches(const WebhookEvent *event);
 
 /* Returns true if a delivery may be started: neither paused nor fenced, and with a secret. */
 extern bool webhook_subscription_sends(const WebhookSubscription *subscription);

@@ -2,9 +2,10 @@
  * matcher.c
  *	  Which subscriptions get an event.
  *
- * An event goes to each enabled subscription of its type whose start snapshot
- * does not see it and whose filter accepts it. A replay goes to the one
- * subscription that it names, whatever that one takes.
+ * An event goes to each enabled subscription of its type, and of its tenant or the
+ * platform, whose start snapshot does not see it and whose filter accepts it. A
+ * replay goes to the one subscription that it names, whatever that one takes, but
+ * never to another tenant's.
  *
  * During recovery each delivery is looked up in the log and in pending: what is
  * there was handled before the crash.
@@ -19,15 +20,17 @@
 
 static bool accepts(WebhookMatches *matches, const WebhookSubscription *subscription,
 					const WebhookEvent *event);
+static bool may_have(const WebhookSubscription *subscription, const WebhookEvent *row);
 static bool add_offer(WebhookMatches *matches, WebhookOffer *offer);
 
 void
 webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event, bool only_new)
 {
 	const WebhookSubscription *subscription;
-	int			cursor = 0;
+	WebhookMatch match;
 
-	while ((subscription = webhook_subscription_match(event, &cursor)) != NULL)
+	webhook_subscription_match(&match, event);
+	while ((subscription = webhook_subscription_match_next(&match)) != NULL)
 	{
 		if ((!only_new || subscription->is_new) &&
 			webhook_queue_takes(matches->dispatcher, subscription) &&
@@ -39,10 +42,12 @@ webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event, bool onl
 void
 webhook_matcher_add_delivery(WebhookMatches *matches, WebhookEvent *event, int64 subscription_id)
 {
+	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
 	WebhookOffer offer = {0};
 
 	offer.event = event;
 	offer.subscription_id = subscription_id;
+	offer.of_tenant = subscription != NULL && subscription->tenant != NULL;
 	offer.position = event->id;
 	offer.cause = WEBHOOK_CAUSE_EVENT;
 	offer.caused_at = event->created_at;
@@ -53,17 +58,21 @@ webhook_matcher_add_delivery(WebhookMatches *matches, WebhookEvent *event, int64
 void
 webhook_matcher_add_replay(WebhookMatches *matches, const WebhookEvent *row)
 {
+	const WebhookSubscription *subscription;
 	WebhookOffer offer = {0};
 	WebhookCommand command;
 
-	if (!webhook_command_parse(row, &command) ||
-		webhook_subscription_get(command.subscription_id) == NULL)
+	if (!webhook_command_parse(row, &command))
+		return;
+	subscription = webhook_subscription_get(command.subscription_id);
+	if (subscription == NULL || !may_have(subscription, row))
 		return;
 	offer.event = webhook_command_event(row, &command);
 	offer.subscription_id = command.subscription_id;
 	offer.position = row->id;
 	offer.cause = command.cause;
 	offer.caused_at = row->created_at;
+	offer.of_tenant = subscription->tenant != NULL;
 	if (!add_offer(matches, &offer))
 		webhook_event_release(offer.event);
 }
@@ -87,6 +96,14 @@ accepts(WebhookMatches *matches, const WebhookSubscription *subscription,
 		matches->filter_errors = lappend(matches->filter_errors, id);
 	}
 	return accepted;
+}
+
+/* Returns false if a replay is of another tenant's event: the row says whose it is. */
+static bool
+may_have(const WebhookSubscription *subscription, const WebhookEvent *row)
+{
+	return subscription->tenant == NULL ||
+		(row->tenant != NULL && strcmp(subscription->tenant, row->tenant) == 0);
 }
 
 /* Returns false if log or pending shows that this delivery was handled before a crash. */

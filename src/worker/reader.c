@@ -449,7 +449,7 @@ catch_up(WebhookStep *step)
 			{
 				WebhookEvent *event = lfirst(cell);
 
-				if (event->kind == WEBHOOK_EVENT && was_read(event))
+				if (webhook_kind_is_event(event->kind) && was_read(event))
 					webhook_matcher_add_event(&matches, webhook_event_copy(event), true);
 				webhook_event_release(event);
 			}
@@ -512,8 +512,8 @@ next_events(Reading *reading)
 	{
 		WebhookEvent *event = lfirst(cell);
 
-		if (event->kind == WEBHOOK_EVENT)
-			deliveries += webhook_subscription_count_matches(event->event_type);
+		if (webhook_kind_is_event(event->kind))
+			deliveries += webhook_subscription_count_matches(event);
 		if (events != NIL && deliveries > STEP_DELIVERIES)
 			break;
 		events = lappend(events, event);
@@ -558,7 +558,7 @@ count(const List *rows)
 	ListCell   *cell;
 
 	foreach(cell, rows)
-		events += ((const WebhookEvent *) lfirst(cell))->kind == WEBHOOK_EVENT;
+		events += webhook_kind_is_event(((const WebhookEvent *) lfirst(cell))->kind);
 	pg_atomic_fetch_add_u64(&reader.slot->counters.events, events);
 }
 

@@ -74,7 +74,7 @@ match_row(WebhookStep *step, WebhookEvent *row)
 	int64		subscription_id;
 
 	matches.filter_errors = step->filter_errors;
-	if (row->kind == WEBHOOK_EVENT)
+	if (webhook_kind_is_event(row->kind))
 	{
 		webhook_matcher_add_event(&matches, row, false);
 		keep_matches(step, row, &matches);
@@ -133,7 +133,7 @@ take_entry(WebhookStep *step, const WebhookTailEntry *entry)
 
 	if (entry->event == NULL)
 		return;
-	if (entry->event->kind == WEBHOOK_EVENT)
+	if (webhook_kind_is_event(entry->event->kind))
 		webhook_matcher_add_delivery(&matches, entry->event, entry->subscription_id);
 	else if (entry->event->kind == WEBHOOK_REPLAY)
 		webhook_matcher_add_replay(&matches, entry->event);

@@ -159,9 +159,12 @@ webhook_clock_send_sql(PG_FUNCTION_ARGS)
 		char	   *subject = mark == NULL ? unconstify(char *, pattern) :
 			psprintf("%.*s%d%s", (int) (mark - pattern), pattern,
 					 subjects > 0 ? i % subjects : i, mark + 1);
-		WebhookEvent *event = webhook_event_make(event_type, strlen(event_type), subject,
-												 subject == NULL ? 0 : strlen(subject),
-												 "{}", 2);
+		WebhookEventTexts texts = {
+			.event_type = webhook_text(event_type),
+			.subject = webhook_text(subject),
+			.data = webhook_text("{}")
+		};
+		WebhookEvent *event = webhook_event_make(&texts);
 
 		event->kind = WEBHOOK_EVENT;
 		webhook_clock_commit(event, webhook_clock_steady + i * every);
@@ -180,6 +183,7 @@ webhook_clock_command_sql(PG_FUNCTION_ARGS)
 	const char *subject = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	WebhookCommand command = {0};
 	const WebhookEvent *event = NULL;
+	WebhookEventTexts texts = {0};
 	WebhookEvent *row;
 	const char *data;
 	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
@@ -192,8 +196,9 @@ webhook_clock_command_sql(PG_FUNCTION_ARGS)
 		subject = event->subject;
 	}
 	data = PG_ARGISNULL(1) ? "" : webhook_command_form(&command);
-	row = webhook_event_make(NULL, 0, subject, subject == NULL ? 0 : strlen(subject),
-							 data, strlen(data));
+	texts.subject = webhook_text(subject);
+	texts.data = webhook_text(data);
+	row = webhook_event_make(&texts);
 	row->kind = kind;
 	if (event != NULL)
 		row->event_id = event->event_id;
@@ -213,6 +218,7 @@ webhook_clock_replay_sql(PG_FUNCTION_ARGS)
 	const WebhookEvent *event = NULL;
 	const char *subject = NULL;
 	const char *event_type = "webhook.ping";
+	WebhookEventTexts texts = {0};
 	WebhookEvent *row;
 	char	   *data;
 	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
@@ -232,8 +238,10 @@ webhook_clock_replay_sql(PG_FUNCTION_ARGS)
 		command.created_at = event->created_at;
 	}
 	data = webhook_command_form(&command);
-	row = webhook_event_make(event_type, strlen(event_type), subject,
-							 subject == NULL ? 0 : strlen(subject), data, strlen(data));
+	texts.event_type = webhook_text(event_type);
+	texts.subject = webhook_text(subject);
+	texts.data = webhook_text(data);
+	row = webhook_event_make(&texts);
 	row->kind = WEBHOOK_REPLAY;
 	if (event != NULL)
 		row->event_id = event->event_id;
@@ -486,9 +494,14 @@ webhook_clock_second_sql(PG_FUNCTION_ARGS)
 	for (int i = 1; i <= PG_GETARG_INT32(1); i++)
 	{
 		char	   *subject = psprintf("second/%d", i);
+		WebhookEventTexts texts = {
+			.event_type = webhook_text("1"),
+			.subject = webhook_text(subject),
+			.data = webhook_text("{}")
+		};
 		WebhookOffer offer = {0};
 
-		offer.event = webhook_event_make("1", 1, subject, strlen(subject), "{}", 2);
+		offer.event = webhook_event_make(&texts);
 		offer.event->id = offer.position = i;
 		offer.subscription_id = PG_GETARG_INT64(0);
 		offer.caused_at = now;

@@ -130,19 +130,22 @@ webhook_subscription_get(int64 id)
 	return id < 1 || id > copied || copy[id - 1].gone ? NULL : &copy[id - 1].is;
 }
 
-const WebhookSubscription *
-webhook_subscription_match(const WebhookEvent *event, int *cursor)
+void
+webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event)
 {
-	int64		wanted = strtoll(event->event_type, NULL, 10);	/* 0: all */
+	match->event = event;
+	match->next = 0;
+}
 
-	if (wanted != 0)
-		*cursor = Max(*cursor, wanted - 1);
-	while (*cursor < (wanted != 0 ? wanted : copied))
+const WebhookSubscription *
+webhook_subscription_match_next(WebhookMatch *match)
+{
+	const WebhookSubscription *subscription;
+
+	while ((subscription = webhook_subscription_of_type(match->event->event_type,
+														&match->next)) != NULL)
 	{
-		const WebhookSubscription *subscription = webhook_subscription_get(++*cursor);
-
-		if (subscription != NULL && subscription->enabled &&
-			!webhook_snapshot_sees(subscription->since, event->txid))
+		if (!webhook_snapshot_sees(subscription->since, match->event->txid))
 			return subscription;
 	}
 	return NULL;
@@ -185,9 +188,9 @@ webhook_subscription_clear_new(void)
 }
 
 int
-webhook_subscription_count_matches(const char *event_type)
+webhook_subscription_count_matches(const WebhookEvent *event)
 {
-	return strtoll(event_type, NULL, 10) != 0 ? 1 : copied;
+	return strtoll(event->event_type, NULL, 10) != 0 ? 1 : copied;
 }
 
 bool
@@ -246,13 +249,15 @@ static void
 end_waiting(int64 id)
 {
 	WebhookCommand command = {0};
+	WebhookEventTexts texts = {0};
 	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
 	WebhookEvent *row;
 	char	   *data;
 
 	command.subscription_id = id;
 	data = webhook_command_form(&command);
-	row = webhook_event_make(NULL, 0, NULL, 0, data, strlen(data));
+	texts.data = webhook_text(data);
+	row = webhook_event_make(&texts);
 	row->kind = WEBHOOK_END;
 	MemoryContextSwitchTo(old);
 	webhook_clock_commit(row, webhook_clock_steady);

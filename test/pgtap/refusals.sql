@@ -62,6 +62,8 @@ INSERT INTO bad VALUES
 	('define_event_type', 'name', $$ '' $$), ('define_event_type', 'name', $$ repeat('x', 129) $$),
 	('define_event_type', 'name', $$ 'webhook.x' $$), ('define_event_type', 'name', $$ 'App.Signed' $$),
 	(NULL, 'relation', '1::regclass'), (NULL, 'relation', $$ 'pg_class' $$),
+	('watch', 'tenant_column', $$ 'nothing' $$), ('alter_watch', 'tenant_column', $$ 'nothing' $$),
+	('publish', 'tenant', $$ '' $$), ('publish', 'tenant', $$ repeat('x', 64) $$),
 	('watch', 'status_column', $$ 'nothing' $$), ('watch', 'id_columns', $$ '{nothing}' $$), ('watch', 'id_columns', $$ '{}' $$),
 	('watch', 'data_columns', $$ '{title,title}' $$), ('watch', 'data_columns', $$ '{NULL}' $$),
 	('sign', 'id', $$ 'a.b' $$), ('verify', 'tolerance', $$ '-1 s', headers => '{"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,x"}' $$),

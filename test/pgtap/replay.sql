@@ -198,9 +198,9 @@ SELECT throws_ok($$ SELECT webhook_internal.command('x') $$, 'XX000', NULL, 'an 
 SELECT throws_ok($$ SELECT webhook_internal.command('k', 11) $$, 'XX000', NULL, 'a cancel without an event');
 SELECT throws_ok($$ SELECT webhook_internal.command('s', 11) $$, 'XX000', NULL, 'a skip without a subject');
 SELECT throws_ok($$ SELECT webhook_internal.command('e') $$, 'XX000', NULL, 'an event is no command');
-SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'whim', 1, webhook_internal.new_event_id(now()), now(), 'App.A', NULL, '{}') $$, '22023',
+SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'whim', 1, webhook_internal.new_event_id(now()), now(), 'App.A', NULL, '{}', NULL, NULL) $$, '22023',
 	NULL, 'an unknown cause');
-SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'resend', 1, webhook_internal.new_event_id(now()), now(), 'App.A', NULL, NULL) $$, 'XX000',
+SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'resend', 1, webhook_internal.new_event_id(now()), now(), 'App.A', NULL, NULL, NULL, NULL) $$, 'XX000',
 	NULL, 'a replay without data');
 
 --
@@ -253,7 +253,7 @@ SELECT is((SELECT (data -> 'data')::text FROM webhook_internal.ring WHERE kind =
 SELECT pg_temp.log(pg_temp.event('failed'), 11, 'failed', 'recover', (SELECT max(id) FROM webhook_internal.ring));
 SELECT is(pg_temp.recovered('failed'), 'failed', 'an event whose recovery failed is found again');
 ROLLBACK TO before_recover;
-SELECT webhook_internal.replay(12, 'recover', e.id, e.event_id, e.created_at, e.event_type, e.subject, e.data)
+SELECT webhook_internal.replay(12, 'recover', e.id, e.event_id, e.created_at, e.event_type, e.subject, e.data, NULL, NULL)
 	FROM pg_temp.event('failed') AS e;
 SELECT is(pg_temp.recovered('failed'), 'failed cancelled again', 'a recovery for another subscription does not count');
 ROLLBACK TO before_recover;
@@ -296,8 +296,8 @@ CREATE FUNCTION pg_temp.read(upto webhook.event DEFAULT NULL) RETURNS void LANGU
 	DELETE FROM webhook_internal.checkpoint;
 	INSERT INTO webhook_internal.checkpoint
 			(worker, home, server_version, snapshot, partial_snapshot, upto_id, last_id, saved_at)
-		SELECT 0, webhook_internal.home(), 0, CASE WHEN upto IS NULL THEN x ELSE '3:3:' END,
-				CASE WHEN upto IS NOT NULL THEN x END, (upto).id, 0, now()
+		SELECT 0, webhook_internal.home(), 0, CASE WHEN (upto).id IS NULL THEN x ELSE '3:3:' END,
+				CASE WHEN (upto).id IS NOT NULL THEN x END, (upto).id, 0, now()
 			FROM CAST(format('%s:%1$s:', pg_current_xact_id()::text::bigint + 1) AS pg_snapshot) AS x
 $$;
 SELECT webhook.alter_subscription(11, events => '{App.Other}', filter => 'true');

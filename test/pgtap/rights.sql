@@ -42,7 +42,7 @@ UNION ALL
 		percentile,is_disabled,is_replay_to,require_event,matches,new_event_id,wake_worker,
 		check_duplicate,require_trusted_table,raise_unknown_subscription,replay,require_enabled,
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
-		require_event_type_in,data_of_body,
+		require_event_type_in,data_of_body,is_for,event_context,
 		takes,warn_of_retention,start_snapshot,local_start_snapshot,is_processed,
 		with_options,wanted_worker_processes}'::name[]), 4
 UNION ALL

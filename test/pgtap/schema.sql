@@ -6,10 +6,10 @@ BEGIN;
 SELECT no_plan();
 
 -- functions with their arguments and results
-SELECT has_function('webhook', 'watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]', 'text', 'boolean']);
+SELECT has_function('webhook', 'watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]', 'text', 'name', 'boolean']);
 SELECT has_function('webhook', 'unwatch', ARRAY['regclass', 'text']);
-SELECT has_function('webhook', 'alter_watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]', 'text', 'boolean']);
-SELECT function_returns('webhook', 'publish', ARRAY['text', 'json', 'text'], 'uuid');
+SELECT has_function('webhook', 'alter_watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]', 'text', 'name', 'boolean']);
+SELECT function_returns('webhook', 'publish', ARRAY['text', 'json', 'text', 'text'], 'uuid');
 SELECT has_function('webhook', 'define_event_type', ARRAY['text', 'text']);
 SELECT function_returns('webhook', 'check_endpoint', ARRAY['text'], 'void');
 SELECT function_returns('webhook', 'subscribe',
@@ -67,11 +67,11 @@ SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscriptio
 	FROM unnest('{subscription_id,endpoint,state,reason,delivered,failed,pending,oldest_pending,
 		last_success,next_attempt,p50,p95}'::text[]) AS name;
 SELECT columns_are('webhook', 'watched_table', ARRAY['relation', 'event_type', 'name', 'status_column', 'id_columns', 'data_columns',
-	'parent_only', 'enabled', 'missing_columns', 'triggers_in_front', 'other_partitions', 'children', 'problem']);
+	'tenant_column', 'parent_only', 'enabled', 'missing_columns', 'triggers_in_front', 'other_partitions', 'children', 'problem']);
 SELECT columns_are('webhook', 'stat_minute', ARRAY['at', 'span', 'subscription_id', 'delivered', 'failed', 'retried', 'cancelled', 'pending', 'latency']);
 SELECT columns_are('webhook', 'audit', ARRAY['at', 'role', 'outer_role', 'session_role', 'action', 'tenant', 'subscription_id', 'event_id', 'detail']);
 SELECT columns_are('webhook', 'event',
-	ARRAY['id', 'event_id', 'event_type', 'subject', 'data', 'created_at']);
+	ARRAY['id', 'event_id', 'event_type', 'subject', 'data', 'created_at', 'tenant', 'traceparent', 'context']);
 
 -- the ring tables are alike
 SELECT results_eq(

@@ -309,7 +309,7 @@ SELECT pg_temp.publishes('UPDATE app.part SET region = ''b'', status = ''left'' 
 CREATE TABLE app.late (id int PRIMARY KEY, status text);
 CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE OR DELETE ON app.late
 	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-	EXECUTE FUNCTION webhook_internal.enqueue('App.Other', 'late', 'status', '', '1', 'id');
+	EXECUTE FUNCTION webhook_internal.enqueue('App.Other', 'late', 'status', '', '', '1', 'id');
 SELECT pg_temp.publishes('INSERT INTO app.late VALUES (1, ''a''); UPDATE app.late SET status = ''b''',
 						 '{}', 'a deferred trigger publishes nothing at first');
 SELECT pg_temp.publishes('SET CONSTRAINTS ALL IMMEDIATE', '{late/1 >a,late/1 a>b}', 'a deferred trigger publishes with SET CONSTRAINTS');
@@ -460,7 +460,7 @@ SELECT lives_ok('ALTER TABLE app.altered DROP number', 'DROP of the status');
 SELECT pg_temp.publishes('UPDATE app.altered SET remark = ''x''; INSERT INTO app.altered VALUES (2); DELETE FROM app.altered',
 						 '{}', 'no event without the status; the statements succeed');
 SELECT is((SELECT problem FROM webhook.watched_table WHERE relation = 'app.altered'::regclass),
-	'a status or key column is missing, so there is no event', 'watched_table says so');
+	'a status, key or tenant column is missing, so there is no event', 'watched_table says so');
 SELECT lives_ok('ALTER TABLE app.altered ADD number text', 'a column of that name comes back');
 SELECT pg_temp.publishes('INSERT INTO app.altered (state, number) VALUES (3, ''a'')', '{alter/3 >a}', 'events go on');
 SELECT lives_ok('DROP TABLE app.altered', 'DROP of the table');

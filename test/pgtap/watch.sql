@@ -240,7 +240,7 @@ SELECT throws_ok(format('SELECT webhook.alter_watch(%s)', arguments), state::cha
 SET LOCAL client_min_messages = error;
 ALTER TABLE tender DROP COLUMN phase;
 RESET client_min_messages;
-SELECT is((SELECT problem FROM webhook.watched_table WHERE relation = 'tender'::regclass), 'a status or key column is missing, so there is no event',
+SELECT is((SELECT problem FROM webhook.watched_table WHERE relation = 'tender'::regclass), 'a status, key or tenant column is missing, so there is no event',
 	'watched_table tells of a column that is gone');
 SELECT webhook.alter_watch('tender', status_column => 'status');
 SELECT is((SELECT problem FROM webhook.watched_table WHERE relation = 'tender'::regclass), NULL, 'alter_watch() mends it');

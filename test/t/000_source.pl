@@ -16,7 +16,7 @@ use Test::More;
 my @floors = (
 	{ base => '*', net => '*' },
 	{ http => 'http', process => 'shmem wakeup launcher ddl_hooks' },
-	{ ring => 'ring window tail progress event command' },
+	{ ring => 'ring window tail progress event command context' },
 	{ capture => 'capture', subscription => 'subscription', store => 'store' },
 	{ delivery => 'delivery', message => 'message', '' => '' },
 	{ worker => 'worker', functions => '' });
