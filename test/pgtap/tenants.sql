@@ -123,7 +123,8 @@ UPDATE typed SET t8 = repeat('x', 64);
 SELECT is(pg_temp.tenant_of('t8'), encode(sha256(repeat('x', 64)::bytea), 'hex'), 'a text that is too long for a name is no tenant''s');
 
 -- moves between partitions are one change, or three rows
-CREATE TABLE part (id int, status text, partner text, PRIMARY KEY (id, partner)) PARTITION BY LIST (partner);
+CREATE TABLE part (id int, status text, partner text, PRIMARY KEY (id, partner))
+	PARTITION BY LIST (partner);
 CREATE TABLE part_acme PARTITION OF part FOR VALUES IN ('acme');
 CREATE TABLE part_best PARTITION OF part FOR VALUES IN ('best');
 CREATE TABLE part_rest PARTITION OF part DEFAULT;
