@@ -105,8 +105,10 @@ void
 portal_live_end_tick(PortalLive *live, int sessions)
 {
 	int64_t		now = portal_now();
-	int64_t		wait = (now - live->tick_began) * SPARING * sessions;
+	int64_t		cost = now - live->tick_began;
+	int64_t		wait = (cost < live->tick_cost ? cost : live->tick_cost) * SPARING * sessions;
 
+	live->tick_cost = cost;
 	live->next_tick = now + (wait > TICK ? wait : TICK);
 }
 

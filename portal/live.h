@@ -19,6 +19,7 @@ typedef struct PortalLive
 	int			nstreams;
 	int64_t		next_tick;		/* when the next one is due */
 	int64_t		tick_began;		/* while its statement runs */
+	int64_t		tick_cost;		/* milliseconds of the last one; 0: there was none */
 } PortalLive;
 
 /* Returns false, and answers, if the session has too many. */
@@ -32,7 +33,8 @@ extern int64_t portal_live_due(const PortalLive *live);
 
 /*
  * A tick begins, and ends: what it cost decides when the next one is due, and how many
- * sessions have streams.
+ * sessions have streams.  The cost is the less of the last two, because the first
+ * statement of a connection loads catalogs, and one may have waited for a processor.
  */
 extern void portal_live_begin_tick(PortalLive *live);
 extern void portal_live_end_tick(PortalLive *live, int sessions);

@@ -2899,7 +2899,9 @@ COMMENT ON COLUMN webhook.pending_delivery.subject IS 'subject of the event; nul
 COMMENT ON COLUMN webhook.pending_delivery.waits_for IS 'Id of the event whose delivery this one waits behind, the first of the subject; webhook.skip() cancels it';
 COMMENT ON COLUMN webhook.pending_delivery.waits_since IS 'when the delivery of waits_for began to wait';
 
--- A view of two relations cannot be written through, not even by its owner.
+-- A view of two relations cannot be written through, not even by its owner. A time that
+-- stands alone lets earlier leaves of the log be left out, a comparison of rows does not; the
+-- subject lets the key of pending find the row.
 CREATE VIEW webhook.dead_letter AS
 	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
 		l.attempt, l.outcome, l.error_class, l.error, l.response_status, l.logged_at,
@@ -2915,11 +2917,14 @@ CREATE VIEW webhook.dead_letter AS
 			SELECT
 				FROM webhook.log n
 				WHERE n.event_id = l.event_id AND n.subscription_id = l.subscription_id
+					AND n.logged_at >= l.logged_at
 					AND (n.logged_at, n.position) > (l.logged_at, l.position))
 		AND NOT EXISTS (
 			SELECT
 				FROM webhook_internal.pending p
-				WHERE p.event_id = l.event_id AND p.subscription_id = l.subscription_id);
+				WHERE p.subscription_id = l.subscription_id
+					AND p.subject = coalesce(l.subject, '') COLLATE "C"
+					AND p.event_id = l.event_id);
 COMMENT ON VIEW webhook.dead_letter IS 'deliveries that failed or were cancelled, until webhook.resend() or webhook.recover() repeats them, webhook.cancel() dismisses them, or the subscription is gone';
 COMMENT ON COLUMN webhook.dead_letter.attempt IS 'number of attempts made';
 COMMENT ON COLUMN webhook.dead_letter.outcome IS 'failed or cancelled';
@@ -3497,7 +3502,6 @@ DECLARE
 	ring_table	name;
 	silent		text;			-- triggers of our own that are not enabled as they have to be
 	unread		timestamptz;	-- when the first row of the ring that is not done was written
-	due			timestamptz;	-- since when the delivery that is due for longest has been due
 	oldest		timestamptz;	-- when the first row of the ring was written
 	leaf		timestamptz;	-- where the oldest leaf of the log ends
 	newest		timestamptz;	-- where its newest leaf begins
@@ -3529,11 +3533,6 @@ BEGIN
 		WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
 			AND (t.tgname = 'drop_replicated' AND t.tgenabled <> 'R'
 				OR t.tgname = 'wake_worker' AND t.tgenabled <> 'A');
-	SELECT min(s.next_attempt)
-		INTO due
-		FROM webhook.stat_subscription s
-			JOIN webhook_internal.subscription o ON o.id = s.subscription_id
-		WHERE s.state IN ('active', 'slow') AND o.rate_limit IS NULL;
 	SELECT min(r.created_at)
 		INTO oldest
 		FROM (
@@ -3551,12 +3550,18 @@ BEGIN
 		WHERE i.inhparent = 'webhook.log'::regclass;
 
 	RETURN QUERY
-	WITH subscription AS MATERIALIZED (
-		SELECT s.state, string_agg(s.subscription_id::text, ', ' ORDER BY s.subscription_id) AS ids,
-				count(*) AS n, string_agg(DISTINCT s.reason, '; ') AS reasons
+	-- What is due, and who is to be listed, from one look at all subscriptions.
+	WITH stat AS MATERIALIZED (
+		SELECT s.subscription_id, s.state, s.reason, o.enabled,
+				CASE WHEN s.state IN ('active', 'slow') AND o.rate_limit IS NULL
+					THEN s.next_attempt END AS due
 			FROM webhook.stat_subscription s
 				JOIN webhook_internal.subscription o ON o.id = s.subscription_id
-			WHERE s.state <> 'disabled' OR o.enabled
+	), subscription AS (
+		SELECT s.state, string_agg(s.subscription_id::text, ', ' ORDER BY s.subscription_id) AS ids,
+				count(*) AS n, string_agg(DISTINCT s.reason, '; ') AS reasons
+			FROM stat s
+			WHERE s.state IN ('open', 'fenced') OR s.state = 'disabled' AND s.enabled
 			GROUP BY s.state
 	), listed AS (
 		SELECT c.name, c.state, c.hint, s.ids, s.n, s.reasons
@@ -3587,11 +3592,12 @@ BEGIN
 				CASE WHEN unread <= now - patience THEN
 					'See check "worker", the server log, and locks on tables of schema webhook_internal.' END
 		UNION ALL
-		SELECT 4, 'deliveries', due IS NULL OR due > now - patience OR NOT sending,
-				CASE WHEN due IS NULL OR due > now THEN 'No delivery is overdue.'
-					ELSE format('A delivery has been due since %s.', due) END,
-				CASE WHEN due <= now - patience AND sending THEN
+		SELECT 4, 'deliveries', d.due IS NULL OR d.due > now - patience OR NOT sending,
+				CASE WHEN d.due IS NULL OR d.due > now THEN 'No delivery is overdue.'
+					ELSE format('A delivery has been due since %s.', d.due) END,
+				CASE WHEN d.due <= now - patience AND sending THEN
 					'More is to be sent than the limits allow: see webhook.max_in_flight, max_in_flight of the subscriptions, webhook.stat_worker.' END
+			FROM (SELECT min(s.due) AS due FROM stat s) d
 		UNION ALL
 		SELECT CASE l.name WHEN 'breakers' THEN 5 WHEN 'disabled' THEN 6 ELSE 7 END, l.name, l.n IS NULL,
 				CASE WHEN l.n IS NULL THEN format('No subscription is %s.', l.state)

@@ -21,7 +21,9 @@ COMMENT ON COLUMN webhook.pending_delivery.subject IS 'subject of the event; nul
 COMMENT ON COLUMN webhook.pending_delivery.waits_for IS 'Id of the event whose delivery this one waits behind, the first of the subject; webhook.skip() cancels it';
 COMMENT ON COLUMN webhook.pending_delivery.waits_since IS 'when the delivery of waits_for began to wait';
 
--- A view of two relations cannot be written through, not even by its owner.
+-- A view of two relations cannot be written through, not even by its owner. A time that
+-- stands alone lets earlier leaves of the log be left out, a comparison of rows does not; the
+-- subject lets the key of pending find the row.
 CREATE VIEW webhook.dead_letter AS
 	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
 		l.attempt, l.outcome, l.error_class, l.error, l.response_status, l.logged_at,
@@ -37,11 +39,14 @@ CREATE VIEW webhook.dead_letter AS
 			SELECT
 				FROM webhook.log n
 				WHERE n.event_id = l.event_id AND n.subscription_id = l.subscription_id
+					AND n.logged_at >= l.logged_at
 					AND (n.logged_at, n.position) > (l.logged_at, l.position))
 		AND NOT EXISTS (
 			SELECT
 				FROM webhook_internal.pending p
-				WHERE p.event_id = l.event_id AND p.subscription_id = l.subscription_id);
+				WHERE p.subscription_id = l.subscription_id
+					AND p.subject = coalesce(l.subject, '') COLLATE "C"
+					AND p.event_id = l.event_id);
 COMMENT ON VIEW webhook.dead_letter IS 'deliveries that failed or were cancelled, until webhook.resend() or webhook.recover() repeats them, webhook.cancel() dismisses them, or the subscription is gone';
 COMMENT ON COLUMN webhook.dead_letter.attempt IS 'number of attempts made';
 COMMENT ON COLUMN webhook.dead_letter.outcome IS 'failed or cancelled';

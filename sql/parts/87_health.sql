@@ -46,7 +46,6 @@ DECLARE
 	ring_table	name;
 	silent		text;			-- triggers of our own that are not enabled as they have to be
 	unread		timestamptz;	-- when the first row of the ring that is not done was written
-	due			timestamptz;	-- since when the delivery that is due for longest has been due
 	oldest		timestamptz;	-- when the first row of the ring was written
 	leaf		timestamptz;	-- where the oldest leaf of the log ends
 	newest		timestamptz;	-- where its newest leaf begins
@@ -78,11 +77,6 @@ BEGIN
 		WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
 			AND (t.tgname = 'drop_replicated' AND t.tgenabled <> 'R'
 				OR t.tgname = 'wake_worker' AND t.tgenabled <> 'A');
-	SELECT min(s.next_attempt)
-		INTO due
-		FROM webhook.stat_subscription s
-			JOIN webhook_internal.subscription o ON o.id = s.subscription_id
-		WHERE s.state IN ('active', 'slow') AND o.rate_limit IS NULL;
 	SELECT min(r.created_at)
 		INTO oldest
 		FROM (
@@ -100,12 +94,18 @@ BEGIN
 		WHERE i.inhparent = 'webhook.log'::regclass;
 
 	RETURN QUERY
-	WITH subscription AS MATERIALIZED (
-		SELECT s.state, string_agg(s.subscription_id::text, ', ' ORDER BY s.subscription_id) AS ids,
-				count(*) AS n, string_agg(DISTINCT s.reason, '; ') AS reasons
+	-- What is due, and who is to be listed, from one look at all subscriptions.
+	WITH stat AS MATERIALIZED (
+		SELECT s.subscription_id, s.state, s.reason, o.enabled,
+				CASE WHEN s.state IN ('active', 'slow') AND o.rate_limit IS NULL
+					THEN s.next_attempt END AS due
 			FROM webhook.stat_subscription s
 				JOIN webhook_internal.subscription o ON o.id = s.subscription_id
-			WHERE s.state <> 'disabled' OR o.enabled
+	), subscription AS (
+		SELECT s.state, string_agg(s.subscription_id::text, ', ' ORDER BY s.subscription_id) AS ids,
+				count(*) AS n, string_agg(DISTINCT s.reason, '; ') AS reasons
+			FROM stat s
+			WHERE s.state IN ('open', 'fenced') OR s.state = 'disabled' AND s.enabled
 			GROUP BY s.state
 	), listed AS (
 		SELECT c.name, c.state, c.hint, s.ids, s.n, s.reasons
@@ -136,11 +136,12 @@ BEGIN
 				CASE WHEN unread <= now - patience THEN
 					'See check "worker", the server log, and locks on tables of schema webhook_internal.' END
 		UNION ALL
-		SELECT 4, 'deliveries', due IS NULL OR due > now - patience OR NOT sending,
-				CASE WHEN due IS NULL OR due > now THEN 'No delivery is overdue.'
-					ELSE format('A delivery has been due since %s.', due) END,
-				CASE WHEN due <= now - patience AND sending THEN
+		SELECT 4, 'deliveries', d.due IS NULL OR d.due > now - patience OR NOT sending,
+				CASE WHEN d.due IS NULL OR d.due > now THEN 'No delivery is overdue.'
+					ELSE format('A delivery has been due since %s.', d.due) END,
+				CASE WHEN d.due <= now - patience AND sending THEN
 					'More is to be sent than the limits allow: see webhook.max_in_flight, max_in_flight of the subscriptions, webhook.stat_worker.' END
+			FROM (SELECT min(s.due) AS due FROM stat s) d
 		UNION ALL
 		SELECT CASE l.name WHEN 'breakers' THEN 5 WHEN 'disabled' THEN 6 ELSE 7 END, l.name, l.n IS NULL,
 				CASE WHEN l.n IS NULL THEN format('No subscription is %s.', l.state)

@@ -3,8 +3,15 @@
  *	  SQL function pending_summary(): what waits, of each subscription.
  *
  * An index has each value at the beginning of a subscription's entries, so that a
- * subscription costs a few look-ups, however much of it waits. SQL could do the same,
+ * subscription costs two look-ups, however much of it waits. SQL could do the same,
  * and takes five times as long: views ask for all subscriptions.
+ *
+ * The worker's numbers name the subscriptions, in order. Between two of them there
+ * may be some that it has not counted.
+ *
+ * An index scan reads its page to the end, though one entry is wanted, and that is
+ * most of the cost. What an earlier call of the process has found is an upper bound
+ * that ends it: if something is not later than that, the first is what is wanted.
  *
  * EXECUTE on the function is the permission.
  */
@@ -16,30 +23,65 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "base/catalog.h"
 #include "base/table.h"
 
 #define KEY_SUBSCRIPTION_ID 1	/* column of each of the indexes */
+#define KEY_TIME		2		/* column of the two indexes of pending */
 
 #define SUMMARY_COLUMNS 4
 
-/* The scans of one call, each of which is begun again for each subscription. */
-typedef struct Scans
-{
-	Relation	pending;
-	Relation	pending_count;
-	WebhookScan *next;			/* of rows of the next subscription, the oldest first */
-	WebhookScan *rows;			/* of all rows of one */
-	WebhookScan *due;			/* of its heads, in order of next_at */
-	WebhookScan *number;		/* of its row of pending_count */
-} Scans;
+/* The most subscriptions that a process remembers. */
+#define MAX_REMEMBERED	10000
 
-static WebhookScan *seek(WebhookScan *scan, Relation relation, Oid index, StrategyNumber strategy,
-						 int64 subscription_id);
-static void fill(Scans *scans, int64 subscription_id, Datum *values, bool *nulls);
+/* The first times of a subscription, as somebody has found them. */
+typedef struct Firsts
+{
+	int64		subscription_id;
+	TimestampTz queued_at;
+	TimestampTz next_at;		/* DT_NOEND: none was due */
+} Firsts;
+
+/* In order of subscription_id. */
+typedef struct FirstsList
+{
+	Firsts	   *firsts;			/* NULL: count is 0 */
+	int			count;
+} FirstsList;
+
+static struct
+{
+	FirstsList	list;			/* what the last call has found */
+}			remembered;
+
+/* One call. */
+typedef struct Summary
+{
+	ReturnSetInfo *result;
+	Relation	pending;
+	WebhookScan *gap;			/* of rows of subscriptions between two; NULL: not begun */
+	WebhookScan *queued;		/* of rows of one, the oldest first; NULL: not begun */
+	WebhookScan *due;			/* of its heads, in order of next_at; NULL: not begun */
+	int			passed;			/* how many that are remembered come before the present one */
+	FirstsList	found;
+} Summary;
+
+static void add_counted(Summary *summary);
+static void add_gap(Summary *summary, int64 after, int64 last);
+static void add(Summary *summary, int64 subscription_id, const int64 *counted);
+static int64 count_rows(Summary *summary, int64 subscription_id);
+static bool find_first(Summary *summary, WebhookScan **scan, Oid index, AttrNumber column,
+					   int64 subscription_id, TimestampTz latest, TimestampTz *first);
+static void seek(Summary *summary, WebhookScan **scan, Oid index, ScanKey keys);
+static void seek_until(Summary *summary, WebhookScan **scan, Oid index, int64 subscription_id,
+					   TimestampTz latest);
+static Firsts recall(Summary *summary, int64 subscription_id);
+static void remember(const FirstsList *found);
 
 PG_FUNCTION_INFO_V1(webhook_pending_summary);
 
@@ -51,93 +93,189 @@ PG_FUNCTION_INFO_V1(webhook_pending_summary);
 Datum
 webhook_pending_summary(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	const WebhookCatalog *catalog = webhook_catalog_required();
-	Scans		scans = {0};
-	int64		subscription_id = PG_INT64_MIN;
+	Summary		summary = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
 
 	InitMaterializedSRF(fcinfo, 0);
-	scans.pending = table_open(catalog->pending, AccessShareLock);
-	scans.pending_count = table_open(catalog->pending_count, AccessShareLock);
-	for (;;)
-	{
-		Datum		values[SUMMARY_COLUMNS];
-		bool		nulls[SUMMARY_COLUMNS] = {false};
-
-		CHECK_FOR_INTERRUPTS();
-		scans.next = seek(scans.next, scans.pending, catalog->pending_queued,
-						  BTGreaterStrategyNumber, subscription_id);
-		if (!webhook_scan_next(scans.next))
-			break;
-		subscription_id =
-			DatumGetInt64(webhook_row_column(scans.next->slot,
-											 Anum_webhook_pending_subscription_id,
-											 "webhook_internal.pending"));
-		fill(&scans, subscription_id, values, nulls);
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
-	webhook_scan_end(scans.next);
-	if (scans.due != NULL)
-	{
-		webhook_scan_end(scans.due);
-		webhook_scan_end(scans.number);
-	}
-	if (scans.rows != NULL)
-		webhook_scan_end(scans.rows);
-	table_close(scans.pending_count, AccessShareLock);
-	table_close(scans.pending, AccessShareLock);
+	summary.pending = table_open(webhook_catalog_required()->pending, AccessShareLock);
+	summary.found.firsts = palloc(MAX_REMEMBERED * sizeof(Firsts));
+	add_counted(&summary);
+	if (summary.gap != NULL)
+		webhook_scan_end(summary.gap);
+	if (summary.queued != NULL)
+		webhook_scan_end(summary.queued);
+	if (summary.due != NULL)
+		webhook_scan_end(summary.due);
+	table_close(summary.pending, AccessShareLock);
+	remember(&summary.found);
 	return (Datum) 0;
 }
 
-/* Begin a scan of the rows of a subscription, or of those after it; NULL: it is a new one. */
-static WebhookScan *
-seek(WebhookScan *scan, Relation relation, Oid index, StrategyNumber strategy,
-	 int64 subscription_id)
-{
-	ScanKeyData key;
-
-	ScanKeyInit(&key, KEY_SUBSCRIPTION_ID, strategy,
-				strategy == BTGreaterStrategyNumber ? F_INT8GT : F_INT8EQ,
-				Int64GetDatum(subscription_id));
-	if (scan == NULL)
-		return webhook_scan_begin(relation, index, GetActiveSnapshot(), 1, &key,
-								  ForwardScanDirection);
-	webhook_scan_restart(scan, &key);
-	return scan;
-}
-
-/* The columns of a subscription; scans->next is at its oldest row. */
+/* Add the subscriptions that the worker has counted, and those between them. */
 static void
-fill(Scans *scans, int64 subscription_id, Datum *values, bool *nulls)
+add_counted(Summary *summary)
 {
 	const WebhookCatalog *catalog = webhook_catalog_required();
-	int64		pending = 0;
+	Relation	table = table_open(catalog->pending_count, AccessShareLock);
+	WebhookScan *scan = webhook_scan_begin(table, catalog->pending_count_pkey,
+										   GetActiveSnapshot(), 0, NULL, ForwardScanDirection);
+	int64		last = PG_INT64_MIN;
+
+#define COLUMN(name) \
+	DatumGetInt64(webhook_row_column(scan->slot, Anum_webhook_pending_count_##name, \
+									 "webhook_internal.pending_count"))
+	while (webhook_scan_next(scan))
+	{
+		int64		subscription_id = COLUMN(subscription_id);
+		int64		pending = COLUMN(pending);
+
+		CHECK_FOR_INTERRUPTS();
+		add_gap(summary, last, subscription_id - 1);
+		if (pending > 0)
+			add(summary, subscription_id, &pending);
+		last = subscription_id;
+	}
+#undef COLUMN
+	add_gap(summary, last, PG_INT64_MAX);
+	webhook_scan_end(scan);
+	table_close(table, AccessShareLock);
+}
+
+/* Add the subscriptions after one, up to another one, none of which was counted. */
+static void
+add_gap(Summary *summary, int64 after, int64 last)
+{
+	while (after < last)
+	{
+		ScanKeyData keys[2];
+
+		CHECK_FOR_INTERRUPTS();
+		ScanKeyInit(&keys[0], KEY_SUBSCRIPTION_ID, BTGreaterStrategyNumber, F_INT8GT,
+					Int64GetDatum(after));
+		ScanKeyInit(&keys[1], KEY_SUBSCRIPTION_ID, BTLessEqualStrategyNumber, F_INT8LE,
+					Int64GetDatum(last));
+		seek(summary, &summary->gap, webhook_catalog_required()->pending_queued, keys);
+		if (!webhook_scan_next(summary->gap))
+			return;
+		after = DatumGetInt64(webhook_row_column(summary->gap->slot,
+												 Anum_webhook_pending_subscription_id,
+												 "webhook_internal.pending"));
+		add(summary, after, NULL);
+	}
+}
+
+/* Add a subscription, if it has rows. "counted" is NULL if the worker has not counted them. */
+static void
+add(Summary *summary, int64 subscription_id, const int64 *counted)
+{
+	const WebhookCatalog *catalog = webhook_catalog_required();
+	Firsts		firsts = recall(summary, subscription_id);
+	bool		nulls[SUMMARY_COLUMNS] = {false};
+	Datum		values[SUMMARY_COLUMNS];
+
+	if (!find_first(summary, &summary->queued, catalog->pending_queued,
+					Anum_webhook_pending_queued_at, subscription_id, firsts.queued_at,
+					&firsts.queued_at))
+		return;
+	if (!find_first(summary, &summary->due, catalog->pending_due, Anum_webhook_pending_next_at,
+					subscription_id, firsts.next_at, &firsts.next_at))
+		firsts.next_at = DT_NOEND;
+	if (summary->found.count < MAX_REMEMBERED)
+		summary->found.firsts[summary->found.count++] = firsts;
 
 	values[0] = Int64GetDatum(subscription_id);
-	values[2] = webhook_row_column(scans->next->slot, Anum_webhook_pending_queued_at,
-								   "webhook_internal.pending");
+	values[1] = Int64GetDatum(counted != NULL ? *counted : count_rows(summary, subscription_id));
+	values[2] = TimestampTzGetDatum(firsts.queued_at);
+	values[3] = TimestampTzGetDatum(firsts.next_at);
+	nulls[3] = firsts.next_at == DT_NOEND;
+	tuplestore_putvalues(summary->result->setResult, summary->result->setDesc, values, nulls);
+}
 
-	scans->number = seek(scans->number, scans->pending_count, catalog->pending_count_pkey,
-						 BTEqualStrategyNumber, subscription_id);
-	if (webhook_scan_next(scans->number))
-		values[1] = webhook_row_column(scans->number->slot, Anum_webhook_pending_count_pending,
-									   "webhook_internal.pending_count");
-	else
+static int64
+count_rows(Summary *summary, int64 subscription_id)
+{
+	int64		count = 0;
+
+	seek_until(summary, &summary->queued, webhook_catalog_required()->pending_queued,
+			   subscription_id, DT_NOEND);
+	while (webhook_scan_next(summary->queued))
 	{
-		scans->rows = seek(scans->rows, scans->pending, catalog->pending_queued,
-						   BTEqualStrategyNumber, subscription_id);
-		while (webhook_scan_next(scans->rows))
-		{
-			CHECK_FOR_INTERRUPTS();
-			pending++;
-		}
-		values[1] = Int64GetDatum(pending);
+		CHECK_FOR_INTERRUPTS();
+		count++;
 	}
+	return count;
+}
 
-	scans->due = seek(scans->due, scans->pending, catalog->pending_due, BTEqualStrategyNumber,
-					  subscription_id);
-	nulls[3] = !webhook_scan_next(scans->due);
-	if (!nulls[3])
-		values[3] = webhook_row_column(scans->due->slot, Anum_webhook_pending_next_at,
-									   "webhook_internal.pending");
+/* Find the first time of a subscription in an index; probably it is not after "latest". */
+static bool
+find_first(Summary *summary, WebhookScan **scan, Oid index, AttrNumber column,
+		   int64 subscription_id, TimestampTz latest, TimestampTz *first)
+{
+	seek_until(summary, scan, index, subscription_id, latest);
+	if (!webhook_scan_next(*scan))
+	{
+		if (latest == DT_NOEND)
+			return false;
+		seek_until(summary, scan, index, subscription_id, DT_NOEND);
+		if (!webhook_scan_next(*scan))
+			return false;
+	}
+	*first = DatumGetTimestampTz(webhook_row_column((*scan)->slot, column,
+													"webhook_internal.pending"));
+	return true;
+}
+
+/* Begin a scan of the rows of a subscription up to a time. */
+static void
+seek_until(Summary *summary, WebhookScan **scan, Oid index, int64 subscription_id,
+		   TimestampTz latest)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], KEY_SUBSCRIPTION_ID, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(subscription_id));
+	ScanKeyInit(&keys[1], KEY_TIME, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
+				TimestampTzGetDatum(latest));
+	seek(summary, scan, index, keys);
+}
+
+/* Begin a scan with two keys, or begin it again. */
+static void
+seek(Summary *summary, WebhookScan **scan, Oid index, ScanKey keys)
+{
+	if (*scan == NULL)
+		*scan = webhook_scan_begin(summary->pending, index, GetActiveSnapshot(), 2, keys,
+								   ForwardScanDirection);
+	else
+		webhook_scan_restart(*scan, keys);
+}
+
+/* The times that are remembered of a subscription, DT_NOEND if none are; in order of them. */
+static Firsts
+recall(Summary *summary, int64 subscription_id)
+{
+	const FirstsList *list = &remembered.list;
+	Firsts		unknown = {subscription_id, DT_NOEND, DT_NOEND};
+
+	while (summary->passed < list->count &&
+		   list->firsts[summary->passed].subscription_id < subscription_id)
+		summary->passed++;
+	if (summary->passed < list->count &&
+		list->firsts[summary->passed].subscription_id == subscription_id)
+		return list->firsts[summary->passed];
+	return unknown;
+}
+
+static void
+remember(const FirstsList *found)
+{
+	FirstsList	list = {NULL, found->count};
+
+	if (found->count > 0)
+	{
+		list.firsts = MemoryContextAlloc(TopMemoryContext, found->count * sizeof(Firsts));
+		memcpy(list.firsts, found->firsts, found->count * sizeof(Firsts));
+	}
+	if (remembered.list.firsts != NULL)
+		pfree(remembered.list.firsts);
+	remembered.list = list;
 }

@@ -34,6 +34,8 @@ const PortalRoute portal_routes[] = {
 		"1 / (n - coalesce($2, '0')::int) AS fails FROM generate_series(1, $1::int) n", rows,
 	PORTAL_CSV},
 	{"GET", "live", "SELECT json_build_object('at', clock_timestamp(), 'lines', E'a\\nb', "
+		"'slept', pg_sleep(coalesce(nullif(current_setting('test.slow', true), ''), '0')::float8), "
+		"'once', set_config('test.slow', '0', false), "
 	"'is', (SELECT json_agg(n) FROM generate_series(1, 3) n))"},
 	{NULL}
 };

@@ -27,20 +27,21 @@ function define()
 		h('button', {class: 'button primary'}, 'Define'))));
 }
 
-/* The last event of a type, as it was sent or as it would be. */
+/* An event of a type, as it was sent or as it was published. */
 async function example(name, signal)
 {
 	const {call, event} = await get('example', {event_type: name}, signal);
 	if (!call && !event)
-		return h('p', {class: 'help'}, 'There was no such event yet, or none is kept any more.');
+		return h('p', {class: 'help'},
+			'There was no such event lately; Webhook Logs may have older ones.');
 	const one = call ?? event;
-	return [h('p', {class: 'help'}, call ? 'The last call, ' : 'An event that was not sent yet, ',
+	return [h('p', {class: 'help'}, call ? 'The last call, ' : 'An event as it was published, ',
 		time(one.created_at),
 		one.subject !== null && `, about ${one.subject}`),
 	call && [h('h3', {}, 'Request Headers'), code(headerLines(call.request_headers),
 		'Request Headers')],
 	h('h3', {}, call ? 'Request Body' : 'Data'),
-	code(pretty(call ? call.request_body : JSON.stringify(event.data)),
+	code(pretty(call ? call.request_body : event.data),
 		call ? 'Request Body' : 'Data')];
 }
 

@@ -81,4 +81,14 @@ ok($stream->next_of('tick'), 'there is a stream');
 is($portal->stop, 0, 'the portal ends in order');
 is($stream->next_of('end'), '{"reason":"the portal stops"}', 'and says so');
 
+# ---- A connection's first statement loads catalogs
+
+$portal->sql("ALTER ROLE reader SET test.slow = '1'");
+$portal->start;
+is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in');
+$stream = $browser->live;
+ok($stream->next_of('tick', 10), 'a first tick that takes a second');
+ok($stream->next_of('tick', 20), 'does not make the next one wait for fifty times as long');
+is($portal->stop, 0, 'the portal ends in order');
+
 done_testing();
