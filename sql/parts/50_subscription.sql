@@ -473,13 +473,14 @@ $$;
 COMMENT ON FUNCTION webhook_internal.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'what webhook.alter_subscription() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.subscription_options(subscription bigint) RETURNS jsonb
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.subscription_options(bigint) IS 'the options of a subscription, credentials included, under the names of the arguments of webhook.alter_subscription()';
 
 CREATE FUNCTION webhook_internal.subscription_options(subscription bigint) RETURNS jsonb
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET intervalstyle = postgres
 AS $$
+#variable_conflict use_column
 DECLARE
 	options		jsonb;
 BEGIN
@@ -495,6 +496,15 @@ BEGIN
 		) o;
 	IF NOT FOUND THEN
 		PERFORM webhook_internal.raise_unknown_subscription(subscription_options.subscription);
+	END IF;
+	IF webhook_internal.redacted_endpoint(options ->> 'endpoint') <> options ->> 'endpoint'
+		OR webhook_internal.redacted_headers(options -> 'headers') <> options -> 'headers'
+	THEN
+		-- They are known from here on, even if the row of the audit is rolled back.
+		RAISE LOG 'the credentials of webhook subscription % are shown to role "%"',
+			subscription_options.subscription, webhook_internal.caller();
+		PERFORM webhook_internal.audit('subscription_options'::text,
+			subscription_options.subscription, NULL::uuid, NULL::jsonb);
 	END IF;
 	RETURN options;
 END

@@ -71,13 +71,23 @@ UPDATE webhook_internal.subscription_state SET breaker = 'closed', disabled_at =
 SELECT webhook.alter_subscription(11, enabled => true);
 SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"enabled": true}, "old": {"enabled": false}}', 'enabled after the worker had disabled it');
 UPDATE webhook_internal.subscription_state SET disabled_at = NULL;
-SELECT webhook.check_endpoint('https://example.com/'), webhook.subscription_options(11), webhook.retry(11);
+SELECT webhook.check_endpoint('https://example.com/'), webhook.retry(11);
 SELECT is(pg_temp.acts(), '', 'what only asks, or finds nothing');
 
 -- secrets
 SELECT webhook.secret(11);
 SELECT webhook.rotate_secret(11, '1 h');
 SELECT is(pg_temp.acts(), 'secret 11; rotate_secret 11 {"overlap": "01:00:00"}', 'secrets that were shown or made');
+SELECT webhook.subscription_options(11);
+SELECT is(pg_temp.acts(), 'subscription_options 11', 'credentials that were shown');
+SELECT webhook.alter_subscription(11, headers => '{"X-Plain": "plain"}');
+SELECT webhook.subscription_options(11);
+SELECT alike(pg_temp.acts(), '%; subscription_options 11', '... also those of the endpoint alone');
+SELECT webhook.alter_subscription(11, endpoint => 'https://example.com/plain');
+SELECT webhook.subscription_options(11);
+SELECT unalike(pg_temp.acts(), '%subscription_options%', 'options without a credential are no act');
+SELECT webhook.alter_subscription(11, endpoint => 'https://example.com/?key=open');
+SELECT pg_temp.acts();
 
 -- deliveries
 CREATE TEMPORARY TABLE made AS SELECT webhook.publish('App.Signed', '{}', 'contract/1') AS event;
@@ -150,10 +160,14 @@ SELECT is(pg_temp.acts(), 'define_event_type {"new": {"name": "App.Theirs", "des
 SELECT throws_ok('DELETE FROM webhook.audit', '55000', NULL, 'the view cannot be written through');
 
 -- the last ones: the transaction stays read-only
+SELECT webhook.subscribe('https://example.com/?key=sesame', '{App.*}');
 SELECT webhook.subscribe('https://example.com/', '{App.*}');
 SET transaction_read_only = on;
 SELECT throws_ok('SELECT webhook.secret(12)', '25006', 'cannot execute webhook.secret() in a read-only transaction',
 	'no secret is shown without a row');
+SELECT throws_ok('SELECT webhook.subscription_options(12)', '25006',
+	'cannot execute webhook.subscription_options() in a read-only transaction', 'neither is a credential');
+SELECT is(webhook.subscription_options(13) ->> 'endpoint', 'https://example.com/', 'options without one are shown');
 
 SELECT * FROM finish();
 ROLLBACK;

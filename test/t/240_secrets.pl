@@ -61,6 +61,15 @@ my $first = $server->sql("SELECT webhook.secret($subscription)");
 	is($server->sql('SELECT count(*) FROM webhook.audit'), $acts, 'a rollback takes the row of the audit');
 	$server->logs(qr/LOG:  the secret of webhook subscription $subscription is shown to role "\w+"/, $place,
 		'the server log has it');
+
+	my $open = $server->subscribe('/ok/open', q(headers => '{"Authorization": "Bearer of news"}'));
+	$place = $server->log_end;
+	$acts = $server->sql('SELECT count(*) FROM webhook.audit');
+	$server->sql("BEGIN; SELECT webhook.subscription_options($open); ROLLBACK");
+	is($server->sql('SELECT count(*) FROM webhook.audit'), $acts, '... also that of credentials');
+	$server->logs(qr/LOG:  the credentials of webhook subscription $open are shown to role "\w+"/, $place,
+		'the server log has that, too');
+	$server->sql("SELECT webhook.unsubscribe($open)");
 }
 publish();
 $server->settle('one secret');

@@ -114,11 +114,17 @@ function schemesField(chosen)
 	return element;
 }
 
+/* The options of a subscription, credentials included: the audit has who sees them. */
+async function options(id)
+{
+	return (await post('subscription_options', {subscription: id})).result;
+}
+
 export async function edit({params, signal, can, path})
 {
 	const id = path === 'edit' ? params.get('id') : null;
 	const [{types}, now] = await Promise.all([get('event_types', {}, signal),
-		id ? get('subscription_options', {id}, signal) : {}]);
+		id ? options(id) : {}]);
 
 	const endpoint = text({label: 'Webhook Endpoint*', name: 'endpoint', type: 'url',
 		value: now.endpoint ?? '',

@@ -123,6 +123,8 @@ $browser->click('text=Save');
 $browser->says('CRM of Sales');
 is($portal->sql("SELECT webhook.subscription_options(1)->'headers'->>'authorization'"), 'Bearer abc',
 	'a credential that the list hides outlives an edit');
+is($portal->sql("SELECT DISTINCT session_role FROM webhook.audit WHERE action = 'subscription_options' AND subscription_id = 1 AND session_role <> 'postgres'"),
+	'integration', 'the audit has who has seen it in the form');
 
 foreach my $tab (['Waiting', 'Due next'], ['Failed', 'Nothing has failed'], ['Over time', 'Calls per second'], ['Verify', 'Verify a request'])
 {
