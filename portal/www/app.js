@@ -26,14 +26,15 @@ import {events} from './pages/events.js';
 import {audit} from './pages/audit.js';
 import {system} from './pages/system.js';
 
-/* Address, title, and the page; whether it is in the header, or under which page, and whether
- * it is a form that must not be drawn again. */
+/* Address, title, and the page; whether it is in the header, or under which page; whether it
+ * is a form that must not be drawn again, and the function that it is of no use without. */
 const pages = {
 	'': {title: 'Dashboard', page: dashboard, nav: true},
 	subscriptions: {title: 'Webhook Subscriptions', page: subscriptions, nav: true},
 	add: {title: 'Add New Webhook Subscription', page: edit, under: 'subscriptions',
-		isForm: true},
-	edit: {title: 'Edit Webhook Subscription', page: edit, under: 'subscriptions', isForm: true},
+		isForm: true, needs: 'subscribe'},
+	edit: {title: 'Edit Webhook Subscription', page: edit, under: 'subscriptions', isForm: true,
+		needs: 'alter_subscription'},
 	subscription: {title: 'Webhook Subscription', page: subscription, under: 'subscriptions'},
 	logs: {title: 'Webhook Logs', page: logs, nav: true},
 	delivery: {title: 'Delivery', page: delivery, under: 'logs'},
@@ -64,9 +65,13 @@ async function show(quietly)
 	let content;
 	try
 	{
-		content = known ? await known.page({params, signal, me: app.me, can: app.can, path})
-			: [heading('There is no such page', 'The address may be of another version.'),
-				h('p', {}, h('a', {href: link('')}, 'Dashboard'))];
+		content = !known
+			? [heading('There is no such page', 'The address may be of another version.'),
+				h('p', {}, h('a', {href: link('')}, 'Dashboard'))]
+			: known.needs && !app.can(known.needs)
+				? [heading(known.title, `Role ${app.me.role} may look, but not do this.`),
+					h('p', {}, h('a', {href: link('subscriptions')}, 'Webhook Subscriptions'))]
+				: await known.page({params, signal, me: app.me, can: app.can, path});
 	}
 	catch (error)
 	{

@@ -12,6 +12,8 @@ import {KEEP_MS, live} from '../live.js';
 import {link} from '../route.js';
 import {liveControl} from '../status.js';
 
+const HEALTH_MS = 2000;		/* between two looks at health(), at least */
+
 /* Where a check of health() leads. */
 const links = {
 	worker: link('system'), log_writes: link('system'), ring: link('system'), log: link('system'),
@@ -164,7 +166,7 @@ export async function dashboard({params, signal})
 		liveCharts?.draw(points, {from: to - KEEP_MS, to, step: 2000});
 	};
 
-	const askHealth = async () =>
+	const drawHealth = async () =>
 	{
 		try
 		{
@@ -178,9 +180,27 @@ export async function dashboard({params, signal})
 				fill(healthPlace, problem(error));
 		}
 	};
+
+	/* Many states may change at once; one look after the last of them tells all. */
+	let asked = 0;
+	const askHealth = async () =>
+	{
+		if (++asked > 1)
+			return;
+		await drawHealth();
+		setTimeout(() =>
+		{
+			const again = asked > 1;
+			asked = 0;
+			if (again && !signal.aborted)
+				askHealth();
+		}, HEALTH_MS);
+	};
+
+	/* Nobody sees what is drawn in a tab that is hidden. */
 	const draw = tick =>
 	{
-		if (!tick)
+		if (!tick || document.hidden)
 			return;
 		const focused = tilesPlace.contains(document.activeElement)
 			|| tablePlace.contains(document.activeElement);
@@ -194,7 +214,7 @@ export async function dashboard({params, signal})
 		drawLive();
 	};
 
-	const [, pastCharts] = await Promise.all([askHealth(),
+	const [, pastCharts] = await Promise.all([drawHealth(),
 		range === 'live' ? null : past(range, null, signal)]);
 	if (range === 'live')
 	{
@@ -216,6 +236,14 @@ export async function dashboard({params, signal})
 	live.addEventListener('notice', () =>
 	{
 		fill(noticePlace, notices());
+		if (!document.hidden)
+			askHealth();
+	}, {signal});
+	document.addEventListener('visibilitychange', () =>
+	{
+		if (document.hidden || live.paused)
+			return;
+		draw(live.last);
 		askHealth();
 	}, {signal});
 	const timer = setInterval(() => !live.paused && !document.hidden && askHealth(), 30000);

@@ -61,6 +61,12 @@ $pages->sign_in('operator', 'o', 'subscription?id=1');
 $browser->find('text=Send a ping');
 is($browser->js('return [...document.querySelectorAll("main button, main a")].filter(e => /^(Edit|Unsubscribe|Reveal)/.test(e.innerText)).length'),
 	0, 'an operator operates, but does not administer');
+foreach my $form (qw(add edit?id=1))
+{
+	$pages->show($form, 'Webhook Subscription');
+	$browser->says('Role operator may look, but not do this.');
+	is($browser->js('return document.querySelectorAll("main form").length'), 0, "nothing can be typed in vain into #/$form");
+}
 $pages->sign_out;
 
 # ---- All that can be done has the focus in turn, and is seen then

@@ -44,6 +44,20 @@ $browser->find('text=UTC');
 is(typed(), 'typed /ok/zone', 'another zone of times leaves a form alone');
 $browser->click('text=UTC');
 
+# ---- Many states change at once
+
+$pages->show('', 'Dashboard');
+$browser->wait_for('document.querySelector(".tiles .value")');
+$browser->js('performance.clearResourceTimings()');
+$portal->sql(<<'END');
+SELECT pg_notify('webhook', json_build_object('subscription', n, 'state', 'open')::text) FROM generate_series(1, 60) n
+END
+$browser->says('Subscription 60');
+$browser->wait_for('performance.getEntriesByName(new URL("api/health", document.baseURI)).length > 1');
+is($browser->js('return document.querySelectorAll("main .notice.bad, main .problem").length'), 0, 'no look at all of it is one too many');
+cmp_ok($browser->js('return performance.getEntriesByName(new URL("api/health", document.baseURI)).length'), '<=', 3,
+	'a look after the first change, and one after the last');
+
 # ---- The database is full
 
 my $function = $portal->sql(q{SELECT pg_get_functiondef('webhook.define_event_type'::regproc)});
