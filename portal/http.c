@@ -261,9 +261,9 @@ begin(Visit *visit, const char *method)
 		return answer(visit);
 	}
 
-	/* Whom the limits of signing in count for it. */
+	/* Whom the limits of signing in count for it; what the proxy has added is the last. */
 	strcpy(exchange->from, visit->guest->from[0] == '\0' ? "loopback" : visit->guest->from);
-	forwarded = portal_header_find(&head, "X-Forwarded-For");
+	forwarded = portal_header_find_last(&head, "X-Forwarded-For");
 	if (forwarded != NULL && server.options->forwarded)
 		portal_address_forwarded(forwarded->value, exchange->from);
 

@@ -8,6 +8,7 @@
  */
 #include "portal/request.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -38,6 +39,7 @@ static const PortalRefusal no_post = {405, "only api/ takes a POST"};
 static const PortalRefusal foreign = {403, "the request comes from another site"};
 static const PortalRefusal not_json = {415, "the body has to be application/json"};
 static const PortalRefusal bad_body = {400, "the body has to be a JSON object in UTF-8"};
+static const PortalRefusal bad_key = {400, "the body has a key that is not known, or is there twice"};
 
 /* Returns true if the bytes are that text, whatever the case of letters. */
 static bool
@@ -65,6 +67,17 @@ portal_header_find(const PortalHead *head, const char *name)
 	{
 		if (is_text(head->headers[i].name, head->headers[i].name_length, name))
 			return &head->headers[i];
+	}
+	return NULL;
+}
+
+const PortalHeader *
+portal_header_find_last(const PortalHead *head, const char *name)
+{
+	for (size_t i = head->nheaders; i > 0; i--)
+	{
+		if (is_text(head->headers[i - 1].name, head->headers[i - 1].name_length, name))
+			return &head->headers[i - 1];
 	}
 	return NULL;
 }
@@ -331,6 +344,69 @@ portal_body_judge(const char *body, size_t length)
 	while (first < length && strchr(" \t\r\n", body[first]) != NULL)
 		first++;
 	return first < length && body[first] == '{' ? NULL : &bad_body;
+}
+
+/* The place of a key in a list of names; -1: it is none of them. */
+static int
+find_key(const char *key, size_t length, const char *const *names)
+{
+	for (int i = 0; names[i] != NULL; i++)
+	{
+		if (strlen(names[i]) == length && memcmp(names[i], key, length) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* The end of a string of JSON that begins behind its quote: the place of the other quote. */
+static size_t
+end_of_string(const char *body, size_t length, size_t at)
+{
+	while (at < length && body[at] != '"')
+		at += body[at] == '\\' ? 2 : 1;
+	return at < length ? at : length;
+}
+
+const PortalRefusal *
+portal_keys_judge(const char *body, size_t length, const char *const *names)
+{
+	uint64_t	seen = 0;
+	int			depth = 0;
+	bool		is_key = false;
+
+	for (size_t at = 0; at < length; at++)
+	{
+		size_t		begin = at + 1;
+		int			name;
+
+		switch (body[at])
+		{
+			case '{':
+			case '[':
+				is_key = ++depth == 1;
+				break;
+			case '}':
+			case ']':
+				depth--;
+				break;
+			case ',':
+				is_key = depth == 1;
+				break;
+			case '"':
+				at = end_of_string(body, length, begin);
+				if (!is_key)
+					break;
+				name = find_key(body + begin, at - begin, names);
+				if (name < 0 || (seen & UINT64_C(1) << name) != 0)
+					return &bad_key;
+				seen |= UINT64_C(1) << name;
+				is_key = false;
+				break;
+			default:
+				break;
+		}
+	}
+	return NULL;
 }
 
 void

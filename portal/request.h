@@ -88,8 +88,17 @@ extern const PortalRefusal *portal_request_judge(const PortalRules *rules, const
 /* Judge the body of a request: an object of JSON, as far as can be seen without parsing it. */
 extern const PortalRefusal *portal_body_judge(const char *body, size_t length);
 
-/* The value of the one header of that name that a request has, or NULL. */
+/*
+ * Judge the keys of the object that the body is: each is one of the names, 64 at most, and
+ * is there once.  A key with an escape is none of them.  What is no JSON is the database's
+ * to refuse.
+ */
+extern const PortalRefusal *portal_keys_judge(const char *body, size_t length,
+											  const char *const *names);
+
+/* The header of that name that a request has, or NULL; of several the first or the last. */
 extern const PortalHeader *portal_header_find(const PortalHead *head, const char *name);
+extern const PortalHeader *portal_header_find_last(const PortalHead *head, const char *name);
 
 extern void portal_request_free(PortalRequest *request);
 

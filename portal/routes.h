@@ -12,8 +12,9 @@
  * nth of "parameters", as text, or NULL if the address does not have it.  A
  * parameter that is not listed, is there twice, or is not UTF-8, is refused with 400.
  *
- * POST: "parameters" is NULL, and the statement's $1 is the request's body, a JSON
- * object as text.  It runs between BEGIN READ WRITE and COMMIT.
+ * POST: the statement's $1 is the request's body, a JSON object as text.  Its keys are
+ * among "parameters"; one that is not, or is there twice, is refused with 400.  If that
+ * is NULL, any are taken.  The statement runs between BEGIN READ WRITE and COMMIT.
  *
  * The answer is the one column of the one row that the statement returns, as text:
  * JSON made by PostgreSQL.  No row, or NULL, is answered with 404.
@@ -39,7 +40,7 @@ typedef struct PortalRoute
 	const char *method;			/* "GET" or "POST" */
 	const char *path;			/* below api/, without a slash before it */
 	const char *statement;
-	const char *const *parameters;	/* names of a GET's, the last one NULL; or NULL */
+	const char *const *parameters;	/* names, the last one NULL; or NULL */
 	unsigned	flags;
 } PortalRoute;
 

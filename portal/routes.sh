@@ -4,8 +4,8 @@
 #
 # get/NAME.sql is the statement of "GET api/NAME", post/NAME.sql that of "POST api/NAME".
 # A file begins with comments.  Among them, "parameters:" lists the names that :name in the
-# statement stands for; those of a POST have one alone, :body.  "flags:" are those of
-# routes.h.  A line "\ir FILE" is the text of that file.  So psql can run each of them, with
+# statement stands for; those of a POST have one alone, :body, and the columns of AS a(...)
+# are the keys that the body may have.  "flags:" are those of routes.h.  A line "\ir FILE" is the text of that file.  So psql can run each of them, with
 # its variables for the parameters.
 set -eu
 
@@ -38,6 +38,7 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 	function add(line,    out, name)
 	{
 		out = ""
+		text = text line " "
 		while (match(line, /::|:[a-z_]+/))
 		{
 			name = substr(line, RSTART + 1, RLENGTH - 1)
@@ -100,10 +101,22 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 		for (i = 1; i <= nparameters; i++)
 			if (!(parameters[i] in used))
 				fail(parameters[i] " is not used")
+		if (method == "POST")
+		{
+			if (!match(text, /AS a\([^)]*\)/))
+				fail("the keys of the body are not known")
+			text = substr(text, RSTART + 5, RLENGTH - 6)
+			nparameters = split(text, columns, ",")
+			for (i = 1; i <= nparameters; i++)
+			{
+				split(columns[i], words, " ")
+				parameters[i] = words[1]
+			}
+		}
 		path = parts[4]
 		sub(/\.sql$/, "", path)
 		printf "\t{\"%s\", \"%s\",%s,\n\t", method, path, statement
-		if (method == "POST" || nparameters == 0)
+		if (nparameters == 0)
 			printf "NULL"
 		else
 		{

@@ -228,13 +228,13 @@ signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *li
 	portal_exchange_session_leaves(exchange);
 }
 
-/* Parameters that a route does not have would be ignored in silence. */
+/* Parameters that a route does not have would be ignored in silence.  A POST has none. */
 static bool
 are_known(const PortalRoute *route, const PortalRequest *request)
 {
 	for (size_t i = 0; i < request->nparameters; i++)
 	{
-		const char *const *name = route->parameters;
+		const char *const *name = request->writes ? NULL : route->parameters;
 
 		while (name != NULL && *name != NULL && strcmp(*name, request->parameters[i].name) != 0)
 			name++;
@@ -260,6 +260,9 @@ run_route(Session *session, PortalExchange *exchange)
 	}
 	if (exchange->request.writes)
 		refusal = portal_body_judge(exchange->body.data, exchange->body.length);
+	if (exchange->request.writes && refusal == NULL && route->parameters != NULL)
+		refusal = portal_keys_judge(exchange->body.data, exchange->body.length,
+									route->parameters);
 	if (refusal != NULL)
 		portal_exchange_refuse(exchange, refusal->status, refusal->message);
 	else if (!are_known(route, &exchange->request))
@@ -347,7 +350,8 @@ start_request(Session *session)
 	}
 	if (request->writes)
 		session->values[statement.nvalues++] = exchange->body.data;
-	for (const char *const *name = route->parameters; name != NULL && *name != NULL; name++)
+	for (const char *const *name = request->writes ? NULL : route->parameters;
+		 name != NULL && *name != NULL; name++)
 	{
 		const char *value = NULL;
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 static const char *const echoed[] = {"one", "two", NULL};
+static const char *const note[] = {"text", NULL};
 static const char *const seconds[] = {"seconds", NULL};
 static const char *const rows[] = {"rows", "fails", NULL};
 
@@ -25,7 +26,7 @@ const PortalRoute portal_routes[] = {
 	{"GET", "settings", "SELECT json_object_agg(name, setting) FROM pg_settings "
 	"WHERE name IN ('statement_timeout', 'search_path', 'TimeZone', 'client_encoding', 'jit')"},
 	{"POST", "note", "INSERT INTO public.note SELECT $1::json->>'text' "
-	"RETURNING json_build_object('noted', text)"},
+	"RETURNING json_build_object('noted', text)", note},
 	{"POST", "deferred", "INSERT INTO public.once VALUES (($1::json->>'n')::int) RETURNING to_json(n)"},
 	{"POST", "refuse", "SELECT public.refuse($1)"},
 	{"POST", "notify", "SELECT to_json(pg_notify('webhook', $1)::text)"},

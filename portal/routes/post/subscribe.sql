@@ -14,6 +14,6 @@ SELECT json_build_object('result', webhook.subscribe(a.endpoint, a.events,
 	final_statuses => coalesce(a.final_statuses, '{}'),
 	ca => a.ca,
 	client_certificate => a.client_certificate))::text
-FROM json_to_record(:body::json) AS a(
+FROM json_to_record(:body::json) AS a(secret text,
 \ir ../part/subscription_options.sql
 	)

@@ -156,6 +156,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	portal_request_free(&request);
 	if (portal_body_judge(line, end - line) == NULL)
 		FUZZ_CHECK(memchr(line, '\0', end - line) == NULL);
+	(void) portal_keys_judge(line, end - line, hosts);
 	for (size_t i = 0; i < head.nheaders; i++)
 		check_secrets(headers[i].value);
 	check_written(head.target);

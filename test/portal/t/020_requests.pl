@@ -118,6 +118,13 @@ foreach (['an array' => '[]'], [ 'nothing' => '' ], [ 'a NUL' => "{\"text\":\"no
 	my $answer = $browser->post('api/note', $body);
 	is("$answer->{status} $answer->{json}{message}", '400 the body has to be a JSON object in UTF-8', "a body that is $what");
 }
+foreach (['is not known' => '{"text":"no","texts":"no"}'], [ 'is there twice' => '{"text":"no","text":"no"}' ])
+{
+	my ($what, $body) = @$_;
+	my $answer = $browser->post('api/note', $body);
+	is("$answer->{status} $answer->{json}{message}", '400 the body has a key that is not known, or is there twice', "a key that $what");
+}
+is($browser->post('api/note?text=no', '{"text":"no"}')->{status}, 400, 'a POST has no parameters');
 my $answer = $browser->post('api/note', '{"text":');
 is("$answer->{status} $answer->{json}{sqlstate}", '422 22P02', 'JSON that is none, the database refuses');
 is($browser->get('api/notes')->{status}, 404, 'nothing of all this had an effect');

@@ -79,6 +79,8 @@ cmp_ok(time - $start, '>', 1.9, 'four of them a second');
 
 is(status_of(begin_sign_in('2001:db8::1, 192.0.2.3', 'reader:right')), 200, 'the address is the last one of X-Forwarded-For');
 like($portal->log_since, qr/from 192\.0\.2\.3: signed in/, 'the log has it');
+is(status_of(begin_sign_in("192.0.2.5\r\nX-Forwarded-For: 192.0.2.6", 'reader:right')), 200, 'or that of the last such header');
+like($portal->log_since, qr/from 192\.0\.2\.6: signed in/, 'which the proxy has added behind what the client has sent');
 is($portal->stop, 0, 'the portal ends in order');
 
 # ---- Headers that nobody writes for us are not believed

@@ -184,6 +184,40 @@ test_bodies(void)
 	ok(portal_body_judge("{\xff}", 3) != NULL, "what is no UTF-8 is refused");
 }
 
+static void
+test_keys(void)
+{
+	static const char *const names[] = {"subscription", "event", NULL};
+	static const struct
+	{
+		const char *body;
+		bool		is_taken;
+		const char *what;
+	}			bodies[] = {
+		{"{}", true, "no key need be there"},
+		{"{\"event\":null , \"subscription\" :7}", true, "keys stand in any order"},
+		{"{\"event\":\"no\\\\\",\"subscription\":\"\\\"x\\\",\"}", true, "a value is no key"},
+		{"{\"event\":{\"other\":[{\"other\":1},\"other\"]}}", true, "nor is what is inside a value"},
+		{"{\"events\":1}", false, "a longer key is refused"},
+		{"{\"even\":1}", false, "a shorter key is refused"},
+		{"{\"\":1}", false, "an empty key is refused"},
+		{"{\"event\":[1,2],\"other\":1}", false, "a key behind others is refused"},
+		{"{\"event\":1,\"event\":2}", false, "a key that is there twice is refused"},
+		{"{\"\\u0065vent\":1}", false, "a key in disguise is refused"},
+		{"{\"event", true, "what is no JSON is the database's to refuse"},
+		{"{\"", false, "also where it ends in a quote"},
+		{"{\"event\\", false, "or in an escape"}
+	};
+
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+	{
+		const char *body = bodies[i].body;
+
+		ok((portal_keys_judge(body, strlen(body), names) == NULL) == bodies[i].is_taken,
+		   bodies[i].what);
+	}
+}
+
 int
 main(void)
 {
@@ -191,5 +225,6 @@ main(void)
 		test_case(&cases[i]);
 	test_sizes();
 	test_bodies();
+	test_keys();
 	return unit_done();
 }
