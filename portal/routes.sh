@@ -5,8 +5,9 @@
 # get/NAME.sql is the statement of "GET api/NAME", post/NAME.sql that of "POST api/NAME".
 # A file begins with comments.  Among them, "parameters:" lists the names that :name in the
 # statement stands for; those of a POST have one alone, :body, and the columns of AS a(...)
-# are the keys that the body may have.  "flags:" are those of routes.h.  A line "\ir FILE" is the text of that file.  So psql can run each of them, with
-# its variables for the parameters.
+# are the keys that the body may have.  "flags:" are those of routes.h.  A line "\ir FILE"
+# is the text of that file.  So psql can run each of them, with its variables for the
+# parameters.
 set -eu
 
 cat <<'END'
