@@ -26,15 +26,17 @@ export class Refusal extends Error
 	}
 }
 
-let again = null;
+let signInAgain = null;
 
 /* Who is asked to sign in again: a function that returns a promise. */
 export function onSignedOut(ask)
 {
-	again = ask;
+	signInAgain = ask;
 }
 
-async function ask(path, options)
+/* What was refused because there was too much at once, from many tabs for example, is asked
+ * for again when the server says, some times. */
+async function ask(path, options, again = 8)
 {
 	let answer;
 	try
@@ -48,6 +50,12 @@ async function ask(path, options)
 			throw error;
 		throw new Refusal(0, {message: 'The portal does not answer.',
 			hint: 'It may be restarting, or the network is down. Try again.'});
+	}
+	if (answer.status === 429 && again > 0 && path !== 'session')
+	{
+		const seconds = Number(answer.headers.get('Retry-After')) + Math.random();
+		await new Promise(resolve => setTimeout(resolve, seconds * 1000));
+		return ask(path, options, again - 1);
 	}
 	return answer;
 }
@@ -72,9 +80,9 @@ async function result(answer)
 async function call(path, options)
 {
 	let answer = await ask(path, options);
-	if (answer.status === 401 && again)
+	if (answer.status === 401 && signInAgain)
 	{
-		await again();
+		await signInAgain();
 		answer = await ask(path, options);
 	}
 	return result(answer);

@@ -58,6 +58,17 @@ is($browser->js('return document.querySelectorAll("main .notice.bad, main .probl
 cmp_ok($browser->js('return performance.getEntriesByName(new URL("api/health", document.baseURI)).length'), '<=', 3,
 	'a look after the first change, and one after the last');
 
+# ---- Many tabs ask at once, through a proxy with HTTP/2
+
+is($browser->js(<<'END'), 'integration, 3', 'what is too much at once is asked for again');
+const fetched = window.fetch;
+let n = 0;
+window.fetch = (...request) => n++ > 1 ? fetched(...request)
+	: Promise.resolve(new Response('{}', {status: 429, headers: {'Retry-After': '0'}}));
+return import('./api.js').then(({get}) => get('me')).then(me => `${me.role}, ${n}`, error => error.message)
+	.finally(() => { window.fetch = fetched; });
+END
+
 # ---- The database is full
 
 my $function = $portal->sql(q{SELECT pg_get_functiondef('webhook.define_event_type'::regproc)});
