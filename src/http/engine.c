@@ -256,14 +256,14 @@ take_resolved(WebhookHttp *http)
 
 /*
  * libcurl is done with a transfer: it has a result, or has to begin anew, because its host has to
- * be looked up first or its connection was too old.
+ * be looked up first, or its connection was too old or had ended.
  */
 static void
 finish(WebhookHttp *http, WebhookHttpHandle *handle, CURLcode result)
 {
 	WebhookHttpPost *post = handle->post;
-	bool		aged = post->stop == WEBHOOK_HTTP_STOP_AGED;
-	bool		ended = !aged && post->stop != WEBHOOK_HTTP_STOP_UNRESOLVED;
+	bool		stale = post->stop == WEBHOOK_HTTP_STOP_STALE;
+	bool		ended = !stale && post->stop != WEBHOOK_HTTP_STOP_UNRESOLVED;
 	bool		removed;
 
 	if (ended)
@@ -278,7 +278,7 @@ finish(WebhookHttp *http, WebhookHttpHandle *handle, CURLcode result)
 		end(http, post);
 		return;
 	}
-	if (aged)
+	if (stale)
 	{
 		post->new_connection = true;
 		hand_over(http, post, clock_us(CLOCK_MONOTONIC) - post->start);

@@ -12,6 +12,7 @@
 #endif
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +224,29 @@ is_aged(const WebhookHttpHandle *handle)
 #endif
 }
 
+/*
+ * Returns true if the receiver has ended the connection that libcurl has chosen. A request would
+ * get no response, and nobody could tell whether it had arrived. libcurl looks itself, but from
+ * 8.22 on only if it has not done so for a second; the same versions say which socket it is. What
+ * comes unasked, without TLS, tells of an end, too.
+ */
+static bool
+is_ended(const WebhookHttpHandle *handle)
+{
+	const WebhookHttpPost *post = handle->post;
+	curl_socket_t fd = CURL_SOCKET_BAD;
+	struct pollfd polled = {.events = POLLIN | POLLRDHUP};
+
+	if (!handle->pool->checks_connections || post->opened ||
+		curl_easy_getinfo(handle->curl, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
+		fd == CURL_SOCKET_BAD)
+		return false;
+	polled.fd = fd;
+	if (poll(&polled, 1, 0) <= 0)
+		return false;
+	return (polled.revents & ~POLLIN) != 0 || !post->target.secure;
+}
+
 /* Called before a request is sent, on a new connection or on a kept one. */
 static int
 on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
@@ -235,9 +259,9 @@ on_request(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_po
 	if (stop_resend(handle) ||
 		!webhook_dial_guard_check_peer(handle->pool->guard, post, peer_ip))
 		return CURL_PREREQFUNC_ABORT;
-	if (is_aged(handle))
+	if (is_aged(handle) || is_ended(handle))
 	{
-		post->stop = WEBHOOK_HTTP_STOP_AGED;
+		post->stop = WEBHOOK_HTTP_STOP_STALE;
 		return CURL_PREREQFUNC_ABORT;
 	}
 	post->sent = true;
@@ -279,6 +303,8 @@ webhook_http_pool_set_up(WebhookHttpPool *pool, long connections,
 	 * is served.
 	 */
 	pool->http_version = version < 0x080700 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
+
+	pool->checks_connections = version >= 0x081600;
 }
 
 /* Set an option, unless one before it was refused. */

@@ -24,6 +24,7 @@ typedef struct WebhookHttpPool
 	char	   *ca_file;		/* PEM file of authorities; NULL: the system's */
 	bool		drop_ca_path;	/* the system's directory of authorities is not used */
 	char	   *proxy;			/* URL of the proxy; NULL: none */
+	bool		checks_connections; /* libcurl may choose one that has ended */
 	int			connection_seconds; /* as in WebhookHttpOptions */
 	unsigned int generation;	/* of the options; handles of a former one are not used again */
 

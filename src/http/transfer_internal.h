@@ -43,7 +43,8 @@ typedef enum WebhookHttpStop
 	WEBHOOK_HTTP_STOP_MEMORY,	/* memory is out */
 	WEBHOOK_HTTP_STOP_REFUSED,	/* the dial guard refused, and has set error and message */
 	WEBHOOK_HTTP_STOP_UNRESOLVED,	/* not ended: its host has to be resolved first */
-	WEBHOOK_HTTP_STOP_AGED,		/* not ended: its connection is too old, it has to have a new one */
+	WEBHOOK_HTTP_STOP_STALE,	/* not ended: its connection is too old or has ended, it needs a
+								 * new one */
 	WEBHOOK_HTTP_STOP_RESEND,	/* libcurl was about to send the request once more */
 	WEBHOOK_HTTP_STOP_SHUTDOWN, /* the process stops */
 } WebhookHttpStop;

@@ -104,15 +104,29 @@ $server->node->append_conf('postgresql.conf', 'webhook.enabled = off');
 $server->start;
 
 my (%calls, $differing);
+my $unread = 0;
 $calls{"$_->{path} $_->{headers}{'webhook-id'}"}++ foreach @received;
-my %logged = map { split /\|/ } split /\n/, $server->sql(<<'END');
-SELECT regexp_replace(endpoint, '^http://[^/]*', '') || ' ' || event_id, count(*)
+my (%logged, %reset);
+foreach (split /\n/, $server->sql(<<'END'))
+SELECT regexp_replace(endpoint, '^http://[^/]*', '') || ' ' || event_id, count(*),
+	count(*) FILTER (WHERE error_class = 'reset' AND response_status IS NULL)
 FROM webhook.log WHERE method IS NOT NULL AND endpoint ~ '/(first|later)$' GROUP BY 1
 END
+{
+	my ($call, $rows, $resets) = split /\|/;
+	($logged{$call}, $reset{$call}) = ($rows, $resets);
+}
 foreach my $call (sort keys %{ { %calls, %logged } })
 {
 	my ($got, $said) = ($calls{$call} // 0, $logged{$call} // 0);
 	next if $got == $said;
+
+	# A kept connection may be ended while a request is on its way: it has left, and is not read.
+	if ($said - $got == 1 && $reset{$call})
+	{
+		$unread++;
+		next;
+	}
 	diag("$call: $got requests, $said rows of the log:\n" . $server->sql(<<"END")) if !$differing++;
 SELECT attempt, outcome, error_class, response_status, requested_at
 FROM webhook.log WHERE event_id = split_part('$call', ' ', 2)::uuid AND endpoint LIKE '%' || split_part('$call', ' ', 1) ORDER BY 1
@@ -120,6 +134,7 @@ END
 }
 cmp_ok(scalar @received, '>', 300, 'there were many requests');
 is($differing, undef, 'the log has each of them, and no other');
+cmp_ok($unread, '<=', 3, '... but for few that left on connections that had just been ended');
 is($server->sql(<<'END'), 0, 'attempts are numbered from 1, without a gap');
 SELECT count(*) FROM (SELECT FROM webhook.log WHERE method IS NOT NULL
 	GROUP BY subscription_id, event_id

@@ -1449,9 +1449,11 @@ test_resend(void)
 		{"then/close-before", WEBHOOK_HTTP_RESET, 0, 1},
 		{"then/reset-before", WEBHOOK_HTTP_RESET, 0, 1},
 		{"then/half-status", WEBHOOK_HTTP_RESET, 0, -1},
-		{"then/half-header", WEBHOOK_HTTP_RESET, 200, 0},
 		{"then/short", WEBHOOK_HTTP_RESET, 200, 0},
 		{"then/reset-after", WEBHOOK_HTTP_RESET, 200, 0},
+
+		/* The last one: libcurl 8.22 keeps its connection, and would choose it in the next case. */
+		{"then/half-header", WEBHOOK_HTTP_RESET, 200, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
