@@ -83,7 +83,9 @@ typedef struct WebhookLargeTransaction
 {
 	FullTransactionId txid;		/* InvalidFullTransactionId: the entry is free */
 	int			ntypes;
-	char		types[WEBHOOK_LARGE_TYPES][WEBHOOK_LARGE_TYPE_SIZE];	/* of all its events */
+	char		types[WEBHOOK_LARGE_TYPES][WEBHOOK_LARGE_TYPE_SIZE];	/* of all its events, and
+																		 * whom its replays are
+																		 * for */
 } WebhookLargeTransaction;
 
 /* When a process that has failed is started again; restart.c has the rules. */

@@ -80,6 +80,24 @@ webhook_command_parse(const WebhookEvent *row, WebhookCommand *command)
 	return true;
 }
 
+/* The name of no event type begins so. */
+bool
+webhook_replay_mark(const char *data, char *mark)
+{
+	long long	subscription_id;
+
+	if (sscanf(data, "{\"subscription\":%lld", &subscription_id) != 1)
+		return false;
+	snprintf(mark, WEBHOOK_REPLAY_MARK_SIZE, "@%lld", subscription_id);
+	return true;
+}
+
+int64
+webhook_replay_mark_subscription(const char *name)
+{
+	return name[0] == '@' ? strtoll(name + 1, NULL, 10) : 0;
+}
+
 /* Without a snapshot, in a row that somebody wrote by hand, ids have to do. */
 WebhookReach
 webhook_command_reach(const WebhookEvent *row, const WebhookCommand *command)

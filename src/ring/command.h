@@ -48,6 +48,17 @@ extern char *webhook_command_form(const WebhookCommand *command);
 extern bool webhook_command_parse(const WebhookEvent *row, WebhookCommand *command);
 
 /*
+ * What a replay counts as among the event types of what is unread: its subscription, which may not
+ * take the type of the event any more. "data" is a row's column, or its beginning. Returns false
+ * if it does not have that form.
+ */
+#define WEBHOOK_REPLAY_MARK_SIZE 24
+extern bool webhook_replay_mark(const char *data, char *mark);
+
+/* The subscription of a mark; 0: it is the name of an event type. */
+extern int64 webhook_replay_mark_subscription(const char *name);
+
+/*
  * What a command that was parsed from a row means: what had committed when it was
  * called, and what its own transaction did before. The snapshot is in CurrentMemoryContext.
  */

@@ -47,13 +47,6 @@ webhook_kind_is_event(WebhookKind kind)
 		kind == WEBHOOK_EVENT_OF_PLATFORM;
 }
 
-/* Returns true if a row of this kind is delivered, and so has an event type. */
-static inline bool
-webhook_kind_is_delivered(WebhookKind kind)
-{
-	return webhook_kind_is_event(kind) || kind == WEBHOOK_REPLAY;
-}
-
 /* Column "cause" of a delivery: why it exists. */
 typedef enum WebhookCause
 {

@@ -17,6 +17,7 @@
 #include "access/transam.h"
 #include "storage/lwlock.h"
 
+#include "ring/command.h"
 #include "ring/large_internal.h"
 
 /* Events of a transaction that is large. */
@@ -32,6 +33,7 @@ static struct
 	int64		events;			/* that it has appended */
 }			large;
 
+static bool note_type(const WebhookEvent *event);
 static bool add_type(const char *event_type);
 static void tell(void);
 
@@ -46,7 +48,7 @@ webhook_large_note(const WebhookEvent *event)
 		large.present.txid = event->txid;
 	}
 	large.events++;
-	is_new = webhook_kind_is_delivered(event->kind) && add_type(event->event_type);
+	is_new = note_type(event);
 	if (large.events == LARGE_EVENTS || (is_new && large.events > LARGE_EVENTS))
 		tell();
 }
@@ -69,7 +71,17 @@ webhook_large_copy(WebhookLargeTransaction *copies)
 	return count;
 }
 
-/* Returns true if the present transaction had no event of this type yet. */
+/* Returns true if the present transaction had no event of that type, or no such replay, yet. */
+static bool
+note_type(const WebhookEvent *event)
+{
+	char		mark[WEBHOOK_REPLAY_MARK_SIZE];
+
+	if (event->kind == WEBHOOK_REPLAY)
+		return webhook_replay_mark(event->data, mark) && add_type(mark);
+	return webhook_kind_is_event(event->kind) && add_type(event->event_type);
+}
+
 static bool
 add_type(const char *event_type)
 {

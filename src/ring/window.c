@@ -37,6 +37,7 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lwlock.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -48,6 +49,7 @@
 #include "base/catalog.h"
 #include "base/compat.h"
 #include "base/table.h"
+#include "ring/command.h"
 #include "ring/fetch_internal.h"
 #include "ring/large_internal.h"
 #include "ring/part_internal.h"
@@ -67,7 +69,10 @@
 /* Keys of a large window that are read from the file at a time. */
 #define STEP_ROWS		500
 
-/* Event types of a window whose names are kept. */
+/* So many bytes of a replay's data name its subscription. */
+#define REPLAY_HEAD		40
+
+/* Event types of a window whose names are kept, and subscriptions of replays. */
 #define MAX_TYPES		64
 
 /* Memory in kB to sort keys in, and to keep them in before they go to a file. */
@@ -80,7 +85,7 @@ struct WebhookWindow
 	MemoryContext context;		/* holds the window and everything below */
 	WebhookSnapshot *end;		/* the snapshot that the window ends with */
 	int64		remaining;		/* rows that have not been returned yet, but for those of parts */
-	List	   *types;			/* of its events: WebhookWindowType * */
+	List	   *types;			/* of its events and replays: WebhookWindowType * */
 
 	/* A small window */
 	WebhookEvent *events[SMALL_ROWS];	/* in order of id, once the window is built */
@@ -120,6 +125,7 @@ static const WebhookLargeTransaction *find_large(const Builder *builder, FullTra
 static void add_part(Builder *builder, int table_no, const WebhookLargeTransaction *large);
 static void add_row(Builder *builder, int table_no, TupleTableSlot *row);
 static void note_type(WebhookWindow *window, TupleTableSlot *row, int64 id);
+static void note_replay(WebhookWindow *window, TupleTableSlot *row, int64 id);
 static void add_type(WebhookWindow *window, const char *name, int length, int64 last_id);
 static void become_large(Builder *builder);
 static void add_key(Builder *builder, const WebhookRingKey *key);
@@ -384,7 +390,7 @@ add_row(Builder *builder, int table_no, TupleTableSlot *row)
 	add_key(builder, &key);
 }
 
-/* The event type of an event, or of one that is replayed, is one of the window's. */
+/* The event type of an event, and the subscription of a replay, is one of the window's. */
 static void
 note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
 {
@@ -392,7 +398,12 @@ note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
 	bool		isnull;
 	Datum		value = slot_getattr(row, Anum_webhook_event_kind, &isnull);
 
-	if (!webhook_kind_is_delivered(DatumGetChar(value)))
+	if (DatumGetChar(value) == WEBHOOK_REPLAY)
+	{
+		note_replay(window, row, id);
+		return;
+	}
+	if (!webhook_kind_is_event(DatumGetChar(value)))
 		return;
 	value = slot_getattr(row, Anum_webhook_event_event_type, &isnull);
 	if (isnull)
@@ -401,6 +412,26 @@ note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
 	add_type(window, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), id);
 	if (PointerGetDatum(name) != value)
 		pfree(name);
+}
+
+/* Data has the subscription at its beginning, and the whole event behind it. */
+static void
+note_replay(WebhookWindow *window, TupleTableSlot *row, int64 id)
+{
+	bool		isnull;
+	Datum		data = slot_getattr(row, Anum_webhook_event_data, &isnull);
+	char		mark[WEBHOOK_REPLAY_MARK_SIZE];
+	struct varlena *slice;
+	char	   *text;
+
+	if (isnull)
+		return;
+	slice = PG_DETOAST_DATUM_SLICE(data, 0, REPLAY_HEAD);
+	text = text_to_cstring(slice);
+	if (webhook_replay_mark(text, mark))
+		add_type(window, mark, strlen(mark), id);
+	pfree(text);
+	pfree(slice);
 }
 
 /* Few types are usual. Of more than MAX_TYPES no name is kept. */
@@ -425,7 +456,10 @@ add_type(WebhookWindow *window, const char *name, int length, int64 last_id)
 	{
 		type = palloc0(sizeof(WebhookWindowType));
 		if (list_length(window->types) < MAX_TYPES)
+		{
 			type->name = pnstrdup(name, length);
+			type->subscription_id = webhook_replay_mark_subscription(type->name);
+		}
 		window->types = lappend(window->types, type);
 	}
 	type->last_id = Max(type->last_id, last_id);

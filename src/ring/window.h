@@ -28,14 +28,15 @@ extern WebhookWindow *webhook_window_open(const WebhookSnapshot *from,
 										  const WebhookSnapshot *end);
 
 /*
- * The event types of the window's events and replays: a List of
- * WebhookWindowType, which lives as long as the window. A window of very many
- * types has one without a name, which stands for all types that are not listed.
+ * The event types of the window's events, and the subscriptions of its replays: a
+ * List of WebhookWindowType, which lives as long as the window. A window of very
+ * many has one without a name, which stands for all that are not listed.
  */
 typedef struct WebhookWindowType
 {
-	const char *name;			/* NULL: any other type */
-	int64		last_id;		/* highest id of an event or a replay of this type */
+	const char *name;			/* NULL: any other type, and replays for any other subscription */
+	int64		subscription_id;	/* replays for this one; 0: events of the type */
+	int64		last_id;		/* highest id of such a row */
 } WebhookWindowType;
 
 extern const List *webhook_window_types(const WebhookWindow *window);

@@ -4,8 +4,8 @@
  *
  * Reading never waits for a subscription. A subscription is behind if its queue
  * has its share of memory, if earlier rows of it wait already, or, for rows of
- * newer windows, if it takes an event type that the unread rest of the older
- * window has. What is read for it goes to the end of a tail and is offered from
+ * newer windows, if the unread rest of the older window has an event type that it
+ * takes, or a replay for it. What is read for it goes to the end of a tail and is offered from
  * there, in order, as soon as there is room. Others get theirs at once.
  *
  * There are two tails: of the older window, and of what was read from newer
@@ -222,7 +222,8 @@ is_in_rest(int64 subscription_id)
 		const WebhookWindowType *type = lfirst(cell);
 
 		if (type->last_id > behind.upto_id &&
-			(type->name == NULL || webhook_subscription_is_to(subscription, type->name)))
+			(type->subscription_id != 0 ? type->subscription_id == subscription_id :
+			 type->name == NULL || webhook_subscription_is_to(subscription, type->name)))
 			return true;
 	}
 	return false;
@@ -249,16 +250,19 @@ spill_rest(void)
 	}
 }
 
-/* The next subscription that takes a type of which the older window has unread rows, or NULL. */
+/* The next subscription that takes what the older window has unread rows of, or NULL. */
 static const WebhookSubscription *
 next_taker(Takers *takers)
 {
 	for (; takers->type < list_length(behind.rest); takers->type++)
 	{
 		const WebhookWindowType *type = list_nth(behind.rest, takers->type);
-		const WebhookSubscription *subscription = type->last_id <= behind.upto_id ? NULL :
-			webhook_subscription_of_type(type->name, &takers->cursor);
+		const WebhookSubscription *subscription = NULL;
 
+		if (type->last_id > behind.upto_id && type->subscription_id == 0)
+			subscription = webhook_subscription_of_type(type->name, &takers->cursor);
+		else if (type->last_id > behind.upto_id && takers->cursor++ == 0)
+			subscription = webhook_subscription_get(type->subscription_id);
 		if (subscription != NULL)
 			return subscription;
 		takers->cursor = 0;

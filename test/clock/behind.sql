@@ -3,7 +3,7 @@
 -- and gets it later, in order; others get theirs at once.
 --
 BEGIN;
-SELECT plan(15);
+SELECT plan(17);
 
 -- The first attempts at each event, in the order in which they were made.
 CREATE VIEW firsts AS
@@ -49,6 +49,16 @@ SELECT clock.send(NULL, 'even%', 2000);
 SELECT clock.settle('10 min');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left of whole hundreds');
 SELECT clock.answer(2, 'took=10');
+
+-- What is sent again is of types that the subscription may not take, or not any more.
+SELECT clock.send(2, 'again%', 3000, 100);
+SELECT clock.settle('10 min');
+SELECT clock.resend(1, position) FROM firsts WHERE subscription = 2 AND subject LIKE 'again%';
+SELECT clock.run('1 ms');
+SELECT clock.send(1, 'again%', 100, 100);
+SELECT clock.settle('10 min');
+SELECT is(count(*), 3100::bigint, 'all is sent again, and what is newer') FROM firsts WHERE subscription = 1 AND subject LIKE 'again%';
+SELECT is(count(*), 0::bigint, 'what is newer comes behind it') FROM firsts WHERE before > position AND subject LIKE 'again%';
 
 -- The same with large and small transactions, and commands, all at once, while
 -- steps of reading and writes fail and the worker crashes.

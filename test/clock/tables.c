@@ -17,6 +17,7 @@
 #include "base/steady.h"
 #include "clock.h"
 #include "process/shmem.h"
+#include "ring/command.h"
 #include "ring/fetch_internal.h"
 #include "ring/ring.h"
 #include "ring/window.h"
@@ -199,19 +200,24 @@ static void
 note_type(WebhookWindow *window, const WebhookEvent *event)
 {
 	WebhookWindowType *type = NULL;
+	char		mark[WEBHOOK_REPLAY_MARK_SIZE];
+	const char *name = event->event_type;
 	ListCell   *cell;
 
-	if (!webhook_kind_is_delivered(event->kind))
+	if (event->kind == WEBHOOK_REPLAY && webhook_replay_mark(event->data, mark))
+		name = mark;
+	else if (event->kind != WEBHOOK_EVENT)
 		return;
 	foreach(cell, window->types)
 	{
-		if (strcmp(((WebhookWindowType *) lfirst(cell))->name, event->event_type) == 0)
+		if (strcmp(((WebhookWindowType *) lfirst(cell))->name, name) == 0)
 			type = lfirst(cell);
 	}
 	if (type == NULL)
 	{
 		type = palloc(sizeof(WebhookWindowType));
-		type->name = pstrdup(event->event_type);
+		type->name = pstrdup(name);
+		type->subscription_id = webhook_replay_mark_subscription(name);
 		window->types = lappend(window->types, type);
 	}
 	type->last_id = event->id;

@@ -117,6 +117,22 @@ is(out_of_order(), 0, 'sent again: before what is newer');
 cmp_ok($server->sql("SELECT count(DISTINCT source_port) FROM webhook.log WHERE cause = 'resend'"), '<', 100,
 	'sent again: on connections that are kept');
 
+# ---- The same, when the subscription takes that type no more before they are read
+
+$server->sql("SELECT webhook.alter_subscription($id, events => '{Other}')");
+$server->settle('other types');
+$server->sql(<<"END");
+SELECT webhook.alter_subscription($id, events => '{$type}');
+SELECT count(webhook.resend(event_id, $id))
+FROM (SELECT event_id FROM webhook.event WHERE event_type = '$type' ORDER BY id LIMIT 3000) e;
+SELECT webhook.alter_subscription($id, events => '{Other}')
+END
+$one->run("SELECT count(webhook.publish('Other', '{}', 'contract/' || n % 40)) FROM generate_series(1, 40) AS n");
+$server->settle('sent again, other types');
+is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND event_type = 'Other' AND outcome = 'delivered'"),
+	40, 'sent again, other types: each event was delivered');
+is(out_of_order(), 0, 'sent again, other types: before what is newer');
+
 # ---- More types than are told
 
 $server->sql('SELECT ' . join(', ', map { "webhook.define_event_type('Type.$_')" } 1 .. 6));
