@@ -23,6 +23,15 @@ my ($version) = `$ENV{COMPILE} -dumpversion` =~ /^(\d+)/;
 my @waiting = grep { /\.c$/ } c_files();
 my @running;
 
+# The portal is built where its libraries are installed.
+foreach my $header ('microhttpd.h', 'libpq-fe.h')
+{
+	next if system("$ENV{COMPILE} -E -include $header -x c /dev/null >/dev/null 2>&1") == 0;
+	my @without = grep { system('grep', '-q', "#include <$header>", $_) == 0 } @waiting;
+	SKIP: { skip "$header is missing: @without", scalar @without if @without; }
+	@waiting = grep { my $file = $_; !grep { $file eq $_ } @without } @waiting;
+}
+
 while (@waiting or @running)
 {
 	while (@waiting and @running < $jobs)
