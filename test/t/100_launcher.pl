@@ -285,10 +285,16 @@ ok(wait_for_worker('vier'), '... and connects after COMMIT PREPARED');
 	$server->sql('CREATE DATABASE six');
 	my $lock = $five->hold('LOCK webhook.log');
 	$five->publish_many('App.BusinessRequestStatusChange', 1);
-	$server->becomes("SELECT count(*) = 1 FROM pg_stat_activity
-		WHERE backend_type = 'webhook worker' AND wait_event_type = 'Lock'", 't', 'a worker waits for a lock');
 	my $pid = worker('five');
-	kill STOP => $pid;
+
+	# It waits for half a second at a time.
+	my $waits = wait_until {
+		kill STOP => $pid;
+		my $type = $server->sql("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid");
+		kill CONT => $pid if $type ne 'Lock';
+		return $type eq 'Lock';
+	};
+	ok($waits, 'a worker waits for a lock');
 	$server->sql("SELECT pg_cancel_backend($pid)");
 	my $drop = $server->background;
 	$drop->query_until(qr/^/, "DROP DATABASE six;\n");

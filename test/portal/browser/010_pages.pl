@@ -53,7 +53,7 @@ $browser->click('input[value="App.InvoicePaid"]');
 $browser->click('text=Save');
 $browser->says('10.0.0.1', '[data-column=endpoint] .error');
 $browser->says('webhook.allowed_networks', '[data-column=endpoint] .error');
-is($browser->js('return document.activeElement.name + document.activeElement.ariaInvalid'), 'endpointtrue',
+ok($browser->wait_for('document.activeElement.name + document.activeElement.ariaInvalid === "endpointtrue"'),
 	'an error of the database stands at its field, which has the focus');
 
 # Each field of the database's errors, and of ours.

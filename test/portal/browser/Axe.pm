@@ -31,7 +31,7 @@ sub script
 sub new
 {
 	my ($class, $browser) = @_;
-	return bless { browser => $browser, script => script() }, $class;
+	return bless { browser => $browser, script => scalar script() }, $class;
 }
 
 # axe runs in a world of its own, because the page's content security policy would stop
