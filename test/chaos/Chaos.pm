@@ -65,6 +65,7 @@ sub new
 		where => $server->node->basedir . '/where',
 		processes => [],
 		crashes => [],
+		held_up => [],
 		stops => [],
 		disturbances => {},
 		memory => 0,
@@ -244,12 +245,28 @@ sub pid_of
 		'AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1') || 0;
 }
 
+# Since then nothing could become written, or reach the disk.  A crash behind it may
+# take results that are older by as much.
+sub held_up
+{
+	my ($self, $from) = @_;
+	push @{ $self->{held_up} }, [ $from, time ];
+	return;
+}
+
 # Requests that were in flight at that time, or whose results were not on disk, may
 # be missing in the log.  From: since when requests could be in flight.
 sub crashed
 {
 	my ($self, $from) = @_;
-	push @{ $self->{crashes} }, [ $from - Judge::exposed(), time ];
+	my $since = $from - Judge::exposed();
+	foreach my $span (reverse @{ $self->{held_up} })
+	{
+		my ($begin, $end) = @$span;
+		last if $end < $since;
+		$since -= $end - $begin;
+	}
+	push @{ $self->{crashes} }, [ $since, time ];
 	return;
 }
 

@@ -123,10 +123,12 @@ sub stop
 sub halt
 {
 	my ($chaos, $type, $seconds) = @_;
+	my $from = time;
 	my $pid = signal($chaos, 'STOP', $type) or return;
 
 	sleep $seconds;
 	kill 'CONT', $pid;
+	$chaos->held_up($from);
 	return;
 }
 
@@ -158,11 +160,13 @@ sub lock
 	my ($chaos) = @_;
 	my $table = table($chaos) or return;
 	my $session = $chaos->server->session;
+	my $from = time;
 
 	note($table);
 	$session->run("SET lock_timeout = '2s'; BEGIN; LOCK TABLE $table IN ACCESS EXCLUSIVE MODE");
 	sleep 0.2 + rand 1;
 	$session->quit;
+	$chaos->held_up($from);
 	return;
 }
 
@@ -170,9 +174,11 @@ sub rewrite
 {
 	my ($chaos) = @_;
 	my $table = table($chaos) or return;
+	my $from = time;
 
 	note($table);
 	$chaos->ask((Writer::choose([ 1, 'VACUUM' ], [ 2, 'VACUUM FULL' ], [ 1, 'REINDEX TABLE' ], [ 1, 'ANALYZE' ])) . " $table");
+	$chaos->held_up($from);
 	$chaos->ask('CHECKPOINT');
 	return;
 }
@@ -180,9 +186,12 @@ sub rewrite
 sub fill_disk
 {
 	my ($chaos) = @_;
+	my $from = time;
+
 	$chaos->ask('UPDATE disk SET is_full = true');
 	sleep 0.5 + rand 1.5;
 	wait_until { $chaos->ask('UPDATE disk SET is_full = false RETURNING 1') } 30;
+	$chaos->held_up($from);
 	return;
 }
 
