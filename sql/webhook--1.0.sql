@@ -32,6 +32,8 @@ DROP FUNCTION webhook_internal.require_server();
  *
  *   table                 holds                                 written by
  *   event_type            what can be subscribed to             people
+ *   tenant                who else has subscriptions            people
+ *   tenant_role           which roles act for a tenant          people
  *   subscription          who wants which events, sent where    people
  *   subscription_secret   keys that requests are signed with    people
  *   pending               deliveries that wait                  the worker
@@ -45,8 +47,8 @@ DROP FUNCTION webhook_internal.require_server();
  * People write by the functions of schema webhook; the worker deletes old rows
  * of the audit. There is no foreign key: a
  * parallel restore loads tables in any order. C code reads pending,
- * pending_count, subscription_state, log, checkpoint, stat_minute and audit by
- * column number: src/base/catalog.h lists their columns in the same order.
+ * pending_count, subscription_state, log, checkpoint, stat_minute, tenant_role and audit
+ * by column number: src/base/catalog.h lists their columns in the same order.
  */
 
 CREATE TABLE webhook_internal.event_type (
@@ -61,6 +63,32 @@ COMMENT ON COLUMN webhook_internal.event_type.created_at IS 'when the event type
 
 INSERT INTO webhook_internal.event_type (name, description)
 	VALUES ('App.BusinessRequestStatusChange', 'The status of a business request has changed.');
+
+CREATE TABLE webhook_internal.tenant (
+	name		text COLLATE "C" PRIMARY KEY,
+	events		text[] NOT NULL,
+	max_subscriptions integer NOT NULL,
+	max_in_flight integer,
+	rate_limit	real,
+	channel		text NOT NULL,
+	created_at	timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE webhook_internal.tenant IS 'tenants: whoever has subscriptions and events of their own; defined by webhook.define_tenant()';
+COMMENT ON COLUMN webhook_internal.tenant.name IS 'name of the tenant, as events have it';
+COMMENT ON COLUMN webhook_internal.tenant.events IS 'event types that the tenant may get; App.* means all that begin with App., * means all';
+COMMENT ON COLUMN webhook_internal.tenant.max_subscriptions IS 'most subscriptions that it may have';
+COMMENT ON COLUMN webhook_internal.tenant.max_in_flight IS 'most requests at once of all its subscriptions together; null: no limit of its own';
+COMMENT ON COLUMN webhook_internal.tenant.rate_limit IS 'most requests a second of all its subscriptions together; null: no limit';
+COMMENT ON COLUMN webhook_internal.tenant.channel IS 'channel of its notifications, which only the entitled are told';
+COMMENT ON COLUMN webhook_internal.tenant.created_at IS 'when the tenant was defined';
+
+CREATE TABLE webhook_internal.tenant_role (
+	role		regrole PRIMARY KEY,
+	tenant		text COLLATE "C" NOT NULL
+);
+COMMENT ON TABLE webhook_internal.tenant_role IS 'roles that act for a tenant; changed by webhook.grant_tenant() and webhook.revoke()';
+COMMENT ON COLUMN webhook_internal.tenant_role.role IS 'role that acts for the tenant, with its members; a role of two tenants acts for none';
+COMMENT ON COLUMN webhook_internal.tenant_role.tenant IS 'name of the tenant';
 
 CREATE SEQUENCE webhook_internal.subscription_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_id_seq IS 'numbers subscriptions';
@@ -361,7 +389,7 @@ DO $$
 DECLARE
 	relation	text;
 BEGIN
-	FOREACH relation IN ARRAY '{subscription,subscription_secret,pending}'::text[] LOOP
+	FOREACH relation IN ARRAY '{tenant,subscription,subscription_secret,pending}'::text[] LOOP
 		EXECUTE format($_$
 			CREATE TRIGGER wake_worker
 				AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.%1$I
@@ -635,11 +663,15 @@ CREATE FUNCTION webhook_internal.matches(pattern text, event_type text) RETURNS 
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
 COMMENT ON FUNCTION webhook_internal.matches(text, text) IS 'true if the pattern includes the event type, or every event type of a second pattern';
 
-CREATE FUNCTION webhook_internal.check_duplicate(endpoint text, events text[], subscription bigint)
-	RETURNS void
+CREATE FUNCTION webhook_internal.check_duplicate(
+	endpoint text,
+	events text[],
+	subscription bigint,
+	tenant text
+) RETURNS void
 	LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'webhook_check_duplicate';
-COMMENT ON FUNCTION webhook_internal.check_duplicate(text, text[], bigint) IS 'raise an error if another subscription sends one of the events to the endpoint';
+COMMENT ON FUNCTION webhook_internal.check_duplicate(text, text[], bigint, text) IS 'raise an error if another subscription of the tenant sends one of the events to the endpoint';
 
 CREATE FUNCTION webhook_internal.require_trusted_table(relation regclass) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_trusted_table';
@@ -1607,14 +1639,321 @@ CREATE FUNCTION webhook.publish(
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_publish';
 COMMENT ON FUNCTION webhook.publish(text, json, text, text) IS 'publish an event of a tenant, or of the platform itself; returns its Id';
 /*
+ * Tenants: whose subscriptions and rows
+ *
+ * A tenant has roles, which see its own rows and administer its own subscriptions
+ * within its caps. All else is the platform's, whose readers, operators and
+ * administrators see all.
+ */
+
+-- Nobody calls it: to have EXECUTE on it is the right.
+CREATE FUNCTION webhook_internal.all_tenants() RETURNS void
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT
+$$;
+COMMENT ON FUNCTION webhook_internal.all_tenants() IS 'does nothing; a role that may execute it sees, and acts for, the platform and all tenants';
+
+CREATE FUNCTION webhook_internal.sees_all() RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_sees_all_tenants';
+COMMENT ON FUNCTION webhook_internal.sees_all() IS 'true if the current user sees the platform and all tenants';
+
+CREATE FUNCTION webhook_internal.my_tenant() RETURNS text
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_my_tenant';
+COMMENT ON FUNCTION webhook_internal.my_tenant() IS 'tenant that the current user acts for; null: none, or all';
+
+CREATE FUNCTION webhook_internal.caller_sees_all() RETURNS boolean
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_sees_all';
+COMMENT ON FUNCTION webhook_internal.caller_sees_all() IS 'true if the role that called the function of schema webhook sees the platform and all tenants';
+
+CREATE FUNCTION webhook_internal.caller_tenant() RETURNS text
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_tenant';
+COMMENT ON FUNCTION webhook_internal.caller_tenant() IS 'tenant that the role that called the function of schema webhook acts for; null: none, or all';
+
+CREATE FUNCTION webhook_internal.acts_on(tenant text) RETURNS boolean
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_acts_on';
+COMMENT ON FUNCTION webhook_internal.acts_on(text) IS 'true if the role that called the function of schema webhook may act for the tenant; null: the platform';
+
+CREATE FUNCTION webhook_internal.lock_tenant(tenant text) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_lock_tenant';
+COMMENT ON FUNCTION webhook_internal.lock_tenant(text) IS 'let nobody else make, move or end subscriptions of the tenant until the transaction ends; null: the platform';
+
+CREATE FUNCTION webhook_internal.count_subscriptions(tenant text) RETURNS bigint
+	LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'webhook_count_subscriptions';
+COMMENT ON FUNCTION webhook_internal.count_subscriptions(text) IS 'number of subscriptions that the tenant has now';
+
+-- A view of two relations cannot be written through, not even by its owner.
+CREATE VIEW webhook.tenant WITH (security_barrier) AS
+	SELECT name, events, max_subscriptions, max_in_flight, rate_limit, created_at
+		FROM webhook_internal.tenant, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all()) OR name = (SELECT webhook_internal.my_tenant());
+COMMENT ON VIEW webhook.tenant IS 'tenants and their caps; a tenant sees itself';
+
+CREATE FUNCTION webhook_internal.check_tenant_name(tenant text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.require_not_null('tenant', tenant IS NULL,
+		'Give the name of the tenant, as its events have it.');
+	IF tenant = '' OR octet_length(tenant) > 63 THEN
+		RAISE EXCEPTION 'tenant must have between 1 and 63 bytes, not %', octet_length(tenant)
+			USING ERRCODE = CASE tenant WHEN '' THEN 'invalid_parameter_value'
+					ELSE 'program_limit_exceeded' END,
+				COLUMN = 'tenant',
+				HINT = 'Give the name of the tenant, as its events have it.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_tenant_name(text) IS 'raise an error unless a tenant can have this name';
+
+-- For a tenant, another one is unknown.
+CREATE FUNCTION webhook_internal.require_tenant(tenant text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT webhook_internal.acts_on(tenant)
+		OR NOT EXISTS (SELECT FROM webhook_internal.tenant t WHERE t.name = require_tenant.tenant)
+	THEN
+		RAISE EXCEPTION 'tenant "%" does not exist', tenant
+			USING ERRCODE = 'undefined_object',
+				COLUMN = 'tenant',
+				HINT = 'See view webhook.tenant; an administrator defines tenants with webhook.define_tenant().';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_tenant(text) IS 'raise an error unless the tenant exists and the caller may act for it';
+
+CREATE FUNCTION webhook_internal.tenant_to_be(tenant text) RETURNS text
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	own			text := webhook_internal.caller_tenant();
+BEGIN
+	IF own IS NULL AND NOT webhook_internal.caller_sees_all() THEN
+		RAISE EXCEPTION 'role "%" acts for no tenant', webhook_internal.caller()
+			USING ERRCODE = 'insufficient_privilege',
+				HINT = 'The owner of the extension grants a role what it may do, by webhook.grant_admin() or webhook.grant_tenant().';
+	END IF;
+	IF own IS NOT NULL OR tenant IS NOT NULL THEN
+		PERFORM webhook_internal.require_tenant(coalesce(tenant, own));
+	END IF;
+	RETURN coalesce(tenant, own);
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.tenant_to_be(text) IS 'tenant of a subscription that is made now with this argument; null: the platform';
+
+-- What a tenant may not get is unknown to it, whether it exists or not.
+CREATE FUNCTION webhook_internal.check_tenant_events(tenant text, events text[]) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	event		text;
+BEGIN
+	IF tenant IS NULL THEN
+		RETURN;
+	END IF;
+	FOREACH event IN ARRAY coalesce(events, '{}') LOOP
+		-- A pattern takes what the tenant may get of it when an event is matched.
+		IF strpos(event, '*') = 0 AND NOT EXISTS (
+			SELECT
+				FROM webhook_internal.tenant t, unnest(t.events) AS a (pattern)
+				WHERE t.name = check_tenant_events.tenant
+					AND webhook_internal.matches(a.pattern, event))
+		THEN
+			IF webhook_internal.caller_sees_all() THEN
+				RAISE EXCEPTION 'tenant "%" may not get event type "%"', tenant, event
+					USING ERRCODE = 'invalid_parameter_value',
+						COLUMN = 'events',
+						HINT = 'See view webhook.tenant; webhook.define_tenant() says what a tenant may get.';
+			END IF;
+			RAISE EXCEPTION 'event type "%" does not exist', event
+				USING ERRCODE = 'undefined_object',
+					COLUMN = 'events',
+					HINT = 'See view webhook.event_type, or define it with webhook.define_event_type().';
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_tenant_events(text, text[]) IS 'raise an error if the tenant may not get an event type that is named here';
+
+-- The lock of the tenant is held.
+CREATE FUNCTION webhook_internal.check_caps(
+	old webhook_internal.subscription,
+	new webhook_internal.subscription
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	cap			webhook_internal.tenant;
+BEGIN
+	SELECT t.* INTO cap FROM webhook_internal.tenant t WHERE t.name = new.tenant;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	IF old.id IS NULL
+		AND webhook_internal.count_subscriptions(new.tenant) >= cap.max_subscriptions
+	THEN
+		RAISE EXCEPTION 'tenant "%" may have no more subscriptions', new.tenant
+			USING ERRCODE = 'configuration_limit_exceeded',
+				COLUMN = 'tenant',
+				DETAIL = format('It has %s, and the maximum is %s.',
+					webhook_internal.count_subscriptions(new.tenant), cap.max_subscriptions),
+				HINT = 'End one with webhook.unsubscribe(); an administrator raises the maximum with webhook.define_tenant().';
+	END IF;
+	IF new.max_in_flight > cap.max_in_flight
+		AND new.max_in_flight IS DISTINCT FROM old.max_in_flight
+	THEN
+		RAISE EXCEPTION 'max_in_flight must be at most % for tenant "%", not %', cap.max_in_flight,
+				new.tenant, new.max_in_flight
+			USING ERRCODE = 'configuration_limit_exceeded',
+				COLUMN = 'max_in_flight',
+				HINT = 'Give less, or 0 for the default; an administrator raises the maximum with webhook.define_tenant().';
+	END IF;
+	IF new.rate_limit > cap.rate_limit AND new.rate_limit IS DISTINCT FROM old.rate_limit THEN
+		RAISE EXCEPTION 'rate_limit must be at most % for tenant "%", not %', cap.rate_limit,
+				new.tenant, new.rate_limit
+			USING ERRCODE = 'configuration_limit_exceeded',
+				COLUMN = 'rate_limit',
+				HINT = 'Give less, or 0 for the tenant''s own limit; an administrator raises the maximum with webhook.define_tenant().';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_caps(webhook_internal.subscription, webhook_internal.subscription) IS 'raise an error if the tenant of a subscription may not have it, or have it changed, like this';
+
+CREATE FUNCTION webhook_internal.refuse_files(ca text, client_certificate text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	argument	text := CASE WHEN ca IS NOT NULL THEN 'ca'
+					WHEN client_certificate IS NOT NULL THEN 'client_certificate' END;
+BEGIN
+	IF argument IS NOT NULL AND NOT webhook_internal.caller_sees_all() THEN
+		RAISE EXCEPTION '% is set by administrators', argument
+			USING ERRCODE = 'insufficient_privilege',
+				COLUMN = argument,
+				HINT = format('Omit %s.', argument);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.refuse_files(text, text) IS 'raise an error if a tenant gives one of these arguments';
+
+CREATE FUNCTION webhook.define_tenant(
+	tenant text,
+	events text[] DEFAULT '{*}',
+	max_subscriptions integer DEFAULT 20,
+	max_in_flight integer DEFAULT NULL,
+	rate_limit real DEFAULT NULL
+) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.define_tenant(text, text[], integer, integer, real) IS 'define a tenant, which event types it may get, and the caps of all its subscriptions together; call it again to change them';
+
+CREATE FUNCTION webhook_internal.define_tenant(
+	tenant text,
+	events text[],
+	max_subscriptions integer,
+	max_in_flight integer,
+	rate_limit real
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	old			webhook_internal.tenant;
+	new			webhook_internal.tenant;
+	present		record;
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant'::regclass);
+	PERFORM webhook_internal.check_tenant_name(define_tenant.tenant);
+	IF NOT webhook_internal.caller_sees_all() THEN
+		RAISE EXCEPTION 'permission denied to define tenants'
+			USING ERRCODE = 'insufficient_privilege',
+				HINT = 'Only administrators of the platform may.';
+	END IF;
+	new.name := define_tenant.tenant;
+	new.events := webhook_internal.checked_events(define_tenant.events);
+	PERFORM webhook_internal.require_not_null('max_subscriptions',
+		define_tenant.max_subscriptions IS NULL, 'Omit it for the default.');
+	IF define_tenant.max_subscriptions < 0 THEN
+		RAISE EXCEPTION 'max_subscriptions must not be negative, but is %',
+				define_tenant.max_subscriptions
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'max_subscriptions',
+				HINT = 'Use 0 to let the tenant have no subscription.';
+	END IF;
+	new.max_subscriptions := define_tenant.max_subscriptions;
+	IF define_tenant.max_in_flight < 1 THEN
+		RAISE EXCEPTION 'max_in_flight must be at least 1, not %', define_tenant.max_in_flight
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'max_in_flight',
+				HINT = 'Omit it for no limit of the tenant''s own.';
+	END IF;
+	new.max_in_flight := define_tenant.max_in_flight;
+	IF define_tenant.rate_limit = 0 THEN
+		RAISE EXCEPTION 'rate_limit must be above 0'
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'rate_limit',
+				HINT = 'Omit it for no limit.';
+	END IF;
+	new.rate_limit := webhook_internal.checked_rate(define_tenant.rate_limit);
+
+	-- What is there already stays within the caps.
+	SELECT count(*) AS subscriptions, max(s.max_in_flight) AS max_in_flight,
+			max(s.rate_limit) AS rate_limit
+		INTO present
+		FROM webhook_internal.subscription s
+		WHERE s.tenant = new.name;
+	IF present.subscriptions > new.max_subscriptions THEN
+		RAISE EXCEPTION 'tenant "%" has % subscriptions', new.name, present.subscriptions
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'max_subscriptions',
+				HINT = 'Give at least as many, or end some with webhook.unsubscribe().';
+	END IF;
+	IF present.max_in_flight > new.max_in_flight THEN
+		RAISE EXCEPTION 'a subscription of tenant "%" has a max_in_flight of %', new.name,
+				present.max_in_flight
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'max_in_flight',
+				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
+	END IF;
+	IF present.rate_limit > new.rate_limit THEN
+		RAISE EXCEPTION 'a subscription of tenant "%" has a rate_limit of %', new.name,
+				present.rate_limit
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'rate_limit',
+				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
+	END IF;
+
+	SELECT t.* INTO old FROM webhook_internal.tenant t WHERE t.name = new.name FOR UPDATE;
+	new.channel := coalesce(old.channel,
+		'webhook_' || replace(gen_random_uuid()::text, '-', ''));
+	new.created_at := coalesce(old.created_at, clock_timestamp());
+	IF new IS NOT DISTINCT FROM old THEN
+		RETURN;
+	END IF;
+	INSERT INTO webhook_internal.tenant AS t
+		VALUES (new.*)
+		ON CONFLICT (name) DO UPDATE
+			SET events = new.events,
+				max_subscriptions = new.max_subscriptions,
+				max_in_flight = new.max_in_flight,
+				rate_limit = new.rate_limit;
+	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.audit('define_tenant'::text, NULL::bigint, NULL::uuid,
+		jsonb_strip_nulls(jsonb_build_object(
+			'old', CASE WHEN old.name IS NOT NULL THEN to_jsonb(old) - 'channel' - 'created_at' END))
+		|| jsonb_build_object('new', to_jsonb(new) - 'channel' - 'created_at'));
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.define_tenant(text, text[], integer, integer, real) IS 'what webhook.define_tenant() does, with the rights of the owner';
+/*
  * Subscriptions: who wants which events
  *
  * The functions that write a table run with the rights of the owner, so each calls
  * require_trusted_table() before it writes. Those of schema webhook are doors, see
  * src/functions/door.c; the functions of the same names in webhook_internal do the work.
- * Where an argument may be
- * a credential, plans are generic: a custom plan contains the values of its
- * parameters, and the server may print it.
+ * Where an argument may be a credential, plans are generic: a custom plan contains the
+ * values of its parameters, and the server may print it.
  *
  * A change of a subscription is a command in the ring: 'c', subscriptions have
  * changed, and if it names one, that subscription starts afresh; 'x', cancel
@@ -1696,15 +2035,21 @@ COMMENT ON FUNCTION webhook_internal.has_open_breaker(bigint) IS 'true if the ci
 CREATE FUNCTION webhook_internal.require_subscription(subscription bigint) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	known		boolean;
+	owned_by	text;
 BEGIN
-	IF NOT EXISTS (SELECT FROM webhook_internal.subscription s
-		WHERE s.id = require_subscription.subscription)
-	THEN
+	SELECT true, s.tenant
+		INTO known, owned_by
+		FROM webhook_internal.subscription s
+		WHERE s.id = require_subscription.subscription;
+	-- Both cases cost the same.
+	IF NOT webhook_internal.acts_on(owned_by) OR known IS NULL THEN
 		PERFORM webhook_internal.raise_unknown_subscription(subscription);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.require_subscription(bigint) IS 'raise an error unless the subscription exists';
+COMMENT ON FUNCTION webhook_internal.require_subscription(bigint) IS 'raise an error unless the subscription exists and the caller may act for its tenant';
 
 CREATE FUNCTION webhook_internal.require_enabled(subscription bigint) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -1828,10 +2173,11 @@ CREATE FUNCTION webhook.subscribe(
 	max_age interval DEFAULT NULL,
 	final_statuses integer[] DEFAULT '{}',
 	ca text DEFAULT NULL,
-	client_certificate text DEFAULT NULL
+	client_certificate text DEFAULT NULL,
+	tenant text DEFAULT NULL
 ) RETURNS bigint
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
+COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
 
 CREATE FUNCTION webhook_internal.subscribe(
 	endpoint text,
@@ -1850,7 +2196,8 @@ CREATE FUNCTION webhook_internal.subscribe(
 	max_age interval,
 	final_statuses integer[],
 	ca text,
-	client_certificate text
+	client_certificate text,
+	tenant text
 ) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
@@ -1866,7 +2213,10 @@ BEGIN
 		'Omit it for the default.');
 	PERFORM webhook_internal.require_not_null('final_statuses', subscribe.final_statuses IS NULL,
 		'Omit it for the default.');
+	new.tenant := webhook_internal.tenant_to_be(subscribe.tenant);
+	PERFORM webhook_internal.refuse_files(subscribe.ca, subscribe.client_certificate);
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
+	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events);
 	new.events := webhook_internal.checked_events(subscribe.events);
 	new.description := nullif(subscribe.description, '');
 	key := webhook_internal.checked_secret(subscribe.secret);
@@ -1878,15 +2228,16 @@ BEGIN
 		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses, subscribe.ca,
 		subscribe.client_certificate);
 
-	LOCK TABLE webhook_internal.subscription IN SHARE ROW EXCLUSIVE MODE;
+	PERFORM webhook_internal.lock_tenant(new.tenant);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
-	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, NULL::bigint);
-	INSERT INTO webhook_internal.subscription (endpoint, events, description, headers,
+	PERFORM webhook_internal.check_caps(NULL::webhook_internal.subscription, new);
+	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, NULL::bigint, new.tenant);
+	INSERT INTO webhook_internal.subscription (tenant, endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
 			created_by, since, home)
-		VALUES (new.endpoint, new.events, new.description, new.headers,
+		VALUES (new.tenant, new.endpoint, new.events, new.description, new.headers,
 			new.signature_schemes, new.filter, new.payload_format, new.ordered,
 			new.max_in_flight, new.rate_limit, new.timeout, new.retry_schedule, new.max_age,
 			new.final_statuses, new.ca, new.client_certificate,
@@ -1901,7 +2252,7 @@ BEGIN
 	RETURN new.id;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'what webhook.subscribe() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, text) IS 'what webhook.subscribe() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.check_endpoint(endpoint text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -1973,9 +2324,14 @@ DECLARE
 	altered		boolean;
 	was_disabled boolean;
 BEGIN
-	-- The table is locked before any row; otherwise two calls could deadlock.
+	PERFORM webhook_internal.require_subscription(alter_subscription.subscription);
+	PERFORM webhook_internal.refuse_files(alter_subscription.ca,
+		alter_subscription.client_certificate);
+	-- The tenant is locked before any row; otherwise two calls could deadlock.
 	IF rerouted THEN
-		LOCK TABLE webhook_internal.subscription IN SHARE ROW EXCLUSIVE MODE;
+		PERFORM webhook_internal.lock_tenant(s.tenant)
+			FROM webhook_internal.subscription s
+			WHERE s.id = alter_subscription.subscription;
 	END IF;
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	SELECT s.* INTO old FROM webhook_internal.subscription s
@@ -1990,10 +2346,11 @@ BEGIN
 		new.endpoint := webhook_internal.canonical_endpoint(alter_subscription.endpoint);
 	END IF;
 	IF alter_subscription.events IS NOT NULL THEN
+		PERFORM webhook_internal.check_tenant_events(new.tenant, alter_subscription.events);
 		new.events := webhook_internal.checked_events(alter_subscription.events);
 	END IF;
 	IF rerouted THEN
-		PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, new.id);
+		PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, new.id, new.tenant);
 	END IF;
 	IF alter_subscription.description IS NOT NULL THEN
 		new.description := nullif(alter_subscription.description, '');
@@ -2018,6 +2375,7 @@ BEGIN
 		alter_subscription.timeout, alter_subscription.retry_schedule,
 		alter_subscription.max_age, alter_subscription.final_statuses, alter_subscription.ca,
 		alter_subscription.client_certificate);
+	PERFORM webhook_internal.check_caps(old, new);
 	altered := new OPERATOR(pg_catalog.*<>) old;
 	was_disabled := webhook_internal.is_disabled(old.id);
 	-- A new start snapshot also ends that the worker has disabled it.
@@ -2092,6 +2450,7 @@ AS $$
 DECLARE
 	options		jsonb;
 BEGIN
+	PERFORM webhook_internal.require_subscription(subscription_options.subscription);
 	SELECT to_jsonb(o)
 		INTO options
 		FROM (
@@ -2132,6 +2491,11 @@ DECLARE
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
+	PERFORM webhook_internal.require_subscription(unsubscribe.subscription);
+	-- Who subscribes to the same waits to see whether this one goes.
+	PERFORM webhook_internal.lock_tenant(s.tenant)
+		FROM webhook_internal.subscription s
+		WHERE s.id = unsubscribe.subscription;
 	DELETE FROM webhook_internal.subscription s
 		WHERE s.id = unsubscribe.subscription
 		RETURNING s.* INTO old;
@@ -2155,6 +2519,7 @@ AS $$
 #variable_conflict use_column
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_subscription(set_paused.subscription);
 	UPDATE webhook_internal.subscription s
 		SET paused = set_paused.paused
 		WHERE s.id = set_paused.subscription AND s.paused <> set_paused.paused;
@@ -2165,6 +2530,7 @@ BEGIN
 			CASE WHEN set_paused.paused THEN 'pause'::text ELSE 'resume' END,
 			set_paused.subscription, NULL::uuid, NULL::jsonb);
 	ELSE
+		-- It may have gone meanwhile.
 		PERFORM webhook_internal.require_subscription(set_paused.subscription);
 	END IF;
 END
@@ -2790,6 +3156,7 @@ AS $$
 DECLARE
 	newest		text;
 BEGIN
+	PERFORM webhook_internal.require_subscription(secret.subscription);
 	SELECT x.secret
 		INTO newest
 		FROM webhook_internal.subscription_secret x
@@ -2798,7 +3165,6 @@ BEGIN
 		ORDER BY x.id DESC
 		LIMIT 1;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.require_subscription(secret.subscription);
 		RAISE EXCEPTION 'subscription % has no secret', secret.subscription
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				COLUMN = 'subscription',
@@ -2836,6 +3202,7 @@ BEGIN
 		'Give the time during which former secrets sign, too; ''0'' ends them at once.');
 	ends_at := clock_timestamp() + webhook_internal.checked_duration('overlap', rotate_secret.overlap,
 		'0', '7 days', 'Choose the time that the receiver needs to take over the new secret.');
+	PERFORM webhook_internal.require_subscription(rotate_secret.subscription);
 	PERFORM FROM webhook_internal.subscription s WHERE s.id = rotate_secret.subscription FOR UPDATE;
 	IF NOT FOUND THEN
 		PERFORM webhook_internal.raise_unknown_subscription(rotate_secret.subscription);
@@ -3721,8 +4088,9 @@ $$;
  * Privileges: who may do what
  *
  * A role may read, operate or administer; each level includes the one before
- * it. grant_backup() is for roles that run pg_dump. The functions run as their
- * caller, because the owner grants.
+ * it, and is for all tenants. A role of a tenant has a level of its own, for its own
+ * rows and subscriptions, and no other. grant_backup() is for roles that run pg_dump.
+ * Whoever calls these functions has to have the rights of the owner.
  *
  * Views, and the functions whose C function is webhook_door, use objects of
  * webhook_internal with the rights of the owner, so a role needs no privilege there,
@@ -3733,7 +4101,9 @@ $$;
 CREATE FUNCTION webhook_internal.privileges() RETURNS text
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT md5(string_agg(concat(o.oid, o.acl), ' ' ORDER BY o.oid))
+	SELECT md5(string_agg(concat(o.oid, o.acl), ' ' ORDER BY o.oid)
+				|| coalesce((SELECT string_agg(t::text, ' ' ORDER BY t.role)
+						FROM webhook_internal.tenant_role t), ''))
 		FROM pg_namespace n,
 			LATERAL (
 				SELECT n.oid, n.nspacl AS acl
@@ -3744,7 +4114,59 @@ AS $$
 			) o
 		WHERE n.nspname IN ('webhook', 'webhook_internal')
 $$;
-COMMENT ON FUNCTION webhook_internal.privileges() IS 'a value that changes with each privilege on an object of the extension';
+COMMENT ON FUNCTION webhook_internal.privileges() IS 'a value that changes with each privilege on an object of the extension, and with each role of a tenant';
+
+-- Whoever has one of these privileges reads past views and policies.
+CREATE FUNCTION webhook_internal.problem_as_tenant(role regrole, tenant text) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN r.rolsuper THEN 'It is a superuser.'
+		WHEN r.rolbypassrls THEN 'It bypasses row-level security.'
+		WHEN pg_has_role(r.oid, n.nspowner, 'MEMBER') THEN 'It is a member of the owner of the extension.'
+		ELSE coalesce(
+			(SELECT format('It is a member of %s.', p.rolname)
+				FROM pg_roles p
+				WHERE p.rolname IN ('pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files',
+						'pg_write_server_files', 'pg_execute_server_program')
+					AND pg_has_role(r.oid, p.oid, 'MEMBER')
+				ORDER BY p.rolname
+				LIMIT 1),
+			(SELECT format('It acts for tenant "%s" already.', t.tenant)
+				FROM webhook_internal.tenant_role t
+				WHERE t.role = r.oid AND t.tenant <> problem_as_tenant.tenant),
+			(SELECT format('It is a member of %s, which acts for tenant "%s".', p.rolname, t.tenant)
+				FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
+				WHERE t.tenant <> problem_as_tenant.tenant AND pg_has_role(r.oid, p.oid, 'MEMBER')
+				ORDER BY p.rolname
+				LIMIT 1),
+			(SELECT format('Its member %s acts for tenant "%s".', p.rolname, t.tenant)
+				FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
+				WHERE t.tenant <> problem_as_tenant.tenant AND pg_has_role(p.oid, r.oid, 'MEMBER')
+				ORDER BY p.rolname
+				LIMIT 1),
+			(SELECT CASE WHEN p.oid = r.oid THEN 'It has other privileges on the extension.'
+						ELSE format('It is a member of %s, which has other privileges on the extension.', p.rolname) END
+				FROM pg_namespace s,
+					LATERAL (
+						SELECT s.nspacl AS acl
+						UNION ALL
+						SELECT c.relacl FROM pg_class c WHERE c.relnamespace = s.oid
+						UNION ALL
+						SELECT f.proacl FROM pg_proc f WHERE f.pronamespace = s.oid
+					) o,
+					aclexplode(o.acl) a
+					JOIN pg_roles p ON p.oid = a.grantee
+				WHERE s.nspname IN ('webhook', 'webhook_internal')
+					AND pg_has_role(r.oid, p.oid, 'MEMBER')
+					AND NOT EXISTS (SELECT FROM webhook_internal.tenant_role t WHERE t.role = p.oid)
+				ORDER BY p.oid <> r.oid, p.rolname
+				LIMIT 1))
+		END
+		FROM pg_roles r, pg_namespace n
+		WHERE r.oid = problem_as_tenant.role AND n.nspname = 'webhook'
+$$;
+COMMENT ON FUNCTION webhook_internal.problem_as_tenant(regrole, text) IS 'why the role cannot act for the tenant; null: it can';
 
 CREATE FUNCTION webhook_internal.grant_each(action text, role regrole, commands text[])
 	RETURNS void
@@ -3764,7 +4186,7 @@ BEGIN
 				COLUMN = 'role',
 				HINT = 'Give the name of a role.';
 	END IF;
-	IF NOT pg_has_role(current_user, owner, 'USAGE') THEN
+	IF NOT pg_has_role(webhook_internal.caller(), owner, 'USAGE') THEN
 		RAISE EXCEPTION 'must be owner of schema webhook'
 			USING ERRCODE = 'insufficient_privilege',
 				HINT = format('Call it as %s, the owner, or as a superuser.', owner);
@@ -3806,6 +4228,33 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.grant_each(text, regrole, text[]) IS 'execute these commands for a role, if the caller is the owner; a row of the audit says so if they change a privilege';
 
+CREATE FUNCTION webhook_internal.refuse_tenant(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	other		record;
+BEGIN
+	SELECT t.role, t.tenant
+		INTO other
+		FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
+		WHERE refuse_tenant.role IN (SELECT r.oid FROM pg_roles r)
+			AND pg_has_role(t.role, refuse_tenant.role, 'MEMBER')
+		ORDER BY t.role <> refuse_tenant.role, p.rolname
+		LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'role % acts for tenant "%"', other.role, other.tenant
+			USING ERRCODE = 'invalid_grant_operation',
+				COLUMN = 'role',
+				DETAIL = CASE WHEN other.role <> refuse_tenant.role
+					THEN format('It is a member of role %s.', refuse_tenant.role)
+					ELSE 'A role of a tenant has no other rights.' END,
+				HINT = format('Call webhook.revoke(%L) first, or give another role.', other.role);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.refuse_tenant(regrole) IS 'raise an error if the role, or a member of it, acts for a tenant';
+
 CREATE FUNCTION webhook_internal.grant_level(action text, role regrole, level integer)
 	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -3825,6 +4274,7 @@ DECLARE
 			webhook.stat_pending,
 			webhook.stat_subscription,
 			webhook.stat_worker,
+			webhook.tenant,
 			webhook.watched_table
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
@@ -3833,6 +4283,9 @@ DECLARE
 			webhook.series,
 			webhook.sign,
 			webhook.verify,
+			webhook_internal.all_tenants,
+			webhook_internal.sees_all,
+			webhook_internal.my_tenant,
 			webhook_internal.home,
 			webhook_internal.disabled,
 			webhook_internal.pending_summary,
@@ -3857,6 +4310,7 @@ DECLARE
 		'GRANT USAGE ON SCHEMA webhook_internal TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.define_event_type,
+			webhook.define_tenant,
 			webhook.watch,
 			webhook.unwatch,
 			webhook.alter_watch,
@@ -3883,6 +4337,7 @@ DECLARE
 			webhook_internal.watch_trigger
 			TO %s'];
 BEGIN
+	PERFORM webhook_internal.refuse_tenant(role);
 	PERFORM webhook_internal.grant_each(action, role, reader
 		|| CASE WHEN level >= 2 THEN operator END || CASE WHEN level >= 3 THEN admin END);
 END
@@ -3917,6 +4372,7 @@ AS $$
 DECLARE
 	commands	text[];
 BEGIN
+	PERFORM webhook_internal.refuse_tenant(role);
 	SELECT ARRAY['GRANT USAGE ON SCHEMA webhook, webhook_internal TO %s']
 			|| array_agg(format('GRANT SELECT ON %s TO %%s', dumped.relation) ORDER BY dumped.relation)
 		INTO commands
@@ -3931,20 +4387,99 @@ END
 $$;
 COMMENT ON FUNCTION webhook.grant_backup(regrole) IS 'let a role read all that pg_dump reads: the log, subscriptions with their secrets, and what waits';
 
+CREATE FUNCTION webhook.grant_tenant(role regrole, tenant text) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.grant_tenant(regrole, text) IS 'let a role see what is the tenant''s own, and administer its subscriptions within its caps';
+
+CREATE FUNCTION webhook_internal.grant_tenant(role regrole, tenant text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem		text;
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant_role'::regclass);
+	PERFORM webhook_internal.check_tenant_name(tenant);
+	PERFORM webhook_internal.require_tenant(tenant);
+	problem := webhook_internal.problem_as_tenant(role, tenant);
+	IF problem IS NOT NULL THEN
+		RAISE EXCEPTION 'role % cannot act for tenant "%"', role, tenant
+			USING ERRCODE = 'invalid_grant_operation',
+				COLUMN = 'role',
+				DETAIL = problem,
+				HINT = 'Give a role that has no other rights, or take them from it, for example with webhook.revoke().';
+	END IF;
+	PERFORM webhook_internal.grant_each('grant_tenant'::text, role, ARRAY[
+		format('INSERT INTO webhook_internal.tenant_role VALUES (%%L::regrole, %L)'
+			' ON CONFLICT (role) DO UPDATE SET tenant = excluded.tenant', replace(tenant, '%', '%%')),
+		'GRANT USAGE ON SCHEMA webhook TO %s',
+		'GRANT SELECT ON
+			webhook.audit,
+			webhook.stat_minute,
+			webhook.event_type,
+			webhook.subscription,
+			webhook.event,
+			webhook.log,
+			webhook.pending_delivery,
+			webhook.dead_letter,
+			webhook.stat_pending,
+			webhook.stat_subscription,
+			webhook.tenant,
+			webhook.watched_table
+			TO %s',
+		'GRANT EXECUTE ON FUNCTION
+			webhook.check_endpoint,
+			webhook.subscribe,
+			webhook.alter_subscription,
+			webhook.subscription_options,
+			webhook.unsubscribe,
+			webhook.pause,
+			webhook.resume,
+			webhook.ping,
+			webhook.resend,
+			webhook.recover,
+			webhook.retry,
+			webhook.cancel,
+			webhook.skip,
+			webhook.secret,
+			webhook.rotate_secret,
+			webhook.explain,
+			webhook.series,
+			webhook.sign,
+			webhook.verify,
+			webhook_internal.sees_all,
+			webhook_internal.my_tenant,
+			webhook_internal.home,
+			webhook_internal.disabled,
+			webhook_internal.pending_summary,
+			webhook_internal.redacted_endpoint,
+			webhook_internal.redacted_headers,
+			webhook_internal.watch_arguments,
+			webhook_internal.worker_state
+			TO %s']);
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.grant_tenant(regrole, text) IS 'what webhook.grant_tenant() does, with the rights of the owner';
+
 CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.revoke(regrole) IS 'take all privileges on the extension from a role, also those of a tenant';
+
+CREATE FUNCTION webhook_internal.revoke(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	commands	text[] := ARRAY[
+		'DELETE FROM webhook_internal.tenant_role WHERE role = %L::regrole',
 		'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON ALL TABLES IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON SCHEMA webhook, webhook_internal FROM %s'];
 BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant_role'::regclass);
 	PERFORM webhook_internal.grant_each('revoke'::text, role, commands);
 END
 $$;
-COMMENT ON FUNCTION webhook.revoke(regrole) IS 'take all privileges on the extension from a role';
+COMMENT ON FUNCTION webhook_internal.revoke(regrole) IS 'what webhook.revoke() does, with the rights of the owner';
 
 /*
  * Nobody but the owner has a privilege at first. Default privileges, which were
@@ -4008,6 +4543,9 @@ $$;
  */
 
 SELECT pg_extension_config_dump('webhook_internal.event_type', $$WHERE name <> 'App.BusinessRequestStatusChange'$$);
+SELECT pg_extension_config_dump('webhook_internal.tenant', '');
+-- The OID of a role that is gone may be another one's elsewhere.
+SELECT pg_extension_config_dump('webhook_internal.tenant_role', 'WHERE role IN (SELECT oid FROM pg_catalog.pg_roles)');
 SELECT pg_extension_config_dump('webhook_internal.subscription', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_secret', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_state', '');

@@ -3,6 +3,8 @@
  *
  *   table                 holds                                 written by
  *   event_type            what can be subscribed to             people
+ *   tenant                who else has subscriptions            people
+ *   tenant_role           which roles act for a tenant          people
  *   subscription          who wants which events, sent where    people
  *   subscription_secret   keys that requests are signed with    people
  *   pending               deliveries that wait                  the worker
@@ -16,8 +18,8 @@
  * People write by the functions of schema webhook; the worker deletes old rows
  * of the audit. There is no foreign key: a
  * parallel restore loads tables in any order. C code reads pending,
- * pending_count, subscription_state, log, checkpoint, stat_minute and audit by
- * column number: src/base/catalog.h lists their columns in the same order.
+ * pending_count, subscription_state, log, checkpoint, stat_minute, tenant_role and audit
+ * by column number: src/base/catalog.h lists their columns in the same order.
  */
 
 CREATE TABLE webhook_internal.event_type (
@@ -32,6 +34,32 @@ COMMENT ON COLUMN webhook_internal.event_type.created_at IS 'when the event type
 
 INSERT INTO webhook_internal.event_type (name, description)
 	VALUES ('App.BusinessRequestStatusChange', 'The status of a business request has changed.');
+
+CREATE TABLE webhook_internal.tenant (
+	name		text COLLATE "C" PRIMARY KEY,
+	events		text[] NOT NULL,
+	max_subscriptions integer NOT NULL,
+	max_in_flight integer,
+	rate_limit	real,
+	channel		text NOT NULL,
+	created_at	timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE webhook_internal.tenant IS 'tenants: whoever has subscriptions and events of their own; defined by webhook.define_tenant()';
+COMMENT ON COLUMN webhook_internal.tenant.name IS 'name of the tenant, as events have it';
+COMMENT ON COLUMN webhook_internal.tenant.events IS 'event types that the tenant may get; App.* means all that begin with App., * means all';
+COMMENT ON COLUMN webhook_internal.tenant.max_subscriptions IS 'most subscriptions that it may have';
+COMMENT ON COLUMN webhook_internal.tenant.max_in_flight IS 'most requests at once of all its subscriptions together; null: no limit of its own';
+COMMENT ON COLUMN webhook_internal.tenant.rate_limit IS 'most requests a second of all its subscriptions together; null: no limit';
+COMMENT ON COLUMN webhook_internal.tenant.channel IS 'channel of its notifications, which only the entitled are told';
+COMMENT ON COLUMN webhook_internal.tenant.created_at IS 'when the tenant was defined';
+
+CREATE TABLE webhook_internal.tenant_role (
+	role		regrole PRIMARY KEY,
+	tenant		text COLLATE "C" NOT NULL
+);
+COMMENT ON TABLE webhook_internal.tenant_role IS 'roles that act for a tenant; changed by webhook.grant_tenant() and webhook.revoke()';
+COMMENT ON COLUMN webhook_internal.tenant_role.role IS 'role that acts for the tenant, with its members; a role of two tenants acts for none';
+COMMENT ON COLUMN webhook_internal.tenant_role.tenant IS 'name of the tenant';
 
 CREATE SEQUENCE webhook_internal.subscription_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_id_seq IS 'numbers subscriptions';
@@ -332,7 +360,7 @@ DO $$
 DECLARE
 	relation	text;
 BEGIN
-	FOREACH relation IN ARRAY '{subscription,subscription_secret,pending}'::text[] LOOP
+	FOREACH relation IN ARRAY '{tenant,subscription,subscription_secret,pending}'::text[] LOOP
 		EXECUTE format($_$
 			CREATE TRIGGER wake_worker
 				AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.%1$I

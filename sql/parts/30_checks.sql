@@ -96,11 +96,15 @@ CREATE FUNCTION webhook_internal.matches(pattern text, event_type text) RETURNS 
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
 COMMENT ON FUNCTION webhook_internal.matches(text, text) IS 'true if the pattern includes the event type, or every event type of a second pattern';
 
-CREATE FUNCTION webhook_internal.check_duplicate(endpoint text, events text[], subscription bigint)
-	RETURNS void
+CREATE FUNCTION webhook_internal.check_duplicate(
+	endpoint text,
+	events text[],
+	subscription bigint,
+	tenant text
+) RETURNS void
 	LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'webhook_check_duplicate';
-COMMENT ON FUNCTION webhook_internal.check_duplicate(text, text[], bigint) IS 'raise an error if another subscription sends one of the events to the endpoint';
+COMMENT ON FUNCTION webhook_internal.check_duplicate(text, text[], bigint, text) IS 'raise an error if another subscription of the tenant sends one of the events to the endpoint';
 
 CREATE FUNCTION webhook_internal.require_trusted_table(relation regclass) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_trusted_table';

@@ -4,9 +4,8 @@
  * The functions that write a table run with the rights of the owner, so each calls
  * require_trusted_table() before it writes. Those of schema webhook are doors, see
  * src/functions/door.c; the functions of the same names in webhook_internal do the work.
- * Where an argument may be
- * a credential, plans are generic: a custom plan contains the values of its
- * parameters, and the server may print it.
+ * Where an argument may be a credential, plans are generic: a custom plan contains the
+ * values of its parameters, and the server may print it.
  *
  * A change of a subscription is a command in the ring: 'c', subscriptions have
  * changed, and if it names one, that subscription starts afresh; 'x', cancel
@@ -88,15 +87,21 @@ COMMENT ON FUNCTION webhook_internal.has_open_breaker(bigint) IS 'true if the ci
 CREATE FUNCTION webhook_internal.require_subscription(subscription bigint) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	known		boolean;
+	owned_by	text;
 BEGIN
-	IF NOT EXISTS (SELECT FROM webhook_internal.subscription s
-		WHERE s.id = require_subscription.subscription)
-	THEN
+	SELECT true, s.tenant
+		INTO known, owned_by
+		FROM webhook_internal.subscription s
+		WHERE s.id = require_subscription.subscription;
+	-- Both cases cost the same.
+	IF NOT webhook_internal.acts_on(owned_by) OR known IS NULL THEN
 		PERFORM webhook_internal.raise_unknown_subscription(subscription);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.require_subscription(bigint) IS 'raise an error unless the subscription exists';
+COMMENT ON FUNCTION webhook_internal.require_subscription(bigint) IS 'raise an error unless the subscription exists and the caller may act for its tenant';
 
 CREATE FUNCTION webhook_internal.require_enabled(subscription bigint) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -220,10 +225,11 @@ CREATE FUNCTION webhook.subscribe(
 	max_age interval DEFAULT NULL,
 	final_statuses integer[] DEFAULT '{}',
 	ca text DEFAULT NULL,
-	client_certificate text DEFAULT NULL
+	client_certificate text DEFAULT NULL,
+	tenant text DEFAULT NULL
 ) RETURNS bigint
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
+COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
 
 CREATE FUNCTION webhook_internal.subscribe(
 	endpoint text,
@@ -242,7 +248,8 @@ CREATE FUNCTION webhook_internal.subscribe(
 	max_age interval,
 	final_statuses integer[],
 	ca text,
-	client_certificate text
+	client_certificate text,
+	tenant text
 ) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
@@ -258,7 +265,10 @@ BEGIN
 		'Omit it for the default.');
 	PERFORM webhook_internal.require_not_null('final_statuses', subscribe.final_statuses IS NULL,
 		'Omit it for the default.');
+	new.tenant := webhook_internal.tenant_to_be(subscribe.tenant);
+	PERFORM webhook_internal.refuse_files(subscribe.ca, subscribe.client_certificate);
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
+	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events);
 	new.events := webhook_internal.checked_events(subscribe.events);
 	new.description := nullif(subscribe.description, '');
 	key := webhook_internal.checked_secret(subscribe.secret);
@@ -270,15 +280,16 @@ BEGIN
 		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses, subscribe.ca,
 		subscribe.client_certificate);
 
-	LOCK TABLE webhook_internal.subscription IN SHARE ROW EXCLUSIVE MODE;
+	PERFORM webhook_internal.lock_tenant(new.tenant);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
-	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, NULL::bigint);
-	INSERT INTO webhook_internal.subscription (endpoint, events, description, headers,
+	PERFORM webhook_internal.check_caps(NULL::webhook_internal.subscription, new);
+	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, NULL::bigint, new.tenant);
+	INSERT INTO webhook_internal.subscription (tenant, endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
 			created_by, since, home)
-		VALUES (new.endpoint, new.events, new.description, new.headers,
+		VALUES (new.tenant, new.endpoint, new.events, new.description, new.headers,
 			new.signature_schemes, new.filter, new.payload_format, new.ordered,
 			new.max_in_flight, new.rate_limit, new.timeout, new.retry_schedule, new.max_age,
 			new.final_statuses, new.ca, new.client_certificate,
@@ -293,7 +304,7 @@ BEGIN
 	RETURN new.id;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'what webhook.subscribe() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, text) IS 'what webhook.subscribe() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.check_endpoint(endpoint text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -365,9 +376,14 @@ DECLARE
 	altered		boolean;
 	was_disabled boolean;
 BEGIN
-	-- The table is locked before any row; otherwise two calls could deadlock.
+	PERFORM webhook_internal.require_subscription(alter_subscription.subscription);
+	PERFORM webhook_internal.refuse_files(alter_subscription.ca,
+		alter_subscription.client_certificate);
+	-- The tenant is locked before any row; otherwise two calls could deadlock.
 	IF rerouted THEN
-		LOCK TABLE webhook_internal.subscription IN SHARE ROW EXCLUSIVE MODE;
+		PERFORM webhook_internal.lock_tenant(s.tenant)
+			FROM webhook_internal.subscription s
+			WHERE s.id = alter_subscription.subscription;
 	END IF;
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	SELECT s.* INTO old FROM webhook_internal.subscription s
@@ -382,10 +398,11 @@ BEGIN
 		new.endpoint := webhook_internal.canonical_endpoint(alter_subscription.endpoint);
 	END IF;
 	IF alter_subscription.events IS NOT NULL THEN
+		PERFORM webhook_internal.check_tenant_events(new.tenant, alter_subscription.events);
 		new.events := webhook_internal.checked_events(alter_subscription.events);
 	END IF;
 	IF rerouted THEN
-		PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, new.id);
+		PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, new.id, new.tenant);
 	END IF;
 	IF alter_subscription.description IS NOT NULL THEN
 		new.description := nullif(alter_subscription.description, '');
@@ -410,6 +427,7 @@ BEGIN
 		alter_subscription.timeout, alter_subscription.retry_schedule,
 		alter_subscription.max_age, alter_subscription.final_statuses, alter_subscription.ca,
 		alter_subscription.client_certificate);
+	PERFORM webhook_internal.check_caps(old, new);
 	altered := new OPERATOR(pg_catalog.*<>) old;
 	was_disabled := webhook_internal.is_disabled(old.id);
 	-- A new start snapshot also ends that the worker has disabled it.
@@ -484,6 +502,7 @@ AS $$
 DECLARE
 	options		jsonb;
 BEGIN
+	PERFORM webhook_internal.require_subscription(subscription_options.subscription);
 	SELECT to_jsonb(o)
 		INTO options
 		FROM (
@@ -524,6 +543,11 @@ DECLARE
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
+	PERFORM webhook_internal.require_subscription(unsubscribe.subscription);
+	-- Who subscribes to the same waits to see whether this one goes.
+	PERFORM webhook_internal.lock_tenant(s.tenant)
+		FROM webhook_internal.subscription s
+		WHERE s.id = unsubscribe.subscription;
 	DELETE FROM webhook_internal.subscription s
 		WHERE s.id = unsubscribe.subscription
 		RETURNING s.* INTO old;
@@ -547,6 +571,7 @@ AS $$
 #variable_conflict use_column
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_subscription(set_paused.subscription);
 	UPDATE webhook_internal.subscription s
 		SET paused = set_paused.paused
 		WHERE s.id = set_paused.subscription AND s.paused <> set_paused.paused;
@@ -557,6 +582,7 @@ BEGIN
 			CASE WHEN set_paused.paused THEN 'pause'::text ELSE 'resume' END,
 			set_paused.subscription, NULL::uuid, NULL::jsonb);
 	ELSE
+		-- It may have gone meanwhile.
 		PERFORM webhook_internal.require_subscription(set_paused.subscription);
 	END IF;
 END

@@ -13,6 +13,7 @@ AS $$
 DECLARE
 	newest		text;
 BEGIN
+	PERFORM webhook_internal.require_subscription(secret.subscription);
 	SELECT x.secret
 		INTO newest
 		FROM webhook_internal.subscription_secret x
@@ -21,7 +22,6 @@ BEGIN
 		ORDER BY x.id DESC
 		LIMIT 1;
 	IF NOT FOUND THEN
-		PERFORM webhook_internal.require_subscription(secret.subscription);
 		RAISE EXCEPTION 'subscription % has no secret', secret.subscription
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				COLUMN = 'subscription',
@@ -59,6 +59,7 @@ BEGIN
 		'Give the time during which former secrets sign, too; ''0'' ends them at once.');
 	ends_at := clock_timestamp() + webhook_internal.checked_duration('overlap', rotate_secret.overlap,
 		'0', '7 days', 'Choose the time that the receiver needs to take over the new secret.');
+	PERFORM webhook_internal.require_subscription(rotate_secret.subscription);
 	PERFORM FROM webhook_internal.subscription s WHERE s.id = rotate_secret.subscription FOR UPDATE;
 	IF NOT FOUND THEN
 		PERFORM webhook_internal.raise_unknown_subscription(rotate_secret.subscription);

@@ -2,8 +2,9 @@
  * Privileges: who may do what
  *
  * A role may read, operate or administer; each level includes the one before
- * it. grant_backup() is for roles that run pg_dump. The functions run as their
- * caller, because the owner grants.
+ * it, and is for all tenants. A role of a tenant has a level of its own, for its own
+ * rows and subscriptions, and no other. grant_backup() is for roles that run pg_dump.
+ * Whoever calls these functions has to have the rights of the owner.
  *
  * Views, and the functions whose C function is webhook_door, use objects of
  * webhook_internal with the rights of the owner, so a role needs no privilege there,
@@ -14,7 +15,9 @@
 CREATE FUNCTION webhook_internal.privileges() RETURNS text
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT md5(string_agg(concat(o.oid, o.acl), ' ' ORDER BY o.oid))
+	SELECT md5(string_agg(concat(o.oid, o.acl), ' ' ORDER BY o.oid)
+				|| coalesce((SELECT string_agg(t::text, ' ' ORDER BY t.role)
+						FROM webhook_internal.tenant_role t), ''))
 		FROM pg_namespace n,
 			LATERAL (
 				SELECT n.oid, n.nspacl AS acl
@@ -25,7 +28,59 @@ AS $$
 			) o
 		WHERE n.nspname IN ('webhook', 'webhook_internal')
 $$;
-COMMENT ON FUNCTION webhook_internal.privileges() IS 'a value that changes with each privilege on an object of the extension';
+COMMENT ON FUNCTION webhook_internal.privileges() IS 'a value that changes with each privilege on an object of the extension, and with each role of a tenant';
+
+-- Whoever has one of these privileges reads past views and policies.
+CREATE FUNCTION webhook_internal.problem_as_tenant(role regrole, tenant text) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN r.rolsuper THEN 'It is a superuser.'
+		WHEN r.rolbypassrls THEN 'It bypasses row-level security.'
+		WHEN pg_has_role(r.oid, n.nspowner, 'MEMBER') THEN 'It is a member of the owner of the extension.'
+		ELSE coalesce(
+			(SELECT format('It is a member of %s.', p.rolname)
+				FROM pg_roles p
+				WHERE p.rolname IN ('pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files',
+						'pg_write_server_files', 'pg_execute_server_program')
+					AND pg_has_role(r.oid, p.oid, 'MEMBER')
+				ORDER BY p.rolname
+				LIMIT 1),
+			(SELECT format('It acts for tenant "%s" already.', t.tenant)
+				FROM webhook_internal.tenant_role t
+				WHERE t.role = r.oid AND t.tenant <> problem_as_tenant.tenant),
+			(SELECT format('It is a member of %s, which acts for tenant "%s".', p.rolname, t.tenant)
+				FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
+				WHERE t.tenant <> problem_as_tenant.tenant AND pg_has_role(r.oid, p.oid, 'MEMBER')
+				ORDER BY p.rolname
+				LIMIT 1),
+			(SELECT format('Its member %s acts for tenant "%s".', p.rolname, t.tenant)
+				FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
+				WHERE t.tenant <> problem_as_tenant.tenant AND pg_has_role(p.oid, r.oid, 'MEMBER')
+				ORDER BY p.rolname
+				LIMIT 1),
+			(SELECT CASE WHEN p.oid = r.oid THEN 'It has other privileges on the extension.'
+						ELSE format('It is a member of %s, which has other privileges on the extension.', p.rolname) END
+				FROM pg_namespace s,
+					LATERAL (
+						SELECT s.nspacl AS acl
+						UNION ALL
+						SELECT c.relacl FROM pg_class c WHERE c.relnamespace = s.oid
+						UNION ALL
+						SELECT f.proacl FROM pg_proc f WHERE f.pronamespace = s.oid
+					) o,
+					aclexplode(o.acl) a
+					JOIN pg_roles p ON p.oid = a.grantee
+				WHERE s.nspname IN ('webhook', 'webhook_internal')
+					AND pg_has_role(r.oid, p.oid, 'MEMBER')
+					AND NOT EXISTS (SELECT FROM webhook_internal.tenant_role t WHERE t.role = p.oid)
+				ORDER BY p.oid <> r.oid, p.rolname
+				LIMIT 1))
+		END
+		FROM pg_roles r, pg_namespace n
+		WHERE r.oid = problem_as_tenant.role AND n.nspname = 'webhook'
+$$;
+COMMENT ON FUNCTION webhook_internal.problem_as_tenant(regrole, text) IS 'why the role cannot act for the tenant; null: it can';
 
 CREATE FUNCTION webhook_internal.grant_each(action text, role regrole, commands text[])
 	RETURNS void
@@ -45,7 +100,7 @@ BEGIN
 				COLUMN = 'role',
 				HINT = 'Give the name of a role.';
 	END IF;
-	IF NOT pg_has_role(current_user, owner, 'USAGE') THEN
+	IF NOT pg_has_role(webhook_internal.caller(), owner, 'USAGE') THEN
 		RAISE EXCEPTION 'must be owner of schema webhook'
 			USING ERRCODE = 'insufficient_privilege',
 				HINT = format('Call it as %s, the owner, or as a superuser.', owner);
@@ -87,6 +142,33 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.grant_each(text, regrole, text[]) IS 'execute these commands for a role, if the caller is the owner; a row of the audit says so if they change a privilege';
 
+CREATE FUNCTION webhook_internal.refuse_tenant(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	other		record;
+BEGIN
+	SELECT t.role, t.tenant
+		INTO other
+		FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
+		WHERE refuse_tenant.role IN (SELECT r.oid FROM pg_roles r)
+			AND pg_has_role(t.role, refuse_tenant.role, 'MEMBER')
+		ORDER BY t.role <> refuse_tenant.role, p.rolname
+		LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'role % acts for tenant "%"', other.role, other.tenant
+			USING ERRCODE = 'invalid_grant_operation',
+				COLUMN = 'role',
+				DETAIL = CASE WHEN other.role <> refuse_tenant.role
+					THEN format('It is a member of role %s.', refuse_tenant.role)
+					ELSE 'A role of a tenant has no other rights.' END,
+				HINT = format('Call webhook.revoke(%L) first, or give another role.', other.role);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.refuse_tenant(regrole) IS 'raise an error if the role, or a member of it, acts for a tenant';
+
 CREATE FUNCTION webhook_internal.grant_level(action text, role regrole, level integer)
 	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -106,6 +188,7 @@ DECLARE
 			webhook.stat_pending,
 			webhook.stat_subscription,
 			webhook.stat_worker,
+			webhook.tenant,
 			webhook.watched_table
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
@@ -114,6 +197,9 @@ DECLARE
 			webhook.series,
 			webhook.sign,
 			webhook.verify,
+			webhook_internal.all_tenants,
+			webhook_internal.sees_all,
+			webhook_internal.my_tenant,
 			webhook_internal.home,
 			webhook_internal.disabled,
 			webhook_internal.pending_summary,
@@ -138,6 +224,7 @@ DECLARE
 		'GRANT USAGE ON SCHEMA webhook_internal TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.define_event_type,
+			webhook.define_tenant,
 			webhook.watch,
 			webhook.unwatch,
 			webhook.alter_watch,
@@ -164,6 +251,7 @@ DECLARE
 			webhook_internal.watch_trigger
 			TO %s'];
 BEGIN
+	PERFORM webhook_internal.refuse_tenant(role);
 	PERFORM webhook_internal.grant_each(action, role, reader
 		|| CASE WHEN level >= 2 THEN operator END || CASE WHEN level >= 3 THEN admin END);
 END
@@ -198,6 +286,7 @@ AS $$
 DECLARE
 	commands	text[];
 BEGIN
+	PERFORM webhook_internal.refuse_tenant(role);
 	SELECT ARRAY['GRANT USAGE ON SCHEMA webhook, webhook_internal TO %s']
 			|| array_agg(format('GRANT SELECT ON %s TO %%s', dumped.relation) ORDER BY dumped.relation)
 		INTO commands
@@ -212,20 +301,99 @@ END
 $$;
 COMMENT ON FUNCTION webhook.grant_backup(regrole) IS 'let a role read all that pg_dump reads: the log, subscriptions with their secrets, and what waits';
 
+CREATE FUNCTION webhook.grant_tenant(role regrole, tenant text) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.grant_tenant(regrole, text) IS 'let a role see what is the tenant''s own, and administer its subscriptions within its caps';
+
+CREATE FUNCTION webhook_internal.grant_tenant(role regrole, tenant text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem		text;
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant_role'::regclass);
+	PERFORM webhook_internal.check_tenant_name(tenant);
+	PERFORM webhook_internal.require_tenant(tenant);
+	problem := webhook_internal.problem_as_tenant(role, tenant);
+	IF problem IS NOT NULL THEN
+		RAISE EXCEPTION 'role % cannot act for tenant "%"', role, tenant
+			USING ERRCODE = 'invalid_grant_operation',
+				COLUMN = 'role',
+				DETAIL = problem,
+				HINT = 'Give a role that has no other rights, or take them from it, for example with webhook.revoke().';
+	END IF;
+	PERFORM webhook_internal.grant_each('grant_tenant'::text, role, ARRAY[
+		format('INSERT INTO webhook_internal.tenant_role VALUES (%%L::regrole, %L)'
+			' ON CONFLICT (role) DO UPDATE SET tenant = excluded.tenant', replace(tenant, '%', '%%')),
+		'GRANT USAGE ON SCHEMA webhook TO %s',
+		'GRANT SELECT ON
+			webhook.audit,
+			webhook.stat_minute,
+			webhook.event_type,
+			webhook.subscription,
+			webhook.event,
+			webhook.log,
+			webhook.pending_delivery,
+			webhook.dead_letter,
+			webhook.stat_pending,
+			webhook.stat_subscription,
+			webhook.tenant,
+			webhook.watched_table
+			TO %s',
+		'GRANT EXECUTE ON FUNCTION
+			webhook.check_endpoint,
+			webhook.subscribe,
+			webhook.alter_subscription,
+			webhook.subscription_options,
+			webhook.unsubscribe,
+			webhook.pause,
+			webhook.resume,
+			webhook.ping,
+			webhook.resend,
+			webhook.recover,
+			webhook.retry,
+			webhook.cancel,
+			webhook.skip,
+			webhook.secret,
+			webhook.rotate_secret,
+			webhook.explain,
+			webhook.series,
+			webhook.sign,
+			webhook.verify,
+			webhook_internal.sees_all,
+			webhook_internal.my_tenant,
+			webhook_internal.home,
+			webhook_internal.disabled,
+			webhook_internal.pending_summary,
+			webhook_internal.redacted_endpoint,
+			webhook_internal.redacted_headers,
+			webhook_internal.watch_arguments,
+			webhook_internal.worker_state
+			TO %s']);
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.grant_tenant(regrole, text) IS 'what webhook.grant_tenant() does, with the rights of the owner';
+
 CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.revoke(regrole) IS 'take all privileges on the extension from a role, also those of a tenant';
+
+CREATE FUNCTION webhook_internal.revoke(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	commands	text[] := ARRAY[
+		'DELETE FROM webhook_internal.tenant_role WHERE role = %L::regrole',
 		'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON ALL TABLES IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON SCHEMA webhook, webhook_internal FROM %s'];
 BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant_role'::regclass);
 	PERFORM webhook_internal.grant_each('revoke'::text, role, commands);
 END
 $$;
-COMMENT ON FUNCTION webhook.revoke(regrole) IS 'take all privileges on the extension from a role';
+COMMENT ON FUNCTION webhook_internal.revoke(regrole) IS 'what webhook.revoke() does, with the rights of the owner';
 
 /*
  * Nobody but the owner has a privilege at first. Default privileges, which were

@@ -5,6 +5,9 @@
  */
 
 SELECT pg_extension_config_dump('webhook_internal.event_type', $$WHERE name <> 'App.BusinessRequestStatusChange'$$);
+SELECT pg_extension_config_dump('webhook_internal.tenant', '');
+-- The OID of a role that is gone may be another one's elsewhere.
+SELECT pg_extension_config_dump('webhook_internal.tenant_role', 'WHERE role IN (SELECT oid FROM pg_catalog.pg_roles)');
 SELECT pg_extension_config_dump('webhook_internal.subscription', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_secret', '');
 SELECT pg_extension_config_dump('webhook_internal.subscription_state', '');

@@ -88,6 +88,10 @@ static const Oid stat_minute_columns[] = {
 	TIMESTAMPTZOID, INTERVALOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT4ARRAYOID
 };
 
+static const Oid tenant_role_columns[] = {
+	REGROLEOID, TEXTOID
+};
+
 StaticAssertDecl(lengthof(event_columns) == Natts_webhook_event,
 				 "columns of the ring");
 StaticAssertDecl(lengthof(log_columns) == Natts_webhook_log,
@@ -104,6 +108,8 @@ StaticAssertDecl(lengthof(audit_columns) == Natts_webhook_audit,
 				 "columns of audit");
 StaticAssertDecl(lengthof(stat_minute_columns) == Natts_webhook_stat_minute,
 				 "columns of stat_minute");
+StaticAssertDecl(lengthof(tenant_role_columns) == Natts_webhook_tenant_role,
+				 "columns of tenant_role");
 
 static const AttrNumber event_index_keys[] = {
 	Anum_webhook_event_txid, Anum_webhook_event_id
@@ -316,6 +322,7 @@ has(Oid relid)
 {
 	const WebhookCatalog *catalog = &lookup.catalog;
 	bool		ours = relid == catalog->event_sequence || relid == catalog->subscription ||
+		relid == catalog->tenant_role ||
 		relid == catalog->log || relid == catalog->pending ||
 		relid == catalog->pending_pkey || relid == catalog->pending_due ||
 		relid == catalog->pending_queued ||
@@ -362,6 +369,8 @@ look_up(void)
 											RELKIND_SEQUENCE);
 	catalog->subscription = find_relation(WEBHOOK_INTERNAL_SCHEMA, "subscription",
 										  RELKIND_RELATION);
+	catalog->tenant_role = find_table(WEBHOOK_INTERNAL_SCHEMA, "tenant_role", RELKIND_RELATION,
+									  tenant_role_columns, Natts_webhook_tenant_role);
 	catalog->log = find_table(WEBHOOK_SCHEMA, "log", RELKIND_PARTITIONED_TABLE, log_columns,
 							  Natts_webhook_log);
 	catalog->pending = find_table(WEBHOOK_INTERNAL_SCHEMA, "pending", RELKIND_RELATION,

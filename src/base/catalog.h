@@ -164,6 +164,13 @@ enum
 	Natts_webhook_stat_minute = Anum_webhook_stat_minute_latency
 };
 
+enum
+{
+	Anum_webhook_tenant_role_role = 1,
+	Anum_webhook_tenant_role_tenant,
+	Natts_webhook_tenant_role = Anum_webhook_tenant_role_tenant
+};
+
 typedef struct WebhookCatalog
 {
 	Oid			schema;			/* WEBHOOK_SCHEMA */
@@ -173,6 +180,7 @@ typedef struct WebhookCatalog
 	Oid			event_index[WEBHOOK_RING_TABLES];	/* (txid, id) */
 	Oid			event_sequence;
 	Oid			subscription;
+	Oid			tenant_role;
 	Oid			state;
 	Oid			state_pkey;		/* (subscription_id) */
 	Oid			log;

@@ -148,6 +148,16 @@ compat_owns_relation(Oid relation, Oid role)
 #endif
 }
 
+static inline bool
+compat_may_execute(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
 /*
  * Returns true if the current user may create databases. The server has such a
  * function, too, but not every minor release exports it.

@@ -195,19 +195,20 @@ webhook_matches(PG_FUNCTION_ARGS)
 }
 
 /*
- * check_duplicate(endpoint text, events text[], subscription bigint): an error
- * if a subscription other than that sends one of the events to the endpoint. The
- * caller holds a lock that keeps subscriptions from changing; a snapshot that is
- * taken under the lock sees all of them, whatever the transaction's isolation
- * level.
+ * check_duplicate(endpoint text, events text[], subscription bigint, tenant text): an
+ * error if a subscription of the tenant, other than that, sends one of the events to the
+ * endpoint; NULL as tenant is the platform. The caller holds lock_tenant(), which keeps
+ * these subscriptions from changing; a snapshot that is taken under the lock sees all of
+ * them, whatever the transaction's isolation level.
  */
 Datum
 webhook_check_duplicate(PG_FUNCTION_ARGS)
 {
 	char	   *endpoint = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Oid			types[3] = {INT8OID, TEXTARRAYOID, INT8OID};
-	Datum		values[3] = {hash_of(PG_GETARG_DATUM(0)), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
-	char		nulls[4] = {' ', ' ', PG_ARGISNULL(2) ? 'n' : ' '};
+	Oid			types[4] = {INT8OID, TEXTARRAYOID, INT8OID, TEXTOID};
+	Datum		values[4] = {hash_of(PG_GETARG_DATUM(0)), PG_GETARG_DATUM(1),
+	PG_GETARG_DATUM(2), PG_GETARG_DATUM(3)};
+	char		nulls[5] = {' ', ' ', PG_ARGISNULL(2) ? 'n' : ' ', PG_ARGISNULL(3) ? 'n' : ' '};
 	SPIPlanPtr	plan;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -225,8 +226,9 @@ webhook_check_duplicate(PG_FUNCTION_ARGS)
 					   " AND (webhook_internal.matches(e.name, w.name)"
 					   " OR webhook_internal.matches(w.name, e.name))"
 					   " AND s.id IS DISTINCT FROM $3"
+					   " AND s.tenant IS NOT DISTINCT FROM $4"
 					   " ORDER BY 1, 2, 3",
-					   3, types);
+					   4, types);
 	if (plan == NULL)
 		elog(ERROR, "could not plan a query of webhook_internal.subscription");
 	if (SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(),

@@ -10,7 +10,7 @@ SELECT no_plan();
 CREATE TABLE contract (id bigint PRIMARY KEY, status text, title text);
 CREATE TABLE watched (LIKE contract INCLUDING ALL);
 SELECT webhook.watch('watched');
-SELECT webhook.define_event_type('App.Signed');
+SELECT webhook.define_event_type('App.Signed'), webhook.define_tenant('acme');
 CREATE TEMPORARY TABLE made AS
 	SELECT webhook.subscribe('https://example.com/', '{App.Signed}') AS subscription,
 		webhook.publish('App.Signed', '{}', 'contract/1') AS event;
@@ -28,7 +28,8 @@ INSERT INTO good VALUES
 	('secret', $$ 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' $$), ('headers', $$ '{}' $$),
 	('id', $$ 'x' $$), ('timestamp', '1'), ('body', $$ 'x' $$), ('tolerance', $$ '1 s' $$),
 	('since', 'now()'), ('until', 'now()'), ('what', $$ 'failed' $$), ('overlap', $$ '1 h' $$),
-	('role', $$ 'regress_refused' $$), ('step', $$ '1 h' $$), ('timeout', $$ '1 ms' $$);
+	('role', $$ 'regress_refused' $$), ('step', $$ '1 h' $$), ('timeout', $$ '1 ms' $$),
+	('tenant', $$ 'acme' $$);
 CREATE ROLE regress_refused;
 
 -- Bad values; where a function is named, of its argument only.
@@ -71,6 +72,9 @@ INSERT INTO bad VALUES
 	('recover', 'what', $$ 'all' $$), ('recover', 'since', $$ now() + interval '1 s' $$),
 	('series', 'since', $$ now() + interval '1 s' $$), ('series', 'since', $$ '-infinity' $$), ('series', 'step', $$ '59 s' $$),
 	('series', 'step', $$ '1 min', until => now() + interval '8 days' $$), ('series', 'step', $$ '1 min', until => 'infinity' $$),
+	('subscribe', 'tenant', $$ 'nobody' $$), ('grant_tenant', 'tenant', $$ 'nobody' $$),
+	('define_tenant', 'tenant', $$ '' $$), ('define_tenant', 'tenant', $$ repeat('x', 64) $$),
+	('define_tenant', 'max_subscriptions', '-1'),
 	(NULL, 'role', '0::regrole'), (NULL, 'role', 'current_user::text::regrole');
 
 -- Arguments of which each value of their type is right.

@@ -22,17 +22,17 @@ INSERT INTO least
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{explain,health,series,sign,verify}'::name[]), 1
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{home,disabled,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
+	SELECT 'function', 'webhook_internal', unnest('{all_tenants,sees_all,my_tenant,home,disabled,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{define_event_type,watch,unwatch,alter_watch,publish,check_endpoint,subscribe,alter_subscription,
+	SELECT 'function', 'webhook', unnest('{define_event_type,define_tenant,watch,unwatch,alter_watch,publish,check_endpoint,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{check_columns,require_event_type,require_list,require_not_null,
 		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_parts,watch_trigger,audit,audit_watch}'::name[]), 3
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::name[]), 4
+	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,grant_backup,grant_tenant,revoke}'::name[]), 4
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
 		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,
@@ -44,18 +44,21 @@ UNION ALL
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
 		require_event_type_in,data_of_body,is_for,event_context,
 		takes,warn_of_retention,start_snapshot,local_start_snapshot,is_processed,
-		with_options,wanted_worker_processes}'::name[]), 4
+		with_options,wanted_worker_processes,
+		acts_on,caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
+		count_subscriptions,lock_tenant,problem_as_tenant,refuse_files,refuse_tenant,
+		require_tenant,tenant_to_be}'::name[]), 4
 UNION ALL
 	-- what the functions of the same names in schema webhook do with the owner's rights
 	SELECT 'function', 'webhook_internal', unnest('{
-		alter_subscription,cancel,check_endpoint,define_event_type,explain,health,pause,ping,
-		recover,resend,resume,resume_database,retry,rotate_secret,secret,series,skip,subscribe,
-		subscription_options,unsubscribe}'::name[]), 4
+		alter_subscription,cancel,check_endpoint,define_event_type,define_tenant,explain,
+		grant_tenant,health,pause,ping,recover,resend,resume,revoke,resume_database,retry,
+		rotate_secret,secret,series,skip,subscribe,subscription_options,unsubscribe}'::name[]), 4
 UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_pending,stat_subscription,
-		stat_worker,watched_table,audit,stat_minute}'::name[]), 1
+		stat_worker,tenant,watched_table,audit,stat_minute}'::name[]), 1
 UNION ALL
-	SELECT 'relation', 'webhook_internal', unnest('{event_type,subscription,subscription_secret,subscription_state,pending,pending_count,
+	SELECT 'relation', 'webhook_internal', unnest('{event_type,tenant,tenant_role,subscription,subscription_secret,subscription_state,pending,pending_count,
 		checkpoint,audit,stat_minute,ring,event_0,event_1,event_2,event_3,subscription_id_seq,
 		subscription_secret_id_seq,event_id_seq}'::name[]), 4;
 

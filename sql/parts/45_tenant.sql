@@ -1,0 +1,308 @@
+/*
+ * Tenants: whose subscriptions and rows
+ *
+ * A tenant has roles, which see its own rows and administer its own subscriptions
+ * within its caps. All else is the platform's, whose readers, operators and
+ * administrators see all.
+ */
+
+-- Nobody calls it: to have EXECUTE on it is the right.
+CREATE FUNCTION webhook_internal.all_tenants() RETURNS void
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT
+$$;
+COMMENT ON FUNCTION webhook_internal.all_tenants() IS 'does nothing; a role that may execute it sees, and acts for, the platform and all tenants';
+
+CREATE FUNCTION webhook_internal.sees_all() RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_sees_all_tenants';
+COMMENT ON FUNCTION webhook_internal.sees_all() IS 'true if the current user sees the platform and all tenants';
+
+CREATE FUNCTION webhook_internal.my_tenant() RETURNS text
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_my_tenant';
+COMMENT ON FUNCTION webhook_internal.my_tenant() IS 'tenant that the current user acts for; null: none, or all';
+
+CREATE FUNCTION webhook_internal.caller_sees_all() RETURNS boolean
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_sees_all';
+COMMENT ON FUNCTION webhook_internal.caller_sees_all() IS 'true if the role that called the function of schema webhook sees the platform and all tenants';
+
+CREATE FUNCTION webhook_internal.caller_tenant() RETURNS text
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_tenant';
+COMMENT ON FUNCTION webhook_internal.caller_tenant() IS 'tenant that the role that called the function of schema webhook acts for; null: none, or all';
+
+CREATE FUNCTION webhook_internal.acts_on(tenant text) RETURNS boolean
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_acts_on';
+COMMENT ON FUNCTION webhook_internal.acts_on(text) IS 'true if the role that called the function of schema webhook may act for the tenant; null: the platform';
+
+CREATE FUNCTION webhook_internal.lock_tenant(tenant text) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_lock_tenant';
+COMMENT ON FUNCTION webhook_internal.lock_tenant(text) IS 'let nobody else make, move or end subscriptions of the tenant until the transaction ends; null: the platform';
+
+CREATE FUNCTION webhook_internal.count_subscriptions(tenant text) RETURNS bigint
+	LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'webhook_count_subscriptions';
+COMMENT ON FUNCTION webhook_internal.count_subscriptions(text) IS 'number of subscriptions that the tenant has now';
+
+-- A view of two relations cannot be written through, not even by its owner.
+CREATE VIEW webhook.tenant WITH (security_barrier) AS
+	SELECT name, events, max_subscriptions, max_in_flight, rate_limit, created_at
+		FROM webhook_internal.tenant, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all()) OR name = (SELECT webhook_internal.my_tenant());
+COMMENT ON VIEW webhook.tenant IS 'tenants and their caps; a tenant sees itself';
+
+CREATE FUNCTION webhook_internal.check_tenant_name(tenant text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.require_not_null('tenant', tenant IS NULL,
+		'Give the name of the tenant, as its events have it.');
+	IF tenant = '' OR octet_length(tenant) > 63 THEN
+		RAISE EXCEPTION 'tenant must have between 1 and 63 bytes, not %', octet_length(tenant)
+			USING ERRCODE = CASE tenant WHEN '' THEN 'invalid_parameter_value'
+					ELSE 'program_limit_exceeded' END,
+				COLUMN = 'tenant',
+				HINT = 'Give the name of the tenant, as its events have it.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_tenant_name(text) IS 'raise an error unless a tenant can have this name';
+
+-- For a tenant, another one is unknown.
+CREATE FUNCTION webhook_internal.require_tenant(tenant text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT webhook_internal.acts_on(tenant)
+		OR NOT EXISTS (SELECT FROM webhook_internal.tenant t WHERE t.name = require_tenant.tenant)
+	THEN
+		RAISE EXCEPTION 'tenant "%" does not exist', tenant
+			USING ERRCODE = 'undefined_object',
+				COLUMN = 'tenant',
+				HINT = 'See view webhook.tenant; an administrator defines tenants with webhook.define_tenant().';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_tenant(text) IS 'raise an error unless the tenant exists and the caller may act for it';
+
+CREATE FUNCTION webhook_internal.tenant_to_be(tenant text) RETURNS text
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	own			text := webhook_internal.caller_tenant();
+BEGIN
+	IF own IS NULL AND NOT webhook_internal.caller_sees_all() THEN
+		RAISE EXCEPTION 'role "%" acts for no tenant', webhook_internal.caller()
+			USING ERRCODE = 'insufficient_privilege',
+				HINT = 'The owner of the extension grants a role what it may do, by webhook.grant_admin() or webhook.grant_tenant().';
+	END IF;
+	IF own IS NOT NULL OR tenant IS NOT NULL THEN
+		PERFORM webhook_internal.require_tenant(coalesce(tenant, own));
+	END IF;
+	RETURN coalesce(tenant, own);
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.tenant_to_be(text) IS 'tenant of a subscription that is made now with this argument; null: the platform';
+
+-- What a tenant may not get is unknown to it, whether it exists or not.
+CREATE FUNCTION webhook_internal.check_tenant_events(tenant text, events text[]) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	event		text;
+BEGIN
+	IF tenant IS NULL THEN
+		RETURN;
+	END IF;
+	FOREACH event IN ARRAY coalesce(events, '{}') LOOP
+		-- A pattern takes what the tenant may get of it when an event is matched.
+		IF strpos(event, '*') = 0 AND NOT EXISTS (
+			SELECT
+				FROM webhook_internal.tenant t, unnest(t.events) AS a (pattern)
+				WHERE t.name = check_tenant_events.tenant
+					AND webhook_internal.matches(a.pattern, event))
+		THEN
+			IF webhook_internal.caller_sees_all() THEN
+				RAISE EXCEPTION 'tenant "%" may not get event type "%"', tenant, event
+					USING ERRCODE = 'invalid_parameter_value',
+						COLUMN = 'events',
+						HINT = 'See view webhook.tenant; webhook.define_tenant() says what a tenant may get.';
+			END IF;
+			RAISE EXCEPTION 'event type "%" does not exist', event
+				USING ERRCODE = 'undefined_object',
+					COLUMN = 'events',
+					HINT = 'See view webhook.event_type, or define it with webhook.define_event_type().';
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_tenant_events(text, text[]) IS 'raise an error if the tenant may not get an event type that is named here';
+
+-- The lock of the tenant is held.
+CREATE FUNCTION webhook_internal.check_caps(
+	old webhook_internal.subscription,
+	new webhook_internal.subscription
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	cap			webhook_internal.tenant;
+BEGIN
+	SELECT t.* INTO cap FROM webhook_internal.tenant t WHERE t.name = new.tenant;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	IF old.id IS NULL
+		AND webhook_internal.count_subscriptions(new.tenant) >= cap.max_subscriptions
+	THEN
+		RAISE EXCEPTION 'tenant "%" may have no more subscriptions', new.tenant
+			USING ERRCODE = 'configuration_limit_exceeded',
+				COLUMN = 'tenant',
+				DETAIL = format('It has %s, and the maximum is %s.',
+					webhook_internal.count_subscriptions(new.tenant), cap.max_subscriptions),
+				HINT = 'End one with webhook.unsubscribe(); an administrator raises the maximum with webhook.define_tenant().';
+	END IF;
+	IF new.max_in_flight > cap.max_in_flight
+		AND new.max_in_flight IS DISTINCT FROM old.max_in_flight
+	THEN
+		RAISE EXCEPTION 'max_in_flight must be at most % for tenant "%", not %', cap.max_in_flight,
+				new.tenant, new.max_in_flight
+			USING ERRCODE = 'configuration_limit_exceeded',
+				COLUMN = 'max_in_flight',
+				HINT = 'Give less, or 0 for the default; an administrator raises the maximum with webhook.define_tenant().';
+	END IF;
+	IF new.rate_limit > cap.rate_limit AND new.rate_limit IS DISTINCT FROM old.rate_limit THEN
+		RAISE EXCEPTION 'rate_limit must be at most % for tenant "%", not %', cap.rate_limit,
+				new.tenant, new.rate_limit
+			USING ERRCODE = 'configuration_limit_exceeded',
+				COLUMN = 'rate_limit',
+				HINT = 'Give less, or 0 for the tenant''s own limit; an administrator raises the maximum with webhook.define_tenant().';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_caps(webhook_internal.subscription, webhook_internal.subscription) IS 'raise an error if the tenant of a subscription may not have it, or have it changed, like this';
+
+CREATE FUNCTION webhook_internal.refuse_files(ca text, client_certificate text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	argument	text := CASE WHEN ca IS NOT NULL THEN 'ca'
+					WHEN client_certificate IS NOT NULL THEN 'client_certificate' END;
+BEGIN
+	IF argument IS NOT NULL AND NOT webhook_internal.caller_sees_all() THEN
+		RAISE EXCEPTION '% is set by administrators', argument
+			USING ERRCODE = 'insufficient_privilege',
+				COLUMN = argument,
+				HINT = format('Omit %s.', argument);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.refuse_files(text, text) IS 'raise an error if a tenant gives one of these arguments';
+
+CREATE FUNCTION webhook.define_tenant(
+	tenant text,
+	events text[] DEFAULT '{*}',
+	max_subscriptions integer DEFAULT 20,
+	max_in_flight integer DEFAULT NULL,
+	rate_limit real DEFAULT NULL
+) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.define_tenant(text, text[], integer, integer, real) IS 'define a tenant, which event types it may get, and the caps of all its subscriptions together; call it again to change them';
+
+CREATE FUNCTION webhook_internal.define_tenant(
+	tenant text,
+	events text[],
+	max_subscriptions integer,
+	max_in_flight integer,
+	rate_limit real
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	old			webhook_internal.tenant;
+	new			webhook_internal.tenant;
+	present		record;
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant'::regclass);
+	PERFORM webhook_internal.check_tenant_name(define_tenant.tenant);
+	IF NOT webhook_internal.caller_sees_all() THEN
+		RAISE EXCEPTION 'permission denied to define tenants'
+			USING ERRCODE = 'insufficient_privilege',
+				HINT = 'Only administrators of the platform may.';
+	END IF;
+	new.name := define_tenant.tenant;
+	new.events := webhook_internal.checked_events(define_tenant.events);
+	PERFORM webhook_internal.require_not_null('max_subscriptions',
+		define_tenant.max_subscriptions IS NULL, 'Omit it for the default.');
+	IF define_tenant.max_subscriptions < 0 THEN
+		RAISE EXCEPTION 'max_subscriptions must not be negative, but is %',
+				define_tenant.max_subscriptions
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'max_subscriptions',
+				HINT = 'Use 0 to let the tenant have no subscription.';
+	END IF;
+	new.max_subscriptions := define_tenant.max_subscriptions;
+	IF define_tenant.max_in_flight < 1 THEN
+		RAISE EXCEPTION 'max_in_flight must be at least 1, not %', define_tenant.max_in_flight
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'max_in_flight',
+				HINT = 'Omit it for no limit of the tenant''s own.';
+	END IF;
+	new.max_in_flight := define_tenant.max_in_flight;
+	IF define_tenant.rate_limit = 0 THEN
+		RAISE EXCEPTION 'rate_limit must be above 0'
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'rate_limit',
+				HINT = 'Omit it for no limit.';
+	END IF;
+	new.rate_limit := webhook_internal.checked_rate(define_tenant.rate_limit);
+
+	-- What is there already stays within the caps.
+	SELECT count(*) AS subscriptions, max(s.max_in_flight) AS max_in_flight,
+			max(s.rate_limit) AS rate_limit
+		INTO present
+		FROM webhook_internal.subscription s
+		WHERE s.tenant = new.name;
+	IF present.subscriptions > new.max_subscriptions THEN
+		RAISE EXCEPTION 'tenant "%" has % subscriptions', new.name, present.subscriptions
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'max_subscriptions',
+				HINT = 'Give at least as many, or end some with webhook.unsubscribe().';
+	END IF;
+	IF present.max_in_flight > new.max_in_flight THEN
+		RAISE EXCEPTION 'a subscription of tenant "%" has a max_in_flight of %', new.name,
+				present.max_in_flight
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'max_in_flight',
+				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
+	END IF;
+	IF present.rate_limit > new.rate_limit THEN
+		RAISE EXCEPTION 'a subscription of tenant "%" has a rate_limit of %', new.name,
+				present.rate_limit
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'rate_limit',
+				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
+	END IF;
+
+	SELECT t.* INTO old FROM webhook_internal.tenant t WHERE t.name = new.name FOR UPDATE;
+	new.channel := coalesce(old.channel,
+		'webhook_' || replace(gen_random_uuid()::text, '-', ''));
+	new.created_at := coalesce(old.created_at, clock_timestamp());
+	IF new IS NOT DISTINCT FROM old THEN
+		RETURN;
+	END IF;
+	INSERT INTO webhook_internal.tenant AS t
+		VALUES (new.*)
+		ON CONFLICT (name) DO UPDATE
+			SET events = new.events,
+				max_subscriptions = new.max_subscriptions,
+				max_in_flight = new.max_in_flight,
+				rate_limit = new.rate_limit;
+	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+	PERFORM webhook_internal.audit('define_tenant'::text, NULL::bigint, NULL::uuid,
+		jsonb_strip_nulls(jsonb_build_object(
+			'old', CASE WHEN old.name IS NOT NULL THEN to_jsonb(old) - 'channel' - 'created_at' END))
+		|| jsonb_build_object('new', to_jsonb(new) - 'channel' - 'created_at'));
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.define_tenant(text, text[], integer, integer, real) IS 'what webhook.define_tenant() does, with the rights of the owner';

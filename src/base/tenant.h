@@ -1,0 +1,21 @@
+/*
+ * tenant.h
+ *	  Which tenant a role acts for.
+ */
+#ifndef WEBHOOK_TENANT_H
+#define WEBHOOK_TENANT_H
+
+/*
+ * Returns true if the role sees, and acts for, the platform and all tenants: it has
+ * EXECUTE on webhook_internal.all_tenants(), as readers, operators and administrators
+ * have.
+ */
+extern bool webhook_sees_all(Oid role);
+
+/*
+ * The tenant that the role acts for, by itself or as a member of other roles. NULL: it
+ * acts for none, for two, or for all. The result is in CurrentMemoryContext.
+ */
+extern char *webhook_tenant_of(Oid role);
+
+#endif							/* WEBHOOK_TENANT_H */
