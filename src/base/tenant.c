@@ -37,7 +37,7 @@ webhook_sees_all(Oid role)
 }
 
 char *
-webhook_tenant_of(Oid role)
+webhook_role_tenant(Oid role)
 {
 	const WebhookCatalog *catalog = webhook_catalog_for_append();
 	Relation	table;

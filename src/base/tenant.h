@@ -16,6 +16,6 @@ extern bool webhook_sees_all(Oid role);
  * The tenant that the role acts for, by itself or as a member of other roles. NULL: it
  * acts for none, for two, or for all. The result is in CurrentMemoryContext.
  */
-extern char *webhook_tenant_of(Oid role);
+extern char *webhook_role_tenant(Oid role);
 
 #endif							/* WEBHOOK_TENANT_H */

@@ -70,7 +70,7 @@ webhook_acts_on(PG_FUNCTION_ARGS)
 
 	if (webhook_sees_all(caller))
 		PG_RETURN_BOOL(true);
-	tenant = webhook_tenant_of(caller);
+	tenant = webhook_role_tenant(caller);
 	PG_RETURN_BOOL(tenant != NULL && !PG_ARGISNULL(0) &&
 				   strcmp(tenant, text_to_cstring(PG_GETARG_TEXT_PP(0))) == 0);
 }
@@ -126,7 +126,7 @@ webhook_count_subscriptions(PG_FUNCTION_ARGS)
 static Datum
 tenant_or_null(FunctionCallInfo fcinfo, Oid role)
 {
-	char	   *tenant = webhook_tenant_of(role);
+	char	   *tenant = webhook_role_tenant(role);
 
 	if (tenant == NULL)
 		PG_RETURN_NULL();
