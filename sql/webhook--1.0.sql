@@ -54,15 +54,38 @@ DROP FUNCTION webhook_internal.require_server();
 CREATE TABLE webhook_internal.event_type (
 	name		text COLLATE "C" PRIMARY KEY,
 	description	text,
+	schema		jsonb,
+	example		jsonb,
+	deprecated_at timestamptz,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE webhook_internal.event_type IS 'event types that can be subscribed to';
 COMMENT ON COLUMN webhook_internal.event_type.name IS 'as sent: WebhookEvent in the body, header webhook-event';
 COMMENT ON COLUMN webhook_internal.event_type.description IS 'for people';
+COMMENT ON COLUMN webhook_internal.event_type.schema IS 'JSON Schema (2020-12) of Data; null: none was given';
+COMMENT ON COLUMN webhook_internal.event_type.example IS 'an example of Data; null: none was given';
+COMMENT ON COLUMN webhook_internal.event_type.deprecated_at IS 'since when new subscriptions may not name the event type; null: they may';
 COMMENT ON COLUMN webhook_internal.event_type.created_at IS 'when the event type was defined';
 
 INSERT INTO webhook_internal.event_type (name, description)
 	VALUES ('App.BusinessRequestStatusChange', 'The status of a business request has changed.');
+
+-- A dump has that row, too, because people may have altered it.
+CREATE FUNCTION webhook_internal.replace_event_type() RETURNS trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM webhook_internal.event_type t
+		WHERE t.name = new.name AND t.name = 'App.BusinessRequestStatusChange';
+	RETURN new;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.replace_event_type() IS 'trigger function: the row of a dump replaces the event type that CREATE EXTENSION has made';
+
+CREATE TRIGGER replace_event_type BEFORE INSERT ON webhook_internal.event_type
+	FOR EACH ROW EXECUTE FUNCTION webhook_internal.replace_event_type();
+ALTER TABLE webhook_internal.event_type ENABLE ALWAYS TRIGGER replace_event_type;
+COMMENT ON TRIGGER replace_event_type ON webhook_internal.event_type IS 'the row of a dump replaces that of CREATE EXTENSION';
 
 CREATE TABLE webhook_internal.tenant (
 	name		text COLLATE "C" PRIMARY KEY,
@@ -734,6 +757,41 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.checked_events(text[]) IS 'check event types and patterns; returns them without those that another includes';
 
+-- A pattern names no event type, so it is never refused. The lock keeps the named
+-- event types from being dropped before this transaction ends.
+CREATE FUNCTION webhook_internal.require_current(events text[], former text[]) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	event		text;
+	deprecated	boolean;
+BEGIN
+	FOREACH event IN ARRAY events LOOP
+		CONTINUE WHEN strpos(event, '*') > 0;
+		SELECT t.deprecated_at IS NOT NULL
+			INTO deprecated
+			FROM webhook_internal.event_type t
+			WHERE t.name = event
+			FOR KEY SHARE;
+		IF NOT FOUND THEN
+			-- It is gone, or was defined after this transaction's snapshot.
+			PERFORM webhook_internal.require_event_type_in(event, 'events');
+		ELSIF deprecated AND NOT EXISTS (
+			SELECT
+				FROM unnest(former) AS f (name)
+				WHERE webhook_internal.matches(f.name, event))
+		THEN
+			RAISE EXCEPTION 'event type "%" is deprecated', event
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+					COLUMN = 'events',
+					DETAIL = 'Subscriptions that have it keep it; it cannot be newly subscribed to.',
+					HINT = 'Name another event type; the description in view webhook.event_type may say which.';
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_current(text[], text[]) IS 'raise an error unless these event types exist, and none is deprecated that the former ones do not include; nobody can drop them until the transaction ends';
+
 CREATE FUNCTION webhook_internal.checked_schemes(signature_schemes text[]) RETURNS text[]
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -974,6 +1032,26 @@ CREATE FUNCTION webhook_internal.audit(
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_audit';
 COMMENT ON FUNCTION webhook_internal.audit(text, bigint, uuid, jsonb) IS 'write a row of the audit, in the name of who has called the present function';
 
+CREATE FUNCTION webhook_internal.changed_keys(old jsonb, new jsonb) RETURNS text[]
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT array_agg(k.name)
+		FROM jsonb_object_keys(coalesce(new, old)) AS k (name)
+		WHERE nullif(old -> k.name, 'null') IS DISTINCT FROM nullif(new -> k.name, 'null')
+$$;
+COMMENT ON FUNCTION webhook_internal.changed_keys(jsonb, jsonb) IS 'keys of which two objects have different values; null: none';
+
+CREATE FUNCTION webhook_internal.old_and_new(keys text[], old jsonb, new jsonb) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN old IS NULL THEN '{}'
+				ELSE jsonb_build_object('old', jsonb_object_agg(k.name, old -> k.name)) END
+			|| CASE WHEN new IS NULL THEN '{}'
+				ELSE jsonb_build_object('new', jsonb_object_agg(k.name, new -> k.name)) END
+		FROM unnest(keys) AS k (name)
+$$;
+COMMENT ON FUNCTION webhook_internal.old_and_new(text[], jsonb, jsonb) IS 'values of these keys as the audit has them: under "old" and "new"';
+
 -- The values are compared as they are, and kept as they may be shown.
 CREATE FUNCTION webhook_internal.audit_options(
 	action text,
@@ -990,9 +1068,8 @@ DECLARE
 BEGIN
 	SELECT array_agg(k.name)
 		INTO changed
-		FROM jsonb_object_keys(coalesce(new_values, old_values)) AS k (name)
-		WHERE k.name <> ALL ('{id,created_at,created_by,since,home}')
-			AND nullif(old_values -> k.name, 'null') IS DISTINCT FROM nullif(new_values -> k.name, 'null');
+		FROM unnest(webhook_internal.changed_keys(old_values, new_values)) AS k (name)
+		WHERE k.name <> ALL ('{id,created_at,created_by,since,home}');
 	IF changed IS NULL THEN
 		RETURN false;
 	END IF;
@@ -1002,12 +1079,8 @@ BEGIN
 	new_values := new_values || jsonb_build_object(
 		'endpoint', webhook_internal.redacted_endpoint(new.endpoint),
 		'headers', webhook_internal.redacted_headers(new.headers));
-	PERFORM webhook_internal.audit(action, coalesce(new.id, old.id), NULL::uuid, (
-		SELECT CASE WHEN old_values IS NULL THEN '{}'
-					ELSE jsonb_build_object('old', jsonb_object_agg(k.name, old_values -> k.name)) END
-				|| CASE WHEN new_values IS NULL THEN '{}'
-					ELSE jsonb_build_object('new', jsonb_object_agg(k.name, new_values -> k.name)) END
-			FROM unnest(changed) AS k (name)));
+	PERFORM webhook_internal.audit(action, coalesce(new.id, old.id), NULL::uuid,
+		webhook_internal.old_and_new(changed, old_values, new_values));
 	RETURN true;
 END
 $$;
@@ -1018,9 +1091,11 @@ COMMENT ON FUNCTION webhook_internal.audit_options(text, webhook_internal.subscr
 
 -- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.event_type AS
-	SELECT name, description, created_at
+	SELECT name, description, schema, example, deprecated_at IS NOT NULL AS deprecated,
+			deprecated_at, created_at
 		FROM webhook_internal.event_type, (VALUES (0)) AS read_only;
 COMMENT ON VIEW webhook.event_type IS 'event types that can be subscribed to';
+COMMENT ON COLUMN webhook.event_type.deprecated IS 'true: new subscriptions may not name the event type; those that do go on';
 
 CREATE FUNCTION webhook_internal.enqueue() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_enqueue';
@@ -1095,60 +1170,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_columns(regclass, text, name[]) IS 'raise an error unless these columns can be watched';
-
-CREATE FUNCTION webhook.define_event_type(name text, description text DEFAULT NULL)
-	RETURNS void
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'define an event type; every role that may subscribe can subscribe to it';
-
-CREATE FUNCTION webhook_internal.define_event_type(name text, description text)
-	RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-	max_bytes	integer := (webhook_internal.bounds()).event_type_bytes;
-BEGIN
-	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
-	PERFORM webhook_internal.require_not_null('name', define_event_type.name IS NULL,
-		'Give the event type a name, for example ''App.ContractSigned''.');
-	IF octet_length(define_event_type.name) > max_bytes THEN
-		RAISE EXCEPTION 'event type name of % bytes is too long',
-			octet_length(define_event_type.name)
-			USING ERRCODE = 'program_limit_exceeded',
-				COLUMN = 'name',
-				DETAIL = format('The maximum is %s bytes.', max_bytes),
-				HINT = 'Give a shorter name.';
-	END IF;
-	IF define_event_type.name COLLATE "C" !~ '^[A-Za-z0-9][A-Za-z0-9_.-]*$' THEN
-		RAISE EXCEPTION 'invalid event type name: "%"', define_event_type.name
-			USING ERRCODE = 'invalid_parameter_value',
-				COLUMN = 'name',
-				HINT = 'Use ASCII letters, digits, "_", "." and "-", with a letter or a digit first, for example ''App.ContractSigned''.';
-	END IF;
-	IF starts_with(define_event_type.name, 'webhook.') THEN
-		RAISE EXCEPTION 'event type name "%" is reserved', define_event_type.name
-			USING ERRCODE = 'reserved_name',
-				COLUMN = 'name',
-				DETAIL = 'The prefix "webhook." is reserved.',
-				HINT = 'Choose another name.';
-	END IF;
-
-	INSERT INTO webhook_internal.event_type (name, description)
-		VALUES (define_event_type.name, nullif(define_event_type.description, ''))
-		ON CONFLICT DO NOTHING;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'event type "%" already exists', define_event_type.name
-			USING ERRCODE = 'duplicate_object',
-				COLUMN = 'name',
-				HINT = 'Use the existing event type, or another name.';
-	END IF;
-	PERFORM webhook_internal.audit('define_event_type'::text, NULL::bigint, NULL::uuid, jsonb_build_object('new',
-		jsonb_build_object('name', define_event_type.name,
-			'description', define_event_type.description)));
-END
-$$;
-COMMENT ON FUNCTION webhook_internal.define_event_type(text, text) IS 'what webhook.define_event_type() does, with the rights of the owner';
 
 -- The columns are those of a trigger of the table or the partitioned table; those
 -- of the copies on partitions count where they differ.
@@ -1638,6 +1659,315 @@ CREATE FUNCTION webhook.publish(
 ) RETURNS uuid
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_publish';
 COMMENT ON FUNCTION webhook.publish(text, json, text, text) IS 'publish an event of a tenant, or of the platform itself; returns its Id';
+/*
+ * Event types: what is told of them
+ *
+ * A schema and an example describe Data. Nothing is checked against them when an
+ * event is published: a schema that is slightly wrong must not stop an event.
+ */
+
+-- The words are those of src/functions/publish.c.
+CREATE FUNCTION webhook_internal.raise_unknown_event_type(event_type text, argument text)
+	RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE EXCEPTION 'event type "%" does not exist', event_type
+		USING ERRCODE = 'undefined_object',
+			COLUMN = argument,
+			HINT = 'See view webhook.event_type, or define it with webhook.define_event_type().';
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.raise_unknown_event_type(text, text) IS 'raise the error that the event type does not exist';
+
+-- The one place that says which event types the functions here show to whom.
+CREATE FUNCTION webhook_internal.visible_event_types() RETURNS SETOF webhook.event_type
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT t.* FROM webhook.event_type t
+$$;
+COMMENT ON FUNCTION webhook_internal.visible_event_types() IS 'event types that the caller of the function of schema webhook may see';
+
+CREATE FUNCTION webhook_internal.require_own_name(name text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.require_not_null('name', name IS NULL,
+		'Give the name of the event type, for example ''App.ContractSigned''.');
+	IF starts_with(name, 'webhook.') THEN
+		RAISE EXCEPTION 'event type name "%" is reserved', name
+			USING ERRCODE = 'reserved_name',
+				COLUMN = 'name',
+				DETAIL = 'The prefix "webhook." is reserved.',
+				HINT = 'Choose another name.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_own_name(text) IS 'raise an error if people may not define or alter event types of this name';
+
+-- JSON null stands for none. The maximum depth keeps functions that walk through
+-- a value off the limit of the stack.
+CREATE FUNCTION webhook_internal.checked_json(argument text, value jsonb) RETURNS jsonb
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	max_bytes	constant integer := 65536;
+BEGIN
+	IF octet_length(value::text) > max_bytes THEN
+		RAISE EXCEPTION '% of % bytes is too large', argument, octet_length(value::text)
+			USING ERRCODE = 'program_limit_exceeded',
+				COLUMN = argument,
+				DETAIL = format('The maximum is %s bytes.', max_bytes),
+				HINT = 'Leave out what receivers need not know.';
+	END IF;
+	IF value @? 'strict $.**{64} ? (@.type() == "object" || @.type() == "array")' THEN
+		RAISE EXCEPTION '% is nested too deeply', argument
+			USING ERRCODE = 'program_limit_exceeded',
+				COLUMN = argument,
+				DETAIL = 'The maximum is 64 levels of objects and arrays.',
+				HINT = 'Leave out what receivers need not know.';
+	END IF;
+	RETURN nullif(value, 'null');
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.checked_json(text, jsonb) IS 'check the size of a schema or an example; returns it, or null for JSON null';
+
+CREATE FUNCTION webhook_internal.checked_schema(schema jsonb) RETURNS jsonb
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	schema := webhook_internal.checked_json('schema', schema);
+	IF jsonb_typeof(schema) NOT IN ('object', 'boolean') THEN
+		RAISE EXCEPTION 'schema must be a JSON object or a boolean, not %',
+			CASE jsonb_typeof(schema) WHEN 'array' THEN 'an array' ELSE 'a ' || jsonb_typeof(schema) END
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'schema',
+				HINT = 'Give a JSON Schema (draft 2020-12), for example ''{"type": "object", "required": ["Invoice"]}'', or ''null'' for none.';
+	END IF;
+	RETURN schema;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.checked_schema(jsonb) IS 'check a JSON Schema; returns it, or null for JSON null';
+
+CREATE FUNCTION webhook_internal.warn_of_example(event_type text, schema jsonb, example jsonb)
+	RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	missing		text;
+BEGIN
+	IF jsonb_typeof(schema -> 'required') <> 'array' OR jsonb_typeof(example) <> 'object' THEN
+		RETURN;
+	END IF;
+	SELECT string_agg(format('"%s"', r.name #>> '{}'), ', ' ORDER BY r.place)
+		INTO missing
+		FROM jsonb_array_elements(schema -> 'required') WITH ORDINALITY AS r (name, place)
+		WHERE jsonb_typeof(r.name) = 'string' AND NOT example ? (r.name #>> '{}');
+	IF missing IS NOT NULL THEN
+		RAISE WARNING 'example of event type "%" lacks keys that its schema requires', event_type
+			USING DETAIL = format('It lacks %s.', missing),
+				HINT = 'Call webhook.alter_event_type() with an example that has them, or a schema that does not require them.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.warn_of_example(text, jsonb, jsonb) IS 'warn if an example lacks keys that the schema requires';
+
+CREATE FUNCTION webhook.define_event_type(
+	name text,
+	description text DEFAULT NULL,
+	schema jsonb DEFAULT NULL,
+	example jsonb DEFAULT NULL
+) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.define_event_type(text, text, jsonb, jsonb) IS 'define an event type, with a JSON Schema and an example of its Data; every role that may subscribe can subscribe to it';
+
+CREATE FUNCTION webhook_internal.define_event_type(
+	name text,
+	description text,
+	schema jsonb,
+	example jsonb
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	max_bytes	integer := (webhook_internal.bounds()).event_type_bytes;
+	new_schema	jsonb := webhook_internal.checked_schema(define_event_type.schema);
+	new_example	jsonb := webhook_internal.checked_json('example', define_event_type.example);
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
+	PERFORM webhook_internal.require_own_name(define_event_type.name);
+	IF octet_length(define_event_type.name) > max_bytes THEN
+		RAISE EXCEPTION 'event type name of % bytes is too long',
+			octet_length(define_event_type.name)
+			USING ERRCODE = 'program_limit_exceeded',
+				COLUMN = 'name',
+				DETAIL = format('The maximum is %s bytes.', max_bytes),
+				HINT = 'Give a shorter name.';
+	END IF;
+	IF define_event_type.name COLLATE "C" !~ '^[A-Za-z0-9][A-Za-z0-9_.-]*$' THEN
+		RAISE EXCEPTION 'invalid event type name: "%"', define_event_type.name
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'name',
+				HINT = 'Use ASCII letters, digits, "_", "." and "-", with a letter or a digit first, for example ''App.ContractSigned''.';
+	END IF;
+
+	-- The table's trigger lets a row replace one that CREATE EXTENSION has made.
+	INSERT INTO webhook_internal.event_type (name, description, schema, example)
+		SELECT define_event_type.name, nullif(define_event_type.description, ''), new_schema,
+				new_example
+			WHERE NOT EXISTS (
+				SELECT
+					FROM webhook_internal.event_type t
+					WHERE t.name = define_event_type.name)
+		ON CONFLICT DO NOTHING;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'event type "%" already exists', define_event_type.name
+			USING ERRCODE = 'duplicate_object',
+				COLUMN = 'name',
+				HINT = 'Use the existing event type, change it with webhook.alter_event_type(), or choose another name.';
+	END IF;
+	PERFORM webhook_internal.audit('define_event_type'::text, NULL::bigint, NULL::uuid, jsonb_build_object('new',
+		jsonb_build_object('name', define_event_type.name,
+			'description', define_event_type.description)
+		|| jsonb_strip_nulls(jsonb_build_object('schema', new_schema, 'example', new_example))));
+	PERFORM webhook_internal.warn_of_example(define_event_type.name, new_schema, new_example);
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.define_event_type(text, text, jsonb, jsonb) IS 'what webhook.define_event_type() does, with the rights of the owner';
+
+CREATE FUNCTION webhook.alter_event_type(
+	name text,
+	description text DEFAULT NULL,
+	schema jsonb DEFAULT NULL,
+	example jsonb DEFAULT NULL,
+	deprecated boolean DEFAULT NULL
+) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.alter_event_type(text, text, jsonb, jsonb, boolean) IS 'change what is told of an event type; null keeps a value, JSON null and an empty description mean none; a deprecated event type is delivered to subscriptions that have it, and new ones may not name it';
+
+CREATE FUNCTION webhook_internal.alter_event_type(
+	name text,
+	description text,
+	schema jsonb,
+	example jsonb,
+	deprecated boolean
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	old			webhook_internal.event_type;
+	new			webhook_internal.event_type;
+	old_values	jsonb;
+	new_values	jsonb;
+	changed		text[];
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
+	PERFORM webhook_internal.require_own_name(alter_event_type.name);
+	SELECT t.* INTO old FROM webhook_internal.event_type t
+		WHERE t.name = alter_event_type.name
+		FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM webhook_internal.raise_unknown_event_type(alter_event_type.name, 'name');
+	END IF;
+
+	new := old;
+	IF alter_event_type.description IS NOT NULL THEN
+		new.description := nullif(alter_event_type.description, '');
+	END IF;
+	IF alter_event_type.schema IS NOT NULL THEN
+		new.schema := webhook_internal.checked_schema(alter_event_type.schema);
+	END IF;
+	IF alter_event_type.example IS NOT NULL THEN
+		new.example := webhook_internal.checked_json('example', alter_event_type.example);
+	END IF;
+	IF alter_event_type.deprecated IS NOT NULL THEN
+		new.deprecated_at := CASE WHEN alter_event_type.deprecated
+			THEN coalesce(old.deprecated_at, clock_timestamp()) END;
+	END IF;
+
+	old_values := jsonb_build_object('description', old.description, 'schema', old.schema,
+		'example', old.example, 'deprecated', old.deprecated_at IS NOT NULL);
+	new_values := jsonb_build_object('description', new.description, 'schema', new.schema,
+		'example', new.example, 'deprecated', new.deprecated_at IS NOT NULL);
+	changed := webhook_internal.changed_keys(old_values, new_values);
+	IF changed IS NOT NULL THEN
+		UPDATE webhook_internal.event_type t
+			SET description = new.description,
+				schema = new.schema,
+				example = new.example,
+				deprecated_at = new.deprecated_at
+			WHERE t.name = alter_event_type.name;
+		PERFORM webhook_internal.audit('alter_event_type'::text, NULL::bigint, NULL::uuid,
+			jsonb_build_object('name', alter_event_type.name)
+				|| webhook_internal.old_and_new(changed, old_values, new_values));
+	END IF;
+	IF alter_event_type.schema IS NOT NULL OR alter_event_type.example IS NOT NULL THEN
+		PERFORM webhook_internal.warn_of_example(alter_event_type.name, new.schema, new.example);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.alter_event_type(text, text, jsonb, jsonb, boolean) IS 'what webhook.alter_event_type() does, with the rights of the owner';
+
+CREATE FUNCTION webhook.drop_event_type(name text) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.drop_event_type(text) IS 'drop an event type that no subscription names and no table is watched for; what waits of it is delivered';
+
+CREATE FUNCTION webhook_internal.drop_event_type(name text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	old			webhook_internal.event_type;
+	users		text;
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
+	PERFORM webhook_internal.require_own_name(drop_event_type.name);
+	-- Who subscribes to it and has not committed yet makes nobody wait.
+	BEGIN
+		SELECT t.* INTO old FROM webhook_internal.event_type t
+			WHERE t.name = drop_event_type.name
+			FOR UPDATE NOWAIT;
+	EXCEPTION WHEN lock_not_available THEN
+		RAISE EXCEPTION 'event type "%" is being used by another transaction', drop_event_type.name
+			USING ERRCODE = 'lock_not_available',
+				COLUMN = 'name',
+				HINT = 'Try again when it has ended; it subscribes to the event type, or changes it.';
+	END;
+	IF old.name IS NULL THEN
+		PERFORM webhook_internal.raise_unknown_event_type(drop_event_type.name, 'name');
+	END IF;
+	SELECT string_agg(s.id::text, ', ' ORDER BY s.id)
+		INTO users
+		FROM webhook_internal.subscription s
+		WHERE drop_event_type.name = ANY (s.events);
+	IF users IS NOT NULL THEN
+		RAISE EXCEPTION 'cannot drop event type "%" because subscriptions name it', drop_event_type.name
+			USING ERRCODE = 'dependent_objects_still_exist',
+				COLUMN = 'name',
+				DETAIL = format('These do: %s.', users),
+				HINT = 'Call webhook.alter_subscription() or webhook.unsubscribe() first, or mark the event type as deprecated.';
+	END IF;
+	SELECT string_agg(w.relation::text, ', ' ORDER BY w.relation)
+		INTO users
+		FROM webhook.watched_table w
+		WHERE w.event_type = drop_event_type.name;
+	IF users IS NOT NULL THEN
+		RAISE EXCEPTION 'cannot drop event type "%" because tables are watched for it', drop_event_type.name
+			USING ERRCODE = 'dependent_objects_still_exist',
+				COLUMN = 'name',
+				DETAIL = format('These are: %s.', users),
+				HINT = 'Call webhook.unwatch() first, or mark the event type as deprecated.';
+	END IF;
+
+	DELETE FROM webhook_internal.event_type t WHERE t.name = drop_event_type.name;
+	PERFORM webhook_internal.audit('drop_event_type'::text, NULL::bigint, NULL::uuid,
+		jsonb_build_object('old', jsonb_strip_nulls(jsonb_build_object('name', old.name,
+			'description', old.description, 'schema', old.schema, 'example', old.example))));
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.drop_event_type(text) IS 'what webhook.drop_event_type() does, with the rights of the owner';
 /*
  * Tenants: whose subscriptions and rows
  *
@@ -2218,6 +2548,7 @@ BEGIN
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
 	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events);
 	new.events := webhook_internal.checked_events(subscribe.events);
+	PERFORM webhook_internal.require_current(new.events, '{}'::text[]);
 	new.description := nullif(subscribe.description, '');
 	key := webhook_internal.checked_secret(subscribe.secret);
 	new.headers := webhook_internal.checked_headers(subscribe.headers);
@@ -2348,6 +2679,7 @@ BEGIN
 	IF alter_subscription.events IS NOT NULL THEN
 		PERFORM webhook_internal.check_tenant_events(new.tenant, alter_subscription.events);
 		new.events := webhook_internal.checked_events(alter_subscription.events);
+		PERFORM webhook_internal.require_current(new.events, old.events);
 	END IF;
 	IF rerouted THEN
 		PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, new.id, new.tenant);
@@ -2606,6 +2938,539 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.resume_database(boolean) IS 'what webhook.resume_database() does, with the rights of the owner';
 /*
+ * openapi(): what receivers get, as a document for programs
+ *
+ * The schema of Data is the event type's own. Where it has none and tables are
+ * watched for it, the schema follows from their definition: src/capture/row_json.c
+ * makes of a value what to_json() makes of it.
+ */
+
+CREATE FUNCTION webhook_internal.key_name(name text) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_key_name';
+COMMENT ON FUNCTION webhook_internal.key_name(text) IS 'key of Data that has the key of a row, of the watch of that name';
+
+CREATE FUNCTION webhook_internal.nullable(schema jsonb) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN schema
+		|| CASE WHEN jsonb_typeof(schema -> 'type') = 'string'
+			THEN jsonb_build_object('type', jsonb_build_array(schema -> 'type', 'null'))
+			ELSE '{}' END
+		|| CASE WHEN schema ? 'enum' AND NOT schema -> 'enum' @> '[null]'
+			THEN jsonb_build_object('enum', schema -> 'enum' || '[null]')
+			ELSE '{}' END;
+COMMENT ON FUNCTION webhook_internal.nullable(jsonb) IS 'the schema that allows null, too';
+
+CREATE FUNCTION webhook_internal.base_type(type oid) RETURNS oid
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		WITH RECURSIVE step AS (
+			SELECT t.oid, t.typtype, t.typbasetype
+				FROM pg_type t
+				WHERE t.oid = base_type.type
+			UNION ALL
+			SELECT t.oid, t.typtype, t.typbasetype
+				FROM step s JOIN pg_type t ON t.oid = s.typbasetype
+				WHERE s.typtype = 'd')
+		SELECT s.oid FROM step s WHERE s.typtype <> 'd');
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.base_type(oid) IS 'type that a domain is made of; any other type itself';
+
+/*
+ * The expression is as pg_get_expr() writes it. One that has any other form than
+ * that of IN with constants gives null, and so does a type whose values may be
+ * equal and yet have another text. A value of character(n) has blanks at its end.
+ */
+CREATE FUNCTION webhook_internal.allowed_values(
+	expression text,
+	subject text,
+	type oid,
+	typmod integer,
+	"collation" oid
+) RETURNS jsonb
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	base		regtype := webhook_internal.base_type(type);
+	is_text		boolean := base IN ('text', 'varchar', 'bpchar');
+	element		text := CASE
+					WHEN is_text THEN $_$'(?:[^']|'')*'::(?:text|character varying|bpchar)$_$
+					ELSE $_$(?:-?[0-9]+(?:[.][0-9]+)?|'-?[0-9]+(?:[.][0-9]+)?'::(?:smallint|integer|bigint|numeric)|[(]-?[0-9]+[)]::(?:smallint|integer|bigint|numeric))$_$
+					END;
+	cast_to		text := CASE
+					WHEN is_text THEN '(?:::(?:text|bpchar))?'
+					ELSE '(?:::(?:integer|bigint|numeric))?' END;
+	escaped		text := regexp_replace(subject, '([^[:alnum:]_ ])', E'\\\\\\1', 'g');
+	list		text;
+BEGIN
+	IF NOT is_text AND base NOT IN ('smallint', 'integer', 'bigint', 'numeric')
+		OR base = 'bpchar'::regtype AND typmod <= 4
+		OR NOT (SELECT c.collisdeterministic FROM pg_collation c WHERE c.oid = "collation")
+	THEN
+		RETURN NULL;
+	END IF;
+	list := coalesce(
+		substring(expression FROM format('^[(]*%s[)]?%s = ANY [(]+ARRAY[[](%s(?:, %3$s)*)[]](?:[)]::[a-z ]+[[][]])?[)]+$',
+			escaped, cast_to, element)),
+		substring(expression FROM format('^[(]*%s[)]?%s = (%s)[)]$', escaped, cast_to, element)));
+	IF is_text THEN
+		RETURN (
+			SELECT jsonb_agg(CASE
+						WHEN base = 'bpchar'::regtype THEN rpad(v.value, typmod - 4)
+						ELSE v.value END ORDER BY v.place)
+				FROM (
+					SELECT replace(m[1], '''''', '''') AS value, place
+						FROM regexp_matches(list, $_$'((?:[^']|'')*)'::$_$, 'g')
+							WITH ORDINALITY AS x (m, place)
+				) v);
+	END IF;
+	RETURN (
+		SELECT jsonb_agg(m[1]::numeric ORDER BY place)
+			FROM regexp_matches(list, '(-?[0-9]+(?:[.][0-9]+)?)', 'g')
+				WITH ORDINALITY AS x (m, place));
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.allowed_values(text, text, oid, integer, oid) IS 'values that a CHECK with IN allows, as a JSON array; null: it is another CHECK';
+
+CREATE FUNCTION webhook_internal.type_schema(type oid, typmod integer, dimensions integer)
+	RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	t			record;
+	schema		jsonb;
+	allowed		jsonb;
+BEGIN
+	SELECT p.typname, p.typtype, p.typbasetype, p.typtypmod, p.typndims, p.typcollation,
+			p.typrelid, p.typelem, p.typnamespace,
+			p.typelem <> 0 AND p.typsubscript = 'pg_catalog.array_subscript_handler'::regproc AS is_array,
+			obj_description(p.oid, 'pg_type') AS comment
+		INTO t
+		FROM pg_type p
+		WHERE p.oid = type;
+
+	IF t.typtype = 'd' THEN
+		schema := webhook_internal.type_schema(t.typbasetype, t.typtypmod, t.typndims);
+		SELECT v.allowed
+			INTO allowed
+			FROM pg_constraint c
+				CROSS JOIN LATERAL webhook_internal.allowed_values(pg_get_expr(c.conbin, 0),
+					'VALUE', type, t.typtypmod, t.typcollation) AS v (allowed)
+			WHERE c.contypid = type AND c.contype = 'c' AND c.convalidated
+				AND v.allowed IS NOT NULL
+			ORDER BY jsonb_array_length(v.allowed)
+			LIMIT 1;
+		RETURN schema
+			|| CASE WHEN allowed IS NULL THEN '{}' ELSE jsonb_build_object('enum', allowed) END
+			|| CASE WHEN t.comment IS NULL THEN '{}'
+				ELSE jsonb_build_object('description', t.comment) END;
+	END IF;
+
+	-- to_json() asks for arrays and rows first, then for a cast to json.
+	IF t.is_array THEN
+		schema := webhook_internal.nullable(webhook_internal.type_schema(t.typelem, typmod, 0));
+		FOR i IN 1 .. greatest(dimensions, 1) LOOP
+			schema := jsonb_build_object('type', 'array', 'items', schema);
+		END LOOP;
+		RETURN schema;
+	ELSIF t.typtype = 'c' THEN
+		RETURN jsonb_build_object('type', 'object') || (
+			SELECT jsonb_build_object(
+					'properties', coalesce(jsonb_object_agg(a.attname, webhook_internal.nullable(
+						webhook_internal.type_schema(a.atttypid, a.atttypmod, a.attndims::integer))), '{}'),
+					'required', coalesce(jsonb_agg(a.attname ORDER BY a.attnum), '[]'))
+				FROM pg_attribute a
+				WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped);
+	ELSIF EXISTS (
+		SELECT
+			FROM pg_cast c
+			WHERE c.castsource = type AND c.casttarget = 'json'::regtype AND c.castmethod = 'f'
+				AND t.typnamespace <> 'pg_catalog'::regnamespace)
+	THEN
+		RETURN '{}';
+	ELSIF t.typtype = 'e' THEN
+		RETURN jsonb_build_object('type', 'string', 'enum', (
+			SELECT jsonb_agg(e.enumlabel ORDER BY e.enumsortorder)
+				FROM pg_enum e
+				WHERE e.enumtypid = type));
+	ELSIF t.typnamespace <> 'pg_catalog'::regnamespace THEN
+		RETURN '{"type": "string"}';
+	END IF;
+	RETURN CASE t.typname
+		WHEN 'bool' THEN '{"type": "boolean"}'
+		WHEN 'int2' THEN '{"type": "integer", "format": "int32"}'
+		WHEN 'int4' THEN '{"type": "integer", "format": "int32"}'
+		WHEN 'int8' THEN '{"type": "integer", "format": "int64"}'
+		WHEN 'float4' THEN '{"type": "number", "format": "float"}'
+		WHEN 'float8' THEN '{"type": "number", "format": "double"}'
+		WHEN 'numeric' THEN '{"type": "number"}'
+		WHEN 'uuid' THEN '{"type": "string", "format": "uuid"}'
+		WHEN 'date' THEN '{"type": "string", "format": "date"}'
+		WHEN 'timestamptz' THEN '{"type": "string", "format": "date-time"}'
+		WHEN 'json' THEN '{}'
+		WHEN 'jsonb' THEN '{}'
+		ELSE '{"type": "string"}' END::jsonb
+		|| CASE
+			WHEN t.typname IN ('varchar', 'bpchar') AND typmod > 4
+				THEN jsonb_build_object('maxLength', typmod - 4)
+			ELSE '{}' END;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.type_schema(oid, integer, integer) IS 'schema of what to_json() makes of a value of the type that is not null';
+
+CREATE FUNCTION webhook_internal.column_schema(relation regclass, "column" name) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	c			record;
+	schema		jsonb;
+	allowed		jsonb;
+BEGIN
+	SELECT a.attnum, a.atttypid, a.atttypmod, a.attndims::integer AS attndims, a.attcollation,
+			col_description(a.attrelid, a.attnum) AS comment,
+			t.typnotnull OR a.attnotnull AND NOT EXISTS (
+				SELECT
+					FROM pg_constraint n
+					WHERE n.conrelid = a.attrelid AND n.contype = 'n'
+						AND n.conkey = ARRAY[a.attnum] AND NOT n.convalidated) AS not_null
+		INTO c
+		FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+		WHERE a.attrelid = relation AND a.attname = "column"
+			AND a.attnum > 0 AND NOT a.attisdropped;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
+
+	schema := webhook_internal.type_schema(c.atttypid, c.atttypmod, c.attndims);
+	SELECT v.allowed
+		INTO allowed
+		FROM pg_constraint k
+			CROSS JOIN LATERAL webhook_internal.allowed_values(pg_get_expr(k.conbin, k.conrelid),
+				quote_ident("column"), c.atttypid, c.atttypmod, c.attcollation) AS v (allowed)
+		WHERE k.conrelid = relation AND k.contype = 'c' AND k.convalidated
+			AND k.conkey = ARRAY[c.attnum] AND v.allowed IS NOT NULL
+		ORDER BY jsonb_array_length(v.allowed)
+		LIMIT 1;
+	IF allowed IS NOT NULL THEN
+		schema := schema || jsonb_build_object('enum', allowed);
+	END IF;
+	IF c.comment IS NOT NULL THEN
+		schema := schema || jsonb_build_object('description', c.comment);
+	END IF;
+	RETURN CASE WHEN c.not_null THEN schema ELSE webhook_internal.nullable(schema) END;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.column_schema(regclass, name) IS 'schema of the values of a column; null: there is no such column';
+
+CREATE FUNCTION webhook_internal.columns_schema(relation regclass, columns name[]) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT jsonb_build_object('type', 'object',
+				'properties', coalesce(jsonb_object_agg(c.name, s.schema), '{}'),
+				'required', coalesce(jsonb_agg(c.name ORDER BY c.place), '[]'))
+			FROM unnest(columns) WITH ORDINALITY AS c (name, place)
+				CROSS JOIN LATERAL webhook_internal.column_schema(relation, c.name) AS s (schema)
+			WHERE s.schema IS NOT NULL);
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.columns_schema(regclass, name[]) IS 'schema of an object that has those of the columns that exist';
+
+-- The trigger needs the status and the key, and leaves out data columns that are gone.
+CREATE FUNCTION webhook_internal.watch_schema(
+	relation regclass,
+	name text,
+	status_column name,
+	id_columns name[],
+	data_columns name[]
+) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	key			text := webhook_internal.key_name(name);
+	key_schema	jsonb;
+	status		jsonb := webhook_internal.nullable(
+					webhook_internal.column_schema(relation, status_column));
+	comment		text := obj_description(relation, 'pg_class');
+BEGIN
+	key_schema := CASE
+		WHEN cardinality(id_columns) > 1
+			THEN webhook_internal.columns_schema(relation, id_columns)
+		ELSE webhook_internal.column_schema(relation, id_columns[1]) END;
+	IF status IS NULL OR key_schema IS NULL
+		OR cardinality(id_columns) > 1
+		AND jsonb_array_length(key_schema -> 'required') < cardinality(id_columns)
+	THEN
+		RETURN NULL;
+	END IF;
+	RETURN jsonb_build_object(
+			'type', 'object',
+			'properties', jsonb_build_object(
+				key, key_schema,
+				'Operation', '{"type": "string", "enum": ["INSERT", "UPDATE", "DELETE"]}'::jsonb,
+				'OldStatus', status,
+				'NewStatus', status)
+			|| CASE WHEN data_columns = '{}' THEN '{}'
+				ELSE jsonb_build_object(
+					'Record', webhook_internal.columns_schema(relation, data_columns),
+					'RecordOmitted', '{"const": true}'::jsonb) END,
+			'required', jsonb_build_array(key, 'Operation', 'OldStatus', 'NewStatus'))
+		|| CASE WHEN data_columns = '{}' THEN '{}'
+			ELSE '{"oneOf": [{"required": ["Record"]}, {"required": ["RecordOmitted"]}]}'::jsonb END
+		|| CASE WHEN comment IS NULL THEN '{}'
+			ELSE jsonb_build_object('description', comment) END;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.watch_schema(regclass, text, name, name[], name[]) IS 'schema of Data of a watch; null: it publishes nothing, because a column is missing';
+
+-- Tables whose keys have one name in Data cannot be told apart.
+CREATE FUNCTION webhook_internal.derived_schema(event_type text) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+			WHEN count(*) = 0 THEN NULL
+			WHEN count(*) = 1 THEN min(s.schema::text)::jsonb
+			WHEN count(DISTINCT s.key) = count(*)
+				THEN jsonb_build_object('oneOf', jsonb_agg(s.schema ORDER BY s.key))
+			ELSE jsonb_build_object('anyOf', jsonb_agg(s.schema ORDER BY s.key, s.schema)) END
+		FROM (
+			SELECT DISTINCT webhook_internal.key_name(w.name) AS key,
+					webhook_internal.watch_schema(w.relation, w.name, w.status_column, w.id_columns,
+						w.data_columns) AS schema
+				FROM webhook.watched_table w
+				WHERE w.event_type = derived_schema.event_type
+		) s
+		WHERE s.schema IS NOT NULL
+$$;
+COMMENT ON FUNCTION webhook_internal.derived_schema(text) IS 'schema of Data of the tables that are watched for an event type; null: none is';
+
+-- "#" in a schema means its root, which is a part of the document here. A schema
+-- with an $id goes on having a root of its own.
+CREATE FUNCTION webhook_internal.moved_schema(schema jsonb, place text) RETURNS jsonb
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	moved		jsonb := schema;
+	keyword		text;
+	value		jsonb;
+BEGIN
+	IF jsonb_typeof(schema) = 'array' THEN
+		RETURN coalesce((
+			SELECT jsonb_agg(webhook_internal.moved_schema(e.value, place) ORDER BY e.n)
+				FROM jsonb_array_elements(schema) WITH ORDINALITY AS e (value, n)), '[]');
+	ELSIF jsonb_typeof(schema) <> 'object' OR jsonb_typeof(schema -> '$id') = 'string' THEN
+		RETURN schema;
+	END IF;
+	FOR keyword, value IN SELECT e.key, e.value FROM jsonb_each(schema) e LOOP
+		IF keyword IN ('$ref', '$dynamicRef') AND value #>> '{}' ~ '^#(/|$)' THEN
+			value := to_jsonb(place || substr(value #>> '{}', 2));
+		ELSIF jsonb_typeof(value) = 'object'
+			AND keyword IN ('properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas')
+		THEN
+			value := coalesce((
+				SELECT jsonb_object_agg(e.key, webhook_internal.moved_schema(e.value, place))
+					FROM jsonb_each(value) e), '{}');
+		ELSIF keyword NOT IN ('const', 'enum', 'default', 'example', 'examples') THEN
+			value := webhook_internal.moved_schema(value, place);
+		END IF;
+		moved := jsonb_set(moved, ARRAY[keyword], value);
+	END LOOP;
+	RETURN moved;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.moved_schema(jsonb, text) IS 'a schema whose root is at this place of a document';
+
+-- The forms are those of src/message/message.c.
+CREATE FUNCTION webhook_internal.body_schema(event_type text, payload_format text) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE payload_format
+			WHEN 'envelope' THEN jsonb_build_object(
+				'type', 'object',
+				'properties', jsonb_build_object(
+					'Id', '{"type": "string", "format": "uuid", "description": "Id of the event, the same on every attempt"}'::jsonb,
+					'WebhookEvent', jsonb_build_object('const', event_type),
+					'Subject', '{"type": ["string", "null"], "description": "what the event is about"}'::jsonb,
+					'Attempt', '{"type": "integer", "minimum": 1, "description": "number of the attempt"}'::jsonb,
+					'Data', d.data,
+					'CreationTimeUtc', '{"type": "string", "format": "date-time", "description": "when the event occurred"}'::jsonb),
+				'required', '["Id", "WebhookEvent", "Subject", "Attempt", "Data", "CreationTimeUtc"]'::jsonb)
+			WHEN 'standard' THEN jsonb_build_object(
+				'type', 'object',
+				'properties', jsonb_build_object(
+					'type', jsonb_build_object('const', event_type),
+					'timestamp', '{"type": "string", "format": "date-time", "description": "when the event occurred"}'::jsonb,
+					'data', d.data),
+				'required', '["type", "timestamp", "data"]'::jsonb)
+			ELSE d.data END
+		FROM jsonb_build_object('$ref', '#/components/schemas/' || event_type) AS d (data)
+$$;
+COMMENT ON FUNCTION webhook_internal.body_schema(text, text) IS 'schema of the body of a request';
+
+CREATE FUNCTION webhook_internal.body_example(event_type text, payload_format text, data jsonb)
+	RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE payload_format
+			WHEN 'envelope' THEN jsonb_build_object(
+				'Id', '0195b1a0-6c1e-7b52-9d3a-5f0c7f3e8a41',
+				'WebhookEvent', event_type,
+				'Subject', NULL,
+				'Attempt', 1,
+				'Data', data,
+				'CreationTimeUtc', '2026-01-02T03:04:05.678901Z')
+			WHEN 'standard' THEN jsonb_build_object(
+				'type', event_type,
+				'timestamp', '2026-01-02T03:04:05.678901Z',
+				'data', data)
+			ELSE data END
+$$;
+COMMENT ON FUNCTION webhook_internal.body_example(text, text, jsonb) IS 'example of the body of a request';
+
+CREATE FUNCTION webhook_internal.openapi_components(schemas jsonb) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_build_object('schemas', schemas) || '{
+		"parameters": {
+			"webhook-id": {
+				"name": "webhook-id", "in": "header", "required": true,
+				"description": "Id of the event, the same on every attempt: what was handled once need not be handled again",
+				"schema": {"type": "string", "format": "uuid"}},
+			"webhook-timestamp": {
+				"name": "webhook-timestamp", "in": "header", "required": true,
+				"description": "time of the attempt, in Unix seconds; refuse what is more than five minutes off",
+				"schema": {"type": "integer", "format": "int64"}},
+			"webhook-signature": {
+				"name": "webhook-signature", "in": "header", "required": true,
+				"description": "signatures of the request, with a blank between them; one that matches is enough",
+				"schema": {"type": "string", "pattern": "^v1,[A-Za-z0-9+/=]+( v1,[A-Za-z0-9+/=]+)*$"}},
+			"webhook-event": {
+				"name": "webhook-event", "in": "header", "required": true,
+				"description": "event type",
+				"schema": {"type": "string"}},
+			"webhook-attempt": {
+				"name": "webhook-attempt", "in": "header", "required": true,
+				"description": "number of the attempt; it counts the requests for this event to this subscription",
+				"schema": {"type": "integer", "minimum": 1}}
+		},
+		"responses": {
+			"delivered": {
+				"description": "The event is delivered."},
+			"gone": {
+				"description": "The delivery has failed, and the subscription is disabled."},
+			"later": {
+				"description": "The delivery is repeated. With Retry-After the subscription sends nothing until then, a day at most.",
+				"headers": {
+					"Retry-After": {
+						"description": "a number of seconds, or an HTTP date",
+						"schema": {"type": "string"}}}},
+			"repeated": {
+				"description": "The delivery is repeated by the schedule of the subscription. A redirect is not followed."}
+		},
+		"securitySchemes": {
+			"signature": {
+				"type": "apiKey", "in": "header", "name": "webhook-signature",
+				"description": "Standard Webhooks: \"v1,\" and the base64 of HMAC-SHA256 over webhook-id, webhook-timestamp and the body as it came, joined by dots. The key is the base64 behind \"whsec_\" of the secret. While a secret is being rotated there is one signature for each live secret."}
+		}}'
+$$;
+COMMENT ON FUNCTION webhook_internal.openapi_components(jsonb) IS 'components of an OpenAPI document: these schemas, and what all event types have in common';
+
+CREATE FUNCTION webhook.openapi(
+	events text[] DEFAULT '{*}',
+	payload_format text DEFAULT 'envelope'
+) RETURNS jsonb
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.openapi(text[], text) IS 'requests that a receiver gets, as an OpenAPI 3.1 document; the schema of Data is the event type''s, or that of the tables that are watched for it';
+
+CREATE FUNCTION webhook_internal.openapi(events text[], payload_format text) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	asked		text;
+	t			webhook.event_type;
+	place		text;
+	items		jsonb := '{}';
+	schemas		jsonb := '{}';
+BEGIN
+	PERFORM webhook_internal.require_not_null('payload_format', payload_format IS NULL,
+		'Omit it for the default.');
+	PERFORM webhook_internal.checked_format(payload_format);
+	-- First of all: what exists, but not for the caller, gives the same error as what does not.
+	FOREACH asked IN ARRAY coalesce(events, '{}') LOOP
+		IF strpos(asked, '*') = 0
+			AND NOT EXISTS (
+				SELECT
+					FROM webhook_internal.visible_event_types() v
+					WHERE v.name = asked)
+		THEN
+			PERFORM webhook_internal.raise_unknown_event_type(asked, 'events');
+		END IF;
+	END LOOP;
+	PERFORM webhook_internal.checked_events(events);
+
+	FOR t IN
+		SELECT v.*
+			FROM webhook_internal.visible_event_types() v
+			WHERE EXISTS (
+				SELECT
+					FROM unnest(events) AS w (name)
+					WHERE webhook_internal.matches(w.name, v.name))
+			ORDER BY v.name
+	LOOP
+		place := '#/components/schemas/' || t.name;
+		schemas := schemas || jsonb_build_object(t.name, coalesce(
+			webhook_internal.moved_schema(t.schema, place),
+			webhook_internal.derived_schema(t.name), '{}'));
+		items := items || jsonb_build_object(t.name, jsonb_build_object('post',
+			jsonb_build_object(
+				'operationId', t.name,
+				'summary', t.name,
+				'parameters', '[
+					{"$ref": "#/components/parameters/webhook-id"},
+					{"$ref": "#/components/parameters/webhook-timestamp"},
+					{"$ref": "#/components/parameters/webhook-signature"},
+					{"$ref": "#/components/parameters/webhook-event"},
+					{"$ref": "#/components/parameters/webhook-attempt"}]'::jsonb,
+				'requestBody', jsonb_build_object(
+					'required', true,
+					'content', jsonb_build_object('application/json',
+						jsonb_build_object('schema',
+							webhook_internal.body_schema(t.name, payload_format))
+						|| CASE WHEN t.example IS NULL THEN '{}'
+							ELSE jsonb_build_object('example', webhook_internal.body_example(
+								t.name, payload_format, t.example)) END)),
+				'responses', '{
+					"2XX": {"$ref": "#/components/responses/delivered"},
+					"410": {"$ref": "#/components/responses/gone"},
+					"429": {"$ref": "#/components/responses/later"},
+					"502": {"$ref": "#/components/responses/later"},
+					"503": {"$ref": "#/components/responses/later"},
+					"504": {"$ref": "#/components/responses/later"},
+					"default": {"$ref": "#/components/responses/repeated"}}'::jsonb)
+			|| CASE WHEN t.description IS NULL THEN '{}'
+				ELSE jsonb_build_object('description', t.description) END
+			|| CASE WHEN t.deprecated THEN '{"deprecated": true}' ELSE '{}'::jsonb END));
+	END LOOP;
+	RETURN jsonb_build_object(
+		'openapi', '3.1.0',
+		'info', jsonb_build_object(
+			'title', 'Webhooks',
+			'version', (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'webhook'),
+			'description', 'Requests that a receiver gets. An event can come more than once; its Id, in header webhook-id, is how to tell.'),
+		'webhooks', items,
+		'components', webhook_internal.openapi_components(schemas),
+		'security', '[{"signature": []}]'::jsonb);
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.openapi(text[], text) IS 'what webhook.openapi() does, with the rights of the owner';
+/*
  * Replay: what is delivered again, or not at all
  *
  * Each function appends commands to the ring: 'r' delivers an event to a
@@ -2766,27 +3631,66 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.require_event(uuid) IS 'the event; raises an error if it is in none of these places';
 
-CREATE FUNCTION webhook.ping(subscription bigint) RETURNS uuid
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.ping(bigint) IS 'send a test event of type webhook.ping to a subscription; returns its Id; a ping that fails does not count against the endpoint';
+-- The event of a ping is in the command, then in pending or the log; it is in no other delivery.
+CREATE FUNCTION webhook_internal.is_ping(event uuid) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+			SELECT
+				FROM webhook.log l
+				WHERE l.event_id = is_ping.event AND l.cause = 'ping')
+		OR EXISTS (
+			SELECT
+				FROM webhook_internal.pending p
+				WHERE p.event_id = is_ping.event AND p.cause = 'ping')
+		OR EXISTS (
+			SELECT
+				FROM webhook_internal.ring r
+				WHERE r.kind = 'r' AND r.event_id = is_ping.event
+					AND r.data ->> 'cause' = 'ping')
+$$;
+COMMENT ON FUNCTION webhook_internal.is_ping(uuid) IS 'true if the event is that of a ping';
 
-CREATE FUNCTION webhook_internal.ping(subscription bigint) RETURNS uuid
+CREATE FUNCTION webhook.ping(subscription bigint, event_type text DEFAULT NULL) RETURNS uuid
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.ping(bigint, text) IS 'send a test event to a subscription: of type webhook.ping, or the example of another event type; returns its Id; a ping that fails does not count against the endpoint';
+
+CREATE FUNCTION webhook_internal.ping(subscription bigint, event_type text) RETURNS uuid
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
 	created_at	timestamptz := clock_timestamp();
 	event		uuid := webhook_internal.new_event_id(created_at);
+	data		json;
 BEGIN
 	PERFORM webhook_internal.require_unfenced(subscription);
+	IF event_type IS NULL THEN
+		data := format('{"SubscriptionId":%s}', subscription);
+	ELSE
+		SELECT t.example
+			INTO data
+			FROM webhook_internal.visible_event_types() t
+			WHERE t.name = event_type;
+		IF NOT FOUND THEN
+			PERFORM webhook_internal.raise_unknown_event_type(event_type, 'event_type');
+		ELSIF data IS NULL THEN
+			RAISE EXCEPTION 'event type "%" has no example', event_type
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+					COLUMN = 'event_type',
+					HINT = 'Give it one with webhook.alter_event_type(), or omit event_type to send an event webhook.ping.';
+		END IF;
+	END IF;
 	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created_at,
-		'webhook.ping', NULL::text, format('{"SubscriptionId":%s}', subscription)::json,
+		coalesce(event_type, 'webhook.ping'), NULL::text, data,
 		(SELECT s.tenant FROM webhook_internal.subscription s WHERE s.id = ping.subscription),
 		NULL::json);
-	PERFORM webhook_internal.audit('ping'::text, subscription, event, NULL::jsonb);
+	PERFORM webhook_internal.audit('ping'::text, subscription, event,
+		jsonb_strip_nulls(jsonb_build_object('event_type', event_type)));
 	RETURN event;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.ping(bigint) IS 'what webhook.ping() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.ping(bigint, text) IS 'what webhook.ping() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.resend(event uuid, subscription bigint) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -2801,12 +3705,14 @@ DECLARE
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
 	known := webhook_internal.require_event(event);
-	IF known.event_type = 'webhook.ping' THEN
+	IF webhook_internal.is_ping(event) THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'event',
 				DETAIL = 'It is a ping.',
-				HINT = format('Send another one with webhook.ping(%s).', subscription);
+				HINT = format('Send another one with webhook.ping(%s%s).', subscription,
+					CASE WHEN known.event_type <> 'webhook.ping'
+						THEN format(', %L', known.event_type) END);
 	END IF;
 	IF known.data IS NULL THEN
 		RAISE EXCEPTION 'cannot resend event %', event
@@ -3651,6 +4557,7 @@ DECLARE
 	in_ring		boolean;
 	unread		boolean;		-- the worker is not done with it
 	before		boolean;		-- it was committed before the start of the subscription
+	is_ping		boolean;
 	said		text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', explain.event IS NULL,
@@ -3666,7 +4573,10 @@ BEGIN
 			current_setting('webhook.event_retention', true),
 			current_setting('webhook.log_retention', true));
 	END IF;
+	is_ping := webhook_internal.is_ping(explain.event);
 	said := ARRAY[CASE
+		WHEN is_ping AND e.event_type <> 'webhook.ping' THEN
+			format('It is a ping with the example of event type %s, sent at %s.', e.event_type, e.created_at)
 		WHEN e.subject IS NULL THEN
 			format('It is an event of type %s, which occurred at %s.', e.event_type, e.created_at)
 		ELSE format('It is an event of type %s about %s, which occurred at %s.', e.event_type,
@@ -3741,14 +4651,14 @@ BEGIN
 					waiting.step, retries, waiting.next_at)
 			ELSE format('Attempt %s is due at %s.', waiting.attempt + 1, waiting.next_at) END;
 	ELSIF replayed THEN
-		said := said || CASE e.event_type
-			WHEN 'webhook.ping' THEN 'It is in memory or in flight.'
+		said := said || CASE
+			WHEN is_ping THEN 'It is in memory or in flight.'
 			ELSE 'Its replay is in memory or in flight.' END;
 	ELSIF last.outcome = 'delivered' THEN
 		RETURN array_to_string(said, E'\n');
 	ELSIF last.outcome IN ('failed', 'cancelled') THEN
 		said := said || CASE
-			WHEN e.event_type = 'webhook.ping' THEN NULL
+			WHEN is_ping THEN NULL
 			WHEN s.id IS NULL THEN
 				format('It is not retried, because subscription %s does not exist.', explain.subscription)
 			WHEN e.data IS NULL THEN 'It cannot be resent, because it is no longer in the ring.'
@@ -4280,6 +5190,7 @@ DECLARE
 		'GRANT EXECUTE ON FUNCTION
 			webhook.explain,
 			webhook.health,
+			webhook.openapi,
 			webhook.series,
 			webhook.sign,
 			webhook.verify,
@@ -4310,6 +5221,8 @@ DECLARE
 		'GRANT USAGE ON SCHEMA webhook_internal TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.define_event_type,
+			webhook.alter_event_type,
+			webhook.drop_event_type,
 			webhook.define_tenant,
 			webhook.watch,
 			webhook.unwatch,
@@ -4542,7 +5455,7 @@ $$;
  * leaves of the log are dumped as the ordinary tables that they are.
  */
 
-SELECT pg_extension_config_dump('webhook_internal.event_type', $$WHERE name <> 'App.BusinessRequestStatusChange'$$);
+SELECT pg_extension_config_dump('webhook_internal.event_type', '');
 SELECT pg_extension_config_dump('webhook_internal.tenant', '');
 -- The OID of a role that is gone may be another one's elsewhere.
 SELECT pg_extension_config_dump('webhook_internal.tenant_role', 'WHERE role IN (SELECT oid FROM pg_catalog.pg_roles)');

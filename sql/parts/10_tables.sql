@@ -25,15 +25,38 @@
 CREATE TABLE webhook_internal.event_type (
 	name		text COLLATE "C" PRIMARY KEY,
 	description	text,
+	schema		jsonb,
+	example		jsonb,
+	deprecated_at timestamptz,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE webhook_internal.event_type IS 'event types that can be subscribed to';
 COMMENT ON COLUMN webhook_internal.event_type.name IS 'as sent: WebhookEvent in the body, header webhook-event';
 COMMENT ON COLUMN webhook_internal.event_type.description IS 'for people';
+COMMENT ON COLUMN webhook_internal.event_type.schema IS 'JSON Schema (2020-12) of Data; null: none was given';
+COMMENT ON COLUMN webhook_internal.event_type.example IS 'an example of Data; null: none was given';
+COMMENT ON COLUMN webhook_internal.event_type.deprecated_at IS 'since when new subscriptions may not name the event type; null: they may';
 COMMENT ON COLUMN webhook_internal.event_type.created_at IS 'when the event type was defined';
 
 INSERT INTO webhook_internal.event_type (name, description)
 	VALUES ('App.BusinessRequestStatusChange', 'The status of a business request has changed.');
+
+-- A dump has that row, too, because people may have altered it.
+CREATE FUNCTION webhook_internal.replace_event_type() RETURNS trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM webhook_internal.event_type t
+		WHERE t.name = new.name AND t.name = 'App.BusinessRequestStatusChange';
+	RETURN new;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.replace_event_type() IS 'trigger function: the row of a dump replaces the event type that CREATE EXTENSION has made';
+
+CREATE TRIGGER replace_event_type BEFORE INSERT ON webhook_internal.event_type
+	FOR EACH ROW EXECUTE FUNCTION webhook_internal.replace_event_type();
+ALTER TABLE webhook_internal.event_type ENABLE ALWAYS TRIGGER replace_event_type;
+COMMENT ON TRIGGER replace_event_type ON webhook_internal.event_type IS 'the row of a dump replaces that of CREATE EXTENSION';
 
 CREATE TABLE webhook_internal.tenant (
 	name		text COLLATE "C" PRIMARY KEY,

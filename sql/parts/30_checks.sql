@@ -167,6 +167,41 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.checked_events(text[]) IS 'check event types and patterns; returns them without those that another includes';
 
+-- A pattern names no event type, so it is never refused. The lock keeps the named
+-- event types from being dropped before this transaction ends.
+CREATE FUNCTION webhook_internal.require_current(events text[], former text[]) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	event		text;
+	deprecated	boolean;
+BEGIN
+	FOREACH event IN ARRAY events LOOP
+		CONTINUE WHEN strpos(event, '*') > 0;
+		SELECT t.deprecated_at IS NOT NULL
+			INTO deprecated
+			FROM webhook_internal.event_type t
+			WHERE t.name = event
+			FOR KEY SHARE;
+		IF NOT FOUND THEN
+			-- It is gone, or was defined after this transaction's snapshot.
+			PERFORM webhook_internal.require_event_type_in(event, 'events');
+		ELSIF deprecated AND NOT EXISTS (
+			SELECT
+				FROM unnest(former) AS f (name)
+				WHERE webhook_internal.matches(f.name, event))
+		THEN
+			RAISE EXCEPTION 'event type "%" is deprecated', event
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+					COLUMN = 'events',
+					DETAIL = 'Subscriptions that have it keep it; it cannot be newly subscribed to.',
+					HINT = 'Name another event type; the description in view webhook.event_type may say which.';
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_current(text[], text[]) IS 'raise an error unless these event types exist, and none is deprecated that the former ones do not include; nobody can drop them until the transaction ends';
+
 CREATE FUNCTION webhook_internal.checked_schemes(signature_schemes text[]) RETURNS text[]
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -407,6 +442,26 @@ CREATE FUNCTION webhook_internal.audit(
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_audit';
 COMMENT ON FUNCTION webhook_internal.audit(text, bigint, uuid, jsonb) IS 'write a row of the audit, in the name of who has called the present function';
 
+CREATE FUNCTION webhook_internal.changed_keys(old jsonb, new jsonb) RETURNS text[]
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT array_agg(k.name)
+		FROM jsonb_object_keys(coalesce(new, old)) AS k (name)
+		WHERE nullif(old -> k.name, 'null') IS DISTINCT FROM nullif(new -> k.name, 'null')
+$$;
+COMMENT ON FUNCTION webhook_internal.changed_keys(jsonb, jsonb) IS 'keys of which two objects have different values; null: none';
+
+CREATE FUNCTION webhook_internal.old_and_new(keys text[], old jsonb, new jsonb) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN old IS NULL THEN '{}'
+				ELSE jsonb_build_object('old', jsonb_object_agg(k.name, old -> k.name)) END
+			|| CASE WHEN new IS NULL THEN '{}'
+				ELSE jsonb_build_object('new', jsonb_object_agg(k.name, new -> k.name)) END
+		FROM unnest(keys) AS k (name)
+$$;
+COMMENT ON FUNCTION webhook_internal.old_and_new(text[], jsonb, jsonb) IS 'values of these keys as the audit has them: under "old" and "new"';
+
 -- The values are compared as they are, and kept as they may be shown.
 CREATE FUNCTION webhook_internal.audit_options(
 	action text,
@@ -423,9 +478,8 @@ DECLARE
 BEGIN
 	SELECT array_agg(k.name)
 		INTO changed
-		FROM jsonb_object_keys(coalesce(new_values, old_values)) AS k (name)
-		WHERE k.name <> ALL ('{id,created_at,created_by,since,home}')
-			AND nullif(old_values -> k.name, 'null') IS DISTINCT FROM nullif(new_values -> k.name, 'null');
+		FROM unnest(webhook_internal.changed_keys(old_values, new_values)) AS k (name)
+		WHERE k.name <> ALL ('{id,created_at,created_by,since,home}');
 	IF changed IS NULL THEN
 		RETURN false;
 	END IF;
@@ -435,12 +489,8 @@ BEGIN
 	new_values := new_values || jsonb_build_object(
 		'endpoint', webhook_internal.redacted_endpoint(new.endpoint),
 		'headers', webhook_internal.redacted_headers(new.headers));
-	PERFORM webhook_internal.audit(action, coalesce(new.id, old.id), NULL::uuid, (
-		SELECT CASE WHEN old_values IS NULL THEN '{}'
-					ELSE jsonb_build_object('old', jsonb_object_agg(k.name, old_values -> k.name)) END
-				|| CASE WHEN new_values IS NULL THEN '{}'
-					ELSE jsonb_build_object('new', jsonb_object_agg(k.name, new_values -> k.name)) END
-			FROM unnest(changed) AS k (name)));
+	PERFORM webhook_internal.audit(action, coalesce(new.id, old.id), NULL::uuid,
+		webhook_internal.old_and_new(changed, old_values, new_values));
 	RETURN true;
 END
 $$;

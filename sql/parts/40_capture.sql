@@ -4,9 +4,11 @@
 
 -- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.event_type AS
-	SELECT name, description, created_at
+	SELECT name, description, schema, example, deprecated_at IS NOT NULL AS deprecated,
+			deprecated_at, created_at
 		FROM webhook_internal.event_type, (VALUES (0)) AS read_only;
 COMMENT ON VIEW webhook.event_type IS 'event types that can be subscribed to';
+COMMENT ON COLUMN webhook.event_type.deprecated IS 'true: new subscriptions may not name the event type; those that do go on';
 
 CREATE FUNCTION webhook_internal.enqueue() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_enqueue';
@@ -81,60 +83,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_columns(regclass, text, name[]) IS 'raise an error unless these columns can be watched';
-
-CREATE FUNCTION webhook.define_event_type(name text, description text DEFAULT NULL)
-	RETURNS void
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.define_event_type(text, text) IS 'define an event type; every role that may subscribe can subscribe to it';
-
-CREATE FUNCTION webhook_internal.define_event_type(name text, description text)
-	RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-	max_bytes	integer := (webhook_internal.bounds()).event_type_bytes;
-BEGIN
-	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
-	PERFORM webhook_internal.require_not_null('name', define_event_type.name IS NULL,
-		'Give the event type a name, for example ''App.ContractSigned''.');
-	IF octet_length(define_event_type.name) > max_bytes THEN
-		RAISE EXCEPTION 'event type name of % bytes is too long',
-			octet_length(define_event_type.name)
-			USING ERRCODE = 'program_limit_exceeded',
-				COLUMN = 'name',
-				DETAIL = format('The maximum is %s bytes.', max_bytes),
-				HINT = 'Give a shorter name.';
-	END IF;
-	IF define_event_type.name COLLATE "C" !~ '^[A-Za-z0-9][A-Za-z0-9_.-]*$' THEN
-		RAISE EXCEPTION 'invalid event type name: "%"', define_event_type.name
-			USING ERRCODE = 'invalid_parameter_value',
-				COLUMN = 'name',
-				HINT = 'Use ASCII letters, digits, "_", "." and "-", with a letter or a digit first, for example ''App.ContractSigned''.';
-	END IF;
-	IF starts_with(define_event_type.name, 'webhook.') THEN
-		RAISE EXCEPTION 'event type name "%" is reserved', define_event_type.name
-			USING ERRCODE = 'reserved_name',
-				COLUMN = 'name',
-				DETAIL = 'The prefix "webhook." is reserved.',
-				HINT = 'Choose another name.';
-	END IF;
-
-	INSERT INTO webhook_internal.event_type (name, description)
-		VALUES (define_event_type.name, nullif(define_event_type.description, ''))
-		ON CONFLICT DO NOTHING;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'event type "%" already exists', define_event_type.name
-			USING ERRCODE = 'duplicate_object',
-				COLUMN = 'name',
-				HINT = 'Use the existing event type, or another name.';
-	END IF;
-	PERFORM webhook_internal.audit('define_event_type'::text, NULL::bigint, NULL::uuid, jsonb_build_object('new',
-		jsonb_build_object('name', define_event_type.name,
-			'description', define_event_type.description)));
-END
-$$;
-COMMENT ON FUNCTION webhook_internal.define_event_type(text, text) IS 'what webhook.define_event_type() does, with the rights of the owner';
 
 -- The columns are those of a trigger of the table or the partitioned table; those
 -- of the copies on partitions count where they differ.

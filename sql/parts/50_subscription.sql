@@ -270,6 +270,7 @@ BEGIN
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
 	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events);
 	new.events := webhook_internal.checked_events(subscribe.events);
+	PERFORM webhook_internal.require_current(new.events, '{}'::text[]);
 	new.description := nullif(subscribe.description, '');
 	key := webhook_internal.checked_secret(subscribe.secret);
 	new.headers := webhook_internal.checked_headers(subscribe.headers);
@@ -400,6 +401,7 @@ BEGIN
 	IF alter_subscription.events IS NOT NULL THEN
 		PERFORM webhook_internal.check_tenant_events(new.tenant, alter_subscription.events);
 		new.events := webhook_internal.checked_events(alter_subscription.events);
+		PERFORM webhook_internal.require_current(new.events, old.events);
 	END IF;
 	IF rerouted THEN
 		PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, new.id, new.tenant);

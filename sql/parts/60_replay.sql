@@ -159,27 +159,66 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.require_event(uuid) IS 'the event; raises an error if it is in none of these places';
 
-CREATE FUNCTION webhook.ping(subscription bigint) RETURNS uuid
-	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.ping(bigint) IS 'send a test event of type webhook.ping to a subscription; returns its Id; a ping that fails does not count against the endpoint';
+-- The event of a ping is in the command, then in pending or the log; it is in no other delivery.
+CREATE FUNCTION webhook_internal.is_ping(event uuid) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+			SELECT
+				FROM webhook.log l
+				WHERE l.event_id = is_ping.event AND l.cause = 'ping')
+		OR EXISTS (
+			SELECT
+				FROM webhook_internal.pending p
+				WHERE p.event_id = is_ping.event AND p.cause = 'ping')
+		OR EXISTS (
+			SELECT
+				FROM webhook_internal.ring r
+				WHERE r.kind = 'r' AND r.event_id = is_ping.event
+					AND r.data ->> 'cause' = 'ping')
+$$;
+COMMENT ON FUNCTION webhook_internal.is_ping(uuid) IS 'true if the event is that of a ping';
 
-CREATE FUNCTION webhook_internal.ping(subscription bigint) RETURNS uuid
+CREATE FUNCTION webhook.ping(subscription bigint, event_type text DEFAULT NULL) RETURNS uuid
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.ping(bigint, text) IS 'send a test event to a subscription: of type webhook.ping, or the example of another event type; returns its Id; a ping that fails does not count against the endpoint';
+
+CREATE FUNCTION webhook_internal.ping(subscription bigint, event_type text) RETURNS uuid
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
 	created_at	timestamptz := clock_timestamp();
 	event		uuid := webhook_internal.new_event_id(created_at);
+	data		json;
 BEGIN
 	PERFORM webhook_internal.require_unfenced(subscription);
+	IF event_type IS NULL THEN
+		data := format('{"SubscriptionId":%s}', subscription);
+	ELSE
+		SELECT t.example
+			INTO data
+			FROM webhook_internal.visible_event_types() t
+			WHERE t.name = event_type;
+		IF NOT FOUND THEN
+			PERFORM webhook_internal.raise_unknown_event_type(event_type, 'event_type');
+		ELSIF data IS NULL THEN
+			RAISE EXCEPTION 'event type "%" has no example', event_type
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+					COLUMN = 'event_type',
+					HINT = 'Give it one with webhook.alter_event_type(), or omit event_type to send an event webhook.ping.';
+		END IF;
+	END IF;
 	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created_at,
-		'webhook.ping', NULL::text, format('{"SubscriptionId":%s}', subscription)::json,
+		coalesce(event_type, 'webhook.ping'), NULL::text, data,
 		(SELECT s.tenant FROM webhook_internal.subscription s WHERE s.id = ping.subscription),
 		NULL::json);
-	PERFORM webhook_internal.audit('ping'::text, subscription, event, NULL::jsonb);
+	PERFORM webhook_internal.audit('ping'::text, subscription, event,
+		jsonb_strip_nulls(jsonb_build_object('event_type', event_type)));
 	RETURN event;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.ping(bigint) IS 'what webhook.ping() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.ping(bigint, text) IS 'what webhook.ping() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.resend(event uuid, subscription bigint) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -194,12 +233,14 @@ DECLARE
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
 	known := webhook_internal.require_event(event);
-	IF known.event_type = 'webhook.ping' THEN
+	IF webhook_internal.is_ping(event) THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'event',
 				DETAIL = 'It is a ping.',
-				HINT = format('Send another one with webhook.ping(%s).', subscription);
+				HINT = format('Send another one with webhook.ping(%s%s).', subscription,
+					CASE WHEN known.event_type <> 'webhook.ping'
+						THEN format(', %L', known.event_type) END);
 	END IF;
 	IF known.data IS NULL THEN
 		RAISE EXCEPTION 'cannot resend event %', event

@@ -23,6 +23,7 @@ DECLARE
 	in_ring		boolean;
 	unread		boolean;		-- the worker is not done with it
 	before		boolean;		-- it was committed before the start of the subscription
+	is_ping		boolean;
 	said		text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', explain.event IS NULL,
@@ -38,7 +39,10 @@ BEGIN
 			current_setting('webhook.event_retention', true),
 			current_setting('webhook.log_retention', true));
 	END IF;
+	is_ping := webhook_internal.is_ping(explain.event);
 	said := ARRAY[CASE
+		WHEN is_ping AND e.event_type <> 'webhook.ping' THEN
+			format('It is a ping with the example of event type %s, sent at %s.', e.event_type, e.created_at)
 		WHEN e.subject IS NULL THEN
 			format('It is an event of type %s, which occurred at %s.', e.event_type, e.created_at)
 		ELSE format('It is an event of type %s about %s, which occurred at %s.', e.event_type,
@@ -113,14 +117,14 @@ BEGIN
 					waiting.step, retries, waiting.next_at)
 			ELSE format('Attempt %s is due at %s.', waiting.attempt + 1, waiting.next_at) END;
 	ELSIF replayed THEN
-		said := said || CASE e.event_type
-			WHEN 'webhook.ping' THEN 'It is in memory or in flight.'
+		said := said || CASE
+			WHEN is_ping THEN 'It is in memory or in flight.'
 			ELSE 'Its replay is in memory or in flight.' END;
 	ELSIF last.outcome = 'delivered' THEN
 		RETURN array_to_string(said, E'\n');
 	ELSIF last.outcome IN ('failed', 'cancelled') THEN
 		said := said || CASE
-			WHEN e.event_type = 'webhook.ping' THEN NULL
+			WHEN is_ping THEN NULL
 			WHEN s.id IS NULL THEN
 				format('It is not retried, because subscription %s does not exist.', explain.subscription)
 			WHEN e.data IS NULL THEN 'It cannot be resent, because it is no longer in the ring.'

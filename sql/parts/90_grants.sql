@@ -194,6 +194,7 @@ DECLARE
 		'GRANT EXECUTE ON FUNCTION
 			webhook.explain,
 			webhook.health,
+			webhook.openapi,
 			webhook.series,
 			webhook.sign,
 			webhook.verify,
@@ -224,6 +225,8 @@ DECLARE
 		'GRANT USAGE ON SCHEMA webhook_internal TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.define_event_type,
+			webhook.alter_event_type,
+			webhook.drop_event_type,
 			webhook.define_tenant,
 			webhook.watch,
 			webhook.unwatch,

@@ -42,6 +42,8 @@ static WebhookForm choose_form(Oid type);
 static void prepare_to_json(FmgrInfo *function, Oid type, int32 typmod,
 							Oid collation, MemoryContext context);
 
+PG_FUNCTION_INFO_V1(webhook_key_name);
+
 bool
 webhook_column_find(WebhookColumn *column, TupleDesc desc, const char *name,
 					MemoryContext context)
@@ -319,7 +321,7 @@ webhook_row_json_append_string(StringInfo out, const char *string, int length)
 }
 
 void
-webhook_row_json_append_pascal(StringInfo out, const char *name)
+webhook_row_json_append_key_name(StringInfo out, const char *name)
 {
 	bool		upper = true;
 
@@ -337,6 +339,21 @@ webhook_row_json_append_pascal(StringInfo out, const char *name)
 		appendStringInfoCharMacro(out, c);
 		upper = false;
 	}
+	appendStringInfoString(out, "Id");
+}
+
+/*
+ * webhook_internal.key_name(name text): the key of Data that has the key of a row of
+ * the watch of that name
+ */
+Datum
+webhook_key_name(PG_FUNCTION_ARGS)
+{
+	StringInfoData key;
+
+	initStringInfo(&key);
+	webhook_row_json_append_key_name(&key, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(key.data, key.len));
 }
 
 void

@@ -81,10 +81,11 @@ extern void webhook_row_json_append_string(StringInfo out, const char *string,
 										   int length);
 
 /*
- * Append a name in PascalCase: an ASCII letter at the start or after '_' is made
- * upper case, and '_' is left out; other characters are unchanged.
+ * Append the key of Data that has the key of the row: the watch's name in PascalCase,
+ * and "Id". An ASCII letter at the start or after '_' is made upper case, and '_' is
+ * left out; other characters are unchanged.
  */
-extern void webhook_row_json_append_pascal(StringInfo out, const char *name);
+extern void webhook_row_json_append_key_name(StringInfo out, const char *name);
 
 /*
  * In a text that is longer than "limit", replace the part after the first "prefix"

@@ -353,8 +353,7 @@ make_plan(FunctionCallInfo fcinfo, TriggerData *trigger)
 	appendStringInfoChar(&plan->subject, '/');
 	plan->prefix = plan->subject.len;
 
-	webhook_row_json_append_pascal(&plan->payload, arguments.name);
-	appendStringInfoString(&plan->payload, "Id");
+	webhook_row_json_append_key_name(&plan->payload, arguments.name);
 	plan->head = make_label("{", plan->payload.data);
 
 	MemoryContextSwitchTo(old);

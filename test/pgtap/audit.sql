@@ -27,6 +27,16 @@ SELECT is(pg_temp.acts(), '', 'the installation is no act of people');
 -- event types and watches
 SELECT webhook.define_event_type('App.Signed', 'a contract was signed');
 SELECT is(pg_temp.acts(), 'define_event_type {"new": {"name": "App.Signed", "description": "a contract was signed"}}', 'define_event_type()');
+SELECT webhook.define_event_type('App.Paid', NULL, '{"type": "object"}', '{"a": 1}');
+SELECT is(pg_temp.acts(), 'define_event_type {"new": {"name": "App.Paid", "schema": {"type": "object"}, "example": {"a": 1}, "description": null}}',
+	'define_event_type() with a schema and an example');
+SELECT webhook.alter_event_type('App.Paid', description => 'paid', example => 'null', schema => '{"type": "object"}', deprecated => true);
+SELECT is(pg_temp.acts(), 'alter_event_type {"new": {"example": null, "deprecated": true, "description": "paid"}, '
+	'"old": {"example": {"a": 1}, "deprecated": false, "description": null}, "name": "App.Paid"}', 'alter_event_type(), what differs');
+SELECT webhook.alter_event_type('App.Paid', deprecated => true), webhook.alter_event_type('App.Paid');
+SELECT is(pg_temp.acts(), '', 'an event type that stays as it is');
+SELECT webhook.drop_event_type('App.Paid');
+SELECT is(pg_temp.acts(), 'drop_event_type {"old": {"name": "App.Paid", "schema": {"type": "object"}, "description": "paid"}}', 'drop_event_type()');
 SELECT webhook.watch('contract', data_columns => '{title}');
 SELECT is(pg_temp.acts(), 'watch {"new": {"name": "contract", "event_type": "App.BusinessRequestStatusChange", "id_columns": ["id"], '
 	'"parent_only": false, "data_columns": ["title"], "status_column": "status"}, "relation": "public.contract"}', 'watch()');

@@ -10,7 +10,8 @@ SELECT no_plan();
 CREATE TABLE contract (id bigint PRIMARY KEY, status text, title text);
 CREATE TABLE watched (LIKE contract INCLUDING ALL);
 SELECT webhook.watch('watched');
-SELECT webhook.define_event_type('App.Signed'), webhook.define_tenant('acme');
+SELECT webhook.define_event_type(name) FROM unnest('{App.Signed,App.Old}'::text[]) AS name;
+SELECT webhook.define_tenant('acme');
 CREATE TEMPORARY TABLE made AS
 	SELECT webhook.subscribe('https://example.com/', '{App.Signed}') AS subscription,
 		webhook.publish('App.Signed', '{}', 'contract/1') AS event;
@@ -18,6 +19,7 @@ CREATE TEMPORARY TABLE made AS
 -- A good value of each argument, as an SQL expression.
 CREATE TEMPORARY TABLE good (argument text, value text, function text);
 INSERT INTO good VALUES
+	('name', $$ 'App.Signed' $$, 'alter_event_type'), ('name', $$ 'App.Signed' $$, 'drop_event_type'),
 	('relation', $$ 'watched' $$, 'alter_watch'), ('relation', $$ 'watched' $$, 'unwatch');
 INSERT INTO good VALUES
 	('subscription', (SELECT subscription::text FROM made)),
@@ -31,6 +33,7 @@ INSERT INTO good VALUES
 	('role', $$ 'regress_refused' $$), ('step', $$ '1 h' $$), ('timeout', $$ '1 ms' $$),
 	('tenant', $$ 'acme' $$);
 CREATE ROLE regress_refused;
+SELECT webhook.alter_event_type('App.Old', deprecated => true);
 
 -- Bad values; where a function is named, of its argument only.
 CREATE TEMPORARY TABLE bad (function text, argument text, value text);
@@ -41,7 +44,8 @@ INSERT INTO bad VALUES
 	(NULL, 'endpoint', $$ 'https://example.com/?a=1&key=***' $$), (NULL, 'endpoint', $$ 'https://example.com/?***' $$),
 	('subscribe', 'endpoint', $$ 'https://example.com/' $$),
 	(NULL, 'events', $$ '{}' $$), (NULL, 'events', $$ '{NULL}' $$), (NULL, 'events', $$ '{App.Nothing}' $$),
-	(NULL, 'events', $$ '{A*}' $$),
+	(NULL, 'events', $$ '{A*}' $$), ('subscribe', 'events', $$ '{App.Signed,App.Old}' $$),
+	('alter_subscription', 'events', $$ '{App.Signed,App.Old}' $$),
 	(NULL, 'secret', $$ 'password' $$), ('subscribe', 'signature_schemes', $$ '{standard}', secret => 'whs_0123456789abcdef0123456789' $$),
 	(NULL, 'headers', $$ '[]' $$), ('subscribe', 'headers', $$ '{"Host": "x"}' $$), ('subscribe', 'headers', $$ '{"a": 1}' $$), ('subscribe', 'headers', $$ '{"X-Key": "***"}' $$),
 	('subscribe', 'headers', $$ '{"a": "1", "A": "2"}' $$),
@@ -58,9 +62,14 @@ INSERT INTO bad VALUES
 	(NULL, 'max_age', $$ '1 s' $$),
 	(NULL, 'final_statuses', $$ '{NULL}' $$), (NULL, 'final_statuses', $$ '{200}' $$), (NULL, 'final_statuses', $$ array_fill(404, '{51}') $$),
 	(NULL, 'ca', $$ '../x' $$), (NULL, 'ca', $$ repeat('x', 256) $$), (NULL, 'client_certificate', $$ '/x' $$),
-	('publish', 'event_type', $$ 'App.Nothing' $$), ('watch', 'event_type', $$ 'App.Nothing' $$), ('publish', 'data', $$ to_json(repeat('x', 1048576)) $$),
+	('publish', 'event_type', $$ 'App.Nothing' $$), ('ping', 'event_type', $$ 'App.Nothing' $$), ('ping', 'event_type', $$ 'App.Signed' $$), ('watch', 'event_type', $$ 'App.Nothing' $$), ('publish', 'data', $$ to_json(repeat('x', 1048576)) $$),
 	(NULL, 'subject', $$ '' $$), (NULL, 'subject', $$ repeat('x', 513) $$),
 	('define_event_type', 'name', $$ '' $$), ('define_event_type', 'name', $$ repeat('x', 129) $$),
+	(NULL, 'schema', $$ '3' $$), (NULL, 'schema', $$ '[]' $$), (NULL, 'schema', $$ jsonb_build_object('x', repeat('x', 65536)) $$),
+	(NULL, 'example', $$ to_jsonb(repeat('x', 65536)) $$), (NULL, 'example', $$ (repeat('[', 65) || repeat(']', 65))::jsonb $$),
+	('drop_event_type', 'name', $$ 'App.Nothing' $$), ('drop_event_type', 'name', $$ 'App.Signed' $$),
+	('drop_event_type', 'name', $$ 'App.BusinessRequestStatusChange' $$), ('drop_event_type', 'name', $$ 'webhook.ping' $$),
+	('alter_event_type', 'name', $$ 'App.Nothing' $$), ('alter_event_type', 'name', $$ 'webhook.ping' $$),
 	('define_event_type', 'name', $$ 'webhook.x' $$), ('define_event_type', 'name', $$ 'App.Signed' $$),
 	(NULL, 'relation', '1::regclass'), (NULL, 'relation', $$ 'pg_class' $$),
 	('watch', 'tenant_column', $$ 'nothing' $$), ('alter_watch', 'tenant_column', $$ 'nothing' $$),
@@ -79,7 +88,7 @@ INSERT INTO bad VALUES
 
 -- Arguments of which each value of their type is right.
 CREATE TEMPORARY TABLE free (function text, argument text);
-INSERT INTO free VALUES (NULL, 'description'), (NULL, 'ordered'), (NULL, 'enabled'), (NULL, 'dry_run'), (NULL, 'parent_only'), (NULL, 'discard'),
+INSERT INTO free VALUES (NULL, 'description'), (NULL, 'deprecated'), (NULL, 'ordered'), (NULL, 'enabled'), (NULL, 'dry_run'), (NULL, 'parent_only'), (NULL, 'discard'),
 	(NULL, 'body'), (NULL, 'timestamp'), (NULL, 'until');
 
 CREATE TEMPORARY VIEW argument AS

@@ -90,6 +90,21 @@ SELECT lives_ok('SELECT webhook.cancel(id, 11) FROM ping', 'a ping can be cancel
 SELECT throws_ok('SELECT webhook.resend(id, 11) FROM ping', '22023', NULL, 'a ping cannot be resent');
 SELECT throws_ok('SELECT webhook.ping(7)', '42704', NULL, 'no such subscription');
 SELECT throws_ok('SELECT webhook.ping(NULL)', '22004', NULL, 'NULL is no subscription');
+SELECT throws_like($$ SELECT webhook.ping(11, 'App.Nothing') $$, 'event type "App.Nothing" does not exist', 'no such event type');
+SELECT throws_like($$ SELECT webhook.ping(11, 'App.Other') $$, 'event type "App.Other" has no example', 'an event type without an example');
+SELECT webhook.alter_event_type('App.Other', example => '{"a": "ü"}');
+CREATE TEMPORARY TABLE example AS SELECT webhook.ping(11, 'App.Other') AS id;
+SELECT unnest(ARRAY[is(c.event_type, 'App.Other', 'a ping with an example has its event type'),
+		is(c.event_id, example.id, 'it is of a new event'),
+		is(c.subject, NULL, 'it has no subject'),
+		is(c.data ->> 'cause', 'ping', 'its cause is ping'),
+		is((c.data -> 'data')::text, '{"a": "ü"}', 'its data is the example')])
+	FROM example, pg_temp.last_command() AS c;
+SELECT throws_like('SELECT webhook.resend(id, 11) FROM example', 'cannot resend event %', 'it cannot be resent');
+SELECT matches(webhook.explain(id, 11), '^It is a ping with the example of event type App.Other, sent at [^\n]*\nIt is in memory or in flight.', 'explain() says what it is')
+	FROM example;
+SELECT is((SELECT detail FROM webhook.audit WHERE event_id = id), '{"event_type": "App.Other"}', 'the audit says which') FROM example;
+SELECT lives_ok('SELECT webhook.cancel(id, 11) FROM example', 'it can be cancelled');
 SAVEPOINT disabled;
 SELECT webhook.alter_subscription(11, enabled => false);
 SELECT throws_ok('SELECT webhook.ping(11)', '55000', 'subscription 11 is disabled', 'a disabled subscription gets no ping');

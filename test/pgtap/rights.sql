@@ -20,13 +20,13 @@ CREATE TEMPORARY TABLE least (kind text, schema name, member name, level int);
 INSERT INTO least
 	SELECT 'function', 'webhook_internal', 'enqueue', 0
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{explain,health,series,sign,verify}'::name[]), 1
+	SELECT 'function', 'webhook', unnest('{explain,health,openapi,series,sign,verify}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{all_tenants,sees_all,my_tenant,home,disabled,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{define_event_type,define_tenant,watch,unwatch,alter_watch,publish,check_endpoint,subscribe,alter_subscription,
+	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,watch,unwatch,alter_watch,publish,check_endpoint,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{check_columns,require_event_type,require_list,require_not_null,
@@ -42,7 +42,11 @@ UNION ALL
 		percentile,is_disabled,is_replay_to,require_event,matches,new_event_id,wake_worker,
 		check_duplicate,require_trusted_table,raise_unknown_subscription,replay,require_enabled,
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
-		require_event_type_in,data_of_body,is_for,event_context,
+		require_event_type_in,data_of_body,is_for,event_context,raise_unknown_event_type,require_own_name,
+		require_current,checked_json,checked_schema,warn_of_example,replace_event_type,changed_keys,
+		old_and_new,is_ping,visible_event_types,key_name,nullable,base_type,
+		allowed_values,type_schema,column_schema,columns_schema,watch_schema,derived_schema,
+		moved_schema,body_schema,body_example,openapi_components,
 		takes,warn_of_retention,start_snapshot,local_start_snapshot,is_processed,
 		with_options,wanted_worker_processes,
 		acts_on,caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
@@ -51,7 +55,8 @@ UNION ALL
 UNION ALL
 	-- what the functions of the same names in schema webhook do with the owner's rights
 	SELECT 'function', 'webhook_internal', unnest('{
-		alter_subscription,cancel,check_endpoint,define_event_type,define_tenant,explain,
+		alter_subscription,cancel,check_endpoint,define_event_type,alter_event_type,
+		drop_event_type,openapi,define_tenant,explain,
 		grant_tenant,health,pause,ping,recover,resend,resume,revoke,resume_database,retry,
 		rotate_secret,secret,series,skip,subscribe,subscription_options,unsubscribe}'::name[]), 4
 UNION ALL

@@ -10,7 +10,9 @@ SELECT has_function('webhook', 'watch', ARRAY['regclass', 'text', 'name', 'name[
 SELECT has_function('webhook', 'unwatch', ARRAY['regclass', 'text']);
 SELECT has_function('webhook', 'alter_watch', ARRAY['regclass', 'text', 'name', 'name[]', 'name[]', 'text', 'name', 'boolean']);
 SELECT function_returns('webhook', 'publish', ARRAY['text', 'json', 'text', 'text'], 'uuid');
-SELECT has_function('webhook', 'define_event_type', ARRAY['text', 'text']);
+SELECT has_function('webhook', 'define_event_type', ARRAY['text', 'text', 'jsonb', 'jsonb']);
+SELECT has_function('webhook', 'drop_event_type', ARRAY['text']);
+SELECT has_function('webhook', 'alter_event_type', ARRAY['text', 'text', 'jsonb', 'jsonb', 'boolean']);
 SELECT function_returns('webhook', 'check_endpoint', ARRAY['text'], 'void');
 SELECT function_returns('webhook', 'subscribe',
 	ARRAY['text', 'text[]', 'text', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
@@ -20,7 +22,8 @@ SELECT function_returns('webhook', 'grant_tenant', ARRAY['regrole', 'text'], 'vo
 SELECT has_function('webhook', 'alter_subscription',
 	ARRAY['bigint', 'text', 'text[]', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
 		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'boolean', 'text', 'text']);
-SELECT function_returns('webhook', 'ping', ARRAY['bigint'], 'uuid');
+SELECT function_returns('webhook', 'openapi', ARRAY['text[]', 'text'], 'jsonb');
+SELECT function_returns('webhook', 'ping', ARRAY['bigint', 'text'], 'uuid');
 SELECT function_returns('webhook', 'resend', ARRAY['uuid', 'bigint'], 'void');
 SELECT function_returns('webhook', 'cancel', ARRAY['uuid', 'bigint'], 'void');
 SELECT function_returns('webhook', 'skip', ARRAY['bigint', 'text'], 'void');
@@ -47,7 +50,8 @@ SELECT tables_are('webhook', ARRAY['log'], 'schema webhook has one table');
 SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pending_delivery', 'dead_letter',
 	'stat_worker', 'stat_pending', 'stat_subscription', 'watched_table', 'audit', 'stat_minute', 'tenant'], 'schema webhook has these views');
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
-SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'define_tenant', 'grant_tenant', 'check_endpoint', 'subscribe',
+SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'openapi',
+	'check_endpoint', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
 	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health', 'series',
 	'grant_reader', 'grant_operator', 'grant_admin', 'grant_backup', 'revoke'], 'schema webhook has these functions');
@@ -68,6 +72,8 @@ SELECT has_column('webhook', 'subscription', name, format('subscription.%s', nam
 SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscription.%s', name))
 	FROM unnest('{subscription_id,endpoint,state,reason,delivered,failed,pending,oldest_pending,
 		last_success,next_attempt,p50,p95}'::text[]) AS name;
+SELECT columns_are('webhook', 'event_type',
+	ARRAY['name', 'description', 'schema', 'example', 'deprecated', 'deprecated_at', 'created_at']);
 SELECT columns_are('webhook', 'watched_table', ARRAY['relation', 'event_type', 'name', 'status_column', 'id_columns', 'data_columns',
 	'tenant_column', 'parent_only', 'enabled', 'missing_columns', 'triggers_in_front', 'other_partitions', 'children', 'problem']);
 SELECT columns_are('webhook', 'stat_minute', ARRAY['at', 'span', 'subscription_id', 'delivered', 'failed', 'retried', 'cancelled', 'pending', 'latency']);
@@ -127,7 +133,7 @@ SELECT is_empty(
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosrc = 'webhook_door' $$,
-	ARRAY['define_event_type', 'define_tenant', 'grant_tenant', 'revoke', 'check_endpoint', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
+	ARRAY['define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'revoke', 'openapi', 'check_endpoint', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
 		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain', 'health', 'series'],
 	'only these functions run with the rights of their owner');
 SELECT set_eq(

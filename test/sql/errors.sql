@@ -33,6 +33,34 @@ SELECT refusal($$ SELECT webhook.define_event_type(repeat('x', 129)) $$);
 SELECT refusal($$ SELECT webhook.define_event_type('App.BusinessRequestStatusChange') $$);
 SELECT refusal($$ SELECT webhook.define_event_type(repeat('x', 128)) $$);
 DELETE FROM webhook_internal.event_type WHERE name = repeat('x', 128);
+SELECT refusal($$ SELECT webhook.define_event_type('App.Paid', schema => '[]') $$);
+SELECT refusal($$ SELECT webhook.define_event_type('App.Paid', schema => to_jsonb(repeat('x', 65535))) $$);
+SELECT refusal($$ SELECT webhook.define_event_type('App.Paid', example => (repeat('[', 65) || repeat(']', 65))::jsonb) $$);
+SELECT refusal($$ SELECT webhook.alter_event_type(NULL) $$);
+SELECT refusal($$ SELECT webhook.alter_event_type('App.Paid') $$);
+SELECT refusal($$ SELECT webhook.alter_event_type('webhook.ping') $$);
+SELECT refusal($$ SELECT webhook.drop_event_type('App.Paid') $$);
+BEGIN;
+SELECT webhook.subscribe('https://example.com/', '{App.BusinessRequestStatusChange}') AS subscription \gset
+SELECT regexp_replace(refusal($$ SELECT webhook.drop_event_type('App.BusinessRequestStatusChange') $$), '\d+\.', 'N.');
+SELECT webhook.unsubscribe(:subscription);
+CREATE TABLE contract (id bigint PRIMARY KEY, status text);
+SELECT webhook.watch('contract');
+SELECT refusal($$ SELECT webhook.drop_event_type('App.BusinessRequestStatusChange') $$);
+ROLLBACK;
+BEGIN;
+SELECT webhook.define_event_type('App.Paid', NULL, '{"required": ["a", "b", 3, "c"]}', '{"b": 1}');
+SELECT webhook.alter_event_type('App.Paid', example => '{"a": 1, "b": 1}');
+SELECT webhook.alter_event_type('App.Paid', example => '3');
+SELECT webhook.alter_event_type('App.Paid', example => '{"a": 1}', schema => '{"required": "b"}');
+SELECT webhook.alter_event_type('App.Paid', schema => '{"required": ["b"]}');
+SELECT webhook.alter_event_type('App.Paid', deprecated => true);
+SELECT refusal($$ SELECT webhook.subscribe('https://example.com/', '{App.Paid}') $$);
+SELECT refusal($$ SELECT webhook.openapi('{App.Paid,App.Unknown}') $$);
+SELECT webhook.subscribe('https://example.com/', '{App.*}') AS subscription \gset
+SELECT refusal(format($$ SELECT webhook.ping(%s, 'App.Unknown') $$, :subscription));
+SELECT refusal(format($$ SELECT webhook.ping(%s, 'App.BusinessRequestStatusChange') $$, :subscription));
+ROLLBACK;
 
 -- publish
 SELECT refusal($$ SELECT webhook.publish(NULL, '{}') $$);

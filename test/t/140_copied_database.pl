@@ -45,7 +45,7 @@ sub kept
 {
 	my ($where) = @_;
 	return $where->sql(<<'END');
-SELECT 'type', row_to_json(t) FROM webhook_internal.event_type t WHERE name <> 'App.BusinessRequestStatusChange';
+SELECT 'type', row_to_json(t) FROM webhook_internal.event_type t ORDER BY name;
 SELECT 'subscription', row_to_json(s) FROM webhook_internal.subscription s ORDER BY id;
 SELECT 'secret', row_to_json(s) FROM webhook_internal.subscription_secret s ORDER BY id;
 SELECT 'audit', row_to_json(a) FROM webhook_internal.audit a WHERE action <> 'resume_database' ORDER BY at;
@@ -109,13 +109,15 @@ CREATE EXTENSION webhook;
 CREATE ROLE reader;
 GRANT USAGE ON SCHEMA webhook TO reader;
 GRANT SELECT ON webhook.log TO reader;
-SELECT webhook.define_event_type('App.Invoice', 'an invoice');
+SELECT webhook.define_event_type('App.Invoice', 'an invoice', '{"type": "object"}', '{"Invoice": 7}');
+SELECT webhook.alter_event_type('$type', 'a change', example => '{"BusinessRequestId": 1}');
 CREATE TABLE business_request (id bigint PRIMARY KEY, status text);
 SELECT webhook.watch('business_request');
 SELECT webhook.subscribe('@{[ $receiver->url('/ok/one') ]}', '{$type}', 'the first', '$secret', '{"X-Tenant": "acme"}');
 SELECT webhook.subscribe('@{[ $receiver->url('/ok/two') ]}', '{$type, App.Invoice}');
 SELECT webhook.subscribe('@{[ $receiver->url('/flip/three') ]}', '{$type}');
 SELECT webhook.pause(2);
+SELECT webhook.alter_event_type('App.Invoice', deprecated => true);
 SELECT webhook.define_event_type('App.Hung');
 SELECT webhook.subscribe('@{[ $receiver->url('/hang/four') ]}', '{App.Hung}');
 END
