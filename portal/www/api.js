@@ -111,10 +111,11 @@ export async function look(path, parameters, signal)
 	return result(await ask(address(path, parameters), {signal, headers: {'Webhook-Automatic': '1'}}));
 }
 
+/* A body that is a text is JSON already. */
 export function post(path, body = {})
 {
 	return call(path, {method: 'POST', headers: {'Content-Type': 'application/json'},
-		body: JSON.stringify(body)});
+		body: typeof body === 'string' ? body : JSON.stringify(body)});
 }
 
 /* The session, null if there is none. */

@@ -187,6 +187,7 @@ const states = {
 	disabled: ['bad', '⊘'],
 	fenced: ['warn', '▣'],
 	unconfirmed: ['warn', '?'],
+	deprecated: ['warn', '⊘'],
 	off: ['idle', '○'],
 	'no worker': ['bad', '✕'],
 	idle: ['idle', '○', 'nothing sent yet'],

@@ -5,7 +5,8 @@
 SELECT json_build_object(
 	'explain', webhook.explain(:event::uuid, :subscription::bigint),
 	'waiting', (SELECT row_to_json(w)
-		FROM (SELECT p.subject, p.event_type, p.attempt, p.next_at, p.queued_at, p.waits_for
+		FROM (SELECT p.subject, p.event_type, p.cause, p.attempt, p.next_at, p.queued_at,
+				p.waits_for
 			FROM webhook.pending_delivery p
 			WHERE p.subscription_id = :subscription::bigint AND p.event_id = :event::uuid
 			ORDER BY p.position

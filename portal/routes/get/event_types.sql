@@ -2,7 +2,9 @@
 
 SELECT json_build_object(
 	'types', (SELECT coalesce(json_agg(r), '[]')
-		FROM (SELECT t.*, (SELECT count(*)
+		FROM (SELECT t.name, t.description, t.deprecated_at, t.created_at,
+				t.example IS NOT NULL AS has_example,
+				(SELECT count(*)
 				FROM webhook.subscription s
 				WHERE EXISTS (SELECT FROM unnest(s.events) AS w (name)
 					WHERE w.name IN (t.name, '*')

@@ -18,23 +18,25 @@ WITH takers AS MATERIALIZED (
 found AS (
 	(SELECT x.*
 		FROM (SELECT l.logged_at, l.position, l.event_type, l.subject, l.created_at,
-				l.request_body, l.request_headers
+				l.request_body, l.request_headers, l.cause
 			FROM webhook.log l
 			ORDER BY l.logged_at DESC, l.position DESC, l.subscription_id DESC
 			LIMIT 2000) x
 		WHERE x.event_type = :event_type AND x.request_body IS NOT NULL
+			AND x.cause <> 'ping'
 		LIMIT 1)
 	UNION ALL
 	(SELECT x.*
 		FROM takers t
 			CROSS JOIN LATERAL (SELECT y.*
 				FROM (SELECT l.logged_at, l.position, l.event_type, l.subject, l.created_at,
-						l.request_body, l.request_headers
+						l.request_body, l.request_headers, l.cause
 					FROM webhook.log l
 					WHERE l.subscription_id = t.id
 					ORDER BY l.logged_at DESC, l.position DESC
 					LIMIT 100) y
 				WHERE y.event_type = :event_type AND y.request_body IS NOT NULL
+					AND y.cause <> 'ping'
 				LIMIT 1) x)),
 c AS MATERIALIZED (
 	SELECT f.subject, f.created_at, f.request_body, f.request_headers

@@ -1,2 +1,5 @@
-SELECT json_build_object('result', webhook.define_event_type(a.name, a.description))::text
-FROM json_to_record(:body::json) AS a(name text, description text)
+SELECT json_build_object('result', webhook.define_event_type(a.name, a.description,
+	schema => (:body::json -> 'schema')::jsonb,
+	example => (:body::json -> 'example')::jsonb))::text
+FROM json_to_record(:body::json) AS a(name text, description text, schema json,
+	example json)

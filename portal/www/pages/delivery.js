@@ -93,7 +93,7 @@ export async function delivery({params, signal, can})
 			to ? ['to subscription ', h('a', {href: link('subscription', {id: to.id})}, `${to.id}`),
 				`, ${to.description ?? to.endpoint}`]
 				: `to subscription ${subscription}, which does not exist`,
-			can('resend') && to && any?.event_type !== 'webhook.ping'
+			can('resend') && to && any?.cause !== 'ping'
 				&& button('Send again', () => act('resend', both, 'It will be sent again.'),
 				'primary'),
 			can('retry') && waiting && waiting.subject !== null && !waiting.waits_for

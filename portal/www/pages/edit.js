@@ -18,6 +18,7 @@ const emptied = {description: '', filter: 'true', max_in_flight: 0, rate_limit: 
 /* Check boxes for event types, for what begins alike, and for all. */
 function eventsField(types, chosen)
 {
+	types = types.filter(t => !t.deprecated_at || chosen.includes(t.name));
 	const names = types.map(t => t.name);
 	const prefixes = [...new Set(names.filter(n => n.includes('.'))
 		.map(n => n.slice(0, n.indexOf('.') + 1)))];

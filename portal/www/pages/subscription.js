@@ -6,7 +6,7 @@ import {Refusal, get, look, post} from '../api.js';
 import {append, badge, button, card, code, confirm, count, dialog, duration, fill, h, heading,
 	pretty, rate, stateOf, table, terms, time, toast, url} from '../dom.js';
 import {seconds, scheduleText} from '../fields.js';
-import {problem} from '../form.js';
+import {field, form, problem, select} from '../form.js';
 import {past, ranges} from '../history.js';
 import {live} from '../live.js';
 import {recover} from '../recover.js';
@@ -19,12 +19,12 @@ import {failedTable} from './failed.js';
 import {waitingTable} from './waiting.js';
 
 /* The answer to a ping, in place, as soon as it is there. */
-async function ping(id, place, signal)
+async function ping(id, place, signal, type = null)
 {
 	fill(place, h('div', {class: 'notice'}, 'The ping is under way …'));
 	try
 	{
-		const {result: event} = await post('ping', {subscription: id});
+		const {result: event} = await post('ping', {subscription: id, event_type: type});
 		for (const started = Date.now(); Date.now() - started < 60000 && !signal.aborted;)
 		{
 			await new Promise(resolve => setTimeout(resolve,
@@ -49,6 +49,21 @@ async function ping(id, place, signal)
 		if (!signal.aborted)
 			fill(place, problem(error));
 	}
+}
+
+/* Asks which event type's example is to be sent; null: none. */
+async function exampleType(signal)
+{
+	const {types} = await get('event_types', {}, signal);
+	const names = types.filter(t => t.has_example).map(t => t.name);
+	return dialog('Send an example', close => names.length
+		? form({}, element => close(element.elements.event_type.value),
+			field({label: 'Event', name: 'event_type', control: select(names),
+				help: 'The receiver takes it for an event of this type, without a subject.'}),
+			h('div', {class: 'actions end'}, button('Cancel', () => close(null)),
+				h('button', {class: 'button primary'}, 'Send')))
+		: [h('p', {}, 'No event type has an example. Events is where one is given.'),
+			h('div', {class: 'actions end'}, button('Close', () => close(null)))]);
 }
 
 /* What waited is cancelled after the subscription is gone; a dialog follows it. */
@@ -232,6 +247,12 @@ export async function subscription({params, signal, can})
 			`Subscription ${s.id}${s.description ? ` · ${s.description}` : ''}`,
 			can('ping') && !isDisabled && button('Send a ping', () => ping(id, place, signal),
 				'primary'),
+			can('ping') && !isDisabled && button('Send an example …', () => shown(async () =>
+			{
+				const type = await exampleType(signal);
+				if (type)
+					ping(id, place, signal, type);
+			})),
 			can('retry') && stat.pending > 0 && !isDisabled && !s.paused
 				&& button('Try now', event => act(event, () =>
 				post('retry', {subscription: id}), 'What waits is tried now.'), '',

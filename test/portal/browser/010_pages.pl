@@ -297,6 +297,36 @@ ok($browser->wait_for('document.querySelector("dialog [data-column=name] .error:
 $browser->type('input[name=name]', 'App.TenderClosed');
 $browser->click('text=Define');
 $browser->says('App.TenderClosed', 'table');
+
+# Schema and example, with all digits; what is left out is none.
+$pages->show('events?type=App.TenderClosed', 'Events');
+$browser->says('None was given, and no table is watched.');
+$browser->click('text=Edit …');
+$browser->type('textarea[name=schema]', '{"required": ["Tender"');
+$browser->click('text=Save');
+ok($browser->wait_for('document.querySelector("dialog [data-column=schema] .error:not(:empty)")'), 'what is no JSON is refused at the field');
+$browser->type('textarea[name=schema]', '[]');
+$browser->click('text=Save');
+ok($browser->wait_for('/must be a JSON object/.test(document.querySelector("dialog [data-column=schema] .error")?.textContent)'), 'so is what is no schema');
+$browser->type('textarea[name=schema]', '{"required": ["Tender"]}');
+$browser->type('textarea[name=example]', '{"Tender": 12345678901234567890123.10}');
+$browser->click('text=Save');
+$browser->says('12345678901234567890123.10', 'main');
+is($portal->sql(q(SELECT schema || ' ' || example FROM webhook.event_type WHERE name = 'App.TenderClosed')),
+	'{"required": ["Tender"]} {"Tender": 12345678901234567890123.10}', 'they are saved as they were typed');
+$browser->click('text=Edit …');
+$browser->type('textarea[name=schema]', '');
+$browser->click('input[name=deprecated]');
+$browser->click('text=Save');
+$browser->says('Subscriptions that have it keep it.', 'main');
+is($portal->sql(q(SELECT concat_ws(' ', schema, example, deprecated) FROM webhook.event_type WHERE name = 'App.TenderClosed')),
+	'{"Tender": 12345678901234567890123.10} t', 'the schema is taken back, the example stays');
+$pages->show('add', 'Add New Webhook Subscription');
+ok(!$browser->js('return document.querySelector("input[name=events][value=\"App.TenderClosed\"]") !== null'),
+	'a deprecated event type is not offered');
+$pages->show('events?type=App.TenderStatusChange', 'Events');
+$browser->says('From the tables that are watched.');
+$browser->says('TenderId', 'main');
 $pages->show('system', 'System');
 $browser->says('webhook.retry_schedule');
 $pages->show('audit', 'Audit');
