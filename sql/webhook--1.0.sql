@@ -2295,7 +2295,8 @@ CREATE VIEW webhook.subscription AS
 	SELECT id, webhook_internal.redacted_endpoint(endpoint) AS endpoint, events, description,
 		webhook_internal.redacted_headers(headers) AS headers, signature_schemes, filter,
 		payload_format, ordered, max_in_flight, rate_limit, timeout, retry_schedule, max_age,
-		final_statuses, ca, client_certificate, enabled, paused, created_at, created_by
+		final_statuses, ca, client_certificate, include_context, enabled, paused, created_at,
+		created_by
 	FROM webhook_internal.subscription, (VALUES (0)) AS read_only;
 COMMENT ON VIEW webhook.subscription IS 'subscriptions, credentials redacted; webhook.subscription_options() shows them in full';
 COMMENT ON COLUMN webhook.subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
@@ -2438,7 +2439,8 @@ CREATE FUNCTION webhook_internal.with_options(
 	max_age interval,
 	final_statuses integer[],
 	ca text,
-	client_certificate text
+	client_certificate text,
+	include_context boolean
 ) RETURNS webhook_internal.subscription
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2481,10 +2483,13 @@ BEGIN
 	IF client_certificate IS NOT NULL THEN
 		new.client_certificate := webhook_internal.checked_file('client_certificate', client_certificate);
 	END IF;
+	IF include_context IS NOT NULL THEN
+		new.include_context := include_context;
+	END IF;
 	RETURN new;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.with_options(webhook_internal.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text) IS 'the subscription with those options that are not null, checked';
+COMMENT ON FUNCTION webhook_internal.with_options(webhook_internal.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean) IS 'the subscription with those options that are not null, checked';
 
 CREATE FUNCTION webhook.subscribe(
 	endpoint text,
@@ -2504,10 +2509,11 @@ CREATE FUNCTION webhook.subscribe(
 	final_statuses integer[] DEFAULT '{}',
 	ca text DEFAULT NULL,
 	client_certificate text DEFAULT NULL,
+	include_context boolean DEFAULT false,
 	tenant text DEFAULT NULL
 ) RETURNS bigint
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
+COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
 
 CREATE FUNCTION webhook_internal.subscribe(
 	endpoint text,
@@ -2527,6 +2533,7 @@ CREATE FUNCTION webhook_internal.subscribe(
 	final_statuses integer[],
 	ca text,
 	client_certificate text,
+	include_context boolean,
 	tenant text
 ) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -2543,6 +2550,8 @@ BEGIN
 		'Omit it for the default.');
 	PERFORM webhook_internal.require_not_null('final_statuses', subscribe.final_statuses IS NULL,
 		'Omit it for the default.');
+	PERFORM webhook_internal.require_not_null('include_context', subscribe.include_context IS NULL,
+		'Omit it for the default.');
 	new.tenant := webhook_internal.tenant_to_be(subscribe.tenant);
 	PERFORM webhook_internal.refuse_files(subscribe.ca, subscribe.client_certificate);
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
@@ -2557,7 +2566,7 @@ BEGIN
 	new := webhook_internal.with_options(new, subscribe.filter, subscribe.payload_format,
 		subscribe.ordered, subscribe.max_in_flight, subscribe.rate_limit, subscribe.timeout,
 		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses, subscribe.ca,
-		subscribe.client_certificate);
+		subscribe.client_certificate, subscribe.include_context);
 
 	PERFORM webhook_internal.lock_tenant(new.tenant);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
@@ -2567,11 +2576,11 @@ BEGIN
 	INSERT INTO webhook_internal.subscription (tenant, endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
-			created_by, since, home)
+			include_context, created_by, since, home)
 		VALUES (new.tenant, new.endpoint, new.events, new.description, new.headers,
 			new.signature_schemes, new.filter, new.payload_format, new.ordered,
 			new.max_in_flight, new.rate_limit, new.timeout, new.retry_schedule, new.max_age,
-			new.final_statuses, new.ca, new.client_certificate,
+			new.final_statuses, new.ca, new.client_certificate, new.include_context,
 			webhook_internal.caller(), webhook_internal.start_snapshot(), webhook_internal.home())
 		RETURNING id INTO new.id;
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
@@ -2583,7 +2592,7 @@ BEGIN
 	RETURN new.id;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, text) IS 'what webhook.subscribe() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text) IS 'what webhook.subscribe() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.check_endpoint(endpoint text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -2617,10 +2626,11 @@ CREATE FUNCTION webhook.alter_subscription(
 	final_statuses integer[] DEFAULT NULL,
 	enabled boolean DEFAULT NULL,
 	ca text DEFAULT NULL,
-	client_certificate text DEFAULT NULL
+	client_certificate text DEFAULT NULL,
+	include_context boolean DEFAULT NULL
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
+COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text, boolean) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
 
 CREATE FUNCTION webhook_internal.alter_subscription(
 	subscription bigint,
@@ -2640,7 +2650,8 @@ CREATE FUNCTION webhook_internal.alter_subscription(
 	final_statuses integer[],
 	enabled boolean,
 	ca text,
-	client_certificate text
+	client_certificate text,
+	include_context boolean
 ) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
@@ -2706,7 +2717,7 @@ BEGIN
 		alter_subscription.max_in_flight, alter_subscription.rate_limit,
 		alter_subscription.timeout, alter_subscription.retry_schedule,
 		alter_subscription.max_age, alter_subscription.final_statuses, alter_subscription.ca,
-		alter_subscription.client_certificate);
+		alter_subscription.client_certificate, alter_subscription.include_context);
 	PERFORM webhook_internal.check_caps(old, new);
 	altered := new OPERATOR(pg_catalog.*<>) old;
 	was_disabled := webhook_internal.is_disabled(old.id);
@@ -2735,6 +2746,7 @@ BEGIN
 			final_statuses = new.final_statuses,
 			ca = new.ca,
 			client_certificate = new.client_certificate,
+			include_context = new.include_context,
 			enabled = new.enabled,
 			since = new.since
 		WHERE s.id = new.id;
@@ -2768,7 +2780,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text) IS 'what webhook.alter_subscription() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text, boolean) IS 'what webhook.alter_subscription() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.subscription_options(subscription bigint) RETURNS jsonb
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -2789,7 +2801,7 @@ BEGIN
 			SELECT s.endpoint, s.events, s.description, s.headers, s.signature_schemes,
 				s.filter::text AS filter, s.payload_format, s.ordered, s.max_in_flight,
 				s.rate_limit, s.timeout, s.retry_schedule, s.max_age, s.final_statuses,
-				s.enabled, s.ca, s.client_certificate
+				s.enabled, s.ca, s.client_certificate, s.include_context
 			FROM webhook_internal.subscription s
 			WHERE s.id = subscription_options.subscription
 		) o;

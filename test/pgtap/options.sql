@@ -69,6 +69,8 @@ INSERT INTO accepted VALUES
 	('payload_format', $$ 'envelope' $$, 'envelope'),
 	('ordered', 'false', 'false'),
 	('ordered', 'true', 'true'),
+	('include_context', 'true', 'true'),
+	('include_context', 'false', 'false'),
 	('max_in_flight', '1', '1'),
 	('max_in_flight', '1000', '1000'),
 	('max_in_flight', '0', NULL),
@@ -153,7 +155,7 @@ SELECT throws_ok(format('SELECT pg_temp.subscribed(%L, %L)', name, given), state
 	FROM refused;
 SELECT throws_ok(format('SELECT pg_temp.subscribed(%L, ''NULL'')', name), '22004', NULL,
 		format('subscribe() refuses %s => NULL', name))
-	FROM unnest('{payload_format,ordered,final_statuses}'::text[]) AS name;
+	FROM unnest('{payload_format,ordered,final_statuses,include_context}'::text[]) AS name;
 
 -- A refused call changes nothing, and NULL keeps a value.
 SELECT webhook.alter_subscription(id, filter => '$.a == 1', payload_format => 'raw', ordered => false, max_in_flight => 3,

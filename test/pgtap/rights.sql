@@ -167,7 +167,7 @@ SELECT is(webhook.subscription_options(subscription) - 'events' - 'endpoint', '{
 		"Authorization": "Bearer sesame", "X-Colour": "red"}, "max_in_flight": 3, "ca": "ca.pem", "description": null,
 		"signature_schemes": ["standard"], "filter": null, "payload_format": "envelope", "ordered": true,
 		"rate_limit": null, "timeout": null, "retry_schedule": null, "max_age": null, "final_statuses": [],
-		"enabled": true, "client_certificate": null}', '... sees all options with their real values') FROM made;
+		"enabled": true, "client_certificate": null, "include_context": false}', '... sees all options with their real values') FROM made;
 SELECT is(webhook.subscription_options(subscription) ->> 'endpoint', 'https://example.com/hook?token=sesame&plain',
 	'... sees the whole endpoint') FROM made;
 SELECT is(created_by, 'regress_admin', 'created_by is the admin') FROM webhook.subscription JOIN made ON id = subscription;

@@ -16,12 +16,12 @@ SELECT has_function('webhook', 'alter_event_type', ARRAY['text', 'text', 'jsonb'
 SELECT function_returns('webhook', 'check_endpoint', ARRAY['text'], 'void');
 SELECT function_returns('webhook', 'subscribe',
 	ARRAY['text', 'text[]', 'text', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
-		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'text', 'text', 'text'], 'bigint');
+		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'text', 'text', 'boolean', 'text'], 'bigint');
 SELECT function_returns('webhook', 'define_tenant', ARRAY['text', 'text[]', 'integer', 'integer', 'real'], 'void');
 SELECT function_returns('webhook', 'grant_tenant', ARRAY['regrole', 'text'], 'void');
 SELECT has_function('webhook', 'alter_subscription',
 	ARRAY['bigint', 'text', 'text[]', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
-		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'boolean', 'text', 'text']);
+		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'boolean', 'text', 'text', 'boolean']);
 SELECT function_returns('webhook', 'openapi', ARRAY['text[]', 'text'], 'jsonb');
 SELECT function_returns('webhook', 'ping', ARRAY['bigint', 'text'], 'uuid');
 SELECT function_returns('webhook', 'resend', ARRAY['uuid', 'bigint'], 'void');
@@ -68,7 +68,7 @@ SELECT has_column('webhook', 'log', name, format('log.%s', name))
 SELECT has_column('webhook', 'subscription', name, format('subscription.%s', name))
 	FROM unnest('{id,endpoint,events,description,headers,signature_schemes,filter,payload_format,ordered,
 		max_in_flight,rate_limit,timeout,retry_schedule,max_age,final_statuses,ca,
-		client_certificate,enabled,paused,created_at,created_by}'::text[]) AS name;
+		client_certificate,include_context,enabled,paused,created_at,created_by}'::text[]) AS name;
 SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscription.%s', name))
 	FROM unnest('{subscription_id,endpoint,state,reason,delivered,failed,pending,oldest_pending,
 		last_success,next_attempt,p50,p95}'::text[]) AS name;

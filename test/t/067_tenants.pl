@@ -117,8 +117,7 @@ got('platform');
 
 my $trace = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 my $told = $server->subscribe('/fail-first/1/told', "events => '{App.BusinessRequestStatusChange}'");
-my $asked = $server->subscribe('/ok/asked', "events => '{App.BusinessRequestStatusChange}'");
-$server->sql("UPDATE webhook_internal.subscription SET include_context = true WHERE id = $asked");
+my $asked = $server->subscribe('/ok/asked', "events => '{App.BusinessRequestStatusChange}', include_context => true");
 $server->sql(<<"END");
 BEGIN;
 SET LOCAL webhook.context = '{"user": "anna"}';

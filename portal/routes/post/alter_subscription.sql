@@ -13,6 +13,7 @@ SELECT json_build_object('result', webhook.alter_subscription(a.subscription, a.
 	final_statuses => a.final_statuses,
 	ca => a.ca,
 	client_certificate => a.client_certificate,
+	include_context => a.include_context,
 	enabled => a.enabled))::text
 FROM json_to_record(:body::json) AS a(subscription bigint, enabled boolean,
 \ir ../part/subscription_options.sql

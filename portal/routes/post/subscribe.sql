@@ -13,7 +13,8 @@ SELECT json_build_object('result', webhook.subscribe(a.endpoint, a.events,
 	max_age => a.max_age,
 	final_statuses => coalesce(a.final_statuses, '{}'),
 	ca => a.ca,
-	client_certificate => a.client_certificate))::text
+	client_certificate => a.client_certificate,
+	include_context => coalesce(a.include_context, false)))::text
 FROM json_to_record(:body::json) AS a(secret text,
 \ir ../part/subscription_options.sql
 	)

@@ -146,6 +146,9 @@ export async function edit({params, signal, can, path})
 		payload_format: text({label: 'Request body', name: 'payload_format', control: select([
 			['envelope', 'envelope: Id, WebhookEvent, Data …'], ['raw', 'raw: Data alone'],
 			['standard', 'standard: type, timestamp, data']], now.payload_format ?? 'envelope')}),
+		include_context: text({label: 'Who caused it', name: 'include_context', control: select([
+			['false', 'left out'], ['true', 'Context in the envelope']],
+			String(now.include_context ?? false))}),
 		signature_schemes: schemesField(now.signature_schemes ?? ['standard']),
 		ordered: text({label: 'Order', name: 'ordered', control: select([
 			['true', 'a contract’s changes one after the other'], ['false', 'as fast as possible']],
@@ -184,11 +187,12 @@ export async function edit({params, signal, can, path})
 		'retry_schedule', 'ca',
 		'client_certificate'].some(name => now[name] !== null)
 		|| Object.keys(now.headers ?? {}).length || now.ordered === false
+			|| now.include_context
 			|| (now.final_statuses ?? []).length
 		|| (now.payload_format ?? 'envelope') !== 'envelope';
 
 	const collect = () => Object.fromEntries(Object.entries(fields).map(([name, f]) =>
-		[name, name === 'ordered' ? f.value() === 'true' : f.value()]));
+		[name, ['ordered', 'include_context'].includes(name) ? f.value() === 'true' : f.value()]));
 	const before = id ? collect() : null;
 
 	/* The database judges an endpoint as soon as it is there. */
