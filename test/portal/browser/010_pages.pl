@@ -312,7 +312,7 @@ $browser->type('textarea[name=schema]', '{"required": ["Tender"]}');
 $browser->type('textarea[name=example]', '{"Tender": 12345678901234567890123.10}');
 $browser->click('text=Save');
 $browser->says('12345678901234567890123.10', 'main');
-is($portal->sql(q(SELECT schema || ' ' || example FROM webhook.event_type WHERE name = 'App.TenderClosed')),
+is($portal->sql(q(SELECT concat_ws(' ', schema, example) FROM webhook.event_type WHERE name = 'App.TenderClosed')),
 	'{"required": ["Tender"]} {"Tender": 12345678901234567890123.10}', 'they are saved as they were typed');
 $browser->click('text=Edit …');
 $browser->type('textarea[name=schema]', '');
@@ -324,9 +324,9 @@ is($portal->sql(q(SELECT concat_ws(' ', schema, example, deprecated) FROM webhoo
 $pages->show('add', 'Add New Webhook Subscription');
 ok(!$browser->js('return document.querySelector("input[name=events][value=\"App.TenderClosed\"]") !== null'),
 	'a deprecated event type is not offered');
-$pages->show('events?type=App.TenderStatusChange', 'Events');
+$pages->show('events?type=App.BusinessRequestStatusChange', 'Events');
 $browser->says('From the tables that are watched.');
-$browser->says('TenderId', 'main');
+$browser->says('BusinessRequestId', 'main');
 $pages->show('system', 'System');
 $browser->says('webhook.retry_schedule');
 $pages->show('audit', 'Audit');
