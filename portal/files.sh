@@ -1,7 +1,22 @@
 #!/bin/sh
 # files.sh
-#	  Writes the C file with all files of portal/www, for the binary.
+#	  Writes the C file with all files of portal/www, for the binary. Comments that
+#	  have lines of their own are left out of what a browser fetches.
 set -eu
+
+www=build/portal/www
+
+# fetched FILE: what a browser is to fetch of it.
+fetched()
+{
+	mkdir -p "$(dirname "$www/$1")"
+	case $1 in
+		*.js | *.css)
+			awk '/^\t*\/\*/ { skip = 1 } skip { if (/\*\/[ \t]*$/) skip = 0; next } { print }' \
+				"portal/www/$1" > "$www/$1" ;;
+		*) cp "portal/www/$1" "$www/$1" ;;
+	esac
+}
 
 echo '#include "portal/files.h"'
 list=
@@ -17,11 +32,12 @@ for file in $(cd portal/www && find . -type f | sed 's/^..//' | LC_ALL=C sort); 
 		*.txt) type='text/plain; charset=utf-8' ;;
 		*) echo "portal/www/$file: no type is known for such a file" >&2; exit 1 ;;
 	esac
-	etag=$(sha256sum "portal/www/$file" | cut -c1-16)
+	fetched "$file"
+	etag=$(sha256sum "$www/$file" | cut -c1-16)
 	name=portal_file_$number
 	number=$((number + 1))
 	cat <<END
-__asm__(".section .rodata\n.global ${name}\n${name}:\n.incbin \"portal/www/$file\"\n"
+__asm__(".section .rodata\n.global ${name}\n${name}:\n.incbin \"$www/$file\"\n"
 	".global ${name}_end\n${name}_end:\n.byte 0\n.previous\n");
 extern const unsigned char ${name}[], ${name}_end[];
 END

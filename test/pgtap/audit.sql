@@ -52,7 +52,7 @@ ALTER SEQUENCE webhook_internal.subscription_id_seq RESTART 11;
 SELECT webhook.subscribe('https://example.com/?key=sesame', '{App.*}', secret => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
 	headers => '{"X-Api-Key": "sesame", "X-Plain": "plain"}', timeout => '20 s');
 SELECT is(pg_temp.acts(), 'subscribe 11 {"new": {"events": ["App.*"], "headers": {"X-Plain": "plain", "X-Api-Key": "***"}, "ordered": true, '
-	'"timeout": "00:00:20", "endpoint": "https://example.com/?key=***", "final_statuses": [], "payload_format": "envelope", '
+	'"timeout": "00:00:20", "endpoint": "https://example.com/?key=***", "final_statuses": [], "payload_format": "envelope", "include_context": false, '
 	'"signature_schemes": ["standard"]}}', 'subscribe(), without credentials');
 SELECT webhook.alter_subscription(11, endpoint => 'https://example.com/?key=open', timeout => '0', description => 'x');
 SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"timeout": null, "endpoint": "https://example.com/?key=***", "description": "x"}, '
