@@ -684,7 +684,7 @@ COMMENT ON FUNCTION webhook_internal.accepts(jsonpath, json) IS 'true if the fil
 
 CREATE FUNCTION webhook_internal.matches(pattern text, event_type text) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
-COMMENT ON FUNCTION webhook_internal.matches(text, text) IS 'true if the pattern includes the event type, or every event type of a second pattern';
+COMMENT ON FUNCTION webhook_internal.matches(text, text) IS 'true if the pattern includes the event type, or every event type of a second pattern; what begins with webhook. is in none';
 
 CREATE FUNCTION webhook_internal.check_duplicate(
 	endpoint text,
@@ -734,6 +734,12 @@ BEGIN
 					COLUMN = 'events',
 					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', max_bytes),
 					HINT = 'Use ''*'' for all event types, or for example ''App.*'' for those that begin with ''App.''.';
+		ELSIF starts_with(event, 'webhook.') THEN
+			RAISE EXCEPTION 'invalid event type pattern: "%"', event
+				USING ERRCODE = 'invalid_parameter_value',
+					COLUMN = 'events',
+					DETAIL = 'No pattern includes event types that begin with "webhook.".',
+					HINT = 'Name each of these event types.';
 		END IF;
 	END LOOP;
 
@@ -2073,6 +2079,18 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.tenant_to_be(text) IS 'tenant of a subscription that is made now with this argument; null: the platform';
 
+-- A tenant that is not defined gets nothing.
+CREATE FUNCTION webhook_internal.may_get(tenant text, event_type text) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT may_get.tenant IS NULL OR EXISTS (
+		SELECT
+			FROM webhook_internal.tenant t, unnest(t.events) AS a (pattern)
+			WHERE t.name = may_get.tenant
+				AND webhook_internal.matches(a.pattern, may_get.event_type))
+$$;
+COMMENT ON FUNCTION webhook_internal.may_get(text, text) IS 'true if the tenant may get the event type now; null: the platform, which gets all';
+
 -- What a tenant may not get is unknown to it, whether it exists or not.
 CREATE FUNCTION webhook_internal.check_tenant_events(tenant text, events text[]) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -2085,12 +2103,7 @@ BEGIN
 	END IF;
 	FOREACH event IN ARRAY coalesce(events, '{}') LOOP
 		-- A pattern takes what the tenant may get of it when an event is matched.
-		IF strpos(event, '*') = 0 AND NOT EXISTS (
-			SELECT
-				FROM webhook_internal.tenant t, unnest(t.events) AS a (pattern)
-				WHERE t.name = check_tenant_events.tenant
-					AND webhook_internal.matches(a.pattern, event))
-		THEN
+		IF strpos(event, '*') = 0 AND NOT webhook_internal.may_get(tenant, event) THEN
 			IF webhook_internal.caller_sees_all() THEN
 				RAISE EXCEPTION 'tenant "%" may not get event type "%"', tenant, event
 					USING ERRCODE = 'invalid_parameter_value',
@@ -3555,9 +3568,10 @@ AS $$
 			SELECT
 				FROM unnest(s.events) AS w (name)
 				WHERE webhook_internal.matches(w.name, takes.event_type))
+		AND webhook_internal.may_get(s.tenant, takes.event_type)
 		AND webhook_internal.accepts(s.filter, takes.data)
 $$;
-COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types and the filter of a subscription accept the event';
+COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types, the tenant and the filter of a subscription accept the event';
 
 -- The result has data if the event can be sent again, and no id if it is unknown.
 CREATE FUNCTION webhook_internal.find_event(event uuid) RETURNS webhook.event
@@ -3739,6 +3753,9 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'event',
 				DETAIL = CASE
+					WHEN NOT webhook_internal.may_get(s.tenant, known.event_type) THEN
+						format('The event is of type %s, which tenant "%s" may not get.',
+							known.event_type, s.tenant)
 					WHEN webhook_internal.accepts(s.filter, known.data) THEN
 						format('The event is of type %s; the subscription takes: %s.',
 							known.event_type, array_to_string(s.events, ', '))
@@ -4688,6 +4705,10 @@ BEGIN
 	THEN
 		said := said || format('Subscription %s does not take events of this type; it takes: %s.', s.id,
 			array_to_string(s.events, ', '));
+		RETURN array_to_string(said, E'\n');
+	ELSIF NOT webhook_internal.may_get(s.tenant, e.event_type) THEN
+		said := said || format('Tenant "%s" of subscription %s may not get events of this type; see view webhook.tenant.',
+			s.tenant, s.id);
 		RETURN array_to_string(said, E'\n');
 	ELSIF NOT webhook_internal.accepts(s.filter, e.data) THEN
 		said := said || format('The filter of subscription %s is not true for it: %s', s.id, s.filter)

@@ -94,7 +94,7 @@ COMMENT ON FUNCTION webhook_internal.accepts(jsonpath, json) IS 'true if the fil
 
 CREATE FUNCTION webhook_internal.matches(pattern text, event_type text) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
-COMMENT ON FUNCTION webhook_internal.matches(text, text) IS 'true if the pattern includes the event type, or every event type of a second pattern';
+COMMENT ON FUNCTION webhook_internal.matches(text, text) IS 'true if the pattern includes the event type, or every event type of a second pattern; what begins with webhook. is in none';
 
 CREATE FUNCTION webhook_internal.check_duplicate(
 	endpoint text,
@@ -144,6 +144,12 @@ BEGIN
 					COLUMN = 'events',
 					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', max_bytes),
 					HINT = 'Use ''*'' for all event types, or for example ''App.*'' for those that begin with ''App.''.';
+		ELSIF starts_with(event, 'webhook.') THEN
+			RAISE EXCEPTION 'invalid event type pattern: "%"', event
+				USING ERRCODE = 'invalid_parameter_value',
+					COLUMN = 'events',
+					DETAIL = 'No pattern includes event types that begin with "webhook.".',
+					HINT = 'Name each of these event types.';
 		END IF;
 	END LOOP;
 

@@ -103,6 +103,18 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.tenant_to_be(text) IS 'tenant of a subscription that is made now with this argument; null: the platform';
 
+-- A tenant that is not defined gets nothing.
+CREATE FUNCTION webhook_internal.may_get(tenant text, event_type text) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT may_get.tenant IS NULL OR EXISTS (
+		SELECT
+			FROM webhook_internal.tenant t, unnest(t.events) AS a (pattern)
+			WHERE t.name = may_get.tenant
+				AND webhook_internal.matches(a.pattern, may_get.event_type))
+$$;
+COMMENT ON FUNCTION webhook_internal.may_get(text, text) IS 'true if the tenant may get the event type now; null: the platform, which gets all';
+
 -- What a tenant may not get is unknown to it, whether it exists or not.
 CREATE FUNCTION webhook_internal.check_tenant_events(tenant text, events text[]) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -115,12 +127,7 @@ BEGIN
 	END IF;
 	FOREACH event IN ARRAY coalesce(events, '{}') LOOP
 		-- A pattern takes what the tenant may get of it when an event is matched.
-		IF strpos(event, '*') = 0 AND NOT EXISTS (
-			SELECT
-				FROM webhook_internal.tenant t, unnest(t.events) AS a (pattern)
-				WHERE t.name = check_tenant_events.tenant
-					AND webhook_internal.matches(a.pattern, event))
-		THEN
+		IF strpos(event, '*') = 0 AND NOT webhook_internal.may_get(tenant, event) THEN
 			IF webhook_internal.caller_sees_all() THEN
 				RAISE EXCEPTION 'tenant "%" may not get event type "%"', tenant, event
 					USING ERRCODE = 'invalid_parameter_value',

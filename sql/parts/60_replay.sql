@@ -71,9 +71,10 @@ AS $$
 			SELECT
 				FROM unnest(s.events) AS w (name)
 				WHERE webhook_internal.matches(w.name, takes.event_type))
+		AND webhook_internal.may_get(s.tenant, takes.event_type)
 		AND webhook_internal.accepts(s.filter, takes.data)
 $$;
-COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types and the filter of a subscription accept the event';
+COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types, the tenant and the filter of a subscription accept the event';
 
 -- The result has data if the event can be sent again, and no id if it is unknown.
 CREATE FUNCTION webhook_internal.find_event(event uuid) RETURNS webhook.event
@@ -255,6 +256,9 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'event',
 				DETAIL = CASE
+					WHEN NOT webhook_internal.may_get(s.tenant, known.event_type) THEN
+						format('The event is of type %s, which tenant "%s" may not get.',
+							known.event_type, s.tenant)
 					WHEN webhook_internal.accepts(s.filter, known.data) THEN
 						format('The event is of type %s; the subscription takes: %s.',
 							known.event_type, array_to_string(s.events, ', '))

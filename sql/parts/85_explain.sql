@@ -143,6 +143,10 @@ BEGIN
 		said := said || format('Subscription %s does not take events of this type; it takes: %s.', s.id,
 			array_to_string(s.events, ', '));
 		RETURN array_to_string(said, E'\n');
+	ELSIF NOT webhook_internal.may_get(s.tenant, e.event_type) THEN
+		said := said || format('Tenant "%s" of subscription %s may not get events of this type; see view webhook.tenant.',
+			s.tenant, s.id);
+		RETURN array_to_string(said, E'\n');
 	ELSIF NOT webhook_internal.accepts(s.filter, e.data) THEN
 		said := said || format('The filter of subscription %s is not true for it: %s', s.id, s.filter)
 			|| CASE WHEN webhook_internal.accepts('strict $.RecordOmitted == true', e.data)

@@ -183,15 +183,10 @@ webhook_matches(PG_FUNCTION_ARGS)
 {
 	text	   *pattern = PG_GETARG_TEXT_PP(0);
 	text	   *event_type = PG_GETARG_TEXT_PP(1);
-	int			length = VARSIZE_ANY_EXHDR(pattern);
-	int			type_length = VARSIZE_ANY_EXHDR(event_type);
 
-	if (length > 0 && VARDATA_ANY(pattern)[length - 1] == '*')
-		length--;
-	else if (length != type_length)
-		PG_RETURN_BOOL(false);
-	PG_RETURN_BOOL(length <= type_length &&
-				   memcmp(VARDATA_ANY(pattern), VARDATA_ANY(event_type), length) == 0);
+	PG_RETURN_BOOL(webhook_pattern_includes(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern),
+											VARDATA_ANY(event_type),
+											VARSIZE_ANY_EXHDR(event_type)));
 }
 
 /*

@@ -1,6 +1,7 @@
 /*
  * cache.c
- *	  Who wants what: the worker's copy of webhook_internal.subscription.
+ *	  Who wants what: the worker's copy of webhook_internal.subscription, and of what
+ *	  webhook_internal.tenant says that tenants may get.
  *
  * The tables are written by people and only read by the worker, all rows at
  * once after each change. Changes are rare, and matching an event needs no
@@ -25,11 +26,12 @@ typedef struct WebhookSubscribers
 	const WebhookSubscription **subscriptions;
 } Subscribers;
 
-/* A tenant that has enabled subscriptions. */
+/* A tenant that has subscriptions. */
 typedef struct TenantEntry
 {
 	char		name[WEBHOOK_MAX_TENANT + 1];	/* hash key; empty: the platform */
 	int			number;			/* of the entry; 0: the platform's */
+	WebhookCaps caps;			/* zeros for the platform, and for one that is not defined */
 	Subscribers patterns;		/* those of its subscriptions that have a pattern */
 } TenantEntry;
 
@@ -44,7 +46,8 @@ typedef struct TypeEntry
 {
 	TypeKey		key;			/* hash key */
 	Subscribers subscribers;
-	bool		complete;		/* those that match by a pattern are included */
+	bool		complete;		/* those that match by a pattern are included, and the tenant may
+								 * have the type */
 } TypeEntry;
 
 typedef struct IdEntry
@@ -72,6 +75,7 @@ static struct
 }			cache;
 
 static Copy *read_copy(MemoryContext context);
+static void read_caps(Copy *copy);
 static bool is_new(const WebhookSubscription *subscription);
 static void add_events(Copy *copy, WebhookSubscription *subscription);
 static TenantEntry *enter_tenant(Copy *copy, const char *name);
@@ -82,8 +86,7 @@ static const Subscribers *find_subscribers(Copy *copy, const char *tenant,
 										   const char *event_type);
 static void complete_type(Copy *copy, const TenantEntry *tenant, TypeEntry *entry);
 static void set_key(TypeKey *key, const TenantEntry *tenant, const char *name);
-static bool matches_pattern(const WebhookSubscription *subscription, const char *event_type);
-static bool is_pattern(const char *name);
+static bool includes(const char **names, int count, bool patterns, const char *event_type);
 
 void
 webhook_subscription_reload(void)
@@ -170,14 +173,13 @@ webhook_subscription_of_type(const char *event_type, int *cursor)
 bool
 webhook_subscription_is_to(const WebhookSubscription *subscription, const char *event_type)
 {
-	if (!subscription->enabled)
+	const WebhookCaps *caps = subscription->caps;
+
+	if (!subscription->enabled ||
+		!includes(subscription->events, subscription->nevents, false, event_type))
 		return false;
-	for (int i = 0; i < subscription->nevents; i++)
-	{
-		if (strcmp(subscription->events[i], event_type) == 0)
-			return true;
-	}
-	return matches_pattern(subscription, event_type);
+	return subscription->tenant == NULL ||
+		(caps != NULL && includes(caps->events, caps->nevents, false, event_type));
 }
 
 int
@@ -293,8 +295,38 @@ read_copy(MemoryContext context)
 			copy->catch_up_since = subscription->since;
 	}
 	MemoryContextSwitchTo(old);
+	read_caps(copy);
 	SPI_finish();
 	return copy;
+}
+
+/*
+ * Read what the tenants of the subscriptions may have: after the subscriptions, so that
+ * each tenant of one of them, which was defined before it, is found.
+ */
+static void
+read_caps(Copy *copy)
+{
+	MemoryContext old;
+
+	if (hash_get_num_entries(copy->by_tenant) == 1)
+		return;
+	if (SPI_execute("SELECT name, events, max_in_flight, rate_limit FROM webhook_internal.tenant",
+					false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read webhook_internal.tenant");
+	old = MemoryContextSwitchTo(copy->context);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		WebhookCaps caps;
+		const char *name = webhook_tenant_read_row(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
+												   &caps);
+		TenantEntry *entry = strlen(name) > WEBHOOK_MAX_TENANT ? NULL :
+			hash_search(copy->by_tenant, name, HASH_FIND, NULL);
+
+		if (entry != NULL && entry->number != 0)
+			entry->caps = caps;
+	}
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -318,12 +350,15 @@ add_events(Copy *copy, WebhookSubscription *subscription)
 	TenantEntry *tenant;
 
 	/* No tenant has a longer name, and none an empty one. */
-	if (!subscription->enabled ||
-		(subscription->tenant != NULL &&
-		 (subscription->tenant[0] == '\0' || strlen(subscription->tenant) > WEBHOOK_MAX_TENANT)))
+	if (subscription->tenant != NULL &&
+		(subscription->tenant[0] == '\0' || strlen(subscription->tenant) > WEBHOOK_MAX_TENANT))
+		return;
+	tenant = enter_tenant(copy, subscription->tenant != NULL ? subscription->tenant : "");
+	if (subscription->tenant != NULL)
+		subscription->caps = &tenant->caps;
+	if (!subscription->enabled)
 		return;
 	add_to(copy->context, &copy->enabled, subscription);
-	tenant = enter_tenant(copy, subscription->tenant != NULL ? subscription->tenant : "");
 	for (int i = 0; i < subscription->nevents; i++)
 	{
 		const char *name = subscription->events[i];
@@ -331,7 +366,7 @@ add_events(Copy *copy, WebhookSubscription *subscription)
 		/* No event type has a longer name. */
 		if (strlen(name) > WEBHOOK_MAX_EVENT_TYPE)
 			continue;
-		if (is_pattern(name))
+		if (webhook_pattern_is(name, strlen(name)))
 			add_to(copy->context, &tenant->patterns, subscription);
 		else
 			add_to(copy->context, &enter_type(copy, tenant, name)->subscribers, subscription);
@@ -348,6 +383,7 @@ enter_tenant(Copy *copy, const char *name)
 	if (!found)
 	{
 		entry->number = hash_get_num_entries(copy->by_tenant) - 1;
+		memset(&entry->caps, 0, sizeof(WebhookCaps));
 		memset(&entry->patterns, 0, sizeof(Subscribers));
 	}
 	return entry;
@@ -424,15 +460,20 @@ find_subscribers(Copy *copy, const char *tenant, const char *event_type)
 
 		set_key(&key, owner, event_type);
 		entry = hash_search(copy->by_type, &key, HASH_FIND, NULL);
-		return entry != NULL ? &entry->subscribers : NULL;
+		if (entry == NULL)
+			return NULL;
 	}
-	entry = enter_type(copy, owner, event_type);
+	else
+		entry = enter_type(copy, owner, event_type);
 	if (!entry->complete)
 		complete_type(copy, owner, entry);
 	return &entry->subscribers;
 }
 
-/* Add those that match by a pattern, when the first event of the type comes. */
+/*
+ * When the first event of the type comes, add those that match by a pattern; leave none
+ * if the tenant may not get the type.
+ */
 static void
 complete_type(Copy *copy, const TenantEntry *tenant, TypeEntry *entry)
 {
@@ -440,12 +481,20 @@ complete_type(Copy *copy, const TenantEntry *tenant, TypeEntry *entry)
 	Subscribers all = {0};
 	int			next = 0;
 
+	if (tenant->number != 0 &&
+		!includes(tenant->caps.events, tenant->caps.nevents, false, entry->key.name))
+	{
+		entry->subscribers.count = 0;
+		entry->complete = true;
+		return;
+	}
+
 	/* An error on the way leaves the entry as it was. */
 	for (int i = 0; i < tenant->patterns.count; i++)
 	{
 		const WebhookSubscription *other = tenant->patterns.subscriptions[i];
 
-		if (!matches_pattern(other, entry->key.name))
+		if (!includes(other->events, other->nevents, true, entry->key.name))
 			continue;
 		while (next < named.count && named.subscriptions[next]->id < other->id)
 			add_to(copy->context, &all, named.subscriptions[next++]);
@@ -459,26 +508,19 @@ complete_type(Copy *copy, const TenantEntry *tenant, TypeEntry *entry)
 	entry->complete = true;
 }
 
-/* Returns true if one of a subscription's patterns matches an event type. */
+/* Returns true if one of some names and patterns, or of the patterns alone, includes a type. */
 static bool
-matches_pattern(const WebhookSubscription *subscription, const char *event_type)
+includes(const char **names, int count, bool patterns, const char *event_type)
 {
-	for (int i = 0; i < subscription->nevents; i++)
-	{
-		const char *pattern = subscription->events[i];
+	size_t		type_length = strlen(event_type);
 
-		if (is_pattern(pattern) &&
-			strncmp(pattern, event_type, strlen(pattern) - 1) == 0)
+	for (int i = 0; i < count; i++)
+	{
+		size_t		length = strlen(names[i]);
+
+		if ((!patterns || webhook_pattern_is(names[i], length)) &&
+			webhook_pattern_includes(names[i], length, event_type, type_length))
 			return true;
 	}
 	return false;
-}
-
-/* Returns true for "prefix.*" and "*". */
-static bool
-is_pattern(const char *name)
-{
-	size_t		length = strlen(name);
-
-	return length > 0 && name[length - 1] == '*';
 }

@@ -1,6 +1,6 @@
 /*
  * row.c
- *	  Rows of webhook_internal.subscription become structs.
+ *	  Rows of webhook_internal.subscription and webhook_internal.tenant become structs.
  *
  * An option that is NULL in the table stays unset here, because the setting
  * that is its default may change without the row. Values were checked when they
@@ -117,6 +117,28 @@ webhook_subscription_read_rows(SPITupleTable *table, int count)
 		subscriptions[i] = read_row(&row);
 	}
 	return subscriptions;
+}
+
+const char *
+webhook_tenant_read_row(HeapTuple row, TupleDesc columns, WebhookCaps *caps)
+{
+	bool		isnull;
+	bool		events_are_null;
+	Datum		name = SPI_getbinval(row, columns, 1, &isnull);
+	Datum		events = SPI_getbinval(row, columns, 2, &events_are_null);
+	Datum		value;
+
+	if (isnull || events_are_null)
+		elog(ERROR, "webhook_internal.tenant has a null");
+	memset(caps, 0, sizeof(WebhookCaps));
+	caps->events = text_array(DatumGetArrayTypeP(events), &caps->nevents);
+	value = SPI_getbinval(row, columns, 3, &isnull);
+	if (!isnull)
+		caps->max_in_flight = Max(DatumGetInt32(value), 0);
+	value = SPI_getbinval(row, columns, 4, &isnull);
+	if (!isnull && DatumGetFloat4(value) > 0)
+		caps->rate_limit = DatumGetFloat4(value);
+	return TextDatumGetCString(name);
 }
 
 static WebhookSubscription *

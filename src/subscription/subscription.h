@@ -30,10 +30,20 @@ typedef struct WebhookSecret
 
 typedef struct WebhookFilter WebhookFilter;
 
+/* What all subscriptions of a tenant together may have; no event if it is not defined. */
+typedef struct WebhookCaps
+{
+	int			nevents;
+	const char **events;		/* names of event types, "prefix.*" or "*" that it may get */
+	int			max_in_flight;	/* 0: no limit of its own */
+	double		rate_limit;		/* requests a second; 0: no limit */
+} WebhookCaps;
+
 typedef struct WebhookSubscription
 {
 	int64		id;
 	const char *tenant;			/* that it belongs to; NULL: the platform itself */
+	const WebhookCaps *caps;	/* of its tenant; NULL: it is the platform's */
 	const char *endpoint;		/* URL in canonical form */
 	int			nevents;
 	const char **events;		/* names of event types, "prefix.*" or "*" */
@@ -88,8 +98,9 @@ typedef struct WebhookMatch
 /*
  * The subscriptions that get an event unless their filter refuses it: enabled
  * ones of its type, of its tenant or of the platform as its kind says, whose
- * start snapshot does not see it. The first function begins the walk, each call
- * of the second returns one of them, and NULL at the end.
+ * start snapshot does not see it. A tenant gets the types that it is allowed now; one
+ * that is not defined gets nothing. The first function begins the walk, each call of
+ * the second returns one of them, and NULL at the end.
  */
 extern void webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event);
 extern const WebhookSubscription *webhook_subscription_match_next(WebhookMatch *match);
@@ -101,7 +112,7 @@ extern const WebhookSubscription *webhook_subscription_match_next(WebhookMatch *
 extern const WebhookSubscription *webhook_subscription_of_type(const char *event_type,
 															   int *cursor);
 
-/* Returns true if the subscription is enabled and to this event type. */
+/* Returns true if the subscription is enabled, and it and its tenant take this event type. */
 extern bool webhook_subscription_is_to(const WebhookSubscription *subscription,
 									   const char *event_type);
 
@@ -120,6 +131,21 @@ extern void webhook_subscription_clear_new(void);
 
 /* Returns true if any subscription is fenced. */
 extern bool webhook_subscription_any_fenced(void);
+
+/*
+ * Names and patterns of event types: pattern.c
+ */
+
+/* Returns true for "prefix.*" and "*". */
+extern bool webhook_pattern_is(const char *text, size_t length);
+
+/*
+ * Returns true if the event type is one of a pattern, which may be a name, too; if the
+ * second text is a pattern, if the first includes all of it. What begins with "webhook."
+ * is in no pattern.
+ */
+extern bool webhook_pattern_includes(const char *pattern, size_t length,
+									 const char *name, size_t name_length);
 
 /*
  * Where subscriptions are at home: home.c. In a transaction.

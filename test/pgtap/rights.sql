@@ -42,8 +42,8 @@ UNION ALL
 		percentile,is_disabled,is_replay_to,require_event,matches,new_event_id,wake_worker,
 		check_duplicate,require_trusted_table,raise_unknown_subscription,replay,require_enabled,
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
-		require_event_type_in,data_of_body,is_for,event_context,raise_unknown_event_type,require_own_name,
-		require_current,checked_json,checked_schema,warn_of_example,replace_event_type,changed_keys,
+		require_event_type_in,data_of_body,is_for,event_context,raise_unknown_event_type,
+		require_own_name,require_current,checked_json,checked_schema,warn_of_example,replace_event_type,changed_keys,
 		old_and_new,is_ping,visible_event_types,key_name,nullable,base_type,
 		allowed_values,type_schema,column_schema,columns_schema,watch_schema,derived_schema,
 		moved_schema,body_schema,body_example,openapi_components,
@@ -51,7 +51,7 @@ UNION ALL
 		with_options,wanted_worker_processes,
 		acts_on,caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
 		count_subscriptions,lock_tenant,problem_as_tenant,refuse_files,refuse_tenant,
-		require_tenant,tenant_to_be}'::name[]), 4
+		require_tenant,tenant_to_be,may_get}'::name[]), 4
 UNION ALL
 	-- what the functions of the same names in schema webhook do with the owner's rights
 	SELECT 'function', 'webhook_internal', unnest('{

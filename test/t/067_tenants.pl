@@ -26,6 +26,7 @@ CREATE TABLE contract (id int PRIMARY KEY, status text, partner text);
 SELECT webhook.watch('contract', tenant_column => 'partner', data_columns => '{partner}');
 END
 my %id;
+$server->sql(q(SELECT webhook.define_tenant(name) FROM unnest('{acme,best}'::text[]) AS t (name)));
 foreach my $tenant ('', 'acme', 'best')
 {
 	my $path = '/ok/' . ($tenant || 'platform');
@@ -141,6 +142,53 @@ $server->settle('resent from the log');
 my @asked = grep { $_->{body} =~ m{"Subject":"contract/1"} } $receiver->requests('/ok/asked');
 is($asked[-1]{headers}{traceparent}, $trace, 'what is resent from the log has the traceparent');
 like($asked[-1]{body}, qr/"Context":\{"user": "anna"\}/, '... and the context');
+
+# ---- What a tenant may get is judged when the event is matched
+
+$server->sql("SELECT webhook.define_event_type('Other.Type')");
+sub publish
+{
+	$server->sql("SELECT webhook.publish('$_', '{\"ContractId\": 9, \"Operation\": \"P\"}', 'x/9', tenant => t.name)
+		FROM unnest('{acme,best}'::text[]) AS t (name)")
+	  foreach 'App.BusinessRequestStatusChange', @_;
+	return;
+}
+my $since = $server->sql('SELECT clock_timestamp()');
+got($_) foreach qw(platform acme best);
+publish('Other.Type');
+is_got('9:P: 9:P: 9:P: 9:P:', '9:P: 9:P:', '9:P: 9:P:', 'all types');
+$server->sql("SELECT webhook.define_tenant('acme', '{App.*}')");
+publish('Other.Type');
+is_got('9:P: 9:P: 9:P: 9:P:', '9:P:', '9:P: 9:P:', 'a type is taken away');
+my $refused = $server->sql("SELECT event_id FROM webhook.event WHERE event_type = 'Other.Type' AND tenant = 'acme' ORDER BY id DESC LIMIT 1");
+like($server->messages("SELECT webhook.resend('$refused', $id{acme})"), qr/The event is of type Other.Type, which tenant "acme" may not get\./, 'nobody resends it');
+is($server->sql("SELECT webhook.recover($id{acme}, '$since', what => 'missing')"), 0, 'nobody recovers it');
+like($server->sql("SELECT webhook.explain('$refused', $id{acme})"), qr/Tenant "acme" of subscription $id{acme} may not get events of this type/, 'explain() says why');
+$server->sql("SELECT webhook.define_tenant('acme', '{Other.Type}')");
+publish('Other.Type');
+is_got('9:P: 9:P: 9:P: 9:P:', '9:P:', '9:P: 9:P:', 'another type is given');
+is($server->sql("SELECT webhook.recover($id{acme}, '$since', what => 'missing')"), 1, 'what it may get now is recovered');
+is_got('', '9:P:', '', 'what was missing');
+$server->sql("DELETE FROM webhook_internal.tenant WHERE name = 'acme'");
+publish('Other.Type');
+is_got('9:P: 9:P: 9:P: 9:P:', '', '9:P: 9:P:', 'a tenant that is not defined gets nothing');
+$server->sql("SELECT webhook.define_tenant('acme')");
+
+# The extension's own types are in no pattern.
+my @own = map { $server->subscribe("/ok/own$_", "events => '{App.BusinessRequestStatusChange}'") } 1, 2;
+$server->sql("INSERT INTO webhook_internal.event_type (name) VALUES ('webhook.own')");
+$server->sql("UPDATE webhook_internal.subscription SET events = '{webhook.own}' WHERE id = ANY ('{$own[0],$own[1]}'::bigint[]);
+	UPDATE webhook_internal.subscription SET tenant = 'acme' WHERE id = $own[1]");
+publish('webhook.own');
+is_got('9:P: 9:P:', '9:P:', '9:P:', 'no pattern includes the own types');
+is(got('own1'), '9:P: 9:P:', 'who names one gets it');
+is(got('own2'), '', 'unless its tenant has it by a pattern only');
+$server->sql("UPDATE webhook_internal.tenant SET events = '{*,webhook.own}' WHERE name = 'acme'");
+publish('webhook.own');
+is_got('9:P: 9:P:', '9:P:', '9:P:', 'a tenant that may get an own type');
+is(got('own2'), '9:P:', 'gets it if it names it');
+$server->sql("SELECT webhook.unsubscribe(id) FROM unnest('{$own[0],$own[1]}'::bigint[]) AS t (id)");
+$server->sql("SELECT webhook.define_tenant('acme')");
 
 $server->is_sound;
 done_testing();
