@@ -70,6 +70,31 @@ COMMENT ON COLUMN webhook_internal.event_type.created_at IS 'when the event type
 INSERT INTO webhook_internal.event_type (name, description)
 	VALUES ('App.BusinessRequestStatusChange', 'The status of a business request has changed.');
 
+-- Those of src/worker/own_events.c. A dump does not have them.
+INSERT INTO webhook_internal.event_type (name, description, schema, example)
+	SELECT t.name, t.description,
+			jsonb_build_object(
+				'type', 'object',
+				'properties', jsonb_build_object(
+					'Subscription', '{"type": "integer"}'::jsonb,
+					'State', '{"type": "string", "description": "state of the subscription, as in view webhook.stat_subscription"}'::jsonb,
+					'Reason', '{"type": ["string", "null"], "description": "why the last request failed"}'::jsonb,
+					'Count', '{"type": "integer", "description": "number of deliveries that failed since the last such event; else 1"}'::jsonb),
+				'required', '["Subscription", "State", "Reason", "Count"]'::jsonb),
+			jsonb_build_object('Subscription', 7, 'State', t.state, 'Reason', t.reason, 'Count', t.count)
+		FROM (VALUES
+			('webhook.subscription.opened', 'Calls of a subscription fail, and are only tried at times.',
+				'open', 'could not connect', 1),
+			('webhook.subscription.closed', 'Calls of a subscription succeed again.',
+				'active', NULL, 1),
+			('webhook.subscription.disabled', 'A subscription was disabled, by people or because its calls have failed for days.',
+				'disabled', 'could not connect', 1),
+			('webhook.subscription.enabled', 'A subscription was enabled.',
+				'active', NULL, 1),
+			('webhook.delivery.failed', 'Deliveries have failed for good; at most once a minute for each subscription.',
+				'active', 'the receiver answered with HTTP status 400', 3)
+		) AS t (name, description, state, reason, count);
+
 -- A dump has that row, too, because people may have altered it.
 CREATE FUNCTION webhook_internal.replace_event_type() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -1427,6 +1452,13 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('parent_only', watch.parent_only IS NULL,
 		'Use true or false.');
 	PERFORM webhook_internal.require_event_type(watch.event_type);
+	IF starts_with(watch.event_type, 'webhook.') THEN
+		RAISE EXCEPTION 'event type "%" is reserved', watch.event_type
+			USING ERRCODE = 'reserved_name',
+				COLUMN = 'event_type',
+				DETAIL = 'Events of types that begin with "webhook." are the extension''s own.',
+				HINT = 'Watch the table for another event type; see view webhook.event_type.';
+	END IF;
 
 	-- Can the relation be watched?
 	SELECT c.oid, c.relname, c.relkind, c.relpersistence, n.nspname
@@ -5488,7 +5520,7 @@ $$;
  * leaves of the log are dumped as the ordinary tables that they are.
  */
 
-SELECT pg_extension_config_dump('webhook_internal.event_type', '');
+SELECT pg_extension_config_dump('webhook_internal.event_type', $$WHERE name NOT LIKE 'webhook.%'$$);
 SELECT pg_extension_config_dump('webhook_internal.tenant', '');
 -- The OID of a role that is gone may be another one's elsewhere.
 SELECT pg_extension_config_dump('webhook_internal.tenant_role', 'WHERE role IN (SELECT oid FROM pg_catalog.pg_roles)');

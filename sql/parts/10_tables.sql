@@ -41,6 +41,31 @@ COMMENT ON COLUMN webhook_internal.event_type.created_at IS 'when the event type
 INSERT INTO webhook_internal.event_type (name, description)
 	VALUES ('App.BusinessRequestStatusChange', 'The status of a business request has changed.');
 
+-- Those of src/worker/own_events.c. A dump does not have them.
+INSERT INTO webhook_internal.event_type (name, description, schema, example)
+	SELECT t.name, t.description,
+			jsonb_build_object(
+				'type', 'object',
+				'properties', jsonb_build_object(
+					'Subscription', '{"type": "integer"}'::jsonb,
+					'State', '{"type": "string", "description": "state of the subscription, as in view webhook.stat_subscription"}'::jsonb,
+					'Reason', '{"type": ["string", "null"], "description": "why the last request failed"}'::jsonb,
+					'Count', '{"type": "integer", "description": "number of deliveries that failed since the last such event; else 1"}'::jsonb),
+				'required', '["Subscription", "State", "Reason", "Count"]'::jsonb),
+			jsonb_build_object('Subscription', 7, 'State', t.state, 'Reason', t.reason, 'Count', t.count)
+		FROM (VALUES
+			('webhook.subscription.opened', 'Calls of a subscription fail, and are only tried at times.',
+				'open', 'could not connect', 1),
+			('webhook.subscription.closed', 'Calls of a subscription succeed again.',
+				'active', NULL, 1),
+			('webhook.subscription.disabled', 'A subscription was disabled, by people or because its calls have failed for days.',
+				'disabled', 'could not connect', 1),
+			('webhook.subscription.enabled', 'A subscription was enabled.',
+				'active', NULL, 1),
+			('webhook.delivery.failed', 'Deliveries have failed for good; at most once a minute for each subscription.',
+				'active', 'the receiver answered with HTTP status 400', 3)
+		) AS t (name, description, state, reason, count);
+
 -- A dump has that row, too, because people may have altered it.
 CREATE FUNCTION webhook_internal.replace_event_type() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

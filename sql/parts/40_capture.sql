@@ -334,6 +334,13 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('parent_only', watch.parent_only IS NULL,
 		'Use true or false.');
 	PERFORM webhook_internal.require_event_type(watch.event_type);
+	IF starts_with(watch.event_type, 'webhook.') THEN
+		RAISE EXCEPTION 'event type "%" is reserved', watch.event_type
+			USING ERRCODE = 'reserved_name',
+				COLUMN = 'event_type',
+				DETAIL = 'Events of types that begin with "webhook." are the extension''s own.',
+				HINT = 'Watch the table for another event type; see view webhook.event_type.';
+	END IF;
 
 	-- Can the relation be watched?
 	SELECT c.oid, c.relname, c.relkind, c.relpersistence, n.nspname

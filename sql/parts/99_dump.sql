@@ -4,7 +4,7 @@
  * leaves of the log are dumped as the ordinary tables that they are.
  */
 
-SELECT pg_extension_config_dump('webhook_internal.event_type', '');
+SELECT pg_extension_config_dump('webhook_internal.event_type', $$WHERE name NOT LIKE 'webhook.%'$$);
 SELECT pg_extension_config_dump('webhook_internal.tenant', '');
 -- The OID of a role that is gone may be another one's elsewhere.
 SELECT pg_extension_config_dump('webhook_internal.tenant_role', 'WHERE role IN (SELECT oid FROM pg_catalog.pg_roles)');

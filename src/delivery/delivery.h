@@ -95,6 +95,7 @@ typedef struct WebhookStateChange
 {
 	WebhookHealthChange change;
 	const char *state;			/* one of WEBHOOK_STATE_... */
+	const char *former;			/* the state that people were told before; NULL: none */
 	int			consecutive_failures;	/* at that time */
 	TimestampTz until;			/* while open or waiting, no request starts before; 0: unknown */
 } WebhookStateChange;
@@ -172,6 +173,9 @@ extern WebhookDelivery *webhook_dispatch_next(WebhookDispatcher *dispatcher, Tim
 
 /* The subscription of a delivery that was returned by webhook_dispatch_next(). */
 extern const WebhookSubscription *webhook_delivery_subscription(const WebhookDelivery *delivery);
+
+/* The state of its subscription. */
+extern const WebhookState *webhook_delivery_state(const WebhookDelivery *delivery);
 
 /* Returns true if such a delivery may not use a connection that was kept. */
 extern bool webhook_delivery_needs_new_connection(const WebhookDelivery *delivery);

@@ -193,6 +193,12 @@ webhook_dispatch_next(WebhookDispatcher *dispatcher, TimestampTz now)
 	return NULL;
 }
 
+const WebhookState *
+webhook_delivery_state(const WebhookDelivery *delivery)
+{
+	return &delivery->queue->health.state;
+}
+
 const WebhookSubscription *
 webhook_delivery_subscription(const WebhookDelivery *delivery)
 {

@@ -20,7 +20,8 @@
 static const char *state_name(const WebhookQueues *queues, const WebhookQueue *queue);
 static bool is_news(const WebhookQueue *queue, const char *state, WebhookHealthChange change);
 static bool may_tell(WebhookQueue *queue, const char *state, TimestampTz now);
-static void add_change(WebhookQueue *queue, WebhookHealthChange change, const char *state);
+static void add_change(WebhookQueue *queue, WebhookHealthChange change, const char *state,
+					   const char *former);
 
 void
 webhook_queue_note_state(WebhookQueues *queues, WebhookQueue *queue, WebhookHealthChange change,
@@ -36,17 +37,17 @@ webhook_queue_note_state(WebhookQueues *queues, WebhookQueue *queue, WebhookHeal
 	switch (change)
 	{
 		case WEBHOOK_HEALTH_ALTERED:
-			add_change(queue, change, WEBHOOK_STATE_CHANGED);
+			add_change(queue, change, WEBHOOK_STATE_CHANGED, state);
 			break;
 		case WEBHOOK_HEALTH_LIMITED:
-			add_change(queue, change, state);
+			add_change(queue, change, state, state);
 			break;
 		default:
 			if (!is_news(queue, state, change) || !may_tell(queue, state, now))
 				return;
-			queue->told = state;
 			add_change(queue, change == WEBHOOK_HEALTH_UNCHANGED ? WEBHOOK_HEALTH_SET : change,
-					   state);
+					   state, queue->told);
+			queue->told = state;
 			break;
 	}
 	webhook_queue_mark_dirty(queues, queue, true);
@@ -183,16 +184,20 @@ may_tell(WebhookQueue *queue, const char *state, TimestampTz now)
  * told. Where more changes come than can be kept, the last one counts.
  */
 static void
-add_change(WebhookQueue *queue, WebhookHealthChange change, const char *state)
+add_change(WebhookQueue *queue, WebhookHealthChange change, const char *state,
+		   const char *former)
 {
 	WebhookStateChange *last = &queue->changes[Max(queue->nchanges, 1) - 1];
 
 	if (queue->nchanges > 0 && strcmp(last->state, state) != 0 &&
 		queue->nchanges < WEBHOOK_QUEUE_CHANGES)
 		last++;
-	queue->nchanges = last - queue->changes + 1;
+	/* The one that it replaces was not told of. */
+	if (queue->nchanges == 0 || last == &queue->changes[queue->nchanges])
+		last->former = former;
 	last->change = change;
 	last->state = state;
+	queue->nchanges = last - queue->changes + 1;
 	last->consecutive_failures = queue->health.state.consecutive_failures;
 	last->until = 0;
 	if (strcmp(state, WEBHOOK_STATE_OPEN) == 0 || strcmp(state, WEBHOOK_STATE_WAITING) == 0)

@@ -31,6 +31,7 @@
 static WebhookText text_of(text *value);
 static void check_subject(text *subject);
 static void check_tenant(text *tenant);
+static void refuse_own_type(text *event_type);
 static void require_event_type(text *event_type, const char *argument);
 static bool event_type_exists(text *event_type);
 
@@ -88,6 +89,7 @@ webhook_publish(PG_FUNCTION_ARGS)
 		texts.tenant = text_of(PG_GETARG_TEXT_PP(3));
 	}
 	require_event_type(event_type, "event_type");
+	refuse_own_type(event_type);
 
 	texts.event_type = text_of(event_type);
 	texts.context = webhook_text(webhook_session_context());
@@ -155,6 +157,23 @@ check_subject(text *subject)
 						(int) VARSIZE_ANY_EXHDR(subject)),
 				 errdetail("The maximum is %d bytes.", WEBHOOK_MAX_SUBJECT),
 				 errhint("Give a shorter subject.")));
+}
+
+/* The worker alone says what the extension's own events say. */
+static void
+refuse_own_type(text *event_type)
+{
+	const char *prefix = "webhook.";
+
+	if (VARSIZE_ANY_EXHDR(event_type) >= strlen(prefix) &&
+		strncmp(VARDATA_ANY(event_type), prefix, strlen(prefix)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 webhook_errargument("event_type"),
+				 errmsg("event type \"%s\" is reserved", text_to_cstring(event_type)),
+				 errdetail("Events of types that begin with \"%s\" are the extension's own.",
+						   prefix),
+				 errhint("Publish another event type; see view webhook.event_type.")));
 }
 
 static void

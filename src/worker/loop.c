@@ -28,6 +28,7 @@
 #include "worker/loader_internal.h"
 #include "worker/loop_internal.h"
 #include "worker/origin_internal.h"
+#include "worker/own_events_internal.h"
 #include "worker/reader_internal.h"
 #include "worker/sender_internal.h"
 #include "worker/set_back_internal.h"
@@ -328,6 +329,7 @@ write_out(void)
 	webhook_writer_flush(now, webhook_dispatch_usage(loop.dispatcher)->in_flight == 0);
 	webhook_writer_checkpoint(now, false);
 	webhook_writer_states(now, false);
+	webhook_own_events_publish_failures(now);
 }
 
 /*

@@ -27,6 +27,7 @@
 #include "base/catalog.h"
 #include "ring/ring.h"
 #include "worker/notify_internal.h"
+#include "worker/own_events_internal.h"
 #include "worker/sender_internal.h"
 #include "worker/statistics_internal.h"
 #include "worker/transaction_internal.h"
@@ -88,6 +89,8 @@ static void save_checkpoint(void *arg);
 static void write_states(void *arg);
 static void tell_changes(void *arg);
 static bool has_changes(const States *states);
+static bool has_events(const States *states);
+static void publish_events(void *arg);
 
 void
 webhook_writer_init(WebhookDispatcher *dispatcher, WebhookProgress *progress,
@@ -182,6 +185,9 @@ webhook_writer_states(TimestampTz now, bool at_once)
 	if (has_changes(&states))
 		(void) webhook_transaction_try("telling the state changes of subscriptions",
 									   tell_changes, &states);
+	if (has_events(&states))
+		(void) webhook_transaction_try("publishing the state changes of subscriptions",
+									   publish_events, &states);
 	webhook_queue_saved(writer.dispatcher, states.queues, states.count);
 	return true;
 }
@@ -296,6 +302,7 @@ finish_group(Group *group)
 		if (entry->outcome != WEBHOOK_DEFERRED || is_all)
 			writer.blocked = false;
 		webhook_statistics_add(entry);
+		webhook_own_events_note_failure(group->deliveries[i]);
 		if (entry->transfer != NULL)
 			webhook_sender_release(entry->transfer);
 	}
@@ -387,5 +394,45 @@ tell_changes(void *arg)
 		for (int j = 0; j < count; j++)
 			webhook_notify_state_change(&changes[j], webhook_queue_id(queue),
 										webhook_queue_state(queue)->reason, subscription);
+	}
+}
+
+/* Returns true if one of the changes is an event that somebody takes. */
+static bool
+has_events(const States *states)
+{
+	for (int i = 0; i < states->count; i++)
+	{
+		const WebhookStateChange *changes;
+		int			count = webhook_queue_changes(states->queues[i], &changes);
+
+		for (int j = 0; j < count; j++)
+		{
+			if (webhook_own_events_has(&changes[j],
+									   webhook_queue_subscription(states->queues[i])))
+				return true;
+		}
+	}
+	return false;
+}
+
+static void
+publish_events(void *arg)
+{
+	const States *states = arg;
+
+	for (int i = 0; i < states->count; i++)
+	{
+		WebhookQueue *queue = states->queues[i];
+		const WebhookSubscription *subscription = webhook_queue_subscription(queue);
+		const WebhookStateChange *changes;
+		int			count = webhook_queue_changes(queue, &changes);
+
+		for (int j = 0; j < count; j++)
+		{
+			if (webhook_own_events_has(&changes[j], subscription))
+				webhook_own_events_publish(&changes[j], subscription,
+										   webhook_queue_state(queue)->reason);
+		}
 	}
 }

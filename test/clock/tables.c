@@ -24,6 +24,7 @@
 #include "store/store.h"
 #include "worker/notify_internal.h"
 #include "worker/origin_internal.h"
+#include "worker/own_events_internal.h"
 #include "worker/transaction_internal.h"
 
 #define BATCH_BYTES (4 * 1024 * 1024)
@@ -781,6 +782,29 @@ webhook_notify_state_change(const WebhookStateChange *changes, int64 subscriptio
 	notice->subscription_id = subscription_id;
 	notice->change = changes->change;
 	notice->state = changes->state;
+}
+
+/* Nobody takes the extension's own events. */
+bool
+webhook_own_events_has(const WebhookStateChange *change, const WebhookSubscription *subscription)
+{
+	return false;
+}
+
+void
+webhook_own_events_publish(const WebhookStateChange *change,
+						   const WebhookSubscription *subscription, const char *reason)
+{
+}
+
+void
+webhook_own_events_note_failure(const WebhookDelivery *delivery)
+{
+}
+
+void
+webhook_own_events_publish_failures(TimestampTz now)
+{
 }
 
 List *

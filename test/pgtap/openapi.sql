@@ -175,7 +175,7 @@ CREATE TEMPORARY VIEW document AS
 	SELECT format, d, d -> 'webhooks' -> 'App.Paid' -> 'post' AS paid, d -> 'webhooks' -> 'App.Paid' -> 'post' -> 'requestBody' -> 'content' -> 'application/json' AS body
 		FROM unnest('{envelope,raw,standard}'::text[]) AS format, webhook.openapi(payload_format => format) AS d;
 SELECT is(d ->> 'openapi', '3.1.0', 'its version') FROM document WHERE format = 'raw';
-SELECT set_eq($$ SELECT jsonb_object_keys(webhook.openapi() -> 'webhooks') $$, $$ SELECT name FROM webhook.event_type $$, 'all event types');
+SELECT set_eq($$ SELECT jsonb_object_keys(webhook.openapi() -> 'webhooks') $$, $$ SELECT name FROM webhook.event_type WHERE name NOT LIKE 'webhook.%' $$, 'all event types but the extension''s own, which are named');
 SELECT set_eq($$ SELECT jsonb_object_keys(webhook.openapi('{App.*}') -> 'webhooks') $$, $$ SELECT name FROM webhook.event_type WHERE name LIKE 'App.%' $$, 'those of a pattern');
 SELECT set_eq($$ SELECT jsonb_object_keys(webhook.openapi('{Other.Bare,App.Paid}') -> 'webhooks') $$, '{Other.Bare,App.Paid}'::text[], 'those that are named');
 SELECT is(webhook.openapi('{None.*}') -> 'webhooks', '{}', 'none of a pattern');

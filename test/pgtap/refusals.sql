@@ -62,6 +62,7 @@ INSERT INTO bad VALUES
 	(NULL, 'max_age', $$ '1 s' $$),
 	(NULL, 'final_statuses', $$ '{NULL}' $$), (NULL, 'final_statuses', $$ '{200}' $$), (NULL, 'final_statuses', $$ array_fill(404, '{51}') $$),
 	(NULL, 'ca', $$ '../x' $$), (NULL, 'ca', $$ repeat('x', 256) $$), (NULL, 'client_certificate', $$ '/x' $$),
+	('publish', 'event_type', $$ 'webhook.delivery.failed' $$), ('watch', 'event_type', $$ 'webhook.delivery.failed' $$),
 	('publish', 'event_type', $$ 'App.Nothing' $$), ('ping', 'event_type', $$ 'App.Nothing' $$), ('ping', 'event_type', $$ 'App.Signed' $$), ('watch', 'event_type', $$ 'App.Nothing' $$), ('publish', 'data', $$ to_json(repeat('x', 1048576)) $$),
 	(NULL, 'subject', $$ '' $$), (NULL, 'subject', $$ repeat('x', 513) $$),
 	('define_event_type', 'name', $$ '' $$), ('define_event_type', 'name', $$ repeat('x', 129) $$),

@@ -45,7 +45,7 @@ sub kept
 {
 	my ($where) = @_;
 	return $where->sql(<<'END');
-SELECT 'type', row_to_json(t) FROM webhook_internal.event_type t ORDER BY name;
+SELECT 'type', row_to_json(t) FROM webhook_internal.event_type t WHERE name NOT LIKE 'webhook.%' ORDER BY name;
 SELECT 'subscription', row_to_json(s) FROM webhook_internal.subscription s ORDER BY id;
 SELECT 'secret', row_to_json(s) FROM webhook_internal.subscription_secret s ORDER BY id;
 SELECT 'audit', row_to_json(a) FROM webhook_internal.audit a WHERE action <> 'resume_database' ORDER BY at;
