@@ -466,7 +466,7 @@ COMMENT ON COLUMN webhook_internal.audit.role IS 'role that did it: the current 
 COMMENT ON COLUMN webhook_internal.audit.outer_role IS 'role of the session then: that of SET ROLE, if there was one';
 COMMENT ON COLUMN webhook_internal.audit.session_role IS 'role that had logged in, or that of SET SESSION AUTHORIZATION';
 COMMENT ON COLUMN webhook_internal.audit.action IS 'name of the function that did it';
-COMMENT ON COLUMN webhook_internal.audit.tenant IS 'tenant of the subscription; null: the platform itself';
+COMMENT ON COLUMN webhook_internal.audit.tenant IS 'tenant that it was done to, or whose subscription; null: the platform itself';
 COMMENT ON COLUMN webhook_internal.audit.subscription_id IS 'subscription that it was done to; null: none';
 COMMENT ON COLUMN webhook_internal.audit.event_id IS 'Id of the event that it was done to; null: none';
 COMMENT ON COLUMN webhook_internal.audit.detail IS 'what was given or changed, with former values under old and new ones under new; credentials are redacted';
@@ -498,6 +498,57 @@ COMMENT ON COLUMN webhook_internal.stat_minute.latency IS 'number of requests th
 CREATE UNIQUE INDEX stat_minute_key
 	ON webhook_internal.stat_minute (subscription_id, span, at) NULLS NOT DISTINCT;
 CREATE INDEX stat_minute_span_at_idx ON webhook_internal.stat_minute (span, at);
+/*
+ * Who calls, and what they may see
+ *
+ * A view shows what the current user may see. It is a barrier, so that no function or
+ * operator of theirs gets to know another row. The two functions are called as (SELECT
+ * ...), once a query: they are for the leader of a parallel query, and a plan that is
+ * kept must not keep their answers.
+ *
+ * Where a query can do more than filter rows one by one, the log for instance, row-level
+ * security has the same condition: see 80_views.sql.
+ */
+
+CREATE FUNCTION webhook_internal.caller() RETURNS name
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_name';
+COMMENT ON FUNCTION webhook_internal.caller() IS 'role that called the function of schema webhook which runs with the rights of the owner; elsewhere the current user';
+
+-- Nobody calls it: to have EXECUTE on it is the right.
+CREATE FUNCTION webhook_internal.all_tenants() RETURNS void
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT
+$$;
+COMMENT ON FUNCTION webhook_internal.all_tenants() IS 'does nothing; a role that may execute it sees, and acts for, the platform and all tenants';
+
+CREATE FUNCTION webhook_internal.sees_all() RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_sees_all_tenants';
+COMMENT ON FUNCTION webhook_internal.sees_all() IS 'true if the current user sees the platform and all tenants';
+
+CREATE FUNCTION webhook_internal.my_tenant() RETURNS text
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_my_tenant';
+COMMENT ON FUNCTION webhook_internal.my_tenant() IS 'tenant that the current user acts for; null: none, or all';
+
+CREATE FUNCTION webhook_internal.caller_sees_all() RETURNS boolean
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_sees_all';
+COMMENT ON FUNCTION webhook_internal.caller_sees_all() IS 'true if the role that called the function of schema webhook sees the platform and all tenants';
+
+CREATE FUNCTION webhook_internal.caller_tenant() RETURNS text
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_tenant';
+COMMENT ON FUNCTION webhook_internal.caller_tenant() IS 'tenant that the role that called the function of schema webhook acts for; null: none, or all';
+
+CREATE FUNCTION webhook_internal.acts_on(tenant text) RETURNS boolean
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_acts_on';
+COMMENT ON FUNCTION webhook_internal.acts_on(text) IS 'true if the role that called the function of schema webhook may act for the tenant; null: the platform';
+
+CREATE FUNCTION webhook_internal.matches(pattern text, event_type text) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
+COMMENT ON FUNCTION webhook_internal.matches(text, text) IS 'true if the pattern includes the event type, or every event type of a second pattern; what begins with webhook. is in none';
+
+CREATE FUNCTION webhook_internal.matches_any(patterns text[], event_type text) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches_any';
+COMMENT ON FUNCTION webhook_internal.matches_any(text[], text) IS 'true if one of the patterns includes the event type, or every event type of a pattern';
 /*
  * The ring
  *
@@ -558,11 +609,17 @@ CREATE VIEW webhook_internal.ring AS
 		FROM webhook_internal.event_3;
 COMMENT ON VIEW webhook_internal.ring IS 'events and commands in all ring tables';
 
-CREATE VIEW webhook.event AS
+CREATE VIEW webhook.event WITH (security_barrier) AS
 	SELECT id, event_id, event_type, subject, data, created_at, tenant,
 		context ->> 'traceparent' AS traceparent, (context -> 'context')::jsonb AS context
 	FROM webhook_internal.ring
-	WHERE kind IN ('e', 't', 'p');
+	WHERE kind IN ('e', 't', 'p')
+		AND ((SELECT webhook_internal.sees_all())
+			OR kind <> 'p' AND tenant = (SELECT webhook_internal.my_tenant())
+				AND webhook_internal.matches_any((
+						SELECT t.events FROM webhook_internal.tenant t
+							WHERE t.name = (SELECT webhook_internal.my_tenant())),
+					event_type));
 COMMENT ON VIEW webhook.event IS 'events that are still in the ring';
 COMMENT ON COLUMN webhook.event.id IS 'orders all events';
 COMMENT ON COLUMN webhook.event.data IS 'Data of the event, as sent';
@@ -706,10 +763,6 @@ COMMENT ON FUNCTION webhook_internal.checked_filter(jsonpath) IS 'check a filter
 CREATE FUNCTION webhook_internal.accepts(filter jsonpath, data json) RETURNS boolean
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_accepts';
 COMMENT ON FUNCTION webhook_internal.accepts(jsonpath, json) IS 'true if the filter is true for this Data';
-
-CREATE FUNCTION webhook_internal.matches(pattern text, event_type text) RETURNS boolean
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
-COMMENT ON FUNCTION webhook_internal.matches(text, text) IS 'true if the pattern includes the event type, or every event type of a second pattern; what begins with webhook. is in none';
 
 CREATE FUNCTION webhook_internal.check_duplicate(
 	endpoint text,
@@ -1040,10 +1093,6 @@ CREATE FUNCTION webhook_internal.home() RETURNS text
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_this_home';
 COMMENT ON FUNCTION webhook_internal.home() IS 'this database: system identifier, database oid, and oid of webhook_internal.checkpoint';
 
-CREATE FUNCTION webhook_internal.caller() RETURNS name
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_name';
-COMMENT ON FUNCTION webhook_internal.caller() IS 'role that called the function of schema webhook which runs with the rights of the owner; elsewhere the current user';
-
 CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_redacted_endpoint';
@@ -1061,7 +1110,17 @@ CREATE FUNCTION webhook_internal.audit(
 	detail jsonb
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_audit';
-COMMENT ON FUNCTION webhook_internal.audit(text, bigint, uuid, jsonb) IS 'write a row of the audit, in the name of who has called the present function';
+COMMENT ON FUNCTION webhook_internal.audit(text, bigint, uuid, jsonb) IS 'write a row of the audit, in the name of who has called the present function; its tenant is that of the subscription';
+
+CREATE FUNCTION webhook_internal.audit_of(
+	action text,
+	subscription bigint,
+	event uuid,
+	detail jsonb,
+	tenant text
+) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_audit';
+COMMENT ON FUNCTION webhook_internal.audit_of(text, bigint, uuid, jsonb, text) IS 'write a row of the audit about something of this tenant; null: of the platform';
 
 CREATE FUNCTION webhook_internal.changed_keys(old jsonb, new jsonb) RETURNS text[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -1110,8 +1169,9 @@ BEGIN
 	new_values := new_values || jsonb_build_object(
 		'endpoint', webhook_internal.redacted_endpoint(new.endpoint),
 		'headers', webhook_internal.redacted_headers(new.headers));
-	PERFORM webhook_internal.audit(action, coalesce(new.id, old.id), NULL::uuid,
-		webhook_internal.old_and_new(changed, old_values, new_values));
+	PERFORM webhook_internal.audit_of(action, coalesce(new.id, old.id), NULL::uuid,
+		webhook_internal.old_and_new(changed, old_values, new_values),
+		coalesce(new.tenant, old.tenant));
 	RETURN true;
 END
 $$;
@@ -1121,11 +1181,16 @@ COMMENT ON FUNCTION webhook_internal.audit_options(text, webhook_internal.subscr
  */
 
 -- A view of two relations cannot be written through, not even by its owner.
-CREATE VIEW webhook.event_type AS
+CREATE VIEW webhook.event_type WITH (security_barrier) AS
 	SELECT name, description, schema, example, deprecated_at IS NOT NULL AS deprecated,
 			deprecated_at, created_at
-		FROM webhook_internal.event_type, (VALUES (0)) AS read_only;
-COMMENT ON VIEW webhook.event_type IS 'event types that can be subscribed to';
+		FROM webhook_internal.event_type, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all())
+			OR webhook_internal.matches_any((
+					SELECT t.events FROM webhook_internal.tenant t
+						WHERE t.name = (SELECT webhook_internal.my_tenant())),
+				name);
+COMMENT ON VIEW webhook.event_type IS 'event types that can be subscribed to; a tenant sees those that it may get';
 COMMENT ON COLUMN webhook.event_type.deprecated IS 'true: new subscriptions may not name the event type; those that do go on';
 
 CREATE FUNCTION webhook_internal.enqueue() RETURNS trigger
@@ -1204,7 +1269,7 @@ COMMENT ON FUNCTION webhook_internal.check_columns(regclass, text, name[]) IS 'r
 
 -- The columns are those of a trigger of the table or the partitioned table; those
 -- of the copies on partitions count where they differ.
-CREATE VIEW webhook.watched_table AS
+CREATE VIEW webhook.watched_table WITH (security_barrier) AS
 	SELECT t.tgrelid::regclass AS relation,
 		w.arguments[1] AS event_type,
 		w.arguments[2] AS name,
@@ -1293,8 +1358,14 @@ CREATE VIEW webhook.watched_table AS
 					WHERE h.inhparent = t.tgrelid AND c.relkind = 'r'
 					ORDER BY h.inhrelid) AS children
 		) i
-	WHERE t.tgfoid = 'webhook_internal.enqueue()'::regprocedure AND t.tgparentid = 0;
-COMMENT ON VIEW webhook.watched_table IS 'watches: what webhook.watch() was called for, and what keeps events from being published';
+	WHERE t.tgfoid = 'webhook_internal.enqueue()'::regprocedure AND t.tgparentid = 0
+		AND ((SELECT webhook_internal.sees_all())
+			OR w.arguments[5] <> ''
+				AND webhook_internal.matches_any((
+						SELECT t.events FROM webhook_internal.tenant t
+							WHERE t.name = (SELECT webhook_internal.my_tenant())),
+					w.arguments[1]));
+COMMENT ON VIEW webhook.watched_table IS 'watches: what webhook.watch() was called for, and what keeps events from being published; a tenant sees those of types that it may get whose rows have a tenant';
 COMMENT ON COLUMN webhook.watched_table.relation IS 'the table';
 COMMENT ON COLUMN webhook.watched_table.event_type IS 'event type that a change is published as';
 COMMENT ON COLUMN webhook.watched_table.name IS 'name that subjects begin with, and, in PascalCase, the first key of Data';
@@ -1722,7 +1793,13 @@ COMMENT ON FUNCTION webhook_internal.raise_unknown_event_type(text, text) IS 'ra
 CREATE FUNCTION webhook_internal.visible_event_types() RETURNS SETOF webhook.event_type
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT t.* FROM webhook.event_type t
+	SELECT t.*
+		FROM webhook.event_type t
+		WHERE webhook_internal.caller_sees_all()
+			OR webhook_internal.matches_any((
+					SELECT o.events FROM webhook_internal.tenant o
+						WHERE o.name = webhook_internal.caller_tenant()),
+				t.name)
 $$;
 COMMENT ON FUNCTION webhook_internal.visible_event_types() IS 'event types that the caller of the function of schema webhook may see';
 
@@ -2014,34 +2091,6 @@ COMMENT ON FUNCTION webhook_internal.drop_event_type(text) IS 'what webhook.drop
  * administrators see all.
  */
 
--- Nobody calls it: to have EXECUTE on it is the right.
-CREATE FUNCTION webhook_internal.all_tenants() RETURNS void
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT
-$$;
-COMMENT ON FUNCTION webhook_internal.all_tenants() IS 'does nothing; a role that may execute it sees, and acts for, the platform and all tenants';
-
-CREATE FUNCTION webhook_internal.sees_all() RETURNS boolean
-	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_sees_all_tenants';
-COMMENT ON FUNCTION webhook_internal.sees_all() IS 'true if the current user sees the platform and all tenants';
-
-CREATE FUNCTION webhook_internal.my_tenant() RETURNS text
-	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_my_tenant';
-COMMENT ON FUNCTION webhook_internal.my_tenant() IS 'tenant that the current user acts for; null: none, or all';
-
-CREATE FUNCTION webhook_internal.caller_sees_all() RETURNS boolean
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_sees_all';
-COMMENT ON FUNCTION webhook_internal.caller_sees_all() IS 'true if the role that called the function of schema webhook sees the platform and all tenants';
-
-CREATE FUNCTION webhook_internal.caller_tenant() RETURNS text
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_tenant';
-COMMENT ON FUNCTION webhook_internal.caller_tenant() IS 'tenant that the role that called the function of schema webhook acts for; null: none, or all';
-
-CREATE FUNCTION webhook_internal.acts_on(tenant text) RETURNS boolean
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_acts_on';
-COMMENT ON FUNCTION webhook_internal.acts_on(text) IS 'true if the role that called the function of schema webhook may act for the tenant; null: the platform';
-
 CREATE FUNCTION webhook_internal.lock_tenant(tenant text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_lock_tenant';
 COMMENT ON FUNCTION webhook_internal.lock_tenant(text) IS 'let nobody else make, move or end subscriptions of the tenant until the transaction ends; null: the platform';
@@ -2053,10 +2102,27 @@ COMMENT ON FUNCTION webhook_internal.count_subscriptions(text) IS 'number of sub
 
 -- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.tenant WITH (security_barrier) AS
-	SELECT name, events, max_subscriptions, max_in_flight, rate_limit, created_at
+	SELECT name, events, max_subscriptions, max_in_flight, rate_limit, channel, created_at
 		FROM webhook_internal.tenant, (VALUES (0)) AS read_only
 		WHERE (SELECT webhook_internal.sees_all()) OR name = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.tenant IS 'tenants and their caps; a tenant sees itself';
+
+CREATE FUNCTION webhook.my_tenant() RETURNS text
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_my_tenant';
+COMMENT ON FUNCTION webhook.my_tenant() IS 'tenant that the current user acts for; null: none, or all';
+
+CREATE FUNCTION webhook.notify_channel() RETURNS name
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.notify_channel() IS 'channel on which state changes are told to the caller: webhook, of a tenant its own; null: none';
+
+CREATE FUNCTION webhook_internal.notify_channel() RETURNS name
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN webhook_internal.caller_sees_all() THEN 'webhook'
+		ELSE (SELECT t.channel::name FROM webhook_internal.tenant t
+			WHERE t.name = webhook_internal.caller_tenant()) END
+$$;
+COMMENT ON FUNCTION webhook_internal.notify_channel() IS 'what webhook.notify_channel() does, with the rights of the owner';
 
 CREATE FUNCTION webhook_internal.check_tenant_name(tenant text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -2314,10 +2380,10 @@ BEGIN
 				max_in_flight = new.max_in_flight,
 				rate_limit = new.rate_limit;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
-	PERFORM webhook_internal.audit('define_tenant'::text, NULL::bigint, NULL::uuid,
+	PERFORM webhook_internal.audit_of('define_tenant'::text, NULL::bigint, NULL::uuid,
 		jsonb_strip_nulls(jsonb_build_object(
 			'old', CASE WHEN old.name IS NOT NULL THEN to_jsonb(old) - 'channel' - 'created_at' END))
-		|| jsonb_build_object('new', to_jsonb(new) - 'channel' - 'created_at'));
+		|| jsonb_build_object('new', to_jsonb(new) - 'channel' - 'created_at'), new.name);
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.define_tenant(text, text[], integer, integer, real) IS 'what webhook.define_tenant() does, with the rights of the owner';
@@ -2336,13 +2402,14 @@ COMMENT ON FUNCTION webhook_internal.define_tenant(text, text[], integer, intege
  */
 
 -- A view of two relations cannot be written through, not even by its owner.
-CREATE VIEW webhook.subscription AS
-	SELECT id, webhook_internal.redacted_endpoint(endpoint) AS endpoint, events, description,
+CREATE VIEW webhook.subscription WITH (security_barrier) AS
+	SELECT id, tenant, webhook_internal.redacted_endpoint(endpoint) AS endpoint, events, description,
 		webhook_internal.redacted_headers(headers) AS headers, signature_schemes, filter,
 		payload_format, ordered, max_in_flight, rate_limit, timeout, retry_schedule, max_age,
 		final_statuses, ca, client_certificate, include_context, enabled, paused, created_at,
 		created_by
-	FROM webhook_internal.subscription, (VALUES (0)) AS read_only;
+	FROM webhook_internal.subscription, (VALUES (0)) AS read_only
+	WHERE (SELECT webhook_internal.sees_all()) OR tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.subscription IS 'subscriptions, credentials redacted; webhook.subscription_options() shows them in full';
 COMMENT ON COLUMN webhook.subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
 COMMENT ON COLUMN webhook.subscription.headers IS 'headers that are added to each request, values of credentials redacted';
@@ -3566,7 +3633,12 @@ AS $$
 		OR EXISTS (
 			SELECT
 				FROM webhook_internal.ring r
-				WHERE r.kind IN ('e', 't', 'p', 'r') AND r.subject = may_wait.subject
+				WHERE r.subject = may_wait.subject
+					AND (r.kind = 'r' AND webhook_internal.is_replay_to(r.data, may_wait.subscription)
+						OR webhook_internal.is_for(r.kind, r.tenant, (
+							SELECT s.tenant
+								FROM webhook_internal.subscription s
+								WHERE s.id = may_wait.subscription)))
 					AND NOT webhook_internal.is_processed(r.txid, r.id)
 					AND NOT EXISTS (
 						SELECT
@@ -3605,8 +3677,10 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types, the tenant and the filter of a subscription accept the event';
 
--- The result has data if the event can be sent again, and no id if it is unknown.
-CREATE FUNCTION webhook_internal.find_event(event uuid) RETURNS webhook.event
+-- The result has data if the event can be sent again, and no id if it is unknown. What
+-- another tenant, or the platform, has of it is not looked at, whoever calls.
+CREATE FUNCTION webhook_internal.find_event(event uuid, tenant text, whoever boolean)
+	RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -3620,6 +3694,7 @@ BEGIN
 		INTO logged
 		FROM webhook.log l
 		WHERE l.event_id = find_event.event AND l.cause <> 'dismiss'
+			AND (find_event.whoever OR l.tenant IS NOT DISTINCT FROM find_event.tenant)
 		ORDER BY l.data IS NULL, l.logged_at DESC
 		LIMIT 1;
 	IF logged.data IS NOT NULL THEN
@@ -3631,14 +3706,21 @@ BEGIN
 		INTO present
 		FROM webhook_internal.pending p
 		WHERE p.event_id = find_event.event
+			AND (find_event.whoever OR p.tenant IS NOT DISTINCT FROM find_event.tenant)
 		LIMIT 1;
 	IF FOUND THEN
 		RETURN present;
 	END IF;
-	SELECT e.*
+	SELECT r.id, r.event_id, r.event_type, r.subject, r.data, r.created_at, r.tenant,
+			r.context ->> 'traceparent', (r.context -> 'context')::jsonb
 		INTO present
-		FROM webhook.event e
-		WHERE e.event_id = find_event.event
+		FROM webhook_internal.ring r
+		WHERE r.event_id = find_event.event
+			AND (find_event.whoever AND r.kind IN ('e', 't', 'p')
+				OR webhook_internal.is_for(r.kind, r.tenant, find_event.tenant)
+					-- What a tenant may not get it has not heard of.
+					AND (webhook_internal.caller_sees_all()
+						OR webhook_internal.may_get(find_event.tenant, r.event_type)))
 		LIMIT 1;
 	IF FOUND THEN
 		RETURN present;
@@ -3652,6 +3734,7 @@ BEGIN
 		INTO present
 		FROM webhook_internal.ring r
 		WHERE r.kind = 'r' AND r.event_id = find_event.event
+			AND (find_event.whoever OR r.tenant IS NOT DISTINCT FROM find_event.tenant)
 			AND NOT r.data ->> 'cause' = 'dismiss'
 		LIMIT 1;
 	IF FOUND THEN
@@ -3663,21 +3746,22 @@ BEGIN
 		SELECT webhook_internal.data_of_body(l.request_body, l.event_id, l.event_type)
 			FROM webhook.log l
 			WHERE l.event_id = find_event.event AND l.request_body IS NOT NULL
+				AND (find_event.whoever OR l.tenant IS NOT DISTINCT FROM find_event.tenant)
 			ORDER BY l.logged_at DESC
 			LIMIT 1);
 	RETURN logged;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.find_event(uuid) IS 'the event, from the log, pending deliveries or the ring';
+COMMENT ON FUNCTION webhook_internal.find_event(uuid, text, boolean) IS 'the event, from the log, pending deliveries or the ring, as the tenant has it; null: the platform; or whoever has it';
 
-CREATE FUNCTION webhook_internal.require_event(event uuid) RETURNS webhook.event
+CREATE FUNCTION webhook_internal.require_event(event uuid, tenant text) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	found		webhook.event;
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', event IS NULL, 'Give the Id of an event.');
-	found := webhook_internal.find_event(event);
+	found := webhook_internal.find_event(event, tenant, false);
 	IF found.id IS NULL THEN
 		RAISE EXCEPTION 'event % does not exist', event
 			USING ERRCODE = 'undefined_object',
@@ -3687,7 +3771,7 @@ BEGIN
 	RETURN found;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.require_event(uuid) IS 'the event; raises an error if it is in none of these places';
+COMMENT ON FUNCTION webhook_internal.require_event(uuid, text) IS 'the event, as the tenant has it; raises an error if it is in none of these places';
 
 -- The event of a ping is in the command, then in pending or the log; it is in no other delivery.
 CREATE FUNCTION webhook_internal.is_ping(event uuid) RETURNS boolean
@@ -3729,7 +3813,11 @@ BEGIN
 		SELECT t.example
 			INTO data
 			FROM webhook_internal.visible_event_types() t
-			WHERE t.name = event_type;
+			WHERE t.name = event_type
+				AND webhook_internal.may_get((
+						SELECT s.tenant FROM webhook_internal.subscription s
+							WHERE s.id = ping.subscription),
+					t.name);
 		IF NOT FOUND THEN
 			PERFORM webhook_internal.raise_unknown_event_type(event_type, 'event_type');
 		ELSIF data IS NULL THEN
@@ -3762,7 +3850,8 @@ DECLARE
 	s			webhook_internal.subscription;
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
-	known := webhook_internal.require_event(event);
+	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = resend.subscription;
+	known := webhook_internal.require_event(event, s.tenant);
 	IF webhook_internal.is_ping(event) THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'invalid_parameter_value',
@@ -3779,7 +3868,6 @@ BEGIN
 				DETAIL = 'It is no longer in the ring, and the log does not have its data.',
 				HINT = 'Events are kept for webhook.event_retention, the log for webhook.log_retention.';
 	END IF;
-	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = resend.subscription;
 	IF NOT webhook_internal.takes(s, known.event_type, known.data) THEN
 		RAISE EXCEPTION 'subscription % does not take event %', subscription, event
 			USING ERRCODE = 'invalid_parameter_value',
@@ -3820,10 +3908,12 @@ AS $$
 DECLARE
 	known		webhook.event;
 	last		record;
+	owned_by	text;			-- tenant of the subscription
 	under_way	boolean;		-- it waits, or may be in memory
 BEGIN
 	PERFORM webhook_internal.require_subscription(cancel.subscription);
-	known := webhook_internal.require_event(cancel.event);
+	SELECT s.tenant INTO owned_by FROM webhook_internal.subscription s WHERE s.id = cancel.subscription;
+	known := webhook_internal.require_event(cancel.event, owned_by);
 	SELECT l.position, l.outcome, l.cause
 		INTO last
 		FROM webhook.log l
@@ -3839,7 +3929,8 @@ BEGIN
 			SELECT
 				FROM webhook_internal.ring r
 				WHERE r.event_id = cancel.event AND r.id > coalesce(last.position, 0)
-					AND (r.kind IN ('e', 't', 'p') AND NOT webhook_internal.is_processed(r.txid, r.id)
+					AND (webhook_internal.is_for(r.kind, r.tenant, owned_by)
+						AND NOT webhook_internal.is_processed(r.txid, r.id)
 						OR r.kind = 'r'
 						AND webhook_internal.is_replay_to(r.data, cancel.subscription)));
 	IF under_way THEN
@@ -4026,7 +4117,7 @@ BEGIN
 				d.traceparent, d.context
 			FROM webhook.dead_letter d
 			WHERE recover.what = 'failed'
-				AND d.subscription_id = s.id
+				AND d.subscription_id = s.id AND d.tenant IS NOT DISTINCT FROM s.tenant
 				AND d.created_at >= recover.since AND d.created_at < recover.until
 				-- Older leaves of the log need not be read; a day allows for a wrong clock.
 				AND d.logged_at >= recover.since - interval '1 day'
@@ -4040,13 +4131,15 @@ BEGIN
 		SELECT l.id, l.event_id, l.created_at, l.event_type, l.subject, x.data,
 				l.traceparent, l.context
 			FROM webhook.log l
-				LEFT JOIN webhook_internal.ring v ON v.kind IN ('e', 't', 'p') AND v.event_id = l.event_id
+				LEFT JOIN webhook_internal.ring v ON v.event_id = l.event_id
+					AND webhook_internal.is_for(v.kind, v.tenant, s.tenant)
 				CROSS JOIN LATERAL (
 					SELECT coalesce(v.data, webhook_internal.data_of_body(l.request_body,
 							l.event_id, l.event_type)) AS data
 				) x
 			WHERE recover.what = 'delivered'
-				AND l.subscription_id = s.id AND l.outcome = 'delivered' AND l.cause <> 'ping'
+				AND l.subscription_id = s.id AND l.tenant IS NOT DISTINCT FROM s.tenant
+				AND l.outcome = 'delivered' AND l.cause <> 'ping'
 				AND l.created_at >= recover.since AND l.created_at < recover.until
 				AND l.logged_at >= recover.since - interval '1 day'
 				AND webhook_internal.takes(s, l.event_type, x.data)
@@ -4224,7 +4317,17 @@ COMMENT ON FUNCTION webhook.verify(text, jsonb, text, interval) IS 'true if a re
  * Views: what is going on
  */
 
-CREATE VIEW webhook.pending_delivery AS
+/*
+ * The policy of the log. It is on the partitioned table alone: a leaf has no grants but
+ * those of roles that dump it, and row-level security on what is dumped would end their
+ * dumps.
+ */
+ALTER TABLE webhook.log ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON webhook.log
+	USING ((SELECT webhook_internal.sees_all()) OR tenant = (SELECT webhook_internal.my_tenant()));
+COMMENT ON POLICY own ON webhook.log IS 'a tenant sees the rows of its subscriptions';
+
+CREATE VIEW webhook.pending_delivery WITH (security_barrier) AS
 	SELECT p.subscription_id, p.tenant, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
 		p.cause, p.attempt, p.step, p.next_at, p.queued_at, p.created_at, p.position, p.id,
 		f.event_id AS waits_for, f.queued_at AS waits_since,
@@ -4237,16 +4340,37 @@ CREATE VIEW webhook.pending_delivery AS
 					AND w.subscription_id = p.subscription_id AND w.subject = p.subject
 				ORDER BY w.position, w.id
 				LIMIT 1
-		) f ON (f.position, f.id) <> (p.position, p.id);
+		) f ON (f.position, f.id) <> (p.position, p.id)
+	WHERE (SELECT webhook_internal.sees_all()) OR p.tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.pending_delivery IS 'waiting deliveries, and the delivery that each one waits for';
 COMMENT ON COLUMN webhook.pending_delivery.subject IS 'subject of the event; null: it has none';
 COMMENT ON COLUMN webhook.pending_delivery.waits_for IS 'Id of the event whose delivery this one waits behind, the first of the subject; webhook.skip() cancels it';
 COMMENT ON COLUMN webhook.pending_delivery.waits_since IS 'when the delivery of waits_for began to wait';
 
--- A view of two relations cannot be written through, not even by its owner. A time that
--- stands alone lets earlier leaves of the log be left out, a comparison of rows does not; the
--- subject lets the key of pending find the row.
-CREATE VIEW webhook.dead_letter AS
+-- What the view below may look up as whoever reads it. A view of two relations cannot be
+-- written through, not even by its owner.
+CREATE VIEW webhook_internal.subscription_id AS
+	SELECT id FROM webhook_internal.subscription, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all())
+			OR tenant = (SELECT webhook_internal.my_tenant());
+COMMENT ON VIEW webhook_internal.subscription_id IS 'numbers of the subscriptions that the current user sees';
+
+CREATE VIEW webhook_internal.pending_event AS
+	SELECT subscription_id, subject, event_id
+		FROM webhook_internal.pending, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all())
+			OR tenant = (SELECT webhook_internal.my_tenant());
+COMMENT ON VIEW webhook_internal.pending_event IS 'which events wait for which subscriptions that the current user sees';
+
+/*
+ * It is no barrier, which would keep an index from giving the order of the rows, and runs
+ * as whoever reads it, so that the policy of the log applies.
+ *
+ * A view of two relations cannot be written through, not even by its owner. A time that
+ * stands alone lets earlier leaves of the log be left out, a comparison of rows does not;
+ * the subject lets the key of pending find the row.
+ */
+CREATE VIEW webhook.dead_letter WITH (security_invoker) AS
 	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
 		l.attempt, l.outcome, l.error_class, l.error, l.response_status, l.logged_at,
 		l.position, l.data, l.tenant, l.traceparent, l.context
@@ -4255,7 +4379,7 @@ CREATE VIEW webhook.dead_letter AS
 		AND l.cause NOT IN ('ping', 'dismiss')
 		AND EXISTS (
 			SELECT
-				FROM webhook_internal.subscription s
+				FROM webhook_internal.subscription_id s
 				WHERE s.id = l.subscription_id)
 		AND NOT EXISTS (
 			SELECT
@@ -4265,7 +4389,7 @@ CREATE VIEW webhook.dead_letter AS
 					AND (n.logged_at, n.position) > (l.logged_at, l.position))
 		AND NOT EXISTS (
 			SELECT
-				FROM webhook_internal.pending p
+				FROM webhook_internal.pending_event p
 				WHERE p.subscription_id = l.subscription_id
 					AND p.subject = coalesce(l.subject, '') COLLATE "C"
 					AND p.event_id = l.event_id);
@@ -4277,15 +4401,21 @@ COMMENT ON COLUMN webhook.dead_letter.logged_at IS 'when the delivery ended';
 COMMENT ON COLUMN webhook.dead_letter.data IS 'Data of the event, as sent';
 
 -- A view of two relations cannot be written through, not even by its owner.
-CREATE VIEW webhook.audit AS
+CREATE VIEW webhook.audit WITH (security_barrier) AS
 	SELECT at, role, outer_role, session_role, action, tenant, subscription_id, event_id, detail
-		FROM webhook_internal.audit, (VALUES (0)) AS read_only;
+		FROM webhook_internal.audit, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all())
+			OR tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.audit IS 'what people have done with the functions of schema webhook, as long as the log is kept; credentials are redacted';
 
 -- A view of two relations cannot be written through, not even by its owner.
-CREATE VIEW webhook.stat_minute AS
+CREATE VIEW webhook.stat_minute WITH (security_barrier) AS
 	SELECT at, span, subscription_id, delivered, failed, retried, cancelled, pending, latency
-		FROM webhook_internal.stat_minute, (VALUES (0)) AS read_only;
+		FROM webhook_internal.stat_minute, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all())
+			OR subscription_id = ANY (ARRAY(
+				SELECT s.id FROM webhook_internal.subscription s
+					WHERE s.tenant = (SELECT webhook_internal.my_tenant())));
 COMMENT ON VIEW webhook.stat_minute IS 'what became of deliveries, by minute for two days, then by hour as long as the log is kept; webhook.series() adds it up';
 
 -- Within an element of the histogram durations are taken to be spread evenly.
@@ -4355,7 +4485,16 @@ DECLARE
 	most		constant integer := 10000;
 	spans		constant interval[] := '{1 min,1 h}';
 	seconds		numeric := extract(epoch FROM series.step);
+	sees_all	constant boolean := webhook_internal.caller_sees_all();
+	own			bigint[];		-- subscriptions of the caller's tenant that were asked for
 BEGIN
+	IF NOT sees_all THEN
+		own := ARRAY(
+			SELECT s.id
+				FROM webhook_internal.subscription s
+				WHERE s.tenant = webhook_internal.caller_tenant()
+					AND (series.subscription IS NULL OR s.id = series.subscription));
+	END IF;
 	PERFORM webhook_internal.require_not_null('since', series.since IS NULL,
 		'Give the time at which the first step begins.');
 	PERFORM webhook_internal.require_not_null('until', series.until IS NULL,
@@ -4386,16 +4525,22 @@ BEGIN
 
 	RETURN QUERY
 	-- Each of the two uses the index; IS NOT DISTINCT FROM would not.
-	WITH minutes AS (
+	WITH rows_of_one AS (
 		SELECT m.*
 			FROM webhook_internal.stat_minute m
-			WHERE series.subscription IS NULL AND m.subscription_id IS NULL
+			WHERE series.subscription IS NULL AND m.subscription_id IS NULL AND sees_all
 				AND m.span = ANY (spans) AND m.at >= series.since AND m.at < series.until
 		UNION ALL
 		SELECT m.*
 			FROM webhook_internal.stat_minute m
-			WHERE m.subscription_id = series.subscription
+			WHERE m.subscription_id = ANY (CASE WHEN sees_all THEN ARRAY[series.subscription]
+					ELSE own END)
 				AND m.span = ANY (spans) AND m.at >= series.since AND m.at < series.until
+	), minutes AS (
+		-- What waits for several subscriptions is the sum of theirs.
+		SELECT m.at, m.delivered, m.failed, m.retried, m.latency,
+				sum(m.pending) OVER (PARTITION BY m.at, m.span)::bigint AS pending
+			FROM rows_of_one m
 	), sums AS (
 		SELECT floor(extract(epoch FROM m.at - series.since) / seconds)::integer AS n,
 				sum(m.delivered)::bigint AS delivered, sum(m.failed)::bigint AS failed,
@@ -4454,17 +4599,22 @@ CREATE FUNCTION webhook_internal.pending_summary(
 	LANGUAGE c STABLE ROWS 1000 AS 'MODULE_PATHNAME', 'webhook_pending_summary';
 COMMENT ON FUNCTION webhook_internal.pending_summary() IS 'of each subscription that has waiting deliveries: how many, since when, and when the next one is due';
 
-CREATE VIEW webhook.stat_pending AS
+CREATE VIEW webhook.stat_pending WITH (security_barrier) AS
 	SELECT subscription_id, pending, oldest_pending, next_at
-		FROM webhook_internal.pending_summary();
+		FROM webhook_internal.pending_summary()
+		WHERE (SELECT webhook_internal.sees_all())
+			OR subscription_id = ANY (ARRAY(
+				SELECT s.id FROM webhook_internal.subscription s
+					WHERE s.tenant = (SELECT webhook_internal.my_tenant())));
 COMMENT ON VIEW webhook.stat_pending IS 'how much waits, of each subscription that deliveries wait of; also of one that is gone or disabled, until they are cancelled';
 COMMENT ON COLUMN webhook.stat_pending.subscription_id IS 'number of the subscription';
 COMMENT ON COLUMN webhook.stat_pending.pending IS 'number of its waiting deliveries, as the worker has counted them';
 COMMENT ON COLUMN webhook.stat_pending.oldest_pending IS 'when the oldest of them began to wait';
 COMMENT ON COLUMN webhook.stat_pending.next_at IS 'when the next one is due; null: none is';
 
-CREATE VIEW webhook.stat_subscription AS
+CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 	SELECT s.id AS subscription_id,
+		s.tenant,
 		webhook_internal.redacted_endpoint(s.endpoint) AS endpoint,
 		h.state,
 		CASE h.state
@@ -4529,7 +4679,8 @@ CREATE VIEW webhook.stat_subscription AS
 					WHEN t.state IN ('off', 'open', 'waiting', 'slow') THEN t.state
 					ELSE 'active' END AS state,
 				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age
-		) h;
+		) h
+	WHERE (SELECT webhook_internal.sees_all()) OR s.tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
 COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, no worker, off (webhook.enabled), open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
@@ -4626,7 +4777,12 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('subscription', explain.subscription IS NULL,
 		'Give the id of a subscription; see view webhook.subscription.');
 
-	e := webhook_internal.find_event(explain.event);
+	-- An administrator may ask about a subscription that is gone.
+	IF NOT webhook_internal.caller_sees_all() THEN
+		PERFORM webhook_internal.require_subscription(explain.subscription);
+	END IF;
+	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = explain.subscription;
+	e := webhook_internal.find_event(explain.event, s.tenant, s.id IS NULL);
 	IF e.id IS NULL THEN
 		RETURN format('The event is unknown: the log has no attempt of it, and it is neither pending nor in the ring.'
 			|| E'\n'
@@ -4643,7 +4799,6 @@ BEGIN
 		ELSE format('It is an event of type %s about %s, which occurred at %s.', e.event_type,
 				e.subject, e.created_at) END];
 
-	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = explain.subscription;
 	SELECT x.* INTO stat FROM webhook.stat_subscription x
 		WHERE x.subscription_id = explain.subscription;
 	SELECT t.not_before INTO not_before FROM webhook_internal.subscription_state t
@@ -4672,7 +4827,7 @@ BEGIN
 				webhook_internal.local_start_snapshot(s.home, s.since)))
 		INTO in_ring, unread, before
 		FROM webhook_internal.ring r
-		WHERE r.kind IN ('e', 't', 'p') AND r.event_id = explain.event;
+		WHERE r.event_id = explain.event AND webhook_internal.is_for(r.kind, r.tenant, s.tenant);
 
 	-- What was the last attempt, or how did the delivery end?
 	attempts := CASE last.attempt WHEN 0 THEN 'no attempt' WHEN 1 THEN 'one attempt'
@@ -5143,8 +5298,12 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.problem_as_tenant(regrole, text) IS 'why the role cannot act for the tenant; null: it can';
 
-CREATE FUNCTION webhook_internal.grant_each(action text, role regrole, commands text[])
-	RETURNS void
+CREATE FUNCTION webhook_internal.grant_each(
+	action text,
+	role regrole,
+	commands text[],
+	tenant text DEFAULT NULL
+) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -5196,12 +5355,12 @@ BEGIN
 		EXECUTE format(command, role);
 	END LOOP;
 	IF webhook_internal.privileges() <> before THEN
-		PERFORM webhook_internal.audit(action, NULL::bigint, NULL::uuid,
-			jsonb_build_object('role', role::text));
+		PERFORM webhook_internal.audit_of(action, NULL::bigint, NULL::uuid,
+			jsonb_strip_nulls(jsonb_build_object('role', role::text, 'tenant', tenant)), tenant);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.grant_each(text, regrole, text[]) IS 'execute these commands for a role, if the caller is the owner; a row of the audit says so if they change a privilege';
+COMMENT ON FUNCTION webhook_internal.grant_each(text, regrole, text[], text) IS 'execute these commands for a role, if the caller is the owner; a row of the audit says so if they change a privilege';
 
 CREATE FUNCTION webhook_internal.refuse_tenant(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -5250,11 +5409,15 @@ DECLARE
 			webhook.stat_subscription,
 			webhook.stat_worker,
 			webhook.tenant,
-			webhook.watched_table
+			webhook.watched_table,
+			webhook_internal.pending_event,
+			webhook_internal.subscription_id
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.explain,
 			webhook.health,
+			webhook.my_tenant,
+			webhook.notify_channel,
 			webhook.openapi,
 			webhook.series,
 			webhook.sign,
@@ -5262,6 +5425,7 @@ DECLARE
 			webhook_internal.all_tenants,
 			webhook_internal.sees_all,
 			webhook_internal.my_tenant,
+			webhook_internal.matches_any,
 			webhook_internal.home,
 			webhook_internal.disabled,
 			webhook_internal.pending_summary,
@@ -5402,7 +5566,9 @@ BEGIN
 			webhook.stat_pending,
 			webhook.stat_subscription,
 			webhook.tenant,
-			webhook.watched_table
+			webhook.watched_table,
+			webhook_internal.pending_event,
+			webhook_internal.subscription_id
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.check_endpoint,
@@ -5421,11 +5587,15 @@ BEGIN
 			webhook.secret,
 			webhook.rotate_secret,
 			webhook.explain,
+			webhook.my_tenant,
+			webhook.notify_channel,
+			webhook.openapi,
 			webhook.series,
 			webhook.sign,
 			webhook.verify,
 			webhook_internal.sees_all,
 			webhook_internal.my_tenant,
+			webhook_internal.matches_any,
 			webhook_internal.home,
 			webhook_internal.disabled,
 			webhook_internal.pending_summary,
@@ -5433,7 +5603,8 @@ BEGIN
 			webhook_internal.redacted_headers,
 			webhook_internal.watch_arguments,
 			webhook_internal.worker_state
-			TO %s']);
+			TO %s'],
+		tenant);
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.grant_tenant(regrole, text) IS 'what webhook.grant_tenant() does, with the rights of the owner';
@@ -5454,7 +5625,8 @@ DECLARE
 		'REVOKE ALL ON SCHEMA webhook, webhook_internal FROM %s'];
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant_role'::regclass);
-	PERFORM webhook_internal.grant_each('revoke'::text, role, commands);
+	PERFORM webhook_internal.grant_each('revoke'::text, role, commands,
+		(SELECT t.tenant FROM webhook_internal.tenant_role t WHERE t.role = revoke.role));
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.revoke(regrole) IS 'what webhook.revoke() does, with the rights of the owner';

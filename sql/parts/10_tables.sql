@@ -437,7 +437,7 @@ COMMENT ON COLUMN webhook_internal.audit.role IS 'role that did it: the current 
 COMMENT ON COLUMN webhook_internal.audit.outer_role IS 'role of the session then: that of SET ROLE, if there was one';
 COMMENT ON COLUMN webhook_internal.audit.session_role IS 'role that had logged in, or that of SET SESSION AUTHORIZATION';
 COMMENT ON COLUMN webhook_internal.audit.action IS 'name of the function that did it';
-COMMENT ON COLUMN webhook_internal.audit.tenant IS 'tenant of the subscription; null: the platform itself';
+COMMENT ON COLUMN webhook_internal.audit.tenant IS 'tenant that it was done to, or whose subscription; null: the platform itself';
 COMMENT ON COLUMN webhook_internal.audit.subscription_id IS 'subscription that it was done to; null: none';
 COMMENT ON COLUMN webhook_internal.audit.event_id IS 'Id of the event that it was done to; null: none';
 COMMENT ON COLUMN webhook_internal.audit.detail IS 'what was given or changed, with former values under old and new ones under new; credentials are redacted';

@@ -58,11 +58,17 @@ CREATE VIEW webhook_internal.ring AS
 		FROM webhook_internal.event_3;
 COMMENT ON VIEW webhook_internal.ring IS 'events and commands in all ring tables';
 
-CREATE VIEW webhook.event AS
+CREATE VIEW webhook.event WITH (security_barrier) AS
 	SELECT id, event_id, event_type, subject, data, created_at, tenant,
 		context ->> 'traceparent' AS traceparent, (context -> 'context')::jsonb AS context
 	FROM webhook_internal.ring
-	WHERE kind IN ('e', 't', 'p');
+	WHERE kind IN ('e', 't', 'p')
+		AND ((SELECT webhook_internal.sees_all())
+			OR kind <> 'p' AND tenant = (SELECT webhook_internal.my_tenant())
+				AND webhook_internal.matches_any((
+						SELECT t.events FROM webhook_internal.tenant t
+							WHERE t.name = (SELECT webhook_internal.my_tenant())),
+					event_type));
 COMMENT ON VIEW webhook.event IS 'events that are still in the ring';
 COMMENT ON COLUMN webhook.event.id IS 'orders all events';
 COMMENT ON COLUMN webhook.event.data IS 'Data of the event, as sent';

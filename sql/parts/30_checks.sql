@@ -92,10 +92,6 @@ CREATE FUNCTION webhook_internal.accepts(filter jsonpath, data json) RETURNS boo
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_accepts';
 COMMENT ON FUNCTION webhook_internal.accepts(jsonpath, json) IS 'true if the filter is true for this Data';
 
-CREATE FUNCTION webhook_internal.matches(pattern text, event_type text) RETURNS boolean
-	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
-COMMENT ON FUNCTION webhook_internal.matches(text, text) IS 'true if the pattern includes the event type, or every event type of a second pattern; what begins with webhook. is in none';
-
 CREATE FUNCTION webhook_internal.check_duplicate(
 	endpoint text,
 	events text[],
@@ -425,10 +421,6 @@ CREATE FUNCTION webhook_internal.home() RETURNS text
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_this_home';
 COMMENT ON FUNCTION webhook_internal.home() IS 'this database: system identifier, database oid, and oid of webhook_internal.checkpoint';
 
-CREATE FUNCTION webhook_internal.caller() RETURNS name
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_name';
-COMMENT ON FUNCTION webhook_internal.caller() IS 'role that called the function of schema webhook which runs with the rights of the owner; elsewhere the current user';
-
 CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_redacted_endpoint';
@@ -446,7 +438,17 @@ CREATE FUNCTION webhook_internal.audit(
 	detail jsonb
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_audit';
-COMMENT ON FUNCTION webhook_internal.audit(text, bigint, uuid, jsonb) IS 'write a row of the audit, in the name of who has called the present function';
+COMMENT ON FUNCTION webhook_internal.audit(text, bigint, uuid, jsonb) IS 'write a row of the audit, in the name of who has called the present function; its tenant is that of the subscription';
+
+CREATE FUNCTION webhook_internal.audit_of(
+	action text,
+	subscription bigint,
+	event uuid,
+	detail jsonb,
+	tenant text
+) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_audit';
+COMMENT ON FUNCTION webhook_internal.audit_of(text, bigint, uuid, jsonb, text) IS 'write a row of the audit about something of this tenant; null: of the platform';
 
 CREATE FUNCTION webhook_internal.changed_keys(old jsonb, new jsonb) RETURNS text[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -495,8 +497,9 @@ BEGIN
 	new_values := new_values || jsonb_build_object(
 		'endpoint', webhook_internal.redacted_endpoint(new.endpoint),
 		'headers', webhook_internal.redacted_headers(new.headers));
-	PERFORM webhook_internal.audit(action, coalesce(new.id, old.id), NULL::uuid,
-		webhook_internal.old_and_new(changed, old_values, new_values));
+	PERFORM webhook_internal.audit_of(action, coalesce(new.id, old.id), NULL::uuid,
+		webhook_internal.old_and_new(changed, old_values, new_values),
+		coalesce(new.tenant, old.tenant));
 	RETURN true;
 END
 $$;

@@ -3,11 +3,16 @@
  */
 
 -- A view of two relations cannot be written through, not even by its owner.
-CREATE VIEW webhook.event_type AS
+CREATE VIEW webhook.event_type WITH (security_barrier) AS
 	SELECT name, description, schema, example, deprecated_at IS NOT NULL AS deprecated,
 			deprecated_at, created_at
-		FROM webhook_internal.event_type, (VALUES (0)) AS read_only;
-COMMENT ON VIEW webhook.event_type IS 'event types that can be subscribed to';
+		FROM webhook_internal.event_type, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all())
+			OR webhook_internal.matches_any((
+					SELECT t.events FROM webhook_internal.tenant t
+						WHERE t.name = (SELECT webhook_internal.my_tenant())),
+				name);
+COMMENT ON VIEW webhook.event_type IS 'event types that can be subscribed to; a tenant sees those that it may get';
 COMMENT ON COLUMN webhook.event_type.deprecated IS 'true: new subscriptions may not name the event type; those that do go on';
 
 CREATE FUNCTION webhook_internal.enqueue() RETURNS trigger
@@ -86,7 +91,7 @@ COMMENT ON FUNCTION webhook_internal.check_columns(regclass, text, name[]) IS 'r
 
 -- The columns are those of a trigger of the table or the partitioned table; those
 -- of the copies on partitions count where they differ.
-CREATE VIEW webhook.watched_table AS
+CREATE VIEW webhook.watched_table WITH (security_barrier) AS
 	SELECT t.tgrelid::regclass AS relation,
 		w.arguments[1] AS event_type,
 		w.arguments[2] AS name,
@@ -175,8 +180,14 @@ CREATE VIEW webhook.watched_table AS
 					WHERE h.inhparent = t.tgrelid AND c.relkind = 'r'
 					ORDER BY h.inhrelid) AS children
 		) i
-	WHERE t.tgfoid = 'webhook_internal.enqueue()'::regprocedure AND t.tgparentid = 0;
-COMMENT ON VIEW webhook.watched_table IS 'watches: what webhook.watch() was called for, and what keeps events from being published';
+	WHERE t.tgfoid = 'webhook_internal.enqueue()'::regprocedure AND t.tgparentid = 0
+		AND ((SELECT webhook_internal.sees_all())
+			OR w.arguments[5] <> ''
+				AND webhook_internal.matches_any((
+						SELECT t.events FROM webhook_internal.tenant t
+							WHERE t.name = (SELECT webhook_internal.my_tenant())),
+					w.arguments[1]));
+COMMENT ON VIEW webhook.watched_table IS 'watches: what webhook.watch() was called for, and what keeps events from being published; a tenant sees those of types that it may get whose rows have a tenant';
 COMMENT ON COLUMN webhook.watched_table.relation IS 'the table';
 COMMENT ON COLUMN webhook.watched_table.event_type IS 'event type that a change is published as';
 COMMENT ON COLUMN webhook.watched_table.name IS 'name that subjects begin with, and, in PascalCase, the first key of Data';

@@ -23,7 +23,13 @@ COMMENT ON FUNCTION webhook_internal.raise_unknown_event_type(text, text) IS 'ra
 CREATE FUNCTION webhook_internal.visible_event_types() RETURNS SETOF webhook.event_type
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT t.* FROM webhook.event_type t
+	SELECT t.*
+		FROM webhook.event_type t
+		WHERE webhook_internal.caller_sees_all()
+			OR webhook_internal.matches_any((
+					SELECT o.events FROM webhook_internal.tenant o
+						WHERE o.name = webhook_internal.caller_tenant()),
+				t.name)
 $$;
 COMMENT ON FUNCTION webhook_internal.visible_event_types() IS 'event types that the caller of the function of schema webhook may see';
 

@@ -6,34 +6,6 @@
  * administrators see all.
  */
 
--- Nobody calls it: to have EXECUTE on it is the right.
-CREATE FUNCTION webhook_internal.all_tenants() RETURNS void
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT
-$$;
-COMMENT ON FUNCTION webhook_internal.all_tenants() IS 'does nothing; a role that may execute it sees, and acts for, the platform and all tenants';
-
-CREATE FUNCTION webhook_internal.sees_all() RETURNS boolean
-	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_sees_all_tenants';
-COMMENT ON FUNCTION webhook_internal.sees_all() IS 'true if the current user sees the platform and all tenants';
-
-CREATE FUNCTION webhook_internal.my_tenant() RETURNS text
-	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_my_tenant';
-COMMENT ON FUNCTION webhook_internal.my_tenant() IS 'tenant that the current user acts for; null: none, or all';
-
-CREATE FUNCTION webhook_internal.caller_sees_all() RETURNS boolean
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_sees_all';
-COMMENT ON FUNCTION webhook_internal.caller_sees_all() IS 'true if the role that called the function of schema webhook sees the platform and all tenants';
-
-CREATE FUNCTION webhook_internal.caller_tenant() RETURNS text
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_caller_tenant';
-COMMENT ON FUNCTION webhook_internal.caller_tenant() IS 'tenant that the role that called the function of schema webhook acts for; null: none, or all';
-
-CREATE FUNCTION webhook_internal.acts_on(tenant text) RETURNS boolean
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_acts_on';
-COMMENT ON FUNCTION webhook_internal.acts_on(text) IS 'true if the role that called the function of schema webhook may act for the tenant; null: the platform';
-
 CREATE FUNCTION webhook_internal.lock_tenant(tenant text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_lock_tenant';
 COMMENT ON FUNCTION webhook_internal.lock_tenant(text) IS 'let nobody else make, move or end subscriptions of the tenant until the transaction ends; null: the platform';
@@ -45,10 +17,27 @@ COMMENT ON FUNCTION webhook_internal.count_subscriptions(text) IS 'number of sub
 
 -- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.tenant WITH (security_barrier) AS
-	SELECT name, events, max_subscriptions, max_in_flight, rate_limit, created_at
+	SELECT name, events, max_subscriptions, max_in_flight, rate_limit, channel, created_at
 		FROM webhook_internal.tenant, (VALUES (0)) AS read_only
 		WHERE (SELECT webhook_internal.sees_all()) OR name = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.tenant IS 'tenants and their caps; a tenant sees itself';
+
+CREATE FUNCTION webhook.my_tenant() RETURNS text
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_my_tenant';
+COMMENT ON FUNCTION webhook.my_tenant() IS 'tenant that the current user acts for; null: none, or all';
+
+CREATE FUNCTION webhook.notify_channel() RETURNS name
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.notify_channel() IS 'channel on which state changes are told to the caller: webhook, of a tenant its own; null: none';
+
+CREATE FUNCTION webhook_internal.notify_channel() RETURNS name
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN webhook_internal.caller_sees_all() THEN 'webhook'
+		ELSE (SELECT t.channel::name FROM webhook_internal.tenant t
+			WHERE t.name = webhook_internal.caller_tenant()) END
+$$;
+COMMENT ON FUNCTION webhook_internal.notify_channel() IS 'what webhook.notify_channel() does, with the rights of the owner';
 
 CREATE FUNCTION webhook_internal.check_tenant_name(tenant text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -306,10 +295,10 @@ BEGIN
 				max_in_flight = new.max_in_flight,
 				rate_limit = new.rate_limit;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
-	PERFORM webhook_internal.audit('define_tenant'::text, NULL::bigint, NULL::uuid,
+	PERFORM webhook_internal.audit_of('define_tenant'::text, NULL::bigint, NULL::uuid,
 		jsonb_strip_nulls(jsonb_build_object(
 			'old', CASE WHEN old.name IS NOT NULL THEN to_jsonb(old) - 'channel' - 'created_at' END))
-		|| jsonb_build_object('new', to_jsonb(new) - 'channel' - 'created_at'));
+		|| jsonb_build_object('new', to_jsonb(new) - 'channel' - 'created_at'), new.name);
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.define_tenant(text, text[], integer, integer, real) IS 'what webhook.define_tenant() does, with the rights of the owner';

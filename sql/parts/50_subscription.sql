@@ -13,13 +13,14 @@
  */
 
 -- A view of two relations cannot be written through, not even by its owner.
-CREATE VIEW webhook.subscription AS
-	SELECT id, webhook_internal.redacted_endpoint(endpoint) AS endpoint, events, description,
+CREATE VIEW webhook.subscription WITH (security_barrier) AS
+	SELECT id, tenant, webhook_internal.redacted_endpoint(endpoint) AS endpoint, events, description,
 		webhook_internal.redacted_headers(headers) AS headers, signature_schemes, filter,
 		payload_format, ordered, max_in_flight, rate_limit, timeout, retry_schedule, max_age,
 		final_statuses, ca, client_certificate, include_context, enabled, paused, created_at,
 		created_by
-	FROM webhook_internal.subscription, (VALUES (0)) AS read_only;
+	FROM webhook_internal.subscription, (VALUES (0)) AS read_only
+	WHERE (SELECT webhook_internal.sees_all()) OR tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.subscription IS 'subscriptions, credentials redacted; webhook.subscription_options() shows them in full';
 COMMENT ON COLUMN webhook.subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
 COMMENT ON COLUMN webhook.subscription.headers IS 'headers that are added to each request, values of credentials redacted';

@@ -37,7 +37,12 @@ AS $$
 		OR EXISTS (
 			SELECT
 				FROM webhook_internal.ring r
-				WHERE r.kind IN ('e', 't', 'p', 'r') AND r.subject = may_wait.subject
+				WHERE r.subject = may_wait.subject
+					AND (r.kind = 'r' AND webhook_internal.is_replay_to(r.data, may_wait.subscription)
+						OR webhook_internal.is_for(r.kind, r.tenant, (
+							SELECT s.tenant
+								FROM webhook_internal.subscription s
+								WHERE s.id = may_wait.subscription)))
 					AND NOT webhook_internal.is_processed(r.txid, r.id)
 					AND NOT EXISTS (
 						SELECT
@@ -76,8 +81,10 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types, the tenant and the filter of a subscription accept the event';
 
--- The result has data if the event can be sent again, and no id if it is unknown.
-CREATE FUNCTION webhook_internal.find_event(event uuid) RETURNS webhook.event
+-- The result has data if the event can be sent again, and no id if it is unknown. What
+-- another tenant, or the platform, has of it is not looked at, whoever calls.
+CREATE FUNCTION webhook_internal.find_event(event uuid, tenant text, whoever boolean)
+	RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -91,6 +98,7 @@ BEGIN
 		INTO logged
 		FROM webhook.log l
 		WHERE l.event_id = find_event.event AND l.cause <> 'dismiss'
+			AND (find_event.whoever OR l.tenant IS NOT DISTINCT FROM find_event.tenant)
 		ORDER BY l.data IS NULL, l.logged_at DESC
 		LIMIT 1;
 	IF logged.data IS NOT NULL THEN
@@ -102,14 +110,21 @@ BEGIN
 		INTO present
 		FROM webhook_internal.pending p
 		WHERE p.event_id = find_event.event
+			AND (find_event.whoever OR p.tenant IS NOT DISTINCT FROM find_event.tenant)
 		LIMIT 1;
 	IF FOUND THEN
 		RETURN present;
 	END IF;
-	SELECT e.*
+	SELECT r.id, r.event_id, r.event_type, r.subject, r.data, r.created_at, r.tenant,
+			r.context ->> 'traceparent', (r.context -> 'context')::jsonb
 		INTO present
-		FROM webhook.event e
-		WHERE e.event_id = find_event.event
+		FROM webhook_internal.ring r
+		WHERE r.event_id = find_event.event
+			AND (find_event.whoever AND r.kind IN ('e', 't', 'p')
+				OR webhook_internal.is_for(r.kind, r.tenant, find_event.tenant)
+					-- What a tenant may not get it has not heard of.
+					AND (webhook_internal.caller_sees_all()
+						OR webhook_internal.may_get(find_event.tenant, r.event_type)))
 		LIMIT 1;
 	IF FOUND THEN
 		RETURN present;
@@ -123,6 +138,7 @@ BEGIN
 		INTO present
 		FROM webhook_internal.ring r
 		WHERE r.kind = 'r' AND r.event_id = find_event.event
+			AND (find_event.whoever OR r.tenant IS NOT DISTINCT FROM find_event.tenant)
 			AND NOT r.data ->> 'cause' = 'dismiss'
 		LIMIT 1;
 	IF FOUND THEN
@@ -134,21 +150,22 @@ BEGIN
 		SELECT webhook_internal.data_of_body(l.request_body, l.event_id, l.event_type)
 			FROM webhook.log l
 			WHERE l.event_id = find_event.event AND l.request_body IS NOT NULL
+				AND (find_event.whoever OR l.tenant IS NOT DISTINCT FROM find_event.tenant)
 			ORDER BY l.logged_at DESC
 			LIMIT 1);
 	RETURN logged;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.find_event(uuid) IS 'the event, from the log, pending deliveries or the ring';
+COMMENT ON FUNCTION webhook_internal.find_event(uuid, text, boolean) IS 'the event, from the log, pending deliveries or the ring, as the tenant has it; null: the platform; or whoever has it';
 
-CREATE FUNCTION webhook_internal.require_event(event uuid) RETURNS webhook.event
+CREATE FUNCTION webhook_internal.require_event(event uuid, tenant text) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	found		webhook.event;
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', event IS NULL, 'Give the Id of an event.');
-	found := webhook_internal.find_event(event);
+	found := webhook_internal.find_event(event, tenant, false);
 	IF found.id IS NULL THEN
 		RAISE EXCEPTION 'event % does not exist', event
 			USING ERRCODE = 'undefined_object',
@@ -158,7 +175,7 @@ BEGIN
 	RETURN found;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.require_event(uuid) IS 'the event; raises an error if it is in none of these places';
+COMMENT ON FUNCTION webhook_internal.require_event(uuid, text) IS 'the event, as the tenant has it; raises an error if it is in none of these places';
 
 -- The event of a ping is in the command, then in pending or the log; it is in no other delivery.
 CREATE FUNCTION webhook_internal.is_ping(event uuid) RETURNS boolean
@@ -200,7 +217,11 @@ BEGIN
 		SELECT t.example
 			INTO data
 			FROM webhook_internal.visible_event_types() t
-			WHERE t.name = event_type;
+			WHERE t.name = event_type
+				AND webhook_internal.may_get((
+						SELECT s.tenant FROM webhook_internal.subscription s
+							WHERE s.id = ping.subscription),
+					t.name);
 		IF NOT FOUND THEN
 			PERFORM webhook_internal.raise_unknown_event_type(event_type, 'event_type');
 		ELSIF data IS NULL THEN
@@ -233,7 +254,8 @@ DECLARE
 	s			webhook_internal.subscription;
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
-	known := webhook_internal.require_event(event);
+	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = resend.subscription;
+	known := webhook_internal.require_event(event, s.tenant);
 	IF webhook_internal.is_ping(event) THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'invalid_parameter_value',
@@ -250,7 +272,6 @@ BEGIN
 				DETAIL = 'It is no longer in the ring, and the log does not have its data.',
 				HINT = 'Events are kept for webhook.event_retention, the log for webhook.log_retention.';
 	END IF;
-	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = resend.subscription;
 	IF NOT webhook_internal.takes(s, known.event_type, known.data) THEN
 		RAISE EXCEPTION 'subscription % does not take event %', subscription, event
 			USING ERRCODE = 'invalid_parameter_value',
@@ -291,10 +312,12 @@ AS $$
 DECLARE
 	known		webhook.event;
 	last		record;
+	owned_by	text;			-- tenant of the subscription
 	under_way	boolean;		-- it waits, or may be in memory
 BEGIN
 	PERFORM webhook_internal.require_subscription(cancel.subscription);
-	known := webhook_internal.require_event(cancel.event);
+	SELECT s.tenant INTO owned_by FROM webhook_internal.subscription s WHERE s.id = cancel.subscription;
+	known := webhook_internal.require_event(cancel.event, owned_by);
 	SELECT l.position, l.outcome, l.cause
 		INTO last
 		FROM webhook.log l
@@ -310,7 +333,8 @@ BEGIN
 			SELECT
 				FROM webhook_internal.ring r
 				WHERE r.event_id = cancel.event AND r.id > coalesce(last.position, 0)
-					AND (r.kind IN ('e', 't', 'p') AND NOT webhook_internal.is_processed(r.txid, r.id)
+					AND (webhook_internal.is_for(r.kind, r.tenant, owned_by)
+						AND NOT webhook_internal.is_processed(r.txid, r.id)
 						OR r.kind = 'r'
 						AND webhook_internal.is_replay_to(r.data, cancel.subscription)));
 	IF under_way THEN
@@ -497,7 +521,7 @@ BEGIN
 				d.traceparent, d.context
 			FROM webhook.dead_letter d
 			WHERE recover.what = 'failed'
-				AND d.subscription_id = s.id
+				AND d.subscription_id = s.id AND d.tenant IS NOT DISTINCT FROM s.tenant
 				AND d.created_at >= recover.since AND d.created_at < recover.until
 				-- Older leaves of the log need not be read; a day allows for a wrong clock.
 				AND d.logged_at >= recover.since - interval '1 day'
@@ -511,13 +535,15 @@ BEGIN
 		SELECT l.id, l.event_id, l.created_at, l.event_type, l.subject, x.data,
 				l.traceparent, l.context
 			FROM webhook.log l
-				LEFT JOIN webhook_internal.ring v ON v.kind IN ('e', 't', 'p') AND v.event_id = l.event_id
+				LEFT JOIN webhook_internal.ring v ON v.event_id = l.event_id
+					AND webhook_internal.is_for(v.kind, v.tenant, s.tenant)
 				CROSS JOIN LATERAL (
 					SELECT coalesce(v.data, webhook_internal.data_of_body(l.request_body,
 							l.event_id, l.event_type)) AS data
 				) x
 			WHERE recover.what = 'delivered'
-				AND l.subscription_id = s.id AND l.outcome = 'delivered' AND l.cause <> 'ping'
+				AND l.subscription_id = s.id AND l.tenant IS NOT DISTINCT FROM s.tenant
+				AND l.outcome = 'delivered' AND l.cause <> 'ping'
 				AND l.created_at >= recover.since AND l.created_at < recover.until
 				AND l.logged_at >= recover.since - interval '1 day'
 				AND webhook_internal.takes(s, l.event_type, x.data)

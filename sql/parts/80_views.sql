@@ -2,7 +2,17 @@
  * Views: what is going on
  */
 
-CREATE VIEW webhook.pending_delivery AS
+/*
+ * The policy of the log. It is on the partitioned table alone: a leaf has no grants but
+ * those of roles that dump it, and row-level security on what is dumped would end their
+ * dumps.
+ */
+ALTER TABLE webhook.log ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON webhook.log
+	USING ((SELECT webhook_internal.sees_all()) OR tenant = (SELECT webhook_internal.my_tenant()));
+COMMENT ON POLICY own ON webhook.log IS 'a tenant sees the rows of its subscriptions';
+
+CREATE VIEW webhook.pending_delivery WITH (security_barrier) AS
 	SELECT p.subscription_id, p.tenant, nullif(p.subject, '') AS subject, p.event_id, p.event_type,
 		p.cause, p.attempt, p.step, p.next_at, p.queued_at, p.created_at, p.position, p.id,
 		f.event_id AS waits_for, f.queued_at AS waits_since,
@@ -15,16 +25,37 @@ CREATE VIEW webhook.pending_delivery AS
 					AND w.subscription_id = p.subscription_id AND w.subject = p.subject
 				ORDER BY w.position, w.id
 				LIMIT 1
-		) f ON (f.position, f.id) <> (p.position, p.id);
+		) f ON (f.position, f.id) <> (p.position, p.id)
+	WHERE (SELECT webhook_internal.sees_all()) OR p.tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.pending_delivery IS 'waiting deliveries, and the delivery that each one waits for';
 COMMENT ON COLUMN webhook.pending_delivery.subject IS 'subject of the event; null: it has none';
 COMMENT ON COLUMN webhook.pending_delivery.waits_for IS 'Id of the event whose delivery this one waits behind, the first of the subject; webhook.skip() cancels it';
 COMMENT ON COLUMN webhook.pending_delivery.waits_since IS 'when the delivery of waits_for began to wait';
 
--- A view of two relations cannot be written through, not even by its owner. A time that
--- stands alone lets earlier leaves of the log be left out, a comparison of rows does not; the
--- subject lets the key of pending find the row.
-CREATE VIEW webhook.dead_letter AS
+-- What the view below may look up as whoever reads it. A view of two relations cannot be
+-- written through, not even by its owner.
+CREATE VIEW webhook_internal.subscription_id AS
+	SELECT id FROM webhook_internal.subscription, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all())
+			OR tenant = (SELECT webhook_internal.my_tenant());
+COMMENT ON VIEW webhook_internal.subscription_id IS 'numbers of the subscriptions that the current user sees';
+
+CREATE VIEW webhook_internal.pending_event AS
+	SELECT subscription_id, subject, event_id
+		FROM webhook_internal.pending, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all())
+			OR tenant = (SELECT webhook_internal.my_tenant());
+COMMENT ON VIEW webhook_internal.pending_event IS 'which events wait for which subscriptions that the current user sees';
+
+/*
+ * It is no barrier, which would keep an index from giving the order of the rows, and runs
+ * as whoever reads it, so that the policy of the log applies.
+ *
+ * A view of two relations cannot be written through, not even by its owner. A time that
+ * stands alone lets earlier leaves of the log be left out, a comparison of rows does not;
+ * the subject lets the key of pending find the row.
+ */
+CREATE VIEW webhook.dead_letter WITH (security_invoker) AS
 	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
 		l.attempt, l.outcome, l.error_class, l.error, l.response_status, l.logged_at,
 		l.position, l.data, l.tenant, l.traceparent, l.context
@@ -33,7 +64,7 @@ CREATE VIEW webhook.dead_letter AS
 		AND l.cause NOT IN ('ping', 'dismiss')
 		AND EXISTS (
 			SELECT
-				FROM webhook_internal.subscription s
+				FROM webhook_internal.subscription_id s
 				WHERE s.id = l.subscription_id)
 		AND NOT EXISTS (
 			SELECT
@@ -43,7 +74,7 @@ CREATE VIEW webhook.dead_letter AS
 					AND (n.logged_at, n.position) > (l.logged_at, l.position))
 		AND NOT EXISTS (
 			SELECT
-				FROM webhook_internal.pending p
+				FROM webhook_internal.pending_event p
 				WHERE p.subscription_id = l.subscription_id
 					AND p.subject = coalesce(l.subject, '') COLLATE "C"
 					AND p.event_id = l.event_id);
@@ -55,15 +86,21 @@ COMMENT ON COLUMN webhook.dead_letter.logged_at IS 'when the delivery ended';
 COMMENT ON COLUMN webhook.dead_letter.data IS 'Data of the event, as sent';
 
 -- A view of two relations cannot be written through, not even by its owner.
-CREATE VIEW webhook.audit AS
+CREATE VIEW webhook.audit WITH (security_barrier) AS
 	SELECT at, role, outer_role, session_role, action, tenant, subscription_id, event_id, detail
-		FROM webhook_internal.audit, (VALUES (0)) AS read_only;
+		FROM webhook_internal.audit, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all())
+			OR tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.audit IS 'what people have done with the functions of schema webhook, as long as the log is kept; credentials are redacted';
 
 -- A view of two relations cannot be written through, not even by its owner.
-CREATE VIEW webhook.stat_minute AS
+CREATE VIEW webhook.stat_minute WITH (security_barrier) AS
 	SELECT at, span, subscription_id, delivered, failed, retried, cancelled, pending, latency
-		FROM webhook_internal.stat_minute, (VALUES (0)) AS read_only;
+		FROM webhook_internal.stat_minute, (VALUES (0)) AS read_only
+		WHERE (SELECT webhook_internal.sees_all())
+			OR subscription_id = ANY (ARRAY(
+				SELECT s.id FROM webhook_internal.subscription s
+					WHERE s.tenant = (SELECT webhook_internal.my_tenant())));
 COMMENT ON VIEW webhook.stat_minute IS 'what became of deliveries, by minute for two days, then by hour as long as the log is kept; webhook.series() adds it up';
 
 -- Within an element of the histogram durations are taken to be spread evenly.
@@ -133,7 +170,16 @@ DECLARE
 	most		constant integer := 10000;
 	spans		constant interval[] := '{1 min,1 h}';
 	seconds		numeric := extract(epoch FROM series.step);
+	sees_all	constant boolean := webhook_internal.caller_sees_all();
+	own			bigint[];		-- subscriptions of the caller's tenant that were asked for
 BEGIN
+	IF NOT sees_all THEN
+		own := ARRAY(
+			SELECT s.id
+				FROM webhook_internal.subscription s
+				WHERE s.tenant = webhook_internal.caller_tenant()
+					AND (series.subscription IS NULL OR s.id = series.subscription));
+	END IF;
 	PERFORM webhook_internal.require_not_null('since', series.since IS NULL,
 		'Give the time at which the first step begins.');
 	PERFORM webhook_internal.require_not_null('until', series.until IS NULL,
@@ -164,16 +210,22 @@ BEGIN
 
 	RETURN QUERY
 	-- Each of the two uses the index; IS NOT DISTINCT FROM would not.
-	WITH minutes AS (
+	WITH rows_of_one AS (
 		SELECT m.*
 			FROM webhook_internal.stat_minute m
-			WHERE series.subscription IS NULL AND m.subscription_id IS NULL
+			WHERE series.subscription IS NULL AND m.subscription_id IS NULL AND sees_all
 				AND m.span = ANY (spans) AND m.at >= series.since AND m.at < series.until
 		UNION ALL
 		SELECT m.*
 			FROM webhook_internal.stat_minute m
-			WHERE m.subscription_id = series.subscription
+			WHERE m.subscription_id = ANY (CASE WHEN sees_all THEN ARRAY[series.subscription]
+					ELSE own END)
 				AND m.span = ANY (spans) AND m.at >= series.since AND m.at < series.until
+	), minutes AS (
+		-- What waits for several subscriptions is the sum of theirs.
+		SELECT m.at, m.delivered, m.failed, m.retried, m.latency,
+				sum(m.pending) OVER (PARTITION BY m.at, m.span)::bigint AS pending
+			FROM rows_of_one m
 	), sums AS (
 		SELECT floor(extract(epoch FROM m.at - series.since) / seconds)::integer AS n,
 				sum(m.delivered)::bigint AS delivered, sum(m.failed)::bigint AS failed,
@@ -232,17 +284,22 @@ CREATE FUNCTION webhook_internal.pending_summary(
 	LANGUAGE c STABLE ROWS 1000 AS 'MODULE_PATHNAME', 'webhook_pending_summary';
 COMMENT ON FUNCTION webhook_internal.pending_summary() IS 'of each subscription that has waiting deliveries: how many, since when, and when the next one is due';
 
-CREATE VIEW webhook.stat_pending AS
+CREATE VIEW webhook.stat_pending WITH (security_barrier) AS
 	SELECT subscription_id, pending, oldest_pending, next_at
-		FROM webhook_internal.pending_summary();
+		FROM webhook_internal.pending_summary()
+		WHERE (SELECT webhook_internal.sees_all())
+			OR subscription_id = ANY (ARRAY(
+				SELECT s.id FROM webhook_internal.subscription s
+					WHERE s.tenant = (SELECT webhook_internal.my_tenant())));
 COMMENT ON VIEW webhook.stat_pending IS 'how much waits, of each subscription that deliveries wait of; also of one that is gone or disabled, until they are cancelled';
 COMMENT ON COLUMN webhook.stat_pending.subscription_id IS 'number of the subscription';
 COMMENT ON COLUMN webhook.stat_pending.pending IS 'number of its waiting deliveries, as the worker has counted them';
 COMMENT ON COLUMN webhook.stat_pending.oldest_pending IS 'when the oldest of them began to wait';
 COMMENT ON COLUMN webhook.stat_pending.next_at IS 'when the next one is due; null: none is';
 
-CREATE VIEW webhook.stat_subscription AS
+CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 	SELECT s.id AS subscription_id,
+		s.tenant,
 		webhook_internal.redacted_endpoint(s.endpoint) AS endpoint,
 		h.state,
 		CASE h.state
@@ -307,7 +364,8 @@ CREATE VIEW webhook.stat_subscription AS
 					WHEN t.state IN ('off', 'open', 'waiting', 'slow') THEN t.state
 					ELSE 'active' END AS state,
 				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age
-		) h;
+		) h
+	WHERE (SELECT webhook_internal.sees_all()) OR s.tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
 COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, no worker, off (webhook.enabled), open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';

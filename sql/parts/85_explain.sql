@@ -31,7 +31,12 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('subscription', explain.subscription IS NULL,
 		'Give the id of a subscription; see view webhook.subscription.');
 
-	e := webhook_internal.find_event(explain.event);
+	-- An administrator may ask about a subscription that is gone.
+	IF NOT webhook_internal.caller_sees_all() THEN
+		PERFORM webhook_internal.require_subscription(explain.subscription);
+	END IF;
+	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = explain.subscription;
+	e := webhook_internal.find_event(explain.event, s.tenant, s.id IS NULL);
 	IF e.id IS NULL THEN
 		RETURN format('The event is unknown: the log has no attempt of it, and it is neither pending nor in the ring.'
 			|| E'\n'
@@ -48,7 +53,6 @@ BEGIN
 		ELSE format('It is an event of type %s about %s, which occurred at %s.', e.event_type,
 				e.subject, e.created_at) END];
 
-	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = explain.subscription;
 	SELECT x.* INTO stat FROM webhook.stat_subscription x
 		WHERE x.subscription_id = explain.subscription;
 	SELECT t.not_before INTO not_before FROM webhook_internal.subscription_state t
@@ -77,7 +81,7 @@ BEGIN
 				webhook_internal.local_start_snapshot(s.home, s.since)))
 		INTO in_ring, unread, before
 		FROM webhook_internal.ring r
-		WHERE r.kind IN ('e', 't', 'p') AND r.event_id = explain.event;
+		WHERE r.event_id = explain.event AND webhook_internal.is_for(r.kind, r.tenant, s.tenant);
 
 	-- What was the last attempt, or how did the delivery end?
 	attempts := CASE last.attempt WHEN 0 THEN 'no attempt' WHEN 1 THEN 'one attempt'

@@ -82,8 +82,12 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.problem_as_tenant(regrole, text) IS 'why the role cannot act for the tenant; null: it can';
 
-CREATE FUNCTION webhook_internal.grant_each(action text, role regrole, commands text[])
-	RETURNS void
+CREATE FUNCTION webhook_internal.grant_each(
+	action text,
+	role regrole,
+	commands text[],
+	tenant text DEFAULT NULL
+) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -135,12 +139,12 @@ BEGIN
 		EXECUTE format(command, role);
 	END LOOP;
 	IF webhook_internal.privileges() <> before THEN
-		PERFORM webhook_internal.audit(action, NULL::bigint, NULL::uuid,
-			jsonb_build_object('role', role::text));
+		PERFORM webhook_internal.audit_of(action, NULL::bigint, NULL::uuid,
+			jsonb_strip_nulls(jsonb_build_object('role', role::text, 'tenant', tenant)), tenant);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.grant_each(text, regrole, text[]) IS 'execute these commands for a role, if the caller is the owner; a row of the audit says so if they change a privilege';
+COMMENT ON FUNCTION webhook_internal.grant_each(text, regrole, text[], text) IS 'execute these commands for a role, if the caller is the owner; a row of the audit says so if they change a privilege';
 
 CREATE FUNCTION webhook_internal.refuse_tenant(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -189,11 +193,15 @@ DECLARE
 			webhook.stat_subscription,
 			webhook.stat_worker,
 			webhook.tenant,
-			webhook.watched_table
+			webhook.watched_table,
+			webhook_internal.pending_event,
+			webhook_internal.subscription_id
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.explain,
 			webhook.health,
+			webhook.my_tenant,
+			webhook.notify_channel,
 			webhook.openapi,
 			webhook.series,
 			webhook.sign,
@@ -201,6 +209,7 @@ DECLARE
 			webhook_internal.all_tenants,
 			webhook_internal.sees_all,
 			webhook_internal.my_tenant,
+			webhook_internal.matches_any,
 			webhook_internal.home,
 			webhook_internal.disabled,
 			webhook_internal.pending_summary,
@@ -341,7 +350,9 @@ BEGIN
 			webhook.stat_pending,
 			webhook.stat_subscription,
 			webhook.tenant,
-			webhook.watched_table
+			webhook.watched_table,
+			webhook_internal.pending_event,
+			webhook_internal.subscription_id
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
 			webhook.check_endpoint,
@@ -360,11 +371,15 @@ BEGIN
 			webhook.secret,
 			webhook.rotate_secret,
 			webhook.explain,
+			webhook.my_tenant,
+			webhook.notify_channel,
+			webhook.openapi,
 			webhook.series,
 			webhook.sign,
 			webhook.verify,
 			webhook_internal.sees_all,
 			webhook_internal.my_tenant,
+			webhook_internal.matches_any,
 			webhook_internal.home,
 			webhook_internal.disabled,
 			webhook_internal.pending_summary,
@@ -372,7 +387,8 @@ BEGIN
 			webhook_internal.redacted_headers,
 			webhook_internal.watch_arguments,
 			webhook_internal.worker_state
-			TO %s']);
+			TO %s'],
+		tenant);
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.grant_tenant(regrole, text) IS 'what webhook.grant_tenant() does, with the rights of the owner';
@@ -393,7 +409,8 @@ DECLARE
 		'REVOKE ALL ON SCHEMA webhook, webhook_internal FROM %s'];
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant_role'::regclass);
-	PERFORM webhook_internal.grant_each('revoke'::text, role, commands);
+	PERFORM webhook_internal.grant_each('revoke'::text, role, commands,
+		(SELECT t.tenant FROM webhook_internal.tenant_role t WHERE t.role = revoke.role));
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.revoke(regrole) IS 'what webhook.revoke() does, with the rights of the owner';

@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -37,6 +38,7 @@
 /* The most bytes of a value that a message repeats. */
 #define SHOWN_BYTES		200
 
+static bool matches(text *pattern, text *event_type);
 static Datum hash_of(Datum text);
 static char *clip(const char *value);
 static void check_header(JsonbValue *name, JsonbValue *value);
@@ -50,6 +52,7 @@ PG_FUNCTION_INFO_V1(webhook_canonical_endpoint);
 PG_FUNCTION_INFO_V1(webhook_checked_headers);
 PG_FUNCTION_INFO_V1(webhook_checked_filter);
 PG_FUNCTION_INFO_V1(webhook_matches);
+PG_FUNCTION_INFO_V1(webhook_matches_any);
 PG_FUNCTION_INFO_V1(webhook_check_duplicate);
 PG_FUNCTION_INFO_V1(webhook_start_snapshot);
 PG_FUNCTION_INFO_V1(webhook_this_home);
@@ -181,12 +184,23 @@ webhook_checked_filter(PG_FUNCTION_ARGS)
 Datum
 webhook_matches(PG_FUNCTION_ARGS)
 {
-	text	   *pattern = PG_GETARG_TEXT_PP(0);
-	text	   *event_type = PG_GETARG_TEXT_PP(1);
+	PG_RETURN_BOOL(matches(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1)));
+}
 
-	PG_RETURN_BOOL(webhook_pattern_includes(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern),
-											VARDATA_ANY(event_type),
-											VARSIZE_ANY_EXHDR(event_type)));
+/* matches_any(patterns text[], event_type text): true if one of them matches */
+Datum
+webhook_matches_any(PG_FUNCTION_ARGS)
+{
+	Datum	   *patterns;
+	bool	   *nulls;
+	int			count;
+	bool		found = false;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT,
+					  &patterns, &nulls, &count);
+	for (int i = 0; i < count && !found; i++)
+		found = !nulls[i] && matches(DatumGetTextPP(patterns[i]), PG_GETARG_TEXT_PP(1));
+	PG_RETURN_BOOL(found);
 }
 
 /*
@@ -333,6 +347,13 @@ webhook_redacted_headers(PG_FUNCTION_ARGS)
 								token == WJB_KEY || token == WJB_VALUE ? &value : NULL);
 	}
 	PG_RETURN_JSONB_P(JsonbValueToJsonb(result));
+}
+
+static bool
+matches(text *pattern, text *event_type)
+{
+	return webhook_pattern_includes(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern),
+									VARDATA_ANY(event_type), VARSIZE_ANY_EXHDR(event_type));
 }
 
 /* hashtextextended(text, 0) */

@@ -34,7 +34,7 @@ static Datum role_name(Oid role);
 
 void
 webhook_audit_write(Datum action, NullableDatum subscription_id, NullableDatum event_id,
-					Datum detail)
+					Datum detail, NullableDatum tenant)
 {
 	WebhookTable *table = webhook_table_open(webhook_catalog_required()->audit,
 											 Natts_webhook_audit, RowExclusiveLock);
@@ -50,8 +50,9 @@ webhook_audit_write(Datum action, NullableDatum subscription_id, NullableDatum e
 	SET(subscription_id, subscription_id.value);
 	SET(event_id, event_id.value);
 	SET(detail, detail);
+	SET(tenant, tenant.value);
 #undef SET
-	nulls[Anum_webhook_audit_tenant - 1] = true;
+	nulls[Anum_webhook_audit_tenant - 1] = tenant.isnull;
 	nulls[Anum_webhook_audit_subscription_id - 1] = subscription_id.isnull;
 	nulls[Anum_webhook_audit_event_id - 1] = event_id.isnull;
 

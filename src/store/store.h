@@ -385,10 +385,11 @@ extern void webhook_stat_minute_retire(TimestampTz older_than);
 
 /*
  * Write a row in the name of who has called the present function: text,
- * bigint or NULL, uuid or NULL, jsonb.
+ * bigint or NULL, uuid or NULL, jsonb, text or NULL.
  */
 extern void webhook_audit_write(Datum action, NullableDatum subscription_id,
-								NullableDatum event_id, Datum detail);
+								NullableDatum event_id, Datum detail,
+								NullableDatum tenant);
 
 /* Delete rows that are older than a time, not all of them if there are many. */
 extern void webhook_audit_retire(TimestampTz older_than);

@@ -10,12 +10,20 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_collation.h"
 #include "commands/async.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "base/catalog.h"
 #include "base/redact.h"
 #include "worker/notify_internal.h"
 
@@ -32,7 +40,8 @@ static bool may_write(TimestampTz now);
 
 static void write_server_log(const WebhookStateChange *change, int64 subscription_id,
 							 const char *reason, const WebhookSubscription *subscription);
-static void notify(const WebhookStateChange *change, int64 subscription_id);
+static void notify(const WebhookStateChange *change, int64 subscription_id, const char *tenant);
+static char *channel_of(const char *tenant);
 
 void
 webhook_notify_state_change(const WebhookStateChange *change, int64 subscription_id,
@@ -45,7 +54,7 @@ webhook_notify_state_change(const WebhookStateChange *change, int64 subscription
 	if (may_write(GetCurrentTimestamp()))
 		write_server_log(change, subscription_id, reason, subscription);
 	if (change->change != WEBHOOK_HEALTH_LIMITED)
-		notify(change, subscription_id);
+		notify(change, subscription_id, subscription != NULL ? subscription->tenant : NULL);
 }
 
 /* If the clock was set back, another minute begins. */
@@ -136,13 +145,24 @@ write_server_log(const WebhookStateChange *change, int64 subscription_id, const 
 	}
 }
 
-/* Anybody who can connect may listen: neither endpoint nor reason are told. */
+/*
+ * Anybody who can connect may listen: neither endpoint nor reason are told. Of a tenant's
+ * subscription they get to know only that something has changed; the state is told on a
+ * channel of which only the entitled know the name.
+ */
 static void
-notify(const WebhookStateChange *change, int64 subscription_id)
+notify(const WebhookStateChange *change, int64 subscription_id, const char *tenant)
 {
+	const char *channel = tenant != NULL ? channel_of(tenant) : CHANNEL;
 	StringInfoData payload;
 
 	initStringInfo(&payload);
+	if (tenant != NULL)
+	{
+		appendStringInfo(&payload, "{\"subscription\":" INT64_FORMAT "}", subscription_id);
+		Async_Notify(CHANNEL, payload.data);
+		resetStringInfo(&payload);
+	}
 	appendStringInfo(&payload, "{\"subscription\":" INT64_FORMAT ",\"state\":\"%s\",\"until\":",
 					 subscription_id, change->state);
 	if (change->until != 0)
@@ -150,6 +170,43 @@ notify(const WebhookStateChange *change, int64 subscription_id)
 	else
 		appendStringInfoString(&payload, "null");
 	appendStringInfoChar(&payload, '}');
-	Async_Notify(CHANNEL, payload.data);
+	if (channel != NULL)
+		Async_Notify(channel, payload.data);
 	pfree(payload.data);
+}
+
+/* The channel of a tenant; NULL: it is not defined, or its table is not as we know it. */
+static char *
+channel_of(const char *tenant)
+{
+	Oid			schema = webhook_catalog_required()->internal_schema;
+	Oid			relid = get_relname_relid("tenant", schema);
+	Oid			index = get_relname_relid("tenant_pkey", schema);
+	AttrNumber	name = OidIsValid(relid) ? get_attnum(relid, "name") : InvalidAttrNumber;
+	AttrNumber	column = OidIsValid(relid) ? get_attnum(relid, "channel") : InvalidAttrNumber;
+	Relation	table;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	row;
+	char	   *channel = NULL;
+
+	if (name == InvalidAttrNumber || column == InvalidAttrNumber)
+		return NULL;
+	table = table_open(relid, AccessShareLock);
+	ScanKeyEntryInitialize(&key, 0, name, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID,
+						   F_TEXTEQ, CStringGetTextDatum(tenant));
+	scan = systable_beginscan(table, index, OidIsValid(index), NULL, 1, &key);
+	row = systable_getnext(scan);
+	if (HeapTupleIsValid(row))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(row, column, RelationGetDescr(table), &isnull);
+
+		channel = isnull ? NULL : TextDatumGetCString(value);
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+
+	/* Async_Notify() takes no other. */
+	return channel != NULL && channel[0] != '\0' && strlen(channel) < NAMEDATALEN ? channel : NULL;
 }

@@ -20,9 +20,9 @@ CREATE TEMPORARY TABLE least (kind text, schema name, member name, level int);
 INSERT INTO least
 	SELECT 'function', 'webhook_internal', 'enqueue', 0
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{explain,health,openapi,series,sign,verify}'::name[]), 1
+	SELECT 'function', 'webhook', unnest('{explain,health,my_tenant,notify_channel,openapi,series,sign,verify}'::name[]), 1
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{all_tenants,sees_all,my_tenant,home,disabled,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
+	SELECT 'function', 'webhook_internal', unnest('{all_tenants,sees_all,my_tenant,matches_any,home,disabled,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
@@ -49,19 +49,21 @@ UNION ALL
 		moved_schema,body_schema,body_example,openapi_components,
 		takes,warn_of_retention,start_snapshot,local_start_snapshot,is_processed,
 		with_options,wanted_worker_processes,
-		acts_on,caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
+		audit_of,acts_on,caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
 		count_subscriptions,lock_tenant,problem_as_tenant,refuse_files,refuse_tenant,
 		require_tenant,tenant_to_be,may_get}'::name[]), 4
 UNION ALL
 	-- what the functions of the same names in schema webhook do with the owner's rights
 	SELECT 'function', 'webhook_internal', unnest('{
 		alter_subscription,cancel,check_endpoint,define_event_type,alter_event_type,
-		drop_event_type,openapi,define_tenant,explain,
+		drop_event_type,openapi,define_tenant,explain,notify_channel,
 		grant_tenant,health,pause,ping,recover,resend,resume,revoke,resume_database,retry,
 		rotate_secret,secret,series,skip,subscribe,subscription_options,unsubscribe}'::name[]), 4
 UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_pending,stat_subscription,
 		stat_worker,tenant,watched_table,audit,stat_minute}'::name[]), 1
+UNION ALL
+	SELECT 'relation', 'webhook_internal', unnest('{pending_event,subscription_id}'::name[]), 1
 UNION ALL
 	SELECT 'relation', 'webhook_internal', unnest('{event_type,tenant,tenant_role,subscription,subscription_secret,subscription_state,pending,pending_count,
 		checkpoint,audit,stat_minute,ring,event_0,event_1,event_2,event_3,subscription_id_seq,

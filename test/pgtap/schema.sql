@@ -50,7 +50,7 @@ SELECT tables_are('webhook', ARRAY['log'], 'schema webhook has one table');
 SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pending_delivery', 'dead_letter',
 	'stat_worker', 'stat_pending', 'stat_subscription', 'watched_table', 'audit', 'stat_minute', 'tenant'], 'schema webhook has these views');
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
-SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'openapi',
+SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'my_tenant', 'notify_channel', 'openapi',
 	'check_endpoint', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
 	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health', 'series',
@@ -58,7 +58,7 @@ SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publis
 SELECT has_table('webhook_internal', name, format('table %s', name))
 	FROM unnest(ARRAY['event_type', 'subscription', 'subscription_secret', 'event_0', 'event_1',
 		'event_2', 'event_3', 'pending', 'pending_count', 'subscription_state', 'checkpoint', 'audit', 'stat_minute']) AS name;
-SELECT views_are('webhook_internal', ARRAY['ring'], 'schema webhook_internal has one view');
+SELECT views_are('webhook_internal', ARRAY['ring', 'pending_event', 'subscription_id'], 'schema webhook_internal has these views');
 SELECT is((SELECT relkind FROM pg_class WHERE oid = 'webhook.log'::regclass), 'p',
 	'the log is partitioned');
 SELECT has_column('webhook', 'log', name, format('log.%s', name))
@@ -133,7 +133,7 @@ SELECT is_empty(
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosrc = 'webhook_door' $$,
-	ARRAY['define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'revoke', 'openapi', 'check_endpoint', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
+	ARRAY['define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'notify_channel', 'revoke', 'openapi', 'check_endpoint', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
 		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain', 'health', 'series'],
 	'only these functions run with the rights of their owner');
 SELECT set_eq(

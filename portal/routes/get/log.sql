@@ -8,12 +8,13 @@
 -- 	before_at, before_position, before_subscription
 
 WITH p AS MATERIALIZED (
-	SELECT
+	(SELECT
 \ir ../part/log_columns.sql
 		,
 \ir ../part/log_rest.sql
 		AS found
-	FROM webhook.log l
+	-- No index has the tenant: its rows are found through its subscriptions.
+	FROM (SELECT * FROM webhook.log WHERE (SELECT webhook.my_tenant()) IS NULL) l
 	WHERE
 \ir ../part/log_indexed.sql
 		AND (:before_at IS NULL
@@ -25,6 +26,31 @@ WITH p AS MATERIALIZED (
 \ir ../part/log_rest.sql
 			OR clock_timestamp() > statement_timestamp() + interval '2 s')
 	ORDER BY l.logged_at DESC, l.position DESC, l.subscription_id DESC
+	LIMIT 51)
+	UNION ALL
+	SELECT o.*
+	FROM webhook.subscription s
+		CROSS JOIN LATERAL (
+			SELECT
+\ir ../part/log_columns.sql
+		,
+\ir ../part/log_rest.sql
+		AS found
+			FROM webhook.log l
+			WHERE l.subscription_id = s.id AND
+\ir ../part/log_indexed.sql
+		AND (:before_at IS NULL
+			OR l.logged_at <= :before_at::timestamptz
+				AND (l.logged_at, l.position, l.subscription_id)
+					< (:before_at::timestamptz, :before_position::bigint,
+						:before_subscription::bigint))
+		AND (
+\ir ../part/log_rest.sql
+			OR clock_timestamp() > statement_timestamp() + interval '2 s')
+			ORDER BY l.logged_at DESC, l.position DESC, l.subscription_id DESC
+			LIMIT 51) o
+	WHERE (SELECT webhook.my_tenant()) IS NOT NULL
+	ORDER BY logged_at DESC, position DESC, subscription_id DESC
 	LIMIT 51),
 n AS (
 	SELECT p.*,
