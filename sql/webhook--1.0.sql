@@ -2403,7 +2403,8 @@ COMMENT ON FUNCTION webhook_internal.define_tenant(text, text[], integer, intege
 
 -- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.subscription WITH (security_barrier) AS
-	SELECT id, tenant, webhook_internal.redacted_endpoint(endpoint) AS endpoint, events, description,
+	SELECT id, tenant, webhook_internal.redacted_endpoint(endpoint) AS endpoint, events,
+		description,
 		webhook_internal.redacted_headers(headers) AS headers, signature_schemes, filter,
 		payload_format, ordered, max_in_flight, rate_limit, timeout, retry_schedule, max_age,
 		final_statuses, ca, client_certificate, include_context, enabled, paused, created_at,
@@ -3912,7 +3913,8 @@ DECLARE
 	under_way	boolean;		-- it waits, or may be in memory
 BEGIN
 	PERFORM webhook_internal.require_subscription(cancel.subscription);
-	SELECT s.tenant INTO owned_by FROM webhook_internal.subscription s WHERE s.id = cancel.subscription;
+	SELECT s.tenant INTO owned_by FROM webhook_internal.subscription s
+		WHERE s.id = cancel.subscription;
 	known := webhook_internal.require_event(cancel.event, owned_by);
 	SELECT l.position, l.outcome, l.cause
 		INTO last

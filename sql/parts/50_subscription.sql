@@ -14,7 +14,8 @@
 
 -- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.subscription WITH (security_barrier) AS
-	SELECT id, tenant, webhook_internal.redacted_endpoint(endpoint) AS endpoint, events, description,
+	SELECT id, tenant, webhook_internal.redacted_endpoint(endpoint) AS endpoint, events,
+		description,
 		webhook_internal.redacted_headers(headers) AS headers, signature_schemes, filter,
 		payload_format, ordered, max_in_flight, rate_limit, timeout, retry_schedule, max_age,
 		final_statuses, ca, client_certificate, include_context, enabled, paused, created_at,

@@ -316,7 +316,8 @@ DECLARE
 	under_way	boolean;		-- it waits, or may be in memory
 BEGIN
 	PERFORM webhook_internal.require_subscription(cancel.subscription);
-	SELECT s.tenant INTO owned_by FROM webhook_internal.subscription s WHERE s.id = cancel.subscription;
+	SELECT s.tenant INTO owned_by FROM webhook_internal.subscription s
+		WHERE s.id = cancel.subscription;
 	known := webhook_internal.require_event(cancel.event, owned_by);
 	SELECT l.position, l.outcome, l.cause
 		INTO last

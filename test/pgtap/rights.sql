@@ -43,13 +43,15 @@ UNION ALL
 		check_duplicate,require_trusted_table,raise_unknown_subscription,replay,require_enabled,
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
 		require_event_type_in,data_of_body,is_for,event_context,raise_unknown_event_type,
-		require_own_name,require_current,checked_json,checked_schema,warn_of_example,replace_event_type,changed_keys,
+		require_own_name,
+		require_current,checked_json,checked_schema,warn_of_example,replace_event_type,changed_keys,
 		old_and_new,is_ping,visible_event_types,key_name,nullable,base_type,
 		allowed_values,type_schema,column_schema,columns_schema,watch_schema,derived_schema,
 		moved_schema,body_schema,body_example,openapi_components,
 		takes,warn_of_retention,start_snapshot,local_start_snapshot,is_processed,
 		with_options,wanted_worker_processes,
-		audit_of,acts_on,caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
+		audit_of,acts_on,
+		caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
 		count_subscriptions,lock_tenant,problem_as_tenant,refuse_files,refuse_tenant,
 		require_tenant,tenant_to_be,may_get}'::name[]), 4
 UNION ALL

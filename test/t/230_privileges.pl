@@ -169,7 +169,7 @@ BEGIN
 END;
 $$;
 END
-is($server->sql(q(SELECT count(DISTINCT tgrelid) FROM pg_trigger WHERE tgfoid = 'mallory.grab'::regproc)), 15,
+is($server->sql(q(SELECT count(DISTINCT tgrelid) FROM pg_trigger WHERE tgfoid = 'mallory.grab'::regproc)), 17,
 	'there is a trigger on each table');
 foreach (
 	"subscribe('https://example.com/', '{*}')", "alter_subscription($subscription, max_in_flight => 2)",
@@ -352,7 +352,7 @@ FROM webhook_internal.subscription s, (VALUES
 	(8, E'$good HTTP/1.1\\r\\nX-Injected: yes\\r\\nX-C: d', '{}')) AS v (n, e, h)
 WHERE s.id = $subscription;
 INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
-SELECT id, 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' FROM webhook.subscription WHERE id > 1000;
+SELECT id, 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' FROM webhook_internal.subscription WHERE id > 1000;
 INSERT INTO webhook_internal.event_0 (id, txid, created_at, event_id, kind, event_type, subject,
 	data)
 SELECT nextval('webhook_internal.event_id_seq'), pg_current_xact_id(), now(), gen_random_uuid(), k::"char", t, u, d::json

@@ -85,7 +85,8 @@ EXCEPTION WHEN OTHERS THEN
 	IF SQLSTATE = 'UNDO1' THEN
 		RETURN 'done';
 	END IF;
-	GET STACKED DIAGNOSTICS argument = COLUMN_NAME, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	GET STACKED DIAGNOSTICS argument = COLUMN_NAME, message = MESSAGE_TEXT,
+		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 	RETURN concat_ws('|', SQLSTATE, argument, message, detail, hint);
 END;
 $$;
@@ -168,7 +169,8 @@ EXPLAIN (ANALYZE, VERBOSE) SELECT * FROM webhook.$view;
 CREATE FUNCTION pg_temp.leak(seen text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS \$\$
 BEGIN RAISE NOTICE 'seen: %', seen; RETURN true; END \$\$;
 SELECT count(*) FROM webhook.$view v WHERE pg_temp.leak(v::text);
-SELECT count(*) FROM webhook.$view v WHERE CASE WHEN pg_temp.leak(v::text) THEN 1 / (length(v::text) - length(v::text)) = 1 END;
+SELECT count(*) FROM webhook.$view v
+	WHERE CASE WHEN pg_temp.leak(v::text) THEN 1 / (length(v::text) - length(v::text)) = 1 END;
 END
 
 		is($count, "$own{$role}\n", "$role sees its own rows of $view");
@@ -238,7 +240,7 @@ sub call
 {
 	my ($function, $whose, $event_whose) = @_;
 	my $arguments = $functions{$function}[2];
-	my $event = exists $event{ $event_whose // $whose } ? $event{ $event_whose // $whose } : $unknown_event;
+	my $event = $event{ $event_whose // $whose } // $unknown_event;
 	my $id = $subscription{$whose} // $unknown;
 
 	$arguments =~ s/\bE\b/'$event'/;
@@ -251,7 +253,7 @@ sub told
 {
 	my ($outcome, $whose, $event_whose) = @_;
 	my $id = $subscription{$whose} // $unknown;
-	my $event = exists $event{ $event_whose // $whose } ? $event{ $event_whose // $whose } : $unknown_event;
+	my $event = $event{ $event_whose // $whose } // $unknown_event;
 
 	$outcome =~ s/\b$id\b/S/g;
 	$outcome =~ s/\b$event\b/E/g;
@@ -356,7 +358,8 @@ CREATE MATERIALIZED VIEW acme.kept AS SELECT * FROM webhook.log WITH NO DATA;
 GRANT USAGE ON SCHEMA acme TO PUBLIC;
 GRANT SELECT ON acme.mine, acme.mine_too TO PUBLIC;
 CREATE TABLE acme.seen (n bigint, by name);
-CREATE FUNCTION acme.counts() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$ SELECT count(*) FROM webhook.log $$;
+CREATE FUNCTION acme.counts() RETURNS bigint LANGUAGE sql SECURITY DEFINER
+	AS $$ SELECT count(*) FROM webhook.log $$;
 CREATE FUNCTION acme.notes() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	n bigint := (SELECT count(*) FROM webhook.log);
@@ -364,7 +367,8 @@ BEGIN
 	INSERT INTO acme.seen VALUES (n, current_user);
 	RETURN n;
 END $$;
-CREATE FUNCTION acme.looks(x int) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN acme.notes() + x; END $$;
+CREATE FUNCTION acme.looks(x int) RETURNS bigint LANGUAGE plpgsql IMMUTABLE
+	AS $$ BEGIN RETURN acme.notes() + x; END $$;
 CREATE TABLE acme.trap (x int);
 CREATE INDEX ON acme.trap (acme.looks(x));
 END
@@ -445,6 +449,14 @@ is($copied->sql('SELECT count(*) FROM webhook.log'), $server->sql('SELECT count(
 is($copied->sql('SET ROLE acme; SELECT count(*) FROM webhook.log'), $own_rows, '... of which the tenant sees its own');
 is($copied->sql('SELECT string_agg(concat_ws(\' \', r.role, t.name, t.events, t.max_subscriptions), \', \' ORDER BY t.name) FROM webhook_internal.tenant t JOIN webhook_internal.tenant_role r ON r.tenant = t.name'),
 	'acme acme {App.*} 20, globex globex {App.*} 20', '... tenants, their roles and caps');
+
+# ---- docs/tenants.md: the statements there
+
+my ($statements) = slurp_file('docs/tenants.md') =~ /^## Set up in ten statements.*?^```sql\n(.*?)^```/ms;
+is(() = $statements =~ /;$/mg, 10, 'docs/tenants.md has ten statements');
+is($server->messages($statements), '', '... which work');
+$server->sql("INSERT INTO agreement VALUES (1, 'Signed', 'acme'), (2, 'Signed', 'globex')");
+is(as('acme_integration', "SELECT count(*) FROM webhook.event WHERE event_type = 'Partner.AgreementChanged'"), 1, '... and set up a partner, who sees its own event');
 
 $server->is_sound;
 $server->stop;
