@@ -109,7 +109,7 @@ SELECT is(pg_temp.refusal($$ SELECT webhook.grant_tenant('regress_other', 'acme'
 	'a role that dumps');
 SELECT webhook.revoke('regress_other');
 SELECT webhook.grant_tenant('regress_other', 'acme');
-SELECT is(has_function_privilege('regress_other', 'webhook.subscribe(text,text[],text,text,jsonb,text[],jsonpath,text,boolean,integer,real,interval,interval[],interval,integer[],text,text,text)', 'EXECUTE'), true, 'after revoke() it may act');
+SELECT is(has_function_privilege('regress_other', 'webhook.subscribe'::regproc, 'EXECUTE'), true, 'after revoke() it may act');
 SELECT webhook.revoke('regress_other');
 SELECT is(count(*)::integer, 0, 'revoke() takes the tenant back') FROM webhook_internal.tenant_role WHERE role = 'regress_other'::regrole;
 SELECT is(pg_temp.as_role('regress_other', 'SELECT * FROM webhook.tenant'), '42501 without a hint permission denied for schema webhook', '... and all privileges');
