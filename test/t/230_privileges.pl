@@ -361,7 +361,7 @@ FROM unnest('{e,r,k,s,x,c,?}'::text[]) AS k,
 	unnest(ARRAY[NULL, '', E'a\\r\\nb']) AS u,
 	unnest(ARRAY[NULL, '{}', '[]', '{"subscription":$subscription}', '{"subscription":"x"}']) AS d;
 INSERT INTO webhook_internal.pending
-SELECT s, u, n, n, 1::text::xid8, gen_random_uuid(), c, a, a, t, t, t, t, 'App.X', '{}'
+SELECT s, u, n, n, 1::text::xid8, gen_random_uuid(), c, a, a, t, t, t, t, 'App.X', NULL, NULL, '{}'
 FROM unnest('{$subscription,-1,9223372036854775807}'::bigint[]) AS s, unnest(ARRAY['', E'a\r\nb', repeat('x', 600)]) AS u,
 	unnest('{ping,resend,nonsense}'::text[]) AS c,
 	(VALUES (1, -2147483648, '-infinity'), (2, 2147483647, 'infinity'), (3, 0, '294276-12-31')) AS v (n, a, t0),
