@@ -7,6 +7,10 @@
  * read, loading is bounded by the rows that are loaded, so neither starves the
  * other, and no queue takes the room of others. One request at a time can
  * always be sent, however large its event is.
+ *
+ * Where there are several tenants, each has its part of queued deliveries and of
+ * loaded rows, and the last quarter of the memory for reading is for those that have
+ * less than their part of it.
  */
 #include "postgres.h"
 
@@ -28,7 +32,9 @@
 /* Rows of pending in memory that are not in flight. */
 #define MAX_LOADED 500
 
-static bool has_memory(const WebhookDispatcher *dispatcher, Size engine);
+static bool has_memory(const WebhookDispatcher *dispatcher, Size engine,
+					   const WebhookTenant *tenant);
+static int	tenants(const WebhookDispatcher *dispatcher);
 
 bool
 webhook_budget_read(const WebhookDispatcher *dispatcher, bool blocked)
@@ -47,9 +53,10 @@ webhook_budget_offer(WebhookDispatcher *dispatcher, Size engine, int64 subscript
 	const WebhookQueue *queue = hash_search(dispatcher->queues.table, &subscription_id,
 											HASH_FIND, NULL);
 
-	if (!has_memory(dispatcher, engine))
+	if (!has_memory(dispatcher, engine, queue == NULL ? NULL : queue->tenant))
 		return usage->queued + usage->in_flight + usage->unflushed == 0;
-	return queue == NULL || queue->queued < Max(webhook_budget_share(dispatcher), queue->limit) ||
+	return queue == NULL ||
+		queue->queued < Max(webhook_budget_share(dispatcher, queue->tenant), queue->limit) ||
 		!webhook_queue_capacity(&dispatcher->queues, queue).arrivals;
 }
 
@@ -58,7 +65,7 @@ webhook_budget_load(const WebhookDispatcher *dispatcher, Size engine)
 {
 	long		waiting = hash_get_num_entries(dispatcher->rows) - dispatcher->rows_in_flight;
 
-	return has_memory(dispatcher, engine) ? Max(MAX_LOADED - waiting, 0) : 0;
+	return has_memory(dispatcher, engine, NULL) ? Max(MAX_LOADED - waiting, 0) : 0;
 }
 
 int
@@ -81,13 +88,37 @@ webhook_budget_is_scarce(const WebhookDispatcher *dispatcher)
 }
 
 int
-webhook_budget_share(const WebhookDispatcher *dispatcher)
+webhook_budget_share(const WebhookDispatcher *dispatcher, const WebhookTenant *tenant)
 {
-	return MAX_QUEUED / (dispatcher->queues.scheduler.nbusy + 1);
+	return MAX_QUEUED / tenants(dispatcher) / (tenant->scheduling.nbusy + 1);
 }
 
-static bool
-has_memory(const WebhookDispatcher *dispatcher, Size engine)
+bool
+webhook_budget_is_loaded(const WebhookDispatcher *dispatcher, const WebhookTenant *tenant,
+						 TimestampTz now)
 {
-	return dispatcher->usage.memory + engine < (Size) webhook_max_memory * 1024 / 2;
+	return tenant->not_before.at > now ||
+		(dispatcher->queues.scheduler.ngroups > 1 &&
+		 tenant->rows >= MAX_LOADED / tenants(dispatcher));
+}
+
+/* Returns true if more may be read or loaded, for a tenant or (NULL) whomever. */
+static bool
+has_memory(const WebhookDispatcher *dispatcher, Size engine, const WebhookTenant *tenant)
+{
+	Size		most = (Size) webhook_max_memory * 1024 / 2;
+
+	if (tenant != NULL && dispatcher->queues.scheduler.ngroups > 1 &&
+		tenant->memory >= most / tenants(dispatcher))
+		most -= most / 4;
+	return dispatcher->usage.memory + engine < most;
+}
+
+/* The number of parts for tenants: of the busy ones, and of one more if there are several. */
+static int
+tenants(const WebhookDispatcher *dispatcher)
+{
+	const WebhookScheduler *scheduler = &dispatcher->queues.scheduler;
+
+	return scheduler->ngroups <= 1 ? 1 : Max(scheduler->nbusy[false], scheduler->nbusy[true]) + 1;
 }

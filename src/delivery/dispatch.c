@@ -304,10 +304,19 @@ TimestampTz
 webhook_dispatch_tick_time(WebhookDispatcher *dispatcher)
 {
 	const WebhookDelivery *oldest = webhook_in_flight_oldest(dispatcher);
-	TimestampTz delay = webhook_timer_time(dispatcher->queues.delayed);
-	TimestampTz slow = oldest == NULL ? 0 : oldest->started_at + WEBHOOK_SLOW_REQUEST;
+	TimestampTz times[] = {
+		webhook_timer_time(dispatcher->queues.delayed),
+		webhook_tenants_tick_time(&dispatcher->queues.tenants),
+		oldest == NULL ? 0 : oldest->started_at + WEBHOOK_SLOW_REQUEST,
+	};
+	TimestampTz first = 0;
 
-	return delay == 0 || (slow != 0 && slow < delay) ? slow : delay;
+	for (int i = 0; i < lengthof(times); i++)
+	{
+		if (times[i] != 0 && (first == 0 || times[i] < first))
+			first = times[i];
+	}
+	return first;
 }
 
 /*
@@ -368,7 +377,7 @@ end_as_too_old(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 	webhook_delivery_end_and_promote(dispatcher, delivery, WEBHOOK_FAILED);
 }
 
-/* Count an attempt, and let health and rate limit say when the next one may start. */
+/* Count an attempt, and let health and rate limits say when the next one may start. */
 static void
 start(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, TimestampTz now)
 {
@@ -384,6 +393,7 @@ start(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, TimestampTz now)
 	until = webhook_health_start(&queue->health, queue->subscription, queue->nready > 0, now,
 								 &change);
 	webhook_delivery_set_in_flight(dispatcher, delivery, now);
+	webhook_tenant_start(&dispatcher->queues.tenants, queue->tenant, now);
 	if (until > queue->not_before.at)
 		webhook_queue_delay(&dispatcher->queues, queue, until);
 	if (change != WEBHOOK_HEALTH_UNCHANGED)

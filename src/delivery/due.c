@@ -10,9 +10,12 @@
 
 #include "utils/timestamp.h"
 
+#include "delivery/budget_internal.h"
 #include "delivery/delivery_internal.h"
 #include "delivery/due_internal.h"
 
+#define TENANT_PAUSE (USECS_PER_SEC / 50)	/* until a tenant that has its part is looked at
+											 * again */
 #define LEAST_BEHIND 32			/* rows behind heads that may be loaded, whatever the endpoint
 								 * takes */
 
@@ -63,8 +66,13 @@ webhook_due_take(WebhookDispatcher *dispatcher, TimestampTz now, WebhookQueue **
 	while (count < size && (timer = webhook_timer_first(queues->loads)) != NULL &&
 		   timer->at <= now)
 	{
-		found[count++] = WEBHOOK_QUEUE_OF(load, timer);
-		webhook_timer_set(queues->loads, timer, 0);
+		WebhookQueue *queue = WEBHOOK_QUEUE_OF(load, timer);
+		bool		loaded = webhook_budget_is_loaded(dispatcher, queue->tenant, now);
+
+		webhook_timer_set(queues->loads, timer,
+						  loaded ? Max(now + TENANT_PAUSE, queue->tenant->not_before.at) : 0);
+		if (!loaded)
+			found[count++] = queue;
 	}
 	return count;
 }

@@ -180,10 +180,10 @@ may_keep(const WebhookDispatcher *dispatcher, const WebhookQueue *queue)
 {
 	const WebhookSchedulerEntry *scheduling = &queue->scheduling;
 
-	if (scheduling->slow || queue->not_before.at != 0)
+	if (scheduling->slow || queue->not_before.at != 0 || queue->tenant->not_before.at != 0)
 		return 0;
 	if (scheduling->in_flight == 0)
 		return queue->nready;
 	return queue->completed + scheduling->completed > 0 ?
-		webhook_budget_share(dispatcher) + LEAST_SHARE : 0;
+		webhook_budget_share(dispatcher, queue->tenant) + LEAST_SHARE : 0;
 }

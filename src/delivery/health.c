@@ -200,40 +200,20 @@ webhook_health_start(WebhookHealth *health,
 					 TimestampTz now, WebhookHealthChange *change)
 {
 	double		rate = subscription ? subscription->rate_limit : 0;
-	double		burst = Max(rate, 1);
+	TimestampTz until = webhook_rate_limit_start(&health->rate_limit, rate, now);
 
 	*change = WEBHOOK_HEALTH_UNCHANGED;
-	if (rate <= 0)
-	{
-		health->filled_at = 0;
-		return 0;
-	}
-
-	/* Fill the bucket of tokens; a clock that was set back adds none. */
-	if (health->filled_at == 0)
-		health->tokens = burst;
-	else if (now > health->filled_at)
-		health->tokens += rate * (now - health->filled_at) / USECS_PER_SEC;
-	health->tokens = Min(health->tokens, burst) - 1;
-	health->filled_at = now;
-	health->filled_by = rate;
-	if (health->tokens >= 1)
-		return 0;
-
-	if (waiting && webhook_health_may_tell(&health->limited_at, now))
+	if (until != 0 && waiting && webhook_health_may_tell(&health->limited_at, now))
 		*change = WEBHOOK_HEALTH_LIMITED;
-	return now + (TimestampTz) ceil((1 - health->tokens) / rate * USECS_PER_SEC);
+	return until;
 }
 
 bool
 webhook_health_rate_changed(WebhookHealth *health,
 							const WebhookSubscription *subscription)
 {
-	if (health->filled_at == 0 || subscription == NULL ||
-		subscription->rate_limit == health->filled_by)
-		return false;
-	health->filled_at = 0;
-	return true;
+	return subscription != NULL &&
+		webhook_rate_limit_changed(&health->rate_limit, subscription->rate_limit);
 }
 
 void

@@ -7,6 +7,7 @@
 #define WEBHOOK_HEALTH_INTERNAL_H
 
 #include "delivery/delivery.h"
+#include "delivery/rate_limit_internal.h"
 #include "delivery/retry_policy_internal.h"
 
 /* A request that takes longer makes its subscription slow; microseconds. */
@@ -18,9 +19,7 @@
 typedef struct WebhookHealth
 {
 	WebhookState state;			/* what is kept in the table */
-	double		tokens;			/* in the bucket of the rate limit */
-	TimestampTz filled_at;		/* when "tokens" was worked out; 0: the bucket is full */
-	double		filled_by;		/* the rate limit that "tokens" was worked out by */
+	WebhookRateLimit rate_limit;
 	TimestampTz limited_at;		/* when the change "limited" was last told */
 	bool		waits;			/* it waits, as Retry-After asks */
 	TimestampTz rated_at;		/* when state.rate was last worked out */

@@ -24,6 +24,8 @@
 #define LEAST_LOAD 8			/* rows that a queue that has spilled may load, at least */
 
 static void bind(WebhookQueues *queues, WebhookQueue *queue);
+static void bind_tenant(WebhookQueues *queues, WebhookQueue *queue);
+static void leave_tenant(WebhookQueues *queues, WebhookQueue *queue);
 static void derive(const WebhookQueues *queues, WebhookQueue *queue);
 static void refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
 static void reset(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
@@ -46,6 +48,7 @@ webhook_queues_init(WebhookQueues *queues)
 	queues->table = hash_create("webhook queues", 64, &control,
 								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	webhook_scheduler_init(&queues->scheduler);
+	webhook_tenants_init(&queues->tenants, &queues->scheduler);
 	queues->delayed = webhook_timer_heap_new();
 	queues->loads = webhook_timer_heap_new();
 	dlist_init(&queues->dirty);
@@ -277,7 +280,8 @@ webhook_queue_capacity(const WebhookQueues *queues, const WebhookQueue *queue)
 			queue->nready + scheduling->in_flight <= queue->limit;
 		capacity.load = waiting == 0 && scheduling->in_flight < queue->limit;
 		capacity.rows = Min(queue->limit,
-							Max(webhook_scheduler_fair_share(&queues->scheduler), LEAST_LOAD));
+							Max(webhook_scheduler_fair_share(&queues->scheduler, scheduling->group),
+								LEAST_LOAD));
 	}
 	else
 	{
@@ -347,6 +351,7 @@ webhook_queues_tick(WebhookQueues *queues, TimestampTz now)
 
 	if (set_back)
 		follow_clock(queues, queues->last_tick - now);
+	webhook_tenants_tick(&queues->tenants, now, set_back);
 	while ((timer = webhook_timer_first(queues->delayed)) != NULL)
 	{
 		WebhookQueue *queue = WEBHOOK_QUEUE_OF(not_before, timer);
@@ -365,7 +370,42 @@ bind(WebhookQueues *queues, WebhookQueue *queue)
 {
 	queue->subscription = webhook_subscription_get(queue->id);
 	queue->ordered = queue->subscription == NULL || queue->subscription->ordered;
+	bind_tenant(queues, queue);
 	derive(queues, queue);
+}
+
+/*
+ * A subscription keeps its tenant for good, and one that is gone has been its tenant's. If
+ * somebody has changed it by hand, that counts once no delivery is in memory.
+ */
+static void
+bind_tenant(WebhookQueues *queues, WebhookQueue *queue)
+{
+	const WebhookSubscription *subscription = queue->subscription;
+	const char *name = subscription == NULL || subscription->tenant == NULL ? "" :
+		subscription->tenant;
+
+	if (queue->tenant != NULL && (subscription == NULL || queue->ndeliveries > 0 ||
+								  strcmp(queue->tenant->name, name) == 0))
+		name = NULL;
+	if (name != NULL)
+	{
+		leave_tenant(queues, queue);
+		queue->tenant = webhook_tenant_join(&queues->tenants, name);
+		queue->scheduling.group = &queue->tenant->scheduling;
+	}
+	if (subscription != NULL)
+		webhook_tenant_set_caps(&queues->tenants, queue->tenant, subscription->caps);
+}
+
+static void
+leave_tenant(WebhookQueues *queues, WebhookQueue *queue)
+{
+	if (queue->tenant == NULL)
+		return;
+	webhook_scheduler_update(&queues->scheduler, &queue->scheduling, false);
+	webhook_tenant_leave(&queues->tenants, queue->tenant);
+	queue->tenant = NULL;
 }
 
 /* What subscription, settings and health allow. */
@@ -426,6 +466,7 @@ free_queue(WebhookQueues *queues, WebhookQueue *queue)
 	webhook_timer_set(queues->delayed, &queue->not_before, 0);
 	webhook_timer_set(queues->loads, &queue->load, 0);
 	webhook_queue_update(queues, queue);
+	leave_tenant(queues, queue);
 	webhook_health_free(&queue->health);
 	hash_search(queues->table, &queue->id, HASH_REMOVE, NULL);
 }
@@ -482,5 +523,6 @@ load_time(const WebhookQueues *queues, const WebhookQueue *queue)
 	if (!queue->sends || queue->next_due == 0 || queue->blocked > 0 ||
 		!webhook_queue_capacity(queues, queue).load)
 		return 0;
-	return Max(Max(queue->next_due, queue->not_before.at), queue->loaded_at);
+	return Max(Max(queue->next_due, queue->loaded_at),
+			   Max(queue->not_before.at, queue->tenant->not_before.at));
 }

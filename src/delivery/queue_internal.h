@@ -11,6 +11,7 @@
 #include "delivery/delivery.h"
 #include "delivery/health_internal.h"
 #include "delivery/scheduler_internal.h"
+#include "delivery/tenant_internal.h"
 #include "delivery/timer_heap_internal.h"
 
 /* State changes that are kept until they are told; later ones replace the last. */
@@ -23,6 +24,7 @@ struct WebhookQueue
 
 	/* Bound when subscriptions are read. */
 	const WebhookSubscription *subscription;	/* NULL: it is gone */
+	WebhookTenant *tenant;		/* whose queue it is; with deliveries in memory it stays so */
 	bool		ordered;		/* deliveries of one subject follow each other */
 
 	/* Derived from subscription, settings and health. */
@@ -71,6 +73,7 @@ typedef struct WebhookQueues
 {
 	HTAB	   *table;			/* subscription id -> WebhookQueue */
 	WebhookScheduler scheduler;
+	WebhookTenants tenants;
 	pairingheap *delayed;		/* queues that have a not_before */
 	pairingheap *loads;			/* queues that have rows to be loaded */
 	dlist_head	dirty;			/* queues whose state has to be saved, the urgent ones first */

@@ -91,6 +91,8 @@ webhook_delivery_create(WebhookDispatcher *dispatcher, const WebhookPending *row
 		delivery->batch = batch;
 	}
 	dispatcher->usage.memory += sizeof(WebhookDelivery);
+	delivery->queue->tenant->memory += sizeof(WebhookDelivery) + event->size;
+	delivery->queue->tenant->rows += stored;
 	if (!event->counted)
 	{
 		event->counted = true;
@@ -125,6 +127,8 @@ free_delivery(WebhookDispatcher *dispatcher, WebhookDelivery *delivery)
 		hash_search(dispatcher->rows, &key, HASH_REMOVE, NULL);
 	}
 	delivery->queue->ndeliveries--;
+	delivery->queue->tenant->memory -= sizeof(WebhookDelivery) + row->event->size;
+	delivery->queue->tenant->rows -= delivery->stored;
 	dispatcher->usage.memory -= sizeof(WebhookDelivery);
 	if (row->event->references == 1)
 		dispatcher->usage.memory -= row->event->size;
@@ -202,6 +206,7 @@ webhook_delivery_set_in_flight(WebhookDispatcher *dispatcher, WebhookDelivery *d
 	dlist_push_tail(&dispatcher->in_flight[false], &delivery->node);
 	dispatcher->usage.in_flight++;
 	dispatcher->rows_in_flight += delivery->stored;
+	delivery->queue->tenant->rows -= delivery->stored;
 	webhook_scheduler_start(&dispatcher->queues.scheduler, &delivery->queue->scheduling);
 }
 
@@ -211,6 +216,7 @@ webhook_delivery_set_done(WebhookDispatcher *dispatcher, WebhookDelivery *delive
 	dlist_delete(&delivery->node);
 	dispatcher->usage.in_flight--;
 	dispatcher->rows_in_flight -= delivery->stored;
+	delivery->queue->tenant->rows += delivery->stored;
 	webhook_scheduler_end(&dispatcher->queues.scheduler, &delivery->queue->scheduling,
 						  delivery->in_slow_pool);
 	delivery->in_slow_pool = false;

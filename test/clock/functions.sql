@@ -4,7 +4,8 @@
 --
 CREATE SCHEMA clock;
 
--- A new subscription; options such as 'max_in_flight=3'.
+-- A new subscription; options such as 'max_in_flight=3'. The caps of a tenant,
+-- tenant_max_in_flight and tenant_rate_limit, hold for all its subscriptions.
 CREATE FUNCTION clock.subscribe(VARIADIC options text[] DEFAULT '{}') RETURNS bigint
 	LANGUAGE c STRICT AS :'module', 'webhook_clock_subscribe_sql';
 CREATE FUNCTION clock.alter(subscription bigint, VARIADIC options text[]) RETURNS void

@@ -22,13 +22,23 @@ typedef struct Subscription
 	bool		gone;
 } Subscription;
 
+/* A tenant with its caps, which are made anew for each change. */
+typedef struct Tenant
+{
+	const char *name;
+	WebhookCaps *caps;
+} Tenant;
+
 WebhookSlot webhook_clock_slot;
 
 static WebhookClockArray subscriptions; /* of Subscription; by id, from 1 on */
+static WebhookClockArray tenants;	/* of Tenant */
 static Subscription *copy;		/* the worker's copy of them */
 static int	copied;
 
 static Subscription *find(int64 id);
+static void set_tenant(WebhookSubscription *subscription, const char *name);
+static void set_caps(const char *name, int max_in_flight, double rate_limit);
 static WebhookSnapshot *begin_now(void);
 static void end_waiting(int64 id);
 static WebhookSchedule *parse_schedule(const char *value);
@@ -79,6 +89,12 @@ webhook_clock_alter(int64 id, const char *name, const char *value)
 		subscription->max_in_flight = atoi(value);
 	else if (strcmp(name, "rate_limit") == 0)
 		subscription->rate_limit = atof(value);
+	else if (strcmp(name, "tenant") == 0)
+		set_tenant(subscription, value);
+	else if (strcmp(name, "tenant_max_in_flight") == 0)
+		set_caps(subscription->tenant, atoi(value), subscription->caps->rate_limit);
+	else if (strcmp(name, "tenant_rate_limit") == 0)
+		set_caps(subscription->tenant, subscription->caps->max_in_flight, atof(value));
 	else if (strcmp(name, "timeout") == 0)
 		subscription->timeout_ms = atoi(value);
 	else if (strcmp(name, "retry_schedule") == 0)
@@ -230,6 +246,51 @@ find(int64 id)
 	if (id < 1 || id > subscriptions.count)
 		elog(ERROR, "no subscription " INT64_FORMAT, id);
 	return WEBHOOK_CLOCK_ITEM(subscriptions, Subscription, id - 1);
+}
+
+/* The tenant is made if need be. */
+static void
+set_tenant(WebhookSubscription *subscription, const char *name)
+{
+	subscription->tenant = MemoryContextStrdup(webhook_clock_context, name);
+	for (int i = 0; i < tenants.count; i++)
+	{
+		const Tenant *tenant = WEBHOOK_CLOCK_ITEM(tenants, Tenant, i);
+
+		if (strcmp(tenant->name, name) == 0)
+		{
+			subscription->caps = tenant->caps;
+			return;
+		}
+	}
+	((Tenant *) webhook_clock_add(&tenants, sizeof(Tenant)))->name = subscription->tenant;
+	set_caps(name, 0, 0);
+	subscription->caps = WEBHOOK_CLOCK_ITEM(tenants, Tenant, tenants.count - 1)->caps;
+}
+
+/* Other caps for a tenant. */
+static void
+set_caps(const char *name, int max_in_flight, double rate_limit)
+{
+	WebhookCaps *caps = MemoryContextAllocZero(webhook_clock_context, sizeof(WebhookCaps));
+
+	caps->max_in_flight = max_in_flight;
+	caps->rate_limit = rate_limit;
+	for (int i = 0; i < tenants.count; i++)
+	{
+		Tenant	   *tenant = WEBHOOK_CLOCK_ITEM(tenants, Tenant, i);
+
+		if (strcmp(tenant->name, name) == 0)
+			tenant->caps = caps;
+	}
+	for (int i = 0; i < subscriptions.count; i++)
+	{
+		WebhookSubscription *subscription =
+			&WEBHOOK_CLOCK_ITEM(subscriptions, Subscription, i)->is;
+
+		if (subscription->tenant != NULL && strcmp(subscription->tenant, name) == 0)
+			subscription->caps = caps;
+	}
 }
 
 /* Whatever is committed from now on. */
