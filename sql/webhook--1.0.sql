@@ -34,6 +34,7 @@ DROP FUNCTION webhook_internal.require_server();
  *   event_type            what can be subscribed to             people
  *   tenant                who else has subscriptions            people
  *   tenant_role           which roles act for a tenant          people
+ *   portal_token          who may act for a tenant for a while  people
  *   subscription          who wants which events, sent where    people
  *   subscription_secret   keys that requests are signed with    people
  *   pending               deliveries that wait                  the worker
@@ -47,8 +48,9 @@ DROP FUNCTION webhook_internal.require_server();
  * People write by the functions of schema webhook; the worker deletes old rows
  * of the audit. There is no foreign key: a
  * parallel restore loads tables in any order. C code reads pending,
- * pending_count, subscription_state, log, checkpoint, stat_minute, tenant_role and audit
- * by column number: src/base/catalog.h lists their columns in the same order.
+ * pending_count, subscription_state, log, checkpoint, stat_minute, tenant_role,
+ * portal_token and audit by column number: src/base/catalog.h lists their columns in the
+ * same order.
  */
 
 CREATE TABLE webhook_internal.event_type (
@@ -137,6 +139,30 @@ CREATE TABLE webhook_internal.tenant_role (
 COMMENT ON TABLE webhook_internal.tenant_role IS 'roles that act for a tenant; changed by webhook.grant_tenant() and webhook.revoke()';
 COMMENT ON COLUMN webhook_internal.tenant_role.role IS 'role that acts for the tenant, with its members; a role of two tenants acts for none';
 COMMENT ON COLUMN webhook_internal.tenant_role.tenant IS 'name of the tenant';
+
+CREATE TABLE webhook_internal.portal_token (
+	hash		bytea PRIMARY KEY,
+	tenant		text COLLATE "C" NOT NULL,
+	may_write	boolean NOT NULL,
+	created_at	timestamptz NOT NULL,
+	created_by	name NOT NULL,
+	expires_at	timestamptz NOT NULL,
+	exchanged_at timestamptz,
+	role		regrole,
+	session_until timestamptz,
+	revoked_at	timestamptz
+);
+COMMENT ON TABLE webhook_internal.portal_token IS 'tokens of webhook.portal_token(), and the sessions that webhook.act_as() has opened with them; kept for a day after their end, and in no dump';
+COMMENT ON COLUMN webhook_internal.portal_token.hash IS 'SHA-256 of the token, which is nowhere';
+COMMENT ON COLUMN webhook_internal.portal_token.tenant IS 'tenant that it lets a session act for';
+COMMENT ON COLUMN webhook_internal.portal_token.may_write IS 'whether the session may call functions that change something or show a credential';
+COMMENT ON COLUMN webhook_internal.portal_token.created_at IS 'when it was made';
+COMMENT ON COLUMN webhook_internal.portal_token.created_by IS 'role that made it';
+COMMENT ON COLUMN webhook_internal.portal_token.expires_at IS 'until when it can be exchanged';
+COMMENT ON COLUMN webhook_internal.portal_token.exchanged_at IS 'when a session was opened with it; null: not yet';
+COMMENT ON COLUMN webhook_internal.portal_token.role IS 'role of that session; null: there is none';
+COMMENT ON COLUMN webhook_internal.portal_token.session_until IS 'when that session ends at the latest; null: there is none';
+COMMENT ON COLUMN webhook_internal.portal_token.revoked_at IS 'when the token, or its session, was ended by people; null: it was not';
 
 CREATE SEQUENCE webhook_internal.subscription_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_id_seq IS 'numbers subscriptions';
@@ -2387,6 +2413,184 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.define_tenant(text, text[], integer, integer, real) IS 'what webhook.define_tenant() does, with the rights of the owner';
+/*
+ * Tokens: people of a tenant without an account of the database
+ *
+ * A program that knows its people asks for a token and gives it to one of them. The portal
+ * exchanges it once: its session acts for the tenant from then on. Roles that may do that
+ * have no tenant of their own, see webhook.grant_portal(), and without a token they see
+ * nothing. The token itself is kept nowhere. A dump has no tokens: in a copy of the
+ * database they open nothing.
+ */
+
+CREATE FUNCTION webhook_internal.random_token() RETURNS text
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_random_token';
+COMMENT ON FUNCTION webhook_internal.random_token() IS '256 random bits in base64url';
+
+CREATE FUNCTION webhook_internal.act_by(hash bytea) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_act_by';
+COMMENT ON FUNCTION webhook_internal.act_by(bytea) IS 'let the caller act, in this session, by the token that has this hash';
+
+CREATE FUNCTION webhook_internal.acts_by_token() RETURNS boolean
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_acts_by_token';
+COMMENT ON FUNCTION webhook_internal.acts_by_token() IS 'true if this session has a token, whatever became of it';
+
+CREATE FUNCTION webhook_internal.require_all_tenants() RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT webhook_internal.caller_sees_all() THEN
+		RAISE EXCEPTION 'permission denied to make or revoke tokens'
+			USING ERRCODE = 'insufficient_privilege',
+				HINT = 'Only administrators of the platform may.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_all_tenants() IS 'raise an error unless the caller sees the platform and all tenants';
+
+CREATE FUNCTION webhook.portal_token(
+	tenant text,
+	valid interval DEFAULT '15 min',
+	may_write boolean DEFAULT true
+) RETURNS text
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.portal_token(text, interval, boolean) IS 'a new token, which webhook.act_as() takes once, until it expires; whoever has it sees and does what the tenant may, or only sees it';
+
+CREATE FUNCTION webhook_internal.portal_token(tenant text, valid interval, may_write boolean)
+	RETURNS text
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	token		text := webhook_internal.random_token();
+	made_at		timestamptz := clock_timestamp();
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.portal_token'::regclass);
+	PERFORM webhook_internal.require_all_tenants();
+	PERFORM webhook_internal.check_tenant_name(portal_token.tenant);
+	PERFORM webhook_internal.require_tenant(portal_token.tenant);
+	PERFORM webhook_internal.require_not_null('valid', portal_token.valid IS NULL,
+		'Omit it for 15 minutes.');
+	IF portal_token.valid NOT BETWEEN '1 s' AND '1 day' THEN
+		RAISE EXCEPTION 'valid must be between 1 second and 1 day, not %', portal_token.valid
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'valid',
+				HINT = 'Give the time within which the token is exchanged, or omit it for 15 minutes.';
+	END IF;
+	PERFORM webhook_internal.require_not_null('may_write', portal_token.may_write IS NULL,
+		'Give false for a token that only reads.');
+
+	-- Another caller may be deleting the same rows.
+	DELETE FROM webhook_internal.portal_token
+		WHERE hash IN (
+			SELECT hash
+				FROM webhook_internal.portal_token
+				WHERE coalesce(session_until, expires_at) < made_at - interval '1 day'
+				FOR UPDATE SKIP LOCKED);
+	INSERT INTO webhook_internal.portal_token (hash, tenant, may_write, created_at, created_by,
+			expires_at)
+		VALUES (sha256(convert_to(token, 'UTF8')), portal_token.tenant, portal_token.may_write,
+			made_at, webhook_internal.caller(), made_at + portal_token.valid);
+	PERFORM webhook_internal.audit('portal_token'::text, NULL::bigint, NULL::uuid,
+		jsonb_build_object('tenant', portal_token.tenant, 'may_write', portal_token.may_write,
+			'expires_at', made_at + portal_token.valid));
+	RETURN token;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.portal_token(text, interval, boolean) IS 'what webhook.portal_token() does, with the rights of the owner';
+
+CREATE FUNCTION webhook.act_as(token text) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.act_as(text) IS 'let the current role act for the tenant of the token, in this session, for 12 hours at most; RESET ALL and DISCARD ALL end it';
+
+CREATE FUNCTION webhook_internal.act_as(token text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	token_hash	bytea := sha256(convert_to(act_as.token, 'UTF8'));
+	opened_at	timestamptz := clock_timestamp();
+	t			webhook_internal.portal_token;
+	problem		text;
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.portal_token'::regclass);
+	PERFORM webhook_internal.require_not_null('token', act_as.token IS NULL,
+		'Give the result of webhook.portal_token().');
+	IF act_as.token !~ '^[-A-Za-z0-9_]{43}$' THEN
+		RAISE EXCEPTION 'the token is malformed'
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'token',
+				HINT = 'Give the result of webhook.portal_token(), all of it.';
+	END IF;
+	IF webhook_internal.caller_sees_all() THEN
+		RAISE EXCEPTION 'role "%" sees all tenants and cannot act for one', webhook_internal.caller()
+			USING ERRCODE = 'insufficient_privilege',
+				HINT = 'Call it as a role of webhook.grant_portal().';
+	END IF;
+	IF webhook_internal.acts_by_token() THEN
+		RAISE EXCEPTION 'this session acts for a tenant already'
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Use another session, or RESET ALL or DISCARD ALL before.';
+	END IF;
+
+	UPDATE webhook_internal.portal_token p
+		SET exchanged_at = opened_at,
+			role = (SELECT r.oid FROM pg_roles r WHERE r.rolname = webhook_internal.caller()),
+			session_until = opened_at + interval '12 hours'
+		WHERE p.hash = token_hash AND p.exchanged_at IS NULL AND p.revoked_at IS NULL
+			AND p.expires_at > clock_timestamp()
+		RETURNING p.* INTO t;
+	IF NOT FOUND THEN
+		SELECT CASE WHEN p.revoked_at IS NOT NULL THEN 'the token was revoked'
+					WHEN p.exchanged_at IS NOT NULL THEN 'the token was used already'
+					ELSE 'the token has expired' END
+			INTO problem
+			FROM webhook_internal.portal_token p
+			WHERE p.hash = token_hash;
+		RAISE EXCEPTION '%', coalesce(problem, 'the token is unknown')
+			USING ERRCODE = 'invalid_authorization_specification',
+				COLUMN = 'token',
+				HINT = 'Get a new one with webhook.portal_token().';
+	END IF;
+	PERFORM webhook_internal.act_by(token_hash);
+	PERFORM webhook_internal.audit('act_as'::text, NULL::bigint, NULL::uuid,
+		jsonb_build_object('tenant', t.tenant, 'may_write', t.may_write,
+			'created_at', t.created_at, 'created_by', t.created_by));
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.act_as(text) IS 'what webhook.act_as() does, with the rights of the owner';
+
+CREATE FUNCTION webhook.revoke_portal_tokens(tenant text) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.revoke_portal_tokens(text) IS 'end all tokens of a tenant, and all sessions that were opened with one: their next statement fails';
+
+CREATE FUNCTION webhook_internal.revoke_portal_tokens(tenant text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	ended		record;
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.portal_token'::regclass);
+	PERFORM webhook_internal.require_all_tenants();
+	PERFORM webhook_internal.check_tenant_name(revoke_portal_tokens.tenant);
+	PERFORM webhook_internal.require_tenant(revoke_portal_tokens.tenant);
+	WITH revoked AS (
+		UPDATE webhook_internal.portal_token p
+			SET revoked_at = clock_timestamp()
+			WHERE p.tenant = revoke_portal_tokens.tenant AND p.revoked_at IS NULL
+				AND coalesce(p.session_until, p.expires_at) > clock_timestamp()
+			RETURNING p.session_until
+	)
+	SELECT count(*) FILTER (WHERE r.session_until IS NULL) AS tokens, count(r.session_until) AS sessions
+		INTO ended
+		FROM revoked r;
+	IF ended.tokens + ended.sessions > 0 THEN
+		PERFORM webhook_internal.audit('revoke_portal_tokens'::text, NULL::bigint, NULL::uuid,
+			jsonb_build_object('tenant', revoke_portal_tokens.tenant, 'tokens', ended.tokens,
+				'sessions', ended.sessions));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.revoke_portal_tokens(text) IS 'what webhook.revoke_portal_tokens() does, with the rights of the owner';
 /*
  * Subscriptions: who wants which events
  *
@@ -5248,6 +5452,17 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.privileges() IS 'a value that changes with each privilege on an object of the extension, and with each role of a tenant';
 
+CREATE FUNCTION webhook_internal.is_for_portal(role oid) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM pg_proc p, aclexplode(p.proacl) a
+			WHERE p.oid = 'webhook.act_as(text)'::regprocedure AND a.grantee = is_for_portal.role
+				AND a.grantee <> p.proowner)
+$$;
+COMMENT ON FUNCTION webhook_internal.is_for_portal(oid) IS 'true if webhook.grant_portal() was called for this very role';
+
 -- Whoever has one of these privileges reads past views and policies.
 CREATE FUNCTION webhook_internal.problem_as_tenant(role regrole, tenant text) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -5266,15 +5481,17 @@ AS $$
 				LIMIT 1),
 			(SELECT format('It acts for tenant "%s" already.', t.tenant)
 				FROM webhook_internal.tenant_role t
-				WHERE t.role = r.oid AND t.tenant <> problem_as_tenant.tenant),
+				WHERE t.role = r.oid AND t.tenant IS DISTINCT FROM problem_as_tenant.tenant),
 			(SELECT format('It is a member of %s, which acts for tenant "%s".', p.rolname, t.tenant)
 				FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
-				WHERE t.tenant <> problem_as_tenant.tenant AND pg_has_role(r.oid, p.oid, 'MEMBER')
+				WHERE t.tenant IS DISTINCT FROM problem_as_tenant.tenant
+					AND pg_has_role(r.oid, p.oid, 'MEMBER')
 				ORDER BY p.rolname
 				LIMIT 1),
 			(SELECT format('Its member %s acts for tenant "%s".', p.rolname, t.tenant)
 				FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
-				WHERE t.tenant <> problem_as_tenant.tenant AND pg_has_role(p.oid, r.oid, 'MEMBER')
+				WHERE t.tenant IS DISTINCT FROM problem_as_tenant.tenant
+					AND pg_has_role(p.oid, r.oid, 'MEMBER')
 				ORDER BY p.rolname
 				LIMIT 1),
 			(SELECT CASE WHEN p.oid = r.oid THEN 'It has other privileges on the extension.'
@@ -5292,13 +5509,14 @@ AS $$
 				WHERE s.nspname IN ('webhook', 'webhook_internal')
 					AND pg_has_role(r.oid, p.oid, 'MEMBER')
 					AND NOT EXISTS (SELECT FROM webhook_internal.tenant_role t WHERE t.role = p.oid)
+					AND NOT (problem_as_tenant.tenant IS NULL AND webhook_internal.is_for_portal(p.oid))
 				ORDER BY p.oid <> r.oid, p.rolname
 				LIMIT 1))
 		END
 		FROM pg_roles r, pg_namespace n
 		WHERE r.oid = problem_as_tenant.role AND n.nspname = 'webhook'
 $$;
-COMMENT ON FUNCTION webhook_internal.problem_as_tenant(regrole, text) IS 'why the role cannot act for the tenant; null: it can';
+COMMENT ON FUNCTION webhook_internal.problem_as_tenant(regrole, text) IS 'why the role cannot act for the tenant, or, without one, by tokens; null: it can';
 
 CREATE FUNCTION webhook_internal.grant_each(
 	action text,
@@ -5387,9 +5605,26 @@ BEGIN
 					ELSE 'A role of a tenant has no other rights.' END,
 				HINT = format('Call webhook.revoke(%L) first, or give another role.', other.role);
 	END IF;
+	SELECT p.oid::regrole AS role
+		INTO other
+		FROM pg_roles p
+		WHERE refuse_tenant.role IN (SELECT r.oid FROM pg_roles r)
+			AND webhook_internal.is_for_portal(p.oid)
+			AND pg_has_role(p.oid, refuse_tenant.role, 'MEMBER')
+		ORDER BY p.oid <> refuse_tenant.role, p.rolname
+		LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'role % acts by tokens', other.role
+			USING ERRCODE = 'invalid_grant_operation',
+				COLUMN = 'role',
+				DETAIL = CASE WHEN other.role <> refuse_tenant.role
+					THEN format('It is a member of role %s.', refuse_tenant.role)
+					ELSE 'A role of the portal has no other rights.' END,
+				HINT = format('Call webhook.revoke(%L) first, or give another role.', other.role);
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.refuse_tenant(regrole) IS 'raise an error if the role, or a member of it, acts for a tenant';
+COMMENT ON FUNCTION webhook_internal.refuse_tenant(regrole) IS 'raise an error if the role, or a member of it, acts for a tenant or by tokens';
 
 CREATE FUNCTION webhook_internal.grant_level(action text, role regrole, level integer)
 	RETURNS void
@@ -5455,6 +5690,8 @@ DECLARE
 			webhook.alter_event_type,
 			webhook.drop_event_type,
 			webhook.define_tenant,
+			webhook.portal_token,
+			webhook.revoke_portal_tokens,
 			webhook.watch,
 			webhook.unwatch,
 			webhook.alter_watch,
@@ -5552,9 +5789,43 @@ BEGIN
 				DETAIL = problem,
 				HINT = 'Give a role that has no other rights, or take them from it, for example with webhook.revoke().';
 	END IF;
-	PERFORM webhook_internal.grant_each('grant_tenant'::text, role, ARRAY[
+	PERFORM webhook_internal.grant_own('grant_tenant'::text, role,
 		format('INSERT INTO webhook_internal.tenant_role VALUES (%%L::regrole, %L)'
-			' ON CONFLICT (role) DO UPDATE SET tenant = excluded.tenant', replace(tenant, '%', '%%')),
+			' ON CONFLICT (role) DO UPDATE SET tenant = excluded.tenant', replace(tenant, '%', '%%')));
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.grant_tenant(regrole, text) IS 'what webhook.grant_tenant() does, with the rights of the owner';
+
+CREATE FUNCTION webhook.grant_portal(role regrole) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.grant_portal(regrole) IS 'let a role act for a tenant by a token of webhook.portal_token(); without one it sees nothing';
+
+CREATE FUNCTION webhook_internal.grant_portal(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem		text := webhook_internal.problem_as_tenant(role, NULL::text);
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.portal_token'::regclass);
+	IF problem IS NOT NULL THEN
+		RAISE EXCEPTION 'role % cannot act by tokens', role
+			USING ERRCODE = 'invalid_grant_operation',
+				COLUMN = 'role',
+				DETAIL = problem,
+				HINT = 'Give a role that has no other rights, or take them from it, for example with webhook.revoke().';
+	END IF;
+	PERFORM webhook_internal.grant_own('grant_portal'::text, role,
+		'GRANT EXECUTE ON FUNCTION webhook.act_as TO %s');
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.grant_portal(regrole) IS 'what webhook.grant_portal() does, with the rights of the owner';
+
+CREATE FUNCTION webhook_internal.grant_own(action text, role regrole, first text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.grant_each(action, role, ARRAY[
+		first,
 		'GRANT USAGE ON SCHEMA webhook TO %s',
 		'GRANT SELECT ON
 			webhook.audit,
@@ -5609,7 +5880,7 @@ BEGIN
 		tenant);
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.grant_tenant(regrole, text) IS 'what webhook.grant_tenant() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.grant_own(text, regrole, text) IS 'execute a command for a role, and grant it what those may do that act for one tenant';
 
 CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -5621,6 +5892,8 @@ AS $$
 DECLARE
 	commands	text[] := ARRAY[
 		'DELETE FROM webhook_internal.tenant_role WHERE role = %L::regrole',
+		'UPDATE webhook_internal.portal_token SET revoked_at = clock_timestamp()
+			WHERE role = %L::regrole AND revoked_at IS NULL',
 		'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON ALL TABLES IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook, webhook_internal FROM %s',

@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "base/acting.h"
 #include "base/guc.h"
 #include "capture/capture.h"
 #include "process/ddl_hooks.h"
@@ -31,6 +32,7 @@ void
 _PG_init(void)
 {
 	webhook_guc_init();
+	webhook_acting_init();
 	webhook_guard_init();
 	webhook_session_context_init();
 	MarkGUCPrefixReserved("webhook");

@@ -5,6 +5,7 @@
  *   event_type            what can be subscribed to             people
  *   tenant                who else has subscriptions            people
  *   tenant_role           which roles act for a tenant          people
+ *   portal_token          who may act for a tenant for a while  people
  *   subscription          who wants which events, sent where    people
  *   subscription_secret   keys that requests are signed with    people
  *   pending               deliveries that wait                  the worker
@@ -18,8 +19,9 @@
  * People write by the functions of schema webhook; the worker deletes old rows
  * of the audit. There is no foreign key: a
  * parallel restore loads tables in any order. C code reads pending,
- * pending_count, subscription_state, log, checkpoint, stat_minute, tenant_role and audit
- * by column number: src/base/catalog.h lists their columns in the same order.
+ * pending_count, subscription_state, log, checkpoint, stat_minute, tenant_role,
+ * portal_token and audit by column number: src/base/catalog.h lists their columns in the
+ * same order.
  */
 
 CREATE TABLE webhook_internal.event_type (
@@ -108,6 +110,30 @@ CREATE TABLE webhook_internal.tenant_role (
 COMMENT ON TABLE webhook_internal.tenant_role IS 'roles that act for a tenant; changed by webhook.grant_tenant() and webhook.revoke()';
 COMMENT ON COLUMN webhook_internal.tenant_role.role IS 'role that acts for the tenant, with its members; a role of two tenants acts for none';
 COMMENT ON COLUMN webhook_internal.tenant_role.tenant IS 'name of the tenant';
+
+CREATE TABLE webhook_internal.portal_token (
+	hash		bytea PRIMARY KEY,
+	tenant		text COLLATE "C" NOT NULL,
+	may_write	boolean NOT NULL,
+	created_at	timestamptz NOT NULL,
+	created_by	name NOT NULL,
+	expires_at	timestamptz NOT NULL,
+	exchanged_at timestamptz,
+	role		regrole,
+	session_until timestamptz,
+	revoked_at	timestamptz
+);
+COMMENT ON TABLE webhook_internal.portal_token IS 'tokens of webhook.portal_token(), and the sessions that webhook.act_as() has opened with them; kept for a day after their end, and in no dump';
+COMMENT ON COLUMN webhook_internal.portal_token.hash IS 'SHA-256 of the token, which is nowhere';
+COMMENT ON COLUMN webhook_internal.portal_token.tenant IS 'tenant that it lets a session act for';
+COMMENT ON COLUMN webhook_internal.portal_token.may_write IS 'whether the session may call functions that change something or show a credential';
+COMMENT ON COLUMN webhook_internal.portal_token.created_at IS 'when it was made';
+COMMENT ON COLUMN webhook_internal.portal_token.created_by IS 'role that made it';
+COMMENT ON COLUMN webhook_internal.portal_token.expires_at IS 'until when it can be exchanged';
+COMMENT ON COLUMN webhook_internal.portal_token.exchanged_at IS 'when a session was opened with it; null: not yet';
+COMMENT ON COLUMN webhook_internal.portal_token.role IS 'role of that session; null: there is none';
+COMMENT ON COLUMN webhook_internal.portal_token.session_until IS 'when that session ends at the latest; null: there is none';
+COMMENT ON COLUMN webhook_internal.portal_token.revoked_at IS 'when the token, or its session, was ended by people; null: it was not';
 
 CREATE SEQUENCE webhook_internal.subscription_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_id_seq IS 'numbers subscriptions';

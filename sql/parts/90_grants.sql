@@ -30,6 +30,17 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.privileges() IS 'a value that changes with each privilege on an object of the extension, and with each role of a tenant';
 
+CREATE FUNCTION webhook_internal.is_for_portal(role oid) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM pg_proc p, aclexplode(p.proacl) a
+			WHERE p.oid = 'webhook.act_as(text)'::regprocedure AND a.grantee = is_for_portal.role
+				AND a.grantee <> p.proowner)
+$$;
+COMMENT ON FUNCTION webhook_internal.is_for_portal(oid) IS 'true if webhook.grant_portal() was called for this very role';
+
 -- Whoever has one of these privileges reads past views and policies.
 CREATE FUNCTION webhook_internal.problem_as_tenant(role regrole, tenant text) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -48,15 +59,17 @@ AS $$
 				LIMIT 1),
 			(SELECT format('It acts for tenant "%s" already.', t.tenant)
 				FROM webhook_internal.tenant_role t
-				WHERE t.role = r.oid AND t.tenant <> problem_as_tenant.tenant),
+				WHERE t.role = r.oid AND t.tenant IS DISTINCT FROM problem_as_tenant.tenant),
 			(SELECT format('It is a member of %s, which acts for tenant "%s".', p.rolname, t.tenant)
 				FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
-				WHERE t.tenant <> problem_as_tenant.tenant AND pg_has_role(r.oid, p.oid, 'MEMBER')
+				WHERE t.tenant IS DISTINCT FROM problem_as_tenant.tenant
+					AND pg_has_role(r.oid, p.oid, 'MEMBER')
 				ORDER BY p.rolname
 				LIMIT 1),
 			(SELECT format('Its member %s acts for tenant "%s".', p.rolname, t.tenant)
 				FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
-				WHERE t.tenant <> problem_as_tenant.tenant AND pg_has_role(p.oid, r.oid, 'MEMBER')
+				WHERE t.tenant IS DISTINCT FROM problem_as_tenant.tenant
+					AND pg_has_role(p.oid, r.oid, 'MEMBER')
 				ORDER BY p.rolname
 				LIMIT 1),
 			(SELECT CASE WHEN p.oid = r.oid THEN 'It has other privileges on the extension.'
@@ -74,13 +87,14 @@ AS $$
 				WHERE s.nspname IN ('webhook', 'webhook_internal')
 					AND pg_has_role(r.oid, p.oid, 'MEMBER')
 					AND NOT EXISTS (SELECT FROM webhook_internal.tenant_role t WHERE t.role = p.oid)
+					AND NOT (problem_as_tenant.tenant IS NULL AND webhook_internal.is_for_portal(p.oid))
 				ORDER BY p.oid <> r.oid, p.rolname
 				LIMIT 1))
 		END
 		FROM pg_roles r, pg_namespace n
 		WHERE r.oid = problem_as_tenant.role AND n.nspname = 'webhook'
 $$;
-COMMENT ON FUNCTION webhook_internal.problem_as_tenant(regrole, text) IS 'why the role cannot act for the tenant; null: it can';
+COMMENT ON FUNCTION webhook_internal.problem_as_tenant(regrole, text) IS 'why the role cannot act for the tenant, or, without one, by tokens; null: it can';
 
 CREATE FUNCTION webhook_internal.grant_each(
 	action text,
@@ -169,9 +183,26 @@ BEGIN
 					ELSE 'A role of a tenant has no other rights.' END,
 				HINT = format('Call webhook.revoke(%L) first, or give another role.', other.role);
 	END IF;
+	SELECT p.oid::regrole AS role
+		INTO other
+		FROM pg_roles p
+		WHERE refuse_tenant.role IN (SELECT r.oid FROM pg_roles r)
+			AND webhook_internal.is_for_portal(p.oid)
+			AND pg_has_role(p.oid, refuse_tenant.role, 'MEMBER')
+		ORDER BY p.oid <> refuse_tenant.role, p.rolname
+		LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'role % acts by tokens', other.role
+			USING ERRCODE = 'invalid_grant_operation',
+				COLUMN = 'role',
+				DETAIL = CASE WHEN other.role <> refuse_tenant.role
+					THEN format('It is a member of role %s.', refuse_tenant.role)
+					ELSE 'A role of the portal has no other rights.' END,
+				HINT = format('Call webhook.revoke(%L) first, or give another role.', other.role);
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.refuse_tenant(regrole) IS 'raise an error if the role, or a member of it, acts for a tenant';
+COMMENT ON FUNCTION webhook_internal.refuse_tenant(regrole) IS 'raise an error if the role, or a member of it, acts for a tenant or by tokens';
 
 CREATE FUNCTION webhook_internal.grant_level(action text, role regrole, level integer)
 	RETURNS void
@@ -237,6 +268,8 @@ DECLARE
 			webhook.alter_event_type,
 			webhook.drop_event_type,
 			webhook.define_tenant,
+			webhook.portal_token,
+			webhook.revoke_portal_tokens,
 			webhook.watch,
 			webhook.unwatch,
 			webhook.alter_watch,
@@ -334,9 +367,43 @@ BEGIN
 				DETAIL = problem,
 				HINT = 'Give a role that has no other rights, or take them from it, for example with webhook.revoke().';
 	END IF;
-	PERFORM webhook_internal.grant_each('grant_tenant'::text, role, ARRAY[
+	PERFORM webhook_internal.grant_own('grant_tenant'::text, role,
 		format('INSERT INTO webhook_internal.tenant_role VALUES (%%L::regrole, %L)'
-			' ON CONFLICT (role) DO UPDATE SET tenant = excluded.tenant', replace(tenant, '%', '%%')),
+			' ON CONFLICT (role) DO UPDATE SET tenant = excluded.tenant', replace(tenant, '%', '%%')));
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.grant_tenant(regrole, text) IS 'what webhook.grant_tenant() does, with the rights of the owner';
+
+CREATE FUNCTION webhook.grant_portal(role regrole) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.grant_portal(regrole) IS 'let a role act for a tenant by a token of webhook.portal_token(); without one it sees nothing';
+
+CREATE FUNCTION webhook_internal.grant_portal(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem		text := webhook_internal.problem_as_tenant(role, NULL::text);
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.portal_token'::regclass);
+	IF problem IS NOT NULL THEN
+		RAISE EXCEPTION 'role % cannot act by tokens', role
+			USING ERRCODE = 'invalid_grant_operation',
+				COLUMN = 'role',
+				DETAIL = problem,
+				HINT = 'Give a role that has no other rights, or take them from it, for example with webhook.revoke().';
+	END IF;
+	PERFORM webhook_internal.grant_own('grant_portal'::text, role,
+		'GRANT EXECUTE ON FUNCTION webhook.act_as TO %s');
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.grant_portal(regrole) IS 'what webhook.grant_portal() does, with the rights of the owner';
+
+CREATE FUNCTION webhook_internal.grant_own(action text, role regrole, first text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.grant_each(action, role, ARRAY[
+		first,
 		'GRANT USAGE ON SCHEMA webhook TO %s',
 		'GRANT SELECT ON
 			webhook.audit,
@@ -391,7 +458,7 @@ BEGIN
 		tenant);
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.grant_tenant(regrole, text) IS 'what webhook.grant_tenant() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.grant_own(text, regrole, text) IS 'execute a command for a role, and grant it what those may do that act for one tenant';
 
 CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -403,6 +470,8 @@ AS $$
 DECLARE
 	commands	text[] := ARRAY[
 		'DELETE FROM webhook_internal.tenant_role WHERE role = %L::regrole',
+		'UPDATE webhook_internal.portal_token SET revoked_at = clock_timestamp()
+			WHERE role = %L::regrole AND revoked_at IS NULL',
 		'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON ALL TABLES IN SCHEMA webhook, webhook_internal FROM %s',
 		'REVOKE ALL ON ALL SEQUENCES IN SCHEMA webhook, webhook_internal FROM %s',

@@ -92,6 +92,11 @@ static const Oid tenant_role_columns[] = {
 	REGROLEOID, TEXTOID
 };
 
+static const Oid portal_token_columns[] = {
+	BYTEAOID, TEXTOID, BOOLOID, TIMESTAMPTZOID, NAMEOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID
+};
+
 StaticAssertDecl(lengthof(event_columns) == Natts_webhook_event,
 				 "columns of the ring");
 StaticAssertDecl(lengthof(log_columns) == Natts_webhook_log,
@@ -110,9 +115,15 @@ StaticAssertDecl(lengthof(stat_minute_columns) == Natts_webhook_stat_minute,
 				 "columns of stat_minute");
 StaticAssertDecl(lengthof(tenant_role_columns) == Natts_webhook_tenant_role,
 				 "columns of tenant_role");
+StaticAssertDecl(lengthof(portal_token_columns) == Natts_webhook_portal_token,
+				 "columns of portal_token");
 
 static const AttrNumber event_index_keys[] = {
 	Anum_webhook_event_txid, Anum_webhook_event_id
+};
+
+static const AttrNumber portal_token_pkey_keys[] = {
+	Anum_webhook_portal_token_hash
 };
 
 static const AttrNumber pending_pkey_keys[] = {
@@ -322,7 +333,8 @@ has(Oid relid)
 {
 	const WebhookCatalog *catalog = &lookup.catalog;
 	bool		ours = relid == catalog->event_sequence || relid == catalog->subscription ||
-		relid == catalog->tenant_role ||
+		relid == catalog->tenant_role || relid == catalog->portal_token ||
+		relid == catalog->portal_token_pkey ||
 		relid == catalog->log || relid == catalog->pending ||
 		relid == catalog->pending_pkey || relid == catalog->pending_due ||
 		relid == catalog->pending_queued ||
@@ -371,6 +383,11 @@ look_up(void)
 										  RELKIND_RELATION);
 	catalog->tenant_role = find_table(WEBHOOK_INTERNAL_SCHEMA, "tenant_role", RELKIND_RELATION,
 									  tenant_role_columns, Natts_webhook_tenant_role);
+	catalog->portal_token = find_table(WEBHOOK_INTERNAL_SCHEMA, "portal_token", RELKIND_RELATION,
+									   portal_token_columns, Natts_webhook_portal_token);
+	catalog->portal_token_pkey = find_index("portal_token_pkey", catalog->portal_token, false,
+											portal_token_pkey_keys,
+											lengthof(portal_token_pkey_keys));
 	catalog->log = find_table(WEBHOOK_SCHEMA, "log", RELKIND_PARTITIONED_TABLE, log_columns,
 							  Natts_webhook_log);
 	catalog->pending = find_table(WEBHOOK_INTERNAL_SCHEMA, "pending", RELKIND_RELATION,

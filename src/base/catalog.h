@@ -171,6 +171,21 @@ enum
 	Natts_webhook_tenant_role = Anum_webhook_tenant_role_tenant
 };
 
+enum
+{
+	Anum_webhook_portal_token_hash = 1,
+	Anum_webhook_portal_token_tenant,
+	Anum_webhook_portal_token_may_write,
+	Anum_webhook_portal_token_created_at,
+	Anum_webhook_portal_token_created_by,
+	Anum_webhook_portal_token_expires_at,
+	Anum_webhook_portal_token_exchanged_at,
+	Anum_webhook_portal_token_role,
+	Anum_webhook_portal_token_session_until,
+	Anum_webhook_portal_token_revoked_at,
+	Natts_webhook_portal_token = Anum_webhook_portal_token_revoked_at
+};
+
 typedef struct WebhookCatalog
 {
 	Oid			schema;			/* WEBHOOK_SCHEMA */
@@ -181,6 +196,8 @@ typedef struct WebhookCatalog
 	Oid			event_sequence;
 	Oid			subscription;
 	Oid			tenant_role;
+	Oid			portal_token;
+	Oid			portal_token_pkey;	/* (hash) */
 	Oid			state;
 	Oid			state_pkey;		/* (subscription_id) */
 	Oid			log;

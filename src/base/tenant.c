@@ -17,6 +17,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "base/acting.h"
 #include "base/catalog.h"
 #include "base/compat.h"
 #include "base/tenant.h"
@@ -48,6 +49,8 @@ webhook_role_tenant(Oid role)
 
 	if (!OidIsValid(catalog->tenant_role) || webhook_sees_all(role))
 		return NULL;
+	if (webhook_may_act(role))
+		return webhook_acting_tenant(role);
 	table = table_open(catalog->tenant_role, AccessShareLock);
 	scan = systable_beginscan(table, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(row = systable_getnext(scan)))

@@ -13,8 +13,10 @@
 extern bool webhook_sees_all(Oid role);
 
 /*
- * The tenant that the role acts for, by itself or as a member of other roles. NULL: it
- * acts for none, for two, or for all. The result is in CurrentMemoryContext.
+ * The tenant that the role acts for, by itself or as a member of other roles, or, if it
+ * may act by tokens, by that of this session alone. NULL: it acts for none, for two, or for
+ * all. An error if the token of this session has ended. The result is in
+ * CurrentMemoryContext.
  */
 extern char *webhook_role_tenant(Oid role);
 

@@ -13,11 +13,14 @@
 #include "access/htup_details.h"
 #include "catalog/pg_proc.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
+#include "base/acting.h"
 #include "base/caller.h"
 #include "base/catalog.h"
 
@@ -26,6 +29,7 @@ typedef struct Inner
 {
 	FmgrInfo	function;
 	Oid			owner;
+	bool		writes;			/* it is VOLATILE */
 	uint64		generation;		/* "doors.generation" when it was looked up */
 } Inner;
 
@@ -37,6 +41,7 @@ static struct
 
 static Inner *inner_of(FmgrInfo *door);
 static void look_up(Inner *inner, FmgrInfo *door);
+static void refuse_reader(Oid function);
 static void forget(Datum arg, int cacheid, uint32 hashvalue);
 
 PG_FUNCTION_INFO_V1(webhook_door);
@@ -46,9 +51,12 @@ webhook_door(PG_FUNCTION_ARGS)
 {
 	FmgrInfo   *const door = fcinfo->flinfo;
 	Inner	   *const inner = inner_of(door);
-	const WebhookCallerSaved saved = webhook_caller_enter(inner->owner);
+	WebhookCallerSaved saved;
 	volatile Datum result;
 
+	if (webhook_acting_only_reads(GetUserId()) && inner->writes)
+		refuse_reader(door->fn_oid);
+	saved = webhook_caller_enter(inner->owner);
 	PG_TRY();
 	{
 		fcinfo->flinfo = &inner->function;
@@ -120,9 +128,24 @@ look_up(Inner *inner, FmgrInfo *door)
 	fmgr_info_cxt(form->oid, &inner->function, door->fn_mcxt);
 	inner->function.fn_expr = door->fn_expr;
 	inner->owner = form->proowner;
+	inner->writes = outer->provolatile == PROVOLATILE_VOLATILE;
 	inner->generation = generation;
 	ReleaseSysCache(tuple);
 	ReleaseSysCache(outer_tuple);
+}
+
+/*
+ * A session that acts for a tenant by a token that only reads calls what is STABLE. What is
+ * VOLATILE changes something, or shows a credential and writes into the audit that it did.
+ */
+static void
+refuse_reader(Oid function)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for function %s", get_func_name(function)),
+			 errdetail("The token of this session only reads."),
+			 errhint("Get another one; see may_write of webhook.portal_token().")));
 }
 
 /* Callback of the cache of functions. */

@@ -31,7 +31,7 @@ INSERT INTO good VALUES
 	('id', $$ 'x' $$), ('timestamp', '1'), ('body', $$ 'x' $$), ('tolerance', $$ '1 s' $$),
 	('since', 'now()'), ('until', 'now()'), ('what', $$ 'failed' $$), ('overlap', $$ '1 h' $$),
 	('role', $$ 'regress_refused' $$), ('step', $$ '1 h' $$), ('timeout', $$ '1 ms' $$),
-	('tenant', $$ 'acme' $$);
+	('tenant', $$ 'acme' $$), ('valid', $$ '1 min' $$), ('may_write', 'true'), ('token', $$ repeat('x', 43) $$);
 CREATE ROLE regress_refused;
 SELECT webhook.alter_event_type('App.Old', deprecated => true);
 
@@ -85,11 +85,13 @@ INSERT INTO bad VALUES
 	('subscribe', 'tenant', $$ 'nobody' $$), ('grant_tenant', 'tenant', $$ 'nobody' $$),
 	('define_tenant', 'tenant', $$ '' $$), ('define_tenant', 'tenant', $$ repeat('x', 64) $$),
 	('define_tenant', 'max_subscriptions', '-1'),
+	('portal_token', 'tenant', $$ 'nobody' $$), ('revoke_portal_tokens', 'tenant', $$ 'nobody' $$),
+	('portal_token', 'valid', $$ '2 days' $$), ('act_as', 'token', $$ 'x' $$),
 	(NULL, 'role', '0::regrole'), (NULL, 'role', 'current_user::text::regrole');
 
 -- Arguments of which each value of their type is right.
 CREATE TEMPORARY TABLE free (function text, argument text);
-INSERT INTO free VALUES (NULL, 'description'), (NULL, 'deprecated'), (NULL, 'ordered'), (NULL, 'include_context'), (NULL, 'enabled'), (NULL, 'dry_run'), (NULL, 'parent_only'), (NULL, 'discard'),
+INSERT INTO free VALUES (NULL, 'description'), (NULL, 'deprecated'), (NULL, 'ordered'), (NULL, 'include_context'), (NULL, 'enabled'), (NULL, 'dry_run'), (NULL, 'parent_only'), (NULL, 'discard'), (NULL, 'may_write'),
 	(NULL, 'body'), (NULL, 'timestamp'), (NULL, 'until');
 
 CREATE TEMPORARY VIEW argument AS

@@ -26,13 +26,13 @@ UNION ALL
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,watch,unwatch,alter_watch,publish,check_endpoint,subscribe,alter_subscription,
+	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,portal_token,revoke_portal_tokens,watch,unwatch,alter_watch,publish,check_endpoint,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{check_columns,require_event_type,require_list,require_not_null,
 		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_parts,watch_trigger,audit,audit_watch}'::name[]), 3
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,grant_backup,grant_tenant,revoke}'::name[]), 4
+	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,grant_backup,grant_tenant,grant_portal,act_as,revoke}'::name[]), 4
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
 		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,
@@ -53,12 +53,14 @@ UNION ALL
 		audit_of,acts_on,
 		caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
 		count_subscriptions,lock_tenant,problem_as_tenant,refuse_files,refuse_tenant,
-		require_tenant,tenant_to_be,may_get}'::name[]), 4
+		require_tenant,tenant_to_be,may_get,
+		act_by,acts_by_token,grant_own,is_for_portal,random_token,require_all_tenants}'::name[]), 4
 UNION ALL
 	-- what the functions of the same names in schema webhook do with the owner's rights
 	SELECT 'function', 'webhook_internal', unnest('{
 		alter_subscription,cancel,check_endpoint,define_event_type,alter_event_type,
-		drop_event_type,openapi,define_tenant,explain,notify_channel,
+		drop_event_type,openapi,define_tenant,explain,notify_channel,act_as,grant_portal,
+		portal_token,revoke_portal_tokens,
 		grant_tenant,health,pause,ping,recover,resend,resume,revoke,resume_database,retry,
 		rotate_secret,secret,series,skip,subscribe,subscription_options,unsubscribe}'::name[]), 4
 UNION ALL
@@ -67,7 +69,7 @@ UNION ALL
 UNION ALL
 	SELECT 'relation', 'webhook_internal', unnest('{pending_event,subscription_id}'::name[]), 1
 UNION ALL
-	SELECT 'relation', 'webhook_internal', unnest('{event_type,tenant,tenant_role,subscription,subscription_secret,subscription_state,pending,pending_count,
+	SELECT 'relation', 'webhook_internal', unnest('{event_type,tenant,tenant_role,portal_token,subscription,subscription_secret,subscription_state,pending,pending_count,
 		checkpoint,audit,stat_minute,ring,event_0,event_1,event_2,event_3,subscription_id_seq,
 		subscription_secret_id_seq,event_id_seq}'::name[]), 4;
 

@@ -19,6 +19,10 @@ SELECT function_returns('webhook', 'subscribe',
 		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'text', 'text', 'boolean', 'text'], 'bigint');
 SELECT function_returns('webhook', 'define_tenant', ARRAY['text', 'text[]', 'integer', 'integer', 'real'], 'void');
 SELECT function_returns('webhook', 'grant_tenant', ARRAY['regrole', 'text'], 'void');
+SELECT function_returns('webhook', 'grant_portal', ARRAY['regrole'], 'void');
+SELECT function_returns('webhook', 'portal_token', ARRAY['text', 'interval', 'boolean'], 'text');
+SELECT function_returns('webhook', 'act_as', ARRAY['text'], 'void');
+SELECT function_returns('webhook', 'revoke_portal_tokens', ARRAY['text'], 'void');
 SELECT has_function('webhook', 'alter_subscription',
 	ARRAY['bigint', 'text', 'text[]', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
 		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'boolean', 'text', 'text', 'boolean']);
@@ -50,7 +54,7 @@ SELECT tables_are('webhook', ARRAY['log'], 'schema webhook has one table');
 SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pending_delivery', 'dead_letter',
 	'stat_worker', 'stat_pending', 'stat_subscription', 'watched_table', 'audit', 'stat_minute', 'tenant'], 'schema webhook has these views');
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
-SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'my_tenant', 'notify_channel', 'openapi',
+SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'grant_portal', 'portal_token', 'act_as', 'revoke_portal_tokens', 'my_tenant', 'notify_channel', 'openapi',
 	'check_endpoint', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
 	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health', 'series',
@@ -133,7 +137,7 @@ SELECT is_empty(
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosrc = 'webhook_door' $$,
-	ARRAY['define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'notify_channel', 'revoke', 'openapi', 'check_endpoint', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
+	ARRAY['define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'grant_portal', 'portal_token', 'act_as', 'revoke_portal_tokens', 'notify_channel', 'revoke', 'openapi', 'check_endpoint', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
 		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain', 'health', 'series'],
 	'only these functions run with the rights of their owner');
 SELECT set_eq(
