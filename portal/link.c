@@ -63,12 +63,13 @@ portal_link_open(const char *conninfo, const PortalCredentials *credentials)
 {
 	/* libpq expands the dbname; what comes later overrides what is in there. */
 	const char *const names[] = {
-		"dbname", "user", "password", "options", "client_encoding", "application_name",
-		"gssencmode", NULL
+		"dbname", "options", "client_encoding", "application_name", "gssencmode",
+		credentials == NULL ? NULL : "user", "password", NULL
 	};
 	const char *const values[] = {
-		conninfo, credentials->user, credentials->password, settings, "UTF8", "webhook_portal",
-		"disable", NULL
+		conninfo, settings, "UTF8", "webhook_portal", "disable",
+		credentials == NULL ? NULL : credentials->user,
+		credentials == NULL ? NULL : credentials->password, NULL
 	};
 	PortalLink *link = portal_new(sizeof(PortalLink));
 
@@ -414,6 +415,7 @@ portal_status_of(const char *sqlstate)
 	}			statuses[] = {
 		{"42501", 403},			/* insufficient_privilege */
 		{"42704", 404},			/* undefined_object */
+		{"28000", 401},			/* invalid_authorization_specification: a token has ended */
 		{"22", 422},			/* data */
 		{"54", 422},			/* limits */
 		{"23505", 422},			/* unique_violation */

@@ -42,7 +42,7 @@ typedef struct PortalStatement
 
 /*
  * Begin to connect.  "conninfo" is the portal's own; user and password are those that
- * a person has typed, and are never read as anything else.
+ * a person has typed, and are never read as anything else; NULL: "conninfo" has them.
  */
 extern PortalLink *portal_link_open(const char *conninfo, const PortalCredentials *credentials);
 extern void portal_link_close(PortalLink *link);

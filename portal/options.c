@@ -22,6 +22,8 @@ static const char usage[] =
 "\n"
 "Options:\n"
 "  --database=CONNINFO       how to reach the database, without user and password\n"
+"  --service=CONNINFO        how to reach it as the role of webhook.grant_portal(), for\n"
+"                            people who come with a token of webhook.portal_token()\n"
 "  --listen=ADDRESS:PORT     where to listen (default: 127.0.0.1:8088)\n"
 "  --origin=URL              the pages' origin as a browser sees it, such as\n"
 "                            https://hooks.example.com; may be repeated\n"
@@ -112,11 +114,12 @@ portal_options_read(int argc, char **argv, PortalOptions *options)
 {
 	enum
 	{
-		DATABASE = 1, LISTEN, ORIGIN, CERTIFICATE, KEY, FRAME_ANCESTORS, FORWARDED, IDLE,
+		DATABASE = 1, SERVICE, LISTEN, ORIGIN, CERTIFICATE, KEY, FRAME_ANCESTORS, FORWARDED, IDLE,
 		LONGEST, SESSIONS, ALLOW_SUPERUSER, VERSION, HELP
 	};
 	static const struct option known[] = {
 		{"database", required_argument, NULL, DATABASE},
+		{"service", required_argument, NULL, SERVICE},
 		{"listen", required_argument, NULL, LISTEN},
 		{"origin", required_argument, NULL, ORIGIN},
 		{"certificate", required_argument, NULL, CERTIFICATE},
@@ -145,6 +148,9 @@ portal_options_read(int argc, char **argv, PortalOptions *options)
 		{
 			case DATABASE:
 				options->database = optarg;
+				break;
+			case SERVICE:
+				options->service = optarg;
 				break;
 			case LISTEN:
 				if (!portal_listen_read(optarg, &options->listen))

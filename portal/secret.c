@@ -91,6 +91,19 @@ decode(const char *text, char *bytes, size_t room)
 	return (bits & ((1u << nbits) - 1)) == 0 ? (int) got : -1;
 }
 
+static bool
+read_token(const char *text, PortalCredentials *credentials)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+	if (strlen(text) != PORTAL_GIVEN_TOKEN || strspn(text, digits) != PORTAL_GIVEN_TOKEN)
+		return false;
+	credentials->user[0] = '\0';
+	memcpy(credentials->password, text, PORTAL_GIVEN_TOKEN + 1);
+	return true;
+}
+
 bool
 portal_credentials_read(const char *header, PortalCredentials *credentials)
 {
@@ -98,6 +111,8 @@ portal_credentials_read(const char *header, PortalCredentials *credentials)
 	int			length;
 	bool		good = false;
 
+	if (strncasecmp(header, "Bearer ", 7) == 0)
+		return read_token(header + 7 + strspn(header + 7, " "), credentials);
 	if (strncasecmp(header, "Basic ", 6) != 0)
 		return false;
 	header += strspn(header + 6, " ") + 6;

@@ -12,10 +12,13 @@
 #define PORTAL_MAX_USER			63	/* bytes; longer names PostgreSQL does not have */
 #define PORTAL_MAX_PASSWORD		1024	/* bytes */
 
+/* Digits of base64url in a token of webhook.portal_token(). */
+#define PORTAL_GIVEN_TOKEN		43
+
 typedef struct PortalCredentials
 {
-	char		user[PORTAL_MAX_USER + 1];
-	char		password[PORTAL_MAX_PASSWORD + 1];
+	char		user[PORTAL_MAX_USER + 1];	/* empty: there is a token */
+	char		password[PORTAL_MAX_PASSWORD + 1];	/* or the token */
 } PortalCredentials;
 
 /* Returns false if the system has no random bytes. */
@@ -28,9 +31,10 @@ extern bool portal_token_equal(const char *one, const char *other);
 extern bool portal_token_is_one(const char *text, size_t length);
 
 /*
- * Read the value of an Authorization header: Basic, RFC 7617, in UTF-8.  Returns
- * false, and no credentials, if it is not of that form, or if one of the two is empty
- * or too long: libpq would look elsewhere for what is empty.
+ * Read the value of an Authorization header: Basic, RFC 7617, in UTF-8, or Bearer, RFC
+ * 6750, with a token of webhook.portal_token().  Returns false, and no credentials, if it
+ * is not of that form, or if user or password is empty or too long: libpq would look
+ * elsewhere for what is empty.
  */
 extern bool portal_credentials_read(const char *header, PortalCredentials *credentials);
 

@@ -38,7 +38,8 @@ typedef struct Session
 {
 	struct Session *next;
 	PortalLink *link;
-	char		role[PORTAL_MAX_USER + 1];
+	char		who[PORTAL_MAX_WHO + 1];	/* the role, or "tenant" and its name */
+	bool		has_token;		/* it acts for that tenant */
 	char		token[PORTAL_TOKEN_LENGTH + 1];
 	char		from[PORTAL_ADDRESS_LENGTH];
 	int64_t		began;
@@ -49,6 +50,7 @@ typedef struct Session
 	PortalExchange *running;	/* whose statement runs; NULL: nobody's, or the tick's */
 	const char *values[PORTAL_MAX_VALUES];	/* of the statement that runs */
 	bool		ticks;			/* the statement that runs is the tick's */
+	bool		sees_own;		/* its ticks have what a tenant may see */
 	PortalLive	live;
 } Session;
 
@@ -120,7 +122,7 @@ end_session(Session *session, unsigned status, const char *reason)
 		at = &(*at)->next;
 	*at = session->next;
 	sessions.nsessions--;
-	portal_log(reason, session->role, session->from);
+	portal_log(reason, session->who, session->from);
 	portal_live_end(&session->live, reason);
 	refuse_all(session, status, session->running != NULL && session->running->request.writes ?
 			   "the session has ended while this was done; look whether it was" :
@@ -155,7 +157,7 @@ describe(const PortalOptions *options, const Session *session, PortalExchange *e
 	int64_t		now = portal_now();
 
 	portal_buffer_text(&json, "{\"role\":");
-	portal_json_string(&json, session->role);
+	portal_json_string(&json, session->who);
 	snprintf(numbers, sizeof(numbers),
 			 ",\"idle\":%" PRId64 ",\"longest\":%" PRId64 ",\"left\":%" PRId64 "}\n",
 			 options->idle / 1000, options->longest / 1000,
@@ -182,16 +184,19 @@ static const struct
 {
 	const char *all;
 	const char *role;
+	const char *tenant;
 }			too_many = {
 
 	"as many are signed in as the portal takes",
-	"this role is signed in as often as the portal takes"
+	"this role is signed in as often as the portal takes",
+	"this tenant is signed in as often as the portal takes"
 };
 
 static void
 signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *link)
 {
-	const char *role = exchange->credentials->user;
+	bool		has_token = exchange->credentials->user[0] == '\0';
+	const char *who = has_token ? exchange->credentials->password : exchange->credentials->user;
 	const char *refusal = NULL;
 	Session    *session = find_session(exchange->request.token);
 	int			nmine = 0;
@@ -200,11 +205,11 @@ signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *li
 	if (session != NULL && exchange->has_client)
 		end_session(session, 401, "signed in anew");
 	for (session = sessions.first; session != NULL; session = session->next)
-		nmine += strcmp(session->role, role) == 0;
+		nmine += strcmp(session->who, who) == 0;
 	if (sessions.nsessions >= options->sessions)
 		refusal = too_many.all;
 	else if (nmine >= (options->sessions + 1) / 2)
-		refusal = too_many.role;
+		refusal = has_token ? too_many.tenant : too_many.role;
 
 	session = portal_new(sizeof(Session));
 	if (!exchange->has_client || refusal != NULL || !portal_token_make(session->token))
@@ -216,13 +221,14 @@ signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *li
 		return;
 	}
 	session->link = link;
-	strcpy(session->role, role);
+	strcpy(session->who, who);
+	session->has_token = has_token;
 	strcpy(session->from, exchange->from);
 	session->began = session->used = portal_now();
 	session->next = sessions.first;
 	sessions.first = session;
 	sessions.nsessions++;
-	portal_log("signed in", session->role, session->from);
+	portal_log("signed in", session->who, session->from);
 	set_cookie(options, exchange, session->token);
 	describe(options, session, exchange);
 	portal_exchange_session_leaves(exchange);
@@ -381,7 +387,7 @@ count_live(void)
 static void
 start_tick(Session *session)
 {
-	const PortalRoute *route = find_route("GET", "live");
+	const PortalRoute *route = find_route("GET", session->sees_own ? "live_own" : "live");
 
 	portal_live_begin_tick(&session->live);
 	if (route == NULL)
@@ -410,6 +416,16 @@ answer_error(PortalExchange *exchange, const PortalError *error)
 	portal_exchange_fail(exchange, status, &told);
 }
 
+/* Returns true if the database says that the token of the session has ended. */
+static bool
+has_lost_token(const Session *session)
+{
+	const PortalError *error = portal_link_error(session->link);
+
+	return session->has_token && error != NULL && error->sqlstate != NULL &&
+		strcmp(error->sqlstate, "28000") == 0;
+}
+
 static void
 take_answer(Session *session)
 {
@@ -436,6 +452,14 @@ take_tick(Session *session)
 	const char *value = portal_link_value(session->link);
 
 	session->ticks = false;
+
+	/* A role that does not see all has ticks of its own: this one is tried again. */
+	if (error != NULL && !session->sees_own && error->sqlstate != NULL &&
+		strcmp(error->sqlstate, "42501") == 0)
+	{
+		session->sees_own = true;
+		return;
+	}
 	if (error != NULL)
 	{
 		PortalBuffer json = {0};
@@ -521,11 +545,22 @@ work(const PortalOptions *options, Session *session, int64_t now)
 	/* What a stream's client cannot take yet keeps the statement's end back. */
 	if (state == PORTAL_LINK_DONE && portal_link_rows(session->link)->length == 0)
 	{
+		bool		is_over = has_lost_token(session);
+
+		bool		had_all = !session->sees_own;
+
 		if (session->ticks)
 			take_tick(session);
 		else
 			take_answer(session);
 		portal_link_take(session->link);
+		if (had_all && session->sees_own)
+			start_tick(session);
+		if (is_over)
+		{
+			end_session(session, 401, "ended, its token is good no longer");
+			return false;
+		}
 	}
 	while (portal_link_state(session->link) == PORTAL_LINK_IDLE && session->nqueued > 0)
 		start_request(session);

@@ -2,8 +2,8 @@
  * session.h
  *	  Who has signed in, and the statements that they ask for.
  *
- * A session is a connection of its role: what the role may do, the database decides
- * with each statement.  It ends with the connection, with sign-out, when it is not
+ * A session is a connection of its role, or of the service's role that acts for a tenant by
+ * a token: what it may do, the database decides with each statement.  It ends with the connection, with sign-out, when it is not
  * used for a while, and after a time in any case.  Nothing of it is on a disk.
  */
 #ifndef PORTAL_SESSION_H

@@ -1,8 +1,9 @@
 /*
  * signin.c
- *	  People sign in as roles of the database: the database says who may.
+ *	  People sign in as roles of the database, or come with a token of a tenant: the
+ *	  database says who may.
  *
- * The password goes from the request to libpq and nowhere else.
+ * A password, or a token, goes from the request to libpq and nowhere else.
  */
 #include "portal/signin.h"
 
@@ -23,6 +24,11 @@ static const char rights[] =
 /* What the worker and people change is told on this channel. */
 static const char listening[] = "LISTEN webhook";
 
+/* A token is used up by this, and the connection is its tenant's from then on. */
+static const char acting[] = "SELECT webhook.act_as($1)";
+
+static const char naming[] = "SELECT 'tenant ' || name FROM webhook.tenant";
+
 static const char sentence[] =
 "user or password is wrong, or this role may not use the portal";
 
@@ -31,6 +37,8 @@ typedef enum SigninStep
 	SIGNIN_WAITING,				/* for a place */
 	SIGNIN_CONNECTING,
 	SIGNIN_RIGHTS,				/* asks whether the role may use the extension */
+	SIGNIN_ACTING,				/* gives the token back */
+	SIGNIN_NAMING,				/* asks whose it was */
 	SIGNIN_LISTENING,
 	SIGNIN_REFUSED				/* keeps its place until it is told so */
 } SigninStep;
@@ -45,6 +53,8 @@ typedef struct Signin
 	int64_t		answer_at;		/* once it is refused */
 	unsigned	status;			/* what it is told then */
 	PortalError error;
+	char	   *told;			/* by the database; "error" points to it */
+	const char *token;			/* a parameter of a statement */
 } Signin;
 
 static struct
@@ -66,6 +76,11 @@ portal_signin_begin(const PortalOptions *options, PortalExchange *exchange)
 		nall++;
 		nmine += strcmp((*last)->exchange->from, exchange->from) == 0;
 	}
+	if (exchange->credentials->user[0] == '\0' && options->service == NULL)
+	{
+		portal_exchange_refuse(exchange, 401, "this portal takes no tokens");
+		return;
+	}
 	if (nall >= PORTAL_MAX_SIGNINS + PORTAL_MAX_WAITING || nmine >= MAX_OF_ADDRESS)
 	{
 		exchange->retry_after = 5;
@@ -86,6 +101,12 @@ close_link(Signin *signin)
 	signin->link = NULL;
 }
 
+static bool
+has_token(const Signin *signin)
+{
+	return signin->exchange->credentials->user[0] == '\0';
+}
+
 /* "why" is for the log, the sentence for the person. */
 static void
 refuse(Signin *signin, unsigned status, const char *sqlstate, const char *message,
@@ -94,7 +115,9 @@ refuse(Signin *signin, unsigned status, const char *sqlstate, const char *messag
 	int64_t		lasted = portal_now() - signin->began;
 
 	close_link(signin);
-	portal_log(why, signin->exchange->credentials->user, signin->exchange->from);
+	portal_log(why, has_token(signin) ? "with a token" : signin->exchange->credentials->user,
+			   signin->exchange->from);
+	portal_forget(signin->exchange->credentials->password, PORTAL_MAX_PASSWORD);
 	signin->step = SIGNIN_REFUSED;
 	signin->status = status;
 	signin->error.sqlstate = sqlstate;
@@ -134,7 +157,17 @@ refuse_connection(Signin *signin, PortalLinkState state)
 static void
 ask_rights(const PortalOptions *options, Signin *signin)
 {
-	if (!portal_link_asked_password(signin->link))
+	if (has_token(signin))
+	{
+		PortalStatement statement = {
+			.text = acting,.values = &signin->token,.nvalues = 1,.writes = true
+		};
+
+		signin->token = signin->exchange->credentials->password;
+		portal_link_send(signin->link, &statement);
+		signin->step = SIGNIN_ACTING;
+	}
+	else if (!portal_link_asked_password(signin->link))
 		refuse_person(signin, "refused, the database asked for no password: see pg_hba.conf");
 	else if (portal_link_is_superuser(signin->link) && !options->allow_superuser)
 		refuse_person(signin, "refused, a superuser");
@@ -165,12 +198,59 @@ judge_rights(Signin *signin)
 	}
 }
 
+/* The database has taken the token, or says what is wrong with it. */
+static void
+judge_token(Signin *signin)
+{
+	const PortalError *error = portal_link_error(signin->link);
+
+	if (error == NULL)
+	{
+		portal_forget(signin->exchange->credentials->password, PORTAL_MAX_PASSWORD);
+		portal_link_take(signin->link);
+		portal_link_ask(signin->link, naming);
+		signin->step = SIGNIN_NAMING;
+	}
+	else if (error->sqlstate != NULL && strcmp(error->sqlstate, "28000") == 0)
+	{
+		signin->told = portal_copy(error->message);
+		refuse(signin, 401, "28000", signin->told, "refused, its token is of no use");
+	}
+	else
+		refuse(signin, 503, error->sqlstate != NULL && strcmp(error->sqlstate, "42883") == 0 ?
+			   "42883" : "42501", "the portal cannot act for tenants",
+			   "refused, the role of --service may not act: see webhook.grant_portal()");
+}
+
+/* From here on the session is known by its tenant. */
+static void
+take_name(Signin *signin)
+{
+	const char *name = portal_link_value(signin->link);
+
+	if (name == NULL || strlen(name) > PORTAL_MAX_WHO)
+	{
+		refuse(signin, 503, "42501", "the portal cannot act for tenants",
+			   "refused, the tenant of the token cannot be read");
+		return;
+	}
+	strcpy(signin->exchange->credentials->password, name);
+	portal_link_take(signin->link);
+	portal_link_ask(signin->link, listening);
+	signin->step = SIGNIN_LISTENING;
+}
+
 static void
 give_place(const PortalOptions *options, Signin *signin, int64_t now)
 {
 	signin->began = now;
-	signin->link = portal_link_open(options->database, signin->exchange->credentials);
-	portal_forget(signin->exchange->credentials->password, PORTAL_MAX_PASSWORD);
+	if (has_token(signin))
+		signin->link = portal_link_open(options->service, NULL);
+	else
+	{
+		signin->link = portal_link_open(options->database, signin->exchange->credentials);
+		portal_forget(signin->exchange->credentials->password, PORTAL_MAX_PASSWORD);
+	}
 	signin->step = SIGNIN_CONNECTING;
 	signins.nactive++;
 }
@@ -204,6 +284,10 @@ work(const PortalOptions *options, PortalSignedIn signed_in, Signin *signin, int
 		ask_rights(options, signin);
 	else if (signin->step == SIGNIN_RIGHTS && state == PORTAL_LINK_DONE)
 		judge_rights(signin);
+	else if (signin->step == SIGNIN_ACTING && state == PORTAL_LINK_DONE)
+		judge_token(signin);
+	else if (signin->step == SIGNIN_NAMING && state == PORTAL_LINK_DONE)
+		take_name(signin);
 	else if (signin->step == SIGNIN_LISTENING && state == PORTAL_LINK_DONE)
 	{
 		/* A standby cannot listen, and shows what it has without notices. */
@@ -237,6 +321,7 @@ portal_signins_work(const PortalOptions *options, PortalSignedIn signed_in)
 		}
 		*at = signin->next;
 		signins.nactive--;
+		free(signin->told);
 		free(signin);
 	}
 }
@@ -286,6 +371,7 @@ portal_signins_stop(void)
 		close_link(signin);
 		portal_exchange_refuse(signin->exchange, 503, "the portal stops");
 		portal_exchange_session_leaves(signin->exchange);
+		free(signin->told);
 		free(signin);
 	}
 	signins.nactive = 0;

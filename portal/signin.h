@@ -1,6 +1,7 @@
 /*
  * signin.h
- *	  People sign in as roles of the database: the database says who may.
+ *	  People sign in as roles of the database, or come with a token of a tenant: the
+ *	  database says who may.
  *
  * A few sign-ins are under way at once, others wait for them, and an address has a
  * share of those.  Who is refused hears it after a whole number of seconds, in one
@@ -22,8 +23,12 @@
 #define PORTAL_MAX_SIGNINS	4
 #define PORTAL_MAX_WAITING	32
 
+/* Bytes of a name of a role, or of a tenant with a word before it. */
+#define PORTAL_MAX_WHO		(PORTAL_MAX_USER + 7)
+
 /*
- * Someone has signed in: the link is theirs and belongs to the callee, as does the
+ * Someone has signed in, as the user of the credentials, or, with a token, as who is in the
+ * place of the password: the link is theirs and belongs to the callee, as does the
  * exchange, which is not answered yet.
  */
 typedef void (*PortalSignedIn) (const PortalOptions *options, PortalExchange *exchange,

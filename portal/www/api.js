@@ -133,6 +133,15 @@ export async function signIn(user, password)
 		headers: {'Content-Type': 'application/json', Authorization: `Basic ${basic}`}}));
 }
 
+/* Begins a session for the tenant of a token, which is used up by that. */
+export async function enterBy(token)
+{
+	if (!/^[\w-]{43}$/.test(token))
+		throw new Refusal(401, {message: 'the link is not whole'});
+	return result(await ask('session', {method: 'POST', body: '{}',
+		headers: {'Content-Type': 'application/json', Authorization: `Bearer ${token}`}}));
+}
+
 export async function signOut()
 {
 	return result(await ask('session/end', {method: 'POST', body: '{}',

@@ -7,7 +7,7 @@
  * the portal works below any path.  A page is a function that returns an element; "signal"
  * is aborted when another page comes.
  */
-import {get, onSignedOut, session, signOut} from './api.js';
+import {enterBy, get, onSignedOut, session, signOut} from './api.js';
 import {button, dialog, fill, h, heading, inUtc, remember, toast} from './dom.js';
 import {problem} from './form.js';
 import {live, start, stop} from './live.js';
@@ -27,7 +27,8 @@ import {audit} from './pages/audit.js';
 import {system} from './pages/system.js';
 
 /* Address, title, and the page; whether it is in the header, or under which page; whether it
- * is a form that must not be drawn again, and the function that it is of no use without. */
+ * is a form that must not be drawn again, the function that it is of no use without, and the
+ * view that it shows. */
 const pages = {
 	'': {title: 'Dashboard', page: dashboard, nav: true},
 	subscriptions: {title: 'Webhook Subscriptions', page: subscriptions, nav: true},
@@ -42,7 +43,7 @@ const pages = {
 	failed: {title: 'Failed', page: failed, nav: true},
 	events: {title: 'Events', page: events, nav: true},
 	audit: {title: 'Audit', page: audit, nav: true},
-	system: {title: 'System', page: system, nav: true},
+	system: {title: 'System', page: system, nav: true, reads: 'stat_worker'},
 };
 
 const main = document.getElementById('main');
@@ -118,7 +119,8 @@ function mark(path)
 /* What the role may do, in a word. */
 function kind()
 {
-	return app.can('subscribe') ? 'administrator' : app.can('pause') ? 'operator' : 'reader';
+	return app.me.tenant ? `tenant ${app.me.tenant}`
+		: app.can('subscribe') ? 'administrator' : app.can('pause') ? 'operator' : 'reader';
 }
 
 function drawHeader()
@@ -133,7 +135,8 @@ function drawHeader()
 	fill(header, h('div', {class: 'inner'},
 		h('a', {class: 'brand', href: '#/', 'aria-label': 'Webhooks, Dashboard'},
 			h('img', {src: 'icon.svg', alt: ''})),
-		h('nav', {'aria-label': 'Pages'}, Object.entries(pages).filter(([, p]) => p.nav)
+		h('nav', {'aria-label': 'Pages'}, Object.entries(pages)
+			.filter(([, p]) => p.nav && (!p.reads || app.me.reads?.[p.reads] !== false))
 			.map(([path, p]) => h('a', {href: link(path), 'data-page': path}, p.title))),
 		h('div', {class: 'who'},
 			zone,
@@ -161,6 +164,11 @@ async function leave()
 async function enter()
 {
 	app.me = await get('me');
+	if (app.me.sees_all === false && app.me.reads?.tenant)
+	{
+		app.me.caps = (await get('tenants')).rows[0];
+		app.me.tenant = app.me.caps?.name;
+	}
 	app.can = name => app.me.may?.[name] === true;
 	drawHeader();
 	start();
@@ -174,6 +182,15 @@ async function enter()
  */
 function signInAgain()
 {
+	if (app.me?.tenant && app.can('act_as'))
+		return asking ??= dialog('The session has ended', (close, box) =>
+		{
+			box.addEventListener('cancel', event => event.preventDefault());
+			return [h('p', {}, 'It was ended, or its time is over. Open the portal anew from ' +
+				'where you came. What you have typed is still here until you leave this page.'),
+			h('div', {class: 'actions end'}, button('Leave', () => location.reload(), 'primary',
+				{autofocus: true}))];
+		});
 	asking ??= dialog('Sign in again', (close, box) =>
 	{
 		box.addEventListener('cancel', event => event.preventDefault());
@@ -189,9 +206,49 @@ function signInAgain()
 	return asking;
 }
 
+/* A token in the address, which it leaves at once; null: there is none. */
+function takeToken()
+{
+	const [, token] = location.hash.match(/^#\/?enter\/(.*)$/) ?? [];
+	if (token !== undefined)
+		history.replaceState(null, '', link(''));
+	return token ?? null;
+}
+
+/* Somebody has come with a token; whoever was signed in in this browser no longer is. */
+async function enterWith(token)
+{
+	stop();
+	try
+	{
+		await enterBy(token);
+	}
+	catch (error)
+	{
+		header.hidden = true;
+		strip.hidden = true;
+		app.me = null;
+		document.title = 'This link cannot be used – Webhooks';
+		fill(main, heading('This link cannot be used',
+			'It opens the portal once, soon after it was made. Open the portal anew from where ' +
+			'you came.'), problem(error));
+		return;
+	}
+	if (app.me)
+		location.reload();
+	else
+		await enter();
+}
+
 async function begin()
 {
+	const token = takeToken();
 	fill(main, h('p', {class: 'about'}, 'One moment …'));
+	if (token !== null)
+	{
+		await enterWith(token);
+		return;
+	}
 	let here;
 	try
 	{
@@ -237,6 +294,13 @@ document.getElementById('skip').addEventListener('click', event =>
 	event.preventDefault();
 	(main.querySelector('h1') ?? main).focus();
 });
-addEventListener('hashchange', () => app.me && show());
+addEventListener('hashchange', () =>
+{
+	const token = takeToken();
+	if (token !== null)
+		enterWith(token);
+	else if (app.me)
+		show();
+});
 addEventListener('refresh', () => app.me && show(true));
 begin();

@@ -6,6 +6,9 @@ SELECT json_build_object(
 	'server', current_setting('server_version'),
 	'standby', pg_is_in_recovery(),
 	'version', (SELECT extversion FROM pg_extension WHERE extname = 'webhook'),
+	'sees_all', (SELECT bool_or(has_function_privilege(oid, 'EXECUTE'))
+		FROM pg_proc
+		WHERE pronamespace = to_regnamespace('webhook_internal') AND proname = 'all_tenants'),
 	'may', (SELECT json_object_agg(p.proname, p.may)
 		FROM (SELECT proname, bool_or(has_function_privilege(oid, 'EXECUTE')) AS may
 			FROM pg_proc

@@ -14,7 +14,8 @@ SELECT json_build_object('result', webhook.subscribe(a.endpoint, a.events,
 	final_statuses => coalesce(a.final_statuses, '{}'),
 	ca => a.ca,
 	client_certificate => a.client_certificate,
-	include_context => coalesce(a.include_context, false)))::text
-FROM json_to_record(:body::json) AS a(secret text,
+	include_context => coalesce(a.include_context, false),
+	tenant => a.tenant))::text
+FROM json_to_record(:body::json) AS a(secret text, tenant text,
 \ir ../part/subscription_options.sql
 	)

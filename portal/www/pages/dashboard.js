@@ -80,7 +80,7 @@ function tile(term, value, more, {href, word, bad, wrong} = {})
 		h('div', {class: `more${wrong ? ' bad-text' : ''}`}, more));
 }
 
-function tiles(tick)
+function tiles(tick, tenant)
 {
 	const {worker, states = {}} = tick;
 	const before = live.ticks.findLast(t => t.at < tick.at - 8) ?? live.ticks[0];
@@ -91,22 +91,25 @@ function tiles(tick)
 		'no worker'].reduce((n, s) => n + (states?.[s] ?? 0), 0);
 
 	return [
-		tile('Worker', badge(worker?.state ?? 'no worker'),
+		!tick.own && tile('Worker', badge(worker?.state ?? 'no worker'),
 			worker?.started_at ? `since ${ago(worker.started_at).replace(' ago', '')}`
 			: 'nothing is sent',
 			{word: true, href: link('system')}),
-		tile('Delivered', good === null ? '–' : `${rate(good)}/s`, `${count(worker?.delivered)} since it started`,
+		tile('Delivered', good === null ? '–' : `${rate(good)}/s`, `${count(worker?.delivered)} ${tick.own ? 'in all' : 'since it started'}`,
 			{href: link('logs', {outcome: 'delivered'})}),
 		tile('Not delivered', `${rate(bad)}/s`,
-			`${count((worker?.failed ?? 0) + (worker?.retrying ?? 0))} since it started`,
+			`${count((worker?.failed ?? 0) + (worker?.retrying ?? 0))} ${tick.own ? 'in all' : 'since it started'}`,
 			{href: link('logs', {outcome: 'undelivered'}), bad: bad > 0}),
 		tile('Waiting', count(tick.pending), tick.oldest ? `oldest ${ago(tick.oldest)}`
 			: 'nothing waits', {href: link('waiting')}),
-		tile('In flight', count(worker?.in_flight ?? 0), `${count(worker?.queued ?? 0)} queued`),
+		!tick.own && tile('In flight', count(worker?.in_flight ?? 0), `${count(worker?.queued ?? 0)} queued`),
 		tile('Subscriptions', count(tick.subscriptions),
 			failing > 0 ? `✕ ${failing} need${failing === 1 ? 's' : ''} attention`
 				: names.slice(0, 3).map(([s, n]) => `${n} ${s}`).join(', ') || 'none yet',
 			{href: link('subscriptions'), wrong: failing > 0}),
+		tenant && tile('Limits', `${count(tenant.max_subscriptions)}`, ['subscriptions',
+			tenant.max_in_flight && `${count(tenant.max_in_flight)} requests at once`,
+			tenant.rate_limit && `${tenant.rate_limit} a second`].filter(Boolean).join(', ')),
 	];
 }
 
@@ -144,7 +147,7 @@ export function notices()
 				n.until && [' until ', time(n.until)], ' · ', time(n.at, 'ago'))))));
 }
 
-export async function dashboard({params, signal})
+export async function dashboard({params, signal, me, can})
 {
 	const range = Object.hasOwn(ranges, params.get('range')) ? params.get('range') : 'live';
 	const healthPlace = h('div');
@@ -168,6 +171,8 @@ export async function dashboard({params, signal})
 
 	const drawHealth = async () =>
 	{
+		if (!can('health'))
+			return;
 		try
 		{
 			const rows = await look('health', {}, signal);
@@ -206,7 +211,7 @@ export async function dashboard({params, signal})
 			|| tablePlace.contains(document.activeElement);
 		if (!focused || !tilesPlace.firstChild)
 		{
-			fill(tilesPlace, tiles(tick));
+			fill(tilesPlace, tiles(tick, me.caps));
 			const left = tablePlace.firstChild?.scrollLeft ?? 0;
 			fill(tablePlace, busiest(tick));
 			tablePlace.firstChild.scrollLeft = left;

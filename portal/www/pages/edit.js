@@ -121,11 +121,12 @@ async function options(id)
 	return (await post('subscription_options', {subscription: id})).result;
 }
 
-export async function edit({params, signal, can, path})
+export async function edit({params, signal, me, can, path})
 {
 	const id = path === 'edit' ? params.get('id') : null;
-	const [{types}, now] = await Promise.all([get('event_types', {}, signal),
-		id ? options(id) : {}]);
+	const [{types}, now, {rows: tenants}] = await Promise.all([get('event_types', {}, signal),
+		id ? options(id) : {},
+		!id && me.sees_all && me.reads?.tenant ? get('tenants', {}, signal) : {rows: []}]);
 
 	const endpoint = text({label: 'Webhook Endpoint*', name: 'endpoint', type: 'url',
 		value: now.endpoint ?? '',
@@ -175,6 +176,13 @@ export async function edit({params, signal, can, path})
 			spellcheck: 'false',
 			value: now.client_certificate ?? '', help: 'A file in webhook.certificate_directory.'}),
 	};
+	/* What a tenant may not set is not there. */
+	if (me.tenant)
+		for (const name of ['ca', 'client_certificate'])
+			delete fields[name];
+	if (tenants.length)
+		fields.tenant = text({label: 'Tenant', name: 'tenant', control: select([
+			['', 'none: the platform itself'], ...tenants.map(t => [t.name, t.name])], '')});
 	if (!id)
 		fields.secret = text({label: 'Secret', name: 'secret', value: '', spellcheck: 'false',
 			wide: true,

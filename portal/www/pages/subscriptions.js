@@ -17,6 +17,7 @@ export async function subscriptions({params, signal, can})
 	const filter = filters(params);
 	const offset = Number(filter.offset ?? 0);
 	const {rows, total, states} = await get('subscriptions', {...filter}, signal);
+	const hasTenants = can('define_tenant') && rows.some(s => s.tenant);
 	const all = Object.values(states ?? {}).reduce((sum, n) => sum + n, 0);
 
 	const search = filterForm('subscriptions', {state: filter.state},
@@ -51,7 +52,8 @@ export async function subscriptions({params, signal, can})
 				{head: 'Webhook Endpoint', class: 'grow', cell: s => [
 					h('a', {href: link('subscription', {id: s.subscription_id}), title: s.endpoint},
 						shortUrl(s.endpoint)),
-					s.description && h('span', {class: 'sub'}, s.description)]},
+					s.description && h('span', {class: 'sub'}, s.description),
+					hasTenants && s.tenant && h('span', {class: 'sub'}, `tenant ${s.tenant}`)]},
 				{head: 'Webhook Events', class: 'event',
 					cell: s => [s.events.slice(0, 3).map(e => h('div', {}, eventType(e))),
 					s.events.length > 3 && h('span', {class: 'sub'},
