@@ -3,8 +3,9 @@
  *	  Who has signed in, and the statements that they ask for.
  *
  * A session is a connection of its role, or of the service's role that acts for a tenant by
- * a token: what it may do, the database decides with each statement.  It ends with the connection, with sign-out, when it is not
- * used for a while, and after a time in any case.  Nothing of it is on a disk.
+ * a token: what it may do, the database decides with each statement.  It ends with the
+ * connection, with sign-out, when it is not used for a while, when its token is revoked, and
+ * after a time in any case.  Nothing of it is on a disk.
  */
 #ifndef PORTAL_SESSION_H
 #define PORTAL_SESSION_H

@@ -2491,9 +2491,9 @@ BEGIN
 			expires_at)
 		VALUES (sha256(convert_to(token, 'UTF8')), portal_token.tenant, portal_token.may_write,
 			made_at, webhook_internal.caller(), made_at + portal_token.valid);
-	PERFORM webhook_internal.audit('portal_token'::text, NULL::bigint, NULL::uuid,
+	PERFORM webhook_internal.audit_of('portal_token'::text, NULL::bigint, NULL::uuid,
 		jsonb_build_object('tenant', portal_token.tenant, 'may_write', portal_token.may_write,
-			'expires_at', made_at + portal_token.valid));
+			'expires_at', made_at + portal_token.valid), portal_token.tenant);
 	RETURN token;
 END
 $$;
@@ -2552,9 +2552,9 @@ BEGIN
 				HINT = 'Get a new one with webhook.portal_token().';
 	END IF;
 	PERFORM webhook_internal.act_by(token_hash);
-	PERFORM webhook_internal.audit('act_as'::text, NULL::bigint, NULL::uuid,
+	PERFORM webhook_internal.audit_of('act_as'::text, NULL::bigint, NULL::uuid,
 		jsonb_build_object('tenant', t.tenant, 'may_write', t.may_write,
-			'created_at', t.created_at, 'created_by', t.created_by));
+			'created_at', t.created_at, 'created_by', t.created_by), t.tenant);
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.act_as(text) IS 'what webhook.act_as() does, with the rights of the owner';
@@ -2580,13 +2580,14 @@ BEGIN
 				AND coalesce(p.session_until, p.expires_at) > clock_timestamp()
 			RETURNING p.session_until
 	)
-	SELECT count(*) FILTER (WHERE r.session_until IS NULL) AS tokens, count(r.session_until) AS sessions
+	SELECT count(*) FILTER (WHERE r.session_until IS NULL) AS tokens,
+			count(r.session_until) AS sessions
 		INTO ended
 		FROM revoked r;
 	IF ended.tokens + ended.sessions > 0 THEN
-		PERFORM webhook_internal.audit('revoke_portal_tokens'::text, NULL::bigint, NULL::uuid,
+		PERFORM webhook_internal.audit_of('revoke_portal_tokens'::text, NULL::bigint, NULL::uuid,
 			jsonb_build_object('tenant', revoke_portal_tokens.tenant, 'tokens', ended.tokens,
-				'sessions', ended.sessions));
+				'sessions', ended.sessions), revoke_portal_tokens.tenant);
 	END IF;
 END
 $$;
@@ -5509,7 +5510,8 @@ AS $$
 				WHERE s.nspname IN ('webhook', 'webhook_internal')
 					AND pg_has_role(r.oid, p.oid, 'MEMBER')
 					AND NOT EXISTS (SELECT FROM webhook_internal.tenant_role t WHERE t.role = p.oid)
-					AND NOT (problem_as_tenant.tenant IS NULL AND webhook_internal.is_for_portal(p.oid))
+					AND NOT (problem_as_tenant.tenant IS NULL
+						AND webhook_internal.is_for_portal(p.oid))
 				ORDER BY p.oid <> r.oid, p.rolname
 				LIMIT 1))
 		END
@@ -5791,7 +5793,8 @@ BEGIN
 	END IF;
 	PERFORM webhook_internal.grant_own('grant_tenant'::text, role,
 		format('INSERT INTO webhook_internal.tenant_role VALUES (%%L::regrole, %L)'
-			' ON CONFLICT (role) DO UPDATE SET tenant = excluded.tenant', replace(tenant, '%', '%%')));
+			' ON CONFLICT (role) DO UPDATE SET tenant = excluded.tenant', replace(tenant, '%', '%%')),
+		tenant);
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.grant_tenant(regrole, text) IS 'what webhook.grant_tenant() does, with the rights of the owner';
@@ -5820,7 +5823,12 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.grant_portal(regrole) IS 'what webhook.grant_portal() does, with the rights of the owner';
 
-CREATE FUNCTION webhook_internal.grant_own(action text, role regrole, first text) RETURNS void
+CREATE FUNCTION webhook_internal.grant_own(
+	action text,
+	role regrole,
+	first text,
+	tenant text DEFAULT NULL
+) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -5880,7 +5888,7 @@ BEGIN
 		tenant);
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.grant_own(text, regrole, text) IS 'execute a command for a role, and grant it what those may do that act for one tenant';
+COMMENT ON FUNCTION webhook_internal.grant_own(text, regrole, text, text) IS 'execute a command for a role, and grant it what those may do that act for one tenant';
 
 CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';

@@ -66,9 +66,21 @@ CREATE ROLE reader LOGIN PASSWORD 'reader';
 SELECT webhook.grant_admin('admin');
 SELECT webhook.grant_operator('operator');
 SELECT webhook.grant_reader('reader');
+CREATE ROLE hooks_service LOGIN PASSWORD 'service';
+SELECT webhook.grant_portal('hooks_service');
+SELECT webhook.define_tenant('nordwind'), webhook.define_tenant('akesson');
 END
 	show_sql($roles);
 	sql($roles);
+	my %token;
+	foreach my $tenant ('nordwind', 'akesson')
+	{
+		my $url = $receiver->url("/ok/$tenant");
+
+		sql("SELECT webhook.subscribe('$url', '{*}',"
+			  . " description => 'Hooks of $tenant', tenant => '$tenant')");
+		$token{$tenant} = value("SELECT webhook.portal_token('$tenant', '1 day')");
+	}
 	sql(<<"END");
 SELECT webhook.subscribe('@{[ $receiver->url('/ok/archive') ]}', '{App.BusinessRequestStatusChange}',
 	description => 'The archive');
@@ -99,6 +111,7 @@ END
 		open STDERR, '>', "$dir/portal.log";
 		open STDOUT, '>&', \*STDERR;
 		exec $program, "--database=host=127.0.0.1 port=$port dbname=contracts",
+		  "--service=host=127.0.0.1 port=$port dbname=contracts user=hooks_service password=service",
 		  "--listen=127.0.0.1:$web";
 		exit 1;
 	}
@@ -111,6 +124,8 @@ END
 	}
 	print "\n    ", paint(bold => "http://127.0.0.1:$web/"),
 	  "\n\n    Sign in as admin, operator or reader; the password is the name.\n";
+	print "\n    People of two partners have links, each of which is good once, for a day:\n";
+	print '    ', paint(bold => "http://127.0.0.1:$web/#/enter/$token{$_}"), "  ($_)\n" foreach sort keys %token;
 	return;
 }
 

@@ -76,9 +76,9 @@ BEGIN
 			expires_at)
 		VALUES (sha256(convert_to(token, 'UTF8')), portal_token.tenant, portal_token.may_write,
 			made_at, webhook_internal.caller(), made_at + portal_token.valid);
-	PERFORM webhook_internal.audit('portal_token'::text, NULL::bigint, NULL::uuid,
+	PERFORM webhook_internal.audit_of('portal_token'::text, NULL::bigint, NULL::uuid,
 		jsonb_build_object('tenant', portal_token.tenant, 'may_write', portal_token.may_write,
-			'expires_at', made_at + portal_token.valid));
+			'expires_at', made_at + portal_token.valid), portal_token.tenant);
 	RETURN token;
 END
 $$;
@@ -137,9 +137,9 @@ BEGIN
 				HINT = 'Get a new one with webhook.portal_token().';
 	END IF;
 	PERFORM webhook_internal.act_by(token_hash);
-	PERFORM webhook_internal.audit('act_as'::text, NULL::bigint, NULL::uuid,
+	PERFORM webhook_internal.audit_of('act_as'::text, NULL::bigint, NULL::uuid,
 		jsonb_build_object('tenant', t.tenant, 'may_write', t.may_write,
-			'created_at', t.created_at, 'created_by', t.created_by));
+			'created_at', t.created_at, 'created_by', t.created_by), t.tenant);
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.act_as(text) IS 'what webhook.act_as() does, with the rights of the owner';
@@ -165,13 +165,14 @@ BEGIN
 				AND coalesce(p.session_until, p.expires_at) > clock_timestamp()
 			RETURNING p.session_until
 	)
-	SELECT count(*) FILTER (WHERE r.session_until IS NULL) AS tokens, count(r.session_until) AS sessions
+	SELECT count(*) FILTER (WHERE r.session_until IS NULL) AS tokens,
+			count(r.session_until) AS sessions
 		INTO ended
 		FROM revoked r;
 	IF ended.tokens + ended.sessions > 0 THEN
-		PERFORM webhook_internal.audit('revoke_portal_tokens'::text, NULL::bigint, NULL::uuid,
+		PERFORM webhook_internal.audit_of('revoke_portal_tokens'::text, NULL::bigint, NULL::uuid,
 			jsonb_build_object('tenant', revoke_portal_tokens.tenant, 'tokens', ended.tokens,
-				'sessions', ended.sessions));
+				'sessions', ended.sessions), revoke_portal_tokens.tenant);
 	END IF;
 END
 $$;

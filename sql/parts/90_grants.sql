@@ -87,7 +87,8 @@ AS $$
 				WHERE s.nspname IN ('webhook', 'webhook_internal')
 					AND pg_has_role(r.oid, p.oid, 'MEMBER')
 					AND NOT EXISTS (SELECT FROM webhook_internal.tenant_role t WHERE t.role = p.oid)
-					AND NOT (problem_as_tenant.tenant IS NULL AND webhook_internal.is_for_portal(p.oid))
+					AND NOT (problem_as_tenant.tenant IS NULL
+						AND webhook_internal.is_for_portal(p.oid))
 				ORDER BY p.oid <> r.oid, p.rolname
 				LIMIT 1))
 		END
@@ -369,7 +370,8 @@ BEGIN
 	END IF;
 	PERFORM webhook_internal.grant_own('grant_tenant'::text, role,
 		format('INSERT INTO webhook_internal.tenant_role VALUES (%%L::regrole, %L)'
-			' ON CONFLICT (role) DO UPDATE SET tenant = excluded.tenant', replace(tenant, '%', '%%')));
+			' ON CONFLICT (role) DO UPDATE SET tenant = excluded.tenant', replace(tenant, '%', '%%')),
+		tenant);
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.grant_tenant(regrole, text) IS 'what webhook.grant_tenant() does, with the rights of the owner';
@@ -398,7 +400,12 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.grant_portal(regrole) IS 'what webhook.grant_portal() does, with the rights of the owner';
 
-CREATE FUNCTION webhook_internal.grant_own(action text, role regrole, first text) RETURNS void
+CREATE FUNCTION webhook_internal.grant_own(
+	action text,
+	role regrole,
+	first text,
+	tenant text DEFAULT NULL
+) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -458,7 +465,7 @@ BEGIN
 		tenant);
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.grant_own(text, regrole, text) IS 'execute a command for a role, and grant it what those may do that act for one tenant';
+COMMENT ON FUNCTION webhook_internal.grant_own(text, regrole, text, text) IS 'execute a command for a role, and grant it what those may do that act for one tenant';
 
 CREATE FUNCTION webhook.revoke(role regrole) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';

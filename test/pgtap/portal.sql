@@ -86,7 +86,8 @@ SELECT is(concat_ws(' ', tenant, may_write, created_by, expires_at - created_at,
 SELECT is(concat_ws(' ', tenant, may_write, expires_at - created_at), 'globex f 1 day', '... as given')
 	FROM webhook_internal.portal_token WHERE hash = sha256(:'globex');
 SELECT is(count(*)::integer, 0, '... and the token is neither there nor in the audit')
-	FROM (SELECT t::text FROM webhook_internal.portal_token t UNION ALL SELECT a::text FROM webhook_internal.audit a) AS r (line)
+	FROM (SELECT t::text FROM webhook_internal.portal_token t
+		UNION ALL SELECT a::text FROM webhook_internal.audit a) AS r (line)
 	WHERE strpos(r.line, :'acme') > 0;
 SELECT is(concat_ws(' ', role, detail ->> 'tenant', detail ->> 'may_write'), 'regress_admin globex false', 'the audit has who made it, for whom')
 	FROM webhook.audit WHERE action = 'portal_token' ORDER BY at DESC LIMIT 1;
@@ -192,7 +193,7 @@ SELECT is(pg_temp.as_role('Regress Portal', 'SELECT ' || call), '42501 permissio
 	FROM unnest(ARRAY['webhook.subscribe(''https://example.com/3'', ''{*}'')', 'webhook.secret(1)', 'webhook.subscription_options(1)', 'webhook.pause(1)',
 		'webhook.ping(1)', 'webhook.unsubscribe(1)', 'webhook.rotate_secret(1)', 'webhook.cancel(gen_random_uuid(), 1)', 'webhook.skip(1, ''x'')',
 		format('webhook.act_as(%L)', :'acme')]) AS call;
-SELECT is(array_agg(p.proname::text ORDER BY p.proname) FILTER (WHERE p.proname <> 'openapi'), '{explain,series}', 'functions behind the door that a token calls which only reads')
+SELECT is(array_agg(p.proname::text ORDER BY p.proname) FILTER (WHERE p.proname <> 'openapi'), '{explain,notify_channel,series}', 'functions behind the door that a token calls which only reads')
 	FROM pg_proc p
 	WHERE p.pronamespace = 'webhook'::regnamespace AND p.prosrc = 'webhook_door' AND p.provolatile <> 'v'
 		AND has_function_privilege('Regress Portal', p.oid, 'EXECUTE');

@@ -21,6 +21,7 @@ const PortalRoute portal_routes[] = {
 	{"GET", "write", "INSERT INTO public.note VALUES ('read') RETURNING 1"},
 	{"GET", "notes", "SELECT json_agg(text ORDER BY text) FROM public.note"},
 	{"GET", "sleep", "SELECT json_build_object('slept', pg_sleep($1::float8)::text)", seconds},
+	{"GET", "tenants", "SELECT json_agg(name) FROM webhook.tenant"},
 	{"GET", "old", "SELECT webhook.not_yet(1)"},
 	{"GET", "large", "SELECT json_build_object('text', repeat('x', 3000000))"},
 	{"GET", "settings", "SELECT json_object_agg(name, setting) FROM pg_settings "

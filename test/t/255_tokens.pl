@@ -21,7 +21,8 @@ SELECT webhook.define_tenant('acme'), webhook.define_tenant('globex');
 CREATE ROLE hooks_service LOGIN;
 SELECT webhook.grant_portal('hooks_service');
 CREATE TABLE note AS SELECT n AS id, CASE WHEN n % 2 = 0 THEN 'acme' ELSE 'globex' END AS tenant FROM generate_series(1, 1000) n;
-CREATE VIEW own_note WITH (security_barrier) AS SELECT * FROM note WHERE tenant = (SELECT webhook_internal.my_tenant());
+CREATE VIEW own_note WITH (security_barrier) AS
+	SELECT * FROM note WHERE tenant = (SELECT webhook_internal.my_tenant());
 GRANT SELECT ON own_note TO hooks_service;
 END
 

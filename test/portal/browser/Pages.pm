@@ -22,7 +22,7 @@ use Webhook::Receiver;
 our $markup = '<img src=x onerror="alert(1)"><script>alert(2)</script>';
 
 # Skips the suite if there is no browser.  Options: sql(receiver), what there is instead of
-# the few subscriptions below.
+# the few subscriptions below; start(portal), options of the portal.
 sub new
 {
 	my ($class, %option) = @_;
@@ -59,7 +59,7 @@ UPDATE business_request SET status = 'Approved' WHERE id = 42;
 SELECT webhook.publish('App.InvoicePaid', '{"Amount": 12345678901234567890123.10}', \$m\$$markup\$m\$);
 END
 	$portal->sql(q{SELECT webhook.drain('10 s')});
-	$portal->start;
+	$portal->start($option{start} ? $option{start}->($portal) : ());
 	$self->{base} = "http://127.0.0.1:$portal->{port}/";
 	$self->{browser} = WebDriver->new;
 	return $self;

@@ -1,0 +1,75 @@
+# 050_tokens.pl
+#	  People of a tenant who come with a token: the link, what they see and may set, and
+#	  what they are told when it is over.
+
+use strict;
+use warnings;
+use utf8;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use Pages;
+use Test::More;
+
+my $pages = Pages->new(
+	sql => sub {
+		my ($receiver) = @_;
+		my $url = $receiver->url('/ok/acme');
+		return <<"END";
+CREATE EXTENSION webhook;
+SELECT webhook.define_tenant('acme', max_subscriptions => 7), webhook.define_tenant('globex');
+CREATE ROLE hooks_service LOGIN PASSWORD 's'; SELECT webhook.grant_portal('hooks_service');
+CREATE ROLE integration LOGIN PASSWORD 'a'; SELECT webhook.grant_admin('integration');
+SELECT webhook.subscribe('$url', '{*}', 'Theirs', tenant => 'acme');
+END
+	},
+	start => sub { return "--service=host=127.0.0.1 port=$_[0]{pgport} dbname=postgres user=hooks_service password=s"; });
+my ($portal, $browser) = ($pages->portal, $pages->browser);
+
+sub token { return $portal->sql("SELECT webhook.portal_token('$_[0]')"); }
+
+my $token = token('acme');
+$browser->go("$pages->{base}#/enter/$token");
+$browser->says('Dashboard', 'h1');
+is($browser->js('return location.hash'), '#/', 'the token has left the address');
+$browser->js('history.back()');
+unlike($browser->js('return location.href'), qr/enter/, '... and the history');
+$browser->go($pages->{base});
+$browser->says('tenant acme', 'header');
+pass('the header says whose pages these are');
+is($browser->js('return [...document.querySelectorAll("nav a")].some(a => a.innerText === "System")'), 0, 'a tenant has no page System');
+ok($browser->wait_for('/Limits\s*7/i.test(document.querySelector(".tiles")?.innerText)'), 'the dashboard has its limits');
+ok($browser->wait_for('!/Worker/.test(document.querySelector(".tiles")?.innerText)'), '... and nothing of the worker');
+
+$pages->show('add', 'Add New');
+is($browser->js('return ["ca", "client_certificate", "tenant"].filter(n => document.querySelector(`[name=${n}]`)).join()'), '',
+	'a tenant is not offered what it may not set');
+$browser->type('input[name=endpoint]', $pages->{receiver}->url('/ok/new'));
+$browser->js('document.querySelector("input[name=events][value=\'*\']").click()');
+$browser->click('text=Save');
+$browser->says('What it gets');
+is($portal->sql('SELECT tenant FROM webhook_internal.subscription WHERE id = 2'), 'acme', 'what it adds is its own');
+
+$portal->sql(q(SELECT webhook.revoke_portal_tokens('acme')));
+ok($browser->wait_for('/Open the portal anew/.test(document.querySelector("dialog[open]")?.innerText)'), 'who is signed out is told so by the next tick');
+is($browser->js('return document.querySelectorAll("dialog input").length'), 0, '... and asked for no password');
+
+# A link of a tab that is open replaces what is there.
+$browser->go('about:blank');
+$browser->go("$pages->{base}#/enter/$token");
+$browser->says('This link cannot be used', 'h1');
+ok($browser->wait_for('/the token was used already/.test(document.querySelector("main").innerText)'), 'a link that was used says so');
+$browser->js('location.hash = arguments[0]', '#/enter/short');
+ok($browser->wait_for('/the link is not whole/.test(document.querySelector("main").innerText)'), 'so does one that is not whole');
+$browser->js('location.hash = arguments[0]', '#/enter/' . token('globex'));
+$browser->says('tenant globex', 'header');
+pass('one that is good opens the pages of its tenant');
+$pages->sign_out;
+
+# An administrator says whose a subscription is.
+$pages->sign_in('integration', 'a', 'add');
+is($browser->js('return [...document.querySelectorAll("select[name=tenant] option")].map(o => o.value).join()'), ',acme,globex', 'an administrator chooses a tenant');
+
+is(join("\n", grep { !/40[13]|503/ } $browser->complaints), '', 'the browser has nothing to complain about');
+done_testing();
