@@ -198,6 +198,7 @@ END
 # Least level (1 reader, 2 operator, 3 admin, 4 owner), whether a tenant may, and the
 # arguments: S is a subscription, E an event of the same owner.
 my %functions = (
+	act_as => [ 4, 0, q(repeat('x', 43)) ],
 	alter_subscription => [ 3, 1, 'S' ],
 	alter_event_type => [ 3, 0, q('App.Signed', 'x') ],
 	alter_watch => [ 3, 0, q('contract', 'App.Signed') ],
@@ -211,6 +212,7 @@ my %functions = (
 	grant_admin => [ 4, 0, q('stranger') ],
 	grant_backup => [ 4, 0, q('stranger') ],
 	grant_operator => [ 4, 0, q('stranger') ],
+	grant_portal => [ 4, 0, q('stranger') ],
 	grant_reader => [ 4, 0, q('stranger') ],
 	grant_tenant => [ 4, 0, q('stranger', 'acme') ],
 	health => [ 1, 0, '' ],
@@ -219,6 +221,7 @@ my %functions = (
 	openapi => [ 1, 1, '' ],
 	pause => [ 2, 1, 'S' ],
 	ping => [ 2, 1, 'S' ],
+	portal_token => [ 3, 0, q('acme') ],
 	publish => [ 3, 0, q('App.Signed', '{}') ],
 	recover => [ 2, 1, q(S, '-infinity') ],
 	resend => [ 2, 1, 'E, S' ],
@@ -226,6 +229,7 @@ my %functions = (
 	resume_database => [ 3, 0, '' ],
 	retry => [ 2, 1, 'S' ],
 	revoke => [ 4, 0, q('stranger') ],
+	revoke_portal_tokens => [ 3, 0, q('acme') ],
 	rotate_secret => [ 3, 1, 'S' ],
 	secret => [ 3, 1, 'S' ],
 	series => [ 1, 1, q(now() - interval '1 h', now(), '10 min', S) ],

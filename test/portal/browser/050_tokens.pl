@@ -59,9 +59,9 @@ is($browser->js('return document.querySelectorAll("dialog input").length'), 0, '
 $browser->go('about:blank');
 $browser->go("$pages->{base}#/enter/$token");
 $browser->says('This link cannot be used', 'h1');
-ok($browser->wait_for('/the token was used already/.test(document.querySelector("main").innerText)'), 'a link that was used says so');
+ok($browser->wait_for('/the token was revoked/i.test(document.querySelector("main").innerText)'), 'a link that is of no use says why');
 $browser->js('location.hash = arguments[0]', '#/enter/short');
-ok($browser->wait_for('/the link is not whole/.test(document.querySelector("main").innerText)'), 'so does one that is not whole');
+ok($browser->wait_for('/the link is not whole/i.test(document.querySelector("main").innerText)'), 'so does one that is not whole');
 $browser->js('location.hash = arguments[0]', '#/enter/' . token('globex'));
 $browser->says('tenant globex', 'header');
 pass('one that is good opens the pages of its tenant');
