@@ -192,7 +192,10 @@ CREATE TABLE webhook_internal.subscription (
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
 	created_by	name NOT NULL,
 	since		pg_snapshot NOT NULL,
-	home		text NOT NULL
+	home		text NOT NULL,
+	confirmation uuid,
+	challenge	text,
+	challenged_at timestamptz
 );
 COMMENT ON TABLE webhook_internal.subscription IS 'subscriptions with their credentials; changed by webhook.subscribe(), webhook.alter_subscription() and other functions';
 COMMENT ON COLUMN webhook_internal.subscription.id IS 'number of the subscription';
@@ -220,6 +223,9 @@ COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when the subscrip
 COMMENT ON COLUMN webhook_internal.subscription.created_by IS 'role that made the subscription';
 COMMENT ON COLUMN webhook_internal.subscription.since IS 'start snapshot: events that it does not see are delivered';
 COMMENT ON COLUMN webhook_internal.subscription.home IS 'where the subscription sends: system identifier, database oid, and oid of webhook_internal.checkpoint; anywhere else it is fenced until webhook.resume_database(); /id at the end: it is fenced in a copy of the data directory with that id';
+COMMENT ON COLUMN webhook_internal.subscription.confirmation IS 'Id of the event that asks the endpoint for the challenge; null: the endpoint need not be confirmed';
+COMMENT ON COLUMN webhook_internal.subscription.challenge IS 'what the endpoint has to answer before it gets events; null: nothing';
+COMMENT ON COLUMN webhook_internal.subscription.challenged_at IS 'when the challenge was made; null: there is none';
 
 CREATE SEQUENCE webhook_internal.subscription_secret_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_secret_id_seq IS 'numbers secrets';
@@ -326,6 +332,10 @@ CREATE TABLE webhook_internal.subscription_state (
 	reason		text,
 	disabled_at	timestamptz,
 	disabled_start_snapshot pg_snapshot,
+	confirmation uuid,
+	confirmed_at timestamptz,
+	confirm_attempts integer NOT NULL DEFAULT 0,
+	confirm_next_at timestamptz,
 	suspended_at	timestamptz,
 	suspended	interval NOT NULL,
 	delivered	bigint NOT NULL,
@@ -340,7 +350,7 @@ CREATE TABLE webhook_internal.subscription_state (
 	fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE webhook_internal.subscription_state IS 'health of the endpoint of each subscription; only the worker writes this table; see view webhook.stat_subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'number of the subscription';
-COMMENT ON COLUMN webhook_internal.subscription_state.state IS 'what the worker says of the subscription: disabled, fenced, paused, off, open, waiting, slow or active';
+COMMENT ON COLUMN webhook_internal.subscription_state.state IS 'what the worker says of the subscription: disabled, fenced, paused, off, unconfirmed, open, waiting, slow or active';
 COMMENT ON COLUMN webhook_internal.subscription_state.breaker IS 'circuit breaker: closed, open (only probes are sent) or half_open (a probe is in flight)';
 COMMENT ON COLUMN webhook_internal.subscription_state.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow';
 COMMENT ON COLUMN webhook_internal.subscription_state.consecutive_failures IS 'failures of the endpoint in a row; 10 open the breaker';
@@ -354,7 +364,11 @@ COMMENT ON COLUMN webhook_internal.subscription_state.not_before IS 'earliest ti
 COMMENT ON COLUMN webhook_internal.subscription_state.reason IS 'reason of the last failure; null: there is no problem';
 COMMENT ON COLUMN webhook_internal.subscription_state.disabled_at IS 'when the worker disabled the subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.disabled_start_snapshot IS 'start snapshot of the subscription when it was disabled; the subscription has another once it has been re-enabled';
-COMMENT ON COLUMN webhook_internal.subscription_state.suspended_at IS 'when the subscription was suspended: paused or fenced, or sending was switched off; null: it is not suspended';
+COMMENT ON COLUMN webhook_internal.subscription_state.confirmation IS 'confirmation of the subscription that the next three are about; the subscription has another once it is to be confirmed anew; null: none so far';
+COMMENT ON COLUMN webhook_internal.subscription_state.confirmed_at IS 'when the endpoint answered the challenge; null: it did not';
+COMMENT ON COLUMN webhook_internal.subscription_state.confirm_attempts IS 'number of requests that asked for it';
+COMMENT ON COLUMN webhook_internal.subscription_state.confirm_next_at IS 'when the next of them is due; null: no more are made';
+COMMENT ON COLUMN webhook_internal.subscription_state.suspended_at IS 'when the subscription was suspended: paused, fenced or unconfirmed, or sending was switched off; null: it is not suspended';
 COMMENT ON COLUMN webhook_internal.subscription_state.suspended IS 'total time suspended before suspended_at';
 COMMENT ON COLUMN webhook_internal.subscription_state.delivered IS 'number of deliveries that succeeded';
 COMMENT ON COLUMN webhook_internal.subscription_state.failed IS 'number of deliveries that failed or were cancelled';
@@ -402,7 +416,7 @@ COMMENT ON TABLE webhook.log IS 'one row an attempt, as sent and as answered, an
 COMMENT ON COLUMN webhook.log.id IS 'id of the event in the ring';
 COMMENT ON COLUMN webhook.log.event_id IS 'Id of the event, as sent';
 COMMENT ON COLUMN webhook.log.position IS 'id of the row in the ring that caused the delivery';
-COMMENT ON COLUMN webhook.log.cause IS 'cause of the delivery: event, resend, recover or ping; dismiss: a dead letter was dismissed by webhook.cancel()';
+COMMENT ON COLUMN webhook.log.cause IS 'cause of the delivery: event, resend, recover or ping; confirm: the endpoint was asked for its challenge; dismiss: a dead letter was dismissed by webhook.cancel()';
 COMMENT ON COLUMN webhook.log.logged_at IS 'when the row was written; it never decreases from one row to the next';
 COMMENT ON COLUMN webhook.log.subscription_id IS 'subscription that the event was delivered to';
 COMMENT ON COLUMN webhook.log.event_type IS 'type of the event';
@@ -1185,7 +1199,7 @@ BEGIN
 	SELECT array_agg(k.name)
 		INTO changed
 		FROM unnest(webhook_internal.changed_keys(old_values, new_values)) AS k (name)
-		WHERE k.name <> ALL ('{id,created_at,created_by,since,home}');
+		WHERE k.name <> ALL ('{id,created_at,created_by,since,home,challenge,challenged_at}');
 	IF changed IS NULL THEN
 		RETURN false;
 	END IF;
@@ -2126,6 +2140,11 @@ CREATE FUNCTION webhook_internal.count_subscriptions(tenant text) RETURNS bigint
 	AS 'MODULE_PATHNAME', 'webhook_count_subscriptions';
 COMMENT ON FUNCTION webhook_internal.count_subscriptions(text) IS 'number of subscriptions that the tenant has now';
 
+CREATE FUNCTION webhook_internal.count_challenges(tenant text) RETURNS bigint
+	LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'webhook_count_challenges';
+COMMENT ON FUNCTION webhook_internal.count_challenges(text) IS 'number of challenges that were made for endpoints of the tenant within the last hour';
+
 -- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.tenant WITH (security_barrier) AS
 	SELECT name, events, max_subscriptions, max_in_flight, rate_limit, channel, created_at
@@ -2287,6 +2306,26 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_caps(webhook_internal.subscription, webhook_internal.subscription) IS 'raise an error if the tenant of a subscription may not have it, or have it changed, like this';
+
+-- The lock of the tenant is held. A new endpoint may be a stranger's, and gets three requests.
+CREATE FUNCTION webhook_internal.check_challenges(tenant text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	most		constant integer := 10;
+BEGIN
+	IF NOT webhook_internal.caller_sees_all()
+		AND webhook_internal.count_challenges(tenant) >= most
+	THEN
+		RAISE EXCEPTION 'tenant "%" has set too many endpoints within an hour', tenant
+			USING ERRCODE = 'configuration_limit_exceeded',
+				COLUMN = 'endpoint',
+				DETAIL = format('The maximum is %s.', most),
+				HINT = 'Wait until an hour has passed since the first of them, or ask an administrator to set the endpoint.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_challenges(text) IS 'raise an error if a tenant has set too many endpoints that were not confirmed';
 
 CREATE FUNCTION webhook_internal.refuse_files(ca text, client_certificate text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -2660,6 +2699,48 @@ CREATE FUNCTION webhook_internal.disabled(
 			OR t.disabled_start_snapshot::text = s.since::text);
 COMMENT ON FUNCTION webhook_internal.disabled(webhook_internal.subscription, webhook_internal.subscription_state) IS 'true if a subscription is disabled, by people or by the worker';
 
+-- What the worker knows of a former challenge does not count.
+CREATE FUNCTION webhook_internal.unconfirmed(
+	s webhook_internal.subscription,
+	t webhook_internal.subscription_state
+) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN s.challenge IS NOT NULL
+		AND (t.confirmed_at IS NULL OR t.confirmation IS DISTINCT FROM s.confirmation);
+COMMENT ON FUNCTION webhook_internal.unconfirmed(webhook_internal.subscription, webhook_internal.subscription_state) IS 'true if the endpoint of a subscription has to answer a challenge, and has not';
+
+CREATE FUNCTION webhook_internal.is_unconfirmed(subscription bigint) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM webhook_internal.subscription s
+				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
+			WHERE s.id = is_unconfirmed.subscription AND webhook_internal.unconfirmed(s, t))
+$$;
+COMMENT ON FUNCTION webhook_internal.is_unconfirmed(bigint) IS 'true if the endpoint of the subscription has to answer a challenge, and has not';
+
+CREATE FUNCTION webhook_internal.with_challenge(base webhook_internal.subscription)
+	RETURNS webhook_internal.subscription
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	new			webhook_internal.subscription := base;
+BEGIN
+	new.confirmation := NULL;
+	new.challenge := NULL;
+	new.challenged_at := NULL;
+	IF new.tenant IS NOT NULL OR current_setting('webhook.confirm_endpoints', true) = 'on' THEN
+		PERFORM webhook_internal.check_challenges(new.tenant);
+		new.challenged_at := clock_timestamp();
+		new.confirmation := webhook_internal.new_event_id(new.challenged_at);
+		new.challenge := replace(concat(gen_random_uuid(), gen_random_uuid()), '-', '');
+	END IF;
+	RETURN new;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.with_challenge(webhook_internal.subscription) IS 'the subscription with a new challenge for its endpoint, if the endpoint has to be confirmed';
+
 CREATE FUNCTION webhook_internal.is_disabled(subscription bigint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2891,15 +2972,17 @@ BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
 	PERFORM webhook_internal.check_caps(NULL::webhook_internal.subscription, new);
 	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, NULL::bigint, new.tenant);
+	new := webhook_internal.with_challenge(new);
 	INSERT INTO webhook_internal.subscription (tenant, endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
-			include_context, created_by, since, home)
+			include_context, created_by, since, home, confirmation, challenge, challenged_at)
 		VALUES (new.tenant, new.endpoint, new.events, new.description, new.headers,
 			new.signature_schemes, new.filter, new.payload_format, new.ordered,
 			new.max_in_flight, new.rate_limit, new.timeout, new.retry_schedule, new.max_age,
 			new.final_statuses, new.ca, new.client_certificate, new.include_context,
-			webhook_internal.caller(), webhook_internal.start_snapshot(), webhook_internal.home())
+			webhook_internal.caller(), webhook_internal.start_snapshot(), webhook_internal.home(),
+			new.confirmation, new.challenge, new.challenged_at)
 		RETURNING id INTO new.id;
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
@@ -3013,6 +3096,12 @@ BEGIN
 	IF rerouted THEN
 		PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, new.id, new.tenant);
 	END IF;
+	-- The same endpoint is asked again if it has not answered yet.
+	IF alter_subscription.endpoint IS NOT NULL
+		AND (new.endpoint <> old.endpoint OR webhook_internal.is_unconfirmed(old.id))
+	THEN
+		new := webhook_internal.with_challenge(new);
+	END IF;
 	IF alter_subscription.description IS NOT NULL THEN
 		new.description := nullif(alter_subscription.description, '');
 	END IF;
@@ -3066,7 +3155,10 @@ BEGIN
 			client_certificate = new.client_certificate,
 			include_context = new.include_context,
 			enabled = new.enabled,
-			since = new.since
+			since = new.since,
+			confirmation = new.confirmation,
+			challenge = new.challenge,
+			challenged_at = new.challenged_at
 		WHERE s.id = new.id;
 	IF old.enabled AND NOT new.enabled THEN
 		PERFORM webhook_internal.command('x'::"char", new.id, NULL::text, NULL::uuid);
@@ -3139,6 +3231,39 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.subscription_options(bigint) IS 'what webhook.subscription_options() does, with the rights of the owner';
+
+CREATE FUNCTION webhook.confirm(subscription bigint) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.confirm(bigint) IS 'send to the endpoint of a subscription although it has not answered the challenge';
+
+CREATE FUNCTION webhook_internal.confirm(subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_subscription(confirm.subscription);
+	IF NOT webhook_internal.caller_sees_all() THEN
+		RAISE EXCEPTION 'permission denied to confirm endpoints'
+			USING ERRCODE = 'insufficient_privilege',
+				HINT = 'Only administrators of the platform may; let the endpoint answer the challenge.';
+	END IF;
+	UPDATE webhook_internal.subscription s
+		SET confirmation = NULL, challenge = NULL, challenged_at = NULL
+		WHERE s.id = confirm.subscription AND webhook_internal.is_unconfirmed(s.id);
+	IF FOUND THEN
+		PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+		PERFORM webhook_internal.tell(confirm.subscription, false);
+		PERFORM webhook_internal.audit('confirm'::text, confirm.subscription, NULL::uuid, NULL::jsonb);
+	ELSE
+		-- It may have gone meanwhile.
+		PERFORM webhook_internal.require_subscription(confirm.subscription);
+		RAISE NOTICE 'the endpoint of subscription % needs no confirmation', confirm.subscription
+			USING HINT = 'See webhook.stat_subscription.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.confirm(bigint) IS 'what webhook.confirm() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -3999,6 +4124,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.is_ping(uuid) IS 'true if the event is that of a ping';
 
+CREATE FUNCTION webhook_internal.is_confirmation(event uuid) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM webhook.log l
+			WHERE l.event_id = is_confirmation.event AND l.cause = 'confirm')
+$$;
+COMMENT ON FUNCTION webhook_internal.is_confirmation(uuid) IS 'true if the event asks an endpoint for its challenge';
+
 CREATE FUNCTION webhook.ping(subscription bigint, event_type text DEFAULT NULL) RETURNS uuid
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.ping(bigint, text) IS 'send a test event to a subscription: of type webhook.ping, or the example of another event type; returns its Id; a ping that fails does not count against the endpoint';
@@ -4058,6 +4193,13 @@ BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
 	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = resend.subscription;
 	known := webhook_internal.require_event(event, s.tenant);
+	IF webhook_internal.is_confirmation(event) THEN
+		RAISE EXCEPTION 'cannot resend event %', event
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'event',
+				DETAIL = 'It asks an endpoint for its challenge.',
+				HINT = format('Set the endpoint with webhook.alter_subscription(%s, endpoint => ...) to ask again.', subscription);
+	END IF;
 	IF webhook_internal.is_ping(event) THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'invalid_parameter_value',
@@ -4127,7 +4269,7 @@ BEGIN
 		WHERE l.event_id = cancel.event AND l.subscription_id = cancel.subscription
 		ORDER BY l.logged_at DESC, l.position DESC
 		LIMIT 1;
-	under_way := last.outcome = 'retrying'
+	under_way := last.outcome = 'retrying' AND last.cause <> 'confirm'
 		OR EXISTS (
 			SELECT
 				FROM webhook_internal.pending p
@@ -4143,7 +4285,7 @@ BEGIN
 	IF under_way THEN
 		PERFORM webhook_internal.command('k'::"char", cancel.subscription, known.subject, cancel.event);
 		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event, NULL::jsonb);
-	ELSIF last.outcome IN ('failed', 'cancelled') AND last.cause NOT IN ('ping', 'dismiss') THEN
+	ELSIF last.outcome IN ('failed', 'cancelled') AND last.cause NOT IN ('ping', 'confirm', 'dismiss') THEN
 		PERFORM webhook_internal.replay(cancel.subscription, 'dismiss', known.id, known.event_id,
 			known.created_at, known.event_type, known.subject, coalesce(known.data, 'null'),
 			(SELECT s.tenant FROM webhook_internal.subscription s WHERE s.id = cancel.subscription),
@@ -4346,7 +4488,7 @@ BEGIN
 				) x
 			WHERE recover.what = 'delivered'
 				AND l.subscription_id = s.id AND l.tenant IS NOT DISTINCT FROM s.tenant
-				AND l.outcome = 'delivered' AND l.cause <> 'ping'
+				AND l.outcome = 'delivered' AND l.cause NOT IN ('ping', 'confirm')
 				AND l.created_at >= recover.since AND l.created_at < recover.until
 				AND l.logged_at >= recover.since - interval '1 day'
 				AND webhook_internal.takes(s, l.event_type, x.data)
@@ -4583,7 +4725,7 @@ CREATE VIEW webhook.dead_letter WITH (security_invoker) AS
 		l.position, l.data, l.tenant, l.traceparent, l.context
 	FROM webhook.log l, (VALUES (0)) AS read_only
 	WHERE l.outcome IN ('failed', 'cancelled')
-		AND l.cause NOT IN ('ping', 'dismiss')
+		AND l.cause NOT IN ('ping', 'confirm', 'dismiss')
 		AND EXISTS (
 			SELECT
 				FROM webhook_internal.subscription_id s
@@ -4837,6 +4979,7 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 			WHEN 'no worker' THEN 'no worker can be started in this database; see webhook.health()'
 			ELSE CASE
 				WHEN h.state = 'off' THEN 'sending is switched off by webhook.enabled'
+				WHEN h.state = 'unconfirmed' THEN h.unconfirmed
 				WHEN h.state = 'open' THEN
 					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
 				WHEN h.state = 'waiting' AND t.not_before > statement_timestamp() THEN
@@ -4865,6 +5008,7 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 				OR h.state = 'waiting' AND t.not_before > statement_timestamp()
 			THEN greatest(w.next_at,
 				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
+			WHEN h.state = 'unconfirmed' AND t.confirmation = s.confirmation THEN t.confirm_next_at
 		END AS next_attempt,
 		coalesce(w.pending, 0) AS pending,
 		w.oldest_pending,
@@ -4883,14 +5027,23 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
 					WHEN v.state = 'no worker' THEN 'no worker'
-					WHEN t.state IN ('off', 'open', 'waiting', 'slow') THEN t.state
+					WHEN t.state = 'off' THEN 'off'
+					WHEN webhook_internal.unconfirmed(s, t) THEN 'unconfirmed'
+					WHEN t.state IN ('open', 'waiting', 'slow') THEN t.state
 					ELSE 'active' END AS state,
-				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age
+				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age,
+				CASE
+					WHEN t.confirmation IS DISTINCT FROM s.confirmation OR t.confirm_attempts = 0
+						THEN 'its endpoint has not been asked for the challenge yet'
+					ELSE concat(
+						format('its endpoint has not answered the challenge, after %s of 3 requests',
+							t.confirm_attempts),
+						', the last problem: ' || t.reason) END AS unconfirmed
 		) h
 	WHERE (SELECT webhook_internal.sees_all()) OR s.tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
-COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, no worker, off (webhook.enabled), open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
+COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, no worker, off (webhook.enabled), unconfirmed (its endpoint has not answered the challenge), open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
 COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is not active, or what its last problem was; null: there is none';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
 COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';
@@ -4977,6 +5130,7 @@ DECLARE
 	unread		boolean;		-- the worker is not done with it
 	before		boolean;		-- it was committed before the start of the subscription
 	is_ping		boolean;
+	is_confirmation boolean;
 	said		text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', explain.event IS NULL,
@@ -4998,7 +5152,10 @@ BEGIN
 			current_setting('webhook.log_retention', true));
 	END IF;
 	is_ping := webhook_internal.is_ping(explain.event);
+	is_confirmation := webhook_internal.is_confirmation(explain.event);
 	said := ARRAY[CASE
+		WHEN is_confirmation THEN
+			format('It asks an endpoint for its challenge, which was made at %s.', e.created_at)
 		WHEN is_ping AND e.event_type <> 'webhook.ping' THEN
 			format('It is a ping with the example of event type %s, sent at %s.', e.event_type, e.created_at)
 		WHEN e.subject IS NULL THEN
@@ -5057,6 +5214,13 @@ BEGIN
 				WHEN 'skipped' THEN format('It was skipped at %s, after %s.', last.logged_at, attempts)
 				ELSE format('It was cancelled at %s, after %s.', last.logged_at, attempts) END
 		END;
+
+	IF is_confirmation THEN
+		said := said || format('Subscription %s is %s, so nothing else is sent to it: %s.', s.id,
+			stat.state, stat.reason);
+		RETURN array_to_string(CASE WHEN stat.state = 'unconfirmed' THEN said
+			ELSE said[:cardinality(said) - 1] END, E'\n');
+	END IF;
 
 	-- Where is the delivery now?
 	IF waiting.id IS NOT NULL THEN
@@ -5146,7 +5310,7 @@ BEGIN
 	ELSIF stat.state = 'disabled' THEN
 		said := said || format('Subscription %s is disabled, so nothing is sent to it: %s.', s.id,
 			stat.reason);
-	ELSIF stat.state IN ('fenced', 'paused') THEN
+	ELSIF stat.state IN ('fenced', 'paused', 'unconfirmed') THEN
 		said := said || format('Subscription %s is %s, so nothing is sent to it: %s.', s.id,
 			stat.state, stat.reason);
 	ELSIF stat.state = 'off' THEN
@@ -5186,7 +5350,7 @@ CREATE FUNCTION webhook.health(
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE c STABLE ROWS 14 AS 'MODULE_PATHNAME', 'webhook_door';
+	LANGUAGE c STABLE ROWS 15 AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.health() IS 'what somebody has to look at: one row a check, wrong ones first';
 
 CREATE FUNCTION webhook_internal.health(
@@ -5195,7 +5359,7 @@ CREATE FUNCTION webhook_internal.health(
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE plpgsql STABLE ROWS 14
+	LANGUAGE plpgsql STABLE ROWS 15
 	SET search_path = pg_catalog, pg_temp SET jit = off
 	-- The bounds of leaves are read as text.
 	SET datestyle = 'ISO' SET timezone = 'UTC'
@@ -5266,7 +5430,7 @@ BEGIN
 	RETURN QUERY
 	-- What is due, and who is to be listed, from one look at all subscriptions.
 	WITH stat AS MATERIALIZED (
-		SELECT s.subscription_id, s.state, s.reason, o.enabled,
+		SELECT s.subscription_id, s.state, s.reason, o.enabled, o.challenged_at,
 				CASE WHEN s.state IN ('active', 'slow') AND o.rate_limit IS NULL
 					THEN s.next_attempt END AS due
 			FROM webhook.stat_subscription s
@@ -5276,13 +5440,15 @@ BEGIN
 				count(*) AS n, string_agg(DISTINCT s.reason, '; ') AS reasons
 			FROM stat s
 			WHERE s.state IN ('open', 'fenced') OR s.state = 'disabled' AND s.enabled
+				OR s.state = 'unconfirmed' AND s.challenged_at < now - interval '1 hour'
 			GROUP BY s.state
 	), listed AS (
 		SELECT c.name, c.state, c.hint, s.ids, s.n, s.reasons
 			FROM (VALUES
 				('breakers', 'open', 'Repair the endpoint; it is tried again by itself. See webhook.stat_subscription and webhook.log.'),
 				('disabled', 'disabled', 'Repair the endpoint, then call webhook.alter_subscription(id, enabled => true); webhook.recover() sends what was missed.'),
-				('fenced', 'fenced', 'If this database is to send, call webhook.resume_database().')
+				('fenced', 'fenced', 'If this database is to send, call webhook.resume_database().'),
+				('unconfirmed', 'unconfirmed', 'Repair the endpoint, and set it again with webhook.alter_subscription(id, endpoint => ...); or, if it is known, call webhook.confirm(id).')
 				) AS c (name, state, hint)
 				LEFT JOIN subscription s ON s.state = c.state
 	), checks (number, name, is_ok, detail, hint) AS (
@@ -5313,13 +5479,14 @@ BEGIN
 					'More is to be sent than the limits allow: see webhook.max_in_flight, max_in_flight of the subscriptions, webhook.stat_worker.' END
 			FROM (SELECT min(s.due) AS due FROM stat s) d
 		UNION ALL
-		SELECT CASE l.name WHEN 'breakers' THEN 5 WHEN 'disabled' THEN 6 ELSE 7 END, l.name, l.n IS NULL,
-				CASE WHEN l.n IS NULL THEN format('No subscription is %s.', l.state)
+		SELECT CASE l.name WHEN 'breakers' THEN 5 WHEN 'disabled' THEN 6 WHEN 'fenced' THEN 7 ELSE 8 END, l.name, l.n IS NULL,
+				CASE WHEN l.n IS NULL AND l.state = 'unconfirmed' THEN 'No subscription has been unconfirmed for an hour.'
+					WHEN l.n IS NULL THEN format('No subscription is %s.', l.state)
 					ELSE format('%s: subscription %s (%s)', l.state, left(l.ids, 200), left(l.reasons, 500)) END,
 				CASE WHEN l.n IS NOT NULL THEN l.hint END
 			FROM listed l
 		UNION ALL
-		SELECT 8, 'watches', w.n = 0,
+		SELECT 9, 'watches', w.n = 0,
 				CASE WHEN w.n = 0 THEN 'Each watched table makes its events.'
 					ELSE left(w.problems, 500) END,
 				CASE WHEN w.n > 0 THEN 'See webhook.watched_table.' END
@@ -5329,14 +5496,14 @@ BEGIN
 					WHERE t.problem IS NOT NULL
 			) w
 		UNION ALL
-		SELECT 9, 'log_writes', worker.blocked = 0,
+		SELECT 10, 'log_writes', worker.blocked = 0,
 				CASE WHEN worker.blocked = 0
 					THEN format('Results are written; %s transactions have failed since the worker started.', worker.flush_errors)
 					ELSE format('Results cannot be written; %s wait, and nothing is sent.', worker.unflushed) END,
 				CASE WHEN worker.blocked <> 0 THEN
 					'See the server log: the disk may be full, or webhook.log locked.' END
 		UNION ALL
-		SELECT 10, 'ring', r.is_ok,
+		SELECT 11, 'ring', r.is_ok,
 				format(CASE WHEN oldest IS NULL THEN 'The ring has %s and no row.'
 					ELSE 'The ring has %s; its oldest row was written at %s.' END, pg_size_pretty(r.size), oldest),
 				CASE WHEN NOT r.is_ok THEN
@@ -5348,7 +5515,7 @@ BEGIN
 					WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relname ~ '^event_[0-9]$'
 			) r
 		UNION ALL
-		SELECT 11, 'log', l.is_ok,
+		SELECT 12, 'log', l.is_ok,
 				format(CASE WHEN leaf IS NULL THEN 'The log has %s in %s leaves.'
 					ELSE 'The log has %s in %s leaves; the oldest day ends at %s.' END, pg_size_pretty(l.size), l.n, leaf),
 				CASE WHEN NOT l.is_ok THEN
@@ -5363,20 +5530,20 @@ BEGIN
 					) t
 			) l
 		UNION ALL
-		SELECT 12, 'clock', newest IS NULL OR newest < now + interval '1 day',
+		SELECT 13, 'clock', newest IS NULL OR newest < now + interval '1 day',
 				CASE WHEN newest >= now + interval '1 day'
 					THEN format('The log was written by a clock that was ahead, up to %s.', newest)
 					ELSE 'The log is not ahead of the clock.' END,
 				CASE WHEN newest >= now + interval '1 day' THEN
 					'See the clock of the machine. If it is right now, rows of the log bear a time to come until then; detach those leaves.' END
 		UNION ALL
-		SELECT 13, 'worker_slots', wanted = 0,
+		SELECT 14, 'worker_slots', wanted = 0,
 				CASE WHEN wanted = 0 THEN 'Each database that needs a worker has one.'
 					ELSE 'A database has no worker, because no background worker slot is free.' END,
 				CASE WHEN wanted > 0 THEN
 					format('Raise max_worker_processes to at least %s, and restart the server.', wanted) END
 		UNION ALL
-		SELECT 14, 'triggers', silent IS NULL,
+		SELECT 15, 'triggers', silent IS NULL,
 				CASE WHEN silent IS NULL THEN 'The triggers of the extension''s tables are enabled as they have to be.'
 					ELSE left('Not enabled as they have to be: ' || silent, 500) END,
 				CASE WHEN silent IS NOT NULL THEN
@@ -5667,6 +5834,7 @@ DECLARE
 			webhook_internal.matches_any,
 			webhook_internal.home,
 			webhook_internal.disabled,
+			webhook_internal.unconfirmed,
 			webhook_internal.pending_summary,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
@@ -5694,6 +5862,7 @@ DECLARE
 			webhook.define_tenant,
 			webhook.portal_token,
 			webhook.revoke_portal_tokens,
+			webhook.confirm,
 			webhook.watch,
 			webhook.unwatch,
 			webhook.alter_watch,
@@ -5879,6 +6048,7 @@ BEGIN
 			webhook_internal.matches_any,
 			webhook_internal.home,
 			webhook_internal.disabled,
+			webhook_internal.unconfirmed,
 			webhook_internal.pending_summary,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,

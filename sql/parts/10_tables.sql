@@ -163,7 +163,10 @@ CREATE TABLE webhook_internal.subscription (
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
 	created_by	name NOT NULL,
 	since		pg_snapshot NOT NULL,
-	home		text NOT NULL
+	home		text NOT NULL,
+	confirmation uuid,
+	challenge	text,
+	challenged_at timestamptz
 );
 COMMENT ON TABLE webhook_internal.subscription IS 'subscriptions with their credentials; changed by webhook.subscribe(), webhook.alter_subscription() and other functions';
 COMMENT ON COLUMN webhook_internal.subscription.id IS 'number of the subscription';
@@ -191,6 +194,9 @@ COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when the subscrip
 COMMENT ON COLUMN webhook_internal.subscription.created_by IS 'role that made the subscription';
 COMMENT ON COLUMN webhook_internal.subscription.since IS 'start snapshot: events that it does not see are delivered';
 COMMENT ON COLUMN webhook_internal.subscription.home IS 'where the subscription sends: system identifier, database oid, and oid of webhook_internal.checkpoint; anywhere else it is fenced until webhook.resume_database(); /id at the end: it is fenced in a copy of the data directory with that id';
+COMMENT ON COLUMN webhook_internal.subscription.confirmation IS 'Id of the event that asks the endpoint for the challenge; null: the endpoint need not be confirmed';
+COMMENT ON COLUMN webhook_internal.subscription.challenge IS 'what the endpoint has to answer before it gets events; null: nothing';
+COMMENT ON COLUMN webhook_internal.subscription.challenged_at IS 'when the challenge was made; null: there is none';
 
 CREATE SEQUENCE webhook_internal.subscription_secret_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_secret_id_seq IS 'numbers secrets';
@@ -297,6 +303,10 @@ CREATE TABLE webhook_internal.subscription_state (
 	reason		text,
 	disabled_at	timestamptz,
 	disabled_start_snapshot pg_snapshot,
+	confirmation uuid,
+	confirmed_at timestamptz,
+	confirm_attempts integer NOT NULL DEFAULT 0,
+	confirm_next_at timestamptz,
 	suspended_at	timestamptz,
 	suspended	interval NOT NULL,
 	delivered	bigint NOT NULL,
@@ -311,7 +321,7 @@ CREATE TABLE webhook_internal.subscription_state (
 	fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE webhook_internal.subscription_state IS 'health of the endpoint of each subscription; only the worker writes this table; see view webhook.stat_subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.subscription_id IS 'number of the subscription';
-COMMENT ON COLUMN webhook_internal.subscription_state.state IS 'what the worker says of the subscription: disabled, fenced, paused, off, open, waiting, slow or active';
+COMMENT ON COLUMN webhook_internal.subscription_state.state IS 'what the worker says of the subscription: disabled, fenced, paused, off, unconfirmed, open, waiting, slow or active';
 COMMENT ON COLUMN webhook_internal.subscription_state.breaker IS 'circuit breaker: closed, open (only probes are sent) or half_open (a probe is in flight)';
 COMMENT ON COLUMN webhook_internal.subscription_state.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow';
 COMMENT ON COLUMN webhook_internal.subscription_state.consecutive_failures IS 'failures of the endpoint in a row; 10 open the breaker';
@@ -325,7 +335,11 @@ COMMENT ON COLUMN webhook_internal.subscription_state.not_before IS 'earliest ti
 COMMENT ON COLUMN webhook_internal.subscription_state.reason IS 'reason of the last failure; null: there is no problem';
 COMMENT ON COLUMN webhook_internal.subscription_state.disabled_at IS 'when the worker disabled the subscription';
 COMMENT ON COLUMN webhook_internal.subscription_state.disabled_start_snapshot IS 'start snapshot of the subscription when it was disabled; the subscription has another once it has been re-enabled';
-COMMENT ON COLUMN webhook_internal.subscription_state.suspended_at IS 'when the subscription was suspended: paused or fenced, or sending was switched off; null: it is not suspended';
+COMMENT ON COLUMN webhook_internal.subscription_state.confirmation IS 'confirmation of the subscription that the next three are about; the subscription has another once it is to be confirmed anew; null: none so far';
+COMMENT ON COLUMN webhook_internal.subscription_state.confirmed_at IS 'when the endpoint answered the challenge; null: it did not';
+COMMENT ON COLUMN webhook_internal.subscription_state.confirm_attempts IS 'number of requests that asked for it';
+COMMENT ON COLUMN webhook_internal.subscription_state.confirm_next_at IS 'when the next of them is due; null: no more are made';
+COMMENT ON COLUMN webhook_internal.subscription_state.suspended_at IS 'when the subscription was suspended: paused, fenced or unconfirmed, or sending was switched off; null: it is not suspended';
 COMMENT ON COLUMN webhook_internal.subscription_state.suspended IS 'total time suspended before suspended_at';
 COMMENT ON COLUMN webhook_internal.subscription_state.delivered IS 'number of deliveries that succeeded';
 COMMENT ON COLUMN webhook_internal.subscription_state.failed IS 'number of deliveries that failed or were cancelled';
@@ -373,7 +387,7 @@ COMMENT ON TABLE webhook.log IS 'one row an attempt, as sent and as answered, an
 COMMENT ON COLUMN webhook.log.id IS 'id of the event in the ring';
 COMMENT ON COLUMN webhook.log.event_id IS 'Id of the event, as sent';
 COMMENT ON COLUMN webhook.log.position IS 'id of the row in the ring that caused the delivery';
-COMMENT ON COLUMN webhook.log.cause IS 'cause of the delivery: event, resend, recover or ping; dismiss: a dead letter was dismissed by webhook.cancel()';
+COMMENT ON COLUMN webhook.log.cause IS 'cause of the delivery: event, resend, recover or ping; confirm: the endpoint was asked for its challenge; dismiss: a dead letter was dismissed by webhook.cancel()';
 COMMENT ON COLUMN webhook.log.logged_at IS 'when the row was written; it never decreases from one row to the next';
 COMMENT ON COLUMN webhook.log.subscription_id IS 'subscription that the event was delivered to';
 COMMENT ON COLUMN webhook.log.event_type IS 'type of the event';

@@ -487,7 +487,7 @@ BEGIN
 	SELECT array_agg(k.name)
 		INTO changed
 		FROM unnest(webhook_internal.changed_keys(old_values, new_values)) AS k (name)
-		WHERE k.name <> ALL ('{id,created_at,created_by,since,home}');
+		WHERE k.name <> ALL ('{id,created_at,created_by,since,home,challenge,challenged_at}');
 	IF changed IS NULL THEN
 		RETURN false;
 	END IF;

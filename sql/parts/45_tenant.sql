@@ -15,6 +15,11 @@ CREATE FUNCTION webhook_internal.count_subscriptions(tenant text) RETURNS bigint
 	AS 'MODULE_PATHNAME', 'webhook_count_subscriptions';
 COMMENT ON FUNCTION webhook_internal.count_subscriptions(text) IS 'number of subscriptions that the tenant has now';
 
+CREATE FUNCTION webhook_internal.count_challenges(tenant text) RETURNS bigint
+	LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'webhook_count_challenges';
+COMMENT ON FUNCTION webhook_internal.count_challenges(text) IS 'number of challenges that were made for endpoints of the tenant within the last hour';
+
 -- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.tenant WITH (security_barrier) AS
 	SELECT name, events, max_subscriptions, max_in_flight, rate_limit, channel, created_at
@@ -176,6 +181,26 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_caps(webhook_internal.subscription, webhook_internal.subscription) IS 'raise an error if the tenant of a subscription may not have it, or have it changed, like this';
+
+-- The lock of the tenant is held. A new endpoint may be a stranger's, and gets three requests.
+CREATE FUNCTION webhook_internal.check_challenges(tenant text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	most		constant integer := 10;
+BEGIN
+	IF NOT webhook_internal.caller_sees_all()
+		AND webhook_internal.count_challenges(tenant) >= most
+	THEN
+		RAISE EXCEPTION 'tenant "%" has set too many endpoints within an hour', tenant
+			USING ERRCODE = 'configuration_limit_exceeded',
+				COLUMN = 'endpoint',
+				DETAIL = format('The maximum is %s.', most),
+				HINT = 'Wait until an hour has passed since the first of them, or ask an administrator to set the endpoint.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_challenges(text) IS 'raise an error if a tenant has set too many endpoints that were not confirmed';
 
 CREATE FUNCTION webhook_internal.refuse_files(ca text, client_certificate text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

@@ -66,6 +66,48 @@ CREATE FUNCTION webhook_internal.disabled(
 			OR t.disabled_start_snapshot::text = s.since::text);
 COMMENT ON FUNCTION webhook_internal.disabled(webhook_internal.subscription, webhook_internal.subscription_state) IS 'true if a subscription is disabled, by people or by the worker';
 
+-- What the worker knows of a former challenge does not count.
+CREATE FUNCTION webhook_internal.unconfirmed(
+	s webhook_internal.subscription,
+	t webhook_internal.subscription_state
+) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN s.challenge IS NOT NULL
+		AND (t.confirmed_at IS NULL OR t.confirmation IS DISTINCT FROM s.confirmation);
+COMMENT ON FUNCTION webhook_internal.unconfirmed(webhook_internal.subscription, webhook_internal.subscription_state) IS 'true if the endpoint of a subscription has to answer a challenge, and has not';
+
+CREATE FUNCTION webhook_internal.is_unconfirmed(subscription bigint) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM webhook_internal.subscription s
+				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
+			WHERE s.id = is_unconfirmed.subscription AND webhook_internal.unconfirmed(s, t))
+$$;
+COMMENT ON FUNCTION webhook_internal.is_unconfirmed(bigint) IS 'true if the endpoint of the subscription has to answer a challenge, and has not';
+
+CREATE FUNCTION webhook_internal.with_challenge(base webhook_internal.subscription)
+	RETURNS webhook_internal.subscription
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	new			webhook_internal.subscription := base;
+BEGIN
+	new.confirmation := NULL;
+	new.challenge := NULL;
+	new.challenged_at := NULL;
+	IF new.tenant IS NOT NULL OR current_setting('webhook.confirm_endpoints', true) = 'on' THEN
+		PERFORM webhook_internal.check_challenges(new.tenant);
+		new.challenged_at := clock_timestamp();
+		new.confirmation := webhook_internal.new_event_id(new.challenged_at);
+		new.challenge := replace(concat(gen_random_uuid(), gen_random_uuid()), '-', '');
+	END IF;
+	RETURN new;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.with_challenge(webhook_internal.subscription) IS 'the subscription with a new challenge for its endpoint, if the endpoint has to be confirmed';
+
 CREATE FUNCTION webhook_internal.is_disabled(subscription bigint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -297,15 +339,17 @@ BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
 	PERFORM webhook_internal.check_caps(NULL::webhook_internal.subscription, new);
 	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, NULL::bigint, new.tenant);
+	new := webhook_internal.with_challenge(new);
 	INSERT INTO webhook_internal.subscription (tenant, endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
-			include_context, created_by, since, home)
+			include_context, created_by, since, home, confirmation, challenge, challenged_at)
 		VALUES (new.tenant, new.endpoint, new.events, new.description, new.headers,
 			new.signature_schemes, new.filter, new.payload_format, new.ordered,
 			new.max_in_flight, new.rate_limit, new.timeout, new.retry_schedule, new.max_age,
 			new.final_statuses, new.ca, new.client_certificate, new.include_context,
-			webhook_internal.caller(), webhook_internal.start_snapshot(), webhook_internal.home())
+			webhook_internal.caller(), webhook_internal.start_snapshot(), webhook_internal.home(),
+			new.confirmation, new.challenge, new.challenged_at)
 		RETURNING id INTO new.id;
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
@@ -419,6 +463,12 @@ BEGIN
 	IF rerouted THEN
 		PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, new.id, new.tenant);
 	END IF;
+	-- The same endpoint is asked again if it has not answered yet.
+	IF alter_subscription.endpoint IS NOT NULL
+		AND (new.endpoint <> old.endpoint OR webhook_internal.is_unconfirmed(old.id))
+	THEN
+		new := webhook_internal.with_challenge(new);
+	END IF;
 	IF alter_subscription.description IS NOT NULL THEN
 		new.description := nullif(alter_subscription.description, '');
 	END IF;
@@ -472,7 +522,10 @@ BEGIN
 			client_certificate = new.client_certificate,
 			include_context = new.include_context,
 			enabled = new.enabled,
-			since = new.since
+			since = new.since,
+			confirmation = new.confirmation,
+			challenge = new.challenge,
+			challenged_at = new.challenged_at
 		WHERE s.id = new.id;
 	IF old.enabled AND NOT new.enabled THEN
 		PERFORM webhook_internal.command('x'::"char", new.id, NULL::text, NULL::uuid);
@@ -545,6 +598,39 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.subscription_options(bigint) IS 'what webhook.subscription_options() does, with the rights of the owner';
+
+CREATE FUNCTION webhook.confirm(subscription bigint) RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.confirm(bigint) IS 'send to the endpoint of a subscription although it has not answered the challenge';
+
+CREATE FUNCTION webhook_internal.confirm(subscription bigint) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_subscription(confirm.subscription);
+	IF NOT webhook_internal.caller_sees_all() THEN
+		RAISE EXCEPTION 'permission denied to confirm endpoints'
+			USING ERRCODE = 'insufficient_privilege',
+				HINT = 'Only administrators of the platform may; let the endpoint answer the challenge.';
+	END IF;
+	UPDATE webhook_internal.subscription s
+		SET confirmation = NULL, challenge = NULL, challenged_at = NULL
+		WHERE s.id = confirm.subscription AND webhook_internal.is_unconfirmed(s.id);
+	IF FOUND THEN
+		PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+		PERFORM webhook_internal.tell(confirm.subscription, false);
+		PERFORM webhook_internal.audit('confirm'::text, confirm.subscription, NULL::uuid, NULL::jsonb);
+	ELSE
+		-- It may have gone meanwhile.
+		PERFORM webhook_internal.require_subscription(confirm.subscription);
+		RAISE NOTICE 'the endpoint of subscription % needs no confirmation', confirm.subscription
+			USING HINT = 'See webhook.stat_subscription.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.confirm(bigint) IS 'what webhook.confirm() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.unsubscribe(subscription bigint) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';

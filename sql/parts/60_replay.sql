@@ -197,6 +197,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.is_ping(uuid) IS 'true if the event is that of a ping';
 
+CREATE FUNCTION webhook_internal.is_confirmation(event uuid) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM webhook.log l
+			WHERE l.event_id = is_confirmation.event AND l.cause = 'confirm')
+$$;
+COMMENT ON FUNCTION webhook_internal.is_confirmation(uuid) IS 'true if the event asks an endpoint for its challenge';
+
 CREATE FUNCTION webhook.ping(subscription bigint, event_type text DEFAULT NULL) RETURNS uuid
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.ping(bigint, text) IS 'send a test event to a subscription: of type webhook.ping, or the example of another event type; returns its Id; a ping that fails does not count against the endpoint';
@@ -256,6 +266,13 @@ BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
 	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = resend.subscription;
 	known := webhook_internal.require_event(event, s.tenant);
+	IF webhook_internal.is_confirmation(event) THEN
+		RAISE EXCEPTION 'cannot resend event %', event
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'event',
+				DETAIL = 'It asks an endpoint for its challenge.',
+				HINT = format('Set the endpoint with webhook.alter_subscription(%s, endpoint => ...) to ask again.', subscription);
+	END IF;
 	IF webhook_internal.is_ping(event) THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'invalid_parameter_value',
@@ -325,7 +342,7 @@ BEGIN
 		WHERE l.event_id = cancel.event AND l.subscription_id = cancel.subscription
 		ORDER BY l.logged_at DESC, l.position DESC
 		LIMIT 1;
-	under_way := last.outcome = 'retrying'
+	under_way := last.outcome = 'retrying' AND last.cause <> 'confirm'
 		OR EXISTS (
 			SELECT
 				FROM webhook_internal.pending p
@@ -341,7 +358,7 @@ BEGIN
 	IF under_way THEN
 		PERFORM webhook_internal.command('k'::"char", cancel.subscription, known.subject, cancel.event);
 		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event, NULL::jsonb);
-	ELSIF last.outcome IN ('failed', 'cancelled') AND last.cause NOT IN ('ping', 'dismiss') THEN
+	ELSIF last.outcome IN ('failed', 'cancelled') AND last.cause NOT IN ('ping', 'confirm', 'dismiss') THEN
 		PERFORM webhook_internal.replay(cancel.subscription, 'dismiss', known.id, known.event_id,
 			known.created_at, known.event_type, known.subject, coalesce(known.data, 'null'),
 			(SELECT s.tenant FROM webhook_internal.subscription s WHERE s.id = cancel.subscription),
@@ -544,7 +561,7 @@ BEGIN
 				) x
 			WHERE recover.what = 'delivered'
 				AND l.subscription_id = s.id AND l.tenant IS NOT DISTINCT FROM s.tenant
-				AND l.outcome = 'delivered' AND l.cause <> 'ping'
+				AND l.outcome = 'delivered' AND l.cause NOT IN ('ping', 'confirm')
 				AND l.created_at >= recover.since AND l.created_at < recover.until
 				AND l.logged_at >= recover.since - interval '1 day'
 				AND webhook_internal.takes(s, l.event_type, x.data)

@@ -61,7 +61,7 @@ CREATE VIEW webhook.dead_letter WITH (security_invoker) AS
 		l.position, l.data, l.tenant, l.traceparent, l.context
 	FROM webhook.log l, (VALUES (0)) AS read_only
 	WHERE l.outcome IN ('failed', 'cancelled')
-		AND l.cause NOT IN ('ping', 'dismiss')
+		AND l.cause NOT IN ('ping', 'confirm', 'dismiss')
 		AND EXISTS (
 			SELECT
 				FROM webhook_internal.subscription_id s
@@ -315,6 +315,7 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 			WHEN 'no worker' THEN 'no worker can be started in this database; see webhook.health()'
 			ELSE CASE
 				WHEN h.state = 'off' THEN 'sending is switched off by webhook.enabled'
+				WHEN h.state = 'unconfirmed' THEN h.unconfirmed
 				WHEN h.state = 'open' THEN
 					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
 				WHEN h.state = 'waiting' AND t.not_before > statement_timestamp() THEN
@@ -343,6 +344,7 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 				OR h.state = 'waiting' AND t.not_before > statement_timestamp()
 			THEN greatest(w.next_at,
 				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
+			WHEN h.state = 'unconfirmed' AND t.confirmation = s.confirmation THEN t.confirm_next_at
 		END AS next_attempt,
 		coalesce(w.pending, 0) AS pending,
 		w.oldest_pending,
@@ -361,14 +363,23 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 					WHEN s.home <> webhook_internal.home() THEN 'fenced'
 					WHEN s.paused THEN 'paused'
 					WHEN v.state = 'no worker' THEN 'no worker'
-					WHEN t.state IN ('off', 'open', 'waiting', 'slow') THEN t.state
+					WHEN t.state = 'off' THEN 'off'
+					WHEN webhook_internal.unconfirmed(s, t) THEN 'unconfirmed'
+					WHEN t.state IN ('open', 'waiting', 'slow') THEN t.state
 					ELSE 'active' END AS state,
-				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age
+				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age,
+				CASE
+					WHEN t.confirmation IS DISTINCT FROM s.confirmation OR t.confirm_attempts = 0
+						THEN 'its endpoint has not been asked for the challenge yet'
+					ELSE concat(
+						format('its endpoint has not answered the challenge, after %s of 3 requests',
+							t.confirm_attempts),
+						', the last problem: ' || t.reason) END AS unconfirmed
 		) h
 	WHERE (SELECT webhook_internal.sees_all()) OR s.tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
-COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, no worker, off (webhook.enabled), open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
+COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, no worker, off (webhook.enabled), unconfirmed (its endpoint has not answered the challenge), open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
 COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is not active, or what its last problem was; null: there is none';
 COMMENT ON COLUMN webhook.stat_subscription.rate IS 'deliveries a second now, a moving average over about a minute';
 COMMENT ON COLUMN webhook.stat_subscription.concurrency IS 'how many requests may be in flight; 1: the endpoint fails or is slow; null: the worker knows nothing of the endpoint yet';

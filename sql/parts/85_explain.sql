@@ -24,6 +24,7 @@ DECLARE
 	unread		boolean;		-- the worker is not done with it
 	before		boolean;		-- it was committed before the start of the subscription
 	is_ping		boolean;
+	is_confirmation boolean;
 	said		text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', explain.event IS NULL,
@@ -45,7 +46,10 @@ BEGIN
 			current_setting('webhook.log_retention', true));
 	END IF;
 	is_ping := webhook_internal.is_ping(explain.event);
+	is_confirmation := webhook_internal.is_confirmation(explain.event);
 	said := ARRAY[CASE
+		WHEN is_confirmation THEN
+			format('It asks an endpoint for its challenge, which was made at %s.', e.created_at)
 		WHEN is_ping AND e.event_type <> 'webhook.ping' THEN
 			format('It is a ping with the example of event type %s, sent at %s.', e.event_type, e.created_at)
 		WHEN e.subject IS NULL THEN
@@ -104,6 +108,13 @@ BEGIN
 				WHEN 'skipped' THEN format('It was skipped at %s, after %s.', last.logged_at, attempts)
 				ELSE format('It was cancelled at %s, after %s.', last.logged_at, attempts) END
 		END;
+
+	IF is_confirmation THEN
+		said := said || format('Subscription %s is %s, so nothing else is sent to it: %s.', s.id,
+			stat.state, stat.reason);
+		RETURN array_to_string(CASE WHEN stat.state = 'unconfirmed' THEN said
+			ELSE said[:cardinality(said) - 1] END, E'\n');
+	END IF;
 
 	-- Where is the delivery now?
 	IF waiting.id IS NOT NULL THEN
@@ -193,7 +204,7 @@ BEGIN
 	ELSIF stat.state = 'disabled' THEN
 		said := said || format('Subscription %s is disabled, so nothing is sent to it: %s.', s.id,
 			stat.reason);
-	ELSIF stat.state IN ('fenced', 'paused') THEN
+	ELSIF stat.state IN ('fenced', 'paused', 'unconfirmed') THEN
 		said := said || format('Subscription %s is %s, so nothing is sent to it: %s.', s.id,
 			stat.state, stat.reason);
 	ELSIF stat.state = 'off' THEN

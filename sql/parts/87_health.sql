@@ -16,7 +16,7 @@ CREATE FUNCTION webhook.health(
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE c STABLE ROWS 14 AS 'MODULE_PATHNAME', 'webhook_door';
+	LANGUAGE c STABLE ROWS 15 AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.health() IS 'what somebody has to look at: one row a check, wrong ones first';
 
 CREATE FUNCTION webhook_internal.health(
@@ -25,7 +25,7 @@ CREATE FUNCTION webhook_internal.health(
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE plpgsql STABLE ROWS 14
+	LANGUAGE plpgsql STABLE ROWS 15
 	SET search_path = pg_catalog, pg_temp SET jit = off
 	-- The bounds of leaves are read as text.
 	SET datestyle = 'ISO' SET timezone = 'UTC'
@@ -96,7 +96,7 @@ BEGIN
 	RETURN QUERY
 	-- What is due, and who is to be listed, from one look at all subscriptions.
 	WITH stat AS MATERIALIZED (
-		SELECT s.subscription_id, s.state, s.reason, o.enabled,
+		SELECT s.subscription_id, s.state, s.reason, o.enabled, o.challenged_at,
 				CASE WHEN s.state IN ('active', 'slow') AND o.rate_limit IS NULL
 					THEN s.next_attempt END AS due
 			FROM webhook.stat_subscription s
@@ -106,13 +106,15 @@ BEGIN
 				count(*) AS n, string_agg(DISTINCT s.reason, '; ') AS reasons
 			FROM stat s
 			WHERE s.state IN ('open', 'fenced') OR s.state = 'disabled' AND s.enabled
+				OR s.state = 'unconfirmed' AND s.challenged_at < now - interval '1 hour'
 			GROUP BY s.state
 	), listed AS (
 		SELECT c.name, c.state, c.hint, s.ids, s.n, s.reasons
 			FROM (VALUES
 				('breakers', 'open', 'Repair the endpoint; it is tried again by itself. See webhook.stat_subscription and webhook.log.'),
 				('disabled', 'disabled', 'Repair the endpoint, then call webhook.alter_subscription(id, enabled => true); webhook.recover() sends what was missed.'),
-				('fenced', 'fenced', 'If this database is to send, call webhook.resume_database().')
+				('fenced', 'fenced', 'If this database is to send, call webhook.resume_database().'),
+				('unconfirmed', 'unconfirmed', 'Repair the endpoint, and set it again with webhook.alter_subscription(id, endpoint => ...); or, if it is known, call webhook.confirm(id).')
 				) AS c (name, state, hint)
 				LEFT JOIN subscription s ON s.state = c.state
 	), checks (number, name, is_ok, detail, hint) AS (
@@ -143,13 +145,14 @@ BEGIN
 					'More is to be sent than the limits allow: see webhook.max_in_flight, max_in_flight of the subscriptions, webhook.stat_worker.' END
 			FROM (SELECT min(s.due) AS due FROM stat s) d
 		UNION ALL
-		SELECT CASE l.name WHEN 'breakers' THEN 5 WHEN 'disabled' THEN 6 ELSE 7 END, l.name, l.n IS NULL,
-				CASE WHEN l.n IS NULL THEN format('No subscription is %s.', l.state)
+		SELECT CASE l.name WHEN 'breakers' THEN 5 WHEN 'disabled' THEN 6 WHEN 'fenced' THEN 7 ELSE 8 END, l.name, l.n IS NULL,
+				CASE WHEN l.n IS NULL AND l.state = 'unconfirmed' THEN 'No subscription has been unconfirmed for an hour.'
+					WHEN l.n IS NULL THEN format('No subscription is %s.', l.state)
 					ELSE format('%s: subscription %s (%s)', l.state, left(l.ids, 200), left(l.reasons, 500)) END,
 				CASE WHEN l.n IS NOT NULL THEN l.hint END
 			FROM listed l
 		UNION ALL
-		SELECT 8, 'watches', w.n = 0,
+		SELECT 9, 'watches', w.n = 0,
 				CASE WHEN w.n = 0 THEN 'Each watched table makes its events.'
 					ELSE left(w.problems, 500) END,
 				CASE WHEN w.n > 0 THEN 'See webhook.watched_table.' END
@@ -159,14 +162,14 @@ BEGIN
 					WHERE t.problem IS NOT NULL
 			) w
 		UNION ALL
-		SELECT 9, 'log_writes', worker.blocked = 0,
+		SELECT 10, 'log_writes', worker.blocked = 0,
 				CASE WHEN worker.blocked = 0
 					THEN format('Results are written; %s transactions have failed since the worker started.', worker.flush_errors)
 					ELSE format('Results cannot be written; %s wait, and nothing is sent.', worker.unflushed) END,
 				CASE WHEN worker.blocked <> 0 THEN
 					'See the server log: the disk may be full, or webhook.log locked.' END
 		UNION ALL
-		SELECT 10, 'ring', r.is_ok,
+		SELECT 11, 'ring', r.is_ok,
 				format(CASE WHEN oldest IS NULL THEN 'The ring has %s and no row.'
 					ELSE 'The ring has %s; its oldest row was written at %s.' END, pg_size_pretty(r.size), oldest),
 				CASE WHEN NOT r.is_ok THEN
@@ -178,7 +181,7 @@ BEGIN
 					WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relname ~ '^event_[0-9]$'
 			) r
 		UNION ALL
-		SELECT 11, 'log', l.is_ok,
+		SELECT 12, 'log', l.is_ok,
 				format(CASE WHEN leaf IS NULL THEN 'The log has %s in %s leaves.'
 					ELSE 'The log has %s in %s leaves; the oldest day ends at %s.' END, pg_size_pretty(l.size), l.n, leaf),
 				CASE WHEN NOT l.is_ok THEN
@@ -193,20 +196,20 @@ BEGIN
 					) t
 			) l
 		UNION ALL
-		SELECT 12, 'clock', newest IS NULL OR newest < now + interval '1 day',
+		SELECT 13, 'clock', newest IS NULL OR newest < now + interval '1 day',
 				CASE WHEN newest >= now + interval '1 day'
 					THEN format('The log was written by a clock that was ahead, up to %s.', newest)
 					ELSE 'The log is not ahead of the clock.' END,
 				CASE WHEN newest >= now + interval '1 day' THEN
 					'See the clock of the machine. If it is right now, rows of the log bear a time to come until then; detach those leaves.' END
 		UNION ALL
-		SELECT 13, 'worker_slots', wanted = 0,
+		SELECT 14, 'worker_slots', wanted = 0,
 				CASE WHEN wanted = 0 THEN 'Each database that needs a worker has one.'
 					ELSE 'A database has no worker, because no background worker slot is free.' END,
 				CASE WHEN wanted > 0 THEN
 					format('Raise max_worker_processes to at least %s, and restart the server.', wanted) END
 		UNION ALL
-		SELECT 14, 'triggers', silent IS NULL,
+		SELECT 15, 'triggers', silent IS NULL,
 				CASE WHEN silent IS NULL THEN 'The triggers of the extension''s tables are enabled as they have to be.'
 					ELSE left('Not enabled as they have to be: ' || silent, 500) END,
 				CASE WHEN silent IS NOT NULL THEN

@@ -35,6 +35,7 @@
 #define MAX_USER_AGENT	256
 
 bool		webhook_enabled = true;
+bool		webhook_confirm_endpoints = false;
 int			webhook_max_in_flight = 256;
 int			webhook_max_in_flight_per_subscription = 16;
 int			webhook_timeout = 30 * 1000;
@@ -64,6 +65,14 @@ webhook_guc_init(void)
 							 "While it is off, events are enqueued and wait.",
 							 &webhook_enabled,
 							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("webhook.confirm_endpoints",
+							 "Asks each new endpoint to answer a challenge before it gets events.",
+							 "The endpoints of tenants are asked in any case.",
+							 &webhook_confirm_endpoints,
+							 false,
 							 PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);
 

@@ -17,6 +17,7 @@ typedef struct WebhookSchedule
 } WebhookSchedule;
 
 extern bool webhook_enabled;
+extern bool webhook_confirm_endpoints;
 extern bool webhook_fence_copies;
 extern int	webhook_max_in_flight;
 extern int	webhook_max_in_flight_per_subscription;

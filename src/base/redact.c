@@ -16,7 +16,7 @@
 
 /* The value of a header is a credential if its name contains one of these words. */
 static const char *const words[] = {
-	"auth", "bearer", "cookie", "credential", "jwt", "key", "passw", "secret",
+	"auth", "bearer", "challenge", "cookie", "credential", "jwt", "key", "passw", "secret",
 	"session", "token"
 };
 

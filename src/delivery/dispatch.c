@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "base/steady.h"
+#include "delivery/confirm_internal.h"
 #include "delivery/evict_internal.h"
 #include "delivery/retry_policy_internal.h"
 #include "delivery/state_internal.h"
@@ -32,6 +33,8 @@ typedef enum ArrivalState
 
 static ArrivalState arrival_state(const WebhookDispatcher *dispatcher, const WebhookQueue *queue,
 								  const WebhookSubject *subject, const WebhookOffer *offer);
+static WebhookDelivery *next_of(WebhookDispatcher *dispatcher, WebhookQueue *queue,
+								TimestampTz now);
 static WebhookDelivery *pop_ready(WebhookDispatcher *dispatcher, WebhookQueue *queue);
 static bool is_too_old(const WebhookDelivery *delivery, TimestampTz now);
 static void end_as_too_old(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
@@ -40,6 +43,10 @@ static void take_back(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
 static void set_probe(WebhookDispatcher *dispatcher, WebhookQueue *queue, bool under_way);
 static void record_health(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 						  const WebhookRetryDecision *decision, TimestampTz now);
+static void take_confirmation(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+							  TimestampTz now);
+static void not_sent(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
+					 TimestampTz until, TimestampTz now);
 static void apply_decision(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 						   const WebhookRetryDecision *decision);
 static void end_as_cancelled(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
@@ -179,7 +186,7 @@ webhook_dispatch_next(WebhookDispatcher *dispatcher, TimestampTz now)
 	while ((entry = webhook_scheduler_next(&dispatcher->queues.scheduler)) != NULL)
 	{
 		WebhookQueue *queue = WEBHOOK_QUEUE_OF(scheduling, entry);
-		WebhookDelivery *delivery = pop_ready(dispatcher, queue);
+		WebhookDelivery *delivery = next_of(dispatcher, queue, now);
 		bool		too_old = is_too_old(delivery, now);
 
 		if (too_old)
@@ -222,23 +229,30 @@ webhook_dispatch_finish(WebhookDispatcher *dispatcher, WebhookDelivery *delivery
 	webhook_delivery_set_done(dispatcher, delivery);
 	entry->transfer = transfer;
 	entry->endpoint = transfer->url;
-	decision = webhook_retry_decide(&entry->delivery, queue->subscription, transfer,
-									delivery->probe, now);
+	if (entry->delivery.cause == WEBHOOK_CAUSE_CONFIRM)
+		decision = webhook_confirm_end(&queue->health.state, queue->subscription,
+									   &entry->delivery, transfer, now);
+	else
+		decision = webhook_retry_decide(&entry->delivery, queue->subscription, transfer,
+										delivery->probe, now);
 	if (decision.outcome != WEBHOOK_DELIVERED)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
 		entry->error_class = decision.error_class;
-		entry->error = webhook_retry_error(transfer);
+		entry->error = entry->delivery.cause == WEBHOOK_CAUSE_CONFIRM ?
+			webhook_confirm_error(transfer) : webhook_retry_error(transfer);
 		MemoryContextSwitchTo(old);
 	}
-	if (!decision.shows_endpoint)
+	if (entry->delivery.cause == WEBHOOK_CAUSE_CONFIRM)
+		take_confirmation(dispatcher, delivery, now);
+	else if (!decision.shows_endpoint)
 	{
 		/* The breaker stays open, and the next probe may follow. */
 		if (delivery->probe)
 			set_probe(dispatcher, queue, false);
 	}
-	else if (entry->delivery.cause != WEBHOOK_CAUSE_PING)
+	else if (!webhook_cause_is_trial(entry->delivery.cause))
 		record_health(dispatcher, delivery, &decision, now);
 	apply_decision(dispatcher, delivery, &decision);
 	webhook_evict_if_blocked(dispatcher, queue, now);
@@ -260,15 +274,7 @@ void
 webhook_dispatch_retry_later(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 							 TimestampTz now)
 {
-	WebhookQueue *queue = delivery->queue;
-
-	take_back(dispatcher, delivery);
-	if (delivery->cancelled)
-		end_as_cancelled(dispatcher, delivery);
-	else
-		webhook_delivery_set_ready(dispatcher, delivery);
-	webhook_evict_if_blocked(dispatcher, queue, now);
-	webhook_queue_update(&dispatcher->queues, queue);
+	not_sent(dispatcher, delivery, now, now);
 }
 
 void
@@ -278,7 +284,7 @@ webhook_dispatch_postpone(WebhookDispatcher *dispatcher, WebhookDelivery *delive
 	WebhookQueue *queue = delivery->queue;
 
 	webhook_queue_delay(&dispatcher->queues, queue, Max(queue->not_before.at, until));
-	webhook_dispatch_retry_later(dispatcher, delivery, now);
+	not_sent(dispatcher, delivery, until, now);
 }
 
 void
@@ -293,7 +299,7 @@ webhook_dispatch_tick(WebhookDispatcher *dispatcher, TimestampTz now)
 		WebhookQueue *queue = oldest->queue;
 
 		webhook_delivery_mark_slow(dispatcher, oldest);
-		if (oldest->entry.delivery.cause == WEBHOOK_CAUSE_PING)
+		if (webhook_cause_is_trial(oldest->entry.delivery.cause))
 			continue;
 		webhook_queue_set_slow(&dispatcher->queues, queue, now);
 		webhook_queue_update(&dispatcher->queues, queue);
@@ -306,6 +312,7 @@ webhook_dispatch_tick_time(WebhookDispatcher *dispatcher)
 	const WebhookDelivery *oldest = webhook_in_flight_oldest(dispatcher);
 	TimestampTz times[] = {
 		webhook_timer_time(dispatcher->queues.delayed),
+		webhook_timer_time(dispatcher->queues.asks),
 		webhook_tenants_tick_time(&dispatcher->queues.tenants),
 		oldest == NULL ? 0 : oldest->started_at + WEBHOOK_SLOW_REQUEST,
 	};
@@ -343,6 +350,27 @@ arrival_state(const WebhookDispatcher *dispatcher, const WebhookQueue *queue,
 	if (offer->cause == WEBHOOK_CAUSE_PING ? capacity.pings : capacity.arrivals)
 		return ARRIVAL_READY;
 	return ARRIVAL_DEFERRED_HEAD;
+}
+
+/* Only an endpoint that gets nothing else is asked for its challenge. */
+static WebhookDelivery *
+next_of(WebhookDispatcher *dispatcher, WebhookQueue *queue, TimestampTz now)
+{
+	WebhookPending row = {0};
+
+	if (!queue->ask_due)
+		return pop_ready(dispatcher, queue);
+	queue->ask_due = false;
+	row.subscription_id = queue->id;
+	row.cause = WEBHOOK_CAUSE_CONFIRM;
+	row.attempt = queue->health.state.confirm_attempts;
+	row.queued_at = now;
+	row.age_start = webhook_health_active_time(&queue->health, webhook_steady_time(now), now);
+	row.of_tenant = queue->subscription->tenant != NULL;
+	row.event = webhook_confirm_event(queue->subscription);
+	webhook_confirm_start(&queue->health.state, now);
+	webhook_queue_mark_dirty(&dispatcher->queues, queue, true);
+	return webhook_delivery_create(dispatcher, &row, false, NULL, now);
 }
 
 /* The first delivery that is ready, pings before others. */
@@ -387,7 +415,7 @@ start(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, TimestampTz now)
 
 	delivery->entry.delivery.attempt++;
 	delivery->probe = webhook_health_is_open(&queue->health) &&
-		delivery->entry.delivery.cause != WEBHOOK_CAUSE_PING;
+		!webhook_cause_is_trial(delivery->entry.delivery.cause);
 	if (delivery->probe)
 		set_probe(dispatcher, queue, true);
 	until = webhook_health_start(&queue->health, queue->subscription, queue->nready > 0, now,
@@ -436,6 +464,40 @@ record_health(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 	webhook_queue_mark_dirty(&dispatcher->queues, queue, false);
 }
 
+/* What the answer to the question for the challenge means for the subscription. */
+static void
+take_confirmation(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, TimestampTz now)
+{
+	WebhookQueue *queue = delivery->queue;
+
+	if (!webhook_confirm_is_of(&delivery->entry.delivery, queue->subscription))
+		return;
+	webhook_health_set_reason(&queue->health.state, delivery->entry.error);
+	webhook_queue_confirmed(&dispatcher->queues, queue, now);
+}
+
+/* Its POST was not made: it is ready again, or asked again at "until". */
+static void
+not_sent(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, TimestampTz until,
+		 TimestampTz now)
+{
+	WebhookQueue *queue = delivery->queue;
+
+	take_back(dispatcher, delivery);
+	if (delivery->entry.delivery.cause == WEBHOOK_CAUSE_CONFIRM)
+	{
+		if (webhook_confirm_is_of(&delivery->entry.delivery, queue->subscription))
+			webhook_confirm_take_back(&queue->health.state, until);
+		webhook_delivery_end(dispatcher, delivery, WEBHOOK_DEFERRED, WEBHOOK_ROW_NONE);
+	}
+	else if (delivery->cancelled)
+		end_as_cancelled(dispatcher, delivery);
+	else
+		webhook_delivery_set_ready(dispatcher, delivery);
+	webhook_evict_if_blocked(dispatcher, queue, now);
+	webhook_queue_update(&dispatcher->queues, queue);
+}
+
 /* What the result means for the delivery. */
 static void
 apply_decision(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
@@ -445,6 +507,8 @@ apply_decision(WebhookDispatcher *dispatcher, WebhookDelivery *delivery,
 		webhook_delivery_end_and_promote(dispatcher, delivery, decision->outcome);
 	else if (delivery->cancelled || !delivery->queue->takes)
 		end_as_cancelled(dispatcher, delivery);
+	else if (delivery->entry.delivery.cause == WEBHOOK_CAUSE_CONFIRM)
+		webhook_delivery_end(dispatcher, delivery, WEBHOOK_RETRYING, WEBHOOK_ROW_NONE);
 	else
 	{
 		delivery->entry.delivery.step += decision->costs_step;

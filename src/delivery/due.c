@@ -181,8 +181,9 @@ webhook_due_any(WebhookDispatcher *dispatcher, TimestampTz now)
 	webhook_queues_scan(&dispatcher->queues, &scan);
 	while ((queue = webhook_queues_next(&scan)) != NULL)
 	{
-		if (queue->sends && queue->next_due != 0 && queue->next_due <= now &&
-			queue->health.state.not_before <= now)
+		if (queue->ask_due || (queue->ask.at != 0 && queue->ask.at <= now) ||
+			(queue->sends && queue->next_due != 0 && queue->next_due <= now &&
+			 queue->health.state.not_before <= now))
 		{
 			hash_seq_term(&scan);
 			return true;

@@ -26,6 +26,7 @@
 
 #include "base/guc.h"
 #include "base/steady.h"
+#include "delivery/confirm_internal.h"
 #include "delivery/health_internal.h"
 
 #define SLOW 1					/* concurrency of an endpoint that fails or hangs */
@@ -58,7 +59,6 @@ static bool must_disable(const WebhookHealth *health, const WebhookSubscription 
 						 bool gone, TimestampTz now);
 static void disable(WebhookState *state, const WebhookSubscription *subscription,
 					TimestampTz now);
-static void set_reason(WebhookState *state, const char *reason);
 static int	max_concurrency(const WebhookSubscription *subscription);
 static void add_duration(WebhookHealth *health, int64 duration);
 static int64 percentile(const WebhookHealth *health, double part);
@@ -80,7 +80,7 @@ webhook_health_restore(WebhookHealth *health, const WebhookState *state, Timesta
 	health->state = *state;
 	health->state.reason = NULL;
 	health->state.disabled_start_snapshot = NULL;
-	set_reason(&health->state, state->reason);
+	webhook_health_set_reason(&health->state, state->reason);
 	if (state->disabled_start_snapshot != NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
@@ -102,6 +102,7 @@ webhook_health_restore(WebhookHealth *health, const WebhookState *state, Timesta
 		health->state.not_before = now;
 	health->state.failing_since = Min(health->state.failing_since, now);
 	health->state.suspended_at = Min(health->state.suspended_at, now);
+	webhook_confirm_bound(&health->state, now);
 
 	/* The row may have been edited by hand: keep what is in range. */
 	health->state.concurrency = Max(health->state.concurrency, SLOW);
@@ -112,7 +113,7 @@ webhook_health_restore(WebhookHealth *health, const WebhookState *state, Timesta
 void
 webhook_health_free(WebhookHealth *health)
 {
-	set_reason(&health->state, NULL);
+	webhook_health_set_reason(&health->state, NULL);
 	if (health->state.disabled_start_snapshot != NULL)
 		pfree(health->state.disabled_start_snapshot);
 	health->state.disabled_start_snapshot = NULL;
@@ -161,7 +162,7 @@ webhook_health_reset(WebhookHealth *health)
 	state->concurrency = FIRST_CONCURRENCY;
 	state->failures_since_success = 0;
 	state->failing_since = 0;
-	set_reason(state, NULL);
+	webhook_health_set_reason(state, NULL);
 	return change;
 }
 
@@ -252,6 +253,8 @@ webhook_health_set_back(WebhookHealth *health, int64 by)
 {
 	if (health->state.not_before != 0)
 		health->state.not_before -= by;
+	if (health->state.confirm_next_at != 0)
+		health->state.confirm_next_at -= by;
 }
 
 void
@@ -324,6 +327,22 @@ webhook_health_summarize(WebhookHealth *health, TimestampTz now)
 	health->rated_delivered = state->delivered;
 }
 
+void
+webhook_health_set_reason(WebhookState *state, const char *reason)
+{
+	if (state->reason != NULL)
+		pfree(state->reason);
+	state->reason = NULL;
+	if (reason != NULL)
+	{
+		int			length = pg_mbcliplen(reason, strlen(reason), MAX_REASON);
+
+		state->reason = MemoryContextAlloc(TopMemoryContext, length + 1);
+		memcpy(state->reason, reason, length);
+		state->reason[length] = '\0';
+	}
+}
+
 static WebhookHealthChange
 record_success(WebhookHealth *health, const WebhookSubscription *subscription,
 			   int64 duration, TimestampTz now)
@@ -346,7 +365,7 @@ record_success(WebhookHealth *health, const WebhookSubscription *subscription,
 	state->failing_since = 0;
 	state->last_success = now;
 	if (state->not_before <= now)
-		set_reason(state, NULL);
+		webhook_health_set_reason(state, NULL);
 	add_duration(health, duration);
 	return was_open ? WEBHOOK_HEALTH_CLOSED : WEBHOOK_HEALTH_UNCHANGED;
 }
@@ -361,7 +380,7 @@ record_failure(WebhookHealth *health, const WebhookRequestResult *result, Timest
 	state->last_failure = now;
 	if (state->failing_since == 0)
 		state->failing_since = now;
-	set_reason(state, result->problem);
+	webhook_health_set_reason(state, result->problem);
 
 	if (result->decision->endpoint_failure)
 		return record_endpoint_failure(state, result->probe, now);
@@ -476,22 +495,6 @@ max_concurrency(const WebhookSubscription *subscription)
 {
 	return subscription != NULL && subscription->max_in_flight > 0 ?
 		subscription->max_in_flight : webhook_max_in_flight_per_subscription;
-}
-
-static void
-set_reason(WebhookState *state, const char *reason)
-{
-	if (state->reason != NULL)
-		pfree(state->reason);
-	state->reason = NULL;
-	if (reason != NULL)
-	{
-		int			length = pg_mbcliplen(reason, strlen(reason), MAX_REASON);
-
-		state->reason = MemoryContextAlloc(TopMemoryContext, length + 1);
-		memcpy(state->reason, reason, length);
-		state->reason[length] = '\0';
-	}
 }
 
 /* Buckets grow by half an octave from 100 microseconds on. */

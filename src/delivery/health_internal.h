@@ -114,6 +114,9 @@ extern TimestampTz webhook_health_active_time(const WebhookHealth *health,
 /* Returns true at most once a minute, by the time that *told_at keeps. */
 extern bool webhook_health_may_tell(TimestampTz *told_at, TimestampTz now);
 
+/* Why the last request failed; NULL: it did not. The text is copied, and cut. */
+extern void webhook_health_set_reason(WebhookState *state, const char *reason);
+
 /* Bring the derived parts of the state, percentiles and rate, up to date. */
 extern void webhook_health_summarize(WebhookHealth *health, TimestampTz now);
 

@@ -16,6 +16,7 @@
 
 #include "utils/timestamp.h"
 
+#include "delivery/confirm_internal.h"
 #include "delivery/delivery_internal.h"
 #include "delivery/state_internal.h"
 
@@ -28,6 +29,7 @@ static void bind_tenant(WebhookQueues *queues, WebhookQueue *queue);
 static void leave_tenant(WebhookQueues *queues, WebhookQueue *queue);
 static void derive(const WebhookQueues *queues, WebhookQueue *queue);
 static void refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
+static void follow_suspension(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
 static void reset(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
 static bool is_over(const WebhookQueue *queue);
 static void free_queue(WebhookQueues *queues, WebhookQueue *queue);
@@ -50,6 +52,7 @@ webhook_queues_init(WebhookQueues *queues)
 	webhook_scheduler_init(&queues->scheduler);
 	webhook_tenants_init(&queues->tenants, &queues->scheduler);
 	queues->delayed = webhook_timer_heap_new();
+	queues->asks = webhook_timer_heap_new();
 	queues->loads = webhook_timer_heap_new();
 	dlist_init(&queues->dirty);
 	queues->sending = true;
@@ -170,7 +173,7 @@ webhook_queue_restore(WebhookDispatcher *dispatcher, const WebhookState *state, 
 	/* In a copy of a database the subscription's clock has stood still since the copy. */
 	if (fenced && queue->health.state.suspended_at == 0)
 		queue->health.state.suspended_at = state->saved_at;
-	if (subscription == NULL)
+	if (subscription == NULL || webhook_confirm_follow(&queue->health.state, subscription, now))
 		webhook_queue_mark_dirty(queues, queue, false);
 	webhook_queue_note_saved(queue, state->state);
 	apply(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
@@ -306,9 +309,11 @@ webhook_queue_update(WebhookQueues *queues, WebhookQueue *queue)
 	webhook_scheduler_set_pool(&queues->scheduler, &queue->scheduling,
 							   webhook_health_is_slow(&queue->health));
 	webhook_scheduler_update(&queues->scheduler, &queue->scheduling,
-							 queue->sends && may_start &&
+							 ((queue->sends && may_start) || queue->ask_due) &&
 							 queue->scheduling.in_flight < queue->limit);
 	webhook_timer_set(queues->loads, &queue->load, load_time(queues, queue));
+	webhook_timer_set(queues->asks, &queue->ask, queue->asks && !queue->ask_due ?
+					  queue->health.state.confirm_next_at : 0);
 }
 
 void
@@ -323,6 +328,15 @@ webhook_queue_apply_health(WebhookQueues *queues, WebhookQueue *queue,
 {
 	apply(queues, queue, change, now);
 	webhook_queue_note_state(queues, queue, change, now);
+}
+
+void
+webhook_queue_confirmed(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
+{
+	derive(queues, queue);
+	follow_suspension(queues, queue, now);
+	webhook_queue_mark_dirty(queues, queue, true);
+	webhook_queue_note_state(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
 }
 
 void
@@ -360,6 +374,13 @@ webhook_queues_tick(WebhookQueues *queues, TimestampTz now)
 			break;
 		webhook_queue_delay(queues, queue, 0);
 		webhook_queue_note_state(queues, queue, webhook_health_wait_over(&queue->health, now), now);
+		webhook_queue_update(queues, queue);
+	}
+	while ((timer = webhook_timer_first(queues->asks)) != NULL && timer->at <= now)
+	{
+		WebhookQueue *queue = WEBHOOK_QUEUE_OF(ask, timer);
+
+		queue->ask_due = true;
 		webhook_queue_update(queues, queue);
 	}
 	queues->last_tick = now;
@@ -413,11 +434,16 @@ static void
 derive(const WebhookQueues *queues, WebhookQueue *queue)
 {
 	const WebhookSubscription *subscription = queue->subscription;
+	bool		may_send;
+	bool		unconfirmed;
 
 	queue->takes = subscription != NULL && subscription->enabled &&
 		!webhook_health_is_disabled(&queue->health, subscription);
-	queue->sends = queues->sending && queue->takes &&
-		webhook_subscription_sends(subscription);
+	may_send = queues->sending && queue->takes && webhook_subscription_sends(subscription);
+	unconfirmed = webhook_confirm_is_open(&queue->health.state, subscription);
+	queue->sends = may_send && !unconfirmed;
+	queue->asks = may_send && unconfirmed;
+	queue->ask_due &= queue->asks;
 	queue->limit = webhook_health_limit(&queue->health, subscription);
 }
 
@@ -427,7 +453,6 @@ refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
 {
 	const WebhookSubscription *subscription = queue->subscription;
 	WebhookState *state = &queue->health.state;
-	bool		suspended;
 
 	if (subscription == NULL && !queue->subscription_dropped)
 		webhook_queue_mark_dirty(queues, queue, false);
@@ -441,13 +466,25 @@ refresh(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
 		apply(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
 	}
 
-	suspended = queue->takes && !queue->sends;
-	if (suspended != (state->suspended_at != 0))
+	if (webhook_confirm_follow(state, subscription, now))
+	{
+		queue->ask_due = false;
+		webhook_queue_mark_dirty(queues, queue, true);
+	}
+	follow_suspension(queues, queue, now);
+	webhook_queue_note_state(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
+}
+
+static void
+follow_suspension(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now)
+{
+	bool		suspended = queue->takes && !queue->sends;
+
+	if (suspended != (queue->health.state.suspended_at != 0))
 	{
 		webhook_health_suspend(&queue->health, suspended, now);
 		webhook_queue_mark_dirty(queues, queue, false);
 	}
-	webhook_queue_note_state(queues, queue, WEBHOOK_HEALTH_UNCHANGED, now);
 }
 
 /* Nothing is left of a queue whose subscription is gone. */
@@ -465,6 +502,7 @@ free_queue(WebhookQueues *queues, WebhookQueue *queue)
 	Assert(queue->nready == 0 && queue->npings == 0 && queue->scheduling.in_flight == 0);
 	webhook_timer_set(queues->delayed, &queue->not_before, 0);
 	webhook_timer_set(queues->loads, &queue->load, 0);
+	webhook_timer_set(queues->asks, &queue->ask, 0);
 	webhook_queue_update(queues, queue);
 	leave_tenant(queues, queue);
 	webhook_health_free(&queue->health);

@@ -29,7 +29,9 @@ struct WebhookQueue
 
 	/* Derived from subscription, settings and health. */
 	bool		takes;			/* enabled by people, not disabled by us */
-	bool		sends;			/* takes deliveries, not paused, not fenced, sending is on */
+	bool		sends;			/* takes deliveries, not paused, not fenced, sending is on, its
+								 * endpoint is confirmed */
+	bool		asks;			/* sends nothing yet but the question for the challenge */
 	int			limit;			/* requests in flight, as health and subscription allow */
 
 	/* Deliveries in memory. */
@@ -42,6 +44,8 @@ struct WebhookQueue
 	bool		spilling;		/* arrivals go to pending, until what is due there was loaded */
 	WebhookSchedulerEntry scheduling;
 	WebhookTimer not_before;	/* no request starts before; not set: it may now */
+	bool		ask_due;		/* the challenge is to be asked for now */
+	WebhookTimer ask;			/* when to ask for it; not set: it is not to be asked for */
 	int			completed;		/* requests that have ended in the last interval of evict.c */
 
 	/* Rows of pending. */
@@ -75,6 +79,7 @@ typedef struct WebhookQueues
 	WebhookScheduler scheduler;
 	WebhookTenants tenants;
 	pairingheap *delayed;		/* queues that have a not_before */
+	pairingheap *asks;			/* queues whose endpoints are to be asked for a challenge */
 	pairingheap *loads;			/* queues that have rows to be loaded */
 	dlist_head	dirty;			/* queues whose state has to be saved, the urgent ones first */
 	int			nurgent;		/* how many of them are urgent */
@@ -134,6 +139,9 @@ extern void webhook_queue_delay(WebhookQueues *queues, WebhookQueue *queue, Time
  */
 extern void webhook_queue_apply_health(WebhookQueues *queues, WebhookQueue *queue,
 									   WebhookHealthChange change, TimestampTz now);
+
+/* The endpoint has answered the challenge. webhook_queue_update() has to follow. */
+extern void webhook_queue_confirmed(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);
 
 /* The breaker closes, a wait ends. webhook_queue_update() has to follow. */
 extern void webhook_queue_try_again(WebhookQueues *queues, WebhookQueue *queue, TimestampTz now);

@@ -14,6 +14,7 @@
 
 #include "utils/timestamp.h"
 
+#include "delivery/confirm_internal.h"
 #include "delivery/delivery_internal.h"
 #include "delivery/state_internal.h"
 
@@ -59,6 +60,7 @@ webhook_queue_note_saved(WebhookQueue *queue, const char *state)
 	static const char *const names[] = {
 		WEBHOOK_STATE_ACTIVE, WEBHOOK_STATE_SLOW, WEBHOOK_STATE_WAITING, WEBHOOK_STATE_OPEN,
 		WEBHOOK_STATE_OFF, WEBHOOK_STATE_PAUSED, WEBHOOK_STATE_FENCED, WEBHOOK_STATE_DISABLED,
+		WEBHOOK_STATE_UNCONFIRMED,
 	};
 	const char *known = WEBHOOK_STATE_ACTIVE;
 
@@ -147,6 +149,8 @@ state_name(const WebhookQueues *queues, const WebhookQueue *queue)
 		return WEBHOOK_STATE_PAUSED;
 	if (!queues->sending)
 		return WEBHOOK_STATE_OFF;
+	if (webhook_confirm_is_open(&queue->health.state, subscription))
+		return WEBHOOK_STATE_UNCONFIRMED;
 	if (webhook_health_is_open(&queue->health))
 		return WEBHOOK_STATE_OPEN;
 	if (queue->health.waits || subscription->nsecrets == 0)

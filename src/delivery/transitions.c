@@ -235,7 +235,7 @@ webhook_delivery_mark_slow(WebhookDispatcher *dispatcher, WebhookDelivery *deliv
 {
 	dlist_delete(&delivery->node);
 	dlist_push_tail(&dispatcher->in_flight[true], &delivery->node);
-	if (delivery->entry.delivery.cause == WEBHOOK_CAUSE_PING)
+	if (webhook_cause_is_trial(delivery->entry.delivery.cause))
 	{
 		delivery->in_slow_pool = true;
 		webhook_scheduler_move_to_slow(&dispatcher->queues.scheduler,

@@ -23,6 +23,7 @@
 #include "base/catalog.h"
 #include "base/tenant.h"
 
+static int64 count_now(const char *query, Datum tenant);
 static Datum tenant_or_null(FunctionCallInfo fcinfo, Oid role);
 
 PG_FUNCTION_INFO_V1(webhook_sees_all_tenants);
@@ -32,6 +33,7 @@ PG_FUNCTION_INFO_V1(webhook_caller_tenant);
 PG_FUNCTION_INFO_V1(webhook_acts_on);
 PG_FUNCTION_INFO_V1(webhook_lock_tenant);
 PG_FUNCTION_INFO_V1(webhook_count_subscriptions);
+PG_FUNCTION_INFO_V1(webhook_count_challenges);
 
 /* sees_all(): true if the current user sees the platform and all tenants */
 Datum
@@ -103,24 +105,46 @@ webhook_lock_tenant(PG_FUNCTION_ARGS)
 Datum
 webhook_count_subscriptions(PG_FUNCTION_ARGS)
 {
+	PG_RETURN_INT64(count_now("SELECT pg_catalog.count(*) FROM webhook_internal.subscription s"
+							  " WHERE s.tenant OPERATOR(pg_catalog.=) $1",
+							  PG_GETARG_DATUM(0)));
+}
+
+/*
+ * count_challenges(tenant text): how often endpoints of the tenant were challenged within
+ * the last hour, by acts that have committed or are the transaction's own
+ */
+Datum
+webhook_count_challenges(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(count_now("SELECT pg_catalog.count(*) FROM webhook_internal.audit a"
+							  " WHERE a.tenant OPERATOR(pg_catalog.=) $1"
+							  " AND a.at OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp()"
+							  " OPERATOR(pg_catalog.-) interval '1 hour')"
+							  " AND a.detail OPERATOR(pg_catalog.->) 'new'"
+							  " OPERATOR(pg_catalog.->>) 'confirmation' IS NOT NULL",
+							  PG_GETARG_DATUM(0)));
+}
+
+/* The only value of a query about a tenant, as of now, whatever the transaction's snapshot. */
+static int64
+count_now(const char *query, Datum tenant)
+{
 	Oid			types[] = {TEXTOID};
-	Datum		values[] = {PG_GETARG_DATUM(0)};
 	SPIPlanPtr	plan;
 	bool		isnull;
 	int64		count;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	plan = SPI_prepare("SELECT pg_catalog.count(*) FROM webhook_internal.subscription s"
-					   " WHERE s.tenant OPERATOR(pg_catalog.=) $1",
-					   1, types);
+	plan = SPI_prepare(query, 1, types);
 	if (plan == NULL ||
-		SPI_execute_snapshot(plan, values, NULL, GetLatestSnapshot(), InvalidSnapshot, true, false,
+		SPI_execute_snapshot(plan, &tenant, NULL, GetLatestSnapshot(), InvalidSnapshot, true, false,
 							 0) != SPI_OK_SELECT || SPI_processed != 1)
-		elog(ERROR, "could not read webhook_internal.subscription");
+		elog(ERROR, "could not count what the tenant has");
 	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
-	PG_RETURN_INT64(count);
+	return count;
 }
 
 static Datum

@@ -22,14 +22,14 @@
 #include "ring/context.h"
 
 /* The number of headers before the subscription's own is at most this. */
-#define MAX_HEADERS 9
+#define MAX_HEADERS 10
 
 #define ID_LENGTH 36			/* of a UUID as text */
 #define MAX_INSTANT 32			/* bytes of a time in the body */
 
 static void build_body(WebhookMessage *message, const WebhookEvent *event,
 					   const WebhookSubscription *subscription, WebhookText context,
-					   const char *id, int attempt);
+					   WebhookPayloadFormat format, const char *id, int attempt);
 static void append_instant(StringInfo out, TimestampTz instant);
 static const WebhookSecret *newest_secret(const WebhookSubscription *subscription,
 										  TimestampTz now);
@@ -45,7 +45,7 @@ static void add_header(WebhookMessage *message, const char *name,
 void
 webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 					  const WebhookSubscription *subscription,
-					  int attempt, TimestampTz now)
+					  int attempt, const char *challenge, TimestampTz now)
 {
 	const char *id = uuid_text(&event->event_id);
 	int64		timestamp = (now +
@@ -62,7 +62,8 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 						(long long) subscription->id),
 				 errhint("Call webhook.rotate_secret() to give it one.")));
 
-	build_body(message, event, subscription, context.context, id, attempt);
+	build_body(message, event, subscription, context.context,
+			   challenge != NULL ? WEBHOOK_ENVELOPE : subscription->payload_format, id, attempt);
 
 	message->nheaders = 0;
 	message->headers = palloc((MAX_HEADERS + subscription->nheaders) *
@@ -81,6 +82,8 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 											message->body_length));
 	add_header(message, "webhook-event", percent_encode(event->event_type));
 	add_header(message, "webhook-attempt", number_text(attempt));
+	if (challenge != NULL)
+		add_header(message, "webhook-challenge", challenge);
 	if (context.traceparent.text != NULL)
 		add_header(message, "traceparent",
 				   pnstrdup(context.traceparent.text, context.traceparent.length));
@@ -94,11 +97,11 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 	}
 }
 
-/* Compose the body in the subscription's payload format, with the event's context if asked for. */
+/* Compose the body in a payload format, with the event's context if asked for. */
 static void
 build_body(WebhookMessage *message, const WebhookEvent *event,
 		   const WebhookSubscription *subscription, WebhookText context,
-		   const char *id, int attempt)
+		   WebhookPayloadFormat format, const char *id, int attempt)
 {
 	StringInfoData body;
 	char		number[MAXINT8LEN + 1];
@@ -106,7 +109,7 @@ build_body(WebhookMessage *message, const WebhookEvent *event,
 	initStringInfo(&body);
 	enlargeStringInfo(&body, strlen(event->data) + 256);
 
-	switch (subscription->payload_format)
+	switch (format)
 	{
 		case WEBHOOK_ENVELOPE:
 			appendStringInfoString(&body, "{\"Id\":\"");

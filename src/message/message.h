@@ -28,13 +28,16 @@ typedef struct WebhookMessage
  * "now". With the abp scheme the newest secret also makes the signature of
  * ASP.NET Boilerplate. The value of header webhook-event is percent-encoded.
  *
+ * With a challenge, the endpoint is asked for it: it is in header webhook-challenge, and
+ * the body is the envelope, whatever the subscription's format. NULL: it is not asked.
+ *
  * A character without an equal in UTF-8 becomes U+FFFD. Needs no transaction.
  * Raises an error if no secret is live.
  */
 extern void webhook_message_build(WebhookMessage *message,
 								  const WebhookEvent *event,
 								  const WebhookSubscription *subscription,
-								  int attempt, TimestampTz now);
+								  int attempt, const char *challenge, TimestampTz now);
 
 /*
  * One entry of header webhook-signature, in CurrentMemoryContext: "v1,<base64>"

@@ -18,6 +18,7 @@ static const char *const cause_names[] = {
 	[WEBHOOK_CAUSE_RECOVER] = "recover",
 	[WEBHOOK_CAUSE_PING] = "ping",
 	[WEBHOOK_CAUSE_DISMISS] = "dismiss",
+	[WEBHOOK_CAUSE_CONFIRM] = "confirm",
 };
 
 /*
@@ -121,7 +122,8 @@ webhook_cause_name(WebhookCause cause)
 bool
 webhook_cause_find(const char *name, WebhookCause *cause)
 {
-	for (int i = 0; i < lengthof(cause_names); i++)
+	/* No table has a delivery that confirms an endpoint, unless somebody made it up. */
+	for (int i = 0; i < WEBHOOK_CAUSE_CONFIRM; i++)
 	{
 		if (strcmp(name, cause_names[i]) == 0)
 		{

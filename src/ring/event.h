@@ -55,7 +55,16 @@ typedef enum WebhookCause
 	WEBHOOK_CAUSE_RECOVER,
 	WEBHOOK_CAUSE_PING,
 	WEBHOOK_CAUSE_DISMISS,		/* nothing is sent: a dead letter ends for good */
+	WEBHOOK_CAUSE_CONFIRM,		/* the endpoint is asked for its challenge; never in a table but
+								 * the log */
 } WebhookCause;
+
+/* Returns true if a delivery of this cause tries the endpoint: it does not count against it. */
+static inline bool
+webhook_cause_is_trial(WebhookCause cause)
+{
+	return cause == WEBHOOK_CAUSE_PING || cause == WEBHOOK_CAUSE_CONFIRM;
+}
 
 /*
  * Finds a row of the ring. It is no TID, because the owner of the table may

@@ -100,6 +100,7 @@ typedef enum WebhookBreaker
 #define WEBHOOK_STATE_PAUSED	"paused"
 #define WEBHOOK_STATE_FENCED	"fenced"
 #define WEBHOOK_STATE_DISABLED	"disabled"
+#define WEBHOOK_STATE_UNCONFIRMED "unconfirmed"
 
 /*
  * A row of webhook_internal.subscription_state: the health of one endpoint. A time of 0
@@ -124,6 +125,11 @@ typedef struct WebhookState
 	TimestampTz disabled_at;	/* when the worker disabled the subscription; 0: it did not */
 	WebhookSnapshot *disabled_start_snapshot;	/* start snapshot that the subscription had then;
 												 * another one means that it was enabled again */
+	pg_uuid_t	confirmation;	/* of the subscription, which the next three are about; another
+								 * one means that it has to be confirmed anew */
+	TimestampTz confirmed_at;	/* when its endpoint answered the challenge; 0: it did not */
+	int			confirm_attempts;	/* number of requests that asked for it */
+	TimestampTz confirm_next_at;	/* when the next of them is due; 0: no more are made */
 	TimestampTz suspended_at;	/* since when the subscription may not send; 0: it may */
 	int64		suspended;		/* total time suspended before suspended_at, microseconds */
 	int64		delivered;		/* number of deliveries that succeeded */

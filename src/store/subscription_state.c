@@ -37,6 +37,7 @@ static void form_row(const WebhookState *state, Datum *values, bool *nulls);
 static WebhookScan *seek(WebhookTable *table, int64 subscription_id);
 static Datum nullable(TupleTableSlot *slot, AttrNumber number);
 static Datum span_to_datum(int64 span);
+static bool has_confirmation(const WebhookState *state);
 
 #define COLUMN(name) \
 	webhook_row_column(slot, Anum_webhook_state_##name, "webhook_internal.subscription_state")
@@ -140,6 +141,12 @@ read_row(TupleTableSlot *slot)
 	value = slot_getattr(slot, Anum_webhook_state_disabled_start_snapshot, &isnull);
 	if (!isnull)
 		state->disabled_start_snapshot = webhook_snapshot_from_datum(value);
+	value = slot_getattr(slot, Anum_webhook_state_confirmation, &isnull);
+	if (!isnull)
+		state->confirmation = *DatumGetUUIDP(value);
+	state->confirmed_at = DatumGetTimestampTz(NULLABLE(confirmed_at));
+	state->confirm_attempts = DatumGetInt32(COLUMN(confirm_attempts));
+	state->confirm_next_at = DatumGetTimestampTz(NULLABLE(confirm_next_at));
 	state->suspended_at = DatumGetTimestampTz(NULLABLE(suspended_at));
 	state->suspended = webhook_row_span(COLUMN(suspended));
 	state->delivered = DatumGetInt64(COLUMN(delivered));
@@ -185,6 +192,11 @@ form_row(const WebhookState *state, Datum *values, bool *nulls)
 	SET_INSTANT(disabled_at);
 	if (state->disabled_start_snapshot != NULL)
 		SET(disabled_start_snapshot, webhook_snapshot_to_datum(state->disabled_start_snapshot));
+	if (has_confirmation(state))
+		SET(confirmation, UUIDPGetDatum(&state->confirmation));
+	SET_INSTANT(confirmed_at);
+	SET(confirm_attempts, Int32GetDatum(state->confirm_attempts));
+	SET_INSTANT(confirm_next_at);
 	SET_INSTANT(suspended_at);
 	SET(suspended, span_to_datum(state->suspended));
 	SET(delivered, Int64GetDatum(state->delivered));
@@ -217,6 +229,14 @@ seek(WebhookTable *table, int64 subscription_id)
 	return webhook_scan_begin(table->relation,
 							  webhook_catalog_required()->state_pkey,
 							  SnapshotSelf, 1, &key, ForwardScanDirection);
+}
+
+static bool
+has_confirmation(const WebhookState *state)
+{
+	static const pg_uuid_t none;
+
+	return memcmp(&state->confirmation, &none, UUID_LEN) != 0;
 }
 
 /* A time; 0: the column is null. */

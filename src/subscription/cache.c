@@ -260,6 +260,7 @@ read_copy(MemoryContext context)
 					" s.retry_schedule, s.max_age, s.final_statuses,"
 					" s.ca, s.client_certificate,"
 					" s.enabled, s.paused, s.since, s.home,"
+					" s.confirmation, s.challenge, s.challenged_at,"
 					" COALESCE(x.secrets, '{}') AS secrets,"
 					" COALESCE(x.ends, '{}') AS secret_ends"
 					" FROM webhook_internal.subscription s LEFT JOIN"

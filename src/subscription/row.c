@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 #include "base/catalog.h"
 #include "base/guc.h"
@@ -48,6 +49,9 @@ typedef enum Column
 	COLUMN_PAUSED,
 	COLUMN_SINCE,
 	COLUMN_HOME,
+	COLUMN_CONFIRMATION,
+	COLUMN_CHALLENGE,
+	COLUMN_CHALLENGED_AT,
 	COLUMN_SECRETS,
 	COLUMN_SECRET_ENDS,
 	COLUMNS
@@ -76,6 +80,9 @@ static const char *const column_names[COLUMNS] = {
 	[COLUMN_PAUSED] = "paused",
 	[COLUMN_SINCE] = "since",
 	[COLUMN_HOME] = "home",
+	[COLUMN_CONFIRMATION] = "confirmation",
+	[COLUMN_CHALLENGE] = "challenge",
+	[COLUMN_CHALLENGED_AT] = "challenged_at",
 	[COLUMN_SECRETS] = "secrets",
 	[COLUMN_SECRET_ENDS] = "secret_ends",
 };
@@ -93,6 +100,7 @@ static void add_headers(WebhookSubscription *subscription, Jsonb *headers);
 static void add_secrets(WebhookSubscription *subscription, ArrayType *secrets,
 						ArrayType *ends);
 static void add_options(WebhookSubscription *subscription, const Row *row);
+static void add_challenge(WebhookSubscription *subscription, const Row *row);
 static const WebhookSchedule *make_schedule(ArrayType *waits);
 static void add_final_statuses(WebhookSubscription *subscription, ArrayType *statuses);
 static const char **text_array(ArrayType *array, int *count);
@@ -166,6 +174,7 @@ read_row(const Row *row)
 				DatumGetArrayTypeP(column(row, COLUMN_SECRET_ENDS)));
 
 	add_options(subscription, row);
+	add_challenge(subscription, row);
 
 	schemes = text_array(DatumGetArrayTypeP(column(row, COLUMN_SIGNATURE_SCHEMES)),
 						 &nschemes);
@@ -278,6 +287,28 @@ add_options(WebhookSubscription *subscription, const Row *row)
 		subscription->ca = TextDatumGetCString(value);
 	if (has_column(row, COLUMN_CLIENT_CERTIFICATE, &value))
 		subscription->client_certificate = TextDatumGetCString(value);
+}
+
+/* What the endpoint has to answer. In another form than ours it would be no value of a header. */
+static void
+add_challenge(WebhookSubscription *subscription, const Row *row)
+{
+	Datum		challenge;
+	Datum		confirmation;
+	Datum		challenged_at;
+	char	   *hex;
+
+	if (!has_column(row, COLUMN_CHALLENGE, &challenge))
+		return;
+	hex = TextDatumGetCString(challenge);
+	subscription->challenge = "";
+	if (strspn(hex, "0123456789abcdef") != strlen(hex) ||
+		!has_column(row, COLUMN_CONFIRMATION, &confirmation) ||
+		!has_column(row, COLUMN_CHALLENGED_AT, &challenged_at))
+		return;
+	subscription->challenge = hex;
+	subscription->confirmation = *DatumGetUUIDP(confirmation);
+	subscription->challenged_at = DatumGetTimestampTz(challenged_at);
 }
 
 static const WebhookSchedule *

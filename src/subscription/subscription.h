@@ -66,6 +66,10 @@ typedef struct WebhookSubscription
 	bool		enabled;
 	bool		paused;
 	bool		fenced;			/* its home is not this database, see home.c */
+	const char *challenge;		/* that the endpoint has to answer before it gets events; NULL:
+								 * it need not; empty: it cannot be asked */
+	pg_uuid_t	confirmation;	/* Id of the event that asks for it */
+	TimestampTz challenged_at;	/* when that was made */
 	bool		is_new;			/* it was created or enabled, and events read before are still to
 								 * be read for it */
 	const WebhookSnapshot *since;	/* the subscription gets the events that this does not see */

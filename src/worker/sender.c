@@ -334,6 +334,8 @@ build(WebhookMessage *message, WebhookDelivery *delivery,
 	{
 		webhook_message_build(message, delivery->entry.delivery.event,
 							  subscription, delivery->entry.delivery.attempt,
+							  delivery->entry.delivery.cause == WEBHOOK_CAUSE_CONFIRM ?
+							  subscription->challenge : NULL,
 							  now);
 	}
 	PG_CATCH();

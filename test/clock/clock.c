@@ -545,7 +545,7 @@ set_options(int64 id, Datum options)
 static WebhookClockAnswer
 parse_answer(char *text)
 {
-	WebhookClockAnswer answer = {200, WEBHOOK_HTTP_OK, false, 10000, -1, 0, 1};
+	WebhookClockAnswer answer = {200, WEBHOOK_HTTP_OK, false, false, 10000, -1, 0, 1};
 	char	   *rest;
 
 	for (char *name = strtok_r(text, " ", &rest); name != NULL; name = strtok_r(NULL, " ", &rest))
@@ -565,6 +565,8 @@ parse_answer(char *text)
 			answer.times = atoi(value);
 		else if (strcmp(name, "weight") == 0)
 			answer.weight = atoi(value);
+		else if (strcmp(name, "challenge") == 0)
+			answer.challenge = atoi(value);
 		else if (strcmp(name, "unanswered") == 0)
 			answer.unanswered = atoi(value);
 		else if (strcmp(name, "error") == 0)

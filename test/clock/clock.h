@@ -75,6 +75,7 @@ typedef struct WebhookClockAnswer
 	int			status;
 	WebhookHttpError error;
 	bool		unanswered;		/* a kept connection ended */
+	bool		challenge;		/* the body is the challenge of the subscription */
 	int64		duration;		/* microseconds; -1: the request's timeout */
 	long		retry_after;	/* seconds; -1: none */
 	int			times;			/* 0: for good */

@@ -44,7 +44,7 @@ typedef struct Endpoint
 
 WebhookClockArray webhook_clock_posts;
 
-static const WebhookClockAnswer usual = {200, WEBHOOK_HTTP_OK, false, 10000, -1, 0, 1};
+static const WebhookClockAnswer usual = {200, WEBHOOK_HTTP_OK, false, false, 10000, -1, 0, 1};
 static WebhookHttp engine;
 static WebhookClockArray endpoints; /* by id of the subscription */
 
@@ -91,7 +91,7 @@ webhook_clock_load(const char *filename, const char *funcname,
 void
 webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 					  const WebhookSubscription *subscription, int attempt,
-					  TimestampTz now)
+					  const char *challenge, TimestampTz now)
 {
 	if (event->subject != NULL && strncmp(event->subject, "unmade", strlen("unmade")) == 0)
 		ereport(ERROR,
@@ -156,6 +156,8 @@ submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 	transfer->is.left_unanswered = answer.unanswered;
 	transfer->is.retry_after = answer.retry_after;
 	transfer->is.duration = answer.duration;
+	transfer->is.response_body = answer.challenge ? " c0ffee\n" : "";
+	transfer->is.response_length = strlen(transfer->is.response_body);
 	/* As if a certificate had been made to forge lines of a log. */
 	if (answer.error != WEBHOOK_HTTP_OK)
 		snprintf(transfer->is.message, sizeof(transfer->is.message),

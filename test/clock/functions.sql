@@ -14,7 +14,8 @@ CREATE FUNCTION clock.unsubscribe(subscription bigint) RETURNS void
 	LANGUAGE c STRICT AS :'module', 'webhook_clock_unsubscribe_sql';
 
 -- What its endpoint answers from now on: status (200) or error, took (10, in
--- milliseconds; error=timeout takes the request's timeout), retry_after; those
+-- milliseconds; error=timeout takes the request's timeout), retry_after, challenge
+-- (1: the body is the one that the subscription's option "challenge" asks for); those
 -- with "times" come first, the others after them for good, each as often as
 -- its weight (1) says.
 CREATE FUNCTION clock.answer(subscription bigint, VARIADIC answers text[]) RETURNS void

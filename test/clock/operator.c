@@ -81,6 +81,13 @@ webhook_clock_alter(int64 id, const char *name, const char *value)
 		subscription->paused = strcmp(value, "true") == 0;
 	else if (strcmp(name, "fenced") == 0)
 		subscription->fenced = strcmp(value, "true") == 0;
+	else if (strcmp(name, "challenge") == 0)
+	{
+		/* A number that makes it another one; 0: none. */
+		subscription->challenge = atoi(value) != 0 ? "c0ffee" : NULL;
+		memset(&subscription->confirmation, atoi(value), UUID_LEN);
+		subscription->challenged_at = webhook_clock_now();
+	}
 	else if (strcmp(name, "secrets") == 0)
 		subscription->nsecrets = atoi(value);
 	else if (strcmp(name, "ordered") == 0)

@@ -24,7 +24,7 @@ $$;
 
 SELECT results_eq('SELECT check_name FROM webhook.health() ORDER BY 1',
 	ARRAY['breakers', 'clock', 'deliveries', 'disabled', 'fenced', 'log', 'log_writes', 'ring', 'ring_read',
-		'sending', 'triggers', 'watches', 'worker', 'worker_slots'], 'these are the checks');
+		'sending', 'triggers', 'unconfirmed', 'watches', 'worker', 'worker_slots'], 'these are the checks');
 SELECT is(pg_temp.wrong(), '', 'at first nothing is wrong');
 SELECT is_empty('SELECT FROM webhook.health() WHERE detail IS NULL OR ok <> (hint IS NULL)',
 	'each check has a detail, and a hint if it is wrong');

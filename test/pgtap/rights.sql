@@ -22,11 +22,11 @@ INSERT INTO least
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{explain,health,my_tenant,notify_channel,openapi,series,sign,verify}'::name[]), 1
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{all_tenants,sees_all,my_tenant,matches_any,home,disabled,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
+	SELECT 'function', 'webhook_internal', unnest('{all_tenants,sees_all,my_tenant,matches_any,home,disabled,unconfirmed,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,portal_token,revoke_portal_tokens,watch,unwatch,alter_watch,publish,check_endpoint,subscribe,alter_subscription,
+	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,portal_token,revoke_portal_tokens,watch,unwatch,alter_watch,publish,check_endpoint,confirm,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{check_columns,require_event_type,require_list,require_not_null,
@@ -50,7 +50,8 @@ UNION ALL
 		moved_schema,body_schema,body_example,openapi_components,
 		takes,warn_of_retention,start_snapshot,local_start_snapshot,is_processed,
 		with_options,wanted_worker_processes,
-		audit_of,acts_on,
+		audit_of,acts_on,count_challenges,check_challenges,
+		with_challenge,is_unconfirmed,is_confirmation,
 		caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
 		count_subscriptions,lock_tenant,problem_as_tenant,refuse_files,refuse_tenant,
 		require_tenant,tenant_to_be,may_get,
@@ -58,7 +59,7 @@ UNION ALL
 UNION ALL
 	-- what the functions of the same names in schema webhook do with the owner's rights
 	SELECT 'function', 'webhook_internal', unnest('{
-		alter_subscription,cancel,check_endpoint,define_event_type,alter_event_type,
+		alter_subscription,cancel,check_endpoint,confirm,define_event_type,alter_event_type,
 		drop_event_type,openapi,define_tenant,explain,notify_channel,act_as,grant_portal,
 		portal_token,revoke_portal_tokens,
 		grant_tenant,health,pause,ping,recover,resend,resume,revoke,resume_database,retry,

@@ -10,7 +10,7 @@ import {filterForm, pager, presets, subscriptionField} from '../list.js';
 import {filters, link} from '../route.js';
 
 const actions = ['subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume', 'ping',
-	'resend', 'recover', 'retry', 'cancel', 'skip', 'secret', 'rotate_secret',
+	'resend', 'recover', 'retry', 'cancel', 'skip', 'confirm', 'secret', 'rotate_secret',
 	'subscription_options', 'define_event_type', 'alter_event_type', 'drop_event_type', 'watch',
 	'unwatch', 'alter_watch', 'resume_database', 'grant_reader', 'grant_operator', 'grant_admin',
 	'revoke'];

@@ -23,9 +23,13 @@
 #	/flip                503 while fail_while()'s file exists, then 200
 #	/fail-subject/REGEX  500 while that file exists and the body matches
 #	/retry-after/S       429 and Retry-After to the first of an Id, then 200
+#	/challenge/N/…       200; the N-th question for a challenge is answered with it
 #	/then/WORD/…         200 to the first request of a connection; then as /WORD/… says
 #	/chaos               one of the above at random while fail_while()'s file
 #	                     exists, then 200
+#
+# A question for a challenge, which other paths are asked before anything else is sent
+# to them, is answered with it, and is no line.
 #
 # The file has a line a request: time, method, path, peer's port, headers,
 # body, and what /chaos chose, separated by tabs, with backslash, tab, CR and LF
@@ -377,13 +381,20 @@ sub receive
 		my ($request, $headers) = split /\r\n/, $head, 2;
 		my ($method, $path) = split / /, $request;
 
+		my ($challenge) = ($headers // '') =~ /^webhook-challenge:\s*(\S+)/mi;
+		if (defined $challenge and $path !~ m{^/challenge/})
+		{
+			respond($c, 200, $challenge);
+			next;
+		}
+
 		# Who sees the record may change the control file: look at it before.
 		my $failing = $path =~ m{^/[cf]} && -e $control;
 		my $chosen = $path =~ m{^/chaos\b} ? choose($failing) : undef;
 		syswrite $record, join("\t",
 			sprintf('%.6f', time()), $method, $path, $c->{port},
 			escape($headers // ''), escape($body), $chosen // ()) . "\n";
-		answer($c, $chosen // $path, $body, $failing);
+		answer($c, $chosen // $path, $body, $failing, $challenge);
 	}
 	return;
 }
@@ -443,7 +454,7 @@ sub respond
 
 sub answer
 {
-	my ($c, $path, $body, $failing) = @_;
+	my ($c, $path, $body, $failing, $challenge) = @_;
 	my $later = $c->{answered}++;
 	$path =~ s{^/then/[^/?]*}{/ok} unless $later;
 	$path =~ s{^/then}{};
@@ -454,6 +465,10 @@ sub answer
 	if ($word eq 'ok')
 	{
 		return respond($c, 200, "ok\n");
+	}
+	elsif ($word eq 'challenge')
+	{
+		return respond($c, 200, defined $challenge && ++$seen{$path} == $argument ? " $challenge\r\n" : "ok\n");
 	}
 	elsif ($word eq 'status')
 	{
