@@ -184,7 +184,7 @@ chaos: stage
 demo: stage $(if $(filter-out 0,$(PORTAL)),portal)
 	@perl test/demo.pl '$(STAGE)$(bindir)' $(if $(filter-out 0,$(PORTAL)),--portal '$(CURDIR)/$(PORTAL_PROGRAM)') $(if $(filter-out 0,$(KEEP)),--keep '$(COPY)')
 
-BENCH          = run isolation portal
+BENCH          = run isolation tenants portal
 
 bench: stage $(if $(filter portal,$(BENCH)),portal)
 	@for name in $(BENCH); do \

@@ -48,7 +48,8 @@ UPDATE t SET began = clock.now();
 SELECT clock.run('1 s');
 SELECT clock.send(2053, 'one%', 40);
 SELECT clock.run('6 s');
-CREATE TEMP TABLE sent AS SELECT subscription, at - began AS at FROM clock.posts(), t WHERE at >= began;
+CREATE TEMP TABLE sent AS
+SELECT subscription, at - began AS at FROM clock.posts(), t WHERE at >= began;
 SELECT cmp_ok(count(*), '>=', 18::bigint, 'half of the places for one')
 FROM sent WHERE subscription = 2053 AND at > '1.5 s' AND at < '2.5 s';
 SELECT cmp_ok(count(*), '>=', 18::bigint, 'half of them for the many')
