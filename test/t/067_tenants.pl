@@ -181,7 +181,8 @@ $server->sql("SELECT webhook.define_tenant('acme')");
 sub own_event
 {
 	$server->sql(<<'END');
-INSERT INTO webhook_internal.event_0 (id, txid, created_at, event_id, kind, event_type, subject, tenant, data)
+INSERT INTO webhook_internal.event_0
+		(id, txid, created_at, event_id, kind, event_type, subject, tenant, data)
 	SELECT nextval('webhook_internal.event_id_seq'), pg_current_xact_id(), now(),
 			webhook_internal.new_event_id(now()), 'e', 'webhook.own', 'x/9', t.name, '{"ContractId": 9, "Operation": "P"}'
 		FROM (VALUES ('acme'), ('best')) AS t (name)
