@@ -11,7 +11,7 @@
 
 #include "portal/text.h"
 
-static const char digits[] = "0123456789abcdef";
+static const char hex_digits[] = "0123456789abcdef";
 
 /* RFC 4648, section 4. */
 static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -32,8 +32,8 @@ portal_token_make(char token[PORTAL_TOKEN_LENGTH + 1])
 		return false;
 	for (size_t i = 0; i < sizeof(bytes); i++)
 	{
-		token[2 * i] = digits[bytes[i] >> 4];
-		token[2 * i + 1] = digits[bytes[i] & 15];
+		token[2 * i] = hex_digits[bytes[i] >> 4];
+		token[2 * i + 1] = hex_digits[bytes[i] & 15];
 	}
 	token[PORTAL_TOKEN_LENGTH] = '\0';
 	portal_forget(bytes, sizeof(bytes));
@@ -43,7 +43,7 @@ portal_token_make(char token[PORTAL_TOKEN_LENGTH + 1])
 bool
 portal_token_is_one(const char *text, size_t length)
 {
-	return length == PORTAL_TOKEN_LENGTH && strspn(text, digits) >= length;
+	return length == PORTAL_TOKEN_LENGTH && strspn(text, hex_digits) >= length;
 }
 
 bool

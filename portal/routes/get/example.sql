@@ -23,7 +23,7 @@ found AS (
 			ORDER BY l.logged_at DESC, l.position DESC, l.subscription_id DESC
 			LIMIT 2000) x
 		WHERE x.event_type = :event_type AND x.request_body IS NOT NULL
-			AND x.cause <> 'ping'
+			AND x.cause NOT IN ('ping', 'confirm')
 		LIMIT 1)
 	UNION ALL
 	(SELECT x.*
@@ -36,7 +36,7 @@ found AS (
 					ORDER BY l.logged_at DESC, l.position DESC
 					LIMIT 100) y
 				WHERE y.event_type = :event_type AND y.request_body IS NOT NULL
-					AND y.cause <> 'ping'
+					AND y.cause NOT IN ('ping', 'confirm')
 				LIMIT 1) x)),
 c AS MATERIALIZED (
 	SELECT f.subject, f.created_at, f.request_body, f.request_headers

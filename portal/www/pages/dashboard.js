@@ -22,6 +22,7 @@ const links = {
 	breakers: link('subscriptions', {state: 'open'}),
 	disabled: link('subscriptions', {state: 'disabled'}),
 	fenced: link('subscriptions', {state: 'fenced'}), watches: link('events'),
+	unconfirmed: link('subscriptions', {state: 'unconfirmed'}),
 };
 
 /* Wrong ones are sentences; what is right is one line that can be unfolded. */

@@ -54,7 +54,7 @@ export async function delivery({params, signal, can})
 	const last = attempts[0];
 	const under = waiting || last?.outcome === 'retrying';
 	const dead = !under && ['failed', 'cancelled'].includes(last?.outcome)
-		&& !['ping', 'dismiss'].includes(last?.cause)
+		&& !['ping', 'confirm', 'dismiss'].includes(last?.cause)
 		&& last?.error_class !== 'dismissed';
 
 	const act = async (name, body, said) =>
@@ -93,7 +93,7 @@ export async function delivery({params, signal, can})
 			to ? ['to subscription ', h('a', {href: link('subscription', {id: to.id})}, `${to.id}`),
 				`, ${to.description ?? to.endpoint}`]
 				: `to subscription ${subscription}, which does not exist`,
-			can('resend') && to && any?.cause !== 'ping'
+			can('resend') && to && !['ping', 'confirm'].includes(any?.cause)
 				&& button('Send again', () => act('resend', both, 'It will be sent again.'),
 				'primary'),
 			can('retry') && waiting && waiting.subject !== null && !waiting.waits_for

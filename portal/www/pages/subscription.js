@@ -242,6 +242,14 @@ export async function subscription({params, signal, can})
 				&& button('Show the secret', () => shown(() => reveal(id))),
 				can('ping') && button('Send a ping', () => ping(id, place, signal)))));
 
+	if (stat.state === 'unconfirmed')
+		append(offer, h('div', {class: 'notice'},
+			h('p', {}, h('strong', {}, 'The endpoint is unconfirmed. '),
+				'It gets no event until it has answered the POST of ', h('code', {}, 'webhook.confirm'),
+				' with status 200 and, as the body, what header ', h('code', {}, 'webhook-challenge'),
+				' has. What happens meanwhile waits. It is asked three times within 11 minutes; ',
+				'to have it asked anew, edit the endpoint.')));
+
 	return [
 		heading(url(s.endpoint),
 			`Subscription ${s.id}${s.description ? ` · ${s.description}` : ''}`,
@@ -253,6 +261,10 @@ export async function subscription({params, signal, can})
 				if (type)
 					ping(id, place, signal, type);
 			})),
+			can('confirm') && stat.state === 'unconfirmed' && button('Confirm', event => act(event,
+				async () => await confirm('Confirm this endpoint without its answer?',
+					['It gets what waits, and all events from now on.'], 'Confirm') === true
+					&& post('confirm', {subscription: id}), 'It is confirmed.')),
 			can('retry') && stat.pending > 0 && !isDisabled && !s.paused
 				&& button('Try now', event => act(event, () =>
 				post('retry', {subscription: id}), 'What waits is tried now.'), '',

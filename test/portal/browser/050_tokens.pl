@@ -70,6 +70,10 @@ $pages->sign_out;
 # An administrator says whose a subscription is.
 $pages->sign_in('integration', 'a', 'add');
 is($browser->js('return [...document.querySelectorAll("select[name=tenant] option")].map(o => o.value).join()'), ',acme,globex', 'an administrator chooses a tenant');
+my $silent = $portal->sql(sprintf q(SELECT webhook.subscribe('%s', '{*}', tenant => 'acme')), $pages->{receiver}->url('/challenge/9/silent'));
+$pages->show("subscription?id=$silent");
+$browser->says('The endpoint is unconfirmed');
+ok($browser->wait_for('[...document.querySelectorAll("button")].some(b => b.innerText === "Confirm")'), 'an endpoint that does not answer is said to be unconfirmed, and can be confirmed');
 
 is(join("\n", grep { !/40[13]|503/ } $browser->complaints), '', 'the browser has nothing to complain about');
 done_testing();
