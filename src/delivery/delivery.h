@@ -363,6 +363,9 @@ extern void webhook_due_rechecked(WebhookDispatcher *dispatcher, WebhookQueue *q
 extern int64 webhook_queue_id(const WebhookQueue *queue);
 extern const WebhookSubscription *webhook_queue_subscription(const WebhookQueue *queue);
 
+/* The tenant of the subscription, also of one that is gone; NULL: the platform. */
+extern const char *webhook_queue_tenant(const WebhookQueue *queue);
+
 /* The subscription's state; and bring what is derived in it, percentiles and rate, up to date. */
 extern WebhookState *webhook_queue_state(WebhookQueue *queue);
 extern void webhook_queue_summarize(WebhookQueue *queue, TimestampTz now);

@@ -140,6 +140,12 @@ webhook_queue_id(const WebhookQueue *queue)
 	return queue->id;
 }
 
+const char *
+webhook_queue_tenant(const WebhookQueue *queue)
+{
+	return queue->tenant != NULL && queue->tenant->name[0] != '\0' ? queue->tenant->name : NULL;
+}
+
 const WebhookSubscription *
 webhook_queue_subscription(const WebhookQueue *queue)
 {

@@ -45,7 +45,8 @@ static char *channel_of(const char *tenant);
 
 void
 webhook_notify_state_change(const WebhookStateChange *change, int64 subscription_id,
-							const char *reason, const WebhookSubscription *subscription)
+							const char *reason, const char *tenant,
+							const WebhookSubscription *subscription)
 {
 	/* Of a subscription that is gone only its end is told: it has no endpoint any more. */
 	if (change->change == WEBHOOK_HEALTH_UNCHANGED ||
@@ -54,7 +55,7 @@ webhook_notify_state_change(const WebhookStateChange *change, int64 subscription
 	if (may_write(GetCurrentTimestamp()))
 		write_server_log(change, subscription_id, reason, subscription);
 	if (change->change != WEBHOOK_HEALTH_LIMITED)
-		notify(change, subscription_id, subscription != NULL ? subscription->tenant : NULL);
+		notify(change, subscription_id, tenant);
 }
 
 /* If the clock was set back, another minute begins. */

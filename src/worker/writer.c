@@ -393,7 +393,8 @@ tell_changes(void *arg)
 
 		for (int j = 0; j < count; j++)
 			webhook_notify_state_change(&changes[j], webhook_queue_id(queue),
-										webhook_queue_state(queue)->reason, subscription);
+										webhook_queue_state(queue)->reason,
+										webhook_queue_tenant(queue), subscription);
 	}
 }
 

@@ -773,7 +773,8 @@ promote(int64 subscription_id, const char *subject, TimestampTz now,
 
 void
 webhook_notify_state_change(const WebhookStateChange *changes, int64 subscription_id,
-							const char *reason, const WebhookSubscription *subscription)
+							const char *reason, const char *tenant,
+							const WebhookSubscription *subscription)
 {
 	WebhookClockNotice *notice = webhook_clock_add(&webhook_clock_notices,
 												   sizeof(WebhookClockNotice));

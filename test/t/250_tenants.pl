@@ -441,6 +441,15 @@ told_to($own, qr/\{"subscription":$subscription{acme},"state":"paused","until":n
 my $heard = told_to($public, qr/\{"subscription":$subscription{platform},"state":"paused","until":null\}/, "the public channel has the platform's state");
 like($heard, qr/\{"subscription":$subscription{acme}\}/, '... and of a tenant only that there is something new');
 unlike($heard, qr/"subscription":$subscription{acme},/, '... not what');
+
+# The worker still knows whose a subscription was that is gone.
+my $ended = $server->sql("SET ROLE acme; SELECT webhook.subscribe('https://example.com/ended', '{App.*}')");
+$server->settle('one more');
+$server->sql("SET ROLE acme; SELECT webhook.unsubscribe($ended)");
+$server->sql("SELECT webhook.resume($subscription{platform})");
+told_to($own, qr/\{"subscription":$ended,"state":"unsubscribed","until":null\}/, 'a tenant is told of the end of its own');
+$heard = told_to($public, qr/\{"subscription":$subscription{platform},"state":"active","until":null\}/, 'the public channel has what came later');
+unlike($heard, qr/"subscription":$ended,/, '... and not that end');
 $_->quit foreach $public, $own;
 $server->sql("SELECT webhook.resume(id) FROM webhook.subscription WHERE paused");
 
