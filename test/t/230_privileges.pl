@@ -169,7 +169,7 @@ BEGIN
 END;
 $$;
 END
-is($server->sql(q(SELECT count(DISTINCT tgrelid) FROM pg_trigger WHERE tgfoid = 'mallory.grab'::regproc)), 17,
+is($server->sql(q(SELECT count(DISTINCT tgrelid) FROM pg_trigger WHERE tgfoid = 'mallory.grab'::regproc)), 18,
 	'there is a trigger on each table');
 foreach (
 	"subscribe('https://example.com/', '{*}')", "alter_subscription($subscription, max_in_flight => 2)",
@@ -368,7 +368,7 @@ FROM unnest('{$subscription,-1,9223372036854775807}'::bigint[]) AS s, unnest(ARR
 	CAST(t0 AS timestamptz) AS t
 ON CONFLICT DO NOTHING;
 INSERT INTO webhook_internal.subscription_state
-SELECT s, E'x\r\ny', E'x\r\ny', l, l, l, t, t, t, t, l, t, E'x\r\ny', NULL, NULL, t, make_interval(secs => l), l, l, l, l, 'NaN', '-1 s', '1000 years', t
+SELECT s, E'x\r\ny', E'x\r\ny', l, l, l, t, t, t, t, l, t, E'x\r\ny', NULL, NULL, NULL, t, l, t, t, make_interval(secs => l), l, l, l, l, 'NaN', '-1 s', '1000 years', t
 FROM (VALUES (-1, -2147483648, '-infinity'), (1002, 2147483647, 'infinity')) AS v (s, l, t0), CAST(t0 AS timestamptz) AS t
 ON CONFLICT DO NOTHING;
 END
