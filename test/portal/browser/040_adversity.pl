@@ -71,7 +71,7 @@ END
 
 # ---- The database is full
 
-my $function = $portal->sql(q{SELECT pg_get_functiondef('webhook.define_event_type'::regproc)});
+my $function = $portal->sql(q{SELECT pg_get_functiondef('webhook_internal.define_event_type'::regproc)});
 $portal->sql(($function =~ s/AS \$function\$.*//sr) . <<'END');
 AS $$
 BEGIN
