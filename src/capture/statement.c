@@ -45,6 +45,10 @@ static void process_utility(PlannedStmt *command, const char *query, bool read_o
 							QueryEnvironment *environment, DestReceiver *dest,
 							QueryCompletion *completion);
 static WebhookStatement *find(MemoryContext context);
+static void next_utility(PlannedStmt *command, const char *query, bool read_only_tree,
+						 ProcessUtilityContext context, ParamListInfo params,
+						 QueryEnvironment *environment, DestReceiver *dest,
+						 QueryCompletion *completion);
 static void begin(WebhookStatement *statement, CommandId command);
 static void finish(WebhookStatement *statement);
 static void end(void *arg);
@@ -200,20 +204,20 @@ process_utility(PlannedStmt *command, const char *query, bool read_only_tree,
 				QueryEnvironment *environment, DestReceiver *dest,
 				QueryCompletion *completion)
 {
-	ProcessUtility_hook_type next =
-		statements.next_utility != NULL ? statements.next_utility : standard_ProcessUtility;
 	WebhookStatement copy = {0};
 
 	if (!IsA(command->utilityStmt, CopyStmt) || !((CopyStmt *) command->utilityStmt)->is_from)
 	{
-		next(command, query, read_only_tree, context, params, environment, dest, completion);
+		next_utility(command, query, read_only_tree, context, params, environment, dest,
+					 completion);
 		return;
 	}
 
 	begin(&copy, GetCurrentCommandId(false));
 	PG_TRY();
 	{
-		next(command, query, read_only_tree, context, params, environment, dest, completion);
+		next_utility(command, query, read_only_tree, context, params, environment, dest,
+					 completion);
 		finish(&copy);
 	}
 	PG_FINALLY();
@@ -221,6 +225,17 @@ process_utility(PlannedStmt *command, const char *query, bool read_only_tree,
 		end(&copy);
 	}
 	PG_END_TRY();
+}
+
+static void
+next_utility(PlannedStmt *command, const char *query, bool read_only_tree,
+			 ProcessUtilityContext context, ParamListInfo params,
+			 QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	ProcessUtility_hook_type next =
+		statements.next_utility != NULL ? statements.next_utility : standard_ProcessUtility;
+
+	next(command, query, read_only_tree, context, params, environment, dest, completion);
 }
 
 /* A statement begins; it is the innermost of those that change rows. */

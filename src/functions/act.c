@@ -7,12 +7,12 @@
  */
 #include "postgres.h"
 
-#include "common/base64.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
 #include "base/acting.h"
 #include "base/caller.h"
+#include "base/compat.h"
 
 #define TOKEN_BYTES		32
 #define TOKEN_LENGTH	43		/* in base64url, without padding */
@@ -25,13 +25,14 @@ PG_FUNCTION_INFO_V1(webhook_acts_by_token);
 Datum
 webhook_random_token(PG_FUNCTION_ARGS)
 {
-	char		bytes[TOKEN_BYTES];
+	uint8		bytes[TOKEN_BYTES];
 	char		text[TOKEN_LENGTH + 2];
 
 	if (!pg_strong_random(bytes, sizeof(bytes)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
-	pg_b64_encode(bytes, sizeof(bytes), text, sizeof(text));
+	if (compat_b64_encode(bytes, sizeof(bytes), text, sizeof(text)) < 0)
+		elog(ERROR, "could not encode a token");
 	text[TOKEN_LENGTH] = '\0';
 	for (char *at = text; *at != '\0'; at++)
 		*at = *at == '+' ? '-' : *at == '/' ? '_' : *at;
