@@ -27,6 +27,7 @@
 #include "capture/capture.h"
 #include "ring/event.h"
 #include "ring/ring.h"
+#include "subscription/subscription.h"
 
 static WebhookText text_of(text *value);
 static void check_subject(text *subject);
@@ -163,16 +164,13 @@ check_subject(text *subject)
 static void
 refuse_own_type(text *event_type)
 {
-	const char *prefix = "webhook.";
-
-	if (VARSIZE_ANY_EXHDR(event_type) >= strlen(prefix) &&
-		strncmp(VARDATA_ANY(event_type), prefix, strlen(prefix)) == 0)
+	if (webhook_pattern_is_own(VARDATA_ANY(event_type), VARSIZE_ANY_EXHDR(event_type)))
 		ereport(ERROR,
 				(errcode(ERRCODE_RESERVED_NAME),
 				 webhook_errargument("event_type"),
 				 errmsg("event type \"%s\" is reserved", text_to_cstring(event_type)),
 				 errdetail("Events of types that begin with \"%s\" are the extension's own.",
-						   prefix),
+						   WEBHOOK_OWN_PREFIX),
 				 errhint("Publish another event type; see view webhook.event_type.")));
 }
 

@@ -9,7 +9,12 @@
 
 #include "subscription/subscription.h"
 
-#define OWN_PREFIX "webhook."
+bool
+webhook_pattern_is_own(const char *name, size_t length)
+{
+	return length >= strlen(WEBHOOK_OWN_PREFIX) &&
+		memcmp(name, WEBHOOK_OWN_PREFIX, strlen(WEBHOOK_OWN_PREFIX)) == 0;
+}
 
 bool
 webhook_pattern_is(const char *text, size_t length)
@@ -23,8 +28,6 @@ webhook_pattern_includes(const char *pattern, size_t length, const char *name, s
 	if (!webhook_pattern_is(pattern, length))
 		return length == name_length && memcmp(pattern, name, length) == 0;
 	length--;
-	if (name_length < length || memcmp(pattern, name, length) != 0)
-		return false;
-	return name_length < strlen(OWN_PREFIX) ||
-		memcmp(name, OWN_PREFIX, strlen(OWN_PREFIX)) != 0;
+	return name_length >= length && memcmp(pattern, name, length) == 0 &&
+		!webhook_pattern_is_own(name, name_length);
 }

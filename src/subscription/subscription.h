@@ -140,6 +140,12 @@ extern bool webhook_subscription_any_fenced(void);
  * Names and patterns of event types: pattern.c
  */
 
+/* Event types that begin so are the extension's own. */
+#define WEBHOOK_OWN_PREFIX "webhook."
+
+/* Returns true if an event type is one of the extension's own. */
+extern bool webhook_pattern_is_own(const char *name, size_t length);
+
 /* Returns true for "prefix.*" and "*". */
 extern bool webhook_pattern_is(const char *text, size_t length);
 

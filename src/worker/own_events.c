@@ -25,7 +25,6 @@
 #include "worker/own_events_internal.h"
 #include "worker/transaction_internal.h"
 
-#define OWN_PREFIX "webhook."
 #define OPENED "webhook.subscription.opened"
 #define CLOSED "webhook.subscription.closed"
 #define DISABLED "webhook.subscription.disabled"
@@ -124,7 +123,7 @@ takes_own(const WebhookSubscription *subscription)
 {
 	for (int i = 0; i < subscription->nevents; i++)
 	{
-		if (strncmp(subscription->events[i], OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
+		if (webhook_pattern_is_own(subscription->events[i], strlen(subscription->events[i])))
 			return true;
 	}
 	return false;
@@ -159,7 +158,7 @@ void
 webhook_own_events_note_failure(const WebhookDelivery *delivery)
 {
 	int64		id = delivery->entry.delivery.subscription_id;
-	const char *reason = delivery->entry.error;
+	const char *reason = delivery->entry.error != NULL ? delivery->entry.error : "";
 	Failures   *failures;
 	bool		found;
 
@@ -175,9 +174,8 @@ webhook_own_events_note_failure(const WebhookDelivery *delivery)
 	}
 	failures->count++;
 	failures->state = webhook_delivery_state(delivery)->state;
-	strlcpy(failures->reason, reason != NULL ? reason : "", sizeof(failures->reason));
-	failures->reason[pg_mbcliplen(failures->reason, strlen(failures->reason),
-								  sizeof(failures->reason) - 1)] = '\0';
+	strlcpy(failures->reason, reason,
+			pg_mbcliplen(reason, strlen(reason), sizeof(failures->reason) - 1) + 1);
 }
 
 static HTAB *
