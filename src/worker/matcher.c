@@ -18,6 +18,8 @@
 /* An event may have been logged while the clock was wrong by less than this. */
 #define LOG_MARGIN USECS_PER_DAY
 
+static void add_delivery(WebhookMatches *matches, WebhookEvent *event, int64 subscription_id,
+						 bool of_tenant);
 static bool accepts(WebhookMatches *matches, const WebhookSubscription *subscription,
 					const WebhookEvent *event);
 static bool may_have(const WebhookSubscription *subscription, const WebhookEvent *row);
@@ -35,7 +37,7 @@ webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event, bool onl
 		if ((!only_new || subscription->is_new) &&
 			webhook_queue_takes(matches->dispatcher, subscription) &&
 			accepts(matches, subscription, event))
-			webhook_matcher_add_delivery(matches, event, subscription->id);
+			add_delivery(matches, event, subscription->id, subscription->tenant != NULL);
 	}
 }
 
@@ -43,11 +45,19 @@ void
 webhook_matcher_add_delivery(WebhookMatches *matches, WebhookEvent *event, int64 subscription_id)
 {
 	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
+
+	add_delivery(matches, event, subscription_id,
+				 subscription != NULL && subscription->tenant != NULL);
+}
+
+static void
+add_delivery(WebhookMatches *matches, WebhookEvent *event, int64 subscription_id, bool of_tenant)
+{
 	WebhookOffer offer = {0};
 
 	offer.event = event;
 	offer.subscription_id = subscription_id;
-	offer.of_tenant = subscription != NULL && subscription->tenant != NULL;
+	offer.of_tenant = of_tenant;
 	offer.position = event->id;
 	offer.cause = WEBHOOK_CAUSE_EVENT;
 	offer.caused_at = event->created_at;
