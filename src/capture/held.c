@@ -106,8 +106,9 @@ static WebhookHeldEvent *awaiting(Oid relation, const ItemPointerData *version);
 static WebhookHeldEvent *same_subject(const char *event_type, const char *subject);
 static bool is_about(const WebhookHeldEvent *event, const char *event_type, const char *subject);
 static WebhookHeldEvent *own_event(const WebhookWatch *watch, const char *subject);
-static void make_room(WebhookWatch *watch);
-static WebhookHeldEvent *hold(WebhookWatch *watch, bool creation, const WebhookDraft *draft);
+static bool make_room(WebhookWatch *watch);
+static WebhookHeldEvent *hold(WebhookWatch *watch, bool creation, const WebhookDraft *draft,
+							  const WebhookVersion *version);
 static void insert_in_order(WebhookHeldEvent *new);
 static void publish_now(WebhookWatch *watch, const WebhookDraft *draft);
 static void publish_one(WebhookHeldEvent *event);
@@ -244,10 +245,12 @@ webhook_held_before(WebhookWatch *watch, HeapTupleHeader version)
 void
 webhook_held_publish(WebhookWatch *watch, const WebhookDraft *draft)
 {
-	if (is_held(watch) || awaited(watch, draft->subject).maker != NULL)
-		make_room(watch);
-	if (is_held(watch) || awaited(watch, draft->subject).maker != NULL)
-		(void) hold(watch, false, draft);
+	WebhookVersion version = awaited(watch, draft->subject);
+
+	if ((is_held(watch) || version.maker != NULL) && make_room(watch))
+		version = awaited(watch, draft->subject);
+	if (is_held(watch) || version.maker != NULL)
+		(void) hold(watch, false, draft, &version);
 	else
 		publish_now(watch, draft);
 }
@@ -261,13 +264,15 @@ webhook_held_joins(const WebhookWatch *watch)
 void
 webhook_held_note(WebhookWatch *watch, const char *subject)
 {
-	if (awaited(watch, subject).maker != NULL)
-		make_room(watch);
-	if (awaited(watch, subject).maker != NULL)
+	WebhookVersion version = awaited(watch, subject);
+
+	if (version.maker != NULL && make_room(watch))
+		version = awaited(watch, subject);
+	if (version.maker != NULL)
 	{
 		WebhookDraft nothing = {WEBHOOK_EVENT, subject, NULL, ""};
 
-		hold(watch, false, &nothing)->silent = true;
+		hold(watch, false, &nothing, &version)->silent = true;
 	}
 }
 
@@ -305,9 +310,12 @@ void
 webhook_held_publish_creation(WebhookWatch *watch, HeapTupleHeader version,
 							  const WebhookDraft *draft)
 {
+	WebhookVersion to_await;
+
 	if (!held.outermost.full)
-		make_room(watch);
-	if (held.outermost.full && awaited(watch, draft->subject).maker == NULL)
+		(void) make_room(watch);
+	to_await = awaited(watch, draft->subject);
+	if (held.outermost.full && to_await.maker == NULL)
 	{
 		publish_now(watch, draft);
 		return;
@@ -317,18 +325,20 @@ webhook_held_publish_creation(WebhookWatch *watch, HeapTupleHeader version,
 		held.outermost.creations = true;
 		held.outermost.created_by = HeapTupleHeaderGetCmin(version);
 	}
-	(void) hold(watch, true, draft);
+	(void) hold(watch, true, draft, &to_await);
 }
 
 void
 webhook_held_move(WebhookWatch *watch, const char *old_status, const WebhookDraft *draft)
 {
+	WebhookVersion version;
 	WebhookHeldEvent *event;
 
 	Assert(watch->moved == NULL);
 
-	make_room(watch);
-	event = hold(watch, false, draft);
+	(void) make_room(watch);
+	version = awaited(watch, draft->subject);
+	event = hold(watch, false, draft, &version);
 	event->old_status = MemoryContextStrdup(TopTransactionContext, old_status);
 	event->mover = watch;
 	watch->moved = event;
@@ -473,16 +483,17 @@ own_event(const WebhookWatch *watch, const char *subject)
 /*
  * If too much is held, publish all but moves that wait for their INSERT. The outermost
  * statement holds nothing more then, but the one within it may. Nothing more awaits the
- * versions that are awaited now, or others of the same statements.
+ * versions that are awaited now, or others of the same statements. Returns true if it
+ * has done so.
  */
-static void
+static bool
 make_room(WebhookWatch *watch)
 {
 	WebhookStatement *full;
 	dlist_iter	iter;
 
 	if (held.count < MAX_EVENTS && held.bytes < MAX_BYTES)
-		return;
+		return false;
 
 	dlist_foreach(iter, &held.events)
 	{
@@ -500,11 +511,13 @@ make_room(WebhookWatch *watch)
 		full->full = true;
 		set_outermost(watch);
 	}
+	return true;
 }
 
-/* Hold an event. */
+/* Hold an event, which awaits that version; one without maker: it awaits none. */
 static WebhookHeldEvent *
-hold(WebhookWatch *watch, bool creation, const WebhookDraft *draft)
+hold(WebhookWatch *watch, bool creation, const WebhookDraft *draft,
+	 const WebhookVersion *version)
 {
 	WebhookEventTexts texts = {
 		.event_type = webhook_text(watch->event_type),
@@ -513,7 +526,6 @@ hold(WebhookWatch *watch, bool creation, const WebhookDraft *draft)
 		.context = webhook_text(webhook_session_context()),
 		.data = webhook_text(draft->data)
 	};
-	WebhookVersion to_await;
 	MemoryContext old;
 	WebhookHeldEvent *new;
 
@@ -531,19 +543,18 @@ hold(WebhookWatch *watch, bool creation, const WebhookDraft *draft)
 	webhook_event_new_id(&new->event->event_id, new->event->created_at);
 
 	insert_in_order(new);
-	to_await = awaited(watch, draft->subject);
-	if (to_await.maker != NULL)
+	if (version->maker != NULL)
 	{
 		dlist_node *node = &new->node;
 
 		/* Those of a statement within, which are held already, join it. */
-		await(new, &to_await);
+		await(new, version);
 		while (dlist_has_next(&held.events, node))
 		{
 			node = dlist_next_node(&held.events, node);
 			if (is_about(dlist_container(WebhookHeldEvent, node, node), watch->event_type,
 						 draft->subject))
-				await(dlist_container(WebhookHeldEvent, node, node), &to_await);
+				await(dlist_container(WebhookHeldEvent, node, node), version);
 		}
 	}
 	held.count++;
