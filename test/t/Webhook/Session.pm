@@ -28,7 +28,17 @@ sub run
 	return $self->start($statements) ? $self->result : undef;
 }
 
-# The same in two steps, for statements that take their time.
+# What one query returns, without its last newline; undef: it is an error, or the
+# connection is lost.
+sub ask
+{
+	my ($self, $query) = @_;
+	$query =~ s/[;\s]*\z//;
+	my $result = $self->run("$query;\n\\echo :ERROR") // '';
+	return $result =~ s/\n?false;\n\z// ? $result : undef;
+}
+
+# The same as run() in two steps, for statements that take their time.
 sub start
 {
 	my ($self, $statements) = @_;

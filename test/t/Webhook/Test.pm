@@ -185,11 +185,26 @@ sub wait_until(&;$)
 	}
 }
 
-# Wait until a query returns what is expected, 't' by default.
+# Wait until a query returns what is expected, 't' by default. One session asks again
+# and again; after an error or the loss of its connection, another one.
 sub poll
 {
 	my ($self, $query, $expected) = @_;
-	return $self->{node}->poll_query_until($self->{database}, $query, $expected // 't');
+	my ($session, $result);
+
+	$expected //= 't';
+	my $found = wait_until
+	{
+		$session //= $self->session;
+		$result = $session->ask($query);
+		return $result eq $expected if defined $result;
+		$session->quit;
+		undef $session;
+		return 0;
+	};
+	$session->quit if $session;
+	diag("$query\nexpected: $expected\nlast result: " . ($result // 'an error')) unless $found;
+	return $found;
 }
 
 # The same as an assertion.
