@@ -25,6 +25,11 @@
 #                       (SECONDS=60 SEED=n)
 #   make valgrind       some suites under valgrind's memcheck
 #
+# To package it:
+#   make dist           build/webhook-1.0.0.zip and .tar.gz of what is committed
+#   make sbom           build/webhook.spdx.json: what was built, and what that is linked to
+#                       (build/webhook-portal.spdx.json for the portal, once that is built)
+#
 # To change it:
 #   make indent         indent all C files (FILES="...": only these)
 #   make format-check   say which files "make indent" would change, which lines
@@ -38,7 +43,10 @@
 EXTENSION      = webhook
 MODULE_big     = webhook
 DATA           = $(wildcard sql/webhook--*.sql)
-SCRIPT         = sql/webhook--1.0.sql
+
+# What src/base/version.h says of a version.
+version_of     = $(shell sed -n 's/^.define WEBHOOK_$(1) "\(.*\)".*/\1/p' src/base/version.h)
+SCRIPT         = sql/webhook--$(call version_of,VERSION).sql
 
 SOURCES        = $(wildcard src/*.c src/*/*.c)
 # PGXS would install what HEADERS names.
@@ -99,6 +107,7 @@ PGXS          := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 .DEFAULT_GOAL := all
 
 include test/style/style.mk
+include packaging/packaging.mk
 
 ifeq ($(PGXS),)
 NEEDS_SERVER   = all install uninstall installcheck stage test demo bench fuzz analyze coverage chaos \

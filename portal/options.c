@@ -13,6 +13,7 @@
 
 #include "portal/buffer.h"
 #include "portal/times.h"
+#include "src/base/version.h"
 
 static const char usage[] =
 "webhook_portal serves pages for webhook subscriptions and their logs.\n"
@@ -194,7 +195,7 @@ portal_options_read(int argc, char **argv, PortalOptions *options)
 				options->allow_superuser = true;
 				break;
 			case VERSION:
-				puts("webhook_portal " PORTAL_VERSION);
+				puts("webhook_portal " WEBHOOK_RELEASE);
 				exit(0);
 			case HELP:
 				fputs(usage, stdout);

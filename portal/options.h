@@ -11,7 +11,6 @@
 #include "portal/address.h"
 #include "portal/request.h"
 
-#define PORTAL_VERSION		"1.0"
 #define PORTAL_MAX_ORIGINS	8
 
 typedef struct PortalOptions

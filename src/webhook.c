@@ -17,6 +17,7 @@
 #include "utils/guc.h"
 
 #include "base/acting.h"
+#include "base/compat.h"
 #include "base/guc.h"
 #include "capture/capture.h"
 #include "process/ddl_hooks.h"
@@ -24,7 +25,7 @@
 #include "process/shmem.h"
 #include "subscription/subscription.h"
 
-PG_MODULE_MAGIC;
+COMPAT_MODULE_MAGIC("webhook");
 
 void		_PG_init(void);
 

@@ -44,6 +44,7 @@
 
 #include "base/catalog.h"
 #include "base/compat.h"
+#include "base/version.h"
 
 static const Oid event_columns[] = {
 	INT8OID, XID8OID, TIMESTAMPTZOID, UUIDOID, CHAROID, TEXTOID, TEXTOID,

@@ -9,8 +9,6 @@
 #define WEBHOOK_SCHEMA "webhook"	/* functions, views and the log, which people use */
 #define WEBHOOK_INTERNAL_SCHEMA "webhook_internal"	/* all other objects, and the log's leaves */
 
-#define WEBHOOK_VERSION "1.0"	/* of the extension whose objects this library works with */
-
 #define WEBHOOK_RING_TABLES 4	/* tables of the ring: event_0 … event_3 */
 
 /* Columns, in the order of sql/parts/10_tables.sql. */

@@ -22,6 +22,7 @@
 #include "common/base64.h"
 #include "common/jsonapi.h"
 #include "executor/executor.h"
+#include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -33,12 +34,24 @@
 #include "utils/syscache.h"
 #include "utils/wait_event.h"
 
+#include "base/version.h"
+
 #if PG_VERSION_NUM < 150000
 #error "webhook needs PostgreSQL 15 or newer"
 #endif
 
 /* The version that the library was built for: that of the server. */
 #define COMPAT_SERVER_VERSION PG_VERSION_NUM
+
+/*
+ * What a library says of itself when it is loaded: which server it was built for and,
+ * from 18 on, what pg_get_loaded_modules() shows.
+ */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_MODULE_MAGIC(module) PG_MODULE_MAGIC_EXT(.name = module, .version = WEBHOOK_RELEASE)
+#else
+#define COMPAT_MODULE_MAGIC(module) PG_MODULE_MAGIC
+#endif
 
 /* Marks a function that does not return; stands before all other words. */
 #if PG_VERSION_NUM < 180000

@@ -18,6 +18,7 @@
 
 #include "base/compat.h"
 #include "base/guc.h"
+#include "base/version.h"
 
 /* The most waits that webhook.retry_schedule may have. */
 #define MAX_WAITS		100
@@ -169,7 +170,7 @@ webhook_guc_init(void)
 							   "Sets the User-Agent header of requests.",
 							   NULL,
 							   &webhook_user_agent,
-							   "webhook/1.0",
+							   "webhook/" WEBHOOK_VERSION,
 							   PGC_SIGHUP, 0,
 							   check_user_agent, NULL, NULL);
 

@@ -3,10 +3,12 @@
  *	  The magic of the second library, webhook_http.
  *
  * The server loads only libraries that say which server they were built for.
- * This is the one file of the library that includes a header of PostgreSQL.
+ * This is the one file of the library that includes headers of PostgreSQL.
  */
 #include "postgres.h"
 
 #include "fmgr.h"
 
-PG_MODULE_MAGIC;
+#include "base/compat.h"
+
+COMPAT_MODULE_MAGIC("webhook_http");

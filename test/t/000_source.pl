@@ -99,7 +99,7 @@ foreach my $file (@sources)
 
 		my $other = folder_of("src/$included");
 		push @{ $includes{$file} }, "src/$included";
-		push @server, "$file includes $included" if $free{$folder} and !$free{$other};
+		push @server, "$file includes $included" if $is_free and !$free{$other};
 		next if $other eq $folder;
 		push @upward, "$file includes $included" unless $floor{$other} < $floor{$folder};
 		push @closed, "$file includes $included" if $door{$other} and !$door{$other}{$included};
@@ -283,7 +283,8 @@ foreach my $part (sort glob 'sql/parts/*.sql')
 	$text =~ s/\$[a-z]+\$.*?\$[a-z]+\$//g;
 	unlike($text, qr/(?<![EeA-Za-z])'[^'\n]*\\[^'\n]*'/, "$part: no literal means something else where standard_conforming_strings is off");
 }
-ok(slurp('sql/webhook--1.0.sql') eq join('', map { slurp($_) } sort glob 'sql/parts/*.sql'),
+my ($version) = slurp('webhook.control') =~ /^default_version = '(.*)'$/m;
+ok(slurp("sql/webhook--$version.sql") eq join('', map { slurp($_) } sort glob 'sql/parts/*.sql'),
 	'the install script is up to date with sql/parts: make sql');
 
 # A script that takes over what it finds takes over what others have put there.
@@ -318,7 +319,7 @@ none('the install script makes everything itself',
 
 # Bounds that C and SQL check alike: webhook_internal.bounds() has them for SQL.
 {
-	my $sql = slurp('sql/webhook--1.0.sql');
+	my $sql = slurp("sql/webhook--$version.sql");
 	foreach (
 		[ 'ring/event.h', 'WEBHOOK_MAX_SUBJECT', qr/(\d+) AS subject_bytes\b/ ],
 		[ 'ring/event.h', 'WEBHOOK_MAX_EVENT_TYPE', qr/(\d+) AS event_type_bytes\b/ ],

@@ -79,7 +79,8 @@ like($created, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/, 'CreationTimeUtc ha
 my $headers = $post->{headers};
 is($post->{method}, 'POST', 'POST');
 is($headers->{'content-type'}, 'application/json; charset=utf-8', 'Content-Type');
-like($headers->{'user-agent'}, qr{^webhook/\d+\.\d+}, 'User-Agent');
+my ($version) = slurp_file('webhook.control') =~ /^default_version = '(.*)'$/m;
+is($headers->{'user-agent'}, "webhook/$version", 'User-Agent has the version of the extension');
 is($headers->{host}, '127.0.0.1:' . $receiver->port, 'Host');
 is($headers->{'content-length'}, length $post->{body}, 'Content-Length');
 is($headers->{'webhook-id'}, $id, 'webhook-id is the Id');
