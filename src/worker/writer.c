@@ -87,10 +87,14 @@ static bool is_in_memory(int64 subscription_id, const char *subject, void *arg);
 static void note_promoted(int64 subscription_id, TimestampTz next_at, void *arg);
 static void save_checkpoint(void *arg);
 static void write_states(void *arg);
+static bool walk_changes(const States *states,
+						 bool (*call) (WebhookQueue *, const WebhookStateChange *));
+static bool is_told(WebhookQueue *queue, const WebhookStateChange *change);
 static void tell_changes(void *arg);
-static bool has_changes(const States *states);
-static bool has_events(const States *states);
+static bool tell_change(WebhookQueue *queue, const WebhookStateChange *change);
+static bool is_event(WebhookQueue *queue, const WebhookStateChange *change);
 static void publish_events(void *arg);
+static bool publish_event(WebhookQueue *queue, const WebhookStateChange *change);
 
 void
 webhook_writer_init(WebhookDispatcher *dispatcher, WebhookProgress *progress,
@@ -182,10 +186,10 @@ webhook_writer_states(TimestampTz now, bool at_once)
 		return false;
 
 	/* What could not be told is not told again. */
-	if (has_changes(&states))
+	if (walk_changes(&states, is_told))
 		(void) webhook_transaction_try("telling the state changes of subscriptions",
 									   tell_changes, &states);
-	if (has_events(&states))
+	if (walk_changes(&states, is_event))
 		(void) webhook_transaction_try("publishing the state changes of subscriptions",
 									   publish_events, &states);
 	webhook_queue_saved(writer.dispatcher, states.queues, states.count);
@@ -366,41 +370,12 @@ write_states(void *arg)
 	webhook_state_save(rows, nrows, states->now);
 }
 
+/*
+ * Call a function for each change of the states, until it returns true. Returns
+ * true if it has.
+ */
 static bool
-has_changes(const States *states)
-{
-	const WebhookStateChange *changes;
-
-	for (int i = 0; i < states->count; i++)
-	{
-		if (webhook_queue_changes(states->queues[i], &changes) > 0)
-			return true;
-	}
-	return false;
-}
-
-static void
-tell_changes(void *arg)
-{
-	const States *states = arg;
-
-	for (int i = 0; i < states->count; i++)
-	{
-		WebhookQueue *queue = states->queues[i];
-		const WebhookSubscription *subscription = webhook_queue_subscription(queue);
-		const WebhookStateChange *changes;
-		int			count = webhook_queue_changes(queue, &changes);
-
-		for (int j = 0; j < count; j++)
-			webhook_notify_state_change(&changes[j], webhook_queue_id(queue),
-										webhook_queue_state(queue)->reason,
-										webhook_queue_tenant(queue), subscription);
-	}
-}
-
-/* Returns true if one of the changes is an event that somebody takes. */
-static bool
-has_events(const States *states)
+walk_changes(const States *states, bool (*call) (WebhookQueue *, const WebhookStateChange *))
 {
 	for (int i = 0; i < states->count; i++)
 	{
@@ -409,31 +384,52 @@ has_events(const States *states)
 
 		for (int j = 0; j < count; j++)
 		{
-			if (webhook_own_events_has(&changes[j],
-									   webhook_queue_subscription(states->queues[i])))
+			if (call(states->queues[i], &changes[j]))
 				return true;
 		}
 	}
 	return false;
 }
 
+static bool
+is_told(WebhookQueue *queue, const WebhookStateChange *change)
+{
+	return true;
+}
+
+static void
+tell_changes(void *arg)
+{
+	(void) walk_changes(arg, tell_change);
+}
+
+static bool
+tell_change(WebhookQueue *queue, const WebhookStateChange *change)
+{
+	webhook_notify_state_change(change, webhook_queue_id(queue),
+								webhook_queue_state(queue)->reason,
+								webhook_queue_tenant(queue), webhook_queue_subscription(queue));
+	return false;
+}
+
+/* Returns true if the change is an event that somebody takes. */
+static bool
+is_event(WebhookQueue *queue, const WebhookStateChange *change)
+{
+	return webhook_own_events_has(change, webhook_queue_subscription(queue));
+}
+
 static void
 publish_events(void *arg)
 {
-	const States *states = arg;
+	(void) walk_changes(arg, publish_event);
+}
 
-	for (int i = 0; i < states->count; i++)
-	{
-		WebhookQueue *queue = states->queues[i];
-		const WebhookSubscription *subscription = webhook_queue_subscription(queue);
-		const WebhookStateChange *changes;
-		int			count = webhook_queue_changes(queue, &changes);
-
-		for (int j = 0; j < count; j++)
-		{
-			if (webhook_own_events_has(&changes[j], subscription))
-				webhook_own_events_publish(&changes[j], subscription,
-										   webhook_queue_state(queue)->reason);
-		}
-	}
+static bool
+publish_event(WebhookQueue *queue, const WebhookStateChange *change)
+{
+	if (is_event(queue, change))
+		webhook_own_events_publish(change, webhook_queue_subscription(queue),
+								   webhook_queue_state(queue)->reason);
+	return false;
 }
