@@ -156,11 +156,14 @@ webhook_table_delete(WebhookTable *table, ItemPointer tid)
 	}
 }
 
-void
+bool
 webhook_table_delete_found(WebhookTable *table, WebhookScan *scan, int most)
 {
-	for (int i = 0; i < most && webhook_scan_next(scan); i++)
+	int			found = 0;
+
+	for (; found < most && webhook_scan_next(scan); found++)
 		(void) webhook_table_delete(table, &scan->slot->tts_tid);
+	return found == most;
 }
 
 bool

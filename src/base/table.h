@@ -87,8 +87,11 @@ extern void webhook_scan_restart(WebhookScan *scan, ScanKey keys);
 /* Move to the next row, in scan->slot. Returns false at the end. */
 extern bool webhook_scan_next(WebhookScan *scan);
 
-/* Delete the rows that a scan of the table finds next, at most so many; see above. */
-extern void webhook_table_delete_found(WebhookTable *table, WebhookScan *scan, int most);
+/*
+ * Delete the rows that a scan of the table finds next, at most so many; see
+ * above. Returns true if there were so many, so that there may be more.
+ */
+extern bool webhook_table_delete_found(WebhookTable *table, WebhookScan *scan, int most);
 
 extern void webhook_scan_end(WebhookScan *scan);
 

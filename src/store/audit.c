@@ -60,23 +60,25 @@ webhook_audit_write(Datum action, NullableDatum subscription_id, NullableDatum e
 	webhook_table_close(table);
 }
 
-void
+bool
 webhook_audit_retire(TimestampTz older_than)
 {
 	WebhookTable *table = webhook_table_open(webhook_catalog_required()->audit,
 											 Natts_webhook_audit, RowExclusiveLock);
 	ScanKeyData key;
 	WebhookScan *scan;
+	bool		more;
 
 	ScanKeyInit(&key, KEY_AT, BTLessStrategyNumber, F_TIMESTAMPTZ_LT,
 				TimestampTzGetDatum(older_than));
 	PushActiveSnapshot(GetLatestSnapshot());
 	scan = webhook_scan_begin(table->relation, webhook_catalog_required()->audit_at,
 							  GetActiveSnapshot(), 1, &key, ForwardScanDirection);
-	webhook_table_delete_found(table, scan, RETIRED_ROWS);
+	more = webhook_table_delete_found(table, scan, RETIRED_ROWS);
 	webhook_scan_end(scan);
 	PopActiveSnapshot();
 	webhook_table_close(table);
+	return more;
 }
 
 static Datum

@@ -93,22 +93,24 @@ webhook_stat_minute_fold(TimestampTz now)
 	return count == FOLDED_ROWS;
 }
 
-void
+bool
 webhook_stat_minute_retire(TimestampTz older_than)
 {
 	WebhookTable *table = webhook_table_open(webhook_catalog_required()->stat_minute,
 											 Natts_webhook_stat_minute, RowExclusiveLock);
 	WebhookScan *scan;
+	bool		more;
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	scan = seek_old(table, USECS_PER_HOUR, older_than);
-	webhook_table_delete_found(table, scan, RETIRED_ROWS);
+	more = webhook_table_delete_found(table, scan, RETIRED_ROWS);
 	webhook_scan_end(scan);
 	scan = seek_old(table, USECS_PER_MINUTE, older_than);
-	webhook_table_delete_found(table, scan, RETIRED_ROWS);
+	more |= webhook_table_delete_found(table, scan, RETIRED_ROWS);
 	webhook_scan_end(scan);
 	PopActiveSnapshot();
 	webhook_table_close(table);
+	return more;
 }
 
 /* Insert a row, or add to the one that is there. */

@@ -382,8 +382,8 @@ extern void webhook_stat_minute_write(const WebhookStatMinute *rows, int count, 
 /* Add some minutes that are older than two days to their hours. Returns true if there are more. */
 extern bool webhook_stat_minute_fold(TimestampTz now);
 
-/* Delete some of the rows that are older than a time. */
-extern void webhook_stat_minute_retire(TimestampTz older_than);
+/* Delete some of the rows that are older than a time. Returns true if there may be more. */
+extern bool webhook_stat_minute_retire(TimestampTz older_than);
 
 /*
  * What people have done: audit.c
@@ -397,7 +397,7 @@ extern void webhook_audit_write(Datum action, NullableDatum subscription_id,
 								NullableDatum event_id, Datum detail,
 								NullableDatum tenant);
 
-/* Delete rows that are older than a time, not all of them if there are many. */
-extern void webhook_audit_retire(TimestampTz older_than);
+/* Delete some of the rows that are older than a time. Returns true if there may be more. */
+extern bool webhook_audit_retire(TimestampTz older_than);
 
 #endif							/* WEBHOOK_STORE_H */

@@ -22,6 +22,7 @@
 #include "worker/transaction_internal.h"
 
 #define RETIRE_INTERVAL (60 * USECS_PER_SEC)
+#define RETIRE_PAUSE (USECS_PER_SEC / 10)	/* between two attempts when there may be more */
 #define FULL_REPORT_INTERVAL (60 * USECS_PER_SEC)
 #define RECOUNT_INTERVAL USECS_PER_HOUR /* in case that a trigger was off */
 #define RECOUNT_PAUSE USECS_PER_SEC /* the least time between two beginnings */
@@ -33,11 +34,11 @@ typedef struct Rotation
 	bool		full;			/* none is empty, and one is wanted */
 } Rotation;
 
-/* What an attempt to drop a leaf of the log has done. */
+/* What an attempt to drop what is old has done. */
 typedef struct Retirement
 {
 	TimestampTz now;
-	bool		dropped;		/* a leaf was dropped */
+	bool		more;			/* there may be more that is old */
 } Retirement;
 
 static struct
@@ -56,6 +57,7 @@ static void find_ring_table(void *arg);
 static bool rotate(void);
 static void rotate_ring(void *arg);
 static bool retire(TimestampTz now);
+static bool retire_some(const char *what, void (*retire_them) (void *), TimestampTz now);
 static void retire_log(void *arg);
 static void retire_audit(void *arg);
 static void retire_statistics(void *arg);
@@ -92,7 +94,7 @@ webhook_maintenance(TimestampTz now)
 		maintenance.next_rotation = rotate() ? now : now + rotation_interval();
 	else if (now >= maintenance.next_retirement ||
 			 maintenance.next_retirement - now > RETIRE_INTERVAL)
-		maintenance.next_retirement = retire(now) ? now : now + RETIRE_INTERVAL;
+		maintenance.next_retirement = now + (retire(now) ? RETIRE_PAUSE : RETIRE_INTERVAL);
 	else if (now >= maintenance.next_statistics ||
 			 maintenance.next_statistics - now > USECS_PER_MINUTE)
 		maintenance.next_statistics = write_statistics(now);
@@ -147,14 +149,22 @@ rotate_ring(void *arg)
 static bool
 retire(TimestampTz now)
 {
-	Retirement	retirement = {webhook_steady_time(now), false};
+	bool		more;
 
 	if (webhook_subscription_any_fenced())
 		return false;
-	(void) webhook_transaction_try("deleting old audit", retire_audit, &retirement);
-	(void) webhook_transaction_try("deleting old statistics", retire_statistics, &retirement);
-	return webhook_transaction_try("dropping old log", retire_log, &retirement) &&
-		retirement.dropped;
+	more = retire_some("deleting old audit", retire_audit, now);
+	more |= retire_some("deleting old statistics", retire_statistics, now);
+	more |= retire_some("dropping old log", retire_log, now);
+	return more;
+}
+
+static bool
+retire_some(const char *what, void (*retire_them) (void *), TimestampTz now)
+{
+	Retirement	retirement = {webhook_steady_time(now), false};
+
+	return webhook_transaction_try(what, retire_them, &retirement) && retirement.more;
 }
 
 static void
@@ -164,7 +174,7 @@ retire_log(void *arg)
 	WebhookCheckpoint *checkpoint = webhook_checkpoint_load();
 
 	if (checkpoint != NULL)
-		retirement->dropped =
+		retirement->more =
 			webhook_log_partition_retire(retirement->now - webhook_log_retention * USECS_PER_SEC,
 										 checkpoint->saved_at - USECS_PER_DAY);
 }
@@ -172,17 +182,19 @@ retire_log(void *arg)
 static void
 retire_audit(void *arg)
 {
-	const Retirement *retirement = arg;
+	Retirement *retirement = arg;
 
-	webhook_audit_retire(retirement->now - webhook_log_retention * USECS_PER_SEC);
+	retirement->more =
+		webhook_audit_retire(retirement->now - webhook_log_retention * USECS_PER_SEC);
 }
 
 static void
 retire_statistics(void *arg)
 {
-	const Retirement *retirement = arg;
+	Retirement *retirement = arg;
 
-	webhook_stat_minute_retire(retirement->now - webhook_log_retention * USECS_PER_SEC);
+	retirement->more =
+		webhook_stat_minute_retire(retirement->now - webhook_log_retention * USECS_PER_SEC);
 }
 
 /* Write the minute that has ended, then fold some old ones. Returns when to do that next. */
