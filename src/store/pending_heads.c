@@ -325,6 +325,8 @@ next_candidate(Candidates *candidates)
 		pfree(candidates->subject);
 		candidates->subject = subject;
 	}
+	else
+		pfree(subject);
 	return true;
 }
 
