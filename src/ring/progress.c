@@ -89,9 +89,10 @@ webhook_progress_open_batch(WebhookProgress *progress, const WebhookSnapshot *en
 		now - last->opened_at >= 0 && now - last->opened_at < BATCH_SPAN)
 	{
 		MemoryContext old = MemoryContextSwitchTo(progress->context);
+		WebhookSnapshot *former = last->end;
 
-		pfree(last->end);
 		last->end = webhook_snapshot_copy(end);
+		pfree(former);
 		MemoryContextSwitchTo(old);
 		batch = last;
 	}

@@ -685,8 +685,10 @@ next_keys(WebhookWindow *window)
 		key->txid = DatumGetFullTransactionId(window->row->tts_values[1]);
 		key->table_no = DatumGetInt32(window->row->tts_values[2]);
 		window->nkeys++;
+
+		/* The row is the transaction's, and reading the next one may fail. */
+		ExecClearTuple(window->row);
 	}
-	ExecClearTuple(window->row);
 	if (window->nkeys == 0)
 		elog(ERROR, "file of a window ends too early");
 }

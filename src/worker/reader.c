@@ -385,6 +385,7 @@ has_changed(const List *events)
 static void
 reload(void *arg)
 {
+	WebhookSnapshot *former = reader.reloaded_by;
 	MemoryContext old;
 
 	if (webhook_subscription_any_fenced())
@@ -396,11 +397,11 @@ reload(void *arg)
 	webhook_dispatch_bind(reader.dispatcher);
 
 	/* The newer snapshot sees at least as much. */
-	if (reader.reloaded_by != NULL)
-		pfree(reader.reloaded_by);
 	old = MemoryContextSwitchTo(reader.context);
 	reader.reloaded_by = webhook_snapshot_make(GetActiveSnapshot(), InvalidFullTransactionId);
 	MemoryContextSwitchTo(old);
+	if (former != NULL)
+		pfree(former);
 	webhook_loader_note_rows();
 }
 
