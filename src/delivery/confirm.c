@@ -145,12 +145,16 @@ is_same(const pg_uuid_t *a, const pg_uuid_t *b)
 	return memcmp(a, b, UUID_LEN) == 0;
 }
 
-/* When the next request is due after as many as there were; 0: there is none. */
+/*
+ * When the next request is due after as many as there were; 0: there is none. None
+ * were if the state has been restored while a request was on its way.
+ */
 static TimestampTz
 next_time(const WebhookState *state, TimestampTz now)
 {
-	return state->confirm_attempts > lengthof(waits) ? 0 :
-		now + waits[state->confirm_attempts - 1] * USECS_PER_SEC;
+	int			attempts = Max(state->confirm_attempts, 1);
+
+	return attempts > lengthof(waits) ? 0 : now + waits[attempts - 1] * USECS_PER_SEC;
 }
 
 /* Returns true if the body of the response is the challenge, but for blanks around it. */

@@ -330,7 +330,7 @@ webhook_pending_read_row(TupleTableSlot *slot)
 	row->subscription_id = DatumGetInt64(PENDING(slot, subscription_id));
 	row->position = DatumGetInt64(PENDING(slot, position));
 	row->attempt = DatumGetInt32(PENDING(slot, attempt));
-	row->step = DatumGetInt32(PENDING(slot, step));
+	row->step = Max(DatumGetInt32(PENDING(slot, step)), 0);
 	row->next_at = webhook_pending_read_next_at(slot);
 	row->queued_at = DatumGetTimestampTz(PENDING(slot, queued_at));
 	row->age_start = DatumGetTimestampTz(PENDING(slot, age_start));
