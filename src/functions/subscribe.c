@@ -449,15 +449,16 @@ check_names_differ(char **names, int count)
 static void
 require_trusted_table(Relation table)
 {
+	const char *schema = get_namespace_name(RelationGetNamespace(table));
 	const char *name = RelationGetRelationName(table);
 
 	if (table->rd_rel->relowner != GetUserId())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table webhook.%s is not owned by \"%s\"", name,
+				 errmsg("table %s.%s is not owned by \"%s\"", schema, name,
 						GetUserNameFromId(GetUserId(), false)),
 				 errdetail("The functions that write to it are owned by that role."),
-				 errhint("Give it back with ALTER TABLE webhook.%s OWNER TO.", name)));
+				 errhint("Give it back with ALTER TABLE %s.%s OWNER TO.", schema, name)));
 	for (int i = 0; table->trigdesc && i < table->trigdesc->numtriggers; i++)
 	{
 		const Trigger *trigger = &table->trigdesc->triggers[i];
@@ -467,8 +468,8 @@ require_trusted_table(Relation table)
 			!is_own_function(trigger->tgfoid, RelationGetNamespace(table)))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("table webhook.%s has a trigger that is not the extension's",
-							name),
+					 errmsg("table %s.%s has a trigger that is not the extension's",
+							schema, name),
 					 errdetail("Trigger \"%s\" would run code with the rights of \"%s\".",
 							   trigger->tgname,
 							   GetUserNameFromId(GetUserId(), false)),

@@ -58,11 +58,11 @@ UNION ALL
 CREATE FUNCTION pg_temp.spy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER spy BEFORE INSERT ON webhook_internal.subscription_secret
 	FOR EACH ROW EXECUTE FUNCTION pg_temp.spy();
-SELECT throws_like($$ SELECT pg_temp.rotate('0') $$, '%subscription_secret has a trigger that is not the extension''s');
+SELECT throws_like($$ SELECT pg_temp.rotate('0') $$, '%table webhook_internal.subscription_secret has a trigger that is not the extension''s');
 DROP TRIGGER spy ON webhook_internal.subscription_secret;
 CREATE ROLE regress_owner;
 ALTER TABLE webhook_internal.subscription_secret OWNER TO regress_owner;
-SELECT throws_like($$ SELECT pg_temp.rotate('0') $$, '%subscription_secret is not owned by%');
+SELECT throws_like($$ SELECT pg_temp.rotate('0') $$, '%table webhook_internal.subscription_secret is not owned by%');
 ALTER TABLE webhook_internal.subscription_secret OWNER TO CURRENT_USER;
 
 -- Certificate files: plain names
