@@ -582,6 +582,10 @@ CREATE FUNCTION webhook_internal.acts_on(tenant text) RETURNS boolean
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_acts_on';
 COMMENT ON FUNCTION webhook_internal.acts_on(text) IS 'true if the role that called the function of schema webhook may act for the tenant; null: the platform';
 
+CREATE FUNCTION webhook_internal.is_own_type(event_type text) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_is_own_type';
+COMMENT ON FUNCTION webhook_internal.is_own_type(text) IS 'true if events of the type, or of the pattern, are the extension''s own';
+
 CREATE FUNCTION webhook_internal.matches(pattern text, event_type text) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_matches';
 COMMENT ON FUNCTION webhook_internal.matches(text, text) IS 'true if the pattern includes the event type, or every event type of a second pattern; what begins with webhook. is in none';
@@ -852,7 +856,7 @@ BEGIN
 					COLUMN = 'events',
 					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', max_bytes),
 					HINT = 'Use ''*'' for all event types, or for example ''App.*'' for those that begin with ''App.''.';
-		ELSIF starts_with(event, 'webhook.') THEN
+		ELSIF webhook_internal.is_own_type(event) THEN
 			RAISE EXCEPTION 'invalid event type pattern: "%"', event
 				USING ERRCODE = 'invalid_parameter_value',
 					COLUMN = 'events',
@@ -1563,7 +1567,7 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('parent_only', watch.parent_only IS NULL,
 		'Use true or false.');
 	PERFORM webhook_internal.require_event_type(watch.event_type);
-	IF starts_with(watch.event_type, 'webhook.') THEN
+	IF webhook_internal.is_own_type(watch.event_type) THEN
 		RAISE EXCEPTION 'event type "%" is reserved', watch.event_type
 			USING ERRCODE = 'reserved_name',
 				COLUMN = 'event_type',
@@ -1843,13 +1847,13 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.visible_event_types() IS 'event types that the caller of the function of schema webhook may see';
 
-CREATE FUNCTION webhook_internal.require_own_name(name text) RETURNS void
+CREATE FUNCTION webhook_internal.require_definable_name(name text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM webhook_internal.require_not_null('name', name IS NULL,
 		'Give the name of the event type, for example ''App.ContractSigned''.');
-	IF starts_with(name, 'webhook.') THEN
+	IF webhook_internal.is_own_type(name) THEN
 		RAISE EXCEPTION 'event type name "%" is reserved', name
 			USING ERRCODE = 'reserved_name',
 				COLUMN = 'name',
@@ -1858,7 +1862,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.require_own_name(text) IS 'raise an error if people may not define or alter event types of this name';
+COMMENT ON FUNCTION webhook_internal.require_definable_name(text) IS 'raise an error if people may not define or alter event types of this name';
 
 -- JSON null stands for none. The maximum depth keeps functions that walk through
 -- a value off the limit of the stack.
@@ -1951,7 +1955,7 @@ DECLARE
 	new_example	jsonb := webhook_internal.checked_json('example', define_event_type.example);
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
-	PERFORM webhook_internal.require_own_name(define_event_type.name);
+	PERFORM webhook_internal.require_definable_name(define_event_type.name);
 	IF octet_length(define_event_type.name) > max_bytes THEN
 		RAISE EXCEPTION 'event type name of % bytes is too long',
 			octet_length(define_event_type.name)
@@ -2019,7 +2023,7 @@ DECLARE
 	changed		text[];
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
-	PERFORM webhook_internal.require_own_name(alter_event_type.name);
+	PERFORM webhook_internal.require_definable_name(alter_event_type.name);
 	SELECT t.* INTO old FROM webhook_internal.event_type t
 		WHERE t.name = alter_event_type.name
 		FOR NO KEY UPDATE;
@@ -2078,7 +2082,7 @@ DECLARE
 	users		text;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
-	PERFORM webhook_internal.require_own_name(drop_event_type.name);
+	PERFORM webhook_internal.require_definable_name(drop_event_type.name);
 	-- Who subscribes to it and has not committed yet makes nobody wait.
 	BEGIN
 		SELECT t.* INTO old FROM webhook_internal.event_type t
@@ -5879,6 +5883,7 @@ DECLARE
 			webhook_internal.audit,
 			webhook_internal.audit_watch,
 			webhook_internal.check_columns,
+			webhook_internal.is_own_type,
 			webhook_internal.lock_watched,
 			webhook_internal.other_watched,
 			webhook_internal.require_event_type,

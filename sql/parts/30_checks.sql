@@ -140,7 +140,7 @@ BEGIN
 					COLUMN = 'events',
 					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', max_bytes),
 					HINT = 'Use ''*'' for all event types, or for example ''App.*'' for those that begin with ''App.''.';
-		ELSIF starts_with(event, 'webhook.') THEN
+		ELSIF webhook_internal.is_own_type(event) THEN
 			RAISE EXCEPTION 'invalid event type pattern: "%"', event
 				USING ERRCODE = 'invalid_parameter_value',
 					COLUMN = 'events',

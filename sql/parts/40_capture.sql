@@ -345,7 +345,7 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('parent_only', watch.parent_only IS NULL,
 		'Use true or false.');
 	PERFORM webhook_internal.require_event_type(watch.event_type);
-	IF starts_with(watch.event_type, 'webhook.') THEN
+	IF webhook_internal.is_own_type(watch.event_type) THEN
 		RAISE EXCEPTION 'event type "%" is reserved', watch.event_type
 			USING ERRCODE = 'reserved_name',
 				COLUMN = 'event_type',

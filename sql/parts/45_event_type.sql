@@ -33,13 +33,13 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.visible_event_types() IS 'event types that the caller of the function of schema webhook may see';
 
-CREATE FUNCTION webhook_internal.require_own_name(name text) RETURNS void
+CREATE FUNCTION webhook_internal.require_definable_name(name text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM webhook_internal.require_not_null('name', name IS NULL,
 		'Give the name of the event type, for example ''App.ContractSigned''.');
-	IF starts_with(name, 'webhook.') THEN
+	IF webhook_internal.is_own_type(name) THEN
 		RAISE EXCEPTION 'event type name "%" is reserved', name
 			USING ERRCODE = 'reserved_name',
 				COLUMN = 'name',
@@ -48,7 +48,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.require_own_name(text) IS 'raise an error if people may not define or alter event types of this name';
+COMMENT ON FUNCTION webhook_internal.require_definable_name(text) IS 'raise an error if people may not define or alter event types of this name';
 
 -- JSON null stands for none. The maximum depth keeps functions that walk through
 -- a value off the limit of the stack.
@@ -141,7 +141,7 @@ DECLARE
 	new_example	jsonb := webhook_internal.checked_json('example', define_event_type.example);
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
-	PERFORM webhook_internal.require_own_name(define_event_type.name);
+	PERFORM webhook_internal.require_definable_name(define_event_type.name);
 	IF octet_length(define_event_type.name) > max_bytes THEN
 		RAISE EXCEPTION 'event type name of % bytes is too long',
 			octet_length(define_event_type.name)
@@ -209,7 +209,7 @@ DECLARE
 	changed		text[];
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
-	PERFORM webhook_internal.require_own_name(alter_event_type.name);
+	PERFORM webhook_internal.require_definable_name(alter_event_type.name);
 	SELECT t.* INTO old FROM webhook_internal.event_type t
 		WHERE t.name = alter_event_type.name
 		FOR NO KEY UPDATE;
@@ -268,7 +268,7 @@ DECLARE
 	users		text;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
-	PERFORM webhook_internal.require_own_name(drop_event_type.name);
+	PERFORM webhook_internal.require_definable_name(drop_event_type.name);
 	-- Who subscribes to it and has not committed yet makes nobody wait.
 	BEGIN
 		SELECT t.* INTO old FROM webhook_internal.event_type t

@@ -289,6 +289,7 @@ DECLARE
 			webhook_internal.audit,
 			webhook_internal.audit_watch,
 			webhook_internal.check_columns,
+			webhook_internal.is_own_type,
 			webhook_internal.lock_watched,
 			webhook_internal.other_watched,
 			webhook_internal.require_event_type,

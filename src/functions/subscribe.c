@@ -51,6 +51,7 @@ static bool is_own_function(Oid function, Oid schema);
 PG_FUNCTION_INFO_V1(webhook_canonical_endpoint);
 PG_FUNCTION_INFO_V1(webhook_checked_headers);
 PG_FUNCTION_INFO_V1(webhook_checked_filter);
+PG_FUNCTION_INFO_V1(webhook_is_own_type);
 PG_FUNCTION_INFO_V1(webhook_matches);
 PG_FUNCTION_INFO_V1(webhook_matches_any);
 PG_FUNCTION_INFO_V1(webhook_check_duplicate);
@@ -174,6 +175,16 @@ webhook_checked_filter(PG_FUNCTION_ARGS)
 	if (webhook_filter_make(PG_GETARG_DATUM(0)) == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+}
+
+/* is_own_type(event_type text): true if it is the extension's own, or a pattern of such types */
+Datum
+webhook_is_own_type(PG_FUNCTION_ARGS)
+{
+	text	   *event_type = PG_GETARG_TEXT_PP(0);
+
+	PG_RETURN_BOOL(webhook_pattern_is_own(VARDATA_ANY(event_type),
+										  VARSIZE_ANY_EXHDR(event_type)));
 }
 
 /*

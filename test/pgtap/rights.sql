@@ -29,7 +29,7 @@ UNION ALL
 	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,portal_token,revoke_portal_tokens,watch,unwatch,alter_watch,publish,check_endpoint,confirm,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{check_columns,require_event_type,require_list,require_not_null,
+	SELECT 'function', 'webhook_internal', unnest('{check_columns,is_own_type,require_event_type,require_list,require_not_null,
 		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_parts,watch_trigger,audit,audit_watch}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,grant_backup,grant_tenant,grant_portal,act_as,revoke}'::name[]), 4
@@ -43,7 +43,7 @@ UNION ALL
 		check_duplicate,require_trusted_table,raise_unknown_subscription,replay,require_enabled,
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
 		require_event_type_in,data_of_body,is_for,event_context,raise_unknown_event_type,
-		require_own_name,require_current,checked_json,checked_schema,warn_of_example,
+		require_definable_name,require_current,checked_json,checked_schema,warn_of_example,
 		replace_event_type,changed_keys,old_and_new,is_ping,
 		visible_event_types,key_name,nullable,base_type,
 		allowed_values,type_schema,column_schema,columns_schema,watch_schema,derived_schema,
