@@ -431,7 +431,7 @@ COMMENT ON COLUMN webhook.log.source_ip IS 'local address of the connection';
 COMMENT ON COLUMN webhook.log.source_port IS 'local port of the connection';
 COMMENT ON COLUMN webhook.log.requested_at IS 'when the request began';
 COMMENT ON COLUMN webhook.log.duration IS 'duration of the request';
-COMMENT ON COLUMN webhook.log.request_headers IS 'headers as sent, names in lower case; values are redacted where the name contains auth, bearer, cookie, credential, jwt, key, passw, secret, session or token';
+COMMENT ON COLUMN webhook.log.request_headers IS 'headers as sent, names in lower case; values are redacted where the name contains auth, bearer, challenge, cookie, credential, jwt, key, passw, secret, session or token';
 COMMENT ON COLUMN webhook.log.request_body IS 'body as sent';
 COMMENT ON COLUMN webhook.log.response_status IS 'HTTP status; null: there was no response';
 COMMENT ON COLUMN webhook.log.response_headers IS 'headers of the response, names in lower case, redacted like request_headers; a repeated name has an array';
@@ -2267,7 +2267,7 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_tenant_events(text, text[]) IS 'raise an error if the tenant may not get an event type that is named here';
 
--- The lock of the tenant is held.
+-- The lock of the tenant is held for a new subscription.
 CREATE FUNCTION webhook_internal.check_caps(
 	old webhook_internal.subscription,
 	new webhook_internal.subscription

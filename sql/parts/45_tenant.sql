@@ -138,7 +138,7 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_tenant_events(text, text[]) IS 'raise an error if the tenant may not get an event type that is named here';
 
--- The lock of the tenant is held.
+-- The lock of the tenant is held for a new subscription.
 CREATE FUNCTION webhook_internal.check_caps(
 	old webhook_internal.subscription,
 	new webhook_internal.subscription

@@ -80,14 +80,14 @@ webhook_acts_on(PG_FUNCTION_ARGS)
 /*
  * lock_tenant(tenant text): until the transaction ends, nobody else gives this tenant a
  * subscription, changes what one of them sends where, or ends one; NULL is the platform.
- * Two tenants have one lock if their hashes agree, which does no harm.
+ * Two tenants whose hashes agree have one lock, and wait for each other.
  */
 Datum
 webhook_lock_tenant(PG_FUNCTION_ARGS)
 {
 	uint32		hash = 0;
 
-	PreventCommandDuringRecovery("webhook.subscribe()");
+	PreventCommandDuringRecovery("a change of subscriptions of webhook");
 	if (!PG_ARGISNULL(0))
 	{
 		text	   *tenant = PG_GETARG_TEXT_PP(0);

@@ -12,7 +12,8 @@
  *
  * COMMIT PREPARED runs in a transaction of its own, usually in another session
  * than the one that wrote the events. What the prepared transaction has done
- * is not known here, so it counts as having done everything.
+ * is not known here, so it counts as having written events and changed
+ * subscriptions. Rows of pending that it has restored are counted within the hour.
  *
  * When the extension is dropped or altered, its worker has to leave. The worker
  * holds no lock between its transactions, so the statement need not wait; the

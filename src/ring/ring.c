@@ -355,8 +355,9 @@ make_empty(int table_no, const WebhookSnapshot *checkpoint)
 }
 
 /*
- * Returns true if every row that is visible now is older than the retention and
- * was done at the checkpoint.
+ * Returns true if every row that is visible now was done at the checkpoint and the
+ * row of the newest transaction is older than the retention. That of an older one
+ * which took long may be younger.
  */
 static bool
 is_done(Relation relation, Oid index, const WebhookSnapshot *checkpoint)
