@@ -4,8 +4,13 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+
 #include "capture/tenant_internal.h"
 #include "ring/event.h"
+
+static void trim_char(const WebhookColumn *column, StringInfo out, TupleTableSlot *row);
 
 /*
  * A text that is too long for the name of a tenant becomes its SHA-256 in
@@ -21,6 +26,7 @@ webhook_tenant_of(WebhookColumn *column, StringInfo out, TupleTableSlot *row)
 		return NULL;
 	resetStringInfo(out);
 	webhook_column_append_plain(column, out, value, false);
+	trim_char(column, out, row);
 	webhook_row_json_fit(out, WEBHOOK_MAX_TENANT, 0);
 	return out->data;
 }
@@ -29,4 +35,17 @@ bool
 webhook_tenant_same(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Blanks at the end of a char(n) are no part of its value: 'acme  ' equals 'acme'. */
+static void
+trim_char(const WebhookColumn *column, StringInfo out, TupleTableSlot *row)
+{
+	Oid			type = TupleDescAttr(row->tts_tupleDescriptor, column->number - 1)->atttypid;
+
+	if (out->len == 0 || out->data[out->len - 1] != ' ' || getBaseType(type) != BPCHAROID)
+		return;
+	while (out->len > 0 && out->data[out->len - 1] == ' ')
+		out->len--;
+	out->data[out->len] = '\0';
 }

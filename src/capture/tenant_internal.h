@@ -11,7 +11,8 @@
 
 /*
  * The tenant of a row, in "out": the value of that column as in a subject, but
- * without escapes; NULL: it has none. The column's settings have been fixed.
+ * without escapes, and a char(n) without the blanks at its end; NULL: it has none.
+ * The column's settings have been fixed.
  */
 extern const char *webhook_tenant_of(WebhookColumn *column, StringInfo out, TupleTableSlot *row);
 

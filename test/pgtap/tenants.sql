@@ -97,8 +97,9 @@ SELECT is(ok, false, 'health() says so') FROM webhook.health() WHERE check_name 
 -- values of other types, and such that no tenant's name is
 CREATE TYPE house AS ENUM ('north', 'south');
 CREATE DOMAIN partner_id AS bigint;
+CREATE DOMAIN padded AS char(10);
 CREATE TABLE typed (id int PRIMARY KEY, status text, t1 bigint, t2 uuid, t3 house, t4 partner_id,
-	t5 date, t6 boolean, t7 text[], t8 text);
+	t5 date, t6 boolean, t7 text[], t8 text, t9 char(10), t10 padded);
 CREATE FUNCTION pg_temp.tenant_of(tenant_column name) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	found	text;
@@ -111,11 +112,12 @@ BEGIN
 	RETURN found;
 END
 $$;
-INSERT INTO typed VALUES (1, 's', 9007199254740993, '0198A8A0-0000-7000-8000-000000000001', 'south', 7, '2026-11-30', true, '{a,b}', '');
+INSERT INTO typed VALUES (1, 's', 9007199254740993, '0198A8A0-0000-7000-8000-000000000001', 'south', 7, '2026-11-30', true, '{a,b}', '', 'acme', 'two words');
 SET LOCAL datestyle = 'German';
 SELECT is(pg_temp.tenant_of(c.name::name), c.tenant, format('tenant in column %s', c.name))
 	FROM (VALUES ('t1', '9007199254740993'), ('t2', '0198a8a0-0000-7000-8000-000000000001'), ('t3', 'south'), ('t4', '7'),
-		('t5', '2026-11-30'), ('t6', 'true'), ('t7', '["a","b"]'), ('t8', '')) AS c (name, tenant);
+		('t5', '2026-11-30'), ('t6', 'true'), ('t7', '["a","b"]'), ('t8', ''),
+		('t9', 'acme'), ('t10', 'two words')) AS c (name, tenant);
 RESET datestyle;
 UPDATE typed SET t8 = repeat('ä', 31);
 SELECT is(pg_temp.tenant_of('t8'), repeat('ä', 31), 'a name of 62 bytes');
