@@ -291,7 +291,8 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.watch_schema(regclass, text, name, name[], name[]) IS 'schema of Data of a watch; null: it publishes nothing, because a column is missing';
 
--- Tables whose keys have one name in Data cannot be told apart.
+-- Tables whose keys have one name in Data cannot be told apart. A tenant is told of the
+-- tables that view webhook.watched_table shows it: no row of the others is its own.
 CREATE FUNCTION webhook_internal.derived_schema(event_type text) RETURNS jsonb
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -307,6 +308,7 @@ AS $$
 						w.data_columns) AS schema
 				FROM webhook.watched_table w
 				WHERE w.event_type = derived_schema.event_type
+					AND (w.tenant_column IS NOT NULL OR webhook_internal.caller_sees_all())
 		) s
 		WHERE s.schema IS NOT NULL
 $$;
@@ -454,71 +456,65 @@ CREATE FUNCTION webhook_internal.openapi(events text[], payload_format text) RET
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	asked		text;
-	t			webhook.event_type;
-	place		text;
-	items		jsonb := '{}';
-	schemas		jsonb := '{}';
+	unknown		text;
+	items		jsonb;
+	schemas		jsonb;
 BEGIN
 	PERFORM webhook_internal.require_not_null('payload_format', payload_format IS NULL,
 		'Omit it for the default.');
 	PERFORM webhook_internal.checked_format(payload_format);
 	-- First of all: what exists, but not for the caller, gives the same error as what does not.
-	FOREACH asked IN ARRAY coalesce(events, '{}') LOOP
-		IF strpos(asked, '*') = 0
-			AND NOT EXISTS (
-				SELECT
-					FROM webhook_internal.visible_event_types() v
-					WHERE v.name = asked)
-		THEN
-			PERFORM webhook_internal.raise_unknown_event_type(asked, 'events');
-		END IF;
-	END LOOP;
+	SELECT a.name
+		INTO unknown
+		FROM unnest(events) WITH ORDINALITY AS a (name, place)
+		WHERE strpos(a.name, '*') = 0
+			AND a.name NOT IN (SELECT v.name FROM webhook_internal.visible_event_types() v)
+		ORDER BY a.place
+		LIMIT 1;
+	IF FOUND THEN
+		PERFORM webhook_internal.raise_unknown_event_type(unknown, 'events');
+	END IF;
 	PERFORM webhook_internal.checked_events(events);
 
-	FOR t IN
-		SELECT v.*
-			FROM webhook_internal.visible_event_types() v
-			WHERE EXISTS (
-				SELECT
-					FROM unnest(events) AS w (name)
-					WHERE webhook_internal.matches(w.name, v.name))
-			ORDER BY v.name
-	LOOP
-		place := '#/components/schemas/' || t.name;
-		schemas := schemas || jsonb_build_object(t.name, coalesce(
-			webhook_internal.moved_schema(t.schema, place),
-			webhook_internal.derived_schema(t.name), '{}'));
-		items := items || jsonb_build_object(t.name, jsonb_build_object('post',
-			jsonb_build_object(
-				'operationId', t.name,
-				'summary', t.name,
-				'parameters', '[
-					{"$ref": "#/components/parameters/webhook-id"},
-					{"$ref": "#/components/parameters/webhook-timestamp"},
-					{"$ref": "#/components/parameters/webhook-signature"},
-					{"$ref": "#/components/parameters/webhook-event"},
-					{"$ref": "#/components/parameters/webhook-attempt"}]'::jsonb,
-				'requestBody', jsonb_build_object(
-					'required', true,
-					'content', jsonb_build_object('application/json',
-						jsonb_build_object('schema',
-							webhook_internal.body_schema(t.name, payload_format))
-						|| CASE WHEN t.example IS NULL THEN '{}'
-							ELSE jsonb_build_object('example', webhook_internal.body_example(
-								t.name, payload_format, t.example)) END)),
-				'responses', '{
-					"2XX": {"$ref": "#/components/responses/delivered"},
-					"410": {"$ref": "#/components/responses/gone"},
-					"429": {"$ref": "#/components/responses/later"},
-					"502": {"$ref": "#/components/responses/later"},
-					"503": {"$ref": "#/components/responses/later"},
-					"504": {"$ref": "#/components/responses/later"},
-					"default": {"$ref": "#/components/responses/repeated"}}'::jsonb)
-			|| CASE WHEN t.description IS NULL THEN '{}'
-				ELSE jsonb_build_object('description', t.description) END
-			|| CASE WHEN t.deprecated THEN '{"deprecated": true}' ELSE '{}'::jsonb END));
-	END LOOP;
+	-- Each type is added once: appending to what is there copies it each time.
+	SELECT coalesce(jsonb_object_agg(t.name, coalesce(
+				webhook_internal.moved_schema(t.schema, '#/components/schemas/' || t.name),
+				webhook_internal.derived_schema(t.name), '{}')), '{}'),
+			coalesce(jsonb_object_agg(t.name, jsonb_build_object('post',
+				jsonb_build_object(
+					'operationId', t.name,
+					'summary', t.name,
+					'parameters', '[
+						{"$ref": "#/components/parameters/webhook-id"},
+						{"$ref": "#/components/parameters/webhook-timestamp"},
+						{"$ref": "#/components/parameters/webhook-signature"},
+						{"$ref": "#/components/parameters/webhook-event"},
+						{"$ref": "#/components/parameters/webhook-attempt"}]'::jsonb,
+					'requestBody', jsonb_build_object(
+						'required', true,
+						'content', jsonb_build_object('application/json',
+							jsonb_build_object('schema',
+								webhook_internal.body_schema(t.name, payload_format))
+							|| CASE WHEN t.example IS NULL THEN '{}'
+								ELSE jsonb_build_object('example', webhook_internal.body_example(
+									t.name, payload_format, t.example)) END)),
+					'responses', '{
+						"2XX": {"$ref": "#/components/responses/delivered"},
+						"410": {"$ref": "#/components/responses/gone"},
+						"429": {"$ref": "#/components/responses/later"},
+						"502": {"$ref": "#/components/responses/later"},
+						"503": {"$ref": "#/components/responses/later"},
+						"504": {"$ref": "#/components/responses/later"},
+						"default": {"$ref": "#/components/responses/repeated"}}'::jsonb)
+				|| CASE WHEN t.description IS NULL THEN '{}'
+					ELSE jsonb_build_object('description', t.description) END
+				|| CASE WHEN t.deprecated THEN '{"deprecated": true}' ELSE '{}'::jsonb END)), '{}')
+		INTO schemas, items
+		FROM webhook_internal.visible_event_types() t
+		WHERE EXISTS (
+			SELECT
+				FROM unnest(events) AS w (name)
+				WHERE webhook_internal.matches(w.name, t.name));
 	RETURN jsonb_build_object(
 		'openapi', '3.1.0',
 		'info', jsonb_build_object(

@@ -214,5 +214,20 @@ DO $$ BEGIN ASSERT webhook.openapi() = (SELECT d FROM owners); END $$;
 RESET ROLE;
 SELECT pass('a reader gets the same document');
 
+-- a tenant, which is told of the tables whose rows can be its own
+CREATE TABLE platforms (id int PRIMARY KEY, status text);
+CREATE TABLE partners (id int PRIMARY KEY, status text, partner text);
+SELECT webhook.define_event_type('App.Shared'), webhook.define_event_type('App.Hidden');
+SELECT webhook.watch('platforms', 'App.Shared'), webhook.watch('platforms', 'App.Hidden'),
+	webhook.watch('partners', 'App.Shared', tenant_column => 'partner');
+CREATE ROLE regress_acme;
+SELECT webhook.define_tenant('acme'), webhook.grant_tenant('regress_acme', 'acme');
+SET ROLE regress_acme;
+SELECT webhook.openapi('{App.Shared,App.Hidden}') -> 'components' -> 'schemas' AS told \gset
+RESET ROLE;
+SELECT is(:'told'::jsonb -> 'App.Shared' -> 'required', '["PartnersId", "Operation", "OldStatus", "NewStatus"]', 'a tenant: the table with a tenant column alone');
+SELECT is(:'told'::jsonb -> 'App.Hidden', '{}', '... and nothing of a type whose tables have none');
+SELECT is(jsonb_array_length(webhook.openapi('{App.Shared}') -> 'components' -> 'schemas' -> 'App.Shared' -> 'oneOf'), 2, 'the platform: both');
+
 SELECT * FROM finish();
 ROLLBACK;
