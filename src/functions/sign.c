@@ -206,9 +206,21 @@ parse_timestamp(const char *text, int64 *seconds)
 static bool
 within_tolerance(int64 seconds, Interval *tolerance)
 {
+	static const Interval shortest = {0};
+	static const Interval longest = {.month = 1200};
 	TimestampTz now = GetCurrentTimestamp();
 	Datum		earliest;
 	Datum		latest;
+
+	if (DatumGetBool(DirectFunctionCall2(interval_lt, IntervalPGetDatum(tolerance),
+										 IntervalPGetDatum(&shortest))) ||
+		DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(tolerance),
+										 IntervalPGetDatum(&longest))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 webhook_errargument("tolerance"),
+				 errmsg("tolerance must not be negative or longer than a century"),
+				 errhint("Give NULL to accept a request of any age.")));
 
 	earliest = DirectFunctionCall2(timestamptz_mi_interval,
 								   TimestampTzGetDatum(now),
@@ -216,13 +228,6 @@ within_tolerance(int64 seconds, Interval *tolerance)
 	latest = DirectFunctionCall2(timestamptz_pl_interval,
 								 TimestampTzGetDatum(now),
 								 IntervalPGetDatum(tolerance));
-	if (DatumGetTimestampTz(latest) < now)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 webhook_errargument("tolerance"),
-				 errmsg("tolerance must not be negative"),
-				 errhint("Give NULL to accept a request of any age.")));
-
 	return seconds >= timestamptz_to_time_t(DatumGetTimestampTz(earliest)) &&
 		seconds <= timestamptz_to_time_t(DatumGetTimestampTz(latest));
 }

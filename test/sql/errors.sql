@@ -337,6 +337,8 @@ SELECT refusal($$ SELECT webhook.verify('password', '{}', 'b') $$);
 SELECT refusal($$ SELECT webhook.verify('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', '[]', 'b') $$);
 SELECT refusal($$ SELECT webhook.verify('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
 	'{"webhook-id": "a", "webhook-timestamp": "1", "webhook-signature": ""}', 'b', '-1 s') $$);
+SELECT refusal($$ SELECT webhook.verify('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+	'{"webhook-id": "a", "webhook-timestamp": "1", "webhook-signature": ""}', 'b', '178000000 years') $$);
 
 -- certificate files, rotation of secrets
 -- What the views hide is no value.
