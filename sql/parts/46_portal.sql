@@ -20,6 +20,10 @@ CREATE FUNCTION webhook_internal.acts_by_token() RETURNS boolean
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_acts_by_token';
 COMMENT ON FUNCTION webhook_internal.acts_by_token() IS 'true if this session has a token, whatever became of it';
 
+CREATE FUNCTION webhook.may_write() RETURNS boolean
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'webhook_may_write';
+COMMENT ON FUNCTION webhook.may_write() IS 'false if the current user acts by a token that only reads';
+
 CREATE FUNCTION webhook_internal.require_all_tenants() RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$

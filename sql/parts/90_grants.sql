@@ -232,6 +232,7 @@ DECLARE
 		'GRANT EXECUTE ON FUNCTION
 			webhook.explain,
 			webhook.health,
+			webhook.may_write,
 			webhook.my_tenant,
 			webhook.notify_channel,
 			webhook.openapi,
@@ -448,6 +449,7 @@ BEGIN
 			webhook.secret,
 			webhook.rotate_secret,
 			webhook.explain,
+			webhook.may_write,
 			webhook.my_tenant,
 			webhook.notify_channel,
 			webhook.openapi,

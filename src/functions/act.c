@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "base/acting.h"
@@ -20,6 +21,7 @@
 PG_FUNCTION_INFO_V1(webhook_random_token);
 PG_FUNCTION_INFO_V1(webhook_act_by);
 PG_FUNCTION_INFO_V1(webhook_acts_by_token);
+PG_FUNCTION_INFO_V1(webhook_may_write);
 
 /* random_token(): 256 random bits in base64url */
 Datum
@@ -56,4 +58,11 @@ Datum
 webhook_acts_by_token(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(webhook_acting());
+}
+
+/* may_write(): false if the current user acts by a token that only reads */
+Datum
+webhook_may_write(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(!webhook_acting_only_reads(GetUserId()));
 }

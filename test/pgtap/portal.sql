@@ -188,6 +188,7 @@ SET plan_cache_mode = force_generic_plan;
 EXECUTE tenants \gset
 SELECT is(:'seen'::text, 'globex', 'a plan sees the tenant');
 SELECT lives_ok($$ SELECT webhook.series(now(), now(), '1 min') $$, 'a token that only reads reads');
+SELECT is(webhook.may_write(), false, '... and says so');
 RESET ROLE;
 SELECT is(pg_temp.as_role('Regress Portal', 'SELECT ' || call), '42501 permission denied for function ' || substring(call from 'webhook.(\w+)') || ': The token of this session only reads.', concat('... but does not call ', call))
 	FROM unnest(ARRAY['webhook.subscribe(''https://example.com/3'', ''{*}'')', 'webhook.secret(1)', 'webhook.subscription_options(1)', 'webhook.pause(1)',

@@ -20,7 +20,7 @@ CREATE TEMPORARY TABLE least (kind text, schema name, member name, level int);
 INSERT INTO least
 	SELECT 'function', 'webhook_internal', 'enqueue', 0
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{explain,health,my_tenant,notify_channel,openapi,series,sign,verify}'::name[]), 1
+	SELECT 'function', 'webhook', unnest('{explain,health,may_write,my_tenant,notify_channel,openapi,series,sign,verify}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{all_tenants,sees_all,my_tenant,matches_any,home,disabled,unconfirmed,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL

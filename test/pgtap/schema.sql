@@ -54,7 +54,7 @@ SELECT tables_are('webhook', ARRAY['log'], 'schema webhook has one table');
 SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pending_delivery', 'dead_letter',
 	'stat_worker', 'stat_pending', 'stat_subscription', 'watched_table', 'audit', 'stat_minute', 'tenant'], 'schema webhook has these views');
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
-SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'grant_portal', 'portal_token', 'act_as', 'revoke_portal_tokens', 'my_tenant', 'notify_channel', 'openapi',
+SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'grant_portal', 'portal_token', 'act_as', 'revoke_portal_tokens', 'may_write', 'my_tenant', 'notify_channel', 'openapi',
 	'check_endpoint', 'confirm', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
 	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health', 'series',

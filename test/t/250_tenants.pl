@@ -217,6 +217,7 @@ my %functions = (
 	grant_reader => [ 4, 0, q('stranger') ],
 	grant_tenant => [ 4, 0, q('stranger', 'acme') ],
 	health => [ 1, 0, '' ],
+	may_write => [ 1, 1, '' ],
 	my_tenant => [ 1, 1, '' ],
 	notify_channel => [ 1, 1, '' ],
 	openapi => [ 1, 1, '' ],

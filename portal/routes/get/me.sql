@@ -1,4 +1,5 @@
--- Who has signed in, the database, and what the role may do.
+-- Who has signed in, the database, and what the role may do.  By a token that only reads it
+-- calls no function that is volatile.
 
 SELECT json_build_object(
 	'role', current_user,
@@ -10,7 +11,8 @@ SELECT json_build_object(
 		FROM pg_proc
 		WHERE pronamespace = to_regnamespace('webhook_internal') AND proname = 'all_tenants'),
 	'may', (SELECT json_object_agg(p.proname, p.may)
-		FROM (SELECT proname, bool_or(has_function_privilege(oid, 'EXECUTE')) AS may
+		FROM (SELECT proname, bool_or(has_function_privilege(oid, 'EXECUTE')
+				AND (provolatile <> 'v' OR (SELECT webhook.may_write()))) AS may
 			FROM pg_proc
 			WHERE pronamespace = to_regnamespace('webhook')
 			GROUP BY proname) p),
