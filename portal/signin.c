@@ -21,8 +21,13 @@ static const char rights[] =
 "SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_namespace n "
 "WHERE n.nspname = 'webhook'";
 
-/* What the worker and people change is told on this channel. */
-static const char listening[] = "LISTEN webhook";
+/* What the worker and people change is told on a channel, of a tenant on one of its own.  NULL:
+ * there is none for this role. */
+static const char channel[] =
+"SELECT 'LISTEN ' || pg_catalog.quote_ident(webhook.notify_channel())";
+
+/* An extension that is older than tenants has this one. */
+static const char older[] = "LISTEN webhook";
 
 /* A token is used up by this, and the connection is its tenant's from then on. */
 static const char acting[] = "SELECT webhook.act_as($1)";
@@ -39,6 +44,7 @@ typedef enum SigninStep
 	SIGNIN_RIGHTS,				/* asks whether the role may use the extension */
 	SIGNIN_ACTING,				/* gives the token back */
 	SIGNIN_NAMING,				/* asks whose it was */
+	SIGNIN_CHANNEL,				/* asks where it is told what changes */
 	SIGNIN_LISTENING,
 	SIGNIN_REFUSED				/* keeps its place until it is told so */
 } SigninStep;
@@ -53,7 +59,7 @@ typedef struct Signin
 	int64_t		answer_at;		/* once it is refused */
 	unsigned	status;			/* what it is told then */
 	PortalError error;
-	char	   *told;			/* by the database; "error" points to it */
+	char	   *told;			/* by the database: an error's message, or the command to listen */
 	const char *token;			/* a parameter of a statement */
 } Signin;
 
@@ -179,6 +185,30 @@ ask_rights(const PortalOptions *options, Signin *signin)
 }
 
 static void
+ask_channel(Signin *signin)
+{
+	portal_link_take(signin->link);
+	portal_link_ask(signin->link, channel);
+	signin->step = SIGNIN_CHANNEL;
+}
+
+/* Without a channel there are no notices, and all else. */
+static void
+listen_to(Signin *signin)
+{
+	const PortalError *error = portal_link_error(signin->link);
+	const char *command = portal_link_value(signin->link);
+
+	if (error != NULL && error->sqlstate != NULL && strcmp(error->sqlstate, "42883") == 0)
+		command = older;
+	if (command != NULL)
+		signin->told = portal_copy(command);
+	portal_link_take(signin->link);
+	portal_link_ask(signin->link, signin->told != NULL ? signin->told : "SELECT");
+	signin->step = SIGNIN_LISTENING;
+}
+
+static void
 judge_rights(Signin *signin)
 {
 	const char *value = portal_link_value(signin->link);
@@ -191,11 +221,7 @@ judge_rights(Signin *signin)
 	else if (strcmp(value, "t") != 0)
 		refuse_person(signin, "refused, it may not use schema webhook");
 	else
-	{
-		portal_link_take(signin->link);
-		portal_link_ask(signin->link, listening);
-		signin->step = SIGNIN_LISTENING;
-	}
+		ask_channel(signin);
 }
 
 /* The database has taken the token, or says what is wrong with it. */
@@ -235,9 +261,7 @@ take_name(Signin *signin)
 		return;
 	}
 	strcpy(signin->exchange->credentials->password, name);
-	portal_link_take(signin->link);
-	portal_link_ask(signin->link, listening);
-	signin->step = SIGNIN_LISTENING;
+	ask_channel(signin);
 }
 
 static void
@@ -288,6 +312,8 @@ work(const PortalOptions *options, PortalSignedIn signed_in, Signin *signin, int
 		judge_token(signin);
 	else if (signin->step == SIGNIN_NAMING && state == PORTAL_LINK_DONE)
 		take_name(signin);
+	else if (signin->step == SIGNIN_CHANNEL && state == PORTAL_LINK_DONE)
+		listen_to(signin);
 	else if (signin->step == SIGNIN_LISTENING && state == PORTAL_LINK_DONE)
 	{
 		/* A standby cannot listen, and shows what it has without notices. */

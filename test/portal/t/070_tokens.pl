@@ -11,12 +11,16 @@ use Encode qw(decode_utf8);
 use Portal;
 use Test::More;
 
-my $portal = Portal->new(conf => "shared_preload_libraries = 'webhook'\n", sql => <<'END');
+my $portal = Portal->new(conf => "shared_preload_libraries = 'webhook'\nwebhook.enabled = off\n", sql => <<'END');
 CREATE EXTENSION webhook;
 SELECT webhook.define_tenant('acme'), webhook.define_tenant('Größe & "Söhne"');
 CREATE ROLE hooks_service LOGIN PASSWORD 'right';
 CREATE ROLE reader LOGIN PASSWORD 'right';
 SELECT webhook.grant_portal('hooks_service'), webhook.grant_reader('reader');
+CREATE ROLE acme_hooks LOGIN PASSWORD 'right';
+SELECT webhook.grant_tenant('acme_hooks', 'acme');
+SELECT webhook.subscribe('https://hooks.invalid/' || n, '{*}', tenant => t)
+	FROM unnest(ARRAY['acme', 'Größe & "Söhne"', NULL]) WITH ORDINALITY AS x (t, n) ORDER BY n;
 END
 my $service = "host=127.0.0.1 port=$portal->{pgport} dbname=postgres user=hooks_service password=right";
 $portal->start("--service=$service", '--sessions=4');
@@ -56,6 +60,32 @@ is_deeply($browser->get('api/tenants')->{json}, ['acme'], '... and the first one
 is($portal->browser->sign_in('reader', 'right')->{status}, 200, 'people with a role sign in beside them');
 is(enter($portal->browser, token('acme'))->{status}, 200, 'a tenant has half of the sessions');
 is(told(enter($portal->browser, token('acme'))), '503 as many are signed in as the portal takes', '... which are four');
+
+# ---- Notices: each is told of its own, a tenant by token as well as by role
+
+my $by_role = $portal->browser;
+$portal->stop;
+$portal->start("--service=$service", '--sessions=10');
+enter($browser, token('acme'));
+enter($other, token('Größe & "Söhne"'));
+is($by_role->sign_in('acme_hooks', 'right')->{status}, 200, 'a role of a tenant signs in');
+my $platform = $portal->browser;
+$platform->sign_in('reader', 'right');
+my %told_by = map { $_->[0] => $_->[1]->live }
+  [ token => $browser ], [ role => $by_role ], [ other => $other ], [ platform => $platform ];
+$_->next_of('tick') foreach values %told_by;
+$portal->sql("SELECT webhook.pause($_)") foreach 2, 1, 3;
+$portal->sql('SELECT webhook.resume(2)');
+my $paused = '"state":"paused","until":null}';
+my %expected = (
+	token => [qq({"subscription":1,$paused)], role => [qq({"subscription":1,$paused)],
+	other => [ qq({"subscription":2,$paused), '{"subscription":2,"state":"off","until":null}' ],
+	platform => [ '{"subscription":2}', '{"subscription":1}', qq({"subscription":3,$paused), '{"subscription":2}' ]);
+foreach my $who (sort keys %expected)
+{
+	my @told = map { $told_by{$who}->next_of('notice') } $expected{$who}->@*;
+	is_deeply(\@told, $expected{$who}, "what $who is told") or diag(explain(\@told));
+}
 
 # ---- Revoked
 
