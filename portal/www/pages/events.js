@@ -111,6 +111,9 @@ export async function events({params, signal, can})
 		get('event_type', {name: chosen}, signal).catch(shown),
 		example(chosen, signal).catch(shown)]) : [];
 
+	const tables = t => watched.filter(w => w.event_type === t.name)
+		.map(w => h('div', {}, w.relation));
+
 	return [
 		heading('Events', 'What can be subscribed to.',
 			can('openapi') && h('a', {class: 'button', href: 'api/openapi', download: 'webhooks.json',
@@ -130,8 +133,7 @@ export async function events({params, signal, can})
 					cell: t => h('a', {href: link('subscriptions', {q: t.name})},
 					count(t.subscriptions))},
 				{head: 'Watched tables', class: 'event',
-					cell: t => watched.filter(w => w.event_type === t.name).map(w =>
-					h('div', {}, w.relation))},
+					cell: t => tables(t).length ? tables(t) : '–'},
 				{head: 'Defined', class: 'time', cell: t => time(t.created_at)},
 			]}),
 		watched.length > 0 && table({caption: 'Watched tables', note: 'whose changes are events',

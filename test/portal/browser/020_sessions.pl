@@ -9,15 +9,16 @@ use FindBin;
 use lib $FindBin::Bin;
 
 use Pages;
+use Places;
 use Test::More;
 
 my $pages = Pages->new;
 my ($portal, $browser) = ($pages->portal, $pages->browser);
 
-my @addresses = ('', 'subscriptions', 'add', 'subscription?id=2', 'logs', 'waiting', 'waiting?subscription=2', 'failed',
-	'events', 'audit', 'system');
 my $event = $portal->sql(q{SELECT event_id FROM webhook.log WHERE subscription_id = 4 LIMIT 1});
-push @addresses, "delivery?event=$event&subscription=4";
+my @addresses = map { $_->{address} } grep { $_->{name} !~ /-(?!subscription)/ } Places::all(
+	subscription => 2, failing => 2, final => 4, silent => 2, tenant => 'none', type => 'App.InvoicePaid', event => $event);
+push @addresses, 'system';
 
 # ---- Keyboard only
 
@@ -42,7 +43,7 @@ ok($browser->says('Request Headers', '.unfolded'), 'a call is unfolded');
 
 foreach my $address (@addresses)
 {
-	next if $address eq 'add';
+	next if $address =~ /^(?:add|edit)/;
 	$pages->show($address);
 	my $acts = $browser->js(<<'END');
 return [...document.querySelectorAll('main button, main a')].map(e => e.innerText.trim()).filter(t =>
