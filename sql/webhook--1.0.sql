@@ -3765,6 +3765,7 @@ AS $$
 					'Subject', '{"type": ["string", "null"], "description": "what the event is about"}'::jsonb,
 					'Attempt', '{"type": "integer", "minimum": 1, "description": "number of the attempt"}'::jsonb,
 					'Data', d.data,
+					'Context', '{"type": "object", "description": "who or what caused the event, as the application says; only where the subscription asks for it"}'::jsonb,
 					'CreationTimeUtc', '{"type": "string", "format": "date-time", "description": "when the event occurred"}'::jsonb),
 				'required', '["Id", "WebhookEvent", "Subject", "Attempt", "Data", "CreationTimeUtc"]'::jsonb)
 			WHEN 'standard' THEN jsonb_build_object(
@@ -3823,7 +3824,11 @@ AS $$
 			"webhook-attempt": {
 				"name": "webhook-attempt", "in": "header", "required": true,
 				"description": "number of the attempt; it counts the requests for this event to this subscription",
-				"schema": {"type": "integer", "minimum": 1}}
+				"schema": {"type": "integer", "minimum": 1}},
+			"traceparent": {
+				"name": "traceparent", "in": "header", "required": false,
+				"description": "the trace that caused the event, where the application says it (W3C Trace Context)",
+				"schema": {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}}
 		},
 		"responses": {
 			"delivered": {
@@ -3891,7 +3896,8 @@ BEGIN
 						{"$ref": "#/components/parameters/webhook-timestamp"},
 						{"$ref": "#/components/parameters/webhook-signature"},
 						{"$ref": "#/components/parameters/webhook-event"},
-						{"$ref": "#/components/parameters/webhook-attempt"}]'::jsonb,
+						{"$ref": "#/components/parameters/webhook-attempt"},
+						{"$ref": "#/components/parameters/traceparent"}]'::jsonb,
 					'requestBody', jsonb_build_object(
 						'required', true,
 						'content', jsonb_build_object('application/json',

@@ -187,7 +187,8 @@ SELECT is(webhook.openapi('{App.Request}') -> 'components' -> 'schemas' -> 'App.
 SELECT unnest(ARRAY[
 		is(paid -> 'deprecated', 'true', 'deprecated'),
 		is(paid ->> 'description', 'paid', 'description'),
-		is(paid -> 'parameters' -> 4 ->> '$ref', '#/components/parameters/webhook-attempt', 'headers')])
+		is(jsonb_path_query_array(paid, '$.parameters[4 to last]."$ref"'), '["#/components/parameters/webhook-attempt", "#/components/parameters/traceparent"]', 'headers'),
+		is(d #> '{components,parameters,traceparent,required}', 'false', 'a trace is not always there')])
 	FROM document WHERE format = 'raw';
 SELECT is(d -> 'webhooks' -> 'Other.Bare' -> 'post' -> key, NULL, 'neither') FROM document, unnest('{deprecated,description}'::text[]) AS key WHERE format = 'raw';
 SELECT unnest(ARRAY[
@@ -200,6 +201,7 @@ SELECT unnest(ARRAY[
 	FROM document WHERE format = 'standard';
 SELECT unnest(ARRAY[
 		is(body -> 'schema' -> 'required', '["Id", "WebhookEvent", "Subject", "Attempt", "Data", "CreationTimeUtc"]', 'envelope'),
+		is(body #>> '{schema,properties,Context,type}', 'object', 'Context, where it is asked for'),
 		is(body -> 'example' -> 'Data', '{"Invoice": 7}')])
 	FROM document WHERE format = 'envelope';
 SELECT is(d -> 'webhooks' -> 'Other.Bare' #> '{post,requestBody,content,application/json,example}', NULL, 'no example') FROM document WHERE format = 'envelope';

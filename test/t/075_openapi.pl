@@ -88,7 +88,7 @@ SELECT webhook.watch('large', 'App.Several', data_columns => '{content}'), webho
 END
 my @formats = qw(envelope raw standard);
 my %subscription = map {
-	$_ => $server->subscribe("/ok/$_", q(events => '{App.Everything,App.Several,App.Paid}'), "payload_format => '$_'")
+	$_ => $server->subscribe("/ok/$_", q(events => '{App.Everything,App.Several,App.Paid}'), "payload_format => '$_', include_context => true")
 } @formats;
 
 my $values = join ', ', map { $value{$_} } @kinds;
@@ -99,7 +99,11 @@ UPDATE everything SET status = 'Done';
 DELETE FROM everything;
 INSERT INTO grown VALUES (1, 'new');
 INSERT INTO large VALUES (1, 'sad', 'x'), (2, NULL, repeat('x', 2000000));
+BEGIN;
+SET LOCAL webhook.context = '{"user": "anna"}';
+SET LOCAL webhook.traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 SELECT webhook.publish('App.Paid', '{"Invoice": 8}');
+COMMIT;
 END
 $server->sql("SELECT webhook.ping($_, 'App.Paid')") foreach values %subscription;
 $server->settle('all events');
@@ -146,6 +150,9 @@ SKIP:
 	# Each event type's example, and bodies that are wrong.
 	my $content = decode_json($document{envelope})->{webhooks}{'App.Paid'}{post}{requestBody}{content}{'application/json'};
 	my ($inserted) = grep { $_->{body} =~ /"Operation":"INSERT".*"Draft"/ } @{ $requests{envelope} };
+	my ($caused) = grep { $_->{body} =~ /"Invoice": 8/ } @{ $requests{envelope} };
+	like($caused->{headers}{traceparent}, qr/${\decode_json($document{envelope})->{components}{parameters}{traceparent}{schema}{pattern}}/,
+		'header traceparent is as the document says');
 	my ($several) = grep { $_->{body} =~ /"Operation":"INSERT".*"sad"/ } @{ $requests{envelope} };
 	my $body = $inserted->{body};
 	my @bodies = (
@@ -156,6 +163,8 @@ SKIP:
 		[ 'App.Everything', $body =~ s/"OldStatus":null,//r, qr/must have required property 'OldStatus'/ ],
 		[ 'App.Everything', $body =~ s/"EverythingId":\{"id":1,/"EverythingId":{"id":1.5,/r, qr/must be integer/ ],
 		[ 'App.Everything', $body =~ s/"Record":/"Records":/r, qr/must have required property 'Record'/ ],
+		[ 'App.Paid', $caused->{body}, 'valid' ],
+		[ 'App.Paid', $caused->{body} =~ s/"Context":\{[^}]*\}/"Context":"anna"/r, qr/must be object/ ],
 		[ 'App.Several', $several->{body}, 'valid' ],
 		[ 'App.Several', $several->{body} =~ s/"LargeId":/"OtherId":/r, qr/exactly one schema in oneOf/ ]);
 	my @said = validate('examples', map { sprintf '{"document": %s, "type": "%s", "body": %s}', $document{envelope}, @$_[ 0, 1 ] } @bodies);
