@@ -34,7 +34,7 @@ request_stop(int signal_number)
 	stop_requested = 1;
 }
 
-/* Signals come only while we wait. */
+/* Signals come only while we wait, from before anybody can know that we listen. */
 static void
 take_signals(sigset_t *while_waiting)
 {
@@ -75,14 +75,12 @@ confine(void)
 }
 
 static void
-run(const PortalOptions *options)
+run(const PortalOptions *options, const sigset_t *while_waiting)
 {
 	size_t		room = portal_sessions_room(options) + 1;
 	struct pollfd *fds = portal_new(room * sizeof(struct pollfd));
-	sigset_t	while_waiting;
 	int64_t		farewell = PORTAL_NEVER;
 
-	take_signals(&while_waiting);
 	for (;;)
 	{
 		size_t		nfds = 1;
@@ -114,7 +112,7 @@ run(const PortalOptions *options)
 		{
 			.tv_sec = left / 1000,.tv_nsec = left % 1000 * 1000000
 		};
-		if (ppoll(fds, nfds, &timeout, &while_waiting) < 0 && errno != EINTR)
+		if (ppoll(fds, nfds, &timeout, while_waiting) < 0 && errno != EINTR)
 		{
 			portal_log(strerror(errno), NULL, NULL);
 			break;
@@ -129,6 +127,7 @@ main(int argc, char **argv)
 	static PortalOptions options;
 	const char *problem;
 	char		line[500];
+	sigset_t	while_waiting;
 
 	portal_options_read(argc, argv, &options);
 	if (geteuid() == 0)
@@ -137,6 +136,7 @@ main(int argc, char **argv)
 		return 1;
 	}
 	confine();
+	take_signals(&while_waiting);
 	problem = portal_http_start(&options, portal_sessions_serve);
 	if (problem != NULL)
 	{
@@ -148,7 +148,7 @@ main(int argc, char **argv)
 	snprintf(line, sizeof(line), "listens on %s:%u, as %s", options.listen.host,
 			 options.listen.port, options.origins[0]);
 	portal_log(line, NULL, NULL);
-	run(&options);
+	run(&options, &while_waiting);
 	portal_sessions_stop();
 	portal_http_work();
 	portal_http_stop();
