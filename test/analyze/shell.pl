@@ -11,7 +11,7 @@ use Test::More;
 
 plan skip_all => 'shellcheck is not installed' if system('command -v shellcheck >/dev/null') != 0;
 
-foreach my $file (grep { -f and -T } glob '.ci/* bench/* portal/* test/* test/*/*')
+foreach my $file (grep { -f and -T } glob '.ci/* bench/* packaging/debian/tests/* portal/* test/* test/*/*')
 {
 	next if slurp($file) !~ /\A#!.*\b(?:ba|da)?sh$/m;
 

@@ -1,8 +1,59 @@
 # root.sh
-#	  Read by test/matrix: root directories with a Debian of their own.
+#	  Read by test/matrix and test/package: root directories with a Debian of their
+#	  own.
 #
 # A program runs in a root with mounts that end with it, so a root is an ordinary
 # directory again afterwards, and "rm -rf" removes it.
+
+usage()
+{
+	sed -n 's/^# \(usage: .*\)/\1/p' "$0" >&2
+	exit 2
+}
+
+say()
+{
+	echo "${0##*/}: $*" >&2
+}
+
+# root_options ARGUMENT...: set work, the directory of the roots, from -d.
+root_options()
+{
+	work=
+	while getopts d: option; do
+		case $option in
+			d) work=$OPTARG ;;
+			*) usage ;;
+		esac
+	done
+}
+
+# Make the directory of the roots, or a new one that is removed at the end.
+root_begin()
+{
+	[ "$(id -u)" = 0 ] || { say "only root can make and enter a root"; exit 1; }
+	command -v debootstrap >/dev/null || { say "it needs debootstrap: apt-get install debootstrap"; exit 1; }
+	if [ -n "$work" ]; then
+		mkdir -p "$work" && work=$(realpath "$work") || exit 1
+	else
+		work=$(mktemp -d /var/tmp/webhook-roots.XXXXXX) || exit 1
+		trap 'rm -rf "$work"' EXIT
+		trap 'exit 1' HUP INT TERM
+	fi
+}
+
+# root_suite VERSION: the suite of Debian that has this version of the server.
+root_suite()
+{
+	for suite in bookworm trixie forky sid; do
+		if root_offers "$suite" "postgresql-server-dev-$1"; then
+			echo "$suite"
+			return 0
+		fi
+	done
+	say "no suite of Debian has PostgreSQL $1"
+	return 1
+}
 
 # The archive that this machine takes its own packages from.
 root_mirror()
