@@ -21,6 +21,7 @@
 #                       PORTAL=1 KEEP=1: in a browser)
 #   make bench          measure (BENCH=isolation: only bench/isolation)
 #   make coverage       run the tests, and say which lines of src they ran
+#   make receivers      run the samples of docs/receivers.md in all languages that are here
 #   make chaos          disturb a server without end, and judge what arrives
 #                       (SECONDS=60 SEED=n)
 #   make valgrind       some suites under valgrind's memcheck
@@ -111,7 +112,7 @@ include packaging/packaging.mk
 
 ifeq ($(PGXS),)
 NEEDS_SERVER   = all install uninstall installcheck stage test demo bench fuzz analyze coverage chaos \
-                 valgrind clean
+                 valgrind receivers clean
 .PHONY: $(NEEDS_SERVER)
 $(NEEDS_SERVER):
 	@echo 'make: no server to build for: $(PG_CONFIG) --pgxs names nothing' >&2
@@ -165,7 +166,7 @@ stage: all
 # What a copy of the tree does without.
 COPY_WITHOUT   = $(addprefix --exclude=./,.git stage build tmp_check)
 
-.PHONY: test demo bench coverage chaos valgrind
+.PHONY: test demo bench coverage chaos valgrind receivers
 ifeq ($(ROOT),)
 
 CHECK          = $(MAKE) -s --no-print-directory installcheck bindir='$(STAGE)$(bindir)'
@@ -190,6 +191,9 @@ SEED          ?=
 chaos: stage
 	@SECONDS='$(SECONDS)' SEED='$(SEED)' $(CHECK) REGRESS= ISOLATION= PROVE_FLAGS=-v PROVE_TESTS=test/t/900_chaos.pl
 
+receivers: stage
+	@RECEIVERS=all $(CHECK) REGRESS= ISOLATION= PROVE_TESTS=test/t/310_receivers.pl
+
 demo: stage $(if $(filter-out 0,$(PORTAL)),portal)
 	@perl test/demo.pl '$(STAGE)$(bindir)' $(if $(filter-out 0,$(PORTAL)),--portal '$(CURDIR)/$(PORTAL_PROGRAM)') $(if $(filter-out 0,$(KEEP)),--keep '$(COPY)')
 
@@ -207,7 +211,7 @@ else
 TESTUSER       = $(shell id -un postgres 2>/dev/null || echo nobody)
 
 .PHONY: installcheck
-installcheck test demo bench coverage chaos valgrind:
+installcheck test demo bench coverage chaos valgrind receivers:
 	@dir=$$(mktemp -d /tmp/webhook-$@.XXXXXX) && \
 	tar -cf - $(COPY_WITHOUT) . | \
 	    tar -xf - -C "$$dir" && chown -R $(TESTUSER) "$$dir" && \

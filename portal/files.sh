@@ -1,7 +1,8 @@
 #!/bin/sh
 # files.sh
 #	  Writes the C file with all files of portal/www, for the binary. Comments that
-#	  have lines of their own are left out of what a browser fetches.
+#	  have lines of their own are left out of what a browser fetches. One file more is
+#	  made: samples.js, the code for receivers that docs/receivers.md has.
 set -eu
 
 www=build/portal/www
@@ -11,6 +12,7 @@ fetched()
 {
 	mkdir -p "$(dirname "$www/$1")"
 	case $1 in
+		samples.js) samples > "$www/$1" ;;
 		*.js | *.css)
 			awk '/^\t*\/\*/ { skip = 1 } skip { if (/\*\/[ \t]*$/) skip = 0; next } { print }' \
 				"portal/www/$1" > "$www/$1" ;;
@@ -18,10 +20,29 @@ fetched()
 	esac
 }
 
+# samples: the first block of each of these languages, as texts of JavaScript.
+samples()
+{
+	awk '
+		BEGIN {
+			split("js Node.js python Python php PHP go Go java Java csharp C#", given, " ")
+			for (i = 1; i in given; i += 2) names[given[i]] = given[i + 1]
+			print "export const samples = ["
+		}
+		/^```/ && inside { print "`],"; inside = 0; next }
+		/^```/ {
+			name = names[substr($0, 4)]
+			if (name != "") { printf "[\047%s\047, `", name; inside = 1; names[substr($0, 4)] = "" }
+			next
+		}
+		inside { gsub(/[\\`]|[$][{]/, "\\\\&"); print }
+		END { print "];" }' docs/receivers.md
+}
+
 echo '#include "portal/files.h"'
 list=
 number=0
-for file in $(cd portal/www && find . -type f | sed 's/^..//' | LC_ALL=C sort); do
+for file in $( (cd portal/www && find . -type f | sed 's/^..//'; echo samples.js) | LC_ALL=C sort); do
 	case $file in
 		*.html) type='text/html; charset=utf-8' ;;
 		*.css) type='text/css; charset=utf-8' ;;

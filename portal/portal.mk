@@ -36,7 +36,7 @@ $(PORTAL_PROGRAM):
 	@echo 'the portal needs libmicrohttpd (Debian: libmicrohttpd-dev)' >&2; false
 endif
 
-build/portal/files.c: $(PORTAL_WWW)
+build/portal/files.c: $(PORTAL_WWW) docs/receivers.md
 build/portal/routes.c: $(PORTAL_ROUTES)
 $(PORTAL_MADE:%=build/portal/%.c): build/portal/%.c: portal/%.sh
 	@mkdir -p $(@D)

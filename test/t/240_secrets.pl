@@ -9,7 +9,6 @@ use FindBin;
 use lib $FindBin::Bin;
 
 use Digest::SHA qw(hmac_sha256 hmac_sha256_hex);
-use HTTP::Tiny;
 use MIME::Base64;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -100,88 +99,6 @@ is_deeply(
 	[ $call->{headers}{'webhook-signature'}, $call->{headers}{'abp-webhook-signature'} ],
 	[ entry($call, 'whsec_' . encode_base64($boilerplate, '')), abp($call, $boilerplate) ],
 	'a secret of ASP.NET Boilerplate signs as a whole');
-
-# The samples of the documents accept that request, and return false for whatever
-# else comes. Each runs in its interpreter, where that is installed.
-my %sample = (
-	python3 => [ 'python', <<'END' ],
-import json, sys
-for case in json.load(sys.stdin):
-    print(genuine(case["secret"], case["headers"], case["body"].encode()))
-END
-	node => [ 'js', <<'END' ]);
-for (const c of JSON.parse(require('node:fs').readFileSync(0)))
-  console.log(genuine(c.secret, c.headers, Buffer.from(c.body)) ? 'True' : 'False');
-END
-my $headers = '"webhook-id":"%s","webhook-timestamp":"%s","webhook-signature":%s';
-my @signed = @{ $call->{headers} }{qw(webhook-id webhook-timestamp)};
-my $right = entry($call, 'whsec_' . encode_base64($boilerplate, ''));
-my @cases = (
-	[ 'True', sprintf($headers, @signed, qq("$right")) ],
-	[ 'True', sprintf($headers, @signed, qq("v1,x v1,\\u00e9 $right")) ],
-	map { [ 'False', $_ ] } '', '"webhook-signature":"' . $right . '"', sprintf('"webhook-id":"%s","webhook-timestamp":"%s"', @signed),
-	map { sprintf($headers, @signed, $_) } 'null', '""', '" "', '"v1,"', '"v1,\\u00e9"', '"\\udce9"', '"' . $right =~ s/.$/\\u00e9/r . '"',
-	'"' . "\\u00e9" x length($right) . '"', '"' . "\\u00e9" x (length($right) / 2) . '"', '"' . lc($right) . '"', '"' . 'x' x 100000 . '"');
-my $input = '[' . join(',', map { my $body = $call->{body} =~ s/(["\\])/\\$1/gr;
-	sprintf '{"secret":"whsec_%s","headers":{%s},"body":"%s"}', encode_base64($boilerplate, ''), $_->[1], $body } @cases) . ']';
-foreach my $interpreter (sort keys %sample)
-{
-	my ($language, $main) = @{ $sample{$interpreter} };
-
-  SKIP:
-	foreach my $file (grep { slurp_file($_) =~ /```$language\n/ } 'README.md', 'docs/receivers.md')
-	{
-		my ($text) = slurp_file($file) =~ /```$language\n(.*?)```/s;
-		my ($program, $case) = map { PostgreSQL::Test::Utils::tempdir . "/$_" } 'sample', 'cases';
-
-		skip "$interpreter is not installed", 1 if system("$interpreter --version >/dev/null 2>&1") != 0;
-		unlink $program, $case;
-		append_to_file($program, $text . $main);
-		append_to_file($case, $input);
-		is(`$interpreter $program <$case 2>&1`, join('', map { "$_->[0]\n" } @cases), "the sample in $file, in $interpreter, judges right");
-	}
-}
-
-# The complete receiver of the documents, run by Node.js as it stands there.
-SKIP:
-{
-	skip 'node is not installed', 6 if system('node --version >/dev/null 2>&1') != 0;
-	my @samples = slurp_file('docs/receivers.md') =~ /```js\n(.*?)```/gs;
-	my ($program, $output) = map { PostgreSQL::Test::Utils::tempdir . "/$_" } 'receiver.js', 'output';
-	my $port = PostgreSQL::Test::Cluster::get_free_port();
-	my $url = "http://127.0.0.1:$port/";
-	my $says = sub { return -e $output ? slurp_file($output) : ''; };
-
-	append_to_file($program, join '', @samples);
-	my $pid = fork // die "fork: $!";
-	if ($pid == 0)
-	{
-		@ENV{qw(SECRET PORT)} = ($first, $port);
-		open STDOUT, '>', $output;
-		open STDERR, '>&', \*STDOUT;
-		exec 'node', $program;
-	}
-	ok(wait_until { $says->() =~ /^listening$/m }, 'the receiver of docs/receivers.md listens');
-	$server->sql("SELECT webhook.define_event_type('App.Sample')");
-	my @ids = map { $server->subscribe($url . $_->[0], "events => '{App.Sample}'", "secret => '$_->[1]'") }
-	  [ 'right', $first ], [ 'wrong', $second ];
-	my $event = $server->publish('App.Sample', q('{"n": 1, "text": "ä"}'), 'sample/1');
-	$server->settle('the sample');
-	$server->sql("SELECT webhook.resend('$event', $ids[0])");
-	$server->settle('the sample again');
-	is($server->attempts($ids[0]), '1 delivered 204, 2 delivered 204', '... takes what is signed with its secret');
-	is(() = $says->() =~ /^App\.Sample $event \{ n: 1, text: 'ä' \}$/mg, 1, '... and handles an event once');
-	like($server->attempts($ids[1]), qr/^1 retrying status 401/, '... refuses another signature');
-
-	my %old = (headers => { 'webhook-id' => $event, 'webhook-timestamp' => time - 400 }, body => '{"Data":"old"}');
-	my $answer = HTTP::Tiny->new->post($url,
-		{ content => $old{body}, headers => { %{ $old{headers} }, 'webhook-signature' => entry(\%old, $first) } });
-	is($answer->{status}, 401, '... and an old request');
-	unlike($says->(), qr/old|Error/, '... and says nothing of it');
-	kill 'TERM', $pid;
-	waitpid $pid, 0;
-	$server->unsubscribe(@ids);
-}
 
 # The overlap ends with time, without a command or a reload.
 my $third = $server->sql("SELECT webhook.rotate_secret($subscription, '2 s')");

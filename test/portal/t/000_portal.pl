@@ -66,6 +66,16 @@ is_deeply([ sort keys %listed ], [ sort keys %routes ], 'docs/portal.md lists al
 is_deeply([ $listed{$_} =~ /`(\w+)`/g ], $routes{$_}, "docs/portal.md lists the parameters of $_")
   foreach grep { $routes{$_} } sort keys %routes;
 
+# The code for receivers: that of docs/receivers.md, once in each language.
+my ($shown, %sample) = (slurp('build/portal/www/samples.js'));
+foreach (slurp('docs/receivers.md') =~ /^(```(?:js|python|php|go|java|csharp)\n.*?)^```$/msg)
+{
+	my ($language, $text) = /^```(\w+)\n(.*)/s;
+	$sample{$language} //= $text =~ s/([\\`]|\$(?=\{))/\\$1/gr;
+}
+is(keys %sample, 6, 'docs/receivers.md has samples');
+is(join(' ', grep { index($shown, "`$sample{$_}`") < 0 } sort keys %sample), '', '... which the portal shows as they are');
+
 # What a browser fetches of it, uncompressed.
 my $size = 0;
 $size += -s foreach grep { -f } glob 'build/portal/www/* build/portal/www/pages/*';
