@@ -31,6 +31,7 @@ COMMENT ON VIEW webhook.pending_delivery IS 'waiting deliveries, and the deliver
 COMMENT ON COLUMN webhook.pending_delivery.subject IS 'subject of the event; null: it has none';
 COMMENT ON COLUMN webhook.pending_delivery.waits_for IS 'Id of the event whose delivery this one waits behind, the first of the subject; webhook.skip() cancels it';
 COMMENT ON COLUMN webhook.pending_delivery.waits_since IS 'when the delivery of waits_for began to wait';
+COMMENT ON COLUMN webhook.pending_delivery.traceparent IS 'trace that caused the event, by webhook.traceparent; sent as a header';
 
 -- What the view below may look up as whoever reads it. A view of two relations cannot be
 -- written through, not even by its owner.
@@ -378,6 +379,7 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 		) h
 	WHERE (SELECT webhook_internal.sees_all()) OR s.tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
+COMMENT ON COLUMN webhook.stat_subscription.tenant IS 'tenant that it belongs to; null: the platform itself';
 COMMENT ON COLUMN webhook.stat_subscription.endpoint IS 'URL that events are posted to, values in its query redacted';
 COMMENT ON COLUMN webhook.stat_subscription.state IS 'the first that applies: disabled (by people or by the worker), fenced, paused, no worker, off (webhook.enabled), unconfirmed (its endpoint has not answered the challenge), open (its breaker), waiting (for a secret, or for the end of a Retry-After), slow, active';
 COMMENT ON COLUMN webhook.stat_subscription.reason IS 'why the subscription is not active, or what its last problem was; null: there is none';
@@ -421,6 +423,7 @@ BEGIN
 			FROM (VALUES
 				('webhook.event_type'::regclass, 'webhook_internal.event_type'::regclass),
 				('webhook.subscription', 'webhook_internal.subscription'),
+				('webhook.tenant', 'webhook_internal.tenant'),
 				('webhook_internal.ring', 'webhook_internal.event_0'),
 				('webhook.event', 'webhook_internal.event_0'),
 				('webhook.pending_delivery', 'webhook_internal.pending'),
