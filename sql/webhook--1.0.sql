@@ -4945,19 +4945,23 @@ CREATE FUNCTION webhook_internal.worker_state(
 	OUT queued bigint,
 	OUT unflushed bigint,
 	OUT memory bigint,
-	OUT blocked bigint
+	OUT blocked bigint,
+	OUT restarts bigint,
+	OUT unread bigint,
+	OUT checkpoint_at timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'webhook_worker_state';
 COMMENT ON FUNCTION webhook_internal.worker_state() IS 'the row of view webhook.stat_worker';
 
 CREATE FUNCTION webhook_internal.pending_summary(
+	count_all boolean DEFAULT true,
 	OUT subscription_id bigint,
 	OUT pending bigint,
 	OUT oldest_pending timestamptz,
 	OUT next_at timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c STABLE ROWS 1000 AS 'MODULE_PATHNAME', 'webhook_pending_summary';
-COMMENT ON FUNCTION webhook_internal.pending_summary() IS 'of each subscription that has waiting deliveries: how many, since when, and when the next one is due';
+COMMENT ON FUNCTION webhook_internal.pending_summary(boolean) IS 'of each subscription that has waiting deliveries: how many, since when, and when the next one is due; with count_all false nothing is counted or waited for, and what is not known is null';
 
 CREATE VIEW webhook.stat_pending WITH (security_barrier) AS
 	SELECT subscription_id, pending, oldest_pending, next_at
@@ -4971,6 +4975,24 @@ COMMENT ON COLUMN webhook.stat_pending.subscription_id IS 'number of the subscri
 COMMENT ON COLUMN webhook.stat_pending.pending IS 'number of its waiting deliveries, as the worker has counted them';
 COMMENT ON COLUMN webhook.stat_pending.oldest_pending IS 'when the oldest of them began to wait';
 COMMENT ON COLUMN webhook.stat_pending.next_at IS 'when the next one is due; null: none is';
+
+-- What people have set is seen at once; the worker says the rest.
+CREATE FUNCTION webhook_internal.state_of(
+	s webhook_internal.subscription,
+	t webhook_internal.subscription_state,
+	worker text
+) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN webhook_internal.disabled(s, t) THEN 'disabled'
+		WHEN s.home <> webhook_internal.home() THEN 'fenced'
+		WHEN s.paused THEN 'paused'
+		WHEN worker = 'no worker' THEN 'no worker'
+		WHEN t.state = 'off' THEN 'off'
+		WHEN webhook_internal.unconfirmed(s, t) THEN 'unconfirmed'
+		WHEN t.state IN ('open', 'waiting', 'slow') THEN t.state
+		ELSE 'active' END;
+COMMENT ON FUNCTION webhook_internal.state_of(webhook_internal.subscription, webhook_internal.subscription_state, text) IS 'state of a subscription, where the worker of its database has this one';
 
 CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 	SELECT s.id AS subscription_id,
@@ -5032,16 +5054,7 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 		LEFT JOIN webhook_internal.pending_summary() w ON w.subscription_id = s.id
 		CROSS JOIN webhook_internal.worker_state() v
 		CROSS JOIN LATERAL (
-			-- What people have set is seen at once; the worker says the rest.
-			SELECT CASE
-					WHEN webhook_internal.disabled(s, t) THEN 'disabled'
-					WHEN s.home <> webhook_internal.home() THEN 'fenced'
-					WHEN s.paused THEN 'paused'
-					WHEN v.state = 'no worker' THEN 'no worker'
-					WHEN t.state = 'off' THEN 'off'
-					WHEN webhook_internal.unconfirmed(s, t) THEN 'unconfirmed'
-					WHEN t.state IN ('open', 'waiting', 'slow') THEN t.state
-					ELSE 'active' END AS state,
+			SELECT webhook_internal.state_of(s, t, v.state) AS state,
 				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age,
 				CASE
 					WHEN t.confirmation IS DISTINCT FROM s.confirmation OR t.confirm_attempts = 0
@@ -5065,7 +5078,8 @@ COMMENT ON COLUMN webhook.stat_subscription.oldest_pending IS 'when the oldest w
 
 CREATE VIEW webhook.stat_worker AS
 	SELECT pid, state, started_at, ring_table, windows, events, attempts, delivered, retrying,
-		failed, flushes, flush_errors, rotations, in_flight, queued, unflushed, memory, blocked
+		failed, flushes, flush_errors, rotations, in_flight, queued, unflushed, memory, blocked,
+		restarts, unread, checkpoint_at
 	FROM webhook_internal.worker_state();
 COMMENT ON VIEW webhook.stat_worker IS 'the worker of this database, and what it has done since it started';
 COMMENT ON COLUMN webhook.stat_worker.pid IS 'process id; null: there is no worker';
@@ -5086,6 +5100,9 @@ COMMENT ON COLUMN webhook.stat_worker.queued IS 'deliveries in memory now that a
 COMMENT ON COLUMN webhook.stat_worker.unflushed IS 'outcomes in memory now that are not in the log';
 COMMENT ON COLUMN webhook.stat_worker.memory IS 'bytes that these deliveries and outcomes use now';
 COMMENT ON COLUMN webhook.stat_worker.blocked IS '1 while outcomes cannot be written, so that nothing is sent; else 0';
+COMMENT ON COLUMN webhook.stat_worker.restarts IS 'number of starts of the worker, after the first one since the server started';
+COMMENT ON COLUMN webhook.stat_worker.unread IS 'rows of the ring that it has not read, at most; null: no worker has run since the server started';
+COMMENT ON COLUMN webhook.stat_worker.checkpoint_at IS 'when all that was done was last in the checkpoint, and reading worked';
 
 -- All other columns of views have the comment of the column that they show.
 DO $$
@@ -5346,6 +5363,142 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.explain(uuid, bigint) IS 'what webhook.explain() does, with the rights of the owner';
 /*
+ * Metrics: numbers for monitoring
+ *
+ * Prometheus' names and types. What the worker counts is in shared memory, so a scrape
+ * costs it nothing; the rest is read from small tables and catalogs, never from the log,
+ * and of the waiting deliveries the oldest one of each subscription, by an index. No
+ * label has a value that people make up, so there are as many rows as there are below.
+ *
+ * A scrape waits for no lock on the log, the ring or the waiting deliveries: what cannot
+ * be known at once is not there.
+ */
+
+CREATE FUNCTION webhook_internal.worker_metrics(
+	OUT metric text,
+	OUT suffix text,
+	OUT labels jsonb,
+	OUT value double precision
+) RETURNS SETOF record
+	LANGUAGE c ROWS 80 AS 'MODULE_PATHNAME', 'webhook_worker_metrics';
+COMMENT ON FUNCTION webhook_internal.worker_metrics() IS 'the numbers that the worker counts, from shared memory; null: nobody knows it';
+
+CREATE FUNCTION webhook_internal.relation_bytes(relation oid) RETURNS bigint
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_relation_bytes';
+COMMENT ON FUNCTION webhook_internal.relation_bytes(oid) IS 'size of a table or an index alone, as of the last vacuum while it is locked';
+
+-- With its indexes and what is stored out of line.
+CREATE VIEW webhook_internal.table_size AS
+	SELECT t.part, t.relation, sum(webhook_internal.relation_bytes(r.oid))::bigint AS bytes
+		FROM (
+			SELECT CASE WHEN c.relname ~ '^event_[0-9]$' THEN 'ring'
+						WHEN c.relname = 'pending' THEN 'pending'
+						WHEN c.relname ~ '^log_' THEN 'log' END AS part,
+					c.oid::regclass AS relation, c.reltoastrelid AS toast
+				FROM pg_class c
+				WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relkind = 'r'
+					AND (c.relname ~ '^(event_[0-9]|pending)$'
+						OR EXISTS (
+							SELECT
+								FROM pg_inherits i
+								WHERE i.inhrelid = c.oid AND i.inhparent = 'webhook.log'::regclass))
+			) t
+			CROSS JOIN LATERAL (
+				SELECT t.relation::oid AS oid
+				UNION ALL
+				SELECT t.toast WHERE t.toast <> 0::oid
+				UNION ALL
+				SELECT i.indexrelid FROM pg_index i WHERE i.indrelid IN (t.relation, t.toast)
+			) r
+		GROUP BY t.part, t.relation;
+COMMENT ON VIEW webhook_internal.table_size IS 'size of each table of the ring, of each leaf of the log, and of the waiting deliveries';
+
+CREATE VIEW webhook.metrics AS
+	WITH known (number, metric, type, help) AS (
+		VALUES
+		(1, 'webhook_up', 'gauge', '1 if the worker of this database is running, else 0'),
+		(2, 'webhook_in_recovery', 'gauge', '1 on a standby, where no worker runs, else 0'),
+		(3, 'webhook_sending', 'gauge', '0 while webhook.enabled is off, else 1'),
+		(4, 'webhook_worker_start_time_seconds', 'gauge', 'when the worker started, as Unix time'),
+		(5, 'webhook_worker_restarts_total', 'counter', 'starts of the worker, after the first one since the server started'),
+		(6, 'webhook_events_total', 'counter', 'events that the worker has read'),
+		(7, 'webhook_unread_events', 'gauge', 'rows of the ring that the worker has not read, at most; those that were rolled back or are not committed may count for a second'),
+		(8, 'webhook_attempts_total', 'counter', 'rows of the log, by outcome'),
+		(9, 'webhook_attempts_failed_total', 'counter', 'rows of the log that have an error class, by that'),
+		(10, 'webhook_requests_in_flight', 'gauge', 'requests under way'),
+		(11, 'webhook_deliveries_queued', 'gauge', 'deliveries in the memory of the worker that are not started'),
+		(12, 'webhook_deliveries_pending', 'gauge', 'deliveries that wait in webhook_internal.pending, as the worker has counted them'),
+		(13, 'webhook_oldest_pending_seconds', 'gauge', 'how long the oldest of these has been waiting; 0: none is'),
+		(14, 'webhook_results_unwritten', 'gauge', 'results in the memory of the worker that are not in the log'),
+		(15, 'webhook_delivery_latency_seconds', 'histogram', 'time from created_at of an event to the end of the 2xx response, retries and the rest of the transaction that wrote it included; without replays'),
+		(16, 'webhook_request_duration_seconds', 'histogram', 'duration of requests, whatever became of them'),
+		(17, 'webhook_subscription_states', 'gauge', 'number of subscriptions in each state of webhook.stat_subscription'),
+		(18, 'webhook_subscriptions_disabled', 'gauge', 'number of subscriptions that the worker has disabled'),
+		(19, 'webhook_flush_errors_total', 'counter', 'transactions that could not write results'),
+		(20, 'webhook_log_writes_blocked', 'gauge', '1 while results cannot be written, so that nothing is sent; else 0'),
+		(21, 'webhook_checkpoint_age_seconds', 'gauge', 'time since all that was done was in the checkpoint, and reading worked'),
+		(22, 'webhook_memory_bytes', 'gauge', 'memory of deliveries and results in the worker'),
+		(23, 'webhook_ring_bytes', 'gauge', 'size of the ring, with its indexes'),
+		(24, 'webhook_log_bytes', 'gauge', 'size of the log, with its indexes'),
+		(25, 'webhook_pending_bytes', 'gauge', 'size of webhook_internal.pending, with its indexes')
+	), size (ring, log, pending) AS (
+		SELECT coalesce(sum(t.bytes) FILTER (WHERE t.part = 'ring'), 0),
+				coalesce(sum(t.bytes) FILTER (WHERE t.part = 'log'), 0),
+				coalesce(sum(t.bytes) FILTER (WHERE t.part = 'pending'), 0)
+			FROM webhook_internal.table_size t
+	), waiting (pending, oldest) AS (
+		-- While the table is locked there is one row, of nulls.
+		SELECT CASE WHEN count(*) = 0 THEN 0 ELSE sum(p.pending) END,
+				CASE WHEN count(*) = 0 OR min(p.oldest_pending) > statement_timestamp() THEN 0
+					ELSE extract(epoch FROM statement_timestamp() - min(p.oldest_pending)) END
+			FROM webhook_internal.pending_summary(false) p
+	), subscription (state, subscriptions, disabled) AS (
+		SELECT webhook_internal.state_of(s, t, w.state), count(*),
+				count(*) FILTER (WHERE s.enabled AND webhook_internal.disabled(s, t))
+			FROM webhook_internal.subscription s
+				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
+				CROSS JOIN webhook_internal.worker_state() w
+			GROUP BY 1
+	), numbers (metric, suffix, labels, value) AS (
+		SELECT w.metric, w.suffix, w.labels,
+				CASE WHEN w.metric = 'webhook_checkpoint_age_seconds' AND w.value IS NULL
+					-- No worker has run since the server started.
+					THEN (
+						SELECT extract(epoch FROM statement_timestamp() - max(c.saved_at))
+							FROM webhook_internal.checkpoint c)
+					ELSE w.value END
+			FROM webhook_internal.worker_metrics() w
+		UNION ALL
+		SELECT 'webhook_subscription_states', '', jsonb_build_object('state', x.state),
+				coalesce(s.subscriptions, 0)
+			FROM unnest('{active,slow,open,waiting,paused,disabled,unconfirmed,fenced,off,no worker}'::text[]) AS x (state)
+				LEFT JOIN subscription s ON s.state = x.state
+		UNION ALL
+		SELECT n.metric, '', '{}', n.value
+			FROM size z, waiting w,
+				LATERAL (VALUES
+					('webhook_sending', CASE WHEN current_setting('webhook.enabled', true) = 'off' THEN 0 ELSE 1 END),
+					('webhook_deliveries_pending', w.pending),
+					('webhook_oldest_pending_seconds', w.oldest),
+					('webhook_subscriptions_disabled', (SELECT coalesce(sum(s.disabled), 0) FROM subscription s)),
+					('webhook_ring_bytes', z.ring),
+					('webhook_log_bytes', z.log),
+					('webhook_pending_bytes', z.pending)) AS n (metric, value)
+	)
+	SELECT n.metric || n.suffix AS name, n.labels, n.value::double precision AS value,
+			k.type, k.help
+		FROM numbers n
+			JOIN known k ON k.metric = n.metric
+		WHERE n.value IS NOT NULL
+		ORDER BY k.number, n.suffix, n.labels ->> 'le' = '+Inf',
+			nullif(n.labels ->> 'le', '+Inf')::numeric, n.labels;
+COMMENT ON VIEW webhook.metrics IS 'numbers of this database for monitoring, with the names and types of Prometheus; see monitoring/';
+COMMENT ON COLUMN webhook.metrics.name IS 'name of the metric; of a histogram with _bucket, _sum or _count behind it';
+COMMENT ON COLUMN webhook.metrics.labels IS 'names and values of its labels';
+COMMENT ON COLUMN webhook.metrics.value IS 'the number now; totals begin at 0 when the server starts';
+COMMENT ON COLUMN webhook.metrics.type IS 'counter, gauge or histogram';
+COMMENT ON COLUMN webhook.metrics.help IS 'what it means';
+/*
  * health(): one row a check
  *
  * A check is wrong if somebody has to look or to do something. What heals by
@@ -5522,10 +5675,10 @@ BEGIN
 				CASE WHEN NOT r.is_ok THEN
 					'An open or prepared transaction that has written events, or a lock on a table webhook_internal.event_N, keeps that table from being emptied.' END
 			FROM (
-				SELECT sum(pg_total_relation_size(c.oid)) AS size,
+				SELECT sum(t.bytes) AS size,
 						oldest IS NULL OR oldest > now - 2 * kept - interval '1 hour' AS is_ok
-					FROM pg_class c
-					WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relname ~ '^event_[0-9]$'
+					FROM webhook_internal.table_size t
+					WHERE t.part = 'ring'
 			) r
 		UNION ALL
 		SELECT 12, 'log', l.is_ok,
@@ -5534,13 +5687,10 @@ BEGIN
 				CASE WHEN NOT l.is_ok THEN
 					'See the server log; a lock on webhook.log keeps a leaf from being dropped.' END
 			FROM (
-				SELECT coalesce(sum(t.size), 0) AS size, count(t.size) AS n,
+				SELECT coalesce(sum(t.bytes), 0) AS size, count(t.bytes) AS n,
 						leaf IS NULL OR leaf > now - logged - interval '2 days' AS is_ok
-					FROM (
-						SELECT pg_total_relation_size(p.relid) AS size
-							FROM pg_partition_tree('webhook.log') p
-							WHERE p.isleaf
-					) t
+					FROM webhook_internal.table_size t
+					WHERE t.part = 'log'
 			) l
 		UNION ALL
 		SELECT 13, 'clock', newest IS NULL OR newest < now + interval '1 day',
@@ -5604,10 +5754,12 @@ $$;
 /*
  * Privileges: who may do what
  *
- * A role may read, operate or administer; each level includes the one before
- * it, and is for all tenants. A role of a tenant has a level of its own, for its own
- * rows and subscriptions, and no other. grant_backup() is for roles that run pg_dump.
- * Whoever calls these functions has to have the rights of the owner.
+ * A role may monitor, read, operate or administer; each level includes the one
+ * before it, and is for all tenants. Who monitors gets numbers of the database as a
+ * whole, and does not count as one who sees all tenants. A role of a tenant has a level
+ * of its own, for its own rows and subscriptions, and no other. grant_backup() is for
+ * roles that run pg_dump. Whoever calls these functions has to have the rights of the
+ * owner.
  *
  * Views, and the functions whose C function is webhook_door, use objects of
  * webhook_internal with the rights of the owner, so a role needs no privilege there,
@@ -5813,8 +5965,23 @@ CREATE FUNCTION webhook_internal.grant_level(action text, role regrole, level in
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	reader		text[] := ARRAY[
+	monitor		text[] := ARRAY[
 		'GRANT USAGE ON SCHEMA webhook TO %s',
+		'GRANT SELECT ON
+			webhook.metrics,
+			webhook.stat_worker
+			TO %s',
+		'GRANT EXECUTE ON FUNCTION
+			webhook_internal.disabled,
+			webhook_internal.home,
+			webhook_internal.pending_summary,
+			webhook_internal.relation_bytes,
+			webhook_internal.state_of,
+			webhook_internal.unconfirmed,
+			webhook_internal.worker_metrics,
+			webhook_internal.worker_state
+			TO %s'];
+	reader		text[] := ARRAY[
 		'GRANT SELECT ON
 			webhook.audit,
 			webhook.stat_minute,
@@ -5826,7 +5993,6 @@ DECLARE
 			webhook.dead_letter,
 			webhook.stat_pending,
 			webhook.stat_subscription,
-			webhook.stat_worker,
 			webhook.tenant,
 			webhook.watched_table,
 			webhook_internal.pending_event,
@@ -5846,14 +6012,9 @@ DECLARE
 			webhook_internal.sees_all,
 			webhook_internal.my_tenant,
 			webhook_internal.matches_any,
-			webhook_internal.home,
-			webhook_internal.disabled,
-			webhook_internal.unconfirmed,
-			webhook_internal.pending_summary,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
-			webhook_internal.watch_arguments,
-			webhook_internal.worker_state
+			webhook_internal.watch_arguments
 			TO %s'];
 	operator	text[] := ARRAY[
 		'GRANT EXECUTE ON FUNCTION
@@ -5905,11 +6066,19 @@ DECLARE
 			TO %s'];
 BEGIN
 	PERFORM webhook_internal.refuse_tenant(role);
-	PERFORM webhook_internal.grant_each(action, role, reader
+	PERFORM webhook_internal.grant_each(action, role, monitor
+		|| CASE WHEN level >= 1 THEN reader END
 		|| CASE WHEN level >= 2 THEN operator END || CASE WHEN level >= 3 THEN admin END);
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.grant_level(text, regrole, integer) IS 'grant what a reader (1), an operator (2) or an administrator (3) may do';
+COMMENT ON FUNCTION webhook_internal.grant_level(text, regrole, integer) IS 'grant what a monitor (0), a reader (1), an operator (2) or an administrator (3) may do';
+
+CREATE FUNCTION webhook.grant_monitor(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT webhook_internal.grant_level('grant_monitor'::text, role, 0)
+$$;
+COMMENT ON FUNCTION webhook.grant_monitor(regrole) IS 'let a role read the numbers of webhook.metrics and webhook.stat_worker; pg_monitor may from the start';
 
 CREATE FUNCTION webhook.grant_reader(role regrole) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp
@@ -6064,6 +6233,7 @@ BEGIN
 			webhook_internal.matches_any,
 			webhook_internal.home,
 			webhook_internal.disabled,
+			webhook_internal.state_of,
 			webhook_internal.unconfirmed,
 			webhook_internal.pending_summary,
 			webhook_internal.redacted_endpoint,
@@ -6131,6 +6301,8 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+SELECT webhook.grant_monitor('pg_monitor');
 
 -- No person has done that.
 DELETE FROM webhook_internal.audit;

@@ -271,19 +271,23 @@ CREATE FUNCTION webhook_internal.worker_state(
 	OUT queued bigint,
 	OUT unflushed bigint,
 	OUT memory bigint,
-	OUT blocked bigint
+	OUT blocked bigint,
+	OUT restarts bigint,
+	OUT unread bigint,
+	OUT checkpoint_at timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'webhook_worker_state';
 COMMENT ON FUNCTION webhook_internal.worker_state() IS 'the row of view webhook.stat_worker';
 
 CREATE FUNCTION webhook_internal.pending_summary(
+	count_all boolean DEFAULT true,
 	OUT subscription_id bigint,
 	OUT pending bigint,
 	OUT oldest_pending timestamptz,
 	OUT next_at timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c STABLE ROWS 1000 AS 'MODULE_PATHNAME', 'webhook_pending_summary';
-COMMENT ON FUNCTION webhook_internal.pending_summary() IS 'of each subscription that has waiting deliveries: how many, since when, and when the next one is due';
+COMMENT ON FUNCTION webhook_internal.pending_summary(boolean) IS 'of each subscription that has waiting deliveries: how many, since when, and when the next one is due; with count_all false nothing is counted or waited for, and what is not known is null';
 
 CREATE VIEW webhook.stat_pending WITH (security_barrier) AS
 	SELECT subscription_id, pending, oldest_pending, next_at
@@ -297,6 +301,24 @@ COMMENT ON COLUMN webhook.stat_pending.subscription_id IS 'number of the subscri
 COMMENT ON COLUMN webhook.stat_pending.pending IS 'number of its waiting deliveries, as the worker has counted them';
 COMMENT ON COLUMN webhook.stat_pending.oldest_pending IS 'when the oldest of them began to wait';
 COMMENT ON COLUMN webhook.stat_pending.next_at IS 'when the next one is due; null: none is';
+
+-- What people have set is seen at once; the worker says the rest.
+CREATE FUNCTION webhook_internal.state_of(
+	s webhook_internal.subscription,
+	t webhook_internal.subscription_state,
+	worker text
+) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN webhook_internal.disabled(s, t) THEN 'disabled'
+		WHEN s.home <> webhook_internal.home() THEN 'fenced'
+		WHEN s.paused THEN 'paused'
+		WHEN worker = 'no worker' THEN 'no worker'
+		WHEN t.state = 'off' THEN 'off'
+		WHEN webhook_internal.unconfirmed(s, t) THEN 'unconfirmed'
+		WHEN t.state IN ('open', 'waiting', 'slow') THEN t.state
+		ELSE 'active' END;
+COMMENT ON FUNCTION webhook_internal.state_of(webhook_internal.subscription, webhook_internal.subscription_state, text) IS 'state of a subscription, where the worker of its database has this one';
 
 CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 	SELECT s.id AS subscription_id,
@@ -358,16 +380,7 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 		LEFT JOIN webhook_internal.pending_summary() w ON w.subscription_id = s.id
 		CROSS JOIN webhook_internal.worker_state() v
 		CROSS JOIN LATERAL (
-			-- What people have set is seen at once; the worker says the rest.
-			SELECT CASE
-					WHEN webhook_internal.disabled(s, t) THEN 'disabled'
-					WHEN s.home <> webhook_internal.home() THEN 'fenced'
-					WHEN s.paused THEN 'paused'
-					WHEN v.state = 'no worker' THEN 'no worker'
-					WHEN t.state = 'off' THEN 'off'
-					WHEN webhook_internal.unconfirmed(s, t) THEN 'unconfirmed'
-					WHEN t.state IN ('open', 'waiting', 'slow') THEN t.state
-					ELSE 'active' END AS state,
+			SELECT webhook_internal.state_of(s, t, v.state) AS state,
 				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age,
 				CASE
 					WHEN t.confirmation IS DISTINCT FROM s.confirmation OR t.confirm_attempts = 0
@@ -391,7 +404,8 @@ COMMENT ON COLUMN webhook.stat_subscription.oldest_pending IS 'when the oldest w
 
 CREATE VIEW webhook.stat_worker AS
 	SELECT pid, state, started_at, ring_table, windows, events, attempts, delivered, retrying,
-		failed, flushes, flush_errors, rotations, in_flight, queued, unflushed, memory, blocked
+		failed, flushes, flush_errors, rotations, in_flight, queued, unflushed, memory, blocked,
+		restarts, unread, checkpoint_at
 	FROM webhook_internal.worker_state();
 COMMENT ON VIEW webhook.stat_worker IS 'the worker of this database, and what it has done since it started';
 COMMENT ON COLUMN webhook.stat_worker.pid IS 'process id; null: there is no worker';
@@ -412,6 +426,9 @@ COMMENT ON COLUMN webhook.stat_worker.queued IS 'deliveries in memory now that a
 COMMENT ON COLUMN webhook.stat_worker.unflushed IS 'outcomes in memory now that are not in the log';
 COMMENT ON COLUMN webhook.stat_worker.memory IS 'bytes that these deliveries and outcomes use now';
 COMMENT ON COLUMN webhook.stat_worker.blocked IS '1 while outcomes cannot be written, so that nothing is sent; else 0';
+COMMENT ON COLUMN webhook.stat_worker.restarts IS 'number of starts of the worker, after the first one since the server started';
+COMMENT ON COLUMN webhook.stat_worker.unread IS 'rows of the ring that it has not read, at most; null: no worker has run since the server started';
+COMMENT ON COLUMN webhook.stat_worker.checkpoint_at IS 'when all that was done was last in the checkpoint, and reading worked';
 
 -- All other columns of views have the comment of the column that they show.
 DO $$

@@ -175,10 +175,10 @@ BEGIN
 				CASE WHEN NOT r.is_ok THEN
 					'An open or prepared transaction that has written events, or a lock on a table webhook_internal.event_N, keeps that table from being emptied.' END
 			FROM (
-				SELECT sum(pg_total_relation_size(c.oid)) AS size,
+				SELECT sum(t.bytes) AS size,
 						oldest IS NULL OR oldest > now - 2 * kept - interval '1 hour' AS is_ok
-					FROM pg_class c
-					WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relname ~ '^event_[0-9]$'
+					FROM webhook_internal.table_size t
+					WHERE t.part = 'ring'
 			) r
 		UNION ALL
 		SELECT 12, 'log', l.is_ok,
@@ -187,13 +187,10 @@ BEGIN
 				CASE WHEN NOT l.is_ok THEN
 					'See the server log; a lock on webhook.log keeps a leaf from being dropped.' END
 			FROM (
-				SELECT coalesce(sum(t.size), 0) AS size, count(t.size) AS n,
+				SELECT coalesce(sum(t.bytes), 0) AS size, count(t.bytes) AS n,
 						leaf IS NULL OR leaf > now - logged - interval '2 days' AS is_ok
-					FROM (
-						SELECT pg_total_relation_size(p.relid) AS size
-							FROM pg_partition_tree('webhook.log') p
-							WHERE p.isleaf
-					) t
+					FROM webhook_internal.table_size t
+					WHERE t.part = 'log'
 			) l
 		UNION ALL
 		SELECT 13, 'clock', newest IS NULL OR newest < now + interval '1 day',

@@ -1,10 +1,12 @@
 /*
  * Privileges: who may do what
  *
- * A role may read, operate or administer; each level includes the one before
- * it, and is for all tenants. A role of a tenant has a level of its own, for its own
- * rows and subscriptions, and no other. grant_backup() is for roles that run pg_dump.
- * Whoever calls these functions has to have the rights of the owner.
+ * A role may monitor, read, operate or administer; each level includes the one
+ * before it, and is for all tenants. Who monitors gets numbers of the database as a
+ * whole, and does not count as one who sees all tenants. A role of a tenant has a level
+ * of its own, for its own rows and subscriptions, and no other. grant_backup() is for
+ * roles that run pg_dump. Whoever calls these functions has to have the rights of the
+ * owner.
  *
  * Views, and the functions whose C function is webhook_door, use objects of
  * webhook_internal with the rights of the owner, so a role needs no privilege there,
@@ -210,8 +212,23 @@ CREATE FUNCTION webhook_internal.grant_level(action text, role regrole, level in
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	reader		text[] := ARRAY[
+	monitor		text[] := ARRAY[
 		'GRANT USAGE ON SCHEMA webhook TO %s',
+		'GRANT SELECT ON
+			webhook.metrics,
+			webhook.stat_worker
+			TO %s',
+		'GRANT EXECUTE ON FUNCTION
+			webhook_internal.disabled,
+			webhook_internal.home,
+			webhook_internal.pending_summary,
+			webhook_internal.relation_bytes,
+			webhook_internal.state_of,
+			webhook_internal.unconfirmed,
+			webhook_internal.worker_metrics,
+			webhook_internal.worker_state
+			TO %s'];
+	reader		text[] := ARRAY[
 		'GRANT SELECT ON
 			webhook.audit,
 			webhook.stat_minute,
@@ -223,7 +240,6 @@ DECLARE
 			webhook.dead_letter,
 			webhook.stat_pending,
 			webhook.stat_subscription,
-			webhook.stat_worker,
 			webhook.tenant,
 			webhook.watched_table,
 			webhook_internal.pending_event,
@@ -243,14 +259,9 @@ DECLARE
 			webhook_internal.sees_all,
 			webhook_internal.my_tenant,
 			webhook_internal.matches_any,
-			webhook_internal.home,
-			webhook_internal.disabled,
-			webhook_internal.unconfirmed,
-			webhook_internal.pending_summary,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
-			webhook_internal.watch_arguments,
-			webhook_internal.worker_state
+			webhook_internal.watch_arguments
 			TO %s'];
 	operator	text[] := ARRAY[
 		'GRANT EXECUTE ON FUNCTION
@@ -302,11 +313,19 @@ DECLARE
 			TO %s'];
 BEGIN
 	PERFORM webhook_internal.refuse_tenant(role);
-	PERFORM webhook_internal.grant_each(action, role, reader
+	PERFORM webhook_internal.grant_each(action, role, monitor
+		|| CASE WHEN level >= 1 THEN reader END
 		|| CASE WHEN level >= 2 THEN operator END || CASE WHEN level >= 3 THEN admin END);
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.grant_level(text, regrole, integer) IS 'grant what a reader (1), an operator (2) or an administrator (3) may do';
+COMMENT ON FUNCTION webhook_internal.grant_level(text, regrole, integer) IS 'grant what a monitor (0), a reader (1), an operator (2) or an administrator (3) may do';
+
+CREATE FUNCTION webhook.grant_monitor(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT webhook_internal.grant_level('grant_monitor'::text, role, 0)
+$$;
+COMMENT ON FUNCTION webhook.grant_monitor(regrole) IS 'let a role read the numbers of webhook.metrics and webhook.stat_worker; pg_monitor may from the start';
 
 CREATE FUNCTION webhook.grant_reader(role regrole) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp
@@ -461,6 +480,7 @@ BEGIN
 			webhook_internal.matches_any,
 			webhook_internal.home,
 			webhook_internal.disabled,
+			webhook_internal.state_of,
 			webhook_internal.unconfirmed,
 			webhook_internal.pending_summary,
 			webhook_internal.redacted_endpoint,
@@ -528,6 +548,8 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+SELECT webhook.grant_monitor('pg_monitor');
 
 -- No person has done that.
 DELETE FROM webhook_internal.audit;

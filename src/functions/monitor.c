@@ -29,12 +29,12 @@
 /* Milliseconds between looks at whether the worker has drained. */
 #define DRAIN_POLL_MS	10
 
-#define WORKER_STATE_COLUMNS 18
+#define WORKER_STATE_COLUMNS 21
 
 static bool is_convertible(void);
 static void warn_of_few_worker_processes(void);
 static bool is_drained(WebhookSlot **slot, uint64 *ticket);
-static void put_counters(WebhookCounters *counters, Datum *values, int n);
+static int	put_counters(WebhookSlot *slot, Datum *values, int n);
 static const char *state_name(WebhookSlotState state);
 
 PG_FUNCTION_INFO_V1(webhook_require_server);
@@ -175,6 +175,8 @@ webhook_worker_state(PG_FUNCTION_ARGS)
 	Datum		values[WORKER_STATE_COLUMNS] = {0};
 	bool		nulls[WORKER_STATE_COLUMNS] = {0};
 	int			n = 0;
+	int64		unread = 0;
+	TimestampTz checkpoint_at = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (result->setDesc->natts != WORKER_STATE_COLUMNS)
@@ -193,8 +195,15 @@ webhook_worker_state(PG_FUNCTION_ARGS)
 	nulls[n] = status.started_at == 0;
 	values[n++] = TimestampTzGetDatum(status.started_at);
 	values[n++] = Int32GetDatum(webhook_shmem_ring_table());
+	n = put_counters(slot, values, n);
 	if (slot != NULL)
-		put_counters(&slot->counters, values, n);
+		checkpoint_at = pg_atomic_read_u64(&slot->metrics.checkpoint_at);
+	values[n++] = Int64GetDatum((int64) Max(status.starts, 1) - 1);
+	nulls[n] = slot == NULL || !webhook_shmem_unread(slot, &unread);
+	values[n++] = Int64GetDatum(unread);
+	nulls[n] = checkpoint_at == 0;
+	values[n++] = TimestampTzGetDatum(checkpoint_at);
+	Assert(n == WORKER_STATE_COLUMNS);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	return (Datum) 0;
 }
@@ -227,17 +236,16 @@ is_drained(WebhookSlot **slot, uint64 *ticket)
 	return pg_atomic_read_u64(&mine->drain_done) >= *ticket;
 }
 
-/* Put all counters into "values", from index "n" to its end. */
-static void
-put_counters(WebhookCounters *counters, Datum *values, int n)
+/* Put all counters into "values", from index "n" on; without a slot 0. Returns the next index. */
+static int
+put_counters(WebhookSlot *slot, Datum *values, int n)
 {
-#define COUNTER(name) &counters->name,
-	pg_atomic_uint64 *const all[] = {WEBHOOK_COUNTERS(COUNTER)};
+#define COUNTER(name) \
+	values[n++] = Int64GetDatum(slot == NULL ? 0 : \
+								(int64) pg_atomic_read_u64(&slot->counters.name));
+	WEBHOOK_COUNTERS(COUNTER)
 #undef COUNTER
-
-	Assert(n + lengthof(all) == WORKER_STATE_COLUMNS);
-	for (int i = 0; i < lengthof(all); i++)
-		values[n++] = Int64GetDatum((int64) pg_atomic_read_u64(all[i]));
+		return n;
 }
 
 static const char *

@@ -13,6 +13,9 @@
  * most of the cost. What an earlier call of the process has found is an upper bound
  * that ends it: if something is not later than that, the first is what is wanted.
  *
+ * Monitoring asks without counting, and without waiting for a lock: it must not hang
+ * because somebody else does.
+ *
  * EXECUTE on the function is the permission.
  */
 #include "postgres.h"
@@ -22,6 +25,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -63,6 +67,7 @@ static struct
 typedef struct Summary
 {
 	ReturnSetInfo *result;
+	bool		count_all;		/* rows that the worker has not counted are counted */
 	Relation	pending;
 	WebhookScan *gap;			/* of rows of subscriptions between two; NULL: not begun */
 	WebhookScan *queued;		/* of rows of one, the oldest first; NULL: not begun */
@@ -71,6 +76,8 @@ typedef struct Summary
 	FirstsList	found;
 } Summary;
 
+static bool lock_tables(bool wait);
+static void put_unknown(Summary *summary);
 static void add_counted(Summary *summary);
 static void add_gap(Summary *summary, int64 after, int64 last);
 static void add(Summary *summary, int64 subscription_id, const int64 *counted);
@@ -86,9 +93,10 @@ static void remember(const FirstsList *found);
 PG_FUNCTION_INFO_V1(webhook_pending_summary);
 
 /*
- * pending_summary() -> (subscription_id, pending, oldest_pending, next_at), a row for each
- * subscription that has rows in webhook_internal.pending. The number is the worker's; one
- * that it has not counted is counted.
+ * pending_summary(count_all boolean) -> (subscription_id, pending, oldest_pending, next_at),
+ * a row for each subscription that has rows in webhook_internal.pending. The number is the
+ * worker's; one that it has not counted is counted. With count_all false it is NULL then,
+ * and nothing is waited for: while a table is locked there is one row, all of it NULL.
  */
 Datum
 webhook_pending_summary(PG_FUNCTION_ARGS)
@@ -96,7 +104,13 @@ webhook_pending_summary(PG_FUNCTION_ARGS)
 	Summary		summary = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
 
 	InitMaterializedSRF(fcinfo, 0);
-	summary.pending = table_open(webhook_catalog_required()->pending, AccessShareLock);
+	summary.count_all = PG_GETARG_BOOL(0);
+	if (!lock_tables(summary.count_all))
+	{
+		put_unknown(&summary);
+		return (Datum) 0;
+	}
+	summary.pending = table_open(webhook_catalog_required()->pending, NoLock);
 	summary.found.firsts = palloc(MAX_REMEMBERED * sizeof(Firsts));
 	add_counted(&summary);
 	if (summary.gap != NULL)
@@ -105,9 +119,36 @@ webhook_pending_summary(PG_FUNCTION_ARGS)
 		webhook_scan_end(summary.queued);
 	if (summary.due != NULL)
 		webhook_scan_end(summary.due);
-	table_close(summary.pending, AccessShareLock);
+	table_close(summary.pending, NoLock);
 	remember(&summary.found);
 	return (Datum) 0;
+}
+
+/* Lock the two tables until the transaction ends. Returns false if that would have to wait. */
+static bool
+lock_tables(bool wait)
+{
+	const WebhookCatalog *catalog = webhook_catalog_required();
+	const Oid	tables[] = {catalog->pending, catalog->pending_count};
+
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		if (wait)
+			LockRelationOid(tables[i], AccessShareLock);
+		else if (!ConditionalLockRelationOid(tables[i], AccessShareLock))
+			return false;
+	}
+	return true;
+}
+
+static void
+put_unknown(Summary *summary)
+{
+	Datum		values[SUMMARY_COLUMNS] = {0};
+	bool		nulls[SUMMARY_COLUMNS];
+
+	memset(nulls, true, sizeof(nulls));
+	tuplestore_putvalues(summary->result->setResult, summary->result->setDesc, values, nulls);
 }
 
 /* Add the subscriptions that the worker has counted, and those between them. */
@@ -115,7 +156,7 @@ static void
 add_counted(Summary *summary)
 {
 	const WebhookCatalog *catalog = webhook_catalog_required();
-	Relation	table = table_open(catalog->pending_count, AccessShareLock);
+	Relation	table = table_open(catalog->pending_count, NoLock);
 	WebhookScan *scan = webhook_scan_begin(table, catalog->pending_count_pkey,
 										   GetActiveSnapshot(), 0, NULL, ForwardScanDirection);
 	int64		last = PG_INT64_MIN;
@@ -137,7 +178,7 @@ add_counted(Summary *summary)
 #undef COLUMN
 	add_gap(summary, last, PG_INT64_MAX);
 	webhook_scan_end(scan);
-	table_close(table, AccessShareLock);
+	table_close(table, NoLock);
 }
 
 /* Add the subscriptions after one, up to another one, none of which was counted. */
@@ -183,7 +224,10 @@ add(Summary *summary, int64 subscription_id, const int64 *counted)
 		summary->found.firsts[summary->found.count++] = firsts;
 
 	values[0] = Int64GetDatum(subscription_id);
-	values[1] = Int64GetDatum(counted != NULL ? *counted : count_rows(summary, subscription_id));
+	nulls[1] = counted == NULL && !summary->count_all;
+	if (!nulls[1])
+		values[1] = Int64GetDatum(counted != NULL ? *counted :
+								  count_rows(summary, subscription_id));
 	values[2] = TimestampTzGetDatum(firsts.queued_at);
 	values[3] = TimestampTzGetDatum(firsts.next_at);
 	nulls[3] = firsts.next_at == DT_NOEND;

@@ -243,6 +243,7 @@ init_slot(WebhookSlot *slot)
 #define COUNTER(name) pg_atomic_init_u64(&slot->counters.name, 0);
 	WEBHOOK_COUNTERS(COUNTER)
 #undef COUNTER
+		webhook_metrics_init(&slot->metrics);
 }
 
 static void
@@ -267,6 +268,7 @@ clear_slot(WebhookSlot *slot)
 	slot->started_at = 0;
 	slot->restart.began = slot->restart.not_before = 0;
 	slot->restart.wait_ms = 0;
+	slot->restart.starts = 0;
 	pg_atomic_write_u32(&slot->restart.told_to_quit, 0);
 	pg_atomic_write_u32(&slot->wake, 0);
 	pg_atomic_write_u32(&slot->changed, 0);
@@ -278,6 +280,7 @@ clear_slot(WebhookSlot *slot)
 	pg_atomic_write_u64(&slot->drain_wanted, 0);
 	pg_atomic_write_u64(&slot->drain_done, 0);
 	clear_counters(slot);
+	webhook_metrics_clear(&slot->metrics);
 }
 
 static void
@@ -354,6 +357,7 @@ webhook_shmem_status(const WebhookSlot *slot)
 	status.refused = slot->refused;
 	status.pid = slot->pid;
 	status.started_at = slot->started_at;
+	status.starts = slot->restart.starts;
 	LWLockRelease(shmem.lock);
 	return status;
 }
@@ -406,6 +410,16 @@ webhook_shmem_wanted_worker_processes(void)
 	if (!mine)
 		wanted++;
 	return wanted > max_worker_processes ? wanted : 0;
+}
+
+bool
+webhook_shmem_unread(WebhookSlot *slot, int64 *rows)
+{
+	uint64		before = pg_atomic_read_u64(&slot->metrics.read_before);
+	uint64		next = pg_atomic_read_u64(&slot->number_next);
+
+	*rows = pg_atomic_read_u64(&slot->metrics.unread) + (next > before ? next - before : 0);
+	return before != 0;
 }
 
 int
@@ -545,6 +559,7 @@ webhook_shmem_attach_worker(int slot_number, uint64 generation)
 			slot->pid = MyProcPid;
 			slot->latch = MyLatch;
 			slot->started_at = GetCurrentTimestamp();
+			slot->restart.starts++;
 			pg_atomic_write_u32(&slot->wake, 0);
 			pg_atomic_write_u32(&slot->changed, 0);
 			clear_counters(slot);

@@ -12,6 +12,8 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 
+#include "process/metrics.h"
+
 /* Life of a slot; launcher.c draws the transitions. Changed under the lock. */
 typedef enum WebhookSlotState
 {
@@ -94,6 +96,7 @@ typedef struct WebhookRestart
 	TimestampTz began;			/* when the process was started last */
 	int			wait_ms;		/* the last wait after a failure; 0: there was none */
 	TimestampTz not_before;		/* no process is started before */
+	uint64		starts;			/* of a worker: how many have attached since the server started */
 	pg_atomic_uint32 told_to_quit;	/* by the process: the postmaster has ended it because
 									 * another one has crashed */
 } WebhookRestart;
@@ -117,8 +120,9 @@ typedef struct WebhookSlot
 	int			pid;			/* the worker's; 0: there is none */
 	Latch	   *latch;			/* the worker's; NULL unless RUNNING */
 	TimestampTz started_at;		/* when the worker attached */
-	WebhookRestart restart;		/* of the worker; written by the launcher, and by the postmaster
-								 * when all other processes have gone */
+	WebhookRestart restart;		/* of the worker; written by the launcher, by the worker when it
+								 * attaches, and by the postmaster when all other processes have
+								 * gone */
 	pg_atomic_uint32 wake;		/* by anybody: something has committed */
 	pg_atomic_uint32 changed;	/* by anybody: subscriptions have changed */
 	pg_atomic_uint32 recount;	/* by anybody: somebody else than the worker has written
@@ -141,6 +145,7 @@ typedef struct WebhookSlot
 	pg_atomic_uint64 drain_wanted;	/* by anybody: the last ticket that drain() drew */
 	pg_atomic_uint64 drain_done;	/* by the worker: the last ticket that it has drained for */
 	WebhookCounters counters;	/* by the worker */
+	WebhookMetrics metrics;		/* by the worker; they outlive it */
 } WebhookSlot;
 
 /* The data directory of this server; see directory.c. */
@@ -157,6 +162,7 @@ typedef struct WebhookSlotStatus
 	bool		refused;		/* no background worker slot was free at the last try */
 	int			pid;			/* 0: there is no worker */
 	TimestampTz started_at;		/* 0: there was no worker yet */
+	uint64		starts;			/* workers that have attached since the server started */
 } WebhookSlotStatus;
 
 /* Install the hooks that request and set up shared memory; preload only. */
@@ -176,6 +182,12 @@ extern WebhookSlot *webhook_shmem_slot(int number);
 
 /* A consistent copy of a slot's status. */
 extern WebhookSlotStatus webhook_shmem_status(const WebhookSlot *slot);
+
+/*
+ * How many rows of the ring the worker has not read, at most: those that were rolled
+ * back, or are not committed, count until it looks again. Returns false if nobody knows.
+ */
+extern bool webhook_shmem_unread(WebhookSlot *slot, int64 *rows);
 
 /* The number of the ring table to write to, below WEBHOOK_RING_TABLES; 0 without a slot. */
 extern int	webhook_shmem_ring_table(void);

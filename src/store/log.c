@@ -59,7 +59,7 @@ typedef struct Batch
 	bool	   *nulls[BATCH_ROWS];
 } Batch;
 
-static const char *const outcome_names[] = {
+static const char *const outcome_names[WEBHOOK_OUTCOMES] = {
 	[WEBHOOK_DELIVERED] = "delivered",
 	[WEBHOOK_RETRYING] = "retrying",
 	[WEBHOOK_FAILED] = "failed",
@@ -95,6 +95,12 @@ static bool log_knows(Oid leaf, int64 subscription_id, int64 position,
 #define SET(name, value) \
 	(values[Anum_webhook_log_##name - 1] = (value), \
 	 nulls[Anum_webhook_log_##name - 1] = false)
+
+const char *
+webhook_outcome_name(WebhookOutcome outcome)
+{
+	return outcome_names[outcome];
+}
 
 TimestampTz
 webhook_log_now(void)

@@ -61,6 +61,9 @@ typedef enum WebhookOutcome
 
 #define WEBHOOK_OUTCOMES (WEBHOOK_CANCELLED + 1)
 
+/* Its name in the log; NULL: it is in none. */
+extern const char *webhook_outcome_name(WebhookOutcome outcome);
+
 /* What happens to the row that a delivery has in webhook_internal.pending. */
 typedef enum WebhookRowChange
 {

@@ -80,6 +80,7 @@ static void write_out(void);
 static void write_last(void);
 static void follow_drain(void);
 static void report(void);
+static bool is_in_checkpoint(void);
 static TimestampTz input_time(TimestampTz now);
 static TimestampTz flush_time(TimestampTz now);
 
@@ -201,7 +202,7 @@ load_state(void *arg)
 	webhook_steady_start(checkpoint == NULL ? 0 : checkpoint->saved_at, GetCurrentTimestamp());
 	webhook_ring_raise_ids(checkpoint == NULL ? 0 : checkpoint->last_id);
 	webhook_reader_load(checkpoint);
-	webhook_writer_init(loop.dispatcher, webhook_reader_progress(), &loop.slot->counters);
+	webhook_writer_init(loop.dispatcher, webhook_reader_progress(), loop.slot);
 }
 
 /* What other sessions, and time, ask for. */
@@ -354,18 +355,33 @@ follow_drain(void)
 	}
 }
 
-/* The gauges of stat_worker. */
+/* The present values of stat_worker and metrics. */
 static void
 report(void)
 {
 	const WebhookUsage *usage = webhook_dispatch_usage(loop.dispatcher);
 	WebhookCounters *counters = &loop.slot->counters;
+	WebhookMetrics *metrics = &loop.slot->metrics;
 
 	pg_atomic_write_u64(&counters->in_flight, usage->in_flight);
 	pg_atomic_write_u64(&counters->queued, usage->queued);
 	pg_atomic_write_u64(&counters->unflushed, usage->unflushed);
 	pg_atomic_write_u64(&counters->blocked, webhook_writer_is_blocked());
 	pg_atomic_write_u64(&counters->memory, usage->memory + webhook_sender_memory());
+	pg_atomic_write_u64(&metrics->unread, webhook_reader_unread());
+	if (is_in_checkpoint())
+		pg_atomic_write_u64(&metrics->checkpoint_at, GetCurrentTimestamp());
+}
+
+/*
+ * Returns true if the checkpoint has all that is done, and it is known what is to be
+ * done: reading and writing work.
+ */
+static bool
+is_in_checkpoint(void)
+{
+	return !webhook_progress_is_unsaved(webhook_reader_progress()) && loop.retry_at == 0 &&
+		!webhook_writer_is_blocked();
 }
 
 /* When read_input() has something to do; 0: nobody knows. */

@@ -123,7 +123,7 @@ rotate(void)
 	if (!webhook_transaction_try("rotating the ring", rotate_ring, &rotation))
 		return false;
 	if (rotation.emptied)
-		pg_atomic_fetch_add_u64(&maintenance.slot->counters.rotations, 1);
+		webhook_counter_add(&maintenance.slot->counters.rotations, 1);
 	now = GetCurrentTimestamp();
 	if (rotation.full && now - maintenance.full_reported_at > FULL_REPORT_INTERVAL)
 	{

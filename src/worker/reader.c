@@ -72,6 +72,7 @@ typedef struct Reading
 	List	   *unmatched;		/* events read from it that are in no step yet */
 	WebhookBatch *rest;			/* pinned while the window is read in parts; else NULL */
 	TimestampTz read_at;		/* when its last step ended */
+	uint64		next_number;	/* of rows of the ring, before the window was opened */
 } Reading;
 
 /* A step that is under way, and the subscriptions that it has read. */
@@ -191,6 +192,21 @@ uint64
 webhook_reader_windows(void)
 {
 	return reader.nopened;
+}
+
+uint64
+webhook_reader_unread(void)
+{
+	const Reading *readings[] = {reader.older, reader.newest};
+	uint64		unread = 0;
+
+	for (int i = 0; i < lengthof(readings); i++)
+	{
+		if (readings[i] != NULL && readings[i]->window != NULL)
+			unread += webhook_window_remaining(readings[i]->window) +
+				list_length(readings[i]->unmatched);
+	}
+	return unread;
 }
 
 TimestampTz
@@ -324,6 +340,7 @@ next_window(void)
 												  ALLOCSET_DEFAULT_SIZES);
 	reading->number = reader.nopened + 1;
 	reading->recovering = reader.nopened == 0;
+	reading->next_number = pg_atomic_read_u64(&reader.slot->number_next);
 	reading->from = webhook_snapshot_copy(reader.from);
 	if (reader.partial != NULL)
 		reading->partial = webhook_snapshot_copy(reader.partial);
@@ -337,6 +354,8 @@ static void
 open_window(Reading *reading)
 {
 	MemoryContextSwitchTo(reading->context);
+	if (reading->next_number == 0)
+		reading->next_number = webhook_ring_last_id() + 1;
 	reading->window = webhook_window_open(reading->from, reading->partial, reading->upto_id,
 										  reading->end);
 	if (reading == reader.older)
@@ -560,7 +579,8 @@ count(const List *rows)
 
 	foreach(cell, rows)
 		events += webhook_kind_is_event(((const WebhookEvent *) lfirst(cell))->kind);
-	pg_atomic_fetch_add_u64(&reader.slot->counters.events, events);
+	webhook_counter_add(&reader.slot->counters.events, events);
+	webhook_counter_add(&reader.slot->metrics.events, events);
 }
 
 /* The batch of a step's rows, with a pin for the caller. */
@@ -597,7 +617,8 @@ advance(Reading *reading, int64 last, bool whole, TimestampTz now)
 		reader.partial = NULL;
 		reader.upto_id = 0;
 		reader.nopened++;
-		pg_atomic_fetch_add_u64(&reader.slot->counters.windows, 1);
+		webhook_counter_add(&reader.slot->counters.windows, 1);
+		pg_atomic_write_u64(&reader.slot->metrics.read_before, reading->next_number);
 	}
 	MemoryContextSwitchTo(old);
 	reading->partial = reading->end;

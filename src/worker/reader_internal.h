@@ -45,6 +45,9 @@ extern bool webhook_reader_has_failed(void);
 /* How many windows were opened. */
 extern uint64 webhook_reader_windows(void);
 
+/* How many rows of these windows are not read. */
+extern uint64 webhook_reader_unread(void);
+
 /* How far what was read is done; lives as long as the process. */
 extern WebhookProgress *webhook_reader_progress(void);
 

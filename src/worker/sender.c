@@ -144,7 +144,7 @@ webhook_sender_start(void)
 		started++;
 	}
 	if (started > 0)
-		pg_atomic_fetch_add_u64(&sender.counters->attempts, started);
+		webhook_counter_add(&sender.counters->attempts, started);
 	return started > 0;
 }
 
@@ -261,7 +261,7 @@ take_without_port(WebhookHttpTransfer *transfer, TimestampTz now)
 static void
 release_unsent(WebhookHttpTransfer *transfer)
 {
-	pg_atomic_fetch_sub_u64(&sender.counters->attempts, 1);
+	webhook_counter_add(&sender.counters->attempts, -1);
 	sender.api->release(sender.http, transfer);
 }
 

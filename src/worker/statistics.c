@@ -1,8 +1,9 @@
 /*
  * statistics.c
- *	  What became of deliveries in the present minute, by subscription.
+ *	  What became of deliveries: in the present minute, by subscription, and in all.
  *
- * The writer counts what it has committed; maintenance writes the numbers once a
+ * The writer counts what it has committed. What became of all is in shared memory, for
+ * monitoring, and outlives this process. Of the minute, maintenance writes the numbers once a
  * minute, together with how many deliveries wait, and begins again. So the table has
  * an entry of at most one minute for each subscription that exists or has ended since.
  * A worker that ends takes the numbers of its last minute along.
@@ -11,16 +12,28 @@
 
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "worker/statistics_internal.h"
 
 static struct
 {
 	HTAB	   *table;			/* subscription id -> WebhookStatMinute; NULL: no result so far */
+	WebhookMetrics *metrics;	/* the totals */
 }			statistics;
 
 static WebhookStatMinute *find_minute(int64 subscription_id);
 static int	bucket(int64 duration);
+static void add_to_metrics(const WebhookLogEntry *entry);
+static int64 latency(const WebhookLogEntry *entry);
+
+StaticAssertDecl(WEBHOOK_METRIC_OUTCOMES == WEBHOOK_OUTCOMES, "outcomes differ");
+
+void
+webhook_statistics_init(WebhookMetrics *metrics)
+{
+	statistics.metrics = metrics;
+}
 
 void
 webhook_statistics_add(const WebhookLogEntry *entry)
@@ -33,6 +46,7 @@ webhook_statistics_add(const WebhookLogEntry *entry)
 	minute->outcomes[entry->outcome]++;
 	if (entry->transfer != NULL)
 		minute->latency[bucket(entry->transfer->duration)]++;
+	add_to_metrics(entry);
 }
 
 WebhookStatMinute *
@@ -126,4 +140,30 @@ bucket(int64 duration)
 	while (i < WEBHOOK_LATENCIES - 1 && duration >= (INT64CONST(1000) << i))
 		i++;
 	return i;
+}
+
+static void
+add_to_metrics(const WebhookLogEntry *entry)
+{
+	WebhookMetrics *metrics = statistics.metrics;
+
+	webhook_counter_add(&metrics->attempts[entry->outcome], 1);
+	if (entry->error_class != NULL)
+		webhook_metrics_add_failure(metrics, entry->error_class);
+	if (entry->transfer == NULL)
+		return;
+	webhook_histogram_add(&metrics->duration, entry->transfer->duration);
+	if (entry->outcome == WEBHOOK_DELIVERED &&
+		entry->delivery.cause == WEBHOOK_CAUSE_EVENT)
+		webhook_histogram_add(&metrics->latency, latency(entry));
+}
+
+/* Microseconds from the event to the end of the response. */
+static int64
+latency(const WebhookLogEntry *entry)
+{
+	const int64 epochs = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+	return entry->transfer->started + entry->transfer->duration - epochs -
+		entry->delivery.event->created_at;
 }

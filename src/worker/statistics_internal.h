@@ -5,7 +5,11 @@
 #ifndef WEBHOOK_STATISTICS_INTERNAL_H
 #define WEBHOOK_STATISTICS_INTERNAL_H
 
+#include "process/metrics.h"
 #include "store/store.h"
+
+/* Count there, too, from now on; before anything else. */
+extern void webhook_statistics_init(WebhookMetrics *metrics);
 
 /* Count the result of a delivery, which is committed. */
 extern void webhook_statistics_add(const WebhookLogEntry *entry);

@@ -46,7 +46,7 @@ static struct
 {
 	WebhookDispatcher *dispatcher;
 	WebhookProgress *progress;
-	WebhookCounters *counters;
+	WebhookSlot *slot;			/* the counters */
 
 	/* Groups. */
 	TimestampTz waiting_since;	/* when the oldest delivery that waits has ended; 0: none waits */
@@ -98,13 +98,14 @@ static bool publish_event(WebhookQueue *queue, const WebhookStateChange *change)
 
 void
 webhook_writer_init(WebhookDispatcher *dispatcher, WebhookProgress *progress,
-					WebhookCounters *counters)
+					WebhookSlot *slot)
 {
 	memset(&writer, 0, sizeof(writer));
 	writer.dispatcher = dispatcher;
 	writer.progress = progress;
-	writer.counters = counters;
+	writer.slot = slot;
 	writer.limit = FLUSH_LIMIT;
+	webhook_statistics_init(&slot->metrics);
 	save_checkpoint(NULL);
 }
 
@@ -221,7 +222,8 @@ write_group(Group *group)
 		if (webhook_transaction_try("writing the log", write_entries, group))
 			return true;
 		QueryCancelPending = false;
-		pg_atomic_fetch_add_u64(&writer.counters->flush_errors, 1);
+		webhook_counter_add(&writer.slot->counters.flush_errors, 1);
+		webhook_counter_add(&writer.slot->metrics.flush_errors, 1);
 		if (group->count > 1 || ShutdownRequestPending ||
 			!is_own(webhook_transaction_error()))
 			break;
@@ -295,6 +297,7 @@ finish_group(Group *group)
 {
 	bool		is_all = webhook_dispatch_usage(writer.dispatcher)->unflushed == group->count;
 	uint64		counts[WEBHOOK_OUTCOMES] = {0};
+	WebhookCounters *counters = &writer.slot->counters;
 
 	writer.limit = FLUSH_LIMIT;
 
@@ -311,11 +314,11 @@ finish_group(Group *group)
 			webhook_sender_release(entry->transfer);
 	}
 	webhook_dispatch_flushed(writer.dispatcher, group->deliveries, group->count, true, counts);
-	pg_atomic_fetch_add_u64(&writer.counters->flushes, 1);
-	pg_atomic_fetch_add_u64(&writer.counters->delivered, counts[WEBHOOK_DELIVERED]);
-	pg_atomic_fetch_add_u64(&writer.counters->retrying, counts[WEBHOOK_RETRYING]);
-	pg_atomic_fetch_add_u64(&writer.counters->failed,
-							counts[WEBHOOK_FAILED] + counts[WEBHOOK_CANCELLED]);
+	webhook_counter_add(&counters->flushes, 1);
+	webhook_counter_add(&counters->delivered, counts[WEBHOOK_DELIVERED]);
+	webhook_counter_add(&counters->retrying, counts[WEBHOOK_RETRYING]);
+	webhook_counter_add(&counters->failed,
+						counts[WEBHOOK_FAILED] + counts[WEBHOOK_CANCELLED]);
 }
 
 static bool

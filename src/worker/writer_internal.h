@@ -14,7 +14,7 @@
  * writes the checkpoint that this process starts from, as its own.
  */
 extern void webhook_writer_init(WebhookDispatcher *dispatcher, WebhookProgress *progress,
-								WebhookCounters *counters);
+								WebhookSlot *slot);
 
 /*
  * Write a group of ended deliveries if it is time to: the oldest has waited

@@ -12,6 +12,8 @@ CREATE ROLE regress_admin;
 SELECT webhook.grant_reader('regress_reader');
 SELECT webhook.grant_operator('regress_operator');
 SELECT webhook.grant_admin('regress_admin');
+CREATE ROLE regress_monitor;
+SELECT webhook.grant_monitor('regress_monitor');
 CREATE TEMPORARY TABLE actor (level int, role name);
 INSERT INTO actor VALUES (0, 'regress_stranger'), (1, 'regress_reader'), (2, 'regress_operator'), (3, 'regress_admin');
 
@@ -22,7 +24,7 @@ INSERT INTO least
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{explain,health,may_write,my_tenant,notify_channel,openapi,series,sign,verify}'::name[]), 1
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{all_tenants,sees_all,my_tenant,matches_any,home,disabled,unconfirmed,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
+	SELECT 'function', 'webhook_internal', unnest('{relation_bytes,state_of,worker_metrics,all_tenants,sees_all,my_tenant,matches_any,home,disabled,unconfirmed,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
@@ -32,7 +34,7 @@ UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{check_columns,is_own_type,require_event_type,require_list,require_not_null,
 		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_parts,watch_trigger,audit,audit_watch}'::name[]), 3
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{grant_reader,grant_operator,grant_admin,grant_backup,grant_tenant,grant_portal,act_as,revoke}'::name[]), 4
+	SELECT 'function', 'webhook', unnest('{grant_monitor,grant_reader,grant_operator,grant_admin,grant_backup,grant_tenant,grant_portal,act_as,revoke}'::name[]), 4
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
 		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,
@@ -66,11 +68,11 @@ UNION ALL
 		rotate_secret,secret,series,skip,subscribe,subscription_options,unsubscribe}'::name[]), 4
 UNION ALL
 	SELECT 'relation', 'webhook', unnest('{event_type,subscription,event,log,pending_delivery,dead_letter,stat_pending,stat_subscription,
-		stat_worker,tenant,watched_table,audit,stat_minute}'::name[]), 1
+		stat_worker,metrics,tenant,watched_table,audit,stat_minute}'::name[]), 1
 UNION ALL
 	SELECT 'relation', 'webhook_internal', unnest('{pending_event,subscription_id}'::name[]), 1
 UNION ALL
-	SELECT 'relation', 'webhook_internal', unnest('{event_type,tenant,tenant_role,portal_token,subscription,subscription_secret,subscription_state,pending,pending_count,
+	SELECT 'relation', 'webhook_internal', unnest('{table_size,event_type,tenant,tenant_role,portal_token,subscription,subscription_secret,subscription_state,pending,pending_count,
 		checkpoint,audit,stat_minute,ring,event_0,event_1,event_2,event_3,subscription_id_seq,
 		subscription_secret_id_seq,event_id_seq}'::name[]), 4;
 
@@ -124,6 +126,29 @@ SELECT is_empty(
 		SELECT 1 FROM pg_proc, aclexplode(proacl) a WHERE pronamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND is_grantable
 			AND grantee <> proowner $$,
 	'... or grant any of it');
+
+-- Who monitors may read two views, and call only what these do, which they cannot name.
+SELECT is(
+	(SELECT string_agg(concat(schema, '.', name), ' ' ORDER BY schema, name) FROM member
+		WHERE kind = 'relation' AND relkind <> 'S' AND has_table_privilege(role, objid, 'SELECT')),
+	'webhook.metrics webhook.stat_worker', format('%s may read two views', role))
+	FROM unnest('{regress_monitor,pg_monitor}'::name[]) AS role;
+SELECT is(
+	(SELECT string_agg(name, ' ' ORDER BY name) FROM member
+		WHERE kind = 'function' AND name <> 'enqueue' AND has_function_privilege(role, objid, 'EXECUTE')),
+	'disabled home pending_summary relation_bytes state_of unconfirmed worker_metrics worker_state',
+	format('... and %s may call what they call', role))
+	FROM unnest('{regress_monitor,pg_monitor}'::name[]) AS role;
+SELECT is(
+	(SELECT concat_ws(' ', has_schema_privilege('regress_monitor', 'webhook', 'USAGE'),
+		has_schema_privilege('regress_monitor', 'webhook_internal', 'USAGE'))),
+	't f', '... without seeing into the internal schema');
+SET LOCAL ROLE regress_monitor;
+SELECT cmp_ok((SELECT count(*) FROM webhook.metrics), '>', 80::bigint, 'it gets numbers');
+SELECT is((SELECT count(*) FROM webhook.stat_worker), 1::bigint, '... and the row of the worker');
+SELECT throws_ok(format('SELECT * FROM webhook.%I', name), '42501', NULL, format('... and nothing of %s', name))
+	FROM unnest('{log,subscription,stat_subscription,stat_minute,audit}'::name[]) AS name;
+RESET ROLE;
 
 -- What PostgreSQL does: each function is called with NULLs, each relation is read.
 CREATE FUNCTION pg_temp.state(actor name, statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -237,10 +262,10 @@ GRANT USAGE ON SCHEMA webhook, webhook_internal TO regress_stranger;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA webhook, webhook_internal TO regress_stranger;
 SELECT is(pg_temp.state('regress_stranger', format('SELECT webhook.%s(''regress_reader'')', name)), '42501',
 		name || '() checks its caller')
-	FROM unnest('{grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::text[]) AS name;
+	FROM unnest('{grant_monitor,grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::text[]) AS name;
 SELECT throws_ok(format('SELECT webhook.%s(%s)', name, argument), state::char(5), NULL,
 		format('%s(%s)', name, argument))
-	FROM unnest('{grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::text[]) AS name,
+	FROM unnest('{grant_monitor,grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::text[]) AS name,
 		(VALUES ('NULL', '22004'), ('''-''', '22004'), ('''public''', '42704'), ('''regress_nobody''', '42704'),
 			('current_user::regrole', '0LP01')) AS v (argument, state);
 

@@ -43,7 +43,7 @@ SELECT has_function('webhook', 'resume_database', ARRAY['boolean']);
 SELECT function_returns('webhook', 'secret', ARRAY['bigint'], 'text');
 SELECT function_returns('webhook', 'rotate_secret', ARRAY['bigint', 'interval'], 'text');
 SELECT has_function('webhook', name, ARRAY['regrole'])
-	FROM unnest('{grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::text[]) AS name;
+	FROM unnest('{grant_monitor,grant_reader,grant_operator,grant_admin,grant_backup,revoke}'::text[]) AS name;
 SELECT function_returns('webhook', 'sign', ARRAY['text', 'text', 'bigint', 'text'], 'text');
 SELECT function_returns('webhook', 'verify', ARRAY['text', 'jsonb', 'text', 'interval'], 'boolean');
 SELECT function_returns('webhook', 'drain', ARRAY['interval'], 'boolean');
@@ -52,17 +52,17 @@ SELECT function_returns('webhook', 'health', '{}'::name[], 'setof record');
 -- tables and views
 SELECT tables_are('webhook', ARRAY['log'], 'schema webhook has one table');
 SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pending_delivery', 'dead_letter',
-	'stat_worker', 'stat_pending', 'stat_subscription', 'watched_table', 'audit', 'stat_minute', 'tenant'], 'schema webhook has these views');
+	'stat_worker', 'stat_pending', 'stat_subscription', 'watched_table', 'audit', 'stat_minute', 'tenant', 'metrics'], 'schema webhook has these views');
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
 SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'grant_portal', 'portal_token', 'act_as', 'revoke_portal_tokens', 'may_write', 'my_tenant', 'notify_channel', 'openapi',
 	'check_endpoint', 'confirm', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
 	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health', 'series',
-	'grant_reader', 'grant_operator', 'grant_admin', 'grant_backup', 'revoke'], 'schema webhook has these functions');
+	'grant_monitor', 'grant_reader', 'grant_operator', 'grant_admin', 'grant_backup', 'revoke'], 'schema webhook has these functions');
 SELECT has_table('webhook_internal', name, format('table %s', name))
 	FROM unnest(ARRAY['event_type', 'subscription', 'subscription_secret', 'event_0', 'event_1',
 		'event_2', 'event_3', 'pending', 'pending_count', 'subscription_state', 'checkpoint', 'audit', 'stat_minute']) AS name;
-SELECT views_are('webhook_internal', ARRAY['ring', 'pending_event', 'subscription_id'], 'schema webhook_internal has these views');
+SELECT views_are('webhook_internal', ARRAY['ring', 'pending_event', 'subscription_id', 'table_size'], 'schema webhook_internal has these views');
 SELECT is((SELECT relkind FROM pg_class WHERE oid = 'webhook.log'::regclass), 'p',
 	'the log is partitioned');
 SELECT has_column('webhook', 'log', name, format('log.%s', name))
