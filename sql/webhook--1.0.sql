@@ -187,6 +187,8 @@ CREATE TABLE webhook_internal.subscription (
 	ca			text,
 	client_certificate text,
 	include_context boolean NOT NULL DEFAULT false,
+	log_bodies	text,
+	name		text,
 	enabled		boolean NOT NULL DEFAULT true,
 	paused		boolean NOT NULL DEFAULT false,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -217,6 +219,8 @@ COMMENT ON COLUMN webhook_internal.subscription.final_statuses IS 'HTTP statuses
 COMMENT ON COLUMN webhook_internal.subscription.ca IS 'file in webhook.certificate_directory with the certificate authorities that the endpoint is verified by; null: webhook.ca_file';
 COMMENT ON COLUMN webhook_internal.subscription.client_certificate IS 'file in webhook.certificate_directory with the client certificate and its key; null: none is presented';
 COMMENT ON COLUMN webhook_internal.subscription.include_context IS 'true: the envelope has the event''s context';
+COMMENT ON COLUMN webhook_internal.subscription.log_bodies IS 'which calls the log keeps the bodies of: all, failed or none; null: webhook.log_bodies';
+COMMENT ON COLUMN webhook_internal.subscription.name IS 'what webhook.subscribe() knows it by, once a tenant; null: it has none';
 COMMENT ON COLUMN webhook_internal.subscription.enabled IS 'false: events are not delivered';
 COMMENT ON COLUMN webhook_internal.subscription.paused IS 'true: events wait';
 COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when the subscription was made';
@@ -226,6 +230,9 @@ COMMENT ON COLUMN webhook_internal.subscription.home IS 'where the subscription 
 COMMENT ON COLUMN webhook_internal.subscription.confirmation IS 'Id of the event that asks the endpoint for the challenge; null: the endpoint need not be confirmed';
 COMMENT ON COLUMN webhook_internal.subscription.challenge IS 'what the endpoint has to answer before it gets events; null: nothing';
 COMMENT ON COLUMN webhook_internal.subscription.challenged_at IS 'when the challenge was made; null: there is none';
+
+CREATE UNIQUE INDEX subscription_name_tenant_key
+	ON webhook_internal.subscription (name, tenant) NULLS NOT DISTINCT WHERE name IS NOT NULL;
 
 CREATE SEQUENCE webhook_internal.subscription_secret_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_secret_id_seq IS 'numbers secrets';
@@ -432,16 +439,16 @@ COMMENT ON COLUMN webhook.log.source_port IS 'local port of the connection';
 COMMENT ON COLUMN webhook.log.requested_at IS 'when the request began';
 COMMENT ON COLUMN webhook.log.duration IS 'duration of the request';
 COMMENT ON COLUMN webhook.log.request_headers IS 'headers as sent, names in lower case; values are redacted where the name contains auth, bearer, challenge, cookie, credential, jwt, key, passw, secret, session or token';
-COMMENT ON COLUMN webhook.log.request_body IS 'body as sent';
+COMMENT ON COLUMN webhook.log.request_body IS 'body as sent; null: no request was made, or log_bodies or webhook.erase() has left it out';
 COMMENT ON COLUMN webhook.log.response_status IS 'HTTP status; null: there was no response';
 COMMENT ON COLUMN webhook.log.response_headers IS 'headers of the response, names in lower case, redacted like request_headers; a repeated name has an array';
-COMMENT ON COLUMN webhook.log.response_body IS E'first 16 kB of the response; bytes that are not valid text are written as \\xHH';
+COMMENT ON COLUMN webhook.log.response_body IS E'first 16 kB of the response; bytes that are not valid text are written as \\xHH; null: there was none, or it was left out like request_body';
 COMMENT ON COLUMN webhook.log.outcome IS 'delivered, retrying, failed or cancelled';
 COMMENT ON COLUMN webhook.log.error_class IS 'kind of failure, one word';
 COMMENT ON COLUMN webhook.log.error IS 'description of the failure';
 COMMENT ON COLUMN webhook.log.traceparent IS 'trace that caused the event, by webhook.traceparent; sent as a header';
 COMMENT ON COLUMN webhook.log.context IS 'who or what caused the event, by webhook.context';
-COMMENT ON COLUMN webhook.log.data IS 'Data of the event, kept where the delivery ended without success';
+COMMENT ON COLUMN webhook.log.data IS 'Data of the event, kept where the delivery ended without success, unless log_bodies is none or webhook.erase() has removed it';
 
 CREATE TABLE webhook_internal.checkpoint (
 	worker		smallint PRIMARY KEY,
@@ -1128,6 +1135,38 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.checked_file(text, text) IS 'check a file name; returns it, or null if it is empty';
+
+-- The values are those of setting webhook.log_bodies.
+CREATE FUNCTION webhook_internal.checked_log_bodies(log_bodies text) RETURNS text
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF log_bodies NOT IN ('', 'all', 'failed', 'none') THEN
+		RAISE EXCEPTION 'unrecognized value for parameter "log_bodies": "%"', log_bodies
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'log_bodies',
+				HINT = 'Use ''all'', ''failed'', ''none'', or '''' for the default, webhook.log_bodies.';
+	END IF;
+	RETURN nullif(log_bodies, '');
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.checked_log_bodies(text) IS 'check which bodies the log is to keep; returns it, or null if it is empty';
+
+CREATE FUNCTION webhook_internal.checked_name(name text) RETURNS text
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF name = '' OR octet_length(name) > 63 THEN
+		RAISE EXCEPTION 'name must have between 1 and 63 bytes, not %', octet_length(name)
+			USING ERRCODE = CASE name WHEN '' THEN 'invalid_parameter_value'
+					ELSE 'program_limit_exceeded' END,
+				COLUMN = 'name',
+				HINT = 'Give a name that the tenant, or the platform, has for no other subscription, for example ''crm''.';
+	END IF;
+	RETURN name;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.checked_name(text) IS 'check the name of a subscription; returns it';
 
 /*
  * Who and where; what may be shown
@@ -2659,8 +2698,8 @@ CREATE VIEW webhook.subscription WITH (security_barrier) AS
 		description,
 		webhook_internal.redacted_headers(headers) AS headers, signature_schemes, filter,
 		payload_format, ordered, max_in_flight, rate_limit, timeout, retry_schedule, max_age,
-		final_statuses, ca, client_certificate, include_context, enabled, paused, created_at,
-		created_by
+		final_statuses, ca, client_certificate, include_context, log_bodies, name, enabled,
+		paused, created_at, created_by
 	FROM webhook_internal.subscription, (VALUES (0)) AS read_only
 	WHERE (SELECT webhook_internal.sees_all()) OR tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.subscription IS 'subscriptions, credentials redacted; webhook.subscription_options() shows them in full';
@@ -2847,7 +2886,8 @@ CREATE FUNCTION webhook_internal.with_options(
 	final_statuses integer[],
 	ca text,
 	client_certificate text,
-	include_context boolean
+	include_context boolean,
+	log_bodies text
 ) RETURNS webhook_internal.subscription
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2893,10 +2933,165 @@ BEGIN
 	IF include_context IS NOT NULL THEN
 		new.include_context := include_context;
 	END IF;
+	IF log_bodies IS NOT NULL THEN
+		new.log_bodies := webhook_internal.checked_log_bodies(log_bodies);
+	END IF;
 	RETURN new;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.with_options(webhook_internal.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean) IS 'the subscription with those options that are not null, checked';
+COMMENT ON FUNCTION webhook_internal.with_options(webhook_internal.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text) IS 'the subscription with those options that are not null, checked';
+
+CREATE FUNCTION webhook_internal.has_abp_secret(subscription bigint) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM webhook_internal.subscription_secret x
+			WHERE x.subscription_id = has_abp_secret.subscription AND starts_with(x.secret, 'whs_')
+				AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp()))
+$$;
+COMMENT ON FUNCTION webhook_internal.has_abp_secret(bigint) IS 'true if the requests of the subscription are signed with a secret of ASP.NET Boilerplate';
+
+-- What webhook.alter_subscription() and webhook.subscribe() with a name have in common.
+CREATE FUNCTION webhook_internal.store_options(
+	action text,
+	old webhook_internal.subscription,
+	changed webhook_internal.subscription,
+	enabled boolean
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+	new			webhook_internal.subscription := changed;
+	altered		boolean := changed OPERATOR(pg_catalog.*<>) old;
+	was_disabled boolean := webhook_internal.is_disabled(old.id);
+	fresh		boolean;
+BEGIN
+	-- A new start snapshot also ends that the worker has disabled it.
+	IF store_options.enabled AND was_disabled THEN
+		new.since := webhook_internal.start_snapshot();
+	END IF;
+	-- Enabling what is enabled closes an open breaker.
+	fresh := coalesce(store_options.enabled, false);
+	new.enabled := coalesce(store_options.enabled, old.enabled);
+
+	UPDATE webhook_internal.subscription s
+		SET endpoint = new.endpoint,
+			events = new.events,
+			description = new.description,
+			headers = new.headers,
+			signature_schemes = new.signature_schemes,
+			filter = new.filter,
+			payload_format = new.payload_format,
+			ordered = new.ordered,
+			max_in_flight = new.max_in_flight,
+			rate_limit = new.rate_limit,
+			timeout = new.timeout,
+			retry_schedule = new.retry_schedule,
+			max_age = new.max_age,
+			final_statuses = new.final_statuses,
+			ca = new.ca,
+			client_certificate = new.client_certificate,
+			include_context = new.include_context,
+			log_bodies = new.log_bodies,
+			name = new.name,
+			enabled = new.enabled,
+			since = new.since,
+			confirmation = new.confirmation,
+			challenge = new.challenge,
+			challenged_at = new.challenged_at
+		WHERE s.id = new.id;
+	IF old.enabled AND NOT new.enabled THEN
+		PERFORM webhook_internal.command('x'::"char", new.id, NULL::text, NULL::uuid);
+	ELSE
+		-- The health of the former endpoint does not apply to another one.
+		fresh := fresh OR new.endpoint <> old.endpoint OR new.ca IS DISTINCT FROM old.ca
+			OR new.client_certificate IS DISTINCT FROM old.client_certificate;
+		PERFORM webhook_internal.command('c'::"char", CASE WHEN fresh THEN new.id END, NULL::text,
+			NULL::uuid);
+	END IF;
+	IF altered THEN
+		PERFORM webhook_internal.tell(new.id, true);
+	END IF;
+	IF was_disabled IS DISTINCT FROM (NOT store_options.enabled)
+		AND store_options.enabled IS NOT NULL
+	THEN
+		PERFORM webhook_internal.tell(new.id, false);
+	END IF;
+
+	-- Disabled by the worker is disabled; and to close a breaker is an act, too.
+	IF store_options.enabled IS NOT NULL THEN
+		old.enabled := NOT was_disabled;
+	END IF;
+	IF NOT webhook_internal.audit_options(action, old, new)
+		AND store_options.enabled AND webhook_internal.has_open_breaker(new.id)
+	THEN
+		PERFORM webhook_internal.audit(action, new.id, NULL::uuid,
+			'{"new": {"enabled": true}}'::jsonb);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.store_options(text, webhook_internal.subscription, webhook_internal.subscription, boolean) IS 'change a subscription whose row is locked, tell the worker and people, and write the row of the audit';
+
+-- Set a subscription that has a name to what webhook.subscribe() was given. What a tenant
+-- may not give stays as the platform has set it.
+CREATE FUNCTION webhook_internal.replace_subscription(
+	old webhook_internal.subscription,
+	given webhook_internal.subscription,
+	secret text
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+	new			webhook_internal.subscription := given;
+	newest		text;
+BEGIN
+	new.enabled := old.enabled;
+	new.paused := old.paused;
+	new.created_at := old.created_at;
+	new.created_by := old.created_by;
+	new.since := old.since;
+	new.home := old.home;
+	new.confirmation := old.confirmation;
+	new.challenge := old.challenge;
+	new.challenged_at := old.challenged_at;
+	IF NOT webhook_internal.caller_sees_all() THEN
+		new.ca := old.ca;
+		new.client_certificate := old.client_certificate;
+	END IF;
+	IF new.endpoint <> old.endpoint THEN
+		new := webhook_internal.with_challenge(new);
+	END IF;
+	IF new OPERATOR(pg_catalog.*<>) old THEN
+		PERFORM webhook_internal.store_options('subscribe'::text, old, new, NULL::boolean);
+	END IF;
+
+	IF secret IS NULL THEN
+		RETURN;
+	END IF;
+	SELECT x.secret
+		INTO newest
+		FROM webhook_internal.subscription_secret x
+		WHERE x.subscription_id = old.id
+			AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())
+		ORDER BY x.id DESC
+		LIMIT 1;
+	IF newest IS DISTINCT FROM replace_subscription.secret THEN
+		DELETE FROM webhook_internal.subscription_secret x WHERE x.subscription_id = old.id;
+		INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
+			VALUES (old.id, replace_subscription.secret);
+		PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+		PERFORM webhook_internal.tell(old.id, true);
+		PERFORM webhook_internal.audit('subscribe'::text, old.id, NULL::uuid,
+			'{"new": {"secret": "***"}}'::jsonb);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.replace_subscription(webhook_internal.subscription, webhook_internal.subscription, text) IS 'set a subscription, whose row is locked, to what webhook.subscribe() was given under its name';
 
 CREATE FUNCTION webhook.subscribe(
 	endpoint text,
@@ -2917,10 +3112,12 @@ CREATE FUNCTION webhook.subscribe(
 	ca text DEFAULT NULL,
 	client_certificate text DEFAULT NULL,
 	include_context boolean DEFAULT false,
-	tenant text DEFAULT NULL
+	tenant text DEFAULT NULL,
+	log_bodies text DEFAULT NULL,
+	name text DEFAULT NULL
 ) RETURNS bigint
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
+COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text, text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription; if there is one of this name, it is set to what is given and else to the defaults, but keeps its secret, its start, and whether it is paused or disabled';
 
 CREATE FUNCTION webhook_internal.subscribe(
 	endpoint text,
@@ -2941,15 +3138,19 @@ CREATE FUNCTION webhook_internal.subscribe(
 	ca text,
 	client_certificate text,
 	include_context boolean,
-	tenant text
+	tenant text,
+	log_bodies text,
+	name text
 ) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
+	old			webhook_internal.subscription;		-- of this name
 	new			webhook_internal.subscription;
 	key			text;
+	is_abp		boolean;
 BEGIN
 	PERFORM webhook_internal.require_not_null('payload_format', subscribe.payload_format IS NULL,
 		'Omit it for the default.');
@@ -2961,36 +3162,53 @@ BEGIN
 		'Omit it for the default.');
 	new.tenant := webhook_internal.tenant_to_be(subscribe.tenant);
 	PERFORM webhook_internal.refuse_files(subscribe.ca, subscribe.client_certificate);
+	new.name := webhook_internal.checked_name(subscribe.name);
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
 	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events);
 	new.events := webhook_internal.checked_events(subscribe.events);
-	PERFORM webhook_internal.require_current(new.events, '{}'::text[]);
 	new.description := nullif(subscribe.description, '');
 	key := webhook_internal.checked_secret(subscribe.secret);
 	new.headers := webhook_internal.checked_headers(subscribe.headers);
 	new.signature_schemes := webhook_internal.checked_schemes(subscribe.signature_schemes);
-	PERFORM webhook_internal.check_scheme(starts_with(key, 'whs_'), new.signature_schemes);
 	new := webhook_internal.with_options(new, subscribe.filter, subscribe.payload_format,
 		subscribe.ordered, subscribe.max_in_flight, subscribe.rate_limit, subscribe.timeout,
 		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses, subscribe.ca,
-		subscribe.client_certificate, subscribe.include_context);
+		subscribe.client_certificate, subscribe.include_context, subscribe.log_bodies);
 
 	PERFORM webhook_internal.lock_tenant(new.tenant);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
-	PERFORM webhook_internal.check_caps(NULL::webhook_internal.subscription, new);
-	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, NULL::bigint, new.tenant);
+	IF new.name IS NOT NULL THEN
+		SELECT s.* INTO old FROM webhook_internal.subscription s
+			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant
+			FOR UPDATE;
+	END IF;
+	new.id := old.id;
+	PERFORM webhook_internal.require_current(new.events, coalesce(old.events, '{}'));
+	is_abp := CASE WHEN old.id IS NULL OR subscribe.secret IS NOT NULL THEN starts_with(key, 'whs_')
+		ELSE webhook_internal.has_abp_secret(old.id) END;
+	PERFORM webhook_internal.check_scheme(is_abp, new.signature_schemes);
+	PERFORM webhook_internal.check_caps(old, new);
+	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, old.id, new.tenant);
+	IF old.id IS NOT NULL THEN
+		PERFORM webhook_internal.replace_subscription(old, new, subscribe.secret);
+		RETURN old.id;
+	END IF;
+
 	new := webhook_internal.with_challenge(new);
+	-- A snapshot that does not see the name, which another transaction has just given, ends here.
 	INSERT INTO webhook_internal.subscription (tenant, endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
-			include_context, created_by, since, home, confirmation, challenge, challenged_at)
+			include_context, log_bodies, name, created_by, since, home, confirmation, challenge,
+			challenged_at)
 		VALUES (new.tenant, new.endpoint, new.events, new.description, new.headers,
 			new.signature_schemes, new.filter, new.payload_format, new.ordered,
 			new.max_in_flight, new.rate_limit, new.timeout, new.retry_schedule, new.max_age,
 			new.final_statuses, new.ca, new.client_certificate, new.include_context,
-			webhook_internal.caller(), webhook_internal.start_snapshot(), webhook_internal.home(),
-			new.confirmation, new.challenge, new.challenged_at)
+			new.log_bodies, new.name, webhook_internal.caller(), webhook_internal.start_snapshot(),
+			webhook_internal.home(), new.confirmation, new.challenge, new.challenged_at)
+		ON CONFLICT (name, tenant) WHERE name IS NOT NULL DO NOTHING
 		RETURNING id INTO new.id;
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
@@ -3001,7 +3219,7 @@ BEGIN
 	RETURN new.id;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text) IS 'what webhook.subscribe() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text, text, text) IS 'what webhook.subscribe() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.check_endpoint(endpoint text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -3036,10 +3254,12 @@ CREATE FUNCTION webhook.alter_subscription(
 	enabled boolean DEFAULT NULL,
 	ca text DEFAULT NULL,
 	client_certificate text DEFAULT NULL,
-	include_context boolean DEFAULT NULL
+	include_context boolean DEFAULT NULL,
+	log_bodies text DEFAULT NULL,
+	name text DEFAULT NULL
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text, boolean) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
+COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text, boolean, text, text) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
 
 CREATE FUNCTION webhook_internal.alter_subscription(
 	subscription bigint,
@@ -3060,7 +3280,9 @@ CREATE FUNCTION webhook_internal.alter_subscription(
 	enabled boolean,
 	ca text,
 	client_certificate text,
-	include_context boolean
+	include_context boolean,
+	log_bodies text,
+	name text
 ) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
@@ -3071,15 +3293,12 @@ DECLARE
 	new			webhook_internal.subscription;
 	rerouted	boolean := alter_subscription.endpoint IS NOT NULL
 					OR alter_subscription.events IS NOT NULL;
-	fresh		boolean;
-	altered		boolean;
-	was_disabled boolean;
 BEGIN
 	PERFORM webhook_internal.require_subscription(alter_subscription.subscription);
 	PERFORM webhook_internal.refuse_files(alter_subscription.ca,
 		alter_subscription.client_certificate);
 	-- The tenant is locked before any row; otherwise two calls could deadlock.
-	IF rerouted THEN
+	IF rerouted OR alter_subscription.name <> '' THEN
 		PERFORM webhook_internal.lock_tenant(s.tenant)
 			FROM webhook_internal.subscription s
 			WHERE s.id = alter_subscription.subscription;
@@ -3120,85 +3339,32 @@ BEGIN
 		new.signature_schemes :=
 			webhook_internal.checked_schemes(alter_subscription.signature_schemes);
 		PERFORM webhook_internal.check_scheme(
-				EXISTS (
-					SELECT
-						FROM webhook_internal.subscription_secret x
-						WHERE x.subscription_id = new.id AND starts_with(x.secret, 'whs_')
-							AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())),
-				new.signature_schemes);
+			webhook_internal.has_abp_secret(new.id), new.signature_schemes);
 	END IF;
 	new := webhook_internal.with_options(new, alter_subscription.filter,
 		alter_subscription.payload_format, alter_subscription.ordered,
 		alter_subscription.max_in_flight, alter_subscription.rate_limit,
 		alter_subscription.timeout, alter_subscription.retry_schedule,
 		alter_subscription.max_age, alter_subscription.final_statuses, alter_subscription.ca,
-		alter_subscription.client_certificate, alter_subscription.include_context);
+		alter_subscription.client_certificate, alter_subscription.include_context,
+		alter_subscription.log_bodies);
+	IF alter_subscription.name IS NOT NULL THEN
+		new.name := webhook_internal.checked_name(nullif(alter_subscription.name, ''));
+		IF EXISTS (SELECT FROM webhook_internal.subscription s
+			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant AND s.id <> new.id)
+		THEN
+			RAISE EXCEPTION 'subscription "%" already exists', new.name
+				USING ERRCODE = 'duplicate_object',
+					COLUMN = 'name',
+					HINT = 'Choose another name, or take it from the other one first.';
+		END IF;
+	END IF;
 	PERFORM webhook_internal.check_caps(old, new);
-	altered := new OPERATOR(pg_catalog.*<>) old;
-	was_disabled := webhook_internal.is_disabled(old.id);
-	-- A new start snapshot also ends that the worker has disabled it.
-	IF alter_subscription.enabled AND was_disabled THEN
-		new.since := webhook_internal.start_snapshot();
-	END IF;
-	-- Enabling what is enabled closes an open breaker.
-	fresh := coalesce(alter_subscription.enabled, false);
-	new.enabled := coalesce(alter_subscription.enabled, old.enabled);
-
-	UPDATE webhook_internal.subscription s
-		SET endpoint = new.endpoint,
-			events = new.events,
-			description = new.description,
-			headers = new.headers,
-			signature_schemes = new.signature_schemes,
-			filter = new.filter,
-			payload_format = new.payload_format,
-			ordered = new.ordered,
-			max_in_flight = new.max_in_flight,
-			rate_limit = new.rate_limit,
-			timeout = new.timeout,
-			retry_schedule = new.retry_schedule,
-			max_age = new.max_age,
-			final_statuses = new.final_statuses,
-			ca = new.ca,
-			client_certificate = new.client_certificate,
-			include_context = new.include_context,
-			enabled = new.enabled,
-			since = new.since,
-			confirmation = new.confirmation,
-			challenge = new.challenge,
-			challenged_at = new.challenged_at
-		WHERE s.id = new.id;
-	IF old.enabled AND NOT new.enabled THEN
-		PERFORM webhook_internal.command('x'::"char", new.id, NULL::text, NULL::uuid);
-	ELSE
-		-- The health of the former endpoint does not apply to another one.
-		fresh := fresh OR new.endpoint <> old.endpoint OR new.ca IS DISTINCT FROM old.ca
-			OR new.client_certificate IS DISTINCT FROM old.client_certificate;
-		PERFORM webhook_internal.command('c'::"char", CASE WHEN fresh THEN new.id END, NULL::text,
-			NULL::uuid);
-	END IF;
-	IF altered THEN
-		PERFORM webhook_internal.tell(new.id, true);
-	END IF;
-	IF was_disabled IS DISTINCT FROM (NOT alter_subscription.enabled)
-		AND alter_subscription.enabled IS NOT NULL
-	THEN
-		PERFORM webhook_internal.tell(new.id, false);
-	END IF;
-
-	-- Disabled by the worker is disabled; and to close a breaker is an act, too.
-	IF alter_subscription.enabled IS NOT NULL THEN
-		old.enabled := NOT was_disabled;
-	END IF;
-	IF NOT webhook_internal.audit_options('alter_subscription'::text, old, new)
-		AND alter_subscription.enabled AND webhook_internal.has_open_breaker(new.id)
-	THEN
-		PERFORM webhook_internal.audit('alter_subscription'::text, new.id, NULL::uuid,
-			'{"new": {"enabled": true}}'::jsonb);
-	END IF;
+	PERFORM webhook_internal.store_options('alter_subscription'::text, old, new,
+		alter_subscription.enabled);
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text, boolean) IS 'what webhook.alter_subscription() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text, boolean, text, text) IS 'what webhook.alter_subscription() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.subscription_options(subscription bigint) RETURNS jsonb
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -3219,7 +3385,7 @@ BEGIN
 			SELECT s.endpoint, s.events, s.description, s.headers, s.signature_schemes,
 				s.filter::text AS filter, s.payload_format, s.ordered, s.max_in_flight,
 				s.rate_limit, s.timeout, s.retry_schedule, s.max_age, s.final_statuses,
-				s.enabled, s.ca, s.client_certificate, s.include_context
+				s.enabled, s.ca, s.client_certificate, s.include_context, s.log_bodies, s.name
 			FROM webhook_internal.subscription s
 			WHERE s.id = subscription_options.subscription
 		) o;
@@ -4501,6 +4667,7 @@ BEGIN
 				AND l.outcome = 'delivered' AND l.cause NOT IN ('ping', 'confirm')
 				AND l.created_at >= recover.since AND l.created_at < recover.until
 				AND l.logged_at >= recover.since - interval '1 day'
+				AND x.data IS NOT NULL
 				AND webhook_internal.takes(s, l.event_type, x.data)
 				AND NOT EXISTS (
 					SELECT
@@ -4560,6 +4727,210 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.recover(bigint, timestamptz, timestamptz, text, boolean) IS 'what webhook.recover() does, with the rights of the owner';
+/*
+ * config(): the statements that set all of it up
+ *
+ * A statement says the same when it is executed again, and then changes nothing. Where a
+ * function would refuse what is there already, a condition keeps it from being called.
+ */
+
+CREATE FUNCTION webhook.config(secrets boolean DEFAULT false) RETURNS SETOF text
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.config(boolean) IS 'statements that recreate event types, tenants, watches and subscriptions, here or in another database; with secrets they contain secrets and credentials';
+
+-- What finds a subscription again: its name, or, if it has none, what it sends where and
+-- which one of several such it is.
+CREATE FUNCTION webhook_internal.config_key(
+	s webhook_internal.subscription,
+	which bigint,
+	OUT condition text,
+	OUT number bigint
+) RETURNS record
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN s.tenant IS NULL THEN 'tenant IS NULL' ELSE format('tenant = %L', s.tenant) END
+			|| CASE WHEN s.name IS NOT NULL THEN format(' AND name = %L', s.name)
+				ELSE format(' AND name IS NULL AND endpoint = %L AND events = %L',
+					webhook_internal.redacted_endpoint(s.endpoint), s.events) END,
+		CASE WHEN s.name IS NULL THEN which ELSE 1 END
+$$;
+COMMENT ON FUNCTION webhook_internal.config_key(webhook_internal.subscription, bigint) IS 'condition on view webhook.subscription that the subscription is found by, and which of its rows it is';
+
+CREATE FUNCTION webhook_internal.config_subscription(
+	s webhook_internal.subscription,
+	which bigint,
+	secret text
+) RETURNS SETOF text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+	SET intervalstyle = postgres SET extra_float_digits = 1
+AS $$
+DECLARE
+	key			record := webhook_internal.config_key(s, which);
+	found		text := format('FROM (SELECT id, paused, enabled FROM webhook.subscription WHERE %s ORDER BY id LIMIT 1 OFFSET %s) AS s',
+					key.condition, key.number - 1);
+BEGIN
+	RETURN NEXT 'SELECT webhook.subscribe('
+		|| array_to_string(ARRAY[
+			format('%L', s.endpoint),
+			-- What the tenant may not get any more, it cannot be given either.
+			format('%L', ARRAY(
+				SELECT e.name
+					FROM unnest(s.events) WITH ORDINALITY AS e (name, place)
+					WHERE strpos(e.name, '*') > 0 OR webhook_internal.may_get(s.tenant, e.name)
+					ORDER BY e.place)),
+			'name => ' || quote_literal(s.name),
+			'tenant => ' || quote_literal(s.tenant),
+			'description => ' || quote_literal(s.description),
+			'secret => ' || quote_literal(config_subscription.secret),
+			CASE WHEN s.headers <> '{}' THEN format('headers => %L', s.headers) END,
+			CASE WHEN s.signature_schemes <> '{standard}'
+				THEN format('signature_schemes => %L', s.signature_schemes) END,
+			'filter => ' || quote_literal(s.filter::text),
+			CASE WHEN s.payload_format <> 'envelope'
+				THEN format('payload_format => %L', s.payload_format) END,
+			CASE WHEN NOT s.ordered THEN 'ordered => false' END,
+			'max_in_flight => ' || s.max_in_flight,
+			'rate_limit => ' || quote_literal(s.rate_limit::text),
+			'timeout => ' || quote_literal(s.timeout::text),
+			'retry_schedule => ' || quote_literal(s.retry_schedule::text),
+			'max_age => ' || quote_literal(s.max_age::text),
+			CASE WHEN s.final_statuses <> '{}'
+				THEN format('final_statuses => %L', s.final_statuses) END,
+			'ca => ' || quote_literal(s.ca),
+			'client_certificate => ' || quote_literal(s.client_certificate),
+			CASE WHEN s.include_context THEN 'include_context => true' END,
+			'log_bodies => ' || quote_literal(s.log_bodies)], ', ')
+		|| ')'
+		|| CASE WHEN s.name IS NULL
+			THEN format(' WHERE (SELECT count(*) FROM webhook.subscription WHERE %s) < %s',
+				key.condition, key.number)
+			ELSE '' END
+		|| ';';
+	IF s.paused THEN
+		RETURN NEXT format('SELECT webhook.pause(s.id) %s WHERE NOT s.paused;', found);
+	END IF;
+	IF NOT s.enabled THEN
+		RETURN NEXT format('SELECT webhook.alter_subscription(s.id, enabled => false) %s WHERE s.enabled;',
+			found);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.config_subscription(webhook_internal.subscription, bigint, text) IS 'statements that recreate the subscription, with this secret; null: with any';
+
+CREATE FUNCTION webhook_internal.config(secrets boolean) RETURNS SETOF text
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+	SET intervalstyle = postgres SET extra_float_digits = 1
+AS $$
+#variable_conflict use_column
+DECLARE
+	r			record;
+BEGIN
+	PERFORM webhook_internal.require_not_null('secrets', config.secrets IS NULL,
+		'Use true for statements with secrets and credentials, false for statements without.');
+	IF config.secrets THEN
+		-- They are known from here on, even if the row of the audit is rolled back.
+		RAISE LOG 'the secrets of all webhook subscriptions are shown to role "%"',
+			webhook_internal.caller();
+		PERFORM webhook_internal.audit('config'::text, NULL::bigint, NULL::uuid,
+			'{"secrets": true}'::jsonb);
+	END IF;
+
+	FOR r IN
+		SELECT t.*
+			FROM webhook_internal.event_type t
+			WHERE NOT starts_with(t.name, 'webhook.')
+			ORDER BY t.name
+	LOOP
+		RETURN NEXT format('SELECT webhook.define_event_type(%1$L) WHERE NOT EXISTS (SELECT FROM webhook.event_type WHERE name = %1$L);',
+			r.name);
+		RETURN NEXT format('SELECT webhook.alter_event_type(%L, description => %L, schema => %L, example => %L%s);',
+			r.name, coalesce(r.description, ''), coalesce(r.schema, 'null'),
+			coalesce(r.example, 'null'),
+			CASE WHEN r.deprecated_at IS NULL THEN ', deprecated => false' END);
+	END LOOP;
+
+	FOR r IN SELECT t.* FROM webhook_internal.tenant t ORDER BY t.name LOOP
+		RETURN NEXT format('SELECT webhook.define_tenant(%s);', array_to_string(ARRAY[
+			quote_literal(r.name),
+			-- An event type may have been dropped that the tenant might get.
+			format('%L', ARRAY(
+				SELECT e.name
+					FROM unnest(r.events) WITH ORDINALITY AS e (name, place)
+					WHERE strpos(e.name, '*') > 0
+						OR EXISTS (SELECT FROM webhook_internal.event_type t WHERE t.name = e.name)
+					ORDER BY e.place)),
+			'max_subscriptions => ' || r.max_subscriptions,
+			'max_in_flight => ' || r.max_in_flight,
+			'rate_limit => ' || quote_literal(r.rate_limit::text)], ', '));
+	END LOOP;
+
+	FOR r IN
+		SELECT format('%I.%I', n.nspname, c.relname) AS relation, w.event_type, w.name,
+				w.status_column, w.id_columns, w.data_columns, w.tenant_column, w.parent_only,
+				w.missing_columns
+			FROM webhook.watched_table w
+				JOIN pg_class c ON c.oid = w.relation
+				JOIN pg_namespace n ON n.oid = c.relnamespace
+			ORDER BY 1, 2
+	LOOP
+		IF r.missing_columns <> '{}' THEN
+			RETURN NEXT format('-- The watch of %s for %s lacks columns: %s.', to_json(r.relation),
+				r.event_type, to_json(r.missing_columns));
+			CONTINUE;
+		END IF;
+		RETURN NEXT format('SELECT webhook.watch(%s) WHERE NOT EXISTS (SELECT FROM webhook.watched_table WHERE relation = %L::regclass AND event_type = %L);',
+			array_to_string(ARRAY[
+				quote_literal(r.relation), quote_literal(r.event_type),
+				format('status_column => %L', r.status_column),
+				format('id_columns => %L', r.id_columns),
+				format('data_columns => %L', r.data_columns),
+				format('name => %L', r.name),
+				'tenant_column => ' || quote_literal(r.tenant_column),
+				CASE WHEN r.parent_only THEN 'parent_only => true' END], ', '),
+			r.relation, r.event_type);
+	END LOOP;
+
+	FOR r IN
+		SELECT s AS subscription, s.id, s.name, s.tenant,
+				webhook_internal.redacted_endpoint(s.endpoint) <> s.endpoint
+					OR webhook_internal.redacted_headers(s.headers) <> s.headers AS is_secret,
+				row_number() OVER (
+					PARTITION BY s.tenant, s.name, s.events,
+						webhook_internal.redacted_endpoint(s.endpoint)
+					ORDER BY s.id) AS which,
+				(SELECT x.secret
+					FROM webhook_internal.subscription_secret x
+					WHERE config.secrets AND x.subscription_id = s.id
+						AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())
+					ORDER BY x.id DESC
+					LIMIT 1) AS secret
+			FROM webhook_internal.subscription s
+			ORDER BY s.id
+	LOOP
+		IF r.is_secret AND NOT config.secrets THEN
+			RETURN NEXT format('-- Subscription %s%s%s has credentials in its endpoint or headers; webhook.config(true) shows it.',
+				coalesce(to_json(r.name)::text, r.id::text),
+				CASE WHEN r.tenant IS NOT NULL THEN ' of tenant ' END, to_json(r.tenant));
+		ELSE
+			RETURN QUERY
+				SELECT webhook_internal.config_subscription(r.subscription, r.which, r.secret);
+		END IF;
+	END LOOP;
+
+	-- Those who have them keep them; a new subscription may not name them.
+	FOR r IN
+		SELECT t.name
+			FROM webhook_internal.event_type t
+			WHERE t.deprecated_at IS NOT NULL AND NOT starts_with(t.name, 'webhook.')
+			ORDER BY t.name
+	LOOP
+		RETURN NEXT format('SELECT webhook.alter_event_type(%L, deprecated => true);', r.name);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.config(boolean) IS 'what webhook.config() does, with the rights of the owner';
 /*
  * Signatures and secrets
  */
@@ -5161,6 +5532,7 @@ DECLARE
 	before		boolean;		-- it was committed before the start of the subscription
 	is_ping		boolean;
 	is_confirmation boolean;
+	unkept		text;			-- why the log has no bodies of the last attempt
 	said		text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', explain.event IS NULL,
@@ -5245,6 +5617,16 @@ BEGIN
 				ELSE format('It was cancelled at %s, after %s.', last.logged_at, attempts) END
 		END;
 
+	IF last.method IS NOT NULL AND last.request_body IS NULL THEN
+		unkept := coalesce(s.log_bodies, current_setting('webhook.log_bodies', true));
+		said := said || CASE
+			WHEN last.request_headers IS NULL THEN
+				'The log has neither headers nor bodies of this attempt: it could not be written with them.'
+			WHEN unkept = 'none' OR unkept = 'failed' AND last.outcome = 'delivered' THEN
+				format('The log has no bodies of this attempt: log_bodies is %s.', unkept)
+			ELSE 'The log has no bodies of this attempt: log_bodies was another one then.' END;
+	END IF;
+
 	IF is_confirmation THEN
 		said := said || format('Subscription %s is %s, so nothing else is sent to it: %s.', s.id,
 			stat.state, stat.reason);
@@ -5278,6 +5660,8 @@ BEGIN
 			WHEN is_ping THEN NULL
 			WHEN s.id IS NULL THEN
 				format('It is not retried, because subscription %s does not exist.', explain.subscription)
+			WHEN e.data IS NULL AND last.data IS NULL
+				THEN 'It cannot be resent: it is no longer in the ring, and the log has not kept its data.'
 			WHEN e.data IS NULL THEN 'It cannot be resent, because it is no longer in the ring.'
 			WHEN NOT webhook_internal.takes(s, e.event_type, e.data) THEN
 				format('It is not retried, and subscription %s does not take such events any more.', s.id)
@@ -6043,6 +6427,7 @@ DECLARE
 			webhook.alter_watch,
 			webhook.publish,
 			webhook.check_endpoint,
+			webhook.config,
 			webhook.subscribe,
 			webhook.alter_subscription,
 			webhook.subscription_options,

@@ -30,7 +30,9 @@ export function asCurl(call)
 /* A body, indented if it is JSON, with a switch to what was sent. */
 function body(text, label)
 {
-	if (text === null || text === undefined || text === '')
+	if (text === null || text === undefined)
+		return h('p', {class: 'help'}, 'Not kept: the log keeps no bodies of such calls, or they were erased.');
+	if (text === '')
 		return h('p', {class: 'help'}, 'empty');
 	const formatted = pretty(text);
 	const box = h('div', {}, code(formatted, label));

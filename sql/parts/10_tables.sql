@@ -158,6 +158,8 @@ CREATE TABLE webhook_internal.subscription (
 	ca			text,
 	client_certificate text,
 	include_context boolean NOT NULL DEFAULT false,
+	log_bodies	text,
+	name		text,
 	enabled		boolean NOT NULL DEFAULT true,
 	paused		boolean NOT NULL DEFAULT false,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -188,6 +190,8 @@ COMMENT ON COLUMN webhook_internal.subscription.final_statuses IS 'HTTP statuses
 COMMENT ON COLUMN webhook_internal.subscription.ca IS 'file in webhook.certificate_directory with the certificate authorities that the endpoint is verified by; null: webhook.ca_file';
 COMMENT ON COLUMN webhook_internal.subscription.client_certificate IS 'file in webhook.certificate_directory with the client certificate and its key; null: none is presented';
 COMMENT ON COLUMN webhook_internal.subscription.include_context IS 'true: the envelope has the event''s context';
+COMMENT ON COLUMN webhook_internal.subscription.log_bodies IS 'which calls the log keeps the bodies of: all, failed or none; null: webhook.log_bodies';
+COMMENT ON COLUMN webhook_internal.subscription.name IS 'what webhook.subscribe() knows it by, once a tenant; null: it has none';
 COMMENT ON COLUMN webhook_internal.subscription.enabled IS 'false: events are not delivered';
 COMMENT ON COLUMN webhook_internal.subscription.paused IS 'true: events wait';
 COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when the subscription was made';
@@ -197,6 +201,9 @@ COMMENT ON COLUMN webhook_internal.subscription.home IS 'where the subscription 
 COMMENT ON COLUMN webhook_internal.subscription.confirmation IS 'Id of the event that asks the endpoint for the challenge; null: the endpoint need not be confirmed';
 COMMENT ON COLUMN webhook_internal.subscription.challenge IS 'what the endpoint has to answer before it gets events; null: nothing';
 COMMENT ON COLUMN webhook_internal.subscription.challenged_at IS 'when the challenge was made; null: there is none';
+
+CREATE UNIQUE INDEX subscription_name_tenant_key
+	ON webhook_internal.subscription (name, tenant) NULLS NOT DISTINCT WHERE name IS NOT NULL;
 
 CREATE SEQUENCE webhook_internal.subscription_secret_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_secret_id_seq IS 'numbers secrets';
@@ -403,16 +410,16 @@ COMMENT ON COLUMN webhook.log.source_port IS 'local port of the connection';
 COMMENT ON COLUMN webhook.log.requested_at IS 'when the request began';
 COMMENT ON COLUMN webhook.log.duration IS 'duration of the request';
 COMMENT ON COLUMN webhook.log.request_headers IS 'headers as sent, names in lower case; values are redacted where the name contains auth, bearer, challenge, cookie, credential, jwt, key, passw, secret, session or token';
-COMMENT ON COLUMN webhook.log.request_body IS 'body as sent';
+COMMENT ON COLUMN webhook.log.request_body IS 'body as sent; null: no request was made, or log_bodies or webhook.erase() has left it out';
 COMMENT ON COLUMN webhook.log.response_status IS 'HTTP status; null: there was no response';
 COMMENT ON COLUMN webhook.log.response_headers IS 'headers of the response, names in lower case, redacted like request_headers; a repeated name has an array';
-COMMENT ON COLUMN webhook.log.response_body IS E'first 16 kB of the response; bytes that are not valid text are written as \\xHH';
+COMMENT ON COLUMN webhook.log.response_body IS E'first 16 kB of the response; bytes that are not valid text are written as \\xHH; null: there was none, or it was left out like request_body';
 COMMENT ON COLUMN webhook.log.outcome IS 'delivered, retrying, failed or cancelled';
 COMMENT ON COLUMN webhook.log.error_class IS 'kind of failure, one word';
 COMMENT ON COLUMN webhook.log.error IS 'description of the failure';
 COMMENT ON COLUMN webhook.log.traceparent IS 'trace that caused the event, by webhook.traceparent; sent as a header';
 COMMENT ON COLUMN webhook.log.context IS 'who or what caused the event, by webhook.context';
-COMMENT ON COLUMN webhook.log.data IS 'Data of the event, kept where the delivery ended without success';
+COMMENT ON COLUMN webhook.log.data IS 'Data of the event, kept where the delivery ended without success, unless log_bodies is none or webhook.erase() has removed it';
 
 CREATE TABLE webhook_internal.checkpoint (
 	worker		smallint PRIMARY KEY,

@@ -413,6 +413,38 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.checked_file(text, text) IS 'check a file name; returns it, or null if it is empty';
 
+-- The values are those of setting webhook.log_bodies.
+CREATE FUNCTION webhook_internal.checked_log_bodies(log_bodies text) RETURNS text
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF log_bodies NOT IN ('', 'all', 'failed', 'none') THEN
+		RAISE EXCEPTION 'unrecognized value for parameter "log_bodies": "%"', log_bodies
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'log_bodies',
+				HINT = 'Use ''all'', ''failed'', ''none'', or '''' for the default, webhook.log_bodies.';
+	END IF;
+	RETURN nullif(log_bodies, '');
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.checked_log_bodies(text) IS 'check which bodies the log is to keep; returns it, or null if it is empty';
+
+CREATE FUNCTION webhook_internal.checked_name(name text) RETURNS text
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF name = '' OR octet_length(name) > 63 THEN
+		RAISE EXCEPTION 'name must have between 1 and 63 bytes, not %', octet_length(name)
+			USING ERRCODE = CASE name WHEN '' THEN 'invalid_parameter_value'
+					ELSE 'program_limit_exceeded' END,
+				COLUMN = 'name',
+				HINT = 'Give a name that the tenant, or the platform, has for no other subscription, for example ''crm''.';
+	END IF;
+	RETURN name;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.checked_name(text) IS 'check the name of a subscription; returns it';
+
 /*
  * Who and where; what may be shown
  */

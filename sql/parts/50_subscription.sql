@@ -18,8 +18,8 @@ CREATE VIEW webhook.subscription WITH (security_barrier) AS
 		description,
 		webhook_internal.redacted_headers(headers) AS headers, signature_schemes, filter,
 		payload_format, ordered, max_in_flight, rate_limit, timeout, retry_schedule, max_age,
-		final_statuses, ca, client_certificate, include_context, enabled, paused, created_at,
-		created_by
+		final_statuses, ca, client_certificate, include_context, log_bodies, name, enabled,
+		paused, created_at, created_by
 	FROM webhook_internal.subscription, (VALUES (0)) AS read_only
 	WHERE (SELECT webhook_internal.sees_all()) OR tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.subscription IS 'subscriptions, credentials redacted; webhook.subscription_options() shows them in full';
@@ -206,7 +206,8 @@ CREATE FUNCTION webhook_internal.with_options(
 	final_statuses integer[],
 	ca text,
 	client_certificate text,
-	include_context boolean
+	include_context boolean,
+	log_bodies text
 ) RETURNS webhook_internal.subscription
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -252,10 +253,165 @@ BEGIN
 	IF include_context IS NOT NULL THEN
 		new.include_context := include_context;
 	END IF;
+	IF log_bodies IS NOT NULL THEN
+		new.log_bodies := webhook_internal.checked_log_bodies(log_bodies);
+	END IF;
 	RETURN new;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.with_options(webhook_internal.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean) IS 'the subscription with those options that are not null, checked';
+COMMENT ON FUNCTION webhook_internal.with_options(webhook_internal.subscription, jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text) IS 'the subscription with those options that are not null, checked';
+
+CREATE FUNCTION webhook_internal.has_abp_secret(subscription bigint) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT
+			FROM webhook_internal.subscription_secret x
+			WHERE x.subscription_id = has_abp_secret.subscription AND starts_with(x.secret, 'whs_')
+				AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp()))
+$$;
+COMMENT ON FUNCTION webhook_internal.has_abp_secret(bigint) IS 'true if the requests of the subscription are signed with a secret of ASP.NET Boilerplate';
+
+-- What webhook.alter_subscription() and webhook.subscribe() with a name have in common.
+CREATE FUNCTION webhook_internal.store_options(
+	action text,
+	old webhook_internal.subscription,
+	changed webhook_internal.subscription,
+	enabled boolean
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+	new			webhook_internal.subscription := changed;
+	altered		boolean := changed OPERATOR(pg_catalog.*<>) old;
+	was_disabled boolean := webhook_internal.is_disabled(old.id);
+	fresh		boolean;
+BEGIN
+	-- A new start snapshot also ends that the worker has disabled it.
+	IF store_options.enabled AND was_disabled THEN
+		new.since := webhook_internal.start_snapshot();
+	END IF;
+	-- Enabling what is enabled closes an open breaker.
+	fresh := coalesce(store_options.enabled, false);
+	new.enabled := coalesce(store_options.enabled, old.enabled);
+
+	UPDATE webhook_internal.subscription s
+		SET endpoint = new.endpoint,
+			events = new.events,
+			description = new.description,
+			headers = new.headers,
+			signature_schemes = new.signature_schemes,
+			filter = new.filter,
+			payload_format = new.payload_format,
+			ordered = new.ordered,
+			max_in_flight = new.max_in_flight,
+			rate_limit = new.rate_limit,
+			timeout = new.timeout,
+			retry_schedule = new.retry_schedule,
+			max_age = new.max_age,
+			final_statuses = new.final_statuses,
+			ca = new.ca,
+			client_certificate = new.client_certificate,
+			include_context = new.include_context,
+			log_bodies = new.log_bodies,
+			name = new.name,
+			enabled = new.enabled,
+			since = new.since,
+			confirmation = new.confirmation,
+			challenge = new.challenge,
+			challenged_at = new.challenged_at
+		WHERE s.id = new.id;
+	IF old.enabled AND NOT new.enabled THEN
+		PERFORM webhook_internal.command('x'::"char", new.id, NULL::text, NULL::uuid);
+	ELSE
+		-- The health of the former endpoint does not apply to another one.
+		fresh := fresh OR new.endpoint <> old.endpoint OR new.ca IS DISTINCT FROM old.ca
+			OR new.client_certificate IS DISTINCT FROM old.client_certificate;
+		PERFORM webhook_internal.command('c'::"char", CASE WHEN fresh THEN new.id END, NULL::text,
+			NULL::uuid);
+	END IF;
+	IF altered THEN
+		PERFORM webhook_internal.tell(new.id, true);
+	END IF;
+	IF was_disabled IS DISTINCT FROM (NOT store_options.enabled)
+		AND store_options.enabled IS NOT NULL
+	THEN
+		PERFORM webhook_internal.tell(new.id, false);
+	END IF;
+
+	-- Disabled by the worker is disabled; and to close a breaker is an act, too.
+	IF store_options.enabled IS NOT NULL THEN
+		old.enabled := NOT was_disabled;
+	END IF;
+	IF NOT webhook_internal.audit_options(action, old, new)
+		AND store_options.enabled AND webhook_internal.has_open_breaker(new.id)
+	THEN
+		PERFORM webhook_internal.audit(action, new.id, NULL::uuid,
+			'{"new": {"enabled": true}}'::jsonb);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.store_options(text, webhook_internal.subscription, webhook_internal.subscription, boolean) IS 'change a subscription whose row is locked, tell the worker and people, and write the row of the audit';
+
+-- Set a subscription that has a name to what webhook.subscribe() was given. What a tenant
+-- may not give stays as the platform has set it.
+CREATE FUNCTION webhook_internal.replace_subscription(
+	old webhook_internal.subscription,
+	given webhook_internal.subscription,
+	secret text
+) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+	new			webhook_internal.subscription := given;
+	newest		text;
+BEGIN
+	new.enabled := old.enabled;
+	new.paused := old.paused;
+	new.created_at := old.created_at;
+	new.created_by := old.created_by;
+	new.since := old.since;
+	new.home := old.home;
+	new.confirmation := old.confirmation;
+	new.challenge := old.challenge;
+	new.challenged_at := old.challenged_at;
+	IF NOT webhook_internal.caller_sees_all() THEN
+		new.ca := old.ca;
+		new.client_certificate := old.client_certificate;
+	END IF;
+	IF new.endpoint <> old.endpoint THEN
+		new := webhook_internal.with_challenge(new);
+	END IF;
+	IF new OPERATOR(pg_catalog.*<>) old THEN
+		PERFORM webhook_internal.store_options('subscribe'::text, old, new, NULL::boolean);
+	END IF;
+
+	IF secret IS NULL THEN
+		RETURN;
+	END IF;
+	SELECT x.secret
+		INTO newest
+		FROM webhook_internal.subscription_secret x
+		WHERE x.subscription_id = old.id
+			AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())
+		ORDER BY x.id DESC
+		LIMIT 1;
+	IF newest IS DISTINCT FROM replace_subscription.secret THEN
+		DELETE FROM webhook_internal.subscription_secret x WHERE x.subscription_id = old.id;
+		INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
+			VALUES (old.id, replace_subscription.secret);
+		PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
+		PERFORM webhook_internal.tell(old.id, true);
+		PERFORM webhook_internal.audit('subscribe'::text, old.id, NULL::uuid,
+			'{"new": {"secret": "***"}}'::jsonb);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.replace_subscription(webhook_internal.subscription, webhook_internal.subscription, text) IS 'set a subscription, whose row is locked, to what webhook.subscribe() was given under its name';
 
 CREATE FUNCTION webhook.subscribe(
 	endpoint text,
@@ -276,10 +432,12 @@ CREATE FUNCTION webhook.subscribe(
 	ca text DEFAULT NULL,
 	client_certificate text DEFAULT NULL,
 	include_context boolean DEFAULT false,
-	tenant text DEFAULT NULL
+	tenant text DEFAULT NULL,
+	log_bodies text DEFAULT NULL,
+	name text DEFAULT NULL
 ) RETURNS bigint
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription';
+COMMENT ON FUNCTION webhook.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text, text, text) IS 'send events of these types to the endpoint from now on; returns the id of the subscription; if there is one of this name, it is set to what is given and else to the defaults, but keeps its secret, its start, and whether it is paused or disabled';
 
 CREATE FUNCTION webhook_internal.subscribe(
 	endpoint text,
@@ -300,15 +458,19 @@ CREATE FUNCTION webhook_internal.subscribe(
 	ca text,
 	client_certificate text,
 	include_context boolean,
-	tenant text
+	tenant text,
+	log_bodies text,
+	name text
 ) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
+	old			webhook_internal.subscription;		-- of this name
 	new			webhook_internal.subscription;
 	key			text;
+	is_abp		boolean;
 BEGIN
 	PERFORM webhook_internal.require_not_null('payload_format', subscribe.payload_format IS NULL,
 		'Omit it for the default.');
@@ -320,36 +482,53 @@ BEGIN
 		'Omit it for the default.');
 	new.tenant := webhook_internal.tenant_to_be(subscribe.tenant);
 	PERFORM webhook_internal.refuse_files(subscribe.ca, subscribe.client_certificate);
+	new.name := webhook_internal.checked_name(subscribe.name);
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
 	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events);
 	new.events := webhook_internal.checked_events(subscribe.events);
-	PERFORM webhook_internal.require_current(new.events, '{}'::text[]);
 	new.description := nullif(subscribe.description, '');
 	key := webhook_internal.checked_secret(subscribe.secret);
 	new.headers := webhook_internal.checked_headers(subscribe.headers);
 	new.signature_schemes := webhook_internal.checked_schemes(subscribe.signature_schemes);
-	PERFORM webhook_internal.check_scheme(starts_with(key, 'whs_'), new.signature_schemes);
 	new := webhook_internal.with_options(new, subscribe.filter, subscribe.payload_format,
 		subscribe.ordered, subscribe.max_in_flight, subscribe.rate_limit, subscribe.timeout,
 		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses, subscribe.ca,
-		subscribe.client_certificate, subscribe.include_context);
+		subscribe.client_certificate, subscribe.include_context, subscribe.log_bodies);
 
 	PERFORM webhook_internal.lock_tenant(new.tenant);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
-	PERFORM webhook_internal.check_caps(NULL::webhook_internal.subscription, new);
-	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, NULL::bigint, new.tenant);
+	IF new.name IS NOT NULL THEN
+		SELECT s.* INTO old FROM webhook_internal.subscription s
+			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant
+			FOR UPDATE;
+	END IF;
+	new.id := old.id;
+	PERFORM webhook_internal.require_current(new.events, coalesce(old.events, '{}'));
+	is_abp := CASE WHEN old.id IS NULL OR subscribe.secret IS NOT NULL THEN starts_with(key, 'whs_')
+		ELSE webhook_internal.has_abp_secret(old.id) END;
+	PERFORM webhook_internal.check_scheme(is_abp, new.signature_schemes);
+	PERFORM webhook_internal.check_caps(old, new);
+	PERFORM webhook_internal.check_duplicate(new.endpoint, new.events, old.id, new.tenant);
+	IF old.id IS NOT NULL THEN
+		PERFORM webhook_internal.replace_subscription(old, new, subscribe.secret);
+		RETURN old.id;
+	END IF;
+
 	new := webhook_internal.with_challenge(new);
+	-- A snapshot that does not see the name, which another transaction has just given, ends here.
 	INSERT INTO webhook_internal.subscription (tenant, endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
-			include_context, created_by, since, home, confirmation, challenge, challenged_at)
+			include_context, log_bodies, name, created_by, since, home, confirmation, challenge,
+			challenged_at)
 		VALUES (new.tenant, new.endpoint, new.events, new.description, new.headers,
 			new.signature_schemes, new.filter, new.payload_format, new.ordered,
 			new.max_in_flight, new.rate_limit, new.timeout, new.retry_schedule, new.max_age,
 			new.final_statuses, new.ca, new.client_certificate, new.include_context,
-			webhook_internal.caller(), webhook_internal.start_snapshot(), webhook_internal.home(),
-			new.confirmation, new.challenge, new.challenged_at)
+			new.log_bodies, new.name, webhook_internal.caller(), webhook_internal.start_snapshot(),
+			webhook_internal.home(), new.confirmation, new.challenge, new.challenged_at)
+		ON CONFLICT (name, tenant) WHERE name IS NOT NULL DO NOTHING
 		RETURNING id INTO new.id;
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
@@ -360,7 +539,7 @@ BEGIN
 	RETURN new.id;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text) IS 'what webhook.subscribe() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.subscribe(text, text[], text, text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], text, text, boolean, text, text, text) IS 'what webhook.subscribe() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.check_endpoint(endpoint text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -395,10 +574,12 @@ CREATE FUNCTION webhook.alter_subscription(
 	enabled boolean DEFAULT NULL,
 	ca text DEFAULT NULL,
 	client_certificate text DEFAULT NULL,
-	include_context boolean DEFAULT NULL
+	include_context boolean DEFAULT NULL,
+	log_bodies text DEFAULT NULL,
+	name text DEFAULT NULL
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text, boolean) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
+COMMENT ON FUNCTION webhook.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text, boolean, text, text) IS 'change a subscription; null keeps a value; filter true, 0, and an empty description or schedule restore the default; enabling it starts from now on';
 
 CREATE FUNCTION webhook_internal.alter_subscription(
 	subscription bigint,
@@ -419,7 +600,9 @@ CREATE FUNCTION webhook_internal.alter_subscription(
 	enabled boolean,
 	ca text,
 	client_certificate text,
-	include_context boolean
+	include_context boolean,
+	log_bodies text,
+	name text
 ) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
@@ -430,15 +613,12 @@ DECLARE
 	new			webhook_internal.subscription;
 	rerouted	boolean := alter_subscription.endpoint IS NOT NULL
 					OR alter_subscription.events IS NOT NULL;
-	fresh		boolean;
-	altered		boolean;
-	was_disabled boolean;
 BEGIN
 	PERFORM webhook_internal.require_subscription(alter_subscription.subscription);
 	PERFORM webhook_internal.refuse_files(alter_subscription.ca,
 		alter_subscription.client_certificate);
 	-- The tenant is locked before any row; otherwise two calls could deadlock.
-	IF rerouted THEN
+	IF rerouted OR alter_subscription.name <> '' THEN
 		PERFORM webhook_internal.lock_tenant(s.tenant)
 			FROM webhook_internal.subscription s
 			WHERE s.id = alter_subscription.subscription;
@@ -479,85 +659,32 @@ BEGIN
 		new.signature_schemes :=
 			webhook_internal.checked_schemes(alter_subscription.signature_schemes);
 		PERFORM webhook_internal.check_scheme(
-				EXISTS (
-					SELECT
-						FROM webhook_internal.subscription_secret x
-						WHERE x.subscription_id = new.id AND starts_with(x.secret, 'whs_')
-							AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())),
-				new.signature_schemes);
+			webhook_internal.has_abp_secret(new.id), new.signature_schemes);
 	END IF;
 	new := webhook_internal.with_options(new, alter_subscription.filter,
 		alter_subscription.payload_format, alter_subscription.ordered,
 		alter_subscription.max_in_flight, alter_subscription.rate_limit,
 		alter_subscription.timeout, alter_subscription.retry_schedule,
 		alter_subscription.max_age, alter_subscription.final_statuses, alter_subscription.ca,
-		alter_subscription.client_certificate, alter_subscription.include_context);
+		alter_subscription.client_certificate, alter_subscription.include_context,
+		alter_subscription.log_bodies);
+	IF alter_subscription.name IS NOT NULL THEN
+		new.name := webhook_internal.checked_name(nullif(alter_subscription.name, ''));
+		IF EXISTS (SELECT FROM webhook_internal.subscription s
+			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant AND s.id <> new.id)
+		THEN
+			RAISE EXCEPTION 'subscription "%" already exists', new.name
+				USING ERRCODE = 'duplicate_object',
+					COLUMN = 'name',
+					HINT = 'Choose another name, or take it from the other one first.';
+		END IF;
+	END IF;
 	PERFORM webhook_internal.check_caps(old, new);
-	altered := new OPERATOR(pg_catalog.*<>) old;
-	was_disabled := webhook_internal.is_disabled(old.id);
-	-- A new start snapshot also ends that the worker has disabled it.
-	IF alter_subscription.enabled AND was_disabled THEN
-		new.since := webhook_internal.start_snapshot();
-	END IF;
-	-- Enabling what is enabled closes an open breaker.
-	fresh := coalesce(alter_subscription.enabled, false);
-	new.enabled := coalesce(alter_subscription.enabled, old.enabled);
-
-	UPDATE webhook_internal.subscription s
-		SET endpoint = new.endpoint,
-			events = new.events,
-			description = new.description,
-			headers = new.headers,
-			signature_schemes = new.signature_schemes,
-			filter = new.filter,
-			payload_format = new.payload_format,
-			ordered = new.ordered,
-			max_in_flight = new.max_in_flight,
-			rate_limit = new.rate_limit,
-			timeout = new.timeout,
-			retry_schedule = new.retry_schedule,
-			max_age = new.max_age,
-			final_statuses = new.final_statuses,
-			ca = new.ca,
-			client_certificate = new.client_certificate,
-			include_context = new.include_context,
-			enabled = new.enabled,
-			since = new.since,
-			confirmation = new.confirmation,
-			challenge = new.challenge,
-			challenged_at = new.challenged_at
-		WHERE s.id = new.id;
-	IF old.enabled AND NOT new.enabled THEN
-		PERFORM webhook_internal.command('x'::"char", new.id, NULL::text, NULL::uuid);
-	ELSE
-		-- The health of the former endpoint does not apply to another one.
-		fresh := fresh OR new.endpoint <> old.endpoint OR new.ca IS DISTINCT FROM old.ca
-			OR new.client_certificate IS DISTINCT FROM old.client_certificate;
-		PERFORM webhook_internal.command('c'::"char", CASE WHEN fresh THEN new.id END, NULL::text,
-			NULL::uuid);
-	END IF;
-	IF altered THEN
-		PERFORM webhook_internal.tell(new.id, true);
-	END IF;
-	IF was_disabled IS DISTINCT FROM (NOT alter_subscription.enabled)
-		AND alter_subscription.enabled IS NOT NULL
-	THEN
-		PERFORM webhook_internal.tell(new.id, false);
-	END IF;
-
-	-- Disabled by the worker is disabled; and to close a breaker is an act, too.
-	IF alter_subscription.enabled IS NOT NULL THEN
-		old.enabled := NOT was_disabled;
-	END IF;
-	IF NOT webhook_internal.audit_options('alter_subscription'::text, old, new)
-		AND alter_subscription.enabled AND webhook_internal.has_open_breaker(new.id)
-	THEN
-		PERFORM webhook_internal.audit('alter_subscription'::text, new.id, NULL::uuid,
-			'{"new": {"enabled": true}}'::jsonb);
-	END IF;
+	PERFORM webhook_internal.store_options('alter_subscription'::text, old, new,
+		alter_subscription.enabled);
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text, boolean) IS 'what webhook.alter_subscription() does, with the rights of the owner';
+COMMENT ON FUNCTION webhook_internal.alter_subscription(bigint, text, text[], text, jsonb, text[], jsonpath, text, boolean, integer, real, interval, interval[], interval, integer[], boolean, text, text, boolean, text, text) IS 'what webhook.alter_subscription() does, with the rights of the owner';
 
 CREATE FUNCTION webhook.subscription_options(subscription bigint) RETURNS jsonb
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
@@ -578,7 +705,7 @@ BEGIN
 			SELECT s.endpoint, s.events, s.description, s.headers, s.signature_schemes,
 				s.filter::text AS filter, s.payload_format, s.ordered, s.max_in_flight,
 				s.rate_limit, s.timeout, s.retry_schedule, s.max_age, s.final_statuses,
-				s.enabled, s.ca, s.client_certificate, s.include_context
+				s.enabled, s.ca, s.client_certificate, s.include_context, s.log_bodies, s.name
 			FROM webhook_internal.subscription s
 			WHERE s.id = subscription_options.subscription
 		) o;

@@ -564,6 +564,7 @@ BEGIN
 				AND l.outcome = 'delivered' AND l.cause NOT IN ('ping', 'confirm')
 				AND l.created_at >= recover.since AND l.created_at < recover.until
 				AND l.logged_at >= recover.since - interval '1 day'
+				AND x.data IS NOT NULL
 				AND webhook_internal.takes(s, l.event_type, x.data)
 				AND NOT EXISTS (
 					SELECT

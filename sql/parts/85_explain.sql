@@ -25,6 +25,7 @@ DECLARE
 	before		boolean;		-- it was committed before the start of the subscription
 	is_ping		boolean;
 	is_confirmation boolean;
+	unkept		text;			-- why the log has no bodies of the last attempt
 	said		text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', explain.event IS NULL,
@@ -109,6 +110,16 @@ BEGIN
 				ELSE format('It was cancelled at %s, after %s.', last.logged_at, attempts) END
 		END;
 
+	IF last.method IS NOT NULL AND last.request_body IS NULL THEN
+		unkept := coalesce(s.log_bodies, current_setting('webhook.log_bodies', true));
+		said := said || CASE
+			WHEN last.request_headers IS NULL THEN
+				'The log has neither headers nor bodies of this attempt: it could not be written with them.'
+			WHEN unkept = 'none' OR unkept = 'failed' AND last.outcome = 'delivered' THEN
+				format('The log has no bodies of this attempt: log_bodies is %s.', unkept)
+			ELSE 'The log has no bodies of this attempt: log_bodies was another one then.' END;
+	END IF;
+
 	IF is_confirmation THEN
 		said := said || format('Subscription %s is %s, so nothing else is sent to it: %s.', s.id,
 			stat.state, stat.reason);
@@ -142,6 +153,8 @@ BEGIN
 			WHEN is_ping THEN NULL
 			WHEN s.id IS NULL THEN
 				format('It is not retried, because subscription %s does not exist.', explain.subscription)
+			WHEN e.data IS NULL AND last.data IS NULL
+				THEN 'It cannot be resent: it is no longer in the ring, and the log has not kept its data.'
 			WHEN e.data IS NULL THEN 'It cannot be resent, because it is no longer in the ring.'
 			WHEN NOT webhook_internal.takes(s, e.event_type, e.data) THEN
 				format('It is not retried, and subscription %s does not take such events any more.', s.id)

@@ -290,6 +290,7 @@ DECLARE
 			webhook.alter_watch,
 			webhook.publish,
 			webhook.check_endpoint,
+			webhook.config,
 			webhook.subscribe,
 			webhook.alter_subscription,
 			webhook.subscription_options,

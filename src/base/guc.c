@@ -46,9 +46,17 @@ int			webhook_log_retention = 30 * SECS_PER_DAY;
 int			webhook_shutdown_grace = 2 * 1000;
 int			webhook_max_memory = 32 * 1024;
 int			webhook_max_data_size = 1024 * 1024;
+int			webhook_log_bodies = WEBHOOK_BODIES_ALL;
 char	   *webhook_user_agent = NULL;
 char	   *webhook_ca_file = NULL;
 bool		webhook_fence_copies = true;
+
+static const struct config_enum_entry log_bodies_values[] = {
+	{"all", WEBHOOK_BODIES_ALL, false},
+	{"failed", WEBHOOK_BODIES_FAILED, false},
+	{"none", WEBHOOK_BODIES_NONE, false},
+	{NULL, 0, false}
+};
 
 static char *retry_schedule_text = NULL;
 static const WebhookSchedule *retry_schedule = NULL;
@@ -142,6 +150,14 @@ webhook_guc_init(void)
 							PGC_SIGHUP, GUC_UNIT_S,
 							NULL, NULL, NULL);
 
+	DefineCustomEnumVariable("webhook.log_bodies",
+							 "Sets which calls the log keeps the bodies of.",
+							 "Failed calls are those that did not succeed, also if they are repeated.",
+							 &webhook_log_bodies,
+							 WEBHOOK_BODIES_ALL, log_bodies_values,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
 	DefineCustomIntVariable("webhook.shutdown_grace",
 							"Sets how long a shutdown waits for requests in flight.",
 							"Requests that are cut off are repeated after the start.",
@@ -187,6 +203,20 @@ const WebhookSchedule *
 webhook_retry_schedule(void)
 {
 	return retry_schedule;
+}
+
+bool
+webhook_log_bodies_find(const char *text, WebhookLogBodies *bodies)
+{
+	for (const struct config_enum_entry *value = log_bodies_values; value->name != NULL; value++)
+	{
+		if (strcmp(value->name, text) == 0)
+		{
+			*bodies = value->val;
+			return true;
+		}
+	}
+	return false;
 }
 
 static bool

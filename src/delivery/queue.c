@@ -397,6 +397,11 @@ bind(WebhookQueues *queues, WebhookQueue *queue)
 {
 	queue->subscription = webhook_subscription_get(queue->id);
 	queue->ordered = queue->subscription == NULL || queue->subscription->ordered;
+	if (queue->subscription != NULL)
+	{
+		queue->has_log_bodies = queue->subscription->has_log_bodies;
+		queue->log_bodies = queue->subscription->log_bodies;
+	}
 	bind_tenant(queues, queue);
 	derive(queues, queue);
 }

@@ -25,6 +25,8 @@ struct WebhookQueue
 	/* Bound when subscriptions are read. */
 	const WebhookSubscription *subscription;	/* NULL: it is gone */
 	WebhookTenant *tenant;		/* whose queue it is; with deliveries in memory it stays so */
+	bool		has_log_bodies; /* the next field is set; kept when the subscription is gone */
+	WebhookLogBodies log_bodies;
 	bool		ordered;		/* deliveries of one subject follow each other */
 
 	/* Derived from subscription, settings and health. */

@@ -34,6 +34,7 @@ static dlist_head *ready_list(WebhookDelivery *delivery, int **length);
 static WebhookDelivery *pop_waiting(WebhookDispatcher *dispatcher, WebhookSubject *subject);
 static void count_queued(WebhookDispatcher *dispatcher, WebhookQueue *queue, int by);
 static bool needs_promotion(const WebhookDelivery *delivery);
+static bool keeps_bodies(const WebhookDelivery *delivery);
 static void flushed(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
 static void count_outcome(WebhookDispatcher *dispatcher, WebhookDelivery *delivery);
 
@@ -380,6 +381,7 @@ webhook_dispatch_ended(WebhookDispatcher *dispatcher, WebhookDelivery **group, i
 		if (count == size)
 			break;
 		delivery->entry.promote = needs_promotion(delivery);
+		delivery->entry.bodies = keeps_bodies(delivery);
 		if (delivery->subject != NULL)
 			delivery->subject->in_group++;
 		group[count++] = delivery;
@@ -461,6 +463,17 @@ needs_promotion(const WebhookDelivery *delivery)
 	return delivery->queue->has_rows &&
 		(delivery->entry.row == WEBHOOK_ROW_DELETE ||
 		 (delivery->subject != NULL && delivery->entry.delivery.next_at == 0));
+}
+
+/* Returns true if the log is to have the bodies of this call, and the data of its event. */
+static bool
+keeps_bodies(const WebhookDelivery *delivery)
+{
+	const WebhookQueue *queue = delivery->queue;
+	WebhookLogBodies which = queue->has_log_bodies ? queue->log_bodies : webhook_log_bodies;
+
+	return which == WEBHOOK_BODIES_ALL ||
+		(which == WEBHOOK_BODIES_FAILED && delivery->entry.outcome != WEBHOOK_DELIVERED);
 }
 
 /* Its end is committed. */

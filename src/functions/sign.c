@@ -27,6 +27,7 @@ typedef struct SignatureHeaders
 	char	   *signature;		/* webhook-signature */
 } SignatureHeaders;
 
+static void tell_missing(FmgrInfo *call);
 static int	required_key(const char *secret, uint8 *key);
 static char *utf8_form(text *value, size_t *length);
 static SignatureHeaders find_headers(Jsonb *headers);
@@ -93,6 +94,8 @@ webhook_verify(PG_FUNCTION_ARGS)
 	size_t		length;
 	int64		seconds;
 
+	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1) && PG_ARGISNULL(2))
+		tell_missing(fcinfo->flinfo);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 
@@ -112,6 +115,18 @@ webhook_verify(PG_FUNCTION_ARGS)
 									webhook_message_sign(key, key_length,
 														 headers.id, seconds,
 														 body, length)));
+}
+
+/* Once a query: it may be about all rows of the log. */
+static void
+tell_missing(FmgrInfo *call)
+{
+	if (call->fn_extra != NULL)
+		return;
+	call->fn_extra = MemoryContextAllocZero(call->fn_mcxt, 1);
+	ereport(NOTICE,
+			(errmsg("there is no body to verify"),
+			 errdetail("Of a row of the log, log_bodies or webhook.erase() has left it out, or no request was made.")));
 }
 
 /*

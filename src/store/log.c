@@ -80,7 +80,7 @@ static Size fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 					 bool bodies, TimestampTz logged_at);
 static void fill_context(Datum *values, bool *nulls, const char *text);
 static Size fill_exchange(Datum *values, bool *nulls,
-						  const WebhookHttpTransfer *transfer, bool bodies);
+						  const WebhookHttpTransfer *transfer, bool headers, bool bodies);
 static void write_pending(WebhookPendingWriter *pending, WebhookLogEntry *const *entries,
 						  int count);
 static void promote_heads(WebhookPendingWriter *pending, WebhookLogEntry *const *entries, int count,
@@ -284,11 +284,11 @@ fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 		if (entry->endpoint)
 			SET(endpoint,
 				CStringGetTextDatum(webhook_redact_url(entry->endpoint)));
-		bytes += fill_exchange(values, nulls, entry->transfer, bodies);
+		bytes += fill_exchange(values, nulls, entry->transfer, bodies, bodies && entry->bodies);
 	}
 
 	/* A delivery that did not succeed can be replayed when the ring has lost its event. */
-	if (bodies && event->data &&
+	if (bodies && entry->bodies && event->data &&
 		(entry->outcome == WEBHOOK_FAILED ||
 		 entry->outcome == WEBHOOK_CANCELLED))
 	{
@@ -316,7 +316,7 @@ fill_context(Datum *values, bool *nulls, const char *text)
 /* Set the columns about a request and its response. Returns their size in bytes, about. */
 static Size
 fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
-			  bool bodies)
+			  bool headers, bool bodies)
 {
 	Interval   *duration = palloc0_object(Interval);
 	Datum		address;
@@ -338,19 +338,23 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 	}
 	if (transfer->status != 0)
 		SET(response_status, Int32GetDatum(transfer->status));
+	if (headers)
+	{
+		SET(request_headers,
+			webhook_log_value_headers(transfer->headers,
+									  transfer->nheaders));
+		if (transfer->status != 0)
+			SET(response_headers,
+				webhook_log_value_headers(transfer->response_headers,
+										  transfer->nresponse_headers));
+	}
 	if (!bodies)
 		return 0;
 
-	SET(request_headers,
-		webhook_log_value_headers(transfer->headers,
-								  transfer->nheaders));
 	SET(request_body, webhook_log_value_text(transfer->body,
 											 transfer->body_length, PG_UTF8));
 	if (transfer->status != 0)
 	{
-		SET(response_headers,
-			webhook_log_value_headers(transfer->response_headers,
-									  transfer->nresponse_headers));
 		SET(response_body, webhook_log_value_text(transfer->response_body,
 												  transfer->response_length,
 												  PG_UTF8));

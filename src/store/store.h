@@ -80,6 +80,8 @@ typedef struct WebhookLogEntry
 	WebhookOutcome outcome;
 	WebhookRowChange row;
 	bool		promote;		/* the delivery's subject may need a new head */
+	bool		bodies;			/* the log gets the bodies, and the data of what has not
+								 * succeeded */
 	const char *endpoint;		/* where the POST went; only used with a transfer */
 	const char *error_class;	/* column "error_class" of the log; NULL: none */
 	const char *error;			/* column "error" of the log; NULL: none */

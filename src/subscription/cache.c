@@ -255,7 +255,8 @@ read_copy(MemoryContext context)
 		elog(ERROR, "SPI_connect failed");
 	/* All secrets are sorted at once: a sort for each subscription would cost most of the time. */
 	if (SPI_execute("SELECT s.id, s.tenant, s.endpoint, s.events, s.headers,"
-					" s.signature_schemes, s.filter, s.payload_format, s.include_context, s.ordered,"
+					" s.signature_schemes, s.filter, s.payload_format, s.include_context,"
+					" s.log_bodies, s.ordered,"
 					" s.max_in_flight, s.rate_limit, s.timeout,"
 					" s.retry_schedule, s.max_age, s.final_statuses,"
 					" s.ca, s.client_certificate,"

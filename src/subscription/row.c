@@ -36,6 +36,7 @@ typedef enum Column
 	COLUMN_FILTER,
 	COLUMN_PAYLOAD_FORMAT,
 	COLUMN_INCLUDE_CONTEXT,
+	COLUMN_LOG_BODIES,
 	COLUMN_ORDERED,
 	COLUMN_MAX_IN_FLIGHT,
 	COLUMN_RATE_LIMIT,
@@ -67,6 +68,7 @@ static const char *const column_names[COLUMNS] = {
 	[COLUMN_FILTER] = "filter",
 	[COLUMN_PAYLOAD_FORMAT] = "payload_format",
 	[COLUMN_INCLUDE_CONTEXT] = "include_context",
+	[COLUMN_LOG_BODIES] = "log_bodies",
 	[COLUMN_ORDERED] = "ordered",
 	[COLUMN_MAX_IN_FLIGHT] = "max_in_flight",
 	[COLUMN_RATE_LIMIT] = "rate_limit",
@@ -268,6 +270,9 @@ add_options(WebhookSubscription *subscription, const Row *row)
 	else if (strcmp(format, "standard") == 0)
 		subscription->payload_format = WEBHOOK_STANDARD;
 	subscription->include_context = DatumGetBool(column(row, COLUMN_INCLUDE_CONTEXT));
+	if (has_column(row, COLUMN_LOG_BODIES, &value))
+		subscription->has_log_bodies = webhook_log_bodies_find(TextDatumGetCString(value),
+															   &subscription->log_bodies);
 	subscription->ordered = DatumGetBool(column(row, COLUMN_ORDERED));
 	if (has_column(row, COLUMN_FILTER, &value))
 		subscription->filter = webhook_filter_make(value);

@@ -55,6 +55,8 @@ typedef struct WebhookSubscription
 	bool		sign_abp;		/* add the signature of the abp scheme */
 	WebhookPayloadFormat payload_format;
 	bool		include_context;	/* the envelope has the event's context */
+	bool		has_log_bodies; /* the next field is set; false: webhook.log_bodies counts */
+	WebhookLogBodies log_bodies;
 	bool		ordered;		/* deliver the events of a subject one after the other */
 	int			max_in_flight;	/* 0: webhook.max_in_flight_per_subscription */
 	double		rate_limit;		/* requests a second; 0: no limit */

@@ -15,6 +15,7 @@ SELECT webhook.define_tenant('acme');
 CREATE TEMPORARY TABLE made AS
 	SELECT webhook.subscribe('https://example.com/', '{App.Signed}') AS subscription,
 		webhook.publish('App.Signed', '{}', 'contract/1') AS event;
+SELECT webhook.subscribe('https://example.com/crm', '{App.Signed}', name => 'crm');
 
 -- A good value of each argument, as an SQL expression.
 CREATE TEMPORARY TABLE good (argument text, value text, function text);
@@ -79,6 +80,9 @@ INSERT INTO bad VALUES
 	('watch', 'data_columns', $$ '{title,title}' $$), ('watch', 'data_columns', $$ '{NULL}' $$),
 	('sign', 'id', $$ 'a.b' $$), ('verify', 'tolerance', $$ '-1 s', headers => '{"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,x"}' $$),
 	('rotate_secret', 'overlap', $$ '1 year' $$),
+	(NULL, 'log_bodies', $$ 'some' $$),
+	('subscribe', 'name', $$ '' $$), ('subscribe', 'name', $$ repeat('x', 64) $$),
+	('alter_subscription', 'name', $$ repeat('x', 64) $$), ('alter_subscription', 'name', $$ 'crm' $$),
 	('recover', 'what', $$ 'all' $$), ('recover', 'since', $$ now() + interval '1 s' $$),
 	('series', 'since', $$ now() + interval '1 s' $$), ('series', 'since', $$ '-infinity' $$), ('series', 'step', $$ '59 s' $$),
 	('series', 'step', $$ '1 min', until => now() + interval '8 days' $$), ('series', 'step', $$ '1 min', until => 'infinity' $$),

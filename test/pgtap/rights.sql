@@ -28,7 +28,7 @@ UNION ALL
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,portal_token,revoke_portal_tokens,watch,unwatch,alter_watch,publish,check_endpoint,confirm,subscribe,alter_subscription,
+	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,portal_token,revoke_portal_tokens,watch,unwatch,alter_watch,publish,check_endpoint,config,confirm,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{check_columns,is_own_type,require_event_type,require_list,require_not_null,
@@ -38,6 +38,8 @@ UNION ALL
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
 		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,
+		checked_log_bodies,checked_name,has_abp_secret,replace_subscription,store_options,
+		config_key,config_subscription,
 		checked_filter,checked_format,checked_headers,checked_in_flight,checked_rate,
 		checked_schedule,checked_schemes,checked_secret,checked_statuses,command,drop_replicated,
 		forget_txid,find_event,grant_each,grant_level,privileges,audit_options,has_open_breaker,
@@ -61,7 +63,7 @@ UNION ALL
 UNION ALL
 	-- what the functions of the same names in schema webhook do with the owner's rights
 	SELECT 'function', 'webhook_internal', unnest('{
-		alter_subscription,cancel,check_endpoint,confirm,define_event_type,alter_event_type,
+		alter_subscription,cancel,check_endpoint,config,confirm,define_event_type,alter_event_type,
 		drop_event_type,openapi,define_tenant,explain,notify_channel,act_as,grant_portal,
 		portal_token,revoke_portal_tokens,
 		grant_tenant,health,pause,ping,recover,resend,resume,revoke,resume_database,retry,
@@ -199,7 +201,7 @@ SELECT is(webhook.subscription_options(subscription) - 'events' - 'endpoint', '{
 		"Authorization": "Bearer sesame", "X-Colour": "red"}, "max_in_flight": 3, "ca": "ca.pem", "description": null,
 		"signature_schemes": ["standard"], "filter": null, "payload_format": "envelope", "ordered": true,
 		"rate_limit": null, "timeout": null, "retry_schedule": null, "max_age": null, "final_statuses": [],
-		"enabled": true, "client_certificate": null, "include_context": false}', '... sees all options with their real values') FROM made;
+		"enabled": true, "client_certificate": null, "include_context": false, "log_bodies": null, "name": null}', '... sees all options with their real values') FROM made;
 SELECT is(webhook.subscription_options(subscription) ->> 'endpoint', 'https://example.com/hook?token=sesame&plain',
 	'... sees the whole endpoint') FROM made;
 SELECT is(created_by, 'regress_admin', 'created_by is the admin') FROM webhook.subscription JOIN made ON id = subscription;

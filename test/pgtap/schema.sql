@@ -16,7 +16,7 @@ SELECT has_function('webhook', 'alter_event_type', ARRAY['text', 'text', 'jsonb'
 SELECT function_returns('webhook', 'check_endpoint', ARRAY['text'], 'void');
 SELECT function_returns('webhook', 'subscribe',
 	ARRAY['text', 'text[]', 'text', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
-		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'text', 'text', 'boolean', 'text'], 'bigint');
+		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'text', 'text', 'boolean', 'text', 'text', 'text'], 'bigint');
 SELECT function_returns('webhook', 'define_tenant', ARRAY['text', 'text[]', 'integer', 'integer', 'real'], 'void');
 SELECT function_returns('webhook', 'grant_tenant', ARRAY['regrole', 'text'], 'void');
 SELECT function_returns('webhook', 'grant_portal', ARRAY['regrole'], 'void');
@@ -25,7 +25,8 @@ SELECT function_returns('webhook', 'act_as', ARRAY['text'], 'void');
 SELECT function_returns('webhook', 'revoke_portal_tokens', ARRAY['text'], 'void');
 SELECT has_function('webhook', 'alter_subscription',
 	ARRAY['bigint', 'text', 'text[]', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
-		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'boolean', 'text', 'text', 'boolean']);
+		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'boolean', 'text', 'text', 'boolean', 'text', 'text']);
+SELECT function_returns('webhook', 'config', ARRAY['boolean'], 'setof text');
 SELECT function_returns('webhook', 'openapi', ARRAY['text[]', 'text'], 'jsonb');
 SELECT function_returns('webhook', 'ping', ARRAY['bigint', 'text'], 'uuid');
 SELECT function_returns('webhook', 'resend', ARRAY['uuid', 'bigint'], 'void');
@@ -55,7 +56,7 @@ SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pendin
 	'stat_worker', 'stat_pending', 'stat_subscription', 'watched_table', 'audit', 'stat_minute', 'tenant', 'metrics'], 'schema webhook has these views');
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
 SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'grant_portal', 'portal_token', 'act_as', 'revoke_portal_tokens', 'may_write', 'my_tenant', 'notify_channel', 'openapi',
-	'check_endpoint', 'confirm', 'subscribe',
+	'check_endpoint', 'config', 'confirm', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
 	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health', 'series',
 	'grant_monitor', 'grant_reader', 'grant_operator', 'grant_admin', 'grant_backup', 'revoke'], 'schema webhook has these functions');
@@ -72,7 +73,7 @@ SELECT has_column('webhook', 'log', name, format('log.%s', name))
 SELECT has_column('webhook', 'subscription', name, format('subscription.%s', name))
 	FROM unnest('{id,endpoint,events,description,headers,signature_schemes,filter,payload_format,ordered,
 		max_in_flight,rate_limit,timeout,retry_schedule,max_age,final_statuses,ca,
-		client_certificate,include_context,enabled,paused,created_at,created_by}'::text[]) AS name;
+		client_certificate,include_context,log_bodies,name,enabled,paused,created_at,created_by}'::text[]) AS name;
 SELECT has_column('webhook', 'stat_subscription', name, format('stat_subscription.%s', name))
 	FROM unnest('{subscription_id,endpoint,state,reason,delivered,failed,pending,oldest_pending,
 		last_success,next_attempt,p50,p95}'::text[]) AS name;
@@ -119,6 +120,8 @@ SELECT is_empty(
 				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan}'
 			AND p.proconfig IS DISTINCT FROM
 				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan,IntervalStyle=postgres}'
+			AND p.proconfig IS DISTINCT FROM
+				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan,IntervalStyle=postgres,extra_float_digits=1}'
 			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp",jit=off}'
 			AND p.proconfig IS DISTINCT FROM
 				'{"search_path=pg_catalog, pg_temp",jit=off,DateStyle=ISO,TimeZone=UTC}'
@@ -128,7 +131,8 @@ SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass
 			AND 'plan_cache_mode=force_generic_plan' = ANY (p.proconfig) $$,
-	ARRAY['check_endpoint', 'subscribe', 'alter_subscription', 'audit_options', 'rotate_secret'],
+	ARRAY['check_endpoint', 'subscribe', 'alter_subscription', 'audit_options', 'rotate_secret', 'store_options', 'replace_subscription',
+		'config', 'config_subscription'],
 	'functions that take or make credentials use generic plans, which do not contain them');
 SELECT is_empty(
 	$$ SELECT p.oid::regprocedure FROM member JOIN pg_proc p ON p.oid = objid
@@ -137,7 +141,7 @@ SELECT is_empty(
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosrc = 'webhook_door' $$,
-	ARRAY['define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'grant_portal', 'portal_token', 'act_as', 'revoke_portal_tokens', 'notify_channel', 'revoke', 'openapi', 'check_endpoint', 'confirm', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
+	ARRAY['define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'grant_portal', 'portal_token', 'act_as', 'revoke_portal_tokens', 'notify_channel', 'revoke', 'openapi', 'check_endpoint', 'config', 'confirm', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
 		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain', 'health', 'series'],
 	'only these functions run with the rights of their owner');
 SELECT set_eq(

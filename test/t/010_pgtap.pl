@@ -42,5 +42,22 @@ FROM pg_proc WHERE pronamespace = 'webhook'::regnamespace ORDER BY proname COLLA
 END
 }
 
+# What config() gives recreates all of it in an empty database.
+{
+	my $made = $server->database('config_made');
+	my $statements = $server->database('config')->sql('SELECT webhook.config(true)');
+
+	$server->sql('CREATE DATABASE config_made');
+	$made->sql(<<'END');
+CREATE EXTENSION webhook;
+CREATE SCHEMA "it's";
+CREATE TABLE "it's"."new
+line" (id int, "O'Key" int, status text, "sta""tus" text, partner text, PRIMARY KEY (id, "O'Key"));
+CREATE TABLE contract (id bigint PRIMARY KEY, status text);
+END
+	$made->sql($statements);
+	is($made->sql('SELECT webhook.config(true)'), $statements, 'config() is the same where its statements were executed');
+}
+
 $server->stop;
 done_testing();

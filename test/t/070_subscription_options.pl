@@ -75,6 +75,54 @@ FROM webhook.log WHERE subscription_id = $subscription{$format}
 END
 }
 
+# ---- What the log keeps: log_bodies, of a subscription or of the setting
+
+{
+	$server->sql("SELECT webhook.define_event_type('App.Kept')");
+	my %kept = map {
+		my ($which, $status) = split ' ';
+		("$which $status" => $server->subscribe($status == 200 ? "/ok/kept/$which" : "/status/$status/kept/$which", "events => '{App.Kept}'",
+			"final_statuses => '{400}'", $which eq 'setting' ? () : "log_bodies => '$which'"))
+	} map { my $which = $_; map { "$which $_" } 200, 400, 503 } qw(all failed none setting);
+	my $secret = $server->sql("SELECT webhook.secret($kept{'none 200'})");
+	my $columns = 'request_body IS NOT NULL, response_body IS NOT NULL, data IS NOT NULL, request_headers IS NOT NULL AND response_headers IS NOT NULL';
+	# Bodies, data, headers of the row of each status.
+	my %expected = (
+		'all 200' => 't|t|f|t', 'all 400' => 't|t|t|t', 'all 503' => 't|t|f|t',
+		'failed 200' => 'f|f|f|t', 'failed 400' => 't|t|t|t', 'failed 503' => 't|t|f|t',
+		'none 200' => 'f|f|f|t', 'none 400' => 'f|f|f|t', 'none 503' => 'f|f|f|t');
+
+	$server->set('webhook.log_bodies', 'failed');
+	my $event = $server->publish('App.Kept', q('{"kept": 1}'), 'kept/1');
+	$server->settle('log_bodies');
+	foreach my $call (sort keys %kept)
+	{
+		my $as = $call =~ s/setting/failed/r;
+		$server->becomes("SELECT $columns FROM webhook.log WHERE subscription_id = $kept{$call}", $expected{$as}, "log_bodies, $call");
+	}
+
+	is($server->sql("SELECT webhook.explain('$event', $kept{'none 200'}) ~ 'The log has no bodies of this attempt: log_bodies is none[.]', webhook.explain('$event', $kept{'setting 200'}) ~ 'log_bodies is failed[.]', webhook.explain('$event', $kept{'all 200'}) ~ 'bodies'"),
+		't|t|f', 'explain() says what is missing');
+	my ($status, $out, $notice) = $server->psql("SELECT count(webhook.verify('$secret', request_headers, request_body, NULL)) FROM webhook.log WHERE subscription_id IN ($kept{'none 200'}, $kept{'none 400'})");
+	is("$status $out", '0 0', 'verify() returns null without a body');
+	is(scalar(() = $notice =~ /there is no body to verify/g), 1, '... and says so, once a query');
+
+	# What waits has its data, and is sent; what failed is sent from the ring.
+	$server->sql("SELECT webhook.retry($kept{'none 503'})");
+	$server->becomes("SELECT max(attempt), count(request_body) FROM webhook.log WHERE subscription_id = $kept{'none 503'}", '2|0', 'a retry without bodies in the log');
+	is(scalar(grep { $_->{body} =~ /"Data":\{"kept": 1\}/ } $receiver->requests('/status/503/kept/none')), 2, '... sends the data');
+	$server->sql("SELECT webhook.resend('$event', $kept{'none 400'}), webhook.resend('$event', $kept{'none 200'})");
+	$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id IN ($kept{'none 400'}, $kept{'none 200'})", '4', 'sent again from the ring');
+	$server->settle('resend');
+	$server->sql("BEGIN; SET LOCAL lock_timeout = '10s'; TRUNCATE " . join(', ', map { "webhook_internal.event_$_" } 0 .. 3) . '; COMMIT');
+	is($server->sql("SELECT webhook.recover($kept{'none 200'}, '-infinity', what => 'delivered'), webhook.recover($kept{'none 400'}, '-infinity'), webhook.recover($kept{'all 200'}, '-infinity', what => 'delivered', dry_run => true)"),
+		'0|0|1', 'without the ring nothing is left to send again, but what the log has kept');
+	$server->sql('UPDATE webhook.log SET request_body = NULL, data = NULL WHERE subscription_id NOT IN (SELECT id FROM webhook.subscription WHERE log_bodies = \'none\')');
+	like($server->sql("SELECT webhook.explain('$event', $kept{'none 400'})"), qr/It cannot be resent: it is no longer in the ring, and the log has not kept its data[.]$/, '... and explain() says so');
+	$server->reset('webhook.log_bodies');
+	$server->sql("SELECT webhook.unsubscribe($_)") foreach values %kept;
+}
+
 # A change holds from the next attempt on.
 is($server->sql('SELECT count(*), count(*) FILTER (WHERE webhook_internal.data_of_body(l.request_body, l.event_id, l.event_type)::text = e.data::text)'
 		  . " FROM webhook.log l JOIN webhook.event e USING (event_id) WHERE l.subscription_id IN ($subscription{envelope}, $subscription{raw}, $subscription{standard})") =~ /^(\d+)\|\1$/,

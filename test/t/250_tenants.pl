@@ -205,6 +205,7 @@ my %functions = (
 	alter_watch => [ 3, 0, q('contract', 'App.Signed') ],
 	cancel => [ 2, 1, 'E, S' ],
 	check_endpoint => [ 3, 1, q('https://example.com/') ],
+	config => [ 3, 0, '' ],
 	confirm => [ 3, 0, 'S' ],
 	define_event_type => [ 3, 0, q('App.New') ],
 	define_tenant => [ 3, 0, q('acme', '{App.*}') ],

@@ -3,4 +3,4 @@
 	signature_schemes text[], filter jsonpath, payload_format text, ordered boolean,
 	max_in_flight integer, rate_limit real, timeout interval, retry_schedule interval[],
 	max_age interval, final_statuses integer[], ca text, client_certificate text,
-	include_context boolean
+	include_context boolean, log_bodies text, name text

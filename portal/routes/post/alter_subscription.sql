@@ -14,7 +14,9 @@ SELECT json_build_object('result', webhook.alter_subscription(a.subscription, a.
 	ca => a.ca,
 	client_certificate => a.client_certificate,
 	include_context => a.include_context,
-	enabled => a.enabled))::text
+	enabled => a.enabled,
+	log_bodies => a.log_bodies,
+	name => a.name))::text
 FROM json_to_record(:body::json) AS a(subscription bigint, enabled boolean,
 \ir ../part/subscription_options.sql
 	)

@@ -15,7 +15,8 @@ SELECT json_build_object('result', webhook.subscribe(a.endpoint, a.events,
 	ca => a.ca,
 	client_certificate => a.client_certificate,
 	include_context => coalesce(a.include_context, false),
-	tenant => a.tenant))::text
+	tenant => a.tenant,
+	log_bodies => a.log_bodies))::text
 FROM json_to_record(:body::json) AS a(secret text, tenant text,
 \ir ../part/subscription_options.sql
 	)

@@ -12,7 +12,7 @@ import {link, refresh} from '../route.js';
 
 function attempt(call, open, can, subscription, event)
 {
-	const tools = call.method && h('div', {class: 'actions'},
+	const tools = call.method && call.request_body !== null && h('div', {class: 'actions'},
 		button('Copy as curl', () => dialog('The request as a command', close => [
 			h('p', {class: 'help'}, 'Credentials are not in the log; they read ***.'),
 			code(asCurl(call), 'the command'),

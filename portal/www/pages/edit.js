@@ -13,7 +13,8 @@ import {go, link} from '../route.js';
 
 /* What alter_subscription() takes for "the default". */
 const emptied = {description: '', filter: 'true', max_in_flight: 0, rate_limit: 0, timeout: '0',
-	retry_schedule: [], max_age: '0', final_statuses: [], ca: '', client_certificate: ''};
+	retry_schedule: [], max_age: '0', final_statuses: [], ca: '', client_certificate: '',
+	log_bodies: ''};
 
 /* Check boxes for event types, for what begins alike, and for all. */
 function eventsField(types, chosen)
@@ -150,6 +151,9 @@ export async function edit({params, signal, me, can, path})
 		include_context: text({label: 'Who caused it', name: 'include_context', control: select([
 			['false', 'left out'], ['true', 'Context in the envelope']],
 			String(now.include_context ?? false))}),
+		log_bodies: text({label: 'Bodies in the log', name: 'log_bodies', control: select([
+			['', 'as the database is set'], ['all', 'of all calls'], ['failed', 'of calls that failed'],
+			['none', 'of no call']], now.log_bodies ?? '')}),
 		signature_schemes: schemesField(now.signature_schemes ?? ['standard']),
 		ordered: text({label: 'Order', name: 'ordered', control: select([
 			['true', 'a contract’s changes one after the other'], ['false', 'as fast as possible']],
@@ -192,7 +196,7 @@ export async function edit({params, signal, me, can, path})
 	/* Where nothing was chosen on purpose, the fields stay folded. */
 	const {endpoint: first, events, description, ...rest} = fields;
 	const special = id && ['filter', 'max_in_flight', 'rate_limit', 'timeout', 'max_age',
-		'retry_schedule', 'ca',
+		'retry_schedule', 'log_bodies', 'ca',
 		'client_certificate'].some(name => now[name] !== null)
 		|| Object.keys(now.headers ?? {}).length || now.ordered === false
 			|| now.include_context

@@ -1,0 +1,204 @@
+/*
+ * config(): the statements that set all of it up
+ *
+ * A statement says the same when it is executed again, and then changes nothing. Where a
+ * function would refuse what is there already, a condition keeps it from being called.
+ */
+
+CREATE FUNCTION webhook.config(secrets boolean DEFAULT false) RETURNS SETOF text
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.config(boolean) IS 'statements that recreate event types, tenants, watches and subscriptions, here or in another database; with secrets they contain secrets and credentials';
+
+-- What finds a subscription again: its name, or, if it has none, what it sends where and
+-- which one of several such it is.
+CREATE FUNCTION webhook_internal.config_key(
+	s webhook_internal.subscription,
+	which bigint,
+	OUT condition text,
+	OUT number bigint
+) RETURNS record
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN s.tenant IS NULL THEN 'tenant IS NULL' ELSE format('tenant = %L', s.tenant) END
+			|| CASE WHEN s.name IS NOT NULL THEN format(' AND name = %L', s.name)
+				ELSE format(' AND name IS NULL AND endpoint = %L AND events = %L',
+					webhook_internal.redacted_endpoint(s.endpoint), s.events) END,
+		CASE WHEN s.name IS NULL THEN which ELSE 1 END
+$$;
+COMMENT ON FUNCTION webhook_internal.config_key(webhook_internal.subscription, bigint) IS 'condition on view webhook.subscription that the subscription is found by, and which of its rows it is';
+
+CREATE FUNCTION webhook_internal.config_subscription(
+	s webhook_internal.subscription,
+	which bigint,
+	secret text
+) RETURNS SETOF text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+	SET intervalstyle = postgres SET extra_float_digits = 1
+AS $$
+DECLARE
+	key			record := webhook_internal.config_key(s, which);
+	found		text := format('FROM (SELECT id, paused, enabled FROM webhook.subscription WHERE %s ORDER BY id LIMIT 1 OFFSET %s) AS s',
+					key.condition, key.number - 1);
+BEGIN
+	RETURN NEXT 'SELECT webhook.subscribe('
+		|| array_to_string(ARRAY[
+			format('%L', s.endpoint),
+			-- What the tenant may not get any more, it cannot be given either.
+			format('%L', ARRAY(
+				SELECT e.name
+					FROM unnest(s.events) WITH ORDINALITY AS e (name, place)
+					WHERE strpos(e.name, '*') > 0 OR webhook_internal.may_get(s.tenant, e.name)
+					ORDER BY e.place)),
+			'name => ' || quote_literal(s.name),
+			'tenant => ' || quote_literal(s.tenant),
+			'description => ' || quote_literal(s.description),
+			'secret => ' || quote_literal(config_subscription.secret),
+			CASE WHEN s.headers <> '{}' THEN format('headers => %L', s.headers) END,
+			CASE WHEN s.signature_schemes <> '{standard}'
+				THEN format('signature_schemes => %L', s.signature_schemes) END,
+			'filter => ' || quote_literal(s.filter::text),
+			CASE WHEN s.payload_format <> 'envelope'
+				THEN format('payload_format => %L', s.payload_format) END,
+			CASE WHEN NOT s.ordered THEN 'ordered => false' END,
+			'max_in_flight => ' || s.max_in_flight,
+			'rate_limit => ' || quote_literal(s.rate_limit::text),
+			'timeout => ' || quote_literal(s.timeout::text),
+			'retry_schedule => ' || quote_literal(s.retry_schedule::text),
+			'max_age => ' || quote_literal(s.max_age::text),
+			CASE WHEN s.final_statuses <> '{}'
+				THEN format('final_statuses => %L', s.final_statuses) END,
+			'ca => ' || quote_literal(s.ca),
+			'client_certificate => ' || quote_literal(s.client_certificate),
+			CASE WHEN s.include_context THEN 'include_context => true' END,
+			'log_bodies => ' || quote_literal(s.log_bodies)], ', ')
+		|| ')'
+		|| CASE WHEN s.name IS NULL
+			THEN format(' WHERE (SELECT count(*) FROM webhook.subscription WHERE %s) < %s',
+				key.condition, key.number)
+			ELSE '' END
+		|| ';';
+	IF s.paused THEN
+		RETURN NEXT format('SELECT webhook.pause(s.id) %s WHERE NOT s.paused;', found);
+	END IF;
+	IF NOT s.enabled THEN
+		RETURN NEXT format('SELECT webhook.alter_subscription(s.id, enabled => false) %s WHERE s.enabled;',
+			found);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.config_subscription(webhook_internal.subscription, bigint, text) IS 'statements that recreate the subscription, with this secret; null: with any';
+
+CREATE FUNCTION webhook_internal.config(secrets boolean) RETURNS SETOF text
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+	SET intervalstyle = postgres SET extra_float_digits = 1
+AS $$
+#variable_conflict use_column
+DECLARE
+	r			record;
+BEGIN
+	PERFORM webhook_internal.require_not_null('secrets', config.secrets IS NULL,
+		'Use true for statements with secrets and credentials, false for statements without.');
+	IF config.secrets THEN
+		-- They are known from here on, even if the row of the audit is rolled back.
+		RAISE LOG 'the secrets of all webhook subscriptions are shown to role "%"',
+			webhook_internal.caller();
+		PERFORM webhook_internal.audit('config'::text, NULL::bigint, NULL::uuid,
+			'{"secrets": true}'::jsonb);
+	END IF;
+
+	FOR r IN
+		SELECT t.*
+			FROM webhook_internal.event_type t
+			WHERE NOT starts_with(t.name, 'webhook.')
+			ORDER BY t.name
+	LOOP
+		RETURN NEXT format('SELECT webhook.define_event_type(%1$L) WHERE NOT EXISTS (SELECT FROM webhook.event_type WHERE name = %1$L);',
+			r.name);
+		RETURN NEXT format('SELECT webhook.alter_event_type(%L, description => %L, schema => %L, example => %L%s);',
+			r.name, coalesce(r.description, ''), coalesce(r.schema, 'null'),
+			coalesce(r.example, 'null'),
+			CASE WHEN r.deprecated_at IS NULL THEN ', deprecated => false' END);
+	END LOOP;
+
+	FOR r IN SELECT t.* FROM webhook_internal.tenant t ORDER BY t.name LOOP
+		RETURN NEXT format('SELECT webhook.define_tenant(%s);', array_to_string(ARRAY[
+			quote_literal(r.name),
+			-- An event type may have been dropped that the tenant might get.
+			format('%L', ARRAY(
+				SELECT e.name
+					FROM unnest(r.events) WITH ORDINALITY AS e (name, place)
+					WHERE strpos(e.name, '*') > 0
+						OR EXISTS (SELECT FROM webhook_internal.event_type t WHERE t.name = e.name)
+					ORDER BY e.place)),
+			'max_subscriptions => ' || r.max_subscriptions,
+			'max_in_flight => ' || r.max_in_flight,
+			'rate_limit => ' || quote_literal(r.rate_limit::text)], ', '));
+	END LOOP;
+
+	FOR r IN
+		SELECT format('%I.%I', n.nspname, c.relname) AS relation, w.event_type, w.name,
+				w.status_column, w.id_columns, w.data_columns, w.tenant_column, w.parent_only,
+				w.missing_columns
+			FROM webhook.watched_table w
+				JOIN pg_class c ON c.oid = w.relation
+				JOIN pg_namespace n ON n.oid = c.relnamespace
+			ORDER BY 1, 2
+	LOOP
+		IF r.missing_columns <> '{}' THEN
+			RETURN NEXT format('-- The watch of %s for %s lacks columns: %s.', to_json(r.relation),
+				r.event_type, to_json(r.missing_columns));
+			CONTINUE;
+		END IF;
+		RETURN NEXT format('SELECT webhook.watch(%s) WHERE NOT EXISTS (SELECT FROM webhook.watched_table WHERE relation = %L::regclass AND event_type = %L);',
+			array_to_string(ARRAY[
+				quote_literal(r.relation), quote_literal(r.event_type),
+				format('status_column => %L', r.status_column),
+				format('id_columns => %L', r.id_columns),
+				format('data_columns => %L', r.data_columns),
+				format('name => %L', r.name),
+				'tenant_column => ' || quote_literal(r.tenant_column),
+				CASE WHEN r.parent_only THEN 'parent_only => true' END], ', '),
+			r.relation, r.event_type);
+	END LOOP;
+
+	FOR r IN
+		SELECT s AS subscription, s.id, s.name, s.tenant,
+				webhook_internal.redacted_endpoint(s.endpoint) <> s.endpoint
+					OR webhook_internal.redacted_headers(s.headers) <> s.headers AS is_secret,
+				row_number() OVER (
+					PARTITION BY s.tenant, s.name, s.events,
+						webhook_internal.redacted_endpoint(s.endpoint)
+					ORDER BY s.id) AS which,
+				(SELECT x.secret
+					FROM webhook_internal.subscription_secret x
+					WHERE config.secrets AND x.subscription_id = s.id
+						AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())
+					ORDER BY x.id DESC
+					LIMIT 1) AS secret
+			FROM webhook_internal.subscription s
+			ORDER BY s.id
+	LOOP
+		IF r.is_secret AND NOT config.secrets THEN
+			RETURN NEXT format('-- Subscription %s%s%s has credentials in its endpoint or headers; webhook.config(true) shows it.',
+				coalesce(to_json(r.name)::text, r.id::text),
+				CASE WHEN r.tenant IS NOT NULL THEN ' of tenant ' END, to_json(r.tenant));
+		ELSE
+			RETURN QUERY
+				SELECT webhook_internal.config_subscription(r.subscription, r.which, r.secret);
+		END IF;
+	END LOOP;
+
+	-- Those who have them keep them; a new subscription may not name them.
+	FOR r IN
+		SELECT t.name
+			FROM webhook_internal.event_type t
+			WHERE t.deprecated_at IS NOT NULL AND NOT starts_with(t.name, 'webhook.')
+			ORDER BY t.name
+	LOOP
+		RETURN NEXT format('SELECT webhook.alter_event_type(%L, deprecated => true);', r.name);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.config(boolean) IS 'what webhook.config() does, with the rights of the owner';

@@ -1,0 +1,86 @@
+--
+-- Does config() give statements that recreate all of it, and change nothing where it is there?
+--
+-- It commits: test/t/010_pgtap.pl executes its statements in an empty database.
+--
+SELECT no_plan();
+
+-- Options of every kind, and names that have to be quoted
+CREATE SCHEMA "it's";
+CREATE TABLE "it's"."new
+line" (id int, "O'Key" int, status text, "sta""tus" text, partner text, PRIMARY KEY (id, "O'Key"));
+CREATE TABLE contract (id bigint PRIMARY KEY, status text, title text);
+CREATE TABLE child () INHERITS (contract);
+SELECT webhook.define_event_type('App.Signed', E'it''s a\\b\nof two lines', '{"type": "object", "required": ["a"]}', '{"a": "''\\"}');
+SELECT webhook.define_event_type(name) FROM unnest('{App.Plain,App.Old,Other}'::text[]) AS name;
+SELECT webhook.alter_event_type('App.BusinessRequestStatusChange', description => 'another');
+SELECT webhook.define_tenant(E'a''c\nme', '{App.*,Other,App.Old}', 7, 5, 0.3), webhook.define_tenant('globex'), webhook.define_tenant('idle', '{Other}', 0);
+SELECT webhook.watch('"it''s"."new
+line"', 'App.Signed', 'sta"tus', data_columns => '{status,"O''Key"}', name => E'na''me\n1', tenant_column => 'partner');
+SELECT webhook.watch('contract', parent_only => true), webhook.watch('contract', 'App.Plain', id_columns => '{title}', parent_only => true);
+SELECT webhook.subscribe('https://example.com/all', '{App.Signed,Other,webhook.delivery.failed}', name => E'it''s\n''; DROP TABLE contract; --', description => E'x\\y',
+	signature_schemes => '{standard,abp}', filter => '$.a == "it''s\n"', payload_format => 'raw', ordered => false, max_in_flight => 3, rate_limit => 0.3,
+	timeout => '1500 ms', retry_schedule => '{1 s,36 h}', max_age => '8 days 1 s', final_statuses => '{400,422}', ca => 'ca.pem',
+	client_certificate => 'c.pem', include_context => true, log_bodies => 'failed', headers => '{"X-A": "it''s\\"}');
+SELECT webhook.subscribe('https://example.com/crm', '{*}', name => 'crm', tenant => E'a''c\nme'), webhook.subscribe('https://example.com/crm', '{*}', name => 'crm', tenant => 'globex');
+SELECT webhook.alter_subscription(webhook.subscribe('https://example.com/disabled', '{App.Old}', name => 'disabled'), enabled => false);
+SELECT webhook.pause(webhook.subscribe('https://example.com/paused', '{App.Plain}', description => 'without a name'));
+SELECT webhook.subscribe('https://example.com/?key=' || key, '{App.Plain}') FROM unnest('{one,two}'::text[]) AS key;
+SELECT webhook.pause(webhook.subscribe('https://example.com/key', '{App.Plain}', name => 'key', headers => '{"X-Api-Key": "sesame"}'));
+SELECT webhook.alter_event_type('App.Old', deprecated => true);
+
+CREATE FUNCTION public.run(commands text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	command text;
+BEGIN
+	FOREACH command IN ARRAY commands LOOP
+		EXECUTE command;
+	END LOOP;
+END $$;
+CREATE FUNCTION public.everything() RETURNS text LANGUAGE sql AS $$
+	SELECT concat((SELECT string_agg(t::text, ' ' ORDER BY name) FROM webhook_internal.event_type t),
+		(SELECT string_agg(t::text, ' ' ORDER BY name) FROM webhook_internal.tenant t),
+		(SELECT string_agg(s::text, ' ' ORDER BY id) FROM webhook_internal.subscription s),
+		(SELECT string_agg(s::text, ' ' ORDER BY id) FROM webhook_internal.subscription_secret s),
+		(SELECT string_agg(w::text, ' ' ORDER BY relation, event_type) FROM webhook.watched_table w),
+		(SELECT count(*) FROM webhook_internal.audit WHERE action <> 'config'), (SELECT count(*) FROM webhook_internal.ring))
+$$;
+
+CREATE TEMPORARY TABLE before AS SELECT public.everything() AS value;
+SELECT public.run(ARRAY(SELECT webhook.config(true)));
+SELECT is(public.everything(), value, 'run again, the statements change nothing') FROM before;
+SELECT public.run(ARRAY(SELECT webhook.config()));
+SELECT is(public.everything(), value, '... nor do those without secrets') FROM before;
+
+SELECT is_empty($$ SELECT c FROM webhook.config() AS c WHERE c ~ 'whsec_|sesame|key=(one|two)' $$, 'nothing secret is in them unless it was asked for');
+SELECT results_eq($$ SELECT c FROM webhook.config() AS c WHERE c ~ '^--' $$,
+	$$ SELECT format('-- Subscription %s has credentials in its endpoint or headers; webhook.config(true) shows it.', name)
+		FROM (SELECT id::text AS name FROM webhook.subscription WHERE endpoint ~ 'key=' UNION ALL SELECT '"key"') s $$,
+	'... but that something is left out');
+SELECT is((SELECT count(*) FROM webhook.config(true) AS c WHERE c ~ 'secret => ''whsec_'), (SELECT count(*) FROM webhook.subscription),
+	'with secrets, each subscription has its own');
+SELECT is((SELECT count(*) FROM webhook.audit WHERE action = 'config'), (SELECT count(*) FROM webhook.audit WHERE action = 'config' AND detail = '{"secrets": true}'),
+	'secrets that are shown are in the audit, and nothing else');
+SELECT is((SELECT count(*) FROM webhook.audit WHERE action = 'config'), 2::bigint, '... each time');
+
+-- What was changed by hand is as it was after that
+SELECT webhook.alter_subscription(id, description => 'by hand', timeout => '9 s') FROM webhook.subscription WHERE name = 'crm' AND tenant = 'globex';
+SELECT public.run(ARRAY['SELECT webhook.alter_event_type(''Other'', deprecated => true)'] || c) FROM before,
+	LATERAL (SELECT array_agg(x) AS c FROM webhook.config(true) AS x WHERE x ~ 'event_type.*Other') y;
+SELECT is(deprecated, false, 'an event type') FROM webhook.event_type WHERE name = 'Other';
+
+-- A type that is gone, and one that a tenant may not get any more, are in no statement
+SELECT webhook.define_event_type('App.Gone');
+SELECT webhook.define_tenant('idle', '{Other,App.Gone}', 1), webhook.subscribe('https://example.com/idle', '{Other,App.Gone}', name => 'idle', tenant => 'idle');
+SELECT webhook.define_tenant('idle', '{Other}', 1);
+SELECT lives_ok($$ SELECT public.run(ARRAY(SELECT webhook.config())) $$, 'what a tenant may not get any more');
+SELECT webhook.alter_subscription(id, events => '{Other}') FROM webhook.subscription WHERE name = 'idle';
+SELECT webhook.drop_event_type('App.Gone');
+
+-- A watch whose column is gone
+ALTER TABLE contract DROP COLUMN title CASCADE;
+SELECT is((SELECT c FROM webhook.config() AS c WHERE c ~ '^-- The watch'), '-- The watch of "public.contract" for App.Plain lacks columns: ["title"].',
+	'a watch that lacks a column is a comment');
+SELECT webhook.unwatch('contract', 'App.Plain');
+
+SELECT * FROM finish();
