@@ -95,7 +95,7 @@ INSERT INTO bad VALUES
 
 -- Arguments of which each value of their type is right.
 CREATE TEMPORARY TABLE free (function text, argument text);
-INSERT INTO free VALUES (NULL, 'description'), (NULL, 'deprecated'), (NULL, 'ordered'), (NULL, 'include_context'), (NULL, 'enabled'), (NULL, 'dry_run'), (NULL, 'parent_only'), (NULL, 'discard'), (NULL, 'may_write'),
+INSERT INTO free VALUES (NULL, 'description'), (NULL, 'deprecated'), (NULL, 'ordered'), (NULL, 'include_context'), (NULL, 'enabled'), (NULL, 'dry_run'), (NULL, 'parent_only'), (NULL, 'discard'), (NULL, 'may_write'), (NULL, 'secrets'),
 	(NULL, 'body'), (NULL, 'timestamp'), (NULL, 'until');
 
 CREATE TEMPORARY VIEW argument AS
