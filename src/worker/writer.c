@@ -218,10 +218,15 @@ write_group(Group *group)
 {
 	for (int bodies = 1; bodies >= 0; bodies--)
 	{
+		bool		written;
+
 		group->bodies = bodies;
-		if (webhook_transaction_try("writing the log", write_entries, group))
-			return true;
+		written = webhook_transaction_try("writing the log", write_entries, group);
+
+		/* The limit may have been reached when the entries were just written. */
 		QueryCancelPending = false;
+		if (written)
+			return true;
 		webhook_counter_add(&writer.slot->counters.flush_errors, 1);
 		webhook_counter_add(&writer.slot->metrics.flush_errors, 1);
 		if (group->count > 1 || ShutdownRequestPending ||
