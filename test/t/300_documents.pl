@@ -239,26 +239,40 @@ is(join(' ', sort map { $_->[0] =~ /`([\w.]+)`/g } table_after($reference, 'What
 SELECT string_agg(name, ' ' ORDER BY name COLLATE "C") FROM webhook.event_type WHERE name ~ '^webhook\.'
 END
 
-# Settings, their defaults, and where they can be set.
+# Settings, their defaults and bounds, and where they can be set.
 {
 	my %told = map { $_->[0] =~ /`webhook\.(\w+)`/ ? ($1 => $_->[1]) : () } table_after($reference, 'Settings');
+	my %bounds = map { $_->[0] =~ /`webhook\.(\w+)`/ ? ($1 => "@{$_}[1 .. 3]") : () } table_after($reference, 'Bounds');
+	my (%has, %bounded);
+
+	foreach (split /\n/, $server->sql("SELECT substr(name, 9), boot_val, unit, context, min_val, max_val, vartype FROM pg_settings WHERE name ~ '^webhook\\.'"))
+	{
+		my ($name, $value, $unit, $context, $least, $most, $type) = split /\|/;
+
+		is($context, $name =~ /^(?:context|traceparent)$/ ? 'user' : 'sighup', "webhook.$name is set where $reference says");
+		$has{$name} = $unit ? number("$value$unit") : $value;
+		next if $type ne 'integer';
+
+		# What the type of the server's variable allows is no bound of ours.
+		my ($told_unit, $told_least, $told_most) = split / /, $bounds{$name} // '? ? ?', -1;
+		my $without = $told_most eq '' && $most >= 2**31 / 1024 - 1;
+
+		$bounded{$name} = number("$least$unit") == number($told_least) && $unit eq $told_unit
+		  && ($without || number("$most$unit") == number($told_most)) ? $bounds{$name} : "$unit $least $most";
+	}
+	$_ = /^`(.*)`$/ ? number($1) : '' foreach values %told;
+	is_deeply(\%told, \%has, "$reference has all settings, with their defaults");
+	is_deeply(\%bounds, \%bounded, '... and with the bounds of numbers');
+}
+
+# A number with a unit in milliseconds or bytes; what is none as it is.
+sub number
+{
+	my ($text) = @_;
 	my %unit = (ms => 1, s => 1000, min => 60_000, h => 3_600_000, d => 86_400_000,
 		B => 1, kB => 1024, MB => 1024**2);
-	my %has;
 
-	foreach (split /\n/, $server->sql("SELECT substr(name, 9), boot_val, unit, context FROM pg_settings WHERE name ~ '^webhook\\.'"))
-	{
-		my ($name, $value, $unit, $context) = split /\|/;
-		$has{$name} = $unit ? $value * $unit{$unit} : $value;
-		is($context, $name =~ /^(?:context|traceparent)$/ ? 'user' : 'sighup', "webhook.$name is set where $reference says");
-	}
-	foreach (values %told)
-	{
-		my ($value) = /^`(.*)`$/ ? $1 : '';
-		$value = $1 * $unit{$2} if $value =~ /^(\d+)(ms|s|min|h|d|B|kB|MB)$/;
-		$_ = $value;
-	}
-	is_deeply(\%told, \%has, "$reference has all settings, with their defaults");
+	return $text =~ /^(\d+)(ms|s|min|h|d|B|kB|MB)$/ ? $1 * $unit{$2} : $text;
 }
 
 # Notifications: the keys of the payload, and the states.
