@@ -278,7 +278,7 @@ SELECT is(pg_temp.after('recalled'), E'It was skipped at T, after no attempt.\n'
 UPDATE webhook.log SET data = NULL WHERE event_id = pg_temp.of('recalled');
 SELECT pg_temp.leave_ring('recalled');
 SELECT is(pg_temp.after('recalled'), E'It was skipped at T, after no attempt.\n'
-	'It cannot be resent, because it is no longer in the ring.', 'skipped, and the event has left the ring');
+	'It cannot be resent: it is no longer in the ring, and the log has not kept its data.', 'skipped, and the event has left the ring');
 UPDATE webhook_internal.subscription SET events = '{App.Other}' WHERE id = 11;
 SELECT is(pg_temp.after('delivered'), 'It was delivered at T, by attempt 2, with status 204.', 'delivered before the subscription changed its types');
 ROLLBACK TO untried;
