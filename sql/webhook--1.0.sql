@@ -1232,7 +1232,7 @@ CREATE FUNCTION webhook_internal.audit_options(
 	new webhook_internal.subscription
 ) RETURNS boolean
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan SET intervalstyle = postgres
+	SET plan_cache_mode = force_generic_plan SET intervalstyle = postgres SET extra_float_digits = 1
 AS $$
 DECLARE
 	old_values	jsonb := to_jsonb(old);
@@ -2404,7 +2404,7 @@ CREATE FUNCTION webhook_internal.define_tenant(
 	max_in_flight integer,
 	rate_limit real
 ) RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -3372,7 +3372,7 @@ COMMENT ON FUNCTION webhook.subscription_options(bigint) IS 'the options of a su
 
 CREATE FUNCTION webhook_internal.subscription_options(subscription bigint) RETURNS jsonb
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-	SET intervalstyle = postgres
+	SET intervalstyle = postgres SET extra_float_digits = 1
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -4025,8 +4025,9 @@ CREATE FUNCTION webhook.openapi(
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.openapi(text[], text) IS 'requests that a receiver gets, as an OpenAPI 3.1 document; the schema of Data is the event type''s, or that of the tables that are watched for it';
 
+-- allowed_values() reads expressions as pg_get_expr() writes them without needless quotes.
 CREATE FUNCTION webhook_internal.openapi(events text[], payload_format text) RETURNS jsonb
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
 	unknown		text;
@@ -4978,7 +4979,7 @@ COMMENT ON FUNCTION webhook.rotate_secret(bigint, interval) IS 'give a subscript
 CREATE FUNCTION webhook_internal.rotate_secret(subscription bigint, overlap interval)
 	RETURNS text
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET intervalstyle = postgres
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -6117,9 +6118,10 @@ COMMENT ON FUNCTION webhook_internal.drop_replicated() IS 'trigger function: kee
 DO $$
 DECLARE
 	relation	regclass;
+	name		text;
 BEGIN
-	FOR relation IN
-		SELECT c.oid
+	FOR relation, name IN
+		SELECT c.oid, c.relname
 			FROM pg_class c
 			WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
 				AND c.relkind IN ('r', 'p')
@@ -6131,7 +6133,7 @@ BEGIN
 				FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated(%2$s);
 			ALTER TABLE %1$s ENABLE REPLICA TRIGGER drop_replicated;
 			COMMENT ON TRIGGER drop_replicated ON %1$s IS 'rows of another server mean nothing here';
-		$_$, relation, CASE WHEN relation::text !~ 'event_[0-9]$' THEN '''background''' END);
+		$_$, relation, CASE WHEN name !~ '^event_[0-9]$' THEN '''background''' END);
 	END LOOP;
 END
 $$;

@@ -509,7 +509,7 @@ CREATE FUNCTION webhook_internal.audit_options(
 	new webhook_internal.subscription
 ) RETURNS boolean
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan SET intervalstyle = postgres
+	SET plan_cache_mode = force_generic_plan SET intervalstyle = postgres SET extra_float_digits = 1
 AS $$
 DECLARE
 	old_values	jsonb := to_jsonb(old);

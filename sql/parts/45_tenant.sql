@@ -236,7 +236,7 @@ CREATE FUNCTION webhook_internal.define_tenant(
 	max_in_flight integer,
 	rate_limit real
 ) RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1
 AS $$
 #variable_conflict use_column
 DECLARE

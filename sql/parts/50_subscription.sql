@@ -692,7 +692,7 @@ COMMENT ON FUNCTION webhook.subscription_options(bigint) IS 'the options of a su
 
 CREATE FUNCTION webhook_internal.subscription_options(subscription bigint) RETURNS jsonb
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-	SET intervalstyle = postgres
+	SET intervalstyle = postgres SET extra_float_digits = 1
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -457,8 +457,9 @@ CREATE FUNCTION webhook.openapi(
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.openapi(text[], text) IS 'requests that a receiver gets, as an OpenAPI 3.1 document; the schema of Data is the event type''s, or that of the tables that are watched for it';
 
+-- allowed_values() reads expressions as pg_get_expr() writes them without needless quotes.
 CREATE FUNCTION webhook_internal.openapi(events text[], payload_format text) RETURNS jsonb
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
 	unknown		text;

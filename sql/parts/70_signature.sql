@@ -45,7 +45,7 @@ COMMENT ON FUNCTION webhook.rotate_secret(bigint, interval) IS 'give a subscript
 CREATE FUNCTION webhook_internal.rotate_secret(subscription bigint, overlap interval)
 	RETURNS text
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET intervalstyle = postgres
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -13,9 +13,10 @@ COMMENT ON FUNCTION webhook_internal.drop_replicated() IS 'trigger function: kee
 DO $$
 DECLARE
 	relation	regclass;
+	name		text;
 BEGIN
-	FOR relation IN
-		SELECT c.oid
+	FOR relation, name IN
+		SELECT c.oid, c.relname
 			FROM pg_class c
 			WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
 				AND c.relkind IN ('r', 'p')
@@ -27,7 +28,7 @@ BEGIN
 				FOR EACH ROW EXECUTE FUNCTION webhook_internal.drop_replicated(%2$s);
 			ALTER TABLE %1$s ENABLE REPLICA TRIGGER drop_replicated;
 			COMMENT ON TRIGGER drop_replicated ON %1$s IS 'rows of another server mean nothing here';
-		$_$, relation, CASE WHEN relation::text !~ 'event_[0-9]$' THEN '''background''' END);
+		$_$, relation, CASE WHEN name !~ '^event_[0-9]$' THEN '''background''' END);
 	END LOOP;
 END
 $$;

@@ -84,6 +84,21 @@ UPDATE webhook_internal.subscription_state SET disabled_at = NULL;
 SELECT webhook.check_endpoint('https://example.com/'), webhook.retry(11);
 SELECT is(pg_temp.acts(), '', 'what only asks, or finds nothing');
 
+-- the settings of the session
+SET LOCAL extra_float_digits = -15;
+SET LOCAL intervalstyle = iso_8601;
+SELECT webhook.alter_subscription(11, rate_limit => 12.25, max_age => '26 hours');
+SELECT is(pg_temp.acts(), 'alter_subscription 11 {"new": {"max_age": "1 day 02:00:00", "rate_limit": 12.25}, "old": {"max_age": null, "rate_limit": null}}',
+	'numbers and durations are as they are, whatever the settings of the session');
+SELECT is(webhook.subscription_options(11) @> '{"max_age": "1 day 02:00:00", "rate_limit": 12.25}', true, '... so are those of subscription_options()');
+SELECT is(pg_temp.acts(), 'subscription_options 11', 'credentials that were shown');
+SELECT webhook.define_tenant('acme', rate_limit => 12.25);
+SELECT matches(pg_temp.acts(), '^define_tenant .*"rate_limit": 12.25', '... and those of define_tenant()');
+SELECT webhook.rotate_secret(11, '2 h');
+SELECT is(pg_temp.acts(), 'rotate_secret 11 {"overlap": "02:00:00"}', '... and that of rotate_secret()');
+RESET extra_float_digits;
+RESET intervalstyle;
+
 -- secrets
 SELECT webhook.secret(11);
 SELECT webhook.rotate_secret(11, '1 h');

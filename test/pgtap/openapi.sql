@@ -215,6 +215,11 @@ SET ROLE regress_reader;
 DO $$ BEGIN ASSERT webhook.openapi() = (SELECT d FROM owners); END $$;
 RESET ROLE;
 SELECT pass('a reader gets the same document');
+CREATE TABLE checked (id int PRIMARY KEY, status text CHECK (status IN ('new', 'old')));
+SELECT webhook.define_event_type('App.Checked'), webhook.watch('checked', 'App.Checked');
+SET LOCAL quote_all_identifiers = on;
+SELECT is(webhook.openapi('{App.Checked}') -> 'components' -> 'schemas' -> 'App.Checked' #> '{properties,NewStatus,enum}', '["new", "old", null]', 'the values of a CHECK, also if all identifiers are quoted');
+RESET quote_all_identifiers;
 
 -- a tenant, which is told of the tables whose rows can be its own
 CREATE TABLE platforms (id int PRIMARY KEY, status text);

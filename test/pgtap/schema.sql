@@ -115,17 +115,9 @@ SELECT is_empty(
 		FROM member JOIN pg_proc p ON p.oid = objid JOIN pg_language l ON l.oid = prolang
 		WHERE classid = 'pg_proc'::regclass AND (l.lanname <> 'c')
 			AND p.prosqlbody IS NULL
-			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}'
-			AND p.proconfig IS DISTINCT FROM
-				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan}'
-			AND p.proconfig IS DISTINCT FROM
-				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan,IntervalStyle=postgres}'
-			AND p.proconfig IS DISTINCT FROM
-				'{"search_path=pg_catalog, pg_temp",plan_cache_mode=force_generic_plan,IntervalStyle=postgres,extra_float_digits=1}'
-			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp",jit=off}'
-			AND p.proconfig IS DISTINCT FROM
-				'{"search_path=pg_catalog, pg_temp",jit=off,DateStyle=ISO,TimeZone=UTC}'
-			AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp",IntervalStyle=postgres}' $$,
+			AND (coalesce(p.proconfig[1], '') <> 'search_path=pg_catalog, pg_temp'
+				OR NOT p.proconfig[2:] <@ '{plan_cache_mode=force_generic_plan,jit=off,DateStyle=ISO,
+					TimeZone=UTC,IntervalStyle=postgres,extra_float_digits=1,quote_all_identifiers=off}') $$,
 	'every function that is neither C nor parsed when it is created has a search_path of its own');
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid

@@ -194,6 +194,23 @@ END
 $server->sql('ALTER DATABASE postgres RESET default_transaction_isolation');
 $server->unsubscribe_all;
 
+# ---- The extension is the same under whatever settings it was created
+
+{
+	my $quoting = $server->database('quoting');
+	my $triggers = <<'END';
+SELECT string_agg(format('%s: %s', c.relname, t.tgargs), E'\n' ORDER BY c.relname)
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+WHERE t.tgname = 'drop_replicated' AND c.relname !~ '^log_'
+END
+
+	$server->sql('CREATE DATABASE quoting');
+	$server->sql('ALTER DATABASE quoting SET quote_all_identifiers = on');
+	$quoting->sql('CREATE EXTENSION webhook');
+	is($quoting->sql($triggers), $server->sql($triggers), 'quote_all_identifiers: the triggers have the same arguments');
+	$server->sql('DROP DATABASE quoting');
+}
+
 # ---- Caches are emptied at each look into them
 
 # Only a server with assertions can do that; elsewhere the greatest value is 0.
