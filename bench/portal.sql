@@ -73,6 +73,13 @@ END
 $$;
 SELECT pg_temp.fill_log(:log, :subscriptions);
 
+-- A tenant's calls are older than all others of today.
+INSERT INTO webhook.log SELECT (json_populate_record(x.row, json_build_object('tenant', 'acme', 'id', -n, 'position', 1,
+		'subscription_id', :subscriptions + 1 + n % 2, 'event_id', md5('acme' || n)::uuid,
+		'logged_at', date_trunc('day', now(), 'UTC') + n * interval '1 us',
+		'outcome', CASE WHEN n % 3 = 0 THEN 'failed' ELSE 'delivered' END))).*
+	FROM generate_series(1, 500) n, (SELECT l AS row FROM webhook.log l WHERE outcome = 'delivered' LIMIT 1) AS x;
+
 -- Fifty subscriptions were busy each minute, two hundred each hour.
 INSERT INTO webhook_internal.stat_minute (at, span, subscription_id, delivered, failed, retried,
 		cancelled, pending, latency)

@@ -6,8 +6,7 @@
 # A file begins with comments.  Among them, "parameters:" lists the names that :name in the
 # statement stands for; those of a POST have one alone, :body, and the columns of AS a(...)
 # are the keys that the body may have.  "flags:" are those of routes.h.  A line "\ir FILE"
-# is the text of that file.  So psql can run each of them, with its variables for the
-# parameters.
+# is the text of that file, whose own such lines are relative to it.
 set -eu
 
 cat <<'END'
@@ -60,15 +59,18 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 		gsub(/"/, "\\\"", out)
 		statement = statement "\n\t\"" out "\\n\""
 	}
-	function read_part(name,    line, status)
+	# The text of a file that another one names.
+	function read_part(from, name,    line, status)
 	{
-		sub(/[^\/]*$/, name, directory)
-		while ((status = (getline line < directory)) > 0)
-			if (line !~ /^[ \t]*--/)
+		sub(/[^\/]*$/, name, from)
+		while ((status = (getline line < from)) > 0)
+			if (line ~ /^\\ir /)
+				read_part(from, substr(line, 5))
+			else if (line !~ /^[ \t]*--/)
 				add(line)
 		if (status < 0)
-			fail(name " cannot be read")
-		close(directory)
+			fail(from " cannot be read")
+		close(from)
 	}
 	BEGIN {
 		split(file, parts, "/")
@@ -90,8 +92,7 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 		next
 	}
 	/^\\ir / {
-		directory = file
-		read_part($2)
+		read_part(file, $2)
 		next
 	}
 	/^[ \t]*--/ || /^$/ { next }

@@ -1,8 +1,8 @@
 -- An example of a type: the last call of it, as it was sent, or an event from the ring.
 --
 -- No index has types.  So the log is searched among the newest calls of all, and among the
--- newest ones of twenty subscriptions that take the type, those that name it first.  The
--- ring is searched for two seconds.
+-- newest ones of twenty subscriptions that take the type, those that name it first; of a
+-- tenant among the latter alone.  The ring is searched for two seconds.
 --
 -- parameters: event_type
 
@@ -20,6 +20,7 @@ found AS (
 		FROM (SELECT l.logged_at, l.position, l.event_type, l.subject, l.created_at,
 				l.request_body, l.request_headers, l.cause
 			FROM webhook.log l
+			WHERE (SELECT webhook.my_tenant()) IS NULL
 			ORDER BY l.logged_at DESC, l.position DESC, l.subscription_id DESC
 			LIMIT 2000) x
 		WHERE x.event_type = :event_type AND x.request_body IS NOT NULL

@@ -4,6 +4,8 @@
 -- comes is taken, and "found" tells that it is none.  A comparison of rows does not
 -- exclude partitions, so the time stands alone, too.
 --
+-- No index has the tenant: its rows are found through its subscriptions.
+--
 -- parameters: subscription, outcome, event_type, subject, event, status, since, until,
 -- 	before_at, before_position, before_subscription
 
@@ -13,20 +15,9 @@ WITH p AS MATERIALIZED (
 		,
 \ir ../part/log_rest.sql
 		AS found
-	-- No index has the tenant: its rows are found through its subscriptions.
 	FROM (SELECT * FROM webhook.log WHERE (SELECT webhook.my_tenant()) IS NULL) l
-	WHERE
-\ir ../part/log_indexed.sql
-		AND (:before_at IS NULL
-			OR l.logged_at <= :before_at::timestamptz
-				AND (l.logged_at, l.position, l.subscription_id)
-					< (:before_at::timestamptz, :before_position::bigint,
-						:before_subscription::bigint))
-		AND (
-\ir ../part/log_rest.sql
-			OR clock_timestamp() > statement_timestamp() + interval '2 s')
-	ORDER BY l.logged_at DESC, l.position DESC, l.subscription_id DESC
-	LIMIT 51)
+\ir ../part/log_page.sql
+	)
 	UNION ALL
 	SELECT o.*
 	FROM webhook.subscription s
@@ -36,19 +27,9 @@ WITH p AS MATERIALIZED (
 		,
 \ir ../part/log_rest.sql
 		AS found
-			FROM webhook.log l
-			WHERE l.subscription_id = s.id AND
-\ir ../part/log_indexed.sql
-		AND (:before_at IS NULL
-			OR l.logged_at <= :before_at::timestamptz
-				AND (l.logged_at, l.position, l.subscription_id)
-					< (:before_at::timestamptz, :before_position::bigint,
-						:before_subscription::bigint))
-		AND (
-\ir ../part/log_rest.sql
-			OR clock_timestamp() > statement_timestamp() + interval '2 s')
-			ORDER BY l.logged_at DESC, l.position DESC, l.subscription_id DESC
-			LIMIT 51) o
+			FROM (SELECT * FROM webhook.log x WHERE x.subscription_id = s.id) l
+\ir ../part/log_page.sql
+			) o
 	WHERE (SELECT webhook.my_tenant()) IS NOT NULL
 	ORDER BY logged_at DESC, position DESC, subscription_id DESC
 	LIMIT 51),
