@@ -123,6 +123,12 @@ function kind()
 		: app.can('subscribe') ? 'administrator' : app.can('pause') ? 'operator' : 'reader';
 }
 
+/* Whether they have come with a token. */
+function byToken()
+{
+	return Boolean(app.me?.tenant) && app.me.acts;
+}
+
 function drawHeader()
 {
 	const zone = button(inUtc() ? 'UTC' : 'Local time', () =>
@@ -140,8 +146,11 @@ function drawHeader()
 			.map(([path, p]) => h('a', {href: link(path), 'data-page': path}, p.title))),
 		h('div', {class: 'who'},
 			zone,
-			h('div', {class: 'role'}, h('strong', {title: app.me.role}, app.me.role),
-				`${kind()} · ${app.me.database}`),
+			/* Who has come with a token does not know the portal's own role. */
+			byToken() ? h('div', {class: 'role'}, h('strong', {title: kind()}, kind()),
+				app.me.database)
+				: h('div', {class: 'role'}, h('strong', {title: app.me.role}, app.me.role),
+					`${kind()} · ${app.me.database}`),
 			button('Sign out', leave, 'small'))));
 	header.hidden = false;
 	mark(pages[place().path]?.under ?? place().path);
@@ -182,7 +191,7 @@ async function enter()
  */
 function signInAgain()
 {
-	if (app.me?.tenant && app.can('act_as'))
+	if (byToken())
 		return asking ??= dialog('The session has ended', (close, box) =>
 		{
 			box.addEventListener('cancel', event => event.preventDefault());

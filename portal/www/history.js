@@ -40,7 +40,8 @@ export function charts()
 	const latency = chart({title: 'Time to answer', format: duration, series: [
 		{key: 'p50', name: 'median', kind: 'line', style: 'accent'},
 		{key: 'p95', name: '95 %', kind: 'line', style: 'warn', dashed: true}]});
-	const waiting = chart({title: 'Waiting deliveries', format: short, series: [
+	const waiting = chart({title: 'Waiting deliveries',
+		format: value => value >= 10 || value % 1 ? short(value) : decimal(value, 0), series: [
 		{key: 'pending', name: 'waiting', kind: 'area', style: 'accent'}]});
 
 	return {

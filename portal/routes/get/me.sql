@@ -10,6 +10,9 @@ SELECT json_build_object(
 	'sees_all', (SELECT bool_or(has_function_privilege(oid, 'EXECUTE'))
 		FROM pg_proc
 		WHERE pronamespace = to_regnamespace('webhook_internal') AND proname = 'all_tenants'),
+	'acts', (SELECT bool_or(has_function_privilege(oid, 'EXECUTE'))
+		FROM pg_proc
+		WHERE pronamespace = to_regnamespace('webhook') AND proname = 'act_as'),
 	'may', (SELECT json_object_agg(p.proname, p.may)
 		FROM (SELECT proname, bool_or(has_function_privilege(oid, 'EXECUTE')
 				AND (provolatile <> 'v' OR (SELECT webhook.may_write()))) AS may

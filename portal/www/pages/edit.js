@@ -16,12 +16,13 @@ const emptied = {description: '', filter: 'true', max_in_flight: 0, rate_limit: 
 	retry_schedule: [], max_age: '0', final_statuses: [], ca: '', client_certificate: '',
 	log_bodies: ''};
 
-/* Check boxes for event types, for what begins alike, and for all. */
+/* Check boxes for event types, for what begins alike, and for all.  The extension's own types are
+ * in no pattern. */
 function eventsField(types, chosen)
 {
 	types = types.filter(t => !t.deprecated_at || chosen.includes(t.name));
 	const names = types.map(t => t.name);
-	const prefixes = [...new Set(names.filter(n => n.includes('.'))
+	const prefixes = [...new Set(names.filter(n => n.includes('.') && !n.startsWith('webhook.'))
 		.map(n => n.slice(0, n.indexOf('.') + 1)))];
 	const patterns = ['*', ...prefixes.map(p => `${p}*`)];
 	const others = chosen.filter(e => !names.includes(e) && !patterns.includes(e));

@@ -132,10 +132,10 @@ export async function events({params, signal, can})
 				{head: 'Subscriptions', number: true,
 					cell: t => h('a', {href: link('subscriptions', {q: t.name})},
 					count(t.subscriptions))},
-				{head: 'Watched tables', class: 'event',
+				watched.length > 0 && {head: 'Watched tables', class: 'event',
 					cell: t => tables(t).length ? tables(t) : '–'},
 				{head: 'Defined', class: 'time', cell: t => time(t.created_at)},
-			]}),
+			].filter(Boolean)}),
 		watched.length > 0 && table({caption: 'Watched tables', note: 'whose changes are events',
 			rows: watched, columns: [
 			{head: 'Table', cell: w => [w.relation,
