@@ -1,7 +1,8 @@
 # What each page looks like, to people and to a screen reader.
 #
 # axe-core, where npm can fetch it, has no finding of WCAG 2.2 AA in either colour
-# scheme.  With PICTURES=DIRECTORY the suite leaves a picture of each page there.
+# scheme.  With PICTURES=DIRECTORY the suite leaves a picture of each page there; with
+# ONLY=REGEX it looks at the pages of such names.
 
 use strict;
 use warnings;
@@ -13,9 +14,12 @@ use lib $FindBin::Bin;
 use Axe;
 use Morning;
 use Pages;
+use Partners;
 use Test::More;
 
-my $pages = Pages->new(sql => sub { Morning::sql($_[0], $Pages::markup) });
+my $pages = Pages->new(
+	sql => sub { Morning::sql($_[0], $Pages::markup) },
+	start => \&Partners::service);
 my ($portal, $browser) = ($pages->portal, $pages->browser);
 my $axe = Axe->new($browser);
 
@@ -65,8 +69,22 @@ my @looks = (
 # Those of docs/portal.md.
 my %documents = ('dashboard-month' => 'dashboard', logs => 'logs', delivery => 'delivery', 'subscription-time' => 'subscription');
 
+# The same of somebody who comes with a token: what differs for them, up to its end.
+my $silent = $portal->sql(q(SELECT id FROM webhook.subscription WHERE description = 'Nordwind: archive'));
+my $used;
+my @looks_by_token = (
+	[ 'tenant-dashboard', '' ],
+	[ 'tenant-subscriptions', 'subscriptions' ],
+	[ 'tenant-add', 'add' ],
+	[ 'tenant-unconfirmed', "subscription?id=$silent" ],
+	[ 'tenant-events', 'events' ],
+	[ 'tenant-audit', 'audit' ],
+	[ 'tenant-ended', 'logs', sub { $portal->sql(q(SELECT webhook.revoke_portal_tokens('Nordwind AG'))); $browser->says('Open the portal anew', 'dialog'); } ],
+	[ 'token-of-no-use', 'nowhere', sub { $browser->go('about:blank'); $browser->go("$pages->{base}#/enter/$used"); $browser->says('This link cannot be used', 'h1'); } ]);
+
 # In the other scheme only colours differ.
 my %rules = (light => '*', dark => 'color-contrast');
+my $only = $ENV{ONLY} // '';
 my @sizes = ([ desktop => 1280, 900 ], [ phone => 375, 800 ]);
 
 sub show
@@ -90,10 +108,13 @@ foreach my $scheme (qw(light dark))
 }
 $pages->sign_in('integration', 'a');
 $browser->wait_for('document.querySelector(".tiles .value")');
-foreach my $scheme (qw(light dark))
+
+sub look_at
 {
+	my ($scheme, @all) = @_;
+
 	$browser->look(scheme => $scheme);
-	foreach my $look (@looks)
+	foreach my $look (grep { $_->[0] =~ /$only/ } @all)
 	{
 		show(@$look);
 		$axe->is_content("$look->[0], $scheme", $rules{$scheme});
@@ -102,5 +123,18 @@ foreach my $scheme (qw(light dark))
 		next unless $look->[0] =~ /^(?:dashboard|logs|edit)$/;
 		$pages->picture("$scheme/$_->[0]/$look->[0]", size => $_) foreach [ narrow => 320, 700 ], [ wall => 3840, 2160 ];
 	}
+	return;
+}
+
+look_at($_, @looks) foreach qw(light dark);
+$pages->sign_out;
+foreach my $scheme (qw(light dark))
+{
+	$used = $portal->sql(q(SELECT webhook.portal_token('Nordwind AG')));
+	$browser->go('about:blank');
+	$browser->go("$pages->{base}#/enter/$used");
+	$browser->says('tenant Nordwind AG', 'header');
+	$browser->wait_for('document.querySelector(".tiles .value")');
+	look_at($scheme, @looks_by_token);
 }
 done_testing();

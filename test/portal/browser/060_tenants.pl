@@ -47,7 +47,7 @@ const fetched = window.fetch;
 window.fetch = async (...request) =>
 {
 	const answer = await fetched(...request);
-	answer.clone().text().then(text => heard.push(text));
+	answer.clone().text().then(text => heard.push(text), () => {});
 	return answer;
 };
 import('./live.js').then(({live}) => ['tick', 'notice'].forEach(name =>
@@ -229,6 +229,12 @@ foreach my $visitor (@visitors)
 	ok($browser->says("tenant $tenant", 'header'), '... which says whose they are');
 	like($browser->text('.tiles'), qr/Limits\s*9\s*subscriptions, 8 requests at once, 50 a second/i, '... and the dashboard its limits');
 	visit($visitor);
+	if ($visitor->{reads})
+	{
+		$portal->sql("SELECT webhook.revoke_portal_tokens('$tenant')");
+		ok($browser->says('Open the portal anew', 'dialog'), '... and that the session has ended, without a password');
+		next;
+	}
 	$pages->sign_out;
 }
 

@@ -54,6 +54,12 @@ SELECT webhook.subscribe('$url{crm}/paused', '{App.BusinessRequestStatusChange}'
 SELECT webhook.subscribe('$url{crm}/new', '{App.SupplierOnboarded}', 'Supplier portal');
 SELECT webhook.pause(10);
 RESET ROLE;
+CREATE ROLE hooks_service LOGIN PASSWORD 's'; SELECT webhook.grant_portal('hooks_service');
+SELECT webhook.define_tenant('Nordwind AG', '{App.*}', max_subscriptions => 5, max_in_flight => 8, rate_limit => 50);
+SELECT webhook.subscribe('@{[ $receiver->url('/ok/nordwind') ]}', '{App.*}', 'Nordwind: orders', tenant => 'Nordwind AG');
+SELECT webhook.subscribe('@{[ $receiver->url('/challenge/9/nordwind') ]}', '{App.*}', 'Nordwind: archive', tenant => 'Nordwind AG');
+SELECT webhook.publish('App.InvoicePaid', json_build_object('Invoice', 'N-' || g)::text::json, 'invoice/' || g, 'Nordwind AG')
+	FROM generate_series(1, 8) g;
 INSERT INTO business_request SELECT g, 'Contract ' || g, CASE g % 3 WHEN 0 THEN 'Nordwind AG' WHEN 1 THEN 'Åkesson & Söner' ELSE 'Γη ΑΕ' END,
 	g * 1234.56 FROM generate_series(1, 40) g;
 UPDATE business_request SET status = 'Review' WHERE id % 2 = 0;

@@ -96,9 +96,32 @@ sub show
 	my ($self, $hash, $title) = @_;
 	my $browser = $self->browser;
 
-	$browser->js('location.hash = arguments[0]', "#/$hash");
-	$browser->wait_for('(arguments[0] === null || document.querySelector("h1")?.innerText.includes(arguments[0]))'
-		  . ' && !document.querySelector("main[aria-busy]")', $title);
+	$self->shown_after(sub { $browser->js(<<'END', "#/$hash"); });
+if (location.hash === arguments[0])
+	dispatchEvent(new Event('refresh'));
+else
+	location.hash = arguments[0];
+END
+	$browser->wait_for('document.querySelector("h1")?.innerText.includes(arguments[0])', $title) if defined $title;
+	return;
+}
+
+# Follow a link to another page, and wait until that is there.
+sub follow
+{
+	my ($self, $link) = @_;
+	return $self->shown_after(sub { $self->browser->click($link); });
+}
+
+# Until the browser takes note of an address it shows the former page.
+sub shown_after
+{
+	my ($self, $act) = @_;
+	my $browser = $self->browser;
+
+	$browser->js('document.querySelector("main").firstChild?.setAttribute?.("data-former", "")');
+	$act->();
+	$browser->wait_for('!document.querySelector("main > [data-former]") && !document.querySelector("main[aria-busy]")');
 	return;
 }
 
