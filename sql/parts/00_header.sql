@@ -22,8 +22,9 @@ COMMENT ON SCHEMA webhook IS 'committed events, sent to HTTP endpoints: function
 CREATE SCHEMA webhook_internal;
 COMMENT ON SCHEMA webhook_internal IS 'tables and functions behind schema webhook';
 
--- First of all: can the extension work in this server and database?
-CREATE FUNCTION webhook_internal.require_server() RETURNS void
+-- First of all: can these objects work in this server and database, with the library
+-- that the server has loaded? An update begins with this, too.
+CREATE FUNCTION webhook_internal.require_server(version text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_require_server';
-SELECT webhook_internal.require_server();
-DROP FUNCTION webhook_internal.require_server();
+SELECT webhook_internal.require_server('1.0');
+DROP FUNCTION webhook_internal.require_server(text);

@@ -23,6 +23,7 @@
 
 #include "base/compat.h"
 #include "base/refusal.h"
+#include "base/version.h"
 #include "process/shmem.h"
 #include "process/wakeup.h"
 
@@ -31,6 +32,7 @@
 
 #define WORKER_STATE_COLUMNS 21
 
+static bool is_newer(const char *version);
 static bool is_convertible(void);
 static void warn_of_few_worker_processes(void);
 static bool is_drained(WebhookSlot **slot, uint64 *ticket);
@@ -43,18 +45,28 @@ PG_FUNCTION_INFO_V1(webhook_worker_state);
 PG_FUNCTION_INFO_V1(webhook_wanted_worker_processes);
 
 /*
- * require_server(): called by the install script alone. Raises an error if the
- * extension cannot work in this server or database; otherwise requests a worker
- * at commit.
+ * require_server(version): called by the scripts of the extension alone, with the
+ * version of the objects that they make. Raises an error if these cannot work in
+ * this server or database, or the library is older than they are; otherwise
+ * requests a worker at commit. A library that is newer goes on: an update leads to
+ * its version over former ones.
  */
 Datum
 webhook_require_server(PG_FUNCTION_ARGS)
 {
+	char	   *version = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
 	if (!webhook_shmem_available())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("webhook must be loaded via shared_preload_libraries"),
 				 errhint("Add this line to postgresql.conf and restart the server: shared_preload_libraries = 'webhook'")));
+	if (is_newer(version))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version \"%s\" of extension \"%s\" was installed, but the library that the server has loaded is for version \"%s\"",
+						version, "webhook", WEBHOOK_VERSION),
+				 errhint("Restart the server, so that it loads the library that was installed.")));
 	if (!is_convertible())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -68,6 +80,18 @@ webhook_require_server(PG_FUNCTION_ARGS)
 	warn_of_few_worker_processes();
 	webhook_request_worker_at_commit();
 	PG_RETURN_VOID();
+}
+
+/* Returns true if a version, such as "1.10", comes after that of the library. */
+static bool
+is_newer(const char *version)
+{
+	int			wanted[2] = {0, 0};
+	int			loaded[2] = {0, 0};
+
+	(void) sscanf(version, "%d.%d", &wanted[0], &wanted[1]);
+	(void) sscanf(WEBHOOK_VERSION, "%d.%d", &loaded[0], &loaded[1]);
+	return wanted[0] != loaded[0] ? wanted[0] > loaded[0] : wanted[1] > loaded[1];
 }
 
 /* Returns true if texts of this database can be converted to UTF-8. */

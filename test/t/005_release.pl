@@ -50,6 +50,14 @@ is(found('docs/reference.md', qr/^\| `webhook\.user_agent` \| `(.*?)`/m), "webho
 like(slurp($_), qr{\bwebhook/\Q$version\E(?!\.?\d)}, "... in $_, too") foreach qw(README.md docs/receivers.md);
 like(slurp('SECURITY.md'), qr/^\| \Q$version\E \| yes \|$/m, 'SECURITY.md supports it');
 
+is(found('packaging/debian/changelog', qr/\Awebhook \((.*)-\d+\) /), $release, "Debian's package has the release");
+is(found('packaging/rpm/webhook.spec', qr/^Version:\s+(\S+)$/m), $release, 'so has the RPM');
+is(found('packaging/rpm/webhook.spec', qr/^%changelog\n\* .* - (\S+)-\d+$/m), $release, '... and its log');
+is(found('sql/parts/00_header.sql', qr/require_server\('(.*?)'\)/), $version, 'the script asks for a library of its version');
+my %bound = map { $_ => found($_, qr/curl[\w-]*(?: \(| )>= ([\d.]+)/) } qw(packaging/debian/control.in packaging/rpm/webhook.spec);
+is_deeply([ grep { $bound{$_} ne found('README.md', qr/\blibcurl ([\d.]+) or newer/) } sort keys %bound ], [],
+	'packages want the libcurl that README.md wants');
+
 # ---- What was released stays
 
 # A version is declared by all of these in one commit; CONTRIBUTING.md has the steps.
@@ -57,6 +65,7 @@ my $is_declared = -e $released && slurp($released) =~ /  \Q$script\E$/m;
 my ($told) = slurp('CHANGELOG.md') =~ /^## \S+ \((.*)\)$/m;
 is($told ne 'unreleased', !!$is_declared, 'CHANGELOG.md says if the version is declared');
 is($meta->{release_status}, $is_declared ? 'stable' : 'unstable', 'so does META.json');
+is(found('packaging/debian/changelog', qr/\A.*\) (\S+);/) ne 'UNRELEASED', !!$is_declared, "so does Debian's changelog");
 like($told, qr/^(?:unreleased|\d{4}-\d\d-\d\d)$/, 'CHANGELOG.md has the day');
 
 foreach my $line (-e $released ? split /\n/, slurp($released) : ())
