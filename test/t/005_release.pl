@@ -75,6 +75,14 @@ foreach my $line (-e $released ? split /\n/, slurp($released) : ())
 		"$file is as it was released: what changes after that is a new version");
 }
 
+# A dump has the leaves of the log as ordinary tables, so a restore attaches those of a
+# former version to the table of the present one.
+my ($log) = slurp($script) =~ /^(CREATE TABLE webhook\.log \(.*?\n\).*?;)$/ms;
+foreach my $former (grep { m{/webhook--[\d.]+\.sql$} } glob 'sql/webhook--*.sql')
+{
+	ok(index(slurp($former), $log) >= 0, "$former: the log has the columns that it has now");
+}
+
 # ---- META.json, by the rules of https://pgxn.org/meta/spec.txt
 
 {
