@@ -7,8 +7,8 @@
 #
 # The newest server from 15 on that is here with its headers is taken;
 # otherwise the newest that apt offers.  Debian's server package would create
-# and start a cluster: it is told not to while we install it, so nothing runs
-# afterwards that did not run before.
+# and start a cluster, and others a service: they are told not to while we install
+# them, so nothing runs afterwards that did not run before.
 
 needed_root()
 {
@@ -73,6 +73,36 @@ needed_loud()
 	[ ! -d "${quiet%/*}" ] || needed_root rmdir --ignore-fail-on-non-empty "${quiet%/*}"
 }
 
+# Install optional packages. A service among them neither starts nor is enabled; where
+# the machine has a policy of its own, that holds.
+needed_install_optional()
+{
+	policy=/usr/sbin/policy-rc.d
+	if [ -e "$policy" ]; then
+		policy=
+	else
+		trap needed_allow EXIT
+		trap 'exit 1' HUP INT TERM
+		printf '#!/bin/sh\nexit 101\n' | needed_root tee "$policy" >/dev/null &&
+			needed_root chmod 755 "$policy"
+	fi
+	# shellcheck disable=SC2086	# names, not one name
+	needed_root apt-get install -y --no-install-recommends $offered
+	status=$?
+	for package in $offered; do
+		[ ! -e "/etc/init.d/$package" ] || needed_root update-rc.d "$package" disable
+	done
+	needed_allow
+	trap - EXIT HUP INT TERM
+	return $status
+}
+
+needed_allow()
+{
+	[ -z "$policy" ] || needed_root rm -f "$policy"
+	policy=
+}
+
 needed_install()
 {
 	quiet=/etc/postgresql-common/createcluster.d/webhook-test.conf
@@ -111,8 +141,7 @@ needed()
 	fi
 	needed_offered
 	if [ -n "$offered" ]; then
-		# shellcheck disable=SC2086	# names, not one name
-		needed_root apt-get install -y --no-install-recommends $offered ||
+		needed_install_optional ||
 			echo "not installed:$offered" >&2
 	fi
 	PG_CONFIG=/usr/lib/postgresql/$version/bin/pg_config

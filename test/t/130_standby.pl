@@ -70,6 +70,12 @@ is($standby->sql("SELECT count(*) FROM webhook.event WHERE data->>'NewStatus' = 
 	9, 'a standby has the ring');
 is($standby->sql('SELECT count(*) FROM webhook.stat_worker WHERE pid IS NOT NULL'),
 	0, 'webhook.stat_worker shows no worker there');
+is($standby->sql(<<'END'), 't', 'webhook.metrics has numbers there');
+SELECT bool_and(value = CASE name WHEN 'webhook_in_recovery' THEN 1 ELSE 0 END)
+		FILTER (WHERE name IN ('webhook_in_recovery', 'webhook_up', 'webhook_events_total'))
+	AND max(value) FILTER (WHERE name = 'webhook_log_bytes') > 0 AND count(*) > 80
+FROM webhook.metrics
+END
 foreach my $call ("publish('$type', '1')", "subscribe('http://127.0.0.1/', '{$type}')", "pause($paused)", 'resume_database()')
 {
 	my $stderr = $standby->messages("SELECT webhook.$call");
