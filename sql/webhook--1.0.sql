@@ -634,7 +634,7 @@ BEGIN
 			COMMENT ON COLUMN webhook_internal.event_%1$s.txid IS 'top-level transaction that wrote the row';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.created_at IS 'when the event occurred, or the command was given';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.event_id IS 'Id of the event, as sent: a UUIDv7';
-			COMMENT ON COLUMN webhook_internal.event_%1$s.kind IS 'e: event; t: event for its tenant alone; p: event for the platform alone; c: subscriptions have changed; for the subscription that data names, x: cancel all its deliveries, k: cancel deliveries of the event, s: skip the first delivery of the subject, r: deliver the event, d: deliveries are due now, n: tell people of its state';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.kind IS 'e: event; t: event for its tenant alone; p: event for the platform alone; c: subscriptions have changed; for the subscription that data names, x: cancel all its deliveries, k: cancel deliveries of the event, s: skip the first delivery of the subject, r: deliver the event, d: deliveries are due now, n: tell people of its state; z: keep nothing that was sent about the subject';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.event_type IS 'type of the event';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.subject IS 'what the event is about; events of one subject are delivered in order; null: the event is in no order';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.tenant IS 'whose the event is; null: the platform''s own';
@@ -4104,12 +4104,12 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.openapi(text[], text) IS 'what webhook.openapi() does, with the rights of the owner';
 /*
- * Replay: what is delivered again, or not at all
+ * Replay: what is delivered again, or not at all, or not kept
  *
  * Each function appends commands to the ring: 'r' delivers an event to a
  * subscription, or dismisses its dead letter, 'k' cancels the deliveries of an event, 's' skips the first
- * delivery of a subject, 'd' makes what waits due. A command acts on what is
- * before it in the ring.
+ * delivery of a subject, 'd' makes what waits due, 'z' erases a subject. A command
+ * acts on what is before it in the ring.
  */
 
 CREATE FUNCTION webhook_internal.is_processed(txid xid8, id bigint) RETURNS boolean
@@ -4186,6 +4186,33 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types, the tenant and the filter of a subscription accept the event';
 
+-- An erasure is of what had occurred before. Its row of the audit is kept as long as the log.
+CREATE FUNCTION webhook_internal.erased_at(subject text, created_at timestamptz)
+	RETURNS timestamptz
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT min(a.at)
+		FROM webhook_internal.audit a
+		WHERE a.action = 'erase' AND a.detail ->> 'subject' = erased_at.subject
+			AND a.at >= erased_at.created_at
+$$;
+COMMENT ON FUNCTION webhook_internal.erased_at(text, timestamptz) IS 'when the subject of an event that occurred then was erased; null: it was not';
+
+-- What the ring still has of an erased event is not sent again.
+CREATE FUNCTION webhook_internal.unless_erased(e webhook.event) RETURNS webhook.event
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF webhook_internal.erased_at(e.subject, e.created_at) IS NOT NULL THEN
+		e.data := NULL;
+		e.context := NULL;
+		e.traceparent := NULL;
+	END IF;
+	RETURN e;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.unless_erased(webhook.event) IS 'the event, without data and context if it was erased';
+
 -- The result has data if the event can be sent again, and no id if it is unknown. What
 -- another tenant, or the platform, has of it is not looked at, whoever calls.
 CREATE FUNCTION webhook_internal.find_event(event uuid, tenant text, whoever boolean)
@@ -4218,7 +4245,7 @@ BEGIN
 			AND (find_event.whoever OR p.tenant IS NOT DISTINCT FROM find_event.tenant)
 		LIMIT 1;
 	IF FOUND THEN
-		RETURN present;
+		RETURN webhook_internal.unless_erased(present);
 	END IF;
 	SELECT r.id, r.event_id, r.event_type, r.subject, r.data, r.created_at, r.tenant,
 			r.context ->> 'traceparent', (r.context -> 'context')::jsonb
@@ -4232,7 +4259,7 @@ BEGIN
 						OR webhook_internal.may_get(find_event.tenant, r.event_type)))
 		LIMIT 1;
 	IF FOUND THEN
-		RETURN present;
+		RETURN webhook_internal.unless_erased(present);
 	END IF;
 
 	-- The command for a replay or a ping contains the event.
@@ -4247,7 +4274,7 @@ BEGIN
 			AND NOT r.data ->> 'cause' = 'dismiss'
 		LIMIT 1;
 	IF FOUND THEN
-		RETURN present;
+		RETURN webhook_internal.unless_erased(present);
 	END IF;
 
 	-- The log keeps the data of what was delivered in the body of the request.
@@ -4258,7 +4285,7 @@ BEGIN
 				AND (find_event.whoever OR l.tenant IS NOT DISTINCT FROM find_event.tenant)
 			ORDER BY l.logged_at DESC
 			LIMIT 1);
-	RETURN logged;
+	RETURN webhook_internal.unless_erased(logged);
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.find_event(uuid, text, boolean) IS 'the event, from the log, pending deliveries or the ring, as the tenant has it; null: the platform; or whoever has it';
@@ -4391,7 +4418,10 @@ BEGIN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				COLUMN = 'event',
-				DETAIL = 'It is no longer in the ring, and the log does not have its data.',
+				DETAIL = CASE
+					WHEN webhook_internal.erased_at(known.subject, known.created_at) IS NOT NULL
+						THEN 'It was erased by webhook.erase().'
+					ELSE 'It is no longer in the ring, and the log does not have its data.' END,
 				HINT = 'Events are kept for webhook.event_retention, the log for webhook.log_retention.';
 	END IF;
 	IF NOT webhook_internal.takes(s, known.event_type, known.data) THEN
@@ -4555,6 +4585,42 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.retry(bigint, text) IS 'what webhook.retry() does, with the rights of the owner';
 
+CREATE FUNCTION webhook.erase(subject text) RETURNS bigint
+	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
+COMMENT ON FUNCTION webhook.erase(text) IS 'keep nothing that was sent about a subject, to whomever: bodies, data and context leave the log, whose rows stay, and what waits is cancelled; returns the number of rows of the log and of waiting deliveries that have something to erase';
+
+CREATE FUNCTION webhook_internal.erase(subject text) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	kept		bigint;
+BEGIN
+	PERFORM webhook_internal.require_not_null('subject', erase.subject IS NULL,
+		'Give a subject, for example ''business_request/42''; see column subject of webhook.log.');
+	PERFORM webhook_internal.check_subject(erase.subject);
+	SELECT (SELECT count(*)
+				FROM webhook.log l
+				WHERE l.subject = erase.subject
+					AND num_nonnulls(l.request_body, l.response_body, l.context, l.data) > 0)
+			+ (SELECT count(*)
+				FROM webhook_internal.pending p
+				WHERE p.subject = erase.subject)
+		INTO kept;
+	-- What is in memory is in the ring, too, and what is there may be sent again.
+	IF kept > 0 OR EXISTS (SELECT FROM webhook_internal.ring r
+		WHERE r.subject = erase.subject AND r.kind IN ('e', 't', 'p', 'r')
+			AND webhook_internal.erased_at(r.subject, r.created_at) IS NULL)
+	THEN
+		PERFORM webhook_internal.command('z'::"char", NULL::bigint, erase.subject, NULL::uuid);
+		PERFORM webhook_internal.audit('erase'::text, NULL::bigint, NULL::uuid,
+			jsonb_build_object('subject', erase.subject, 'count', kept));
+	END IF;
+	RETURN kept;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.erase(text) IS 'what webhook.erase() does, with the rights of the owner';
+
 -- Where an answer may lack what is kept no longer, people are told.
 CREATE FUNCTION webhook_internal.warn_of_retention(what text, since timestamptz) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -4639,7 +4705,11 @@ BEGIN
 			SELECT r.event_id, max(r.id) AS id
 				FROM webhook_internal.ring r
 				WHERE r.kind = 'r' AND webhook_internal.is_replay_to(r.data, recover.subscription)
-				GROUP BY r.event_id)
+				GROUP BY r.event_id),
+		erased AS MATERIALIZED (
+			SELECT a.detail ->> 'subject' AS subject, a.at
+				FROM webhook_internal.audit a
+				WHERE a.action = 'erase')
 		SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data,
 				d.traceparent, d.context
 			FROM webhook.dead_letter d
@@ -4673,6 +4743,10 @@ BEGIN
 				AND webhook_internal.takes(s, l.event_type, x.data)
 				AND NOT EXISTS (
 					SELECT
+						FROM erased a
+						WHERE a.subject = l.subject AND a.at >= l.created_at)
+				AND NOT EXISTS (
+					SELECT
 						FROM webhook.log n
 						WHERE n.event_id = l.event_id AND n.subscription_id = s.id
 							AND (n.logged_at, n.position) > (l.logged_at, l.position))
@@ -4695,6 +4769,10 @@ BEGIN
 				AND (pg_visible_in_snapshot(v.txid, s.since)
 					OR webhook_internal.is_processed(v.txid, v.id))
 				AND webhook_internal.takes(s, v.event_type, v.data)
+				AND NOT EXISTS (
+					SELECT
+						FROM erased a
+						WHERE a.subject = v.subject AND a.at >= v.created_at)
 				AND NOT EXISTS (
 					SELECT
 						FROM webhook.log l
@@ -5535,6 +5613,7 @@ DECLARE
 	is_ping		boolean;
 	is_confirmation boolean;
 	unkept		text;			-- why the log has no bodies of the last attempt
+	erased_at	timestamptz;	-- when its subject was erased
 	said		text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', explain.event IS NULL,
@@ -5615,11 +5694,18 @@ BEGIN
 			CASE last.error_class
 				WHEN 'dismissed' THEN
 					format('Its dead letter was dismissed at %s by webhook.cancel().', last.logged_at)
+				WHEN 'erased' THEN
+					format('It was cancelled at %s, after %s, because its subject was erased.',
+						last.logged_at, attempts)
 				WHEN 'skipped' THEN format('It was skipped at %s, after %s.', last.logged_at, attempts)
 				ELSE format('It was cancelled at %s, after %s.', last.logged_at, attempts) END
 		END;
 
-	IF last.method IS NOT NULL AND last.request_body IS NULL THEN
+	erased_at := webhook_internal.erased_at(e.subject, e.created_at);
+	IF erased_at IS NOT NULL THEN
+		said := said || format('What was sent about %s was erased at %s by webhook.erase().',
+			e.subject, erased_at);
+	ELSIF last.method IS NOT NULL AND last.request_body IS NULL THEN
 		unkept := coalesce(s.log_bodies, current_setting('webhook.log_bodies', true));
 		said := said || CASE
 			WHEN last.request_headers IS NULL THEN
@@ -5662,6 +5748,7 @@ BEGIN
 			WHEN is_ping THEN NULL
 			WHEN s.id IS NULL THEN
 				format('It is not retried, because subscription %s does not exist.', explain.subscription)
+			WHEN erased_at IS NOT NULL THEN 'It cannot be resent.'
 			WHEN e.data IS NULL AND last.data IS NULL
 				THEN 'It cannot be resent: it is no longer in the ring, and the log has not kept its data.'
 			WHEN e.data IS NULL THEN 'It cannot be resent, because it is no longer in the ring.'
@@ -6431,6 +6518,7 @@ DECLARE
 			webhook.publish,
 			webhook.check_endpoint,
 			webhook.config,
+			webhook.erase,
 			webhook.subscribe,
 			webhook.alter_subscription,
 			webhook.subscription_options,

@@ -31,7 +31,7 @@ BEGIN
 			COMMENT ON COLUMN webhook_internal.event_%1$s.txid IS 'top-level transaction that wrote the row';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.created_at IS 'when the event occurred, or the command was given';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.event_id IS 'Id of the event, as sent: a UUIDv7';
-			COMMENT ON COLUMN webhook_internal.event_%1$s.kind IS 'e: event; t: event for its tenant alone; p: event for the platform alone; c: subscriptions have changed; for the subscription that data names, x: cancel all its deliveries, k: cancel deliveries of the event, s: skip the first delivery of the subject, r: deliver the event, d: deliveries are due now, n: tell people of its state';
+			COMMENT ON COLUMN webhook_internal.event_%1$s.kind IS 'e: event; t: event for its tenant alone; p: event for the platform alone; c: subscriptions have changed; for the subscription that data names, x: cancel all its deliveries, k: cancel deliveries of the event, s: skip the first delivery of the subject, r: deliver the event, d: deliveries are due now, n: tell people of its state; z: keep nothing that was sent about the subject';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.event_type IS 'type of the event';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.subject IS 'what the event is about; events of one subject are delivered in order; null: the event is in no order';
 			COMMENT ON COLUMN webhook_internal.event_%1$s.tenant IS 'whose the event is; null: the platform''s own';

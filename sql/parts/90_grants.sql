@@ -291,6 +291,7 @@ DECLARE
 			webhook.publish,
 			webhook.check_endpoint,
 			webhook.config,
+			webhook.erase,
 			webhook.subscribe,
 			webhook.alter_subscription,
 			webhook.subscription_options,

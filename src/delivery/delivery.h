@@ -54,6 +54,7 @@ typedef struct WebhookOffer
 	bool		has_earlier_pending;	/* earlier ones of its subject are in pending */
 	int			attempts;		/* POSTs made already */
 	bool		of_tenant;		/* the subscription is of the event's tenant */
+	bool		erased;			/* its subject was erased: it is not sent */
 } WebhookOffer;
 
 /* How much a dispatcher holds. */
@@ -273,6 +274,20 @@ extern void webhook_dispatch_cancel_event(WebhookDispatcher *dispatcher, int64 s
 extern bool webhook_dispatch_skip(WebhookDispatcher *dispatcher, int64 subscription_id,
 								  const char *subject, const WebhookReach *reach,
 								  WebhookBatch *batch);
+
+/*
+ * Erase a subject: what is in memory of it, of any subscription, and is meant by a command
+ * ends as cancelled, with error_class "erased", and all that is to be written of it is
+ * written without what was sent. The second function does that with rows of pending, a
+ * List of WebhookPending, those in memory excepted. The third returns true if a change of a
+ * row about the subject is on its way to pending.
+ */
+extern void webhook_dispatch_erase(WebhookDispatcher *dispatcher, const char *subject,
+								   const WebhookReach *reach, WebhookBatch *batch);
+extern void webhook_dispatch_erase_rows(WebhookDispatcher *dispatcher, const List *rows,
+										WebhookBatch *batch);
+extern bool webhook_dispatch_has_rows_about(const WebhookDispatcher *dispatcher,
+											const char *subject);
 
 /*
  * Limits on memory (budget.c). "engine" is the bytes that the HTTP engine uses.

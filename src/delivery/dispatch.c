@@ -29,6 +29,7 @@ typedef enum ArrivalState
 	ARRIVAL_DEFERRED_HEAD,		/* it moves to pending, as the head of its subject */
 	ARRIVAL_CANCELLED,			/* its subscription takes nothing */
 	ARRIVAL_DISMISSED,			/* it is not to be sent */
+	ARRIVAL_ERASED,				/* it cannot be sent */
 } ArrivalState;
 
 static ArrivalState arrival_state(const WebhookDispatcher *dispatcher, const WebhookQueue *queue,
@@ -85,6 +86,11 @@ webhook_dispatch_offer(WebhookDispatcher *dispatcher, const WebhookOffer *offer,
 			webhook_delivery_defer(dispatcher, delivery, now);
 			break;
 		case ARRIVAL_CANCELLED:
+			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
+			break;
+		case ARRIVAL_ERASED:
+			delivery->entry.erased = true;
+			delivery->entry.error_class = "erased";
 			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
 			break;
 		case ARRIVAL_DISMISSED:
@@ -336,6 +342,8 @@ arrival_state(const WebhookDispatcher *dispatcher, const WebhookQueue *queue,
 {
 	WebhookQueueCapacity capacity = webhook_queue_capacity(&dispatcher->queues, queue);
 
+	if (offer->erased)
+		return ARRIVAL_ERASED;
 	if (offer->cause == WEBHOOK_CAUSE_DISMISS)
 		return ARRIVAL_DISMISSED;
 	if (!queue->takes)

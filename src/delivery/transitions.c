@@ -472,8 +472,9 @@ keeps_bodies(const WebhookDelivery *delivery)
 	const WebhookQueue *queue = delivery->queue;
 	WebhookLogBodies which = queue->has_log_bodies ? queue->log_bodies : webhook_log_bodies;
 
-	return which == WEBHOOK_BODIES_ALL ||
-		(which == WEBHOOK_BODIES_FAILED && delivery->entry.outcome != WEBHOOK_DELIVERED);
+	return !delivery->entry.erased &&
+		(which == WEBHOOK_BODIES_ALL ||
+		 (which == WEBHOOK_BODIES_FAILED && delivery->entry.outcome != WEBHOOK_DELIVERED));
 }
 
 /* Its end is committed. */

@@ -1,7 +1,7 @@
 /*
  * replay.c
- *	  C functions that resend(), recover(), retry(), cancel(), skip() and ping()
- *	  call: commands to the worker.
+ *	  C functions that resend(), recover(), retry(), cancel(), skip(), erase() and
+ *	  ping() call: commands to the worker.
  *
  * The functions of the install script find the events and check them. Here are
  * the parts that they cannot do: the row of the ring in the form that the worker
@@ -65,6 +65,12 @@ webhook_command(PG_FUNCTION_ARGS)
 			if (row.kind == WEBHOOK_CANCEL || row.kind == WEBHOOK_SKIP ||
 				row.kind == WEBHOOK_RETRY)
 				command.snapshot = webhook_snapshot_to_text(webhook_snapshot_now());
+			row.data = webhook_command_form(&command);
+			break;
+		case WEBHOOK_ERASE:
+			if (PG_ARGISNULL(2))
+				elog(ERROR, "command \"%c\" lacks an argument", row.kind);
+			command.snapshot = webhook_snapshot_to_text(webhook_snapshot_now());
 			row.data = webhook_command_form(&command);
 			break;
 		default:

@@ -35,6 +35,8 @@ typedef enum WebhookKind
 	WEBHOOK_SKIP = 's',			/* cancel the first delivery of the subject */
 	WEBHOOK_REPLAY = 'r',		/* deliver an event once more */
 	WEBHOOK_RETRY = 'd',		/* what waits, of the subject if there is one, is due now */
+	WEBHOOK_ERASE = 'z',		/* keep nothing that was sent about the subject; names no
+								 * subscription, and applies to those of all */
 	WEBHOOK_TELL = 'n',			/* tell people of the subscription's state; if the subject is
 								 * "changed", that it was altered */
 } WebhookKind;

@@ -276,7 +276,7 @@ fill_row(Datum *values, bool *nulls, const WebhookLogEntry *entry,
 		SET(error, webhook_log_value_text(entry->error,
 										  strlen(entry->error), encoding));
 
-	if (bodies && event->context)
+	if (bodies && !entry->erased && event->context)
 		fill_context(values, nulls, event->context);
 
 	if (entry->transfer)

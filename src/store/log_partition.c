@@ -66,7 +66,10 @@ typedef struct LeafIndex
 	const char *predicate;		/* of a partial index; NULL: it has all rows */
 } LeafIndex;
 
-/* The first one is webhook_log_partition_index(); the others are for people. */
+/*
+ * The first one is webhook_log_partition_index(), the last one
+ * webhook_log_partition_subject_index(); the others are for people.
+ */
 static const LeafIndex indexes[] = {
 	/* an event's deliveries */
 	{BTREE_AM_OID, {Anum_webhook_log_event_id, Anum_webhook_log_subscription_id}},
@@ -152,6 +155,16 @@ webhook_log_partition_index(Oid leaf)
 			return index;
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+Oid
+webhook_log_partition_subject_index(Oid leaf)
+{
+	Relation	relation = table_open(leaf, AccessShareLock);
+	Oid			index = find_index(relation, &indexes[lengthof(indexes) - 1]);
+
+	table_close(relation, NoLock);
+	return index;
 }
 
 List *

@@ -21,6 +21,9 @@ extern Oid	webhook_log_partition_for(TimestampTz instant);
 /* The index of a leaf on (event_id, subscription_id), made if it is missing. */
 extern Oid	webhook_log_partition_index(Oid leaf);
 
+/* The index of a leaf on subject; InvalidOid: it is missing. */
+extern Oid	webhook_log_partition_subject_index(Oid leaf);
+
 /* The leaves that may hold rows logged at or after a time: a List of Oid. */
 extern List *webhook_log_partition_since(TimestampTz instant);
 

@@ -29,6 +29,7 @@
 #include "store/pending_internal.h"
 
 #define BATCH_BYTES		(4 * 1024 * 1024)
+#define WALK_SUBSCRIPTIONS 200	/* that one look of webhook_pending_about() comes past */
 
 /* Columns of the primary key. */
 enum
@@ -53,6 +54,8 @@ static void replace_row(WebhookPendingWriter *writer, TupleTableSlot *slot,
 						const WebhookPending *row, TimestampTz next_at);
 static WebhookText read_text(TupleTableSlot *slot, AttrNumber number);
 static List *read_batch(WebhookScan *scan, const WebhookReach *reach, int limit);
+static List *read_about(WebhookScan *scan, const char *subject, const WebhookReach *reach,
+						int limit, WebhookPendingCursor *cursor);
 static void form_row(const WebhookPending *row, Datum *values, bool *nulls);
 
 static const char *
@@ -260,6 +263,46 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 		}
 	}
 	webhook_scan_end(scan);
+	webhook_pending_end_reading(reading);
+	return rows;
+}
+
+/* From one subscription that has rows to the next one, as webhook_pending_subscriptions(). */
+List *
+webhook_pending_about(const char *subject, const WebhookReach *reach, int limit,
+					  WebhookPendingWalk *walk)
+{
+	WebhookPendingReading reading = webhook_pending_begin_reading();
+	List	   *rows = NIL;
+
+	for (int i = 0; i < WALK_SUBSCRIPTIONS && rows == NIL && !walk->at_end; i++)
+	{
+		WebhookScan *scan;
+		ScanKeyData key;
+
+		if (walk->begun)
+		{
+			scan = webhook_pending_scan_after(reading, walk->subscription_id, &walk->cursor);
+			rows = read_about(scan, subject, reach, limit, &walk->cursor);
+			webhook_scan_end(scan);
+			if (rows != NIL)
+				break;
+		}
+		ScanKeyInit(&key, KEY_SUBSCRIPTION, BTGreaterStrategyNumber, F_INT8GT,
+					Int64GetDatum(walk->subscription_id));
+		scan = webhook_scan_begin(reading.relation, webhook_catalog_required()->pending_pkey,
+								  reading.snapshot, walk->begun ? 1 : 0, &key,
+								  ForwardScanDirection);
+		walk->begun = true;
+		walk->at_end = !webhook_scan_next(scan);
+		if (!walk->at_end)
+		{
+			walk->subscription_id = DatumGetInt64(PENDING(scan->slot, subscription_id));
+			memset(&walk->cursor, 0, sizeof(walk->cursor));
+			strlcpy(walk->cursor.subject, subject, sizeof(walk->cursor.subject));
+		}
+		webhook_scan_end(scan);
+	}
 	webhook_pending_end_reading(reading);
 	return rows;
 }
@@ -542,6 +585,31 @@ read_batch(WebhookScan *scan, const WebhookReach *reach, int limit)
 		WebhookPending *row;
 
 		CHECK_FOR_INTERRUPTS();
+		if (!webhook_pending_is_meant(scan->slot, reach))
+			continue;
+		row = webhook_pending_read_row(scan->slot);
+		bytes += row->event->size;
+		rows = lappend(rows, row);
+	}
+	return rows;
+}
+
+/* Rows of the subject; the first one of another subject ends the list. */
+static List *
+read_about(WebhookScan *scan, const char *subject, const WebhookReach *reach, int limit,
+		   WebhookPendingCursor *cursor)
+{
+	List	   *rows = NIL;
+	Size		bytes = 0;
+
+	while (list_length(rows) < limit && bytes < BATCH_BYTES && webhook_scan_next(scan))
+	{
+		WebhookPending *row;
+
+		CHECK_FOR_INTERRUPTS();
+		webhook_pending_cursor_set(cursor, scan->slot);
+		if (strcmp(cursor->subject, subject) != 0)
+			break;
 		if (!webhook_pending_is_meant(scan->slot, reach))
 			continue;
 		row = webhook_pending_read_row(scan->slot);

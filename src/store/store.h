@@ -11,6 +11,7 @@
 #define WEBHOOK_STORE_H
 
 #include "nodes/pg_list.h"
+#include "storage/itemptr.h"
 
 #include "base/snapshot.h"
 #include "http/http.h"
@@ -82,6 +83,7 @@ typedef struct WebhookLogEntry
 	bool		promote;		/* the delivery's subject may need a new head */
 	bool		bodies;			/* the log gets the bodies, and the data of what has not
 								 * succeeded */
+	bool		erased;			/* by webhook.erase(): the log gets no context either */
 	const char *endpoint;		/* where the POST went; only used with a transfer */
 	const char *error_class;	/* column "error_class" of the log; NULL: none */
 	const char *error;			/* column "error" of the log; NULL: none */
@@ -214,6 +216,47 @@ extern bool webhook_log_knows(int64 subscription_id, int64 position,
  */
 extern bool webhook_log_partition_retire(TimestampTz older_than,
 										 TimestampTz checkpoint_at);
+
+/*
+ * Nothing that was sent about a subject is kept: erase.c
+ */
+
+#define WEBHOOK_ERASED_AT_ONCE 2000
+
+/* A place in the log, up to which rows of a subject are erased. All zero: its begin. */
+typedef struct WebhookLogErasure
+{
+	Oid			leaf;			/* the leaf that is being worked on */
+	Oid			file;			/* its relfilenode: another one has the rows at other places */
+	BlockNumber block;			/* rows up to this place are done */
+	OffsetNumber offset;
+	int			count;			/* of "tids" */
+	int			next;			/* index of the first that is not done */
+	ItemPointerData tids[WEBHOOK_ERASED_AT_ONCE];	/* where the next rows are */
+} WebhookLogErasure;
+
+/*
+ * Take bodies, data and context out of the next rows of the log that are about the subject and
+ * whose position is below "before". Moves the place; returns true if it is at the end.
+ */
+extern bool webhook_log_erase(const char *subject, int64 before, WebhookLogErasure *place);
+
+/* A walk over rows of pending that are about a subject. All zero: its begin. */
+typedef struct WebhookPendingWalk
+{
+	bool		begun;
+	bool		at_end;
+	int64		subscription_id;
+	WebhookPendingCursor cursor;	/* in this subscription */
+} WebhookPendingWalk;
+
+/*
+ * The next rows of the subject, of any subscription, that a command means, as a List of
+ * WebhookPending: at most "limit" rows and, after the first, at most 4 MB of events. NIL: there
+ * may be more unless the walk is at its end.
+ */
+extern List *webhook_pending_about(const char *subject, const WebhookReach *reach, int limit,
+								   WebhookPendingWalk *walk);
 
 /*
  * Deliveries that wait: pending.c

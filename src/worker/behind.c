@@ -122,6 +122,13 @@ webhook_behind_may_read_older(void)
 	return !any;
 }
 
+bool
+webhook_behind_is_idle(void)
+{
+	return behind.upto_id < 0 && webhook_tail_is_empty(behind.older) &&
+		webhook_tail_is_empty(behind.newer);
+}
+
 /* The search begins where room was last, which is where it is usual. */
 bool
 webhook_behind_may_read_newer(void)

@@ -39,6 +39,9 @@ extern bool webhook_behind_drop(void);
 extern bool webhook_behind_may_read_older(void);
 extern bool webhook_behind_may_read_newer(void);
 
+/* Returns true if nothing waits, and no older window is being read. */
+extern bool webhook_behind_is_idle(void);
+
 /*
  * What waits, in the order in which it is to be offered. The second function
  * returns how many entries may be offered now, at most "limit", in a

@@ -1,6 +1,7 @@
 /*
  * commands.c
- *	  Runs the commands of the ring that end deliveries or make them due.
+ *	  Runs the commands of the ring that end deliveries or make them due; those that
+ *	  erase subjects in erasures.c.
  *
  * What is in memory ends at once. Rows of pending are read in pieces, each in
  * a transaction of its own, and end as deliveries do, with their data in the
@@ -25,6 +26,7 @@
 
 #include "ring/command.h"
 #include "worker/commands_internal.h"
+#include "worker/erasures_internal.h"
 #include "worker/transaction_internal.h"
 
 #define PIECE_ROWS 500
@@ -74,6 +76,8 @@ typedef enum Progress
 } Progress;
 
 static WebhookReach reach_of_end(int64 subscription_id);
+static bool run_cancellations(TimestampTz now);
+static TimestampTz cancellations_time(TimestampTz now);
 static Progress run_piece(void);
 static Cancellation *add(WebhookKind kind, int64 subscription_id, const WebhookEvent *row,
 						 WebhookBatch *batch);
@@ -93,6 +97,7 @@ webhook_commands_init(WebhookDispatcher *dispatcher)
 {
 	memset(&commands, 0, sizeof(commands));
 	commands.dispatcher = dispatcher;
+	webhook_erasures_init(dispatcher);
 }
 
 void
@@ -127,6 +132,10 @@ webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
 			webhook_due_make_due(commands.dispatcher, command.subscription_id, row->subject,
 								 GetCurrentTimestamp());
 			break;
+		case WEBHOOK_ERASE:
+			if (row->subject != NULL)
+				webhook_erasures_accept(row->subject, &reach, batch);
+			return;
 		case WEBHOOK_TELL:
 			webhook_queue_tell(commands.dispatcher, command.subscription_id,
 							   row->subject != NULL && strcmp(row->subject, "changed") == 0,
@@ -153,15 +162,32 @@ webhook_commands_cancel_backlogs(void)
 bool
 webhook_commands_are_running(void)
 {
-	return commands.cancellations != NIL;
+	return commands.cancellations != NIL || webhook_erasures_are_running();
 }
 
 bool
 webhook_commands_run(TimestampTz now)
 {
+	return webhook_erasures_run(now) && run_cancellations(now);
+}
+
+TimestampTz
+webhook_commands_time(TimestampTz now)
+{
+	TimestampTz erasures = webhook_erasures_time(now);
+	TimestampTz cancellations = cancellations_time(now);
+
+	return erasures == 0 || (cancellations != 0 && cancellations < erasures) ?
+		cancellations : erasures;
+}
+
+/* Returns false after an error. */
+static bool
+run_cancellations(TimestampTz now)
+{
 	int			waiting = 0;	/* commands in a row that wait */
 
-	if (webhook_commands_time(now) > now)
+	if (cancellations_time(now) > now)
 		return true;
 	commands.idle_until = 0;
 	for (int i = 0; i < ROUND_PIECES && waiting < list_length(commands.cancellations); i++)
@@ -187,8 +213,8 @@ webhook_commands_run(TimestampTz now)
 }
 
 /* If the clock was set back, nobody knows how long they have waited: long enough. */
-TimestampTz
-webhook_commands_time(TimestampTz now)
+static TimestampTz
+cancellations_time(TimestampTz now)
 {
 	if (commands.cancellations == NIL)
 		return 0;

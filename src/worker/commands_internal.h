@@ -1,7 +1,7 @@
 /*
  * commands_internal.h
  *	  Runs the commands of the ring that end deliveries or make them due: cancel(),
- *	  skip(), retry(), the end of a subscription.
+ *	  skip(), retry(), erase(), the end of a subscription.
  */
 #ifndef WEBHOOK_COMMANDS_INTERNAL_H
 #define WEBHOOK_COMMANDS_INTERNAL_H

@@ -12,6 +12,7 @@
 #include "ring/command.h"
 #include "worker/behind_internal.h"
 #include "worker/commands_internal.h"
+#include "worker/erasures_internal.h"
 #include "worker/matcher_internal.h"
 #include "worker/step_internal.h"
 
@@ -93,14 +94,14 @@ match_row(WebhookStep *step, WebhookEvent *row)
 
 /*
  * Returns true if a command comes after deliveries that wait. A ping waits for
- * nobody, and neither does what is only told.
+ * nobody, and neither does what is only told, nor an erasure, which is of all subscriptions.
  */
 static bool
 must_wait(const WebhookStep *step, const WebhookEvent *row, int64 *subscription_id)
 {
 	WebhookCommand command;
 
-	if (row->kind == WEBHOOK_CHANGED || row->kind == WEBHOOK_TELL ||
+	if (row->kind == WEBHOOK_CHANGED || row->kind == WEBHOOK_TELL || row->kind == WEBHOOK_ERASE ||
 		!webhook_command_parse(row, &command) ||
 		(row->kind == WEBHOOK_REPLAY && command.cause == WEBHOOK_CAUSE_PING))
 		return false;
@@ -171,6 +172,7 @@ offer_caught_up(const WebhookStep *step, WebhookBatch *batch, TimestampTz now)
 	{
 		WebhookOffer *offer = lfirst(cell);
 
+		offer->erased = webhook_erasures_cover(offer->event, offer->position);
 		offer->event = webhook_event_copy(offer->event);
 		webhook_dispatch_offer(step->dispatcher, offer, batch, now);
 		webhook_event_release(offer->event);
@@ -203,6 +205,7 @@ offer_items(const WebhookStep *step, WebhookBatch *batch, TimestampTz now)
 			copy = webhook_event_copy(event);
 		}
 		item->offer->event = copy;
+		item->offer->erased = webhook_erasures_cover(copy, item->offer->position);
 		webhook_dispatch_offer(step->dispatcher, item->offer, own, now);
 	}
 	if (copy != NULL)

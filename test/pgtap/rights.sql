@@ -28,7 +28,7 @@ UNION ALL
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
-	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,portal_token,revoke_portal_tokens,watch,unwatch,alter_watch,publish,check_endpoint,config,confirm,subscribe,alter_subscription,
+	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,portal_token,revoke_portal_tokens,watch,unwatch,alter_watch,publish,check_endpoint,config,confirm,erase,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{check_columns,is_own_type,require_event_type,require_list,require_not_null,
@@ -39,7 +39,7 @@ UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
 		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,
 		checked_log_bodies,checked_name,has_abp_secret,replace_subscription,store_options,
-		config_key,config_subscription,
+		config_key,config_subscription,erased_at,unless_erased,
 		checked_filter,checked_format,checked_headers,checked_in_flight,checked_rate,
 		checked_schedule,checked_schemes,checked_secret,checked_statuses,command,drop_replicated,
 		forget_txid,find_event,grant_each,grant_level,privileges,audit_options,has_open_breaker,
@@ -63,7 +63,8 @@ UNION ALL
 UNION ALL
 	-- what the functions of the same names in schema webhook do with the owner's rights
 	SELECT 'function', 'webhook_internal', unnest('{
-		alter_subscription,cancel,check_endpoint,config,confirm,define_event_type,alter_event_type,
+		alter_subscription,cancel,check_endpoint,config,confirm,erase,define_event_type,
+		alter_event_type,
 		drop_event_type,openapi,define_tenant,explain,notify_channel,act_as,grant_portal,
 		portal_token,revoke_portal_tokens,
 		grant_tenant,health,pause,ping,recover,resend,resume,revoke,resume_database,retry,

@@ -27,6 +27,7 @@ SELECT has_function('webhook', 'alter_subscription',
 	ARRAY['bigint', 'text', 'text[]', 'text', 'jsonb', 'text[]', 'jsonpath', 'text', 'boolean', 'integer',
 		'real', 'interval', 'interval[]', 'interval', 'integer[]', 'boolean', 'text', 'text', 'boolean', 'text', 'text']);
 SELECT function_returns('webhook', 'config', ARRAY['boolean'], 'setof text');
+SELECT function_returns('webhook', 'erase', ARRAY['text'], 'bigint');
 SELECT function_returns('webhook', 'openapi', ARRAY['text[]', 'text'], 'jsonb');
 SELECT function_returns('webhook', 'ping', ARRAY['bigint', 'text'], 'uuid');
 SELECT function_returns('webhook', 'resend', ARRAY['uuid', 'bigint'], 'void');
@@ -56,7 +57,7 @@ SELECT views_are('webhook', ARRAY['event', 'event_type', 'subscription', 'pendin
 	'stat_worker', 'stat_pending', 'stat_subscription', 'watched_table', 'audit', 'stat_minute', 'tenant', 'metrics'], 'schema webhook has these views');
 SELECT sequences_are('webhook', '{}'::name[], 'schema webhook has no sequence');
 SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publish', 'define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'grant_portal', 'portal_token', 'act_as', 'revoke_portal_tokens', 'may_write', 'my_tenant', 'notify_channel', 'openapi',
-	'check_endpoint', 'config', 'confirm', 'subscribe',
+	'check_endpoint', 'config', 'confirm', 'erase', 'subscribe',
 	'alter_subscription', 'subscription_options', 'unsubscribe', 'pause', 'resume', 'resume_database', 'secret',
 	'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'sign', 'verify', 'explain', 'drain', 'health', 'series',
 	'grant_monitor', 'grant_reader', 'grant_operator', 'grant_admin', 'grant_backup', 'revoke'], 'schema webhook has these functions');
@@ -133,7 +134,7 @@ SELECT is_empty(
 SELECT set_eq(
 	$$ SELECT p.proname::text FROM member JOIN pg_proc p ON p.oid = objid
 		WHERE classid = 'pg_proc'::regclass AND p.prosrc = 'webhook_door' $$,
-	ARRAY['define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'grant_portal', 'portal_token', 'act_as', 'revoke_portal_tokens', 'notify_channel', 'revoke', 'openapi', 'check_endpoint', 'config', 'confirm', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
+	ARRAY['define_event_type', 'alter_event_type', 'drop_event_type', 'define_tenant', 'grant_tenant', 'grant_portal', 'portal_token', 'act_as', 'revoke_portal_tokens', 'notify_channel', 'revoke', 'openapi', 'check_endpoint', 'config', 'confirm', 'erase', 'subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
 		'resume_database', 'subscription_options', 'secret', 'rotate_secret', 'ping', 'resend', 'cancel', 'skip', 'retry', 'recover', 'explain', 'health', 'series'],
 	'only these functions run with the rights of their owner');
 SELECT set_eq(

@@ -211,6 +211,7 @@ my %functions = (
 	define_tenant => [ 3, 0, q('acme', '{App.*}') ],
 	drain => [ 2, 0, q('0 s') ],
 	drop_event_type => [ 3, 0, q('App.Dropped') ],
+	erase => [ 3, 0, q('x/1') ],
 	explain => [ 1, 1, 'E, S' ],
 	grant_admin => [ 4, 0, q('stranger') ],
 	grant_backup => [ 4, 0, q('stranger') ],

@@ -1,0 +1,111 @@
+# 066_erase.pl
+#	  Does erase() leave nothing of what was sent about a subject in the log and in
+#	  pending, whatever its deliveries are doing, over a crash too, and all else alone?
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Webhook::Test;
+
+my $server = Webhook::Test->new('erase', "webhook.retry_schedule = '1h'\nwebhook.event_retention = '1h'\n");
+my $receiver = $server->receiver;
+
+$server->sql(<<'END');
+CREATE EXTENSION webhook;
+SELECT webhook.define_event_type('App.A'), webhook.define_event_type('App.B'), webhook.define_tenant('acme');
+END
+
+# What the log and pending have of a subject: rows, and rows that have something.
+sub kept
+{
+	my ($subject) = @_;
+	return "SELECT (SELECT count(*) FROM webhook.log l WHERE l.subject = '$subject' AND num_nonnulls(request_body, response_body, data, context) > 0)"
+	  . " || ' ' || (SELECT count(*) FROM webhook_internal.pending p WHERE p.subject = '$subject')";
+}
+
+# ---- Deliveries that do all that deliveries can do
+
+my %subscription = map { $_->[0] => $server->subscribe($_->[1], "events => '{App.A}'", @$_[ 2 .. $#$_ ]) } (
+	[ delivered => '/ok/a' ], [ failed => '/status/400/a', "final_statuses => '{400}'" ], [ retrying => '/status/503/a' ],
+	[ in_flight => '/hang/a', "timeout => '8 s'" ], [ paused => '/ok/paused' ], [ unordered => '/status/503/unordered', 'ordered => false' ]);
+$subscription{tenant} = $server->subscribe('/ok/acme', "events => '{App.A}'", "tenant => 'acme'");
+$server->sql("SELECT webhook.confirm($subscription{tenant}), webhook.pause($subscription{paused})");
+my $event = $server->sql(q(SET webhook.context = '{"user": "anna"}'; SELECT webhook.publish('App.A', '{"secret": 1}', 'x/1', 'acme')));
+$server->sql(q(SELECT webhook.publish('App.A', '{"secret": 2}', 'x/1'), webhook.publish('App.A', '{"other": 1}', 'x/2', 'acme')));
+$server->becomes('SELECT count(DISTINCT subscription_id) FROM webhook.log', scalar(keys %subscription) - 2, 'attempts were made');
+$server->becomes('SELECT count(*) FROM webhook_internal.pending WHERE subject = \'x/1\' AND subscription_id <> ' . $subscription{in_flight}, '6', 'deliveries wait');
+my $requests = grep { $_->{body} =~ /secret/ } $receiver->requests;
+my $rows = $server->sql(q(SELECT count(*) FROM webhook.log WHERE subject = 'x/1'));
+
+cmp_ok($server->sql(q(SELECT webhook.erase('x/1'))), '>=', 12, 'erase() says how much there is');
+$server->becomes(kept('x/1'), '0 0', 'nothing is kept');
+$server->settle('erased');
+$server->becomes("SELECT outcome || ' ' || error_class FROM webhook.log WHERE subscription_id = $subscription{in_flight} AND subject = 'x/1' AND attempt = 1", 'cancelled erased', 'what was in flight ends with its answer, and is not tried again');
+is($server->sql(kept('x/1')), '0 0', '... and leaves nothing either');
+is($server->sql(q(SELECT count(*) FROM webhook.log WHERE subject = 'x/1' AND method IS NOT NULL AND num_nulls(request_headers, endpoint, requested_at) > 0)), '0', 'the rest of each row stays');
+cmp_ok($server->sql(q(SELECT count(*) FROM webhook.log WHERE subject = 'x/1')), '>', $rows, 'each delivery that waited has an end in the log');
+is($server->sql(q(SELECT string_agg(DISTINCT outcome || ' ' || error_class, ', ') FROM webhook.log WHERE subject = 'x/1' AND attempt = 0)), 'cancelled erased', '... of a class of its own');
+is($server->sql(kept('x/2')) =~ /^[5-9] [2-9]$/ ? 'kept' : $server->sql(kept('x/2')), 'kept', 'another subject has all it had');
+is($server->sql('SELECT count(*) FROM webhook_internal.pending WHERE next_at IS NULL AND subject = \'x/1\''), '0', 'no row of pending is left behind');
+is($server->sql(q(SELECT string_agg(concat_ws(' ', action, detail ->> 'subject', tenant), ', ') FROM webhook.audit WHERE action = 'erase')), 'erase x/1', 'the audit has it');
+is($server->sql(q(SELECT webhook.erase('x/1'), (SELECT count(*) FROM webhook.audit WHERE action = 'erase'))), '0|1', 'once more, there is nothing to do');
+is($server->sql(q(SELECT webhook.erase('x/3'), (SELECT count(*) FROM webhook.audit WHERE action = 'erase'))), '0|1', 'nor for a subject that nobody knows');
+
+# ---- What the ring still has is not sent again
+
+is($server->sql("SELECT data FROM webhook.event WHERE event_id = '$event'"), '{"secret": 1}', 'the ring has it for a while');
+foreach my $whose (qw(delivered tenant))
+{
+	my (undef, undef, $error) = $server->psql("SELECT webhook.resend('$event', $subscription{$whose})", on_error_stop => 0);
+	like($error, qr/cannot resend.*It was erased by webhook\.erase\(\)/s, "it cannot be resent ($whose)");
+}
+is($server->sql("SELECT string_agg(webhook.recover(s, '-infinity', what => w, dry_run => true)::text, ' ' ORDER BY s, w) FROM unnest(ARRAY[$subscription{failed}, $subscription{paused}]) s, unnest('{failed,missing}'::text[]) w"), '1 0 0 0', 'recover() finds another subject alone');
+is($server->sql("SELECT webhook.recover($subscription{delivered}, '-infinity', what => 'delivered')"), '1', '... of what was delivered, too');
+like($server->sql("SELECT webhook.explain('$event', $subscription{retrying})"), qr/after one attempt, because its subject was erased.*What was sent about x\/1 was erased at .*It cannot be resent\.$/s, 'explain() says so');
+$server->sql("SELECT webhook.cancel('$event', $subscription{failed})");
+$server->settle('dismissed');
+is($server->sql(kept('x/1')), '0 0', 'a dead letter that is dismissed brings nothing back');
+is(scalar(grep { $_->{body} =~ /secret/ } $receiver->requests) <= $requests ? 'none' : 'some', 'none', 'nothing of it was sent after that');
+
+# ---- What comes later is another story
+
+$server->sql(q(SELECT webhook.publish('App.A', '{"later": 1}', 'x/1')));
+$server->becomes("SELECT request_body ~ 'later' FROM webhook.log WHERE subject = 'x/1' AND subscription_id = $subscription{delivered} AND request_body IS NOT NULL", 't', 'a later event of the subject is delivered and logged');
+$server->sql("SELECT webhook.unsubscribe($_)") foreach values %subscription;
+$server->settle('unsubscribed');
+
+# ---- A subscription that is behind: the events come to it after the erasure
+
+my $slow = $server->subscribe('/slow/20/b', "events => '{App.B}'", 'max_in_flight => 1');
+$server->sql(q(SELECT count(webhook.publish('App.B', to_json(n), CASE n % 2 WHEN 0 THEN 'y/1' ELSE 'y/odd' || n END)) FROM generate_series(1, 4000) n; SELECT webhook.erase('y/1')));
+$server->becomes(q(SELECT count(*) FROM webhook.log WHERE subject = 'y/1'), '2000', 'each of them ends');
+cmp_ok($server->sql(q(SELECT count(*) FROM webhook.log WHERE subject = 'y/1' AND error_class = 'erased')), '>', 1500, '... most of them erased');
+is($server->sql(kept('y/1')), '0 0', '... and leaves nothing');
+$server->sql("SELECT webhook.unsubscribe($slow)");
+
+# ---- Many rows; a leaf without its index; a crash
+
+$server->settle('before the crash');
+my $leaf = $server->sql("SELECT relid FROM pg_partition_tree('webhook.log') WHERE isleaf ORDER BY 1 DESC LIMIT 1");
+my $columns = 'id, event_id, position, cause, logged_at, subscription_id, event_type, %s, tenant, created_at, attempt, method, endpoint, peer_ip, source_ip, source_port, requested_at, duration, request_headers, %s, response_status, response_headers, response_body, outcome, error_class, error, traceparent, context, data';
+my $insert = sprintf "INSERT INTO $leaf (" . sprintf($columns, 'subject', 'request_body') . ") SELECT $columns FROM (SELECT * FROM webhook.log WHERE method IS NOT NULL LIMIT 1) l, generate_series(1, %d) n",
+  "CASE WHEN n % 10 = 0 THEN 'z/other' ELSE 'z/1' END", 'repeat(md5(n::text), CASE WHEN n % 100 = 1 THEN 300 ELSE 1 END)', 5000;
+$server->sql($insert);
+is($server->sql(q(SELECT webhook.erase('z/1'))), '4500', 'many rows');
+$server->node->stop('immediate');
+$server->node->start;
+$server->becomes(kept('z/1'), '0 0', 'a crash does not keep them');
+is($server->sql(q(SELECT count(*), count(request_body) FROM webhook.log WHERE subject = 'z/other')), '500|500', 'others stay as they are');
+$server->settle('erased after the crash');
+$server->sql("DO \$\$ BEGIN EXECUTE (SELECT 'DROP INDEX ' || indexrelid::regclass FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = relam WHERE indrelid = '$leaf'::regclass AND amname = 'hash'); END \$\$");
+$server->sql($insert);
+is($server->sql(q(SELECT webhook.erase('z/1'))), '4500', 'without the index');
+$server->becomes(kept('z/1'), '0 0', 'it takes a little longer');
+
+$server->stop;
+done_testing();
