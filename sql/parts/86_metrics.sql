@@ -48,6 +48,9 @@ CREATE VIEW webhook_internal.table_size AS
 			) r
 		GROUP BY t.part, t.relation;
 COMMENT ON VIEW webhook_internal.table_size IS 'size of each table of the ring, of each leaf of the log, and of the waiting deliveries';
+COMMENT ON COLUMN webhook_internal.table_size.part IS 'ring, log or pending';
+COMMENT ON COLUMN webhook_internal.table_size.relation IS 'the table';
+COMMENT ON COLUMN webhook_internal.table_size.bytes IS 'its size, with its indexes and what is stored out of line';
 
 CREATE VIEW webhook.metrics AS
 	WITH known (number, metric, type, help) AS (
