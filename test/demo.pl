@@ -69,6 +69,7 @@ SELECT webhook.grant_reader('reader');
 CREATE ROLE hooks_service LOGIN PASSWORD 'service';
 SELECT webhook.grant_portal('hooks_service');
 SELECT webhook.define_tenant('nordwind'), webhook.define_tenant('akesson');
+SELECT webhook.define_event_type('App.InvoicePaid', 'An invoice was paid.', example => '{"Invoice": "R-1"}');
 END
 	show_sql($roles);
 	sql($roles);
@@ -88,7 +89,7 @@ SELECT webhook.subscribe('http://127.0.0.1:@{[ free_port() ]}/nobody', '{App.Bus
 	description => 'An endpoint that does not answer');
 END
 
-	# A contract a second, for an hour at most.
+	# A contract a second, and an invoice of one of the partners, for an hour at most.
 	$traffic = fork // fail("fork: $!");
 	if ($traffic == 0)
 	{
@@ -98,7 +99,9 @@ END
 		for (1 .. 3600)
 		{
 			sql("INSERT INTO business_request (title, customer, supplier, amount)"
-				  . " VALUES ('Contract $_', 'Nordwind AG', 'Åkesson & Söner', 1000 * $_)");
+				  . " VALUES ('Contract $_', 'Nordwind AG', 'Åkesson & Söner', 1000 * $_);"
+				  . " SELECT webhook.publish('App.InvoicePaid', '{\"Invoice\": \"R-$_\"}', 'invoice/$_',"
+				  . " '@{[ $_ % 2 ? 'nordwind' : 'akesson' ]}')");
 			sleep 1;
 		}
 		exit 0;
