@@ -59,7 +59,7 @@ like($tests, qr/SUCCESS/, 'each fires, and ends') or diag($tests, $failures);
 
 # ---- A server with events, and some that fail
 
-my $server = Webhook::Test->new('metrics', "webhook.retry_schedule = '1h'\nautovacuum = off\n");
+my $server = Webhook::Test->new('metrics', "webhook.retry_schedule = '1h'\nautovacuum = off\nrestart_after_crash = on\n");
 $server->prepare;
 $server->sql(<<'END');
 CREATE ROLE exporter LOGIN IN ROLE pg_monitor;
