@@ -2,7 +2,8 @@
 #
 # To build and install:
 #   make                the two libraries
-#   make install        into the server that pg_config belongs to
+#   make install        into the server that pg_config belongs to, or with prefix=/x
+#                       elsewhere, which PostgreSQL 18 can use
 #   make uninstall
 #   make portal         the portal, a program of its own: see docs/portal.md
 #   make install-portal
@@ -121,6 +122,16 @@ $(NEEDS_SERVER):
 else
 
 include $(PGXS)
+
+# "make install prefix=/x", for extension_control_path.  A packaged server is built
+# with directories that a prefix does not move, and before 18 none does.
+ifeq ($(origin prefix),command line)
+ifeq ($(filter $(prefix)/%,$(datadir)),)
+override datadir   := $(prefix)/share/postgresql
+override pkglibdir := $(prefix)/lib/postgresql
+endif
+endif
+
 include test/unit/unit.mk
 include test/clock/clock.mk
 include test/analyze/analyze.mk

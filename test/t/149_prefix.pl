@@ -29,7 +29,7 @@ s{^\Q$stage\E}{$place} foreach values %installed;
 unlink glob("$installed{pkglibdir}/webhook*.so"), glob("$installed{sharedir}/extension/webhook*");
 {
 	local $ENV{PATH} = join ':', grep { index($_, $stage) != 0 } split /:/, $ENV{PATH};
-	run_log([ 'make', '-s', 'install', "prefix=$prefix", 'bindir=/nowhere' ]) or die "make install: $?";
+	run_log([ 'make', '-s', 'install', "prefix=$prefix" ]) or die "make install: $?";
 }
 my ($control) = glob "$prefix/share/extension/webhook.control $prefix/share/*/extension/webhook.control";
 my ($library) = grep { -e } glob "$prefix/lib/webhook.so $prefix/lib/*/webhook.so";
