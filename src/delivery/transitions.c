@@ -472,7 +472,9 @@ keeps_bodies(const WebhookDelivery *delivery)
 	const WebhookQueue *queue = delivery->queue;
 	WebhookLogBodies which = queue->has_log_bodies ? queue->log_bodies : webhook_log_bodies;
 
+	/* Rows of the delivery that is dismissed have them. */
 	return !delivery->entry.erased &&
+		delivery->entry.delivery.cause != WEBHOOK_CAUSE_DISMISS &&
 		(which == WEBHOOK_BODIES_ALL ||
 		 (which == WEBHOOK_BODIES_FAILED && delivery->entry.outcome != WEBHOOK_DELIVERED));
 }

@@ -21,7 +21,7 @@
 	REASON(dns) REASON(connect) REASON(tls) REASON(timeout) REASON(reset) REASON(protocol) \
 	REASON(too_large) REASON(blocked) REASON(status) REASON(challenge) REASON(shutdown) \
 	REASON(internal) REASON(message) REASON(too_old) REASON(skipped) REASON(dismissed) \
-	REASON(other)
+	REASON(erased) REASON(other)
 
 typedef enum WebhookReason
 {

@@ -69,7 +69,8 @@ SELECT a.attrelid::regclass AS "without a comment", a.attname
 	FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 	WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v')
 		AND NOT c.relispartition AND a.attnum > 0
-		AND col_description(a.attrelid, a.attnum) IS NULL;
+		AND col_description(a.attrelid, a.attnum) IS NULL
+	ORDER BY 1, a.attnum;
 SELECT t.tgrelid::regclass AS "without a comment", t.tgname
 	FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 	WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) AND NOT t.tgisinternal

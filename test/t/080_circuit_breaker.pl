@@ -255,7 +255,7 @@ is($server->sql("SELECT count(*) FROM webhook.dead_letter WHERE event_id = '$wai
 $server->sql("SELECT webhook.cancel('$waiting', $id)");
 $server->settle('dismissed');
 is($server->sql("SELECT cause, outcome, error_class, data IS NOT NULL FROM webhook.log WHERE event_id = '$waiting' AND subscription_id = $id ORDER BY logged_at DESC, position DESC LIMIT 1"),
-	'dismiss|cancelled|dismissed|t', 'cancel() of a dead letter dismisses it');
+	'dismiss|cancelled|dismissed|f', 'cancel() of a dead letter dismisses it');
 is($server->sql("SELECT count(*) FROM webhook.dead_letter WHERE event_id = '$waiting'"), '0', 'so it is none any more');
 like($server->messages("SELECT webhook.cancel('$waiting', $id)"), qr/NOTICE:  there is nothing to cancel of event $waiting for subscription $id/,
 	'cancel() says if there is nothing to cancel');
