@@ -33,6 +33,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type_d.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "storage/sinval.h"
 #include "utils/builtins.h"
@@ -299,9 +300,16 @@ report_absence(void)
 			 errhint("Run CREATE EXTENSION webhook.")));
 }
 
+/*
+ * A script of the extension may make objects of a former version, which an update
+ * follows; require_server() has refused a library that is older than they are.
+ */
 static void
 require_version(void)
 {
+	if (creating_extension)
+		return;
+
 	/* Nothing tells a session of ALTER EXTENSION UPDATE. */
 	if (lookup.version[0] != '\0')
 	{
