@@ -416,9 +416,10 @@ bool
 webhook_shmem_unread(WebhookSlot *slot, int64 *rows)
 {
 	uint64		before = pg_atomic_read_u64(&slot->metrics.read_before);
-	uint64		next = pg_atomic_read_u64(&slot->number_next);
+	uint64		number_next = pg_atomic_read_u64(&slot->number_next);
 
-	*rows = pg_atomic_read_u64(&slot->metrics.unread) + (next > before ? next - before : 0);
+	*rows = pg_atomic_read_u64(&slot->metrics.unread) +
+		(number_next > before ? number_next - before : 0);
 	return before != 0;
 }
 
