@@ -88,7 +88,7 @@ ISOLATION_OPTS = --inputdir=test/isolation --load-extension=webhook $(TEMP)
 TAP_TESTS      = 1
 PROVE_TESTS    = test/t/*.pl
 # Most of these tests wait most of the time, so three run at once.
-TAP_JOBS       = -j3
+TAP_JOBS       = -j3 --timer
 CHECKS         = format-check analyze
 EXTRA_CLEAN    = stage build log $(HTTP_LIB) $(HTTP_OBJS)
 

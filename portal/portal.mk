@@ -100,9 +100,9 @@ ifeq ($(HAS_MICROHTTPD),yes)
 portal-check: $(PORTAL_PROGRAM) $(PORTAL_TESTED) $(PORTAL_PAGES) $(PORTAL_UNITS)
 	@status=0; $(PROVE) -j2 --exec '' $(PORTAL_UNITS) || status=$$?; \
 	PGBIN='$(STAGE)$(bindir)' PORTAL='$(CURDIR)/$(PORTAL_TESTED)' \
-	    $(PROVE) -j2 $(PORTAL_TESTS) || status=$$?; \
+	    $(PROVE) -j2 --timer $(PORTAL_TESTS) || status=$$?; \
 	PGBIN='$(STAGE)$(bindir)' PORTAL='$(CURDIR)/$(PORTAL_PAGES)' \
-	    $(PROVE) -j2 $(PORTAL_BROWSER_TESTS) || status=$$?; exit $$status
+	    $(PROVE) -j2 --timer $(PORTAL_BROWSER_TESTS) || status=$$?; exit $$status
 else
 portal-check:
 	@echo 'portal .. skipped: libmicrohttpd is not installed (Debian: libmicrohttpd-dev)'

@@ -61,7 +61,7 @@ while (my ($name, $command) = splice @ARGV, 0, 2)
 		{
 			$good += $1;
 		}
-		elsif ($line =~ /^(\S+) \.+ (skipped: .*)/)
+		elsif ($line =~ /^(?:\[[\d:]+\] )?(\S+) \.+ (skipped: .*)/)
 		{
 			push @skipped, "$name: $1 was $2\n";
 		}

@@ -117,6 +117,9 @@ END
 	$server->sql("BEGIN; SET LOCAL lock_timeout = '10s'; TRUNCATE " . join(', ', map { "webhook_internal.event_$_" } 0 .. 3) . '; COMMIT');
 	is($server->sql("SELECT webhook.recover($kept{'none 200'}, '-infinity', what => 'delivered'), webhook.recover($kept{'none 400'}, '-infinity'), webhook.recover($kept{'all 200'}, '-infinity', what => 'delivered', dry_run => true)"),
 		'0|0|1', 'without the ring nothing is left to send again, but what the log has kept');
+	# What waits of the event has its data, too.
+	$server->unsubscribe(delete @kept{ grep { /503/ } keys %kept });
+	$server->becomes('SELECT count(*) FROM webhook_internal.pending', '0', 'nothing waits');
 	$server->sql('UPDATE webhook.log SET request_body = NULL, data = NULL WHERE subscription_id NOT IN (SELECT id FROM webhook.subscription WHERE log_bodies = \'none\')');
 	like($server->sql("SELECT webhook.explain('$event', $kept{'none 400'})"), qr/It cannot be resent: it is no longer in the ring, and the log has not kept its data[.]$/, '... and explain() says so');
 	$server->reset('webhook.log_bodies');
