@@ -163,18 +163,18 @@ $browser->type($_->[0], $_->[1]) foreach [ 'input[name=filter]' => '$.Amount > 5
   [ 'input[name=retry_schedule]' => '5 s, 5 min, 2 h' ], [ 'input[name=final_statuses]' => '400, 404' ],
   [ 'input[name=secret]' => 'whsec_' . 'QUJD' x 10 ];
 $browser->js('for (const [name, value] of Object.entries(arguments[0])) document.querySelector(`select[name=${name}]`).value = value',
-	{ payload_format => 'standard', ordered => 'false', include_context => 'true' });
+	{ payload_format => 'standard', ordered => 'false', include_context => 'true', log_bodies => 'failed' });
 $browser->js('document.querySelector("select[aria-label=\'Give up after: unit\']").value = "minutes"');
 $browser->click('input[value=abp]');
 $browser->click('text=Save');
 $browser->says('It is saved.');
 my $full = $portal->sql('SELECT max(id) FROM webhook.subscription');
-is($portal->sql("SELECT o - '{endpoint,ca,client_certificate,description,enabled}'::text[] FROM webhook.subscription_options($full) o"),
+is($portal->sql("SELECT o - '{endpoint,ca,client_certificate,description,enabled,name}'::text[] FROM webhook.subscription_options($full) o"),
 	$portal->sql(<<'END'), 'each option is saved as it was given');
 SELECT jsonb_build_object('events', '{App.InvoicePaid,Sales.*,App.BusinessRequestStatusChange}'::text[],
 	'headers', '{"x-tenant":"north"}'::jsonb, 'filter', '$.Amount > 5'::jsonpath, 'max_in_flight', 3, 'rate_limit', 2.5::real,
 	'timeout', interval '7 s', 'max_age', interval '90 min', 'retry_schedule', '{5 s,5 min,2 h}'::interval[],
-	'final_statuses', '{400,404}'::int[], 'payload_format', 'standard', 'ordered', false, 'include_context', true, 'signature_schemes', '{standard,abp}'::text[])
+	'final_statuses', '{400,404}'::int[], 'payload_format', 'standard', 'ordered', false, 'include_context', true, 'log_bodies', 'failed', 'signature_schemes', '{standard,abp}'::text[])
 END
 is($portal->sql("SELECT webhook.secret($full)"), 'whsec_' . 'QUJD' x 10, 'and the secret');
 $pages->show("edit?id=$full", 'Edit subscription');

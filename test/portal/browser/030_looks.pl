@@ -127,6 +127,7 @@ sub look_at
 }
 
 look_at($_, @looks) foreach qw(light dark);
+show('behind the last dialog', '');
 $pages->sign_out;
 foreach my $scheme (qw(light dark))
 {

@@ -42,7 +42,7 @@ SELECT webhook.define_tenant('$tenant', '{Partner.*,$type}', max_subscriptions =
 CREATE ROLE ${tenant}_hooks LOGIN PASSWORD 't'; SELECT webhook.grant_tenant('${tenant}_hooks', '$tenant');
 SET ROLE ${tenant}_hooks;
 SELECT webhook.subscribe('$ok', '{Partner.*,$type}', 'Orders of $tenant', headers => '{"x-of":"$tenant"}', rate_limit => 40);
-SELECT webhook.subscribe('$url{'/status/503'}', '{Partner.AgreementChanged}', 'Portal of $tenant');
+SELECT webhook.subscribe('$url{'/status/503'}', '{Partner.AgreementChanged}', 'Portal of $tenant', retry_schedule => '{5 s,1 h}');
 SELECT webhook.subscribe('$url{'/status/404'}', '{Partner.Invoiced}', 'Ledger of $tenant', final_statuses => '{404}');
 SELECT webhook.subscribe('$url{'/challenge/9'}', '{Partner.*}', 'Silent one of $tenant');
 RESET ROLE;
