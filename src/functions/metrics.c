@@ -21,6 +21,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "base/unix_time.h"
 #include "process/metrics.h"
 #include "process/shmem.h"
 #include "store/store.h"
@@ -74,8 +75,7 @@ put_worker(ReturnSetInfo *result, WebhookSlot *slot)
 		status = webhook_shmem_status(slot);
 	running = status.state == WEBHOOK_SLOT_RUNNING;
 	up = running ? 1 : 0;
-	started_at = status.started_at / (double) USECS_PER_SEC +
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY;
+	started_at = webhook_unix_from_timestamp(status.started_at) / (double) USECS_PER_SEC;
 	restarts = Max(status.starts, 1) - 1;
 	put(result, "webhook_up", &up);
 	put(result, "webhook_in_recovery", &recovery);

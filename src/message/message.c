@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
+#include "base/unix_time.h"
 #include "message/message.h"
 #include "message/signature_internal.h"
 #include "message/text_internal.h"
@@ -48,9 +49,7 @@ webhook_message_build(WebhookMessage *message, const WebhookEvent *event,
 					  int attempt, const char *challenge, TimestampTz now)
 {
 	const char *id = uuid_text(&event->event_id);
-	int64		timestamp = (now +
-							 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-							 USECS_PER_DAY) / USECS_PER_SEC;
+	int64		timestamp = webhook_unix_from_timestamp(now) / USECS_PER_SEC;
 	const WebhookSecret *newest = newest_secret(subscription, now);
 	WebhookContext context = webhook_context_parse(event->context);
 	int			i;

@@ -10,6 +10,7 @@
 
 #include "utils/timestamp.h"
 
+#include "base/unix_time.h"
 #include "ring/event.h"
 
 static const char *const cause_names[] = {
@@ -97,8 +98,7 @@ webhook_event_release(WebhookEvent *event)
 void
 webhook_event_new_id(pg_uuid_t *id, TimestampTz created)
 {
-	int64		unix_us = created +
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	int64		unix_us = webhook_unix_from_timestamp(created);
 	uint64		ms = unix_us / 1000;
 	uint32		fraction = (uint32) (unix_us % 1000) * 4096 / 1000;
 

@@ -28,6 +28,7 @@
 #include "base/catalog.h"
 #include "base/redact.h"
 #include "base/table.h"
+#include "base/unix_time.h"
 #include "ring/context.h"
 #include "store/log_partition_internal.h"
 #include "store/log_values_internal.h"
@@ -320,8 +321,7 @@ fill_exchange(Datum *values, bool *nulls, const WebhookHttpTransfer *transfer,
 {
 	Interval   *duration = palloc0_object(Interval);
 	Datum		address;
-	TimestampTz started = transfer->started -
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	TimestampTz started = webhook_timestamp_from_unix(transfer->started);
 
 	duration->time = transfer->duration;
 

@@ -53,9 +53,8 @@ static bool any_row(int nkeys, int64 subscription_id, const char *subject,
 static void replace_row(WebhookPendingWriter *writer, TupleTableSlot *slot,
 						const WebhookPending *row, TimestampTz next_at);
 static WebhookText read_text(TupleTableSlot *slot, AttrNumber number);
-static List *read_batch(WebhookScan *scan, const WebhookReach *reach, int limit);
-static List *read_about(WebhookScan *scan, const char *subject, const WebhookReach *reach,
-						int limit, WebhookPendingCursor *cursor);
+static List *read_rows(WebhookScan *scan, const char *subject, const WebhookReach *reach,
+					   int limit, WebhookPendingCursor *cursor);
 static void form_row(const WebhookPending *row, Datum *values, bool *nulls);
 
 static const char *
@@ -223,7 +222,7 @@ webhook_pending_batch(int64 subscription_id, const WebhookReach *reach, int limi
 		WebhookScan *scan = webhook_pending_scan_after(reading, subscription_id, cursor);
 
 		from_start = cursor->position == 0;
-		rows = read_batch(scan, reach, limit);
+		rows = read_rows(scan, NULL, reach, limit, NULL);
 		webhook_scan_end(scan);
 		memset(cursor, 0, sizeof(*cursor));
 	} while (rows == NIL && !from_start);
@@ -251,7 +250,7 @@ webhook_pending_of_subject(int64 subscription_id, const char *subject,
 	scan = scan_rows(reading.relation, reading.snapshot, 2, subscription_id,
 					 CStringGetTextDatum(subject ? subject : ""), 0, 0);
 	if (event_id == NULL)
-		rows = read_batch(scan, reach, 1);
+		rows = read_rows(scan, NULL, reach, 1, NULL);
 	else
 	{
 		while (webhook_scan_next(scan))
@@ -283,7 +282,7 @@ webhook_pending_about(const char *subject, const WebhookReach *reach, int limit,
 		if (walk->begun)
 		{
 			scan = webhook_pending_scan_after(reading, walk->subscription_id, &walk->cursor);
-			rows = read_about(scan, subject, reach, limit, &walk->cursor);
+			rows = read_rows(scan, subject, reach, limit, &walk->cursor);
 			webhook_scan_end(scan);
 			if (rows != NIL)
 				break;
@@ -574,8 +573,13 @@ replace_row(WebhookPendingWriter *writer, TupleTableSlot *slot,
 	MemoryContextReset(writer->row_context);
 }
 
+/*
+ * The next rows of a scan that a command means. With a subject, the first row of another one
+ * ends the list, and the cursor moves to the row that was read last.
+ */
 static List *
-read_batch(WebhookScan *scan, const WebhookReach *reach, int limit)
+read_rows(WebhookScan *scan, const char *subject, const WebhookReach *reach, int limit,
+		  WebhookPendingCursor *cursor)
 {
 	List	   *rows = NIL;
 	Size		bytes = 0;
@@ -585,31 +589,12 @@ read_batch(WebhookScan *scan, const WebhookReach *reach, int limit)
 		WebhookPending *row;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!webhook_pending_is_meant(scan->slot, reach))
-			continue;
-		row = webhook_pending_read_row(scan->slot);
-		bytes += row->event->size;
-		rows = lappend(rows, row);
-	}
-	return rows;
-}
-
-/* Rows of the subject; the first one of another subject ends the list. */
-static List *
-read_about(WebhookScan *scan, const char *subject, const WebhookReach *reach, int limit,
-		   WebhookPendingCursor *cursor)
-{
-	List	   *rows = NIL;
-	Size		bytes = 0;
-
-	while (list_length(rows) < limit && bytes < BATCH_BYTES && webhook_scan_next(scan))
-	{
-		WebhookPending *row;
-
-		CHECK_FOR_INTERRUPTS();
-		webhook_pending_cursor_set(cursor, scan->slot);
-		if (strcmp(cursor->subject, subject) != 0)
-			break;
+		if (subject != NULL)
+		{
+			webhook_pending_cursor_set(cursor, scan->slot);
+			if (strcmp(cursor->subject, subject) != 0)
+				break;
+		}
 		if (!webhook_pending_is_meant(scan->slot, reach))
 			continue;
 		row = webhook_pending_read_row(scan->slot);

@@ -14,6 +14,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/unix_time.h"
 #include "worker/statistics_internal.h"
 
 static struct
@@ -162,8 +163,6 @@ add_to_metrics(const WebhookLogEntry *entry)
 static int64
 latency(const WebhookLogEntry *entry)
 {
-	const int64 epochs = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-
-	return entry->transfer->started + entry->transfer->duration - epochs -
+	return webhook_timestamp_from_unix(entry->transfer->started) + entry->transfer->duration -
 		entry->delivery.event->created_at;
 }
