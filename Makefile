@@ -86,8 +86,9 @@ REGRESS_OPTS   = --inputdir=test --load-extension=webhook $(TEMP)
 ISOLATION      = $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec))
 ISOLATION_OPTS = --inputdir=test/isolation --load-extension=webhook $(TEMP)
 TAP_TESTS      = 1
-PROVE_TESTS    = test/t/*.pl
-# Most of these tests wait most of the time, so three run at once.
+# Most of these tests wait most of the time, so three run at once. The longest
+# do not come last, so that none of them runs alone.
+PROVE_TESTS    = test/t/[19]*.pl test/t/[!19]*.pl
 TAP_JOBS       = -j3 --timer
 CHECKS         = format-check analyze
 EXTRA_CLEAN    = stage build log $(HTTP_LIB) $(HTTP_OBJS)
