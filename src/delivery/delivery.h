@@ -217,13 +217,14 @@ extern TimestampTz webhook_dispatch_tick_time(WebhookDispatcher *dispatcher);
 extern void webhook_dispatch_set_back(WebhookDispatcher *dispatcher, TimestampTz now, int64 by);
 
 /*
- * Ended deliveries, oldest first, at most "size": a group to be written. They
- * stay the dispatcher's until webhook_dispatch_flushed() says whether they
- * are committed; then they are counted, for their subscriptions and in
- * "counts", by outcome, and are gone.
+ * Add to a group of "count" deliveries those that have ended after them, oldest first,
+ * until it has "size": the group is to be written. Returns how many it has. They stay
+ * the dispatcher's until webhook_dispatch_flushed() says whether they are committed;
+ * then they are counted, for their subscriptions and in "counts", by outcome, and are
+ * gone.
  */
 extern int	webhook_dispatch_ended(WebhookDispatcher *dispatcher,
-								   WebhookDelivery **group, int size);
+								   WebhookDelivery **group, int count, int size);
 extern void webhook_dispatch_flushed(WebhookDispatcher *dispatcher, WebhookDelivery **group,
 									 int count, bool committed,
 									 uint64 counts[WEBHOOK_OUTCOMES]);

@@ -369,17 +369,17 @@ webhook_dispatch_set_back(WebhookDispatcher *dispatcher, TimestampTz now, int64 
 }
 
 int
-webhook_dispatch_ended(WebhookDispatcher *dispatcher, WebhookDelivery **group, int size)
+webhook_dispatch_ended(WebhookDispatcher *dispatcher, WebhookDelivery **group, int count,
+					   int size)
 {
-	dlist_iter	iter;
-	int			count = 0;
+	dlist_node *last = count == 0 ? &dispatcher->ended.head : &group[count - 1]->node;
 
-	dlist_foreach(iter, &dispatcher->ended)
+	while (count < size && dlist_has_next(&dispatcher->ended, last))
 	{
-		WebhookDelivery *delivery = dlist_container(WebhookDelivery, node, iter.cur);
+		WebhookDelivery *delivery;
 
-		if (count == size)
-			break;
+		last = dlist_next_node(&dispatcher->ended, last);
+		delivery = dlist_container(WebhookDelivery, node, last);
 		delivery->entry.promote = needs_promotion(delivery);
 		delivery->entry.bodies = keeps_bodies(delivery);
 		if (delivery->subject != NULL)

@@ -334,6 +334,7 @@ http_run(WebhookHttp *http)
 	struct epoll_event events[WEBHOOK_HTTP_EVENTS];
 	sigset_t	before;
 	WebhookHttpPost *post;
+	bool		starts = http->waiting.first != NULL;
 	int			count;
 
 	block_signals(&before);
@@ -349,7 +350,9 @@ http_run(WebhookHttp *http)
 		http->deadline = -1;
 		act(http, CURL_SOCKET_TIMEOUT, 0);
 	}
-	webhook_http_sockets_drop_idle(&http->sockets);
+	/* While requests are started piece by piece, the next ones may use what has become idle. */
+	if (!starts)
+		webhook_http_sockets_drop_idle(&http->sockets);
 
 	count = epoll_wait(http->sockets.epoll, events, WEBHOOK_HTTP_EVENTS, 0);
 	for (int i = 0; i < count; i++)

@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-#define WEBHOOK_HTTP_EVENTS		256 /* that one run() takes out of the epoll set */
+#define WEBHOOK_HTTP_EVENTS		16	/* that one run() takes out of the epoll set */
+#define WEBHOOK_HTTP_IDLE		256 /* idle connections that stay there for a while */
 
 #define WEBHOOK_HTTP_NO_DESCRIPTOR	"no file descriptor is left"
 
@@ -20,7 +21,7 @@ typedef struct WebhookHttpSockets
 	unsigned char *states;		/* by descriptor: what the epoll set waits for, and whether the
 								 * connection is idle; 0: not in the set */
 	int			nstates;		/* descriptors that "states" has room for */
-	int			idle[WEBHOOK_HTTP_EVENTS];	/* descriptors that became idle in this run() */
+	int			idle[WEBHOOK_HTTP_IDLE];	/* descriptors that became idle, and are in the set */
 	int			nidle;			/* entries of "idle" in use */
 } WebhookHttpSockets;
 

@@ -9,10 +9,11 @@
  *	3. load				due rows of pending; before 4, so that new events do not hold them up
  *	4. read				one step each of what waits and of the windows
  *	5. run commands		some pieces, each in a transaction of its own
- *	6. send				what may start, and harvest results, twice
+ *	6. send				what may start, and harvest results
  *	7. write			a group of results, the checkpoint, states
  *	8. drain			answer webhook.drain()
  *
+ * Sending and writing are done in pieces, and end early if somebody waits: turn.c.
  * No transaction is open between these steps. After an error in 2 to 5 they
  * pause for a moment; sending and writing go on.
  */
@@ -33,6 +34,7 @@
 #include "worker/sender_internal.h"
 #include "worker/set_back_internal.h"
 #include "worker/transaction_internal.h"
+#include "worker/turn_internal.h"
 #include "worker/writer_internal.h"
 
 #define POLL_INTERVAL USECS_PER_SEC /* between windows that nobody has asked for */
@@ -58,6 +60,7 @@ static struct
 
 	bool		wake;			/* a window is to be opened */
 	bool		reload;			/* subscriptions are to be read */
+	bool		unsent;			/* more may be started than the last round has started */
 	TimestampTz next_poll;
 	TimestampTz next_spill;
 	TimestampTz retry_at;		/* when to read again after an error; 0: there was none */
@@ -90,6 +93,7 @@ webhook_loop_start(WebhookSlot *slot)
 	memset(&loop, 0, sizeof(loop));
 	loop.slot = slot;
 	loop.dispatcher = webhook_dispatcher_new();
+	webhook_turn_init(slot);
 	webhook_sender_init(loop.dispatcher, &slot->counters);
 	webhook_loader_init(loop.dispatcher);
 	webhook_commands_init(loop.dispatcher);
@@ -110,12 +114,14 @@ webhook_loop_run(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	webhook_turn_begin_round();
 	webhook_steady_observe(now);
 	take_requests(now);
 	loop.interruptible = true;
 	read_input(now);
 	loop.interruptible = false;
 	QueryCancelPending = false;
+	webhook_turn_end_reading();
 	send_out();
 	write_out();
 	follow_drain();
@@ -133,6 +139,7 @@ webhook_loop_next_time(TimestampTz now)
 		webhook_dispatch_usage(loop.dispatcher)->queued > 0 ? loop.next_spill : 0,
 		webhook_dispatch_tick_time(loop.dispatcher),
 		engine >= 0 ? now + engine * INT64CONST(1000) : 0,
+		loop.unsent ? now : 0,
 	};
 	TimestampTz next = loop.next_poll;
 
@@ -156,7 +163,7 @@ webhook_loop_finish(TimestampTz deadline)
 	const WebhookUsage *usage = webhook_dispatch_usage(loop.dispatcher);
 	TimestampTz now = GetCurrentTimestamp();
 
-	webhook_sender_run();
+	(void) webhook_sender_run();
 	if (now < deadline && usage->in_flight + usage->unflushed > 0)
 	{
 		webhook_writer_flush(now, usage->in_flight == 0);
@@ -312,14 +319,14 @@ send_out(void)
 {
 	bool		blocked = webhook_writer_is_blocked();
 
-	if (!blocked)
-		webhook_sender_start();
-	webhook_sender_run();
-	if (!blocked && webhook_sender_start())
+	webhook_turn_begin();
+	do
 	{
-		webhook_sender_run();
-		webhook_sender_start();
-	}
+		bool		started = !blocked && webhook_sender_start();
+		bool		ended = webhook_sender_run();
+
+		loop.unsent = started || (ended && !blocked);
+	} while (loop.unsent && !webhook_turn_is_over());
 }
 
 static void

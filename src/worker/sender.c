@@ -26,6 +26,7 @@
 
 #define MAX_CONNECTIONS 5		/* times webhook.max_in_flight: more than are ever in flight */
 #define CONNECTION_SECONDS 300	/* so that a name that leads elsewhere is followed */
+#define PIECE 4					/* requests that are started at once */
 #define SHORTAGE_INTERVAL USECS_PER_SEC /* until more requests are tried */
 #define WARNING_INTERVAL USECS_PER_MINUTE	/* between two warnings of a shortage */
 
@@ -134,7 +135,7 @@ webhook_sender_start(void)
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		started = 0;
 
-	while (may_start(now) &&
+	while (started < PIECE && may_start(now) &&
 		   webhook_budget_send(sender.dispatcher, webhook_sender_memory(),
 							   sender.api->in_flight(sender.http)) &&
 		   (delivery = webhook_dispatch_next(sender.dispatcher, now)) != NULL)
@@ -148,7 +149,7 @@ webhook_sender_start(void)
 	return started > 0;
 }
 
-void
+bool
 webhook_sender_run(void)
 {
 	WebhookHttpTransfer *transfer;
@@ -166,6 +167,7 @@ webhook_sender_run(void)
 		else
 			webhook_dispatch_finish(sender.dispatcher, transfer->tag, transfer, now);
 	}
+	return now != 0;
 }
 
 void
@@ -173,7 +175,7 @@ webhook_sender_break_off(void)
 {
 	sender.stops = true;
 	sender.api->break_off(sender.http);
-	webhook_sender_run();
+	(void) webhook_sender_run();
 }
 
 void

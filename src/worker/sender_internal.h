@@ -20,11 +20,11 @@ extern int	webhook_sender_descriptor(void);
 /* Milliseconds until webhook_sender_run() has something to do anyway; -1: never. */
 extern long webhook_sender_wait_ms(void);
 
-/* Start every delivery that may start now. Returns false if there is none. */
+/* Start some of the deliveries that may start now. Returns false if there is none. */
 extern bool webhook_sender_start(void);
 
-/* Let the engine work, and hand what has ended to the dispatcher. */
-extern void webhook_sender_run(void);
+/* Let the engine work, and hand what has ended to the dispatcher. Returns false if nothing has. */
+extern bool webhook_sender_run(void);
 
 /* End what is in flight, and hand it to the dispatcher: the worker stops. */
 extern void webhook_sender_break_off(void);

@@ -31,9 +31,11 @@
 #include "worker/sender_internal.h"
 #include "worker/statistics_internal.h"
 #include "worker/transaction_internal.h"
+#include "worker/turn_internal.h"
 #include "worker/writer_internal.h"
 
 #define GROUP_ROWS 500
+#define PIECE_ROWS 16			/* after which the worker looks whether somebody waits */
 #define GROUP_DELAY 5000		/* microseconds */
 #define FLUSH_LIMIT 5000		/* milliseconds */
 #define LONGEST_FLUSH (600 * 1000)	/* milliseconds */
@@ -65,6 +67,7 @@ static struct
 typedef struct Group
 {
 	int			count;
+	int			size;			/* how many deliveries it may have */
 	WebhookDelivery *deliveries[GROUP_ROWS];
 	bool		bodies;			/* headers, bodies and data are written, too */
 } Group;
@@ -72,7 +75,8 @@ typedef struct Group
 /* Queues whose states are being saved, and told of. */
 typedef struct States
 {
-	int			count;
+	int			found;			/* how many they are */
+	int			count;			/* how many of these, the first ones, this time */
 	WebhookQueue *queues[GROUP_ROWS];
 	TimestampTz now;
 } States;
@@ -81,12 +85,15 @@ static bool is_due(TimestampTz now, bool at_once);
 static bool write_group(Group *group);
 static bool is_own(int sqlerrcode);
 static void write_entries(void *arg);
+static bool write_piece(Group *group);
+static int	take_back(Group *group);
 static void fail_group(Group *group);
 static void finish_group(Group *group);
 static bool is_in_memory(int64 subscription_id, const char *subject, void *arg);
 static void note_promoted(int64 subscription_id, TimestampTz next_at, void *arg);
 static void save_checkpoint(void *arg);
 static void write_states(void *arg);
+static void write_some_states(const States *states, int from);
 static bool walk_changes(const States *states,
 						 bool (*call) (WebhookQueue *, const WebhookStateChange *));
 static bool is_told(WebhookQueue *queue, const WebhookStateChange *change);
@@ -125,8 +132,8 @@ webhook_writer_flush(TimestampTz now, bool at_once)
 	if (!is_due(now, at_once))
 		return;
 
-	group.count = webhook_dispatch_ended(writer.dispatcher, group.deliveries,
-										 writer.one_by_one > 0 ? 1 : GROUP_ROWS);
+	group.count = 0;
+	group.size = writer.one_by_one > 0 ? 1 : GROUP_ROWS;
 	if (!write_group(&group))
 	{
 		fail_group(&group);
@@ -137,7 +144,9 @@ webhook_writer_flush(TimestampTz now, bool at_once)
 		writer.one_by_one--;
 	writer.retry_at = 0;
 	writer.retry_pause = 0;
-	writer.waiting_since = usage->unflushed > 0 ? now : 0;
+	/* What is left has waited for longer. */
+	if (usage->unflushed == 0)
+		writer.waiting_since = 0;
 }
 
 bool
@@ -177,12 +186,15 @@ webhook_writer_states(TimestampTz now, bool at_once)
 
 	if (!at_once && !urgent && now - writer.states_at < STATES_DELAY && now >= writer.states_at)
 		return false;
-	states.count = webhook_queue_dirty(writer.dispatcher, states.queues, GROUP_ROWS);
-	if (states.count == 0)
+	states.found = webhook_queue_dirty(writer.dispatcher, states.queues, GROUP_ROWS);
+	states.count = 0;
+	if (states.found == 0)
 		return false;
-	states.now = writer.states_at = now;
+	states.now = now;
 	writer.states_failed = !webhook_transaction_try("writing the states of subscriptions",
 													write_states, &states);
+	if (writer.states_failed || states.count == states.found)
+		writer.states_at = now;
 	if (writer.states_failed)
 		return false;
 
@@ -229,9 +241,10 @@ write_group(Group *group)
 			return true;
 		webhook_counter_add(&writer.slot->counters.flush_errors, 1);
 		webhook_counter_add(&writer.slot->metrics.flush_errors, 1);
-		if (group->count > 1 || ShutdownRequestPending ||
-			!is_own(webhook_transaction_error()))
+		if (group->count != 1 || ShutdownRequestPending ||
+			!is_own(webhook_transaction_error()) || !bodies)
 			break;
+		take_back(group);
 	}
 	return false;
 }
@@ -257,19 +270,18 @@ is_own(int sqlerrcode)
 	}
 }
 
+/* The group becomes as large as what has ended, unless the turn is over before. */
 static void
 write_entries(void *arg)
 {
 	Group	   *group = arg;
-	WebhookLogEntry *entries[GROUP_ROWS];
 
-	for (int i = 0; i < group->count; i++)
-		entries[i] = &group->deliveries[i]->entry;
 	enable_timeout_after(STATEMENT_TIMEOUT, writer.limit);
 	PG_TRY();
 	{
-		webhook_log_write(entries, group->count, group->bodies, GetCurrentTimestamp(),
-						  is_in_memory, note_promoted, NULL);
+		webhook_turn_begin();
+		while (write_piece(group) && !webhook_turn_is_over())
+			;
 	}
 	PG_FINALLY();
 	{
@@ -278,14 +290,43 @@ write_entries(void *arg)
 	PG_END_TRY();
 }
 
+/* Returns false if there was nothing to write. */
+static bool
+write_piece(Group *group)
+{
+	WebhookLogEntry *entries[PIECE_ROWS];
+	int			from = group->count;
+
+	group->count = webhook_dispatch_ended(writer.dispatcher, group->deliveries, from,
+										  Min(from + PIECE_ROWS, group->size));
+	for (int i = from; i < group->count; i++)
+		entries[i - from] = &group->deliveries[i]->entry;
+	if (group->count > from)
+		webhook_log_write(entries, group->count - from, group->bodies, GetCurrentTimestamp(),
+						  is_in_memory, note_promoted, NULL);
+	return group->count > from;
+}
+
+/* What the group has was not written. Returns how many deliveries that were. */
+static int
+take_back(Group *group)
+{
+	int			count = group->count;
+
+	webhook_dispatch_flushed(writer.dispatcher, group->deliveries, count, false, NULL);
+	group->count = 0;
+	return count;
+}
+
 /* Of several entries, one may be the cause; of one, the cause is somewhere else. */
 static void
 fail_group(Group *group)
 {
-	webhook_dispatch_flushed(writer.dispatcher, group->deliveries, group->count, false, NULL);
-	if (group->count > 1)
+	int			count = take_back(group);
+
+	if (count > 1)
 	{
-		writer.one_by_one = group->count;
+		writer.one_by_one = count;
 		return;
 	}
 	if (webhook_transaction_error() == ERRCODE_QUERY_CANCELED)
@@ -354,15 +395,30 @@ save_checkpoint(void *arg)
 	webhook_checkpoint_save(&checkpoint);
 }
 
-/* Of a fenced subscription, which belongs to another database, nothing is written. */
+/* As many as the turn allows. */
 static void
 write_states(void *arg)
 {
-	const States *states = arg;
-	WebhookState *rows[GROUP_ROWS];
+	States	   *states = arg;
+
+	webhook_turn_begin();
+	do
+	{
+		int			from = states->count;
+
+		states->count = Min(from + PIECE_ROWS, states->found);
+		write_some_states(states, from);
+	} while (states->count < states->found && !webhook_turn_is_over());
+}
+
+/* Of a fenced subscription, which belongs to another database, nothing is written. */
+static void
+write_some_states(const States *states, int from)
+{
+	WebhookState *rows[PIECE_ROWS];
 	int			nrows = 0;
 
-	for (int i = 0; i < states->count; i++)
+	for (int i = from; i < states->count; i++)
 	{
 		WebhookQueue *queue = states->queues[i];
 		const WebhookSubscription *subscription = webhook_queue_subscription(queue);

@@ -35,6 +35,7 @@ PG_FUNCTION_INFO_V1(webhook_clock_settle_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_now_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_set_back_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_set_sql);
+PG_FUNCTION_INFO_V1(webhook_clock_cost_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_fail_writes_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_fail_reads_sql);
 PG_FUNCTION_INFO_V1(webhook_clock_crash_sql);
@@ -285,6 +286,13 @@ webhook_clock_set_sql(PG_FUNCTION_ARGS)
 	SetConfigOption(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 					text_to_cstring(PG_GETARG_TEXT_PP(1)), PGC_SIGHUP, PGC_S_OVERRIDE);
 	webhook_clock_reconfigured();
+	PG_RETURN_VOID();
+}
+
+Datum
+webhook_clock_cost_sql(PG_FUNCTION_ARGS)
+{
+	webhook_clock_cost = PG_GETARG_INT32(0);
 	PG_RETURN_VOID();
 }
 

@@ -119,6 +119,8 @@ extern int64 webhook_clock_transactions;
 extern WebhookClockArray webhook_clock_pending; /* of WebhookPending *, in key order */
 extern WebhookClockArray webhook_clock_ring;	/* of WebhookClockRow, committed */
 extern uint32 webhook_clock_failing;	/* writes that fail, of a million */
+extern int64 webhook_clock_cost;	/* microseconds that a POST, and a row of the log, takes the
+									 * worker */
 extern uint32 webhook_clock_failing_reads;	/* the same for steps of reading */
 
 /* A row that is committed at a time to come, or now. */
@@ -126,6 +128,9 @@ extern void webhook_clock_commit(WebhookEvent *event, int64 at);
 
 /* Commit what is due; is there anything? When is the next? -1: never. */
 extern bool webhook_clock_commit_due(void);
+
+/* The worker has made so many POSTs, or rows of the log: time passes, and others commit. */
+extern void webhook_clock_work(int count);
 extern int64 webhook_clock_next_commit(void);
 
 /* The transaction that comes next. */

@@ -126,6 +126,7 @@ submit(WebhookHttp *http, const WebhookHttpRequest *request, void *tag)
 
 	transfer->post = webhook_clock_posts.count;
 	post = webhook_clock_add(&webhook_clock_posts, sizeof(WebhookClockPost));
+	webhook_clock_work(1);
 	post->at = webhook_clock_steady;
 	post->ended = -1;
 	post->subscription_id = row->subscription_id;

@@ -58,6 +58,10 @@ CREATE FUNCTION clock.now() RETURNS interval
 CREATE FUNCTION clock.set_back(span interval) RETURNS void
 	LANGUAGE c STRICT AS :'module', 'webhook_clock_set_back_sql';
 
+-- Microseconds that each POST, and each row of the log, takes the worker; others commit meanwhile.
+CREATE FUNCTION clock.cost(us integer) RETURNS void
+	LANGUAGE c STRICT AS :'module', 'webhook_clock_cost_sql';
+
 -- A setting of the server; how many of all writes fail, from 0 to 1.
 CREATE FUNCTION clock.set(name text, value text) RETURNS void
 	LANGUAGE c STRICT AS :'module', 'webhook_clock_set_sql';

@@ -3,8 +3,9 @@
  *	  Drives the worker's loop on a fake clock, which moves only where the worker
  *	  would wait.
  *
- * A round takes no time. A loop that has nothing to wait for and makes no
- * progress either would burn a processor, so a loop that spins is an error.
+ * A round takes no time, unless the work in it is given a cost. A loop that has nothing to
+ * wait for and makes no progress either would burn a processor, so a loop that spins is an
+ * error.
  */
 #include "postgres.h"
 
@@ -24,6 +25,7 @@
 
 int64		webhook_clock_steady;
 int64		webhook_clock_shift;
+int64		webhook_clock_cost;
 WebhookDispatcher *webhook_clock_dispatcher;
 
 static bool is_idle(void);
@@ -52,6 +54,14 @@ webhook_clock_chance(uint32 limit)
 }
 
 void
+webhook_clock_work(int count)
+{
+	webhook_clock_steady += webhook_clock_cost * count;
+	if (webhook_clock_cost > 0 && webhook_clock_commit_due())
+		pg_atomic_write_u32(&webhook_clock_slot.wake, 1);
+}
+
+void
 webhook_clock_run(int64 until)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
@@ -60,7 +70,8 @@ webhook_clock_run(int64 until)
 	webhook_clock_start();
 	for (;;)
 	{
-		TimestampTz now = webhook_clock_now();
+		int64		before = webhook_clock_steady;
+		TimestampTz now;
 		int64		next;
 		int64		other;
 
@@ -68,6 +79,7 @@ webhook_clock_run(int64 until)
 		if (webhook_clock_commit_due())
 			pg_atomic_write_u32(&webhook_clock_slot.wake, 1);
 		webhook_loop_run();
+		now = webhook_clock_now();
 		next = webhook_clock_steady + Max(webhook_loop_next_time(now) - now, 0);
 		other = webhook_clock_next_answer();
 		if (other >= 0)
@@ -75,7 +87,7 @@ webhook_clock_run(int64 until)
 		other = webhook_clock_next_commit();
 		if (other >= 0)
 			next = Min(next, other);
-		if (next > webhook_clock_steady)
+		if (next > before)
 			rounds = 0;
 		else if (++rounds > MAX_ROUNDS)
 			elog(ERROR, "the loop spins");

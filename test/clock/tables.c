@@ -60,6 +60,7 @@ WebhookClockArray webhook_clock_pending;
 WebhookClockArray webhook_clock_ring;
 uint32		webhook_clock_failing;
 uint32		webhook_clock_failing_reads;
+static bool has_written;		/* the present transaction has written to the log */
 
 static pairingheap *futures;
 static int64 versions;
@@ -660,9 +661,12 @@ webhook_log_write(WebhookLogEntry *const *outcomes, int count, bool bodies,
 {
 	MemoryContext old;
 
-	if (webhook_clock_chance(1000000) < webhook_clock_failing)
+	/* Nothing here is rolled back. */
+	if (webhook_clock_chance(1000000) < webhook_clock_failing && !has_written)
 		elog(ERROR, "the disk is full");
+	has_written = true;
 
+	webhook_clock_work(count);
 	old = MemoryContextSwitchTo(webhook_clock_context);
 	for (int i = 0; i < count; i++)
 	{
@@ -927,6 +931,7 @@ webhook_transaction_try(const char *activity, void (*work) (void *arg), void *ar
 	volatile bool done = false;
 
 	webhook_clock_transactions++;
+	has_written = false;
 	PG_TRY();
 	{
 		work(arg);
