@@ -62,7 +62,9 @@ typedef struct Copy
 	MemoryContext context;		/* memory of the copy */
 	HTAB	   *by_id;			/* of IdEntry */
 	HTAB	   *by_tenant;		/* of TenantEntry */
+	const TenantEntry *platform;	/* its entry there, which each event needs */
 	HTAB	   *by_type;		/* of TypeEntry */
+	TypeEntry  *last;			/* that was found last: often the next event's; NULL: none yet */
 	Subscribers enabled;		/* enabled subscriptions */
 	bool		any_fenced;
 	const WebhookSnapshot *catch_up_since;	/* earliest start snapshot of those that are is_new;
@@ -82,7 +84,8 @@ static TenantEntry *enter_tenant(Copy *copy, const char *name);
 static TypeEntry *enter_type(Copy *copy, const TenantEntry *tenant, const char *name);
 static void add_to(MemoryContext context, Subscribers *subscribers,
 				   const WebhookSubscription *subscription);
-static const Subscribers *find_subscribers(Copy *copy, const char *tenant,
+static const TenantEntry *find_tenant(const Copy *copy, const char *name);
+static const Subscribers *find_subscribers(Copy *copy, const TenantEntry *owner,
 										   const char *event_type);
 static void complete_type(Copy *copy, const TenantEntry *tenant, TypeEntry *entry);
 static void set_key(TypeKey *key, const TenantEntry *tenant, const char *name);
@@ -126,11 +129,11 @@ webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event)
 	if (copy == NULL)
 		return;
 	if (event->kind != WEBHOOK_EVENT_OF_TENANT)
-		match->lists[0] = find_subscribers(copy, "", event->event_type);
+		match->lists[0] = find_subscribers(copy, copy->platform, event->event_type);
 	/* An empty text, which no tenant's name is, must not become the platform. */
 	if (event->kind != WEBHOOK_EVENT_OF_PLATFORM &&
 		event->tenant != NULL && event->tenant[0] != '\0')
-		match->lists[1] = find_subscribers(copy, event->tenant, event->event_type);
+		match->lists[1] = find_subscribers(copy, find_tenant(copy, event->tenant), event->event_type);
 }
 
 const WebhookSubscription *
@@ -245,7 +248,7 @@ read_copy(MemoryContext context)
 	control.entrysize = sizeof(TenantEntry);
 	copy->by_tenant = hash_create("webhook tenants", 64, &control,
 								  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	(void) enter_tenant(copy, "");
+	copy->platform = enter_tenant(copy, "");
 	control.keysize = sizeof(TypeKey);
 	control.entrysize = sizeof(TypeEntry);
 	copy->by_type = hash_create("webhook subscriptions by event type", 64, &control,
@@ -440,22 +443,31 @@ add_to(MemoryContext context, Subscribers *subscribers,
 	subscribers->subscriptions[subscribers->count++] = subscription;
 }
 
+/* The entry of a tenant that has subscriptions; NULL: there is none of that name. */
+static const TenantEntry *
+find_tenant(const Copy *copy, const char *name)
+{
+	/* No tenant has a longer name, which would be found cut off. */
+	if (strlen(name) > WEBHOOK_MAX_TENANT)
+		return NULL;
+	return hash_search(copy->by_tenant, name, HASH_FIND, NULL);
+}
+
 /*
- * The subscriptions of a tenant ("": of the platform) that name an event type or
- * match it by a pattern, in order of id; NULL: there is none.
+ * The subscriptions of a tenant, or (NULL) of nobody, that name an event type or match it
+ * by a pattern, in order of id; NULL: there is none.
  */
 static const Subscribers *
-find_subscribers(Copy *copy, const char *tenant, const char *event_type)
+find_subscribers(Copy *copy, const TenantEntry *owner, const char *event_type)
 {
-	const TenantEntry *owner;
 	TypeEntry  *entry;
 
-	/* No tenant and no event type has a longer name, which would be found cut off. */
-	if (strlen(tenant) > WEBHOOK_MAX_TENANT || strlen(event_type) > WEBHOOK_MAX_EVENT_TYPE)
+	/* No event type has a longer name, which would be found cut off. */
+	if (owner == NULL || strlen(event_type) > WEBHOOK_MAX_EVENT_TYPE)
 		return NULL;
-	owner = hash_search(copy->by_tenant, tenant, HASH_FIND, NULL);
-	if (owner == NULL)
-		return NULL;
+	if (copy->last != NULL && copy->last->key.tenant == owner->number &&
+		strcmp(copy->last->key.name, event_type) == 0)
+		return &copy->last->subscribers;
 	if (owner->patterns.count == 0)
 	{
 		TypeKey		key;
@@ -469,6 +481,7 @@ find_subscribers(Copy *copy, const char *tenant, const char *event_type)
 		entry = enter_type(copy, owner, event_type);
 	if (!entry->complete)
 		complete_type(copy, owner, entry);
+	copy->last = entry;
 	return &entry->subscribers;
 }
 
