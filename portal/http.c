@@ -424,11 +424,16 @@ start_listening(PortalOptions *options)
 
 	if (fd < 0)
 		return strerror(errno);
-	server.listener = fd;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(fd, address, options->listen.length) != 0 || listen(fd, 512) != 0 ||
 		getsockname(fd, address, &length) != 0)
-		return strerror(errno);
+	{
+		const char *reason = strerror(errno);
+
+		close(fd);
+		return reason;
+	}
+	server.listener = fd;
 	options->listen.port = ntohs(address->sa_family == AF_INET ?
 								 ((struct sockaddr_in *) address)->sin_port :
 								 ((struct sockaddr_in6 *) address)->sin6_port);

@@ -133,7 +133,8 @@ webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event)
 	/* An empty text, which no tenant's name is, must not become the platform. */
 	if (event->kind != WEBHOOK_EVENT_OF_PLATFORM &&
 		event->tenant != NULL && event->tenant[0] != '\0')
-		match->lists[1] = find_subscribers(copy, find_tenant(copy, event->tenant), event->event_type);
+		match->lists[1] = find_subscribers(copy, find_tenant(copy, event->tenant),
+										   event->event_type);
 }
 
 const WebhookSubscription *
