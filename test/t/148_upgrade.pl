@@ -210,6 +210,7 @@ sub refuses
 {
 	my ($what, $objects, $loaded, $status) = @_;
 	my $is_misfit = $misfit->($objects, $loaded);
+	my $begin = time;
 
 	$server->logs($is_misfit, $log, "$what: the server's log says so");
 	like($server->messages('SELECT webhook_internal.home()'), $is_misfit, "$what: so does a function");
@@ -217,7 +218,7 @@ sub refuses
 	is($server->worker, '', "$what: there is no worker");
 	my @errors = $server->log_since($log) =~ /^.*(?:ERROR|FATAL): .*$/mg;
 	is_deeply([ grep { !/$is_misfit/ } @errors ], [], "$what: no other error");
-	cmp_ok(scalar @errors, '<', 12, "$what: not again and again");
+	cmp_ok(scalar @errors, '<', 12 + time - $begin, "$what: not again and again");
 	return;
 }
 
