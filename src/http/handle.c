@@ -366,6 +366,30 @@ set_options(WebhookHttpPool *pool, WebhookHttpHandle *handle)
 	return result;
 }
 
+/*
+ * Let the request resume a session of an earlier one. A handle with certificate files of its own
+ * has none to share.
+ */
+static CURLcode
+set_sessions(WebhookHttpHandle *handle, const WebhookHttpPost *post)
+{
+	WebhookHttpPool *pool = handle->pool;
+	CURL	   *curl = handle->curl;
+	CURLcode	result = CURLE_OK;
+	struct timespec now;
+
+	if (!post->target.secure || handle->own_files)
+		return result;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	pool->sessions = webhook_http_sessions_renew(pool->sessions, now.tv_sec);
+	if (pool->sessions == handle->sessions)
+		return result;
+	SET(CURLOPT_SHARE, pool->sessions != NULL ? pool->sessions->share : NULL);
+	webhook_http_sessions_release(handle->sessions);
+	handle->sessions = webhook_http_sessions_use(pool->sessions);
+	return result;
+}
+
 /* Set the certificate files of the request. A handle with such files serves no other request. */
 static CURLcode
 set_files(WebhookHttpHandle *handle, const WebhookHttpPost *post)
@@ -479,6 +503,8 @@ set_request(WebhookHttpHandle *handle, WebhookHttpPost *post, int elapsed_ms)
 	CURLcode	result = set_files(handle, post);
 
 	if (result == CURLE_OK)
+		result = set_sessions(handle, post);
+	if (result == CURLE_OK)
 		result = set_resolved(handle, post);
 	if (result == CURLE_OK)
 		result = set_headers(handle, post);
@@ -494,6 +520,14 @@ set_request(WebhookHttpHandle *handle, WebhookHttpPost *post, int elapsed_ms)
 }
 
 #undef SET
+
+static void
+free_handle(WebhookHttpHandle *handle)
+{
+	curl_easy_cleanup(handle->curl);
+	webhook_http_sessions_release(handle->sessions);
+	free(handle);
+}
 
 /* Make a handle. Returns what libcurl says; then there is none, unless that is CURLE_OK. */
 static CURLcode
@@ -511,8 +545,7 @@ new_handle(WebhookHttpPool *pool, WebhookHttpHandle **made)
 		result = set_options(pool, handle);
 	if (result != CURLE_OK)
 	{
-		curl_easy_cleanup(handle->curl);
-		free(handle);
+		free_handle(handle);
 		return result;
 	}
 	*made = handle;
@@ -572,10 +605,7 @@ webhook_http_handle_put(WebhookHttpHandle *handle, bool reusable)
 		pool->nspare++;
 	}
 	else
-	{
-		curl_easy_cleanup(handle->curl);
-		free(handle);
-	}
+		free_handle(handle);
 }
 
 void
@@ -588,7 +618,8 @@ webhook_http_pool_renew(WebhookHttpPool *pool)
 
 		pool->spare = handle->next;
 		pool->nspare--;
-		curl_easy_cleanup(handle->curl);
-		free(handle);
+		free_handle(handle);
 	}
+	webhook_http_sessions_release(pool->sessions);
+	pool->sessions = NULL;
 }

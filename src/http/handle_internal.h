@@ -8,6 +8,7 @@
 
 #include "http/ages_internal.h"
 #include "http/dial_guard_internal.h"
+#include "http/sessions_internal.h"
 #include "http/sockets_internal.h"
 
 #define WEBHOOK_HTTP1_TARGETS	64	/* that are remembered */
@@ -32,6 +33,7 @@ typedef struct WebhookHttpPool
 	uint64_t	http1[WEBHOOK_HTTP1_TARGETS];
 	int			next_http1;		/* the entry that the next one overwrites */
 
+	WebhookHttpSessions *sessions;	/* of TLS; NULL: none yet, or libcurl's own */
 	WebhookHttpAges ages;		/* of connections, by libcurl's numbers of them */
 } WebhookHttpPool;
 
@@ -41,6 +43,7 @@ typedef struct WebhookHttpHandle
 	void	   *curl;			/* a CURL */
 	WebhookHttpPost *post;		/* the transfer that it runs; NULL: none */
 	WebhookHttpPool *pool;		/* where it comes from */
+	WebhookHttpSessions *sessions;	/* that its requests resume; NULL: none */
 	unsigned int generation;	/* of the options that it was made with */
 	bool		own_files;		/* it was set to the certificate files of one request */
 	char		error[256];		/* libcurl's message; CURL_ERROR_SIZE */

@@ -92,24 +92,27 @@ sub free_port
 	return $socket->sockport;
 }
 
-# openssl's own server, whose console answers each request that it shows.
+# openssl's own server, whose console answers each request that it shows. Without -quiet
+# it shows each handshake, too.
 sub serve
 {
 	my ($certificate, @options) = @_;
+	my @quiet = grep({ $_ eq '-handshakes' } @options) ? () : '-quiet';
 	my $port = free_port();
 	my $pid = fork() // die $!;
 
 	if ($pid == 0)
 	{
-		my $server = open3(my $in, my $out, undef, 'openssl', 's_server', '-quiet',
+		my $server = open3(my $in, my $out, undef, 'openssl', 's_server', @quiet,
 			'-accept', "127.0.0.1:$port", '-cert', "$dir/$certificate.crt",
-			'-key', "$dir/$certificate.key", @options);
+			'-key', "$dir/$certificate.key", grep({ $_ ne '-handshakes' } @options));
 		local $SIG{TERM} = sub { kill 'KILL', $server; POSIX::_exit(0); };
 		my $text = '';
 
 		while (sysread $out, $text, 65536, length $text)
 		{
 			next if $text !~ /\r\n\r\n\{.*\}/s;
+			append_to_file("$dir/handshakes", $text =~ /^Reused session-id/m ? "resumed\n" : "whole\n") if !@quiet;
 			$text = '';
 			syswrite $in, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 		}
@@ -180,6 +183,18 @@ like(attempt($untrusted, "ca => 'other-ca.crt'"), qr/^delivered 200/, 'a subscri
 fails($untrusted, qr/^retrying tls .*issuer/, 'another subscription does not use that CA');
 fails($good, qr/^retrying tls .*issuer/, 'with a CA of its own, ours is not used', "ca => 'other-ca.crt'");
 fails($good, qr/^retrying tls .*\bnone\.crt\b/, 'a CA file that does not exist', "ca => 'none.crt'");
+
+# A receiver that closes each connection: the second handshake resumes the first one's session.
+my $closing = serve('good', '-handshakes');
+my $closed = $server->subscribe($closing);
+foreach (1 .. 3)
+{
+	$server->sql("INSERT INTO business_request VALUES (1000 + $_, 'Draft')");
+	$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $closed", $_);
+}
+my $handshakes = slurp_file("$dir/handshakes");
+is($handshakes, "whole\nresumed\nresumed\n", 'TLS sessions are resumed');
+$server->unsubscribe($closed);
 
 # Client certificates.
 my $mutual = serve('good', '-Verify', '1', '-verify_return_error', '-CAfile', "$dir/ca.crt");
