@@ -3,13 +3,13 @@
 -- backlog. psql variables: log, rows of the log; subscriptions; pending, rows of each.
 --
 -- The log has a leaf already, which the worker has made. The others are made after it.
--- Three tenths of the rows are of today; 2 of 100 were not answered well, and half of
--- these have ended so.
+-- Three tenths of the rows are of today, when endpoints are down: all of them are tried
+-- again. Of the others 2 of 100 were not answered well, and half of these have ended so.
 --
 SET synchronous_commit = off;
 
 CREATE FUNCTION pg_temp.fill_leaf(leaf text, since timestamptz, until timestamptz, first bigint,
-		number bigint, subscriptions bigint) RETURNS void LANGUAGE plpgsql AS $$
+		number bigint, subscriptions bigint, are_down boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE format('INSERT INTO %s
 		(id, event_id, position, cause, logged_at, subscription_id, event_type, subject,
@@ -30,15 +30,15 @@ BEGIN
 					'"Operation":"UPDATE","OldStatus":"Draft","NewStatus":"Approved"},'
 					'"CreationTimeUtc":"2026-11-24T09:30:00.123456Z"}',
 					md5('event' || n / 2)::uuid, n % 100000, n % 100000),
-				CASE WHEN n % 50 = 7 THEN 500 ELSE 200 END, '{"content-length": "2"}', 'ok',
-				CASE WHEN n % 50 <> 7 THEN 'delivered' WHEN n % 100 = 7 THEN 'failed' ELSE 'retrying' END,
-				CASE WHEN n % 50 = 7 THEN 'status' END,
-				CASE WHEN n % 50 = 7 THEN 'the endpoint answered with status 500' END,
-				CASE WHEN n % 100 = 7 THEN '{"BusinessRequestId": 1}'::json END
+				CASE WHEN $6 OR n % 50 = 7 THEN 500 ELSE 200 END, '{"content-length": "2"}', 'ok',
+				CASE WHEN $6 THEN 'retrying' WHEN n % 50 <> 7 THEN 'delivered' WHEN n % 100 = 7 THEN 'failed' ELSE 'retrying' END,
+				CASE WHEN $6 OR n % 50 = 7 THEN 'status' END,
+				CASE WHEN $6 OR n % 50 = 7 THEN 'the endpoint answered with status 500' END,
+				CASE WHEN NOT $6 AND n % 100 = 7 THEN '{"BusinessRequestId": 1}'::json END
 			FROM generate_series($1, $1 + $2 - 1) n
 				CROSS JOIN LATERAL (SELECT $3 + (n - $1) * (($4 - $3) / ($2 + 1))) AS t (at)
 		$_$
-		USING first, number, since, until, subscriptions;
+		USING first, number, since, until, subscriptions, are_down;
 END
 $$;
 
@@ -58,7 +58,7 @@ BEGIN
 		leaf := 'webhook_internal.log_' || to_char(since AT TIME ZONE 'UTC', 'YYYYMMDD');
 		EXECUTE format('CREATE TABLE %s (LIKE %s)', leaf, today);
 		PERFORM pg_temp.fill_leaf(leaf, since, since + a_day, first, number * 7 / 290,
-			subscriptions);
+			subscriptions, false);
 		first := first + number * 7 / 290;
 		FOR index_definition IN
 			SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i WHERE i.indrelid = today::regclass
@@ -68,7 +68,8 @@ BEGIN
 		EXECUTE format('ALTER TABLE webhook.log ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
 			leaf, since, since + a_day);
 	END LOOP;
-	PERFORM pg_temp.fill_leaf(today, midnight, now(), first, number * 3 / 10, subscriptions);
+	PERFORM pg_temp.fill_leaf(today, midnight, now(), first, number * 3 / 10, subscriptions,
+		true);
 END
 $$;
 SELECT pg_temp.fill_log(:log, :subscriptions);

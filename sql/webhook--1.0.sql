@@ -5179,7 +5179,8 @@ COMMENT ON VIEW webhook_internal.pending_event IS 'which events wait for which s
  *
  * A view of two relations cannot be written through, not even by its owner. A time that
  * stands alone lets earlier leaves of the log be left out, a comparison of rows does not;
- * the subject lets the key of pending find the row.
+ * the subject lets the key of pending find the row. OFFSET 0 keeps what is looked up for a
+ * row from becoming a join, for which all rows might be read before the first one is known.
  */
 CREATE VIEW webhook.dead_letter WITH (security_invoker) AS
 	SELECT l.subscription_id, l.event_id, l.id, l.event_type, l.subject, l.created_at,
@@ -5191,19 +5192,22 @@ CREATE VIEW webhook.dead_letter WITH (security_invoker) AS
 		AND EXISTS (
 			SELECT
 				FROM webhook_internal.subscription_id s
-				WHERE s.id = l.subscription_id)
+				WHERE s.id = l.subscription_id
+				OFFSET 0)
 		AND NOT EXISTS (
 			SELECT
 				FROM webhook.log n
 				WHERE n.event_id = l.event_id AND n.subscription_id = l.subscription_id
 					AND n.logged_at >= l.logged_at
-					AND (n.logged_at, n.position) > (l.logged_at, l.position))
+					AND (n.logged_at, n.position) > (l.logged_at, l.position)
+				OFFSET 0)
 		AND NOT EXISTS (
 			SELECT
 				FROM webhook_internal.pending_event p
 				WHERE p.subscription_id = l.subscription_id
 					AND p.subject = coalesce(l.subject, '') COLLATE "C"
-					AND p.event_id = l.event_id);
+					AND p.event_id = l.event_id
+				OFFSET 0);
 COMMENT ON VIEW webhook.dead_letter IS 'deliveries that failed or were cancelled, until webhook.resend() or webhook.recover() repeats them, webhook.cancel() dismisses them, or the subscription is gone';
 COMMENT ON COLUMN webhook.dead_letter.attempt IS 'number of attempts made';
 COMMENT ON COLUMN webhook.dead_letter.outcome IS 'failed or cancelled';

@@ -43,6 +43,7 @@
 #include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "base/catalog.h"
@@ -58,12 +59,15 @@
 /* A leaf of more pages gets no missing index when a row is to be written. */
 #define INDEXED_PAGES	8192
 
+/* What view dead_letter asks for. */
+#define OUTCOME_FAILED	"(outcome = ANY (ARRAY['failed'::text, 'cancelled'::text]))"
+
 /* An index that each leaf has. A column of 0 ends the list. */
 typedef struct LeafIndex
 {
 	Oid			method;			/* access method */
 	AttrNumber	columns[INDEX_COLUMNS];
-	const char *predicate;		/* of a partial index; NULL: it has all rows */
+	const char *predicate;		/* as pg_get_expr() has it; NULL: it has all rows */
 } LeafIndex;
 
 /*
@@ -77,10 +81,15 @@ static const LeafIndex indexes[] = {
 	{BTREE_AM_OID, {Anum_webhook_log_logged_at, Anum_webhook_log_position,
 	Anum_webhook_log_subscription_id}},
 	{BTREE_AM_OID, {Anum_webhook_log_logged_at, Anum_webhook_log_position,
-	Anum_webhook_log_subscription_id}, "outcome <> 'delivered'"},
-	/* the newest rows of a subscription */
+	Anum_webhook_log_subscription_id}, "(outcome <> 'delivered'::text)"},
+	/* the newest deliveries that failed, however many were retried since */
+	{BTREE_AM_OID, {Anum_webhook_log_logged_at, Anum_webhook_log_position,
+	Anum_webhook_log_subscription_id}, OUTCOME_FAILED},
+	/* the newest rows of a subscription, or its deliveries that failed */
 	{BTREE_AM_OID, {Anum_webhook_log_subscription_id, Anum_webhook_log_logged_at,
 	Anum_webhook_log_position}},
+	{BTREE_AM_OID, {Anum_webhook_log_subscription_id, Anum_webhook_log_logged_at,
+	Anum_webhook_log_position}, OUTCOME_FAILED},
 	/* a subject's rows: a B-tree would cost twice as much for each row that is written */
 	{HASH_AM_OID, {Anum_webhook_log_subject}},
 };
@@ -106,6 +115,7 @@ static TimestampTz bound(PartitionBoundInfo bounds, int i);
 static int	misfit(Relation log, Relation leaf);
 static void check_columns(Relation log, Relation leaf);
 static Oid	find_index(Relation leaf, const LeafIndex *wanted);
+static bool has_predicate(Relation index, const char *predicate);
 static bool is_index(Relation index, const LeafIndex *wanted);
 static Oid	make_missing_index(Oid leaf, const LeafIndex *wanted);
 static char *index_command(const char *leaf, const LeafIndex *index);
@@ -452,16 +462,38 @@ find_index(Relation leaf, const LeafIndex *wanted)
 	return found;
 }
 
-/* Any predicate is right for an index that is to have one. */
+/* Returns true if that is the predicate of an index; NULL: it has none. */
+static bool
+has_predicate(Relation index, const char *predicate)
+{
+	Oid			index_oid = RelationGetRelid(index);
+	HeapTuple	row = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index_oid));
+	bool		isnull;
+	Datum		found;
+	bool		same;
+
+	if (!HeapTupleIsValid(row))
+		elog(ERROR, "cache lookup failed for index %u", index_oid);
+	found = SysCacheGetAttr(INDEXRELID, row, Anum_pg_index_indpred, &isnull);
+	same = isnull == (predicate == NULL);
+	if (same && !isnull)
+	{
+		found = DirectFunctionCall2(pg_get_expr, found,
+									ObjectIdGetDatum(index->rd_index->indrelid));
+		same = strcmp(predicate, TextDatumGetCString(found)) == 0;
+	}
+	ReleaseSysCache(row);
+	return same;
+}
+
 static bool
 is_index(Relation index, const LeafIndex *wanted)
 {
 	Form_pg_index form = index->rd_index;
-	bool		partial = !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
 	int			count = 0;
 
 	if (index->rd_rel->relam != wanted->method || !form->indisvalid ||
-		partial != (wanted->predicate != NULL))
+		!has_predicate(index, wanted->predicate))
 		return false;
 	while (count < form->indnkeyatts && wanted->columns[count] != 0)
 	{
