@@ -67,7 +67,10 @@ PORTAL_TESTS    = test/portal/t/*.pl
 
 # The same with the pages' own statements, for the tests in a browser.
 PORTAL_PAGES    = build/portal/test/webhook_portal_pages
-PORTAL_BROWSER_TESTS = test/portal/browser/*.pl
+# Two run at once: the longest ones come first, so that both of the last two are short.
+PORTAL_LONGEST  = 060_tenants 010_pages 030_looks 020_sessions
+PORTAL_BROWSER_TESTS = $(PORTAL_LONGEST:%=test/portal/browser/%.pl) $(sort $(filter-out \
+                       $(PORTAL_LONGEST:%=test/portal/browser/%.pl),$(wildcard test/portal/browser/*.pl)))
 
 $(PORTAL_PAGES): $(filter-out %/routes.o,$(PORTAL_TEST_OBJS)) build/portal/test/routes-of-pages.o
 	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -o $@ $^ $(PORTAL_LIBS)
