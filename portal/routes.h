@@ -11,6 +11,8 @@
  * GET: the statement reads only.  Its $n is the query parameter whose name is the
  * nth of "parameters", as text, or NULL if the address does not have it.  A
  * parameter that is not listed, is there twice, or is not UTF-8, is refused with 400.
+ * The parameter "own" is the session's, not the address's: "true" if the role does not see
+ * the platform and all tenants, else NULL.
  *
  * POST: the statement's $1 is the request's body, a JSON object as text.  Its keys are
  * among "parameters"; one that is not, or is there twice, is refused with 400.  If that
@@ -19,8 +21,8 @@
  * The answer is the one column of the one row that the statement returns, as text:
  * JSON made by PostgreSQL.  No row, or NULL, is answered with 404.
  *
- * The route GET "live" is not a request of its own: its result, with blanks for
- * newlines, is sent as "tick" on each stream of api/live.
+ * The route GET "live", or "live_own" as for "own", is not a request of its own: its
+ * result, with blanks for newlines, is sent as "tick" on each stream of api/live.
  */
 #ifndef PORTAL_ROUTES_H
 #define PORTAL_ROUTES_H

@@ -5,8 +5,10 @@
 # get/NAME.sql is the statement of "GET api/NAME", post/NAME.sql that of "POST api/NAME".
 # A file begins with comments.  Among them, "parameters:" lists the names that :name in the
 # statement stands for; those of a POST have one alone, :body, and the columns of AS a(...)
-# are the keys that the body may have.  "flags:" are those of routes.h.  A line "\ir FILE"
-# is the text of that file, whose own such lines are relative to it.
+# are the keys that the body may have.  :own needs no mention, see routes.h, which has the
+# flags of "flags:", too.  As in psql, a line
+# "\ir FILE" is the text of that file, whose own such lines are relative to it, and after
+# "\set NAME WORD" the word stands for :NAME, also as the name of a file.
 set -eu
 
 cat <<'END'
@@ -45,8 +47,12 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 			out = out substr(line, 1, RSTART - 1)
 			if (name == ":")
 				out = out "::"
-			else if (name in number)
+			else if (name in set)
+				out = out set[name]
+			else if (name in number || name == "own")
 			{
+				if (!(name in number))
+					names(name)
 				out = out "$" number[name]
 				used[name] = 1
 			}
@@ -62,6 +68,8 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 	# The text of a file that another one names.
 	function read_part(from, name,    line, status)
 	{
+		if (name ~ /^:/)
+			name = set[substr(name, 2)]
 		sub(/[^\/]*$/, name, from)
 		while ((status = (getline line < from)) > 0)
 			if (line ~ /^\\ir /)
@@ -91,6 +99,10 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 			flags = toupper(substr($0, 11))
 		next
 	}
+	/^\\set / {
+		set[$2] = $3
+		next
+	}
 	/^\\ir / {
 		read_part(file, $2)
 		next
@@ -113,6 +125,8 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 			{
 				split(columns[i], words, " ")
 				parameters[i] = words[1]
+				if (statement !~ ("a\\." words[1] "[^a-z_]") && statement !~ ("\047" words[1] "\047"))
+					fail("the key " words[1] " is not used")
 			}
 		}
 		path = parts[4]

@@ -25,6 +25,9 @@
 /* What may wait for the client of a file that streams. */
 #define STREAM_SHARE	65536
 
+/* The parameter of a route that the session fills in. */
+static const char own[] = "own";
+
 static const char no_session[] = "there is no session, or it has ended";
 
 /* A request that waits for its session's connection. */
@@ -50,7 +53,7 @@ typedef struct Session
 	PortalExchange *running;	/* whose statement runs; NULL: nobody's, or the tick's */
 	const char *values[PORTAL_MAX_VALUES];	/* of the statement that runs */
 	bool		ticks;			/* the statement that runs is the tick's */
-	bool		sees_own;		/* its ticks have what a tenant may see */
+	bool		sees_own;		/* what a tenant may see, not the platform and all */
 	PortalLive	live;
 } Session;
 
@@ -193,7 +196,8 @@ static const struct
 };
 
 static void
-signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *link)
+signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *link,
+		  bool sees_own)
 {
 	bool		has_token = exchange->credentials->user[0] == '\0';
 	const char *who = has_token ? exchange->credentials->password : exchange->credentials->user;
@@ -223,6 +227,7 @@ signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *li
 	session->link = link;
 	strcpy(session->who, who);
 	session->has_token = has_token;
+	session->sees_own = sees_own;
 	strcpy(session->from, exchange->from);
 	session->began = session->used = portal_now();
 	session->next = sessions.first;
@@ -244,7 +249,7 @@ are_known(const PortalRoute *route, const PortalRequest *request)
 
 		while (name != NULL && *name != NULL && strcmp(*name, request->parameters[i].name) != 0)
 			name++;
-		if (name == NULL || *name == NULL)
+		if (name == NULL || *name == NULL || strcmp(*name, own) == 0)
 			return false;
 	}
 	return true;
@@ -359,7 +364,7 @@ start_request(Session *session)
 	for (const char *const *name = request->writes ? NULL : route->parameters;
 		 name != NULL && *name != NULL; name++)
 	{
-		const char *value = NULL;
+		const char *value = session->sees_own && strcmp(*name, own) == 0 ? "true" : NULL;
 
 		for (size_t i = 0; i < request->nparameters; i++)
 		{
@@ -452,14 +457,6 @@ take_tick(Session *session)
 	const char *value = portal_link_value(session->link);
 
 	session->ticks = false;
-
-	/* A role that does not see all has ticks of its own: this one is tried again. */
-	if (error != NULL && !session->sees_own && error->sqlstate != NULL &&
-		strcmp(error->sqlstate, "42501") == 0)
-	{
-		session->sees_own = true;
-		return;
-	}
 	if (error != NULL)
 	{
 		PortalBuffer json = {0};
@@ -547,15 +544,11 @@ work(const PortalOptions *options, Session *session, int64_t now)
 	{
 		bool		is_over = has_lost_token(session);
 
-		bool		had_all = !session->sees_own;
-
 		if (session->ticks)
 			take_tick(session);
 		else
 			take_answer(session);
 		portal_link_take(session->link);
-		if (had_all && session->sees_own)
-			start_tick(session);
 		if (is_over)
 		{
 			end_session(session, 401, "ended, its token is good no longer");

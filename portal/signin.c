@@ -16,10 +16,15 @@
 #define MAX_OF_ADDRESS	8		/* sign-ins under way or waiting */
 #define LONGEST			10000	/* milliseconds until a database has to answer */
 
-/* NULL: the schema is not there. */
+/* What the role sees: none, own or all; an extension that is older than tenants has all.  NULL:
+ * the schema is not there. */
 static const char rights[] =
-"SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_namespace n "
-"WHERE n.nspname = 'webhook'";
+"SELECT CASE WHEN NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN 'none' "
+"WHEN EXISTS (SELECT FROM pg_catalog.pg_proc p "
+"WHERE p.pronamespace = pg_catalog.to_regnamespace('webhook_internal') "
+"AND p.proname = 'all_tenants' "
+"AND NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE')) THEN 'own' ELSE 'all' END "
+"FROM pg_catalog.pg_namespace n WHERE n.nspname = 'webhook'";
 
 /* What the worker and people change is told on a channel, of a tenant on one of its own.  NULL:
  * there is none for this role. */
@@ -61,6 +66,7 @@ typedef struct Signin
 	PortalError error;
 	char	   *told;			/* by the database: an error's message, or the command to listen */
 	const char *token;			/* a parameter of a statement */
+	bool		sees_own;		/* not the platform and all tenants */
 } Signin;
 
 static struct
@@ -218,10 +224,13 @@ judge_rights(Signin *signin)
 	else if (value == NULL)
 		refuse(signin, 503, "3F000", "the database lacks the extension webhook",
 			   "refused, the database lacks the extension webhook");
-	else if (strcmp(value, "t") != 0)
+	else if (strcmp(value, "none") == 0)
 		refuse_person(signin, "refused, it may not use schema webhook");
 	else
+	{
+		signin->sees_own = strcmp(value, "own") == 0;
 		ask_channel(signin);
+	}
 }
 
 /* The database has taken the token, or says what is wrong with it. */
@@ -261,6 +270,7 @@ take_name(Signin *signin)
 		return;
 	}
 	strcpy(signin->exchange->credentials->password, name);
+	signin->sees_own = true;
 	ask_channel(signin);
 }
 
@@ -321,7 +331,7 @@ work(const PortalOptions *options, PortalSignedIn signed_in, Signin *signin, int
 
 		signin->link = NULL;
 		portal_link_take(link);
-		signed_in(options, signin->exchange, link);
+		signed_in(options, signin->exchange, link, signin->sees_own);
 		return true;
 	}
 	else if (now > signin->began + LONGEST)

@@ -29,10 +29,11 @@
 /*
  * Someone has signed in, as the user of the credentials, or, with a token, as who is in the
  * place of the password: the link is theirs and belongs to the callee, as does the
- * exchange, which is not answered yet.
+ * exchange, which is not answered yet.  "sees_own": they see a tenant's own, not the
+ * platform and all tenants.
  */
 typedef void (*PortalSignedIn) (const PortalOptions *options, PortalExchange *exchange,
-								PortalLink *link);
+								PortalLink *link, bool sees_own);
 
 /* Take an exchange with credentials; it is answered now or later. */
 extern void portal_signin_begin(const PortalOptions *options, PortalExchange *exchange);

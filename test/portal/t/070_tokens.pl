@@ -73,7 +73,8 @@ my $platform = $portal->browser;
 $platform->sign_in('reader', 'right');
 my %told_by = map { $_->[0] => $_->[1]->live }
   [ token => $browser ], [ role => $by_role ], [ other => $other ], [ platform => $platform ];
-$_->next_of('tick') foreach values %told_by;
+is(join(' ', map { $_ . ($told_by{$_}->next_of('tick') =~ /"own"/ ? ' sees its own,' : ' sees all,') } sort keys %told_by),
+	'other sees its own, platform sees all, role sees its own, token sees its own,', 'whose numbers the ticks have');
 $portal->sql("SELECT webhook.pause($_)") foreach 2, 1, 3;
 $portal->sql('SELECT webhook.resume(2)');
 my $paused = '"state":"paused","until":null}';
