@@ -16,7 +16,8 @@ SELECT json_build_object('result', webhook.subscribe(a.endpoint, a.events,
 	client_certificate => a.client_certificate,
 	include_context => coalesce(a.include_context, false),
 	tenant => a.tenant,
-	log_bodies => a.log_bodies))::text
+	log_bodies => a.log_bodies,
+	name => a.name))::text
 FROM json_to_record(:body::json) AS a(secret text, tenant text,
 \ir ../part/subscription_options.sql
 	)

@@ -9,11 +9,13 @@ import {field} from '../form.js';
 import {filterForm, pager, presets, subscriptionField} from '../list.js';
 import {filters, link} from '../route.js';
 
-const actions = ['subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume', 'ping',
-	'resend', 'recover', 'retry', 'cancel', 'skip', 'confirm', 'secret', 'rotate_secret',
-	'subscription_options', 'define_event_type', 'alter_event_type', 'drop_event_type', 'watch',
-	'unwatch', 'alter_watch', 'resume_database', 'grant_reader', 'grant_operator', 'grant_admin',
-	'revoke'];
+const actions = ['subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
+	'confirm', 'ping', 'resend', 'recover', 'retry', 'cancel', 'skip', 'erase', 'secret',
+	'rotate_secret', 'subscription_options', 'config', 'define_event_type', 'alter_event_type',
+	'drop_event_type', 'watch', 'alter_watch', 'unwatch', 'define_tenant', 'portal_token',
+	'act_as', 'revoke_portal_tokens', 'grant_reader', 'grant_operator', 'grant_admin',
+	'grant_monitor', 'grant_backup', 'grant_tenant', 'grant_portal', 'revoke',
+	'resume_database'];
 
 /* A value in a few words; '' for one that says nothing. */
 function brief(value)

@@ -158,7 +158,7 @@ function fares(stat)
 		stat.filter_errors > 0 && ['Events that the filter failed for', count(stat.filter_errors)]);
 }
 
-export async function subscription({params, signal, can})
+export async function subscription({params, signal, me, can})
 {
 	const id = Number(params.get('id'));
 	const tab = Object.hasOwn(tabs, params.get('tab')) ? params.get('tab') : 'calls';
@@ -298,12 +298,15 @@ export async function subscription({params, signal, can})
 			card('How it fares', facts, liveControl(signal)),
 			card('What it gets', terms(
 				['Webhook Endpoint', url(s.endpoint)],
+				['Name', s.name], ['Tenant', me.sees_all && s.tenant],
 				['Webhook Events', s.events.map(e => h('div', {}, e))],
 				['Filter', s.filter && h('code', {}, s.filter)],
 				['Headers of its own', Object.keys(s.headers ?? {}).length > 0
 					&& Object.entries(s.headers).map(([name, value]) =>
 						h('div', {}, h('code', {}, `${name}: ${value}`)))],
 				['Request body', s.payload_format],
+				['Who caused it', s.include_context && 'Context in the envelope'],
+				['Bodies in the log', s.log_bodies],
 				['Signatures', s.signature_schemes.join(', ')],
 				['Order', s.ordered ? 'a contract’s changes one after the other'
 					: 'as fast as possible'],

@@ -26,6 +26,7 @@ is($browser->js('return document.activeElement.name'), 'password', 'the focus is
 $browser->type('input[name=password]', 'a');
 $browser->press('Enter');
 $browser->says('Webhook Logs', 'h1');
+$browser->js('performance.setResourceTimingBufferSize(100000)');
 like($browser->js('return location.hash'), qr/outcome=undelivered/, 'signing in leads to the address that was asked for');
 is(scalar $browser->js('return [...document.querySelectorAll("nav[aria-label=Pages] a")].map(a => a.innerText).join("|")'),
 	'Dashboard|Webhook Subscriptions|Webhook Logs|Waiting|Failed|Events|Audit|System', 'the pages are in the header');
@@ -99,6 +100,14 @@ is($browser->text('dialog pre'), $portal->sql("SELECT webhook.secret($id)"), 'th
 $browser->press('Escape');
 $browser->wait_for('!document.querySelector("dialog")');
 ok($browser->js('return !document.documentElement.textContent.includes("whsec_")'), 'and is gone with its dialog');
+
+# Thirty seconds, as long as a timer says that they are.
+$browser->js('window.lasting = setInterval; window.setInterval = (f, ms) => lasting(f, ms / 50)');
+$browser->click('text=Reveal');
+$browser->says('whsec_', 'dialog');
+$browser->wait_for('!document.querySelector("dialog")');
+ok($browser->js('window.setInterval = lasting; return !document.documentElement.textContent.includes("whsec_")'),
+	'it goes by itself, too');
 $browser->click('text=Rotate …');
 $browser->click('text=Rotate');
 $browser->says('whsec_', 'dialog pre');
@@ -373,6 +382,10 @@ $pages->show('logs', 'Webhook Logs');
 $browser->click('text=Local time');
 $browser->find('text=UTC');
 ok($browser->wait_for('/ UTC$/.test(document.querySelector("tbody time")?.title)'), 'times in UTC');
+
+unlike($browser->js('return performance.getEntriesByType("resource").map(e => e.name).join(" ")'), qr/whsec_|QUJD|Bearer/,
+	'no secret was in an address');
+unlike($portal->log_since, qr/whsec_|QUJD|Bearer/, 'or in the portal\'s log');
 
 my @complaints = grep { !/api\/session|status of (?:401|403|404|409|422|501)/ } $browser->complaints;
 is("@complaints", '', 'the browser has nothing to complain about, such as a breach of the content security policy');

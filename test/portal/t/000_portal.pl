@@ -66,6 +66,27 @@ is_deeply([ sort keys %listed ], [ sort keys %routes ], 'docs/portal.md lists al
 is_deeply([ $listed{$_} =~ /`(\w+)`/g ], $routes{$_}, "docs/portal.md lists the parameters of $_")
   foreach grep { $routes{$_} } sort keys %routes;
 
+# The keys of a POST under the name of a function are the function's arguments.
+my %arguments = map { slurp($_) =~ /^CREATE FUNCTION webhook\.(\w+)\((.*?)\)\s+RETURNS/msg } glob 'sql/parts/*.sql';
+my %keys = slurp('build/portal/routes.c') =~ /\{"POST", "(\w+)",.*?\[\]\) \{(.*?), NULL\}/sg;
+is(join(' ', sort $keys{$_} =~ /\w+/g), join(' ', sort map { /(\w+)/ } split /,/, $arguments{$_}), "POST api/$_ takes the arguments of webhook.$_()")
+  foreach grep { $_ ne 'verify' } sort keys %keys;
+
+# Texts are text: pages are made of nodes alone, and nothing is written into the page.
+unlike(slurp($_), qr/\b(?:(?:inner|outer)HTML|insertAdjacentHTML|document\.write|eval|DOMParser)\b|javascript:/, "$_ makes no markup of a text")
+  foreach sort glob 'portal/www/*.js portal/www/pages/*.js';
+unlike(slurp('portal/www/index.html'), qr/<style|\bstyle=|\bon\w+=|<script(?![^>]*\bsrc=)/, 'the page has nothing inline');
+
+# What the audit can have is offered as a filter of it.
+my ($offered) = slurp('portal/www/pages/audit.js') =~ /^const actions = \[(.*?)\];$/ms;
+my %acts;
+foreach my $part (glob 'sql/parts/*.sql')
+{
+	my $sql = slurp($part);
+	$acts{$_} = 1 foreach $sql =~ /\baudit(?:_of|_options|_watch)?\(\s*'(\w+)'/g, $sql =~ /^CREATE FUNCTION webhook\.(grant_\w+|alter_subscription|revoke|pause|resume)\(/mg;
+}
+is_deeply([ sort $offered =~ /'(\w+)'/g ], [ sort keys %acts ], 'page Audit offers each action');
+
 # The code for receivers: that of docs/receivers.md, once in each language.
 my ($shown, %sample) = (slurp('build/portal/www/samples.js'));
 foreach (slurp('docs/receivers.md') =~ /^(```(?:js|python|php|go|java|csharp)\n.*?)^```$/msg)

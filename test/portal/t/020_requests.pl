@@ -17,6 +17,8 @@ my ($host) = $portal->{origin} =~ m{//(.*)};
 my $browser = $portal->browser;
 is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in');
 
+is($portal->browser->$_("api/nowhere")->{status}, 401, "without a session nobody learns what there is: $_") foreach 'get', 'post';
+
 # What every answer says, from the page to an error.
 my %always = (
 	'x-content-type-options' => 'nosniff',

@@ -54,6 +54,7 @@ $portal->start;
 refused(qr/could not listen on 127\.0\.0\.1:$portal->{port}: Address already in use/, $database,
 	"--listen=127.0.0.1:$portal->{port}");
 unlike(slurp("/proc/$portal->{pid}/environ") // '', qr/./, 'its memory and its surroundings are nobody else\'s');
+like(slurp("/proc/$portal->{pid}/status"), qr/^Threads:\s+1$/m, 'it is one thread');
 is($portal->stop, 0, 'the portal ends in order');
 is(do { $portal->start; $portal->stop('INT') }, 0, 'SIGINT ends it, too');
 
