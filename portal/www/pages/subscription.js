@@ -66,7 +66,35 @@ async function exampleType(signal)
 			h('div', {class: 'actions end'}, button('Close', () => close(null)))]);
 }
 
-/* What waited is cancelled after the subscription is gone; a dialog follows it. */
+/* What waited is cancelled after the subscription is gone or disabled; a dialog follows it
+ * where it is much. */
+function followCancelling(id, waits)
+{
+	return waits > 500 && dialog('What waited is being cancelled', close =>
+	{
+		const bar = h('progress', {max: waits, value: 0, 'aria-label': 'Progress'});
+		const said = h('p', {role: 'status'}, `${count(waits)} are left.`);
+		const look = async () =>
+		{
+			const answer = await get('pending_count', {subscription: id}).catch(() => null);
+			if (!bar.isConnected)
+				return;
+			if (answer)
+			{
+				bar.value = waits - answer.pending;
+				fill(said, `${count(answer.pending)} are left.`);
+			}
+			if (answer?.pending === 0)
+				close(true);
+			else
+				setTimeout(look, 1000);
+		};
+		setTimeout(look, 300);
+		return [bar, said, h('div', {class: 'actions end'},
+			button('Go on in the background', () => close(true), 'primary'))];
+	});
+}
+
 async function unsubscribe(s, stat)
 {
 	const waits = Number(stat?.pending ?? 0);
@@ -76,32 +104,22 @@ async function unsubscribe(s, stat)
 		'Its calls stay in Webhook Logs.'], 'Unsubscribe'))
 		return;
 	await post('unsubscribe', {subscription: s.id});
-	if (waits > 500)
-		await dialog('What waited is being cancelled', close =>
-		{
-			const bar = h('progress', {max: waits, value: 0, 'aria-label': 'Progress'});
-			const said = h('p', {role: 'status'}, `${count(waits)} are left.`);
-			const look = async () =>
-			{
-				const answer = await get('pending_count', {subscription: s.id}).catch(() => null);
-				if (!bar.isConnected)
-					return;
-				if (answer)
-				{
-					bar.value = waits - answer.pending;
-					fill(said, `${count(answer.pending)} are left.`);
-				}
-				if (answer?.pending === 0)
-					close(true);
-				else
-					setTimeout(look, 1000);
-			};
-			setTimeout(look, 300);
-			return [bar, said, h('div', {class: 'actions end'},
-				button('Go on in the background', () => close(true), 'primary'))];
-		});
+	await followCancelling(s.id, waits);
 	toast(`Subscription ${s.id} is gone.`);
 	go('subscriptions');
+}
+
+async function disable(s, stat)
+{
+	const waits = Number(stat.pending);
+	if (!await confirm('Disable this subscription?', [
+		`${count(waits)} waiting deliveries are cancelled.`,
+		'Events that occur while it is disabled are not sent. To keep them, pause it instead.'],
+	'Disable'))
+		return false;
+	await post('alter_subscription', {subscription: s.id, enabled: false});
+	await followCancelling(s.id, waits);
+	return true;
 }
 
 const tabs = {
@@ -281,12 +299,7 @@ export async function subscription({params, signal, me, can})
 				? button('Enable', event => act(event,
 					() => post('alter_subscription', {subscription: id, enabled: true}),
 					'It is enabled and gets events from now on.'), 'primary')
-				: button('Disable', event => act(event,
-					async () => await confirm('Disable this subscription?',
-					[`${count(stat.pending)} waiting deliveries are cancelled.`,
-						'Events that occur while it is disabled are not sent. To keep them, pause it instead.'],
-					'Disable') === true && post('alter_subscription',
-						{subscription: id, enabled: false}), 'It is disabled.'), '',
+				: button('Disable', event => act(event, () => disable(s, stat), 'It is disabled.'), '',
 				{title: 'Its events are cancelled'})),
 			can('recover') && !isDisabled && button('Recover …',
 				async () => await recover(id, s.endpoint) && refresh()),

@@ -203,17 +203,25 @@ $portal->wait_until(sub { $portal->sql("SELECT count(*) > 900 FROM webhook.pendi
 	'much waits', 20);
 $pages->show('subscriptions');
 $pages->show("subscription?id=$full", 'status/503/all');
-$browser->click('text=Unsubscribe');
+$browser->click('text=Disable');
 $browser->says('waiting deliveries are cancelled', 'dialog');
 $browser->js(<<'END');
 window.said = new Set();
 new MutationObserver(() => { for (const p of document.querySelectorAll('dialog p[role=status]')) said.add(p.innerText); })
 	.observe(document.body, {childList: true, subtree: true, characterData: true});
 END
-$browser->click('text=Unsubscribe');
-$browser->says('is gone', '#toasts');
+$browser->click('text=Disable');
+$browser->says('It is disabled', '#toasts');
 ok($browser->js('return [...said].some(text => /^[\d,]+ are left/.test(text))'), 'how much is left to be cancelled is shown');
 is($portal->sql("SELECT count(*) FROM webhook.pending_delivery WHERE subscription_id = $full"), 0, 'until it is all cancelled');
+is($portal->sql("SELECT enabled FROM webhook.subscription WHERE id = $full"), 'f', 'Disable disables');
+$browser->click('text=Enable');
+$browser->says('It is enabled', '#toasts');
+is($portal->sql("SELECT enabled FROM webhook.subscription WHERE id = $full"), 't', 'Enable enables');
+$browser->click('text=Unsubscribe');
+$browser->says('Nothing waits for it', 'dialog');
+$browser->click('text=Unsubscribe');
+$browser->says("$full is gone", '#toasts');
 
 # ---- Webhook Logs and Delivery
 
