@@ -7,7 +7,8 @@
  * label has a value that people make up, so there are as many rows as there are below.
  *
  * A scrape waits for no lock on the log, the ring or the waiting deliveries: what cannot
- * be known at once is not there.
+ * be known at once is not there. Nor is, while the library is of another version, what
+ * only its functions can tell of the tables.
  */
 
 CREATE FUNCTION webhook_internal.worker_metrics(
@@ -22,6 +23,10 @@ COMMENT ON FUNCTION webhook_internal.worker_metrics() IS 'the numbers that the w
 CREATE FUNCTION webhook_internal.relation_bytes(relation oid) RETURNS bigint
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_relation_bytes';
 COMMENT ON FUNCTION webhook_internal.relation_bytes(oid) IS 'size of a table or an index alone, as of the last vacuum while it is locked';
+
+CREATE FUNCTION webhook_internal.is_usable() RETURNS boolean
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_is_usable';
+COMMENT ON FUNCTION webhook_internal.is_usable() IS 'false while the objects of the extension are not those of the library that the server has loaded';
 
 -- With its indexes and what is stored out of line.
 CREATE VIEW webhook_internal.table_size AS
@@ -86,7 +91,7 @@ CREATE VIEW webhook.metrics AS
 				coalesce(sum(t.bytes) FILTER (WHERE t.part = 'pending'), 0)
 			FROM webhook_internal.table_size t
 	), waiting (pending, oldest) AS (
-		-- While the table is locked there is one row, of nulls.
+		-- Where nobody knows there is one row, of nulls.
 		SELECT CASE WHEN count(*) = 0 THEN 0 ELSE sum(p.pending) END,
 				CASE WHEN count(*) = 0 OR min(p.oldest_pending) > statement_timestamp() THEN 0
 					ELSE extract(epoch FROM statement_timestamp() - min(p.oldest_pending)) END
@@ -97,6 +102,7 @@ CREATE VIEW webhook.metrics AS
 			FROM webhook_internal.subscription s
 				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
 				CROSS JOIN webhook_internal.worker_state() w
+			WHERE webhook_internal.is_usable()
 			GROUP BY 1
 	), numbers (metric, suffix, labels, value) AS (
 		SELECT w.metric, w.suffix, w.labels,
@@ -112,6 +118,11 @@ CREATE VIEW webhook.metrics AS
 				coalesce(s.subscriptions, 0)
 			FROM unnest('{active,slow,open,waiting,paused,disabled,unconfirmed,fenced,off,no worker}'::text[]) AS x (state)
 				LEFT JOIN subscription s ON s.state = x.state
+			WHERE webhook_internal.is_usable()
+		UNION ALL
+		SELECT 'webhook_subscriptions_disabled', '', '{}', coalesce(sum(s.disabled), 0)
+			FROM subscription s
+			HAVING webhook_internal.is_usable()
 		UNION ALL
 		SELECT n.metric, '', '{}', n.value
 			FROM size z, waiting w,
@@ -119,7 +130,6 @@ CREATE VIEW webhook.metrics AS
 					('webhook_sending', CASE WHEN current_setting('webhook.enabled', true) = 'off' THEN 0 ELSE 1 END),
 					('webhook_deliveries_pending', w.pending),
 					('webhook_oldest_pending_seconds', w.oldest),
-					('webhook_subscriptions_disabled', (SELECT coalesce(sum(s.disabled), 0) FROM subscription s)),
 					('webhook_ring_bytes', z.ring),
 					('webhook_log_bytes', z.log),
 					('webhook_pending_bytes', z.pending)) AS n (metric, value)

@@ -221,6 +221,7 @@ DECLARE
 		'GRANT EXECUTE ON FUNCTION
 			webhook_internal.disabled,
 			webhook_internal.home,
+			webhook_internal.is_usable,
 			webhook_internal.pending_summary,
 			webhook_internal.relation_bytes,
 			webhook_internal.state_of,

@@ -179,6 +179,7 @@ static struct
 static bool refresh(void);
 pg_noreturn static void report_absence(void);
 static void require_version(void);
+static bool is_other_version(void);
 static void forget(Datum arg, Oid relid);
 static bool has(Oid relid);
 static bool look_up(void);
@@ -226,6 +227,12 @@ webhook_catalog_for_append(void)
 	if (!refresh())
 		report_absence();
 	return &lookup.catalog;
+}
+
+bool
+webhook_catalog_is_usable(void)
+{
+	return refresh() && !is_other_version() && lookup.problem[0] == '\0';
 }
 
 bool
@@ -307,9 +314,19 @@ report_absence(void)
 static void
 require_version(void)
 {
-	if (creating_extension)
-		return;
+	if (!creating_extension && is_other_version())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"%s\" has version %s, but the library that the server has loaded is for version \"%s\"",
+						"webhook", lookup.version, WEBHOOK_VERSION),
+				 errdetail("Nothing is sent; events wait."),
+				 errhint("Restart the server if the library is the older one; else run ALTER EXTENSION webhook UPDATE.")));
+}
 
+/* Returns true if the objects are of another version than the library. */
+static bool
+is_other_version(void)
+{
 	/* Nothing tells a session of ALTER EXTENSION UPDATE. */
 	if (lookup.version[0] != '\0')
 	{
@@ -317,13 +334,7 @@ require_version(void)
 		if (!refresh())
 			report_absence();
 	}
-	if (lookup.version[0] != '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"%s\" has version %s, but the library that the server has loaded is for version \"%s\"",
-						"webhook", lookup.version, WEBHOOK_VERSION),
-				 errdetail("Nothing is sent; events wait."),
-				 errhint("Restart the server if the library is the older one; else run ALTER EXTENSION webhook UPDATE.")));
+	return lookup.version[0] != '\0';
 }
 
 /*

@@ -237,6 +237,12 @@ extern const WebhookCatalog *webhook_catalog_required(void);
  */
 extern const WebhookCatalog *webhook_catalog_for_append(void);
 
+/*
+ * Returns true if webhook_catalog_required() raises no error: for those that have
+ * something to say without the extension's tables.
+ */
+extern bool webhook_catalog_is_usable(void);
+
 /* Returns true if C code finds the relation by its name; needs a transaction. */
 extern bool webhook_catalog_has(Oid relid);
 

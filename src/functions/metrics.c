@@ -1,9 +1,11 @@
 /*
  * metrics.c
- *	  SQL functions behind view webhook.metrics: worker_metrics(), relation_bytes().
+ *	  SQL functions behind view webhook.metrics: worker_metrics(), relation_bytes(),
+ *	  is_usable().
  *
- * Neither waits for a lock, and neither reads a table: monitoring has to get numbers
- * while somebody else holds a lock, while no worker runs, and on a standby.
+ * None waits for a lock, and none reads a table: monitoring has to get numbers while
+ * somebody else holds a lock, while no worker runs, on a standby, and in the middle of
+ * an update.
  *
  * EXECUTE on the function is the permission.
  */
@@ -21,6 +23,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "base/catalog.h"
 #include "base/unix_time.h"
 #include "process/metrics.h"
 #include "process/shmem.h"
@@ -43,6 +46,7 @@ static int64 bytes_at_vacuum(Oid relation);
 
 PG_FUNCTION_INFO_V1(webhook_worker_metrics);
 PG_FUNCTION_INFO_V1(webhook_relation_bytes);
+PG_FUNCTION_INFO_V1(webhook_is_usable);
 
 /*
  * worker_metrics() -> (metric, suffix, labels, value): the numbers in shared memory. A
@@ -242,4 +246,14 @@ bytes_at_vacuum(Oid relation)
 	pages = ((Form_pg_class) GETSTRUCT(tuple))->relpages;
 	ReleaseSysCache(tuple);
 	return Max(pages, 0) * BLCKSZ;
+}
+
+/*
+ * is_usable(): false while the extension's objects are not those of the library; other
+ * functions raise an error then.
+ */
+Datum
+webhook_is_usable(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(webhook_catalog_is_usable());
 }

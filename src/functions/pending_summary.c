@@ -96,7 +96,8 @@ PG_FUNCTION_INFO_V1(webhook_pending_summary);
  * pending_summary(count_all boolean) -> (subscription_id, pending, oldest_pending, next_at),
  * a row for each subscription that has rows in webhook_internal.pending. The number is the
  * worker's; one that it has not counted is counted. With count_all false it is NULL then,
- * and nothing is waited for: while a table is locked there is one row, all of it NULL.
+ * and nothing is waited for: while a table is locked, or the library cannot read it,
+ * there is one row, all of it NULL.
  */
 Datum
 webhook_pending_summary(PG_FUNCTION_ARGS)
@@ -105,7 +106,8 @@ webhook_pending_summary(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	summary.count_all = PG_GETARG_BOOL(0);
-	if (!lock_tables(summary.count_all))
+	if ((!summary.count_all && !webhook_catalog_is_usable()) ||
+		!lock_tables(summary.count_all))
 	{
 		put_unknown(&summary);
 		return (Datum) 0;

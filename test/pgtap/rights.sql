@@ -24,7 +24,7 @@ INSERT INTO least
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{explain,health,may_write,my_tenant,notify_channel,openapi,series,sign,verify}'::name[]), 1
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{relation_bytes,state_of,worker_metrics,all_tenants,sees_all,my_tenant,matches_any,home,disabled,unconfirmed,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
+	SELECT 'function', 'webhook_internal', unnest('{is_usable,relation_bytes,state_of,worker_metrics,all_tenants,sees_all,my_tenant,matches_any,home,disabled,unconfirmed,pending_summary,worker_state,watch_arguments,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
@@ -139,7 +139,7 @@ SELECT is(
 SELECT is(
 	(SELECT string_agg(name, ' ' ORDER BY name) FROM member
 		WHERE kind = 'function' AND name <> 'enqueue' AND has_function_privilege(role, objid, 'EXECUTE')),
-	'disabled home pending_summary relation_bytes state_of unconfirmed worker_metrics worker_state',
+	'disabled home is_usable pending_summary relation_bytes state_of unconfirmed worker_metrics worker_state',
 	format('... and %s may call what they call', role))
 	FROM unnest('{regress_monitor,pg_monitor}'::name[]) AS role;
 SELECT is(

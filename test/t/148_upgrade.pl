@@ -214,6 +214,7 @@ sub refuses
 
 	$server->logs($is_misfit, $log, "$what: the server's log says so");
 	like($server->messages('SELECT webhook_internal.home()'), $is_misfit, "$what: so does a function");
+	$server->becomes(q{SELECT value FROM webhook.metrics WHERE name = 'webhook_up'}, '0', "$what: monitoring gets numbers");
 	$server->change(1, $status);
 	is($server->worker, '', "$what: there is no worker");
 	my @errors = $server->log_since($log) =~ /^.*(?:ERROR|FATAL): .*$/mg;

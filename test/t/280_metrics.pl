@@ -64,6 +64,7 @@ $server->prepare;
 $server->sql(<<'END');
 CREATE ROLE exporter LOGIN IN ROLE pg_monitor;
 CREATE ROLE stranger LOGIN;
+CREATE ROLE reader LOGIN IN ROLE pg_read_all_data;
 CREATE DATABASE bare;
 END
 my ($good, $ok) = $server->subscribe_own('/ok/metrics');
@@ -125,7 +126,8 @@ is($server->sql(q{SELECT string_agg(labels ->> 'reason', ' ' ORDER BY labels ->>
 
 # ---- The exporter, and Prometheus
 
-my ($exporter, $stranger, $prometheus) = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 3;
+my ($exporter, $stranger, $reader, $prometheus) =
+  map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 4;
 my $node = $server->node;
 
 sub start_exporter
@@ -140,6 +142,7 @@ sub start_exporter
 
 start_exporter($exporter, 'exporter');
 start_exporter($stranger, 'stranger');
+start_exporter($reader, 'reader');
 
 # The rules as they are, but for how long something has to be wrong.
 my $live = slurp_file('monitoring/alerts.yaml');
@@ -217,10 +220,30 @@ my ($exported, $viewed);
 wait_until { $exported = exported(); $viewed = viewed(); $exported eq $viewed } 30;
 is($exported, $viewed, '... labels and values, too');
 
-$scraped = scrape($stranger);
-like($scraped, qr/^webhook_scrape_ok\{datname="postgres",.*status="no privilege"\} 0$/m, 'who may not read them is told so');
-like($scraped, qr/^pg_exporter_last_scrape_error 0$/m, '... without an error');
-unlike($scraped, qr/^webhook_up/m, '... and gets no number');
+# A scrape at this port has the reason why there are no numbers, and no error.
+sub says_why_not
+{
+	my ($port, $status, $what) = @_;
+	my $text = scrape($port);
+
+	like($text, qr/^webhook_scrape_ok\{datname="postgres",.*status="$status"\} 0$/m, "$what: the scrape says so");
+	like($text, qr/^pg_exporter_last_scrape_error 0$/m, '... without an error');
+	unlike($text, qr/^webhook_up\{datname="postgres"/m, '... and without a number');
+	return;
+}
+
+says_why_not($stranger, 'no privilege', 'a role that may not read them');
+says_why_not($reader, 'no privilege', 'a role that may read the view, and may not call its functions');
+
+foreach my $statement ('DROP EXTENSION webhook CASCADE', 'LOCK TABLE webhook_internal.subscription')
+{
+	my $open = $server->hold("SET LOCAL client_min_messages = error; $statement");
+
+	says_why_not($exporter, 'locked', "$statement in an open transaction");
+	$open->query_safe('ROLLBACK');
+	$open->quit;
+}
+like(scrape($exporter), qr/^webhook_up\{datname="postgres",.*\} 1$/m, 'the numbers are there again');
 
 # Returns true when Prometheus has this alert firing, or not.
 sub alert
