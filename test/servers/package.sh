@@ -22,7 +22,7 @@ install()
 quiet=/etc/postgresql-common/createcluster.d/webhook-test.conf
 mkdir -p "${quiet%/*}" && echo 'create_main_cluster = false' >$quiet || exit 1
 quietly apt-get update
-install build-essential debhelper fakeroot lintian perl postgresql-server-dev-all
+install autopkgtest build-essential debhelper fakeroot lintian perl postgresql-server-dev-all
 
 # What was installed by a run before.
 apt-get purge -y 'postgresql-*-webhook' webhook-portal >/dev/null 2>&1
@@ -40,9 +40,18 @@ if grep '^[EW]:' /package/lintian.log | grep -Ev "$expected"; then
 	exit 1
 fi
 
-install /package/*.deb
+# It installs the packages, and what debian/tests/control wants, and runs that.
+set --
+for package in /package/*.deb; do
+	case $package in
+		*-dbgsym_*) ;;
+		*) set -- "$@" "$package" ;;
+	esac
+done
+rm -rf /package/tests
+quietly autopkgtest -B -o /package/tests "$@" ./ -- null
+cat /package/tests/summary /package/tests/deliver-stdout
 [ -e "/usr/lib/postgresql/$version/lib/webhook.so" ] || { echo "not for $version" >&2; exit 1; }
-debian/tests/deliver || exit 1
 bill=/usr/share/doc/postgresql-$version-webhook/webhook.spdx.json
 grep -q '"name" : "libcurl' "$bill" || { echo "$bill lacks libcurl" >&2; exit 1; }
 quietly apt-get purge -y 'postgresql-*-webhook' webhook-portal
