@@ -52,7 +52,11 @@ rm -rf /package/tests
 quietly autopkgtest -B -o /package/tests "$@" ./ -- null
 cat /package/tests/summary /package/tests/deliver-stdout
 [ -e "/usr/lib/postgresql/$version/lib/webhook.so" ] || { echo "not for $version" >&2; exit 1; }
-bill=/usr/share/doc/postgresql-$version-webhook/webhook.spdx.json
+documents=/usr/share/doc/postgresql-$version-webhook
+bill=$documents/webhook.spdx.json
 grep -q '"name" : "libcurl' "$bill" || { echo "$bill lacks libcurl" >&2; exit 1; }
+for file in queries.yaml alerts.yaml dashboard.json; do
+	[ -e "$documents/monitoring/$file" ] || { echo "no $documents/monitoring/$file" >&2; exit 1; }
+done
 quietly apt-get purge -y 'postgresql-*-webhook' webhook-portal
 [ ! -e "/usr/lib/postgresql/$version/lib/webhook.so" ] && echo "package: $version: ok"
