@@ -84,6 +84,7 @@ webhook_transaction_settings(void)
 		{"idle_in_transaction_session_timeout", "0"},
 		{"jit", "off"},
 		{"lock_timeout", "500ms"},
+		{"quote_all_identifiers", "off"},
 		{"role", "none"},
 		{"row_security", "off"},
 		{"search_path", "pg_catalog, pg_temp"},
