@@ -124,7 +124,7 @@ function busiest(tick)
 			{head: 'Webhook Endpoint', class: 'grow', cell: s => [
 				h('a', {href: link('subscription', {id: s.subscription_id}), title: s.endpoint},
 					shortUrl(s.endpoint)),
-				s.reason && h('span', {class: 'sub'}, s.reason)]},
+				s.reason && h('span', {class: 'sub', title: s.reason}, s.reason)]},
 			{head: 'State', class: 'tight', cell: s => badge(stateOf(s))},
 			{head: 'Per second', number: true,
 				cell: s => rate(s.rate)},

@@ -155,10 +155,10 @@ export async function edit({params, signal, me, can, path})
 		log_bodies: text({label: 'Bodies in the log', name: 'log_bodies', control: select([
 			['', 'as the database is set'], ['all', 'of all calls'], ['failed', 'of calls that failed'],
 			['none', 'of no call']], now.log_bodies ?? '')}),
-		signature_schemes: schemesField(now.signature_schemes ?? ['standard']),
 		ordered: text({label: 'Order', name: 'ordered', control: select([
 			['true', 'a contract’s changes one after the other'], ['false', 'as fast as possible']],
 			String(now.ordered ?? true))}),
+		signature_schemes: schemesField(now.signature_schemes ?? ['standard']),
 		max_in_flight: read({label: 'Requests at once', name: 'max_in_flight', inputmode: 'numeric',
 			value: now.max_in_flight ?? '', placeholder: 'default'}, parseNumber),
 		rate_limit: read({label: 'Requests per second', name: 'rate_limit', inputmode: 'decimal',

@@ -59,7 +59,7 @@ export async function subscriptions({params, signal, can})
 					s.events.length > 3 && h('span', {class: 'sub'},
 						`and ${s.events.length - 3} more`)]},
 				{head: 'State', cell: s => [badge(stateOf(s)),
-					s.reason && h('span', {class: 'sub'}, s.reason)]},
+					s.reason && h('span', {class: 'sub', title: s.reason}, s.reason)]},
 				{head: 'Delivered', number: true, cell: s => count(s.delivered)},
 				{head: 'Failed', number: true, cell: s => count(s.failed)},
 				{head: 'Waiting', number: true, cell: s => s.pending

@@ -92,7 +92,7 @@ export async function waiting({params, signal, can})
 					{head: 'Webhook Endpoint', class: 'grow', cell: s => [
 						h('a', {href: link('waiting', {subscription: s.subscription_id})},
 							shortUrl(s.endpoint)),
-						s.reason && h('span', {class: 'sub'}, s.reason)]},
+						s.reason && h('span', {class: 'sub', title: s.reason}, s.reason)]},
 					{head: 'State', class: 'tight', cell: s => badge(s.state)},
 					{head: 'Waiting', number: true, cell: s => count(s.pending)},
 					{head: 'Oldest', class: 'time', cell: s => time(s.oldest_pending, 'ago')},

@@ -1,8 +1,8 @@
 # What each page looks like, to people and to a screen reader.
 #
 # axe-core, where npm can fetch it, has no finding of WCAG 2.2 AA in either colour
-# scheme.  With PICTURES=DIRECTORY the suite leaves a picture of each page there; with
-# ONLY=REGEX it looks at the pages of such names.
+# scheme.  With PICTURES=DIRECTORY the suite leaves a picture of each page there, and axe
+# looks at all of it on a phone, too; with ONLY=REGEX it looks at the pages of such names.
 
 use strict;
 use warnings;
@@ -118,7 +118,13 @@ sub look_at
 	{
 		show(@$look);
 		$axe->is_content("$look->[0], $scheme", $rules{$scheme});
-		$pages->picture("$scheme/$_->[0]/$look->[0]", size => $_) foreach @sizes;
+		foreach my $size ($ENV{PICTURES} ? @sizes : ())
+		{
+			$browser->look(width => $size->[1], height => $size->[2]);
+			$axe->is_content("$look->[0], $scheme, $size->[0]", '*');
+			$pages->picture("$scheme/$size->[0]/$look->[0]", size => $size);
+		}
+		$browser->look(width => 1280, height => 900);
 		$pages->picture("docs/$documents{$look->[0]}", most => 1150) if $scheme eq 'light' and $documents{$look->[0]};
 		next unless $look->[0] =~ /^(?:dashboard|logs|edit)$/;
 		$pages->picture("$scheme/$_->[0]/$look->[0]", size => $_) foreach [ narrow => 320, 700 ], [ wall => 3840, 2160 ];

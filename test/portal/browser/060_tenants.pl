@@ -93,8 +93,8 @@ END
 }
 
 my %fields;
-$fields{edit} = 'endpoint events more_events description headers filter payload_format include_context log_bodies signature_schemes'
-  . ' ordered max_in_flight rate_limit timeout max_age retry_schedule final_statuses';
+$fields{edit} = 'endpoint events more_events description headers filter payload_format include_context log_bodies ordered'
+  . ' signature_schemes max_in_flight rate_limit timeout max_age retry_schedule final_statuses';
 $fields{add} = "$fields{edit} secret";
 
 sub visit
