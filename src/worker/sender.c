@@ -86,8 +86,12 @@ webhook_sender_init(WebhookDispatcher *dispatcher, WebhookCounters *counters)
 				 errmsg("could not start the HTTP engine: %s", reason)));
 	sender.message_context = AllocSetContextCreate(TopMemoryContext, "webhook message",
 												   ALLOCSET_DEFAULT_SIZES);
-	ereport(DEBUG1,
-			(errmsg_internal("HTTP engine: %s", sender.api->version())));
+}
+
+const char *
+webhook_sender_version(void)
+{
+	return sender.api->version();
 }
 
 /* Raise an error if the engine's library is not the one that this one was built with. */

@@ -14,6 +14,9 @@ extern void webhook_sender_init(WebhookDispatcher *dispatcher, WebhookCounters *
 /* Hand the present settings to the engine. */
 extern void webhook_sender_configure(void);
 
+/* The version of libcurl and of its libraries, as it says it. */
+extern const char *webhook_sender_version(void);
+
 /* A descriptor that is readable when webhook_sender_run() has something to do. */
 extern int	webhook_sender_descriptor(void);
 

@@ -33,6 +33,7 @@
 
 #include "base/compat.h"
 #include "base/guc.h"
+#include "base/version.h"
 #include "worker/loop_internal.h"
 #include "worker/maintenance_internal.h"
 #include "worker/reader_internal.h"
@@ -131,7 +132,9 @@ start(void)
 					  NULL, NULL);
 	ereport(LOG,
 			(errmsg("webhook worker for database \"%s\" started",
-					webhook_transaction_database())));
+					webhook_transaction_database()),
+			 errdetail("This is webhook %s, with %s.", WEBHOOK_RELEASE,
+					   webhook_sender_version())));
 }
 
 static void
