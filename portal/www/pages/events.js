@@ -165,7 +165,7 @@ export async function events({params, signal, can})
 					'Drop') && drop(chosen)),
 					can('openapi') && h('a', {class: 'button', download: `${chosen}.json`,
 					href: `api/${address('openapi', {events: chosen})}`}, 'OpenAPI'))),
-			h('section', {class: 'card'}, h('h2', {}, 'Last: ', eventType(chosen)), last),
-			verifyCode()),
+			h('section', {class: 'card'}, h('h2', {}, 'Last: ', eventType(chosen)), last)),
+		chosen && verifyCode(),
 	];
 }
