@@ -69,7 +69,7 @@ export function decimal(n, digits = 1)
 /* How often something happens in a second. */
 export function rate(n)
 {
-	return decimal(n, !n || n >= 10 ? 0 : n < 1 ? 2 : 1);
+	return decimal(n, !n || n < 0.005 || n >= 10 ? 0 : n < 1 ? 2 : 1);
 }
 
 /* A duration in milliseconds, as people say it. */

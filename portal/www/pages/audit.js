@@ -3,7 +3,7 @@
  *	  Audit: who did what, and when.
  */
 import {get} from '../api.js';
-import {h, heading, table, time} from '../dom.js';
+import {h, heading, table, time, url} from '../dom.js';
 import {timeField} from '../fields.js';
 import {field} from '../form.js';
 import {filterForm, pager, presets, subscriptionField} from '../list.js';
@@ -38,7 +38,8 @@ function detail(value)
 		.filter(([, text]) => text !== '');
 
 	return all.length ? all.map(([name, text]) => h('span', {class: 'item'},
-		h('span', {class: 'help'}, `${name}: `), text, ' ')) : '–';
+		h('span', {class: 'help'}, `${name}: `), /^https?:/.test(text) ? url(text) : text, ' '))
+		: '–';
 }
 
 /* Current role, and those behind it where they differ. */
