@@ -166,7 +166,7 @@ SQL
 	at_once('ALTER DATABASE first RENAME TO one', 'RENAME');
 	ok(wait_for_worker('one'), '... brings another worker');
 	is(logged(qr/webhook worker for database "one" started$/m, $dropped), 2, 'a start names the database');
-	is(logged(qr{DETAIL:  This is webhook \d+\.\d+\.\d+, with libcurl/\d}, $dropped), 2, '... and the versions');
+	is(logged(qr{"one" started\n.* DETAIL:  This is webhook \d+\.\d+\.\d+, with libcurl/\d}, $dropped), 2, '... and the versions');
 	is(logged(qr/ERROR|FATAL|exited with exit code/, $dropped),
 		0, 'nothing looks like a crash');
 }
