@@ -444,25 +444,34 @@ COMMENT ON COLUMN webhook_internal.checkpoint.last_id IS 'no row of the ring had
 COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was written';
 
 /*
- * The worker is woken where a restore, or somebody by hand, writes what it
- * would not look at by itself.
+ * The worker is told of each subscription that changes, by its id, and is woken where a
+ * restore, or somebody by hand, writes what it would not look at by itself.
  */
 CREATE FUNCTION webhook_internal.wake_worker() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_wake_worker';
-COMMENT ON FUNCTION webhook_internal.wake_worker() IS 'trigger function: makes the worker read subscriptions and pending deliveries again; with an argument also count the latter';
+COMMENT ON FUNCTION webhook_internal.wake_worker() IS 'trigger function: makes the worker read subscriptions again: for a row the one whose id is in the column that the argument names, for a statement all; there, with an argument, also count pending deliveries';
 
 DO $$
 DECLARE
-	relation	text;
+	made		record;
 BEGIN
-	FOREACH relation IN ARRAY '{tenant,subscription,subscription_secret,pending}'::text[] LOOP
+	FOR made IN SELECT * FROM (VALUES
+		('tenant', 'wake_worker', 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', ''),
+		('subscription', 'wake_worker', 'INSERT OR UPDATE OR DELETE', 'ROW', 'id'),
+		('subscription', 'wake_worker_for_all', 'TRUNCATE', 'STATEMENT', ''),
+		('subscription_secret', 'wake_worker', 'INSERT OR UPDATE OR DELETE', 'ROW',
+			'subscription_id'),
+		('subscription_secret', 'wake_worker_for_all', 'TRUNCATE', 'STATEMENT', ''),
+		('pending', 'wake_worker', 'INSERT OR UPDATE OR DELETE OR TRUNCATE', 'STATEMENT', 'count')
+	) AS v (relation, name, events, level, argument) LOOP
 		EXECUTE format($_$
-			CREATE TRIGGER wake_worker
-				AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON webhook_internal.%1$I
-				FOR EACH STATEMENT EXECUTE FUNCTION webhook_internal.wake_worker(%2$s);
-			ALTER TABLE webhook_internal.%1$I ENABLE ALWAYS TRIGGER wake_worker;
-			COMMENT ON TRIGGER wake_worker ON webhook_internal.%1$I IS 'makes the worker read the table again';
-		$_$, relation, CASE WHEN relation = 'pending' THEN '''count''' END);
+			CREATE TRIGGER %2$I
+				AFTER %3$s ON webhook_internal.%1$I
+				FOR EACH %4$s EXECUTE FUNCTION webhook_internal.wake_worker(%5$s);
+			ALTER TABLE webhook_internal.%1$I ENABLE ALWAYS TRIGGER %2$I;
+			COMMENT ON TRIGGER %2$I ON webhook_internal.%1$I IS 'makes the worker read the table again';
+		$_$, made.relation, made.name, made.events, made.level,
+			quote_literal(nullif(made.argument, '')));
 	END LOOP;
 END
 $$;

@@ -76,7 +76,7 @@ BEGIN
 			JOIN pg_class c ON c.oid = t.tgrelid
 		WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
 			AND (t.tgname = 'drop_replicated' AND t.tgenabled <> 'R'
-				OR t.tgname = 'wake_worker' AND t.tgenabled <> 'A');
+				OR t.tgname IN ('wake_worker', 'wake_worker_for_all') AND t.tgenabled <> 'A');
 	SELECT min(r.created_at)
 		INTO oldest
 		FROM (
@@ -210,7 +210,7 @@ BEGIN
 				CASE WHEN silent IS NULL THEN 'The triggers of the extension''s tables are enabled as they have to be.'
 					ELSE left('Not enabled as they have to be: ' || silent, 500) END,
 				CASE WHEN silent IS NOT NULL THEN
-					'A restore with --disable-triggers may have changed them. For each of these tables run ALTER TABLE ... ENABLE REPLICA TRIGGER drop_replicated, or ENABLE ALWAYS TRIGGER wake_worker.' END
+					'A restore with --disable-triggers may have changed them. For each of these tables run ALTER TABLE ... ENABLE REPLICA TRIGGER drop_replicated, or ENABLE ALWAYS TRIGGER for the others.' END
 	)
 	SELECT c.name, coalesce(c.is_ok, false), c.detail, c.hint
 		FROM checks c

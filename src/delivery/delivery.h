@@ -249,6 +249,12 @@ extern void webhook_dispatch_refresh(WebhookDispatcher *dispatcher, bool sending
  */
 extern void webhook_dispatch_bind(WebhookDispatcher *dispatcher);
 
+/* The same two for some subscriptions, after webhook_subscription_reload_some(). */
+extern void webhook_dispatch_refresh_some(WebhookDispatcher *dispatcher, const int64 *ids,
+										  int count, TimestampTz now);
+extern void webhook_dispatch_bind_some(WebhookDispatcher *dispatcher, const int64 *ids,
+									   int count);
+
 /* What has waited unstarted for too long moves to pending. */
 extern void webhook_dispatch_spill(WebhookDispatcher *dispatcher, TimestampTz now);
 

@@ -21,6 +21,7 @@
 /* Deliveries that a busy queue may keep besides its share while memory is scarce. */
 #define LEAST_SHARE 16
 
+static void evict_waiting(WebhookDispatcher *dispatcher);
 static bool must_evict(const WebhookQueue *queue);
 static bool begin_interval(WebhookDispatcher *dispatcher, TimestampTz now);
 static void spill(WebhookDispatcher *dispatcher, WebhookQueue *queue, bool scarce,
@@ -39,25 +40,67 @@ void
 webhook_dispatch_refresh(WebhookDispatcher *dispatcher, bool sending, TimestampTz now)
 {
 	HASH_SEQ_STATUS scan;
-	WebhookSubject *subject;
 	WebhookQueue *queue;
 
 	webhook_queues_refresh(&dispatcher->queues, sending, now);
-
-	/* Successors first: a head that is deferred takes what is left along. */
-	webhook_subjects_scan(&dispatcher->subjects, &scan);
-	while ((subject = webhook_subjects_next_waiting(&scan)) != NULL)
-	{
-		queue = webhook_queue_get(&dispatcher->queues, subject->key.subscription_id);
-		if (must_evict(queue))
-			webhook_subject_evict_waiting(dispatcher, subject, !queue->takes);
-	}
-
+	evict_waiting(dispatcher);
 	webhook_queues_scan(&dispatcher->queues, &scan);
 	while ((queue = webhook_queues_next(&scan)) != NULL)
 	{
 		webhook_evict_if_blocked(dispatcher, queue, now);
 		webhook_queue_update(&dispatcher->queues, queue);
+	}
+}
+
+void
+webhook_dispatch_bind_some(WebhookDispatcher *dispatcher, const int64 *ids, int count)
+{
+	webhook_queues_bind_some(&dispatcher->queues, ids, count);
+}
+
+void
+webhook_dispatch_refresh_some(WebhookDispatcher *dispatcher, const int64 *ids, int count,
+							  TimestampTz now)
+{
+	WebhookQueues *queues = &dispatcher->queues;
+	bool		any = false;
+
+	webhook_queues_refresh_some(queues, ids, count, now);
+	for (int i = 0; i < count && !any; i++)
+	{
+		const WebhookQueue *queue = webhook_queue_find(queues, ids[i]);
+
+		any = queue != NULL && queue->ndeliveries > 0 && must_evict(queue);
+	}
+	if (any)
+		evict_waiting(dispatcher);
+	for (int i = 0; i < count; i++)
+	{
+		WebhookQueue *queue = webhook_queue_find(queues, ids[i]);
+
+		if (queue != NULL)
+		{
+			webhook_evict_if_blocked(dispatcher, queue, now);
+			webhook_queue_update(queues, queue);
+		}
+	}
+}
+
+/* Before the heads of their subjects: one that is deferred takes what is left along. */
+static void
+evict_waiting(WebhookDispatcher *dispatcher)
+{
+	HASH_SEQ_STATUS scan;
+	WebhookSubject *subject;
+
+	webhook_subjects_scan(&dispatcher->subjects, &scan);
+	while ((subject = webhook_subjects_next_waiting(&scan)) != NULL)
+	{
+		WebhookQueue *queue = webhook_queue_get(&dispatcher->queues,
+												subject->key.subscription_id);
+
+		if (must_evict(queue))
+			webhook_subject_evict_waiting(dispatcher, subject, !queue->takes);
 	}
 }
 

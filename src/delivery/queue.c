@@ -25,6 +25,7 @@
 #define LEAST_LOAD 8			/* rows that a queue that has spilled may load, at least */
 
 static void bind(WebhookQueues *queues, WebhookQueue *queue);
+static void follow_gone(WebhookQueues *queues, WebhookQueue *queue);
 static void bind_tenant(WebhookQueues *queues, WebhookQueue *queue);
 static void leave_tenant(WebhookQueues *queues, WebhookQueue *queue);
 static void derive(const WebhookQueues *queues, WebhookQueue *queue);
@@ -54,6 +55,7 @@ webhook_queues_init(WebhookQueues *queues)
 	queues->delayed = webhook_timer_heap_new();
 	queues->asks = webhook_timer_heap_new();
 	queues->loads = webhook_timer_heap_new();
+	dlist_init(&queues->gone);
 	dlist_init(&queues->dirty);
 	queues->sending = true;
 }
@@ -74,6 +76,12 @@ webhook_queue_get(WebhookQueues *queues, int64 id)
 		bind(queues, queue);
 	}
 	return queue;
+}
+
+WebhookQueue *
+webhook_queue_find(const WebhookQueues *queues, int64 id)
+{
+	return hash_search(queues->table, &id, HASH_FIND, NULL);
 }
 
 WebhookQueue *
@@ -131,6 +139,43 @@ webhook_queues_refresh(WebhookQueues *queues, bool sending, TimestampTz now)
 			free_queue(queues, queue);
 		else
 			refresh(queues, queue, now);
+	}
+}
+
+void
+webhook_queues_bind_some(WebhookQueues *queues, const int64 *ids, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		WebhookQueue *queue = webhook_queue_find(queues, ids[i]);
+
+		if (queue != NULL)
+			bind(queues, queue);
+	}
+}
+
+void
+webhook_queues_refresh_some(WebhookQueues *queues, const int64 *ids, int count, TimestampTz now)
+{
+	dlist_mutable_iter iter;
+
+	for (int i = 0; i < count; i++)
+	{
+		const WebhookSubscription *subscription = webhook_subscription_get(ids[i]);
+		WebhookQueue *queue = subscription != NULL && subscription->enabled ?
+			webhook_queue_get(queues, ids[i]) : webhook_queue_find(queues, ids[i]);
+
+		if (queue == NULL)
+			continue;
+		bind(queues, queue);
+		refresh(queues, queue, now);
+	}
+	dlist_foreach_modify(iter, &queues->gone)
+	{
+		WebhookQueue *queue = dlist_container(WebhookQueue, gone_node, iter.cur);
+
+		if (is_over(queue))
+			free_queue(queues, queue);
 	}
 }
 
@@ -194,7 +239,7 @@ void
 webhook_queue_reset(WebhookDispatcher *dispatcher, int64 subscription_id, TimestampTz now)
 {
 	WebhookQueues *queues = &dispatcher->queues;
-	WebhookQueue *queue = hash_search(queues->table, &subscription_id, HASH_FIND, NULL);
+	WebhookQueue *queue = webhook_queue_find(queues, subscription_id);
 
 	if (queue == NULL || webhook_health_is_disabled(&queue->health, queue->subscription))
 		return;
@@ -227,8 +272,7 @@ webhook_queue_know_fences(WebhookDispatcher *dispatcher)
 bool
 webhook_queue_takes(WebhookDispatcher *dispatcher, const WebhookSubscription *subscription)
 {
-	const WebhookQueue *queue = hash_search(dispatcher->queues.table, &subscription->id,
-											HASH_FIND, NULL);
+	const WebhookQueue *queue = webhook_queue_find(&dispatcher->queues, subscription->id);
 
 	return queue == NULL ? subscription->enabled : queue->takes;
 }
@@ -402,8 +446,23 @@ bind(WebhookQueues *queues, WebhookQueue *queue)
 		queue->has_log_bodies = queue->subscription->has_log_bodies;
 		queue->log_bodies = queue->subscription->log_bodies;
 	}
+	follow_gone(queues, queue);
 	bind_tenant(queues, queue);
 	derive(queues, queue);
+}
+
+static void
+follow_gone(WebhookQueues *queues, WebhookQueue *queue)
+{
+	bool		gone = queue->subscription == NULL;
+
+	if (gone == queue->gone)
+		return;
+	queue->gone = gone;
+	if (gone)
+		dlist_push_tail(&queues->gone, &queue->gone_node);
+	else
+		dlist_delete(&queue->gone_node);
 }
 
 /*
@@ -517,6 +576,8 @@ free_queue(WebhookQueues *queues, WebhookQueue *queue)
 	webhook_queue_update(queues, queue);
 	leave_tenant(queues, queue);
 	webhook_health_free(&queue->health);
+	if (queue->gone)
+		dlist_delete(&queue->gone_node);
 	hash_search(queues->table, &queue->id, HASH_REMOVE, NULL);
 }
 

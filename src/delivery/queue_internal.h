@@ -62,6 +62,8 @@ struct WebhookQueue
 	bool		dirty;			/* it differs from the table's */
 	bool		urgent;			/* it is to be saved at once */
 	dlist_node	dirty_node;		/* among the dirty queues */
+	bool		gone;			/* its subscription is: it is among the queues that are gone */
+	dlist_node	gone_node;
 	bool		subscription_dropped;	/* the subscription is gone, and its state removed */
 	bool		cancel_backlog; /* what waits for it has to be cancelled */
 	const char *told;			/* the state that people were told last; NULL: none */
@@ -83,6 +85,8 @@ typedef struct WebhookQueues
 	pairingheap *delayed;		/* queues that have a not_before */
 	pairingheap *asks;			/* queues whose endpoints are to be asked for a challenge */
 	pairingheap *loads;			/* queues that have rows to be loaded */
+	dlist_head	gone;			/* queues without a subscription, which are freed when they are
+								 * over */
 	dlist_head	dirty;			/* queues whose state has to be saved, the urgent ones first */
 	int			nurgent;		/* how many of them are urgent */
 	bool		sending;		/* webhook.enabled */
@@ -106,6 +110,9 @@ extern void webhook_queues_init(WebhookQueues *queues);
 /* The queue of a subscription, made at the first call. Valid until the next refresh. */
 extern WebhookQueue *webhook_queue_get(WebhookQueues *queues, int64 id);
 
+/* The same; NULL: there is none. */
+extern WebhookQueue *webhook_queue_find(const WebhookQueues *queues, int64 id);
+
 /* The queue for an arrival: one that may not send begins its suspended time. */
 extern WebhookQueue *webhook_queue_get_for_arrival(WebhookQueues *queues, int64 id,
 												   TimestampTz now);
@@ -122,6 +129,11 @@ extern void webhook_queues_bind(WebhookQueues *queues);
 
 /* The same, and apply it to their health. webhook_queue_update() has to follow for each. */
 extern void webhook_queues_refresh(WebhookQueues *queues, bool sending, TimestampTz now);
+
+/* The same two for the queues of some subscriptions. */
+extern void webhook_queues_bind_some(WebhookQueues *queues, const int64 *ids, int count);
+extern void webhook_queues_refresh_some(WebhookQueues *queues, const int64 *ids, int count,
+										TimestampTz now);
 
 extern WebhookQueueCapacity webhook_queue_capacity(const WebhookQueues *queues,
 												   const WebhookQueue *queue);

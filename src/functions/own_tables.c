@@ -8,12 +8,18 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/rel.h"
 
 #include "process/shmem.h"
 #include "process/wakeup.h"
+
+static void note_row(const TriggerData *trigger, HeapTuple row);
 
 PG_FUNCTION_INFO_V1(webhook_drop_replicated);
 PG_FUNCTION_INFO_V1(webhook_wake_worker);
@@ -45,27 +51,50 @@ webhook_drop_replicated(PG_FUNCTION_ARGS)
 }
 
 /*
- * webhook_internal.wake_worker(): AFTER ... FOR EACH STATEMENT trigger, enabled
- * ALWAYS, on the tables of subscriptions, which the worker keeps in memory, and on
- * pending, whose rows it has counted; there with an argument. At commit the worker is
- * told to read them again. That covers writes without a command, such as those of a
- * restore.
+ * webhook_internal.wake_worker(): AFTER trigger, enabled ALWAYS, on the tables that the
+ * worker keeps in memory, and on pending, whose rows it has counted. At commit the worker
+ * is told to read them again: for each row of a subscription, that subscription, whose id
+ * is in the column that the argument names; for a statement, all. A statement that writes
+ * pending has an argument. That covers writes without a command, such as those of a restore.
  */
 Datum
 webhook_wake_worker(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		(TRIGGER_FIRED_FOR_ROW(trigger->tg_event) && trigger->tg_trigger->tgnargs != 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be called as an AFTER STATEMENT trigger",
+				 errmsg("function \"%s\" must be called as an AFTER trigger, for each row with the name of a column",
 						"webhook_internal.wake_worker")));
 
-	webhook_wakeup_at_commit(true);
+	if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+	{
+		note_row(trigger, trigger->tg_trigtuple);
+		if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+			note_row(trigger, trigger->tg_newtuple);
+		return PointerGetDatum(NULL);
+	}
+	webhook_reload_at_commit();
 	if (trigger->tg_trigger->tgnargs > 0)
 		webhook_recount_at_commit();
 	return PointerGetDatum(NULL);
+}
+
+/* The subscription that a row is of has changed. */
+static void
+note_row(const TriggerData *trigger, HeapTuple row)
+{
+	TupleDesc	columns = RelationGetDescr(trigger->tg_relation);
+	int			number = SPI_fnumber(columns, trigger->tg_trigger->tgargs[0]);
+	Datum		id = 0;
+	bool		isnull = true;
+
+	if (number > 0 && TupleDescAttr(columns, number - 1)->atttypid == INT8OID)
+		id = heap_getattr(row, number, columns, &isnull);
+	if (isnull)
+		webhook_reload_at_commit();
+	else
+		webhook_changed_at_commit(DatumGetInt64(id));
 }

@@ -236,6 +236,7 @@ init_slot(WebhookSlot *slot)
 	pg_atomic_init_u32(&slot->ring_table, 0);
 	LWLockInitialize(&slot->number_lock, shmem.lock->tranche);
 	LWLockInitialize(&slot->large_lock, shmem.lock->tranche);
+	LWLockInitialize(&slot->changes_lock, shmem.lock->tranche);
 	pg_atomic_init_u64(&slot->number_next, 0);
 	pg_atomic_init_u64(&slot->number_limit, 0);
 	pg_atomic_init_u64(&slot->drain_wanted, 0);

@@ -90,6 +90,20 @@ typedef struct WebhookLargeTransaction
 																		 * for */
 } WebhookLargeTransaction;
 
+/* Changes of subscriptions that are kept track of. */
+#define WEBHOOK_CHANGES 64
+
+/* A transaction has changed a subscription. */
+typedef struct WebhookChange
+{
+	FullTransactionId txid;
+	int64		subscription_id;
+} WebhookChange;
+
+/* Bits of "changed". */
+#define WEBHOOK_CHANGED_SOME	(1 << 0)	/* those that "changes" has */
+#define WEBHOOK_CHANGED_ALL		(1 << 1)	/* nobody knows which */
+
 /* When a process that has failed is started again; restart.c has the rules. */
 typedef struct WebhookRestart
 {
@@ -124,7 +138,8 @@ typedef struct WebhookSlot
 								 * attaches, and by the postmaster when all other processes have
 								 * gone */
 	pg_atomic_uint32 wake;		/* by anybody: something has committed */
-	pg_atomic_uint32 changed;	/* by anybody: subscriptions have changed */
+	pg_atomic_uint32 changed;	/* by anybody: subscriptions have changed; bits
+								 * WEBHOOK_CHANGED_... */
 	pg_atomic_uint32 recount;	/* by anybody: somebody else than the worker has written
 								 * webhook_internal.pending */
 	pg_atomic_uint32 stop_extension;	/* by anybody: number of requests to leave because the
@@ -142,6 +157,9 @@ typedef struct WebhookSlot
 	LWLock		large_lock;		/* protects the next two */
 	uint32		next_large;		/* entries of "large" that were used so far */
 	WebhookLargeTransaction large[WEBHOOK_LARGE_TRANSACTIONS];	/* the latest ones */
+	LWLock		changes_lock;	/* protects the next two */
+	uint64		nchanges;		/* entries of "changes" that were used so far */
+	WebhookChange changes[WEBHOOK_CHANGES]; /* the latest ones; changes.c */
 	pg_atomic_uint64 drain_wanted;	/* by anybody: the last ticket that drain() drew */
 	pg_atomic_uint64 drain_done;	/* by the worker: the last ticket that it has drained for */
 	WebhookCounters counters;	/* by the worker */

@@ -25,6 +25,10 @@
  * What happens at a commit must not fail: no allocation, no catalog access, no
  * error.
  *
+ * Changes. Which subscriptions a transaction has changed is told just before its commit
+ * (changes.c), and that there is something to read, after it. What it has changed in another
+ * way, or is not known here, as of a prepared transaction, means that all is to be read.
+ *
  * Blocking. DDL that needs a database for itself raises "blockers" in its slot,
  * then looks at "pid"; a worker sets "pid", then looks at "blockers". Both do so
  * under the lock, so one of them sees the other. "pid" is cleared after the
@@ -42,6 +46,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "process/changes.h"
 #include "process/shmem_internal.h"
 #include "process/wakeup.h"
 
@@ -51,16 +56,23 @@
 
 /* What the commit of a transaction does. */
 #define WAKE_WORKER			(1 << 0)	/* an event or a command was appended */
-#define RELOAD				(1 << 1)	/* subscriptions have changed */
+#define CHANGED				(1 << 1)	/* subscriptions have changed */
 #define REQUEST_WORKER		(1 << 2)	/* the extension was created */
 #define SCAN_DATABASES		(1 << 3)	/* databases have come or gone */
 #define STOP_WORKER			(1 << 4)	/* the extension was dropped or altered */
 #define COMMIT_PREPARED		(1 << 5)	/* a prepared transaction has committed */
 #define RECOUNT				(1 << 6)	/* rows of pending have come or gone */
+#define RELOAD				(1 << 7)	/* all subscriptions are to be read */
+
+/* Subscriptions that a transaction may change before the worker is to read all of them. */
+#define MOST_CHANGED		(WEBHOOK_CHANGES / 2)
 
 static struct
 {
 	uint32		commit_actions; /* of the present transaction: bits of the above */
+	int			nchanged;		/* subscriptions that it has changed */
+	int64		changed[MOST_CHANGED];	/* their ids */
+	bool		told;			/* these were told to the worker */
 	bool		has_prepared;	/* this process has prepared a transaction with such actions */
 	bool		watches_transactions;	/* at_transaction_end() is registered */
 	bool		watches_exit;	/* release_blocks_at_exit() is registered */
@@ -74,9 +86,12 @@ static struct
 
 static void add_commit_action(uint32 action);
 static void watch_transactions(void);
+static void tell_changes(void);
+static void forget(void);
+static uint32 changed_flags(uint32 actions);
 static void at_transaction_end(XactEvent event, void *arg);
 static void run_commit_actions(uint32 actions);
-static void wake_worker(WebhookSlot *slot, bool changed);
+static void wake_worker(WebhookSlot *slot, uint32 changed);
 static void set_latch_of(WebhookSlot *slot);
 static WebhookSlot *add_block(Oid database);
 static void release_blocks(void);
@@ -88,7 +103,7 @@ void
 webhook_wakeup_at_commit(bool changed)
 {
 	if (webhook_shmem_available())
-		add_commit_action(changed ? WAKE_WORKER | RELOAD : WAKE_WORKER);
+		add_commit_action(changed ? WAKE_WORKER | CHANGED : WAKE_WORKER);
 	else if (!wakeup.has_warned && !IsBinaryUpgrade)
 	{
 		wakeup.has_warned = true;
@@ -98,6 +113,31 @@ webhook_wakeup_at_commit(bool changed)
 				 errdetail("The library \"webhook\" is not preloaded."),
 				 errhint("Add \"webhook\" to \"shared_preload_libraries\" in postgresql.conf and restart the server.")));
 	}
+}
+
+void
+webhook_changed_at_commit(int64 subscription_id)
+{
+	webhook_wakeup_at_commit(true);
+	if (!webhook_shmem_available())
+		return;
+	for (int i = 0; i < wakeup.nchanged; i++)
+	{
+		if (wakeup.changed[i] == subscription_id)
+			return;
+	}
+	if (wakeup.nchanged < MOST_CHANGED)
+		wakeup.changed[wakeup.nchanged++] = subscription_id;
+	else
+		add_commit_action(RELOAD);
+	wakeup.told = false;
+}
+
+void
+webhook_reload_at_commit(void)
+{
+	webhook_wakeup_at_commit(true);
+	add_commit_action(RELOAD);
 }
 
 void
@@ -118,7 +158,7 @@ webhook_wakeup_now(void)
 	WebhookSlot *slot = webhook_shmem_my_slot();
 
 	if (slot != NULL)
-		wake_worker(slot, false);
+		wake_worker(slot, 0);
 }
 
 void
@@ -172,6 +212,10 @@ at_transaction_end(XactEvent event, void *arg)
 
 	switch (event)
 	{
+		case XACT_EVENT_PRE_COMMIT:
+			tell_changes();
+			break;
+
 		case XACT_EVENT_COMMIT:
 
 			/*
@@ -181,20 +225,20 @@ at_transaction_end(XactEvent event, void *arg)
 			if (wakeup.has_prepared && IsLogicalWorker())
 				actions |= COMMIT_PREPARED;
 
-			wakeup.commit_actions = 0;
 			if (actions != 0)
 				run_commit_actions(actions);
+			forget();
 			release_blocks();
 			break;
 
 		case XACT_EVENT_PREPARE:
 			wakeup.has_prepared |= (actions != 0);
-			wakeup.commit_actions = 0;
+			forget();
 			release_blocks();
 			break;
 
 		case XACT_EVENT_ABORT:
-			wakeup.commit_actions = 0;
+			forget();
 			release_blocks();
 			break;
 
@@ -202,6 +246,41 @@ at_transaction_end(XactEvent event, void *arg)
 			/* not an end, or that of a parallel worker, which writes nothing */
 			break;
 	}
+}
+
+/* Before the transaction is visible to others: whoever sees its changes is to know them. */
+static void
+tell_changes(void)
+{
+	WebhookSlot *slot;
+
+	if (wakeup.nchanged == 0 || (wakeup.commit_actions & RELOAD))
+		return;
+	slot = webhook_shmem_my_slot();
+	if (slot == NULL)
+		return;
+	webhook_changes_tell(slot, GetTopFullTransactionId(), wakeup.changed, wakeup.nchanged);
+	wakeup.told = true;
+}
+
+/* The transaction has ended. */
+static void
+forget(void)
+{
+	wakeup.commit_actions = 0;
+	wakeup.nchanged = 0;
+	wakeup.told = false;
+}
+
+/* What the worker has to read. */
+static uint32
+changed_flags(uint32 actions)
+{
+	if (actions & (RELOAD | STOP_WORKER | COMMIT_PREPARED))
+		return WEBHOOK_CHANGED_ALL;
+	if ((actions & CHANGED) == 0)
+		return 0;
+	return wakeup.told ? WEBHOOK_CHANGED_SOME : WEBHOOK_CHANGED_ALL;
 }
 
 /* The transaction has committed. */
@@ -215,12 +294,12 @@ run_commit_actions(uint32 actions)
 	if (actions & REQUEST_WORKER)
 		(void) webhook_shmem_request_worker(MyDatabaseId);
 
-	if ((actions & (WAKE_WORKER | RELOAD | STOP_WORKER | COMMIT_PREPARED)) == 0)
+	if ((actions & (WAKE_WORKER | STOP_WORKER | COMMIT_PREPARED)) == 0)
 		return;
 
 	/* An event proves that this database has the extension. */
 	slot = webhook_shmem_my_slot();
-	if (slot == NULL && (actions & (WAKE_WORKER | RELOAD)) && !webhook_shmem_slots_exhausted())
+	if (slot == NULL && (actions & WAKE_WORKER) && !webhook_shmem_slots_exhausted())
 		slot = webhook_shmem_request_worker(MyDatabaseId);
 	if (slot == NULL)
 		return;
@@ -229,16 +308,16 @@ run_commit_actions(uint32 actions)
 		pg_atomic_fetch_add_u32(&slot->stop_extension, 1);
 	if (actions & RECOUNT)
 		pg_atomic_write_u32(&slot->recount, 1);
-	wake_worker(slot, (actions & (RELOAD | STOP_WORKER | COMMIT_PREPARED)) != 0);
+	wake_worker(slot, changed_flags(actions));
 }
 
 static void
-wake_worker(WebhookSlot *slot, bool changed)
+wake_worker(WebhookSlot *slot, uint32 changed)
 {
 	/* In this order: a worker that sees "wake" has to see "changed". */
-	if (changed)
-		pg_atomic_write_u32(&slot->changed, 1);
-	if (pg_atomic_exchange_u32(&slot->wake, 1) == 0 || changed)
+	if (changed != 0)
+		pg_atomic_fetch_or_u32(&slot->changed, changed);
+	if (pg_atomic_exchange_u32(&slot->wake, 1) == 0 || changed != 0)
 		set_latch_of(slot);
 }
 

@@ -12,11 +12,17 @@
 #define WEBHOOK_WAKEUP_H
 
 /*
- * Wake the worker of this database, and with "changed" make it reload the
- * subscriptions. Without shared memory: one WARNING a session that nothing is
- * sent.
+ * Wake the worker of this database. "changed": a command says that subscriptions have
+ * changed; the worker reads those of webhook_changed_at_commit(), or all if it was not
+ * called. Without shared memory: one WARNING a session that nothing is sent.
  */
 extern void webhook_wakeup_at_commit(bool changed);
+
+/* The present transaction changes a subscription: make the worker read it again. */
+extern void webhook_changed_at_commit(int64 subscription_id);
+
+/* Make the worker read all subscriptions again. */
+extern void webhook_reload_at_commit(void);
 
 /*
  * The present transaction writes webhook_internal.pending: make the worker of this

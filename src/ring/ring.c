@@ -91,7 +91,7 @@ webhook_ring_append(WebhookEvent *event)
 
 	webhook_ring_row_free(values, nulls);
 
-	webhook_wakeup_at_commit(!webhook_kind_is_event(event->kind));
+	webhook_wakeup_at_commit(event->kind == WEBHOOK_CHANGED || event->kind == WEBHOOK_END);
 }
 
 void

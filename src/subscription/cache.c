@@ -3,72 +3,76 @@
  *	  Who wants what: the worker's copy of webhook_internal.subscription, and of what
  *	  webhook_internal.tenant says that tenants may get.
  *
- * The tables are written by people and only read by the worker, all rows at
- * once after each change. Changes are rare, and matching an event needs no
- * look-up in a table then. Each copy has a memory context of its own. A new copy
- * replaces the old one when it is complete, so that an error on the way leaves
- * the old one in use.
+ * The tables are written by people and only read by the worker, which keeps all
+ * subscriptions: matching an event needs no look-up in a table then. All rows are read at
+ * once, or those that have changed. A new copy replaces the old one when it is complete,
+ * and so does a new subscription in it, so that an error on the way leaves in use what is.
+ *
+ * A copy has a memory context, and below it each subscription that has replaced another
+ * one, or has come, has one of its own.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "base/catalog.h"
+#include "subscription/index_internal.h"
 #include "subscription/row_internal.h"
 
-/* Some subscriptions, in order of id. */
-typedef struct WebhookSubscribers
-{
-	int			count;
-	int			size;			/* number of elements that are allocated */
-	const WebhookSubscription **subscriptions;
-} Subscribers;
+/*
+ * What is replaced leaves memory in the copy that is used no more. So after this many
+ * replacements, and not fewer than there are subscriptions, a new copy is read.
+ */
+#define MOST_REPLACED	1000
 
-/* A tenant that has subscriptions. */
-typedef struct TenantEntry
-{
-	char		name[WEBHOOK_MAX_TENANT + 1];	/* hash key; empty: the platform */
-	int			number;			/* of the entry; 0: the platform's */
-	WebhookCaps caps;			/* zeros for the platform, and for one that is not defined */
-	Subscribers patterns;		/* those of its subscriptions that have a pattern */
-} TenantEntry;
-
-typedef struct TypeKey
-{
-	int			tenant;			/* number of its entry */
-	char		name[WEBHOOK_MAX_EVENT_TYPE + 1];	/* of the type; zeros behind it */
-} TypeKey;
-
-/* The enabled subscriptions of one tenant to one event type. */
-typedef struct TypeEntry
-{
-	TypeKey		key;			/* hash key */
-	Subscribers subscribers;
-	bool		complete;		/* those that match by a pattern are included, and the tenant may
-								 * have the type */
-} TypeEntry;
+/* All secrets are sorted at once: a sort for each subscription would cost most of the time. */
+#define QUERY(of_subscription, of_secret) \
+	"SELECT s.id, s.tenant, s.endpoint, s.events, s.headers," \
+	" s.signature_schemes, s.filter, s.payload_format, s.include_context," \
+	" s.log_bodies, s.ordered," \
+	" s.max_in_flight, s.rate_limit, s.timeout," \
+	" s.retry_schedule, s.max_age, s.final_statuses," \
+	" s.ca, s.client_certificate," \
+	" s.enabled, s.paused, s.since, s.home," \
+	" s.confirmation, s.challenge, s.challenged_at," \
+	" COALESCE(x.secrets, '{}') AS secrets," \
+	" COALESCE(x.ends, '{}') AS secret_ends" \
+	" FROM webhook_internal.subscription s LEFT JOIN" \
+	" (SELECT z.subscription_id," \
+	"         pg_catalog.array_agg(z.secret) AS secrets," \
+	"         pg_catalog.array_agg(z.expires_at) AS ends" \
+	"  FROM (SELECT y.subscription_id, y.secret, y.expires_at" \
+	"        FROM webhook_internal.subscription_secret y" \
+	"        WHERE (y.expires_at IS NULL" \
+	"        OR y.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())" \
+	of_secret \
+	"        ORDER BY y.subscription_id, y.id DESC) z" \
+	"  GROUP BY z.subscription_id) x" \
+	" ON x.subscription_id OPERATOR(pg_catalog.=) s.id" \
+	of_subscription \
+	" ORDER BY s.id"
 
 typedef struct IdEntry
 {
 	int64		id;				/* hash key */
-	WebhookSubscription *subscription;
+	WebhookSubscription *subscription;	/* NULL: it was not put here after all */
+	MemoryContext context;		/* of this subscription; NULL: that of the copy */
 } IdEntry;
 
-/* All subscriptions, as they were read at one time. */
+/* All subscriptions. */
 typedef struct Copy
 {
-	MemoryContext context;		/* memory of the copy */
+	MemoryContext context;		/* of the copy */
 	HTAB	   *by_id;			/* of IdEntry */
-	HTAB	   *by_tenant;		/* of TenantEntry */
-	const TenantEntry *platform;	/* its entry there, which each event needs */
-	HTAB	   *by_type;		/* of TypeEntry */
-	TypeEntry  *last;			/* that was found last: often the next event's; NULL: none yet */
-	Subscribers enabled;		/* enabled subscriptions */
+	WebhookIndex *index;
+	WebhookSubscribers fresh;	/* those that are is_new */
 	bool		any_fenced;
-	const WebhookSnapshot *catch_up_since;	/* earliest start snapshot of those that are is_new;
-											 * NULL: none is */
+	int			replaced;		/* subscriptions that were replaced, have come or gone since then */
 } Copy;
 
 static struct
@@ -77,19 +81,15 @@ static struct
 }			cache;
 
 static Copy *read_copy(MemoryContext context);
-static void read_caps(Copy *copy);
+static bool replace(Copy *copy, const int64 *ids, int count);
+static bool is_among(int64 id, WebhookSubscription *const *subscriptions, int count);
+static void read_rows(ArrayType *ids);
+static void read_caps(Copy *copy, ArrayType *names);
+static void read_unknown_caps(Copy *copy, WebhookSubscription *const *subscriptions, int count);
 static bool is_new(const WebhookSubscription *subscription);
-static void add_events(Copy *copy, WebhookSubscription *subscription);
-static TenantEntry *enter_tenant(Copy *copy, const char *name);
-static TypeEntry *enter_type(Copy *copy, const TenantEntry *tenant, const char *name);
-static void add_to(MemoryContext context, Subscribers *subscribers,
-				   const WebhookSubscription *subscription);
-static const TenantEntry *find_tenant(const Copy *copy, const char *name);
-static const Subscribers *find_subscribers(Copy *copy, const TenantEntry *owner,
-										   const char *event_type);
-static void complete_type(Copy *copy, const TenantEntry *tenant, TypeEntry *entry);
-static void set_key(TypeKey *key, const TenantEntry *tenant, const char *name);
-static bool includes(const char **names, int count, bool patterns, const char *event_type);
+static void put(Copy *copy, WebhookSubscription *subscription, MemoryContext context);
+static void take_out(Copy *copy, IdEntry *entry);
+static bool gets(const WebhookSubscription *subscription, const WebhookEvent *event);
 
 void
 webhook_subscription_reload(void)
@@ -106,6 +106,22 @@ webhook_subscription_reload(void)
 	if (cache.current != NULL)
 		MemoryContextDelete(cache.current->context);
 	cache.current = copy;
+}
+
+bool
+webhook_subscription_reload_some(const int64 *ids, int count)
+{
+	Copy	   *copy = cache.current;
+	bool		done;
+
+	if (copy == NULL || copy->any_fenced ||
+		copy->replaced > Max(hash_get_num_entries(copy->by_id), MOST_REPLACED))
+		return false;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	done = replace(copy, ids, count);
+	SPI_finish();
+	return done;
 }
 
 const WebhookSubscription *
@@ -129,12 +145,19 @@ webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event)
 	if (copy == NULL)
 		return;
 	if (event->kind != WEBHOOK_EVENT_OF_TENANT)
-		match->lists[0] = find_subscribers(copy, copy->platform, event->event_type);
-	/* An empty text, which no tenant's name is, must not become the platform. */
-	if (event->kind != WEBHOOK_EVENT_OF_PLATFORM &&
-		event->tenant != NULL && event->tenant[0] != '\0')
-		match->lists[1] = find_subscribers(copy, find_tenant(copy, event->tenant),
-										   event->event_type);
+		match->lists[0] = webhook_index_find(copy->index, NULL, event->event_type);
+	if (event->kind != WEBHOOK_EVENT_OF_PLATFORM && event->tenant != NULL)
+		match->lists[1] = webhook_index_find(copy->index, event->tenant, event->event_type);
+}
+
+void
+webhook_subscription_match_new(WebhookMatch *match, const WebhookEvent *event)
+{
+	memset(match, 0, sizeof(WebhookMatch));
+	match->event = event;
+	match->only_new = true;
+	if (cache.current != NULL)
+		match->lists[0] = &cache.current->fresh;
 }
 
 const WebhookSubscription *
@@ -142,14 +165,15 @@ webhook_subscription_match_next(WebhookMatch *match)
 {
 	while (match->list < lengthof(match->lists))
 	{
-		const Subscribers *subscribers = match->lists[match->list];
+		const WebhookSubscribers *subscribers = match->lists[match->list];
 
 		while (subscribers != NULL && match->next < subscribers->count)
 		{
 			const WebhookSubscription *subscription =
 				subscribers->subscriptions[match->next++];
 
-			if (!webhook_snapshot_sees(subscription->since, match->event->txid))
+			if ((!match->only_new || gets(subscription, match->event)) &&
+				!webhook_snapshot_sees(subscription->since, match->event->txid))
 				return subscription;
 		}
 		match->list++;
@@ -161,12 +185,14 @@ webhook_subscription_match_next(WebhookMatch *match)
 const WebhookSubscription *
 webhook_subscription_of_type(const char *event_type, int *cursor)
 {
+	const WebhookSubscribers *enabled;
+
 	if (cache.current == NULL)
 		return NULL;
-	while (*cursor < cache.current->enabled.count)
+	enabled = webhook_index_enabled(cache.current->index);
+	while (*cursor < enabled->count)
 	{
-		const WebhookSubscription *subscription =
-			cache.current->enabled.subscriptions[(*cursor)++];
+		const WebhookSubscription *subscription = enabled->subscriptions[(*cursor)++];
 
 		if (event_type == NULL || webhook_subscription_is_to(subscription, event_type))
 			return subscription;
@@ -180,10 +206,10 @@ webhook_subscription_is_to(const WebhookSubscription *subscription, const char *
 	const WebhookCaps *caps = subscription->caps;
 
 	if (!subscription->enabled ||
-		!includes(subscription->events, subscription->nevents, false, event_type))
+		!webhook_index_includes(subscription->events, subscription->nevents, event_type))
 		return false;
 	return subscription->tenant == NULL ||
-		(caps != NULL && includes(caps->events, caps->nevents, false, event_type));
+		(caps != NULL && webhook_index_includes(caps->events, caps->nevents, event_type));
 }
 
 int
@@ -207,21 +233,33 @@ webhook_subscription_sends(const WebhookSubscription *subscription)
 const WebhookSnapshot *
 webhook_subscription_catch_up_since(void)
 {
-	return cache.current ? cache.current->catch_up_since : NULL;
+	const WebhookSnapshot *since = NULL;
+
+	for (int i = 0; cache.current != NULL && i < cache.current->fresh.count; i++)
+	{
+		const WebhookSnapshot *other = cache.current->fresh.subscriptions[i]->since;
+
+		if (since == NULL || FullTransactionIdPrecedes(other->xmax, since->xmax))
+			since = other;
+	}
+	return since;
 }
 
 void
 webhook_subscription_clear_new(void)
 {
-	HASH_SEQ_STATUS scan;
-	IdEntry    *entry;
+	Copy	   *copy = cache.current;
 
-	if (cache.current == NULL || cache.current->catch_up_since == NULL)
+	if (copy == NULL)
 		return;
-	cache.current->catch_up_since = NULL;
-	hash_seq_init(&scan, cache.current->by_id);
-	while ((entry = hash_seq_search(&scan)) != NULL)
+	for (int i = 0; i < copy->fresh.count; i++)
+	{
+		IdEntry    *entry = hash_search(copy->by_id, &copy->fresh.subscriptions[i]->id,
+										HASH_FIND, NULL);
+
 		entry->subscription->is_new = false;
+	}
+	copy->fresh.count = 0;
 }
 
 bool
@@ -238,87 +276,135 @@ read_copy(MemoryContext context)
 	Copy	   *copy = MemoryContextAllocZero(context, sizeof(Copy));
 	WebhookSubscription **subscriptions;
 	HASHCTL		control = {0};
+	bool		any_tenant = false;
+	int			count;
 
 	copy->context = context;
+	copy->index = webhook_index_new(context);
 	control.hcxt = context;
 	control.keysize = sizeof(int64);
 	control.entrysize = sizeof(IdEntry);
 	copy->by_id = hash_create("webhook subscriptions by id", 64, &control,
 							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	control.keysize = WEBHOOK_MAX_TENANT + 1;
-	control.entrysize = sizeof(TenantEntry);
-	copy->by_tenant = hash_create("webhook tenants", 64, &control,
-								  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	copy->platform = enter_tenant(copy, "");
-	control.keysize = sizeof(TypeKey);
-	control.entrysize = sizeof(TypeEntry);
-	copy->by_type = hash_create("webhook subscriptions by event type", 64, &control,
-								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	/* All secrets are sorted at once: a sort for each subscription would cost most of the time. */
-	if (SPI_execute("SELECT s.id, s.tenant, s.endpoint, s.events, s.headers,"
-					" s.signature_schemes, s.filter, s.payload_format, s.include_context,"
-					" s.log_bodies, s.ordered,"
-					" s.max_in_flight, s.rate_limit, s.timeout,"
-					" s.retry_schedule, s.max_age, s.final_statuses,"
-					" s.ca, s.client_certificate,"
-					" s.enabled, s.paused, s.since, s.home,"
-					" s.confirmation, s.challenge, s.challenged_at,"
-					" COALESCE(x.secrets, '{}') AS secrets,"
-					" COALESCE(x.ends, '{}') AS secret_ends"
-					" FROM webhook_internal.subscription s LEFT JOIN"
-					" (SELECT z.subscription_id,"
-					"         pg_catalog.array_agg(z.secret) AS secrets,"
-					"         pg_catalog.array_agg(z.expires_at) AS ends"
-					"  FROM (SELECT y.subscription_id, y.secret, y.expires_at"
-					"        FROM webhook_internal.subscription_secret y"
-					"        WHERE y.expires_at IS NULL"
-					"        OR y.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
-					"        ORDER BY y.subscription_id, y.id DESC) z"
-					"  GROUP BY z.subscription_id) x"
-					" ON x.subscription_id OPERATOR(pg_catalog.=) s.id"
-					" ORDER BY s.id",
-					false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read webhook_internal.subscription");
-
+	read_rows(NULL);
+	count = SPI_processed;
 	old = MemoryContextSwitchTo(context);
-	subscriptions = webhook_subscription_read_rows(SPI_tuptable, SPI_processed);
-	for (uint64 i = 0; i < SPI_processed; i++)
+	subscriptions = webhook_subscription_read_rows(SPI_tuptable, 0, count);
+	for (int i = 0; i < count; i++)
 	{
-		WebhookSubscription *subscription = subscriptions[i];
-		IdEntry    *entry;
-
-		entry = hash_search(copy->by_id, &subscription->id, HASH_ENTER, NULL);
-		entry->subscription = subscription;
-		add_events(copy, subscription);
-		copy->any_fenced |= subscription->fenced;
-		subscription->is_new = is_new(subscription);
-		if (subscription->is_new &&
-			(copy->catch_up_since == NULL ||
-			 FullTransactionIdPrecedes(subscription->since->xmax, copy->catch_up_since->xmax)))
-			copy->catch_up_since = subscription->since;
+		put(copy, subscriptions[i], NULL);
+		copy->any_fenced |= subscriptions[i]->fenced;
+		any_tenant |= subscriptions[i]->tenant != NULL;
 	}
 	MemoryContextSwitchTo(old);
-	read_caps(copy);
+
+	/*
+	 * After the subscriptions: so each tenant of one of them, which was defined before, is
+	 * found.
+	 */
+	if (any_tenant)
+		read_caps(copy, NULL);
 	SPI_finish();
 	return copy;
 }
 
+/* Connected to SPI. Returns false, and changes nothing, if one of them is fenced. */
+static bool
+replace(Copy *copy, const int64 *ids, int count)
+{
+	Datum	   *keys = palloc_array(Datum, count + 1);
+	WebhookSubscription **subscriptions;
+	MemoryContext *contexts;
+	int			nread;
+
+	for (int i = 0; i < count; i++)
+		keys[i] = Int64GetDatum(ids[i]);
+	read_rows(construct_array(keys, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+							  TYPALIGN_DOUBLE));
+	nread = SPI_processed;
+	subscriptions = palloc_array(WebhookSubscription *, nread + 1);
+	contexts = palloc_array(MemoryContext, nread + 1);
+	for (int i = 0; i < nread; i++)
+	{
+		MemoryContext old;
+
+		contexts[i] = AllocSetContextCreate(CurrentMemoryContext, "webhook subscription",
+											ALLOCSET_SMALL_SIZES);
+		old = MemoryContextSwitchTo(contexts[i]);
+		subscriptions[i] = *webhook_subscription_read_rows(SPI_tuptable, i, 1);
+		MemoryContextSwitchTo(old);
+		if (subscriptions[i]->fenced)
+			return false;
+	}
+	read_unknown_caps(copy, subscriptions, nread);
+
+	copy->replaced += count;
+	for (int i = 0; i < nread; i++)
+		put(copy, subscriptions[i], contexts[i]);
+	for (int i = 0; i < count; i++)
+	{
+		IdEntry    *entry;
+
+		if (is_among(ids[i], subscriptions, nread))
+			continue;
+		entry = hash_search(copy->by_id, &ids[i], HASH_FIND, NULL);
+		if (entry != NULL)
+		{
+			take_out(copy, entry);
+			hash_search(copy->by_id, &ids[i], HASH_REMOVE, NULL);
+		}
+	}
+	return true;
+}
+
+static bool
+is_among(int64 id, WebhookSubscription *const *subscriptions, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (subscriptions[i]->id == id)
+			return true;
+	}
+	return false;
+}
+
+/* Read the rows of subscriptions, or all if "ids" is NULL, into SPI_tuptable. */
+static void
+read_rows(ArrayType *ids)
+{
+	Oid			type = INT8ARRAYOID;
+	Datum		value = PointerGetDatum(ids);
+	int			result = ids == NULL ? SPI_execute(QUERY("", ""), false, 0) :
+		SPI_execute_with_args(QUERY(" WHERE s.id OPERATOR(pg_catalog.=) ANY ($1)",
+									" AND y.subscription_id OPERATOR(pg_catalog.=) ANY ($1)"),
+							  1, &type, &value, NULL, false, 0);
+
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not read webhook_internal.subscription");
+}
+
 /*
- * Read what the tenants of the subscriptions may have: after the subscriptions, so that
- * each tenant of one of them, which was defined before it, is found.
+ * Read what tenants may have: those of some names, or, if that is NULL, those that the copy
+ * has.
  */
 static void
-read_caps(Copy *copy)
+read_caps(Copy *copy, ArrayType *names)
 {
 	MemoryContext old;
+	Oid			type = TEXTARRAYOID;
+	Datum		value = PointerGetDatum(names);
+	int			result = names == NULL ?
+		SPI_execute("SELECT name, events, max_in_flight, rate_limit FROM webhook_internal.tenant",
+					false, 0) :
+		SPI_execute_with_args("SELECT name, events, max_in_flight, rate_limit"
+							  " FROM webhook_internal.tenant"
+							  " WHERE name OPERATOR(pg_catalog.=) ANY ($1)",
+							  1, &type, &value, NULL, false, 0);
 
-	if (hash_get_num_entries(copy->by_tenant) == 1)
-		return;
-	if (SPI_execute("SELECT name, events, max_in_flight, rate_limit FROM webhook_internal.tenant",
-					false, 0) != SPI_OK_SELECT)
+	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not read webhook_internal.tenant");
 	old = MemoryContextSwitchTo(copy->context);
 	for (uint64 i = 0; i < SPI_processed; i++)
@@ -326,13 +412,27 @@ read_caps(Copy *copy)
 		WebhookCaps caps;
 		const char *name = webhook_tenant_read_row(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
 												   &caps);
-		TenantEntry *entry = strlen(name) > WEBHOOK_MAX_TENANT ? NULL :
-			hash_search(copy->by_tenant, name, HASH_FIND, NULL);
 
-		if (entry != NULL && entry->number != 0)
-			entry->caps = caps;
+		if (names != NULL || webhook_index_has_tenant(copy->index, name))
+			webhook_index_set_caps(copy->index, name, &caps);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/* Read what the tenants of some subscriptions may have that the copy does not have. */
+static void
+read_unknown_caps(Copy *copy, WebhookSubscription *const *subscriptions, int count)
+{
+	Datum	   *names = palloc_array(Datum, count + 1);
+	int			nnames = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (!webhook_index_has_tenant(copy->index, subscriptions[i]->tenant))
+			names[nnames++] = CStringGetTextDatum(subscriptions[i]->tenant);
+	}
+	if (nnames > 0)
+		read_caps(copy, construct_array(names, nnames, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /*
@@ -350,193 +450,61 @@ is_new(const WebhookSubscription *subscription)
 		 !webhook_snapshot_equal(before->since, subscription->since));
 }
 
+/*
+ * Put a subscription into a copy, in the place of the one that has its id. "context" becomes
+ * the copy's; it is NULL if the subscription is in that of the copy itself. What may fail
+ * comes first, so that an error leaves what was there.
+ */
 static void
-add_events(Copy *copy, WebhookSubscription *subscription)
-{
-	TenantEntry *tenant;
-
-	/* No tenant has a longer name, and none an empty one. */
-	if (subscription->tenant != NULL &&
-		(subscription->tenant[0] == '\0' || strlen(subscription->tenant) > WEBHOOK_MAX_TENANT))
-		return;
-	tenant = enter_tenant(copy, subscription->tenant != NULL ? subscription->tenant : "");
-	if (subscription->tenant != NULL)
-		subscription->caps = &tenant->caps;
-	if (!subscription->enabled)
-		return;
-	add_to(copy->context, &copy->enabled, subscription);
-	for (int i = 0; i < subscription->nevents; i++)
-	{
-		const char *name = subscription->events[i];
-
-		/* No event type has a longer name. */
-		if (strlen(name) > WEBHOOK_MAX_EVENT_TYPE)
-			continue;
-		if (webhook_pattern_is(name, strlen(name)))
-			add_to(copy->context, &tenant->patterns, subscription);
-		else
-			add_to(copy->context, &enter_type(copy, tenant, name)->subscribers, subscription);
-	}
-}
-
-/* The entry of a tenant, made if there is none; that of the platform is the first. */
-static TenantEntry *
-enter_tenant(Copy *copy, const char *name)
+put(Copy *copy, WebhookSubscription *subscription, MemoryContext context)
 {
 	bool		found;
-	TenantEntry *entry = hash_search(copy->by_tenant, name, HASH_ENTER, &found);
+	IdEntry    *entry = hash_search(copy->by_id, &subscription->id, HASH_ENTER, &found);
 
 	if (!found)
 	{
-		entry->number = hash_get_num_entries(copy->by_tenant) - 1;
-		memset(&entry->caps, 0, sizeof(WebhookCaps));
-		memset(&entry->patterns, 0, sizeof(Subscribers));
+		entry->subscription = NULL;
+		entry->context = NULL;
 	}
-	return entry;
+	subscription->is_new = is_new(subscription);
+	webhook_index_make_room(copy->index, subscription);
+	webhook_subscribers_make_room(&copy->fresh, copy->context);
+
+	take_out(copy, entry);
+	if (context != NULL)
+		MemoryContextSetParent(context, copy->context);
+	entry->subscription = subscription;
+	entry->context = context;
+	webhook_index_add(copy->index, subscription);
+	if (subscription->is_new)
+		webhook_subscribers_add(&copy->fresh, subscription);
 }
 
-/* The entry of a tenant's event type, made if there is none. */
-static TypeEntry *
-enter_type(Copy *copy, const TenantEntry *tenant, const char *name)
-{
-	TypeKey		key;
-	bool		found;
-	TypeEntry  *entry;
-
-	set_key(&key, tenant, name);
-	entry = hash_search(copy->by_type, &key, HASH_ENTER, &found);
-	if (!found)
-	{
-		memset(&entry->subscribers, 0, sizeof(Subscribers));
-		entry->complete = false;
-	}
-	return entry;
-}
-
+/* Nobody gets the subscription of an entry any more. Cannot fail. */
 static void
-set_key(TypeKey *key, const TenantEntry *tenant, const char *name)
+take_out(Copy *copy, IdEntry *entry)
 {
-	memset(key, 0, sizeof(TypeKey));
-	key->tenant = tenant->number;
-	strlcpy(key->name, name, sizeof(key->name));
-}
-
-/* Add a subscription, unless it is the last one there already. */
-static void
-add_to(MemoryContext context, Subscribers *subscribers,
-	   const WebhookSubscription *subscription)
-{
-	if (subscribers->count > 0 &&
-		subscribers->subscriptions[subscribers->count - 1] == subscription)
+	if (entry->subscription == NULL)
 		return;
-	if (subscribers->size == 0)
-	{
-		subscribers->size = 4;
-		subscribers->subscriptions = MemoryContextAlloc(context,
-														sizeof(void *) * subscribers->size);
-	}
-	else if (subscribers->count == subscribers->size)
-	{
-		subscribers->size *= 2;
-		subscribers->subscriptions = repalloc(subscribers->subscriptions,
-											  sizeof(void *) * subscribers->size);
-	}
-	subscribers->subscriptions[subscribers->count++] = subscription;
+	webhook_index_remove(copy->index, entry->subscription);
+	webhook_subscribers_remove(&copy->fresh, entry->subscription);
+	entry->subscription = NULL;
+	if (entry->context != NULL)
+		MemoryContextDelete(entry->context);
+	entry->context = NULL;
 }
 
-/* The entry of a tenant that has subscriptions; NULL: there is none of that name. */
-static const TenantEntry *
-find_tenant(const Copy *copy, const char *name)
-{
-	/* No tenant has a longer name, which would be found cut off. */
-	if (strlen(name) > WEBHOOK_MAX_TENANT)
-		return NULL;
-	return hash_search(copy->by_tenant, name, HASH_FIND, NULL);
-}
-
-/*
- * The subscriptions of a tenant, or (NULL) of nobody, that name an event type or match it
- * by a pattern, in order of id; NULL: there is none.
- */
-static const Subscribers *
-find_subscribers(Copy *copy, const TenantEntry *owner, const char *event_type)
-{
-	TypeEntry  *entry;
-
-	/* No event type has a longer name, which would be found cut off. */
-	if (owner == NULL || strlen(event_type) > WEBHOOK_MAX_EVENT_TYPE)
-		return NULL;
-	if (copy->last != NULL && copy->last->key.tenant == owner->number &&
-		strcmp(copy->last->key.name, event_type) == 0)
-		return &copy->last->subscribers;
-	if (owner->patterns.count == 0)
-	{
-		TypeKey		key;
-
-		set_key(&key, owner, event_type);
-		entry = hash_search(copy->by_type, &key, HASH_FIND, NULL);
-		if (entry == NULL)
-			return NULL;
-	}
-	else
-		entry = enter_type(copy, owner, event_type);
-	if (!entry->complete)
-		complete_type(copy, owner, entry);
-	copy->last = entry;
-	return &entry->subscribers;
-}
-
-/*
- * When the first event of the type comes, add those that match by a pattern; leave none
- * if the tenant may not get the type.
- */
-static void
-complete_type(Copy *copy, const TenantEntry *tenant, TypeEntry *entry)
-{
-	Subscribers named = entry->subscribers;
-	Subscribers all = {0};
-	int			next = 0;
-
-	if (tenant->number != 0 &&
-		!includes(tenant->caps.events, tenant->caps.nevents, false, entry->key.name))
-	{
-		entry->subscribers.count = 0;
-		entry->complete = true;
-		return;
-	}
-
-	/* An error on the way leaves the entry as it was. */
-	for (int i = 0; i < tenant->patterns.count; i++)
-	{
-		const WebhookSubscription *other = tenant->patterns.subscriptions[i];
-
-		if (!includes(other->events, other->nevents, true, entry->key.name))
-			continue;
-		while (next < named.count && named.subscriptions[next]->id < other->id)
-			add_to(copy->context, &all, named.subscriptions[next++]);
-		if (next < named.count && named.subscriptions[next] == other)
-			next++;
-		add_to(copy->context, &all, other);
-	}
-	while (next < named.count)
-		add_to(copy->context, &all, named.subscriptions[next++]);
-	entry->subscribers = all;
-	entry->complete = true;
-}
-
-/* Returns true if one of some names and patterns, or of the patterns alone, includes a type. */
+/* Returns true if an event is for a subscription, as far as tenant and event type say. */
 static bool
-includes(const char **names, int count, bool patterns, const char *event_type)
+gets(const WebhookSubscription *subscription, const WebhookEvent *event)
 {
-	size_t		type_length = strlen(event_type);
-
-	for (int i = 0; i < count; i++)
+	if (subscription->tenant == NULL)
 	{
-		size_t		length = strlen(names[i]);
-
-		if ((!patterns || webhook_pattern_is(names[i], length)) &&
-			webhook_pattern_includes(names[i], length, event_type, type_length))
-			return true;
+		if (event->kind == WEBHOOK_EVENT_OF_TENANT)
+			return false;
 	}
-	return false;
+	else if (event->kind == WEBHOOK_EVENT_OF_PLATFORM || event->tenant == NULL ||
+			 strcmp(event->tenant, subscription->tenant) != 0)
+		return false;
+	return webhook_subscription_is_to(subscription, event->event_type);
 }

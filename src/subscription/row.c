@@ -110,7 +110,7 @@ static Datum column(const Row *row, Column which);
 static bool has_column(const Row *row, Column which, Datum *value);
 
 WebhookSubscription **
-webhook_subscription_read_rows(SPITupleTable *table, int count)
+webhook_subscription_read_rows(SPITupleTable *table, int from, int count)
 {
 	WebhookSubscription **subscriptions = palloc_array(WebhookSubscription *, count);
 	Row			row = {table->tupdesc};
@@ -123,7 +123,7 @@ webhook_subscription_read_rows(SPITupleTable *table, int count)
 	}
 	for (int i = 0; i < count; i++)
 	{
-		row.tuple = table->vals[i];
+		row.tuple = table->vals[from + i];
 		subscriptions[i] = read_row(&row);
 	}
 	return subscriptions;

@@ -10,12 +10,13 @@
 #include "subscription/subscription.h"
 
 /*
- * The first "count" rows of a result as subscriptions, in an array, all in
- * CurrentMemoryContext. The rows have the columns of
+ * "count" rows of a result, those "from" a number on, as subscriptions, in an array, all
+ * in CurrentMemoryContext. The rows have the columns of
  * webhook_internal.subscription that say what is delivered, and the live
  * secrets, newest first, as "secrets" with their ends as "secret_ends".
  */
-extern WebhookSubscription **webhook_subscription_read_rows(SPITupleTable *table, int count);
+extern WebhookSubscription **webhook_subscription_read_rows(SPITupleTable *table, int from,
+															int count);
 
 /*
  * A row of webhook_internal.tenant, in CurrentMemoryContext: its name, which is the

@@ -89,6 +89,14 @@ typedef struct WebhookSubscription
  */
 extern void webhook_subscription_reload(void);
 
+/*
+ * The same for some subscriptions, which may have come or gone, too: what is not among them
+ * stays as it is, and pointers to it stay valid. Returns false, and has changed nothing, if all
+ * have to be read: none were read so far, one is fenced, or many were read in this way. After
+ * an error all have to be read, too: some of them may have been replaced.
+ */
+extern bool webhook_subscription_reload_some(const int64 *ids, int count);
+
 /* The subscription with an id, valid until the next reload; NULL: there is none. */
 extern const WebhookSubscription *webhook_subscription_get(int64 id);
 
@@ -96,7 +104,8 @@ extern const WebhookSubscription *webhook_subscription_get(int64 id);
 typedef struct WebhookMatch
 {
 	const WebhookEvent *event;
-	const struct WebhookSubscribers *lists[2];	/* the platform's, and its tenant's */
+	const struct WebhookSubscribers *lists[2];	/* the platform's, and its tenant's; or new ones */
+	bool		only_new;		/* the lists have others, too */
 	int			list;
 	int			next;
 } WebhookMatch;
@@ -106,9 +115,12 @@ typedef struct WebhookMatch
  * ones of its type, of its tenant or of the platform as its kind says, whose
  * start snapshot does not see it. A tenant gets the types that it is allowed now; one
  * that is not defined gets nothing. The first function begins the walk, each call of
- * the second returns one of them, and NULL at the end.
+ * webhook_subscription_match_next() returns one of them, and NULL at the end.
  */
 extern void webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event);
+
+/* The same for those that are is_new alone. */
+extern void webhook_subscription_match_new(WebhookMatch *match, const WebhookEvent *event);
 extern const WebhookSubscription *webhook_subscription_match_next(WebhookMatch *match);
 
 /*

@@ -140,6 +140,16 @@ webhook_loader_note_rows(void)
 	webhook_set_back_look_ahead();
 }
 
+void
+webhook_loader_note_rows_of(const int64 *ids, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (webhook_pending_has_any(ids[i]))
+			webhook_due_add(loader.dispatcher, ids[i], webhook_pending_earliest(ids[i]));
+	}
+}
+
 /*
  * A subject has no head if its head was in memory at a crash, or when a dump
  * was taken, and has ended or is not wanted any more.

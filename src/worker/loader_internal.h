@@ -25,6 +25,9 @@ extern void webhook_loader_recheck(int queues);
 /* In a transaction: note which subscriptions have rows, and when the first is due. */
 extern void webhook_loader_note_rows(void);
 
+/* The same for some subscriptions. */
+extern void webhook_loader_note_rows_of(const int64 *ids, int count);
+
 /*
  * Give a head to each subject in pending that has none, in a transaction of its
  * own. Returns false if that failed and has to be repeated.

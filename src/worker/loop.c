@@ -31,6 +31,7 @@
 #include "worker/origin_internal.h"
 #include "worker/own_events_internal.h"
 #include "worker/reader_internal.h"
+#include "worker/reload_internal.h"
 #include "worker/sender_internal.h"
 #include "worker/set_back_internal.h"
 #include "worker/transaction_internal.h"
@@ -59,7 +60,6 @@ static struct
 	volatile sig_atomic_t interruptible;	/* reading may be broken off */
 
 	bool		wake;			/* a window is to be opened */
-	bool		reload;			/* subscriptions are to be read */
 	bool		unsent;			/* more may be started than the last round has started */
 	TimestampTz next_poll;
 	TimestampTz next_spill;
@@ -218,8 +218,6 @@ take_requests(TimestampTz now)
 {
 	if (pg_atomic_exchange_u32(&loop.slot->wake, 0) != 0)
 		loop.wake = true;
-	if (pg_atomic_exchange_u32(&loop.slot->changed, 0) != 0)
-		loop.reload = true;
 	if (now >= loop.next_poll || loop.next_poll - now > POLL_INTERVAL)
 	{
 		loop.next_poll = now + POLL_INTERVAL;
@@ -256,15 +254,10 @@ read_input(TimestampTz now)
 static bool
 read_all(TimestampTz now)
 {
-	if (loop.reload)
-	{
-		loop.reload = !webhook_reader_reload();
+	bool		read = !webhook_reload_is_wanted() || webhook_reader_reload(now);
 
-		/* Also after an error: it may have come when the new copy was in place. */
-		webhook_dispatch_refresh(loop.dispatcher, webhook_enabled, now);
-	}
 	webhook_commands_cancel_backlogs();
-	if (loop.reload || !webhook_loader_load(webhook_sender_memory(), now))
+	if (!read || !webhook_loader_load(webhook_sender_memory(), now))
 		return false;
 	if (may_read() && !read_ring(now))
 		return false;

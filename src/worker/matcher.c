@@ -31,11 +31,13 @@ webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event, bool onl
 	const WebhookSubscription *subscription;
 	WebhookMatch match;
 
-	webhook_subscription_match(&match, event);
+	if (only_new)
+		webhook_subscription_match_new(&match, event);
+	else
+		webhook_subscription_match(&match, event);
 	while ((subscription = webhook_subscription_match_next(&match)) != NULL)
 	{
-		if ((!only_new || subscription->is_new) &&
-			webhook_queue_takes(matches->dispatcher, subscription) &&
+		if (webhook_queue_takes(matches->dispatcher, subscription) &&
 			accepts(matches, subscription, event))
 			add_delivery(matches, event, subscription->id, subscription->tenant != NULL);
 	}

@@ -42,6 +42,7 @@
 #include "worker/loader_internal.h"
 #include "worker/matcher_internal.h"
 #include "worker/reader_internal.h"
+#include "worker/reload_internal.h"
 #include "worker/step_internal.h"
 #include "worker/transaction_internal.h"
 
@@ -87,7 +88,7 @@ static struct
 {
 	WebhookDispatcher *dispatcher;
 	WebhookProgress *progress;
-	WebhookSlot *slot;			/* flag "changed", and the counters */
+	WebhookSlot *slot;			/* the counters */
 	MemoryContext context;		/* of what lives longer than a step */
 	MemoryContext step_context; /* of one step */
 
@@ -101,8 +102,6 @@ static struct
 	uint64		nopened;		/* windows that were opened */
 	uint64		suspended_until;	/* due rows are loaded when this window, and all before it,
 									 * are read; 0: they are loaded now */
-	WebhookSnapshot *reloaded_by;	/* the snapshot that subscriptions were last read by; NULL:
-									 * none */
 	bool		failed;			/* what waits in the tail is lost for this process */
 }			reader;
 
@@ -112,9 +111,7 @@ static void discard(Attempt *attempt, TimestampTz now);
 static Reading *next_window(void);
 static void open_window(Reading *reading);
 static void free_reading(Reading *reading);
-static bool has_changed(const List *events);
 static void reload(void *arg);
-static void restore_fenced(void);
 static void catch_up(WebhookStep *step);
 static void report_missed(int64 rows);
 static bool was_read(const WebhookEvent *event);
@@ -139,6 +136,7 @@ webhook_reader_init(WebhookDispatcher *dispatcher, WebhookSlot *slot)
 	reader.step_context = AllocSetContextCreate(TopMemoryContext, "webhook step",
 												ALLOCSET_DEFAULT_SIZES);
 	webhook_behind_init(dispatcher);
+	webhook_reload_init(dispatcher, slot);
 }
 
 void
@@ -163,7 +161,7 @@ webhook_reader_load(const WebhookCheckpoint *checkpoint)
 	reader.progress = webhook_progress_new(reader.from, reader.partial, reader.upto_id);
 	MemoryContextSwitchTo(old);
 
-	webhook_subscription_reload();
+	webhook_reload_load();
 	foreach(cell, webhook_state_load())
 		webhook_queue_restore(reader.dispatcher, lfirst(cell), GetCurrentTimestamp());
 	webhook_loader_note_rows();
@@ -177,9 +175,12 @@ webhook_reader_progress(void)
 }
 
 bool
-webhook_reader_reload(void)
+webhook_reader_reload(TimestampTz now)
 {
-	return webhook_transaction_try("reading subscriptions", reload, NULL);
+	bool		done = webhook_transaction_try("reading subscriptions", reload, NULL);
+
+	webhook_reload_end(done, now);
+	return done;
 }
 
 bool
@@ -263,7 +264,7 @@ try_step(Reading *reading, TimestampTz now)
 	if (done)
 	{
 		if (attempt.reloaded)
-			webhook_dispatch_refresh(reader.dispatcher, webhook_enabled, now);
+			webhook_reload_end(true, now);
 		complete_step(&attempt, now);
 	}
 	else
@@ -290,7 +291,7 @@ read_step(void *arg)
 		open_window(attempt->reading);
 	MemoryContextSwitchTo(reader.step_context);
 	step->events = next_events(attempt->reading);
-	attempt->reloaded = has_changed(step->events);
+	attempt->reloaded = step->events != NIL && webhook_reload_is_wanted_by(step->events);
 	if (attempt->reloaded)
 		reload(NULL);
 	catch_up(step);
@@ -322,8 +323,7 @@ discard(Attempt *attempt, TimestampTz now)
 		}
 		show_older();
 	}
-	pg_atomic_write_u32(&reader.slot->changed, 1);
-	webhook_dispatch_refresh(reader.dispatcher, webhook_enabled, now);
+	webhook_reload_end(false, now);
 }
 
 /* A window that begins where all that were opened before end. */
@@ -371,77 +371,15 @@ free_reading(Reading *reading)
 }
 
 /*
- * Returns true if subscriptions have to be read before these events are
- * matched: before any event that follows a "changed" command that was not
- * seen, and whenever the shared flag says so (a restore writes no command).
- */
-static bool
-has_changed(const List *events)
-{
-	ListCell   *cell;
-
-	if (events == NIL)
-		return false;
-	if (pg_atomic_exchange_u32(&reader.slot->changed, 0) != 0)
-		return true;
-	foreach(cell, events)
-	{
-		const WebhookEvent *event = lfirst(cell);
-
-		if ((event->kind == WEBHOOK_CHANGED || event->kind == WEBHOOK_END) &&
-			(reader.reloaded_by == NULL ||
-			 !webhook_snapshot_sees(reader.reloaded_by, event->txid)))
-			return true;
-	}
-	return false;
-}
-
-/*
- * In a transaction: read the subscriptions again, and which have rows in
- * pending. A fence may have been lifted, and the window that is open may be too
- * old to have the commands that came with that.
+ * In a transaction: read the subscriptions again. A fence may have been lifted, and the
+ * window that is open may be too old to have the commands that came with that.
  */
 static void
 reload(void *arg)
 {
-	WebhookSnapshot *former = reader.reloaded_by;
-	MemoryContext old;
-
 	if (webhook_subscription_any_fenced())
-	{
 		suspend_loading();
-		restore_fenced();
-	}
-	webhook_subscription_reload();
-	webhook_dispatch_bind(reader.dispatcher);
-
-	/* The newer snapshot sees at least as much. */
-	old = MemoryContextSwitchTo(reader.context);
-	reader.reloaded_by = webhook_snapshot_make(GetActiveSnapshot(), InvalidFullTransactionId);
-	MemoryContextSwitchTo(old);
-	if (former != NULL)
-		pfree(former);
-	webhook_loader_note_rows();
-}
-
-/*
- * This process writes no state of a fenced subscription; the state in the table
- * may have been restored after this process had started.
- */
-static void
-restore_fenced(void)
-{
-	ListCell   *cell;
-
-	foreach(cell, webhook_state_load())
-	{
-		WebhookState *state = lfirst(cell);
-		const WebhookSubscription *subscription =
-			webhook_subscription_get(state->subscription_id);
-
-		if (subscription != NULL && subscription->fenced)
-			webhook_queue_restore(reader.dispatcher, state, GetCurrentTimestamp());
-	}
+	webhook_reload_read();
 }
 
 /* Read again, for new subscriptions, what was read before they were known. */

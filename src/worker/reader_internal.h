@@ -19,11 +19,10 @@ extern void webhook_reader_init(WebhookDispatcher *dispatcher, WebhookSlot *slot
 extern void webhook_reader_load(const WebhookCheckpoint *checkpoint);
 
 /*
- * Read the subscriptions again, in a transaction of its own. Returns false if
- * that failed and has to be repeated. A webhook_dispatch_refresh() has to
- * follow in either case: the copy in memory may be a new one.
+ * Read the subscriptions again, in a transaction of its own, if webhook_reload_is_wanted().
+ * Returns false if that failed and has to be repeated.
  */
-extern bool webhook_reader_reload(void);
+extern bool webhook_reader_reload(TimestampTz now);
 
 /*
  * Read what there is to read, a few steps of what waits in the tail, of the

@@ -226,6 +226,12 @@ webhook_transaction_error(void)
 	return transaction.error;
 }
 
+WebhookSnapshot *
+webhook_transaction_snapshot(void)
+{
+	return webhook_snapshot_make(GetLatestSnapshot(), InvalidFullTransactionId);
+}
+
 bool
 webhook_transaction_start(void (*work) (void *arg), void *arg)
 {

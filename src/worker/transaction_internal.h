@@ -5,6 +5,8 @@
 #ifndef WEBHOOK_TRANSACTION_INTERNAL_H
 #define WEBHOOK_TRANSACTION_INTERNAL_H
 
+#include "base/snapshot.h"
+
 /* The name of this process's database; known from the first transaction on. */
 extern const char *webhook_transaction_database(void);
 
@@ -44,6 +46,9 @@ extern bool webhook_transaction_try(const char *activity, void (*work) (void *ar
  * Returns false after another error, or if the process is to stop.
  */
 extern bool webhook_transaction_start(void (*work) (void *arg), void *arg);
+
+/* In a transaction: what has committed by now, in CurrentMemoryContext. */
+extern WebhookSnapshot *webhook_transaction_snapshot(void);
 
 /* The SQLSTATE that the last webhook_transaction_try() which failed has failed with. */
 extern int	webhook_transaction_error(void);

@@ -102,6 +102,7 @@ _PG_init(void)
 {
 	webhook_clock_context = AllocSetContextCreate(TopMemoryContext, "webhook clock",
 												  ALLOCSET_DEFAULT_SIZES);
+	LWLockInitialize(&webhook_clock_slot.changes_lock, LWTRANCHE_FIRST_USER_DEFINED);
 	webhook_guc_init();
 }
 
@@ -472,6 +473,7 @@ fill_load(Tuple *tuple, int number)
 		BoolGetDatum(webhook_progress_is_done(progress, webhook_progress_newest_window(progress))));
 	put(tuple, Int32GetDatum(hash_get_num_entries(webhook_clock_dispatcher->queues.table)));
 	put(tuple, Int64GetDatum(webhook_clock_transactions));
+	put(tuple, Int64GetDatum(webhook_clock_subscriptions_read));
 }
 
 Datum

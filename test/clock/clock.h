@@ -139,6 +139,12 @@ extern FullTransactionId webhook_clock_next_xid(void);
 /* Subscriptions (operator.c) */
 
 extern WebhookSlot webhook_clock_slot;
+
+/* How many subscriptions the worker has read. */
+extern int64 webhook_clock_subscriptions_read;
+
+/* The transaction, which has just committed, has changed the last subscription that was changed. */
+extern void webhook_clock_tell_change(FullTransactionId txid);
 extern int64 webhook_clock_subscribe(void);
 extern void webhook_clock_unsubscribe(int64 id);
 extern int	webhook_clock_subscriptions(void);

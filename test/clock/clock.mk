@@ -15,7 +15,7 @@ CLOCK_PLAYED   = src/base/acting.c src/base/caller.c src/base/catalog.c src/base
                  src/worker/origin.c src/worker/transaction.c
 CLOCK_ROOMS    = $(filter-out $(CLOCK_PLAYED),$(wildcard \
                      src/base/*.c src/net/*.c src/delivery/*.c src/worker/*.c)) \
-                 src/process/metrics.c src/ring/command.c src/ring/event.c src/ring/progress.c src/ring/tail.c \
+                 src/process/changes.c src/process/metrics.c src/ring/command.c src/ring/event.c src/ring/progress.c src/ring/tail.c \
                  src/subscription/guard.c
 CLOCK_SOURCES  = $(wildcard test/clock/*.c) $(CLOCK_ROOMS)
 CLOCK_CPPFLAGS = -iquote src -DUSE_ASSERT_CHECKING=1 -DGetCurrentTimestamp=webhook_clock_now \

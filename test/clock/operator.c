@@ -3,8 +3,8 @@
  *	  The operators, played: subscriptions and their options.
  *
  * It keeps the contract of subscription.h: a change is seen after the next reload
- * only, and a reload makes pointers into the former copy invalid; the copy is
- * overwritten, so that a use of such a pointer fails. Events of type "all" go to
+ * only, and a reload makes pointers to what it replaces invalid; that is overwritten, so
+ * that a use of such a pointer fails. Events of type "all" go to
  * all subscriptions, those of a number to the subscription with that id.
  */
 #include "postgres.h"
@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "clock.h"
+#include "process/changes.h"
 #include "ring/command.h"
 
 /* A subscription as it is in the table. */
@@ -30,12 +31,17 @@ typedef struct Tenant
 } Tenant;
 
 WebhookSlot webhook_clock_slot;
+int64		webhook_clock_subscriptions_read;
 
 static WebhookClockArray subscriptions; /* of Subscription; by id, from 1 on */
 static WebhookClockArray tenants;	/* of Tenant */
-static Subscription *copy;		/* the worker's copy of them */
+static Subscription **copy;		/* the worker's copy of them; none is moved */
 static int	copied;
+static int64 changed_last;		/* the subscription that was; 0: none */
 
+static void note_change(int64 id);
+static Subscription *copy_of(int64 id);
+static void overwrite(Subscription *former);
 static Subscription *find(int64 id);
 static void set_tenant(WebhookSubscription *subscription, const char *name);
 static void set_caps(const char *name, int max_in_flight, double rate_limit);
@@ -55,7 +61,7 @@ webhook_clock_subscribe(void)
 	new->is.nsecrets = 1;
 	new->is.max_age = 7 * USECS_PER_DAY;
 	new->is.since = begin_now();
-	pg_atomic_write_u32(&webhook_clock_slot.changed, 1);
+	note_change(new->is.id);
 	return new->is.id;
 }
 
@@ -126,31 +132,65 @@ webhook_clock_alter(int64 id, const char *name, const char *value)
 	}
 	else
 		elog(ERROR, "no option \"%s\"", name);
-	pg_atomic_write_u32(&webhook_clock_slot.changed, 1);
+	note_change(id);
+	if (strncmp(name, "tenant", strlen("tenant")) == 0)
+		pg_atomic_fetch_or_u32(&webhook_clock_slot.changed, WEBHOOK_CHANGED_ALL);
+}
+
+void
+webhook_clock_tell_change(FullTransactionId txid)
+{
+	if (changed_last != 0)
+		webhook_changes_tell(&webhook_clock_slot, txid, &changed_last, 1);
 }
 
 void
 webhook_subscription_reload(void)
 {
-	Subscription *former = copy;
+	Subscription **former = copy;
 	int			count = copied;
 
+	webhook_clock_subscriptions_read += subscriptions.count;
 	copied = subscriptions.count;
 	copy = MemoryContextAllocZero(webhook_clock_context,
-								  sizeof(Subscription) * (copied + 1));
-	if (copied > 0)
-		memcpy(copy, subscriptions.items, sizeof(Subscription) * copied);
+								  sizeof(Subscription *) * (copied + 1));
+	for (int i = 0; i < copied; i++)
+		copy[i] = copy_of(i + 1);
+	for (int i = 0; i < count; i++)
+		overwrite(former[i]);
 	if (former != NULL)
-	{
-		memset(former, 0x7f, sizeof(Subscription) * (count + 1));
 		pfree(former);
+}
+
+/* What is to fail fails on the way, too. */
+bool
+webhook_subscription_reload_some(const int64 *ids, int count)
+{
+	webhook_clock_subscriptions_read += count;
+	if (copied < subscriptions.count)
+	{
+		copy = copy == NULL ?
+			MemoryContextAllocZero(webhook_clock_context,
+								   sizeof(Subscription *) * subscriptions.count) :
+			repalloc_huge(copy, sizeof(Subscription *) * subscriptions.count);
+		memset(&copy[copied], 0, sizeof(Subscription *) * (subscriptions.count - copied));
+		copied = subscriptions.count;
 	}
+	for (int i = 0; i < count; i++)
+	{
+		if (webhook_clock_chance(1000000) < webhook_clock_failing_reads)
+			elog(ERROR, "the disk is full");
+		overwrite(copy[ids[i] - 1]);
+		copy[ids[i] - 1] = copy_of(ids[i]);
+	}
+	return true;
 }
 
 const WebhookSubscription *
 webhook_subscription_get(int64 id)
 {
-	return id < 1 || id > copied || copy[id - 1].gone ? NULL : &copy[id - 1].is;
+	return id < 1 || id > copied || copy[id - 1] == NULL || copy[id - 1]->gone ? NULL :
+		&copy[id - 1]->is;
 }
 
 void
@@ -158,6 +198,13 @@ webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event)
 {
 	match->event = event;
 	match->next = 0;
+}
+
+/* None is new, see webhook_subscription_catch_up_since(). */
+void
+webhook_subscription_match_new(WebhookMatch *match, const WebhookEvent *event)
+{
+	elog(ERROR, "no subscription is new");
 }
 
 const WebhookSubscription *
@@ -247,6 +294,34 @@ webhook_filter_reset(void)
 {
 }
 
+/* A transaction that has ended has changed the subscription. */
+static void
+note_change(int64 id)
+{
+	changed_last = id;
+	webhook_changes_tell(&webhook_clock_slot, FirstNormalFullTransactionId, &id, 1);
+	pg_atomic_fetch_or_u32(&webhook_clock_slot.changed, WEBHOOK_CHANGED_SOME);
+}
+
+static Subscription *
+copy_of(int64 id)
+{
+	Subscription *result = MemoryContextAlloc(webhook_clock_context, sizeof(Subscription));
+
+	*result = *find(id);
+	return result;
+}
+
+/* NULL: it was not read yet. */
+static void
+overwrite(Subscription *former)
+{
+	if (former == NULL)
+		return;
+	memset(former, 0x7f, sizeof(Subscription));
+	pfree(former);
+}
+
 static Subscription *
 find(int64 id)
 {
@@ -329,7 +404,7 @@ end_waiting(int64 id)
 	row->kind = WEBHOOK_END;
 	MemoryContextSwitchTo(old);
 	webhook_clock_commit(row, webhook_clock_steady);
-	pg_atomic_write_u32(&webhook_clock_slot.changed, 1);
+	note_change(id);
 }
 
 /* Seconds, with blanks between. */

@@ -150,6 +150,8 @@ webhook_clock_commit_due(void)
 		for (int i = 0; i < 8 && event->event_id.data[6] == 0; i++)
 			event->event_id.data[15 - i] = (uint8) (event->id >> (8 * i));
 		event->event_id.data[6] = 0x70;
+		if (event->kind == WEBHOOK_CHANGED || event->kind == WEBHOOK_END)
+			webhook_clock_tell_change(event->txid);
 		any = true;
 	}
 	return any;
@@ -185,9 +187,7 @@ webhook_window_open(const WebhookSnapshot *from, const WebhookSnapshot *partial,
 	WebhookWindow *window = MemoryContextAllocZero(webhook_clock_context, sizeof(WebhookWindow));
 	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
 
-	window->end = end ? webhook_snapshot_copy(end) : webhook_snapshot_empty();
-	if (end == NULL)
-		window->end->xmin = window->end->xmax = webhook_clock_next_xid();
+	window->end = end ? webhook_snapshot_copy(end) : webhook_transaction_snapshot();
 	window->next = count_seen(from);
 	if (partial != NULL)
 		window->next = Max(window->next, upto_id);
@@ -935,7 +935,8 @@ webhook_transaction_try(const char *activity, void (*work) (void *arg), void *ar
 	PG_TRY();
 	{
 		work(arg);
-		done = strcmp(activity, "reading events") != 0 ||
+		done = (strcmp(activity, "reading events") != 0 &&
+				strcmp(activity, "reading subscriptions") != 0) ||
 			webhook_clock_chance(1000000) >= webhook_clock_failing_reads;
 	}
 	PG_CATCH();
@@ -952,6 +953,15 @@ webhook_transaction_try(const char *activity, void (*work) (void *arg), void *ar
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 	return done;
+}
+
+WebhookSnapshot *
+webhook_transaction_snapshot(void)
+{
+	WebhookSnapshot *snapshot = webhook_snapshot_empty();
+
+	snapshot->xmin = snapshot->xmax = webhook_clock_next_xid();
+	return snapshot;
 }
 
 bool

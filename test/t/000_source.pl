@@ -15,7 +15,7 @@ use Test::More;
 # every one.
 my @floors = (
 	{ base => '*', net => '*' },
-	{ http => 'http', process => 'shmem metrics wakeup launcher ddl_hooks' },
+	{ http => 'http', process => 'shmem metrics changes wakeup launcher ddl_hooks' },
 	{ ring => 'ring window tail progress event command context' },
 	{ capture => 'capture', subscription => 'subscription', store => 'store' },
 	{ delivery => 'delivery', message => 'message', '' => '' },
