@@ -129,7 +129,7 @@ webhook_queues_refresh(WebhookQueues *queues, bool sending, TimestampTz now)
 	WebhookQueue *queue;
 
 	queues->sending = sending;
-	while ((subscription = webhook_subscription_of_type(NULL, &cursor)) != NULL)
+	while ((subscription = webhook_subscription_next_enabled(&cursor)) != NULL)
 		(void) webhook_queue_get(queues, subscription->id);
 	webhook_queues_scan(queues, &scan);
 	while ((queue = webhook_queues_next(&scan)) != NULL)
@@ -262,7 +262,7 @@ webhook_queue_know_fences(WebhookDispatcher *dispatcher)
 	const WebhookSubscription *subscription;
 	int			cursor = 0;
 
-	while ((subscription = webhook_subscription_of_type(NULL, &cursor)) != NULL)
+	while ((subscription = webhook_subscription_next_enabled(&cursor)) != NULL)
 	{
 		if (subscription->fenced)
 			webhook_queue_get(&dispatcher->queues, subscription->id)->told = WEBHOOK_STATE_FENCED;

@@ -79,15 +79,23 @@ typedef struct WebhookCounters
 #define WEBHOOK_LARGE_TRANSACTIONS 16
 #define WEBHOOK_LARGE_TYPES 4
 #define WEBHOOK_LARGE_TYPE_SIZE 129
+#define WEBHOOK_LARGE_TENANT_SIZE 64
+
+/* Events of a type, or replays for a subscription, and who gets them. */
+typedef struct WebhookLargeType
+{
+	char		name[WEBHOOK_LARGE_TYPE_SIZE];	/* of the type, or whom the replays are for */
+	char		tenant[WEBHOOK_LARGE_TENANT_SIZE];	/* that gets them; empty: none does */
+	bool		of_any_tenant;	/* any tenant may get some */
+	bool		of_platform;	/* the platform itself gets them */
+} WebhookLargeType;
 
 /* A transaction that has appended many events. */
 typedef struct WebhookLargeTransaction
 {
 	FullTransactionId txid;		/* InvalidFullTransactionId: the entry is free */
 	int			ntypes;
-	char		types[WEBHOOK_LARGE_TYPES][WEBHOOK_LARGE_TYPE_SIZE];	/* of all its events, and
-																		 * whom its replays are
-																		 * for */
+	WebhookLargeType types[WEBHOOK_LARGE_TYPES];	/* of all its events and replays */
 } WebhookLargeTransaction;
 
 /* Changes of subscriptions that are kept track of. */

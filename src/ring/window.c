@@ -86,6 +86,7 @@ struct WebhookWindow
 	WebhookSnapshot *end;		/* the snapshot that the window ends with */
 	int64		remaining;		/* rows that have not been returned yet, but for those of parts */
 	List	   *types;			/* of its events and replays: WebhookWindowType * */
+	bool		joined;			/* each of these is of any tenant */
 
 	/* A small window */
 	WebhookEvent *events[SMALL_ROWS];	/* in order of id, once the window is built */
@@ -126,7 +127,10 @@ static void add_part(Builder *builder, int table_no, const WebhookLargeTransacti
 static void add_row(Builder *builder, int table_no, TupleTableSlot *row);
 static void note_type(WebhookWindow *window, TupleTableSlot *row, int64 id);
 static void note_replay(WebhookWindow *window, TupleTableSlot *row, int64 id);
-static void add_type(WebhookWindow *window, const char *name, int length, int64 last_id);
+static void add_type(WebhookWindow *window, const WebhookWindowType *added);
+static WebhookWindowType *find_type(const WebhookWindow *window, const WebhookWindowType *added);
+static bool same_tenant(const WebhookWindowType *a, const WebhookWindowType *b);
+static void join_tenants(WebhookWindow *window);
 static void become_large(Builder *builder);
 static void add_key(Builder *builder, const WebhookRingKey *key);
 static void keep_keys(Builder *builder);
@@ -342,7 +346,18 @@ add_part(Builder *builder, int table_no, const WebhookLargeTransaction *large)
 	if (builder->partial != NULL && webhook_snapshot_sees(builder->partial, large->txid))
 		part->next_id = builder->upto_id + 1;
 	for (int i = 0; i < large->ntypes; i++)
-		add_type(window, large->types[i], strlen(large->types[i]), PG_INT64_MAX);
+	{
+		const WebhookLargeType *type = &large->types[i];
+		WebhookWindowType added = {
+			.name = type->name,
+			.tenant = type->tenant[0] != '\0' ? type->tenant : NULL,
+			.of_any_tenant = type->of_any_tenant,
+			.of_platform = type->of_platform,
+			.last_id = PG_INT64_MAX
+		};
+
+		add_type(window, &added);
+	}
 }
 
 static void
@@ -394,30 +409,39 @@ add_row(Builder *builder, int table_no, TupleTableSlot *row)
 static void
 note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
 {
-	struct varlena *name;
+	WebhookWindowType added = {.last_id = id};
+	char		kind;
 	bool		isnull;
-	Datum		value = slot_getattr(row, Anum_webhook_event_kind, &isnull);
+	Datum		name;
+	Datum		tenant;
 
-	if (DatumGetChar(value) == WEBHOOK_REPLAY)
+	kind = DatumGetChar(slot_getattr(row, Anum_webhook_event_kind, &isnull));
+	if (kind == WEBHOOK_REPLAY)
 	{
 		note_replay(window, row, id);
 		return;
 	}
-	if (!webhook_kind_is_event(DatumGetChar(value)))
+	if (!webhook_kind_is_event(kind))
 		return;
-	value = slot_getattr(row, Anum_webhook_event_event_type, &isnull);
+	name = slot_getattr(row, Anum_webhook_event_event_type, &isnull);
 	if (isnull)
 		return;
-	name = PG_DETOAST_DATUM_PACKED(value);
-	add_type(window, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), id);
-	if (PointerGetDatum(name) != value)
-		pfree(name);
+	added.name = TextDatumGetCString(name);
+	added.of_platform = kind != WEBHOOK_EVENT_OF_TENANT;
+	tenant = slot_getattr(row, Anum_webhook_event_tenant, &isnull);
+	if (!isnull && kind != WEBHOOK_EVENT_OF_PLATFORM)
+		added.tenant = TextDatumGetCString(tenant);
+	add_type(window, &added);
+	pfree(unconstify(char *, added.name));
+	if (added.tenant != NULL)
+		pfree(unconstify(char *, added.tenant));
 }
 
 /* Data has the subscription at its beginning, and the whole event behind it. */
 static void
 note_replay(WebhookWindow *window, TupleTableSlot *row, int64 id)
 {
+	WebhookWindowType added = {.last_id = id};
 	bool		isnull;
 	Datum		data = slot_getattr(row, Anum_webhook_event_data, &isnull);
 	char		mark[WEBHOOK_REPLAY_MARK_SIZE];
@@ -428,17 +452,46 @@ note_replay(WebhookWindow *window, TupleTableSlot *row, int64 id)
 		return;
 	slice = PG_DETOAST_DATUM_SLICE(data, 0, REPLAY_HEAD);
 	text = text_to_cstring(slice);
+	added.name = mark;
 	if (webhook_replay_mark(text, mark))
-		add_type(window, mark, strlen(mark), id);
+		add_type(window, &added);
 	pfree(text);
 	pfree(slice);
 }
 
-/* Few types are usual. Of more than MAX_TYPES no name is kept. */
+/* Few are usual. Of more than MAX_TYPES no tenant is kept, and then no name. */
 static void
-add_type(WebhookWindow *window, const char *name, int length, int64 last_id)
+add_type(WebhookWindow *window, const WebhookWindowType *added)
 {
-	WebhookWindowType *type = NULL;
+	WebhookWindowType *type = find_type(window, added);
+
+	if (type == NULL && list_length(window->types) == MAX_TYPES && !window->joined)
+	{
+		join_tenants(window);
+		type = find_type(window, added);
+	}
+	if (type == NULL)
+	{
+		type = palloc0(sizeof(WebhookWindowType));
+		if (list_length(window->types) < MAX_TYPES)
+		{
+			*type = *added;
+			type->name = pstrdup(added->name);
+			type->subscription_id = webhook_replay_mark_subscription(type->name);
+			if (added->tenant != NULL)
+				type->tenant = pstrdup(added->tenant);
+			type->of_any_tenant |= window->joined;
+		}
+		window->types = lappend(window->types, type);
+	}
+	type->of_platform |= added->of_platform;
+	type->last_id = Max(type->last_id, added->last_id);
+}
+
+/* NULL: there is none. The one without a name, which stands for all others, is the last. */
+static WebhookWindowType *
+find_type(const WebhookWindow *window, const WebhookWindowType *added)
+{
 	ListCell   *cell;
 
 	foreach(cell, window->types)
@@ -446,23 +499,46 @@ add_type(WebhookWindow *window, const char *name, int length, int64 last_id)
 		WebhookWindowType *known = lfirst(cell);
 
 		if (known->name == NULL ||
-			(strlen(known->name) == length && memcmp(known->name, name, length) == 0))
-		{
-			type = known;
-			break;
-		}
+			(strcmp(known->name, added->name) == 0 &&
+			 (window->joined || same_tenant(known, added))))
+			return known;
 	}
-	if (type == NULL)
+	return NULL;
+}
+
+static bool
+same_tenant(const WebhookWindowType *a, const WebhookWindowType *b)
+{
+	if (a->of_platform != b->of_platform || a->of_any_tenant != b->of_any_tenant)
+		return false;
+	return a->tenant == NULL || b->tenant == NULL ? a->tenant == b->tenant :
+		strcmp(a->tenant, b->tenant) == 0;
+}
+
+/* Make one of all that is known of a type. */
+static void
+join_tenants(WebhookWindow *window)
+{
+	List	   *types = window->types;
+	ListCell   *cell;
+
+	window->types = NIL;
+	window->joined = true;
+	foreach(cell, types)
 	{
-		type = palloc0(sizeof(WebhookWindowType));
-		if (list_length(window->types) < MAX_TYPES)
+		WebhookWindowType *type = lfirst(cell);
+		WebhookWindowType *first = find_type(window, type);
+
+		type->of_any_tenant = true;
+		if (first == NULL)
+			window->types = lappend(window->types, type);
+		else
 		{
-			type->name = pnstrdup(name, length);
-			type->subscription_id = webhook_replay_mark_subscription(type->name);
+			first->of_platform |= type->of_platform;
+			first->last_id = Max(first->last_id, type->last_id);
 		}
-		window->types = lappend(window->types, type);
 	}
-	type->last_id = Max(type->last_id, last_id);
+	list_free(types);
 }
 
 /* Make the window a large one: from now on only keys are added. */

@@ -28,14 +28,18 @@ extern WebhookWindow *webhook_window_open(const WebhookSnapshot *from,
 										  const WebhookSnapshot *end);
 
 /*
- * The event types of the window's events, and the subscriptions of its replays: a
- * List of WebhookWindowType, which lives as long as the window. A window of very
- * many has one without a name, which stands for all that are not listed.
+ * The event types of the window's events, with the tenants that get them, and the
+ * subscriptions of its replays: a List of WebhookWindowType, which lives as long as the
+ * window. A window of very many tenants has types for any tenant, and one of very many
+ * types has one without a name, which stands for all that are not listed.
  */
 typedef struct WebhookWindowType
 {
 	const char *name;			/* NULL: any other type, and replays for any other subscription */
 	int64		subscription_id;	/* replays for this one; 0: events of the type */
+	const char *tenant;			/* that gets these events; NULL: none does */
+	bool		of_any_tenant;	/* any tenant may get some */
+	bool		of_platform;	/* the platform itself gets them */
 	int64		last_id;		/* highest id of such a row */
 } WebhookWindowType;
 

@@ -183,21 +183,14 @@ webhook_subscription_match_next(WebhookMatch *match)
 }
 
 const WebhookSubscription *
-webhook_subscription_of_type(const char *event_type, int *cursor)
+webhook_subscription_next_enabled(int *cursor)
 {
 	const WebhookSubscribers *enabled;
 
 	if (cache.current == NULL)
 		return NULL;
 	enabled = webhook_index_enabled(cache.current->index);
-	while (*cursor < enabled->count)
-	{
-		const WebhookSubscription *subscription = enabled->subscriptions[(*cursor)++];
-
-		if (event_type == NULL || webhook_subscription_is_to(subscription, event_type))
-			return subscription;
-	}
-	return NULL;
+	return *cursor < enabled->count ? enabled->subscriptions[(*cursor)++] : NULL;
 }
 
 bool

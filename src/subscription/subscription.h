@@ -123,12 +123,8 @@ extern void webhook_subscription_match(WebhookMatch *match, const WebhookEvent *
 extern void webhook_subscription_match_new(WebhookMatch *match, const WebhookEvent *event);
 extern const WebhookSubscription *webhook_subscription_match_next(WebhookMatch *match);
 
-/*
- * Enabled subscriptions, one a call and NULL at the end: those to an event type,
- * whatever they get of it, or all of them if that is NULL.
- */
-extern const WebhookSubscription *webhook_subscription_of_type(const char *event_type,
-															   int *cursor);
+/* Enabled subscriptions, one a call and NULL at the end. The cursor is 0 at the begin. */
+extern const WebhookSubscription *webhook_subscription_next_enabled(int *cursor);
 
 /* Returns true if the subscription is enabled, and it and its tenant take this event type. */
 extern bool webhook_subscription_is_to(const WebhookSubscription *subscription,

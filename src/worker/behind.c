@@ -41,11 +41,12 @@ static struct
 typedef struct Takers
 {
 	int			type;			/* index in behind.rest */
-	int			cursor;			/* of webhook_subscription_of_type() */
+	int			cursor;			/* of webhook_subscription_next_enabled() */
 } Takers;
 
 static bool has_room(int64 subscription_id);
 static bool is_in_rest(int64 subscription_id);
+static bool takes(const WebhookSubscription *subscription, const WebhookWindowType *type);
 static bool has_waited(TimestampTz since, TimestampTz now);
 static void spill_rest(void);
 static const WebhookSubscription *next_taker(Takers *takers);
@@ -138,7 +139,7 @@ webhook_behind_may_read_newer(void)
 
 	for (int pass = 0; pass < 2; pass++)
 	{
-		while ((subscription = webhook_subscription_of_type(NULL, &cursor)) != NULL)
+		while ((subscription = webhook_subscription_next_enabled(&cursor)) != NULL)
 		{
 			if (!webhook_behind_is(subscription->id, false))
 			{
@@ -151,7 +152,7 @@ webhook_behind_may_read_newer(void)
 		cursor = 0;
 	}
 	behind.with_room = 0;
-	return webhook_subscription_of_type(NULL, &cursor) == NULL;
+	return webhook_subscription_next_enabled(&cursor) == NULL;
 }
 
 WebhookTail *
@@ -228,12 +229,25 @@ is_in_rest(int64 subscription_id)
 	{
 		const WebhookWindowType *type = lfirst(cell);
 
-		if (type->last_id > behind.upto_id &&
-			(type->subscription_id != 0 ? type->subscription_id == subscription_id :
-			 type->name == NULL || webhook_subscription_is_to(subscription, type->name)))
+		if (type->last_id > behind.upto_id && takes(subscription, type))
 			return true;
 	}
 	return false;
+}
+
+/* Returns true if the subscription gets some of these rows, as far as tenant and type say. */
+static bool
+takes(const WebhookSubscription *subscription, const WebhookWindowType *type)
+{
+	if (type->name == NULL)
+		return true;
+	if (type->subscription_id != 0)
+		return type->subscription_id == subscription->id;
+	if (subscription->tenant == NULL ? !type->of_platform :
+		!type->of_any_tenant &&
+		(type->tenant == NULL || strcmp(type->tenant, subscription->tenant) != 0))
+		return false;
+	return webhook_subscription_is_to(subscription, type->name);
 }
 
 /* If the clock was set back, nobody knows how long: long enough. */
@@ -267,7 +281,11 @@ next_taker(Takers *takers)
 		const WebhookSubscription *subscription = NULL;
 
 		if (type->last_id > behind.upto_id && type->subscription_id == 0)
-			subscription = webhook_subscription_of_type(type->name, &takers->cursor);
+		{
+			do
+				subscription = webhook_subscription_next_enabled(&takers->cursor);
+			while (subscription != NULL && !takes(subscription, type));
+		}
 		else if (type->last_id > behind.upto_id && takers->cursor++ == 0)
 			subscription = webhook_subscription_get(type->subscription_id);
 		if (subscription != NULL)

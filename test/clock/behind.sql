@@ -3,7 +3,7 @@
 -- and gets it later, in order; others get theirs at once.
 --
 BEGIN;
-SELECT plan(17);
+SELECT plan(20);
 
 -- The first attempts at each event, in the order in which they were made.
 CREATE VIEW firsts AS
@@ -97,6 +97,25 @@ SELECT clock.send(1, 'again%', 100, 100);
 SELECT clock.settle('10 min');
 SELECT is(count(*), 200::bigint, 'all is sent again, and what is newer') FROM firsts WHERE subscription = 1 AND subject LIKE 'again%';
 SELECT is(count(*), 0::bigint, 'what is newer comes behind it') FROM firsts WHERE subscription = 1 AND subject LIKE 'again%' AND before > position;
+
+-- A large transaction of one tenant, whose subscription has no room: another tenant's
+-- subscription to the same event type is not behind it, but the platform's is.
+SELECT clock.unsubscribe(id) FROM generate_series(1, 3) id;
+SELECT clock.settle('10 min');
+SELECT clock.subscribe('tenant=large');
+SELECT clock.subscribe('tenant=small');
+SELECT clock.subscribe();
+CREATE TEMP TABLE began AS SELECT clock.now() AS at;
+SELECT clock.send(NULL, 'large%', 3000, tenant => 'large');
+SELECT clock.run('0.1 s');
+SELECT clock.send(NULL, 'small%', 20, 0, '50 ms', 'small');
+SELECT clock.run('1 s');
+CREATE TEMP TABLE small AS SELECT p.subscription, p.at - b.at - interval '0.1 s' - substr(p.subject, 6)::int * interval '50 ms' AS waited
+FROM clock.posts() p, began b WHERE p.subject LIKE 'small%' AND p.at >= b.at;
+SELECT is(count(*)::text || ' ' || max(waited), '20 00:00:00', 'the other tenant waits for none of it') FROM small WHERE subscription = 5;
+SELECT is(count(*), 0::bigint, 'the platform gets it in order') FROM small WHERE subscription = 6;
+SELECT clock.settle('10 min');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left of either');
 
 SELECT * FROM finish();
 ROLLBACK;

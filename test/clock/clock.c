@@ -153,6 +153,7 @@ webhook_clock_send_sql(PG_FUNCTION_ARGS)
 	int			count = PG_GETARG_INT32(2);
 	int			subjects = PG_GETARG_INT32(3);
 	int64		every = span_argument(fcinfo, 4);
+	const char *tenant = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
 	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
 
 	for (int i = 0; i < count; i++)
@@ -164,6 +165,7 @@ webhook_clock_send_sql(PG_FUNCTION_ARGS)
 		WebhookEventTexts texts = {
 			.event_type = webhook_text(event_type),
 			.subject = webhook_text(subject),
+			.tenant = webhook_text(tenant),
 			.data = webhook_text("{}")
 		};
 		WebhookEvent *event = webhook_event_make(&texts);

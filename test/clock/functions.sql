@@ -22,9 +22,10 @@ CREATE FUNCTION clock.answer(subscription bigint, VARIADIC answers text[]) RETUR
 	LANGUAGE c STRICT AS :'module', 'webhook_clock_answer_sql';
 
 -- Events for one subscription, or all (NULL), the first one now; a % in the
--- subject becomes a number from 0 on, below "subjects" unless that is 0.
+-- subject becomes a number from 0 on, below "subjects" unless that is 0. Those of a
+-- tenant go to no other one.
 CREATE FUNCTION clock.send(subscription bigint, subject text, count integer DEFAULT 1,
-	subjects integer DEFAULT 0, every interval DEFAULT '0') RETURNS void
+	subjects integer DEFAULT 0, every interval DEFAULT '0', tenant text DEFAULT NULL) RETURNS void
 	LANGUAGE c AS :'module', 'webhook_clock_send_sql';
 
 -- Commands. An event has the number of its row in the ring. Changes made before

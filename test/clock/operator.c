@@ -40,6 +40,7 @@ static int	copied;
 static int64 changed_last;		/* the subscription that was; 0: none */
 
 static void note_change(int64 id);
+static bool is_tenants(const WebhookEvent *event, const WebhookSubscription *subscription);
 static Subscription *copy_of(int64 id);
 static void overwrite(Subscription *former);
 static Subscription *find(int64 id);
@@ -210,25 +211,23 @@ webhook_subscription_match_new(WebhookMatch *match, const WebhookEvent *event)
 const WebhookSubscription *
 webhook_subscription_match_next(WebhookMatch *match)
 {
+	const WebhookEvent *event = match->event;
 	const WebhookSubscription *subscription;
 
-	while ((subscription = webhook_subscription_of_type(match->event->event_type,
-														&match->next)) != NULL)
+	while ((subscription = webhook_subscription_next_enabled(&match->next)) != NULL)
 	{
-		if (!webhook_snapshot_sees(subscription->since, match->event->txid))
+		if (webhook_subscription_is_to(subscription, event->event_type) &&
+			is_tenants(event, subscription) &&
+			!webhook_snapshot_sees(subscription->since, event->txid))
 			return subscription;
 	}
 	return NULL;
 }
 
 const WebhookSubscription *
-webhook_subscription_of_type(const char *event_type, int *cursor)
+webhook_subscription_next_enabled(int *cursor)
 {
-	int64		wanted = event_type == NULL ? 0 : strtoll(event_type, NULL, 10);
-
-	if (wanted != 0)
-		*cursor = Max(*cursor, wanted - 1);
-	while (*cursor < (wanted != 0 ? wanted : copied))
+	while (*cursor < copied)
 	{
 		const WebhookSubscription *subscription = webhook_subscription_get(++*cursor);
 
@@ -301,6 +300,14 @@ note_change(int64 id)
 	changed_last = id;
 	webhook_changes_tell(&webhook_clock_slot, FirstNormalFullTransactionId, &id, 1);
 	pg_atomic_fetch_or_u32(&webhook_clock_slot.changed, WEBHOOK_CHANGED_SOME);
+}
+
+/* An event of a tenant goes to it and to the platform, one without goes to all. */
+static bool
+is_tenants(const WebhookEvent *event, const WebhookSubscription *subscription)
+{
+	return event->tenant == NULL || subscription->tenant == NULL ||
+		strcmp(event->tenant, subscription->tenant) == 0;
 }
 
 static Subscription *

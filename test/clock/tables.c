@@ -212,13 +212,20 @@ note_type(WebhookWindow *window, const WebhookEvent *event)
 		return;
 	foreach(cell, window->types)
 	{
-		if (strcmp(((WebhookWindowType *) lfirst(cell))->name, name) == 0)
-			type = lfirst(cell);
+		WebhookWindowType *known = lfirst(cell);
+
+		if (strcmp(known->name, name) == 0 &&
+			(event->tenant == NULL ? known->tenant == NULL :
+			 known->tenant != NULL && strcmp(known->tenant, event->tenant) == 0))
+			type = known;
 	}
 	if (type == NULL)
 	{
 		type = palloc(sizeof(WebhookWindowType));
 		type->name = pstrdup(name);
+		type->tenant = event->tenant;
+		type->of_any_tenant = event->tenant == NULL;
+		type->of_platform = true;
 		type->subscription_id = webhook_replay_mark_subscription(name);
 		window->types = lappend(window->types, type);
 	}

@@ -92,6 +92,26 @@ $server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $othe
 cmp_ok($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $id AND attempt = 1 AND logged_at > now() - interval '1 min' AND outcome = 'delivered'"),
 	'<', 9000, 'while many of the large transaction have not');
 
+# ---- Nor does a tenant wait for another one's, though they are of the same event type
+
+my %tenant;
+$server->sql(q{SELECT webhook.define_event_type('Shared')});
+foreach my $tenant (qw(large small))
+{
+	$server->sql("SELECT webhook.define_tenant('$tenant')");
+	$tenant{$tenant} = $server->subscribe('/slow/20/' . $tenant, "events => '{Shared}'", "tenant => '$tenant'");
+	$server->sql("SELECT webhook.confirm($tenant{$tenant})");
+}
+$server->sql(q{SELECT count(webhook.publish('Shared', '{}', 'contract/' || n % 40, 'large')) FROM generate_series(1, 3000) AS n});
+$server->sql(q{SELECT webhook.publish('Shared', '{}', 'contract/1', 'small')});
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $tenant{small} AND outcome = 'delivered'", 1,
+	'an event of another tenant arrives');
+cmp_ok($server->sql(<<"END"), '<', 500, 'at once');
+SELECT count(*) FROM webhook.log l
+WHERE subscription_id = $tenant{large} AND requested_at < (SELECT requested_at FROM webhook.log WHERE subscription_id = $tenant{small})
+END
+$server->sql($server->moving($tenant{large}, '/ok/large') . "; SELECT webhook.confirm($tenant{large})");
+
 # ---- A crash in the middle
 
 publish($two, 'before the crash', 2000);
