@@ -108,6 +108,7 @@ $$;
 CREATE TABLE plain_request (LIKE business_request INCLUDING ALL);
 CREATE TABLE outbox_request (LIKE business_request INCLUDING ALL);
 CREATE TABLE watched_request (LIKE business_request INCLUDING ALL);
+CREATE TABLE tenant_request (LIKE business_request INCLUDING ALL);
 
 CREATE TRIGGER outbox AFTER UPDATE ON outbox_request
 	FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status)
