@@ -349,8 +349,13 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 					concat('it waits, as Retry-After asks: ', t.reason)
 				WHEN h.state = 'waiting' THEN
 					'it has no secret to sign with; webhook.rotate_secret() gives it one'
-				WHEN s.rate_limit IS NOT NULL AND w.next_at <= statement_timestamp() THEN
+				WHEN s.rate_limit <= coalesce(o.rate_limit, s.rate_limit)
+					AND w.next_at <= statement_timestamp()
+				THEN
 					format('held back by its rate limit of %s requests a second', s.rate_limit)
+				WHEN o.rate_limit IS NOT NULL AND w.next_at <= statement_timestamp() THEN
+					format('held back by the rate limit of its tenant of %s requests a second',
+						o.rate_limit)
 				WHEN t.reason IS NOT NULL THEN
 					concat('the last problem: ', t.reason)
 				WHEN h.state = 'slow' THEN 'a response took more than two seconds' END
@@ -381,6 +386,7 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 		t.p95
 	FROM webhook_internal.subscription s
 		LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
+		LEFT JOIN webhook_internal.tenant o ON o.name = s.tenant
 		LEFT JOIN webhook_internal.pending_summary() w ON w.subscription_id = s.id
 		CROSS JOIN webhook_internal.worker_state() v
 		CROSS JOIN LATERAL (

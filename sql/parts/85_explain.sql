@@ -237,7 +237,9 @@ BEGIN
 				stat.opened_at, stat.next_attempt, stat.reason);
 		ELSIF not_before > statement_timestamp() THEN
 			said := said || format('No request is sent before %s: %s.', not_before, stat.reason);
-		ELSIF s.rate_limit IS NOT NULL AND waiting.next_at <= statement_timestamp() THEN
+		ELSIF waiting.next_at <= statement_timestamp()
+			AND starts_with(stat.reason, 'held back by ')
+		THEN
 			said := said || format('Subscription %s is %s.', s.id, stat.reason);
 		END IF;
 		IF NOT EXISTS (SELECT FROM webhook_internal.worker_state() w WHERE w.state = 'running') THEN

@@ -87,6 +87,7 @@ typedef enum WebhookHealthChange
 	WEBHOOK_HEALTH_WAITING,		/* the endpoint has asked to wait, by Retry-After */
 	WEBHOOK_HEALTH_WAIT_OVER,	/* that wait is over */
 	WEBHOOK_HEALTH_LIMITED,		/* the rate limit holds deliveries back; the state is the same */
+	WEBHOOK_HEALTH_TENANT_LIMITED,	/* that of the tenant does; the state is the same */
 	WEBHOOK_HEALTH_DISABLED,	/* the worker has disabled the subscription */
 	WEBHOOK_HEALTH_SET,			/* the state is another one, by people or by itself */
 	WEBHOOK_HEALTH_ALTERED,		/* people have changed something else of the subscription */

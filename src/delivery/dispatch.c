@@ -429,7 +429,10 @@ start(WebhookDispatcher *dispatcher, WebhookDelivery *delivery, TimestampTz now)
 	until = webhook_health_start(&queue->health, queue->subscription, queue->nready > 0, now,
 								 &change);
 	webhook_delivery_set_in_flight(dispatcher, delivery, now);
-	webhook_tenant_start(&dispatcher->queues.tenants, queue->tenant, now);
+	if (webhook_tenant_start(&dispatcher->queues.tenants, queue->tenant, now) &&
+		change == WEBHOOK_HEALTH_UNCHANGED && queue->nready > 0 &&
+		webhook_health_may_tell(&queue->tenant->limited_at, now))
+		change = WEBHOOK_HEALTH_TENANT_LIMITED;
 	if (until > queue->not_before.at)
 		webhook_queue_delay(&dispatcher->queues, queue, until);
 	if (change != WEBHOOK_HEALTH_UNCHANGED)

@@ -41,6 +41,7 @@ webhook_queue_note_state(WebhookQueues *queues, WebhookQueue *queue, WebhookHeal
 			add_change(queue, change, WEBHOOK_STATE_CHANGED, state);
 			break;
 		case WEBHOOK_HEALTH_LIMITED:
+		case WEBHOOK_HEALTH_TENANT_LIMITED:
 			add_change(queue, change, state, state);
 			break;
 		default:

@@ -74,13 +74,14 @@ webhook_tenant_set_caps(WebhookTenants *tenants, WebhookTenant *tenant, const We
 								  tenant->not_before.at != 0);
 }
 
-void
+bool
 webhook_tenant_start(WebhookTenants *tenants, WebhookTenant *tenant, TimestampTz now)
 {
 	TimestampTz until = webhook_rate_limit_start(&tenant->rate_limit, tenant->rate, now);
 
 	if (until != 0)
 		delay(tenants, tenant, until);
+	return until != 0;
 }
 
 void

@@ -20,6 +20,7 @@ typedef struct WebhookTenant
 	WebhookSchedulerGroup scheduling;
 	double		rate;			/* requests a second of all queues together; 0: no limit */
 	WebhookRateLimit rate_limit;
+	TimestampTz limited_at;		/* when people were last told that it holds deliveries back */
 	WebhookTimer not_before;	/* the rate limit lets no request start before; not set: it may */
 	int			rows;			/* rows of pending in memory that are not in flight */
 	Size		memory;			/* bytes of its deliveries, each with its event */
@@ -44,8 +45,11 @@ extern void webhook_tenant_leave(WebhookTenants *tenants, WebhookTenant *tenant)
 extern void webhook_tenant_set_caps(WebhookTenants *tenants, WebhookTenant *tenant,
 									const WebhookCaps *caps);
 
-/* A request of one of its queues has started; the rate limit may hold the next one back. */
-extern void webhook_tenant_start(WebhookTenants *tenants, WebhookTenant *tenant, TimestampTz now);
+/*
+ * A request of one of its queues has started. Returns true if the rate limit holds the next one
+ * back.
+ */
+extern bool webhook_tenant_start(WebhookTenants *tenants, WebhookTenant *tenant, TimestampTz now);
 
 /* End delays that are over; all of them if the clock was set back. */
 extern void webhook_tenants_tick(WebhookTenants *tenants, TimestampTz now, bool set_back);

@@ -54,7 +54,8 @@ webhook_notify_state_change(const WebhookStateChange *change, int64 subscription
 		return;
 	if (may_write(GetCurrentTimestamp()))
 		write_server_log(change, subscription_id, reason, subscription);
-	if (change->change != WEBHOOK_HEALTH_LIMITED)
+	if (change->change != WEBHOOK_HEALTH_LIMITED &&
+		change->change != WEBHOOK_HEALTH_TENANT_LIMITED)
 		notify(change, subscription_id, tenant);
 }
 
@@ -132,6 +133,13 @@ write_server_log(const WebhookStateChange *change, int64 subscription_id, const 
 			ereport(LOG,
 					(errmsg("webhook subscription %lld is held back by its rate limit of %g calls per second",
 							id, subscription->rate_limit),
+					 errdetail("The endpoint is %s.", endpoint)));
+			break;
+		case WEBHOOK_HEALTH_TENANT_LIMITED:
+			ereport(LOG,
+					(errmsg("webhook subscription %lld is held back by the rate limit of %g calls per second of tenant \"%s\"",
+							id, subscription->caps == NULL ? 0 : subscription->caps->rate_limit,
+							subscription->tenant == NULL ? "" : subscription->tenant),
 					 errdetail("The endpoint is %s.", endpoint)));
 			break;
 		case WEBHOOK_HEALTH_DISABLED:

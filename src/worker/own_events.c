@@ -88,7 +88,8 @@ type_of(const WebhookStateChange *change)
 		strcmp(change->former, WEBHOOK_STATE_DISABLED) == 0;
 
 	if (change->change == WEBHOOK_HEALTH_UNCHANGED || change->change == WEBHOOK_HEALTH_ALTERED ||
-		change->change == WEBHOOK_HEALTH_LIMITED)
+		change->change == WEBHOOK_HEALTH_LIMITED ||
+		change->change == WEBHOOK_HEALTH_TENANT_LIMITED)
 		return NULL;
 	if (strcmp(change->state, WEBHOOK_STATE_GONE) == 0)
 		return NULL;

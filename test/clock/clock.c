@@ -80,6 +80,7 @@ static const char *const change_names[] = {
 	[WEBHOOK_HEALTH_WAITING] = "waiting",
 	[WEBHOOK_HEALTH_WAIT_OVER] = "over",
 	[WEBHOOK_HEALTH_LIMITED] = "limited",
+	[WEBHOOK_HEALTH_TENANT_LIMITED] = "tenant limited",
 	[WEBHOOK_HEALTH_DISABLED] = "disabled",
 	[WEBHOOK_HEALTH_SET] = "set",
 	[WEBHOOK_HEALTH_ALTERED] = "altered",

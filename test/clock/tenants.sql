@@ -3,7 +3,7 @@
 -- tenant hold for all its subscriptions together.
 --
 BEGIN;
-SELECT plan(13);
+SELECT plan(14);
 
 -- A thousand endpoints of one tenant hang, and a thousand of another refuse: the one
 -- subscription of a third never waits, nor does one of the platform's own.
@@ -82,6 +82,8 @@ SELECT clock.send(id, 'limited%', 2) FROM generate_series(2003, 2052) id;
 SELECT clock.run('5 s');
 SELECT ok(count(*) BETWEEN 55 AND 60, 'ten a second, after a burst of ten')
 FROM clock.posts(), t WHERE at >= began;
+SELECT is(count(*), 1::bigint, 'that is told once a minute, of one of its subscriptions')
+FROM clock.notices(), t WHERE change = 'tenant limited' AND at >= began;
 
 SELECT clock.settle('10 min');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
