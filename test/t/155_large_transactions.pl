@@ -108,7 +108,8 @@ $server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $tena
 	'an event of another tenant arrives');
 cmp_ok($server->sql(<<"END"), '<', 500, 'at once');
 SELECT count(*) FROM webhook.log l
-WHERE subscription_id = $tenant{large} AND requested_at < (SELECT requested_at FROM webhook.log WHERE subscription_id = $tenant{small})
+WHERE subscription_id = $tenant{large} AND requested_at < (
+	SELECT min(requested_at) FROM webhook.log WHERE subscription_id = $tenant{small})
 END
 $server->sql($server->moving($tenant{large}, '/ok/large') . "; SELECT webhook.confirm($tenant{large})");
 
