@@ -104,12 +104,13 @@ foreach my $tenant (qw(large small))
 }
 $server->sql(q{SELECT count(webhook.publish('Shared', '{}', 'contract/' || n % 40, 'large')) FROM generate_series(1, 3000) AS n});
 $server->sql(q{SELECT webhook.publish('Shared', '{}', 'contract/1', 'small')});
-$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $tenant{small} AND outcome = 'delivered'", 1,
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $tenant{small} AND cause = 'event' AND outcome = 'delivered'", 1,
 	'an event of another tenant arrives');
 cmp_ok($server->sql(<<"END"), '<', 500, 'at once');
 SELECT count(*) FROM webhook.log l
-WHERE subscription_id = $tenant{large} AND requested_at < (
-	SELECT min(requested_at) FROM webhook.log WHERE subscription_id = $tenant{small})
+WHERE subscription_id = $tenant{large} AND cause = 'event' AND requested_at < (
+	SELECT min(requested_at) FROM webhook.log
+	WHERE subscription_id = $tenant{small} AND cause = 'event')
 END
 $server->sql($server->moving($tenant{large}, '/ok/large') . "; SELECT webhook.confirm($tenant{large})");
 
