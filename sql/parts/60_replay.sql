@@ -110,8 +110,12 @@ COMMENT ON FUNCTION webhook_internal.unless_erased(webhook.event) IS 'the event,
 
 -- The result has data if the event can be sent again, and no id if it is unknown. What
 -- another tenant, or the platform, has of it is not looked at, whoever calls.
-CREATE FUNCTION webhook_internal.find_event(event uuid, tenant text, whoever boolean)
-	RETURNS webhook.event
+CREATE FUNCTION webhook_internal.find_event(
+	event uuid,
+	subscription bigint,
+	tenant text,
+	whoever boolean
+) RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -119,7 +123,10 @@ DECLARE
 	logged		webhook.event;
 	present		webhook.event;
 BEGIN
-	-- The log has an index on event_id; pending and the ring are scanned.
+	/*
+	 * The log has an index on event_id, and pending finds the rows of a subscription; all of
+	 * pending and of the ring is read only for what neither of them has.
+	 */
 	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at, l.tenant,
 			l.traceparent, l.context
 		INTO logged
@@ -132,10 +139,28 @@ BEGIN
 		RETURN logged;
 	END IF;
 
+	-- The log keeps the data of what was delivered in the body of the request.
+	logged.data := (
+		SELECT webhook_internal.data_of_body(l.request_body, l.event_id, l.event_type)
+			FROM webhook.log l
+			WHERE l.event_id = find_event.event AND l.request_body IS NOT NULL
+				AND (find_event.whoever OR l.tenant IS NOT DISTINCT FROM find_event.tenant)
+			ORDER BY l.logged_at DESC
+			LIMIT 1);
+	IF logged.data IS NOT NULL THEN
+		RETURN webhook_internal.unless_erased(logged);
+	END IF;
+
 	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created_at, p.tenant,
 			p.context ->> 'traceparent', p.context -> 'context'
 		INTO present
-		FROM webhook_internal.pending p
+		FROM (
+			SELECT o.*
+				FROM webhook_internal.pending o
+				WHERE o.subscription_id = find_event.subscription
+			UNION ALL
+			SELECT a.* FROM webhook_internal.pending a
+		) p
 		WHERE p.event_id = find_event.event
 			AND (find_event.whoever OR p.tenant IS NOT DISTINCT FROM find_event.tenant)
 		LIMIT 1;
@@ -172,27 +197,20 @@ BEGIN
 		RETURN webhook_internal.unless_erased(present);
 	END IF;
 
-	-- The log keeps the data of what was delivered in the body of the request.
-	logged.data := (
-		SELECT webhook_internal.data_of_body(l.request_body, l.event_id, l.event_type)
-			FROM webhook.log l
-			WHERE l.event_id = find_event.event AND l.request_body IS NOT NULL
-				AND (find_event.whoever OR l.tenant IS NOT DISTINCT FROM find_event.tenant)
-			ORDER BY l.logged_at DESC
-			LIMIT 1);
 	RETURN webhook_internal.unless_erased(logged);
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.find_event(uuid, text, boolean) IS 'the event, from the log, pending deliveries or the ring, as the tenant has it; null: the platform; or whoever has it';
+COMMENT ON FUNCTION webhook_internal.find_event(uuid, bigint, text, boolean) IS 'the event, from the log, pending deliveries (of the subscription first) or the ring, as the tenant has it; null: the platform; or whoever has it';
 
-CREATE FUNCTION webhook_internal.require_event(event uuid, tenant text) RETURNS webhook.event
+CREATE FUNCTION webhook_internal.require_event(event uuid, subscription bigint, tenant text)
+	RETURNS webhook.event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	found		webhook.event;
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', event IS NULL, 'Give the Id of an event.');
-	found := webhook_internal.find_event(event, tenant, false);
+	found := webhook_internal.find_event(event, subscription, tenant, false);
 	IF found.id IS NULL THEN
 		RAISE EXCEPTION 'event % does not exist', event
 			USING ERRCODE = 'undefined_object',
@@ -202,27 +220,33 @@ BEGIN
 	RETURN found;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.require_event(uuid, text) IS 'the event, as the tenant has it; raises an error if it is in none of these places';
+COMMENT ON FUNCTION webhook_internal.require_event(uuid, bigint, text) IS 'the event, looked for as by find_event(), as the tenant has it; raises an error if it is in none of these places';
 
 -- The event of a ping is in the command, then in pending or the log; it is in no other delivery.
-CREATE FUNCTION webhook_internal.is_ping(event uuid) RETURNS boolean
+CREATE FUNCTION webhook_internal.is_ping(event uuid, subscription bigint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT EXISTS (
-			SELECT
+	SELECT coalesce(
+		coalesce(
+			(SELECT l.cause
 				FROM webhook.log l
-				WHERE l.event_id = is_ping.event AND l.cause = 'ping')
-		OR EXISTS (
-			SELECT
+				WHERE l.event_id = is_ping.event AND l.cause <> 'dismiss'
+				LIMIT 1),
+			(SELECT p.cause
 				FROM webhook_internal.pending p
-				WHERE p.event_id = is_ping.event AND p.cause = 'ping')
-		OR EXISTS (
-			SELECT
+				WHERE p.subscription_id = is_ping.subscription AND p.event_id = is_ping.event
+				LIMIT 1),
+			(SELECT p.cause
+				FROM webhook_internal.pending p
+				WHERE p.event_id = is_ping.event
+				LIMIT 1),
+			(SELECT r.data ->> 'cause'
 				FROM webhook_internal.ring r
 				WHERE r.kind = 'r' AND r.event_id = is_ping.event
-					AND r.data ->> 'cause' = 'ping')
+				LIMIT 1)) = 'ping',
+		false)
 $$;
-COMMENT ON FUNCTION webhook_internal.is_ping(uuid) IS 'true if the event is that of a ping';
+COMMENT ON FUNCTION webhook_internal.is_ping(uuid, bigint) IS 'true if the event is that of a ping; it is looked for as by find_event()';
 
 CREATE FUNCTION webhook_internal.is_confirmation(event uuid) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -292,7 +316,7 @@ DECLARE
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
 	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = resend.subscription;
-	known := webhook_internal.require_event(event, s.tenant);
+	known := webhook_internal.require_event(event, subscription, s.tenant);
 	IF webhook_internal.is_confirmation(event) THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'invalid_parameter_value',
@@ -300,7 +324,7 @@ BEGIN
 				DETAIL = 'It asks an endpoint for its challenge.',
 				HINT = format('Set the endpoint with webhook.alter_subscription(%s, endpoint => ...) to ask again.', subscription);
 	END IF;
-	IF webhook_internal.is_ping(event) THEN
+	IF webhook_internal.is_ping(event, subscription) THEN
 		RAISE EXCEPTION 'cannot resend event %', event
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'event',
@@ -365,7 +389,7 @@ BEGIN
 	PERFORM webhook_internal.require_subscription(cancel.subscription);
 	SELECT s.tenant INTO owned_by FROM webhook_internal.subscription s
 		WHERE s.id = cancel.subscription;
-	known := webhook_internal.require_event(cancel.event, owned_by);
+	known := webhook_internal.require_event(cancel.event, cancel.subscription, owned_by);
 	SELECT l.position, l.outcome, l.cause
 		INTO last
 		FROM webhook.log l

@@ -39,7 +39,7 @@ BEGIN
 		PERFORM webhook_internal.require_subscription(explain.subscription);
 	END IF;
 	SELECT x.* INTO s FROM webhook_internal.subscription x WHERE x.id = explain.subscription;
-	e := webhook_internal.find_event(explain.event, s.tenant, s.id IS NULL);
+	e := webhook_internal.find_event(explain.event, explain.subscription, s.tenant, s.id IS NULL);
 	IF e.id IS NULL THEN
 		RETURN format('The event is unknown: the log has no attempt of it, and it is neither pending nor in the ring.'
 			|| E'\n'
@@ -47,7 +47,7 @@ BEGIN
 			current_setting('webhook.event_retention', true),
 			current_setting('webhook.log_retention', true));
 	END IF;
-	is_ping := webhook_internal.is_ping(explain.event);
+	is_ping := webhook_internal.is_ping(explain.event, explain.subscription);
 	is_confirmation := webhook_internal.is_confirmation(explain.event);
 	said := ARRAY[CASE
 		WHEN is_confirmation THEN
