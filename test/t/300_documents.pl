@@ -342,7 +342,9 @@ END
 	foreach (0 .. $#told)
 	{
 		my ($what, $bytes) = @{ $told[$_] };
-		ok($sizes[$_] > 0.75 * $bytes && $sizes[$_] < 1.25 * $bytes, "$what: $bytes bytes, or about that")
+
+		# A row of pending has more or less dead versions behind it: that is a matter of time.
+		ok($sizes[$_] > 0.5 * $bytes && $sizes[$_] < 1.25 * $bytes, "$what: $bytes bytes, or about that")
 		  or diag("it is $sizes[$_]");
 	}
 }
