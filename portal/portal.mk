@@ -100,10 +100,11 @@ build/fuzz/portal-%: test/portal/fuzz/%.c $(PORTAL_FREE:%=portal/%.c) $(FUZZ_HEA
 .PHONY: portal-check
 # Without the library's development files there is nothing to test.
 ifeq ($(HAS_MICROHTTPD),yes)
+# Those of portal/t wait most of the time, those in a browser do not.
 portal-check: $(PORTAL_PROGRAM) $(PORTAL_TESTED) $(PORTAL_PAGES) $(PORTAL_UNITS)
 	@status=0; $(PROVE) -j2 --exec '' $(PORTAL_UNITS) || status=$$?; \
 	PGBIN='$(STAGE)$(bindir)' PORTAL='$(CURDIR)/$(PORTAL_TESTED)' \
-	    $(PROVE) -j2 --timer $(PORTAL_TESTS) || status=$$?; \
+	    $(PROVE) -j4 --timer $(PORTAL_TESTS) || status=$$?; \
 	PGBIN='$(STAGE)$(bindir)' PORTAL='$(CURDIR)/$(PORTAL_PAGES)' \
 	    $(PROVE) -j2 --timer $(PORTAL_BROWSER_TESTS) || status=$$?; exit $$status
 else
