@@ -216,7 +216,7 @@ sub refuses
 	like($server->messages('SELECT webhook_internal.home()'), $is_misfit, "$what: so does a function");
 	$server->becomes(q{SELECT value FROM webhook.metrics WHERE name = 'webhook_up'}, '0', "$what: monitoring gets numbers");
 	$server->change(1, $status);
-	is($server->worker, '', "$what: there is no worker");
+	ok((wait_until { $server->worker eq '' }), "$what: no worker stays");
 	my @errors = $server->log_since($log) =~ /^.*(?:ERROR|FATAL): .*$/mg;
 	is_deeply([ grep { !/$is_misfit/ } @errors ], [], "$what: no other error");
 	cmp_ok(scalar @errors, '<', 12 + time - $begin, "$what: not again and again");
