@@ -305,6 +305,9 @@ webhook_http_pool_set_up(WebhookHttpPool *pool, long connections,
 	pool->http_version = version < 0x080700 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
 
 	pool->checks_connections = version >= 0x081600;
+
+	/* From 8.12 on, all handles of an engine have the same sessions. */
+	pool->shares_sessions = version < 0x080c00;
 }
 
 /* Set an option, unless one before it was refused. */
@@ -378,7 +381,7 @@ set_sessions(WebhookHttpHandle *handle, const WebhookHttpPost *post)
 	CURLcode	result = CURLE_OK;
 	struct timespec now;
 
-	if (!post->target.secure || handle->own_files)
+	if (!pool->shares_sessions || !post->target.secure || handle->own_files)
 		return result;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	pool->sessions = webhook_http_sessions_renew(pool->sessions, now.tv_sec);

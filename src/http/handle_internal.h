@@ -33,7 +33,8 @@ typedef struct WebhookHttpPool
 	uint64_t	http1[WEBHOOK_HTTP1_TARGETS];
 	int			next_http1;		/* the entry that the next one overwrites */
 
-	WebhookHttpSessions *sessions;	/* of TLS; NULL: none yet, or libcurl's own */
+	bool		shares_sessions;	/* of TLS, which libcurl keeps for each handle alone */
+	WebhookHttpSessions *sessions;	/* that handles share; NULL: none yet */
 	WebhookHttpAges ages;		/* of connections, by libcurl's numbers of them */
 } WebhookHttpPool;
 

@@ -4,9 +4,9 @@
  *
  * A receiver that closes each connection asks for a handshake each time. One that resumes a
  * session (RFC 8446, section 2.2; RFC 5077) does without a certificate and its proof, which
- * are most of the handshake's cost. libcurl keeps sessions for each handle alone, until 8.12
- * did so for all handles of an engine; before that, handles use a share of ours. A session
- * serves the same host, port, authorities and client certificate only: libcurl compares them.
+ * are most of the handshake's cost. libcurl before 8.12 keeps sessions for each handle alone,
+ * so handles use a share of ours. A session serves the same host, port, authorities and client
+ * certificate only: libcurl compares them.
  *
  * Whoever resumes a session trusts the certificate that was verified for its first handshake.
  * So sessions are given up after a few minutes, like kept connections, and with the engine's
@@ -28,8 +28,6 @@ webhook_http_sessions_renew(WebhookHttpSessions *sessions, int64_t now)
 	if (sessions != NULL && now < sessions->until)
 		return sessions;
 	webhook_http_sessions_release(sessions);
-	if (curl_version_info(CURLVERSION_NOW)->version_num >= 0x080c00)
-		return NULL;
 	fresh = calloc(1, sizeof(WebhookHttpSessions));
 	if (fresh == NULL)
 		return NULL;

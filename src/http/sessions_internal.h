@@ -17,8 +17,7 @@ typedef struct WebhookHttpSessions
 /*
  * The sessions to be used from now on, in place of "sessions" (NULL: none yet), which the
  * caller gives up if they are too old; "now" is in seconds and never goes back. Returns NULL
- * if there is no memory, or if libcurl does without: then each handshake is a whole one, or
- * libcurl shares sessions by itself.
+ * if there is no memory: then each handshake is a whole one.
  */
 extern WebhookHttpSessions *webhook_http_sessions_renew(WebhookHttpSessions *sessions,
 														int64_t now);
