@@ -61,6 +61,8 @@ static const WebhookSubscribers nobody = {0};
 static int	place_of(const WebhookSubscribers *subscribers, int64 id);
 static bool has(const WebhookSubscribers *subscribers, int place,
 				const WebhookSubscription *subscription);
+static void change(WebhookIndex *index, const WebhookSubscription *subscription,
+				   void (*add_or_remove) (WebhookSubscribers *, const WebhookSubscription *));
 static bool can_be_tenant(const char *name);
 static bool is_pattern(const char *name);
 static TenantEntry *find_tenant(const WebhookIndex *index, const char *name);
@@ -178,55 +180,13 @@ webhook_index_make_room(WebhookIndex *index, WebhookSubscription *subscription)
 void
 webhook_index_add(WebhookIndex *index, const WebhookSubscription *subscription)
 {
-	TenantEntry *tenant = find_tenant(index, subscription->tenant);
-
-	if (!subscription->enabled || tenant == NULL)
-		return;
-	webhook_subscribers_add(&index->enabled, subscription);
-	for (int i = 0; i < subscription->nevents; i++)
-	{
-		const char *event_type = subscription->events[i];
-		TypeEntry  *entry;
-
-		if (strlen(event_type) > WEBHOOK_MAX_EVENT_TYPE)
-			continue;
-		if (is_pattern(event_type))
-		{
-			webhook_subscribers_add(&tenant->patterns, subscription);
-			forget_types(tenant);
-			continue;
-		}
-		entry = find_type(index, tenant, event_type);
-		webhook_subscribers_add(&entry->named, subscription);
-		entry->known = NULL;
-	}
+	change(index, subscription, webhook_subscribers_add);
 }
 
 void
 webhook_index_remove(WebhookIndex *index, const WebhookSubscription *subscription)
 {
-	TenantEntry *tenant = find_tenant(index, subscription->tenant);
-
-	if (!subscription->enabled || tenant == NULL)
-		return;
-	webhook_subscribers_remove(&index->enabled, subscription);
-	for (int i = 0; i < subscription->nevents; i++)
-	{
-		const char *event_type = subscription->events[i];
-		TypeEntry  *entry;
-
-		if (strlen(event_type) > WEBHOOK_MAX_EVENT_TYPE)
-			continue;
-		if (is_pattern(event_type))
-		{
-			webhook_subscribers_remove(&tenant->patterns, subscription);
-			forget_types(tenant);
-			continue;
-		}
-		entry = find_type(index, tenant, event_type);
-		webhook_subscribers_remove(&entry->named, subscription);
-		entry->known = NULL;
-	}
+	change(index, subscription, webhook_subscribers_remove);
 }
 
 const WebhookSubscribers *
@@ -292,6 +252,35 @@ static bool
 has(const WebhookSubscribers *subscribers, int place, const WebhookSubscription *subscription)
 {
 	return place < subscribers->count && subscribers->subscriptions[place] == subscription;
+}
+
+/* Add an enabled subscription wherever it is to be found, or remove it there. Cannot fail. */
+static void
+change(WebhookIndex *index, const WebhookSubscription *subscription,
+	   void (*add_or_remove) (WebhookSubscribers *, const WebhookSubscription *))
+{
+	TenantEntry *tenant = find_tenant(index, subscription->tenant);
+
+	if (!subscription->enabled || tenant == NULL)
+		return;
+	add_or_remove(&index->enabled, subscription);
+	for (int i = 0; i < subscription->nevents; i++)
+	{
+		const char *event_type = subscription->events[i];
+		TypeEntry  *entry;
+
+		if (strlen(event_type) > WEBHOOK_MAX_EVENT_TYPE)
+			continue;
+		if (is_pattern(event_type))
+		{
+			add_or_remove(&tenant->patterns, subscription);
+			forget_types(tenant);
+			continue;
+		}
+		entry = find_type(index, tenant, event_type);
+		add_or_remove(&entry->named, subscription);
+		entry->known = NULL;
+	}
 }
 
 /* No tenant has a longer name, which would be found cut off, and none an empty one. */
