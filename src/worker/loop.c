@@ -114,7 +114,7 @@ webhook_loop_run(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	webhook_turn_begin_round();
+	webhook_turn_begin_round(now);
 	webhook_steady_observe(now);
 	take_requests(now);
 	loop.interruptible = true;

@@ -37,9 +37,9 @@ webhook_turn_init(WebhookSlot *slot)
 }
 
 void
-webhook_turn_begin_round(void)
+webhook_turn_begin_round(TimestampTz now)
 {
-	turn.round_at = GetCurrentTimestamp();
+	turn.round_at = now;
 }
 
 void

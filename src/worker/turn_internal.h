@@ -5,13 +5,15 @@
 #ifndef WEBHOOK_TURN_INTERNAL_H
 #define WEBHOOK_TURN_INTERNAL_H
 
+#include "datatype/timestamp.h"
+
 #include "process/shmem.h"
 
 /* Once a process: the slot whose flag "wake" says that somebody waits. */
 extern void webhook_turn_init(WebhookSlot *slot);
 
-/* A round begins; its reading has ended. */
-extern void webhook_turn_begin_round(void);
+/* A round begins, now; its reading has ended. */
+extern void webhook_turn_begin_round(TimestampTz now);
 extern void webhook_turn_end_reading(void);
 
 /* A part of the round begins that is done in pieces. */
