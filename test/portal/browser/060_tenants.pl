@@ -253,7 +253,9 @@ foreach my $visitor ({ tenant => 'acme', how => 'token' }, { tenant => 'globex',
 	$pages->show('', 'Dashboard');
 	my $own = 'import("./live.js").then(({live}) => JSON.stringify([live.last.worker, live.last.pending, live.last.subscriptions]))';
 	my $notices = 'import("./live.js").then(({live}) => live.notices.map(n => `${n.subscription} ${n.state}`).join(", "))';
-	$portal->sql('SELECT webhook.drain(\'10 s\')');
+	# A probe of one's own failing endpoint moves one's own numbers.
+	$portal->sql("SELECT webhook.pause($value{$tenant}{failing}); SELECT webhook.drain('10 s')");
+	$browser->wait_for("$notices.then(said => /^$value{$tenant}{failing} paused/.test(said))");
 	my $ticks = sub {
 		$browser->js('return import("./live.js").then(({live}) => { window.ticks = 0; live.addEventListener("tick", () => ticks++); })');
 		$browser->wait_for('ticks >= 2');
