@@ -1215,23 +1215,29 @@ CREATE FUNCTION webhook_internal.audit_of(
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_audit';
 COMMENT ON FUNCTION webhook_internal.audit_of(text, bigint, uuid, jsonb, text) IS 'write a row of the audit about something of this tenant; null: of the platform';
 
+-- Both are PL/pgSQL: auto_explain logs the parameters of a function in SQL, and these have
+-- credentials.
 CREATE FUNCTION webhook_internal.changed_keys(old jsonb, new jsonb) RETURNS text[]
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT array_agg(k.name)
+BEGIN
+	RETURN array_agg(k.name)
 		FROM jsonb_object_keys(coalesce(new, old)) AS k (name)
-		WHERE nullif(old -> k.name, 'null') IS DISTINCT FROM nullif(new -> k.name, 'null')
+		WHERE nullif(old -> k.name, 'null') IS DISTINCT FROM nullif(new -> k.name, 'null');
+END
 $$;
 COMMENT ON FUNCTION webhook_internal.changed_keys(jsonb, jsonb) IS 'keys of which two objects have different values; null: none';
 
 CREATE FUNCTION webhook_internal.old_and_new(keys text[], old jsonb, new jsonb) RETURNS jsonb
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE WHEN old IS NULL THEN '{}'
+BEGIN
+	RETURN CASE WHEN old IS NULL THEN '{}'
 				ELSE jsonb_build_object('old', jsonb_object_agg(k.name, old -> k.name)) END
 			|| CASE WHEN new IS NULL THEN '{}'
 				ELSE jsonb_build_object('new', jsonb_object_agg(k.name, new -> k.name)) END
-		FROM unnest(keys) AS k (name)
+		FROM unnest(keys) AS k (name);
+END
 $$;
 COMMENT ON FUNCTION webhook_internal.old_and_new(text[], jsonb, jsonb) IS 'values of these keys as the audit has them: under "old" and "new"';
 
@@ -4852,20 +4858,24 @@ CREATE FUNCTION webhook.config(secrets boolean DEFAULT false) RETURNS SETOF text
 COMMENT ON FUNCTION webhook.config(boolean) IS 'statements that recreate event types, tenants, watches and subscriptions, here or in another database; with secrets they contain secrets and credentials';
 
 -- What finds a subscription again: its name, or, if it has none, what it sends where and
--- which one of several such it is.
+-- which one of several such it is. It is PL/pgSQL: auto_explain logs the parameters of a
+-- function in SQL, and s has credentials.
 CREATE FUNCTION webhook_internal.config_key(
 	s webhook_internal.subscription,
 	which bigint,
 	OUT condition text,
 	OUT number bigint
 ) RETURNS record
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE WHEN s.tenant IS NULL THEN 'tenant IS NULL' ELSE format('tenant = %L', s.tenant) END
+BEGIN
+	condition := CASE WHEN s.tenant IS NULL THEN 'tenant IS NULL'
+				ELSE format('tenant = %L', s.tenant) END
 			|| CASE WHEN s.name IS NOT NULL THEN format(' AND name = %L', s.name)
 				ELSE format(' AND name IS NULL AND endpoint = %L AND events = %L',
-					webhook_internal.redacted_endpoint(s.endpoint), s.events) END,
-		CASE WHEN s.name IS NULL THEN which ELSE 1 END
+					webhook_internal.redacted_endpoint(s.endpoint), s.events) END;
+	number := CASE WHEN s.name IS NULL THEN which ELSE 1 END;
+END
 $$;
 COMMENT ON FUNCTION webhook_internal.config_key(webhook_internal.subscription, bigint) IS 'condition on view webhook.subscription that the subscription is found by, and which of its rows it is';
 

@@ -482,23 +482,29 @@ CREATE FUNCTION webhook_internal.audit_of(
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_audit';
 COMMENT ON FUNCTION webhook_internal.audit_of(text, bigint, uuid, jsonb, text) IS 'write a row of the audit about something of this tenant; null: of the platform';
 
+-- Both are PL/pgSQL: auto_explain logs the parameters of a function in SQL, and these have
+-- credentials.
 CREATE FUNCTION webhook_internal.changed_keys(old jsonb, new jsonb) RETURNS text[]
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT array_agg(k.name)
+BEGIN
+	RETURN array_agg(k.name)
 		FROM jsonb_object_keys(coalesce(new, old)) AS k (name)
-		WHERE nullif(old -> k.name, 'null') IS DISTINCT FROM nullif(new -> k.name, 'null')
+		WHERE nullif(old -> k.name, 'null') IS DISTINCT FROM nullif(new -> k.name, 'null');
+END
 $$;
 COMMENT ON FUNCTION webhook_internal.changed_keys(jsonb, jsonb) IS 'keys of which two objects have different values; null: none';
 
 CREATE FUNCTION webhook_internal.old_and_new(keys text[], old jsonb, new jsonb) RETURNS jsonb
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE WHEN old IS NULL THEN '{}'
+BEGIN
+	RETURN CASE WHEN old IS NULL THEN '{}'
 				ELSE jsonb_build_object('old', jsonb_object_agg(k.name, old -> k.name)) END
 			|| CASE WHEN new IS NULL THEN '{}'
 				ELSE jsonb_build_object('new', jsonb_object_agg(k.name, new -> k.name)) END
-		FROM unnest(keys) AS k (name)
+		FROM unnest(keys) AS k (name);
+END
 $$;
 COMMENT ON FUNCTION webhook_internal.old_and_new(text[], jsonb, jsonb) IS 'values of these keys as the audit has them: under "old" and "new"';
 

@@ -10,20 +10,24 @@ CREATE FUNCTION webhook.config(secrets boolean DEFAULT false) RETURNS SETOF text
 COMMENT ON FUNCTION webhook.config(boolean) IS 'statements that recreate event types, tenants, watches and subscriptions, here or in another database; with secrets they contain secrets and credentials';
 
 -- What finds a subscription again: its name, or, if it has none, what it sends where and
--- which one of several such it is.
+-- which one of several such it is. It is PL/pgSQL: auto_explain logs the parameters of a
+-- function in SQL, and s has credentials.
 CREATE FUNCTION webhook_internal.config_key(
 	s webhook_internal.subscription,
 	which bigint,
 	OUT condition text,
 	OUT number bigint
 ) RETURNS record
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE WHEN s.tenant IS NULL THEN 'tenant IS NULL' ELSE format('tenant = %L', s.tenant) END
+BEGIN
+	condition := CASE WHEN s.tenant IS NULL THEN 'tenant IS NULL'
+				ELSE format('tenant = %L', s.tenant) END
 			|| CASE WHEN s.name IS NOT NULL THEN format(' AND name = %L', s.name)
 				ELSE format(' AND name IS NULL AND endpoint = %L AND events = %L',
-					webhook_internal.redacted_endpoint(s.endpoint), s.events) END,
-		CASE WHEN s.name IS NULL THEN which ELSE 1 END
+					webhook_internal.redacted_endpoint(s.endpoint), s.events) END;
+	number := CASE WHEN s.name IS NULL THEN which ELSE 1 END;
+END
 $$;
 COMMENT ON FUNCTION webhook_internal.config_key(webhook_internal.subscription, bigint) IS 'condition on view webhook.subscription that the subscription is found by, and which of its rows it is';
 

@@ -89,14 +89,18 @@ root_make()
 }
 
 # root_run ROOT COMMAND: run a shell command in a root.  What it mounts and what
-# it leaves running ends with it.
+# it leaves running ends with it.  Of the environment it has the proxy only: the
+# rest names files of this machine.
 root_run()
 {
 	unshare --mount --pid --fork --kill-child sh -c '
 		mount -t proc proc "$1/proc" &&
 		mount --rbind /dev "$1/dev" &&
 		mount -t tmpfs tmpfs "$1/dev/shm" &&
-		exec chroot "$1" env -u TMPDIR LANG=C.UTF-8 sh -c "$2"' root_run "$1" "$2"
+		exec chroot "$1" env -i ${http_proxy:+http_proxy="$http_proxy"} \
+			${https_proxy:+https_proxy="$https_proxy"} HOME=/root LANG=C.UTF-8 \
+			PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+			DEBIAN_FRONTEND=noninteractive sh -c "$2"' root_run "$1" "$2"
 }
 
 # root_copy ROOT: lay the tree into a root, at /webhook, as it is here.

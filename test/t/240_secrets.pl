@@ -163,6 +163,9 @@ SELECT webhook.subscribe(endpoint, '{$type}', headers => headers) FROM given;
 END
 $server->sql($talk . "SELECT count(webhook.rotate_secret($subscription))");
 $server->sql($talk . "SELECT webhook.alter_subscription($subscription, headers => headers) FROM given");
+$server->sql($talk . "SELECT count(webhook.subscription_options($subscription)), count(webhook.secret($subscription))");
+$server->sql($talk . 'SELECT count(*) FROM webhook.config(true)');
+$server->sql($talk . "SELECT webhook.pause($subscription), webhook.resume($subscription)");
 $server->sql($talk . <<"END");
 DO \$\$
 BEGIN

@@ -130,13 +130,16 @@ my ($exporter, $stranger, $reader, $prometheus) =
   map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 4;
 my $node = $server->node;
 
+# The extension's numbers only; the exporter's own collectors have other names in each version.
+my @collectors = map { "--no-collector.$_" } `prometheus-postgres-exporter --help 2>&1` =~ /--collector\.(\w+)\s/g;
+
 sub start_exporter
 {
 	my ($port, $role) = @_;
 	local $ENV{DATA_SOURCE_NAME} = 'host=' . $node->host . ' port=' . $node->port . " user=$role dbname=postgres sslmode=disable";
 	start_program($port, '/', "exporter-$role", 'prometheus-postgres-exporter', "--web.listen-address=127.0.0.1:$port",
-		'--extend.query-path=monitoring/queries.yaml', qw(--disable-default-metrics --disable-settings-metrics
-		--auto-discover-databases --no-collector.database --no-collector.bgwriter));
+		'--extend.query-path=monitoring/queries.yaml', @collectors, qw(--disable-default-metrics --disable-settings-metrics
+		--auto-discover-databases));
 	return;
 }
 
