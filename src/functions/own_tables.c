@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -18,7 +19,12 @@
 
 #include "process/shmem.h"
 #include "process/wakeup.h"
+#include "ring/ring.h"
 
+static bool watches_prepare;	/* at_prepare() is registered */
+
+static void watch_prepare(void);
+static void at_prepare(XactEvent event, void *arg);
 static void note_row(const TriggerData *trigger, HeapTuple row);
 
 PG_FUNCTION_INFO_V1(webhook_drop_replicated);
@@ -56,6 +62,8 @@ webhook_drop_replicated(PG_FUNCTION_ARGS)
  * is told to read them again: for each row of a subscription, that subscription, whose id
  * is in the column that the argument names; for a statement, all. A statement that writes
  * pending has an argument. That covers writes without a command, such as those of a restore.
+ * Nobody knows at the commit of a prepared transaction what it has written: so it gets a
+ * command.
  */
 Datum
 webhook_wake_worker(PG_FUNCTION_ARGS)
@@ -69,6 +77,7 @@ webhook_wake_worker(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" must be called as an AFTER trigger, for each row with the name of a column",
 						"webhook_internal.wake_worker")));
 
+	watch_prepare();
 	if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 	{
 		note_row(trigger, trigger->tg_trigtuple);
@@ -80,6 +89,28 @@ webhook_wake_worker(PG_FUNCTION_ARGS)
 	if (trigger->tg_trigger->tgnargs > 0)
 		webhook_recount_at_commit();
 	return PointerGetDatum(NULL);
+}
+
+static void
+watch_prepare(void)
+{
+	if (!watches_prepare)
+	{
+		RegisterXactCallback(at_prepare, NULL);
+		watches_prepare = true;
+	}
+}
+
+/* What the functions of schema webhook have changed has a command already; two do no harm. */
+static void
+at_prepare(XactEvent event, void *arg)
+{
+	WebhookEvent row = {0};
+
+	if (event != XACT_EVENT_PRE_PREPARE || !webhook_has_changed())
+		return;
+	row.kind = WEBHOOK_CHANGED;
+	webhook_ring_command(&row);
 }
 
 /* The subscription that a row is of has changed. */

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#define WEBHOOK_HTTP_EVENTS		16	/* that one run() takes out of the epoll set */
+#define WEBHOOK_HTTP_EVENTS		4	/* that one run() takes out of the epoll set */
 #define WEBHOOK_HTTP_IDLE		256 /* idle connections that stay there for a while */
 
 #define WEBHOOK_HTTP_NO_DESCRIPTOR	"no file descriptor is left"

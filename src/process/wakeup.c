@@ -27,7 +27,8 @@
  *
  * Changes. Which subscriptions a transaction has changed is told just before its commit
  * (changes.c), and that there is something to read, after it. What it has changed in another
- * way, or is not known here, as of a prepared transaction, means that all is to be read.
+ * way means that all is to be read. What a prepared transaction has changed is not known here
+ * when it commits: a row of the ring says it (functions/own_tables.c).
  *
  * Blocking. DDL that needs a database for itself raises "blockers" in its slot,
  * then looks at "pid"; a worker sets "pid", then looks at "blockers". Both do so
@@ -150,6 +151,12 @@ bool
 webhook_wakeup_is_pending(void)
 {
 	return (wakeup.commit_actions & WAKE_WORKER) != 0;
+}
+
+bool
+webhook_has_changed(void)
+{
+	return (wakeup.commit_actions & CHANGED) != 0;
 }
 
 void
@@ -276,7 +283,7 @@ forget(void)
 static uint32
 changed_flags(uint32 actions)
 {
-	if (actions & (RELOAD | STOP_WORKER | COMMIT_PREPARED))
+	if (actions & (RELOAD | STOP_WORKER))
 		return WEBHOOK_CHANGED_ALL;
 	if ((actions & CHANGED) == 0)
 		return 0;

@@ -33,6 +33,9 @@ extern void webhook_recount_at_commit(void);
 /* Returns true if the commit of the present transaction will wake the worker. */
 extern bool webhook_wakeup_is_pending(void);
 
+/* Returns true if the present transaction has changed what the worker keeps in memory. */
+extern bool webhook_has_changed(void);
+
 /* Wake the worker of this database now. */
 extern void webhook_wakeup_now(void);
 

@@ -121,7 +121,7 @@ webhook_loop_run(void)
 	read_input(now);
 	loop.interruptible = false;
 	QueryCancelPending = false;
-	webhook_turn_end_reading();
+	webhook_turn_end_reading(loop.retry_at == 0 && may_read());
 	send_out();
 	write_out();
 	follow_drain();
@@ -312,7 +312,7 @@ send_out(void)
 {
 	bool		blocked = webhook_writer_is_blocked();
 
-	webhook_turn_begin();
+	webhook_turn_begin(WEBHOOK_PART_SEND);
 	do
 	{
 		bool		started = !blocked && webhook_sender_start();
@@ -320,6 +320,8 @@ send_out(void)
 
 		loop.unsent = started || (ended && !blocked);
 	} while (loop.unsent && !webhook_turn_is_over());
+	if (!loop.unsent)
+		webhook_turn_end();
 }
 
 static void
@@ -327,7 +329,10 @@ write_out(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	webhook_writer_flush(now, webhook_dispatch_usage(loop.dispatcher)->in_flight == 0);
+	if (webhook_turn_comes(WEBHOOK_PART_FLUSH))
+		webhook_writer_flush(now, webhook_dispatch_usage(loop.dispatcher)->in_flight == 0);
+	if (!webhook_turn_comes(WEBHOOK_PART_STATES))
+		return;
 	webhook_writer_checkpoint(now, false);
 	webhook_writer_states(now, false);
 	webhook_own_events_publish_failures(now);

@@ -48,6 +48,7 @@
 
 #define STEP_ROWS 500
 #define STEP_BYTES ((Size) 1024 * 1024)
+#define WAITED_ROWS 50			/* of what is behind, while somebody waits for what is new */
 #define ROUND_STEPS 8			/* of the newest window, at most, before anything is sent */
 #define ROUND_TIME (USECS_PER_SEC / 100)	/* after which no further one begins */
 #define STEP_DELIVERIES 1000	/* of a step with more than one event */
@@ -81,6 +82,7 @@ typedef struct Attempt
 {
 	WebhookStep step;
 	Reading    *reading;		/* NULL: what waits in the tail is taken */
+	int			rows;			/* of the tail, at most */
 	bool		reloaded;		/* subscriptions were read again */
 } Attempt;
 
@@ -105,7 +107,7 @@ static struct
 	bool		failed;			/* what waits in the tail is lost for this process */
 }			reader;
 
-static bool try_step(Reading *reading, TimestampTz now);
+static bool try_step(Reading *reading, int rows, TimestampTz now);
 static void read_step(void *arg);
 static void discard(Attempt *attempt, TimestampTz now);
 static Reading *next_window(void);
@@ -227,16 +229,17 @@ bool
 webhook_reader_read(bool wake, TimestampTz now)
 {
 	webhook_behind_relieve(reader.older == NULL ? 0 : reader.older->read_at, now);
-	if (!webhook_tail_is_empty(webhook_behind_tail()) && !try_step(NULL, now))
+	if (!webhook_tail_is_empty(webhook_behind_tail()) &&
+		!try_step(NULL, wake ? WAITED_ROWS : STEP_ROWS, now))
 		return false;
 	if (reader.newest == NULL && wake && webhook_behind_may_read_newer())
 		reader.newest = next_window();
 	for (int i = 0; i < ROUND_STEPS; i++)
 	{
 		if (reader.older != NULL && webhook_behind_may_read_older() &&
-			!try_step(reader.older, now))
+			!try_step(reader.older, 0, now))
 			return false;
-		if (reader.newest != NULL && !try_step(reader.newest, now))
+		if (reader.newest != NULL && !try_step(reader.newest, 0, now))
 			return false;
 		if ((reader.newest == NULL &&
 			 (reader.older == NULL || !webhook_behind_may_read_older())) ||
@@ -246,14 +249,18 @@ webhook_reader_read(bool wake, TimestampTz now)
 	return true;
 }
 
-/* One step of a window, or, if "reading" is NULL, of what waits. Returns false after an error. */
+/*
+ * One step of a window, or, if "reading" is NULL, of so many rows at most that wait.
+ * Returns false after an error.
+ */
 static bool
-try_step(Reading *reading, TimestampTz now)
+try_step(Reading *reading, int rows, TimestampTz now)
 {
 	Attempt		attempt = {0};
 	bool		done;
 
 	attempt.reading = reading;
+	attempt.rows = rows;
 	attempt.step.dispatcher = reader.dispatcher;
 	if (reading != NULL)
 	{
@@ -284,7 +291,7 @@ read_step(void *arg)
 	if (attempt->reading == NULL)
 	{
 		MemoryContextSwitchTo(reader.step_context);
-		webhook_step_take_waiting(step, STEP_ROWS, STEP_BYTES);
+		webhook_step_take_waiting(step, attempt->rows, STEP_BYTES);
 		return;
 	}
 	if (attempt->reading->window == NULL)

@@ -26,7 +26,7 @@
 
 #define MAX_CONNECTIONS 5		/* times webhook.max_in_flight: more than are ever in flight */
 #define CONNECTION_SECONDS 300	/* so that a name that leads elsewhere is followed */
-#define PIECE 4					/* requests that are started at once */
+#define PIECE 2					/* requests that are started at once */
 #define SHORTAGE_INTERVAL USECS_PER_SEC /* until more requests are tried */
 #define WARNING_INTERVAL USECS_PER_MINUTE	/* between two warnings of a shortage */
 

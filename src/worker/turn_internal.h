@@ -9,17 +9,35 @@
 
 #include "process/shmem.h"
 
+/* Parts of a round that are done in pieces. */
+typedef enum WebhookPart
+{
+	WEBHOOK_PART_SEND,
+	WEBHOOK_PART_FLUSH,
+	WEBHOOK_PART_STATES,
+} WebhookPart;
+#define WEBHOOK_PARTS (WEBHOOK_PART_STATES + 1)
+
 /* Once a process: the slot whose flag "wake" says that somebody waits. */
 extern void webhook_turn_init(WebhookSlot *slot);
 
-/* A round begins, now; its reading has ended. */
+/* A round begins, now; its reading has ended, and was possible or not. */
 extern void webhook_turn_begin_round(TimestampTz now);
-extern void webhook_turn_end_reading(void);
+extern void webhook_turn_end_reading(bool may_read);
 
-/* A part of the round begins that is done in pieces. */
-extern void webhook_turn_begin(void);
+/* Returns false if the part is to be left to a later round, because somebody waits. */
+extern bool webhook_turn_comes(WebhookPart part);
 
-/* Returns true if the rest of that part is to be done in the next round, which follows at once. */
+/* The part begins. */
+extern void webhook_turn_begin(WebhookPart part);
+
+/*
+ * After each piece of the part: returns true if the rest of it is to be done in the next
+ * round, which follows at once.
+ */
 extern bool webhook_turn_is_over(void);
+
+/* Nothing of the part is left: nothing is owed to it. */
+extern void webhook_turn_end(void);
 
 #endif							/* WEBHOOK_TURN_INTERNAL_H */

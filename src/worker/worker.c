@@ -41,6 +41,7 @@
 #include "worker/transaction_internal.h"
 #include "worker/worker.h"
 
+#define LONGEST_WAIT USECS_PER_SEC	/* the loop looks at everything as often */
 #define MAINTENANCE_INTERVAL (60 * USECS_PER_SEC)	/* the longest */
 #define DDL_GRACE 200			/* milliseconds for what is in flight if DDL waits for our end */
 #define SHUTDOWN_WAIT 5			/* milliseconds between the last rounds */
@@ -173,13 +174,16 @@ wait_for_work(long timeout)
 	ResetLatch(MyLatch);
 }
 
-/* Rounded up, so that a timer is not found a fraction too early. */
+/*
+ * Rounded up, so that a timer is not found a fraction too early. A clock that was set back
+ * since "next" was computed does not prolong the wait.
+ */
 static long
 milliseconds_until(TimestampTz next)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	return next <= now ? 0 : (next - now + 999) / 1000;
+	return next <= now ? 0 : (Min(next - now, LONGEST_WAIT) + 999) / 1000;
 }
 
 static bool

@@ -36,6 +36,7 @@
 
 #define GROUP_ROWS 500
 #define PIECE_ROWS 16			/* after which the worker looks whether somebody waits */
+#define PIECE_STATES 4			/* the same, of states */
 #define GROUP_DELAY 5000		/* microseconds */
 #define FLUSH_LIMIT 5000		/* milliseconds */
 #define LONGEST_FLUSH (600 * 1000)	/* milliseconds */
@@ -279,9 +280,13 @@ write_entries(void *arg)
 	enable_timeout_after(STATEMENT_TIMEOUT, writer.limit);
 	PG_TRY();
 	{
-		webhook_turn_begin();
-		while (write_piece(group) && !webhook_turn_is_over())
-			;
+		bool		over = false;
+
+		webhook_turn_begin(WEBHOOK_PART_FLUSH);
+		while (!over && write_piece(group))
+			over = webhook_turn_is_over();
+		if (!over)
+			webhook_turn_end();
 	}
 	PG_FINALLY();
 	{
@@ -401,21 +406,23 @@ write_states(void *arg)
 {
 	States	   *states = arg;
 
-	webhook_turn_begin();
+	webhook_turn_begin(WEBHOOK_PART_STATES);
 	do
 	{
 		int			from = states->count;
 
-		states->count = Min(from + PIECE_ROWS, states->found);
+		states->count = Min(from + PIECE_STATES, states->found);
 		write_some_states(states, from);
 	} while (states->count < states->found && !webhook_turn_is_over());
+	if (states->count == states->found)
+		webhook_turn_end();
 }
 
 /* Of a fenced subscription, which belongs to another database, nothing is written. */
 static void
 write_some_states(const States *states, int from)
 {
-	WebhookState *rows[PIECE_ROWS];
+	WebhookState *rows[PIECE_STATES];
 	int			nrows = 0;
 
 	for (int i = from; i < states->count; i++)

@@ -14,6 +14,7 @@ use Webhook::Test;
 my $server = Webhook::Test->new('reload', <<'END');
 webhook.retry_schedule = '1s, 1s, 1s'
 wal_level = replica
+max_prepared_transactions = 5
 max_wal_senders = 1
 END
 my $receiver = $server->receiver;
@@ -66,6 +67,12 @@ sub reads_of
 		my $looks = grep { /subscribe\('/ } @statements;
 		cmp_ok(reads_of($what, @statements), '<', ($looks + 3) * $many, "$what: not all are read");
 	}
+	my $prepared = sub { my ($statement, $i) = @_; ("BEGIN;\n$statement;\nPREPARE TRANSACTION 'p$i'", "COMMIT PREPARED 'p$i'") };
+	$server->sql('CREATE TABLE other (a int)');
+	cmp_ok(reads_of('prepared transactions', map { $prepared->('INSERT INTO other VALUES (1)', $_) } 1 .. 10),
+		'<', 3 * $many, 'prepared transactions that change none: not all are read');
+	cmp_ok(reads_of('a prepared change', $prepared->("UPDATE webhook_internal.subscription SET description = 'by hand' WHERE id = $one", 0)),
+		'>=', $many, 'a prepared change by hand: all are read');
 	cmp_ok(reads_of('what a tenant may have', map { "SELECT webhook.define_tenant('best', events => '{*}', max_subscriptions => $_)" } 50 .. 59),
 		'>', 9 * $many, 'what a tenant may have: all are read');
 	$server->unsubscribe($one);
