@@ -3551,12 +3551,19 @@ AS $$
 DECLARE
 	fenced		record;
 	resumed		bigint[];
+	held		text;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
 	PERFORM webhook_internal.require_not_null('discard', discard IS NULL,
 		'Use true to cancel waiting deliveries, false to send them.');
 
+	-- An open transaction that has changed one of them keeps nobody else waiting.
 	FOR fenced IN
+		WITH free AS MATERIALIZED (
+			SELECT o.id
+				FROM webhook_internal.subscription o
+				WHERE o.home <> webhook_internal.home()
+				FOR UPDATE SKIP LOCKED)
 		UPDATE webhook_internal.subscription s
 			SET home = webhook_internal.home(),
 				since = CASE
@@ -3564,7 +3571,8 @@ BEGIN
 					ELSE webhook_internal.local_start_snapshot(s.home, s.since) END,
 				-- A new start snapshot must not end that the worker has disabled it.
 				enabled = NOT webhook_internal.is_disabled(s.id)
-			WHERE s.home <> webhook_internal.home()
+			FROM free
+			WHERE s.id = free.id AND s.home <> webhook_internal.home()
 			RETURNING s.id, s.enabled
 	LOOP
 		IF discard OR NOT fenced.enabled THEN
@@ -3578,6 +3586,15 @@ BEGIN
 		PERFORM webhook_internal.audit('resume_database'::text, NULL::bigint, NULL::uuid,
 			jsonb_build_object('discard', resume_database.discard,
 				'subscriptions', to_jsonb(resumed)));
+	END IF;
+	SELECT string_agg(s.id::text, ', ' ORDER BY s.id)
+		INTO held
+		FROM webhook_internal.subscription s
+		WHERE s.home <> webhook_internal.home();
+	IF held IS NOT NULL THEN
+		RAISE WARNING 'some subscriptions are still fenced'
+			USING DETAIL = format('Other transactions are changing these: %s.', held),
+				HINT = 'Call webhook.resume_database() once more when these transactions have ended.';
 	END IF;
 END
 $$;
