@@ -6355,57 +6355,75 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.is_for_portal(oid) IS 'true if webhook.grant_portal() was called for this very role';
 
--- Whoever has one of these privileges reads past views and policies.
-CREATE FUNCTION webhook_internal.problem_as_tenant(role regrole, tenant text) RETURNS text
+-- Whoever has one of these privileges, or can get it by SET ROLE, reads past views and policies.
+CREATE FUNCTION webhook_internal.privilege_of_role(role pg_roles) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE
-		WHEN r.rolsuper THEN 'It is a superuser.'
-		WHEN r.rolbypassrls THEN 'It bypasses row-level security.'
-		WHEN pg_has_role(r.oid, n.nspowner, 'MEMBER') THEN 'It is a member of the owner of the extension.'
-		ELSE coalesce(
-			(SELECT format('It is a member of %s.', p.rolname)
-				FROM pg_roles p
-				WHERE p.rolname IN ('pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files',
-						'pg_write_server_files', 'pg_execute_server_program')
-					AND pg_has_role(r.oid, p.oid, 'MEMBER')
-				ORDER BY p.rolname
-				LIMIT 1),
-			(SELECT format('It acts for tenant "%s" already.', t.tenant)
-				FROM webhook_internal.tenant_role t
-				WHERE t.role = r.oid AND t.tenant IS DISTINCT FROM problem_as_tenant.tenant),
-			(SELECT format('It is a member of %s, which acts for tenant "%s".', p.rolname, t.tenant)
-				FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
-				WHERE t.tenant IS DISTINCT FROM problem_as_tenant.tenant
-					AND pg_has_role(r.oid, p.oid, 'MEMBER')
-				ORDER BY p.rolname
-				LIMIT 1),
-			(SELECT format('Its member %s acts for tenant "%s".', p.rolname, t.tenant)
-				FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
-				WHERE t.tenant IS DISTINCT FROM problem_as_tenant.tenant
-					AND pg_has_role(p.oid, r.oid, 'MEMBER')
-				ORDER BY p.rolname
-				LIMIT 1),
-			(SELECT CASE WHEN p.oid = r.oid THEN 'It has other privileges on the extension.'
-						ELSE format('It is a member of %s, which has other privileges on the extension.', p.rolname) END
-				FROM pg_namespace s,
-					LATERAL (
-						SELECT s.nspacl AS acl
-						UNION ALL
-						SELECT c.relacl FROM pg_class c WHERE c.relnamespace = s.oid
-						UNION ALL
-						SELECT f.proacl FROM pg_proc f WHERE f.pronamespace = s.oid
-					) o,
-					aclexplode(o.acl) a
-					JOIN pg_roles p ON p.oid = a.grantee
-				WHERE s.nspname IN ('webhook', 'webhook_internal')
-					AND pg_has_role(r.oid, p.oid, 'MEMBER')
-					AND NOT EXISTS (SELECT FROM webhook_internal.tenant_role t WHERE t.role = p.oid)
-					AND NOT (problem_as_tenant.tenant IS NULL
-						AND webhook_internal.is_for_portal(p.oid))
-				ORDER BY p.oid <> r.oid, p.rolname
-				LIMIT 1))
-		END
+		WHEN role.rolsuper THEN 'is a superuser'
+		WHEN role.rolbypassrls THEN 'bypasses row-level security'
+		WHEN role.rolreplication THEN 'may replicate all tables'
+		-- Until PostgreSQL 16, such a role makes itself a member of all others.
+		WHEN role.rolcreaterole AND current_setting('server_version_num')::integer < 160000
+			THEN 'may grant itself the privileges of others' END
+$$;
+COMMENT ON FUNCTION webhook_internal.privilege_of_role(pg_roles) IS 'what lets the role see more than it was granted, as the rest of a sentence; null: nothing does';
+
+CREATE FUNCTION webhook_internal.problem_as_tenant(role regrole, tenant text) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(
+		'It ' || webhook_internal.privilege_of_role(r) || '.',
+		CASE WHEN pg_has_role(r.oid, n.nspowner, 'MEMBER')
+			THEN 'It is a member of the owner of the extension.' END,
+		(SELECT format('It is a member of %s, which %s.', p.rolname,
+					webhook_internal.privilege_of_role(p))
+			FROM pg_roles p
+			WHERE webhook_internal.privilege_of_role(p) IS NOT NULL
+				AND pg_has_role(r.oid, p.oid, 'MEMBER')
+			ORDER BY p.rolname
+			LIMIT 1),
+		(SELECT format('It is a member of %s.', p.rolname)
+			FROM pg_roles p
+			WHERE p.rolname IN ('pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files',
+					'pg_write_server_files', 'pg_execute_server_program')
+				AND pg_has_role(r.oid, p.oid, 'MEMBER')
+			ORDER BY p.rolname
+			LIMIT 1),
+		(SELECT format('It acts for tenant "%s" already.', t.tenant)
+			FROM webhook_internal.tenant_role t
+			WHERE t.role = r.oid AND t.tenant IS DISTINCT FROM problem_as_tenant.tenant),
+		(SELECT format('It is a member of %s, which acts for tenant "%s".', p.rolname, t.tenant)
+			FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
+			WHERE t.tenant IS DISTINCT FROM problem_as_tenant.tenant
+				AND pg_has_role(r.oid, p.oid, 'MEMBER')
+			ORDER BY p.rolname
+			LIMIT 1),
+		(SELECT format('Its member %s acts for tenant "%s".', p.rolname, t.tenant)
+			FROM webhook_internal.tenant_role t JOIN pg_roles p ON p.oid = t.role
+			WHERE t.tenant IS DISTINCT FROM problem_as_tenant.tenant
+				AND pg_has_role(p.oid, r.oid, 'MEMBER')
+			ORDER BY p.rolname
+			LIMIT 1),
+		(SELECT CASE WHEN p.oid = r.oid THEN 'It has other privileges on the extension.'
+					ELSE format('It is a member of %s, which has other privileges on the extension.', p.rolname) END
+			FROM pg_namespace s,
+				LATERAL (
+					SELECT s.nspacl AS acl
+					UNION ALL
+					SELECT c.relacl FROM pg_class c WHERE c.relnamespace = s.oid
+					UNION ALL
+					SELECT f.proacl FROM pg_proc f WHERE f.pronamespace = s.oid
+				) o,
+				aclexplode(o.acl) a
+				JOIN pg_roles p ON p.oid = a.grantee
+			WHERE s.nspname IN ('webhook', 'webhook_internal')
+				AND pg_has_role(r.oid, p.oid, 'MEMBER')
+				AND NOT EXISTS (SELECT FROM webhook_internal.tenant_role t WHERE t.role = p.oid)
+				AND NOT (problem_as_tenant.tenant IS NULL
+					AND webhook_internal.is_for_portal(p.oid))
+			ORDER BY p.oid <> r.oid, p.rolname
+			LIMIT 1))
 		FROM pg_roles r, pg_namespace n
 		WHERE r.oid = problem_as_tenant.role AND n.nspname = 'webhook'
 $$;

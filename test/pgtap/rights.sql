@@ -57,7 +57,8 @@ UNION ALL
 		audit_of,acts_on,count_challenges,check_challenges,
 		with_challenge,is_unconfirmed,is_confirmation,
 		caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
-		count_subscriptions,lock_tenant,problem_as_tenant,refuse_files,refuse_tenant,
+		count_subscriptions,lock_tenant,privilege_of_role,problem_as_tenant,
+		refuse_files,refuse_tenant,
 		require_tenant,tenant_to_be,may_get,
 		act_by,acts_by_token,grant_own,is_for_portal,random_token,require_all_tenants}'::name[]), 4
 UNION ALL

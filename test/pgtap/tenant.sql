@@ -85,6 +85,9 @@ CREATE ROLE regress_super SUPERUSER;
 CREATE ROLE regress_bypass BYPASSRLS;
 CREATE ROLE regress_all_data IN ROLE pg_read_all_data;
 CREATE ROLE regress_lead ROLE regress_acme;
+CREATE ROLE regress_copier REPLICATION;
+CREATE ROLE regress_member IN ROLE regress_copier;
+CREATE ROLE regress_creator CREATEROLE;
 TRUNCATE refused;
 INSERT INTO refused VALUES
 	('grant_tenant(NULL, ''acme'')', '22004 role role must not be null'),
@@ -93,6 +96,9 @@ INSERT INTO refused VALUES
 	('grant_tenant(''regress_other'', ''nobody'')', '42704 tenant tenant "nobody" does not exist'),
 	('grant_tenant(''regress_super'', ''acme'')', '0LP01 role role regress_super cannot act for tenant "acme": It is a superuser.'),
 	('grant_tenant(''regress_bypass'', ''acme'')', '0LP01 role role regress_bypass cannot act for tenant "acme": It bypasses row-level security.'),
+	('grant_tenant(''regress_copier'', ''acme'')', '0LP01 role role regress_copier cannot act for tenant "acme": It may replicate all tables.'),
+	('grant_tenant(''regress_member'', ''acme'')', '0LP01 role role regress_member cannot act for tenant "acme": It is a member of regress_copier, which may replicate all tables.'),
+	('grant_portal(''regress_copier'')', '0LP01 role role regress_copier cannot act by tokens: It may replicate all tables.'),
 	('grant_tenant(''regress_all_data'', ''acme'')', '0LP01 role role regress_all_data cannot act for tenant "acme": It is a member of pg_read_all_data.'),
 	('grant_tenant(''regress_reader'', ''acme'')', '0LP01 role role regress_reader cannot act for tenant "acme": It has other privileges on the extension.'),
 	('grant_tenant(''regress_group'', ''acme'')', '0LP01 role role regress_group cannot act for tenant "acme": It is a member of regress_reader, which has other privileges on the extension.'),
@@ -104,6 +110,8 @@ INSERT INTO refused VALUES
 	('grant_backup(''regress_acme'')', '0LP01 role role regress_acme acts for tenant "acme": A role of a tenant has no other rights.');
 SELECT is(pg_temp.refusal('SELECT webhook.' || call), refusal, call) FROM refused;
 SELECT is(pg_temp.refusal(format('SELECT webhook.grant_tenant(%L, %L)', current_user, 'acme')), concat('0LP01 role role ', current_user, ' cannot act for tenant "acme": It is a superuser.'), 'the owner');
+SELECT is(pg_temp.refusal($$ SELECT webhook.grant_tenant('regress_creator', 'acme') $$), CASE WHEN current_setting('server_version_num')::integer < 160000
+	THEN '0LP01 role role regress_creator cannot act for tenant "acme": It may grant itself the privileges of others.' END, 'a role that creates roles, which may see more before PostgreSQL 16');
 SELECT webhook.grant_backup('regress_other');
 SELECT is(pg_temp.refusal($$ SELECT webhook.grant_tenant('regress_other', 'acme') $$), '0LP01 role role regress_other cannot act for tenant "acme": It has other privileges on the extension.',
 	'a role that dumps');
