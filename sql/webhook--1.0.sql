@@ -752,7 +752,10 @@ CREATE FUNCTION webhook_internal.bounds(
 	OUT min_wait text,
 	OUT max_wait text,
 	OUT schedule_waits integer,
-	OUT max_in_flight integer
+	OUT max_in_flight integer,
+	OUT description_bytes integer,
+	OUT filter_bytes integer,
+	OUT events integer
 ) RETURNS record
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -763,9 +766,13 @@ AS $$
 		'1 s'::text AS min_wait,
 		'30 days'::text AS max_wait,
 		100 AS schedule_waits,
-		1000 AS max_in_flight
+		1000 AS max_in_flight,
+		-- C has none of these.
+		4096 AS description_bytes,
+		16384 AS filter_bytes,
+		500 AS events
 $$;
-COMMENT ON FUNCTION webhook_internal.bounds() IS 'bounds of values that C code has, too';
+COMMENT ON FUNCTION webhook_internal.bounds() IS 'bounds of values; most of them are those of C code';
 
 CREATE FUNCTION webhook_internal.require_not_null(argument text, is_null boolean, hint text)
 	RETURNS void
@@ -796,6 +803,39 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.require_list(text, integer) IS 'raise an error about an argument that has more than one dimension';
+
+-- The value itself is no argument here: it may be long, or a credential.
+CREATE FUNCTION webhook_internal.require_length(
+	argument text,
+	bytes integer,
+	most integer,
+	hint text
+) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF bytes > most THEN
+		RAISE EXCEPTION '% of % bytes is too long', argument, bytes
+			USING ERRCODE = 'program_limit_exceeded',
+				COLUMN = argument,
+				DETAIL = format('The maximum is %s bytes.', most),
+				HINT = hint;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_length(text, integer, integer, text) IS 'raise an error about an argument that is longer than it may be';
+
+CREATE FUNCTION webhook_internal.checked_description(description text) RETURNS text
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.require_length('description', octet_length(description),
+		(webhook_internal.bounds()).description_bytes,
+		'Keep it short; a link can lead to more.');
+	RETURN nullif(description, '');
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.checked_description(text) IS 'check a description; returns it, or null if it is empty';
 
 CREATE FUNCTION webhook_internal.require_event_type(event_type text) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
@@ -843,7 +883,7 @@ CREATE FUNCTION webhook_internal.checked_events(events text[]) RETURNS text[]
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	max_bytes	integer := (webhook_internal.bounds()).event_type_bytes;
+	bounds		record := webhook_internal.bounds();
 	checked		text[] := '{}';
 	event		text;
 	wider		text;
@@ -856,6 +896,14 @@ BEGIN
 				COLUMN = 'events',
 				HINT = 'Name at least one event type; see view webhook.event_type.';
 	END IF;
+	-- The worker has all of them in its memory.
+	IF cardinality(events) > bounds.events THEN
+		RAISE EXCEPTION 'events of % entries is too long', cardinality(events)
+			USING ERRCODE = 'program_limit_exceeded',
+				COLUMN = 'events',
+				DETAIL = format('The maximum is %s entries.', bounds.events),
+				HINT = 'Use patterns, for example ''App.*'' for all event types that begin with ''App.''.';
+	END IF;
 	FOREACH event IN ARRAY events LOOP
 		IF event IS NULL THEN
 			RAISE EXCEPTION 'events must not contain null'
@@ -866,12 +914,12 @@ BEGIN
 		IF strpos(event, '*') = 0 THEN
 			PERFORM webhook_internal.require_event_type_in(event, 'events');
 		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*[.])?[*]$'
-			OR octet_length(event) > max_bytes
+			OR octet_length(event) > bounds.event_type_bytes
 		THEN
 			RAISE EXCEPTION 'invalid event type pattern: "%"', event
 				USING ERRCODE = 'invalid_parameter_value',
 					COLUMN = 'events',
-					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', max_bytes),
+					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', bounds.event_type_bytes),
 					HINT = 'Use ''*'' for all event types, or for example ''App.*'' for those that begin with ''App.''.';
 		ELSIF webhook_internal.is_own_type(event) THEN
 			RAISE EXCEPTION 'invalid event type pattern: "%"', event
@@ -1127,13 +1175,8 @@ CREATE FUNCTION webhook_internal.checked_file(argument text, file text) RETURNS 
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF octet_length(file) > 255 THEN
-		RAISE EXCEPTION '% of % bytes is too long', argument, octet_length(file)
-			USING ERRCODE = 'program_limit_exceeded',
-				COLUMN = argument,
-				DETAIL = 'The maximum is 255 bytes.',
-				HINT = 'Name a file in the directory that webhook.certificate_directory is set to.';
-	END IF;
+	PERFORM webhook_internal.require_length(argument, octet_length(file), 255,
+		'Name a file in the directory that webhook.certificate_directory is set to.');
 	IF file COLLATE "C" !~ '^[!-.0-~]*$' OR starts_with(file, '.') THEN
 		RAISE EXCEPTION '% "%" is not a plain file name', argument, file
 			USING ERRCODE = 'invalid_parameter_value',
@@ -2006,6 +2049,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	max_bytes	integer := (webhook_internal.bounds()).event_type_bytes;
+	new_description text := webhook_internal.checked_description(define_event_type.description);
 	new_schema	jsonb := webhook_internal.checked_schema(define_event_type.schema);
 	new_example	jsonb := webhook_internal.checked_json('example', define_event_type.example);
 BEGIN
@@ -2028,8 +2072,7 @@ BEGIN
 
 	-- The table's trigger lets a row replace one that CREATE EXTENSION has made.
 	INSERT INTO webhook_internal.event_type (name, description, schema, example)
-		SELECT define_event_type.name, nullif(define_event_type.description, ''), new_schema,
-				new_example
+		SELECT define_event_type.name, new_description, new_schema, new_example
 			WHERE NOT EXISTS (
 				SELECT
 					FROM webhook_internal.event_type t
@@ -2088,7 +2131,7 @@ BEGIN
 
 	new := old;
 	IF alter_event_type.description IS NOT NULL THEN
-		new.description := nullif(alter_event_type.description, '');
+		new.description := webhook_internal.checked_description(alter_event_type.description);
 	END IF;
 	IF alter_event_type.schema IS NOT NULL THEN
 		new.schema := webhook_internal.checked_schema(alter_event_type.schema);
@@ -2912,6 +2955,8 @@ DECLARE
 	new			webhook_internal.subscription := base;
 BEGIN
 	IF filter IS NOT NULL THEN
+		PERFORM webhook_internal.require_length('filter', octet_length(filter::text),
+			bounds.filter_bytes, 'Let the receiver leave out what a shorter one lets through.');
 		new.filter := webhook_internal.checked_filter(filter);
 	END IF;
 	IF payload_format IS NOT NULL THEN
@@ -3182,7 +3227,7 @@ BEGIN
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
 	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events);
 	new.events := webhook_internal.checked_events(subscribe.events);
-	new.description := nullif(subscribe.description, '');
+	new.description := webhook_internal.checked_description(subscribe.description);
 	key := webhook_internal.checked_secret(subscribe.secret);
 	new.headers := webhook_internal.checked_headers(subscribe.headers);
 	new.signature_schemes := webhook_internal.checked_schemes(subscribe.signature_schemes);
@@ -3346,7 +3391,7 @@ BEGIN
 		new := webhook_internal.with_challenge(new);
 	END IF;
 	IF alter_subscription.description IS NOT NULL THEN
-		new.description := nullif(alter_subscription.description, '');
+		new.description := webhook_internal.checked_description(alter_subscription.description);
 	END IF;
 	IF alter_subscription.headers IS NOT NULL THEN
 		new.headers := webhook_internal.checked_headers(alter_subscription.headers);
@@ -4569,8 +4614,6 @@ COMMENT ON FUNCTION webhook_internal.cancel(uuid, bigint) IS 'what webhook.cance
 CREATE FUNCTION webhook_internal.check_subject(subject text) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	max_bytes	integer := (webhook_internal.bounds()).subject_bytes;
 BEGIN
 	IF subject = '' THEN
 		RAISE EXCEPTION 'subject must not be empty'
@@ -4578,13 +4621,9 @@ BEGIN
 				COLUMN = 'subject',
 				HINT = 'Give a subject from view webhook.pending_delivery; cancel an event without a subject with webhook.cancel().';
 	END IF;
-	IF octet_length(subject) > max_bytes THEN
-		RAISE EXCEPTION 'subject of % bytes is too long', octet_length(subject)
-			USING ERRCODE = 'program_limit_exceeded',
-				COLUMN = 'subject',
-				DETAIL = format('The maximum is %s bytes.', max_bytes),
-				HINT = 'Give a subject from view webhook.pending_delivery.';
-	END IF;
+	PERFORM webhook_internal.require_length('subject', octet_length(subject),
+		(webhook_internal.bounds()).subject_bytes,
+		'Give a subject from view webhook.pending_delivery.');
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_subject(text) IS 'raise an error if no delivery can have this subject';

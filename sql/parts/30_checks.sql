@@ -19,7 +19,10 @@ CREATE FUNCTION webhook_internal.bounds(
 	OUT min_wait text,
 	OUT max_wait text,
 	OUT schedule_waits integer,
-	OUT max_in_flight integer
+	OUT max_in_flight integer,
+	OUT description_bytes integer,
+	OUT filter_bytes integer,
+	OUT events integer
 ) RETURNS record
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -30,9 +33,13 @@ AS $$
 		'1 s'::text AS min_wait,
 		'30 days'::text AS max_wait,
 		100 AS schedule_waits,
-		1000 AS max_in_flight
+		1000 AS max_in_flight,
+		-- C has none of these.
+		4096 AS description_bytes,
+		16384 AS filter_bytes,
+		500 AS events
 $$;
-COMMENT ON FUNCTION webhook_internal.bounds() IS 'bounds of values that C code has, too';
+COMMENT ON FUNCTION webhook_internal.bounds() IS 'bounds of values; most of them are those of C code';
 
 CREATE FUNCTION webhook_internal.require_not_null(argument text, is_null boolean, hint text)
 	RETURNS void
@@ -63,6 +70,39 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.require_list(text, integer) IS 'raise an error about an argument that has more than one dimension';
+
+-- The value itself is no argument here: it may be long, or a credential.
+CREATE FUNCTION webhook_internal.require_length(
+	argument text,
+	bytes integer,
+	most integer,
+	hint text
+) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF bytes > most THEN
+		RAISE EXCEPTION '% of % bytes is too long', argument, bytes
+			USING ERRCODE = 'program_limit_exceeded',
+				COLUMN = argument,
+				DETAIL = format('The maximum is %s bytes.', most),
+				HINT = hint;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.require_length(text, integer, integer, text) IS 'raise an error about an argument that is longer than it may be';
+
+CREATE FUNCTION webhook_internal.checked_description(description text) RETURNS text
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM webhook_internal.require_length('description', octet_length(description),
+		(webhook_internal.bounds()).description_bytes,
+		'Keep it short; a link can lead to more.');
+	RETURN nullif(description, '');
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.checked_description(text) IS 'check a description; returns it, or null if it is empty';
 
 CREATE FUNCTION webhook_internal.require_event_type(event_type text) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
@@ -110,7 +150,7 @@ CREATE FUNCTION webhook_internal.checked_events(events text[]) RETURNS text[]
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	max_bytes	integer := (webhook_internal.bounds()).event_type_bytes;
+	bounds		record := webhook_internal.bounds();
 	checked		text[] := '{}';
 	event		text;
 	wider		text;
@@ -123,6 +163,14 @@ BEGIN
 				COLUMN = 'events',
 				HINT = 'Name at least one event type; see view webhook.event_type.';
 	END IF;
+	-- The worker has all of them in its memory.
+	IF cardinality(events) > bounds.events THEN
+		RAISE EXCEPTION 'events of % entries is too long', cardinality(events)
+			USING ERRCODE = 'program_limit_exceeded',
+				COLUMN = 'events',
+				DETAIL = format('The maximum is %s entries.', bounds.events),
+				HINT = 'Use patterns, for example ''App.*'' for all event types that begin with ''App.''.';
+	END IF;
 	FOREACH event IN ARRAY events LOOP
 		IF event IS NULL THEN
 			RAISE EXCEPTION 'events must not contain null'
@@ -133,12 +181,12 @@ BEGIN
 		IF strpos(event, '*') = 0 THEN
 			PERFORM webhook_internal.require_event_type_in(event, 'events');
 		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*[.])?[*]$'
-			OR octet_length(event) > max_bytes
+			OR octet_length(event) > bounds.event_type_bytes
 		THEN
 			RAISE EXCEPTION 'invalid event type pattern: "%"', event
 				USING ERRCODE = 'invalid_parameter_value',
 					COLUMN = 'events',
-					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', max_bytes),
+					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', bounds.event_type_bytes),
 					HINT = 'Use ''*'' for all event types, or for example ''App.*'' for those that begin with ''App.''.';
 		ELSIF webhook_internal.is_own_type(event) THEN
 			RAISE EXCEPTION 'invalid event type pattern: "%"', event
@@ -394,13 +442,8 @@ CREATE FUNCTION webhook_internal.checked_file(argument text, file text) RETURNS 
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF octet_length(file) > 255 THEN
-		RAISE EXCEPTION '% of % bytes is too long', argument, octet_length(file)
-			USING ERRCODE = 'program_limit_exceeded',
-				COLUMN = argument,
-				DETAIL = 'The maximum is 255 bytes.',
-				HINT = 'Name a file in the directory that webhook.certificate_directory is set to.';
-	END IF;
+	PERFORM webhook_internal.require_length(argument, octet_length(file), 255,
+		'Name a file in the directory that webhook.certificate_directory is set to.');
 	IF file COLLATE "C" !~ '^[!-.0-~]*$' OR starts_with(file, '.') THEN
 		RAISE EXCEPTION '% "%" is not a plain file name', argument, file
 			USING ERRCODE = 'invalid_parameter_value',

@@ -137,6 +137,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	max_bytes	integer := (webhook_internal.bounds()).event_type_bytes;
+	new_description text := webhook_internal.checked_description(define_event_type.description);
 	new_schema	jsonb := webhook_internal.checked_schema(define_event_type.schema);
 	new_example	jsonb := webhook_internal.checked_json('example', define_event_type.example);
 BEGIN
@@ -159,8 +160,7 @@ BEGIN
 
 	-- The table's trigger lets a row replace one that CREATE EXTENSION has made.
 	INSERT INTO webhook_internal.event_type (name, description, schema, example)
-		SELECT define_event_type.name, nullif(define_event_type.description, ''), new_schema,
-				new_example
+		SELECT define_event_type.name, new_description, new_schema, new_example
 			WHERE NOT EXISTS (
 				SELECT
 					FROM webhook_internal.event_type t
@@ -219,7 +219,7 @@ BEGIN
 
 	new := old;
 	IF alter_event_type.description IS NOT NULL THEN
-		new.description := nullif(alter_event_type.description, '');
+		new.description := webhook_internal.checked_description(alter_event_type.description);
 	END IF;
 	IF alter_event_type.schema IS NOT NULL THEN
 		new.schema := webhook_internal.checked_schema(alter_event_type.schema);

@@ -216,6 +216,8 @@ DECLARE
 	new			webhook_internal.subscription := base;
 BEGIN
 	IF filter IS NOT NULL THEN
+		PERFORM webhook_internal.require_length('filter', octet_length(filter::text),
+			bounds.filter_bytes, 'Let the receiver leave out what a shorter one lets through.');
 		new.filter := webhook_internal.checked_filter(filter);
 	END IF;
 	IF payload_format IS NOT NULL THEN
@@ -486,7 +488,7 @@ BEGIN
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
 	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events);
 	new.events := webhook_internal.checked_events(subscribe.events);
-	new.description := nullif(subscribe.description, '');
+	new.description := webhook_internal.checked_description(subscribe.description);
 	key := webhook_internal.checked_secret(subscribe.secret);
 	new.headers := webhook_internal.checked_headers(subscribe.headers);
 	new.signature_schemes := webhook_internal.checked_schemes(subscribe.signature_schemes);
@@ -650,7 +652,7 @@ BEGIN
 		new := webhook_internal.with_challenge(new);
 	END IF;
 	IF alter_subscription.description IS NOT NULL THEN
-		new.description := nullif(alter_subscription.description, '');
+		new.description := webhook_internal.checked_description(alter_subscription.description);
 	END IF;
 	IF alter_subscription.headers IS NOT NULL THEN
 		new.headers := webhook_internal.checked_headers(alter_subscription.headers);

@@ -432,8 +432,6 @@ COMMENT ON FUNCTION webhook_internal.cancel(uuid, bigint) IS 'what webhook.cance
 CREATE FUNCTION webhook_internal.check_subject(subject text) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	max_bytes	integer := (webhook_internal.bounds()).subject_bytes;
 BEGIN
 	IF subject = '' THEN
 		RAISE EXCEPTION 'subject must not be empty'
@@ -441,13 +439,9 @@ BEGIN
 				COLUMN = 'subject',
 				HINT = 'Give a subject from view webhook.pending_delivery; cancel an event without a subject with webhook.cancel().';
 	END IF;
-	IF octet_length(subject) > max_bytes THEN
-		RAISE EXCEPTION 'subject of % bytes is too long', octet_length(subject)
-			USING ERRCODE = 'program_limit_exceeded',
-				COLUMN = 'subject',
-				DETAIL = format('The maximum is %s bytes.', max_bytes),
-				HINT = 'Give a subject from view webhook.pending_delivery.';
-	END IF;
+	PERFORM webhook_internal.require_length('subject', octet_length(subject),
+		(webhook_internal.bounds()).subject_bytes,
+		'Give a subject from view webhook.pending_delivery.');
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_subject(text) IS 'raise an error if no delivery can have this subject';

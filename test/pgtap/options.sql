@@ -64,6 +64,9 @@ INSERT INTO accepted VALUES
 	('filter', $$ '$[0,0][0,0] == 1' $$, '($[0,0][0,0] == 1)'),
 	('filter', $$ '$.a[$.b] == 1' $$, '($."a"[$."b"] == 1)'),
 	('filter', $$ 'exists($.a[*] ? (@.b[0 to @.c[*].size()] == 1))' $$, 'exists ($."a"[*]?(@."b"[0 to @."c"[*].size()] == 1))'),
+	('filter', $$ ('$.a == "' || repeat('é', 8185) || '"')::jsonpath $$, '($."a" == "' || repeat('é', 8185) || '")'),
+	('description', $$ repeat('é', 2048) $$, repeat('é', 2048)),
+	('description', $$ '' $$, NULL),
 	('payload_format', $$ 'raw' $$, 'raw'),
 	('payload_format', $$ 'standard' $$, 'standard'),
 	('payload_format', $$ 'envelope' $$, 'envelope'),
@@ -124,6 +127,8 @@ INSERT INTO refused VALUES
 	('filter', $$ '!(-$.a.size() <> $.b[0].size())' $$, '0A000'),
 	('filter', $$ 'strict $.a[*] == $.b[*]' $$, '0A000'),
 	('filter', $$ 'strict exists($.a ? (@.b.* < @[0 to 5].c))' $$, '0A000'),
+	('filter', $$ ('$.a == "' || repeat('é', 8186) || '"')::jsonpath $$, '54000'),
+	('description', $$ repeat('é', 2049) $$, '54000'),
 	('payload_format', $$ '' $$, '22023'),
 	('payload_format', $$ 'Envelope' $$, '22023'),
 	('max_in_flight', '-1', '22023'),
@@ -235,6 +240,8 @@ SELECT is(pg_temp.events(given), stored, format('%s', given))
 		('{App.A,App.*,App.Sub.*,Apple}', '{App.*,Apple}'),
 		('{*,App.*,Other.A}', '{*}'),
 		('{App.*,App.*}', '{App.*}')) AS v (given, stored);
+SELECT is(cardinality(pg_temp.events(ARRAY(SELECT 'x' || n || '.*' FROM generate_series(1, 500) n))), 500, 'as many patterns as may be');
+SELECT throws_ok($$ SELECT pg_temp.events(ARRAY(SELECT 'x' || n || '.*' FROM generate_series(1, 501) n)) $$, '54000', NULL, 'one pattern too many');
 SELECT throws_ok(format('SELECT pg_temp.events(ARRAY[%L])', given), '22023', NULL, format('no pattern: %s', to_json(given)))
 	FROM unnest(ARRAY['App*', '*.A', 'App.*.A', '**', 'App.**', '.*', ' *', '* ', '-a.*', 'App .*', E'App.*\n',
 		repeat('x', 127) || '.*']) AS given;

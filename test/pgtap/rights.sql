@@ -37,7 +37,8 @@ UNION ALL
 	SELECT 'function', 'webhook', unnest('{grant_monitor,grant_reader,grant_operator,grant_admin,grant_backup,grant_tenant,grant_portal,act_as,revoke}'::name[]), 4
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
-		accepts,bounds,caller,canonical_endpoint,checked_duration,checked_events,checked_file,
+		accepts,bounds,caller,canonical_endpoint,checked_description,require_length,
+		checked_duration,checked_events,checked_file,
 		checked_log_bodies,checked_name,has_abp_secret,replace_subscription,store_options,
 		config_key,config_subscription,erased_at,unless_erased,
 		checked_filter,checked_format,checked_headers,checked_in_flight,checked_rate,

@@ -70,6 +70,7 @@ INSERT INTO refused VALUES
 	('define_tenant(''x'', ''{}'')', '22023 events events must not be empty'),
 	('define_tenant(''x'', ''{App.Unknown}'')', '42704 events event type "App.Unknown" does not exist'),
 	('define_tenant(''x'', ''{webhook.*}'')', '22023 events invalid event type pattern: "webhook.*": No pattern includes event types that begin with "webhook.".'),
+	('define_tenant(''x'', array_fill(''App.*''::text, ''{501}''))', '54000 events events of 501 entries is too long: The maximum is 500 entries.'),
 	('define_tenant(''x'', max_subscriptions => NULL)', '22004 max_subscriptions max_subscriptions must not be null'),
 	('define_tenant(''x'', max_subscriptions => -1)', '22023 max_subscriptions max_subscriptions must not be negative, but is -1'),
 	('define_tenant(''x'', max_in_flight => 0)', '22023 max_in_flight max_in_flight must be at least 1, not 0'),

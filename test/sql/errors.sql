@@ -33,11 +33,13 @@ SELECT refusal($$ SELECT webhook.define_event_type(repeat('x', 129)) $$);
 SELECT refusal($$ SELECT webhook.define_event_type('App.BusinessRequestStatusChange') $$);
 SELECT refusal($$ SELECT webhook.define_event_type(repeat('x', 128)) $$);
 DELETE FROM webhook_internal.event_type WHERE name = repeat('x', 128);
+SELECT refusal($$ SELECT webhook.define_event_type('App.Paid', repeat('x', 4097)) $$);
 SELECT refusal($$ SELECT webhook.define_event_type('App.Paid', schema => '[]') $$);
 SELECT refusal($$ SELECT webhook.define_event_type('App.Paid', schema => to_jsonb(repeat('x', 65535))) $$);
 SELECT refusal($$ SELECT webhook.define_event_type('App.Paid', example => (repeat('[', 65) || repeat(']', 65))::jsonb) $$);
 SELECT refusal($$ SELECT webhook.alter_event_type(NULL) $$);
 SELECT refusal($$ SELECT webhook.alter_event_type('App.Paid') $$);
+SELECT refusal($$ SELECT webhook.alter_event_type('App.BusinessRequestStatusChange', repeat('x', 4097)) $$);
 SELECT refusal($$ SELECT webhook.alter_event_type('webhook.ping') $$);
 SELECT refusal($$ SELECT webhook.drop_event_type('App.Paid') $$);
 BEGIN;
@@ -237,8 +239,11 @@ SELECT subscribe_with($$ '{App.BusinessRequestStatusChange}', signature_schemes 
 SELECT subscribe_with($$ '{App*}' $$);
 SELECT subscribe_with($$ '{*.Signed}' $$);
 SELECT subscribe_with($$ ARRAY[repeat('x', 127) || '.*'] $$);
+SELECT subscribe_with($$ ARRAY(SELECT 'x' || n || '.*' FROM generate_series(1, 501) n) $$);
 
 -- the other options
+SELECT subscribe_with($$ '{App.*}', description => repeat('x', 4097) $$);
+SELECT subscribe_with($$ '{App.*}', filter => ('$.a == "' || repeat('x', 16384) || '"')::jsonpath $$);
 SELECT subscribe_with($$ '{App.*}', filter => '$.a like_regex "x"' $$);
 SELECT subscribe_with($$ '{App.*}', filter => '$.a == $b' $$);
 SELECT subscribe_with($$ '{App.*}', filter => '$ ? (@.a == 1)' $$);
