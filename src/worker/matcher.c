@@ -48,8 +48,9 @@ webhook_matcher_add_delivery(WebhookMatches *matches, WebhookEvent *event, int64
 {
 	const WebhookSubscription *subscription = webhook_subscription_get(subscription_id);
 
-	add_delivery(matches, event, subscription_id,
-				 subscription != NULL && subscription->tenant != NULL);
+	if (subscription == NULL || may_have(subscription, event))
+		add_delivery(matches, event, subscription_id,
+					 subscription != NULL && subscription->tenant != NULL);
 }
 
 static void
@@ -110,7 +111,10 @@ accepts(WebhookMatches *matches, const WebhookSubscription *subscription,
 	return accepted;
 }
 
-/* Returns false if a replay is of another tenant's event: the row says whose it is. */
+/*
+ * Returns false if an event, or the replay of one, is not the subscription's tenant's. A
+ * subscription keeps its tenant for good, but somebody may have changed it by hand.
+ */
 static bool
 may_have(const WebhookSubscription *subscription, const WebhookEvent *row)
 {

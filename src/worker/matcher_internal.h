@@ -26,7 +26,10 @@ typedef struct WebhookMatches
 extern void webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event,
 									  bool only_new);
 
-/* Add the offer of an event to a subscription that was found to take it. */
+/*
+ * Add the offer of an event to a subscription that was found to take it, unless the
+ * subscription is another tenant's by now.
+ */
 extern void webhook_matcher_add_delivery(WebhookMatches *matches, WebhookEvent *event,
 										 int64 subscription_id);
 

@@ -3,7 +3,7 @@
 -- and gets it later, in order; others get theirs at once.
 --
 BEGIN;
-SELECT plan(20);
+SELECT plan(24);
 
 -- The first attempts at each event, in the order in which they were made.
 CREATE VIEW firsts AS
@@ -116,6 +116,22 @@ SELECT is(count(*)::text || ' ' || max(waited), '20 00:00:00', 'the other tenant
 SELECT is(count(*), 0::bigint, 'the platform gets it in order') FROM small WHERE subscription = 6;
 SELECT clock.settle('10 min');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left of either');
+
+-- A subscription is given a tenant by hand while it is behind: of what waits, that tenant
+-- gets its own events, and neither the platform's nor another tenant's.
+SELECT clock.subscribe();
+SELECT clock.answer(6, 'took=1000');
+SELECT clock.send(NULL, 'plain%', 1500);
+SELECT clock.run('0.1 s');
+SELECT clock.send(NULL, 'theirs%', 10, tenant => 'large');
+SELECT clock.send(NULL, 'its%', 10, tenant => 'small');
+SELECT clock.run('0.1 s');
+SELECT clock.alter(6, 'tenant=small');
+SELECT clock.settle('1 h');
+SELECT cmp_ok(count(*), '<', 1000::bigint, 'the platform''s events that wait are not sent') FROM clock.posts() WHERE subscription = 6 AND subject LIKE 'plain%';
+SELECT is(count(*), 0::bigint, '... nor another tenant''s') FROM clock.posts() WHERE subscription = 6 AND subject LIKE 'theirs%';
+SELECT is(count(*), 10::bigint, 'its own are') FROM clock.posts() WHERE subscription = 6 AND subject LIKE 'its%';
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing of it is left');
 
 SELECT * FROM finish();
 ROLLBACK;

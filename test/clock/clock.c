@@ -154,7 +154,8 @@ webhook_clock_send_sql(PG_FUNCTION_ARGS)
 	int			count = PG_GETARG_INT32(2);
 	int			subjects = PG_GETARG_INT32(3);
 	int64		every = span_argument(fcinfo, 4);
-	const char *tenant = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
+	const char *tenant = !PG_ARGISNULL(5) ? text_to_cstring(PG_GETARG_TEXT_PP(5)) :
+		PG_ARGISNULL(0) ? NULL : webhook_clock_tenant(PG_GETARG_INT64(0));
 	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);
 
 	for (int i = 0; i < count; i++)

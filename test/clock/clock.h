@@ -152,6 +152,9 @@ extern int	webhook_clock_subscriptions(void);
 /* Set an option of a subscription. */
 extern void webhook_clock_alter(int64 id, const char *name, const char *value);
 
+/* The tenant of a subscription; NULL: the platform. */
+extern const char *webhook_clock_tenant(int64 id);
+
 /* Endpoints (engine.c) */
 
 extern WebhookClockArray webhook_clock_posts;

@@ -23,7 +23,7 @@ CREATE FUNCTION clock.answer(subscription bigint, VARIADIC answers text[]) RETUR
 
 -- Events for one subscription, or all (NULL), the first one now; a % in the
 -- subject becomes a number from 0 on, below "subjects" unless that is 0. Those of a
--- tenant go to no other one.
+-- tenant go to no other one; those for one subscription are its tenant's, if none is given.
 CREATE FUNCTION clock.send(subscription bigint, subject text, count integer DEFAULT 1,
 	subjects integer DEFAULT 0, every interval DEFAULT '0', tenant text DEFAULT NULL) RETURNS void
 	LANGUAGE c AS :'module', 'webhook_clock_send_sql';

@@ -138,6 +138,12 @@ webhook_clock_alter(int64 id, const char *name, const char *value)
 		pg_atomic_fetch_or_u32(&webhook_clock_slot.changed, WEBHOOK_CHANGED_ALL);
 }
 
+const char *
+webhook_clock_tenant(int64 id)
+{
+	return find(id)->is.tenant;
+}
+
 void
 webhook_clock_tell_change(FullTransactionId txid)
 {
@@ -302,12 +308,12 @@ note_change(int64 id)
 	pg_atomic_fetch_or_u32(&webhook_clock_slot.changed, WEBHOOK_CHANGED_SOME);
 }
 
-/* An event of a tenant goes to it and to the platform, one without goes to all. */
+/* An event of a tenant goes to it and to the platform, one without to the platform alone. */
 static bool
 is_tenants(const WebhookEvent *event, const WebhookSubscription *subscription)
 {
-	return event->tenant == NULL || subscription->tenant == NULL ||
-		strcmp(event->tenant, subscription->tenant) == 0;
+	return subscription->tenant == NULL ||
+		(event->tenant != NULL && strcmp(event->tenant, subscription->tenant) == 0);
 }
 
 static Subscription *

@@ -224,7 +224,7 @@ note_type(WebhookWindow *window, const WebhookEvent *event)
 		type = palloc(sizeof(WebhookWindowType));
 		type->name = pstrdup(name);
 		type->tenant = event->tenant;
-		type->of_any_tenant = event->tenant == NULL;
+		type->of_any_tenant = false;
 		type->of_platform = true;
 		type->subscription_id = webhook_replay_mark_subscription(name);
 		window->types = lappend(window->types, type);
