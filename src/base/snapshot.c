@@ -106,6 +106,15 @@ webhook_snapshot_equal(const WebhookSnapshot *a, const WebhookSnapshot *b)
 	return true;
 }
 
+/* As long as xmax is the same, transactions only end: the list of running ones gets shorter. */
+int
+webhook_snapshot_compare(const WebhookSnapshot *a, const WebhookSnapshot *b)
+{
+	if (!FullTransactionIdEquals(a->xmax, b->xmax))
+		return FullTransactionIdPrecedes(a->xmax, b->xmax) ? -1 : 1;
+	return a->nxip == b->nxip ? 0 : a->nxip > b->nxip ? -1 : 1;
+}
+
 Size
 webhook_snapshot_size(const WebhookSnapshot *snapshot)
 {

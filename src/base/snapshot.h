@@ -47,6 +47,12 @@ extern bool webhook_snapshot_sees(const WebhookSnapshot *snapshot,
 /* Returns true if both see the same transactions. */
 extern bool webhook_snapshot_equal(const WebhookSnapshot *a, const WebhookSnapshot *b);
 
+/*
+ * Less than, equal to, or greater than 0 if "a" was taken before "b", saw the same, or was taken
+ * after it. Of two snapshots of one cluster the later one sees all that the earlier one sees.
+ */
+extern int	webhook_snapshot_compare(const WebhookSnapshot *a, const WebhookSnapshot *b);
+
 /* The size of the value in bytes. */
 extern Size webhook_snapshot_size(const WebhookSnapshot *snapshot);
 

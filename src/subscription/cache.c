@@ -232,7 +232,7 @@ webhook_subscription_catch_up_since(void)
 	{
 		const WebhookSnapshot *other = cache.current->fresh.subscriptions[i]->since;
 
-		if (since == NULL || FullTransactionIdPrecedes(other->xmax, since->xmax))
+		if (since == NULL || webhook_snapshot_compare(other, since) < 0)
 			since = other;
 	}
 	return since;

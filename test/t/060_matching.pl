@@ -187,6 +187,31 @@ foreach my $how ('subscribe', 'enable')
 	$server->unsubscribe_all;
 }
 
+# ---- Two that are new at once, and between their calls nothing but an older transaction has ended
+
+{
+	my $later = $server->subscribe('/ok/later');
+	my $earlier = $server->subscribe('/ok/earlier');
+	my $session = $server->session;
+
+	$session->run('BEGIN; ' . $server->changes(10, 'ended between'));
+	my $txid = $session->ask('SELECT pg_current_xact_id()');
+	my $next = $server->sql('SELECT pg_current_xact_id()') + 1;
+	$server->alter($_, 'enabled => false') foreach $later, $earlier;
+	$session->run('COMMIT');
+	$session->quit;
+	$server->settle('read for nobody');
+	$server->sql(<<"END");
+UPDATE webhook_internal.subscription
+SET enabled = true, since = CASE id WHEN $later THEN '$next:$next:' ELSE '$txid:$next:$txid' END::pg_snapshot
+END
+	$server->change(10, 'then');
+	$server->settle('new at once');
+	is($server->first_statuses('/ok/earlier'), 'ended between then', 'what has ended after the call comes');
+	is($server->first_statuses('/ok/later'), 'then', 'before it, it does not');
+	$server->unsubscribe_all;
+}
+
 # ---- An event from before subscribe() is never sent, whatever the worker had read
 
 foreach my $how ('read', 'not read')
