@@ -149,14 +149,13 @@ webhook_column_same(const WebhookColumn *column, Datum a, bool a_is_null,
 	if (a_is_null || b_is_null)
 		return a_is_null && b_is_null;
 
-	/* A toasted value that an UPDATE has not changed is the same TOAST pointer. */
+	/* What an UPDATE has not changed is the same in each byte, a TOAST pointer included. */
 	if (column->length == -1)
 	{
 		char	   *p = DatumGetPointer(a);
 		char	   *q = DatumGetPointer(b);
 
-		if (VARATT_IS_EXTERNAL_ONDISK(p) && VARATT_IS_EXTERNAL_ONDISK(q) &&
-			memcmp(p, q, VARSIZE_EXTERNAL(p)) == 0)
+		if (VARSIZE_ANY(p) == VARSIZE_ANY(q) && memcmp(p, q, VARSIZE_ANY(p)) == 0)
 			return true;
 	}
 

@@ -27,14 +27,15 @@ webhook_tenant_of(WebhookColumn *column, StringInfo out, TupleTableSlot *row)
 	resetStringInfo(out);
 	webhook_column_append_plain(column, out, value, false);
 	trim_char(column, out, row);
-	webhook_row_json_fit(out, WEBHOOK_MAX_TENANT, 0);
+	if (out->len > WEBHOOK_MAX_TENANT)
+		webhook_row_json_fit(out, WEBHOOK_MAX_TENANT, 0);
 	return out->data;
 }
 
 bool
 webhook_tenant_same(const char *a, const char *b)
 {
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
 /* Blanks at the end of a char(n) are no part of its value: 'acme  ' equals 'acme'. */

@@ -52,6 +52,7 @@ typedef struct TriggerPlan
 	WebhookColumn *data;
 	bool		wants_record;	/* data columns were given, whether they exist or not */
 	int			settings;		/* that the text of a value follows, see fixed_settings */
+	AttrNumber	last_column;	/* the last one of status, tenant and keys */
 	char	  **key_labels;		/* "name": of each key column, with the "{" or "," before it */
 	char	  **data_labels;	/* the same of each data column */
 	char	   *head;			/* of the event's data, up to the key's value */
@@ -222,13 +223,17 @@ static void
 row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 			TupleTableSlot *new_row, TriggerData *trigger)
 {
-	bool		same_key = same_key_images(plan, old_row, new_row);
+	bool		same_key;
+	bool		same_tenant;
 	const char *old_tenant;
 	const char *new_tenant;
 	int			level;
 
-	if (same_key && same_images(&plan->status, old_row, new_row) &&
-		same_tenant_images(plan, old_row, new_row))
+	slot_getsomeattrs(old_row, plan->last_column);
+	slot_getsomeattrs(new_row, plan->last_column);
+	same_key = same_key_images(plan, old_row, new_row);
+	same_tenant = same_tenant_images(plan, old_row, new_row);
+	if (same_key && same_tenant && same_images(&plan->status, old_row, new_row))
 	{
 		row_untold(plan, new_row);
 		return;
@@ -240,7 +245,7 @@ row_updated(TriggerPlan *plan, TupleTableSlot *old_row,
 	render_status(plan, &plan->old_status, old_row);
 	render_status(plan, &plan->new_status, new_row);
 	old_tenant = tenant_of(plan, &plan->old_tenant, old_row);
-	new_tenant = tenant_of(plan, &plan->new_tenant, new_row);
+	new_tenant = same_tenant ? old_tenant : tenant_of(plan, &plan->new_tenant, new_row);
 	if (!same_key)
 	{
 		render_key(plan, &plan->old_key, old_row);
@@ -378,12 +383,14 @@ find_columns(TriggerPlan *plan, TriggerData *trigger,
 							 CurrentMemoryContext))
 		missing = arguments->status;
 	plan->settings = plan->status.settings;
+	plan->last_column = plan->status.number;
 
 	if (plan->has_tenant)
 	{
 		if (!webhook_column_find(&plan->tenant, desc, arguments->tenant, CurrentMemoryContext))
 			missing = arguments->tenant;
 		plan->settings |= plan->tenant.settings;
+		plan->last_column = Max(plan->last_column, plan->tenant.number);
 	}
 
 	plan->keys = palloc0(plan->nkeys * sizeof(WebhookColumn));
@@ -395,6 +402,7 @@ find_columns(TriggerPlan *plan, TriggerData *trigger,
 			missing = arguments->keys[i];
 		plan->key_labels[i] = make_label(i == 0 ? "{" : ",", arguments->keys[i]);
 		plan->settings |= plan->keys[i].settings;
+		plan->last_column = Max(plan->last_column, plan->keys[i].number);
 	}
 
 	if (missing != NULL)

@@ -77,6 +77,7 @@ webhook_ring_append(WebhookEvent *event)
 	WebhookTable *table;
 	Datum		values[Natts_webhook_event];
 	bool		nulls[Natts_webhook_event];
+	char	   *texts;
 
 	if (!OidIsValid(sequence))
 		(void) webhook_catalog_required();	/* raises the error */
@@ -84,12 +85,12 @@ webhook_ring_append(WebhookEvent *event)
 	event->txid = GetTopFullTransactionId();
 	webhook_large_note(event);
 
-	webhook_ring_row_form(event, values, nulls);
+	texts = webhook_ring_row_form(event, values, nulls);
 	table = webhook_table_open(relid, Natts_webhook_event, NoLock);
 	webhook_table_insert(table, values, nulls);
 	webhook_table_close(table);
 
-	webhook_ring_row_free(values, nulls);
+	pfree(texts);
 
 	webhook_wakeup_at_commit(event->kind == WEBHOOK_CHANGED || event->kind == WEBHOOK_END);
 }

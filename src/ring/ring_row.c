@@ -25,13 +25,17 @@
 #define DATA		(Anum_webhook_event_data - 1 - FIRST_TEXT)
 #define NTEXTS		(Natts_webhook_event - FIRST_TEXT)
 
-static Datum text_datum(const char *text, bool *isnull);
+static Datum put_datum(char **to, WebhookText text);
 static WebhookText or_else(WebhookText text, const char *replacement);
 
-void
+char *
 webhook_ring_row_form(WebhookEvent *event, Datum *values, bool *nulls)
 {
-	memset(nulls, false, Natts_webhook_event * sizeof(bool));
+	WebhookText text[NTEXTS];
+	Size		size = 0;
+	char	   *chunk;
+	char	   *to;
+
 	values[Anum_webhook_event_id - 1] = Int64GetDatum(event->id);
 	values[Anum_webhook_event_txid - 1] =
 		FullTransactionIdGetDatum(event->txid);
@@ -39,27 +43,23 @@ webhook_ring_row_form(WebhookEvent *event, Datum *values, bool *nulls)
 		TimestampTzGetDatum(event->created_at);
 	values[Anum_webhook_event_event_id - 1] = UUIDPGetDatum(&event->event_id);
 	values[Anum_webhook_event_kind - 1] = CharGetDatum(event->kind);
-	values[Anum_webhook_event_event_type - 1] =
-		text_datum(event->event_type,
-				   &nulls[Anum_webhook_event_event_type - 1]);
-	values[Anum_webhook_event_subject - 1] =
-		text_datum(event->subject, &nulls[Anum_webhook_event_subject - 1]);
-	values[Anum_webhook_event_tenant - 1] =
-		text_datum(event->tenant, &nulls[Anum_webhook_event_tenant - 1]);
-	values[Anum_webhook_event_context - 1] =
-		text_datum(event->context, &nulls[Anum_webhook_event_context - 1]);
-	values[Anum_webhook_event_data - 1] =
-		text_datum(event->data, &nulls[Anum_webhook_event_data - 1]);
-}
+	memset(nulls, false, FIRST_TEXT * sizeof(bool));
 
-void
-webhook_ring_row_free(Datum *values, bool *nulls)
-{
-	for (int i = FIRST_TEXT; i < Natts_webhook_event; i++)
+	text[TYPE] = webhook_text(event->event_type);
+	text[SUBJECT] = webhook_text(event->subject);
+	text[TENANT] = webhook_text(event->tenant);
+	text[CONTEXT] = webhook_text(event->context);
+	text[DATA] = webhook_text(event->data);
+	for (int i = 0; i < NTEXTS; i++)
+		size += INTALIGN(VARHDRSZ + text[i].length);
+	chunk = palloc(size);
+	to = chunk;
+	for (int i = 0; i < NTEXTS; i++)
 	{
-		if (!nulls[i])
-			pfree(DatumGetPointer(values[i]));
+		nulls[FIRST_TEXT + i] = text[i].text == NULL;
+		values[FIRST_TEXT + i] = text[i].text == NULL ? (Datum) 0 : put_datum(&to, text[i]);
 	}
+	return chunk;
 }
 
 WebhookEvent *
@@ -129,12 +129,16 @@ webhook_ring_row_size(TupleTableSlot *row)
 	return size;
 }
 
+/* Copy a text as a datum to "to", which is moved behind it and stays aligned. */
 static Datum
-text_datum(const char *text, bool *isnull)
+put_datum(char **to, WebhookText text)
 {
-	*isnull = text == NULL;
+	char	   *start = *to;
 
-	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
+	SET_VARSIZE(start, VARHDRSZ + text.length);
+	memcpy(VARDATA(start), text.text, text.length);
+	*to += INTALIGN(VARHDRSZ + text.length);
+	return PointerGetDatum(start);
 }
 
 static WebhookText

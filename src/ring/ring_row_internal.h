@@ -11,11 +11,9 @@
 
 /*
  * Set the Natts_webhook_event values and nulls of an event's row. Values point
- * into the event, or to memory that webhook_ring_row_free() frees.
+ * into the event, or into the chunk that is returned, for the caller to free.
  */
-extern void webhook_ring_row_form(WebhookEvent *event, Datum *values,
-								  bool *nulls);
-extern void webhook_ring_row_free(Datum *values, bool *nulls);
+extern char *webhook_ring_row_form(WebhookEvent *event, Datum *values, bool *nulls);
 
 /* The event of a row, in CurrentMemoryContext, with one reference. */
 extern WebhookEvent *webhook_ring_row_event(TupleTableSlot *row);

@@ -59,6 +59,50 @@ DELETE FROM told;
 SELECT is(string_agg(subject || ' ' || coalesce(context ->> 'user', '-'), ', ' ORDER BY id), 'told/1 anna, told/1 ben, told/2 ben, told/2 ben, told/2 ben, told/2 -', 'each event has that of its change')
 	FROM webhook.event WHERE subject LIKE 'told/%';
 
+-- nothing stays of a savepoint, of a block that failed, or of a function with settings
+CREATE FUNCTION pg_temp.as_function(row_id int) RETURNS void LANGUAGE plpgsql
+	SET webhook.context = '{"user":"function"}' AS $$
+BEGIN
+	INSERT INTO told VALUES (row_id, 'a');
+END
+$$;
+SET LOCAL webhook.context = '{"user":"anna"}';
+INSERT INTO told VALUES (10, 'a');
+SAVEPOINT s;
+SET LOCAL webhook.context = '{"user":"ben"}';
+INSERT INTO told VALUES (11, 'a');
+ROLLBACK TO s;
+INSERT INTO told VALUES (12, 'a');
+SELECT pg_temp.as_function(13);
+INSERT INTO told VALUES (14, 'a');
+DO $$
+BEGIN
+	SET LOCAL webhook.context = '{"user":"carl"}';
+	INSERT INTO told VALUES (15, 'a'), (15, 'b');
+EXCEPTION WHEN unique_violation THEN
+	INSERT INTO told VALUES (16, 'a');
+END
+$$;
+SAVEPOINT s;
+SET LOCAL webhook.context = '{"user":"dora"}';
+RELEASE s;
+INSERT INTO told VALUES (17, 'a');
+SELECT is(string_agg(subject || ' ' || coalesce(context ->> 'user', '-'), ', ' ORDER BY id),
+	'told/10 anna, told/12 anna, told/13 function, told/14 anna, told/16 anna, told/17 dora', 'no event has that of a change before')
+	FROM webhook.event WHERE subject LIKE 'told/1_';
+-- the value changes while a statement's triggers are called
+CREATE FUNCTION pg_temp.tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('webhook.context', format('{"user":"%s"}', NEW.status), true);
+	RETURN NULL;
+END
+$$;
+-- (it is called after the watch, row by row)
+CREATE TRIGGER tell AFTER INSERT ON told FOR EACH ROW EXECUTE FUNCTION pg_temp.tell();
+INSERT INTO told VALUES (20, 'anna'), (21, 'ben'), (22, 'ben'), (23, 'carl');
+SELECT is(string_agg(subject || ' ' || coalesce(context ->> 'user', '-'), ', ' ORDER BY id), 'told/20 dora, told/21 anna, told/22 ben, told/23 ben', 'each row of a statement has the value that is set when its event is made')
+	FROM webhook.event WHERE subject LIKE 'told/2_';
+
 -- the form of the ring from its parts
 SELECT is(webhook_internal.event_context(NULL, NULL)::text, NULL, 'neither');
 SELECT is(webhook_internal.event_context('x', '[1]')::text, NULL, 'neither that is valid');
