@@ -95,25 +95,57 @@ portal_json_error(PortalBuffer *buffer, const PortalError *error)
 	portal_buffer_text(buffer, "}\n");
 }
 
+/* Returns true if a spreadsheet takes a cell that begins so for a formula. */
+static bool
+begins_formula(const char *text)
+{
+	/* The last four are full-width: spreadsheets for East Asia take them, too. */
+	static const char *const signs[] = {
+		"=", "+", "-", "@", "\xEF\xBC\x9D", "\xEF\xBC\x8B", "\xEF\xBC\x8D", "\xEF\xBC\xA0"
+	};
+
+	for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
+	{
+		if (strncmp(text, signs[i], strlen(signs[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Where lists are separated by semicolons or tabs, a spreadsheet finds the next cell behind
+ * one, and the next row behind a newline: it does not see that a field of ours goes on.  A
+ * quote at the head of such a cell is no part of it.
+ */
 void
 portal_csv_field(PortalBuffer *buffer, const char *text)
 {
+	bool		begins_cell = true;
+
 	if (text == NULL)
 		return;
 	portal_buffer_text(buffer, "\"");
-	if (*text != '\0' && strchr("=+-@\t\r\n", *text) != NULL)
+	if (*text != '\0' && strchr("\t\r\n", *text) != NULL)
 		portal_buffer_text(buffer, "'");
 	while (*text != '\0')
 	{
-		size_t		plain = strcspn(text, "\"");
+		size_t		plain = strcspn(text, "\";\t\r\n");
 
+		if (begins_cell && begins_formula(text))
+			portal_buffer_text(buffer, "'");
 		portal_buffer_add(buffer, text, plain);
 		text += plain;
+		if (plain > 0)
+			begins_cell = false;
 		if (*text == '"')
-		{
 			portal_buffer_text(buffer, "\"\"");
-			text++;
+		else if (*text != '\0')
+		{
+			portal_buffer_add(buffer, text, 1);
+			begins_cell = true;
 		}
+		if (*text != '\0')
+			text++;
 	}
 	portal_buffer_text(buffer, "\"");
 }

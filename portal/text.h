@@ -32,7 +32,8 @@ extern void portal_json_error(PortalBuffer *buffer, const PortalError *error);
 
 /*
  * A field of CSV, RFC 4180, always quoted; NULL becomes an empty one without quotes.
- * What a spreadsheet would take for a formula gets a ' before it.
+ * What a spreadsheet would take for a formula gets a ' before it, also behind a semicolon,
+ * a tab or a newline.
  */
 extern void portal_csv_field(PortalBuffer *buffer, const char *text);
 

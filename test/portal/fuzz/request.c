@@ -89,6 +89,11 @@ check_written(const char *text)
 		FUZZ_CHECK((unsigned char) *at >= ' ' || at[1] == '\0');
 	portal_csv_field(&csv, text);
 	FUZZ_CHECK(csv.length >= 2 && csv.data[0] == '"' && strchr("=+-@", csv.data[1]) == NULL);
+	for (const char *at = csv.data; (at = strpbrk(at, ";\t\r\n")) != NULL;)
+	{
+		at += 1 + strspn(at + 1, "\"");
+		FUZZ_CHECK(*at == '\0' || strchr("=+-@", *at) == NULL);
+	}
 	for (const char *at = csv.data; *at != '\0'; at++)
 		quotes += *at == '"';
 	FUZZ_CHECK(quotes % 2 == 0);

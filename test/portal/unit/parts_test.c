@@ -45,6 +45,15 @@ test_text(void)
 	portal_csv_field(&buffer, "a=b");
 	is_text(buffer.data, "\"'=1+\"\"2\"\"\"\"'-5\"\"\"\"a=b\"", "a formula in a cell is text");
 	portal_buffer_free(&buffer);
+	portal_csv_field(&buffer, "x;=1;a=b;;-2");
+	portal_csv_field(&buffer, "x\t@SUM(1)\n+3\r=4");
+	portal_csv_field(&buffer, "x;\"=1\";y");
+	portal_csv_field(&buffer, "\t=1");
+	portal_csv_field(&buffer, "\xEF\xBC\x9D" "1;\xEF\xBC\x8B" "1");
+	is_text(buffer.data, "\"x;'=1;a=b;;'-2\"" "\"x\t'@SUM(1)\n'+3\r'=4\""
+			"\"x;\"\"'=1\"\";y\"" "\"'\t'=1\"" "\"'\xEF\xBC\x9D" "1;'\xEF\xBC\x8B" "1\"",
+			"neither is one behind what other spreadsheets separate cells by");
+	portal_buffer_free(&buffer);
 	ok(portal_is_utf8("\xF4\x8F\xBF\xBF", 4), "U+10FFFF");
 	ok(!portal_is_utf8("\xF4\x90\x80\x80", 4), "but nothing beyond it");
 	ok(!portal_is_utf8("\xE2\x82", 2), "and nothing cut off");
