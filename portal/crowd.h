@@ -19,14 +19,19 @@
 /* Milliseconds. */
 #define PORTAL_FIRST_REQUEST	10000	/* for a first request as a whole */
 #define PORTAL_NEXT_REQUEST		30000	/* for each one after another */
-#define PORTAL_TO_READ			60000	/* for a client to read an answer */
+#ifndef PORTAL_TO_READ			/* the tests wait for less */
+#define PORTAL_TO_READ			60000	/* for a client to read an answer, or to go on reading
+										 * one that streams */
+#define PORTAL_TO_SAVE			600000	/* for a client to read a file as a whole */
+#endif
 
 typedef struct PortalGuest
 {
 	struct PortalGuest *next;
 	struct PortalGuest *before;
 	int			fd;
-	int64_t		deadline;		/* PORTAL_NEVER: a session has its request */
+	int64_t		deadline;		/* PORTAL_NEVER: a session has its request, or has nothing to
+								 * send in its stream */
 	char		from[PORTAL_ADDRESS_LENGTH];
 	int			is_leaving;		/* was told to go */
 } PortalGuest;

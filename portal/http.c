@@ -4,7 +4,8 @@
  *
  * A request has come whole before anything is done with it.  While a session has it,
  * its connection is suspended; wake() resumes it.  A stream's connection is suspended
- * while there is nothing to send.
+ * while there is nothing to send; while there is, its client has to go on reading, because
+ * a statement of the database may wait for it.
  */
 #include "portal/http.h"
 
@@ -40,6 +41,7 @@ typedef struct Visit
 	char	   *target;			/* as it came */
 	PortalExchange *exchange;	/* once its headers are here */
 	bool		is_suspended;
+	int64_t		read_until;		/* when a file has to have been read as a whole */
 } Visit;
 
 static struct
@@ -76,13 +78,16 @@ suspend(Visit *visit)
 	MHD_suspend_connection(visit->connection);
 }
 
-/* A stream wants to send. */
+/* A stream wants to send: its client has taken what was sent before. */
 static ssize_t
 read_stream(void *closure, uint64_t position, char *bytes, size_t room)
 {
 	Visit	   *visit = closure;
 	PortalBuffer *out = &visit->exchange->out;
 
+	visit->guest->deadline = portal_now() + PORTAL_TO_READ;
+	if (visit->guest->deadline > visit->read_until)
+		visit->guest->deadline = visit->read_until;
 	if (out->length > 0)
 	{
 		size_t		length = out->length < room ? out->length : room;
@@ -94,6 +99,7 @@ read_stream(void *closure, uint64_t position, char *bytes, size_t room)
 	if (visit->exchange->is_complete)
 		return visit->exchange->is_broken ? MHD_CONTENT_READER_END_WITH_ERROR :
 			MHD_CONTENT_READER_END_OF_STREAM;
+	visit->guest->deadline = PORTAL_NEVER;
 	suspend(visit);
 	return 0;
 }
@@ -138,10 +144,9 @@ answer(Visit *visit)
 {
 	PortalExchange *exchange = visit->exchange;
 	struct MHD_Response *response;
-	bool		is_stream = exchange->is_stream;
-	enum MHD_Result result;
 
-	if (is_stream)
+	visit->read_until = exchange->filename == NULL ? PORTAL_NEVER : portal_now() + PORTAL_TO_SAVE;
+	if (exchange->is_stream)
 		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, visit,
 													 NULL);
 	else
@@ -171,12 +176,7 @@ answer(Visit *visit)
 				 exchange->filename);
 		add_header(response, "Content-Disposition", disposition);
 	}
-	result = queue(visit, exchange->status, response);
-
-	/* A stream lasts as long as its session. */
-	if (is_stream)
-		visit->guest->deadline = PORTAL_NEVER;
-	return result;
+	return queue(visit, exchange->status, response);
 }
 
 static const PortalFile *

@@ -118,8 +118,9 @@ build/portal/test/routes.o: test/portal/routes.c $(PORTAL_HEADERS)
 build/portal/test/files.o: build/portal/files.c $(PORTAL_HEADERS)
 	@mkdir -p $(@D)
 	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -c -o $@ $<
+# A client that does not read is waited for ten seconds, not a minute, and a file for 20.
 build/portal/test/%.o: portal/%.c $(PORTAL_HEADERS)
 	@mkdir -p $(@D)
-	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -c -o $@ $<
+	$(PORTAL_CC) -DPORTAL_TO_READ=10000 -DPORTAL_TO_SAVE=20000 $(SANITIZE) $(SANITIZERS) -c -o $@ $<
 $(PORTAL_TESTED): $(PORTAL_TEST_OBJS)
 	$(PORTAL_CC) $(SANITIZE) $(SANITIZERS) -o $@ $(PORTAL_TEST_OBJS) $(PORTAL_LIBS)

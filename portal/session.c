@@ -285,6 +285,12 @@ run_route(Session *session, PortalExchange *exchange)
 	}
 	else
 	{
+		/* What was refused above is no use of the session. */
+		if (!exchange->request.is_automatic)
+		{
+			session->used = portal_now();
+			session->was_warned = false;
+		}
 		exchange->has_session = true;
 		session->queue[session->nqueued].exchange = exchange;
 		session->queue[session->nqueued].route = route;
@@ -329,11 +335,6 @@ portal_sessions_serve(const PortalOptions *options, PortalExchange *exchange)
 	{
 		portal_live_add(&session->live, exchange);
 		return;
-	}
-	if (!exchange->request.is_automatic)
-	{
-		session->used = portal_now();
-		session->was_warned = false;
 	}
 	run_route(session, exchange);
 }

@@ -158,8 +158,12 @@ $portal->start('--idle=3s', '--longest=8s');
 my $start = time;
 my @browsers = map { signed_in() } 1 .. 2;
 $portal->wait_until(
-	sub { $browsers[1]->get('api/me'); $browsers[0]->get('api/me', 'Webhook-Automatic' => '1')->{status} == 401 },
-	'a session ends that only its pages use');
+	sub {
+		$browsers[1]->get('api/me');
+		$browsers[0]->get("api/$_") foreach 'nowhere', 'note', 'me?x=1';
+		return $browsers[0]->get('api/me', 'Webhook-Automatic' => '1')->{status} == 401;
+	},
+	'a session ends that only its pages use, or that asks for what is refused');
 cmp_ok(time - $start, '>', 2.9, 'not sooner');
 like($portal->log_since, qr/ended, not used/, 'the log says so');
 is($browsers[1]->get('api/me')->{status}, 200, 'a session lasts that is used');

@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/..";
 
 use Portal;
 use Test::More;
+use Time::HiRes qw(sleep time);
 
 my $portal = Portal->new;
 $portal->start;
@@ -129,8 +130,29 @@ $portal->wait_until(
 	},
 	'the server waits for a client that does not read', 30);
 is($other->get('api/me')->{status}, 200, 'others do not');
-$portal->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'");
-close $slow;
+
+# One that reads a little keeps no snapshot for hours, either.
+my $start = time;
+my $drip = begin('rows.csv?rows=2000000', $other);
+my %lasted;
+$portal->wait_until(
+	sub {
+		my %reads = map { $_ => 1 } split /\n/, $portal->sql('SELECT usename FROM pg_stat_activity WHERE xact_start < now()');
+		sysread($drip, $line, 20000) if $reads{clerk};
+		$lasted{$_} //= time - $start foreach grep { !$reads{$_} } 'reader', 'clerk';
+		sleep 0.1;
+		return $lasted{reader} && $lasted{clerk};
+	},
+	'their transactions end', 60);
+cmp_ok($lasted{reader}, '<', $lasted{clerk}, 'a client that takes nothing for a while is gone: its transaction ends');
+cmp_ok($lasted{clerk}, '>', 18, 'one that goes on reading has longer');
+foreach my $left ([ $browser, $slow ], [ $other, $drip ])
+{
+	my $bytes = 0;
+	is($left->[0]->get('api/me')->{status}, 200, 'the session goes on');
+	while (sysread $left->[1], my $rest, 1 << 20) { $bytes += length $rest; $line = $rest; }
+	ok($bytes > 0 && $line !~ /\r\n0\r\n\r\n\z/, 'the connection is closed, and the file cut off');
+}
 
 # ---- The end of the portal
 

@@ -81,6 +81,29 @@ ok($stream->next_of('tick'), 'there is a stream');
 is($portal->stop, 0, 'the portal ends in order');
 is($stream->next_of('end'), '{"reason":"the portal stops"}', 'and says so');
 
+# ---- A client that does not read keeps no connection
+
+$portal->start;
+is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in');
+$stream = $browser->live;
+ok($stream->next_of('tick'), 'there is a stream');
+my $ends = sprintf '0100007F:%04X 0100007F:%04X 01', $portal->{port}, $stream->{socket}->sockport;
+
+# Whether the kernel has the portal's end of the stream among its open connections.
+sub is_open
+{
+	open my $file, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
+	return scalar grep { /\Q$ends\E/ } <$file>;
+}
+
+# No more at once than the portal keeps for a client, all in all more than the kernel does.
+ok(is_open(), '... whose connection is open');
+$portal->sql(q(SELECT pg_notify('webhook', format('{"n":%s,"x":"%s"}', n, repeat('x', 7900))) FROM generate_series(1, 25) n))
+  foreach 1 .. 80;
+$portal->wait_until(sub { !is_open() }, 'the portal closes it', 30);
+is($browser->get('api/me')->{status}, 200, 'the session goes on');
+is($portal->stop, 0, 'the portal ends in order');
+
 # ---- A connection's first statement loads catalogs
 
 $portal->sql("ALTER ROLE reader SET test.slow = '1'");
