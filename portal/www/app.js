@@ -215,25 +215,47 @@ function signInAgain()
 	return asking;
 }
 
-/* A token in the address, which it leaves at once; null: there is none. */
-function takeToken()
+/* A token in the address, which "back" replaces at once; null: there is none. */
+function takeToken(back)
 {
 	const [, token] = location.hash.match(/^#\/?enter\/(.*)$/) ?? [];
 	if (token !== undefined)
-		history.replaceState(null, '', link(''));
+		history.replaceState(null, '', back);
 	return token ?? null;
+}
+
+/* Anybody can make a link, of a tenant of theirs: who is signed in says whether they leave
+ * that for it.  Returns false if they stay. */
+async function agreesToEnter(role)
+{
+	return await dialog('Open the portal by this link?', close => [
+		h('p', {}, `You are signed in as ${role}. Open the portal for the tenant of this link?`),
+		h('p', {}, 'It signs you out. Stay if you do not know where the link is from.'),
+		h('div', {class: 'actions end'},
+			button('Stay signed in', () => close(false), '', {autofocus: true}),
+			button('Open for the tenant', () => close(true), 'primary'))]) === true;
 }
 
 /* Somebody has come with a token; whoever was signed in in this browser no longer is. */
 async function enterWith(token)
 {
-	stop();
 	try
 	{
+		const here = await session();
+		if (here && !await agreesToEnter(here.role))
+		{
+			/* What is on the screen stays there, with what was typed. */
+			if (!app.me)
+				await enter();
+			return;
+		}
+		stop();
+		history.replaceState(null, '', link(''));
 		await enterBy(token);
 	}
 	catch (error)
 	{
+		stop();
 		header.hidden = true;
 		strip.hidden = true;
 		app.me = null;
@@ -251,7 +273,7 @@ async function enterWith(token)
 
 async function begin()
 {
-	const token = takeToken();
+	const token = takeToken(link(''));
 	fill(main, h('p', {class: 'about'}, 'One moment …'));
 	if (token !== null)
 	{
@@ -303,9 +325,9 @@ document.getElementById('skip').addEventListener('click', event =>
 	event.preventDefault();
 	(main.querySelector('h1') ?? main).focus();
 });
-addEventListener('hashchange', () =>
+addEventListener('hashchange', event =>
 {
-	const token = takeToken();
+	const token = takeToken(new URL(event.oldURL).hash || link(''));
 	if (token !== null)
 		enterWith(token);
 	else if (app.me)

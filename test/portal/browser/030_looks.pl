@@ -65,7 +65,8 @@ my @looks = (
 	[ 'system', 'system' ],
 	[ 'recover', 'failed?subscription=6', sub { $browser->click('text=Recover …'); $browser->says('Events from', 'dialog'); } ],
 	[ 'secret', 'subscription?id=1', sub { $browser->click('text=Reveal'); $browser->says('whsec_', 'dialog'); } ],
-	[ 'unsubscribe', 'subscription?id=2', sub { $browser->click('text=Unsubscribe'); $browser->says('Keep as it is', 'dialog'); } ]);
+	[ 'unsubscribe', 'subscription?id=2', sub { $browser->click('text=Unsubscribe'); $browser->says('Keep as it is', 'dialog'); } ],
+	[ 'link', '', sub { $browser->js('location.hash = "#/enter/of-another-tenant"'); $browser->says('You are signed in as', 'dialog'); } ]);
 # Those of docs/portal.md.
 my %documents = ('dashboard-month' => 'dashboard', logs => 'logs', delivery => 'delivery', 'subscription-time' => 'subscription');
 

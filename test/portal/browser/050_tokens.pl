@@ -67,6 +67,32 @@ $browser->says('tenant globex', 'header');
 pass('one that is good opens the pages of its tenant');
 $pages->sign_out;
 
+# A link may be somebody else's: it takes nobody's session without asking, and their page stays.
+$pages->sign_in('integration', 'a', 'add');
+$browser->type('input[name=endpoint]', 'https://typed.example.com/');
+$token = token('acme');
+$browser->js('location.hash = arguments[0]', "#/enter/$token");
+my $asks = '/You are signed in as integration. Open the portal for the tenant of this link\?/.test(document.querySelector("dialog[open]")?.innerText)';
+ok($browser->wait_for($asks), 'who is signed in is asked whether a link may open the portal');
+is($browser->js('return document.activeElement.innerText'), 'Stay signed in', '... and the keys are at what changes nothing');
+unlike($browser->js('return location.href'), qr/enter/, 'the token has left the address');
+$browser->press("Escape");
+ok($browser->wait_for('!document.querySelector("dialog[open]")'), 'Escape stays');
+is($browser->js('return location.hash + document.querySelector("input[name=endpoint]").value'), '#/addhttps://typed.example.com/', '... on the page, with what was typed');
+$browser->go('about:blank');
+$browser->go("$pages->{base}#/enter/$token");
+ok($browser->wait_for($asks), 'a new page asks, too');
+$browser->press("Enter");
+$browser->says('integration', 'header');
+is($portal->sql('SELECT count(*) FROM webhook_internal.portal_token WHERE exchanged_at IS NULL'), 1, '... and Enter stays: the token is not used up');
+$browser->js('location.hash = arguments[0]', "#/enter/$token");
+ok($browser->wait_for($asks), 'asked once more');
+$browser->press("Tab");
+$browser->press("Enter");
+$browser->says('tenant acme', 'header');
+like($portal->log_since, qr/role "integration" from .*: signed in anew/, 'who agrees by the keyboard has left the former session, which has ended');
+$pages->sign_out;
+
 # An administrator says whose a subscription is.
 $pages->sign_in('integration', 'a', 'add');
 is($browser->js('return [...document.querySelectorAll("select[name=tenant] option")].map(o => o.value).join()'), ',acme,globex', 'an administrator chooses a tenant');
