@@ -396,23 +396,6 @@ leave_escaped(void *closure, struct MHD_Connection *connection, char *text)
 	return strlen(text);
 }
 
-static char *
-read_file(const char *name)
-{
-	PortalBuffer buffer = {0};
-	char		bytes[4096];
-	size_t		length;
-	FILE	   *file = fopen(name, "r");
-
-	if (file == NULL)
-		return NULL;
-	while ((length = fread(bytes, 1, sizeof(bytes), file)) > 0)
-		portal_buffer_add(&buffer, bytes, length);
-	fclose(file);
-	portal_forget(bytes, sizeof(bytes));
-	return buffer.data;
-}
-
 /* Returns NULL, or what went wrong. */
 static const char *
 start_listening(PortalOptions *options)
@@ -506,8 +489,8 @@ portal_http_start(PortalOptions *options, PortalHandler handler)
 	if (options->certificate != NULL)
 	{
 		flags |= MHD_USE_TLS;
-		server.certificate = read_file(options->certificate);
-		server.key = read_file(options->key);
+		server.certificate = portal_secret_read(options->certificate);
+		server.key = portal_secret_read(options->key);
 		if (server.certificate == NULL || server.key == NULL)
 			return "the certificate or its key cannot be read";
 		items[n++] = (struct MHD_OptionItem)

@@ -59,17 +59,15 @@ struct PortalLink
 };
 
 PortalLink *
-portal_link_open(const char *conninfo, const PortalCredentials *credentials)
+portal_link_open(const char *conninfo, const char *user, const char *password)
 {
-	/* libpq expands the dbname; what comes later overrides what is in there. */
-	const char *const names[] = {
-		"dbname", "options", "client_encoding", "application_name", "gssencmode",
-		credentials == NULL ? NULL : "user", "password", NULL
+	/* libpq expands the dbname; what comes later, and is not NULL, overrides what is in there. */
+	static const char *const names[] = {
+		"dbname", "options", "client_encoding", "application_name", "gssencmode", "user",
+		"password", NULL
 	};
 	const char *const values[] = {
-		conninfo, settings, "UTF8", "webhook_portal", "disable",
-		credentials == NULL ? NULL : credentials->user,
-		credentials == NULL ? NULL : credentials->password, NULL
+		conninfo, settings, "UTF8", "webhook_portal", "disable", user, password, NULL
 	};
 	PortalLink *link = portal_new(sizeof(PortalLink));
 

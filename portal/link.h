@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <stdbool.h>
 
-#include "portal/secret.h"
 #include "portal/text.h"
 
 typedef struct PortalLink PortalLink;
@@ -41,10 +40,10 @@ typedef struct PortalStatement
 } PortalStatement;
 
 /*
- * Begin to connect.  "conninfo" is the portal's own; user and password are those that
- * a person has typed, and are never read as anything else; NULL: "conninfo" has them.
+ * Begin to connect.  "conninfo" is the portal's own; user and password are never read as
+ * anything else, and what is NULL of them is as "conninfo" says.
  */
-extern PortalLink *portal_link_open(const char *conninfo, const PortalCredentials *credentials);
+extern PortalLink *portal_link_open(const char *conninfo, const char *user, const char *password);
 extern void portal_link_close(PortalLink *link);
 
 /* What to wait for. */

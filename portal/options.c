@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "portal/buffer.h"
+#include "portal/secret.h"
 #include "portal/times.h"
 #include "src/base/version.h"
 
@@ -25,6 +26,8 @@ static const char usage[] =
 "  --database=CONNINFO       how to reach the database, without user and password\n"
 "  --service=CONNINFO        how to reach it as the role of webhook.grant_portal(), for\n"
 "                            people who come with a token of webhook.portal_token()\n"
+"  --service-password-file=FILE\n"
+"                            that role's password\n"
 "  --listen=ADDRESS:PORT     where to listen (default: 127.0.0.1:8088)\n"
 "  --origin=URL              the pages' origin as a browser sees it, such as\n"
 "                            https://hooks.example.com; may be repeated\n"
@@ -85,6 +88,20 @@ formatted(const char *format, const char *text, unsigned port)
 	return portal_copy(line);
 }
 
+/* The first line of a file.  Whoever may read it: a credential that systemd hands over has the
+ * mode 0440, which libpq's passfile must not have. */
+static const char *
+password_of(const char *file)
+{
+	char	   *text = portal_secret_read(file);
+
+	if (text != NULL)
+		text[strcspn(text, "\r\n")] = '\0';
+	if (text == NULL || text[0] == '\0')
+		fail("--service-password-file cannot be read or is empty: %s", file);
+	return text;
+}
+
 static void
 check(const PortalOptions *options)
 {
@@ -93,6 +110,8 @@ check(const PortalOptions *options)
 
 	if (options->database == NULL)
 		fail("--database is missing");
+	if (options->service_password != NULL && options->service == NULL)
+		fail("--service-password-file needs --service");
 	if (tls != (options->key != NULL))
 		fail("--certificate and --key go together");
 	if (!tls && !portal_address_is_loopback((const struct sockaddr *) &options->listen.address))
@@ -115,12 +134,13 @@ portal_options_read(int argc, char **argv, PortalOptions *options)
 {
 	enum
 	{
-		DATABASE = 1, SERVICE, LISTEN, ORIGIN, CERTIFICATE, KEY, FRAME_ANCESTORS, FORWARDED, IDLE,
-		LONGEST, SESSIONS, ALLOW_SUPERUSER, VERSION, HELP
+		DATABASE = 1, SERVICE, SERVICE_PASSWORD_FILE, LISTEN, ORIGIN, CERTIFICATE, KEY,
+		FRAME_ANCESTORS, FORWARDED, IDLE, LONGEST, SESSIONS, ALLOW_SUPERUSER, VERSION, HELP
 	};
 	static const struct option known[] = {
 		{"database", required_argument, NULL, DATABASE},
 		{"service", required_argument, NULL, SERVICE},
+		{"service-password-file", required_argument, NULL, SERVICE_PASSWORD_FILE},
 		{"listen", required_argument, NULL, LISTEN},
 		{"origin", required_argument, NULL, ORIGIN},
 		{"certificate", required_argument, NULL, CERTIFICATE},
@@ -152,6 +172,9 @@ portal_options_read(int argc, char **argv, PortalOptions *options)
 				break;
 			case SERVICE:
 				options->service = optarg;
+				break;
+			case SERVICE_PASSWORD_FILE:
+				options->service_password = password_of(optarg);
 				break;
 			case LISTEN:
 				if (!portal_listen_read(optarg, &options->listen))

@@ -17,6 +17,7 @@ typedef struct PortalOptions
 {
 	const char *database;		/* libpq's connection string */
 	const char *service;		/* the same, of the role that acts by tokens; NULL: none does */
+	const char *service_password;	/* of that role; NULL: "service" says where it is */
 	PortalListen listen;
 	const char *certificate;	/* file names, both or none */
 	const char *key;

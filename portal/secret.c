@@ -5,10 +5,12 @@
 #include "portal/secret.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
 
+#include "portal/buffer.h"
 #include "portal/text.h"
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -137,6 +139,23 @@ portal_credentials_read(const char *header, PortalCredentials *credentials)
 	}
 	portal_forget(pair, sizeof(pair));
 	return good;
+}
+
+char *
+portal_secret_read(const char *name)
+{
+	PortalBuffer buffer = {0};
+	char		bytes[4096];
+	size_t		length;
+	FILE	   *file = fopen(name, "r");
+
+	if (file == NULL)
+		return NULL;
+	while ((length = fread(bytes, 1, sizeof(bytes), file)) > 0)
+		portal_buffer_add(&buffer, bytes, length);
+	fclose(file);
+	portal_forget(bytes, sizeof(bytes));
+	return buffer.data;
 }
 
 void

@@ -38,6 +38,9 @@ extern bool portal_token_is_one(const char *text, size_t length);
  */
 extern bool portal_credentials_read(const char *header, PortalCredentials *credentials);
 
+/* The text of a file, a key or a password, to be freed; NULL: it cannot be read. */
+extern char *portal_secret_read(const char *file);
+
 /* Forget bytes, whatever the compiler thinks of that. */
 extern void portal_forget(void *bytes, size_t length);
 

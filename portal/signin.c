@@ -279,10 +279,13 @@ give_place(const PortalOptions *options, Signin *signin, int64_t now)
 {
 	signin->began = now;
 	if (has_token(signin))
-		signin->link = portal_link_open(options->service, NULL);
+		signin->link = portal_link_open(options->service, NULL, options->service_password);
 	else
 	{
-		signin->link = portal_link_open(options->database, signin->exchange->credentials);
+		PortalCredentials *credentials = signin->exchange->credentials;
+
+		signin->link = portal_link_open(options->database, credentials->user,
+										credentials->password);
 		portal_forget(signin->exchange->credentials->password, PORTAL_MAX_PASSWORD);
 	}
 	signin->step = SIGNIN_CONNECTING;

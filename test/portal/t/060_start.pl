@@ -37,6 +37,9 @@ refused(qr/--frame-ancestors is not a scheme and a host alone/, $database, "--fr
   foreach '*', "https://a.example.com 'self'", 'https://a.example.com; x';
 refused(qr/origins are either all https or all http/, $database, '--origin=https://a', '--origin=http://a');
 refused(qr/--certificate and --key go together/, $database, '--certificate=x');
+refused(qr/--service-password-file cannot be read or is empty: $_/, $database, '--service=user=x', "--service-password-file=$_")
+  foreach '/nonexistent', '/dev/null';
+refused(qr/--service-password-file needs --service/, $database, "--service-password-file=$0");
 refused(qr/--certificate needs --origin/, $database, '--certificate=x', '--key=y');
 refused(qr/an --origin begins with https/, $database, '--certificate=x', '--key=y', '--origin=http://a');
 refused(qr/--idle is no duration/, $database, '--idle=30');

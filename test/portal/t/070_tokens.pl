@@ -107,6 +107,20 @@ $portal->sql(q(SELECT webhook.revoke('hooks_service')));
 is(told(enter($browser, token('acme'))), '503 the portal cannot act for tenants', 'a role that may not act is the portal\'s fault, not the person\'s');
 like($portal->log_since, qr/the role of --service may not act/, '... and the log says what to do');
 $portal->stop;
+
+# ---- The password of --service
+
+$portal->sql(q(SELECT webhook.grant_portal('hooks_service')));
+$service =~ s/ password=right//;
+my $password = $portal->spit('password', "right\n");
+chmod 0440, $password;
+$portal->start("--service=$service", "--service-password-file=$password");
+is(enter($browser, token('acme'))->{status}, 200, 'a file has the password, of the mode that systemd gives credentials');
+$portal->stop;
+$portal->start("--service=$service passfile=$password");
+is(enter($browser, token('acme'))->{status}, 401, 'which libpq does not take for its own');
+$portal->stop;
+
 $portal->start;
 is(told(enter($browser, token('acme'))), '401 this portal takes no tokens', 'without --service there are no tokens');
 $portal->stop;
