@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
@@ -24,6 +25,7 @@
 #define RETIRE_INTERVAL (60 * USECS_PER_SEC)
 #define RETIRE_PAUSE (USECS_PER_SEC / 10)	/* between two attempts when there may be more */
 #define FULL_REPORT_INTERVAL (60 * USECS_PER_SEC)
+#define MINUTE_ROWS 200			/* of a minute that are written at once: others wait */
 #define RECOUNT_INTERVAL USECS_PER_HOUR /* in case that a trigger was off */
 #define RECOUNT_PAUSE USECS_PER_SEC /* the least time between two beginnings */
 
@@ -46,7 +48,12 @@ static struct
 	WebhookSlot *slot;
 	TimestampTz next_rotation;
 	TimestampTz next_retirement;
-	TimestampTz next_statistics;	/* when the present minute ends */
+	TimestampTz next_statistics;	/* when the present minute ends, or its rows go on */
+	MemoryContext minute_context;
+	WebhookStatMinute *minute;	/* in minute_context: rows of the minute that has ended */
+	int			minute_rows;	/* how many they are */
+	int			minute_written; /* of these */
+	TimestampTz minute_end;
 	TimestampTz next_count;		/* when waiting deliveries are counted next */
 	TimestampTz recounted_at;	/* when counting them was begun last */
 	bool		recounts;		/* counting is under way */
@@ -62,7 +69,9 @@ static void retire_log(void *arg);
 static void retire_audit(void *arg);
 static void retire_statistics(void *arg);
 static TimestampTz write_statistics(TimestampTz now);
+static void take_minute(void *arg);
 static void write_minute(void *arg);
+static int	minute_piece(void);
 static void fold_minutes(void *arg);
 static TimestampTz count_pending(TimestampTz now);
 static void count_some(void *arg);
@@ -74,6 +83,8 @@ webhook_maintenance_start(WebhookSlot *slot)
 {
 	memset(&maintenance, 0, sizeof(maintenance));
 	maintenance.slot = slot;
+	maintenance.minute_context = AllocSetContextCreate(TopMemoryContext, "webhook minute",
+													   ALLOCSET_DEFAULT_SIZES);
 	return webhook_transaction_start(find_ring_table, NULL);
 }
 
@@ -197,30 +208,60 @@ retire_statistics(void *arg)
 		webhook_stat_minute_retire(retirement->now - webhook_log_retention * USECS_PER_SEC);
 }
 
-/* Write the minute that has ended, then fold some old ones. Returns when to do that next. */
+/*
+ * Write some rows of the minute that has ended, and fold some old ones after the last.
+ * Returns when to go on. What could not be written is tried again a minute later.
+ */
 static TimestampTz
 write_statistics(TimestampTz now)
 {
+	TimestampTz next = now - now % USECS_PER_MINUTE + USECS_PER_MINUTE;
 	bool		more = false;
 
-	/* The first minute of a process has only begun; one that could not be written goes on. */
-	if (maintenance.next_statistics != 0 && now >= maintenance.next_statistics &&
-		webhook_transaction_try("writing statistics", write_minute, &maintenance.next_statistics))
+	/* The first minute of a process has only begun. */
+	if (minute_piece() == 0 && maintenance.next_statistics != 0 &&
+		now >= maintenance.next_statistics &&
+		webhook_transaction_try("reading statistics", take_minute, NULL))
 		webhook_statistics_clear();
+	if (minute_piece() > 0)
+	{
+		if (!webhook_transaction_try("writing statistics", write_minute, NULL))
+			return next;
+		maintenance.minute_written += minute_piece();
+		if (minute_piece() > 0)
+			return now;
+	}
 	(void) webhook_transaction_try("folding statistics", fold_minutes, &more);
-	return more ? now : now - now % USECS_PER_MINUTE + USECS_PER_MINUTE;
+	return more ? now : next;
+}
+
+static void
+take_minute(void *arg)
+{
+	List	   *pending;
+	bool		all_known = webhook_pending_counts(&pending);
+	MemoryContext old;
+
+	maintenance.minute_rows = maintenance.minute_written = 0;
+	MemoryContextReset(maintenance.minute_context);
+	old = MemoryContextSwitchTo(maintenance.minute_context);
+	maintenance.minute = webhook_statistics_rows(pending, all_known, &maintenance.minute_rows);
+	maintenance.minute_end = maintenance.next_statistics;
+	MemoryContextSwitchTo(old);
 }
 
 static void
 write_minute(void *arg)
 {
-	const TimestampTz *end = arg;
-	List	   *pending;
-	bool		all_known = webhook_pending_counts(&pending);
-	int			count;
-	WebhookStatMinute *rows = webhook_statistics_rows(pending, all_known, &count);
+	webhook_stat_minute_write(maintenance.minute + maintenance.minute_written, minute_piece(),
+							  maintenance.minute_end - 1);
+}
 
-	webhook_stat_minute_write(rows, count, *end - 1);
+/* How many rows are written next. */
+static int
+minute_piece(void)
+{
+	return Min(maintenance.minute_rows - maintenance.minute_written, MINUTE_ROWS);
 }
 
 static void

@@ -6,7 +6,8 @@
  * monitoring, and outlives this process. Of the minute, maintenance writes the numbers once a
  * minute, together with how many deliveries wait, and begins again. So the table has
  * an entry of at most one minute for each subscription that exists or has ended since.
- * A worker that ends takes the numbers of its last minute along.
+ * A worker that ends takes along the numbers of its last minute, and what it has not written of
+ * the one before.
  */
 #include "postgres.h"
 

@@ -193,6 +193,12 @@ $server->sql('DROP INDEX webhook_internal.slow');
 my ($waiting_type, $waiting) = $server->subscribe_own('/ok/waiting');
 $server->sql("SELECT webhook.pause($waiting)");
 $server->publish_many($waiting_type, 5);
+# A minute of many subscriptions is written in pieces.
+$server->sql(<<"END");
+SELECT webhook.define_event_type('Many');
+SELECT count(webhook.subscribe('@{[ $server->receiver->url('/ok/many') ]}' || i, '{Many}')) FROM generate_series(1, 450) i;
+SELECT webhook.publish('Many', '{}');
+END
 $server->settle('a subscription that waits');
 my $written = wait_until { $server->sql(<<'END') eq 't' };
 SELECT sum(delivered) > 0 AND max(pending) = 5
@@ -206,6 +212,7 @@ SELECT sum(delivered) FILTER (WHERE subscription_id IS NULL)
 			= sum(delivered) FILTER (WHERE subscription_id IS NULL)
 	FROM webhook.stat_minute
 END
+is($server->sql('SELECT count(DISTINCT subscription_id) > 450 FROM webhook.stat_minute'), 't', 'none is left out');
 is($server->sql(<<"END"), '5|5', 'so is how many deliveries of a subscription wait, and of all together');
 SELECT max(pending) FILTER (WHERE subscription_id = $waiting),
 		max(pending) FILTER (WHERE subscription_id IS NULL)
