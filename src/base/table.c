@@ -16,6 +16,11 @@
  * After an error the abort of the transaction cleans up: the resource owner
  * releases relations and tuple descriptors, the memory context is deleted, user
  * and search_path are restored.
+ *
+ * To open a table and its indexes takes longer than to insert a row. So one table is kept
+ * open from row to row, by the resource owner of the whole transaction. It is closed where
+ * its lock may end, with any subtransaction that is rolled back; where DDL of this session
+ * may find it in use; and before the end of the transaction.
  */
 #include "postgres.h"
 
@@ -26,6 +31,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
@@ -45,8 +51,16 @@ typedef struct SavedUserContext
 static struct
 {
 	EState	   *plain_estate;	/* see plain_estate(); NULL: not needed yet */
+	WebhookTable *kept;			/* of webhook_table_open_kept(); NULL: none is open */
+	bool		ends;			/* the transaction commits: nothing is kept any more */
+	bool		watches;		/* the callbacks are registered */
 }			tables;
 
+static void watch_transactions(void);
+static void at_transaction_end(XactEvent event, void *arg);
+static void at_subtransaction_end(SubXactEvent event, SubTransactionId id,
+								  SubTransactionId parent, void *arg);
+static void close_table(WebhookTable *table);
 static bool runs_code(const ResultRelInfo *info);
 static EState *plain_estate(void);
 static void fill_slot(const WebhookTable *table, TupleTableSlot *slot,
@@ -84,8 +98,97 @@ webhook_table_open(Oid relid, int ncolumns, LOCKMODE lockmode)
 	return table;
 }
 
+WebhookTable *
+webhook_table_open_kept(Oid relid, int ncolumns)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext old;
+	WebhookTable *table;
+
+	if (tables.kept != NULL && RelationGetRelid(tables.kept->relation) == relid)
+		return tables.kept;
+	if (tables.ends)
+		return webhook_table_open(relid, ncolumns, NoLock);
+	webhook_table_close_kept();
+	watch_transactions();
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	table = webhook_table_open(relid, ncolumns, NoLock);
+	if (!table->runs_code)
+		tables.kept = table;
+	else
+	{
+		close_table(table);
+		table = NULL;
+	}
+	CurrentResourceOwner = owner;
+	MemoryContextSwitchTo(old);
+	return table != NULL ? table : webhook_table_open(relid, ncolumns, NoLock);
+}
+
+void
+webhook_table_close_kept(void)
+{
+	WebhookTable *table = tables.kept;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	if (table == NULL)
+		return;
+	tables.kept = NULL;
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	close_table(table);
+	CurrentResourceOwner = owner;
+}
+
 void
 webhook_table_close(WebhookTable *table)
+{
+	if (table != tables.kept)
+		close_table(table);
+}
+
+static void
+watch_transactions(void)
+{
+	if (tables.watches)
+		return;
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
+	tables.watches = true;
+}
+
+/* Other callbacks for the same event may write rows after this one. */
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			webhook_table_close_kept();
+			tables.ends = true;
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+		case XACT_EVENT_ABORT:
+			/* After an error, the resource owner closes it. */
+			tables.kept = NULL;
+			tables.ends = false;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		webhook_table_close_kept();
+}
+
+static void
+close_table(WebhookTable *table)
 {
 	for (int i = 0; i < table->nbatch; i++)
 		ExecDropSingleTupleTableSlot(table->batch[i]);

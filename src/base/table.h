@@ -38,7 +38,17 @@ typedef struct WebhookTable
 extern WebhookTable *webhook_table_open(Oid relid, int ncolumns,
 										LOCKMODE lockmode);
 
-/* Close the table. After an error, the abort of the transaction does that. */
+/*
+ * The same for who writes one row now, and perhaps many more of them in this transaction: a
+ * plain table stays open until its end, or until a utility statement begins. The caller
+ * holds a lock, of the present subtransaction at least.
+ */
+extern WebhookTable *webhook_table_open_kept(Oid relid, int ncolumns);
+
+/* Close the table that is kept open, if there is one: DDL may need it for itself. */
+extern void webhook_table_close_kept(void);
+
+/* Close the table, unless it is kept. After an error, the abort of the transaction does that. */
 extern void webhook_table_close(WebhookTable *table);
 
 /*

@@ -45,6 +45,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/table.h"
 #include "process/ddl_hooks.h"
 #include "process/own_relations_internal.h"
 #include "process/shmem.h"
@@ -90,8 +91,10 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				QueryEnvironment *queryEnv, DestReceiver *dest,
 				QueryCompletion *qc)
 {
-	bool		commit_prepared = before_statement(pstmt->utilityStmt);
+	bool		commit_prepared;
 
+	webhook_table_close_kept();
+	commit_prepared = before_statement(pstmt->utilityStmt);
 	next.process_utility(pstmt, queryString, readOnlyTree, context, params,
 						 queryEnv, dest, qc);
 

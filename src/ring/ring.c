@@ -86,7 +86,7 @@ webhook_ring_append(WebhookEvent *event)
 	webhook_large_note(event);
 
 	texts = webhook_ring_row_form(event, values, nulls);
-	table = webhook_table_open(relid, Natts_webhook_event, NoLock);
+	table = webhook_table_open_kept(relid, Natts_webhook_event);
 	webhook_table_insert(table, values, nulls);
 	webhook_table_close(table);
 
