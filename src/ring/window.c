@@ -113,6 +113,7 @@ typedef struct Builder
 	WebhookWindow *window;
 	const WebhookSnapshot *partial; /* rows that it sees up to upto_id are left out; NULL: none */
 	int64		upto_id;
+	int64		max_rows;		/* with more rows the window is of no use; 0: any number */
 	Size		bytes;			/* of the events in memory */
 	Tuplesortstate *sort;		/* the keys of a large window; NULL: it is small so far */
 	WebhookLargeTransaction large[WEBHOOK_LARGE_TRANSACTIONS];	/* those that are known */
@@ -122,6 +123,7 @@ typedef struct Builder
 static void read_table(Builder *builder, int table_no, const WebhookSnapshot *from);
 static void read_range(Builder *builder, int table_no, WebhookScan *scan,
 					   ScanKey keys, uint64 first, uint64 end);
+static bool has_too_many(const Builder *builder);
 static const WebhookLargeTransaction *find_large(const Builder *builder, FullTransactionId txid);
 static void add_part(Builder *builder, int table_no, const WebhookLargeTransaction *large);
 static void add_row(Builder *builder, int table_no, TupleTableSlot *row);
@@ -143,7 +145,7 @@ static void next_keys(WebhookWindow *window);
 WebhookWindow *
 webhook_window_open(const WebhookSnapshot *from,
 					const WebhookSnapshot *partial, int64 upto_id,
-					const WebhookSnapshot *end)
+					const WebhookSnapshot *end, int64 max_rows)
 {
 	MemoryContext context = AllocSetContextCreate(CurTransactionContext,
 												  "webhook window",
@@ -159,11 +161,20 @@ webhook_window_open(const WebhookSnapshot *from,
 	builder->window = window;
 	builder->partial = partial;
 	builder->upto_id = upto_id;
+	builder->max_rows = max_rows;
 	builder->nlarge = webhook_large_copy(builder->large);
 
 	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
 		read_table(builder, i, from);
 
+	if (has_too_many(builder))
+	{
+		if (builder->sort != NULL)
+			tuplesort_end(builder->sort);
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(context);
+		return NULL;
+	}
 	if (builder->sort != NULL)
 		keep_keys(builder);
 	else
@@ -299,7 +310,7 @@ read_range(Builder *builder, int table_no, WebhookScan *scan, ScanKey keys,
 	keys[0].sk_argument = UInt64GetDatum(first);
 	keys[1].sk_argument = UInt64GetDatum(end);
 	webhook_scan_restart(scan, keys);
-	while (webhook_scan_next(scan))
+	while (!has_too_many(builder) && webhook_scan_next(scan))
 	{
 		bool		isnull;
 		FullTransactionId txid =
@@ -320,6 +331,12 @@ read_range(Builder *builder, int table_no, WebhookScan *scan, ScanKey keys,
 		keys[0].sk_argument = UInt64GetDatum(first);
 		webhook_scan_restart(scan, keys);
 	}
+}
+
+static bool
+has_too_many(const Builder *builder)
+{
+	return builder->max_rows > 0 && webhook_window_remaining(builder->window) > builder->max_rows;
 }
 
 /* What is known of a large transaction; NULL: it is not known to be one. */

@@ -20,12 +20,14 @@ typedef struct WebhookWindow WebhookWindow;
  * up to "upto_id" (NULL: there is no such window). A small window is in memory
  * as a whole; of a large one only the keys (ring table, txid, id) are kept, in a
  * file. The window lives in a memory context of its own below the current one,
- * and outlives the transaction.
+ * and outlives the transaction. Returns NULL if it would have more than "max_rows" rows
+ * (0: any number): then no more of them are looked at.
  */
 extern WebhookWindow *webhook_window_open(const WebhookSnapshot *from,
 										  const WebhookSnapshot *partial,
 										  int64 upto_id,
-										  const WebhookSnapshot *end);
+										  const WebhookSnapshot *end,
+										  int64 max_rows);
 
 /*
  * The event types of the window's events, with the tenants that get them, and the

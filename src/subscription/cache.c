@@ -90,6 +90,8 @@ static bool is_new(const WebhookSubscription *subscription);
 static void put(Copy *copy, WebhookSubscription *subscription, MemoryContext context);
 static void take_out(Copy *copy, IdEntry *entry);
 static bool gets(const WebhookSubscription *subscription, const WebhookEvent *event);
+static bool gets_again(const WebhookSubscription *subscription, const WebhookMatch *match);
+static int	compare_starts(const void *a, const void *b);
 
 void
 webhook_subscription_reload(void)
@@ -151,11 +153,12 @@ webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event)
 }
 
 void
-webhook_subscription_match_new(WebhookMatch *match, const WebhookEvent *event)
+webhook_subscription_match_new(WebhookMatch *match, const WebhookEvent *event,
+							   const WebhookSnapshot *since)
 {
 	memset(match, 0, sizeof(WebhookMatch));
 	match->event = event;
-	match->only_new = true;
+	match->since = since;
 	if (cache.current != NULL)
 		match->lists[0] = &cache.current->fresh;
 }
@@ -172,7 +175,7 @@ webhook_subscription_match_next(WebhookMatch *match)
 			const WebhookSubscription *subscription =
 				subscribers->subscriptions[match->next++];
 
-			if ((!match->only_new || gets(subscription, match->event)) &&
+			if ((match->since == NULL || gets_again(subscription, match)) &&
 				!webhook_snapshot_sees(subscription->since, match->event->txid))
 				return subscription;
 		}
@@ -223,19 +226,19 @@ webhook_subscription_sends(const WebhookSubscription *subscription)
 	return !subscription->paused && !subscription->fenced && subscription->nsecrets > 0;
 }
 
-const WebhookSnapshot *
-webhook_subscription_catch_up_since(void)
+const WebhookSubscription **
+webhook_subscription_new(int *count)
 {
-	const WebhookSnapshot *since = NULL;
+	const Copy *copy = cache.current;
+	const WebhookSubscription **subscriptions;
 
-	for (int i = 0; cache.current != NULL && i < cache.current->fresh.count; i++)
-	{
-		const WebhookSnapshot *other = cache.current->fresh.subscriptions[i]->since;
-
-		if (since == NULL || webhook_snapshot_compare(other, since) < 0)
-			since = other;
-	}
-	return since;
+	*count = copy == NULL ? 0 : copy->fresh.count;
+	if (*count == 0)
+		return NULL;
+	subscriptions = palloc_array(const WebhookSubscription *, *count);
+	memcpy(subscriptions, copy->fresh.subscriptions, *count * sizeof(*subscriptions));
+	qsort(subscriptions, *count, sizeof(*subscriptions), compare_starts);
+	return subscriptions;
 }
 
 void
@@ -500,4 +503,19 @@ gets(const WebhookSubscription *subscription, const WebhookEvent *event)
 			 strcmp(event->tenant, subscription->tenant) != 0)
 		return false;
 	return webhook_subscription_is_to(subscription, event->event_type);
+}
+
+/* The same for a new one, when events are read again for those from a start snapshot on. */
+static bool
+gets_again(const WebhookSubscription *subscription, const WebhookMatch *match)
+{
+	return webhook_snapshot_compare(subscription->since, match->since) >= 0 &&
+		gets(subscription, match->event);
+}
+
+static int
+compare_starts(const void *a, const void *b)
+{
+	return webhook_snapshot_compare((*(WebhookSubscription *const *) a)->since,
+									(*(WebhookSubscription *const *) b)->since);
 }

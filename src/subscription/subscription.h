@@ -105,7 +105,8 @@ typedef struct WebhookMatch
 {
 	const WebhookEvent *event;
 	const struct WebhookSubscribers *lists[2];	/* the platform's, and its tenant's; or new ones */
-	bool		only_new;		/* the lists have others, too */
+	const WebhookSnapshot *since;	/* the earliest start snapshot of new ones; NULL: not only
+									 * these */
 	int			list;
 	int			next;
 } WebhookMatch;
@@ -119,8 +120,9 @@ typedef struct WebhookMatch
  */
 extern void webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event);
 
-/* The same for those that are is_new alone. */
-extern void webhook_subscription_match_new(WebhookMatch *match, const WebhookEvent *event);
+/* The same for those alone that are is_new and have this start snapshot or a later one. */
+extern void webhook_subscription_match_new(WebhookMatch *match, const WebhookEvent *event,
+										   const WebhookSnapshot *since);
 extern const WebhookSubscription *webhook_subscription_match_next(WebhookMatch *match);
 
 /* Enabled subscriptions, one a call and NULL at the end. The cursor is 0 at the begin. */
@@ -137,10 +139,11 @@ extern int	webhook_subscription_count_matches(const WebhookEvent *event);
 extern bool webhook_subscription_sends(const WebhookSubscription *subscription);
 
 /*
- * The earliest start snapshot among subscriptions that are is_new, valid until
- * the next reload; NULL: none is. The second function ends is_new for all.
+ * The subscriptions that are is_new, by their start snapshots, the earliest first: an array in
+ * CurrentMemoryContext, and their number. They are valid until the next reload. The second
+ * function ends is_new for all.
  */
-extern const WebhookSnapshot *webhook_subscription_catch_up_since(void);
+extern const WebhookSubscription **webhook_subscription_new(int *count);
 extern void webhook_subscription_clear_new(void);
 
 /* Returns true if any subscription is fenced. */

@@ -18,6 +18,7 @@
 /* An event may have been logged while the clock was wrong by less than this. */
 #define LOG_MARGIN USECS_PER_DAY
 
+static void add_matching(WebhookMatches *matches, WebhookEvent *event, WebhookMatch *match);
 static void add_delivery(WebhookMatches *matches, WebhookEvent *event, int64 subscription_id,
 						 bool of_tenant);
 static bool accepts(WebhookMatches *matches, const WebhookSubscription *subscription,
@@ -26,21 +27,22 @@ static bool may_have(const WebhookSubscription *subscription, const WebhookEvent
 static bool add_offer(WebhookMatches *matches, WebhookOffer *offer);
 
 void
-webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event, bool only_new)
+webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event)
 {
-	const WebhookSubscription *subscription;
 	WebhookMatch match;
 
-	if (only_new)
-		webhook_subscription_match_new(&match, event);
-	else
-		webhook_subscription_match(&match, event);
-	while ((subscription = webhook_subscription_match_next(&match)) != NULL)
-	{
-		if (webhook_queue_takes(matches->dispatcher, subscription) &&
-			accepts(matches, subscription, event))
-			add_delivery(matches, event, subscription->id, subscription->tenant != NULL);
-	}
+	webhook_subscription_match(&match, event);
+	add_matching(matches, event, &match);
+}
+
+void
+webhook_matcher_add_event_again(WebhookMatches *matches, WebhookEvent *event,
+								const WebhookSnapshot *since)
+{
+	WebhookMatch match;
+
+	webhook_subscription_match_new(&match, event, since);
+	add_matching(matches, event, &match);
 }
 
 void
@@ -51,6 +53,20 @@ webhook_matcher_add_delivery(WebhookMatches *matches, WebhookEvent *event, int64
 	if (subscription == NULL || may_have(subscription, event))
 		add_delivery(matches, event, subscription_id,
 					 subscription != NULL && subscription->tenant != NULL);
+}
+
+/* Add an offer for each subscription that a walk finds. */
+static void
+add_matching(WebhookMatches *matches, WebhookEvent *event, WebhookMatch *match)
+{
+	const WebhookSubscription *subscription;
+
+	while ((subscription = webhook_subscription_match_next(match)) != NULL)
+	{
+		if (webhook_queue_takes(matches->dispatcher, subscription) &&
+			accepts(matches, subscription, event))
+			add_delivery(matches, event, subscription->id, subscription->tenant != NULL);
+	}
 }
 
 static void

@@ -19,12 +19,13 @@ typedef struct WebhookMatches
 } WebhookMatches;
 
 /*
- * Add an offer for each subscription that takes the event; "only_new": for
- * each that was made or enabled since subscriptions were read before. In a
- * transaction.
+ * Add an offer for each subscription that takes the event. The second function does so for
+ * those alone that were made or enabled since subscriptions were read before, and have the
+ * start snapshot "since" or a later one. In a transaction.
  */
-extern void webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event,
-									  bool only_new);
+extern void webhook_matcher_add_event(WebhookMatches *matches, WebhookEvent *event);
+extern void webhook_matcher_add_event_again(WebhookMatches *matches, WebhookEvent *event,
+											const WebhookSnapshot *since);
 
 /*
  * Add the offer of an event to a subscription that was found to take it, unless the

@@ -54,10 +54,12 @@
 #define STEP_DELIVERIES 1000	/* of a step with more than one event */
 
 /*
- * Rows that are read again for new subscriptions. More can only follow from a
+ * Rows that are read again for a new subscription. More can only follow from a
  * subscribe() in a long transaction, for which no promise is made.
  */
 #define CATCH_UP_ROWS 500
+
+#define MOST_TOLD 5				/* late subscriptions that have a line each in the server's log */
 
 /* A window that is being read. */
 typedef struct Reading
@@ -84,6 +86,8 @@ typedef struct Attempt
 	Reading    *reading;		/* NULL: what waits in the tail is taken */
 	int			rows;			/* of the tail, at most */
 	bool		reloaded;		/* subscriptions were read again */
+	const WebhookSubscription **fresh;	/* those that are new, the earliest first */
+	int			late;			/* the first of them, for which nothing is read again */
 } Attempt;
 
 static struct
@@ -114,8 +118,9 @@ static Reading *next_window(void);
 static void open_window(Reading *reading);
 static void free_reading(Reading *reading);
 static void reload(void *arg);
-static void catch_up(WebhookStep *step);
-static void report_missed(int64 rows);
+static void catch_up(Attempt *attempt);
+static WebhookWindow *window_again(Attempt *attempt, int count);
+static void report_late(const Attempt *attempt);
 static bool was_read(const WebhookEvent *event);
 static List *next_events(Reading *reading);
 static void complete_step(Attempt *attempt, TimestampTz now);
@@ -301,7 +306,7 @@ read_step(void *arg)
 	attempt->reloaded = step->events != NIL && webhook_reload_is_wanted_by(step->events);
 	if (attempt->reloaded)
 		reload(NULL);
-	catch_up(step);
+	catch_up(attempt);
 	webhook_window_make_durable(step->events);
 	webhook_step_match(step);
 }
@@ -364,7 +369,7 @@ open_window(Reading *reading)
 	if (reading->next_number == 0)
 		reading->next_number = webhook_ring_last_id() + 1;
 	reading->window = webhook_window_open(reading->from, reading->partial, reading->upto_id,
-										  reading->end);
+										  reading->end, 0);
 	if (reading == reader.older)
 		show_older();
 }
@@ -389,35 +394,35 @@ reload(void *arg)
 	webhook_reload_read();
 }
 
-/* Read again, for new subscriptions, what was read before they were known. */
+/*
+ * Read again, for new subscriptions, what was read before they were known. Those whose call
+ * was too long ago are late: the others get what they would get without them.
+ */
 static void
-catch_up(WebhookStep *step)
+catch_up(Attempt *attempt)
 {
-	const WebhookSnapshot *since = webhook_subscription_catch_up_since();
+	WebhookStep *step = &attempt->step;
 	WebhookMatches matches = {reader.dispatcher, step->recovering};
 	WebhookWindow *before;
+	List	   *events;
 	ListCell   *cell;
+	int			count;
 
-	if (since == NULL)
+	attempt->fresh = webhook_subscription_new(&count);
+	before = window_again(attempt, count);
+	if (before == NULL)
 		return;
-	before = webhook_window_open(since, NULL, 0, reader.from);
-	if (webhook_window_remaining(before) > CATCH_UP_ROWS)
-		report_missed(webhook_window_remaining(before));
-	else
+	while ((events = webhook_window_next(before, CATCH_UP_ROWS, STEP_BYTES)) != NIL)
 	{
-		List	   *events;
-
-		while ((events = webhook_window_next(before, CATCH_UP_ROWS, STEP_BYTES)) != NIL)
+		webhook_window_make_durable(events);
+		foreach(cell, events)
 		{
-			webhook_window_make_durable(events);
-			foreach(cell, events)
-			{
-				WebhookEvent *event = lfirst(cell);
+			WebhookEvent *event = lfirst(cell);
 
-				if (webhook_kind_is_event(event->kind) && was_read(event))
-					webhook_matcher_add_event(&matches, webhook_event_copy(event), true);
-				webhook_event_release(event);
-			}
+			if (webhook_kind_is_event(event->kind) && was_read(event))
+				webhook_matcher_add_event_again(&matches, webhook_event_copy(event),
+												attempt->fresh[attempt->late]->since);
+			webhook_event_release(event);
 		}
 	}
 	webhook_window_close(before);
@@ -425,14 +430,53 @@ catch_up(WebhookStep *step)
 	step->filter_errors = matches.filter_errors;
 }
 
-static void
-report_missed(int64 rows)
+/*
+ * The window that is to be read again for those new subscriptions that are not late; NULL:
+ * for none. The later a start snapshot, the fewer rows it does not see, so the first one that
+ * is not late is found by bisection. Usually nobody is.
+ */
+static WebhookWindow *
+window_again(Attempt *attempt, int count)
 {
-	ereport(WARNING,
-			(errmsg("new subscriptions do not get what others committed before webhook.subscribe() did"),
-			 errdetail("The ring got " INT64_FORMAT " rows meanwhile; at most %d are read again.",
-					   rows, CATCH_UP_ROWS),
-			 errhint("Call webhook.recover(<subscription>, <since>, what => 'missing').")));
+	WebhookWindow *window = NULL;
+	int			end = count;
+	int			tried = 0;
+
+	while (attempt->late < end)
+	{
+		WebhookWindow *found = webhook_window_open(attempt->fresh[tried]->since, NULL, 0,
+												   reader.from, CATCH_UP_ROWS);
+
+		if (found == NULL)
+			attempt->late = tried + 1;
+		else
+		{
+			if (window != NULL)
+				webhook_window_close(window);
+			window = found;
+			end = tried;
+		}
+		tried = attempt->late + (end - attempt->late) / 2;
+	}
+	return window;
+}
+
+static void
+report_late(const Attempt *attempt)
+{
+	for (int i = 0; i < Min(attempt->late, MOST_TOLD); i++)
+		ereport(WARNING,
+				(errmsg("subscription " INT64_FORMAT " does not get what others committed before webhook.subscribe() did",
+						attempt->fresh[i]->id),
+				 errdetail("The ring got more than %d rows meanwhile, which are not read again.",
+						   CATCH_UP_ROWS),
+				 errhint("Call webhook.recover(" INT64_FORMAT ", <since>, what => 'missing').",
+						 attempt->fresh[i]->id)));
+	if (attempt->late > MOST_TOLD)
+		ereport(WARNING,
+				(errmsg_plural("%d other subscription does not get what others committed meanwhile, either",
+							   "%d other subscriptions do not get what others committed meanwhile, either",
+							   attempt->late - MOST_TOLD, attempt->late - MOST_TOLD)));
 }
 
 /* Windows follow each other, so a row is in the first one whose end sees it. */
@@ -504,6 +548,7 @@ complete_step(Attempt *attempt, TimestampTz now)
 
 		count(step->events);
 		batch = batch_of(reading, last, whole, now);
+		report_late(attempt);
 		webhook_subscription_clear_new();
 		webhook_behind_keep(batch, now);
 		webhook_step_offer(step, batch, now);

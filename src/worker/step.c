@@ -77,7 +77,7 @@ match_row(WebhookStep *step, WebhookEvent *row)
 	matches.filter_errors = step->filter_errors;
 	if (webhook_kind_is_event(row->kind))
 	{
-		webhook_matcher_add_event(&matches, row, false);
+		webhook_matcher_add_event(&matches, row);
 		keep_matches(step, row, &matches);
 	}
 	else if (must_wait(step, row, &subscription_id))

@@ -207,9 +207,10 @@ webhook_subscription_match(WebhookMatch *match, const WebhookEvent *event)
 	match->next = 0;
 }
 
-/* None is new, see webhook_subscription_catch_up_since(). */
+/* None is new, see webhook_subscription_new(). */
 void
-webhook_subscription_match_new(WebhookMatch *match, const WebhookEvent *event)
+webhook_subscription_match_new(WebhookMatch *match, const WebhookEvent *event,
+							   const WebhookSnapshot *since)
 {
 	elog(ERROR, "no subscription is new");
 }
@@ -251,9 +252,10 @@ webhook_subscription_is_to(const WebhookSubscription *subscription, const char *
 	return subscription->enabled && (wanted == 0 || wanted == subscription->id);
 }
 
-const WebhookSnapshot *
-webhook_subscription_catch_up_since(void)
+const WebhookSubscription **
+webhook_subscription_new(int *count)
 {
+	*count = 0;
 	return NULL;
 }
 

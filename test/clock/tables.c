@@ -182,7 +182,7 @@ count_seen(const WebhookSnapshot *snapshot)
 
 WebhookWindow *
 webhook_window_open(const WebhookSnapshot *from, const WebhookSnapshot *partial,
-					int64 upto_id, const WebhookSnapshot *end)
+					int64 upto_id, const WebhookSnapshot *end, int64 max_rows)
 {
 	WebhookWindow *window = MemoryContextAllocZero(webhook_clock_context, sizeof(WebhookWindow));
 	MemoryContext old = MemoryContextSwitchTo(webhook_clock_context);

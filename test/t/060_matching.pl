@@ -70,25 +70,42 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 
 # More than is read again for a transaction that subscribes.
 {
+	my $walked = 'SELECT sum(idx_tup_read) FROM pg_stat_all_indexes'
+	  . q{ WHERE schemaname = 'webhook_internal' AND indexrelname LIKE 'event\__\_txid_id_idx'};
 	my $session = $server->session;
-	my $place = $server->log_end;
 
-	$session->run('BEGIN; ' . $server->subscription('/ok/late'));
+	$server->sql("SELECT webhook.define_event_type('App.Else')");
+	$session->run('BEGIN');
+	my @late = map { $session->ask($server->subscription($_)) } '/ok/late', map { "/ok/late/$_" } 1 .. 6;
 	$server->sql(q{SELECT count(webhook.publish('App.BusinessRequestStatusChange', '1', 'late/' || g))
 		FROM generate_series(1, 600) g});
+	$server->sql(q{SELECT count(webhook.publish('App.Else', '1')) FROM generate_series(1, 900)}) foreach 1 .. 10;
+	$session->run($server->subscription('/ok/short'));
+	$server->change(3, 'meanwhile');
 	$server->settle('what is read meanwhile');
+	$server->end_worker('TERM');
+	$server->settle('what it has walked over is counted');
+	my $before = $server->sql($walked);
+	my $place = $server->log_end;
+
 	$session->run('COMMIT');
 	$session->quit;
-	$server->logs(qr/WARNING:  new subscriptions do not get what others committed before webhook.subscribe\(\) did\n.*DETAIL:.*600.*\n.*HINT:.*recover/,
-		$place, 'what a late subscription misses is told');
+	$server->logs(qr/WARNING:  subscription $_ does not get what others committed before webhook.subscribe\(\) did\n.*DETAIL:.* 500 .*\n.*HINT:.*recover\($_, /,
+		$place, 'what a late subscription misses is told') foreach @late[0 .. 4];
+	$server->logs(qr/WARNING:  2 other subscriptions do not get what others committed/, $place, '... of many, the number is told');
+	$server->settle('the last one');
+	is($server->first_statuses('/ok/short'), 'meanwhile', 'one that is not late misses nothing');
+	$server->end_worker('TERM');
+	$server->settle('what was walked over is counted again');
+	cmp_ok($server->sql($walked) - $before, '<', 8000, 'no more rows are looked at than are read again');
 	$server->settle('nothing is sent');
 	is($receiver->count('/ok/late'), 0, '... and not sent');
 	my $recover = q{SELECT webhook.recover(id, created_at, what => 'missing', dry_run => %s)
 		FROM webhook.subscription WHERE endpoint LIKE '%%/ok/late'};
-	$server->becomes(sprintf($recover, 'true'), '600', '... once the checkpoint says that they were read');
+	$server->becomes(sprintf($recover, 'true'), '601', '... once the checkpoint says that they were read');
 	$server->sql(sprintf $recover, 'false');
 	$server->settle('recovered');
-	is($receiver->count('/ok/late'), 600, '... but recovered');
+	is($receiver->count('/ok/late'), 601, '... but recovered');
 	$server->unsubscribe_all;
 	$receiver->clear;
 }
