@@ -61,6 +61,8 @@ static void at_transaction_end(XactEvent event, void *arg);
 static void at_subtransaction_end(SubXactEvent event, SubTransactionId id,
 								  SubTransactionId parent, void *arg);
 static void close_table(WebhookTable *table);
+static WebhookScan *begin_scan(Relation relation, Oid index, Snapshot snapshot, int nkeys,
+							   ScanKey keys, ScanDirection direction, bool entries);
 static bool runs_code(const ResultRelInfo *info);
 static EState *plain_estate(void);
 static void fill_slot(const WebhookTable *table, TupleTableSlot *slot,
@@ -312,16 +314,14 @@ WebhookScan *
 webhook_scan_begin(Relation relation, Oid index, Snapshot snapshot, int nkeys,
 				   ScanKey keys, ScanDirection direction)
 {
-	WebhookScan *scan = palloc(sizeof(WebhookScan));
+	return begin_scan(relation, index, snapshot, nkeys, keys, direction, false);
+}
 
-	scan->index = index_open(index, AccessShareLock);
-	scan->desc = compat_index_beginscan(relation, scan->index, snapshot,
-										nkeys);
-	scan->slot = table_slot_create(relation, NULL);
-	scan->direction = direction;
-	scan->nkeys = nkeys;
-	webhook_scan_restart(scan, keys);
-	return scan;
+WebhookScan *
+webhook_scan_begin_entries(Relation relation, Oid index, Snapshot snapshot, int nkeys,
+						   ScanKey keys, ScanDirection direction)
+{
+	return begin_scan(relation, index, snapshot, nkeys, keys, direction, true);
 }
 
 void
@@ -334,6 +334,26 @@ bool
 webhook_scan_next(WebhookScan *scan)
 {
 	return index_getnext_slot(scan->desc, scan->direction, scan->slot);
+}
+
+bool
+webhook_scan_next_entry(WebhookScan *scan)
+{
+	return index_getnext_tid(scan->desc, scan->direction) != NULL;
+}
+
+Datum
+webhook_scan_column(const WebhookScan *scan, AttrNumber number)
+{
+	bool		isnull;
+
+	return index_getattr(scan->desc->xs_itup, number, scan->desc->xs_itupdesc, &isnull);
+}
+
+bool
+webhook_scan_fetch(WebhookScan *scan)
+{
+	return index_fetch_heap(scan->desc, scan->slot);
 }
 
 void
@@ -368,6 +388,24 @@ webhook_row_span(Datum value)
 
 	return interval->time +
 		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
+}
+
+/* "entries": they are returned, which has to be known before the first one is looked for. */
+static WebhookScan *
+begin_scan(Relation relation, Oid index, Snapshot snapshot, int nkeys, ScanKey keys,
+		   ScanDirection direction, bool entries)
+{
+	WebhookScan *scan = palloc(sizeof(WebhookScan));
+
+	scan->index = index_open(index, AccessShareLock);
+	scan->desc = compat_index_beginscan(relation, scan->index, snapshot,
+										nkeys);
+	scan->desc->xs_want_itup = entries;
+	scan->slot = table_slot_create(relation, NULL);
+	scan->direction = direction;
+	scan->nkeys = nkeys;
+	webhook_scan_restart(scan, keys);
+	return scan;
 }
 
 /* Returns true if writing an index entry runs code of the index's owner. */

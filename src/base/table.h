@@ -98,6 +98,18 @@ extern void webhook_scan_restart(WebhookScan *scan, ScanKey keys);
 extern bool webhook_scan_next(WebhookScan *scan);
 
 /*
+ * The same walk by entries of the index, whether their rows are visible or not, for a scan
+ * that webhook_scan_begin_entries() has begun: move to the next one; a column of it, which is
+ * not null; and fetch its row into scan->slot, or return false if that is not visible.
+ */
+extern WebhookScan *webhook_scan_begin_entries(Relation relation, Oid index, Snapshot snapshot,
+											   int nkeys, ScanKey keys,
+											   ScanDirection direction);
+extern bool webhook_scan_next_entry(WebhookScan *scan);
+extern Datum webhook_scan_column(const WebhookScan *scan, AttrNumber number);
+extern bool webhook_scan_fetch(WebhookScan *scan);
+
+/*
  * Delete the rows that a scan of the table finds next, at most so many; see
  * above. Returns true if there were so many, so that there may be more.
  */

@@ -21,7 +21,8 @@
  * The rows of a large transaction are not even collected (part.c): they are in
  * order in the index, its event types are known (large.c), and are merged with
  * the other rows as they are asked for. So it takes no time to open a window
- * that has a transaction of a million events.
+ * that has a transaction of a million events. Nor does one that was rolled back: its first
+ * entry in the index is looked at, and the others are passed over.
  *
  * While a window is built, its memory belongs to the transaction, and an error
  * frees it. Only the file has to be closed explicitly.
@@ -65,6 +66,9 @@
 
 /* What the unread rows of a part count for, since nobody knows their number. */
 #define PART_ROWS		1000
+
+/* The column of the index (txid, id) that has the transaction. */
+#define TXID 1
 
 /* Keys of a large window that are read from the file at a time. */
 #define STEP_ROWS		500
@@ -114,6 +118,7 @@ typedef struct Builder
 	const WebhookSnapshot *partial; /* rows that it sees up to upto_id are left out; NULL: none */
 	int64		upto_id;
 	int64		max_rows;		/* with more rows the window is of no use; 0: any number */
+	int64		passed;			/* rows that were looked at, and are not visible */
 	Size		bytes;			/* of the events in memory */
 	Tuplesortstate *sort;		/* the keys of a large window; NULL: it is small so far */
 	WebhookLargeTransaction large[WEBHOOK_LARGE_TRANSACTIONS];	/* those that are known */
@@ -123,6 +128,7 @@ typedef struct Builder
 static void read_table(Builder *builder, int table_no, const WebhookSnapshot *from);
 static void read_range(Builder *builder, int table_no, WebhookScan *scan,
 					   ScanKey keys, uint64 first, uint64 end);
+static bool add_entry(Builder *builder, int table_no, WebhookScan *scan, FullTransactionId txid);
 static bool has_too_many(const Builder *builder);
 static const WebhookLargeTransaction *find_large(const Builder *builder, FullTransactionId txid);
 static void add_part(Builder *builder, int table_no, const WebhookLargeTransaction *large);
@@ -137,6 +143,8 @@ static void become_large(Builder *builder);
 static void add_key(Builder *builder, const WebhookRingKey *key);
 static void keep_keys(Builder *builder);
 static int	compare_events(const void *a, const void *b);
+static bool may_have_committed(FullTransactionId txid);
+static bool in_commit_log(FullTransactionId txid, FullTransactionId next);
 static List *next_small(WebhookWindow *window, int max_rows, Size max_bytes);
 static List *next_merged(WebhookWindow *window, int max_rows, Size max_bytes);
 static bool first_key(const WebhookWindow *window, int next, int64 *id);
@@ -237,19 +245,14 @@ webhook_window_make_durable(List *events)
 	foreach(cell, events)
 	{
 		FullTransactionId txid = ((WebhookEvent *) lfirst(cell))->txid;
-		TransactionId xid = XidFromFullTransactionId(txid);
-		uint64		age = U64FromFullTransactionId(next) -
-			U64FromFullTransactionId(txid);
 
 		if (FullTransactionIdEquals(txid, last))
 			continue;
 		last = txid;
 
 		/* A transaction that has left the commit log was checkpointed long ago. */
-		if (age > (uint64) MaxTransactionId / 2 ||
-			TransactionIdPrecedes(xid, compat_oldest_clog_xid()))
-			continue;
-		flush = Max(flush, TransactionIdGetCommitLSN(xid));
+		if (in_commit_log(txid, next))
+			flush = Max(flush, TransactionIdGetCommitLSN(XidFromFullTransactionId(txid)));
 	}
 	LWLockRelease(XactTruncationLock);
 
@@ -280,10 +283,10 @@ read_table(Builder *builder, int table_no, const WebhookSnapshot *from)
 
 		ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_XID8GE, 0);
 		ScanKeyInit(&keys[1], 1, BTLessStrategyNumber, F_XID8LT, 0);
-		scan = webhook_scan_begin(relation,
-								  webhook_catalog_required()->event_index[table_no],
-								  GetActiveSnapshot(), lengthof(keys), keys,
-								  ForwardScanDirection);
+		scan = webhook_scan_begin_entries(relation,
+										  webhook_catalog_required()->event_index[table_no],
+										  GetActiveSnapshot(), lengthof(keys), keys,
+										  ForwardScanDirection);
 
 		read_range(builder, table_no, scan, keys,
 				   U64FromFullTransactionId(from->xmax),
@@ -310,21 +313,13 @@ read_range(Builder *builder, int table_no, WebhookScan *scan, ScanKey keys,
 	keys[0].sk_argument = UInt64GetDatum(first);
 	keys[1].sk_argument = UInt64GetDatum(end);
 	webhook_scan_restart(scan, keys);
-	while (!has_too_many(builder) && webhook_scan_next(scan))
+	while (!has_too_many(builder) && webhook_scan_next_entry(scan))
 	{
-		bool		isnull;
-		FullTransactionId txid =
-			DatumGetFullTransactionId(slot_getattr(scan->slot, Anum_webhook_event_txid, &isnull));
-		const WebhookLargeTransaction *large = find_large(builder, txid);
+		FullTransactionId txid = DatumGetFullTransactionId(webhook_scan_column(scan, TXID));
 
 		CHECK_FOR_INTERRUPTS();
-		if (large == NULL || builder->window->nparts == MAX_PARTS)
-		{
-			add_row(builder, table_no, scan->slot);
+		if (add_entry(builder, table_no, scan, txid))
 			continue;
-		}
-		if (webhook_snapshot_sees(builder->window->end, txid))
-			add_part(builder, table_no, large);
 		first = U64FromFullTransactionId(txid) + 1;
 		if (first >= end)
 			break;
@@ -333,10 +328,43 @@ read_range(Builder *builder, int table_no, WebhookScan *scan, ScanKey keys,
 	}
 }
 
+/*
+ * Add the row of the entry of the index that a scan is at. Returns false if the other ones of
+ * its transaction need no look: the window has none of them, or they are a part of it.
+ */
+static bool
+add_entry(Builder *builder, int table_no, WebhookScan *scan, FullTransactionId txid)
+{
+	const WebhookLargeTransaction *large = find_large(builder, txid);
+
+	/*
+	 * Rows of this transaction, and rows that committed after an older "end", may be visible but
+	 * belong to a later window.
+	 */
+	if (!webhook_snapshot_sees(builder->window->end, txid))
+		return false;
+	if (large != NULL && builder->window->nparts < MAX_PARTS)
+	{
+		if (may_have_committed(txid))
+			add_part(builder, table_no, large);
+		return false;
+	}
+	if (webhook_scan_fetch(scan))
+	{
+		add_row(builder, table_no, scan->slot);
+		return true;
+	}
+
+	/* Many of them are many looks, too. */
+	builder->passed++;
+	return may_have_committed(txid);
+}
+
 static bool
 has_too_many(const Builder *builder)
 {
-	return builder->max_rows > 0 && webhook_window_remaining(builder->window) > builder->max_rows;
+	return builder->max_rows > 0 &&
+		webhook_window_remaining(builder->window) + builder->passed > builder->max_rows;
 }
 
 /* What is known of a large transaction; NULL: it is not known to be one. */
@@ -391,12 +419,6 @@ add_row(Builder *builder, int table_no, TupleTableSlot *row)
 											   &isnull));
 	key.table_no = table_no;
 
-	/*
-	 * Rows of this transaction, and rows that committed after an older "end", are visible but
-	 * belong to a later window.
-	 */
-	if (!webhook_snapshot_sees(window->end, key.txid))
-		return;
 	if (builder->partial != NULL && key.id <= builder->upto_id &&
 		webhook_snapshot_sees(builder->partial, key.txid))
 		return;
@@ -634,6 +656,32 @@ keep_keys(Builder *builder)
 	window->store = store;
 	ExecClearTuple(window->row);
 	tuplesort_end(builder->sort);
+}
+
+/* Returns false if a transaction that has ended was rolled back, or has crashed. */
+static bool
+may_have_committed(FullTransactionId txid)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+	bool		result;
+
+	LWLockAcquire(XactTruncationLock, LW_SHARED);
+	result = !in_commit_log(txid, next) || TransactionIdDidCommit(XidFromFullTransactionId(txid));
+	LWLockRelease(XactTruncationLock);
+	return result;
+}
+
+/*
+ * Returns true if the commit log has a transaction that has ended, as long as the caller keeps
+ * the log from being truncated. "next": the next one to be assigned.
+ */
+static bool
+in_commit_log(FullTransactionId txid, FullTransactionId next)
+{
+	uint64		age = U64FromFullTransactionId(next) - U64FromFullTransactionId(txid);
+
+	return age <= (uint64) MaxTransactionId / 2 &&
+		!TransactionIdPrecedes(XidFromFullTransactionId(txid), compat_oldest_clog_xid());
 }
 
 static int
