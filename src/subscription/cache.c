@@ -259,6 +259,12 @@ webhook_subscription_clear_new(void)
 }
 
 bool
+webhook_subscription_any(void)
+{
+	return cache.current && hash_get_num_entries(cache.current->by_id) > 0;
+}
+
+bool
 webhook_subscription_any_fenced(void)
 {
 	return cache.current && cache.current->any_fenced;

@@ -43,6 +43,23 @@ webhook_subscription_fence(const char *directory)
 				  directory, webhook_home());
 }
 
+/* A restore sets sequences after it has loaded the tables. */
+bool
+webhook_subscription_any_ever(void)
+{
+	bool		isnull;
+	Datum		value;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT s.is_called FROM webhook_internal.subscription_id_seq s", true, 1) !=
+		SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not read webhook_internal.subscription_id_seq");
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	SPI_finish();
+	return DatumGetBool(value);
+}
+
 /* Run an UPDATE with two texts as parameters. Returns the number of rows. */
 static uint64
 update(const char *statement, const char *first, const char *second)

@@ -146,7 +146,8 @@ extern bool webhook_subscription_sends(const WebhookSubscription *subscription);
 extern const WebhookSubscription **webhook_subscription_new(int *count);
 extern void webhook_subscription_clear_new(void);
 
-/* Returns true if any subscription is fenced. */
+/* Returns true if there is any subscription; if any is fenced. */
+extern bool webhook_subscription_any(void);
 extern bool webhook_subscription_any_fenced(void);
 
 /*
@@ -185,6 +186,12 @@ extern uint64 webhook_subscription_move_home(const char *from);
  * directory with that id. Returns their number.
  */
 extern uint64 webhook_subscription_fence(const char *directory);
+
+/*
+ * Returns true if a subscription was ever made, though it may be gone: here, or in the
+ * database whose dump was restored here, once all data of that is there.
+ */
+extern bool webhook_subscription_any_ever(void);
 
 /*
  * Content filters, a predicate on an event's Data in SQL/JSON path language:

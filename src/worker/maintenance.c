@@ -64,6 +64,8 @@ static void find_ring_table(void *arg);
 static bool rotate(void);
 static void rotate_ring(void *arg);
 static bool retire(TimestampTz now);
+static bool is_unused(void);
+static void find_use(void *arg);
 static bool retire_some(const char *what, void (*retire_them) (void *), TimestampTz now);
 static void retire_log(void *arg);
 static void retire_audit(void *arg);
@@ -156,18 +158,39 @@ rotate_ring(void *arg)
 		rotation->emptied = webhook_ring_rotate(checkpoint->snapshot, &rotation->full);
 }
 
-/* Nothing is dropped from a copy of a database before it is resumed. */
+/*
+ * Nothing is dropped from a copy of a database before it is resumed, nor before it has
+ * the subscriptions that tell that it is one: a restore loads them after the log.
+ */
 static bool
 retire(TimestampTz now)
 {
 	bool		more;
 
-	if (webhook_subscription_any_fenced())
+	if (webhook_subscription_any_fenced() ||
+		(!webhook_subscription_any() && is_unused()))
 		return false;
 	more = retire_some("deleting old audit", retire_audit, now);
 	more |= retire_some("deleting old statistics", retire_statistics, now);
 	more |= retire_some("dropping old log", retire_log, now);
 	return more;
+}
+
+/* Returns true if what the log has, if anything, cannot have been written here. */
+static bool
+is_unused(void)
+{
+	bool		used = false;
+
+	return !webhook_transaction_try("finding former subscriptions", find_use, &used) || !used;
+}
+
+static void
+find_use(void *arg)
+{
+	bool	   *used = arg;
+
+	*used = webhook_subscription_any_ever();
 }
 
 static bool

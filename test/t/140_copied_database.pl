@@ -1,7 +1,8 @@
 # 140_copied_database.pl
 #	  Does a copy of a database (a restored dump, a database made from a template)
-#	  keep all that the original had, and send nothing until it is told to?  Does
-#	  a database that is restored in its own place wait, too?
+#	  keep all that the original had, however long the restore takes, and send
+#	  nothing until it is told to?  Does a database that is restored in its own
+#	  place wait, too?
 
 use strict;
 use warnings;
@@ -16,8 +17,9 @@ use Webhook::Test;
 my $secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 my $settings = "webhook.retry_schedule = '" . join(', ', ('1s') x 90) . "'";
 
-# Two servers, and a database of the same name on each; one receiver.
-my $server = Webhook::Test->new('original', $settings);
+# Two servers, and a database of the same name on each; one receiver. The original's
+# keeps its log for longer.
+my $server = Webhook::Test->new('original', "$settings\nwebhook.log_retention = '90d'");
 my $receiver = $server->receiver;
 my $elsewhere = Webhook::Test->new('elsewhere', $settings, receiver => $receiver);
 my $shop = $server->database('shop');
@@ -140,6 +142,23 @@ $shop->sql(q{SELECT webhook.publish('App.Hung', '{"NewStatus":"H2"}', 'hung/1')}
 $shop->becomes('SELECT count(*) = 1 FROM webhook_internal.pending WHERE subscription_id = 4 AND next_at IS NULL', 't',
 	'the next one waits for the one in flight');
 
+# What the other server would not keep so long.
+my $old_leaf = $shop->sql(q{SELECT to_char(now() AT TIME ZONE 'UTC' - interval '40 days', '"webhook_internal.log_"YYYYMMDD')});
+$shop->sql(<<"END");
+CREATE TABLE $old_leaf (LIKE webhook.log INCLUDING ALL);
+SET timezone = 'UTC';
+DO \$\$ BEGIN EXECUTE format('ALTER TABLE webhook.log ATTACH PARTITION $old_leaf FOR VALUES FROM (%L) TO (%L)',
+	current_date - 40, current_date - 39); END \$\$;
+INSERT INTO $old_leaf
+	SELECT (jsonb_populate_record(l, jsonb_build_object('position', 0, 'logged_at', current_date - 40))).*
+		FROM webhook.log l WHERE outcome = 'delivered' LIMIT 1;
+INSERT INTO webhook_internal.audit (at, role, outer_role, session_role, action, detail)
+	SELECT current_date - 40, 'a', 'a', 'a', 'pause', jsonb_build_object('n', n) FROM generate_series(1, 20) n;
+INSERT INTO webhook_internal.stat_minute (at, span, subscription_id, delivered, failed, retried,
+		cancelled, latency)
+	VALUES (current_date - 40, '1 hour', 1, 7, 0, 0, 0, array_fill(0, '{20}'));
+END
+
 # ---- Copies: restored dumps and a database made from a template
 
 my $plain = $server->node->basedir . '/dump.sql';
@@ -171,6 +190,43 @@ foreach my $name (sort keys %copies)
 	is($copy->sql("SELECT has_table_privilege('reader', 'webhook.log', 'SELECT')"), 't', "$name: has the privileges");
 	$rows{$name} = $copy->sql('SELECT count(*) FROM webhook.log');
 	$copy->becomes("SELECT state = 'running' FROM webhook.stat_worker", 't', "$name: has a worker");
+}
+
+# ---- A restore that takes long, and one in parallel: the worker finds no subscription for a while
+
+foreach my $name (qw(slow quick))
+{
+	my $copy = $elsewhere->database($name);
+	my @restore = ('pg_restore', '--exit-on-error', '--host', $elsewhere->node->host, '--port', $elsewhere->node->port,
+		'--dbname', $name);
+	my @step = ([ '--jobs', 4 ]);
+
+	if ($name eq 'slow')
+	{
+		my @data = grep { / (?:TABLE DATA|SEQUENCE SET) / } split /^/, (run_command([ 'pg_restore', '--list', $custom ]))[0];
+		my ($at) = grep { $data[$_] =~ / TABLE DATA webhook_internal subscription / } 0 .. $#data;
+
+		cmp_ok($at, '>', (grep { $data[$_] =~ / TABLE DATA webhook_internal log_/ } 0 .. $#data)[-1],
+			'subscriptions are loaded after the log');
+		append_to_file("$custom.1", join '', @data[ 0 .. $at - 1 ]);
+		append_to_file("$custom.2", join '', @data[ $at .. $#data ]);
+		@step = ([ '--section', 'pre-data' ], [ '--use-list', "$custom.1" ], [ '--use-list', "$custom.2" ],
+			[ '--section', 'post-data' ]);
+	}
+	$elsewhere->sql("CREATE DATABASE $name TEMPLATE template0");
+	foreach (@step)
+	{
+		is_silent([ @restore, @$_, $custom ], "$name: restoring (@$_[0, 1])");
+
+		# A worker begins with what is due now and then; each drain takes a round of it.
+		$copy->restart_worker;
+		$copy->sql('SELECT webhook.drain()') foreach 1 .. 5;
+	}
+	is_kept($copy, "$name: has everything that the original has");
+	is(waiting($copy), '2A 2B 2C 3B 3C', "$name: also what waits");
+	$copy->sql('SELECT webhook.resume_database(discard => true)');
+	$copy->restart_worker;
+	$copy->becomes("SELECT to_regclass('$old_leaf') IS NULL", 't', "$name: once it is resumed, what is too old goes");
 }
 
 # ---- A copy sends nothing; the original goes on
