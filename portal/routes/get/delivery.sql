@@ -1,4 +1,6 @@
--- What became of one event on its way to one subscription, with all attempts.
+-- What became of one event on its way to one subscription, with the newest attempts.  The
+-- newest one has its request and response in "last", those of others are calls of "call": a
+-- hundred of them could be a hundred megabytes.
 --
 -- parameters: event, subscription
 
@@ -18,9 +20,14 @@ SELECT json_build_object(
 	'attempts', (SELECT coalesce(json_agg(r), '[]')
 		FROM (SELECT
 \ir ../part/log_columns.sql
-				, l.endpoint, l.source_port, host(l.peer_ip) AS peer_ip, l.created_at,
-				l.request_headers, l.request_body, l.response_headers, l.response_body
+				, l.endpoint, l.source_port, host(l.peer_ip) AS peer_ip, l.created_at
 			FROM webhook.log l
 			WHERE l.event_id = :event::uuid AND l.subscription_id = :subscription::bigint
 			ORDER BY l.logged_at DESC, l.position DESC, l.subscription_id DESC
-			LIMIT 100) r))::text
+			LIMIT 100) r),
+	'last', (SELECT row_to_json(r)
+		FROM (SELECT l.request_headers, l.request_body, l.response_headers, l.response_body
+			FROM webhook.log l
+			WHERE l.event_id = :event::uuid AND l.subscription_id = :subscription::bigint
+			ORDER BY l.logged_at DESC, l.position DESC, l.subscription_id DESC
+			LIMIT 1) r))::text

@@ -10,7 +10,8 @@ import {problem} from '../form.js';
 import {live} from '../live.js';
 import {link, refresh} from '../route.js';
 
-function attempt(call, open, can, subscription, event)
+/* What was sent and answered, and what can be done with it. */
+function contents(call, can, subscription, event)
 {
 	const tools = call.method && call.request_body !== null && h('div', {class: 'actions'},
 		button('Copy as curl', () => dialog('The request as a command', close => [
@@ -35,20 +36,46 @@ function attempt(call, open, can, subscription, event)
 			}
 		}, 'small', {title: 'By the present secret; it is recorded as a use of the secret'}));
 
-	return h('details', {open},
+	return h('div', {class: 'exchange'}, h('section', {}, exchange(call), tools));
+}
+
+/* The newest attempt is there whole; of others, what was sent is asked for when it is looked at. */
+function attempt(call, last, can, subscription, event)
+{
+	const box = h('div', {}, last ? contents({...call, ...last}, can, subscription, event)
+		: h('p', {class: 'help'}, 'One moment …'));
+	let asked = Boolean(last);
+
+	return h('details', {open: Boolean(last), ontoggle: async () =>
+	{
+		if (asked)
+			return;
+		asked = true;
+		try
+		{
+			const whole = await get('call', {event, subscription, position: call.position,
+				at: call.logged_at, attempt: call.attempt});
+			fill(box, contents({...call, ...whole}, can, subscription, event));
+		}
+		catch (error)
+		{
+			asked = false;
+			fill(box, problem(error));
+		}
+	}},
 		h('summary', {}, h('strong', {}, `Attempt ${call.attempt}`), badge(call.outcome),
 			call.response_status !== null && h('span', {}, `Status ${call.response_status}`),
 			call.ms !== null && h('span', {}, duration(call.ms)),
 				time(call.requested_at ?? call.logged_at),
 			call.error && h('span', {class: 'bad-text'}, call.error)),
-		h('div', {class: 'exchange'}, h('section', {}, exchange(call), tools)));
+		box);
 }
 
 export async function delivery({params, signal, can})
 {
 	const event = params.get('event');
 	const subscription = params.get('subscription');
-	const {explain, waiting, subscription: to, attempts} = await get('delivery',
+	const {explain, waiting, subscription: to, attempts, last: whole} = await get('delivery',
 		{event, subscription}, signal);
 	const any = attempts[0] ?? waiting;
 	const last = attempts[0];
@@ -117,7 +144,7 @@ export async function delivery({params, signal, can})
 			any?.subject && h('a', {class: 'chip', href: link('logs', {subject: any.subject})},
 				`All calls about ${any.subject}`)),
 		h('div', {class: 'attempts'}, attempts.map((call, i) =>
-			attempt(call, i === 0, can, subscription, event))),
+			attempt(call, i === 0 ? whole : null, can, subscription, event))),
 		!attempts.length && h('div', {class: 'card empty'}, 'The log has no attempt of it.'),
 		h('p', {class: 'help'}, 'Event Id ', h('code', {}, event)),
 	];

@@ -29,7 +29,7 @@ async function ping(id, place, signal, type = null)
 		{
 			await new Promise(resolve => setTimeout(resolve,
 				Date.now() - started < 3000 ? 250 : 1000));
-			const {attempts: [call]} = await get('delivery', {event, subscription: id}, signal);
+			const {attempts: [call], last} = await get('delivery', {event, subscription: id}, signal);
 			if (!call)
 				continue;
 			fill(place, h('div', {class: `notice${call.outcome === 'delivered' ? ' good' : ''}`},
@@ -38,7 +38,7 @@ async function ping(id, place, signal, type = null)
 					: ` Status ${call.response_status}`,
 					` after ${duration(call.ms)}`, call.error && `: ${call.error}`, '. ',
 					h('a', {href: link('delivery', {event, subscription: id})}, 'Details')),
-				call.response_body && code(pretty(call.response_body), 'Response Body')));
+				last?.response_body && code(pretty(last.response_body), 'Response Body')));
 			return;
 		}
 		fill(place, h('div', {class: 'notice'}, 'There is no answer within a minute. ',

@@ -280,6 +280,12 @@ $browser->says('The signature is right');
 $browser->click('text=Send again');
 $browser->says('It will be sent again', '#toasts');
 ok($browser->wait_for('document.querySelectorAll(".attempts > details").length === 2'), 'Send again sends again');
+ok($browser->wait_for('(d => (d.open = true, /Request Headers[^]*12345678901234567890123\.10/.test(d.innerText)))(document.querySelectorAll(".attempts > details")[1])'),
+	'an older attempt has what was sent when it is looked at');
+is($browser->js(<<'END', $event), 'false,true', '... and not before: an answer has the bodies of one attempt');
+return fetch(`api/delivery?event=${arguments[0]}&subscription=4`).then(a => a.json()).then(
+	({attempts, last}) => `${attempts.some(a => 'request_body' in a)},${'request_body' in last}`);
+END
 
 # ---- Waiting, Failed
 
