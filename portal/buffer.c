@@ -64,6 +64,17 @@ portal_buffer_text(PortalBuffer *buffer, const char *text)
 }
 
 void
+portal_buffer_fit(PortalBuffer *buffer)
+{
+	char	   *data = buffer->data == NULL ? NULL : realloc(buffer->data, buffer->length + 1);
+
+	if (data == NULL)
+		return;
+	buffer->data = data;
+	buffer->room = buffer->length + 1;
+}
+
+void
 portal_buffer_drop(PortalBuffer *buffer, size_t length)
 {
 	if (length >= buffer->length)

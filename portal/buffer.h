@@ -26,6 +26,9 @@ extern char *portal_copy(const char *text);
 extern void portal_buffer_add(PortalBuffer *buffer, const char *bytes, size_t length);
 extern void portal_buffer_text(PortalBuffer *buffer, const char *text);
 
+/* Give back what is allocated for more. */
+extern void portal_buffer_fit(PortalBuffer *buffer);
+
 /* Take bytes, at most all of them, from the front. */
 extern void portal_buffer_drop(PortalBuffer *buffer, size_t length);
 extern void portal_buffer_free(PortalBuffer *buffer);

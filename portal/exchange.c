@@ -19,6 +19,22 @@ portal_exchange_new(void (*wake) (PortalExchange *exchange), void *server)
 	return exchange;
 }
 
+PortalUnread *
+portal_unread_new(void)
+{
+	PortalUnread *unread = portal_new(sizeof(PortalUnread));
+
+	unread->users = 1;
+	return unread;
+}
+
+void
+portal_unread_leave(PortalUnread *unread)
+{
+	if (--unread->users == 0)
+		free(unread);
+}
+
 static void
 free_exchange(PortalExchange *exchange)
 {
@@ -32,6 +48,11 @@ free_exchange(PortalExchange *exchange)
 	if (exchange->cookie != NULL)
 		portal_forget(exchange->cookie, strlen(exchange->cookie));
 	free(exchange->cookie);
+	if (exchange->unread != NULL)
+	{
+		exchange->unread->bytes -= exchange->counted;
+		portal_unread_leave(exchange->unread);
+	}
 	portal_request_free(&exchange->request);
 	portal_buffer_free(&exchange->body);
 	portal_buffer_free(&exchange->out);
@@ -59,13 +80,32 @@ wake(PortalExchange *exchange)
 		exchange->wake(exchange);
 }
 
-void
-portal_exchange_answer(PortalExchange *exchange, unsigned status, const char *json)
+static void
+answer(PortalExchange *exchange, unsigned status)
 {
 	exchange->status = status;
 	exchange->type = "application/json; charset=utf-8";
-	portal_buffer_text(&exchange->out, json);
 	wake(exchange);
+}
+
+void
+portal_exchange_answer(PortalExchange *exchange, unsigned status, const char *json)
+{
+	portal_buffer_text(&exchange->out, json);
+	answer(exchange, status);
+}
+
+void
+portal_exchange_give(PortalExchange *exchange, PortalBuffer *json, PortalUnread *unread)
+{
+	portal_buffer_fit(json);
+	exchange->out = *json;
+	memset(json, 0, sizeof(*json));
+	exchange->unread = unread;
+	exchange->counted = exchange->out.room;
+	unread->users++;
+	unread->bytes += exchange->counted;
+	answer(exchange, 200);
 }
 
 void

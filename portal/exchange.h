@@ -17,6 +17,14 @@
 #include "portal/secret.h"
 #include "portal/text.h"
 
+/* Bytes of answers that clients have not read yet; who answers has one, and counts with all
+ * exchanges that it has answered as those that use it. */
+typedef struct PortalUnread
+{
+	size_t		bytes;
+	int			users;
+} PortalUnread;
+
 typedef struct PortalExchange
 {
 	PortalRequest request;
@@ -31,6 +39,8 @@ typedef struct PortalExchange
 	char	   *cookie;			/* to be set; NULL: none */
 	unsigned	retry_after;	/* seconds; 0: not said */
 	PortalBuffer out;			/* of a stream: what is not sent yet */
+	PortalUnread *unread;		/* where the bytes of "out" are counted; NULL: nowhere */
+	size_t		counted;		/* how many of them */
 	bool		is_stream;		/* more may follow what is in "out" */
 	bool		is_complete;	/* of a stream: nothing follows any more */
 	bool		is_broken;		/* of a stream: it ends before its end */
@@ -50,6 +60,12 @@ extern void portal_exchange_session_leaves(PortalExchange *exchange);
 
 /* Answer with JSON; takes over nothing. */
 extern void portal_exchange_answer(PortalExchange *exchange, unsigned status, const char *json);
+
+/* The same with what is in the buffer, which is empty then; it is counted until it is read. */
+extern void portal_exchange_give(PortalExchange *exchange, PortalBuffer *json,
+								 PortalUnread *unread);
+extern PortalUnread *portal_unread_new(void);
+extern void portal_unread_leave(PortalUnread *unread);
 
 /* Answer with an error. */
 extern void portal_exchange_fail(PortalExchange *exchange, unsigned status,

@@ -31,6 +31,10 @@
 /* More than the longest head: one that is too long gets an answer of ours. */
 #define MEMORY			(4 * PORTAL_MAX_HEAD)
 
+/* Bytes of what a client has not read that the system keeps, which doubles them.  It would
+ * take whole answers, and their memory counts as ours. */
+#define SEND_BUFFER		131072
+
 #define PRIORITIES		"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 /* A request from its first line until its answer is sent. */
@@ -403,11 +407,13 @@ start_listening(PortalOptions *options)
 	struct sockaddr *address = (struct sockaddr *) &options->listen.address;
 	socklen_t	length = sizeof(options->listen.address);
 	int			one = 1;
+	int			buffer = SEND_BUFFER;
 	int			fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return strerror(errno);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 	if (bind(fd, address, options->listen.length) != 0 || listen(fd, 512) != 0 ||
 		getsockname(fd, address, &length) != 0)
 	{

@@ -5,6 +5,9 @@
  * A statement that writes, that may take long or that streams is three commands one
  * after the other: BEGIN, itself, COMMIT or ROLLBACK.  Another one is itself alone:
  * the session's default is a transaction that reads only.
+ *
+ * A statement that answers has one value, which comes in slices, a row each: libpq's buffer,
+ * which never becomes smaller, then holds a slice, and not as much as the longest answer.
  */
 #include "portal/link.h"
 
@@ -31,6 +34,20 @@ static const char settings[] =
 static const char longer[] = "; SET LOCAL statement_timeout = '5min'"
 "; SET LOCAL idle_in_transaction_session_timeout = '5min'";
 
+/* Around a statement that answers, whose value becomes rows of SLICE bytes.  No more of it than
+ * what is too much leaves the server. */
+#define SLICE			65536
+#define DIGITS(number)	#number
+#define TEXT_OF(number)	DIGITS(number)
+
+static const char before_answer[] = "WITH answer (value) AS MATERIALIZED (\n";
+static const char behind_answer[] =
+"), whole (bytes) AS MATERIALIZED (\n"
+"SELECT convert_to(value::text, 'UTF8') FROM answer)\n"
+"SELECT substring(w.bytes, n * " TEXT_OF(SLICE) " + 1, " TEXT_OF(SLICE) ")\n"
+"FROM whole w, generate_series(0, least(octet_length(w.bytes) - 1, " TEXT_OF(PORTAL_MAX_ANSWER) ") / "
+TEXT_OF(SLICE) ") AS n";
+
 typedef enum LinkStep
 {
 	STEP_NONE,
@@ -54,6 +71,7 @@ struct PortalLink
 	bool		has_failed;
 	PortalError error;			/* points into "result" or "sqlstate" */
 	char		sqlstate[6];	/* of a connection that was refused */
+	PortalBuffer answer;
 	PortalBuffer rows;
 	bool		has_head;		/* the names of the columns are in "rows" */
 };
@@ -86,6 +104,7 @@ portal_link_close(PortalLink *link)
 {
 	PQclear(link->result);
 	PQfinish(link->connection);
+	portal_buffer_free(&link->answer);
 	portal_buffer_free(&link->rows);
 	free(link);
 }
@@ -188,6 +207,7 @@ send_step(PortalLink *link, LinkStep step)
 	PortalStatement *statement = &link->statement;
 	Oid			types[PORTAL_MAX_VALUES];
 	char		begin[200];
+	PortalBuffer text = {0};
 	int			sent;
 
 	for (int i = 0; i < PORTAL_MAX_VALUES; i++)
@@ -202,10 +222,18 @@ send_step(PortalLink *link, LinkStep step)
 			sent = PQsendQuery(link->connection, begin);
 			break;
 		case STEP_STATEMENT:
-			sent = PQsendQueryParams(link->connection, statement->text, statement->nvalues, types,
-									 statement->values, NULL, NULL, 0);
-			if (sent && statement->streams)
+			if (statement->answers)
+			{
+				portal_buffer_text(&text, before_answer);
+				portal_buffer_text(&text, statement->text);
+				portal_buffer_text(&text, behind_answer);
+			}
+			sent = PQsendQueryParams(link->connection, statement->answers ? text.data :
+									 statement->text, statement->nvalues, types,
+									 statement->values, NULL, NULL, statement->answers);
+			if (sent && (statement->streams || statement->answers))
 				sent = PQsetSingleRowMode(link->connection);
+			portal_buffer_free(&text);
 			break;
 		default:
 			sent = PQsendQuery(link->connection, step == STEP_COMMIT ? "COMMIT" : "ROLLBACK");
@@ -252,6 +280,22 @@ add_line(PortalLink *link, const PGresult *result, int row)
 	portal_buffer_text(&link->rows, "\r\n");
 }
 
+/* A slice of an answer.  What writes is rolled back if its answer is too long. */
+static void
+add_slice(PortalLink *link, const PGresult *result, int row)
+{
+	if (link->has_failed || PQgetisnull(result, row, 0))
+		return;
+	portal_buffer_add(&link->answer, PQgetvalue(result, row, 0), PQgetlength(result, row, 0));
+	if (link->answer.length <= PORTAL_MAX_ANSWER)
+		return;
+	portal_buffer_free(&link->answer);
+	link->has_failed = true;
+	link->error.sqlstate = "54000";
+	link->error.message = "the answer is longer than the portal takes";
+	link->error.hint = "Ask for less, or ask in psql.";
+}
+
 /* One result of the present step; keeps what portal_link_value() and _error() need. */
 static void
 take_result(PortalLink *link, PGresult *result)
@@ -268,7 +312,13 @@ take_result(PortalLink *link, PGresult *result)
 		for (int row = 0; row < PQntuples(result); row++)
 			add_line(link, result, row);
 	}
-	if (link->has_failed || (good && (link->step != STEP_STATEMENT || link->statement.streams)))
+	if (good && link->step == STEP_STATEMENT && link->statement.answers)
+	{
+		for (int row = 0; row < PQntuples(result); row++)
+			add_slice(link, result, row);
+	}
+	if (link->has_failed || (good && (link->step != STEP_STATEMENT || link->statement.streams ||
+									  link->statement.answers)))
 	{
 		PQclear(result);
 		return;
@@ -358,6 +408,12 @@ portal_link_value(const PortalLink *link)
 	return PQgetvalue(link->result, 0, 0);
 }
 
+PortalBuffer *
+portal_link_answer(PortalLink *link)
+{
+	return link->has_failed || link->answer.data == NULL ? NULL : &link->answer;
+}
+
 void
 portal_link_take(PortalLink *link)
 {
@@ -365,6 +421,7 @@ portal_link_take(PortalLink *link)
 	link->result = NULL;
 	link->has_failed = false;
 	memset(&link->error, 0, sizeof(link->error));
+	portal_buffer_free(&link->answer);
 	portal_buffer_free(&link->rows);
 	if (link->state == PORTAL_LINK_DONE)
 		link->state = PORTAL_LINK_IDLE;

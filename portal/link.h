@@ -28,6 +28,9 @@ typedef enum PortalLinkState
 
 #define PORTAL_MAX_VALUES	32
 
+/* Bytes of the longest answer. */
+#define PORTAL_MAX_ANSWER	(4 * 1024 * 1024)
+
 /* How a statement runs. */
 typedef struct PortalStatement
 {
@@ -37,6 +40,7 @@ typedef struct PortalStatement
 	bool		writes;			/* between BEGIN READ WRITE and COMMIT */
 	bool		is_long;		/* not ended after 15 s, but after five minutes */
 	bool		streams;		/* its rows become CSV, see portal_link_rows() */
+	bool		answers;		/* its one value may be long, see portal_link_answer() */
 } PortalStatement;
 
 /*
@@ -64,6 +68,12 @@ extern const PortalError *portal_link_error(const PortalLink *link);
 
 /* The first column of the first row, or NULL. */
 extern const char *portal_link_value(const PortalLink *link);
+
+/*
+ * The value of a statement that answers, which the caller may take out of the buffer, or
+ * NULL.  One that is longer than the longest answer is an error.
+ */
+extern PortalBuffer *portal_link_answer(PortalLink *link);
 
 /* Forget the result of a statement that is done: the link is idle again. */
 extern void portal_link_take(PortalLink *link);

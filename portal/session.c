@@ -25,6 +25,9 @@
 /* What may wait for the client of a file that streams. */
 #define STREAM_SHARE	65536
 
+/* What may be unread of the answers of a session when its next statement starts. */
+#define MAX_UNREAD		(1024 * 1024)
+
 /* The parameter of a route that the session fills in. */
 static const char own[] = "own";
 
@@ -50,6 +53,7 @@ typedef struct Session
 	bool		was_warned;		/* its pages know that it ends soon */
 	Waiting		queue[PORTAL_MAX_QUEUED];
 	int			nqueued;
+	PortalUnread *unread;		/* of its answers */
 	PortalExchange *running;	/* whose statement runs; NULL: nobody's, or the tick's */
 	const char *values[PORTAL_MAX_VALUES];	/* of the statement that runs */
 	bool		ticks;			/* the statement that runs is the tick's */
@@ -131,6 +135,7 @@ end_session(Session *session, unsigned status, const char *reason)
 			   "the session has ended while this was done; look whether it was" :
 			   "the session has ended", "the session has ended");
 	portal_link_close(session->link);
+	portal_unread_leave(session->unread);
 	portal_forget(session->token, sizeof(session->token));
 	free(session);
 }
@@ -225,6 +230,7 @@ signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *li
 		return;
 	}
 	session->link = link;
+	session->unread = portal_unread_new();
 	strcpy(session->who, who);
 	session->has_token = has_token;
 	session->sees_own = sees_own;
@@ -339,6 +345,15 @@ portal_sessions_serve(const PortalOptions *options, PortalExchange *exchange)
 	run_route(session, exchange);
 }
 
+/* Returns true if the first one of the requests that wait can have the connection: a client
+ * that does not read what it asked for gets no more of our memory. */
+static bool
+may_start(const Session *session)
+{
+	return portal_link_state(session->link) == PORTAL_LINK_IDLE && session->nqueued > 0 &&
+		session->unread->bytes <= MAX_UNREAD;
+}
+
 static void
 start_request(Session *session)
 {
@@ -350,7 +365,8 @@ start_request(Session *session)
 		.values = session->values,
 		.writes = request->writes,
 		.is_long = (route->flags & PORTAL_LONG) != 0,
-		.streams = (route->flags & PORTAL_CSV) != 0
+		.streams = (route->flags & PORTAL_CSV) != 0,
+		.answers = (route->flags & PORTAL_CSV) == 0
 	};
 
 	session->nqueued--;
@@ -394,6 +410,7 @@ static void
 start_tick(Session *session)
 {
 	const PortalRoute *route = find_route("GET", session->sees_own ? "live_own" : "live");
+	PortalStatement statement = {.answers = true};
 
 	portal_live_begin_tick(&session->live);
 	if (route == NULL)
@@ -402,8 +419,9 @@ start_tick(Session *session)
 		portal_live_end_tick(&session->live, count_live());
 		return;
 	}
+	statement.text = route->statement;
 	session->ticks = true;
-	portal_link_ask(session->link, route->statement);
+	portal_link_send(session->link, &statement);
 }
 
 static void
@@ -437,17 +455,17 @@ take_answer(Session *session)
 {
 	PortalExchange *exchange = session->running;
 	const PortalError *error = portal_link_error(session->link);
-	const char *value = portal_link_value(session->link);
+	PortalBuffer *answer = portal_link_answer(session->link);
 
 	session->running = NULL;
 	if (exchange->is_stream)
 		portal_exchange_complete(exchange, error != NULL);
 	else if (error != NULL)
 		answer_error(exchange, error);
-	else if (value == NULL)
+	else if (answer == NULL)
 		portal_exchange_refuse(exchange, 404, "there is no such thing");
 	else
-		portal_exchange_answer(exchange, 200, value);
+		portal_exchange_give(exchange, answer, session->unread);
 	portal_exchange_session_leaves(exchange);
 }
 
@@ -455,7 +473,7 @@ static void
 take_tick(Session *session)
 {
 	const PortalError *error = portal_link_error(session->link);
-	const char *value = portal_link_value(session->link);
+	const PortalBuffer *answer = portal_link_answer(session->link);
 
 	session->ticks = false;
 	if (error != NULL)
@@ -466,8 +484,8 @@ take_tick(Session *session)
 		portal_live_send(&session->live, "failure", json.data);
 		portal_buffer_free(&json);
 	}
-	else if (value != NULL)
-		portal_live_send(&session->live, "tick", value);
+	else if (answer != NULL)
+		portal_live_send(&session->live, "tick", answer->data);
 	portal_live_end_tick(&session->live, count_live());
 }
 
@@ -556,7 +574,7 @@ work(const PortalOptions *options, Session *session, int64_t now)
 			return false;
 		}
 	}
-	while (portal_link_state(session->link) == PORTAL_LINK_IDLE && session->nqueued > 0)
+	while (may_start(session))
 		start_request(session);
 	if (portal_link_state(session->link) == PORTAL_LINK_IDLE &&
 		now >= portal_live_due(&session->live))
@@ -610,7 +628,7 @@ portal_sessions_due(const PortalOptions *options)
 			mine = warning_of(options, session);
 		if (state == PORTAL_LINK_IDLE && portal_live_due(&session->live) < mine)
 			mine = portal_live_due(&session->live);
-		if (state == PORTAL_LINK_IDLE && session->nqueued > 0)
+		if (may_start(session))
 			mine = 0;
 		if (session->running != NULL && portal_link_rows(session->link)->length > 0 &&
 			(!session->running->has_client || session->running->out.length < STREAM_SHARE))

@@ -10,6 +10,7 @@
 static const char *const echoed[] = {"one", "two", NULL};
 static const char *const note[] = {"text", NULL};
 static const char *const seconds[] = {"seconds", NULL};
+static const char *const repeated[] = {"text", "times", NULL};
 static const char *const rows[] = {"rows", "fails", NULL};
 
 const PortalRoute portal_routes[] = {
@@ -24,6 +25,8 @@ const PortalRoute portal_routes[] = {
 	{"GET", "tenants", "SELECT json_agg(name) FROM webhook.tenant"},
 	{"GET", "old", "SELECT webhook.not_yet(1)"},
 	{"GET", "large", "SELECT json_build_object('text', repeat('x', 3000000))"},
+	{"GET", "long", "SELECT repeat($1, $2::int)", repeated},
+	{"POST", "long", "INSERT INTO public.note VALUES ('long') RETURNING repeat('x', 5000000)"},
 	{"GET", "settings", "SELECT json_object_agg(name, setting) FROM pg_settings "
 	"WHERE name IN ('statement_timeout', 'search_path', 'TimeZone', 'client_encoding', 'jit')"},
 	{"POST", "note", "INSERT INTO public.note SELECT $1::json->>'text' "

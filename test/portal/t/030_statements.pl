@@ -44,6 +44,18 @@ is($browser->post('api/patient')->{json}, '5min', 'a long statement has longer')
 is($browser->get('api/settings')->{json}{statement_timeout}, '15000', 'only that one');
 is_deeply($browser->get('api/notes')->{json}, ["it's"], 'what failed has left nothing');
 
+# ---- Long answers
+
+my $longest = 4 << 20;
+is($browser->get('api/long?text=&times=1')->{status}, 200, 'an answer may be empty');
+$answer = $browser->get('api/long?times=' . int($longest / 3) . '&text=x%C3%BC')->{content};
+ok($answer eq "x\xC3\xBC" x int($longest / 3), 'a long one is whole') or diag(length $answer);
+is($browser->get("api/long?times=$longest&text=x")->{status}, 200, 'up to four megabytes');
+$answer = $browser->get('api/long?times=' . ($longest + 1) . '&text=x');
+is("$answer->{status} $answer->{json}{sqlstate} $answer->{json}{message}", '422 54000 the answer is longer than the portal takes', 'a longer one is refused');
+is($browser->post('api/long')->{json}{sqlstate}, '54000', 'also when it is that of a statement that writes');
+is_deeply($browser->get('api/notes')->{json}, ["it's"], '... which is rolled back');
+
 # ---- Errors
 
 my %status = ('42501' => 403, '42704' => 404, '22023' => 422, '22P02' => 422, '54000' => 422, '23505' => 422, '42710' => 422,

@@ -8,12 +8,14 @@ use FindBin;
 use lib "$FindBin::Bin/..";
 
 use Portal;
+use Socket qw(SO_RCVBUF);
 use Test::More;
 use Time::HiRes qw(time);
 
 my $portal = Portal->new;
 $portal->start('--forwarded');
 my ($host) = $portal->{origin} =~ m{//(.*)};
+my $other;
 my $browser = $portal->browser;
 is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in');
 
@@ -53,6 +55,21 @@ $gone = () = $select->can_read(0);
 is($gone, 900, 'so do those that have sent nothing more');
 undef $_ foreach @half;
 
+# ---- Answers that nobody reads
+
+$other = $portal->browser;
+is($other->sign_in('clerk', 'Grüße:€')->{status}, 200, 'somebody else signs in');
+my $deaf = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $portal->{port}, Sockopts => [ [ SO_RCVBUF, pack 'i', 4096 ] ])
+  or die "connect: $!";
+print $deaf "GET /api/long?text=x&times=4000000 HTTP/1.1\r\nHost: $host\r\nCookie: $browser->{cookie}\r\n\r\n";
+sysread $deaf, my $head, 100;
+like($head, qr{^HTTP/1.1 200}, 'a long answer, which is not read');
+$start = time;
+is($other->get('api/me')->{status}, 200, 'others do not wait for that');
+cmp_ok(time - $start, '<', 2, '... at all');
+cmp_ok(time_of(), '>', 5, 'the session itself does: it has no more answers in memory than that');
+is(time_of() < 2, 1, '... until its client is gone');
+
 # ---- Sign-ins
 
 sub begin_sign_in
@@ -70,7 +87,7 @@ sub status_of { my ($socket) = @_; sysread($socket, my $line, 4096); return subs
 $start = time;
 my @guesses = map { begin_sign_in('192.0.2.1', "reader:guess$_") } 1 .. 12;
 cmp_ok(time_of(), '<', 2, 'beside many who guess passwords');
-my $other = begin_sign_in('192.0.2.2', 'reader:right');
+$other = begin_sign_in('192.0.2.2', 'reader:right');
 is(status_of($other), 200, 'somebody else signs in');
 my %count;
 $count{ status_of($_) }++ foreach @guesses;
