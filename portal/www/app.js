@@ -8,7 +8,7 @@
  * is aborted when another page comes.
  */
 import {enterBy, get, onSignedOut, session, signOut} from './api.js';
-import {button, dialog, fill, h, heading, inUtc, remember, toast} from './dom.js';
+import {button, confirm, dialog, fill, h, heading, inUtc, remember, toast} from './dom.js';
 import {problem} from './form.js';
 import {live, start, stop} from './live.js';
 import {link, place, refresh} from './route.js';
@@ -224,25 +224,17 @@ function takeToken(back)
 	return token ?? null;
 }
 
-/* Anybody can make a link, of a tenant of theirs: who is signed in says whether they leave
- * that for it.  Returns false if they stay. */
-async function agreesToEnter(role)
-{
-	return await dialog('Open the portal by this link?', close => [
-		h('p', {}, `You are signed in as ${role}. Open the portal for the tenant of this link?`),
-		h('p', {}, 'It signs you out. Stay if you do not know where the link is from.'),
-		h('div', {class: 'actions end'},
-			button('Stay signed in', () => close(false), '', {autofocus: true}),
-			button('Open for the tenant', () => close(true), 'primary'))]) === true;
-}
-
-/* Somebody has come with a token; whoever was signed in in this browser no longer is. */
+/* Somebody has come with a token; whoever was signed in in this browser no longer is.  Anybody
+ * who has a tenant can make a link: who is signed in says whether they leave that for it. */
 async function enterWith(token)
 {
 	try
 	{
 		const here = await session();
-		if (here && !await agreesToEnter(here.role))
+		if (here && !await confirm('Open the portal by this link?', [
+			`You are signed in as ${here.role}. Open the portal for the tenant of this link?`,
+			'It signs you out. Stay if you do not know where the link is from.'],
+		'Open for the tenant', 'primary'))
 		{
 			/* What is on the screen stays there, with what was typed. */
 			if (!app.me)

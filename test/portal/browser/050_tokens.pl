@@ -74,7 +74,7 @@ $token = token('acme');
 $browser->js('location.hash = arguments[0]', "#/enter/$token");
 my $asks = '/You are signed in as integration. Open the portal for the tenant of this link\?/.test(document.querySelector("dialog[open]")?.innerText)';
 ok($browser->wait_for($asks), 'who is signed in is asked whether a link may open the portal');
-is($browser->js('return document.activeElement.innerText'), 'Stay signed in', '... and the keys are at what changes nothing');
+is($browser->js('return document.activeElement.innerText'), 'Keep as it is', '... and the keys are at what changes nothing');
 unlike($browser->js('return location.href'), qr/enter/, 'the token has left the address');
 $browser->press("Escape");
 ok($browser->wait_for('!document.querySelector("dialog[open]")'), 'Escape stays');

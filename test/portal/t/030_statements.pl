@@ -160,10 +160,10 @@ cmp_ok($lasted{reader}, '<', $lasted{clerk}, 'a client that takes nothing for a 
 cmp_ok($lasted{clerk}, '>', 18, 'one that goes on reading has longer');
 foreach my $left ([ $browser, $slow ], [ $other, $drip ])
 {
-	my $bytes = 0;
+	my $tail = '';
 	is($left->[0]->get('api/me')->{status}, 200, 'the session goes on');
-	while (sysread $left->[1], my $rest, 1 << 20) { $bytes += length $rest; $line = $rest; }
-	ok($bytes > 0 && $line !~ /\r\n0\r\n\r\n\z/, 'the connection is closed, and the file cut off');
+	while (sysread $left->[1], my $rest, 1 << 20) { $tail = substr $tail . $rest, -20; }
+	unlike($tail, qr/\r\n0\r\n\r\n\z/, 'the connection is closed, and the file cut off');
 }
 
 # ---- The end of the portal
