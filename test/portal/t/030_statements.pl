@@ -147,9 +147,14 @@ is($other->get('api/me')->{status}, 200, 'others do not');
 my $start = time;
 my $drip = begin('rows.csv?rows=2000000', $other);
 my %lasted;
+
+# Whose transactions are open.
+sub transactions { return map { $_ => 1 } split /\n/, $portal->sql('SELECT usename FROM pg_stat_activity WHERE xact_start < now()'); }
+
+$portal->wait_until(sub { +{ transactions() }->{clerk} }, 'its transaction begins');
 $portal->wait_until(
 	sub {
-		my %reads = map { $_ => 1 } split /\n/, $portal->sql('SELECT usename FROM pg_stat_activity WHERE xact_start < now()');
+		my %reads = transactions();
 		sysread($drip, $line, 20000) if $reads{clerk};
 		$lasted{$_} //= time - $start foreach grep { !$reads{$_} } 'reader', 'clerk';
 		sleep 0.1;
