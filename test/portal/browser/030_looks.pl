@@ -138,6 +138,8 @@ show('behind the last dialog', '');
 $pages->sign_out;
 foreach my $scheme (qw(light dark))
 {
+	# Whoever is signed in would be asked first.
+	$portal->sql(q(SELECT webhook.revoke_portal_tokens('Nordwind AG')));
 	$used = $portal->sql(q(SELECT webhook.portal_token('Nordwind AG')));
 	$browser->go('about:blank');
 	$browser->go("$pages->{base}#/enter/$used");
