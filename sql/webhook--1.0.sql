@@ -4263,7 +4263,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types, the tenant and the filter of a subscription accept the event';
 
--- An erasure is of what had occurred before. Its row of the audit is kept as long as the log.
+-- An erasure is of what had occurred before. Its row of the audit is kept as long as the log,
+-- and as long as the ring has anything of that.
 CREATE FUNCTION webhook_internal.erased_at(subject text, created_at timestamptz)
 	RETURNS timestamptz
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -6285,7 +6286,9 @@ BEGIN
 					'See the server log; a lock on webhook.log keeps a leaf from being dropped.' END
 			FROM (
 				SELECT coalesce(sum(t.bytes), 0) AS size, count(t.bytes) AS n,
-						leaf IS NULL OR leaf > now - logged - interval '2 days' AS is_ok
+						-- The worker keeps a leaf, and a day more, for what the ring has.
+						leaf IS NULL OR leaf > least(now - logged, oldest - interval '1 day')
+							- interval '2 days' AS is_ok
 					FROM webhook_internal.table_size t
 					WHERE t.part = 'log'
 			) l

@@ -81,7 +81,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types, the tenant and the filter of a subscription accept the event';
 
--- An erasure is of what had occurred before. Its row of the audit is kept as long as the log.
+-- An erasure is of what had occurred before. Its row of the audit is kept as long as the log,
+-- and as long as the ring has anything of that.
 CREATE FUNCTION webhook_internal.erased_at(subject text, created_at timestamptz)
 	RETURNS timestamptz
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp

@@ -188,7 +188,9 @@ BEGIN
 					'See the server log; a lock on webhook.log keeps a leaf from being dropped.' END
 			FROM (
 				SELECT coalesce(sum(t.bytes), 0) AS size, count(t.bytes) AS n,
-						leaf IS NULL OR leaf > now - logged - interval '2 days' AS is_ok
+						-- The worker keeps a leaf, and a day more, for what the ring has.
+						leaf IS NULL OR leaf > least(now - logged, oldest - interval '1 day')
+							- interval '2 days' AS is_ok
 					FROM webhook_internal.table_size t
 					WHERE t.part = 'log'
 			) l

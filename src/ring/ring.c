@@ -160,6 +160,33 @@ webhook_ring_newest(void)
 }
 
 bool
+webhook_ring_oldest(TimestampTz *created_at)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	bool		complete = true;
+
+	*created_at = DT_NOEND;
+	for (int i = 0; i < WEBHOOK_RING_TABLES; i++)
+	{
+		Relation	relation = try_open(i);
+		int64		id;
+		TimestampTz first;
+
+		if (relation == NULL)
+		{
+			complete = false;
+			continue;
+		}
+		if (edge(relation, webhook_catalog_required()->event_index[i],
+				 snapshot, ForwardScanDirection, &id, &first))
+			*created_at = Min(*created_at, first);
+		table_close(relation, NoLock);
+	}
+	UnregisterSnapshot(snapshot);
+	return complete;
+}
+
+bool
 webhook_ring_rotate(const WebhookSnapshot *checkpoint, bool *full)
 {
 	int			current = webhook_shmem_ring_table() % WEBHOOK_RING_TABLES;

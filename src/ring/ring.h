@@ -43,6 +43,14 @@ extern void webhook_ring_raise_ids(int64 last_id);
 extern int	webhook_ring_newest(void);
 
 /*
+ * Set "created_at" to that of the first row of the ring, in order of transactions;
+ * DT_NOEND: there is none. A later transaction may have a row that is older, by no
+ * more than the time for which the former one was open. Returns false if a table
+ * cannot be read at once.
+ */
+extern bool webhook_ring_oldest(TimestampTz *created_at);
+
+/*
  * If the first row of the table that is written to is older than half of
  * webhook.event_retention (at 0: if that table is larger than 64 MB), direct
  * writers to an empty table; "full" is set if no table is empty. Then truncate

@@ -29,6 +29,9 @@
 #define RECOUNT_INTERVAL USECS_PER_HOUR /* in case that a trigger was off */
 #define RECOUNT_PAUSE USECS_PER_SEC /* the least time between two beginnings */
 
+/* How much later than a younger row the first row of the ring may have been written. */
+#define RING_MARGIN USECS_PER_DAY
+
 /* What an attempt to empty a ring table has done. */
 typedef struct Rotation
 {
@@ -67,6 +70,7 @@ static bool retire(TimestampTz now);
 static bool is_unused(void);
 static void find_use(void *arg);
 static bool retire_some(const char *what, void (*retire_them) (void *), TimestampTz now);
+static bool limit_of_record(const Retirement *retirement, TimestampTz *limit);
 static void retire_log(void *arg);
 static void retire_audit(void *arg);
 static void retire_statistics(void *arg);
@@ -201,25 +205,42 @@ retire_some(const char *what, void (*retire_them) (void *), TimestampTz now)
 	return webhook_transaction_try(what, retire_them, &retirement) && retirement.more;
 }
 
+/*
+ * What is older than the limit may go. As long as the ring has an event, the log
+ * says who has got it and the audit whether it was erased. Returns false if the
+ * ring cannot be looked at now.
+ */
+static bool
+limit_of_record(const Retirement *retirement, TimestampTz *limit)
+{
+	TimestampTz oldest;
+
+	if (!webhook_ring_oldest(&oldest))
+		return false;
+	*limit = Min(retirement->now - webhook_log_retention * USECS_PER_SEC, oldest - RING_MARGIN);
+	return true;
+}
+
 static void
 retire_log(void *arg)
 {
 	Retirement *retirement = arg;
 	WebhookCheckpoint *checkpoint = webhook_checkpoint_load();
+	TimestampTz limit;
 
-	if (checkpoint != NULL)
+	if (checkpoint != NULL && limit_of_record(retirement, &limit))
 		retirement->more =
-			webhook_log_partition_retire(retirement->now - webhook_log_retention * USECS_PER_SEC,
-										 checkpoint->saved_at - USECS_PER_DAY);
+			webhook_log_partition_retire(limit, checkpoint->saved_at - USECS_PER_DAY);
 }
 
 static void
 retire_audit(void *arg)
 {
 	Retirement *retirement = arg;
+	TimestampTz limit;
 
-	retirement->more =
-		webhook_audit_retire(retirement->now - webhook_log_retention * USECS_PER_SEC);
+	if (limit_of_record(retirement, &limit))
+		retirement->more = webhook_audit_retire(limit);
 }
 
 static void

@@ -72,6 +72,42 @@ $server->settle('dismissed');
 is($server->sql(kept('x/1')), '0 0', 'a dead letter that is dismissed brings nothing back');
 is(scalar(grep { $_->{body} =~ /secret/ } $receiver->requests) <= $requests ? 'none' : 'some', 'none', 'nothing of it was sent after that');
 
+# ---- The log and the audit are kept as long as the ring has what they are about, also where
+# webhook.log_retention is shorter
+
+{
+	my $day = sub { return $server->sql("SELECT to_char(now() AT TIME ZONE 'UTC' - interval '$_[0] days', 'YYYYMMDD')") };
+	my %leaf = map { $_ => 'webhook_internal.log_' . $day->($_) } 2, 10;
+
+	$server->set('webhook.event_retention', '30d');
+	$server->settle('before two days');
+	foreach my $days (sort keys %leaf)
+	{
+		$server->sql(sprintf "CREATE TABLE %1\$s (LIKE webhook.log INCLUDING ALL); ALTER TABLE webhook.log ATTACH PARTITION %1\$s FOR VALUES FROM ('%2\$s 00:00+00') TO ('%3\$s 00:00+00')",
+			$leaf{$days}, $day->($days), $day->($days - 1));
+	}
+
+	# Two days pass.
+	my $before = $server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $subscription{delivered}");
+	$server->sql("UPDATE webhook_internal.event_$_ SET created_at = created_at - interval '2 days'") foreach 0 .. 3;
+	$server->sql("SET timezone = 'UTC'; UPDATE webhook.log SET created_at = created_at - interval '2 days', logged_at = current_date - 2");
+	$server->sql("UPDATE webhook_internal.audit SET at = at - interval '2 days'");
+	$server->set('webhook.log_retention', '1h');
+	foreach (1 .. 2)
+	{
+		$server->sql("INSERT INTO webhook_internal.audit (at, role, outer_role, session_role, action, detail) VALUES (now() - interval '10 days', 'a', 'a', 'a', 'pause', '{}')");
+		$server->restart_worker;
+		$server->becomes("SELECT count(*) FROM webhook_internal.audit WHERE role = 'a'", 0, 'what is older than the ring goes');
+		$server->becomes("SELECT to_regclass('$leaf{10}') IS NULL", 't', '... a leaf of the log, too');
+		$server->settle('retired');
+	}
+	is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $subscription{delivered}"), $before, 'the log has what the ring has');
+	my (undef, undef, $error) = $server->psql("SELECT webhook.resend('$event', $subscription{delivered})", on_error_stop => 0);
+	like($error, qr/cannot resend.*It was erased by webhook\.erase\(\)/s, 'what was erased cannot be resent');
+	is($server->sql("SELECT string_agg(webhook.recover(s, '-infinity', what => 'missing', dry_run => true)::text, ' ') FROM unnest(ARRAY[$subscription{delivered}, $subscription{failed}]) s"), '0 0', 'what was delivered, or erased, is not missing');
+	$server->reset('webhook.log_retention');
+}
+
 # ---- What comes later is another story
 
 $server->sql(q(SELECT webhook.publish('App.A', '{"later": 1}', 'x/1')));
@@ -91,9 +127,9 @@ $server->sql("SELECT webhook.unsubscribe($slow)");
 # ---- Many rows; a leaf without its index; a crash
 
 $server->settle('before the crash');
-my $leaf = $server->sql("SELECT relid FROM pg_partition_tree('webhook.log') WHERE isleaf ORDER BY 1 DESC LIMIT 1");
+my $leaf = $server->sql("SELECT relid FROM pg_partition_tree('webhook.log') WHERE isleaf ORDER BY relid::text DESC LIMIT 1");
 my $columns = 'id, event_id, position, cause, logged_at, subscription_id, event_type, %s, tenant, created_at, attempt, method, endpoint, peer_ip, source_ip, source_port, requested_at, duration, request_headers, %s, response_status, response_headers, response_body, outcome, error_class, error, traceparent, context, data';
-my $insert = sprintf "INSERT INTO $leaf (" . sprintf($columns, 'subject', 'request_body') . ") SELECT $columns FROM (SELECT * FROM webhook.log WHERE method IS NOT NULL LIMIT 1) l, generate_series(1, %d) n",
+my $insert = sprintf "INSERT INTO $leaf (" . sprintf($columns, 'subject', 'request_body') . ") SELECT $columns FROM (SELECT * FROM $leaf WHERE method IS NOT NULL LIMIT 1) l, generate_series(1, %d) n",
   "CASE WHEN n % 10 = 0 THEN 'z/other' ELSE 'z/1' END", 'repeat(md5(n::text), CASE WHEN n % 100 = 1 THEN 300 ELSE 1 END)', 5000;
 $server->sql($insert);
 is($server->sql(q(SELECT webhook.erase('z/1'))), '4500', 'many rows');
