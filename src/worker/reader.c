@@ -406,10 +406,10 @@ catch_up(Attempt *attempt)
 	WebhookWindow *before;
 	List	   *events;
 	ListCell   *cell;
-	int			count;
+	int			nfresh;
 
-	attempt->fresh = webhook_subscription_new(&count);
-	before = window_again(attempt, count);
+	attempt->fresh = webhook_subscription_new(&nfresh);
+	before = window_again(attempt, nfresh);
 	if (before == NULL)
 		return;
 	while ((events = webhook_window_next(before, CATCH_UP_ROWS, STEP_BYTES)) != NIL)
