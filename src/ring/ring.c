@@ -26,6 +26,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
@@ -46,6 +47,7 @@
 #include "ring/ring.h"
 #include "ring/ring_row_internal.h"
 #include "ring/sequence_internal.h"
+#include "ring/txid_internal.h"
 
 /* With webhook.event_retention 0, writers leave a table that is larger than this. */
 #define SWITCH_BYTES ((int64) 64 * 1024 * 1024)
@@ -65,6 +67,7 @@ static bool wants_successor(int table_no);
 static bool make_current(int table_no);
 static bool make_empty(int table_no, const WebhookSnapshot *checkpoint);
 static bool is_done(Relation relation, Oid index, const WebhookSnapshot *checkpoint);
+static bool next_visible(WebhookScan *scan, ScanKey key);
 static bool edge(Relation relation, Oid index, Snapshot snapshot,
 				 ScanDirection direction, int64 *id, TimestampTz *created_at);
 static bool is_old(TimestampTz created_at);
@@ -404,9 +407,9 @@ is_done(Relation relation, Oid index, const WebhookSnapshot *checkpoint)
 
 		ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_XID8GE,
 					FullTransactionIdGetDatum(checkpoint->xmax));
-		scan = webhook_scan_begin(relation, index, snapshot, 1, &key,
-								  ForwardScanDirection);
-		result = !webhook_scan_next(scan);
+		scan = webhook_scan_begin_entries(relation, index, snapshot, 1, &key,
+										  ForwardScanDirection);
+		result = !next_visible(scan, &key);
 		webhook_scan_end(scan);
 	}
 	if (found && result && checkpoint->nxip > 0)
@@ -416,13 +419,13 @@ is_done(Relation relation, Oid index, const WebhookSnapshot *checkpoint)
 
 		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_XID8EQ,
 					FullTransactionIdGetDatum(checkpoint->xip[0]));
-		scan = webhook_scan_begin(relation, index, snapshot, 1, &key,
-								  ForwardScanDirection);
+		scan = webhook_scan_begin_entries(relation, index, snapshot, 1, &key,
+										  ForwardScanDirection);
 		for (uint32 i = 0; result && i < checkpoint->nxip; i++)
 		{
 			key.sk_argument = FullTransactionIdGetDatum(checkpoint->xip[i]);
 			webhook_scan_restart(scan, &key);
-			result = !webhook_scan_next(scan);
+			result = !next_visible(scan, &key);
 		}
 		webhook_scan_end(scan);
 	}
@@ -438,11 +441,17 @@ static bool
 edge(Relation relation, Oid index, Snapshot snapshot, ScanDirection direction,
 	 int64 *id, TimestampTz *created_at)
 {
-	WebhookScan *scan = webhook_scan_begin(relation, index, snapshot, 0, NULL,
-										   direction);
-	bool		found = webhook_scan_next(scan);
+	ScanKeyData key;
+	WebhookScan *scan;
+	bool		found;
 	bool		isnull;
 
+	if (ScanDirectionIsForward(direction))
+		ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_XID8GE, UInt64GetDatum(0));
+	else
+		ScanKeyInit(&key, 1, BTLessEqualStrategyNumber, F_XID8LE, UInt64GetDatum(PG_UINT64_MAX));
+	scan = webhook_scan_begin_entries(relation, index, snapshot, 1, &key, direction);
+	found = next_visible(scan, &key);
 	if (found)
 	{
 		*id = DatumGetInt64(slot_getattr(scan->slot, Anum_webhook_event_id,
@@ -453,6 +462,33 @@ edge(Relation relation, Oid index, Snapshot snapshot, ScanDirection direction,
 	}
 	webhook_scan_end(scan);
 	return found;
+}
+
+/*
+ * Move a scan by entries, whose only key is one of the transaction, to its next visible row.
+ * Returns false if there is none. What has not committed is passed over; then the key moves.
+ */
+static bool
+next_visible(WebhookScan *scan, ScanKey key)
+{
+	while (webhook_scan_next_entry(scan))
+	{
+		FullTransactionId txid =
+			DatumGetFullTransactionId(webhook_scan_column(scan, WEBHOOK_ENTRY_TXID));
+		uint64		number = U64FromFullTransactionId(txid);
+
+		CHECK_FOR_INTERRUPTS();
+		if (webhook_scan_fetch(scan))
+			return true;
+		if (webhook_txid_may_have_committed(txid))
+			continue;
+		if (key->sk_strategy == BTEqualStrategyNumber)
+			return false;
+		key->sk_argument = UInt64GetDatum(ScanDirectionIsForward(scan->direction) ?
+										  number + 1 : number - 1);
+		webhook_scan_restart(scan, key);
+	}
+	return false;
 }
 
 /* Returns true if a row is older than the retention. A jump of the clock makes no row old. */

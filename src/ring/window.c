@@ -48,13 +48,13 @@
 #include "utils/xid8.h"
 
 #include "base/catalog.h"
-#include "base/compat.h"
 #include "base/table.h"
 #include "ring/command.h"
 #include "ring/fetch_internal.h"
 #include "ring/large_internal.h"
 #include "ring/part_internal.h"
 #include "ring/ring_row_internal.h"
+#include "ring/txid_internal.h"
 #include "ring/window.h"
 
 /* The largest window that is read into memory, in rows and in bytes of events. */
@@ -66,9 +66,6 @@
 
 /* What the unread rows of a part count for, since nobody knows their number. */
 #define PART_ROWS		1000
-
-/* The column of the index (txid, id) that has the transaction. */
-#define TXID 1
 
 /* Keys of a large window that are read from the file at a time. */
 #define STEP_ROWS		500
@@ -143,8 +140,6 @@ static void become_large(Builder *builder);
 static void add_key(Builder *builder, const WebhookRingKey *key);
 static void keep_keys(Builder *builder);
 static int	compare_events(const void *a, const void *b);
-static bool may_have_committed(FullTransactionId txid);
-static bool in_commit_log(FullTransactionId txid, FullTransactionId next);
 static List *next_small(WebhookWindow *window, int max_rows, Size max_bytes);
 static List *next_merged(WebhookWindow *window, int max_rows, Size max_bytes);
 static bool first_key(const WebhookWindow *window, int next, int64 *id);
@@ -251,7 +246,7 @@ webhook_window_make_durable(List *events)
 		last = txid;
 
 		/* A transaction that has left the commit log was checkpointed long ago. */
-		if (in_commit_log(txid, next))
+		if (webhook_txid_in_commit_log(txid, next))
 			flush = Max(flush, TransactionIdGetCommitLSN(XidFromFullTransactionId(txid)));
 	}
 	LWLockRelease(XactTruncationLock);
@@ -315,7 +310,7 @@ read_range(Builder *builder, int table_no, WebhookScan *scan, ScanKey keys,
 	webhook_scan_restart(scan, keys);
 	while (!has_too_many(builder) && webhook_scan_next_entry(scan))
 	{
-		FullTransactionId txid = DatumGetFullTransactionId(webhook_scan_column(scan, TXID));
+		FullTransactionId txid = DatumGetFullTransactionId(webhook_scan_column(scan, WEBHOOK_ENTRY_TXID));
 
 		CHECK_FOR_INTERRUPTS();
 		if (add_entry(builder, table_no, scan, txid))
@@ -345,7 +340,7 @@ add_entry(Builder *builder, int table_no, WebhookScan *scan, FullTransactionId t
 		return false;
 	if (large != NULL && builder->window->nparts < MAX_PARTS)
 	{
-		if (may_have_committed(txid))
+		if (webhook_txid_may_have_committed(txid))
 			add_part(builder, table_no, large);
 		return false;
 	}
@@ -357,7 +352,7 @@ add_entry(Builder *builder, int table_no, WebhookScan *scan, FullTransactionId t
 
 	/* Many of them are many looks, too. */
 	builder->passed++;
-	return may_have_committed(txid);
+	return webhook_txid_may_have_committed(txid);
 }
 
 static bool
@@ -656,32 +651,6 @@ keep_keys(Builder *builder)
 	window->store = store;
 	ExecClearTuple(window->row);
 	tuplesort_end(builder->sort);
-}
-
-/* Returns false if a transaction that has ended was rolled back, or has crashed. */
-static bool
-may_have_committed(FullTransactionId txid)
-{
-	FullTransactionId next = ReadNextFullTransactionId();
-	bool		result;
-
-	LWLockAcquire(XactTruncationLock, LW_SHARED);
-	result = !in_commit_log(txid, next) || TransactionIdDidCommit(XidFromFullTransactionId(txid));
-	LWLockRelease(XactTruncationLock);
-	return result;
-}
-
-/*
- * Returns true if the commit log has a transaction that has ended, as long as the caller keeps
- * the log from being truncated. "next": the next one to be assigned.
- */
-static bool
-in_commit_log(FullTransactionId txid, FullTransactionId next)
-{
-	uint64		age = U64FromFullTransactionId(next) - U64FromFullTransactionId(txid);
-
-	return age <= (uint64) MaxTransactionId / 2 &&
-		!TransactionIdPrecedes(XidFromFullTransactionId(txid), compat_oldest_clog_xid());
 }
 
 static int

@@ -107,6 +107,19 @@ $server->settle('a prepared transaction');
 is(lost(), 0, 'a prepared one is delivered when it commits');
 is($server->sql("SELECT count(*) FROM webhook.event WHERE data ->> 'by' = 'nobody'"), 3000, '... and nothing else');
 
+# Nor does a worker that starts, and looks for the last row of each ring table.
+$server->end_worker('TERM');
+$server->settle('what was walked over is counted so far');
+$before = $server->sql($walked);
+$two->run('BEGIN');
+publish($two, 'nobody', 3000);
+$server->end_worker('TERM');
+$server->settle('a start beside a large transaction');
+$server->end_worker('TERM');
+$server->settle('what it has walked over is counted');
+cmp_ok($server->sql($walked) - $before, '<', 900, 'what is running is passed over');
+$two->run('ROLLBACK');
+
 # ---- Nobody waits for one whose endpoint is slow
 
 my $other = $server->subscribe('/ok/other', "events => '{Other}'");
