@@ -29,6 +29,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
@@ -131,6 +132,7 @@ static const WebhookLargeTransaction *find_large(const Builder *builder, FullTra
 static void add_part(Builder *builder, int table_no, const WebhookLargeTransaction *large);
 static void add_row(Builder *builder, int table_no, TupleTableSlot *row);
 static void note_type(WebhookWindow *window, TupleTableSlot *row, int64 id);
+static const char *short_text(Datum datum, char *buffer, Size size);
 static void note_replay(WebhookWindow *window, TupleTableSlot *row, int64 id);
 static void add_type(WebhookWindow *window, const WebhookWindowType *added);
 static WebhookWindowType *find_type(const WebhookWindow *window, const WebhookWindowType *added);
@@ -310,7 +312,8 @@ read_range(Builder *builder, int table_no, WebhookScan *scan, ScanKey keys,
 	webhook_scan_restart(scan, keys);
 	while (!has_too_many(builder) && webhook_scan_next_entry(scan))
 	{
-		FullTransactionId txid = DatumGetFullTransactionId(webhook_scan_column(scan, WEBHOOK_ENTRY_TXID));
+		FullTransactionId txid =
+			DatumGetFullTransactionId(webhook_scan_column(scan, WEBHOOK_ENTRY_TXID));
 
 		CHECK_FOR_INTERRUPTS();
 		if (add_entry(builder, table_no, scan, txid))
@@ -448,6 +451,8 @@ note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
 	bool		isnull;
 	Datum		name;
 	Datum		tenant;
+	char		name_buffer[WEBHOOK_MAX_EVENT_TYPE + 1];
+	char		tenant_buffer[WEBHOOK_MAX_TENANT + 1];
 
 	kind = DatumGetChar(slot_getattr(row, Anum_webhook_event_kind, &isnull));
 	if (kind == WEBHOOK_REPLAY)
@@ -460,15 +465,26 @@ note_type(WebhookWindow *window, TupleTableSlot *row, int64 id)
 	name = slot_getattr(row, Anum_webhook_event_event_type, &isnull);
 	if (isnull)
 		return;
-	added.name = TextDatumGetCString(name);
+	added.name = short_text(name, name_buffer, sizeof(name_buffer));
 	added.of_platform = kind != WEBHOOK_EVENT_OF_TENANT;
 	tenant = slot_getattr(row, Anum_webhook_event_tenant, &isnull);
 	if (!isnull && kind != WEBHOOK_EVENT_OF_PLATFORM)
-		added.tenant = TextDatumGetCString(tenant);
+		added.tenant = short_text(tenant, tenant_buffer, sizeof(tenant_buffer));
 	add_type(window, &added);
-	pfree(unconstify(char *, added.name));
-	if (added.tenant != NULL)
+	if (added.name != name_buffer)
+		pfree(unconstify(char *, added.name));
+	if (added.tenant != NULL && added.tenant != tenant_buffer)
 		pfree(unconstify(char *, added.tenant));
+}
+
+/* The text of a datum, in the buffer if it fits; it does unless somebody wrote the row by hand. */
+static const char *
+short_text(Datum datum, char *buffer, Size size)
+{
+	if (toast_raw_datum_size(datum) - VARHDRSZ >= size)
+		return TextDatumGetCString(datum);
+	text_to_cstring_buffer((text *) DatumGetPointer(datum), buffer, size);
+	return buffer;
 }
 
 /* Data has the subscription at its beginning, and the whole event behind it. */
