@@ -96,7 +96,7 @@ foreach my $end ('ROLLBACK', 'ROLLBACK', "PREPARE TRANSACTION 'large'")
 	$two->run('BEGIN');
 	publish($two, 'nobody', 900);
 	$two->run('ROLLBACK');
-	publish($two, 'rolled back', 1);
+	$server->sql("SELECT webhook.publish('$type', '{\"by\":\"small\"}', 'contract/alone')");
 	$server->settle($end);
 }
 $server->end_worker('TERM');
