@@ -58,6 +58,9 @@ webhook_reload_load(void)
 	(void) webhook_changes_since(reload.slot, &reload.place, snapshot, reload.ids,
 								 &reload.count);
 	read_all(snapshot);
+
+	/* An attempt before this one may have made queues. */
+	webhook_dispatch_bind(reload.dispatcher);
 }
 
 bool
