@@ -18,6 +18,7 @@
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "base/caller.h"
 #include "base/catalog.h"
@@ -119,27 +120,30 @@ webhook_count_challenges(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT64(count_now("SELECT pg_catalog.count(*) FROM webhook_internal.audit a"
 							  " WHERE a.tenant OPERATOR(pg_catalog.=) $1"
-							  " AND a.at OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp()"
-							  " OPERATOR(pg_catalog.-) interval '1 hour')"
+							  " AND a.at OPERATOR(pg_catalog.>) $2"
 							  " AND a.detail OPERATOR(pg_catalog.->) 'new'"
 							  " OPERATOR(pg_catalog.->>) 'confirmation' IS NOT NULL",
 							  PG_GETARG_DATUM(0)));
 }
 
-/* The only value of a query about a tenant, as of now, whatever the transaction's snapshot. */
+/*
+ * The only value of a query about a tenant, $1, and what is younger than an hour, $2; as of
+ * now, whatever the transaction's snapshot.
+ */
 static int64
 count_now(const char *query, Datum tenant)
 {
-	Oid			types[] = {TEXTOID};
+	Oid			types[] = {TEXTOID, TIMESTAMPTZOID};
+	Datum		values[] = {tenant, TimestampTzGetDatum(GetCurrentTimestamp() - USECS_PER_HOUR)};
 	SPIPlanPtr	plan;
 	bool		isnull;
 	int64		count;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	plan = SPI_prepare(query, 1, types);
+	plan = SPI_prepare(query, lengthof(types), types);
 	if (plan == NULL ||
-		SPI_execute_snapshot(plan, &tenant, NULL, GetLatestSnapshot(), InvalidSnapshot, true, false,
+		SPI_execute_snapshot(plan, values, NULL, GetLatestSnapshot(), InvalidSnapshot, true, false,
 							 0) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not count what the tenant has");
 	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
