@@ -321,7 +321,7 @@ send_out(void)
 		loop.unsent = started || (ended && !blocked);
 	} while (loop.unsent && !webhook_turn_is_over());
 	if (!loop.unsent)
-		webhook_turn_end();
+		webhook_turn_end(WEBHOOK_PART_SEND);
 }
 
 static void

@@ -88,9 +88,9 @@ webhook_turn_is_over(void)
 }
 
 void
-webhook_turn_end(void)
+webhook_turn_end(WebhookPart part)
 {
-	turn.owed[turn.part] = 0;
+	turn.owed[part] = 0;
 }
 
 static bool

@@ -37,7 +37,7 @@ extern void webhook_turn_begin(WebhookPart part);
  */
 extern bool webhook_turn_is_over(void);
 
-/* Nothing of the part is left: nothing is owed to it. */
-extern void webhook_turn_end(void);
+/* Nothing of the part is left, or is due: nothing is owed to it. */
+extern void webhook_turn_end(WebhookPart part);
 
 #endif							/* WEBHOOK_TURN_INTERNAL_H */

@@ -124,14 +124,14 @@ webhook_writer_flush(TimestampTz now, bool at_once)
 	Group		group;
 
 	if (usage->unflushed == 0)
-	{
 		writer.waiting_since = 0;
+	else if (writer.waiting_since == 0 || writer.waiting_since > now)
+		writer.waiting_since = now;
+	if (usage->unflushed == 0 || !is_due(now, at_once))
+	{
+		webhook_turn_end(WEBHOOK_PART_FLUSH);
 		return;
 	}
-	if (writer.waiting_since == 0 || writer.waiting_since > now)
-		writer.waiting_since = now;
-	if (!is_due(now, at_once))
-		return;
 
 	group.count = 0;
 	group.size = writer.one_by_one > 0 ? 1 : GROUP_ROWS;
@@ -185,12 +185,14 @@ webhook_writer_states(TimestampTz now, bool at_once)
 	bool		urgent = webhook_queue_is_urgent(writer.dispatcher) && !writer.states_failed;
 	States		states;
 
-	if (!at_once && !urgent && now - writer.states_at < STATES_DELAY && now >= writer.states_at)
-		return false;
-	states.found = webhook_queue_dirty(writer.dispatcher, states.queues, GROUP_ROWS);
-	states.count = 0;
+	states.found = states.count = 0;
+	if (at_once || urgent || now - writer.states_at >= STATES_DELAY || now < writer.states_at)
+		states.found = webhook_queue_dirty(writer.dispatcher, states.queues, GROUP_ROWS);
 	if (states.found == 0)
+	{
+		webhook_turn_end(WEBHOOK_PART_STATES);
 		return false;
+	}
 	states.now = now;
 	writer.states_failed = !webhook_transaction_try("writing the states of subscriptions",
 													write_states, &states);
@@ -286,7 +288,7 @@ write_entries(void *arg)
 		while (!over && write_piece(group))
 			over = webhook_turn_is_over();
 		if (!over)
-			webhook_turn_end();
+			webhook_turn_end(WEBHOOK_PART_FLUSH);
 	}
 	PG_FINALLY();
 	{
@@ -415,7 +417,7 @@ write_states(void *arg)
 		write_some_states(states, from);
 	} while (states->count < states->found && !webhook_turn_is_over());
 	if (states->count == states->found)
-		webhook_turn_end();
+		webhook_turn_end(WEBHOOK_PART_STATES);
 }
 
 /* Of a fenced subscription, which belongs to another database, nothing is written. */
