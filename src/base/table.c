@@ -18,15 +18,17 @@
  * and search_path are restored.
  *
  * To open a table and its indexes takes longer than to insert a row. So one table is kept
- * open from row to row, by the resource owner of the whole transaction. It is closed where
- * its lock may end, with any subtransaction that is rolled back; where DDL of this session
- * may find it in use; and before the end of the transaction.
+ * open from row to row, by a resource owner of its own below that of the whole transaction.
+ * It is closed where its lock may end, with any subtransaction that is rolled back; where
+ * DDL of this session may find it in use; and before the end of the transaction. Only B-tree
+ * indexes are kept open: other access methods may keep buffers pinned from row to row.
  */
 #include "postgres.h"
 
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_am_d.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -52,6 +54,8 @@ static struct
 {
 	EState	   *plain_estate;	/* see plain_estate(); NULL: not needed yet */
 	WebhookTable *kept;			/* of webhook_table_open_kept(); NULL: none is open */
+	ResourceOwner owner;		/* of what it has open */
+	bool		may_keep;		/* see webhook_table_may_keep() */
 	bool		ends;			/* the transaction commits: nothing is kept any more */
 	bool		watches;		/* the callbacks are registered */
 }			tables;
@@ -61,6 +65,8 @@ static void at_transaction_end(XactEvent event, void *arg);
 static void at_subtransaction_end(SubXactEvent event, SubTransactionId id,
 								  SubTransactionId parent, void *arg);
 static void close_table(WebhookTable *table);
+static void release(ResourceOwner owner);
+static bool is_plain(const ResultRelInfo *info);
 static WebhookScan *begin_scan(Relation relation, Oid index, Snapshot snapshot, int nkeys,
 							   ScanKey keys, ScanDirection direction, bool entries);
 static bool runs_code(const ResultRelInfo *info);
@@ -103,43 +109,63 @@ webhook_table_open(Oid relid, int ncolumns, LOCKMODE lockmode)
 WebhookTable *
 webhook_table_open_kept(Oid relid, int ncolumns)
 {
-	ResourceOwner owner = CurrentResourceOwner;
+	ResourceOwner former = CurrentResourceOwner;
+	ResourceOwner owner;
 	MemoryContext old;
-	WebhookTable *table;
 
 	if (tables.kept != NULL && RelationGetRelid(tables.kept->relation) == relid)
 		return tables.kept;
-	if (tables.ends)
-		return webhook_table_open(relid, ncolumns, NoLock);
 	webhook_table_close_kept();
+	if (!tables.may_keep || tables.ends)
+		return webhook_table_open(relid, ncolumns, NoLock);
+
 	watch_transactions();
-	old = MemoryContextSwitchTo(TopTransactionContext);
-	CurrentResourceOwner = TopTransactionResourceOwner;
-	table = webhook_table_open(relid, ncolumns, NoLock);
-	if (!table->runs_code)
-		tables.kept = table;
-	else
-	{
-		close_table(table);
-		table = NULL;
-	}
+	owner = ResourceOwnerCreate(TopTransactionResourceOwner, "webhook table");
 	CurrentResourceOwner = owner;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	PG_TRY();
+	{
+		tables.kept = webhook_table_open(relid, ncolumns, NoLock);
+	}
+	PG_CATCH();
+	{
+		/* An error that is caught behind a savepoint leaves nothing open. */
+		CurrentResourceOwner = former;
+		release(owner);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	CurrentResourceOwner = former;
 	MemoryContextSwitchTo(old);
-	return table != NULL ? table : webhook_table_open(relid, ncolumns, NoLock);
+	tables.owner = owner;
+	if (is_plain(tables.kept->info))
+		return tables.kept;
+	webhook_table_close_kept();
+	return webhook_table_open(relid, ncolumns, NoLock);
 }
 
 void
 webhook_table_close_kept(void)
 {
 	WebhookTable *table = tables.kept;
-	ResourceOwner owner = CurrentResourceOwner;
+	ResourceOwner former = CurrentResourceOwner;
 
 	if (table == NULL)
 		return;
 	tables.kept = NULL;
-	CurrentResourceOwner = TopTransactionResourceOwner;
+	CurrentResourceOwner = tables.owner;
 	close_table(table);
-	CurrentResourceOwner = owner;
+	CurrentResourceOwner = former;
+	release(tables.owner);
+}
+
+bool
+webhook_table_may_keep(bool may)
+{
+	bool		former = tables.may_keep;
+
+	tables.may_keep = may;
+	return former;
 }
 
 void
@@ -406,6 +432,27 @@ begin_scan(Relation relation, Oid index, Snapshot snapshot, int nkeys, ScanKey k
 	scan->nkeys = nkeys;
 	webhook_scan_restart(scan, keys);
 	return scan;
+}
+
+static void
+release(ResourceOwner owner)
+{
+	ResourceOwnerRelease(owner, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
+	ResourceOwnerRelease(owner, RESOURCE_RELEASE_LOCKS, false, false);
+	ResourceOwnerRelease(owner, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
+	ResourceOwnerDelete(owner);
+}
+
+/* Returns true if all indexes are B-trees that run no code. */
+static bool
+is_plain(const ResultRelInfo *info)
+{
+	for (int i = 0; i < info->ri_NumIndices; i++)
+	{
+		if (info->ri_IndexRelationDescs[i]->rd_rel->relam != BTREE_AM_OID)
+			return false;
+	}
+	return !runs_code(info);
 }
 
 /* Returns true if writing an index entry runs code of the index's owner. */

@@ -48,6 +48,12 @@ extern WebhookTable *webhook_table_open_kept(Oid relid, int ncolumns);
 /* Close the table that is kept open, if there is one: DDL may need it for itself. */
 extern void webhook_table_close_kept(void);
 
+/*
+ * From now on tables may be kept open, or not; at first they may not. Whoever allows it
+ * closes them before each utility statement. Returns what was so before.
+ */
+extern bool webhook_table_may_keep(bool may);
+
 /* Close the table, unless it is kept. After an error, the abort of the transaction does that. */
 extern void webhook_table_close(WebhookTable *table);
 

@@ -64,6 +64,7 @@ static void process_utility(PlannedStmt *pstmt, const char *queryString,
 							bool readOnlyTree, ProcessUtilityContext context,
 							ParamListInfo params, QueryEnvironment *queryEnv,
 							DestReceiver *dest, QueryCompletion *qc);
+static bool writes_rows(const Node *stmt);
 static bool before_statement(Node *stmt);
 static void after_commit_prepared(void);
 static void refuse_rename_schema(const char *name);
@@ -83,6 +84,8 @@ webhook_ddl_hooks_init(void)
 
 	next.object_access = object_access_hook;
 	object_access_hook = object_access;
+
+	(void) webhook_table_may_keep(true);
 }
 
 static void
@@ -92,14 +95,45 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				QueryCompletion *qc)
 {
 	bool		commit_prepared;
+	bool		may_keep;
 
 	webhook_table_close_kept();
 	commit_prepared = before_statement(pstmt->utilityStmt);
-	next.process_utility(pstmt, queryString, readOnlyTree, context, params,
-						 queryEnv, dest, qc);
+	may_keep = webhook_table_may_keep(writes_rows(pstmt->utilityStmt));
+	PG_TRY();
+	{
+		next.process_utility(pstmt, queryString, readOnlyTree, context, params,
+							 queryEnv, dest, qc);
+	}
+	PG_FINALLY();
+	{
+		(void) webhook_table_may_keep(may_keep);
+	}
+	PG_END_TRY();
 
 	if (commit_prepared)
 		after_commit_prepared();
+}
+
+/*
+ * Returns true for a statement that only runs others, or writes rows. During any other one
+ * an event trigger may write events before the statement itself needs a ring table.
+ */
+static bool
+writes_rows(const Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_CallStmt:
+		case T_CopyStmt:
+		case T_DoStmt:
+		case T_ExecuteStmt:
+		case T_ExplainStmt:
+		case T_FetchStmt:
+			return true;
+		default:
+			return false;
+	}
 }
 
 /*

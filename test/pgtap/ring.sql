@@ -46,6 +46,18 @@ SELECT pg_temp.put('g');
 SELECT pg_temp.each_table('DROP INDEX webhook_internal.mine_%2$s');
 SELECT is(pg_temp.got(), 'a b c d e f g', 'all rows are there');
 
+-- an index that may keep buffers pinned: the same
+SELECT pg_temp.each_table('CREATE INDEX mine_%2$s ON %1$s USING brin (created_at)');
+SAVEPOINT brin;
+SELECT pg_temp.put('y');
+ROLLBACK TO brin;
+SELECT pg_temp.put('z');
+DELETE FROM webhook_internal.event_0 WHERE subject = 'z';
+DELETE FROM webhook_internal.event_1 WHERE subject = 'z';
+DELETE FROM webhook_internal.event_2 WHERE subject = 'z';
+DELETE FROM webhook_internal.event_3 WHERE subject = 'z';
+SELECT pg_temp.each_table('DROP INDEX webhook_internal.mine_%2$s');
+
 -- ---- What is rolled back
 
 SAVEPOINT s;
@@ -72,6 +84,18 @@ END
 $$;
 SELECT is(pg_temp.got(), 'a b c d e f g i j k ' || (SELECT string_agg('x' || n, ' ' ORDER BY n) FROM generate_series(2, 50, 2) n),
 	'what was rolled back is not, all else is');
+
+-- an event trigger publishes before the statement itself needs a table
+CREATE FUNCTION pg_temp.tell() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_temp.put('ddl');
+END
+$$;
+CREATE EVENT TRIGGER tell ON ddl_command_start EXECUTE FUNCTION pg_temp.tell();
+SELECT lives_ok($$ SELECT pg_temp.each_table('REINDEX TABLE %1$s') $$, 'REINDEX of a table that an event trigger has written to');
+SELECT lives_ok($$ SELECT pg_temp.each_table('CREATE INDEX mine_%2$s ON %1$s (subject)') $$, '... CREATE INDEX');
+DROP EVENT TRIGGER tell;
+SELECT alike(pg_temp.got(), '%ddl ddl', 'it has written rows');
 
 -- ---- The extension itself
 
