@@ -114,7 +114,7 @@ include packaging/packaging.mk
 
 ifeq ($(PGXS),)
 NEEDS_SERVER   = all install uninstall installcheck stage test demo bench fuzz analyze coverage chaos \
-                 valgrind receivers clean
+                 valgrind receivers clean portal install-portal uninstall-portal portal-check
 .PHONY: $(NEEDS_SERVER)
 $(NEEDS_SERVER):
 	@echo 'make: no server to build for: $(PG_CONFIG) --pgxs names nothing' >&2

@@ -24,6 +24,11 @@ portal_bindir   = $(portal_prefix)/bin
 portal_man8dir  = $(portal_prefix)/share/man/man8
 systemddir      = $(shell pkg-config --variable=systemdsystemunitdir systemd 2>/dev/null)
 
+# An empty systemddir= asks for no unit.
+ifeq ($(origin systemddir),file)
+NO_UNIT         = @echo 'pkg-config does not say where units of systemd are, so none is installed: give systemddir=DIRECTORY' >&2
+endif
+
 HAS_MICROHTTPD  = $(shell $(CC) -E -include microhttpd.h -x c /dev/null >/dev/null 2>&1 && echo yes)
 
 .PHONY: portal install-portal uninstall-portal
@@ -53,7 +58,7 @@ install-portal: $(PORTAL_PROGRAM)
 	$(INSTALL_DATA) portal/webhook-portal.8 '$(DESTDIR)$(portal_man8dir)/webhook-portal.8'
 	$(if $(systemddir),$(MKDIR_P) '$(DESTDIR)$(systemddir)' && \
 	    sed 's|@bindir@|$(portal_bindir)|' portal/webhook-portal.service \
-	        > '$(DESTDIR)$(systemddir)/webhook-portal.service')
+	        > '$(DESTDIR)$(systemddir)/webhook-portal.service',$(NO_UNIT))
 uninstall-portal:
 	rm -f '$(DESTDIR)$(portal_bindir)/webhook_portal' \
 	    '$(DESTDIR)$(portal_man8dir)/webhook-portal.8' \

@@ -1,7 +1,7 @@
 # 005_release.pl
 #	  Is it said everywhere alike which version this is, is what was released as it
-#	  was, and are META.json and the bill of materials what others take?  It needs
-#	  no server.
+#	  was, and are META.json and the bill of materials what others take?  With
+#	  PUBLISH=1: can it be published?  It needs no server.
 
 use strict;
 use warnings;
@@ -75,6 +75,28 @@ foreach my $line (-e $released ? split /\n/, slurp($released) : ())
 		"$file is as it was released: what changes after that is a new version");
 }
 
+# ---- What is published has addresses that are read
+
+# META.json has the repository's address from the first release on that is published.
+# PUBLISH=1 asks whether one could be.
+{
+	my @named = (qw(META.json SECURITY.md), grep { -f } glob('packaging/*/*'));
+	my @placeholders = grep { slurp($_) =~ /\.invalid\b|bogus-mail-host/ } @named, 'test/servers/package.sh';
+
+	if ($ENV{PUBLISH} || $meta->{resources})
+	{
+		is_deeply(\@placeholders, [], 'published: no address is a placeholder');
+		like($meta->{maintainer}, qr/<[^@\s]+@[^@\s]+>/, "META.json has the maintainer's address");
+		like($meta->{resources}{repository}{url}, qr{^[a-z]+://}, "... and the repository's");
+		like(slurp('packaging/debian/control.in'), qr{^Homepage: https?://}m, "so has Debian's package");
+		like(slurp('packaging/rpm/webhook.spec'), qr{^URL:\s+https?://}m, '... and the RPM');
+	}
+	else
+	{
+		ok((grep { $_ eq 'SECURITY.md' } @placeholders) > 0, 'SECURITY.md says what to do while there is no address');
+	}
+}
+
 # A dump has the leaves of the log as ordinary tables, so a restore attaches those of a
 # former version to the table of the present one.
 my ($log) = slurp($script) =~ /^(CREATE TABLE webhook\.log \(.*?\n\).*?;)$/ms;
@@ -95,7 +117,7 @@ foreach my $former (grep { m{/webhook--[\d.]+\.sql$} } glob 'sql/webhook--*.sql'
 		version => qr/^(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:-?[A-Za-z][0-9A-Za-z-]*)?$/,
 		release_status => qr/^(?:stable|testing|unstable)$/,
 		generated_by => qr/\S/,
-		map { $_ => '' } qw(provides prereqs no_index meta-spec tags));
+		map { $_ => '' } qw(provides prereqs no_index meta-spec tags resources));
 	my $range = qr/^(?:0|(?:(?:[<>]=?|==|!=)\s*)?\d+\.\d+\.\d+)(?:\s*,\s*(?:(?:[<>]=?|==|!=)\s*)?\d+\.\d+\.\d+)*$/;
 
 	my @required = qw(name version abstract maintainer license provides meta-spec);
