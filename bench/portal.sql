@@ -83,7 +83,7 @@ INSERT INTO webhook.log SELECT (json_populate_record(x.row, json_build_object('t
 
 -- Fifty subscriptions were busy each minute, two hundred each hour.
 INSERT INTO webhook_internal.stat_minute (at, span, subscription_id, delivered, failed, retried,
-		cancelled, pending, latency)
+		cancelled, pending, duration)
 	SELECT date_trunc('minute', now()) - n * interval '1 min', interval '1 min', nullif(s, 0), 90, 1, 2, 0, 300,
 			'{0,1,5,20,40,20,5,2,1,0,0,0,0,0,0,0,0,0,0,0}'::integer[]
 		FROM generate_series(1, 2880) n, generate_series(0, 50) s

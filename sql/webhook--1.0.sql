@@ -222,7 +222,7 @@ COMMENT ON COLUMN webhook_internal.subscription.client_certificate IS 'file in w
 COMMENT ON COLUMN webhook_internal.subscription.include_context IS 'true: the envelope has the event''s context';
 COMMENT ON COLUMN webhook_internal.subscription.log_bodies IS 'which calls the log keeps the bodies of: all, failed or none; null: webhook.log_bodies';
 COMMENT ON COLUMN webhook_internal.subscription.name IS 'what webhook.subscribe() knows it by, once a tenant; null: it has none';
-COMMENT ON COLUMN webhook_internal.subscription.enabled IS 'false: events are not delivered';
+COMMENT ON COLUMN webhook_internal.subscription.enabled IS 'false: people have disabled it, and events are not delivered; what the worker has disabled stays true, see state of webhook.stat_subscription';
 COMMENT ON COLUMN webhook_internal.subscription.paused IS 'true: events wait';
 COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when the subscription was made';
 COMMENT ON COLUMN webhook_internal.subscription.created_by IS 'role that made the subscription';
@@ -379,7 +379,7 @@ COMMENT ON COLUMN webhook_internal.subscription_state.confirm_next_at IS 'when t
 COMMENT ON COLUMN webhook_internal.subscription_state.suspended_at IS 'when the subscription was suspended: paused, fenced or unconfirmed, or sending was switched off; null: it is not suspended';
 COMMENT ON COLUMN webhook_internal.subscription_state.suspended IS 'total time suspended before suspended_at';
 COMMENT ON COLUMN webhook_internal.subscription_state.delivered IS 'number of deliveries that succeeded';
-COMMENT ON COLUMN webhook_internal.subscription_state.failed IS 'number of deliveries that failed or were cancelled';
+COMMENT ON COLUMN webhook_internal.subscription_state.failed IS 'number of deliveries that failed or were cancelled; webhook.stat_minute has the two apart';
 COMMENT ON COLUMN webhook_internal.subscription_state.retried IS 'number of attempts that failed and were, or will be, retried';
 COMMENT ON COLUMN webhook_internal.subscription_state.filter_errors IS 'number of events that the filter failed for, or could not look at the Record of';
 COMMENT ON COLUMN webhook_internal.subscription_state.rate IS 'deliveries a second at saved_at, a moving average over about a minute';
@@ -539,7 +539,7 @@ CREATE TABLE webhook_internal.stat_minute (
 	retried		bigint NOT NULL,
 	cancelled	bigint NOT NULL,
 	pending		bigint,
-	latency		integer[] NOT NULL
+	duration	integer[] NOT NULL
 ) USING heap;
 COMMENT ON TABLE webhook_internal.stat_minute IS 'what became of deliveries, by minute and, after two days, by hour; only the worker writes this table';
 COMMENT ON COLUMN webhook_internal.stat_minute.at IS 'when the minute, or the hour, began';
@@ -550,7 +550,7 @@ COMMENT ON COLUMN webhook_internal.stat_minute.failed IS 'number of deliveries t
 COMMENT ON COLUMN webhook_internal.stat_minute.retried IS 'number of attempts that failed and were, or will be, retried';
 COMMENT ON COLUMN webhook_internal.stat_minute.cancelled IS 'number of deliveries that were cancelled';
 COMMENT ON COLUMN webhook_internal.stat_minute.pending IS 'number of deliveries that waited at the end, of an hour at most; null: unknown';
-COMMENT ON COLUMN webhook_internal.stat_minute.latency IS 'number of requests that took less than 1 ms, 2 ms, 4 ms and so on; the last number includes all longer ones';
+COMMENT ON COLUMN webhook_internal.stat_minute.duration IS 'number of requests whose duration was less than 1 ms, 2 ms, 4 ms and so on; the last number includes all longer ones';
 
 CREATE UNIQUE INDEX stat_minute_key
 	ON webhook_internal.stat_minute (subscription_id, span, at) NULLS NOT DISTINCT;
@@ -4912,7 +4912,7 @@ COMMENT ON FUNCTION webhook_internal.recover(bigint, timestamptz, timestamptz, t
 
 CREATE FUNCTION webhook.config(secrets boolean DEFAULT false) RETURNS SETOF text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.config(boolean) IS 'statements that recreate event types, tenants, watches and subscriptions, here or in another database; with secrets they contain secrets and credentials';
+COMMENT ON FUNCTION webhook.config(boolean) IS 'statements that recreate event types, tenants, watches and subscriptions, here or in another database; what people or the worker have disabled is disabled there; with secrets they contain secrets and credentials';
 
 -- What finds a subscription again: its name, or, if it has none, what it sends where and
 -- which one of several such it is. It is PL/pgSQL: auto_explain logs the parameters of a
@@ -4947,7 +4947,7 @@ CREATE FUNCTION webhook_internal.config_subscription(
 AS $$
 DECLARE
 	key			record := webhook_internal.config_key(s, which);
-	found		text := format('FROM (SELECT id, paused, enabled FROM webhook.subscription WHERE %s ORDER BY id LIMIT 1 OFFSET %s) AS s',
+	found		text := format('FROM (SELECT id, paused FROM webhook.subscription WHERE %s ORDER BY id LIMIT 1 OFFSET %s) AS s',
 					key.condition, key.number - 1);
 BEGIN
 	RETURN NEXT 'SELECT webhook.subscribe('
@@ -4990,13 +4990,13 @@ BEGIN
 	IF s.paused THEN
 		RETURN NEXT format('SELECT webhook.pause(s.id) %s WHERE NOT s.paused;', found);
 	END IF;
-	IF NOT s.enabled THEN
-		RETURN NEXT format('SELECT webhook.alter_subscription(s.id, enabled => false) %s WHERE s.enabled;',
+	IF webhook_internal.is_disabled(s.id) THEN
+		RETURN NEXT format('SELECT webhook.alter_subscription(s.id, enabled => false) %s JOIN webhook.stat_subscription AS t ON t.subscription_id = s.id WHERE t.state <> ''disabled'';',
 			found);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.config_subscription(webhook_internal.subscription, bigint, text) IS 'statements that recreate the subscription, with this secret; null: with any';
+COMMENT ON FUNCTION webhook_internal.config_subscription(webhook_internal.subscription, bigint, text) IS 'statements that recreate the subscription, with this secret; null: with any; one that people or the worker have disabled is disabled there';
 
 CREATE FUNCTION webhook_internal.config(secrets boolean) RETURNS SETOF text
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -5325,7 +5325,7 @@ COMMENT ON VIEW webhook.audit IS 'what people have done with the functions of sc
 
 -- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.stat_minute WITH (security_barrier) AS
-	SELECT at, span, subscription_id, delivered, failed, retried, cancelled, pending, latency
+	SELECT at, span, subscription_id, delivered, failed, retried, cancelled, pending, duration
 		FROM webhook_internal.stat_minute, (VALUES (0)) AS read_only
 		WHERE (SELECT webhook_internal.sees_all())
 			OR subscription_id = ANY (ARRAY(
@@ -5334,7 +5334,7 @@ CREATE VIEW webhook.stat_minute WITH (security_barrier) AS
 COMMENT ON VIEW webhook.stat_minute IS 'what became of deliveries, by minute for two days, then by hour as long as the log is kept; webhook.series() adds it up';
 
 -- Within an element of the histogram durations are taken to be spread evenly.
-CREATE FUNCTION webhook_internal.percentile(latency bigint[], part double precision)
+CREATE FUNCTION webhook_internal.percentile(duration bigint[], part double precision)
 	RETURNS interval
 	LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -5346,11 +5346,11 @@ DECLARE
 	low			double precision := 0;		-- ms
 	high		double precision := 1;
 BEGIN
-	FOREACH requests IN ARRAY latency LOOP
+	FOREACH requests IN ARRAY duration LOOP
 		all_requests := all_requests + requests;
 	END LOOP;
 	wanted := all_requests * part;
-	FOREACH requests IN ARRAY latency LOOP
+	FOREACH requests IN ARRAY duration LOOP
 		IF requests > 0 AND before + requests >= wanted THEN
 			RETURN make_interval(
 				secs => (low + (high - low) * (wanted - before) / requests) / 1000);
@@ -5453,26 +5453,29 @@ BEGIN
 				AND m.span = ANY (spans) AND m.at >= series.since AND m.at < series.until
 	), minutes AS (
 		-- What waits for several subscriptions is the sum of theirs.
-		SELECT m.at, m.delivered, m.failed, m.retried, m.latency,
+		SELECT m.at, m.delivered, m.failed, m.retried, m.duration,
 				sum(m.pending) OVER (PARTITION BY m.at, m.span)::bigint AS pending
 			FROM rows_of_one m
 	), sums AS (
 		SELECT floor(extract(epoch FROM m.at - series.since) / seconds)::integer AS n,
 				sum(m.delivered)::bigint AS delivered, sum(m.failed)::bigint AS failed,
 				sum(m.retried)::bigint AS retried, max(m.pending) AS pending,
-				ARRAY[sum(m.latency[1]), sum(m.latency[2]), sum(m.latency[3]), sum(m.latency[4]),
-					sum(m.latency[5]), sum(m.latency[6]), sum(m.latency[7]), sum(m.latency[8]),
-					sum(m.latency[9]), sum(m.latency[10]), sum(m.latency[11]), sum(m.latency[12]),
-					sum(m.latency[13]), sum(m.latency[14]), sum(m.latency[15]), sum(m.latency[16]),
-					sum(m.latency[17]), sum(m.latency[18]), sum(m.latency[19]), sum(m.latency[20])
-				] AS latency
+				ARRAY[
+					sum(m.duration[1]), sum(m.duration[2]), sum(m.duration[3]),
+					sum(m.duration[4]), sum(m.duration[5]), sum(m.duration[6]),
+					sum(m.duration[7]), sum(m.duration[8]), sum(m.duration[9]),
+					sum(m.duration[10]), sum(m.duration[11]), sum(m.duration[12]),
+					sum(m.duration[13]), sum(m.duration[14]), sum(m.duration[15]),
+					sum(m.duration[16]), sum(m.duration[17]), sum(m.duration[18]),
+					sum(m.duration[19]), sum(m.duration[20])
+				] AS duration
 			FROM minutes m
 			GROUP BY 1
 	)
 	SELECT series.since + g.n * make_interval(secs => seconds::float8),
 			coalesce(s.delivered, 0), coalesce(s.failed, 0), coalesce(s.retried, 0), s.pending,
-			webhook_internal.percentile(s.latency, 0.5::float8),
-			webhook_internal.percentile(s.latency, 0.95::float8)
+			webhook_internal.percentile(s.duration, 0.5::float8),
+			webhook_internal.percentile(s.duration, 0.95::float8)
 		FROM generate_series(0,
 				ceil(extract(epoch FROM series.until - series.since) / seconds)::integer - 1
 			) AS g (n)
@@ -5652,7 +5655,7 @@ COMMENT ON COLUMN webhook.stat_worker.events IS 'number of events read';
 COMMENT ON COLUMN webhook.stat_worker.attempts IS 'number of requests made';
 COMMENT ON COLUMN webhook.stat_worker.delivered IS 'number of deliveries that succeeded';
 COMMENT ON COLUMN webhook.stat_worker.retrying IS 'number of attempts that failed and are retried';
-COMMENT ON COLUMN webhook.stat_worker.failed IS 'number of deliveries that failed or were cancelled';
+COMMENT ON COLUMN webhook.stat_worker.failed IS 'number of deliveries that failed or were cancelled; webhook.stat_minute has the two apart';
 COMMENT ON COLUMN webhook.stat_worker.flushes IS 'number of transactions that wrote outcomes';
 COMMENT ON COLUMN webhook.stat_worker.flush_errors IS 'number of such transactions that failed';
 COMMENT ON COLUMN webhook.stat_worker.rotations IS 'number of ring tables truncated';
@@ -6016,8 +6019,8 @@ CREATE VIEW webhook.metrics AS
 		(5, 'webhook_worker_restarts_total', 'counter', 'starts of the worker, after the first one since the server started'),
 		(6, 'webhook_events_total', 'counter', 'events that the worker has read'),
 		(7, 'webhook_unread_events', 'gauge', 'rows of the ring that the worker has not read, at most; those that were rolled back or are not committed may count for a second'),
-		(8, 'webhook_attempts_total', 'counter', 'rows of the log, by outcome'),
-		(9, 'webhook_attempts_failed_total', 'counter', 'rows of the log that have an error class, by that'),
+		(8, 'webhook_attempts_total', 'counter', 'rows of the log, by outcome: attempts, and deliveries that ended without one'),
+		(9, 'webhook_attempts_failed_total', 'counter', 'rows of the log that have an error class, by that; those from too_old on are of deliveries that ended without an attempt'),
 		(10, 'webhook_requests_in_flight', 'gauge', 'requests under way'),
 		(11, 'webhook_deliveries_queued', 'gauge', 'deliveries in the memory of the worker that are not started'),
 		(12, 'webhook_deliveries_pending', 'gauge', 'deliveries that wait in webhook_internal.pending, as the worker has counted them'),

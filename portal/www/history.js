@@ -37,7 +37,7 @@ export function charts()
 	const success = chart({title: 'Success rate',
 		format: v => `${decimal(v, v === 100 || v === 0 || v === 50 ? 0 : 1)} %`, max: 100,
 		series: [{key: 'success', name: 'successful calls', kind: 'area', style: 'ok'}]});
-	const latency = chart({title: 'Time to answer', format: duration, series: [
+	const answer = chart({title: 'Time to answer', format: duration, series: [
 		{key: 'p50', name: 'median', kind: 'line', style: 'accent'},
 		{key: 'p95', name: '95 %', kind: 'line', style: 'warn', dashed: true}]});
 	const waiting = chart({title: 'Waiting deliveries',
@@ -45,10 +45,10 @@ export function charts()
 		{key: 'pending', name: 'waiting', kind: 'area', style: 'accent'}]});
 
 	return {
-		elements: [calls, success, latency, waiting].map(c => c.element),
+		elements: [calls, success, answer, waiting].map(c => c.element),
 		draw(points, range)
 		{
-			for (const one of [calls, success, latency, waiting])
+			for (const one of [calls, success, answer, waiting])
 				one.draw(points, range);
 		},
 	};

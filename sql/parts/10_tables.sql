@@ -192,7 +192,7 @@ COMMENT ON COLUMN webhook_internal.subscription.client_certificate IS 'file in w
 COMMENT ON COLUMN webhook_internal.subscription.include_context IS 'true: the envelope has the event''s context';
 COMMENT ON COLUMN webhook_internal.subscription.log_bodies IS 'which calls the log keeps the bodies of: all, failed or none; null: webhook.log_bodies';
 COMMENT ON COLUMN webhook_internal.subscription.name IS 'what webhook.subscribe() knows it by, once a tenant; null: it has none';
-COMMENT ON COLUMN webhook_internal.subscription.enabled IS 'false: events are not delivered';
+COMMENT ON COLUMN webhook_internal.subscription.enabled IS 'false: people have disabled it, and events are not delivered; what the worker has disabled stays true, see state of webhook.stat_subscription';
 COMMENT ON COLUMN webhook_internal.subscription.paused IS 'true: events wait';
 COMMENT ON COLUMN webhook_internal.subscription.created_at IS 'when the subscription was made';
 COMMENT ON COLUMN webhook_internal.subscription.created_by IS 'role that made the subscription';
@@ -349,7 +349,7 @@ COMMENT ON COLUMN webhook_internal.subscription_state.confirm_next_at IS 'when t
 COMMENT ON COLUMN webhook_internal.subscription_state.suspended_at IS 'when the subscription was suspended: paused, fenced or unconfirmed, or sending was switched off; null: it is not suspended';
 COMMENT ON COLUMN webhook_internal.subscription_state.suspended IS 'total time suspended before suspended_at';
 COMMENT ON COLUMN webhook_internal.subscription_state.delivered IS 'number of deliveries that succeeded';
-COMMENT ON COLUMN webhook_internal.subscription_state.failed IS 'number of deliveries that failed or were cancelled';
+COMMENT ON COLUMN webhook_internal.subscription_state.failed IS 'number of deliveries that failed or were cancelled; webhook.stat_minute has the two apart';
 COMMENT ON COLUMN webhook_internal.subscription_state.retried IS 'number of attempts that failed and were, or will be, retried';
 COMMENT ON COLUMN webhook_internal.subscription_state.filter_errors IS 'number of events that the filter failed for, or could not look at the Record of';
 COMMENT ON COLUMN webhook_internal.subscription_state.rate IS 'deliveries a second at saved_at, a moving average over about a minute';
@@ -509,7 +509,7 @@ CREATE TABLE webhook_internal.stat_minute (
 	retried		bigint NOT NULL,
 	cancelled	bigint NOT NULL,
 	pending		bigint,
-	latency		integer[] NOT NULL
+	duration	integer[] NOT NULL
 ) USING heap;
 COMMENT ON TABLE webhook_internal.stat_minute IS 'what became of deliveries, by minute and, after two days, by hour; only the worker writes this table';
 COMMENT ON COLUMN webhook_internal.stat_minute.at IS 'when the minute, or the hour, began';
@@ -520,7 +520,7 @@ COMMENT ON COLUMN webhook_internal.stat_minute.failed IS 'number of deliveries t
 COMMENT ON COLUMN webhook_internal.stat_minute.retried IS 'number of attempts that failed and were, or will be, retried';
 COMMENT ON COLUMN webhook_internal.stat_minute.cancelled IS 'number of deliveries that were cancelled';
 COMMENT ON COLUMN webhook_internal.stat_minute.pending IS 'number of deliveries that waited at the end, of an hour at most; null: unknown';
-COMMENT ON COLUMN webhook_internal.stat_minute.latency IS 'number of requests that took less than 1 ms, 2 ms, 4 ms and so on; the last number includes all longer ones';
+COMMENT ON COLUMN webhook_internal.stat_minute.duration IS 'number of requests whose duration was less than 1 ms, 2 ms, 4 ms and so on; the last number includes all longer ones';
 
 CREATE UNIQUE INDEX stat_minute_key
 	ON webhook_internal.stat_minute (subscription_id, span, at) NULLS NOT DISTINCT;

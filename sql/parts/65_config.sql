@@ -7,7 +7,7 @@
 
 CREATE FUNCTION webhook.config(secrets boolean DEFAULT false) RETURNS SETOF text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.config(boolean) IS 'statements that recreate event types, tenants, watches and subscriptions, here or in another database; with secrets they contain secrets and credentials';
+COMMENT ON FUNCTION webhook.config(boolean) IS 'statements that recreate event types, tenants, watches and subscriptions, here or in another database; what people or the worker have disabled is disabled there; with secrets they contain secrets and credentials';
 
 -- What finds a subscription again: its name, or, if it has none, what it sends where and
 -- which one of several such it is. It is PL/pgSQL: auto_explain logs the parameters of a
@@ -42,7 +42,7 @@ CREATE FUNCTION webhook_internal.config_subscription(
 AS $$
 DECLARE
 	key			record := webhook_internal.config_key(s, which);
-	found		text := format('FROM (SELECT id, paused, enabled FROM webhook.subscription WHERE %s ORDER BY id LIMIT 1 OFFSET %s) AS s',
+	found		text := format('FROM (SELECT id, paused FROM webhook.subscription WHERE %s ORDER BY id LIMIT 1 OFFSET %s) AS s',
 					key.condition, key.number - 1);
 BEGIN
 	RETURN NEXT 'SELECT webhook.subscribe('
@@ -85,13 +85,13 @@ BEGIN
 	IF s.paused THEN
 		RETURN NEXT format('SELECT webhook.pause(s.id) %s WHERE NOT s.paused;', found);
 	END IF;
-	IF NOT s.enabled THEN
-		RETURN NEXT format('SELECT webhook.alter_subscription(s.id, enabled => false) %s WHERE s.enabled;',
+	IF webhook_internal.is_disabled(s.id) THEN
+		RETURN NEXT format('SELECT webhook.alter_subscription(s.id, enabled => false) %s JOIN webhook.stat_subscription AS t ON t.subscription_id = s.id WHERE t.state <> ''disabled'';',
 			found);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.config_subscription(webhook_internal.subscription, bigint, text) IS 'statements that recreate the subscription, with this secret; null: with any';
+COMMENT ON FUNCTION webhook_internal.config_subscription(webhook_internal.subscription, bigint, text) IS 'statements that recreate the subscription, with this secret; null: with any; one that people or the worker have disabled is disabled there';
 
 CREATE FUNCTION webhook_internal.config(secrets boolean) RETURNS SETOF text
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

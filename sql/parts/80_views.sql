@@ -100,7 +100,7 @@ COMMENT ON VIEW webhook.audit IS 'what people have done with the functions of sc
 
 -- A view of two relations cannot be written through, not even by its owner.
 CREATE VIEW webhook.stat_minute WITH (security_barrier) AS
-	SELECT at, span, subscription_id, delivered, failed, retried, cancelled, pending, latency
+	SELECT at, span, subscription_id, delivered, failed, retried, cancelled, pending, duration
 		FROM webhook_internal.stat_minute, (VALUES (0)) AS read_only
 		WHERE (SELECT webhook_internal.sees_all())
 			OR subscription_id = ANY (ARRAY(
@@ -109,7 +109,7 @@ CREATE VIEW webhook.stat_minute WITH (security_barrier) AS
 COMMENT ON VIEW webhook.stat_minute IS 'what became of deliveries, by minute for two days, then by hour as long as the log is kept; webhook.series() adds it up';
 
 -- Within an element of the histogram durations are taken to be spread evenly.
-CREATE FUNCTION webhook_internal.percentile(latency bigint[], part double precision)
+CREATE FUNCTION webhook_internal.percentile(duration bigint[], part double precision)
 	RETURNS interval
 	LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -121,11 +121,11 @@ DECLARE
 	low			double precision := 0;		-- ms
 	high		double precision := 1;
 BEGIN
-	FOREACH requests IN ARRAY latency LOOP
+	FOREACH requests IN ARRAY duration LOOP
 		all_requests := all_requests + requests;
 	END LOOP;
 	wanted := all_requests * part;
-	FOREACH requests IN ARRAY latency LOOP
+	FOREACH requests IN ARRAY duration LOOP
 		IF requests > 0 AND before + requests >= wanted THEN
 			RETURN make_interval(
 				secs => (low + (high - low) * (wanted - before) / requests) / 1000);
@@ -228,26 +228,29 @@ BEGIN
 				AND m.span = ANY (spans) AND m.at >= series.since AND m.at < series.until
 	), minutes AS (
 		-- What waits for several subscriptions is the sum of theirs.
-		SELECT m.at, m.delivered, m.failed, m.retried, m.latency,
+		SELECT m.at, m.delivered, m.failed, m.retried, m.duration,
 				sum(m.pending) OVER (PARTITION BY m.at, m.span)::bigint AS pending
 			FROM rows_of_one m
 	), sums AS (
 		SELECT floor(extract(epoch FROM m.at - series.since) / seconds)::integer AS n,
 				sum(m.delivered)::bigint AS delivered, sum(m.failed)::bigint AS failed,
 				sum(m.retried)::bigint AS retried, max(m.pending) AS pending,
-				ARRAY[sum(m.latency[1]), sum(m.latency[2]), sum(m.latency[3]), sum(m.latency[4]),
-					sum(m.latency[5]), sum(m.latency[6]), sum(m.latency[7]), sum(m.latency[8]),
-					sum(m.latency[9]), sum(m.latency[10]), sum(m.latency[11]), sum(m.latency[12]),
-					sum(m.latency[13]), sum(m.latency[14]), sum(m.latency[15]), sum(m.latency[16]),
-					sum(m.latency[17]), sum(m.latency[18]), sum(m.latency[19]), sum(m.latency[20])
-				] AS latency
+				ARRAY[
+					sum(m.duration[1]), sum(m.duration[2]), sum(m.duration[3]),
+					sum(m.duration[4]), sum(m.duration[5]), sum(m.duration[6]),
+					sum(m.duration[7]), sum(m.duration[8]), sum(m.duration[9]),
+					sum(m.duration[10]), sum(m.duration[11]), sum(m.duration[12]),
+					sum(m.duration[13]), sum(m.duration[14]), sum(m.duration[15]),
+					sum(m.duration[16]), sum(m.duration[17]), sum(m.duration[18]),
+					sum(m.duration[19]), sum(m.duration[20])
+				] AS duration
 			FROM minutes m
 			GROUP BY 1
 	)
 	SELECT series.since + g.n * make_interval(secs => seconds::float8),
 			coalesce(s.delivered, 0), coalesce(s.failed, 0), coalesce(s.retried, 0), s.pending,
-			webhook_internal.percentile(s.latency, 0.5::float8),
-			webhook_internal.percentile(s.latency, 0.95::float8)
+			webhook_internal.percentile(s.duration, 0.5::float8),
+			webhook_internal.percentile(s.duration, 0.95::float8)
 		FROM generate_series(0,
 				ceil(extract(epoch FROM series.until - series.since) / seconds)::integer - 1
 			) AS g (n)
@@ -427,7 +430,7 @@ COMMENT ON COLUMN webhook.stat_worker.events IS 'number of events read';
 COMMENT ON COLUMN webhook.stat_worker.attempts IS 'number of requests made';
 COMMENT ON COLUMN webhook.stat_worker.delivered IS 'number of deliveries that succeeded';
 COMMENT ON COLUMN webhook.stat_worker.retrying IS 'number of attempts that failed and are retried';
-COMMENT ON COLUMN webhook.stat_worker.failed IS 'number of deliveries that failed or were cancelled';
+COMMENT ON COLUMN webhook.stat_worker.failed IS 'number of deliveries that failed or were cancelled; webhook.stat_minute has the two apart';
 COMMENT ON COLUMN webhook.stat_worker.flushes IS 'number of transactions that wrote outcomes';
 COMMENT ON COLUMN webhook.stat_worker.flush_errors IS 'number of such transactions that failed';
 COMMENT ON COLUMN webhook.stat_worker.rotations IS 'number of ring tables truncated';

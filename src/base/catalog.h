@@ -162,8 +162,8 @@ enum
 	Anum_webhook_stat_minute_retried,
 	Anum_webhook_stat_minute_cancelled,
 	Anum_webhook_stat_minute_pending,
-	Anum_webhook_stat_minute_latency,
-	Natts_webhook_stat_minute = Anum_webhook_stat_minute_latency
+	Anum_webhook_stat_minute_duration,
+	Natts_webhook_stat_minute = Anum_webhook_stat_minute_duration
 };
 
 enum

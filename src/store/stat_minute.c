@@ -133,8 +133,8 @@ add_row(WebhookTable *table, const WebhookStatMinute *row, int64 span, Timestamp
 		read_row(scan->slot, &sum, &same);
 		for (int i = 0; i < WEBHOOK_OUTCOMES; i++)
 			sum.outcomes[i] += row->outcomes[i];
-		for (int i = 0; i < WEBHOOK_LATENCIES; i++)
-			sum.latency[i] += row->latency[i];
+		for (int i = 0; i < WEBHOOK_DURATION_BUCKETS; i++)
+			sum.durations[i] += row->durations[i];
 		sum.pending = Max(sum.pending, row->pending);
 		form_row(&sum, span, at, values, nulls);
 		(void) webhook_table_update(table, &scan->slot->tts_tid, values, nulls);
@@ -183,7 +183,7 @@ read_row(TupleTableSlot *slot, WebhookStatMinute *row, TimestampTz *at)
 {
 	bool		isnull;
 	Datum		value = slot_getattr(slot, Anum_webhook_stat_minute_subscription_id, &isnull);
-	ArrayType  *latency = DatumGetArrayTypeP(COLUMN(latency));
+	ArrayType  *durations = DatumGetArrayTypeP(COLUMN(duration));
 
 	row->subscription_id = isnull ? 0 : DatumGetInt64(value);
 	value = slot_getattr(slot, Anum_webhook_stat_minute_pending, &isnull);
@@ -193,20 +193,20 @@ read_row(TupleTableSlot *slot, WebhookStatMinute *row, TimestampTz *at)
 	row->outcomes[WEBHOOK_RETRYING] = DatumGetInt64(COLUMN(retried));
 	row->outcomes[WEBHOOK_FAILED] = DatumGetInt64(COLUMN(failed));
 	row->outcomes[WEBHOOK_CANCELLED] = DatumGetInt64(COLUMN(cancelled));
-	memset(row->latency, 0, sizeof(row->latency));
-	if (ARR_NDIM(latency) == 1 && !ARR_HASNULL(latency))
-		memcpy(row->latency, ARR_DATA_PTR(latency),
-			   Min(ARR_DIMS(latency)[0], WEBHOOK_LATENCIES) * sizeof(int32));
+	memset(row->durations, 0, sizeof(row->durations));
+	if (ARR_NDIM(durations) == 1 && !ARR_HASNULL(durations))
+		memcpy(row->durations, ARR_DATA_PTR(durations),
+			   Min(ARR_DIMS(durations)[0], WEBHOOK_DURATION_BUCKETS) * sizeof(int32));
 	*at = DatumGetTimestampTz(COLUMN(at));
 }
 
 static void
 form_row(const WebhookStatMinute *row, int64 span, TimestampTz at, Datum *values, bool *nulls)
 {
-	Datum		latency[WEBHOOK_LATENCIES];
+	Datum		durations[WEBHOOK_DURATION_BUCKETS];
 
-	for (int i = 0; i < WEBHOOK_LATENCIES; i++)
-		latency[i] = Int32GetDatum(row->latency[i]);
+	for (int i = 0; i < WEBHOOK_DURATION_BUCKETS; i++)
+		durations[i] = Int32GetDatum(row->durations[i]);
 	memset(nulls, false, Natts_webhook_stat_minute * sizeof(bool));
 
 #define SET(name, value) (values[Anum_webhook_stat_minute_##name - 1] = (value))
@@ -218,8 +218,8 @@ form_row(const WebhookStatMinute *row, int64 span, TimestampTz at, Datum *values
 	SET(retried, Int64GetDatum(row->outcomes[WEBHOOK_RETRYING]));
 	SET(cancelled, Int64GetDatum(row->outcomes[WEBHOOK_CANCELLED]));
 	SET(pending, Int64GetDatum(row->pending));
-	SET(latency, PointerGetDatum(construct_array(latency, WEBHOOK_LATENCIES, INT4OID,
-												 sizeof(int32), true, TYPALIGN_INT)));
+	SET(duration, PointerGetDatum(construct_array(durations, WEBHOOK_DURATION_BUCKETS, INT4OID,
+												  sizeof(int32), true, TYPALIGN_INT)));
 #undef SET
 	nulls[Anum_webhook_stat_minute_subscription_id - 1] = row->subscription_id == 0;
 	nulls[Anum_webhook_stat_minute_pending - 1] = row->pending < 0;

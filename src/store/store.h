@@ -413,7 +413,7 @@ extern void webhook_checkpoint_save(const WebhookCheckpoint *checkpoint);
  */
 
 /* Elements of a histogram: durations below 1, 2, 4, ... ms; the last has all longer ones, too. */
-#define WEBHOOK_LATENCIES 20
+#define WEBHOOK_DURATION_BUCKETS 20
 
 /* Results of a subscription in some time. */
 typedef struct WebhookStatMinute
@@ -421,7 +421,7 @@ typedef struct WebhookStatMinute
 	int64		subscription_id;	/* 0: of all subscriptions */
 	int64		outcomes[WEBHOOK_OUTCOMES]; /* number of results with each outcome */
 	int64		pending;		/* deliveries that waited at the end; -1: unknown */
-	int32		latency[WEBHOOK_LATENCIES]; /* histogram of the durations of requests */
+	int32		durations[WEBHOOK_DURATION_BUCKETS];	/* histogram of the durations of requests */
 } WebhookStatMinute;
 
 /* Write rows for the minute of a time. What the table has for it already is added. */

@@ -47,7 +47,7 @@ webhook_statistics_add(const WebhookLogEntry *entry)
 	minute = find_minute(entry->delivery.subscription_id);
 	minute->outcomes[entry->outcome]++;
 	if (entry->transfer != NULL)
-		minute->latency[bucket(entry->transfer->duration)]++;
+		minute->durations[bucket(entry->transfer->duration)]++;
 	add_to_metrics(entry);
 }
 
@@ -90,8 +90,8 @@ webhook_statistics_rows(const List *pending, bool all_known, int *count)
 			rows[n++] = *minute;
 			for (int i = 0; i < WEBHOOK_OUTCOMES; i++)
 				all->outcomes[i] += minute->outcomes[i];
-			for (int i = 0; i < WEBHOOK_LATENCIES; i++)
-				all->latency[i] += minute->latency[i];
+			for (int i = 0; i < WEBHOOK_DURATION_BUCKETS; i++)
+				all->durations[i] += minute->durations[i];
 			if (all_known)
 				all->pending += minute->pending;
 		}
@@ -139,7 +139,7 @@ bucket(int64 duration)
 {
 	int			i = 0;
 
-	while (i < WEBHOOK_LATENCIES - 1 && duration >= (INT64CONST(1000) << i))
+	while (i < WEBHOOK_DURATION_BUCKETS - 1 && duration >= (INT64CONST(1000) << i))
 		i++;
 	return i;
 }

@@ -83,4 +83,27 @@ SELECT is((SELECT c FROM webhook.config() AS c WHERE c ~ '^-- The watch'), '-- T
 	'a watch that lacks a column is a comment');
 SELECT webhook.unwatch('contract', 'App.Plain');
 
+-- What the worker has disabled is disabled where it is made, and is as it was here
+BEGIN;
+INSERT INTO webhook_internal.subscription_state AS t (subscription_id, state, breaker, concurrency,
+		consecutive_failures, failures_since_success, probe_interval, disabled_at,
+		suspended, delivered, failed, retried, filter_errors, rate, saved_at)
+	SELECT s.id, 'disabled', 'closed', 1, 1, 1, 0, now(), '0', 0, 0, 0, 0, 0, now()
+		FROM webhook_internal.subscription s
+		WHERE s.name = 'crm' AND s.tenant = 'globex'
+	ON CONFLICT (subscription_id) DO UPDATE
+		SET state = 'disabled', disabled_at = now(), disabled_start_snapshot = NULL;
+CREATE TEMPORARY TABLE gone ON COMMIT DROP AS
+	SELECT array_agg(c) AS commands, public.everything() AS value
+	FROM webhook.config(true) AS c WHERE c ~ 'globex';
+SELECT public.run(commands) FROM gone;
+SELECT cardinality(commands) AS statements, public.everything() = value AS same FROM gone \gset
+DELETE FROM webhook_internal.subscription_state;
+SELECT public.run(commands) FROM gone;
+SELECT enabled FROM webhook.subscription WHERE name = 'crm' AND tenant = 'globex' \gset
+ROLLBACK;
+SELECT is(:statements, 3, 'a tenant, its subscription, and that the worker has disabled it');
+SELECT is(:'same'::text, 't', '... which changes nothing where it is so');
+SELECT is(:'enabled'::text, 'f', '... and disables it where it is not');
+
 SELECT * FROM finish();

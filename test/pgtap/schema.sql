@@ -82,7 +82,7 @@ SELECT columns_are('webhook', 'event_type',
 	ARRAY['name', 'description', 'schema', 'example', 'deprecated', 'deprecated_at', 'created_at']);
 SELECT columns_are('webhook', 'watched_table', ARRAY['relation', 'event_type', 'name', 'status_column', 'id_columns', 'data_columns',
 	'tenant_column', 'parent_only', 'enabled', 'missing_columns', 'triggers_in_front', 'other_partitions', 'children', 'problem']);
-SELECT columns_are('webhook', 'stat_minute', ARRAY['at', 'span', 'subscription_id', 'delivered', 'failed', 'retried', 'cancelled', 'pending', 'latency']);
+SELECT columns_are('webhook', 'stat_minute', ARRAY['at', 'span', 'subscription_id', 'delivered', 'failed', 'retried', 'cancelled', 'pending', 'duration']);
 SELECT columns_are('webhook', 'audit', ARRAY['at', 'role', 'outer_role', 'session_role', 'action', 'tenant', 'subscription_id', 'event_id', 'detail']);
 SELECT columns_are('webhook', 'event',
 	ARRAY['id', 'event_id', 'event_type', 'subject', 'data', 'created_at', 'tenant', 'traceparent', 'context']);

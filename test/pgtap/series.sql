@@ -4,14 +4,14 @@
 BEGIN;
 SELECT no_plan();
 
-CREATE FUNCTION pg_temp.minute(at timestamptz, subscription bigint, delivered bigint, latency integer[] DEFAULT '{}',
+CREATE FUNCTION pg_temp.minute(at timestamptz, subscription bigint, delivered bigint, duration integer[] DEFAULT '{}',
 		span interval DEFAULT '1 min', failed bigint DEFAULT 0, retried bigint DEFAULT 0, cancelled bigint DEFAULT 0,
 		pending bigint DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO webhook_internal.stat_minute (at, span, subscription_id, delivered, failed,
-			retried, cancelled, pending, latency)
+			retried, cancelled, pending, duration)
 		VALUES (minute.at, minute.span, subscription, minute.delivered, minute.failed,
 			minute.retried, minute.cancelled, minute.pending,
-			(SELECT array_agg(coalesce(latency[n], 0) ORDER BY n) FROM generate_series(1, 20) n))
+			(SELECT array_agg(coalesce(duration[n], 0) ORDER BY n) FROM generate_series(1, 20) n))
 $$;
 SELECT pg_temp.minute('2026-01-01 10:00Z', NULL, 3, '{0,0,0,3}', failed => 1, pending => 5),
 	pg_temp.minute('2026-01-01 10:01Z', NULL, 4, '{0,0,0,1,0,0,0,0,0,0,1}', retried => 2, cancelled => 9, pending => 7),

@@ -155,7 +155,7 @@ INSERT INTO $old_leaf
 INSERT INTO webhook_internal.audit (at, role, outer_role, session_role, action, detail)
 	SELECT current_date - 40, 'a', 'a', 'a', 'pause', jsonb_build_object('n', n) FROM generate_series(1, 20) n;
 INSERT INTO webhook_internal.stat_minute (at, span, subscription_id, delivered, failed, retried,
-		cancelled, latency)
+		cancelled, duration)
 	VALUES (current_date - 40, '1 hour', 1, 7, 0, 0, 0, array_fill(0, '{20}'));
 END
 

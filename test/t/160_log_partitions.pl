@@ -83,14 +83,14 @@ like(leaves(), qr/log_20200101/, 'a leaf that is read is not dropped');
 $server->let_go($reader);
 $server->sql(<<'END');
 INSERT INTO webhook_internal.stat_minute (at, span, subscription_id, delivered, failed,
-		retried, cancelled, pending, latency)
+		retried, cancelled, pending, duration)
 	SELECT date_trunc('hour', now()) - interval '3 days' + n * interval '1 min', '1 min', s, n, 1, 0, 0, n,
 			ARRAY[n] || array_fill(0, '{19}')
 		FROM generate_series(1, 10) n, unnest('{1,2,NULL}'::bigint[]) s;
 END
 $server->restart_worker;
 $server->becomes(<<'END', "1 hour|1|55|10|55\n1 hour|2|55|10|55\n1 hour||55|10|55", 'after two days minutes become hours');
-SELECT extract(hour FROM span) || ' hour', subscription_id, delivered, failed, latency[1] FROM webhook.stat_minute
+SELECT extract(hour FROM span) || ' hour', subscription_id, delivered, failed, duration[1] FROM webhook.stat_minute
 	WHERE at < now() - interval '2 days' ORDER BY subscription_id
 END
 $server->becomes("SELECT to_regclass('webhook_internal.log_20200101') IS NULL AND to_regclass('webhook_internal.log_20200102') IS NULL", 't',
@@ -208,7 +208,7 @@ ok($written, 'the minutes of all together are written');
 is($server->sql(<<'END'), 't|t', 'they are those of the subscriptions, and each request is in the histogram');
 SELECT sum(delivered) FILTER (WHERE subscription_id IS NULL)
 			= sum(delivered) FILTER (WHERE subscription_id IS NOT NULL),
-		sum((SELECT sum(l.n) FROM unnest(latency) AS l (n))) FILTER (WHERE subscription_id IS NULL)
+		sum((SELECT sum(l.n) FROM unnest(duration) AS l (n))) FILTER (WHERE subscription_id IS NULL)
 			= sum(delivered) FILTER (WHERE subscription_id IS NULL)
 	FROM webhook.stat_minute
 END

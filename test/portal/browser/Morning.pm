@@ -73,7 +73,7 @@ SELECT webhook.publish('App.InvoicePaid', '{"Amount": 1}', '$long');
 
 -- A month of history.
 INSERT INTO webhook_internal.stat_minute
-	(at, span, subscription_id, delivered, failed, retried, cancelled, pending, latency)
+	(at, span, subscription_id, delivered, failed, retried, cancelled, pending, duration)
 SELECT h, '1 hour', s, (3600 * load)::int, (random() * 20 * load)::int,
 	(random() * 90 * load + wrong * 1500 * load)::int, 0, (wrong * 900 + random() * 40)::int,
 	'{0,0,20,200,900,600,200,90,40,20,9,4,1,0,0,0,0,0,0,0}'::int[]
@@ -85,7 +85,7 @@ FROM generate_series(date_trunc('hour', now()) - interval '30 days',
 			AS load,
 		(h BETWEEN now() - interval '9 days' AND now() - interval '8.5 days')::int AS wrong) x;
 INSERT INTO webhook_internal.stat_minute
-	(at, span, subscription_id, delivered, failed, retried, cancelled, pending, latency)
+	(at, span, subscription_id, delivered, failed, retried, cancelled, pending, duration)
 SELECT m, '1 minute', s, (60 * (1 + sin(extract(epoch FROM m) / 9000) * 0.4) + random() * 12)::int,
 	(random() * 1.2)::int, (random() * 6)::int, 0, (random() * 40)::int,
 	'{0,0,2,10,30,14,6,2,1,1,0,0,0,0,0,0,0,0,0,0}'::int[]
