@@ -2,9 +2,12 @@
 --
 -- parameters: event, subscription, position, at, attempt
 
+\set text l.request_body
 SELECT row_to_json(c)::text
 FROM (SELECT l.method, l.endpoint, host(l.source_ip) AS source_ip, l.source_port,
-		host(l.peer_ip) AS peer_ip, l.requested_at, l.request_headers, l.request_body,
+		host(l.peer_ip) AS peer_ip, l.requested_at, l.request_headers,
+\ir ../part/first.sql
+		AS request_body,
 		l.response_status, l.response_headers, l.response_body, l.error,
 		round((extract(epoch FROM l.duration) * 1000)::numeric, 1) AS ms
 	FROM webhook.log l

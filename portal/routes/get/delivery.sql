@@ -4,6 +4,7 @@
 --
 -- parameters: event, subscription
 
+\set text l.request_body
 SELECT json_build_object(
 	'explain', webhook.explain(:event::uuid, :subscription::bigint),
 	'waiting', (SELECT row_to_json(w)
@@ -26,7 +27,9 @@ SELECT json_build_object(
 			ORDER BY l.logged_at DESC, l.position DESC, l.subscription_id DESC
 			LIMIT 100) r),
 	'last', (SELECT row_to_json(r)
-		FROM (SELECT l.request_headers, l.request_body, l.response_headers, l.response_body
+		FROM (SELECT l.request_headers, l.response_headers, l.response_body,
+\ir ../part/first.sql
+			AS request_body
 			FROM webhook.log l
 			WHERE l.event_id = :event::uuid AND l.subscription_id = :subscription::bigint
 			ORDER BY l.logged_at DESC, l.position DESC, l.subscription_id DESC

@@ -40,7 +40,10 @@ found AS (
 					AND y.cause NOT IN ('ping', 'confirm')
 				LIMIT 1) x)),
 c AS MATERIALIZED (
-	SELECT f.subject, f.created_at, f.request_body, f.request_headers
+	SELECT f.subject, f.created_at, f.request_headers,
+\set text f.request_body
+\ir ../part/first.sql
+		AS request_body
 	FROM found f
 	ORDER BY f.logged_at DESC, f.position DESC
 	LIMIT 1),
@@ -54,6 +57,9 @@ e AS MATERIALIZED (
 SELECT json_build_object(
 	'call', (SELECT row_to_json(c) FROM c),
 	'event', (SELECT json_build_object('subject', e.subject, 'created_at', e.created_at,
-			'data', e.data)
+			'data',
+\set text e.data
+\ir ../part/first.sql
+			)
 		FROM e
 		WHERE e.found))::text

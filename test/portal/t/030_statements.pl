@@ -182,4 +182,49 @@ sysread($last, $line, 4096);
 like($line, qr{^HTTP/1.1 200}, 'what somebody waits for is answered before the portal ends');
 is($portal->stop, 0, 'the portal ends in order');
 
+# ---- What is too long for an answer
+
+# Bodies may have 64 megabytes.  The pages' own statements are asked, on a server with the
+# extension.
+{
+	local $ENV{PORTAL} = "$ENV{PORTAL}_pages";
+	my $large = Portal->new(conf => "shared_preload_libraries = 'webhook'\nwebhook.enabled = off\nwebhook.max_data_size = '64MB'\n", sql => <<'END');
+CREATE EXTENSION webhook;
+CREATE ROLE reader LOGIN PASSWORD 'right';
+SELECT webhook.grant_reader('reader');
+SELECT webhook.define_event_type('App.Data'), webhook.define_event_type('App.Text'),
+	webhook.publish('App.Data', json_build_object('text', repeat('"', 3000000)));
+END
+	my $event = '01a20ce4-063b-774b-9b0e-00000000000';
+	$large->sql(<<"END");
+CREATE TABLE webhook_internal.log_here PARTITION OF webhook.log DEFAULT;
+INSERT INTO webhook.log (id, event_id, position, cause, logged_at, subscription_id, event_type,
+		created_at, attempt, outcome, request_headers, request_body, response_body)
+	SELECT n, ('$event' || n)::uuid, n, 'event', date_trunc('second', now()), 1, 'App.Text', now(), 1, 'delivered',
+			'{"a": "b"}', body, repeat(E'\\x01', 16384)
+		FROM (VALUES (1, NULL), (2, '{"Data":"' || repeat('x', (1 << 20) - 11) || '"}'),
+			(3, '{"Data":"' || repeat('\xC3\xBC', 600000) || '"}'), (4, '{"Data":"' || repeat('\\"', 33000000) || '"}')) AS b (n, body);
+END
+	my $at = $large->sql('SELECT DISTINCT logged_at FROM webhook.log') =~ s/\+/%2B/r =~ s/ /%20/r;
+	$large->start;
+	my $reads = $large->browser;
+	$reads->sign_in('reader', 'right');
+	my %body = (1 => undef, 2 => '{"Data":"' . 'x' x ((1 << 20) - 11) . '"}',
+		3 => '{"Data":"' . "\xFC" x 524283 . "\n[cut: the first megabyte of 1200011 bytes]",
+		4 => '{"Data":"' . '\\"' x 524283 . "\\\n[cut: the first megabyte of 66000011 bytes]");
+	foreach my $n (sort keys %body)
+	{
+		my $call = $reads->get("api/call?event=$event$n&subscription=1&position=$n&attempt=1&at=$at");
+		my $delivery = $reads->get("api/delivery?event=$event$n&subscription=1");
+
+		is("$call->{status} $delivery->{status}", '200 200', "body $n: call and delivery are answers") or diag(map { substr $_->{content}, 0, 300 } $call, $delivery);
+		ok(($_->{request_body} // 'none') eq ($body{$n} // 'none'), '... with at most a megabyte of the body, whole characters, and a line that says so')
+			or diag(substr $_->{request_body} // 'none', -80) foreach $call->{json}, $delivery->{json}{last};
+	}
+	my $example = $reads->get('api/example?event_type=App.Text')->{json}{call};
+	ok($example->{request_body} eq $body{4}, 'so is an example that is a call') or diag(substr $example->{request_body} // '', -80);
+	$example = $reads->get('api/example?event_type=App.Data')->{json}{event};
+	like(substr($example->{data}, -60), qr/\n\[cut: the first megabyte of 6000013 bytes\]$/, '... or an event');
+}
+
 done_testing();
