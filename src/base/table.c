@@ -30,6 +30,7 @@
 #include "access/xact.h"
 #include "catalog/pg_am_d.h"
 #include "miscadmin.h"
+#include "replication/logicalworker.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -55,7 +56,7 @@ static struct
 	EState	   *plain_estate;	/* see plain_estate(); NULL: not needed yet */
 	WebhookTable *kept;			/* of webhook_table_open_kept(); NULL: none is open */
 	ResourceOwner owner;		/* of what it has open */
-	bool		may_keep;		/* see webhook_table_may_keep() */
+	bool		may_keep;		/* see webhook_table_allow_kept() */
 	bool		ends;			/* the transaction commits: nothing is kept any more */
 	bool		watches;		/* the callbacks are registered */
 }			tables;
@@ -116,7 +117,8 @@ webhook_table_open_kept(Oid relid, int ncolumns)
 	if (tables.kept != NULL && RelationGetRelid(tables.kept->relation) == relid)
 		return tables.kept;
 	webhook_table_close_kept();
-	if (!tables.may_keep || tables.ends)
+	/* A worker that applies replicated changes truncates tables without a statement. */
+	if (!tables.may_keep || tables.ends || IsLogicalWorker())
 		return webhook_table_open(relid, ncolumns, NoLock);
 
 	watch_transactions();
@@ -160,12 +162,19 @@ webhook_table_close_kept(void)
 }
 
 bool
-webhook_table_may_keep(bool may)
+webhook_table_forbid_kept(bool forbids)
 {
 	bool		former = tables.may_keep;
 
-	tables.may_keep = may;
+	if (forbids)
+		tables.may_keep = false;
 	return former;
+}
+
+void
+webhook_table_allow_kept(bool allows)
+{
+	tables.may_keep = allows;
 }
 
 void

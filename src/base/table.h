@@ -50,9 +50,11 @@ extern void webhook_table_close_kept(void);
 
 /*
  * From now on tables may be kept open, or not; at first they may not. Whoever allows it
- * closes them before each utility statement. Returns what was so before.
+ * closes them before each utility statement. forbid() does nothing if "forbids" is false;
+ * it returns what was so before, for allow().
  */
-extern bool webhook_table_may_keep(bool may);
+extern bool webhook_table_forbid_kept(bool forbids);
+extern void webhook_table_allow_kept(bool allows);
 
 /* Close the table, unless it is kept. After an error, the abort of the transaction does that. */
 extern void webhook_table_close(WebhookTable *table);

@@ -85,7 +85,7 @@ webhook_ddl_hooks_init(void)
 	next.object_access = object_access_hook;
 	object_access_hook = object_access;
 
-	(void) webhook_table_may_keep(true);
+	webhook_table_allow_kept(true);
 }
 
 static void
@@ -99,7 +99,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 
 	webhook_table_close_kept();
 	commit_prepared = before_statement(pstmt->utilityStmt);
-	may_keep = webhook_table_may_keep(writes_rows(pstmt->utilityStmt));
+	may_keep = webhook_table_forbid_kept(!writes_rows(pstmt->utilityStmt));
 	PG_TRY();
 	{
 		next.process_utility(pstmt, queryString, readOnlyTree, context, params,
@@ -107,7 +107,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	}
 	PG_FINALLY();
 	{
-		(void) webhook_table_may_keep(may_keep);
+		webhook_table_allow_kept(may_keep);
 	}
 	PG_END_TRY();
 
@@ -117,7 +117,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 
 /*
  * Returns true for a statement that only runs others, or writes rows. During any other one
- * an event trigger may write events before the statement itself needs a ring table.
+ * an event trigger may write events, by such a statement or without, before the statement
+ * itself needs a ring table.
  */
 static bool
 writes_rows(const Node *stmt)

@@ -96,6 +96,16 @@ SELECT lives_ok($$ SELECT pg_temp.each_table('REINDEX TABLE %1$s') $$, 'REINDEX 
 SELECT lives_ok($$ SELECT pg_temp.each_table('CREATE INDEX mine_%2$s ON %1$s (subject)') $$, '... CREATE INDEX');
 DROP EVENT TRIGGER tell;
 SELECT alike(pg_temp.got(), '%ddl ddl', 'it has written rows');
+CREATE OR REPLACE FUNCTION pg_temp.tell() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE $_$ DO $_d_$ BEGIN PERFORM pg_temp.put('do'); END $_d_$ $_$;
+	EXECUTE $_$ EXPLAIN ANALYZE SELECT pg_temp.put('explain') $_$;
+END
+$$;
+CREATE EVENT TRIGGER tell ON ddl_command_start EXECUTE FUNCTION pg_temp.tell();
+SELECT lives_ok($$ SELECT pg_temp.each_table('DROP INDEX webhook_internal.mine_%2$s') $$, 'DROP INDEX where it has written by a statement that runs others');
+DROP EVENT TRIGGER tell;
+SELECT alike(pg_temp.got(), '%do explain', 'it has written rows');
 
 -- ---- The extension itself
 
