@@ -4703,14 +4703,21 @@ BEGIN
 				FROM webhook_internal.pending p
 				WHERE p.subject = erase.subject)
 		INTO kept;
-	-- What is in memory is in the ring, too, and what is there may be sent again.
-	IF kept > 0 OR EXISTS (SELECT FROM webhook_internal.ring r
-		WHERE r.subject = erase.subject AND r.kind IN ('e', 't', 'p', 'r')
-			AND webhook_internal.erased_at(r.subject, r.created_at) IS NULL)
+	-- What is in memory is in the ring, too, and what is there may be sent again: all that
+	-- has committed since the last erasure, whenever it was made. A snapshot of before does
+	-- not show it.
+	IF kept > 0 OR current_setting('transaction_isolation') <> 'read committed'
+		OR EXISTS (SELECT FROM webhook_internal.ring r
+			WHERE r.subject = erase.subject AND r.kind IN ('e', 't', 'p', 'r')
+				AND NOT EXISTS (SELECT FROM webhook_internal.audit a
+					WHERE a.action = 'erase' AND a.detail ->> 'subject' = erase.subject
+						AND a.at >= r.created_at
+						AND pg_visible_in_snapshot(r.txid, (a.detail ->> 'snapshot')::pg_snapshot)))
 	THEN
 		PERFORM webhook_internal.command('z'::"char", NULL::bigint, erase.subject, NULL::uuid);
 		PERFORM webhook_internal.audit('erase'::text, NULL::bigint, NULL::uuid,
-			jsonb_build_object('subject', erase.subject, 'count', kept));
+			jsonb_build_object('subject', erase.subject, 'count', kept,
+				'snapshot', webhook_internal.start_snapshot()));
 	END IF;
 	RETURN kept;
 END

@@ -124,6 +124,23 @@ cmp_ok($server->sql(q(SELECT count(*) FROM webhook.log WHERE subject = 'y/1' AND
 is($server->sql(kept('y/1')), '0 0', '... and leaves nothing');
 $server->sql("SELECT webhook.unsubscribe($slow)");
 
+# ---- What commits between two erasures is of the second one
+
+my $erasures = q(SELECT count(*) FROM webhook_internal.audit WHERE action = 'erase' AND detail ->> 'subject' = 'w/1');
+my $open = $server->hold("SELECT webhook.publish('App.B', '{\"late\": 1}', 'w/1')");
+$server->sql(q(SELECT webhook.publish('App.B', '{"early": 1}', 'w/1'); SELECT webhook.erase('w/1')));
+$server->let_go($open);
+is($server->sql($erasures), '1', 'an event commits after the erasure, though it was made before');
+$server->sql(q(SELECT webhook.erase('w/1')));
+is($server->sql($erasures), '2', '... and is erased by the next one, also where nobody takes it');
+$server->sql(q(SELECT webhook.erase('w/1')));
+is($server->sql($erasures), '2', 'then there is nothing to erase');
+my $before = $server->hold('SELECT count(*) FROM webhook.log', 'BEGIN ISOLATION LEVEL REPEATABLE READ');
+$server->sql(q(SELECT webhook.publish('App.B', '{"after": 1}', 'w/1')));
+$before->query_safe(q(SELECT webhook.erase('w/1')));
+$server->let_go($before);
+is($server->sql($erasures), '3', 'a snapshot of before does not hide what is to be erased');
+
 # ---- Many rows; a leaf without its index; a crash
 
 $server->settle('before the crash');
