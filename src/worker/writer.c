@@ -124,10 +124,14 @@ webhook_writer_flush(TimestampTz now, bool at_once)
 	Group		group;
 
 	if (usage->unflushed == 0)
+	{
 		writer.waiting_since = 0;
-	else if (writer.waiting_since == 0 || writer.waiting_since > now)
+		webhook_turn_end(WEBHOOK_PART_FLUSH);
+		return;
+	}
+	if (writer.waiting_since == 0 || writer.waiting_since > now)
 		writer.waiting_since = now;
-	if (usage->unflushed == 0 || !is_due(now, at_once))
+	if (!is_due(now, at_once))
 	{
 		webhook_turn_end(WEBHOOK_PART_FLUSH);
 		return;
