@@ -106,9 +106,16 @@ SELECT app.run('parted', 0.2, 400);
 CREATE TRIGGER before BEFORE INSERT OR UPDATE ON app.early
 	FOR EACH ROW EXECUTE FUNCTION app.before('early');
 SELECT app.run('early', 0.3, 400, ', same_keys');
+-- PostgreSQL 15 with assertions ends here by one of its own, with or without our triggers:
+-- HEAP_XMAX_IS_LOCKED_ONLY in heap_update(). So nothing happens to this table there.
+SELECT array_remove('{plain,parted,early,moving,item}',
+	CASE current_setting('debug_assertions') WHEN 'on' THEN 'moving' END) AS played \gset
+SELECT 'moving' = ANY (:'played') AS moves \gset
+\if :moves
 CREATE TRIGGER before BEFORE INSERT OR UPDATE ON app.moving
 	FOR EACH ROW EXECUTE FUNCTION app.before('moving');
 SELECT app.run('moving', 0.4, 400, ', same_keys');
+\endif
 
 -- A statement changes a row, and calls the triggers of another table before that row's.
 CREATE TABLE app.tender (id int PRIMARY KEY, phase text);
@@ -188,7 +195,7 @@ WITH new AS (INSERT INTO app.version VALUES (6, 9, 'active') RETURNING contract)
 INSERT INTO app.version SELECT g, 10, 'active' FROM generate_series(1001, 12000) AS g;
 
 BEGIN;
-SELECT plan(22);
+SELECT plan(7 + 3 * cardinality(:'played'::text[]));
 CREATE TEMPORARY VIEW history AS
 	SELECT split_part(subject, '/', 1) AS name, split_part(subject, '/', 2)::int AS key, id,
 			data ->> 'Operation' AS operation, data ->> 'OldStatus' AS old, data ->> 'NewStatus' AS new,
@@ -198,14 +205,14 @@ CREATE TEMPORARY VIEW history AS
 		FROM webhook.event
 		WINDOW w AS (PARTITION BY subject ORDER BY id);
 SELECT cmp_ok((SELECT count(*) FROM history h WHERE h.name = t.name), '>', 500::bigint, t.name || ': there are events')
-	FROM unnest('{plain,parted,early,moving,item}'::text[]) AS t (name);
+	FROM unnest(:'played'::text[]) AS t (name);
 SELECT is_empty(format('SELECT * FROM history WHERE name = %L AND (old IS DISTINCT FROM new_before
 		OR (operation = ''INSERT'') <> (operation_before = ''DELETE''))', name),
 	name || ': each event goes on from the one before it')
-	FROM unnest('{plain,parted,early,moving,request,lot,item}'::text[]) AS t (name);
+	FROM unnest(:'played'::text[] || '{request,lot}') AS t (name);
 SELECT set_eq(format('SELECT key, new FROM history WHERE name = %L AND is_last AND operation <> ''DELETE''', name),
 	format('SELECT id, status FROM app.%I', name), name || ': the last event says how the row is')
-	FROM unnest('{plain,parted,early,moving,item}'::text[]) AS t (name);
+	FROM unnest(:'played'::text[]) AS t (name);
 SELECT results_eq($$ SELECT new FROM history WHERE name = 'request' ORDER BY id $$, '{Draft,Approved,Signed}'::text[],
 	'a row that a trigger of another table changes again');
 SELECT results_eq($$ SELECT key || operation || coalesce(new, '') FROM history WHERE name = 'lot' ORDER BY id $$,
