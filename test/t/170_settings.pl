@@ -213,7 +213,8 @@ END
 
 # ---- Caches are emptied at each look into them
 
-# Only a server with assertions can do that; elsewhere the greatest value is 0.
+# Only a server with assertions can do that; elsewhere the greatest value is 0. A step of the
+# worker takes longer there than the default timeout of a request.
 {
 	my $discard = $server->sql("SELECT least(max_val::integer, 1) FROM pg_settings WHERE name = 'debug_discard_caches'");
 	my $fast = '-c debug_discard_caches=0';
@@ -224,7 +225,7 @@ END
 		$server->restart_worker;
 	}
 	$server->sql(<<"END");
-@{[ $server->subscription('/ok/discard', q(filter => '$.Record.note == "d"')) ]};
+@{[ $server->subscription('/ok/discard', q(filter => '$.Record.note == "d"', timeout => '5 min')) ]};
 INSERT INTO business_request VALUES (3, 'Draft', 'd');
 UPDATE business_request SET status = 'Approved' WHERE id = 3;
 DELETE FROM business_request WHERE id = 3;
