@@ -499,6 +499,8 @@ COMMENT ON COLUMN webhook_internal.audit.event_id IS 'Id of the event that it wa
 COMMENT ON COLUMN webhook_internal.audit.detail IS 'what was given or changed, with former values under old and new ones under new; credentials are redacted';
 
 CREATE INDEX audit_at_idx ON webhook_internal.audit (at);
+CREATE INDEX audit_erasure_idx ON webhook_internal.audit ((detail ->> 'subject'))
+	WHERE action = 'erase';
 
 CREATE TABLE webhook_internal.stat_minute (
 	at			timestamptz NOT NULL,

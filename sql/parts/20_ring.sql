@@ -105,6 +105,7 @@ CREATE FUNCTION webhook_internal.replay(
 	subscription bigint,
 	cause text,
 	id bigint,
+	txid xid8,
 	event_id uuid,
 	created_at timestamptz,
 	event_type text,
@@ -114,7 +115,7 @@ CREATE FUNCTION webhook_internal.replay(
 	context json
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_replay';
-COMMENT ON FUNCTION webhook_internal.replay(bigint, text, bigint, uuid, timestamptz, text, text, json, text, json) IS 'append the command to deliver an event to a subscription';
+COMMENT ON FUNCTION webhook_internal.replay(bigint, text, bigint, xid8, uuid, timestamptz, text, text, json, text, json) IS 'append the command to deliver an event to a subscription';
 
 CREATE FUNCTION webhook_internal.event_context(traceparent text, context jsonb) RETURNS json
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_event_context';

@@ -81,59 +81,83 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, json) IS 'true if the event types, the tenant and the filter of a subscription accept the event';
 
--- An erasure is of what had occurred before. Its row of the audit is kept as long as the log,
--- and as long as the ring has anything of that.
-CREATE FUNCTION webhook_internal.erased_at(subject text, created_at timestamptz)
+/*
+ * What was erased
+ *
+ * An erasure means events that had committed when it was called, and those that its own
+ * transaction had made. The audit has it, with what its command in the ring means, as long as
+ * the log and the ring have anything of that time. src/store/erasure.c asks here, too.
+ */
+
+CREATE VIEW webhook_internal.erasure AS
+	SELECT a.detail ->> 'subject' AS subject, a.at, (a.detail ->> 'id')::bigint AS id,
+			(a.detail ->> 'txid')::xid8 AS txid, (a.detail ->> 'snapshot')::pg_snapshot AS snapshot
+		FROM webhook_internal.audit a, (VALUES (0)) AS read_only
+		WHERE a.action = 'erase';
+COMMENT ON VIEW webhook_internal.erasure IS 'subjects that were erased: by which row of the ring, of which transaction, and what that could see';
+
+-- Of a transaction that is not known (0) all is meant that was made before. In a restored
+-- database that is so, too: its new events have greater ids than the erasures of the dump.
+CREATE FUNCTION webhook_internal.means(
+	erasure bigint,
+	erasure_txid xid8,
+	snapshot pg_snapshot,
+	id bigint,
+	txid xid8
+) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN id < erasure AND (txid = erasure_txid OR pg_visible_in_snapshot(txid, snapshot));
+COMMENT ON FUNCTION webhook_internal.means(bigint, xid8, pg_snapshot, bigint, xid8) IS 'true if an erasure means an event of its subject: the row of the ring that was made in a transaction; 0: it is not known in which';
+
+CREATE FUNCTION webhook_internal.erased_at(subject text, id bigint, txid xid8)
 	RETURNS timestamptz
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT min(a.at)
-		FROM webhook_internal.audit a
-		WHERE a.action = 'erase' AND a.detail ->> 'subject' = erased_at.subject
-			AND a.at >= erased_at.created_at
+	SELECT min(e.at)
+		FROM webhook_internal.erasure e
+		WHERE e.subject = erased_at.subject
+			AND webhook_internal.means(e.id, e.txid, e.snapshot, erased_at.id, erased_at.txid)
 $$;
-COMMENT ON FUNCTION webhook_internal.erased_at(text, timestamptz) IS 'when the subject of an event that occurred then was erased; null: it was not';
+COMMENT ON FUNCTION webhook_internal.erased_at(text, bigint, xid8) IS 'when an event was erased; null: it was not';
 
--- What the ring still has of an erased event is not sent again.
-CREATE FUNCTION webhook_internal.unless_erased(e webhook.event) RETURNS webhook.event
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF webhook_internal.erased_at(e.subject, e.created_at) IS NOT NULL THEN
-		e.data := NULL;
-		e.context := NULL;
-		e.traceparent := NULL;
-	END IF;
-	RETURN e;
-END
-$$;
-COMMENT ON FUNCTION webhook_internal.unless_erased(webhook.event) IS 'the event, without data and context if it was erased';
+CREATE TYPE webhook_internal.found_event AS (
+	id			bigint,
+	event_id	uuid,
+	event_type	text,
+	subject		text,
+	data		json,			-- null: it is kept no longer
+	created_at	timestamptz,
+	tenant		text,
+	traceparent	text,
+	context		jsonb,
+	txid		xid8,			-- that made it; 0: it is not known
+	erased_at	timestamptz		-- null: it was not erased
+);
+COMMENT ON TYPE webhook_internal.found_event IS 'what there is of an event';
 
--- The result has data if the event can be sent again, and no id if it is unknown. What
--- another tenant, or the platform, has of it is not looked at, whoever calls.
-CREATE FUNCTION webhook_internal.find_event(
+CREATE FUNCTION webhook_internal.search_event(
 	event uuid,
 	subscription bigint,
 	tenant text,
 	whoever boolean
-) RETURNS webhook.event
+) RETURNS webhook_internal.found_event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-	logged		webhook.event;
-	present		webhook.event;
+	logged		webhook_internal.found_event;
+	present		webhook_internal.found_event;
 BEGIN
 	/*
 	 * The log has an index on event_id, and pending finds the rows of a subscription; all of
 	 * pending and of the ring is read only for what neither of them has.
 	 */
 	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at, l.tenant,
-			l.traceparent, l.context
+			l.traceparent, l.context, '0'
 		INTO logged
 		FROM webhook.log l
-		WHERE l.event_id = find_event.event AND l.cause <> 'dismiss'
-			AND (find_event.whoever OR l.tenant IS NOT DISTINCT FROM find_event.tenant)
+		WHERE l.event_id = search_event.event AND l.cause <> 'dismiss'
+			AND (search_event.whoever OR l.tenant IS NOT DISTINCT FROM search_event.tenant)
 		ORDER BY l.data IS NULL, l.logged_at DESC
 		LIMIT 1;
 	IF logged.data IS NOT NULL THEN
@@ -144,71 +168,104 @@ BEGIN
 	logged.data := (
 		SELECT webhook_internal.data_of_body(l.request_body, l.event_id, l.event_type)
 			FROM webhook.log l
-			WHERE l.event_id = find_event.event AND l.request_body IS NOT NULL
-				AND (find_event.whoever OR l.tenant IS NOT DISTINCT FROM find_event.tenant)
+			WHERE l.event_id = search_event.event AND l.request_body IS NOT NULL
+				AND (search_event.whoever OR l.tenant IS NOT DISTINCT FROM search_event.tenant)
 			ORDER BY l.logged_at DESC
 			LIMIT 1);
 	IF logged.data IS NOT NULL THEN
-		RETURN webhook_internal.unless_erased(logged);
+		RETURN logged;
 	END IF;
 
 	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created_at, p.tenant,
-			p.context ->> 'traceparent', p.context -> 'context'
+			p.context ->> 'traceparent', p.context -> 'context',
+			CASE WHEN p.position = p.id THEN p.txid ELSE '0' END
 		INTO present
 		FROM (
 			SELECT o.*
 				FROM webhook_internal.pending o
-				WHERE o.subscription_id = find_event.subscription
+				WHERE o.subscription_id = search_event.subscription
 			UNION ALL
 			SELECT a.* FROM webhook_internal.pending a
 		) p
-		WHERE p.event_id = find_event.event
-			AND (find_event.whoever OR p.tenant IS NOT DISTINCT FROM find_event.tenant)
+		WHERE p.event_id = search_event.event
+			AND (search_event.whoever OR p.tenant IS NOT DISTINCT FROM search_event.tenant)
 		LIMIT 1;
 	IF FOUND THEN
-		RETURN webhook_internal.unless_erased(present);
+		RETURN present;
 	END IF;
 	SELECT r.id, r.event_id, r.event_type, r.subject, r.data, r.created_at, r.tenant,
-			r.context ->> 'traceparent', (r.context -> 'context')::jsonb
+			r.context ->> 'traceparent', (r.context -> 'context')::jsonb, r.txid
 		INTO present
 		FROM webhook_internal.ring r
-		WHERE r.event_id = find_event.event
-			AND (find_event.whoever AND r.kind IN ('e', 't', 'p')
-				OR webhook_internal.is_for(r.kind, r.tenant, find_event.tenant)
+		WHERE r.event_id = search_event.event
+			AND (search_event.whoever AND r.kind IN ('e', 't', 'p')
+				OR webhook_internal.is_for(r.kind, r.tenant, search_event.tenant)
 					-- What a tenant may not get it has not heard of.
 					AND (webhook_internal.caller_sees_all()
-						OR webhook_internal.may_get(find_event.tenant, r.event_type)))
+						OR webhook_internal.may_get(search_event.tenant, r.event_type)))
 		LIMIT 1;
 	IF FOUND THEN
-		RETURN webhook_internal.unless_erased(present);
+		RETURN present;
 	END IF;
 
 	-- The command for a replay or a ping contains the event.
 	SELECT (r.data ->> 'id')::bigint, r.event_id, r.event_type, r.subject, r.data -> 'data',
 			'2000-01-01 00:00+00'::timestamptz
 				+ (r.data ->> 'created_at')::bigint * interval '1 microsecond',
-			r.tenant, r.context ->> 'traceparent', r.context -> 'context'
+			r.tenant, r.context ->> 'traceparent', r.context -> 'context',
+			coalesce(r.data ->> 'txid', '0')
 		INTO present
 		FROM webhook_internal.ring r
-		WHERE r.kind = 'r' AND r.event_id = find_event.event
-			AND (find_event.whoever OR r.tenant IS NOT DISTINCT FROM find_event.tenant)
+		WHERE r.kind = 'r' AND r.event_id = search_event.event
+			AND (search_event.whoever OR r.tenant IS NOT DISTINCT FROM search_event.tenant)
 			AND NOT r.data ->> 'cause' = 'dismiss'
 		LIMIT 1;
-	IF FOUND THEN
-		RETURN webhook_internal.unless_erased(present);
-	END IF;
-
-	RETURN webhook_internal.unless_erased(logged);
+	RETURN CASE WHEN FOUND THEN present ELSE logged END;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.find_event(uuid, bigint, text, boolean) IS 'the event, from the log, pending deliveries (of the subscription first) or the ring, as the tenant has it; null: the platform; or whoever has it';
+COMMENT ON FUNCTION webhook_internal.search_event(uuid, bigint, text, boolean) IS 'what find_event() looks at, whether it was erased or not';
+
+-- The result has data if the event can be sent again, and no id if it is unknown. What
+-- another tenant, or the platform, has of it is not looked at, whoever calls.
+CREATE FUNCTION webhook_internal.find_event(
+	event uuid,
+	subscription bigint,
+	tenant text,
+	whoever boolean
+) RETURNS webhook_internal.found_event
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	e			webhook_internal.found_event;
+BEGIN
+	e := webhook_internal.search_event(event, subscription, tenant, whoever);
+	e.erased_at := webhook_internal.erased_at(e.subject, e.id, e.txid);
+	IF e.erased_at IS NOT NULL AND e.txid = '0' THEN
+		-- The ring may tell more, but all of it has to be read.
+		SELECT r.txid
+			INTO e.txid
+			FROM webhook_internal.ring r
+			WHERE r.event_id = find_event.event AND r.kind IN ('e', 't', 'p');
+		e.txid := coalesce(e.txid, '0');
+		e.erased_at := webhook_internal.erased_at(e.subject, e.id, e.txid);
+	END IF;
+	IF e.erased_at IS NOT NULL THEN
+		e.data := NULL;
+		e.context := NULL;
+		e.traceparent := NULL;
+	END IF;
+	RETURN e;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.find_event(uuid, bigint, text, boolean) IS 'the event, from the log, pending deliveries (of the subscription first) or the ring, as the tenant has it; null: the platform; or whoever has it; without data and context if it was erased';
 
 CREATE FUNCTION webhook_internal.require_event(event uuid, subscription bigint, tenant text)
-	RETURNS webhook.event
+	RETURNS webhook_internal.found_event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	found		webhook.event;
+	found		webhook_internal.found_event;
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', event IS NULL, 'Give the Id of an event.');
 	found := webhook_internal.find_event(event, subscription, tenant, false);
@@ -293,7 +350,7 @@ BEGIN
 					HINT = 'Give it one with webhook.alter_event_type(), or omit event_type to send an event webhook.ping.';
 		END IF;
 	END IF;
-	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, event, created_at,
+	PERFORM webhook_internal.replay(subscription, 'ping', 0::bigint, '0'::xid8, event, created_at,
 		coalesce(event_type, 'webhook.ping'), NULL::text, data,
 		(SELECT s.tenant FROM webhook_internal.subscription s WHERE s.id = ping.subscription),
 		NULL::json);
@@ -312,7 +369,7 @@ CREATE FUNCTION webhook_internal.resend(event uuid, subscription bigint) RETURNS
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	known		webhook.event;
+	known		webhook_internal.found_event;
 	s			webhook_internal.subscription;
 BEGIN
 	PERFORM webhook_internal.require_enabled(subscription);
@@ -339,8 +396,7 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				COLUMN = 'event',
 				DETAIL = CASE
-					WHEN webhook_internal.erased_at(known.subject, known.created_at) IS NOT NULL
-						THEN 'It was erased by webhook.erase().'
+					WHEN known.erased_at IS NOT NULL THEN 'It was erased by webhook.erase().'
 					ELSE 'It is no longer in the ring, and the log does not have its data.' END,
 				HINT = 'Events are kept for webhook.event_retention, the log for webhook.log_retention.';
 	END IF;
@@ -365,8 +421,8 @@ BEGIN
 		RAISE NOTICE 'event % already waits for subscription %, and is sent once more', event, subscription
 			USING HINT = format('To try what waits now, call webhook.retry(%s).', subscription);
 	END IF;
-	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.event_id,
-		known.created_at, known.event_type, known.subject, known.data, s.tenant,
+	PERFORM webhook_internal.replay(subscription, 'resend', known.id, known.txid,
+		known.event_id, known.created_at, known.event_type, known.subject, known.data, s.tenant,
 		webhook_internal.event_context(known.traceparent, known.context));
 	PERFORM webhook_internal.audit('resend'::text, subscription, event, NULL::jsonb);
 END
@@ -382,7 +438,7 @@ CREATE FUNCTION webhook_internal.cancel(event uuid, subscription bigint) RETURNS
 AS $$
 #variable_conflict use_column
 DECLARE
-	known		webhook.event;
+	known		webhook_internal.found_event;
 	last		record;
 	owned_by	text;			-- tenant of the subscription
 	under_way	boolean;		-- it waits, or may be in memory
@@ -414,8 +470,9 @@ BEGIN
 		PERFORM webhook_internal.command('k'::"char", cancel.subscription, known.subject, cancel.event);
 		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event, NULL::jsonb);
 	ELSIF last.outcome IN ('failed', 'cancelled') AND last.cause NOT IN ('ping', 'confirm', 'dismiss') THEN
-		PERFORM webhook_internal.replay(cancel.subscription, 'dismiss', known.id, known.event_id,
-			known.created_at, known.event_type, known.subject, coalesce(known.data, 'null'),
+		PERFORM webhook_internal.replay(cancel.subscription, 'dismiss', known.id, known.txid,
+			known.event_id, known.created_at, known.event_type, known.subject,
+			coalesce(known.data, 'null'),
 			(SELECT s.tenant FROM webhook_internal.subscription s WHERE s.id = cancel.subscription),
 			webhook_internal.event_context(known.traceparent, known.context));
 		PERFORM webhook_internal.audit('cancel'::text, cancel.subscription, cancel.event,
@@ -522,20 +579,20 @@ BEGIN
 				WHERE p.subject = erase.subject)
 		INTO kept;
 	-- What is in memory is in the ring, too, and what is there may be sent again: all that
-	-- has committed since the last erasure, whenever it was made. A snapshot of before does
-	-- not show it.
+	-- no erasure means so far. A snapshot of before does not show it.
 	IF kept > 0 OR current_setting('transaction_isolation') <> 'read committed'
 		OR EXISTS (SELECT FROM webhook_internal.ring r
 			WHERE r.subject = erase.subject AND r.kind IN ('e', 't', 'p', 'r')
-				AND NOT EXISTS (SELECT FROM webhook_internal.audit a
-					WHERE a.action = 'erase' AND a.detail ->> 'subject' = erase.subject
-						AND a.at >= r.created_at
-						AND pg_visible_in_snapshot(r.txid, (a.detail ->> 'snapshot')::pg_snapshot)))
+				AND webhook_internal.erased_at(r.subject, r.id, r.txid) IS NULL)
 	THEN
 		PERFORM webhook_internal.command('z'::"char", NULL::bigint, erase.subject, NULL::uuid);
-		PERFORM webhook_internal.audit('erase'::text, NULL::bigint, NULL::uuid,
-			jsonb_build_object('subject', erase.subject, 'count', kept,
-				'snapshot', webhook_internal.start_snapshot()));
+		PERFORM webhook_internal.audit('erase'::text, NULL::bigint, NULL::uuid, (
+			SELECT jsonb_build_object('subject', r.subject, 'count', kept, 'id', r.id,
+					'txid', r.txid, 'snapshot', r.data ->> 'snapshot')
+				FROM webhook_internal.ring r
+				WHERE r.txid = pg_current_xact_id() AND r.kind = 'z'
+				ORDER BY r.id DESC
+				LIMIT 1));
 	END IF;
 	RETURN kept;
 END
@@ -627,90 +684,97 @@ BEGIN
 				FROM webhook_internal.ring r
 				WHERE r.kind = 'r' AND webhook_internal.is_replay_to(r.data, recover.subscription)
 				GROUP BY r.event_id),
-		erased AS MATERIALIZED (
-			SELECT a.detail ->> 'subject' AS subject, a.at
-				FROM webhook_internal.audit a
-				WHERE a.action = 'erase')
-		SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data,
-				d.traceparent, d.context
-			FROM webhook.dead_letter d
-			WHERE recover.what = 'failed'
-				AND d.subscription_id = s.id AND d.tenant IS NOT DISTINCT FROM s.tenant
-				AND d.created_at >= recover.since AND d.created_at < recover.until
-				-- Older leaves of the log need not be read; a day allows for a wrong clock.
-				AND d.logged_at >= recover.since - interval '1 day'
-				AND d.data IS NOT NULL
-				AND webhook_internal.takes(s, d.event_type, d.data)
-				AND NOT EXISTS (
-					SELECT
-						FROM replay r
-						WHERE r.event_id = d.event_id AND r.id > d.position)
-		UNION ALL
-		SELECT l.id, l.event_id, l.created_at, l.event_type, l.subject, x.data,
-				l.traceparent, l.context
-			FROM webhook.log l
-				LEFT JOIN webhook_internal.ring v ON v.event_id = l.event_id
+		erasure AS MATERIALIZED (
+			SELECT e.subject, e.id, e.txid, e.snapshot
+				FROM webhook_internal.erasure e),
+		-- The log does not have the transactions that made events. They are needed of few.
+		made AS MATERIALIZED (
+			SELECT r.event_id, r.txid
+				FROM webhook_internal.ring r
+				WHERE r.kind IN ('e', 't', 'p') AND r.subject IN (SELECT a.subject FROM erasure a)),
+		candidate AS (
+			SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data,
+					d.traceparent, d.context, NULL::xid8 AS txid
+				FROM webhook.dead_letter d
+				WHERE recover.what = 'failed'
+					AND d.subscription_id = s.id AND d.tenant IS NOT DISTINCT FROM s.tenant
+					AND d.created_at >= recover.since AND d.created_at < recover.until
+					-- Older leaves of the log need not be read; a day allows for a wrong clock.
+					AND d.logged_at >= recover.since - interval '1 day'
+					AND d.data IS NOT NULL
+					AND webhook_internal.takes(s, d.event_type, d.data)
+					AND NOT EXISTS (
+						SELECT
+							FROM replay r
+							WHERE r.event_id = d.event_id AND r.id > d.position)
+			UNION ALL
+			SELECT l.id, l.event_id, l.created_at, l.event_type, l.subject, x.data,
+					l.traceparent, l.context, v.txid
+				FROM webhook.log l
+					LEFT JOIN webhook_internal.ring v ON v.event_id = l.event_id
+						AND webhook_internal.is_for(v.kind, v.tenant, s.tenant)
+					CROSS JOIN LATERAL (
+						SELECT coalesce(v.data, webhook_internal.data_of_body(l.request_body,
+								l.event_id, l.event_type)) AS data
+					) x
+				WHERE recover.what = 'delivered'
+					AND l.subscription_id = s.id AND l.tenant IS NOT DISTINCT FROM s.tenant
+					AND l.outcome = 'delivered' AND l.cause NOT IN ('ping', 'confirm')
+					AND l.created_at >= recover.since AND l.created_at < recover.until
+					AND l.logged_at >= recover.since - interval '1 day'
+					AND x.data IS NOT NULL
+					AND webhook_internal.takes(s, l.event_type, x.data)
+					AND NOT EXISTS (
+						SELECT
+							FROM webhook.log n
+							WHERE n.event_id = l.event_id AND n.subscription_id = s.id
+								AND (n.logged_at, n.position) > (l.logged_at, l.position))
+					AND NOT EXISTS (
+						SELECT
+							FROM webhook_internal.pending p
+							WHERE p.event_id = l.event_id AND p.subscription_id = s.id)
+					AND NOT EXISTS (
+						SELECT
+							FROM replay r
+							WHERE r.event_id = l.event_id AND r.id > l.position)
+			UNION ALL
+			SELECT v.id, v.event_id, v.created_at, v.event_type, v.subject, v.data,
+					v.context ->> 'traceparent', (v.context -> 'context')::jsonb, v.txid
+				FROM webhook_internal.ring v
+				WHERE recover.what = 'missing'
 					AND webhook_internal.is_for(v.kind, v.tenant, s.tenant)
-				CROSS JOIN LATERAL (
-					SELECT coalesce(v.data, webhook_internal.data_of_body(l.request_body,
-							l.event_id, l.event_type)) AS data
-				) x
-			WHERE recover.what = 'delivered'
-				AND l.subscription_id = s.id AND l.tenant IS NOT DISTINCT FROM s.tenant
-				AND l.outcome = 'delivered' AND l.cause NOT IN ('ping', 'confirm')
-				AND l.created_at >= recover.since AND l.created_at < recover.until
-				AND l.logged_at >= recover.since - interval '1 day'
-				AND x.data IS NOT NULL
-				AND webhook_internal.takes(s, l.event_type, x.data)
-				AND NOT EXISTS (
-					SELECT
-						FROM erased a
-						WHERE a.subject = l.subject AND a.at >= l.created_at)
-				AND NOT EXISTS (
-					SELECT
-						FROM webhook.log n
-						WHERE n.event_id = l.event_id AND n.subscription_id = s.id
-							AND (n.logged_at, n.position) > (l.logged_at, l.position))
-				AND NOT EXISTS (
-					SELECT
-						FROM webhook_internal.pending p
-						WHERE p.event_id = l.event_id AND p.subscription_id = s.id)
-				AND NOT EXISTS (
-					SELECT
-						FROM replay r
-						WHERE r.event_id = l.event_id AND r.id > l.position)
-		UNION ALL
-		SELECT v.id, v.event_id, v.created_at, v.event_type, v.subject, v.data,
-				v.context ->> 'traceparent', (v.context -> 'context')::jsonb
-			FROM webhook_internal.ring v
-			WHERE recover.what = 'missing'
-				AND webhook_internal.is_for(v.kind, v.tenant, s.tenant)
-				AND v.created_at >= recover.since AND v.created_at < recover.until
-				-- All other events are delivered anyway.
-				AND (pg_visible_in_snapshot(v.txid, s.since)
-					OR webhook_internal.is_processed(v.txid, v.id))
-				AND webhook_internal.takes(s, v.event_type, v.data)
-				AND NOT EXISTS (
-					SELECT
-						FROM erased a
-						WHERE a.subject = v.subject AND a.at >= v.created_at)
-				AND NOT EXISTS (
-					SELECT
-						FROM webhook.log l
-						WHERE l.event_id = v.event_id AND l.subscription_id = s.id)
-				AND NOT EXISTS (
-					SELECT
-						FROM webhook_internal.pending p
-						WHERE p.event_id = v.event_id AND p.subscription_id = s.id
-							AND p.subject = coalesce(v.subject, ''))
-				AND NOT EXISTS (
-					SELECT
-						FROM replay r
-						WHERE r.event_id = v.event_id)
-		ORDER BY 1
+					AND v.created_at >= recover.since AND v.created_at < recover.until
+					-- All other events are delivered anyway.
+					AND (pg_visible_in_snapshot(v.txid, s.since)
+						OR webhook_internal.is_processed(v.txid, v.id))
+					AND webhook_internal.takes(s, v.event_type, v.data)
+					AND NOT EXISTS (
+						SELECT
+							FROM webhook.log l
+							WHERE l.event_id = v.event_id AND l.subscription_id = s.id)
+					AND NOT EXISTS (
+						SELECT
+							FROM webhook_internal.pending p
+							WHERE p.event_id = v.event_id AND p.subscription_id = s.id
+								AND p.subject = coalesce(v.subject, ''))
+					AND NOT EXISTS (
+						SELECT
+							FROM replay r
+							WHERE r.event_id = v.event_id))
+		SELECT c.id, c.event_id, c.created_at, c.event_type, c.subject, c.data, c.traceparent,
+				c.context, coalesce(c.txid, m.txid, '0') AS txid
+			FROM candidate c
+				LEFT JOIN made m ON m.event_id = c.event_id
+			WHERE NOT EXISTS (
+				SELECT
+					FROM erasure a
+					WHERE a.subject = c.subject
+						AND webhook_internal.means(a.id, a.txid, a.snapshot, c.id,
+							coalesce(c.txid, m.txid, '0')))
+			ORDER BY c.id
 	LOOP
 		IF NOT recover.dry_run THEN
-			PERFORM webhook_internal.replay(s.id, 'recover', e.id, e.event_id, e.created_at,
+			PERFORM webhook_internal.replay(s.id, 'recover', e.id, e.txid, e.event_id, e.created_at,
 				e.event_type, e.subject, e.data, s.tenant,
 				webhook_internal.event_context(e.traceparent, e.context));
 		END IF;

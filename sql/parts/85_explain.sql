@@ -11,7 +11,7 @@ CREATE FUNCTION webhook_internal.explain(event uuid, subscription bigint) RETURN
 AS $$
 #variable_conflict use_column
 DECLARE
-	e			webhook.event;
+	e			webhook_internal.found_event;
 	s			webhook_internal.subscription;
 	stat		webhook.stat_subscription;
 	not_before	timestamptz;
@@ -26,7 +26,6 @@ DECLARE
 	is_ping		boolean;
 	is_confirmation boolean;
 	unkept		text;			-- why the log has no bodies of the last attempt
-	erased_at	timestamptz;	-- when its subject was erased
 	said		text[];
 BEGIN
 	PERFORM webhook_internal.require_not_null('event', explain.event IS NULL,
@@ -114,10 +113,9 @@ BEGIN
 				ELSE format('It was cancelled at %s, after %s.', last.logged_at, attempts) END
 		END;
 
-	erased_at := webhook_internal.erased_at(e.subject, e.created_at);
-	IF erased_at IS NOT NULL THEN
+	IF e.erased_at IS NOT NULL THEN
 		said := said || format('What was sent about %s was erased at %s by webhook.erase().',
-			e.subject, erased_at);
+			e.subject, e.erased_at);
 	ELSIF last.method IS NOT NULL AND last.request_body IS NULL THEN
 		unkept := coalesce(s.log_bodies, current_setting('webhook.log_bodies', true));
 		said := said || CASE
@@ -161,7 +159,7 @@ BEGIN
 			WHEN is_ping THEN NULL
 			WHEN s.id IS NULL THEN
 				format('It is not retried, because subscription %s does not exist.', explain.subscription)
-			WHEN erased_at IS NOT NULL THEN 'It cannot be resent.'
+			WHEN e.erased_at IS NOT NULL THEN 'It cannot be resent.'
 			WHEN e.data IS NULL AND last.data IS NULL
 				THEN 'It cannot be resent: it is no longer in the ring, and the log has not kept its data.'
 			WHEN e.data IS NULL THEN 'It cannot be resent, because it is no longer in the ring.'

@@ -284,7 +284,8 @@ is_meant(const WebhookDelivery *delivery, const Meant *meant)
 {
 	const WebhookPending *row = &delivery->entry.delivery;
 
-	return webhook_reach_covers(meant->reach, row->position, row->event->txid) &&
+	return webhook_reach_covers(meant->reach, row->position, row->event->txid, row->event->id,
+								row->event->origin) &&
 		(meant->subscription_id == 0 || row->subscription_id == meant->subscription_id) &&
 		(meant->event_id == NULL ||
 		 memcmp(&row->event->event_id, meant->event_id, UUID_LEN) == 0) &&

@@ -70,6 +70,7 @@ webhook_dispatch_offer(WebhookDispatcher *dispatcher, const WebhookOffer *offer,
 	row.of_tenant = offer->of_tenant;
 	row.event = webhook_event_share(offer->event);
 	delivery = webhook_delivery_create(dispatcher, &row, false, batch, now);
+	delivery->entry.erased = offer->erased;
 
 	switch (arrival_state(dispatcher, queue, delivery->subject, offer))
 	{
@@ -89,7 +90,6 @@ webhook_dispatch_offer(WebhookDispatcher *dispatcher, const WebhookOffer *offer,
 			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
 			break;
 		case ARRIVAL_ERASED:
-			delivery->entry.erased = true;
 			delivery->entry.error_class = "erased";
 			webhook_delivery_end(dispatcher, delivery, WEBHOOK_CANCELLED, WEBHOOK_ROW_NONE);
 			break;
@@ -342,10 +342,10 @@ arrival_state(const WebhookDispatcher *dispatcher, const WebhookQueue *queue,
 {
 	WebhookQueueCapacity capacity = webhook_queue_capacity(&dispatcher->queues, queue);
 
-	if (offer->erased)
-		return ARRIVAL_ERASED;
 	if (offer->cause == WEBHOOK_CAUSE_DISMISS)
 		return ARRIVAL_DISMISSED;
+	if (offer->erased)
+		return ARRIVAL_ERASED;
 	if (!queue->takes)
 		return ARRIVAL_CANCELLED;
 	if (subject != NULL)

@@ -18,6 +18,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
+#include "utils/xid8.h"
 
 #include "ring/command.h"
 #include "ring/context.h"
@@ -84,10 +85,10 @@ webhook_command(PG_FUNCTION_ARGS)
 }
 
 /*
- * replay(subscription bigint, cause text, id bigint, event_id uuid,
+ * replay(subscription bigint, cause text, id bigint, txid xid8, event_id uuid,
  * created_at timestamptz, event_type text, subject text, data json, tenant text,
- * context json): append a command to deliver the event once more; id 0: the event
- * is a ping
+ * context json): append a command to deliver the event once more, which that
+ * transaction made (0: it is not known); id 0: the event is a ping
  */
 Datum
 webhook_replay(PG_FUNCTION_ARGS)
@@ -99,26 +100,27 @@ webhook_replay(PG_FUNCTION_ARGS)
 
 	require_writable();
 	/* Subject, tenant and context may be null. */
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 9; i++)
 	{
-		if (PG_ARGISNULL(i) && i != 6)
+		if (PG_ARGISNULL(i) && i != 7)
 			elog(ERROR, "argument %d of a replay is null", i + 1);
 	}
-	data = PG_GETARG_TEXT_PP(7);
+	data = PG_GETARG_TEXT_PP(8);
 	command.subscription_id = PG_GETARG_INT64(0);
 	command.cause = webhook_cause_from_name(text_argument(fcinfo, 1));
 	command.id = PG_GETARG_INT64(2);
-	command.created_at = PG_GETARG_TIMESTAMPTZ(4);
+	command.txid = PG_GETARG_FULLTRANSACTIONID(3);
+	command.created_at = PG_GETARG_TIMESTAMPTZ(5);
 	command.data = VARDATA_ANY(data);
 	command.data_length = VARSIZE_ANY_EXHDR(data);
 	form = webhook_command_form(&command);
 
 	row.kind = WEBHOOK_REPLAY;
-	row.event_id = *PG_GETARG_UUID_P(3);
-	row.event_type = text_argument(fcinfo, 5);
-	row.subject = text_argument(fcinfo, 6);
-	row.tenant = text_argument(fcinfo, 8);
-	row.context = text_argument(fcinfo, 9);
+	row.event_id = *PG_GETARG_UUID_P(4);
+	row.event_type = text_argument(fcinfo, 6);
+	row.subject = text_argument(fcinfo, 7);
+	row.tenant = text_argument(fcinfo, 9);
+	row.context = text_argument(fcinfo, 10);
 	row.data = form;
 	webhook_ring_command(&row);
 	pfree(form);

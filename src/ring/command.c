@@ -13,8 +13,10 @@
 #include "ring/command.h"
 
 #define REPLAY "{\"subscription\":" INT64_FORMAT ",\"cause\":\"%s\",\"id\":" INT64_FORMAT \
-	",\"created_at\":" INT64_FORMAT ",\"data\":"
+	",\"txid\":" UINT64_FORMAT ",\"created_at\":" INT64_FORMAT ",\"data\":"
 #define SNAPSHOT ",\"snapshot\":\""
+
+static bool is_before(const WebhookReach *reach, int64 id, FullTransactionId txid);
 
 char *
 webhook_command_form(const WebhookCommand *command)
@@ -31,7 +33,7 @@ webhook_command_form(const WebhookCommand *command)
 
 	head = psprintf(REPLAY, command->subscription_id,
 					webhook_cause_name(command->cause), command->id,
-					command->created_at);
+					U64FromFullTransactionId(command->txid), command->created_at);
 	length = strlen(head);
 	text = palloc(length + command->data_length + 2);
 
@@ -47,6 +49,7 @@ webhook_command_parse(const WebhookEvent *row, WebhookCommand *command)
 {
 	long long	subscription_id;
 	long long	id;
+	unsigned long long txid;
 	long long	created_at;
 	char		cause[16];
 	int			head = 0;
@@ -68,12 +71,13 @@ webhook_command_parse(const WebhookEvent *row, WebhookCommand *command)
 
 	length = strlen(row->data);
 	if (sscanf(row->data,
-			   "{\"subscription\":%lld,\"cause\":\"%15[a-z]\",\"id\":%lld,\"created_at\":%lld,\"data\":%n",
-			   &subscription_id, cause, &id, &created_at, &head) != 4 ||
+			   "{\"subscription\":%lld,\"cause\":\"%15[a-z]\",\"id\":%lld,\"txid\":%llu,\"created_at\":%lld,\"data\":%n",
+			   &subscription_id, cause, &id, &txid, &created_at, &head) != 5 ||
 		head == 0 || head + 1 > length || row->data[length - 1] != '}' ||
 		row->event_type == NULL || !webhook_cause_find(cause, &command->cause))
 		return false;
 	command->id = id;
+	command->txid = FullTransactionIdFromU64(txid);
 	command->created_at = created_at;
 	command->data = row->data + head;
 	command->data_length = length - 1 - head;
@@ -102,7 +106,7 @@ webhook_replay_mark_subscription(const char *name)
 WebhookReach
 webhook_command_reach(const WebhookEvent *row, const WebhookCommand *command)
 {
-	WebhookReach reach = {row->id, NULL, row->txid};
+	WebhookReach reach = {row->id, NULL, row->txid, row->kind == WEBHOOK_ERASE};
 
 	if (command->snapshot != NULL)
 		reach.snapshot = webhook_snapshot_from_text(command->snapshot, '"');
@@ -110,9 +114,18 @@ webhook_command_reach(const WebhookEvent *row, const WebhookCommand *command)
 }
 
 bool
-webhook_reach_covers(const WebhookReach *reach, int64 position, FullTransactionId txid)
+webhook_reach_covers(const WebhookReach *reach, int64 position, FullTransactionId txid,
+					 int64 id, FullTransactionId origin)
 {
-	return position < reach->before &&
+	return is_before(reach, position, txid) ||
+		(reach->replays && id != position && is_before(reach, id, origin));
+}
+
+/* Returns true if that row of the ring, of that transaction, came before the command. */
+static bool
+is_before(const WebhookReach *reach, int64 id, FullTransactionId txid)
+{
+	return id < reach->before &&
 		(reach->snapshot == NULL || FullTransactionIdEquals(txid, reach->txid) ||
 		 webhook_snapshot_sees(reach->snapshot, txid));
 }
@@ -132,6 +145,7 @@ webhook_command_event(const WebhookEvent *row, const WebhookCommand *command)
 	/* A ping has no event but this row. */
 	event->id = command->id != 0 ? command->id : row->id;
 	event->txid = row->txid;
+	event->origin = command->txid;
 	event->created_at = command->created_at;
 	event->event_id = row->event_id;
 	event->kind = WEBHOOK_EVENT;

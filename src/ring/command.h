@@ -18,6 +18,8 @@ typedef struct WebhookReach
 	int64		before;			/* rows with a lower id than this, */
 	const WebhookSnapshot *snapshot;	/* and of transactions that this sees (NULL: of any), */
 	FullTransactionId txid;		/* or of this one, which is the command's own */
+	bool		replays;		/* and replays of all that, whenever they were called: of an
+								 * erasure */
 } WebhookReach;
 
 typedef struct WebhookCommand
@@ -30,6 +32,7 @@ typedef struct WebhookCommand
 	/* The rest is set for a replay only, and describes the event to be delivered. */
 	WebhookCause cause;			/* of the new delivery */
 	int64		id;				/* of the event; 0: the command's own, for a ping */
+	FullTransactionId txid;		/* that made the event; 0: it is not known */
 	TimestampTz created_at;		/* of the event */
 	const char *data;			/* of the event, not terminated; NULL: the command is no replay */
 	int			data_length;	/* in bytes */
@@ -64,9 +67,12 @@ extern int64 webhook_replay_mark_subscription(const char *name);
  */
 extern WebhookReach webhook_command_reach(const WebhookEvent *row, const WebhookCommand *command);
 
-/* Returns true if a command means a delivery with that position, caused in that transaction. */
+/*
+ * Returns true if a command means a delivery with that position, caused in that transaction. If
+ * it is a replay, "id" and "origin" are those of its event, else they are the same.
+ */
 extern bool webhook_reach_covers(const WebhookReach *reach, int64 position,
-								 FullTransactionId txid);
+								 FullTransactionId txid, int64 id, FullTransactionId origin);
 
 /*
  * The event of a replay, in CurrentMemoryContext, with one reference. All that

@@ -105,6 +105,8 @@ typedef struct WebhookEvent
 	int64		id;				/* number in the ring, which gives the order */
 	FullTransactionId txid;		/* top-level transaction that wrote the row; of a replay, that of
 								 * the command; 0: a restored one, which each snapshot sees */
+	FullTransactionId origin;	/* of a replay: the transaction that made its event; 0: it is not
+								 * known, and each snapshot sees it */
 	int			table_no;		/* the ring table that has the row; of an event that was read
 								 * from the ring */
 	TimestampTz created_at;		/* when the event occurred; the instant of event_id */

@@ -248,8 +248,9 @@ erase_row(Leaf *leaf)
 	name = TextDatumGetCString(subject);
 	other = strcmp(name, leaf->subject) != 0;
 	pfree(name);
-	if (other || DatumGetInt64(webhook_row_column(slot, Anum_webhook_log_position,
-												  "webhook.log")) >= leaf->before)
+	if (other ||
+		DatumGetInt64(webhook_row_column(slot, Anum_webhook_log_id,
+										 "webhook.log")) >= leaf->before)
 		return;
 
 	slot_getallattrs(slot);

@@ -397,11 +397,13 @@ read_text(TupleTableSlot *slot, AttrNumber number)
 	return read;
 }
 
+/* A row does not have the transaction that made the event of a replay. */
 bool
 webhook_pending_is_meant(TupleTableSlot *slot, const WebhookReach *reach)
 {
 	return webhook_reach_covers(reach, DatumGetInt64(PENDING(slot, position)),
-								DatumGetFullTransactionId(PENDING(slot, txid)));
+								DatumGetFullTransactionId(PENDING(slot, txid)),
+								DatumGetInt64(PENDING(slot, id)), InvalidFullTransactionId);
 }
 
 TimestampTz

@@ -237,9 +237,16 @@ typedef struct WebhookLogErasure
 
 /*
  * Take bodies, data and context out of the next rows of the log that are about the subject and
- * whose position is below "before". Moves the place; returns true if it is at the end.
+ * of events with a lower id than "before". Moves the place; returns true if it is at the end.
  */
 extern bool webhook_log_erase(const char *subject, int64 before, WebhookLogErasure *place);
+
+/*
+ * Returns true if the event was erased, by an erasure that has committed by now, whenever that
+ * was (erasure.c). "subject" may be NULL; "txid" is of the transaction that made the event, 0:
+ * it is not known.
+ */
+extern bool webhook_is_erased(const char *subject, int64 id, FullTransactionId txid);
 
 /* A walk over rows of pending that are about a subject. All zero: its begin. */
 typedef struct WebhookPendingWalk

@@ -11,7 +11,11 @@
  * An erasure waits for no subscription: what is read for one that is behind, or is in
  * the unread part of an older window, comes later than the erasure. So the erasure is
  * remembered until nothing of that kind is left, and such a delivery ends when it is
- * offered. The checkpoint does not pass an erasure before the log is erased, nor what is
+ * offered. What was erased may be asked for once more long after that: by a replay that
+ * was called before the erasure and commits after it, for example. So whatever comes
+ * from a call is looked up among the erasures of the audit (store/erasure.c).
+ *
+ * The checkpoint does not pass an erasure before the log is erased, nor what is
  * still unread, so after a crash all of it happens again.
  */
 #include "postgres.h"
@@ -104,7 +108,8 @@ webhook_erasures_cover(const WebhookEvent *event, int64 position)
 		const Erasure *erasure = lfirst(cell);
 
 		if (strcmp(erasure->subject, event->subject) == 0 &&
-			webhook_reach_covers(&erasure->reach, position, event->txid))
+			webhook_reach_covers(&erasure->reach, position, event->txid, event->id,
+								 event->origin))
 			return true;
 	}
 	return false;

@@ -7,6 +7,10 @@
  * replay goes to the one subscription that it names, whatever that one takes, but
  * never to another tenant's.
  *
+ * What a call asks for, a replay or what came before a new subscription was known, may
+ * have been erased in the meantime: then it ends without being sent. Of all else erasures.c
+ * knows.
+ *
  * During recovery each delivery is looked up in the log and in pending: what is
  * there was handled before the crash.
  */
@@ -39,10 +43,17 @@ void
 webhook_matcher_add_event_again(WebhookMatches *matches, WebhookEvent *event,
 								const WebhookSnapshot *since)
 {
+	int			first = list_length(matches->offers);
 	WebhookMatch match;
+	bool		erased;
 
 	webhook_subscription_match_new(&match, event, since);
 	add_matching(matches, event, &match);
+	if (list_length(matches->offers) == first)
+		return;
+	erased = webhook_is_erased(event->subject, event->id, event->txid);
+	for (int i = first; i < list_length(matches->offers); i++)
+		((WebhookOffer *) list_nth(matches->offers, i))->erased = erased;
 }
 
 void
@@ -102,6 +113,7 @@ webhook_matcher_add_replay(WebhookMatches *matches, const WebhookEvent *row)
 	offer.cause = command.cause;
 	offer.caused_at = row->created_at;
 	offer.of_tenant = subscription->tenant != NULL;
+	offer.erased = webhook_is_erased(row->subject, command.id, command.txid);
 	if (!add_offer(matches, &offer))
 		webhook_event_release(offer.event);
 }

@@ -172,7 +172,7 @@ offer_caught_up(const WebhookStep *step, WebhookBatch *batch, TimestampTz now)
 	{
 		WebhookOffer *offer = lfirst(cell);
 
-		offer->erased = webhook_erasures_cover(offer->event, offer->position);
+		offer->erased |= webhook_erasures_cover(offer->event, offer->position);
 		offer->event = webhook_event_copy(offer->event);
 		webhook_dispatch_offer(step->dispatcher, offer, batch, now);
 		webhook_event_release(offer->event);
@@ -205,7 +205,7 @@ offer_items(const WebhookStep *step, WebhookBatch *batch, TimestampTz now)
 			copy = webhook_event_copy(event);
 		}
 		item->offer->event = copy;
-		item->offer->erased = webhook_erasures_cover(copy, item->offer->position);
+		item->offer->erased |= webhook_erasures_cover(copy, item->offer->position);
 		webhook_dispatch_offer(step->dispatcher, item->offer, own, now);
 	}
 	if (copy != NULL)

@@ -559,7 +559,8 @@ webhook_pending_repair(int64 subscription_id, TimestampTz now,
 static bool
 is_meant(const Row *row, const WebhookReach *reach)
 {
-	return webhook_reach_covers(reach, row->is.position, row->is.event->txid);
+	return webhook_reach_covers(reach, row->is.position, row->is.event->txid, row->is.event->id,
+								row->is.event->origin);
 }
 
 static Row *
@@ -731,6 +732,13 @@ webhook_log_knows(int64 subscription_id, int64 position, const WebhookEvent *eve
 		(at < webhook_clock_pending.count &&
 		 compare_key(row_at(at), subscription_id, subject_of(event), position,
 					 event->id) == 0);
+}
+
+/* Nothing is erased here. */
+bool
+webhook_is_erased(const char *subject, int64 id, FullTransactionId txid)
+{
+	return false;
 }
 
 /* What is kept of an outcome here has nothing that was sent. */

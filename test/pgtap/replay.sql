@@ -128,8 +128,8 @@ SELECT unnest(ARRAY[is(c.kind, 'r'::"char", 'resend() writes a replay'),
 		is(c.event_id, e.event_id, 'it has the event''s Id'),
 		is(c.event_type, e.event_type, 'it has the event''s type'),
 		is(c.subject, e.subject, 'it has the event''s subject'),
-		is(c.data::text, format('{"subscription":11,"cause":"resend","id":%s,"created_at":%s,"data":{ "b":  1,"a": "ü" ,"b":2 } }',
-			e.id, (extract(epoch FROM e.created_at - '2000-01-01 00:00+00') * 1000000)::bigint),
+		is(c.data::text, format('{"subscription":11,"cause":"resend","id":%s,"txid":%s,"created_at":%s,"data":{ "b":  1,"a": "ü" ,"b":2 } }',
+			e.id, pg_current_xact_id(), (extract(epoch FROM e.created_at - '2000-01-01 00:00+00') * 1000000)::bigint),
 			'it has the event''s data as they were published'),
 		ok(c.created_at >= e.created_at AND c.id > e.id, 'it comes after the event')])
 	FROM e, pg_temp.last_command() AS c;
@@ -213,9 +213,9 @@ SELECT throws_ok($$ SELECT webhook_internal.command('x') $$, 'XX000', NULL, 'an 
 SELECT throws_ok($$ SELECT webhook_internal.command('k', 11) $$, 'XX000', NULL, 'a cancel without an event');
 SELECT throws_ok($$ SELECT webhook_internal.command('s', 11) $$, 'XX000', NULL, 'a skip without a subject');
 SELECT throws_ok($$ SELECT webhook_internal.command('e') $$, 'XX000', NULL, 'an event is no command');
-SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'whim', 1, webhook_internal.new_event_id(now()), now(), 'App.A', NULL, '{}', NULL, NULL) $$, '22023',
+SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'whim', 1, '0', webhook_internal.new_event_id(now()), now(), 'App.A', NULL, '{}', NULL, NULL) $$, '22023',
 	NULL, 'an unknown cause');
-SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'resend', 1, webhook_internal.new_event_id(now()), now(), 'App.A', NULL, NULL, NULL, NULL) $$, 'XX000',
+SELECT throws_ok($$ SELECT webhook_internal.replay(11, 'resend', 1, '0', webhook_internal.new_event_id(now()), now(), 'App.A', NULL, NULL, NULL, NULL) $$, 'XX000',
 	NULL, 'a replay without data');
 
 --
@@ -268,7 +268,7 @@ SELECT is((SELECT (data -> 'data')::text FROM webhook_internal.ring WHERE kind =
 SELECT pg_temp.log(pg_temp.event('failed'), 11, 'failed', 'recover', (SELECT max(id) FROM webhook_internal.ring));
 SELECT is(pg_temp.recovered('failed'), 'failed', 'an event whose recovery failed is found again');
 ROLLBACK TO before_recover;
-SELECT webhook_internal.replay(12, 'recover', e.id, e.event_id, e.created_at, e.event_type, e.subject, e.data, NULL, NULL)
+SELECT webhook_internal.replay(12, 'recover', e.id, '0', e.event_id, e.created_at, e.event_type, e.subject, e.data, NULL, NULL)
 	FROM pg_temp.event('failed') AS e;
 SELECT is(pg_temp.recovered('failed'), 'failed cancelled again', 'a recovery for another subscription does not count');
 ROLLBACK TO before_recover;

@@ -40,7 +40,7 @@ UNION ALL
 		accepts,bounds,caller,canonical_endpoint,checked_description,require_length,
 		checked_duration,checked_events,checked_file,
 		checked_log_bodies,checked_name,has_abp_secret,replace_subscription,store_options,
-		config_key,config_subscription,erased_at,unless_erased,
+		config_key,config_subscription,erased_at,means,search_event,
 		checked_filter,checked_format,checked_headers,checked_in_flight,checked_rate,
 		checked_schedule,checked_schemes,checked_secret,checked_statuses,command,drop_replicated,
 		forget_txid,find_event,grant_each,grant_level,privileges,audit_options,has_open_breaker,
@@ -78,8 +78,8 @@ UNION ALL
 	SELECT 'relation', 'webhook_internal', unnest('{pending_event,subscription_id}'::name[]), 1
 UNION ALL
 	SELECT 'relation', 'webhook_internal', unnest('{table_size,event_type,tenant,tenant_role,portal_token,subscription,subscription_secret,subscription_state,pending,pending_count,
-		checkpoint,audit,stat_minute,ring,event_0,event_1,event_2,event_3,subscription_id_seq,
-		subscription_secret_id_seq,event_id_seq}'::name[]), 4;
+		checkpoint,audit,stat_minute,ring,erasure,event_0,event_1,event_2,event_3,
+		subscription_id_seq,subscription_secret_id_seq,event_id_seq}'::name[]), 4;
 
 -- Functions, tables, views and sequences of the extension.
 CREATE TEMPORARY VIEW member AS

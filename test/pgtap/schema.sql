@@ -64,7 +64,7 @@ SELECT functions_are('webhook', ARRAY['watch', 'unwatch', 'alter_watch', 'publis
 SELECT has_table('webhook_internal', name, format('table %s', name))
 	FROM unnest(ARRAY['event_type', 'subscription', 'subscription_secret', 'event_0', 'event_1',
 		'event_2', 'event_3', 'pending', 'pending_count', 'subscription_state', 'checkpoint', 'audit', 'stat_minute']) AS name;
-SELECT views_are('webhook_internal', ARRAY['ring', 'pending_event', 'subscription_id', 'table_size'], 'schema webhook_internal has these views');
+SELECT views_are('webhook_internal', ARRAY['ring', 'erasure', 'pending_event', 'subscription_id', 'table_size'], 'schema webhook_internal has these views');
 SELECT is((SELECT relkind FROM pg_class WHERE oid = 'webhook.log'::regclass), 'p',
 	'the log is partitioned');
 SELECT has_column('webhook', 'log', name, format('log.%s', name))
@@ -169,9 +169,8 @@ SELECT is_empty(
 	'no relation is outside our schemas');
 SELECT set_eq(
 	$$ SELECT DISTINCT classid::regclass::text FROM member $$,
-	$$ SELECT unnest('{pg_class,pg_namespace,pg_proc}'::text[]) UNION
-		SELECT 'pg_type' WHERE current_setting('server_version_num')::int >= 170000 $$,
-	'the extension consists of schemas, relations and functions');
+	$$ SELECT unnest('{pg_class,pg_namespace,pg_proc,pg_type}'::text[]) $$,
+	'the extension consists of schemas, relations, functions and types');
 SELECT is_empty(
 	$$ SELECT oid::regclass FROM pg_class
 		WHERE relkind = 'v'

@@ -32,7 +32,7 @@ SELECT webhook.skip(1, 'business_request/1');
 SELECT webhook.recover(1, '2026-01-01');
 SELECT webhook.explain('00000000-0000-7000-8000-000000000000', 1);
 SELECT webhook_internal.command('x', 1);
-SELECT webhook_internal.replay(1, 'resend', 1, '00000000-0000-7000-8000-000000000000', now(), 'App.Forged', NULL, '{}', NULL, NULL);
+SELECT webhook_internal.replay(1, 'resend', 1, '0', '00000000-0000-7000-8000-000000000000', now(), 'App.Forged', NULL, '{}', NULL, NULL);
 SELECT * FROM webhook_internal.ring;
 SELECT * FROM webhook.pending_delivery;
 SELECT * FROM webhook.dead_letter;

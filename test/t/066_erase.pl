@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Webhook::Test;
 
-my $server = Webhook::Test->new('erase', "webhook.retry_schedule = '1h'\nwebhook.event_retention = '1h'\n");
+my $server = Webhook::Test->new('erase', "webhook.retry_schedule = '1h'\nwebhook.event_retention = '1h'\nmax_prepared_transactions = 2\n");
 my $receiver = $server->receiver;
 
 $server->sql(<<'END');
@@ -140,6 +140,96 @@ $server->sql(q(SELECT webhook.publish('App.B', '{"after": 1}', 'w/1')));
 $before->query_safe(q(SELECT webhook.erase('w/1')));
 $server->let_go($before);
 is($server->sql($erasures), '3', 'a snapshot of before does not hide what is to be erased');
+
+# ---- Whoever asks for it once more, whenever: what was erased is neither sent nor logged
+
+{
+	my $delivered = $server->subscribe('/ok/v', "events => '{App.A}'");
+	my $failed = $server->subscribe('/status/400/v', "events => '{App.A}'", "final_statuses => '{400}'");
+	my $publish = sub { return $server->sql(qq(SET webhook.context = '{"user": "anna"}'; SELECT webhook.publish('App.A', '{"asked": "$_[0]"}', 'v/$_[0]'))) };
+	my $requests = sub { my ($for) = @_; return scalar grep { $_->{body} =~ /"asked": "$for"/ } $receiver->requests };
+	my $new = $server->hold($server->subscription('/ok/new', "events => '{App.A}'"));
+	my %event = map { $_ => $publish->($_) } qw(1 2);
+	$server->becomes("SELECT count(*) FROM webhook.log WHERE subject IN ('v/1', 'v/2')", 4, 'events are delivered, or fail');
+
+	my @open = map { $server->hold("SELECT $_") } "webhook.resend('$event{1}', $delivered)", "webhook.recover($delivered, '-infinity', what => 'delivered')",
+	  "webhook.recover($failed, '-infinity')", "webhook.resend('$event{1}', $failed)", "webhook.cancel('$event{1}', $failed)";
+	my $snapshot = $server->hold('SELECT count(*) FROM webhook.log', 'BEGIN ISOLATION LEVEL REPEATABLE READ');
+	$server->sql("BEGIN; SELECT webhook.resend('$event{1}', $delivered); PREPARE TRANSACTION 'replay'");
+	my %sent = map { $_ => $requests->($_) } qw(1 2);
+	$server->sql(q(SELECT webhook.erase('v/1')));
+	$server->settle('erased while replays are open');
+	$snapshot->query_safe("SELECT webhook.resend('$event{1}', $delivered)");
+	$server->let_go($_) foreach @open, $snapshot, $new;
+	$server->becomes("SELECT count(*) FROM webhook.log WHERE subject = 'v/2'", 5, 'what was open commits: another subject is sent');
+	$server->settle('replays have committed');
+	is($requests->(2) - $sent{2}, 3, '... by two recoveries and to a new subscription');
+	is($requests->(1) - $sent{1}, 0, 'what was erased is not');
+	is($server->sql(kept('v/1')), '0 0', '... and nothing of it is kept');
+	is($server->sql(q(SELECT string_agg(DISTINCT concat_ws(' ', cause, error_class), ', ') FROM webhook.log WHERE subject = 'v/1' AND error_class IN ('erased', 'dismissed'))),
+		'dismiss dismissed, event erased, recover erased, resend erased', '... the log says why');
+
+	$server->crash;
+	$server->sql(q(COMMIT PREPARED 'replay'));
+	$server->becomes(q(SELECT count(*) FROM webhook_internal.ring r WHERE kind = 'r' AND NOT webhook_internal.is_processed(r.txid, r.id)), 0, 'a prepared replay is read');
+	$server->settle('a prepared replay');
+	is($requests->(1) - $sent{1}, 0, '... and not sent, also after a crash');
+	is($server->sql(kept('v/1')), '0 0', '... nor kept');
+
+	# The replay commits between the call of the erasure and its commit.
+	my $waits = $server->subscribe('/ok/waits', "events => '{App.A}'");
+	$server->sql("SELECT webhook.pause($waits)");
+	$event{3} = $publish->(3);
+	$server->becomes(q(SELECT count(*) FROM webhook.log WHERE subject = 'v/3'), 3, 'an event is sent');
+	my $erasure = $server->hold(q(SELECT webhook.erase('v/3')));
+	$server->sql("SELECT webhook.resend('$event{3}', $delivered), webhook.resend('$event{3}', $waits)");
+	$server->becomes(q(SELECT count(*) FROM webhook.log WHERE subject = 'v/3' AND cause = 'resend'), 1, 'a replay is sent before the erasure commits');
+	$server->becomes(q(SELECT count(*) FROM webhook_internal.pending WHERE subject = 'v/3'), 2, '... and another one waits');
+	$server->let_go($erasure);
+	$server->becomes(kept('v/3'), '0 0', 'both are erased');
+
+	# What had not committed at the call is not meant, and can be asked for.
+	my $mine = $server->hold(q(SELECT webhook.publish('App.A', '{"asked": "4"}', 'v/4')));
+	$publish->(4);
+	$server->sql(q(SELECT webhook.erase('v/4')));
+	$server->settle('erased while a transaction is open');
+	$server->let_go($mine);
+	$server->becomes("SELECT count(*) FROM webhook.log WHERE subject = 'v/4' AND outcome = 'delivered' AND subscription_id = $delivered AND request_body IS NOT NULL", 1, 'an event commits after the erasure, and is sent');
+	$event{4} = $server->sql("SELECT event_id FROM webhook.log WHERE subject = 'v/4' AND subscription_id = $delivered AND request_body IS NOT NULL");
+	unlike($server->sql("SELECT webhook.explain('$event{4}', $delivered)"), qr/erased/, 'explain() does not call it erased');
+	$server->becomes("SELECT count(*) FROM webhook.dead_letter WHERE event_id = '$event{4}'", 1, 'a delivery of it fails');
+	$sent{4} = $requests->(4);
+	$server->sql("SELECT webhook.resend('$event{4}', $_)") foreach $delivered, $failed;
+	$server->becomes("SELECT count(*) FROM webhook.log WHERE event_id = '$event{4}' AND cause = 'resend' AND error_class IS DISTINCT FROM 'erased'", 2, 'it is sent again');
+	is($server->sql("SELECT webhook.recover($delivered, (SELECT min(created_at) FROM webhook.log WHERE subject = 'v/4'), what => 'delivered')"), 1, 'recover() finds it and nothing else, where it was delivered');
+	is($server->sql("SELECT webhook.recover($failed, (SELECT min(created_at) FROM webhook.log WHERE subject = 'v/4'))"), 1, '... and where it failed');
+	$server->becomes("SELECT count(*) FROM webhook.log WHERE event_id = '$event{4}' AND cause = 'recover' AND error_class IS DISTINCT FROM 'erased'", 2, '... and it is sent');
+	is($requests->(4) - $sent{4}, 4, '... each time');
+
+	# The clock was set back before the erasure.
+	$event{5} = $publish->(5);
+	$server->becomes(q(SELECT count(*) FROM webhook.log WHERE subject = 'v/5'), 3, 'an event of a clock that is ahead');
+	$server->sql(q(SELECT webhook.erase('v/5')));
+	$server->settle('erased by a clock that was set back');
+	$server->sql("UPDATE webhook_internal.event_$_ SET created_at = created_at + interval '1 day' WHERE subject = 'v/5'") foreach 0 .. 3;
+	$server->sql(q(UPDATE webhook.log SET created_at = created_at + interval '1 day' WHERE subject = 'v/5'));
+	my (undef, undef, $error) = $server->psql("SELECT webhook.resend('$event{5}', $delivered)", on_error_stop => 0);
+	like($error, qr/cannot resend.*It was erased by webhook\.erase\(\)/s, 'times do not decide what is erased');
+	is($server->sql("SELECT webhook.recover($delivered, 'now', 'infinity', 'delivered')"), 0, '... for recover() neither');
+
+	# Its own transaction: what came before is meant, what comes later is not.
+	my @own = split /\n/, $server->sql(q(BEGIN; SELECT webhook.publish('App.A', '{"asked": "6"}', 'v/6'); SELECT webhook.erase('v/6'); SELECT webhook.publish('App.A', '{"asked": "6"}', 'v/6'); COMMIT));
+	$server->settle('an erasure between two events');
+	is($requests->(6), 3, 'what comes later is sent');
+	(undef, undef, $error) = $server->psql("SELECT webhook.resend('$own[0]', $delivered)", on_error_stop => 0);
+	like($error, qr/cannot resend.*It was erased by webhook\.erase\(\)/s, 'what came before cannot be resent');
+	$server->sql("SELECT webhook.resend('$own[2]', $delivered)");
+	$server->settle('resent');
+	is($requests->(6), 4, 'what comes later can');
+
+	$server->unsubscribe_all;
+	$server->settle('unsubscribed again');
+}
 
 # ---- Many rows; a leaf without its index; a crash
 

@@ -100,7 +100,7 @@ got('platform');
 my $event = $server->sql("SELECT event_id FROM webhook.log WHERE tenant = 'acme' AND subject = 'contract/1' ORDER BY logged_at DESC LIMIT 1");
 $server->sql("SELECT webhook.resend('$event', $id{acme})");
 is_got('', '1:UPDATE:D', '', 'resend()');
-$server->sql("SELECT webhook_internal.replay($id{best}, 'resend', e.id, e.event_id, e.created_at, e.event_type, e.subject, e.data, e.tenant, NULL)
+$server->sql("SELECT webhook_internal.replay($id{best}, 'resend', e.id, '0', e.event_id, e.created_at, e.event_type, e.subject, e.data, e.tenant, NULL)
 	FROM webhook.event e WHERE e.event_id = '$event'");
 is_got('', '', '', q(a replay of another tenant's event));
 is($server->sql("SELECT webhook.recover($_, '-infinity', what => 'missing')"), 0, 'nothing is missing') foreach @id{qw(acme best)};
