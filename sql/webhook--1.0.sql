@@ -2451,13 +2451,13 @@ COMMENT ON FUNCTION webhook_internal.refuse_files(text, text) IS 'raise an error
 
 CREATE FUNCTION webhook.define_tenant(
 	tenant text,
-	events text[] DEFAULT '{*}',
-	max_subscriptions integer DEFAULT 20,
+	events text[] DEFAULT NULL,
+	max_subscriptions integer DEFAULT NULL,
 	max_in_flight integer DEFAULT NULL,
 	rate_limit real DEFAULT NULL
 ) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.define_tenant(text, text[], integer, integer, real) IS 'define a tenant, which event types it may get, and the caps of all its subscriptions together; call it again to change them';
+COMMENT ON FUNCTION webhook.define_tenant(text, text[], integer, integer, real) IS 'define a tenant, which event types it may get, and the caps of all its subscriptions together; call it again to change them: null keeps a value, and a max_in_flight or rate_limit of 0 is none';
 
 CREATE FUNCTION webhook_internal.define_tenant(
 	tenant text,
@@ -2472,7 +2472,6 @@ AS $$
 DECLARE
 	old			webhook_internal.tenant;
 	new			webhook_internal.tenant;
-	present		record;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant'::regclass);
 	PERFORM webhook_internal.check_tenant_name(define_tenant.tenant);
@@ -2481,10 +2480,20 @@ BEGIN
 			USING ERRCODE = 'insufficient_privilege',
 				HINT = 'Only administrators of the platform may.';
 	END IF;
-	new.name := define_tenant.tenant;
-	new.events := webhook_internal.checked_events(define_tenant.events);
-	PERFORM webhook_internal.require_not_null('max_subscriptions',
-		define_tenant.max_subscriptions IS NULL, 'Omit it for the default.');
+	SELECT t.* INTO old FROM webhook_internal.tenant t
+		WHERE t.name = define_tenant.tenant
+		FOR UPDATE;
+	new := old;
+	IF old.name IS NULL THEN
+		new.name := define_tenant.tenant;
+		new.events := '{*}';
+		new.max_subscriptions := 20;
+		new.channel := 'webhook_' || replace(gen_random_uuid()::text, '-', '');
+		new.created_at := clock_timestamp();
+	END IF;
+	IF define_tenant.events IS NOT NULL THEN
+		new.events := webhook_internal.checked_events(define_tenant.events);
+	END IF;
 	IF define_tenant.max_subscriptions < 0 THEN
 		RAISE EXCEPTION 'max_subscriptions must not be negative, but is %',
 				define_tenant.max_subscriptions
@@ -2492,56 +2501,24 @@ BEGIN
 				COLUMN = 'max_subscriptions',
 				HINT = 'Use 0 to let the tenant have no subscription.';
 	END IF;
-	new.max_subscriptions := define_tenant.max_subscriptions;
-	IF define_tenant.max_in_flight < 1 THEN
-		RAISE EXCEPTION 'max_in_flight must be at least 1, not %', define_tenant.max_in_flight
+	new.max_subscriptions := coalesce(define_tenant.max_subscriptions, new.max_subscriptions);
+	IF define_tenant.max_in_flight < 0 THEN
+		RAISE EXCEPTION 'max_in_flight must not be negative, but is %', define_tenant.max_in_flight
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'max_in_flight',
-				HINT = 'Omit it for no limit of the tenant''s own.';
+				HINT = 'Use 0 for no limit of the tenant''s own.';
 	END IF;
-	new.max_in_flight := define_tenant.max_in_flight;
-	IF define_tenant.rate_limit = 0 THEN
-		RAISE EXCEPTION 'rate_limit must be above 0'
-			USING ERRCODE = 'invalid_parameter_value',
-				COLUMN = 'rate_limit',
-				HINT = 'Omit it for no limit.';
+	IF define_tenant.max_in_flight IS NOT NULL THEN
+		new.max_in_flight := nullif(define_tenant.max_in_flight, 0);
 	END IF;
-	new.rate_limit := webhook_internal.checked_rate(define_tenant.rate_limit);
-
-	-- What is there already stays within the caps.
-	SELECT count(*) AS subscriptions, max(s.max_in_flight) AS max_in_flight,
-			max(s.rate_limit) AS rate_limit
-		INTO present
-		FROM webhook_internal.subscription s
-		WHERE s.tenant = new.name;
-	IF present.subscriptions > new.max_subscriptions THEN
-		RAISE EXCEPTION 'tenant "%" has % subscriptions', new.name, present.subscriptions
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-				COLUMN = 'max_subscriptions',
-				HINT = 'Give at least as many, or end some with webhook.unsubscribe().';
-	END IF;
-	IF present.max_in_flight > new.max_in_flight THEN
-		RAISE EXCEPTION 'a subscription of tenant "%" has a max_in_flight of %', new.name,
-				present.max_in_flight
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-				COLUMN = 'max_in_flight',
-				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
-	END IF;
-	IF present.rate_limit > new.rate_limit THEN
-		RAISE EXCEPTION 'a subscription of tenant "%" has a rate_limit of %', new.name,
-				present.rate_limit
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-				COLUMN = 'rate_limit',
-				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
+	IF define_tenant.rate_limit IS NOT NULL THEN
+		new.rate_limit := webhook_internal.checked_rate(define_tenant.rate_limit);
 	END IF;
 
-	SELECT t.* INTO old FROM webhook_internal.tenant t WHERE t.name = new.name FOR UPDATE;
-	new.channel := coalesce(old.channel,
-		'webhook_' || replace(gen_random_uuid()::text, '-', ''));
-	new.created_at := coalesce(old.created_at, clock_timestamp());
 	IF new IS NOT DISTINCT FROM old THEN
 		RETURN;
 	END IF;
+	-- What its subscriptions have already may be more: of requests, the cap holds all the same.
 	INSERT INTO webhook_internal.tenant AS t
 		VALUES (new.*)
 		ON CONFLICT (name) DO UPDATE

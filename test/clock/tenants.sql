@@ -3,7 +3,7 @@
 -- tenant hold for all its subscriptions together.
 --
 BEGIN;
-SELECT plan(14);
+SELECT plan(16);
 
 -- A thousand endpoints of one tenant hang, and a thousand of another refuse: the one
 -- subscription of a third never waits, nor does one of the platform's own.
@@ -74,6 +74,12 @@ SELECT clock.run('2 s');
 SELECT is(pg_temp.together(began), 3::bigint, 'never more than three at once') FROM t;
 SELECT is(count(*), 60::bigint, 'never fewer')
 FROM clock.posts(), t WHERE at >= began AND at < began + interval '2 s';
+SELECT clock.alter(2003, 'max_in_flight=10', 'rate_limit=1000');
+SELECT clock.settle('10 min');
+UPDATE t SET began = clock.now();
+SELECT clock.send(2003, 'alone%', 60);
+SELECT clock.run('2 s');
+SELECT is(pg_temp.together(began), 3::bigint, '... nor of one subscription that may have more itself') FROM t;
 SELECT clock.alter(2003, 'tenant_max_in_flight=0', 'tenant_rate_limit=10');
 SELECT clock.settle('10 min');
 SELECT clock.run('10 s');
@@ -84,6 +90,12 @@ SELECT ok(count(*) BETWEEN 55 AND 60, 'ten a second, after a burst of ten')
 FROM clock.posts(), t WHERE at >= began;
 SELECT is(count(*), 1::bigint, 'that is told once a minute, of one of its subscriptions')
 FROM clock.notices(), t WHERE change = 'tenant limited' AND at >= began;
+SELECT clock.settle('10 min');
+UPDATE t SET began = clock.now();
+SELECT clock.send(2003, 'rated%', 100);
+SELECT clock.run('5 s');
+SELECT ok(count(*) BETWEEN 55 AND 60, 'ten a second of one subscription that may have more itself')
+FROM clock.posts(), t WHERE at >= began;
 
 SELECT clock.settle('10 min');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');

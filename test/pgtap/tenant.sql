@@ -58,6 +58,24 @@ SELECT is(array_agg(detail ORDER BY at)::text, ARRAY[
 	FROM webhook.audit WHERE action = 'define_tenant';
 SELECT webhook.define_tenant('globex');
 SELECT is(count(*)::integer, 2, '... but nothing of what changes nothing') FROM webhook.audit WHERE action = 'define_tenant';
+
+-- What is not given is kept, and 0 is no cap.
+CREATE FUNCTION pg_temp.caps() RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', events, max_subscriptions, coalesce(max_in_flight::text, '-'), coalesce(rate_limit::text, '-'))
+		FROM webhook.tenant WHERE name = 'initech'
+$$;
+SELECT webhook.define_tenant('initech', '{App.*}', 7, 6, 5);
+SELECT webhook.define_tenant('initech');
+SELECT is(pg_temp.caps(), '{App.*} 7 6 5', 'nothing given, nothing changed');
+SELECT webhook.define_tenant('initech', max_subscriptions => 8);
+SELECT is(pg_temp.caps(), '{App.*} 8 6 5', 'one cap alone');
+SELECT webhook.define_tenant('initech', '{Other.*}', max_in_flight => 0);
+SELECT is(pg_temp.caps(), '{Other.*} 8 - 5', '0 is no cap of requests at once');
+SELECT webhook.define_tenant('initech', max_in_flight => 4, rate_limit => 0);
+SELECT is(pg_temp.caps(), '{Other.*} 8 4 -', '... nor of requests a second');
+SELECT webhook.define_tenant('initech', max_in_flight => NULL, rate_limit => 3);
+SELECT is(pg_temp.caps(), '{Other.*} 8 4 3', 'null keeps a cap');
+DELETE FROM webhook_internal.tenant WHERE name = 'initech';
 SELECT isnt(a.channel, b.channel, 'each has a channel of its own')
 	FROM webhook_internal.tenant a, webhook_internal.tenant b
 	WHERE a.name = 'acme' AND b.name = 'globex';
@@ -66,15 +84,13 @@ INSERT INTO refused VALUES
 	('define_tenant(NULL)', '22004 tenant tenant must not be null'),
 	('define_tenant('''')', '22023 tenant tenant must have between 1 and 63 bytes, not 0'),
 	('define_tenant(repeat(''x'', 64))', '54000 tenant tenant must have between 1 and 63 bytes, not 64'),
-	('define_tenant(''x'', NULL)', '22004 events events must not be null'),
 	('define_tenant(''x'', ''{}'')', '22023 events events must not be empty'),
 	('define_tenant(''x'', ''{App.Unknown}'')', '42704 events event type "App.Unknown" does not exist'),
 	('define_tenant(''x'', ''{webhook.*}'')', '22023 events invalid event type pattern: "webhook.*": No pattern includes event types that begin with "webhook.".'),
 	('define_tenant(''x'', array_fill(''App.*''::text, ''{501}''))', '54000 events events of 501 entries is too long: The maximum is 500 entries.'),
-	('define_tenant(''x'', max_subscriptions => NULL)', '22004 max_subscriptions max_subscriptions must not be null'),
 	('define_tenant(''x'', max_subscriptions => -1)', '22023 max_subscriptions max_subscriptions must not be negative, but is -1'),
-	('define_tenant(''x'', max_in_flight => 0)', '22023 max_in_flight max_in_flight must be at least 1, not 0'),
-	('define_tenant(''x'', rate_limit => 0)', '22023 rate_limit rate_limit must be above 0'),
+	('define_tenant(''x'', max_in_flight => -1)', '22023 max_in_flight max_in_flight must not be negative, but is -1'),
+	('define_tenant(''x'', rate_limit => -1)', '22023 rate_limit rate_limit must be between 0.00001 and 10000 requests a second, not -1'),
 	('define_tenant(''x'', rate_limit => ''NaN'')', '22023 rate_limit rate_limit must be between 0.00001 and 10000 requests a second, not NaN');
 SELECT is(pg_temp.refusal('SELECT webhook.' || call), refusal, call) FROM refused;
 
@@ -188,13 +204,13 @@ SELECT is(pg_temp.as_role('regress_acme', $$ SELECT webhook.subscribe('https://e
 SELECT is(pg_temp.refusal($$ SELECT webhook.subscribe('https://example.com/4', '{App.*}', tenant => 'acme') $$), '53400 tenant tenant "acme" may have no more subscriptions: It has 3, and the maximum is 3.',
 	'... and have the same maximum');
 
--- Caps below what exists
-TRUNCATE refused;
-INSERT INTO refused VALUES
-	('define_tenant(''acme'', max_subscriptions => 2)', '55000 max_subscriptions tenant "acme" has 3 subscriptions'),
-	('define_tenant(''acme'', max_in_flight => 9)', '55000 max_in_flight a subscription of tenant "acme" has a max_in_flight of 10'),
-	('define_tenant(''acme'', rate_limit => 4)', '55000 rate_limit a subscription of tenant "acme" has a rate_limit of 5');
-SELECT is(pg_temp.refusal('SELECT webhook.' || call), refusal, call) FROM refused;
+-- Caps below what exists: that stays, and there is no more.
+SELECT webhook.define_tenant('acme', max_subscriptions => 2, max_in_flight => 9, rate_limit => 4);
+SELECT is(pg_temp.as_role('regress_acme', format('SELECT webhook.alter_subscription(%s, description => ''x'')', :acme2)), NULL, 'what is above a new cap can be changed otherwise');
+SELECT is(pg_temp.as_role('regress_acme', format('SELECT webhook.alter_subscription(%s, max_in_flight => 11)', :acme2)),
+	'53400 max_in_flight max_in_flight must be at most 9 for tenant "acme", not 11', '... but not raised');
+SELECT is(pg_temp.as_role('regress_acme', $$ SELECT webhook.subscribe('https://example.com/4', '{App.*}') $$), '53400 tenant tenant "acme" may have no more subscriptions: It has 3, and the maximum is 2.',
+	'... and there are no more subscriptions');
 
 -- A foreign id is an unknown one.
 SELECT is(pg_temp.as_role('regress_acme', replace(call, '$1', :'globex')), replace(pg_temp.as_role('regress_acme', replace(call, '$1', '1234567')), '1234567', :'globex'),

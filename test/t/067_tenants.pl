@@ -204,7 +204,7 @@ own_event();
 is_got('9:P: 9:P:', '9:P:', '9:P:', 'a tenant that may get an own type');
 is(got('own2'), '9:P:', 'gets it if it names it');
 $server->sql("SELECT webhook.unsubscribe(id) FROM unnest('{$own[0],$own[1]}'::bigint[]) AS t (id)");
-$server->sql("SELECT webhook.define_tenant('acme')");
+$server->sql("SELECT webhook.define_tenant('acme', '{*}')");
 
 $server->is_sound;
 done_testing();
