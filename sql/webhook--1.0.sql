@@ -1635,6 +1635,19 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.audit_watch(text, regclass, text[], text[]) IS 'write a row of the audit with the arguments of a watch, if they differ';
 
+-- Triggers are called in the order of their names: with a blank in front before others, which
+-- may change the row again. An identifier has at most 63 bytes.
+CREATE FUNCTION webhook_internal.watch_label(event_type text) RETURNS name
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN octet_length(l.label) <= 63 THEN l.label
+		ELSE left(l.label, 54) || '_' || left(encode(sha256(convert_to(event_type, 'UTF8')), 'hex'), 8)
+		END
+		FROM (VALUES (' webhook_' || event_type)) AS l (label)
+$$;
+COMMENT ON FUNCTION webhook_internal.watch_label(text) IS 'name of a trigger that watches for the event type';
+
 CREATE FUNCTION webhook.watch(
 	relation regclass,
 	event_type text DEFAULT 'App.BusinessRequestStatusChange',
@@ -1655,9 +1668,6 @@ DECLARE
 	keys		name[] := watch.id_columns;
 	arguments	text[];
 	front		name[];
-	-- Triggers are called in the order of their names: with a blank in front before
-	-- others, which may change the row again.
-	label		text := ' webhook_' || watch.event_type;
 BEGIN
 	PERFORM webhook_internal.require_not_null('relation', watch.relation IS NULL,
 		'Give the name of a table.');
@@ -1752,14 +1762,9 @@ BEGIN
 					ELSE format('To watch it in another way, call webhook.unwatch(%L) first.', other) END;
 	END IF;
 
-	-- An identifier has at most 63 bytes.
-	IF octet_length(label) > 63 THEN
-		label := left(label, 54) || '_'
-			|| left(encode(sha256(convert_to(watch.event_type, 'UTF8')), 'hex'), 8);
-	END IF;
 	EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s'
 		' FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue(%s)',
-		label, watch.relation,
+		webhook_internal.watch_label(watch.event_type), watch.relation,
 		(SELECT string_agg(quote_literal(a.argument), ', ' ORDER BY a.place)
 			FROM unnest(arguments) WITH ORDINALITY AS a (argument, place)));
 	PERFORM webhook_internal.audit_watch('watch'::text, watch.relation, NULL::text[], arguments);
@@ -2172,7 +2177,7 @@ COMMENT ON FUNCTION webhook_internal.alter_event_type(text, text, jsonb, jsonb, 
 
 CREATE FUNCTION webhook.drop_event_type(name text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.drop_event_type(text) IS 'drop an event type that no subscription names and no table is watched for; what waits of it is delivered';
+COMMENT ON FUNCTION webhook.drop_event_type(text) IS 'drop an event type that no subscription and no tenant names and no table is watched for; what waits of it is delivered';
 
 CREATE FUNCTION webhook_internal.drop_event_type(name text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -2219,6 +2224,17 @@ BEGIN
 				COLUMN = 'name',
 				DETAIL = format('These are: %s.', users),
 				HINT = 'Call webhook.unwatch() first, or mark the event type as deprecated.';
+	END IF;
+	SELECT string_agg(to_json(o.name)::text, ', ' ORDER BY o.name)
+		INTO users
+		FROM webhook_internal.tenant o
+		WHERE drop_event_type.name = ANY (o.events);
+	IF users IS NOT NULL THEN
+		RAISE EXCEPTION 'cannot drop event type "%" because tenants may get it by name', drop_event_type.name
+			USING ERRCODE = 'dependent_objects_still_exist',
+				COLUMN = 'name',
+				DETAIL = format('These may: %s.', users),
+				HINT = 'Call webhook.define_tenant() with other events first, or mark the event type as deprecated.';
 	END IF;
 
 	DELETE FROM webhook_internal.event_type t WHERE t.name = drop_event_type.name;
@@ -2340,7 +2356,11 @@ $$;
 COMMENT ON FUNCTION webhook_internal.may_get(text, text) IS 'true if the tenant may get the event type now; null: the platform, which gets all';
 
 -- What a tenant may not get is unknown to it, whether it exists or not.
-CREATE FUNCTION webhook_internal.check_tenant_events(tenant text, events text[]) RETURNS void
+CREATE FUNCTION webhook_internal.check_tenant_events(
+	tenant text,
+	events text[],
+	former text[]
+) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -2351,7 +2371,8 @@ BEGIN
 	END IF;
 	FOREACH event IN ARRAY coalesce(events, '{}') LOOP
 		-- A pattern takes what the tenant may get of it when an event is matched.
-		IF strpos(event, '*') = 0 AND NOT webhook_internal.may_get(tenant, event) THEN
+		CONTINUE WHEN strpos(event, '*') > 0 OR event = ANY (former);
+		IF NOT webhook_internal.may_get(tenant, event) THEN
 			IF webhook_internal.caller_sees_all() THEN
 				RAISE EXCEPTION 'tenant "%" may not get event type "%"', tenant, event
 					USING ERRCODE = 'invalid_parameter_value',
@@ -2366,7 +2387,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.check_tenant_events(text, text[]) IS 'raise an error if the tenant may not get an event type that is named here';
+COMMENT ON FUNCTION webhook_internal.check_tenant_events(text, text[], text[]) IS 'raise an error if the tenant may not get an event type that is named here, and that is not one of the former ones';
 
 -- The lock of the tenant is held for a new subscription.
 CREATE FUNCTION webhook_internal.check_caps(
@@ -2493,6 +2514,7 @@ BEGIN
 	END IF;
 	IF define_tenant.events IS NOT NULL THEN
 		new.events := webhook_internal.checked_events(define_tenant.events);
+		PERFORM webhook_internal.require_current(new.events, new.events);
 	END IF;
 	IF define_tenant.max_subscriptions < 0 THEN
 		RAISE EXCEPTION 'max_subscriptions must not be negative, but is %',
@@ -3204,8 +3226,18 @@ BEGIN
 	new.tenant := webhook_internal.tenant_to_be(subscribe.tenant);
 	PERFORM webhook_internal.refuse_files(subscribe.ca, subscribe.client_certificate);
 	new.name := webhook_internal.checked_name(subscribe.name);
+	PERFORM webhook_internal.lock_tenant(new.tenant);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
+	IF new.name IS NOT NULL THEN
+		SELECT s.* INTO old FROM webhook_internal.subscription s
+			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant
+			FOR UPDATE;
+	END IF;
+	new.id := old.id;
+
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
-	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events);
+	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events, old.events);
 	new.events := webhook_internal.checked_events(subscribe.events);
 	new.description := webhook_internal.checked_description(subscribe.description);
 	key := webhook_internal.checked_secret(subscribe.secret);
@@ -3216,15 +3248,6 @@ BEGIN
 		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses, subscribe.ca,
 		subscribe.client_certificate, subscribe.include_context, subscribe.log_bodies);
 
-	PERFORM webhook_internal.lock_tenant(new.tenant);
-	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
-	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
-	IF new.name IS NOT NULL THEN
-		SELECT s.* INTO old FROM webhook_internal.subscription s
-			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant
-			FOR UPDATE;
-	END IF;
-	new.id := old.id;
 	PERFORM webhook_internal.require_current(new.events, coalesce(old.events, '{}'));
 	is_abp := CASE WHEN old.id IS NULL OR subscribe.secret IS NOT NULL THEN starts_with(key, 'whs_')
 		ELSE webhook_internal.has_abp_secret(old.id) END;
@@ -3357,7 +3380,8 @@ BEGIN
 		new.endpoint := webhook_internal.canonical_endpoint(alter_subscription.endpoint);
 	END IF;
 	IF alter_subscription.events IS NOT NULL THEN
-		PERFORM webhook_internal.check_tenant_events(new.tenant, alter_subscription.events);
+		PERFORM webhook_internal.check_tenant_events(new.tenant, alter_subscription.events,
+			old.events);
 		new.events := webhook_internal.checked_events(alter_subscription.events);
 		PERFORM webhook_internal.require_current(new.events, old.events);
 	END IF;
@@ -4958,7 +4982,10 @@ COMMENT ON FUNCTION webhook_internal.recover(bigint, timestamptz, timestamptz, t
  * config(): the statements that set all of it up
  *
  * A statement says the same when it is executed again, and then changes nothing. Where a
- * function would refuse what is there already, a condition keeps it from being called.
+ * function would refuse what is there already, a condition keeps it from being called. What
+ * may not be made anew, but may stay, is made before what forbids it: an event type is
+ * deprecated at the end, and a tenant that is new may have everything until then. What cannot
+ * be made at all is a comment.
  */
 
 CREATE FUNCTION webhook.config(secrets boolean DEFAULT false) RETURNS SETOF text
@@ -5004,12 +5031,7 @@ BEGIN
 	RETURN NEXT 'SELECT webhook.subscribe('
 		|| array_to_string(ARRAY[
 			format('%L', s.endpoint),
-			-- What the tenant may not get any more, it cannot be given either.
-			format('%L', ARRAY(
-				SELECT e.name
-					FROM unnest(s.events) WITH ORDINALITY AS e (name, place)
-					WHERE strpos(e.name, '*') > 0 OR webhook_internal.may_get(s.tenant, e.name)
-					ORDER BY e.place)),
+			format('%L', s.events),
 			'name => ' || quote_literal(s.name),
 			'tenant => ' || quote_literal(s.tenant),
 			'description => ' || quote_literal(s.description),
@@ -5049,6 +5071,46 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.config_subscription(webhook_internal.subscription, bigint, text) IS 'statements that recreate the subscription, with this secret; null: with any; one that people or the worker have disabled is disabled there';
 
+CREATE FUNCTION webhook_internal.config_watch(w webhook.watched_table, relation text)
+	RETURNS SETOF text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	label		constant name := webhook_internal.watch_label(w.event_type);
+	watch		constant text := format('The watch of %s for %s', to_json(relation), w.event_type);
+BEGIN
+	IF w.missing_columns <> '{}' THEN
+		RETURN NEXT format('-- %s lacks columns: %s.', watch, to_json(w.missing_columns));
+		RETURN;
+	END IF;
+	RETURN NEXT format('SELECT webhook.watch(%s) WHERE NOT EXISTS (SELECT FROM webhook.watched_table WHERE relation = %L::regclass AND event_type = %L);',
+		array_to_string(ARRAY[
+			quote_literal(relation), quote_literal(w.event_type),
+			format('status_column => %L', w.status_column),
+			format('id_columns => %L', w.id_columns),
+			format('data_columns => %L', w.data_columns),
+			format('name => %L', w.name),
+			'tenant_column => ' || quote_literal(w.tenant_column),
+			-- Children that were made after the watch are left out by it, too.
+			CASE WHEN w.parent_only OR w.children <> '{}' THEN 'parent_only => true' END], ', '),
+		relation, w.event_type);
+	IF w.other_partitions <> '{}' THEN
+		RETURN NEXT format('-- %s is not the same on these partitions: %s.', watch,
+			to_json(w.other_partitions::text[]));
+	ELSIF w.enabled <> 'origin' AND NOT EXISTS (
+		SELECT FROM pg_trigger t WHERE t.tgrelid = w.relation AND t.tgname = label)
+	THEN
+		RETURN NEXT format('-- %s has a trigger of another name, which is enabled in another way: %s.',
+			watch, w.enabled);
+	ELSIF w.enabled <> 'origin' THEN
+		RETURN NEXT format('ALTER TABLE %s %s TRIGGER %I;', relation,
+			CASE w.enabled WHEN 'disabled' THEN 'DISABLE' ELSE 'ENABLE ' || upper(w.enabled) END,
+			label);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.config_watch(webhook.watched_table, text) IS 'statements that recreate the watch of a table, of this qualified name; what cannot be recreated is a comment';
+
 CREATE FUNCTION webhook_internal.config(secrets boolean) RETURNS SETOF text
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
@@ -5082,46 +5144,27 @@ BEGIN
 			CASE WHEN r.deprecated_at IS NULL THEN ', deprecated => false' END);
 	END LOOP;
 
-	FOR r IN SELECT t.* FROM webhook_internal.tenant t ORDER BY t.name LOOP
-		RETURN NEXT format('SELECT webhook.define_tenant(%s);', array_to_string(ARRAY[
-			quote_literal(r.name),
-			-- An event type may have been dropped that the tenant might get.
-			format('%L', ARRAY(
-				SELECT e.name
-					FROM unnest(r.events) WITH ORDINALITY AS e (name, place)
-					WHERE strpos(e.name, '*') > 0
-						OR EXISTS (SELECT FROM webhook_internal.event_type t WHERE t.name = e.name)
-					ORDER BY e.place)),
-			'max_subscriptions => ' || r.max_subscriptions,
-			'max_in_flight => ' || r.max_in_flight,
-			'rate_limit => ' || quote_literal(r.rate_limit::text)], ', '));
+	FOR r IN
+		SELECT t.name, '{*}' || ARRAY(
+				SELECT DISTINCT e.name
+					FROM webhook_internal.subscription s, unnest(s.events) AS e (name)
+					WHERE s.tenant = t.name AND webhook_internal.is_own_type(e.name)
+					ORDER BY e.name) AS all_events
+			FROM webhook_internal.tenant t
+			ORDER BY t.name
+	LOOP
+		RETURN NEXT format('SELECT webhook.define_tenant(%1$L, %2$L, max_subscriptions => 2147483647) WHERE NOT EXISTS (SELECT FROM webhook.tenant WHERE name = %1$L);',
+			r.name, r.all_events);
 	END LOOP;
 
-	FOR r IN
-		SELECT format('%I.%I', n.nspname, c.relname) AS relation, w.event_type, w.name,
-				w.status_column, w.id_columns, w.data_columns, w.tenant_column, w.parent_only,
-				w.missing_columns
+	RETURN QUERY
+		SELECT s.statement
 			FROM webhook.watched_table w
 				JOIN pg_class c ON c.oid = w.relation
 				JOIN pg_namespace n ON n.oid = c.relnamespace
-			ORDER BY 1, 2
-	LOOP
-		IF r.missing_columns <> '{}' THEN
-			RETURN NEXT format('-- The watch of %s for %s lacks columns: %s.', to_json(r.relation),
-				r.event_type, to_json(r.missing_columns));
-			CONTINUE;
-		END IF;
-		RETURN NEXT format('SELECT webhook.watch(%s) WHERE NOT EXISTS (SELECT FROM webhook.watched_table WHERE relation = %L::regclass AND event_type = %L);',
-			array_to_string(ARRAY[
-				quote_literal(r.relation), quote_literal(r.event_type),
-				format('status_column => %L', r.status_column),
-				format('id_columns => %L', r.id_columns),
-				format('data_columns => %L', r.data_columns),
-				format('name => %L', r.name),
-				'tenant_column => ' || quote_literal(r.tenant_column),
-				CASE WHEN r.parent_only THEN 'parent_only => true' END], ', '),
-			r.relation, r.event_type);
-	END LOOP;
+				CROSS JOIN webhook_internal.config_watch(w, format('%I.%I', n.nspname, c.relname))
+					WITH ORDINALITY AS s (statement, place)
+			ORDER BY n.nspname, c.relname, w.event_type, s.place;
 
 	FOR r IN
 		SELECT s AS subscription, s.id, s.name, s.tenant,
@@ -5148,6 +5191,12 @@ BEGIN
 			RETURN QUERY
 				SELECT webhook_internal.config_subscription(r.subscription, r.which, r.secret);
 		END IF;
+	END LOOP;
+
+	FOR r IN SELECT t.* FROM webhook_internal.tenant t ORDER BY t.name LOOP
+		RETURN NEXT format('SELECT webhook.define_tenant(%L, %L, max_subscriptions => %s, max_in_flight => %s, rate_limit => %L);',
+			r.name, r.events, r.max_subscriptions, coalesce(r.max_in_flight, 0),
+			coalesce(r.rate_limit, 0));
 	END LOOP;
 
 	-- Those who have them keep them; a new subscription may not name them.
@@ -6735,6 +6784,7 @@ DECLARE
 			webhook_internal.require_list,
 			webhook_internal.require_not_null,
 			webhook_internal.watch_detail,
+			webhook_internal.watch_label,
 			webhook_internal.watch_parts,
 			webhook_internal.watch_trigger
 			TO %s'];

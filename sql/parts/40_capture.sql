@@ -312,6 +312,19 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.audit_watch(text, regclass, text[], text[]) IS 'write a row of the audit with the arguments of a watch, if they differ';
 
+-- Triggers are called in the order of their names: with a blank in front before others, which
+-- may change the row again. An identifier has at most 63 bytes.
+CREATE FUNCTION webhook_internal.watch_label(event_type text) RETURNS name
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN octet_length(l.label) <= 63 THEN l.label
+		ELSE left(l.label, 54) || '_' || left(encode(sha256(convert_to(event_type, 'UTF8')), 'hex'), 8)
+		END
+		FROM (VALUES (' webhook_' || event_type)) AS l (label)
+$$;
+COMMENT ON FUNCTION webhook_internal.watch_label(text) IS 'name of a trigger that watches for the event type';
+
 CREATE FUNCTION webhook.watch(
 	relation regclass,
 	event_type text DEFAULT 'App.BusinessRequestStatusChange',
@@ -332,9 +345,6 @@ DECLARE
 	keys		name[] := watch.id_columns;
 	arguments	text[];
 	front		name[];
-	-- Triggers are called in the order of their names: with a blank in front before
-	-- others, which may change the row again.
-	label		text := ' webhook_' || watch.event_type;
 BEGIN
 	PERFORM webhook_internal.require_not_null('relation', watch.relation IS NULL,
 		'Give the name of a table.');
@@ -429,14 +439,9 @@ BEGIN
 					ELSE format('To watch it in another way, call webhook.unwatch(%L) first.', other) END;
 	END IF;
 
-	-- An identifier has at most 63 bytes.
-	IF octet_length(label) > 63 THEN
-		label := left(label, 54) || '_'
-			|| left(encode(sha256(convert_to(watch.event_type, 'UTF8')), 'hex'), 8);
-	END IF;
 	EXECUTE format('CREATE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s'
 		' FOR EACH ROW EXECUTE FUNCTION webhook_internal.enqueue(%s)',
-		label, watch.relation,
+		webhook_internal.watch_label(watch.event_type), watch.relation,
 		(SELECT string_agg(quote_literal(a.argument), ', ' ORDER BY a.place)
 			FROM unnest(arguments) WITH ORDINALITY AS a (argument, place)));
 	PERFORM webhook_internal.audit_watch('watch'::text, watch.relation, NULL::text[], arguments);

@@ -257,7 +257,7 @@ COMMENT ON FUNCTION webhook_internal.alter_event_type(text, text, jsonb, jsonb, 
 
 CREATE FUNCTION webhook.drop_event_type(name text) RETURNS void
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_door';
-COMMENT ON FUNCTION webhook.drop_event_type(text) IS 'drop an event type that no subscription names and no table is watched for; what waits of it is delivered';
+COMMENT ON FUNCTION webhook.drop_event_type(text) IS 'drop an event type that no subscription and no tenant names and no table is watched for; what waits of it is delivered';
 
 CREATE FUNCTION webhook_internal.drop_event_type(name text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -304,6 +304,17 @@ BEGIN
 				COLUMN = 'name',
 				DETAIL = format('These are: %s.', users),
 				HINT = 'Call webhook.unwatch() first, or mark the event type as deprecated.';
+	END IF;
+	SELECT string_agg(to_json(o.name)::text, ', ' ORDER BY o.name)
+		INTO users
+		FROM webhook_internal.tenant o
+		WHERE drop_event_type.name = ANY (o.events);
+	IF users IS NOT NULL THEN
+		RAISE EXCEPTION 'cannot drop event type "%" because tenants may get it by name', drop_event_type.name
+			USING ERRCODE = 'dependent_objects_still_exist',
+				COLUMN = 'name',
+				DETAIL = format('These may: %s.', users),
+				HINT = 'Call webhook.define_tenant() with other events first, or mark the event type as deprecated.';
 	END IF;
 
 	DELETE FROM webhook_internal.event_type t WHERE t.name = drop_event_type.name;

@@ -110,7 +110,11 @@ $$;
 COMMENT ON FUNCTION webhook_internal.may_get(text, text) IS 'true if the tenant may get the event type now; null: the platform, which gets all';
 
 -- What a tenant may not get is unknown to it, whether it exists or not.
-CREATE FUNCTION webhook_internal.check_tenant_events(tenant text, events text[]) RETURNS void
+CREATE FUNCTION webhook_internal.check_tenant_events(
+	tenant text,
+	events text[],
+	former text[]
+) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -121,7 +125,8 @@ BEGIN
 	END IF;
 	FOREACH event IN ARRAY coalesce(events, '{}') LOOP
 		-- A pattern takes what the tenant may get of it when an event is matched.
-		IF strpos(event, '*') = 0 AND NOT webhook_internal.may_get(tenant, event) THEN
+		CONTINUE WHEN strpos(event, '*') > 0 OR event = ANY (former);
+		IF NOT webhook_internal.may_get(tenant, event) THEN
 			IF webhook_internal.caller_sees_all() THEN
 				RAISE EXCEPTION 'tenant "%" may not get event type "%"', tenant, event
 					USING ERRCODE = 'invalid_parameter_value',
@@ -136,7 +141,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.check_tenant_events(text, text[]) IS 'raise an error if the tenant may not get an event type that is named here';
+COMMENT ON FUNCTION webhook_internal.check_tenant_events(text, text[], text[]) IS 'raise an error if the tenant may not get an event type that is named here, and that is not one of the former ones';
 
 -- The lock of the tenant is held for a new subscription.
 CREATE FUNCTION webhook_internal.check_caps(
@@ -263,6 +268,7 @@ BEGIN
 	END IF;
 	IF define_tenant.events IS NOT NULL THEN
 		new.events := webhook_internal.checked_events(define_tenant.events);
+		PERFORM webhook_internal.require_current(new.events, new.events);
 	END IF;
 	IF define_tenant.max_subscriptions < 0 THEN
 		RAISE EXCEPTION 'max_subscriptions must not be negative, but is %',

@@ -485,8 +485,18 @@ BEGIN
 	new.tenant := webhook_internal.tenant_to_be(subscribe.tenant);
 	PERFORM webhook_internal.refuse_files(subscribe.ca, subscribe.client_certificate);
 	new.name := webhook_internal.checked_name(subscribe.name);
+	PERFORM webhook_internal.lock_tenant(new.tenant);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
+	IF new.name IS NOT NULL THEN
+		SELECT s.* INTO old FROM webhook_internal.subscription s
+			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant
+			FOR UPDATE;
+	END IF;
+	new.id := old.id;
+
 	new.endpoint := webhook_internal.canonical_endpoint(subscribe.endpoint);
-	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events);
+	PERFORM webhook_internal.check_tenant_events(new.tenant, subscribe.events, old.events);
 	new.events := webhook_internal.checked_events(subscribe.events);
 	new.description := webhook_internal.checked_description(subscribe.description);
 	key := webhook_internal.checked_secret(subscribe.secret);
@@ -497,15 +507,6 @@ BEGIN
 		subscribe.retry_schedule, subscribe.max_age, subscribe.final_statuses, subscribe.ca,
 		subscribe.client_certificate, subscribe.include_context, subscribe.log_bodies);
 
-	PERFORM webhook_internal.lock_tenant(new.tenant);
-	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription'::regclass);
-	PERFORM webhook_internal.require_trusted_table('webhook_internal.subscription_secret'::regclass);
-	IF new.name IS NOT NULL THEN
-		SELECT s.* INTO old FROM webhook_internal.subscription s
-			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant
-			FOR UPDATE;
-	END IF;
-	new.id := old.id;
 	PERFORM webhook_internal.require_current(new.events, coalesce(old.events, '{}'));
 	is_abp := CASE WHEN old.id IS NULL OR subscribe.secret IS NOT NULL THEN starts_with(key, 'whs_')
 		ELSE webhook_internal.has_abp_secret(old.id) END;
@@ -638,7 +639,8 @@ BEGIN
 		new.endpoint := webhook_internal.canonical_endpoint(alter_subscription.endpoint);
 	END IF;
 	IF alter_subscription.events IS NOT NULL THEN
-		PERFORM webhook_internal.check_tenant_events(new.tenant, alter_subscription.events);
+		PERFORM webhook_internal.check_tenant_events(new.tenant, alter_subscription.events,
+			old.events);
 		new.events := webhook_internal.checked_events(alter_subscription.events);
 		PERFORM webhook_internal.require_current(new.events, old.events);
 	END IF;

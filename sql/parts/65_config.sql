@@ -2,7 +2,10 @@
  * config(): the statements that set all of it up
  *
  * A statement says the same when it is executed again, and then changes nothing. Where a
- * function would refuse what is there already, a condition keeps it from being called.
+ * function would refuse what is there already, a condition keeps it from being called. What
+ * may not be made anew, but may stay, is made before what forbids it: an event type is
+ * deprecated at the end, and a tenant that is new may have everything until then. What cannot
+ * be made at all is a comment.
  */
 
 CREATE FUNCTION webhook.config(secrets boolean DEFAULT false) RETURNS SETOF text
@@ -48,12 +51,7 @@ BEGIN
 	RETURN NEXT 'SELECT webhook.subscribe('
 		|| array_to_string(ARRAY[
 			format('%L', s.endpoint),
-			-- What the tenant may not get any more, it cannot be given either.
-			format('%L', ARRAY(
-				SELECT e.name
-					FROM unnest(s.events) WITH ORDINALITY AS e (name, place)
-					WHERE strpos(e.name, '*') > 0 OR webhook_internal.may_get(s.tenant, e.name)
-					ORDER BY e.place)),
+			format('%L', s.events),
 			'name => ' || quote_literal(s.name),
 			'tenant => ' || quote_literal(s.tenant),
 			'description => ' || quote_literal(s.description),
@@ -93,6 +91,46 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.config_subscription(webhook_internal.subscription, bigint, text) IS 'statements that recreate the subscription, with this secret; null: with any; one that people or the worker have disabled is disabled there';
 
+CREATE FUNCTION webhook_internal.config_watch(w webhook.watched_table, relation text)
+	RETURNS SETOF text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	label		constant name := webhook_internal.watch_label(w.event_type);
+	watch		constant text := format('The watch of %s for %s', to_json(relation), w.event_type);
+BEGIN
+	IF w.missing_columns <> '{}' THEN
+		RETURN NEXT format('-- %s lacks columns: %s.', watch, to_json(w.missing_columns));
+		RETURN;
+	END IF;
+	RETURN NEXT format('SELECT webhook.watch(%s) WHERE NOT EXISTS (SELECT FROM webhook.watched_table WHERE relation = %L::regclass AND event_type = %L);',
+		array_to_string(ARRAY[
+			quote_literal(relation), quote_literal(w.event_type),
+			format('status_column => %L', w.status_column),
+			format('id_columns => %L', w.id_columns),
+			format('data_columns => %L', w.data_columns),
+			format('name => %L', w.name),
+			'tenant_column => ' || quote_literal(w.tenant_column),
+			-- Children that were made after the watch are left out by it, too.
+			CASE WHEN w.parent_only OR w.children <> '{}' THEN 'parent_only => true' END], ', '),
+		relation, w.event_type);
+	IF w.other_partitions <> '{}' THEN
+		RETURN NEXT format('-- %s is not the same on these partitions: %s.', watch,
+			to_json(w.other_partitions::text[]));
+	ELSIF w.enabled <> 'origin' AND NOT EXISTS (
+		SELECT FROM pg_trigger t WHERE t.tgrelid = w.relation AND t.tgname = label)
+	THEN
+		RETURN NEXT format('-- %s has a trigger of another name, which is enabled in another way: %s.',
+			watch, w.enabled);
+	ELSIF w.enabled <> 'origin' THEN
+		RETURN NEXT format('ALTER TABLE %s %s TRIGGER %I;', relation,
+			CASE w.enabled WHEN 'disabled' THEN 'DISABLE' ELSE 'ENABLE ' || upper(w.enabled) END,
+			label);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.config_watch(webhook.watched_table, text) IS 'statements that recreate the watch of a table, of this qualified name; what cannot be recreated is a comment';
+
 CREATE FUNCTION webhook_internal.config(secrets boolean) RETURNS SETOF text
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
@@ -126,46 +164,27 @@ BEGIN
 			CASE WHEN r.deprecated_at IS NULL THEN ', deprecated => false' END);
 	END LOOP;
 
-	FOR r IN SELECT t.* FROM webhook_internal.tenant t ORDER BY t.name LOOP
-		RETURN NEXT format('SELECT webhook.define_tenant(%s);', array_to_string(ARRAY[
-			quote_literal(r.name),
-			-- An event type may have been dropped that the tenant might get.
-			format('%L', ARRAY(
-				SELECT e.name
-					FROM unnest(r.events) WITH ORDINALITY AS e (name, place)
-					WHERE strpos(e.name, '*') > 0
-						OR EXISTS (SELECT FROM webhook_internal.event_type t WHERE t.name = e.name)
-					ORDER BY e.place)),
-			'max_subscriptions => ' || r.max_subscriptions,
-			'max_in_flight => ' || r.max_in_flight,
-			'rate_limit => ' || quote_literal(r.rate_limit::text)], ', '));
+	FOR r IN
+		SELECT t.name, '{*}' || ARRAY(
+				SELECT DISTINCT e.name
+					FROM webhook_internal.subscription s, unnest(s.events) AS e (name)
+					WHERE s.tenant = t.name AND webhook_internal.is_own_type(e.name)
+					ORDER BY e.name) AS all_events
+			FROM webhook_internal.tenant t
+			ORDER BY t.name
+	LOOP
+		RETURN NEXT format('SELECT webhook.define_tenant(%1$L, %2$L, max_subscriptions => 2147483647) WHERE NOT EXISTS (SELECT FROM webhook.tenant WHERE name = %1$L);',
+			r.name, r.all_events);
 	END LOOP;
 
-	FOR r IN
-		SELECT format('%I.%I', n.nspname, c.relname) AS relation, w.event_type, w.name,
-				w.status_column, w.id_columns, w.data_columns, w.tenant_column, w.parent_only,
-				w.missing_columns
+	RETURN QUERY
+		SELECT s.statement
 			FROM webhook.watched_table w
 				JOIN pg_class c ON c.oid = w.relation
 				JOIN pg_namespace n ON n.oid = c.relnamespace
-			ORDER BY 1, 2
-	LOOP
-		IF r.missing_columns <> '{}' THEN
-			RETURN NEXT format('-- The watch of %s for %s lacks columns: %s.', to_json(r.relation),
-				r.event_type, to_json(r.missing_columns));
-			CONTINUE;
-		END IF;
-		RETURN NEXT format('SELECT webhook.watch(%s) WHERE NOT EXISTS (SELECT FROM webhook.watched_table WHERE relation = %L::regclass AND event_type = %L);',
-			array_to_string(ARRAY[
-				quote_literal(r.relation), quote_literal(r.event_type),
-				format('status_column => %L', r.status_column),
-				format('id_columns => %L', r.id_columns),
-				format('data_columns => %L', r.data_columns),
-				format('name => %L', r.name),
-				'tenant_column => ' || quote_literal(r.tenant_column),
-				CASE WHEN r.parent_only THEN 'parent_only => true' END], ', '),
-			r.relation, r.event_type);
-	END LOOP;
+				CROSS JOIN webhook_internal.config_watch(w, format('%I.%I', n.nspname, c.relname))
+					WITH ORDINALITY AS s (statement, place)
+			ORDER BY n.nspname, c.relname, w.event_type, s.place;
 
 	FOR r IN
 		SELECT s AS subscription, s.id, s.name, s.tenant,
@@ -192,6 +211,12 @@ BEGIN
 			RETURN QUERY
 				SELECT webhook_internal.config_subscription(r.subscription, r.which, r.secret);
 		END IF;
+	END LOOP;
+
+	FOR r IN SELECT t.* FROM webhook_internal.tenant t ORDER BY t.name LOOP
+		RETURN NEXT format('SELECT webhook.define_tenant(%L, %L, max_subscriptions => %s, max_in_flight => %s, rate_limit => %L);',
+			r.name, r.events, r.max_subscriptions, coalesce(r.max_in_flight, 0),
+			coalesce(r.rate_limit, 0));
 	END LOOP;
 
 	-- Those who have them keep them; a new subscription may not name them.

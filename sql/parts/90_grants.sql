@@ -329,6 +329,7 @@ DECLARE
 			webhook_internal.require_list,
 			webhook_internal.require_not_null,
 			webhook_internal.watch_detail,
+			webhook_internal.watch_label,
 			webhook_internal.watch_parts,
 			webhook_internal.watch_trigger
 			TO %s'];

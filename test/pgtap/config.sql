@@ -11,6 +11,9 @@ CREATE TABLE "it's"."new
 line" (id int, "O'Key" int, status text, "sta""tus" text, partner text, PRIMARY KEY (id, "O'Key"));
 CREATE TABLE contract (id bigint PRIMARY KEY, status text, title text);
 CREATE TABLE child () INHERITS (contract);
+CREATE TABLE parted (id int PRIMARY KEY, status text) PARTITION BY RANGE (id);
+CREATE TABLE part PARTITION OF parted DEFAULT;
+CREATE TABLE parent (id bigint PRIMARY KEY, status text);
 SELECT webhook.define_event_type('App.Signed', E'it''s a\\b\nof two lines', '{"type": "object", "required": ["a"]}', '{"a": "''\\"}');
 SELECT webhook.define_event_type(name) FROM unnest('{App.Plain,App.Old,Other}'::text[]) AS name;
 SELECT webhook.alter_event_type('App.BusinessRequestStatusChange', description => 'another');
@@ -18,6 +21,21 @@ SELECT webhook.define_tenant(E'a''c\nme', '{App.*,Other,App.Old}', 7, 5, 0.3), w
 SELECT webhook.watch('"it''s"."new
 line"', 'App.Signed', 'sta"tus', data_columns => '{status,"O''Key"}', name => E'na''me\n1', tenant_column => 'partner');
 SELECT webhook.watch('contract', parent_only => true), webhook.watch('contract', 'App.Plain', id_columns => '{title}', parent_only => true);
+
+-- Children that came after the watch, and triggers that are enabled in other ways
+SELECT webhook.watch('parted'), webhook.watch('parent'), webhook.watch('parent', 'App.Signed'), webhook.watch('parent', 'Other');
+CREATE TABLE late () INHERITS (parent);
+ALTER TABLE parted ENABLE ALWAYS TRIGGER " webhook_App.BusinessRequestStatusChange";
+ALTER TABLE parent ENABLE REPLICA TRIGGER " webhook_App.BusinessRequestStatusChange", DISABLE TRIGGER " webhook_App.Signed";
+
+-- More than a tenant may have now
+SELECT webhook.define_event_type('App.Secret');
+SELECT webhook.define_tenant('less', '{*,webhook.delivery.failed}');
+SELECT webhook.subscribe('https://example.com/less', '{App.Secret}', name => 'nothing left', tenant => 'less');
+SELECT webhook.subscribe('https://example.com/less?key=' || key, events, tenant => 'less', max_in_flight => 9, rate_limit => 9)
+	FROM (VALUES ('a', '{App.Secret,App.Plain}'::text[]), ('b', '{App.Plain,Other}'), ('c', '{webhook.delivery.failed}')) AS v (key, events);
+SELECT webhook.define_tenant('less', '{App.Plain}', 1, 5, 5);
+
 SELECT webhook.subscribe('https://example.com/all', '{App.Signed,Other,webhook.delivery.failed}', name => E'it''s\n''; DROP TABLE contract; --', description => E'x\\y',
 	signature_schemes => '{standard,abp}', filter => '$.a == "it''s\n"', payload_format => 'raw', ordered => false, max_in_flight => 3, rate_limit => 0.3,
 	timeout => '1500 ms', retry_schedule => '{1 s,36 h}', max_age => '8 days 1 s', final_statuses => '{400,422}', ca => 'ca.pem',
@@ -55,7 +73,7 @@ SELECT is(public.everything(), value, '... nor do those without secrets') FROM b
 SELECT is_empty($$ SELECT c FROM webhook.config() AS c WHERE c ~ 'whsec_|sesame|key=(one|two)' $$, 'nothing secret is in them unless it was asked for');
 SELECT results_eq($$ SELECT c FROM webhook.config() AS c WHERE c ~ '^--' $$,
 	$$ SELECT format('-- Subscription %s has credentials in its endpoint or headers; webhook.config(true) shows it.', name)
-		FROM (SELECT id::text AS name FROM webhook.subscription WHERE endpoint ~ 'key=' UNION ALL SELECT '"key"') s $$,
+		FROM (SELECT concat(id, ' of tenant ' || to_json(tenant)) AS name FROM webhook.subscription WHERE endpoint ~ 'key=' UNION ALL SELECT '"key"') s $$,
 	'... but that something is left out');
 SELECT is((SELECT count(*) FROM webhook.config(true) AS c WHERE c ~ 'secret => ''whsec_'), (SELECT count(*) FROM webhook.subscription),
 	'with secrets, each subscription has its own');
@@ -69,13 +87,25 @@ SELECT public.run(ARRAY['SELECT webhook.alter_event_type(''Other'', deprecated =
 	LATERAL (SELECT array_agg(x) AS c FROM webhook.config(true) AS x WHERE x ~ 'event_type.*Other') y;
 SELECT is(deprecated, false, 'an event type') FROM webhook.event_type WHERE name = 'Other';
 
--- A type that is gone, and one that a tenant may not get any more, are in no statement
-SELECT webhook.define_event_type('App.Gone');
-SELECT webhook.define_tenant('idle', '{Other,App.Gone}', 1), webhook.subscribe('https://example.com/idle', '{Other,App.Gone}', name => 'idle', tenant => 'idle');
-SELECT webhook.define_tenant('idle', '{Other}', 1);
-SELECT lives_ok($$ SELECT public.run(ARRAY(SELECT webhook.config())) $$, 'what a tenant may not get any more');
-SELECT webhook.alter_subscription(id, events => '{Other}') FROM webhook.subscription WHERE name = 'idle';
-SELECT webhook.drop_event_type('App.Gone');
+-- A type that a tenant may get by name is not dropped: the statement could not define the tenant.
+SELECT throws_ok($$ SELECT webhook.drop_event_type('App.Old') $$, '2BP01');
+SELECT webhook.define_event_type('App.Gone'), webhook.define_tenant('idle', '{Other,App.Gone}');
+SELECT throws_ok($$ SELECT webhook.drop_event_type('App.Gone') $$, '2BP01', 'cannot drop event type "App.Gone" because tenants may get it by name');
+SELECT webhook.define_tenant('idle', '{Other}');
+SELECT lives_ok($$ SELECT webhook.drop_event_type('App.Gone') $$, 'a type that no tenant may get by name can be dropped');
+
+-- What keeps a watch from being recreated as it is
+ALTER TABLE part RENAME TO "pa""rt";
+ALTER TABLE ONLY "pa""rt" ENABLE REPLICA TRIGGER " webhook_App.BusinessRequestStatusChange";
+ALTER TRIGGER " webhook_App.Signed" ON parent RENAME TO signed;
+SELECT results_eq($$ SELECT c FROM webhook.config() AS c WHERE c ~ '^-- The watch' $$, ARRAY[
+	'-- The watch of "public.parent" for App.Signed has a trigger of another name, which is enabled in another way: disabled.',
+	'-- The watch of "public.parted" for App.BusinessRequestStatusChange is not the same on these partitions: ["public.\"pa\"\"rt\""].'],
+	'what cannot be recreated of a watch is said');
+SELECT is_empty($$ SELECT c FROM webhook.config() AS c WHERE c ~ '^ALTER TABLE public.parted' $$, '... and not changed here');
+ALTER TABLE ONLY "pa""rt" ENABLE ALWAYS TRIGGER " webhook_App.BusinessRequestStatusChange";
+ALTER TABLE "pa""rt" RENAME TO part;
+ALTER TRIGGER signed ON parent RENAME TO " webhook_App.Signed";
 
 -- A watch whose column is gone
 ALTER TABLE contract DROP COLUMN title CASCADE;
@@ -102,7 +132,7 @@ DELETE FROM webhook_internal.subscription_state;
 SELECT public.run(commands) FROM gone;
 SELECT enabled FROM webhook.subscription WHERE name = 'crm' AND tenant = 'globex' \gset
 ROLLBACK;
-SELECT is(:statements, 3, 'a tenant, its subscription, and that the worker has disabled it');
+SELECT is(:statements, 4, 'a tenant, its subscription, that the worker has disabled it, and the tenant''s caps');
 SELECT is(:'same'::text, 't', '... which changes nothing where it is so');
 SELECT is(:'enabled'::text, 'f', '... and disables it where it is not');
 

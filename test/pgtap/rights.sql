@@ -32,7 +32,7 @@ UNION ALL
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{check_columns,is_own_type,require_event_type,require_list,require_not_null,
-		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_parts,watch_trigger,audit,audit_watch}'::name[]), 3
+		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_label,watch_parts,watch_trigger,audit,audit_watch}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{grant_monitor,grant_reader,grant_operator,grant_admin,grant_backup,grant_tenant,grant_portal,act_as,revoke}'::name[]), 4
 UNION ALL
@@ -60,7 +60,7 @@ UNION ALL
 		caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
 		count_subscriptions,lock_tenant,privilege_of_role,problem_as_tenant,
 		refuse_files,refuse_tenant,
-		require_tenant,tenant_to_be,may_get,
+		require_tenant,tenant_to_be,may_get,config_watch,
 		act_by,acts_by_token,grant_own,is_for_portal,random_token,require_all_tenants}'::name[]), 4
 UNION ALL
 	-- what the functions of the same names in schema webhook do with the owner's rights

@@ -54,9 +54,19 @@ CREATE SCHEMA "it's";
 CREATE TABLE "it's"."new
 line" (id int, "O'Key" int, status text, "sta""tus" text, partner text, PRIMARY KEY (id, "O'Key"));
 CREATE TABLE contract (id bigint PRIMARY KEY, status text);
+CREATE TABLE child () INHERITS (contract);
+CREATE TABLE parted (id int PRIMARY KEY, status text) PARTITION BY RANGE (id);
+CREATE TABLE part PARTITION OF parted DEFAULT;
+CREATE TABLE parent (id bigint PRIMARY KEY, status text);
+CREATE TABLE late () INHERITS (parent);
 END
-	$made->sql($statements);
-	is($made->sql('SELECT webhook.config(true)'), $statements, 'config() is the same where its statements were executed');
+	foreach (1, 2)
+	{
+		$made->sql($statements);
+		is($made->sql('SELECT webhook.config(true)'), $statements, "config() is the same where its statements were executed: $_");
+	}
+	is($made->sql("SELECT string_agg(tgenabled::text, '' ORDER BY tgrelid::regclass::text, tgname) FROM pg_trigger WHERE tgrelid IN ('parent'::regclass, 'parted'::regclass, 'part'::regclass)"),
+		'RDOAA', '... and so is how triggers are enabled');
 }
 
 $server->stop;
