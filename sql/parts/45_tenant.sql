@@ -57,6 +57,13 @@ BEGIN
 				COLUMN = 'tenant',
 				HINT = 'Give the name of the tenant, as its events have it.';
 	END IF;
+	-- Nobody could tell it from another one where it is shown.
+	IF tenant COLLATE "C" ~ '^ | $|[[:cntrl:]]' THEN
+		RAISE EXCEPTION 'tenant must not begin or end with a blank, nor contain control characters'
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = 'tenant',
+				HINT = 'Give the name of the tenant without them, and have its events have it so.';
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_tenant_name(text) IS 'raise an error unless a tenant can have this name';

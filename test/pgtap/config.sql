@@ -17,7 +17,7 @@ CREATE TABLE parent (id bigint PRIMARY KEY, status text);
 SELECT webhook.define_event_type('App.Signed', E'it''s a\\b\nof two lines', '{"type": "object", "required": ["a"]}', '{"a": "''\\"}');
 SELECT webhook.define_event_type(name) FROM unnest('{App.Plain,App.Old,Other}'::text[]) AS name;
 SELECT webhook.alter_event_type('App.BusinessRequestStatusChange', description => 'another');
-SELECT webhook.define_tenant(E'a''c\nme', '{App.*,Other,App.Old}', 7, 5, 0.3), webhook.define_tenant('globex'), webhook.define_tenant('idle', '{Other}', 0);
+SELECT webhook.define_tenant(E'a''c\\m e', '{App.*,Other,App.Old}', 7, 5, 0.3), webhook.define_tenant('globex'), webhook.define_tenant('idle', '{Other}', 0);
 SELECT webhook.watch('"it''s"."new
 line"', 'App.Signed', 'sta"tus', data_columns => '{status,"O''Key"}', name => E'na''me\n1', tenant_column => 'partner');
 SELECT webhook.watch('contract', parent_only => true), webhook.watch('contract', 'App.Plain', id_columns => '{title}', parent_only => true);
@@ -40,7 +40,7 @@ SELECT webhook.subscribe('https://example.com/all', '{App.Signed,Other,webhook.d
 	signature_schemes => '{standard,abp}', filter => '$.a == "it''s\n"', payload_format => 'raw', ordered => false, max_in_flight => 3, rate_limit => 0.3,
 	timeout => '1500 ms', retry_schedule => '{1 s,36 h}', max_age => '8 days 1 s', final_statuses => '{400,422}', ca => 'ca.pem',
 	client_certificate => 'c.pem', include_context => true, log_bodies => 'failed', headers => '{"X-A": "it''s\\"}');
-SELECT webhook.subscribe('https://example.com/crm', '{*}', name => 'crm', tenant => E'a''c\nme'), webhook.subscribe('https://example.com/crm', '{*}', name => 'crm', tenant => 'globex');
+SELECT webhook.subscribe('https://example.com/crm', '{*}', name => 'crm', tenant => E'a''c\\m e'), webhook.subscribe('https://example.com/crm', '{*}', name => 'crm', tenant => 'globex');
 SELECT webhook.alter_subscription(webhook.subscribe('https://example.com/disabled', '{App.Old}', name => 'disabled'), enabled => false);
 SELECT webhook.pause(webhook.subscribe('https://example.com/paused', '{App.Plain}', description => 'without a name'));
 SELECT webhook.subscribe('https://example.com/?key=' || key, '{App.Plain}') FROM unnest('{one,two}'::text[]) AS key;

@@ -87,7 +87,7 @@ INSERT INTO bad VALUES
 	('series', 'since', $$ now() + interval '1 s' $$), ('series', 'since', $$ '-infinity' $$), ('series', 'step', $$ '59 s' $$),
 	('series', 'step', $$ '1 min', until => now() + interval '8 days' $$), ('series', 'step', $$ '1 min', until => 'infinity' $$),
 	('subscribe', 'tenant', $$ 'nobody' $$), ('grant_tenant', 'tenant', $$ 'nobody' $$),
-	('define_tenant', 'tenant', $$ '' $$), ('define_tenant', 'tenant', $$ repeat('x', 64) $$),
+	('define_tenant', 'tenant', $$ '' $$), ('define_tenant', 'tenant', $$ repeat('x', 64) $$), ('define_tenant', 'tenant', $$ 'acme ' $$),
 	('define_tenant', 'max_subscriptions', '-1'),
 	('portal_token', 'tenant', $$ 'nobody' $$), ('revoke_portal_tokens', 'tenant', $$ 'nobody' $$),
 	('portal_token', 'valid', $$ '2 days' $$), ('act_as', 'token', $$ 'x' $$),
