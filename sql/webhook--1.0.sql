@@ -777,6 +777,10 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.bounds() IS 'bounds of values; most of them are those of C code';
 
+CREATE FUNCTION webhook_internal.clipped(value text) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_clipped';
+COMMENT ON FUNCTION webhook_internal.clipped(text) IS 'a value as a message repeats it: only its start if it is long';
+
 CREATE FUNCTION webhook_internal.require_not_null(argument text, is_null boolean, hint text)
 	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -919,13 +923,13 @@ BEGIN
 		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*[.])?[*]$'
 			OR octet_length(event) > bounds.event_type_bytes
 		THEN
-			RAISE EXCEPTION 'invalid event type pattern: "%"', event
+			RAISE EXCEPTION 'invalid event type pattern: "%"', webhook_internal.clipped(event)
 				USING ERRCODE = 'invalid_parameter_value',
 					COLUMN = 'events',
 					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', bounds.event_type_bytes),
 					HINT = 'Use ''*'' for all event types, or for example ''App.*'' for those that begin with ''App.''.';
 		ELSIF webhook_internal.is_own_type(event) THEN
-			RAISE EXCEPTION 'invalid event type pattern: "%"', event
+			RAISE EXCEPTION 'invalid event type pattern: "%"', webhook_internal.clipped(event)
 				USING ERRCODE = 'invalid_parameter_value',
 					COLUMN = 'events',
 					DETAIL = 'No pattern includes event types that begin with "webhook.".',
@@ -1004,7 +1008,7 @@ BEGIN
 					HINT = 'Use ''{standard}'' or ''{standard,abp}''.';
 		END IF;
 		IF scheme NOT IN ('standard', 'abp') THEN
-			RAISE EXCEPTION 'unrecognized signature scheme: "%"', scheme
+			RAISE EXCEPTION 'unrecognized signature scheme: "%"', webhook_internal.clipped(scheme)
 				USING ERRCODE = 'invalid_parameter_value',
 					COLUMN = 'signature_schemes',
 					HINT = 'Use ''{standard}'' or ''{standard,abp}''.';
@@ -1040,7 +1044,8 @@ CREATE FUNCTION webhook_internal.checked_format(payload_format text) RETURNS tex
 AS $$
 BEGIN
 	IF payload_format NOT IN ('envelope', 'raw', 'standard') THEN
-		RAISE EXCEPTION 'unrecognized payload format: "%"', payload_format
+		RAISE EXCEPTION 'unrecognized payload format: "%"',
+				webhook_internal.clipped(payload_format)
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'payload_format',
 				HINT = 'Use ''envelope'', ''raw'' or ''standard''.';
@@ -1198,7 +1203,8 @@ CREATE FUNCTION webhook_internal.checked_log_bodies(log_bodies text) RETURNS tex
 AS $$
 BEGIN
 	IF log_bodies NOT IN ('', 'all', 'failed', 'none') THEN
-		RAISE EXCEPTION 'unrecognized value for parameter "log_bodies": "%"', log_bodies
+		RAISE EXCEPTION 'unrecognized value for parameter "log_bodies": "%"',
+				webhook_internal.clipped(log_bodies)
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'log_bodies',
 				HINT = 'Use ''all'', ''failed'', ''none'', or '''' for the default, webhook.log_bodies.';
@@ -1825,7 +1831,7 @@ BEGIN
 				AND t.tgfoid = 'webhook_internal.enqueue()'::regprocedure)
 	THEN
 		RAISE EXCEPTION 'relation "%" is not watched for event type "%"',
-			watch_trigger.relation, watch_trigger.event_type
+			watch_trigger.relation, webhook_internal.clipped(watch_trigger.event_type)
 			USING ERRCODE = 'undefined_object',
 				COLUMN = 'event_type',
 				HINT = 'See view webhook.watched_table.';
@@ -1931,7 +1937,7 @@ CREATE FUNCTION webhook_internal.raise_unknown_event_type(event_type text, argum
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RAISE EXCEPTION 'event type "%" does not exist', event_type
+	RAISE EXCEPTION 'event type "%" does not exist', webhook_internal.clipped(event_type)
 		USING ERRCODE = 'undefined_object',
 			COLUMN = argument,
 			HINT = 'See view webhook.event_type, or define it with webhook.define_event_type().';
@@ -1960,7 +1966,7 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('name', name IS NULL,
 		'Give the name of the event type, for example ''App.ContractSigned''.');
 	IF webhook_internal.is_own_type(name) THEN
-		RAISE EXCEPTION 'event type name "%" is reserved', name
+		RAISE EXCEPTION 'event type name "%" is reserved', webhook_internal.clipped(name)
 			USING ERRCODE = 'reserved_name',
 				COLUMN = 'name',
 				DETAIL = 'The prefix "webhook." is reserved.',
@@ -2322,7 +2328,7 @@ BEGIN
 	IF NOT webhook_internal.acts_on(tenant)
 		OR NOT EXISTS (SELECT FROM webhook_internal.tenant t WHERE t.name = require_tenant.tenant)
 	THEN
-		RAISE EXCEPTION 'tenant "%" does not exist', tenant
+		RAISE EXCEPTION 'tenant "%" does not exist', webhook_internal.clipped(tenant)
 			USING ERRCODE = 'undefined_object',
 				COLUMN = 'tenant',
 				HINT = 'See view webhook.tenant; an administrator defines tenants with webhook.define_tenant().';
@@ -2381,15 +2387,13 @@ BEGIN
 		CONTINUE WHEN strpos(event, '*') > 0 OR event = ANY (former);
 		IF NOT webhook_internal.may_get(tenant, event) THEN
 			IF webhook_internal.caller_sees_all() THEN
-				RAISE EXCEPTION 'tenant "%" may not get event type "%"', tenant, event
+				RAISE EXCEPTION 'tenant "%" may not get event type "%"', tenant,
+						webhook_internal.clipped(event)
 					USING ERRCODE = 'invalid_parameter_value',
 						COLUMN = 'events',
 						HINT = 'See view webhook.tenant; webhook.define_tenant() says what a tenant may get.';
 			END IF;
-			RAISE EXCEPTION 'event type "%" does not exist', event
-				USING ERRCODE = 'undefined_object',
-					COLUMN = 'events',
-					HINT = 'See view webhook.event_type, or define it with webhook.define_event_type().';
+			PERFORM webhook_internal.raise_unknown_event_type(event, 'events');
 		END IF;
 	END LOOP;
 END
@@ -4842,6 +4846,8 @@ DECLARE
 	e			record;
 	count		bigint := 0;
 	told_at		timestamptz := clock_timestamp();
+	-- Older leaves of the log need not be read; a day allows for a wrong clock.
+	logged_since timestamptz := greatest(recover.since, '2000-01-01 00:00+00') - interval '1 day';
 BEGIN
 	PERFORM webhook_internal.require_not_null('since', recover.since IS NULL,
 		'Give the time of the first event, or ''-infinity''.');
@@ -4852,7 +4858,8 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('dry_run', recover.dry_run IS NULL,
 		'Use true only to count, false to send.');
 	IF recover.what NOT IN ('failed', 'missing', 'delivered') THEN
-		RAISE EXCEPTION 'unrecognized value for parameter "what": "%"', recover.what
+		RAISE EXCEPTION 'unrecognized value for parameter "what": "%"',
+				webhook_internal.clipped(recover.what)
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'what',
 				HINT = 'Use ''failed'' for events that failed or were cancelled, ''missing'' for events that were never attempted, ''delivered'' for events that were delivered.';
@@ -4892,8 +4899,7 @@ BEGIN
 				WHERE recover.what = 'failed'
 					AND d.subscription_id = s.id AND d.tenant IS NOT DISTINCT FROM s.tenant
 					AND d.created_at >= recover.since AND d.created_at < recover.until
-					-- Older leaves of the log need not be read; a day allows for a wrong clock.
-					AND d.logged_at >= recover.since - interval '1 day'
+					AND d.logged_at >= logged_since
 					AND d.data IS NOT NULL
 					AND webhook_internal.takes(s, d.event_type, d.data)
 					AND NOT EXISTS (
@@ -4914,7 +4920,7 @@ BEGIN
 					AND l.subscription_id = s.id AND l.tenant IS NOT DISTINCT FROM s.tenant
 					AND l.outcome = 'delivered' AND l.cause NOT IN ('ping', 'confirm')
 					AND l.created_at >= recover.since AND l.created_at < recover.until
-					AND l.logged_at >= recover.since - interval '1 day'
+					AND l.logged_at >= logged_since
 					AND x.data IS NOT NULL
 					AND webhook_internal.takes(s, l.event_type, x.data)
 					AND NOT EXISTS (
@@ -6784,6 +6790,7 @@ DECLARE
 			webhook_internal.audit,
 			webhook_internal.audit_watch,
 			webhook_internal.check_columns,
+			webhook_internal.clipped,
 			webhook_internal.is_own_type,
 			webhook_internal.lock_watched,
 			webhook_internal.other_watched,

@@ -41,6 +41,10 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.bounds() IS 'bounds of values; most of them are those of C code';
 
+CREATE FUNCTION webhook_internal.clipped(value text) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_clipped';
+COMMENT ON FUNCTION webhook_internal.clipped(text) IS 'a value as a message repeats it: only its start if it is long';
+
 CREATE FUNCTION webhook_internal.require_not_null(argument text, is_null boolean, hint text)
 	RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -183,13 +187,13 @@ BEGIN
 		ELSIF event COLLATE "C" !~ '^([A-Za-z0-9][A-Za-z0-9_.-]*[.])?[*]$'
 			OR octet_length(event) > bounds.event_type_bytes
 		THEN
-			RAISE EXCEPTION 'invalid event type pattern: "%"', event
+			RAISE EXCEPTION 'invalid event type pattern: "%"', webhook_internal.clipped(event)
 				USING ERRCODE = 'invalid_parameter_value',
 					COLUMN = 'events',
 					DETAIL = format('A pattern is "*" or a prefix and ".*", and has at most %s bytes.', bounds.event_type_bytes),
 					HINT = 'Use ''*'' for all event types, or for example ''App.*'' for those that begin with ''App.''.';
 		ELSIF webhook_internal.is_own_type(event) THEN
-			RAISE EXCEPTION 'invalid event type pattern: "%"', event
+			RAISE EXCEPTION 'invalid event type pattern: "%"', webhook_internal.clipped(event)
 				USING ERRCODE = 'invalid_parameter_value',
 					COLUMN = 'events',
 					DETAIL = 'No pattern includes event types that begin with "webhook.".',
@@ -268,7 +272,7 @@ BEGIN
 					HINT = 'Use ''{standard}'' or ''{standard,abp}''.';
 		END IF;
 		IF scheme NOT IN ('standard', 'abp') THEN
-			RAISE EXCEPTION 'unrecognized signature scheme: "%"', scheme
+			RAISE EXCEPTION 'unrecognized signature scheme: "%"', webhook_internal.clipped(scheme)
 				USING ERRCODE = 'invalid_parameter_value',
 					COLUMN = 'signature_schemes',
 					HINT = 'Use ''{standard}'' or ''{standard,abp}''.';
@@ -304,7 +308,8 @@ CREATE FUNCTION webhook_internal.checked_format(payload_format text) RETURNS tex
 AS $$
 BEGIN
 	IF payload_format NOT IN ('envelope', 'raw', 'standard') THEN
-		RAISE EXCEPTION 'unrecognized payload format: "%"', payload_format
+		RAISE EXCEPTION 'unrecognized payload format: "%"',
+				webhook_internal.clipped(payload_format)
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'payload_format',
 				HINT = 'Use ''envelope'', ''raw'' or ''standard''.';
@@ -462,7 +467,8 @@ CREATE FUNCTION webhook_internal.checked_log_bodies(log_bodies text) RETURNS tex
 AS $$
 BEGIN
 	IF log_bodies NOT IN ('', 'all', 'failed', 'none') THEN
-		RAISE EXCEPTION 'unrecognized value for parameter "log_bodies": "%"', log_bodies
+		RAISE EXCEPTION 'unrecognized value for parameter "log_bodies": "%"',
+				webhook_internal.clipped(log_bodies)
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'log_bodies',
 				HINT = 'Use ''all'', ''failed'', ''none'', or '''' for the default, webhook.log_bodies.';

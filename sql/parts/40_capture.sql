@@ -502,7 +502,7 @@ BEGIN
 				AND t.tgfoid = 'webhook_internal.enqueue()'::regprocedure)
 	THEN
 		RAISE EXCEPTION 'relation "%" is not watched for event type "%"',
-			watch_trigger.relation, watch_trigger.event_type
+			watch_trigger.relation, webhook_internal.clipped(watch_trigger.event_type)
 			USING ERRCODE = 'undefined_object',
 				COLUMN = 'event_type',
 				HINT = 'See view webhook.watched_table.';

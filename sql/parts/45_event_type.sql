@@ -11,7 +11,7 @@ CREATE FUNCTION webhook_internal.raise_unknown_event_type(event_type text, argum
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RAISE EXCEPTION 'event type "%" does not exist', event_type
+	RAISE EXCEPTION 'event type "%" does not exist', webhook_internal.clipped(event_type)
 		USING ERRCODE = 'undefined_object',
 			COLUMN = argument,
 			HINT = 'See view webhook.event_type, or define it with webhook.define_event_type().';
@@ -40,7 +40,7 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('name', name IS NULL,
 		'Give the name of the event type, for example ''App.ContractSigned''.');
 	IF webhook_internal.is_own_type(name) THEN
-		RAISE EXCEPTION 'event type name "%" is reserved', name
+		RAISE EXCEPTION 'event type name "%" is reserved', webhook_internal.clipped(name)
 			USING ERRCODE = 'reserved_name',
 				COLUMN = 'name',
 				DETAIL = 'The prefix "webhook." is reserved.',

@@ -76,7 +76,7 @@ BEGIN
 	IF NOT webhook_internal.acts_on(tenant)
 		OR NOT EXISTS (SELECT FROM webhook_internal.tenant t WHERE t.name = require_tenant.tenant)
 	THEN
-		RAISE EXCEPTION 'tenant "%" does not exist', tenant
+		RAISE EXCEPTION 'tenant "%" does not exist', webhook_internal.clipped(tenant)
 			USING ERRCODE = 'undefined_object',
 				COLUMN = 'tenant',
 				HINT = 'See view webhook.tenant; an administrator defines tenants with webhook.define_tenant().';
@@ -135,15 +135,13 @@ BEGIN
 		CONTINUE WHEN strpos(event, '*') > 0 OR event = ANY (former);
 		IF NOT webhook_internal.may_get(tenant, event) THEN
 			IF webhook_internal.caller_sees_all() THEN
-				RAISE EXCEPTION 'tenant "%" may not get event type "%"', tenant, event
+				RAISE EXCEPTION 'tenant "%" may not get event type "%"', tenant,
+						webhook_internal.clipped(event)
 					USING ERRCODE = 'invalid_parameter_value',
 						COLUMN = 'events',
 						HINT = 'See view webhook.tenant; webhook.define_tenant() says what a tenant may get.';
 			END IF;
-			RAISE EXCEPTION 'event type "%" does not exist', event
-				USING ERRCODE = 'undefined_object',
-					COLUMN = 'events',
-					HINT = 'See view webhook.event_type, or define it with webhook.define_event_type().';
+			PERFORM webhook_internal.raise_unknown_event_type(event, 'events');
 		END IF;
 	END LOOP;
 END

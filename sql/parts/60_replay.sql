@@ -649,6 +649,8 @@ DECLARE
 	e			record;
 	count		bigint := 0;
 	told_at		timestamptz := clock_timestamp();
+	-- Older leaves of the log need not be read; a day allows for a wrong clock.
+	logged_since timestamptz := greatest(recover.since, '2000-01-01 00:00+00') - interval '1 day';
 BEGIN
 	PERFORM webhook_internal.require_not_null('since', recover.since IS NULL,
 		'Give the time of the first event, or ''-infinity''.');
@@ -659,7 +661,8 @@ BEGIN
 	PERFORM webhook_internal.require_not_null('dry_run', recover.dry_run IS NULL,
 		'Use true only to count, false to send.');
 	IF recover.what NOT IN ('failed', 'missing', 'delivered') THEN
-		RAISE EXCEPTION 'unrecognized value for parameter "what": "%"', recover.what
+		RAISE EXCEPTION 'unrecognized value for parameter "what": "%"',
+				webhook_internal.clipped(recover.what)
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'what',
 				HINT = 'Use ''failed'' for events that failed or were cancelled, ''missing'' for events that were never attempted, ''delivered'' for events that were delivered.';
@@ -699,8 +702,7 @@ BEGIN
 				WHERE recover.what = 'failed'
 					AND d.subscription_id = s.id AND d.tenant IS NOT DISTINCT FROM s.tenant
 					AND d.created_at >= recover.since AND d.created_at < recover.until
-					-- Older leaves of the log need not be read; a day allows for a wrong clock.
-					AND d.logged_at >= recover.since - interval '1 day'
+					AND d.logged_at >= logged_since
 					AND d.data IS NOT NULL
 					AND webhook_internal.takes(s, d.event_type, d.data)
 					AND NOT EXISTS (
@@ -721,7 +723,7 @@ BEGIN
 					AND l.subscription_id = s.id AND l.tenant IS NOT DISTINCT FROM s.tenant
 					AND l.outcome = 'delivered' AND l.cause NOT IN ('ping', 'confirm')
 					AND l.created_at >= recover.since AND l.created_at < recover.until
-					AND l.logged_at >= recover.since - interval '1 day'
+					AND l.logged_at >= logged_since
 					AND x.data IS NOT NULL
 					AND webhook_internal.takes(s, l.event_type, x.data)
 					AND NOT EXISTS (

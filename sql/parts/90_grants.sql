@@ -322,6 +322,7 @@ DECLARE
 			webhook_internal.audit,
 			webhook_internal.audit_watch,
 			webhook_internal.check_columns,
+			webhook_internal.clipped,
 			webhook_internal.is_own_type,
 			webhook_internal.lock_watched,
 			webhook_internal.other_watched,

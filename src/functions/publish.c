@@ -168,7 +168,8 @@ refuse_own_type(text *event_type)
 		ereport(ERROR,
 				(errcode(ERRCODE_RESERVED_NAME),
 				 webhook_errargument("event_type"),
-				 errmsg("event type \"%s\" is reserved", text_to_cstring(event_type)),
+				 errmsg("event type \"%s\" is reserved",
+						webhook_clip(text_to_cstring(event_type))),
 				 errdetail("Events of types that begin with \"%s\" are the extension's own.",
 						   WEBHOOK_OWN_PREFIX),
 				 errhint("Publish another event type; see view webhook.event_type.")));
@@ -182,7 +183,7 @@ require_event_type(text *event_type, const char *argument)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 webhook_errargument(argument),
 				 errmsg("event type \"%s\" does not exist",
-						text_to_cstring(event_type)),
+						webhook_clip(text_to_cstring(event_type))),
 				 errhint("See view webhook.event_type, or define it with webhook.define_event_type().")));
 }
 

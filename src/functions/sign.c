@@ -70,7 +70,7 @@ webhook_sign(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 webhook_errargument("id"),
 				 errmsg("id \"%s\" cannot be signed",
-						text_to_cstring(PG_GETARG_TEXT_PP(1))),
+						webhook_clip(text_to_cstring(PG_GETARG_TEXT_PP(1)))),
 				 errdetail("It contains a full stop."),
 				 errhint("Give the value of the header webhook-id, the event's Id.")));
 

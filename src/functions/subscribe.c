@@ -16,7 +16,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -35,12 +34,8 @@
 #include "net/url.h"
 #include "subscription/subscription.h"
 
-/* The most bytes of a value that a message repeats. */
-#define SHOWN_BYTES		200
-
 static bool matches(text *pattern, text *event_type);
 static Datum hash_of(Datum text);
-static char *clip(const char *value);
 static void check_header(JsonbValue *name, JsonbValue *value);
 static int	say_redacted(void);
 static const char *name_alone(const char *name);
@@ -49,6 +44,7 @@ static void require_trusted_table(Relation table);
 static bool is_own_function(Oid function, Oid schema);
 
 PG_FUNCTION_INFO_V1(webhook_canonical_endpoint);
+PG_FUNCTION_INFO_V1(webhook_clipped);
 PG_FUNCTION_INFO_V1(webhook_checked_headers);
 PG_FUNCTION_INFO_V1(webhook_checked_filter);
 PG_FUNCTION_INFO_V1(webhook_is_own_type);
@@ -87,17 +83,24 @@ webhook_canonical_endpoint(PG_FUNCTION_ARGS)
 						 ERRCODE_INVALID_PARAMETER_VALUE),
 				 webhook_errargument("endpoint"),
 				 errmsg("invalid endpoint \"%s\"",
-						clip(webhook_redact_url(text_to_cstring(endpoint)))),
+						webhook_clip(webhook_redact_url(text_to_cstring(endpoint)))),
 				 errdetail_internal("%s", check.problem),
 				 check.hint ? errhint("%s", check.hint) : 0));
 	if (webhook_redact_is_shown_url(canonical))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 webhook_errargument("endpoint"),
-				 errmsg("invalid endpoint \"%s\"", clip(webhook_redact_url(canonical))),
+				 errmsg("invalid endpoint \"%s\"", webhook_clip(webhook_redact_url(canonical))),
 				 say_redacted()));
 	webhook_guard_check_endpoint(canonical);
 	PG_RETURN_TEXT_P(cstring_to_text(canonical));
+}
+
+/* clipped(value text): the value as a message repeats it */
+Datum
+webhook_clipped(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(webhook_clip(text_to_cstring(PG_GETARG_TEXT_PP(0)))));
 }
 
 /*
@@ -265,7 +268,8 @@ webhook_check_duplicate(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 webhook_errargument("endpoint"),
 				 errmsg("endpoint \"%s\" is already subscribed to event type \"%s\"",
-						webhook_redact_url(endpoint), SPI_getvalue(row, columns, 3)),
+						webhook_clip(webhook_redact_url(endpoint)),
+						SPI_getvalue(row, columns, 3)),
 				 errdetail("Subscription %s gets \"%s\".",
 						   SPI_getvalue(row, columns, 1),
 						   SPI_getvalue(row, columns, 2)),
@@ -375,16 +379,6 @@ hash_of(Datum text)
 								   text, Int64GetDatum(0));
 }
 
-/* The value as a message repeats it: only its start if it is long. */
-static char *
-clip(const char *value)
-{
-	int			length = strlen(value);
-	int			shown = pg_mbcliplen(value, length, SHOWN_BYTES);
-
-	return psprintf("%.*s%s", shown, value, shown < length ? "..." : "");
-}
-
 /* Part of an ereport(): an argument has what we show in place of a credential. */
 static int
 say_redacted(void)
@@ -405,7 +399,7 @@ check_header(JsonbValue *name, JsonbValue *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 webhook_errargument("headers"),
-				 errmsg("invalid header \"%s\"", clip(shown)),
+				 errmsg("invalid header \"%s\"", webhook_clip(shown)),
 				 errdetail("Its value is not a string."),
 				 errhint("Write the value in quotes.")));
 	if (value->val.string.len == strlen(WEBHOOK_REDACTED) &&
@@ -413,7 +407,7 @@ check_header(JsonbValue *name, JsonbValue *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 webhook_errargument("headers"),
-				 errmsg("invalid header \"%s\"", clip(shown)),
+				 errmsg("invalid header \"%s\"", webhook_clip(shown)),
 				 say_redacted()));
 	check = webhook_header_check(name->val.string.val, name->val.string.len,
 								 value->val.string.val, value->val.string.len);
@@ -422,7 +416,7 @@ check_header(JsonbValue *name, JsonbValue *value)
 				(errcode(check.too_long ? ERRCODE_PROGRAM_LIMIT_EXCEEDED :
 						 ERRCODE_INVALID_PARAMETER_VALUE),
 				 webhook_errargument("headers"),
-				 errmsg("invalid header \"%s\"", clip(shown)),
+				 errmsg("invalid header \"%s\"", webhook_clip(shown)),
 				 errdetail_internal("%s", check.problem),
 				 check.hint ? errhint("%s", check.hint) : 0));
 }

@@ -73,7 +73,8 @@ webhook_filter_check(Datum path)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 webhook_errargument("filter"),
 				 errmsg("filter must be a predicate"),
-				 errdetail("The filter is \"%s\", which finds values and compares none.", text_of(path)),
+				 errdetail("The filter is \"%s\", which finds values and compares none.",
+						   webhook_clip(text_of(path))),
 				 errhint("Compare, as in '$.NewStatus == \"Signed\"', or ask whether a path has anything: 'exists($.Lines[*] ? (@.Price > 10))'.")));
 	if (found.long_number)
 		refuse(path, "filter must not have a number of more than a thousand digits",
@@ -340,7 +341,7 @@ refuse(Datum path, const char *message, const char *hint)
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 webhook_errargument("filter"),
 			 errmsg("%s", message),
-			 errdetail("The filter is \"%s\".", text_of(path)),
+			 errdetail("The filter is \"%s\".", webhook_clip(text_of(path))),
 			 errhint("%s", hint)));
 }
 

@@ -118,7 +118,8 @@ webhook_guard_check_endpoint(const char *canonical)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 webhook_errargument("endpoint"),
-				 errmsg("endpoint \"%s\" is not allowed", webhook_redact_url(canonical)),
+				 errmsg("endpoint \"%s\" is not allowed",
+						webhook_clip(webhook_redact_url(canonical))),
 				 errdetail("%s", refusal.problem),
 				 errhint("%s", hint_for(refusal.setting))));
 }

@@ -100,6 +100,7 @@ INSERT INTO free VALUES (NULL, 'description'), (NULL, 'deprecated'), (NULL, 'ord
 
 CREATE TEMPORARY VIEW argument AS
 	SELECT p.proname::text AS function, a.name AS argument, a.n,
+		p.proargtypes[a.n - 1]::regtype AS type,
 		(SELECT array_agg(n.name) FROM unnest(p.proargnames) WITH ORDINALITY AS n (name, i)
 			WHERE i <= p.pronargs - p.pronargdefaults) AS required_names
 	FROM pg_proc p, unnest(p.proargnames) WITH ORDINALITY AS a (name, n)
@@ -109,6 +110,24 @@ SELECT is_empty($$
 		WHERE NOT EXISTS (SELECT FROM bad b WHERE b.argument = a.argument)
 			AND NOT EXISTS (SELECT FROM free f WHERE f.argument = a.argument) $$,
 	'each argument of each function has a bad value here, or none is bad');
+
+-- The most extreme values of a type: if they are bad, that is said as of any other.
+CREATE TEMPORARY TABLE extreme (type regtype, value text);
+INSERT INTO extreme
+	SELECT 'timestamptz'::regtype, quote_literal(value)
+		FROM unnest('{-infinity,infinity,4714-11-24 00:00+00 BC,294276-12-31 23:59:59.999999+00}'::text[]) AS value
+	UNION ALL
+	SELECT 'interval', quote_literal(value)
+		FROM unnest('{-178000000 years,178000000 years,-2147483648 days,2147483647 days,-2562047788:00:54.775807,2562047788:00:54.775807}'::text[]
+			|| CASE WHEN current_setting('server_version_num')::integer >= 170000 THEN '{-infinity,infinity}'::text[] END) AS value
+	UNION ALL
+	SELECT 'interval[]', format('array_fill(%s::interval, ''{1}'')', value)
+		FROM unnest('{''178000000 years'',''-2147483648 days''}'::text[]) AS value
+	UNION ALL
+	SELECT type::regtype, format(value, 'repeat(''x'', 200000)')
+		FROM (VALUES ('text', '%s'), ('text', '''webhook.'' || %s'), ('text', '%s || ''.*'''), ('text[]', 'ARRAY[%s]'), ('text[]', 'ARRAY[%s || ''.*'']'),
+			('jsonb', 'jsonb_build_object(%s, 1)'), ('jsonb', 'jsonb_build_object(%1$s, %1$s)'), ('jsonb', 'to_jsonb(%s)'),
+			('jsonpath', '(''$.'' || %s)::jsonpath'), ('jsonpath', '(''$.x == $'' || left(%s, 10000))::jsonpath'), ('jsonpath', '(''$.'' || left(%s, 10000))::jsonpath')) AS v (type, value);
 
 -- How a call is refused: '' if it is not.
 CREATE FUNCTION pg_temp.refusal(function text, argument text, value text, required text[])
@@ -125,6 +144,7 @@ DECLARE
 	state	text;
 	message	text;
 	named	text;
+	detail	text;
 	hint	text;
 BEGIN
 	EXECUTE call;
@@ -132,9 +152,11 @@ BEGIN
 	RAISE EXCEPTION 'undo' USING ERRCODE = 'UNDO1';
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-		named = COLUMN_NAME, hint = PG_EXCEPTION_HINT;
+		named = COLUMN_NAME, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 	IF state = 'UNDO1' THEN
 		RETURN '';
+	ELSIF octet_length(concat(message, detail, hint)) > 2000 THEN
+		RETURN format('%s: an error of %s bytes', call, octet_length(concat(message, detail, hint)));
 	ELSIF named = argument AND hint <> '' AND state !~ '^(P0|XX)' THEN
 		RETURN 'refused';
 	END IF;
@@ -152,6 +174,17 @@ SELECT is(pg_temp.refusal(a.function, a.argument, b.value, a.required_names), 'r
 SELECT ok(refusal IN ('', 'refused'), format('%s(%s => NULL) %s', function, argument, refusal))
 	FROM argument, pg_temp.refusal(function, argument, 'NULL', required_names)
 	ORDER BY function, n;
+SELECT ok(refusal IN ('', 'refused'), format('%s(%s => %s) %s', function, argument, value, left(refusal, 400)))
+	FROM argument JOIN extreme USING (type),
+		pg_temp.refusal(function, argument, value, required_names)
+	-- Of two times that do not go together, one is named.
+	WHERE type <> 'timestamptz'::regtype OR refusal !~ 'must not be later than|too many steps'
+		OR refusal !~ 'column "(since|step)", hint "[A-Z]'
+	ORDER BY function, n, value;
+SELECT ok(refusal IN ('', 'refused'), format('recover(since => %s, what => %s) %s', value, what, refusal))
+	FROM extreme, unnest('{missing,delivered}'::text[]) AS what,
+		pg_temp.refusal('recover', 'since', format('%s, until => ''infinity'', what => %L', value, what), '{subscription}')
+	WHERE type = 'timestamptz'::regtype;
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -31,7 +31,7 @@ UNION ALL
 	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,portal_token,revoke_portal_tokens,watch,unwatch,alter_watch,publish,check_endpoint,config,confirm,erase,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{check_columns,is_own_type,require_event_type,require_list,require_not_null,
+	SELECT 'function', 'webhook_internal', unnest('{check_columns,clipped,is_own_type,require_event_type,require_list,require_not_null,
 		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_label,watch_parts,watch_trigger,audit,audit_watch}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{grant_monitor,grant_reader,grant_operator,grant_admin,grant_backup,grant_tenant,grant_portal,act_as,revoke}'::name[]), 4
