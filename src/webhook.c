@@ -17,6 +17,7 @@
 #include "utils/guc.h"
 
 #include "base/acting.h"
+#include "base/acting_hooks.h"
 #include "base/compat.h"
 #include "base/guc.h"
 #include "capture/capture.h"
@@ -40,6 +41,7 @@ _PG_init(void)
 
 	if (IsBinaryUpgrade)
 		return;
+	webhook_acting_hooks_init();
 	webhook_follow_ddl_init();
 	webhook_held_init();
 

@@ -13,6 +13,7 @@
 #include "access/htup_details.h"
 #include "access/parallel.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -46,9 +47,11 @@ static struct
 {
 	char	   *value;			/* of the setting; "": this session has no token */
 	bool		is_set_by_us;	/* webhook_act() is setting it */
+	TransactionId set_in;		/* the transaction that has set it last */
 }			acting;
 
 static bool is_mine(Oid role);
+static Oid	acting_role(void);
 static TokenRow current_token(void);
 static TokenRow read_token(const bytea *hash);
 static Datum column_of(HeapTuple row, Relation table, AttrNumber column, bool *isnull);
@@ -85,6 +88,21 @@ webhook_acting(void)
 	return acting.value != NULL && acting.value[0] != '\0';
 }
 
+bool
+webhook_acting_is_uncommitted(void)
+{
+	return webhook_acting() &&
+		TransactionIdEquals(acting.set_in, GetTopTransactionIdIfAny());
+}
+
+void
+webhook_acting_check(void)
+{
+	if (webhook_acting() &&
+		(acting_role() == GetUserId() || acting_role() == GetSessionUserId()))
+		pfree(current_token().tenant);
+}
+
 void
 webhook_act(Oid role, const uint8 *hash)
 {
@@ -97,6 +115,7 @@ webhook_act(Oid role, const uint8 *hash)
 	hex_encode((const char *) hash, WEBHOOK_TOKEN_HASH_BYTES, value);
 	snprintf(value + HEX_DIGITS, sizeof(value) - HEX_DIGITS, " %u", role);
 	acting.is_set_by_us = true;
+	acting.set_in = GetTopTransactionId();
 	PG_TRY();
 	{
 		SetConfigOption(SETTING, value, PGC_SUSET, PGC_S_SESSION);
@@ -126,8 +145,14 @@ webhook_acting_init(void)
 static bool
 is_mine(Oid role)
 {
-	return webhook_acting() &&
-		strtoul(acting.value + HEX_DIGITS, NULL, 10) == role && webhook_may_act(role);
+	return webhook_acting() && acting_role() == role && webhook_may_act(role);
+}
+
+/* The role that called act_as(). */
+static Oid
+acting_role(void)
+{
+	return strtoul(acting.value + HEX_DIGITS, NULL, 10);
 }
 
 /* The token of this session; an error if it has ended. */

@@ -27,6 +27,15 @@ extern bool webhook_acting_only_reads(Oid role);
 /* Returns true if this session has a token, whatever became of it. */
 extern bool webhook_acting(void);
 
+/* Returns true if it has one since the present transaction, which has not committed that. */
+extern bool webhook_acting_is_uncommitted(void);
+
+/*
+ * Raise an error if the token of this session has ended, and the current user or the role
+ * that has logged in is the one that called act_as().
+ */
+extern void webhook_acting_check(void);
+
 /*
  * From now on the role acts by the token of this hash, of WEBHOOK_TOKEN_HASH_BYTES. If the
  * transaction is rolled back, so is that.

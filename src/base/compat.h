@@ -58,6 +58,15 @@
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/* What a hook of ExecutorRun() gets behind the count, and passes on. */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_RUN_ONCE_PARAMETER
+#define COMPAT_RUN_ONCE_ARGUMENT
+#else
+#define COMPAT_RUN_ONCE_PARAMETER , bool once
+#define COMPAT_RUN_ONCE_ARGUMENT , once
+#endif
+
 /* Tells which indexes need an entry for a new version of a row. */
 #if PG_VERSION_NUM >= 160000
 typedef TU_UpdateIndexes CompatIndexes;

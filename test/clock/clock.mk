@@ -8,8 +8,8 @@ CLOCK          = build/clock$(DLSUFFIX)
 
 # Whole folders, from which is left out what has its double here or does nothing
 # without a process and its tables; and single files of folders that are played.
-CLOCK_PLAYED   = src/base/acting.c src/base/caller.c src/base/catalog.c src/base/steady.c src/base/table.c \
-                 src/base/tenant.c \
+CLOCK_PLAYED   = src/base/acting.c src/base/acting_hooks.c src/base/caller.c src/base/catalog.c \
+                 src/base/steady.c src/base/table.c src/base/tenant.c \
                  src/worker/worker.c src/worker/maintenance.c src/worker/notify.c \
                  src/worker/own_events.c \
                  src/worker/origin.c src/worker/transaction.c

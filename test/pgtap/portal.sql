@@ -37,7 +37,7 @@ BEGIN
 		result := concat_ws(' ', SQLSTATE, nullif(argument, ''),
 			CASE WHEN hint = '' THEN 'without a hint' END, concat_ws(': ', message, nullif(detail, '')));
 	END;
-	PERFORM set_config('role', 'none', true);
+	SET LOCAL ROLE NONE;
 	RETURN result;
 END
 $$;
@@ -48,7 +48,7 @@ DECLARE
 BEGIN
 	PERFORM set_config('role', role, true);
 	SELECT string_agg(name, ',' ORDER BY name) INTO result FROM webhook.tenant;
-	PERFORM set_config('role', 'none', true);
+	SET LOCAL ROLE NONE;
 	RETURN result;
 END
 $$;

@@ -14,6 +14,7 @@ use Webhook::Test;
 my $server = Webhook::Test->new('tokens', <<'END');
 log_statement = all
 log_min_error_statement = panic
+max_prepared_transactions = 2
 END
 $server->sql(<<'END');
 CREATE EXTENSION webhook;
@@ -66,6 +67,43 @@ sub says
 	is(says($session[0], 'ROLLBACK'), '', 'the session goes on');
 	is(says($session[0], $seen), '28000', '... without its tenant');
 	$_->quit foreach @session;
+}
+
+# ---- What a session has begun to read ends with its token
+
+{
+	my $session = service();
+
+	says($session, "SELECT webhook.act_as('" . token('acme') . "')");
+	$session->run("DECLARE held SCROLL CURSOR WITH HOLD FOR $seen; BEGIN; DECLARE opened SCROLL CURSOR FOR $seen");
+	is(says($session, 'FETCH opened'), 'acme', 'a cursor reads');
+	is(says($session, 'MOVE BACKWARD ALL IN opened; SAVEPOINT revoked'), '', '... and can again');
+	$server->sql(q(SELECT webhook.revoke_portal_tokens('acme')));
+	foreach my $statement ('FETCH opened', 'FETCH held', 'MOVE held', 'SELECT 1',
+		q(DO $$ DECLARE held refcursor := 'held'; found text; BEGIN FETCH held INTO found; RAISE '%', found; END $$))
+	{
+		is(says($session, $statement), '28000', "$statement: revoked");
+		says($session, 'ROLLBACK TO revoked');
+	}
+	is(says($session, 'ROLLBACK; FETCH held'), '28000', 'a cursor WITH HOLD is revoked, too');
+	$server->sql('CREATE ROLE hooks_other ROLE hooks_service');
+	is(says($session, 'SET ROLE hooks_other; FETCH held'), '28000', '... also for another role of the session');
+	is(says($session, 'RESET ROLE; DISCARD ALL'), '', 'the session can be put back');
+	is(says($session, 'SET SESSION AUTHORIZATION hooks_service; SELECT 1'), '1', '... for somebody else');
+	$session->quit;
+}
+
+# ---- A transaction that is prepared
+
+{
+	my $session = service();
+	my $token = token('acme');
+
+	like(says($session, "BEGIN; SELECT webhook.act_as('$token'); PREPARE TRANSACTION 'acts'"), qr{^0A000$}m, 'a transaction that has called act_as() is not prepared');
+	is(says($session, $seen), '', '... and the session acts for nobody');
+	like(says($session, "SELECT webhook.act_as('$token'); $seen"), qr{^acme$}m, '... and the token is as good as before');
+	is(says($session, "BEGIN; $seen; PREPARE TRANSACTION 'acts'; ROLLBACK PREPARED 'acts'"), 'acme', 'a session that acts prepares a transaction');
+	$session->quit;
 }
 
 # ---- What ends it
