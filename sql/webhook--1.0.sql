@@ -5626,13 +5626,15 @@ COMMENT ON FUNCTION webhook_internal.worker_state() IS 'the row of view webhook.
 
 CREATE FUNCTION webhook_internal.pending_summary(
 	count_all boolean DEFAULT true,
+	oldest boolean DEFAULT true,
+	due boolean DEFAULT true,
 	OUT subscription_id bigint,
 	OUT pending bigint,
 	OUT oldest_pending timestamptz,
 	OUT next_at timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c STABLE ROWS 1000 AS 'MODULE_PATHNAME', 'webhook_pending_summary';
-COMMENT ON FUNCTION webhook_internal.pending_summary(boolean) IS 'of each subscription that has waiting deliveries: how many, since when, and when the next one is due; with count_all false nothing is counted or waited for, and what is not known is null';
+COMMENT ON FUNCTION webhook_internal.pending_summary(boolean, boolean, boolean) IS 'of each subscription that has waiting deliveries: how many, since when, and when the next one is due; with count_all false nothing is counted or waited for, and what is not known is null; with oldest or due false the one or the other time is not looked up';
 
 CREATE VIEW webhook.stat_pending WITH (security_barrier) AS
 	SELECT subscription_id, pending, oldest_pending, next_at
@@ -5665,59 +5667,88 @@ CREATE FUNCTION webhook_internal.state_of(
 		ELSE 'active' END;
 COMMENT ON FUNCTION webhook_internal.state_of(webhook_internal.subscription, webhook_internal.subscription_state, text) IS 'state of a subscription, where the worker of its database has this one';
 
+-- The state is named once: PostgreSQL puts the body in place of a call only then.
+CREATE FUNCTION webhook_internal.reason_of(
+	s webhook_internal.subscription,
+	t webhook_internal.subscription_state,
+	state text
+) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE state
+		WHEN 'disabled' THEN
+			CASE WHEN s.enabled
+				THEN concat('disabled by the worker, the last problem: ', t.reason)
+				ELSE 'disabled by webhook.alter_subscription()' END
+		WHEN 'fenced' THEN
+			CASE WHEN starts_with(s.home, webhook_internal.home() || '/')
+				THEN 'it is in a copy of the data directory until webhook.resume_database()'
+				ELSE 'it belongs to another database until webhook.resume_database()' END
+		WHEN 'paused' THEN 'paused by webhook.pause()'
+		WHEN 'no worker' THEN 'no worker can be started in this database; see webhook.health()'
+		WHEN 'off' THEN 'sending is switched off by webhook.enabled'
+		WHEN 'unconfirmed' THEN
+			CASE WHEN t.confirmation IS DISTINCT FROM s.confirmation OR t.confirm_attempts = 0
+				THEN 'its endpoint has not been asked for the challenge yet'
+				ELSE concat(
+					format('its endpoint has not answered the challenge, after %s of 3 requests',
+						t.confirm_attempts),
+					', the last problem: ' || t.reason) END
+		WHEN 'open' THEN
+			format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
+		WHEN 'waiting' THEN
+			CASE WHEN t.not_before > statement_timestamp()
+				THEN concat('it waits, as Retry-After asks: ', t.reason)
+				ELSE 'it has no secret to sign with; webhook.rotate_secret() gives it one' END
+		WHEN 'slow' THEN
+			coalesce('the last problem: ' || t.reason, 'a response took more than two seconds')
+		ELSE 'the last problem: ' || t.reason
+		END;
+COMMENT ON FUNCTION webhook_internal.reason_of(webhook_internal.subscription, webhook_internal.subscription_state, text) IS 'why a subscription is in the state that it is in, or what its last problem was, but for the limits of its rate; null: there is none';
+
 CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 	SELECT s.id AS subscription_id,
 		s.tenant,
 		webhook_internal.redacted_endpoint(s.endpoint) AS endpoint,
 		h.state,
-		CASE h.state
-			WHEN 'disabled' THEN
-				CASE WHEN s.enabled
-					THEN concat('disabled by the worker, the last problem: ', t.reason)
-					ELSE 'disabled by webhook.alter_subscription()' END
-			WHEN 'fenced' THEN
-				CASE WHEN starts_with(s.home, webhook_internal.home() || '/')
-					THEN 'it is in a copy of the data directory until webhook.resume_database()'
-					ELSE 'it belongs to another database until webhook.resume_database()' END
-			WHEN 'paused' THEN 'paused by webhook.pause()'
-			WHEN 'no worker' THEN 'no worker can be started in this database; see webhook.health()'
-			ELSE CASE
-				WHEN h.state = 'off' THEN 'sending is switched off by webhook.enabled'
-				WHEN h.state = 'unconfirmed' THEN h.unconfirmed
-				WHEN h.state = 'open' THEN
-					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
-				WHEN h.state = 'waiting' AND t.not_before > statement_timestamp() THEN
-					concat('it waits, as Retry-After asks: ', t.reason)
-				WHEN h.state = 'waiting' THEN
-					'it has no secret to sign with; webhook.rotate_secret() gives it one'
-				WHEN s.rate_limit <= coalesce(o.rate_limit, s.rate_limit)
-					AND w.next_at <= statement_timestamp()
-				THEN
-					format('held back by its rate limit of %s requests a second', s.rate_limit)
-				WHEN o.rate_limit IS NOT NULL AND w.next_at <= statement_timestamp() THEN
-					format('held back by the rate limit of its tenant of %s requests a second',
-						o.rate_limit)
-				WHEN t.reason IS NOT NULL THEN
-					concat('the last problem: ', t.reason)
-				WHEN h.state = 'slow' THEN 'a response took more than two seconds' END
+		CASE
+			WHEN s.rate_limit <= coalesce(o.rate_limit, s.rate_limit)
+				AND w.next_at <= statement_timestamp() AND h.state IN ('slow', 'active')
+			THEN
+				format('held back by its rate limit of %s requests a second', s.rate_limit)
+			WHEN o.rate_limit IS NOT NULL
+				AND w.next_at <= statement_timestamp() AND h.state IN ('slow', 'active')
+			THEN
+				format('held back by the rate limit of its tenant of %s requests a second',
+					o.rate_limit)
+			ELSE webhook_internal.reason_of(s, t, h.state)
 		END AS reason,
 		coalesce(t.delivered, 0) AS delivered,
 		coalesce(t.failed, 0) AS failed,
 		coalesce(t.retried, 0) AS retried,
 		coalesce(t.filter_errors, 0) AS filter_errors,
 		-- A rate that is all but zero would underflow.
-		CASE WHEN t.rate > 0.000001 AND h.age < 600 THEN t.rate * exp(-h.age / 60)
+		CASE WHEN t.rate > 0.000001 AND a.age < 600 THEN t.rate * exp(-a.age / 60)
 			ELSE 0 END AS rate,
 		coalesce(t.breaker, 'closed') AS breaker,
 		t.concurrency,
 		coalesce(t.consecutive_failures, 0) AS consecutive_failures,
 		coalesce(t.failures_since_success, 0) AS failures_since_success,
 		t.opened_at,
-		CASE WHEN h.state IN ('open', 'slow', 'active', 'no worker')
-				OR h.state = 'waiting' AND t.not_before > statement_timestamp()
-			THEN greatest(w.next_at,
-				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
-			WHEN h.state = 'unconfirmed' AND t.confirmation = s.confirmation THEN t.confirm_next_at
+		CASE
+			WHEN coalesce(w.next_at, t.not_before, t.confirm_next_at) IS NULL THEN NULL
+			ELSE CASE h.state
+				WHEN 'waiting' THEN
+					CASE WHEN t.not_before > statement_timestamp()
+						THEN greatest(w.next_at, t.not_before) END
+				WHEN 'unconfirmed' THEN
+					CASE WHEN t.confirmation = s.confirmation THEN t.confirm_next_at END
+				WHEN 'disabled' THEN NULL
+				WHEN 'fenced' THEN NULL
+				WHEN 'paused' THEN NULL
+				WHEN 'off' THEN NULL
+				ELSE greatest(w.next_at,
+					CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
+			END
 		END AS next_attempt,
 		coalesce(w.pending, 0) AS pending,
 		w.oldest_pending,
@@ -5730,17 +5761,13 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 		LEFT JOIN webhook_internal.tenant o ON o.name = s.tenant
 		LEFT JOIN webhook_internal.pending_summary() w ON w.subscription_id = s.id
 		CROSS JOIN webhook_internal.worker_state() v
+		-- The state is worked out wherever it is named, so it is named last, and rarely.
 		CROSS JOIN LATERAL (
-			SELECT webhook_internal.state_of(s, t, v.state) AS state,
-				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age,
-				CASE
-					WHEN t.confirmation IS DISTINCT FROM s.confirmation OR t.confirm_attempts = 0
-						THEN 'its endpoint has not been asked for the challenge yet'
-					ELSE concat(
-						format('its endpoint has not answered the challenge, after %s of 3 requests',
-							t.confirm_attempts),
-						', the last problem: ' || t.reason) END AS unconfirmed
-		) h
+			SELECT webhook_internal.state_of(s, t, v.state)
+		) h (state)
+		CROSS JOIN LATERAL (
+			SELECT greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0)
+		) a (age)
 	WHERE (SELECT webhook_internal.sees_all()) OR s.tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.tenant IS 'tenant that it belongs to; null: the platform itself';
@@ -6158,7 +6185,7 @@ CREATE VIEW webhook.metrics AS
 		SELECT CASE WHEN count(*) = 0 THEN 0 ELSE sum(p.pending) END,
 				CASE WHEN count(*) = 0 OR min(p.oldest_pending) > statement_timestamp() THEN 0
 					ELSE extract(epoch FROM statement_timestamp() - min(p.oldest_pending)) END
-			FROM webhook_internal.pending_summary(false) p
+			FROM webhook_internal.pending_summary(false, due => false) p
 	), subscription (state, subscriptions, disabled) AS (
 		SELECT webhook_internal.state_of(s, t, w.state), count(*),
 				count(*) FILTER (WHERE s.enabled AND webhook_internal.disabled(s, t))
@@ -6215,7 +6242,11 @@ COMMENT ON COLUMN webhook.metrics.help IS 'what it means';
  *
  * A check is wrong if somebody has to look or to do something. What heals by
  * itself, such as a retry that waits, is not. Each check reads little: the
- * beginning of the ring behind the checkpoint, and counts of waiting deliveries.
+ * beginning of the ring behind the checkpoint, and the first waiting delivery of
+ * each subscription.
+ *
+ * Nothing waits for a lock. While somebody has locked a table that is read, the checks
+ * that read tables are left out, and one says so.
  */
 
 CREATE FUNCTION webhook_internal.wanted_worker_processes() RETURNS integer
@@ -6231,39 +6262,124 @@ CREATE FUNCTION webhook.health(
 	LANGUAGE c STABLE ROWS 15 AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.health() IS 'what somebody has to look at: one row a check, wrong ones first';
 
-CREATE FUNCTION webhook_internal.health(
-	OUT check_name text,
-	OUT ok boolean,
+CREATE FUNCTION webhook_internal.lock_to_read(relation oid) RETURNS boolean
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_lock_to_read';
+COMMENT ON FUNCTION webhook_internal.lock_to_read(oid) IS 'lock a table as a query does that reads it; false: that would have to wait';
+
+CREATE FUNCTION webhook_internal.server_checks(
+	OUT number integer,
+	OUT name text,
+	OUT is_ok boolean,
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE plpgsql STABLE ROWS 15
-	SET search_path = pg_catalog, pg_temp SET jit = off
-	-- The bounds of leaves are read as text.
-	SET datestyle = 'ISO' SET timezone = 'UTC'
+	LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+DECLARE
+	worker		webhook.stat_worker;
+	sending		boolean := current_setting('webhook.enabled', true) IS DISTINCT FROM 'off';
+	wanted		integer := webhook_internal.wanted_worker_processes();
+	silent		text;			-- triggers of our own that are not enabled as they have to be
+	policies	text;			-- of the log
+BEGIN
+	SELECT w.* INTO worker FROM webhook.stat_worker w;
+	SELECT string_agg(format('%s on %s', t.tgname, t.tgrelid::regclass), ', ' ORDER BY t.tgname, t.tgrelid)
+		INTO silent
+		FROM pg_trigger t
+			JOIN pg_class c ON c.oid = t.tgrelid
+		WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
+			AND (t.tgname = 'drop_replicated' AND t.tgenabled <> 'R'
+				OR t.tgname IN ('wake_worker', 'wake_worker_for_all') AND t.tgenabled <> 'A');
+	SELECT string_agg(p.polname, ', ' ORDER BY p.polname)
+		INTO policies
+		FROM pg_class c
+			JOIN pg_policy p ON p.polrelid = c.oid AND p.polpermissive
+		WHERE c.oid = 'webhook.log'::regclass AND c.relrowsecurity;
+
+	RETURN QUERY
+	SELECT 1, 'worker', worker.state = 'running',
+			CASE worker.state
+				WHEN 'running' THEN format('Process %s has been running since %s.', worker.pid, worker.started_at)
+				ELSE format('The worker is not running; its state is "%s".', worker.state) END,
+			CASE
+				WHEN worker.state = 'running' THEN NULL
+				WHEN pg_is_in_recovery() THEN 'Nothing is sent from a standby.'
+				WHEN wanted > 0 THEN format('Raise max_worker_processes to at least %s, and restart the server.', wanted)
+				ELSE 'See the server log; shared_preload_libraries must contain webhook.' END
+	UNION ALL
+	SELECT 2, 'sending', sending,
+			CASE WHEN sending THEN 'Sending is on.' ELSE 'Sending is off; events wait.' END,
+			CASE WHEN NOT sending THEN 'Set webhook.enabled to on.' END
+	UNION ALL
+	SELECT 10, 'log_writes', worker.blocked = 0,
+			CASE WHEN worker.blocked = 0
+				THEN format('Results are written; %s transactions have failed since the worker started.', worker.flush_errors)
+				ELSE format('Results cannot be written; %s wait, and nothing is sent.', worker.unflushed) END,
+			CASE WHEN worker.blocked <> 0 THEN
+				'See the server log: the disk may be full, or webhook.log locked.' END
+	UNION ALL
+	SELECT 14, 'worker_slots', wanted = 0,
+			CASE WHEN wanted = 0 THEN 'Each database that needs a worker has one.'
+				ELSE 'A database has no worker, because no background worker slot is free.' END,
+			CASE WHEN wanted > 0 THEN
+				format('Raise max_worker_processes to at least %s, and restart the server.', wanted) END
+	UNION ALL
+	SELECT 15, 'triggers', silent IS NULL,
+			CASE WHEN silent IS NULL THEN 'The triggers of the extension''s tables are enabled as they have to be.'
+				ELSE left('Not enabled as they have to be: ' || silent, 500) END,
+			CASE WHEN silent IS NOT NULL THEN
+				'A restore with --disable-triggers may have changed them. For each of these tables run ALTER TABLE ... ENABLE REPLICA TRIGGER drop_replicated, or ENABLE ALWAYS TRIGGER for the others.' END
+	UNION ALL
+	SELECT 16, 'row_security', policies IS NOT DISTINCT FROM 'own',
+			CASE WHEN policies IS NULL THEN 'The log is without row-level security, or without a policy.'
+				WHEN policies = 'own' THEN 'A tenant sees its own rows of the log.'
+				ELSE left('The policies of the log are ' || policies, 500) END,
+			CASE WHEN policies IS DISTINCT FROM 'own' THEN
+				'A tenant may see rows of others, or none. Enable row-level security of webhook.log, with policy own alone, as the extension has created it.' END;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.server_checks() IS 'the checks of webhook.health() that read no table of the extension';
+
+CREATE FUNCTION webhook_internal.table_checks(
+	OUT number integer,
+	OUT name text,
+	OUT is_ok boolean,
+	OUT detail text,
+	OUT hint text
+) RETURNS SETOF record
+	LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
 	-- What is due and has waited so long is stuck.
 	patience	constant interval := '5 min';
 	now			constant timestamptz := statement_timestamp();
-	worker		webhook.stat_worker;
 	sending		boolean := current_setting('webhook.enabled', true) IS DISTINCT FROM 'off';
-	wanted		integer := webhook_internal.wanted_worker_processes();
 	kept		interval := current_setting('webhook.event_retention', true)::interval;
 	logged		interval := current_setting('webhook.log_retention', true)::interval;
+	locked		text;			-- tables that cannot be read now
 	done		pg_snapshot;	-- the checkpoint; without one nothing is read
 	part		pg_snapshot;	-- the window of which rows up to "upto" are done, too; null: none
 	upto		bigint;
 	ring_table	name;
-	silent		text;			-- triggers of our own that are not enabled as they have to be
 	unread		timestamptz;	-- when the first row of the ring that is not done was written
 	oldest		timestamptz;	-- when the first row of the ring was written
 	leaf		timestamptz;	-- where the oldest leaf of the log ends
 	newest		timestamptz;	-- where its newest leaf begins
-	found		text;
+	drops		boolean;		-- the worker drops old leaves
 BEGIN
-	SELECT w.* INTO worker FROM webhook.stat_worker w;
+	SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.relname)
+		INTO locked
+		FROM pg_class c
+		WHERE c.relnamespace = 'webhook_internal'::regnamespace
+			AND c.relname = ANY ('{checkpoint,event_0,event_1,event_2,event_3,pending,pending_count,subscription,subscription_state,tenant}')
+			AND NOT webhook_internal.lock_to_read(c.oid);
+	IF locked IS NOT NULL THEN
+		RETURN QUERY SELECT 17, 'locks', false,
+			format('Locked: %s. The other checks of tables are left out.', locked),
+			'See in pg_locks who has an AccessExclusiveLock.';
+		RETURN;
+	END IF;
+
 	SELECT c.snapshot, c.partial_snapshot, c.upto_id
 		INTO done, part, upto
 		FROM webhook_internal.checkpoint c
@@ -6282,13 +6398,6 @@ BEGIN
 			INTO unread
 			USING unread, done, part, upto;
 	END LOOP;
-	SELECT string_agg(format('%s on %s', t.tgname, t.tgrelid::regclass), ', ' ORDER BY t.tgname, t.tgrelid)
-		INTO silent
-		FROM pg_trigger t
-			JOIN pg_class c ON c.oid = t.tgrelid
-		WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
-			AND (t.tgname = 'drop_replicated' AND t.tgenabled <> 'R'
-				OR t.tgname IN ('wake_worker', 'wake_worker_for_all') AND t.tgenabled <> 'A');
 	SELECT min(r.created_at)
 		INTO oldest
 		FROM (
@@ -6301,18 +6410,36 @@ BEGIN
 		INTO leaf, newest
 		FROM pg_inherits i
 			JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '^log_[0-9]{8}$'
-			CROSS JOIN LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid),
+			CROSS JOIN LATERAL regexp_match(
+				CASE WHEN webhook_internal.lock_to_read(c.oid)
+					THEN pg_get_expr(c.relpartbound, c.oid) END,
 				$r$FROM \('([^']*)'\) TO \('([^']*)'\)$r$) AS b (bounds)
 		WHERE i.inhparent = 'webhook.log'::regclass;
 
+	-- What a copy has brought stays, and what a restore has, which loads subscriptions last.
+	drops := NOT EXISTS (
+			SELECT FROM webhook_internal.subscription s WHERE s.home <> webhook_internal.home())
+		AND ((SELECT q.is_called FROM webhook_internal.subscription_id_seq q)
+			OR EXISTS (SELECT FROM webhook_internal.subscription));
+
 	RETURN QUERY
-	-- What is due, and who is to be listed, from one look at all subscriptions.
-	WITH stat AS MATERIALIZED (
-		SELECT s.subscription_id, s.state, s.reason, o.enabled, o.challenged_at,
-				CASE WHEN s.state IN ('active', 'slow') AND o.rate_limit IS NULL
-					THEN s.next_attempt END AS due
-			FROM webhook.stat_subscription s
-				JOIN webhook_internal.subscription o ON o.id = s.subscription_id
+	WITH size AS MATERIALIZED (
+		SELECT t.part, sum(t.bytes) AS bytes, count(t.bytes) AS tables
+			FROM webhook_internal.table_size t
+			GROUP BY t.part
+	), stat AS MATERIALIZED (
+		SELECT s.id AS subscription_id, h.state, s.enabled, s.challenged_at,
+				webhook_internal.reason_of(s, t, h.state) AS reason,
+				CASE WHEN s.rate_limit IS NULL AND w.next_at IS NOT NULL
+						AND h.state IN ('active', 'slow')
+					THEN greatest(w.next_at, CASE WHEN t.not_before > now THEN t.not_before END)
+					END AS due
+			FROM webhook_internal.subscription s
+				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
+				LEFT JOIN webhook_internal.pending_summary(false, oldest => false) w
+					ON w.subscription_id = s.id
+				CROSS JOIN webhook_internal.worker_state() v
+				CROSS JOIN LATERAL (SELECT webhook_internal.state_of(s, t, v.state)) h (state)
 	), subscription AS (
 		SELECT s.state, string_agg(s.subscription_id::text, ', ' ORDER BY s.subscription_id) AS ids,
 				count(*) AS n, string_agg(DISTINCT s.reason, '; ') AS reasons
@@ -6329,107 +6456,93 @@ BEGIN
 				('unconfirmed', 'unconfirmed', 'Repair the endpoint, and set it again with webhook.alter_subscription(id, endpoint => ...); or, if it is known, call webhook.confirm(id).')
 				) AS c (name, state, hint)
 				LEFT JOIN subscription s ON s.state = c.state
-	), checks (number, name, is_ok, detail, hint) AS (
-		SELECT 1, 'worker', worker.state = 'running',
-				CASE worker.state
-					WHEN 'running' THEN format('Process %s has been running since %s.', worker.pid, worker.started_at)
-					ELSE format('The worker is not running; its state is "%s".', worker.state) END,
-				CASE
-					WHEN worker.state = 'running' THEN NULL
-					WHEN pg_is_in_recovery() THEN 'Nothing is sent from a standby.'
-					WHEN wanted > 0 THEN format('Raise max_worker_processes to at least %s, and restart the server.', wanted)
-					ELSE 'See the server log; shared_preload_libraries must contain webhook.' END
-		UNION ALL
-		SELECT 2, 'sending', sending,
-				CASE WHEN sending THEN 'Sending is on.' ELSE 'Sending is off; events wait.' END,
-				CASE WHEN NOT sending THEN 'Set webhook.enabled to on.' END
-		UNION ALL
-		SELECT 3, 'ring_read', unread IS NULL OR unread > now - patience,
-				CASE WHEN unread IS NULL THEN 'All that was committed is read.'
-					ELSE format('The oldest event that is not read, or in memory, was written at %s.', unread) END,
-				CASE WHEN unread <= now - patience THEN
-					'See check "worker", the server log, and locks on tables of schema webhook_internal.' END
-		UNION ALL
-		SELECT 4, 'deliveries', d.due IS NULL OR d.due > now - patience OR NOT sending,
-				CASE WHEN d.due IS NULL OR d.due > now THEN 'No delivery is overdue.'
-					ELSE format('A delivery has been due since %s.', d.due) END,
-				CASE WHEN d.due <= now - patience AND sending THEN
-					'More is to be sent than the limits allow: see webhook.max_in_flight, max_in_flight of the subscriptions, webhook.stat_worker.' END
-			FROM (SELECT min(s.due) AS due FROM stat s) d
-		UNION ALL
-		SELECT CASE l.name WHEN 'breakers' THEN 5 WHEN 'disabled' THEN 6 WHEN 'fenced' THEN 7 ELSE 8 END, l.name, l.n IS NULL,
-				CASE WHEN l.n IS NULL AND l.state = 'unconfirmed' THEN 'No subscription has been unconfirmed for an hour.'
-					WHEN l.n IS NULL THEN format('No subscription is %s.', l.state)
-					ELSE format('%s: subscription %s (%s)', l.state, left(l.ids, 200), left(l.reasons, 500)) END,
-				CASE WHEN l.n IS NOT NULL THEN l.hint END
-			FROM listed l
-		UNION ALL
-		SELECT 9, 'watches', w.n = 0,
-				CASE WHEN w.n = 0 THEN 'Each watched table makes its events.'
-					ELSE left(w.problems, 500) END,
-				CASE WHEN w.n > 0 THEN 'See webhook.watched_table.' END
-			FROM (
-				SELECT count(*) AS n, string_agg(format('%s: %s', t.relation, t.problem), '; ' ORDER BY t.relation::text) AS problems
-					FROM webhook.watched_table t
-					WHERE t.problem IS NOT NULL
-			) w
-		UNION ALL
-		SELECT 10, 'log_writes', worker.blocked = 0,
-				CASE WHEN worker.blocked = 0
-					THEN format('Results are written; %s transactions have failed since the worker started.', worker.flush_errors)
-					ELSE format('Results cannot be written; %s wait, and nothing is sent.', worker.unflushed) END,
-				CASE WHEN worker.blocked <> 0 THEN
-					'See the server log: the disk may be full, or webhook.log locked.' END
-		UNION ALL
-		SELECT 11, 'ring', r.is_ok,
-				format(CASE WHEN oldest IS NULL THEN 'The ring has %s and no row.'
-					ELSE 'The ring has %s; its oldest row was written at %s.' END, pg_size_pretty(r.size), oldest),
-				CASE WHEN NOT r.is_ok THEN
-					'An open or prepared transaction that has written events, or a lock on a table webhook_internal.event_N, keeps that table from being emptied.' END
-			FROM (
-				SELECT sum(t.bytes) AS size,
-						oldest IS NULL OR oldest > now - 2 * kept - interval '1 hour' AS is_ok
-					FROM webhook_internal.table_size t
-					WHERE t.part = 'ring'
-			) r
-		UNION ALL
-		SELECT 12, 'log', l.is_ok,
-				format(CASE WHEN leaf IS NULL THEN 'The log has %s in %s leaves.'
-					ELSE 'The log has %s in %s leaves; the oldest day ends at %s.' END, pg_size_pretty(l.size), l.n, leaf),
-				CASE WHEN NOT l.is_ok THEN
-					'See the server log; a lock on webhook.log keeps a leaf from being dropped.' END
-			FROM (
-				SELECT coalesce(sum(t.bytes), 0) AS size, count(t.bytes) AS n,
-						-- The worker keeps a leaf, and a day more, for what the ring has.
-						leaf IS NULL OR leaf > least(now - logged, oldest - interval '1 day')
-							- interval '2 days' AS is_ok
-					FROM webhook_internal.table_size t
-					WHERE t.part = 'log'
-			) l
-		UNION ALL
-		SELECT 13, 'clock', newest IS NULL OR newest < now + interval '1 day',
-				CASE WHEN newest >= now + interval '1 day'
-					THEN format('The log was written by a clock that was ahead, up to %s.', newest)
-					ELSE 'The log is not ahead of the clock.' END,
-				CASE WHEN newest >= now + interval '1 day' THEN
-					'See the clock of the machine. If it is right now, rows of the log bear a time to come until then; detach those leaves.' END
-		UNION ALL
-		SELECT 14, 'worker_slots', wanted = 0,
-				CASE WHEN wanted = 0 THEN 'Each database that needs a worker has one.'
-					ELSE 'A database has no worker, because no background worker slot is free.' END,
-				CASE WHEN wanted > 0 THEN
-					format('Raise max_worker_processes to at least %s, and restart the server.', wanted) END
-		UNION ALL
-		SELECT 15, 'triggers', silent IS NULL,
-				CASE WHEN silent IS NULL THEN 'The triggers of the extension''s tables are enabled as they have to be.'
-					ELSE left('Not enabled as they have to be: ' || silent, 500) END,
-				CASE WHEN silent IS NOT NULL THEN
-					'A restore with --disable-triggers may have changed them. For each of these tables run ALTER TABLE ... ENABLE REPLICA TRIGGER drop_replicated, or ENABLE ALWAYS TRIGGER for the others.' END
 	)
-	SELECT c.name, coalesce(c.is_ok, false), c.detail, c.hint
-		FROM checks c
-		ORDER BY coalesce(c.is_ok, false), c.number;
+	SELECT 3, 'ring_read', unread IS NULL OR unread > now - patience,
+			CASE WHEN unread IS NULL THEN 'All that was committed is read.'
+				ELSE format('The oldest event that is not read, or in memory, was written at %s.', unread) END,
+			CASE WHEN unread <= now - patience THEN
+				'See check "worker", the server log, and locks on tables of schema webhook_internal.' END
+	UNION ALL
+	SELECT 4, 'deliveries', d.due IS NULL OR d.due > now - patience OR NOT sending,
+			CASE WHEN d.due IS NULL OR d.due > now THEN 'No delivery is overdue.'
+				ELSE format('A delivery has been due since %s.', d.due) END,
+			CASE WHEN d.due <= now - patience AND sending THEN
+				'More is to be sent than the limits allow: see webhook.max_in_flight, max_in_flight of the subscriptions, webhook.stat_worker.' END
+		FROM (SELECT min(s.due) AS due FROM stat s) d
+	UNION ALL
+	SELECT CASE l.name WHEN 'breakers' THEN 5 WHEN 'disabled' THEN 6 WHEN 'fenced' THEN 7 ELSE 8 END, l.name, l.n IS NULL,
+			CASE WHEN l.n IS NULL AND l.state = 'unconfirmed' THEN 'No subscription has been unconfirmed for an hour.'
+				WHEN l.n IS NULL THEN format('No subscription is %s.', l.state)
+				ELSE format('%s: subscription %s (%s)', l.state, left(l.ids, 200), left(l.reasons, 500)) END,
+			CASE WHEN l.n IS NOT NULL THEN l.hint END
+		FROM listed l
+	UNION ALL
+	SELECT 9, 'watches', w.n = 0,
+			CASE WHEN w.n = 0 THEN 'Each watched table makes its events.'
+				ELSE left(w.problems, 500) END,
+			CASE WHEN w.n > 0 THEN 'See webhook.watched_table.' END
+		FROM (
+			SELECT count(*) AS n, string_agg(format('%s: %s', t.relation, t.problem), '; ' ORDER BY t.relation::text) AS problems
+				FROM webhook.watched_table t
+				WHERE t.problem IS NOT NULL
+		) w
+	UNION ALL
+	SELECT 11, 'ring', r.is_ok,
+			format(CASE WHEN oldest IS NULL THEN 'The ring has %s and no row.'
+				ELSE 'The ring has %s; its oldest row was written at %s.' END, pg_size_pretty(r.size), oldest),
+			CASE WHEN NOT r.is_ok THEN
+				'An open or prepared transaction that has written events, or a lock on a table webhook_internal.event_N, keeps that table from being emptied.' END
+		FROM (
+			SELECT coalesce(sum(t.bytes), 0) AS size,
+					oldest IS NULL OR oldest > now - 2 * kept - interval '1 hour' AS is_ok
+				FROM size t
+				WHERE t.part = 'ring'
+		) r
+	UNION ALL
+	SELECT 12, 'log', l.is_ok,
+			format(CASE WHEN leaf IS NULL THEN 'The log has %s in %s leaves.'
+				ELSE 'The log has %s in %s leaves; the oldest day ends at %s.' END, pg_size_pretty(l.size), l.n, leaf),
+			CASE WHEN NOT l.is_ok THEN
+				'See the server log; a lock on webhook.log keeps a leaf from being dropped.' END
+		FROM (
+			SELECT coalesce(sum(t.bytes), 0) AS size, coalesce(sum(t.tables), 0) AS n,
+					-- The worker keeps a leaf, and a day more, for what the ring has.
+					leaf IS NULL OR NOT drops OR leaf > least(now - logged, oldest - interval '1 day')
+						- interval '2 days' AS is_ok
+				FROM size t
+				WHERE t.part = 'log'
+		) l
+	UNION ALL
+	SELECT 13, 'clock', newest IS NULL OR newest < now + interval '1 day',
+			CASE WHEN newest >= now + interval '1 day'
+				THEN format('The log was written by a clock that was ahead, up to %s.', newest)
+				ELSE 'The log is not ahead of the clock.' END,
+			CASE WHEN newest >= now + interval '1 day' THEN
+				'See the clock of the machine. If it is right now, rows of the log bear a time to come until then; detach those leaves.' END
+	UNION ALL
+	SELECT 17, 'locks', true, 'No table that is read here is locked.', NULL;
 END
+$$;
+COMMENT ON FUNCTION webhook_internal.table_checks() IS 'the checks of webhook.health() that read tables of the extension; while one is locked, one row that says so';
+
+CREATE FUNCTION webhook_internal.health(
+	OUT check_name text,
+	OUT ok boolean,
+	OUT detail text,
+	OUT hint text
+) RETURNS SETOF record
+	LANGUAGE sql STABLE ROWS 15
+	SET search_path = pg_catalog, pg_temp SET jit = off
+	-- The bounds of leaves are read as text.
+	SET datestyle = 'ISO' SET timezone = 'UTC'
+AS $$
+	SELECT c.name, coalesce(c.is_ok, false), c.detail, c.hint
+		FROM (
+			SELECT * FROM webhook_internal.server_checks()
+			UNION ALL
+			SELECT * FROM webhook_internal.table_checks()
+		) c
+		ORDER BY coalesce(c.is_ok, false), c.number
 $$;
 COMMENT ON FUNCTION webhook_internal.health() IS 'what webhook.health() does, with the rights of the owner';
 /*
@@ -6746,6 +6859,7 @@ DECLARE
 			webhook_internal.sees_all,
 			webhook_internal.my_tenant,
 			webhook_internal.matches_any,
+			webhook_internal.reason_of,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
 			webhook_internal.watch_arguments
@@ -6974,6 +7088,7 @@ BEGIN
 			webhook_internal.state_of,
 			webhook_internal.unconfirmed,
 			webhook_internal.pending_summary,
+			webhook_internal.reason_of,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
 			webhook_internal.watch_arguments,

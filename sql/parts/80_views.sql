@@ -288,13 +288,15 @@ COMMENT ON FUNCTION webhook_internal.worker_state() IS 'the row of view webhook.
 
 CREATE FUNCTION webhook_internal.pending_summary(
 	count_all boolean DEFAULT true,
+	oldest boolean DEFAULT true,
+	due boolean DEFAULT true,
 	OUT subscription_id bigint,
 	OUT pending bigint,
 	OUT oldest_pending timestamptz,
 	OUT next_at timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c STABLE ROWS 1000 AS 'MODULE_PATHNAME', 'webhook_pending_summary';
-COMMENT ON FUNCTION webhook_internal.pending_summary(boolean) IS 'of each subscription that has waiting deliveries: how many, since when, and when the next one is due; with count_all false nothing is counted or waited for, and what is not known is null';
+COMMENT ON FUNCTION webhook_internal.pending_summary(boolean, boolean, boolean) IS 'of each subscription that has waiting deliveries: how many, since when, and when the next one is due; with count_all false nothing is counted or waited for, and what is not known is null; with oldest or due false the one or the other time is not looked up';
 
 CREATE VIEW webhook.stat_pending WITH (security_barrier) AS
 	SELECT subscription_id, pending, oldest_pending, next_at
@@ -327,59 +329,88 @@ CREATE FUNCTION webhook_internal.state_of(
 		ELSE 'active' END;
 COMMENT ON FUNCTION webhook_internal.state_of(webhook_internal.subscription, webhook_internal.subscription_state, text) IS 'state of a subscription, where the worker of its database has this one';
 
+-- The state is named once: PostgreSQL puts the body in place of a call only then.
+CREATE FUNCTION webhook_internal.reason_of(
+	s webhook_internal.subscription,
+	t webhook_internal.subscription_state,
+	state text
+) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE state
+		WHEN 'disabled' THEN
+			CASE WHEN s.enabled
+				THEN concat('disabled by the worker, the last problem: ', t.reason)
+				ELSE 'disabled by webhook.alter_subscription()' END
+		WHEN 'fenced' THEN
+			CASE WHEN starts_with(s.home, webhook_internal.home() || '/')
+				THEN 'it is in a copy of the data directory until webhook.resume_database()'
+				ELSE 'it belongs to another database until webhook.resume_database()' END
+		WHEN 'paused' THEN 'paused by webhook.pause()'
+		WHEN 'no worker' THEN 'no worker can be started in this database; see webhook.health()'
+		WHEN 'off' THEN 'sending is switched off by webhook.enabled'
+		WHEN 'unconfirmed' THEN
+			CASE WHEN t.confirmation IS DISTINCT FROM s.confirmation OR t.confirm_attempts = 0
+				THEN 'its endpoint has not been asked for the challenge yet'
+				ELSE concat(
+					format('its endpoint has not answered the challenge, after %s of 3 requests',
+						t.confirm_attempts),
+					', the last problem: ' || t.reason) END
+		WHEN 'open' THEN
+			format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
+		WHEN 'waiting' THEN
+			CASE WHEN t.not_before > statement_timestamp()
+				THEN concat('it waits, as Retry-After asks: ', t.reason)
+				ELSE 'it has no secret to sign with; webhook.rotate_secret() gives it one' END
+		WHEN 'slow' THEN
+			coalesce('the last problem: ' || t.reason, 'a response took more than two seconds')
+		ELSE 'the last problem: ' || t.reason
+		END;
+COMMENT ON FUNCTION webhook_internal.reason_of(webhook_internal.subscription, webhook_internal.subscription_state, text) IS 'why a subscription is in the state that it is in, or what its last problem was, but for the limits of its rate; null: there is none';
+
 CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 	SELECT s.id AS subscription_id,
 		s.tenant,
 		webhook_internal.redacted_endpoint(s.endpoint) AS endpoint,
 		h.state,
-		CASE h.state
-			WHEN 'disabled' THEN
-				CASE WHEN s.enabled
-					THEN concat('disabled by the worker, the last problem: ', t.reason)
-					ELSE 'disabled by webhook.alter_subscription()' END
-			WHEN 'fenced' THEN
-				CASE WHEN starts_with(s.home, webhook_internal.home() || '/')
-					THEN 'it is in a copy of the data directory until webhook.resume_database()'
-					ELSE 'it belongs to another database until webhook.resume_database()' END
-			WHEN 'paused' THEN 'paused by webhook.pause()'
-			WHEN 'no worker' THEN 'no worker can be started in this database; see webhook.health()'
-			ELSE CASE
-				WHEN h.state = 'off' THEN 'sending is switched off by webhook.enabled'
-				WHEN h.state = 'unconfirmed' THEN h.unconfirmed
-				WHEN h.state = 'open' THEN
-					format('%s failures in a row, the last: %s', t.consecutive_failures, t.reason)
-				WHEN h.state = 'waiting' AND t.not_before > statement_timestamp() THEN
-					concat('it waits, as Retry-After asks: ', t.reason)
-				WHEN h.state = 'waiting' THEN
-					'it has no secret to sign with; webhook.rotate_secret() gives it one'
-				WHEN s.rate_limit <= coalesce(o.rate_limit, s.rate_limit)
-					AND w.next_at <= statement_timestamp()
-				THEN
-					format('held back by its rate limit of %s requests a second', s.rate_limit)
-				WHEN o.rate_limit IS NOT NULL AND w.next_at <= statement_timestamp() THEN
-					format('held back by the rate limit of its tenant of %s requests a second',
-						o.rate_limit)
-				WHEN t.reason IS NOT NULL THEN
-					concat('the last problem: ', t.reason)
-				WHEN h.state = 'slow' THEN 'a response took more than two seconds' END
+		CASE
+			WHEN s.rate_limit <= coalesce(o.rate_limit, s.rate_limit)
+				AND w.next_at <= statement_timestamp() AND h.state IN ('slow', 'active')
+			THEN
+				format('held back by its rate limit of %s requests a second', s.rate_limit)
+			WHEN o.rate_limit IS NOT NULL
+				AND w.next_at <= statement_timestamp() AND h.state IN ('slow', 'active')
+			THEN
+				format('held back by the rate limit of its tenant of %s requests a second',
+					o.rate_limit)
+			ELSE webhook_internal.reason_of(s, t, h.state)
 		END AS reason,
 		coalesce(t.delivered, 0) AS delivered,
 		coalesce(t.failed, 0) AS failed,
 		coalesce(t.retried, 0) AS retried,
 		coalesce(t.filter_errors, 0) AS filter_errors,
 		-- A rate that is all but zero would underflow.
-		CASE WHEN t.rate > 0.000001 AND h.age < 600 THEN t.rate * exp(-h.age / 60)
+		CASE WHEN t.rate > 0.000001 AND a.age < 600 THEN t.rate * exp(-a.age / 60)
 			ELSE 0 END AS rate,
 		coalesce(t.breaker, 'closed') AS breaker,
 		t.concurrency,
 		coalesce(t.consecutive_failures, 0) AS consecutive_failures,
 		coalesce(t.failures_since_success, 0) AS failures_since_success,
 		t.opened_at,
-		CASE WHEN h.state IN ('open', 'slow', 'active', 'no worker')
-				OR h.state = 'waiting' AND t.not_before > statement_timestamp()
-			THEN greatest(w.next_at,
-				CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
-			WHEN h.state = 'unconfirmed' AND t.confirmation = s.confirmation THEN t.confirm_next_at
+		CASE
+			WHEN coalesce(w.next_at, t.not_before, t.confirm_next_at) IS NULL THEN NULL
+			ELSE CASE h.state
+				WHEN 'waiting' THEN
+					CASE WHEN t.not_before > statement_timestamp()
+						THEN greatest(w.next_at, t.not_before) END
+				WHEN 'unconfirmed' THEN
+					CASE WHEN t.confirmation = s.confirmation THEN t.confirm_next_at END
+				WHEN 'disabled' THEN NULL
+				WHEN 'fenced' THEN NULL
+				WHEN 'paused' THEN NULL
+				WHEN 'off' THEN NULL
+				ELSE greatest(w.next_at,
+					CASE WHEN t.not_before > statement_timestamp() THEN t.not_before END)
+			END
 		END AS next_attempt,
 		coalesce(w.pending, 0) AS pending,
 		w.oldest_pending,
@@ -392,17 +423,13 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 		LEFT JOIN webhook_internal.tenant o ON o.name = s.tenant
 		LEFT JOIN webhook_internal.pending_summary() w ON w.subscription_id = s.id
 		CROSS JOIN webhook_internal.worker_state() v
+		-- The state is worked out wherever it is named, so it is named last, and rarely.
 		CROSS JOIN LATERAL (
-			SELECT webhook_internal.state_of(s, t, v.state) AS state,
-				greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0) AS age,
-				CASE
-					WHEN t.confirmation IS DISTINCT FROM s.confirmation OR t.confirm_attempts = 0
-						THEN 'its endpoint has not been asked for the challenge yet'
-					ELSE concat(
-						format('its endpoint has not answered the challenge, after %s of 3 requests',
-							t.confirm_attempts),
-						', the last problem: ' || t.reason) END AS unconfirmed
-		) h
+			SELECT webhook_internal.state_of(s, t, v.state)
+		) h (state)
+		CROSS JOIN LATERAL (
+			SELECT greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0)
+		) a (age)
 	WHERE (SELECT webhook_internal.sees_all()) OR s.tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';
 COMMENT ON COLUMN webhook.stat_subscription.tenant IS 'tenant that it belongs to; null: the platform itself';

@@ -95,7 +95,7 @@ CREATE VIEW webhook.metrics AS
 		SELECT CASE WHEN count(*) = 0 THEN 0 ELSE sum(p.pending) END,
 				CASE WHEN count(*) = 0 OR min(p.oldest_pending) > statement_timestamp() THEN 0
 					ELSE extract(epoch FROM statement_timestamp() - min(p.oldest_pending)) END
-			FROM webhook_internal.pending_summary(false) p
+			FROM webhook_internal.pending_summary(false, due => false) p
 	), subscription (state, subscriptions, disabled) AS (
 		SELECT webhook_internal.state_of(s, t, w.state), count(*),
 				count(*) FILTER (WHERE s.enabled AND webhook_internal.disabled(s, t))

@@ -278,6 +278,7 @@ DECLARE
 			webhook_internal.sees_all,
 			webhook_internal.my_tenant,
 			webhook_internal.matches_any,
+			webhook_internal.reason_of,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
 			webhook_internal.watch_arguments
@@ -506,6 +507,7 @@ BEGIN
 			webhook_internal.state_of,
 			webhook_internal.unconfirmed,
 			webhook_internal.pending_summary,
+			webhook_internal.reason_of,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
 			webhook_internal.watch_arguments,

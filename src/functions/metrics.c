@@ -1,7 +1,7 @@
 /*
  * metrics.c
- *	  SQL functions behind view webhook.metrics: worker_metrics(), relation_bytes(),
- *	  is_usable().
+ *	  SQL functions behind view webhook.metrics and health(): worker_metrics(),
+ *	  relation_bytes(), lock_to_read(), is_usable().
  *
  * None waits for a lock, and none reads a table: monitoring has to get numbers while
  * somebody else holds a lock, while no worker runs, on a standby, and in the middle of
@@ -46,6 +46,7 @@ static int64 bytes_at_vacuum(Oid relation);
 
 PG_FUNCTION_INFO_V1(webhook_worker_metrics);
 PG_FUNCTION_INFO_V1(webhook_relation_bytes);
+PG_FUNCTION_INFO_V1(webhook_lock_to_read);
 PG_FUNCTION_INFO_V1(webhook_is_usable);
 
 /*
@@ -246,6 +247,16 @@ bytes_at_vacuum(Oid relation)
 	pages = ((Form_pg_class) GETSTRUCT(tuple))->relpages;
 	ReleaseSysCache(tuple);
 	return Max(pages, 0) * BLCKSZ;
+}
+
+/*
+ * lock_to_read(relation oid): lock a table until the transaction ends, as a query does that
+ * reads it; false if that would have to wait.
+ */
+Datum
+webhook_lock_to_read(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(ConditionalLockRelationOid(PG_GETARG_OID(0), AccessShareLock));
 }
 
 /*

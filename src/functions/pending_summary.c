@@ -3,7 +3,7 @@
  *	  SQL function pending_summary(): what waits, of each subscription.
  *
  * An index has each value at the beginning of a subscription's entries, so that a
- * subscription costs two look-ups, however much of it waits. SQL could do the same,
+ * subscription costs a look-up a value, however much of it waits. SQL could do the same,
  * and takes five times as long: views ask for all subscriptions.
  *
  * The worker's numbers name the subscriptions, in order. Between two of them there
@@ -68,10 +68,12 @@ typedef struct Summary
 {
 	ReturnSetInfo *result;
 	bool		count_all;		/* rows that the worker has not counted are counted */
+	bool		oldest;			/* the oldest row is looked up */
+	bool		due;			/* the first head is looked up */
 	Relation	pending;
 	WebhookScan *gap;			/* of rows of subscriptions between two; NULL: not begun */
 	WebhookScan *queued;		/* of rows of one, the oldest first; NULL: not begun */
-	WebhookScan *due;			/* of its heads, in order of next_at; NULL: not begun */
+	WebhookScan *heads;			/* of its heads, in order of next_at; NULL: not begun */
 	int			passed;			/* how many that are remembered come before the present one */
 	FirstsList	found;
 } Summary;
@@ -93,11 +95,13 @@ static void remember(const FirstsList *found);
 PG_FUNCTION_INFO_V1(webhook_pending_summary);
 
 /*
- * pending_summary(count_all boolean) -> (subscription_id, pending, oldest_pending, next_at),
- * a row for each subscription that has rows in webhook_internal.pending. The number is the
- * worker's; one that it has not counted is counted. With count_all false it is NULL then,
- * and nothing is waited for: while a table is locked, or the library cannot read it,
- * there is one row, all of it NULL.
+ * pending_summary(count_all boolean, oldest boolean, due boolean) ->
+ * (subscription_id, pending, oldest_pending, next_at), a row for each subscription that has
+ * rows in webhook_internal.pending. The number is the worker's; one that it has not counted
+ * is counted. With count_all false it is NULL then, and nothing is waited for: while a table
+ * is locked, or the library cannot read it, there is one row, all of it NULL. With oldest or
+ * due false one of the times is NULL, which saves half of the look-ups; without the oldest
+ * there may be a row for a subscription that was counted and has no rows any more.
  */
 Datum
 webhook_pending_summary(PG_FUNCTION_ARGS)
@@ -106,6 +110,8 @@ webhook_pending_summary(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	summary.count_all = PG_GETARG_BOOL(0);
+	summary.oldest = PG_GETARG_BOOL(1);
+	summary.due = PG_GETARG_BOOL(2);
 	if ((!summary.count_all && !webhook_catalog_is_usable()) ||
 		!lock_tables(summary.count_all))
 	{
@@ -119,8 +125,8 @@ webhook_pending_summary(PG_FUNCTION_ARGS)
 		webhook_scan_end(summary.gap);
 	if (summary.queued != NULL)
 		webhook_scan_end(summary.queued);
-	if (summary.due != NULL)
-		webhook_scan_end(summary.due);
+	if (summary.heads != NULL)
+		webhook_scan_end(summary.heads);
 	table_close(summary.pending, NoLock);
 	remember(&summary.found);
 	return (Datum) 0;
@@ -215,11 +221,13 @@ add(Summary *summary, int64 subscription_id, const int64 *counted)
 	bool		nulls[SUMMARY_COLUMNS] = {false};
 	Datum		values[SUMMARY_COLUMNS];
 
-	if (!find_first(summary, &summary->queued, catalog->pending_queued,
+	if (summary->oldest &&
+		!find_first(summary, &summary->queued, catalog->pending_queued,
 					Anum_webhook_pending_queued_at, subscription_id, firsts.queued_at,
 					&firsts.queued_at))
 		return;
-	if (!find_first(summary, &summary->due, catalog->pending_due, Anum_webhook_pending_next_at,
+	if (summary->due &&
+		!find_first(summary, &summary->heads, catalog->pending_due, Anum_webhook_pending_next_at,
 					subscription_id, firsts.next_at, &firsts.next_at))
 		firsts.next_at = DT_NOEND;
 	if (summary->found.count < MAX_REMEMBERED)
@@ -231,8 +239,9 @@ add(Summary *summary, int64 subscription_id, const int64 *counted)
 		values[1] = Int64GetDatum(counted != NULL ? *counted :
 								  count_rows(summary, subscription_id));
 	values[2] = TimestampTzGetDatum(firsts.queued_at);
+	nulls[2] = !summary->oldest;
 	values[3] = TimestampTzGetDatum(firsts.next_at);
-	nulls[3] = firsts.next_at == DT_NOEND;
+	nulls[3] = !summary->due || firsts.next_at == DT_NOEND;
 	tuplestore_putvalues(summary->result->setResult, summary->result->setDesc, values, nulls);
 }
 

@@ -136,7 +136,7 @@ SELECT is(pg_temp.acts(), concat('resume ', :'owner'), 'a direct call');
 
 -- Functions that return a set; a default; NULL
 SET ROLE regress_clerk;
-SELECT is(count(*)::integer, 15, 'health() returns its rows') FROM webhook.health();
+SELECT is(count(*)::integer, 17, 'health() returns its rows') FROM webhook.health();
 SELECT is(array_agg(at ORDER BY at), ARRAY['2026-01-01 00:00'::timestamptz, '2026-01-01 00:05'],
 		'series() returns its rows')
 	FROM webhook.series('2026-01-01 00:00', '2026-01-01 00:10', '5 min');

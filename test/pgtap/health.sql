@@ -23,8 +23,8 @@ CREATE FUNCTION pg_temp.wait(subscription bigint, next_at timestamptz) RETURNS v
 $$;
 
 SELECT results_eq('SELECT check_name FROM webhook.health() ORDER BY 1',
-	ARRAY['breakers', 'clock', 'deliveries', 'disabled', 'fenced', 'log', 'log_writes', 'ring', 'ring_read',
-		'sending', 'triggers', 'unconfirmed', 'watches', 'worker', 'worker_slots'], 'these are the checks');
+	ARRAY['breakers', 'clock', 'deliveries', 'disabled', 'fenced', 'locks', 'log', 'log_writes', 'ring', 'ring_read',
+		'row_security', 'sending', 'triggers', 'unconfirmed', 'watches', 'worker', 'worker_slots'], 'these are the checks');
 SELECT is(pg_temp.wrong(), '', 'at first nothing is wrong');
 SELECT is_empty('SELECT FROM webhook.health() WHERE detail IS NULL OR ok <> (hint IS NULL)',
 	'each check has a detail, and a hint if it is wrong');
@@ -39,6 +39,24 @@ ALTER TABLE webhook_internal.pending ENABLE REPLICA TRIGGER drop_replicated;
 ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER wake_worker;
 SELECT is(pg_temp.wrong(), '', '... until they are set right');
 ROLLBACK TO triggers;
+
+SAVEPOINT row_security;
+ALTER TABLE webhook.log DISABLE ROW LEVEL SECURITY;
+SELECT is(pg_temp.wrong(), 'row_security', 'a log without row-level security is wrong');
+ROLLBACK TO row_security;
+CREATE POLICY more ON webhook.log USING (true);
+SELECT is(pg_temp.wrong(), 'row_security', '... and one that has another policy');
+SELECT alike(pg_temp.told('row_security'), 'The policies of the log are more, own | %', '... which is named');
+ROLLBACK TO row_security;
+CREATE POLICY less ON webhook.log AS RESTRICTIVE USING (outcome = 'failed');
+SELECT is(pg_temp.wrong(), '', '... but not one that has a policy that lets nobody see more');
+DROP POLICY own ON webhook.log;
+SELECT is(pg_temp.wrong(), 'row_security', '... and one that has lost its own');
+ROLLBACK TO row_security;
+CREATE TABLE webhook_internal.log_20010101 PARTITION OF webhook.log FOR VALUES FROM ('2001-01-01') TO ('2001-01-02');
+ALTER SEQUENCE webhook_internal.subscription_id_seq RESTART;
+SELECT is(pg_temp.wrong(), '', 'a log that was restored before its subscriptions is not wrong');
+ROLLBACK TO row_security;
 
 SELECT webhook.define_event_type('App.Health');
 ALTER SEQUENCE webhook_internal.subscription_id_seq RESTART 31;
@@ -102,6 +120,10 @@ ROLLBACK TO state;
 
 CREATE TABLE webhook_internal.log_20010101 PARTITION OF webhook.log FOR VALUES FROM ('2001-01-01') TO ('2001-01-02');
 SELECT is(pg_temp.wrong(), 'log', 'so is a leaf of the log that should have been dropped');
+SAVEPOINT fenced;
+UPDATE webhook_internal.subscription SET home = '1/1' WHERE id = 31;
+SELECT is(pg_temp.wrong(), 'fenced', '... unless the database is a copy that was not resumed');
+ROLLBACK TO fenced;
 INSERT INTO webhook_internal.event_3 (id, txid, created_at, event_id, kind)
 	VALUES (1, '3', '2001-01-01', '00000000-0000-7000-8000-000000000000', 'c');
 SELECT is((SELECT ok FROM webhook.health() WHERE check_name = 'log'), true, '... unless the ring has events from then');
