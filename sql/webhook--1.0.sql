@@ -2481,6 +2481,22 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.refuse_files(text, text) IS 'raise an error if a tenant gives one of these arguments';
 
+-- What has not committed yet is not counted, so a tenant may have more than its caps. The worker
+-- keeps to those of requests all the same.
+CREATE FUNCTION webhook_internal.tenant_has(
+	tenant text,
+	OUT subscriptions integer,
+	OUT max_in_flight integer,
+	OUT rate_limit real
+)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT count(*), max(s.max_in_flight), max(s.rate_limit)
+		FROM webhook_internal.subscription s
+		WHERE s.tenant = tenant_has.tenant
+$$;
+COMMENT ON FUNCTION webhook_internal.tenant_has(text) IS 'how many subscriptions a tenant has, and the highest limits of one';
+
 CREATE FUNCTION webhook.define_tenant(
 	tenant text,
 	events text[] DEFAULT NULL,
@@ -2504,6 +2520,7 @@ AS $$
 DECLARE
 	old			webhook_internal.tenant;
 	new			webhook_internal.tenant;
+	present		record;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant'::regclass);
 	PERFORM webhook_internal.check_tenant_name(define_tenant.tenant);
@@ -2551,7 +2568,32 @@ BEGIN
 	IF new IS NOT DISTINCT FROM old THEN
 		RETURN;
 	END IF;
-	-- What its subscriptions have already may be more: of requests, the cap holds all the same.
+	SELECT h.* INTO present FROM webhook_internal.tenant_has(new.name) h;
+	IF new.max_subscriptions <> old.max_subscriptions
+		AND present.subscriptions > new.max_subscriptions
+	THEN
+		RAISE EXCEPTION 'tenant "%" has % subscriptions', new.name, present.subscriptions
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'max_subscriptions',
+				HINT = 'Give at least as many, or end some with webhook.unsubscribe().';
+	END IF;
+	IF new.max_in_flight IS DISTINCT FROM old.max_in_flight
+		AND present.max_in_flight > new.max_in_flight
+	THEN
+		RAISE EXCEPTION 'a subscription of tenant "%" has a max_in_flight of %', new.name,
+				present.max_in_flight
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'max_in_flight',
+				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
+	END IF;
+	IF new.rate_limit IS DISTINCT FROM old.rate_limit AND present.rate_limit > new.rate_limit THEN
+		RAISE EXCEPTION 'a subscription of tenant "%" has a rate_limit of %', new.name,
+				present.rate_limit
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'rate_limit',
+				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
+	END IF;
+
 	INSERT INTO webhook_internal.tenant AS t
 		VALUES (new.*)
 		ON CONFLICT (name) DO UPDATE
@@ -5158,16 +5200,17 @@ BEGIN
 	END LOOP;
 
 	FOR r IN
-		SELECT t.name, '{*}' || ARRAY(
+		SELECT t.name, greatest(t.max_subscriptions, h.subscriptions) AS max_subscriptions,
+				'{*}' || ARRAY(
 				SELECT DISTINCT e.name
 					FROM webhook_internal.subscription s, unnest(s.events) AS e (name)
 					WHERE s.tenant = t.name AND webhook_internal.is_own_type(e.name)
 					ORDER BY e.name) AS all_events
-			FROM webhook_internal.tenant t
+			FROM webhook_internal.tenant t, webhook_internal.tenant_has(t.name) h
 			ORDER BY t.name
 	LOOP
-		RETURN NEXT format('SELECT webhook.define_tenant(%1$L, %2$L, max_subscriptions => 2147483647) WHERE NOT EXISTS (SELECT FROM webhook.tenant WHERE name = %1$L);',
-			r.name, r.all_events);
+		RETURN NEXT format('SELECT webhook.define_tenant(%1$L, %2$L, max_subscriptions => %3$s) WHERE NOT EXISTS (SELECT FROM webhook.tenant WHERE name = %1$L);',
+			r.name, r.all_events, r.max_subscriptions);
 	END LOOP;
 
 	RETURN QUERY
@@ -5206,10 +5249,28 @@ BEGIN
 		END IF;
 	END LOOP;
 
-	FOR r IN SELECT t.* FROM webhook_internal.tenant t ORDER BY t.name LOOP
-		RETURN NEXT format('SELECT webhook.define_tenant(%L, %L, max_subscriptions => %s, max_in_flight => %s, rate_limit => %L);',
-			r.name, r.events, r.max_subscriptions, coalesce(r.max_in_flight, 0),
-			coalesce(r.rate_limit, 0));
+	FOR r IN
+		SELECT t.name, t.events, t.max_subscriptions, t.max_in_flight, t.rate_limit,
+				array_remove(ARRAY[
+					CASE WHEN h.subscriptions > t.max_subscriptions THEN 'max_subscriptions' END,
+					CASE WHEN h.max_in_flight > t.max_in_flight THEN 'max_in_flight' END,
+					CASE WHEN h.rate_limit > t.rate_limit THEN 'rate_limit' END], NULL) AS exceeded
+			FROM webhook_internal.tenant t, webhook_internal.tenant_has(t.name) h
+			ORDER BY t.name
+	LOOP
+		RETURN NEXT format('SELECT webhook.define_tenant(%s);', array_to_string(ARRAY[
+			quote_literal(r.name), quote_literal(r.events)]
+			|| ARRAY(
+				SELECT format('%s => %L', c.cap, c.value)
+					FROM (VALUES
+						('max_subscriptions', r.max_subscriptions::text),
+						('max_in_flight', coalesce(r.max_in_flight, 0)::text),
+						('rate_limit', coalesce(r.rate_limit, 0)::text)) AS c (cap, value)
+					WHERE c.cap <> ALL (r.exceeded)), ', '));
+		IF r.exceeded <> '{}' THEN
+			RETURN NEXT format('-- Tenant %s has more than these caps allow: %s.', to_json(r.name),
+				array_to_string(r.exceeded, ', '));
+		END IF;
 	END LOOP;
 
 	-- Those who have them keep them; a new subscription may not name them.

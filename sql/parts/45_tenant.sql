@@ -229,6 +229,22 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.refuse_files(text, text) IS 'raise an error if a tenant gives one of these arguments';
 
+-- What has not committed yet is not counted, so a tenant may have more than its caps. The worker
+-- keeps to those of requests all the same.
+CREATE FUNCTION webhook_internal.tenant_has(
+	tenant text,
+	OUT subscriptions integer,
+	OUT max_in_flight integer,
+	OUT rate_limit real
+)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT count(*), max(s.max_in_flight), max(s.rate_limit)
+		FROM webhook_internal.subscription s
+		WHERE s.tenant = tenant_has.tenant
+$$;
+COMMENT ON FUNCTION webhook_internal.tenant_has(text) IS 'how many subscriptions a tenant has, and the highest limits of one';
+
 CREATE FUNCTION webhook.define_tenant(
 	tenant text,
 	events text[] DEFAULT NULL,
@@ -252,6 +268,7 @@ AS $$
 DECLARE
 	old			webhook_internal.tenant;
 	new			webhook_internal.tenant;
+	present		record;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant'::regclass);
 	PERFORM webhook_internal.check_tenant_name(define_tenant.tenant);
@@ -299,7 +316,32 @@ BEGIN
 	IF new IS NOT DISTINCT FROM old THEN
 		RETURN;
 	END IF;
-	-- What its subscriptions have already may be more: of requests, the cap holds all the same.
+	SELECT h.* INTO present FROM webhook_internal.tenant_has(new.name) h;
+	IF new.max_subscriptions <> old.max_subscriptions
+		AND present.subscriptions > new.max_subscriptions
+	THEN
+		RAISE EXCEPTION 'tenant "%" has % subscriptions', new.name, present.subscriptions
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'max_subscriptions',
+				HINT = 'Give at least as many, or end some with webhook.unsubscribe().';
+	END IF;
+	IF new.max_in_flight IS DISTINCT FROM old.max_in_flight
+		AND present.max_in_flight > new.max_in_flight
+	THEN
+		RAISE EXCEPTION 'a subscription of tenant "%" has a max_in_flight of %', new.name,
+				present.max_in_flight
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'max_in_flight',
+				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
+	END IF;
+	IF new.rate_limit IS DISTINCT FROM old.rate_limit AND present.rate_limit > new.rate_limit THEN
+		RAISE EXCEPTION 'a subscription of tenant "%" has a rate_limit of %', new.name,
+				present.rate_limit
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				COLUMN = 'rate_limit',
+				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
+	END IF;
+
 	INSERT INTO webhook_internal.tenant AS t
 		VALUES (new.*)
 		ON CONFLICT (name) DO UPDATE

@@ -165,16 +165,17 @@ BEGIN
 	END LOOP;
 
 	FOR r IN
-		SELECT t.name, '{*}' || ARRAY(
+		SELECT t.name, greatest(t.max_subscriptions, h.subscriptions) AS max_subscriptions,
+				'{*}' || ARRAY(
 				SELECT DISTINCT e.name
 					FROM webhook_internal.subscription s, unnest(s.events) AS e (name)
 					WHERE s.tenant = t.name AND webhook_internal.is_own_type(e.name)
 					ORDER BY e.name) AS all_events
-			FROM webhook_internal.tenant t
+			FROM webhook_internal.tenant t, webhook_internal.tenant_has(t.name) h
 			ORDER BY t.name
 	LOOP
-		RETURN NEXT format('SELECT webhook.define_tenant(%1$L, %2$L, max_subscriptions => 2147483647) WHERE NOT EXISTS (SELECT FROM webhook.tenant WHERE name = %1$L);',
-			r.name, r.all_events);
+		RETURN NEXT format('SELECT webhook.define_tenant(%1$L, %2$L, max_subscriptions => %3$s) WHERE NOT EXISTS (SELECT FROM webhook.tenant WHERE name = %1$L);',
+			r.name, r.all_events, r.max_subscriptions);
 	END LOOP;
 
 	RETURN QUERY
@@ -213,10 +214,28 @@ BEGIN
 		END IF;
 	END LOOP;
 
-	FOR r IN SELECT t.* FROM webhook_internal.tenant t ORDER BY t.name LOOP
-		RETURN NEXT format('SELECT webhook.define_tenant(%L, %L, max_subscriptions => %s, max_in_flight => %s, rate_limit => %L);',
-			r.name, r.events, r.max_subscriptions, coalesce(r.max_in_flight, 0),
-			coalesce(r.rate_limit, 0));
+	FOR r IN
+		SELECT t.name, t.events, t.max_subscriptions, t.max_in_flight, t.rate_limit,
+				array_remove(ARRAY[
+					CASE WHEN h.subscriptions > t.max_subscriptions THEN 'max_subscriptions' END,
+					CASE WHEN h.max_in_flight > t.max_in_flight THEN 'max_in_flight' END,
+					CASE WHEN h.rate_limit > t.rate_limit THEN 'rate_limit' END], NULL) AS exceeded
+			FROM webhook_internal.tenant t, webhook_internal.tenant_has(t.name) h
+			ORDER BY t.name
+	LOOP
+		RETURN NEXT format('SELECT webhook.define_tenant(%s);', array_to_string(ARRAY[
+			quote_literal(r.name), quote_literal(r.events)]
+			|| ARRAY(
+				SELECT format('%s => %L', c.cap, c.value)
+					FROM (VALUES
+						('max_subscriptions', r.max_subscriptions::text),
+						('max_in_flight', coalesce(r.max_in_flight, 0)::text),
+						('rate_limit', coalesce(r.rate_limit, 0)::text)) AS c (cap, value)
+					WHERE c.cap <> ALL (r.exceeded)), ', '));
+		IF r.exceeded <> '{}' THEN
+			RETURN NEXT format('-- Tenant %s has more than these caps allow: %s.', to_json(r.name),
+				array_to_string(r.exceeded, ', '));
+		END IF;
 	END LOOP;
 
 	-- Those who have them keep them; a new subscription may not name them.

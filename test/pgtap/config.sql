@@ -34,7 +34,7 @@ SELECT webhook.define_tenant('less', '{*,webhook.delivery.failed}');
 SELECT webhook.subscribe('https://example.com/less', '{App.Secret}', name => 'nothing left', tenant => 'less');
 SELECT webhook.subscribe('https://example.com/less?key=' || key, events, tenant => 'less', max_in_flight => 9, rate_limit => 9)
 	FROM (VALUES ('a', '{App.Secret,App.Plain}'::text[]), ('b', '{App.Plain,Other}'), ('c', '{webhook.delivery.failed}')) AS v (key, events);
-SELECT webhook.define_tenant('less', '{App.Plain}', 1, 5, 5);
+SELECT webhook.define_tenant('less', '{App.Plain}', 4, 9, 9);
 
 SELECT webhook.subscribe('https://example.com/all', '{App.Signed,Other,webhook.delivery.failed}', name => E'it''s\n''; DROP TABLE contract; --', description => E'x\\y',
 	signature_schemes => '{standard,abp}', filter => '$.a == "it''s\n"', payload_format => 'raw', ordered => false, max_in_flight => 3, rate_limit => 0.3,
@@ -80,6 +80,15 @@ SELECT is((SELECT count(*) FROM webhook.config(true) AS c WHERE c ~ 'secret => '
 SELECT is((SELECT count(*) FROM webhook.audit WHERE action = 'config'), (SELECT count(*) FROM webhook.audit WHERE action = 'config' AND detail = '{"secrets": true}'),
 	'secrets that are shown are in the audit, and nothing else');
 SELECT is((SELECT count(*) FROM webhook.audit WHERE action = 'config'), 2::bigint, '... each time');
+
+-- More than the caps of a tenant allow
+UPDATE webhook_internal.tenant SET max_subscriptions = 1, rate_limit = 5 WHERE name = 'less';
+SELECT results_eq($$ SELECT c FROM webhook.config() AS c WHERE c ~ 'Tenant|define_tenant.*less' $$, ARRAY[
+	$$SELECT webhook.define_tenant('less', '{*,webhook.delivery.failed}', max_subscriptions => 4) WHERE NOT EXISTS (SELECT FROM webhook.tenant WHERE name = 'less');$$,
+	$$SELECT webhook.define_tenant('less', '{App.Plain}', max_in_flight => '9');$$,
+	'-- Tenant "less" has more than these caps allow: max_subscriptions, rate_limit.'],
+	'a cap that could not be made is a comment');
+UPDATE webhook_internal.tenant SET max_subscriptions = 4, rate_limit = 9 WHERE name = 'less';
 
 -- What was changed by hand is as it was after that
 SELECT webhook.alter_subscription(id, description => 'by hand', timeout => '9 s') FROM webhook.subscription WHERE name = 'crm' AND tenant = 'globex';

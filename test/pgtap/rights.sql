@@ -61,7 +61,7 @@ UNION ALL
 		lock_to_read,server_checks,table_checks,
 		count_subscriptions,lock_tenant,privilege_of_role,problem_as_tenant,
 		refuse_files,refuse_tenant,
-		require_tenant,tenant_to_be,may_get,config_watch,
+		require_tenant,tenant_has,tenant_to_be,may_get,config_watch,
 		act_by,acts_by_token,grant_own,is_for_portal,random_token,require_all_tenants}'::name[]), 4
 UNION ALL
 	-- what the functions of the same names in schema webhook do with the owner's rights

@@ -208,8 +208,17 @@ SELECT is(pg_temp.as_role('regress_acme', $$ SELECT webhook.subscribe('https://e
 SELECT is(pg_temp.refusal($$ SELECT webhook.subscribe('https://example.com/4', '{App.*}', tenant => 'acme') $$), '53400 tenant tenant "acme" may have no more subscriptions: It has 3, and the maximum is 3.',
 	'... and have the same maximum');
 
--- Caps below what exists: that stays, and there is no more.
-SELECT webhook.define_tenant('acme', max_subscriptions => 2, max_in_flight => 9, rate_limit => 4);
+-- Caps below what exists
+TRUNCATE refused;
+INSERT INTO refused VALUES
+	('define_tenant(''acme'', max_subscriptions => 2)', '55000 max_subscriptions tenant "acme" has 3 subscriptions'),
+	('define_tenant(''acme'', max_in_flight => 9)', '55000 max_in_flight a subscription of tenant "acme" has a max_in_flight of 10'),
+	('define_tenant(''acme'', rate_limit => 4)', '55000 rate_limit a subscription of tenant "acme" has a rate_limit of 5');
+SELECT is(pg_temp.refusal('SELECT webhook.' || call), refusal, call) FROM refused;
+
+-- If it has more all the same, that stays, and there is no more.
+UPDATE webhook_internal.tenant SET max_subscriptions = 2, max_in_flight = 9, rate_limit = 4 WHERE name = 'acme';
+SELECT lives_ok($$ SELECT webhook.define_tenant('acme', max_subscriptions => 2, rate_limit => 4, events => '{App.*}') $$, 'a cap that is the same is not judged again');
 SELECT is(pg_temp.as_role('regress_acme', format('SELECT webhook.alter_subscription(%s, description => ''x'')', :acme2)), NULL, 'what is above a new cap can be changed otherwise');
 SELECT is(pg_temp.as_role('regress_acme', format('SELECT webhook.alter_subscription(%s, max_in_flight => 11)', :acme2)),
 	'53400 max_in_flight max_in_flight must be at most 9 for tenant "acme", not 11', '... but not raised');
