@@ -687,18 +687,13 @@ BEGIN
 				FROM webhook_internal.ring r
 				WHERE r.kind = 'r' AND webhook_internal.is_replay_to(r.data, recover.subscription)
 				GROUP BY r.event_id),
-		erasure AS MATERIALIZED (
-			SELECT e.subject, e.id, e.txid, e.snapshot
-				FROM webhook_internal.erasure e),
-		-- The log does not have the transactions that made events. They are needed of few.
-		made AS MATERIALIZED (
-			SELECT r.event_id, r.txid
-				FROM webhook_internal.ring r
-				WHERE r.kind IN ('e', 't', 'p') AND r.subject IN (SELECT a.subject FROM erasure a)),
 		candidate AS (
 			SELECT d.id, d.event_id, d.created_at, d.event_type, d.subject, d.data,
-					d.traceparent, d.context, NULL::xid8 AS txid
+					d.traceparent, d.context, coalesce(v.txid, '0') AS txid
 				FROM webhook.dead_letter d
+					-- The log does not have the transaction that made the event.
+					LEFT JOIN webhook_internal.ring v ON v.event_id = d.event_id
+						AND webhook_internal.is_for(v.kind, v.tenant, s.tenant)
 				WHERE recover.what = 'failed'
 					AND d.subscription_id = s.id AND d.tenant IS NOT DISTINCT FROM s.tenant
 					AND d.created_at >= recover.since AND d.created_at < recover.until
@@ -711,7 +706,7 @@ BEGIN
 							WHERE r.event_id = d.event_id AND r.id > d.position)
 			UNION ALL
 			SELECT l.id, l.event_id, l.created_at, l.event_type, l.subject, x.data,
-					l.traceparent, l.context, v.txid
+					l.traceparent, l.context, coalesce(v.txid, '0')
 				FROM webhook.log l
 					LEFT JOIN webhook_internal.ring v ON v.event_id = l.event_id
 						AND webhook_internal.is_for(v.kind, v.tenant, s.tenant)
@@ -764,15 +759,13 @@ BEGIN
 							FROM replay r
 							WHERE r.event_id = v.event_id))
 		SELECT c.id, c.event_id, c.created_at, c.event_type, c.subject, c.data, c.traceparent,
-				c.context, coalesce(c.txid, m.txid, '0') AS txid
+				c.context, c.txid
 			FROM candidate c
-				LEFT JOIN made m ON m.event_id = c.event_id
 			WHERE NOT EXISTS (
 				SELECT
-					FROM erasure a
+					FROM webhook_internal.erasure a
 					WHERE a.subject = c.subject
-						AND webhook_internal.means(a.id, a.txid, a.snapshot, c.id,
-							coalesce(c.txid, m.txid, '0')))
+						AND webhook_internal.means(a.id, a.txid, a.snapshot, c.id, c.txid))
 			ORDER BY c.id
 	LOOP
 		IF NOT recover.dry_run THEN
