@@ -474,6 +474,28 @@ COMMENT ON COLUMN webhook_internal.checkpoint.last_id IS 'no row of the ring had
 COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was written';
 
 /*
+ * What waits for a subscription was matched for its tenant, and its rows in pending and in the
+ * log say whose they are: nobody else may get them, also if it is changed by hand.
+ */
+CREATE FUNCTION webhook_internal.keep_tenant() RETURNS trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE EXCEPTION 'the tenant of subscription % cannot be changed', old.id
+		USING ERRCODE = 'object_not_in_prerequisite_state',
+			COLUMN = 'tenant',
+			HINT = 'Call webhook.subscribe() for the other tenant, and webhook.unsubscribe() for this one.';
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.keep_tenant() IS 'trigger function: raises the error that a subscription keeps its tenant';
+
+CREATE TRIGGER keep_tenant BEFORE UPDATE OF tenant ON webhook_internal.subscription
+	FOR EACH ROW WHEN (old.tenant IS DISTINCT FROM new.tenant)
+	EXECUTE FUNCTION webhook_internal.keep_tenant();
+ALTER TABLE webhook_internal.subscription ENABLE ALWAYS TRIGGER keep_tenant;
+COMMENT ON TRIGGER keep_tenant ON webhook_internal.subscription IS 'keeps what waits for one tenant from another one';
+
+/*
  * The worker is told of each subscription that changes, by its id, and is woken where a
  * restore, or somebody by hand, writes what it would not look at by itself.
  */

@@ -49,7 +49,7 @@ UNION ALL
 		require_subscription,require_unfenced,tell,set_paused,may_wait,check_subject,check_scheme,
 		require_event_type_in,data_of_body,is_for,event_context,raise_unknown_event_type,
 		require_definable_name,require_current,checked_json,checked_schema,warn_of_example,
-		replace_event_type,changed_keys,old_and_new,is_ping,
+		replace_event_type,keep_tenant,changed_keys,old_and_new,is_ping,
 		visible_event_types,key_name,nullable,base_type,
 		allowed_values,type_schema,column_schema,columns_schema,watch_schema,derived_schema,
 		moved_schema,body_schema,body_example,openapi_components,

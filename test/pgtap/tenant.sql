@@ -208,6 +208,12 @@ SELECT is(pg_temp.as_role('regress_acme', $$ SELECT webhook.subscribe('https://e
 SELECT is(pg_temp.refusal($$ SELECT webhook.subscribe('https://example.com/4', '{App.*}', tenant => 'acme') $$), '53400 tenant tenant "acme" may have no more subscriptions: It has 3, and the maximum is 3.',
 	'... and have the same maximum');
 
+-- Whose a subscription is stays, whoever changes the table.
+SELECT is(pg_temp.refusal(format('UPDATE webhook_internal.subscription SET tenant = %s WHERE id = %s', tenant, :acme1)),
+		format('55000 tenant the tenant of subscription %s cannot be changed', :acme1), concat('by hand: ', tenant))
+	FROM unnest(ARRAY['NULL', '''globex''']) AS tenant;
+SELECT is(pg_temp.refusal(format('UPDATE webhook_internal.subscription SET tenant = tenant WHERE id = %s', :acme1)), NULL, '... but what changes nothing is no change');
+
 -- Caps below what exists
 TRUNCATE refused;
 INSERT INTO refused VALUES

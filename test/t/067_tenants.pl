@@ -31,8 +31,8 @@ foreach my $tenant ('', 'acme', 'best')
 {
 	my $path = '/ok/' . ($tenant || 'platform');
 
-	$id{$tenant} = $server->subscribe($path, "events => '{*}'");
-	$server->sql("UPDATE webhook_internal.subscription SET tenant = '$tenant' WHERE id = $id{$tenant}") if $tenant;
+	$id{$tenant} = $server->subscribe($path, "events => '{*}'", $tenant ? "tenant => '$tenant'" : ());
+	$server->sql("SELECT webhook.confirm($id{$tenant})") if $tenant;
 }
 $server->settle('three subscriptions');
 
@@ -191,10 +191,10 @@ END
 	return;
 }
 
-my @own = map { $server->subscribe("/ok/own$_", "events => '{App.BusinessRequestStatusChange}'") } 1, 2;
+my @own = map { $server->subscribe("/ok/own$_", $_ == 2 ? "tenant => 'acme'" : ()) } 1, 2;
 $server->sql("INSERT INTO webhook_internal.event_type (name) VALUES ('webhook.own')");
 $server->sql("UPDATE webhook_internal.subscription SET events = '{webhook.own}' WHERE id = ANY ('{$own[0],$own[1]}'::bigint[]);
-	UPDATE webhook_internal.subscription SET tenant = 'acme' WHERE id = $own[1]");
+	SELECT webhook.confirm($own[1])");
 own_event();
 is_got('9:P: 9:P:', '9:P:', '9:P:', 'no pattern includes the own types');
 is(got('own1'), '9:P: 9:P:', 'who names one gets it');
