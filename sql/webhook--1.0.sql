@@ -1440,6 +1440,32 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_columns(regclass, text, name[]) IS 'raise an error unless these columns can be watched';
 
+-- A tenant is known by its text: of json and xml, values that mean the same differ in it.
+CREATE FUNCTION webhook_internal.check_tenant_column(relation regclass, "column" name) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	type		oid;
+BEGIN
+	PERFORM webhook_internal.check_columns(check_tenant_column.relation, 'tenant_column',
+		ARRAY[check_tenant_column."column"]);
+	SELECT webhook_internal.base_type(a.atttypid)
+		INTO type
+		FROM pg_attribute a
+		WHERE a.attrelid = check_tenant_column.relation AND a.attname = check_tenant_column."column";
+	IF type IN ('json'::regtype, 'xml'::regtype) THEN
+		RAISE EXCEPTION 'column "%" of type % cannot be the tenant column',
+				check_tenant_column."column", format_type(type, NULL)
+			USING ERRCODE = 'datatype_mismatch',
+				COLUMN = 'tenant_column',
+				DETAIL = 'Values that mean the same are written in several ways, and would be several tenants.',
+				HINT = 'Name a column of another type, for example text or uuid.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_tenant_column(regclass, name) IS 'raise an error unless the column can say whose a row is';
+
 -- The columns are those of a trigger of the table or the partitioned table; those
 -- of the copies on partitions count where they differ.
 CREATE VIEW webhook.watched_table WITH (security_barrier) AS
@@ -1584,8 +1610,8 @@ BEGIN
 	PERFORM webhook_internal.check_columns(watch_parts.relation, 'data_columns',
 		watch_parts.data_columns);
 	IF watch_parts.tenant_column <> '' THEN
-		PERFORM webhook_internal.check_columns(watch_parts.relation, 'tenant_column',
-			ARRAY[watch_parts.tenant_column]);
+		PERFORM webhook_internal.check_tenant_column(watch_parts.relation,
+			watch_parts.tenant_column);
 	END IF;
 
 	IF NOT watch_parts.parent_only THEN
@@ -6979,7 +7005,9 @@ DECLARE
 			webhook_internal.alter_watch_trigger,
 			webhook_internal.audit,
 			webhook_internal.audit_watch,
+			webhook_internal.base_type,
 			webhook_internal.check_columns,
+			webhook_internal.check_tenant_column,
 			webhook_internal.clipped,
 			webhook_internal.is_own_type,
 			webhook_internal.lock_watched,

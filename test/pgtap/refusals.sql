@@ -7,7 +7,8 @@
 BEGIN;
 SELECT no_plan();
 
-CREATE TABLE contract (id bigint PRIMARY KEY, status text, title text);
+CREATE DOMAIN whose AS json;
+CREATE TABLE contract (id bigint PRIMARY KEY, status text, title text, whose whose, other xml);
 CREATE TABLE watched (LIKE contract INCLUDING ALL);
 SELECT webhook.watch('watched');
 SELECT webhook.define_event_type(name) FROM unnest('{App.Signed,App.Old}'::text[]) AS name;
@@ -75,6 +76,7 @@ INSERT INTO bad VALUES
 	('define_event_type', 'name', $$ 'webhook.x' $$), ('define_event_type', 'name', $$ 'App.Signed' $$),
 	(NULL, 'relation', '1::regclass'), (NULL, 'relation', $$ 'pg_class' $$),
 	('watch', 'tenant_column', $$ 'nothing' $$), ('alter_watch', 'tenant_column', $$ 'nothing' $$),
+	(NULL, 'tenant_column', $$ 'whose' $$), (NULL, 'tenant_column', $$ 'other' $$),
 	('publish', 'tenant', $$ '' $$), ('publish', 'tenant', $$ repeat('x', 64) $$),
 	('watch', 'status_column', $$ 'nothing' $$), ('watch', 'id_columns', $$ '{nothing}' $$), ('watch', 'id_columns', $$ '{}' $$),
 	('watch', 'data_columns', $$ '{title,title}' $$), ('watch', 'data_columns', $$ '{NULL}' $$),

@@ -31,7 +31,7 @@ UNION ALL
 	SELECT 'function', 'webhook', unnest('{define_event_type,alter_event_type,drop_event_type,define_tenant,portal_token,revoke_portal_tokens,watch,unwatch,alter_watch,publish,check_endpoint,config,confirm,erase,subscribe,alter_subscription,
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{check_columns,clipped,is_own_type,require_event_type,require_list,require_not_null,
+	SELECT 'function', 'webhook_internal', unnest('{base_type,check_columns,check_tenant_column,clipped,is_own_type,require_event_type,require_list,require_not_null,
 		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_label,watch_parts,watch_trigger,audit,audit_watch}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{grant_monitor,grant_reader,grant_operator,grant_admin,grant_backup,grant_tenant,grant_portal,act_as,revoke}'::name[]), 4
@@ -50,7 +50,7 @@ UNION ALL
 		require_event_type_in,data_of_body,is_for,event_context,raise_unknown_event_type,
 		require_definable_name,require_current,checked_json,checked_schema,warn_of_example,
 		replace_event_type,keep_tenant,changed_keys,old_and_new,is_ping,
-		visible_event_types,key_name,nullable,base_type,
+		visible_event_types,key_name,nullable,
 		allowed_values,type_schema,column_schema,columns_schema,watch_schema,derived_schema,
 		moved_schema,body_schema,body_example,openapi_components,
 		takes,warn_of_retention,start_snapshot,local_start_snapshot,is_processed,
