@@ -413,7 +413,7 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 			END
 		END AS next_attempt,
 		coalesce(w.pending, 0) AS pending,
-		w.oldest_pending,
+		f.oldest_pending,
 		t.last_success,
 		t.last_failure,
 		t.p50,
@@ -421,7 +421,14 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 	FROM webhook_internal.subscription s
 		LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
 		LEFT JOIN webhook_internal.tenant o ON o.name = s.tenant
-		LEFT JOIN webhook_internal.pending_summary() w ON w.subscription_id = s.id
+		LEFT JOIN webhook_internal.pending_summary(oldest => false) w
+			ON w.subscription_id = s.id
+		-- A query that does not ask for the column leaves this out: one row a subscription.
+		LEFT JOIN (
+			SELECT p.subscription_id, min(p.oldest_pending) AS oldest_pending
+				FROM webhook_internal.pending_summary(false, due => false) p
+				GROUP BY p.subscription_id
+		) f ON f.subscription_id = s.id
 		CROSS JOIN webhook_internal.worker_state() v
 		-- The state is worked out wherever it is named, so it is named last, and rarely.
 		CROSS JOIN LATERAL (

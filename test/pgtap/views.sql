@@ -90,6 +90,23 @@ SELECT row_eq('SELECT state, reason, pending, oldest_pending, next_attempt, deli
 DELETE FROM webhook_internal.pending;
 
 --
+-- stat_subscription: what a query does not ask for is not looked up
+--
+CREATE FUNCTION pg_temp.looks(query text) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	line	text;
+	found	integer := 0;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN ' || query LOOP
+		found := found + (line ~ 'pending_summary')::integer;
+	END LOOP;
+	RETURN found;
+END
+$$;
+SELECT is(pg_temp.looks('SELECT state, pending, next_attempt FROM webhook.stat_subscription'), 1, 'the oldest delivery is not looked up where nobody asks');
+SELECT is(pg_temp.looks('SELECT oldest_pending, pending FROM webhook.stat_subscription'), 2, '... only where somebody does');
+
+--
 -- stat_subscription: health of the endpoint
 --
 INSERT INTO webhook_internal.subscription_state (subscription_id, state, breaker, concurrency,

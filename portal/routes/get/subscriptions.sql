@@ -5,7 +5,7 @@
 -- parameters: q, state, sort, offset
 
 WITH s AS MATERIALIZED (
-	SELECT t.subscription_id, to_jsonb(t) ->> 'tenant' AS tenant, t.endpoint, b.description,
+	SELECT t.subscription_id, t.tenant, t.endpoint, b.description,
 		b.events[1:3] AS events, cardinality(b.events) AS nevents, t.state, t.reason, t.delivered,
 		t.failed, t.retried, t.pending, t.rate, t.last_success, t.last_failure,
 		t.next_attempt, round((extract(epoch FROM t.p95) * 1000)::numeric, 1) AS p95
