@@ -16,6 +16,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "process/shmem.h"
 #include "process/wakeup.h"
@@ -110,7 +111,9 @@ at_prepare(XactEvent event, void *arg)
 	if (event != XACT_EVENT_PRE_PREPARE || !webhook_has_changed())
 		return;
 	row.kind = WEBHOOK_CHANGED;
+	PushActiveSnapshot(GetTransactionSnapshot());
 	webhook_ring_command(&row);
+	PopActiveSnapshot();
 }
 
 /* The subscription that a row is of has changed. */
