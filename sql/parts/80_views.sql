@@ -212,6 +212,8 @@ BEGIN
 				DETAIL = format('The maximum is %s steps.', most),
 				HINT = 'Give a longer step or a shorter period.';
 	END IF;
+	-- An interval cannot have so many seconds as a step can.
+	seconds := least(seconds, greatest(60, extract(epoch FROM series.until - series.since)));
 
 	RETURN QUERY
 	-- Each of the two uses the index; IS NOT DISTINCT FROM would not.
