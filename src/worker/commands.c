@@ -165,12 +165,6 @@ webhook_commands_are_running(void)
 	return commands.cancellations != NIL || webhook_erasures_are_running();
 }
 
-int
-webhook_commands_number(void)
-{
-	return list_length(commands.cancellations);
-}
-
 bool
 webhook_commands_run(TimestampTz now)
 {

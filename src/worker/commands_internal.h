@@ -24,9 +24,6 @@ extern void webhook_commands_cancel_backlogs(void);
 /* Returns true if a command is not complete. */
 extern bool webhook_commands_are_running(void);
 
-/* Returns the number of commands that are not complete, less those that erase subjects. */
-extern int	webhook_commands_number(void);
-
 /*
  * Run some pieces of commands, each in a transaction of its own. Returns false if
  * one has failed and has to be repeated.

@@ -39,7 +39,6 @@
 #include "ring/ring.h"
 #include "ring/window.h"
 #include "worker/behind_internal.h"
-#include "worker/commands_internal.h"
 #include "worker/loader_internal.h"
 #include "worker/matcher_internal.h"
 #include "worker/reader_internal.h"
@@ -53,7 +52,6 @@
 #define ROUND_STEPS 8			/* of the newest window, at most, before anything is sent */
 #define ROUND_TIME (USECS_PER_SEC / 100)	/* after which no further one begins */
 #define STEP_DELIVERIES 1000	/* of a step with more than one event */
-#define MOST_COMMANDS 1000		/* not complete, while an older window is read */
 
 /*
  * Rows that are read again for a new subscription. More can only follow from a
@@ -113,7 +111,6 @@ static struct
 	bool		failed;			/* what waits in the tail is lost for this process */
 }			reader;
 
-static bool may_read_older(void);
 static bool try_step(Reading *reading, int rows, TimestampTz now);
 static void read_step(void *arg);
 static void discard(Attempt *attempt, TimestampTz now);
@@ -224,7 +221,7 @@ TimestampTz
 webhook_reader_time(bool wake, TimestampTz now)
 {
 	if (reader.newest != NULL || (wake && webhook_behind_may_read_newer()) ||
-		may_read_older())
+		(reader.older != NULL && webhook_behind_may_read_older()))
 		return now;
 	return webhook_behind_time(reader.older == NULL ? 0 : reader.older->read_at, now);
 }
@@ -244,26 +241,17 @@ webhook_reader_read(bool wake, TimestampTz now)
 		reader.newest = next_window();
 	for (int i = 0; i < ROUND_STEPS; i++)
 	{
-		if (may_read_older() && !try_step(reader.older, 0, now))
+		if (reader.older != NULL && webhook_behind_may_read_older() &&
+			!try_step(reader.older, 0, now))
 			return false;
 		if (reader.newest != NULL && !try_step(reader.newest, 0, now))
 			return false;
-		if ((reader.newest == NULL && !may_read_older()) ||
+		if ((reader.newest == NULL &&
+			 (reader.older == NULL || !webhook_behind_may_read_older())) ||
 			GetCurrentTimestamp() - now > ROUND_TIME)
 			break;
 	}
 	return true;
-}
-
-/*
- * Commands take memory until they are complete, so the rest of a transaction that calls
- * many of them waits for those that were read.
- */
-static bool
-may_read_older(void)
-{
-	return reader.older != NULL && webhook_commands_number() < MOST_COMMANDS &&
-		webhook_behind_may_read_older();
 }
 
 /*

@@ -16,7 +16,6 @@
 #include "clock.h"
 #include "delivery/delivery_internal.h"
 #include "ring/command.h"
-#include "worker/commands_internal.h"
 #include "worker/reader_internal.h"
 #include "worker/sender_internal.h"
 
@@ -479,7 +478,6 @@ fill_load(Tuple *tuple, int number)
 	put(tuple, Int32GetDatum(hash_get_num_entries(webhook_clock_dispatcher->queues.table)));
 	put(tuple, Int64GetDatum(webhook_clock_transactions));
 	put(tuple, Int64GetDatum(webhook_clock_subscriptions_read));
-	put(tuple, Int32GetDatum(webhook_commands_number()));
 }
 
 Datum

@@ -3,7 +3,7 @@
 -- and which state changes are told.
 --
 BEGIN;
-SELECT plan(54);
+SELECT plan(51);
 
 CREATE TEMP VIEW ended AS SELECT * FROM clock.outcomes() WHERE outcome NOT IN ('deferred', 'retrying');
 
@@ -287,19 +287,6 @@ SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 20), 1::big
 SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 21), 0::bigint, 'another subscription ends meanwhile');
 SELECT cmp_ok((SELECT transactions FROM clock.load()) - transactions, '<', 400::bigint, 'the wait costs a few transactions a second') FROM began;
 SELECT clock.run('1 min');
-SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
-
--- Of a transaction with many commands no more is read than has room; others do not wait.
-SELECT clock.subscribe('retry_schedule=1000');
-SELECT clock.answer(22, 'status=500');
-SELECT clock.send(22, 'a', 1);
-SELECT clock.run('10 s');
-SELECT clock.cancel(22, position)
-FROM clock.posts(), generate_series(1, 5000) WHERE subscription = 22;
-SELECT clock.run('1 ms');
-SELECT cmp_ok((SELECT commands FROM clock.load()), '<', 1500, 'a part of many commands is in memory');
-SELECT clock.run('1 min');
-SELECT is((SELECT array_agg(outcome) FROM ended WHERE subscription = 22), '{cancelled}', 'all are carried out');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
 
 SELECT * FROM finish();

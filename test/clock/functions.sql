@@ -109,8 +109,7 @@ CREATE FUNCTION clock.states(OUT subscription bigint, OUT breaker text,
 CREATE FUNCTION clock.load(OUT queued integer, OUT in_flight integer, OUT unflushed integer,
 	OUT memory bigint, OUT rows bigint, OUT elsewhere bigint, OUT subjects integer,
 	OUT due boolean, OUT finished boolean, OUT queues integer,
-	OUT transactions bigint, OUT subscriptions_read bigint,
-	OUT commands integer) RETURNS SETOF record
+	OUT transactions bigint, OUT subscriptions_read bigint) RETURNS SETOF record
 	LANGUAGE c AS :'module', 'webhook_clock_load_sql';
 
 -- What a second dispatcher, made by this call, holds after it was offered so many
