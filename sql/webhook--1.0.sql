@@ -189,7 +189,7 @@ CREATE TABLE webhook_internal.subscription (
 	client_certificate text,
 	include_context boolean NOT NULL DEFAULT false,
 	log_bodies	text,
-	name		text,
+	name		text COLLATE "C",
 	enabled		boolean NOT NULL DEFAULT true,
 	paused		boolean NOT NULL DEFAULT false,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -475,7 +475,8 @@ COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was writ
 
 /*
  * What waits for a subscription was matched for its tenant, and its rows in pending and in the
- * log say whose they are: nobody else may get them, also if it is changed by hand.
+ * log say whose they are: nobody else may get them, also if somebody changes it by hand. Who
+ * deletes a row by hand and makes another of its number gives away what waits.
  */
 CREATE FUNCTION webhook_internal.keep_tenant() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -551,7 +552,7 @@ COMMENT ON COLUMN webhook_internal.audit.event_id IS 'Id of the event that it wa
 COMMENT ON COLUMN webhook_internal.audit.detail IS 'what was given or changed, with former values under old and new ones under new; credentials are redacted';
 
 CREATE INDEX audit_at_idx ON webhook_internal.audit (at);
-CREATE INDEX audit_erasure_idx ON webhook_internal.audit ((detail ->> 'subject'))
+CREATE INDEX audit_erasure_idx ON webhook_internal.audit ((detail ->> 'subject') COLLATE "C")
 	WHERE action = 'erase';
 
 CREATE TABLE webhook_internal.stat_minute (
@@ -1236,17 +1237,34 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.checked_log_bodies(text) IS 'check which bodies the log is to keep; returns it, or null if it is empty';
 
+CREATE FUNCTION webhook_internal.check_label(argument text, label text, hint text) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF label = '' OR octet_length(label) > 63 THEN
+		RAISE EXCEPTION '% must have between 1 and 63 bytes, not %', argument, octet_length(label)
+			USING ERRCODE = CASE label WHEN '' THEN 'invalid_parameter_value'
+					ELSE 'program_limit_exceeded' END,
+				COLUMN = argument,
+				HINT = hint;
+	END IF;
+	-- Nobody could tell it from another one where it is shown.
+	IF label COLLATE "C" ~ '^ | $|[[:cntrl:]]' THEN
+		RAISE EXCEPTION '% must not begin or end with a blank, nor contain control characters', argument
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = argument,
+				HINT = hint;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_label(text, text, text) IS 'raise an error, with this hint, unless the argument can be the name of something; null can';
+
 CREATE FUNCTION webhook_internal.checked_name(name text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF name = '' OR octet_length(name) > 63 THEN
-		RAISE EXCEPTION 'name must have between 1 and 63 bytes, not %', octet_length(name)
-			USING ERRCODE = CASE name WHEN '' THEN 'invalid_parameter_value'
-					ELSE 'program_limit_exceeded' END,
-				COLUMN = 'name',
-				HINT = 'Give a name that the tenant, or the platform, has for no other subscription, for example ''crm''.';
-	END IF;
+	PERFORM webhook_internal.check_label('name'::text, name,
+		'Give a name that the tenant, or the platform, has for no other subscription, for example ''crm''.'::text);
 	RETURN name;
 END
 $$;
@@ -1459,7 +1477,7 @@ BEGIN
 				check_tenant_column."column", format_type(type, NULL)
 			USING ERRCODE = 'datatype_mismatch',
 				COLUMN = 'tenant_column',
-				DETAIL = 'Values that mean the same are written in several ways, and would be several tenants.',
+				DETAIL = 'Its text depends on how a value was written, and each text would be another tenant.',
 				HINT = 'Name a column of another type, for example text or uuid.';
 	END IF;
 END
@@ -1520,14 +1538,23 @@ CREATE VIEW webhook.watched_table WITH (security_barrier) AS
 					GROUP BY c.name
 					ORDER BY min(c.place))::name[] AS missing_columns
 		) m
+		-- The table and its partitions: pg_partition_tree() would wait for a lock of each.
+		CROSS JOIN LATERAL (
+			SELECT ARRAY(
+				WITH RECURSIVE part AS (
+					SELECT t.tgrelid AS relation
+					UNION ALL
+					SELECT h.inhrelid
+						FROM part
+							JOIN pg_catalog.pg_class c ON c.oid = part.relation AND c.relkind = 'p'
+							JOIN pg_catalog.pg_inherits h ON h.inhparent = part.relation)
+				SELECT part.relation FROM part) AS relations
+		) tree
 		CROSS JOIN LATERAL (
 			SELECT ARRAY(
 				SELECT DISTINCT o.tgname
 					FROM pg_catalog.pg_trigger o
-					WHERE o.tgrelid IN (
-							SELECT t.tgrelid
-							UNION ALL
-							SELECT r.relid FROM pg_catalog.pg_partition_tree(t.tgrelid) r)
+					WHERE o.tgrelid = ANY (tree.relations)
 						AND o.tgfoid <> t.tgfoid
 						-- AFTER ... FOR EACH ROW, and neither disabled nor deferred to the commit
 						AND o.tgtype & 1 = 1 AND o.tgtype & 66 = 0
@@ -1537,17 +1564,17 @@ CREATE VIEW webhook.watched_table WITH (security_barrier) AS
 		) f
 		CROSS JOIN LATERAL (
 			SELECT ARRAY(
-				SELECT r.relid::regclass
-					FROM pg_catalog.pg_partition_tree(t.tgrelid) r
-						JOIN pg_catalog.pg_class c ON c.oid = r.relid
-					WHERE r.relid <> t.tgrelid AND c.relkind <> 'f'
+				SELECT r.relation::regclass
+					FROM unnest(tree.relations) AS r (relation)
+						JOIN pg_catalog.pg_class c ON c.oid = r.relation
+					WHERE r.relation <> t.tgrelid AND c.relkind <> 'f'
 						AND NOT EXISTS (
 							SELECT
 								FROM pg_catalog.pg_trigger o
-								WHERE o.tgrelid = r.relid AND o.tgfoid = t.tgfoid
+								WHERE o.tgrelid = r.relation AND o.tgfoid = t.tgfoid
 									AND o.tgenabled = t.tgenabled
 									AND o.tgargs = t.tgargs)
-					ORDER BY r.relid) AS other_partitions
+					ORDER BY r.relation) AS other_partitions
 		) p
 		CROSS JOIN LATERAL (
 			SELECT ARRAY(
@@ -2350,20 +2377,8 @@ AS $$
 BEGIN
 	PERFORM webhook_internal.require_not_null('tenant', tenant IS NULL,
 		'Give the name of the tenant, as its events have it.');
-	IF tenant = '' OR octet_length(tenant) > 63 THEN
-		RAISE EXCEPTION 'tenant must have between 1 and 63 bytes, not %', octet_length(tenant)
-			USING ERRCODE = CASE tenant WHEN '' THEN 'invalid_parameter_value'
-					ELSE 'program_limit_exceeded' END,
-				COLUMN = 'tenant',
-				HINT = 'Give the name of the tenant, as its events have it.';
-	END IF;
-	-- Nobody could tell it from another one where it is shown.
-	IF tenant COLLATE "C" ~ '^ | $|[[:cntrl:]]' THEN
-		RAISE EXCEPTION 'tenant must not begin or end with a blank, nor contain control characters'
-			USING ERRCODE = 'invalid_parameter_value',
-				COLUMN = 'tenant',
-				HINT = 'Give the name of the tenant without them, and have its events have it so.';
-	END IF;
+	PERFORM webhook_internal.check_label('tenant'::text, tenant,
+		'Give the name of the tenant, as its events have it.'::text);
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_tenant_name(text) IS 'raise an error unless a tenant can have this name';
@@ -2569,6 +2584,7 @@ DECLARE
 	old			webhook_internal.tenant;
 	new			webhook_internal.tenant;
 	present		record;
+	is_new		boolean;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant'::regclass);
 	PERFORM webhook_internal.check_tenant_name(define_tenant.tenant);
@@ -2577,17 +2593,16 @@ BEGIN
 			USING ERRCODE = 'insufficient_privilege',
 				HINT = 'Only administrators of the platform may.';
 	END IF;
+	-- Of two that define a tenant at once, one waits here for what the other has given.
+	INSERT INTO webhook_internal.tenant (name, events, max_subscriptions, channel, created_at)
+		VALUES (define_tenant.tenant, '{*}', 20,
+			'webhook_' || replace(gen_random_uuid()::text, '-', ''), clock_timestamp())
+		ON CONFLICT DO NOTHING;
+	is_new := FOUND;
 	SELECT t.* INTO old FROM webhook_internal.tenant t
 		WHERE t.name = define_tenant.tenant
 		FOR UPDATE;
 	new := old;
-	IF old.name IS NULL THEN
-		new.name := define_tenant.tenant;
-		new.events := '{*}';
-		new.max_subscriptions := 20;
-		new.channel := 'webhook_' || replace(gen_random_uuid()::text, '-', '');
-		new.created_at := clock_timestamp();
-	END IF;
 	IF define_tenant.events IS NOT NULL THEN
 		new.events := webhook_internal.checked_events(define_tenant.events);
 		PERFORM webhook_internal.require_current(new.events, new.events);
@@ -2613,7 +2628,7 @@ BEGIN
 		new.rate_limit := webhook_internal.checked_rate(define_tenant.rate_limit);
 	END IF;
 
-	IF new IS NOT DISTINCT FROM old THEN
+	IF new IS NOT DISTINCT FROM old AND NOT is_new THEN
 		RETURN;
 	END IF;
 	SELECT h.* INTO present FROM webhook_internal.tenant_has(new.name) h;
@@ -2642,17 +2657,14 @@ BEGIN
 				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
 	END IF;
 
-	INSERT INTO webhook_internal.tenant AS t
-		VALUES (new.*)
-		ON CONFLICT (name) DO UPDATE
-			SET events = new.events,
-				max_subscriptions = new.max_subscriptions,
-				max_in_flight = new.max_in_flight,
-				rate_limit = new.rate_limit;
+	UPDATE webhook_internal.tenant AS t
+		SET events = new.events, max_subscriptions = new.max_subscriptions,
+			max_in_flight = new.max_in_flight, rate_limit = new.rate_limit
+		WHERE t.name = new.name;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 	PERFORM webhook_internal.audit_of('define_tenant'::text, NULL::bigint, NULL::uuid,
 		jsonb_strip_nulls(jsonb_build_object(
-			'old', CASE WHEN old.name IS NOT NULL THEN to_jsonb(old) - 'channel' - 'created_at' END))
+			'old', CASE WHEN NOT is_new THEN to_jsonb(old) - 'channel' - 'created_at' END))
 		|| jsonb_build_object('new', to_jsonb(new) - 'channel' - 'created_at'), new.name);
 END
 $$;
@@ -4196,7 +4208,7 @@ AS $$
 		"securitySchemes": {
 			"signature": {
 				"type": "apiKey", "in": "header", "name": "webhook-signature",
-				"description": "Standard Webhooks: \"v1,\" and the base64 of HMAC-SHA256 over webhook-id, webhook-timestamp and the body as it came, joined by dots. The key is the base64 behind \"whsec_\" of the secret. While a secret is being rotated there is one signature for each live secret."}
+				"description": "Standard Webhooks: v1, a comma, and the base64 of HMAC-SHA256 over webhook-id, webhook-timestamp and the body as it came, joined by dots. The key is the base64 behind whsec_ in the secret. While a secret is being rotated there is one signature for each live secret."}
 		}}'
 $$;
 COMMENT ON FUNCTION webhook_internal.openapi_components(jsonb) IS 'components of an OpenAPI document: these schemas, and what all event types have in common';
@@ -4377,7 +4389,7 @@ COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, 
  */
 
 CREATE VIEW webhook_internal.erasure AS
-	SELECT a.detail ->> 'subject' AS subject, a.at, (a.detail ->> 'id')::bigint AS id,
+	SELECT (a.detail ->> 'subject') COLLATE "C" AS subject, a.at, (a.detail ->> 'id')::bigint AS id,
 			(a.detail ->> 'txid')::xid8 AS txid, (a.detail ->> 'snapshot')::pg_snapshot AS snapshot
 		FROM webhook_internal.audit a, (VALUES (0)) AS read_only
 		WHERE a.action = 'erase';
@@ -4440,7 +4452,7 @@ BEGIN
 	 * pending and of the ring is read only for what neither of them has.
 	 */
 	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at, l.tenant,
-			l.traceparent, l.context, '0'
+			l.traceparent, l.context, '0', NULL
 		INTO logged
 		FROM webhook.log l
 		WHERE l.event_id = search_event.event AND l.cause <> 'dismiss'
@@ -4465,7 +4477,7 @@ BEGIN
 
 	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created_at, p.tenant,
 			p.context ->> 'traceparent', p.context -> 'context',
-			CASE WHEN p.position = p.id THEN p.txid ELSE '0' END
+			CASE WHEN p.position = p.id THEN p.txid ELSE '0' END, NULL
 		INTO present
 		FROM (
 			SELECT o.*
@@ -4481,7 +4493,7 @@ BEGIN
 		RETURN present;
 	END IF;
 	SELECT r.id, r.event_id, r.event_type, r.subject, r.data, r.created_at, r.tenant,
-			r.context ->> 'traceparent', (r.context -> 'context')::jsonb, r.txid
+			r.context ->> 'traceparent', (r.context -> 'context')::jsonb, r.txid, NULL
 		INTO present
 		FROM webhook_internal.ring r
 		WHERE r.event_id = search_event.event
@@ -4500,7 +4512,7 @@ BEGIN
 			'2000-01-01 00:00+00'::timestamptz
 				+ (r.data ->> 'created_at')::bigint * interval '1 microsecond',
 			r.tenant, r.context ->> 'traceparent', r.context -> 'context',
-			coalesce(r.data ->> 'txid', '0')
+			coalesce(r.data ->> 'txid', '0'), NULL
 		INTO present
 		FROM webhook_internal.ring r
 		WHERE r.kind = 'r' AND r.event_id = search_event.event
@@ -5424,7 +5436,7 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.rotate_secret(bigint, interval) IS 'what webhook.rotate_secret() does, with the rights of the owner';
 
-CREATE FUNCTION webhook.sign(secret text, id text, "timestamp" bigint, body text) RETURNS text
+CREATE FUNCTION webhook.sign(secret text, id text, unix_time bigint, body text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_sign';
 COMMENT ON FUNCTION webhook.sign(text, text, bigint, text) IS 'the signature of a request, as in header webhook-signature';
@@ -6370,7 +6382,7 @@ CREATE FUNCTION webhook.health(
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE c STABLE ROWS 15 AS 'MODULE_PATHNAME', 'webhook_door';
+	LANGUAGE c STABLE ROWS 17 AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.health() IS 'what somebody has to look at: one row a check, wrong ones first';
 
 CREATE FUNCTION webhook_internal.lock_to_read(relation oid) RETURNS boolean
@@ -6399,8 +6411,8 @@ BEGIN
 		FROM pg_trigger t
 			JOIN pg_class c ON c.oid = t.tgrelid
 		WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
-			AND (t.tgname = 'drop_replicated' AND t.tgenabled <> 'R'
-				OR t.tgname IN ('wake_worker', 'wake_worker_for_all') AND t.tgenabled <> 'A');
+			AND NOT t.tgisinternal
+			AND t.tgenabled <> CASE t.tgname WHEN 'drop_replicated' THEN 'R' ELSE 'A' END;
 	SELECT string_agg(p.polname, ', ' ORDER BY p.polname)
 		INTO policies
 		FROM pg_class c
@@ -6483,7 +6495,10 @@ BEGIN
 		FROM pg_class c
 		WHERE c.relnamespace = 'webhook_internal'::regnamespace
 			AND c.relname = ANY ('{checkpoint,event_0,event_1,event_2,event_3,pending,pending_count,subscription,subscription_state,tenant}')
-			AND NOT webhook_internal.lock_to_read(c.oid);
+			AND NOT (webhook_internal.lock_to_read(c.oid)
+				AND (SELECT coalesce(bool_and(webhook_internal.lock_to_read(i.indexrelid)), true)
+					FROM pg_index i
+					WHERE i.indrelid = c.oid));
 	IF locked IS NOT NULL THEN
 		RETURN QUERY SELECT 17, 'locks', false,
 			format('Locked: %s. The other checks of tables are left out.', locked),
@@ -6642,7 +6657,7 @@ CREATE FUNCTION webhook_internal.health(
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE sql STABLE ROWS 15
+	LANGUAGE sql STABLE ROWS 17
 	SET search_path = pg_catalog, pg_temp SET jit = off
 	-- The bounds of leaves are read as text.
 	SET datestyle = 'ISO' SET timezone = 'UTC'

@@ -159,7 +159,7 @@ CREATE TABLE webhook_internal.subscription (
 	client_certificate text,
 	include_context boolean NOT NULL DEFAULT false,
 	log_bodies	text,
-	name		text,
+	name		text COLLATE "C",
 	enabled		boolean NOT NULL DEFAULT true,
 	paused		boolean NOT NULL DEFAULT false,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -445,7 +445,8 @@ COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was writ
 
 /*
  * What waits for a subscription was matched for its tenant, and its rows in pending and in the
- * log say whose they are: nobody else may get them, also if it is changed by hand.
+ * log say whose they are: nobody else may get them, also if somebody changes it by hand. Who
+ * deletes a row by hand and makes another of its number gives away what waits.
  */
 CREATE FUNCTION webhook_internal.keep_tenant() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -521,7 +522,7 @@ COMMENT ON COLUMN webhook_internal.audit.event_id IS 'Id of the event that it wa
 COMMENT ON COLUMN webhook_internal.audit.detail IS 'what was given or changed, with former values under old and new ones under new; credentials are redacted';
 
 CREATE INDEX audit_at_idx ON webhook_internal.audit (at);
-CREATE INDEX audit_erasure_idx ON webhook_internal.audit ((detail ->> 'subject'))
+CREATE INDEX audit_erasure_idx ON webhook_internal.audit ((detail ->> 'subject') COLLATE "C")
 	WHERE action = 'erase';
 
 CREATE TABLE webhook_internal.stat_minute (

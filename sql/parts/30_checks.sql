@@ -478,17 +478,34 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.checked_log_bodies(text) IS 'check which bodies the log is to keep; returns it, or null if it is empty';
 
+CREATE FUNCTION webhook_internal.check_label(argument text, label text, hint text) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF label = '' OR octet_length(label) > 63 THEN
+		RAISE EXCEPTION '% must have between 1 and 63 bytes, not %', argument, octet_length(label)
+			USING ERRCODE = CASE label WHEN '' THEN 'invalid_parameter_value'
+					ELSE 'program_limit_exceeded' END,
+				COLUMN = argument,
+				HINT = hint;
+	END IF;
+	-- Nobody could tell it from another one where it is shown.
+	IF label COLLATE "C" ~ '^ | $|[[:cntrl:]]' THEN
+		RAISE EXCEPTION '% must not begin or end with a blank, nor contain control characters', argument
+			USING ERRCODE = 'invalid_parameter_value',
+				COLUMN = argument,
+				HINT = hint;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.check_label(text, text, text) IS 'raise an error, with this hint, unless the argument can be the name of something; null can';
+
 CREATE FUNCTION webhook_internal.checked_name(name text) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF name = '' OR octet_length(name) > 63 THEN
-		RAISE EXCEPTION 'name must have between 1 and 63 bytes, not %', octet_length(name)
-			USING ERRCODE = CASE name WHEN '' THEN 'invalid_parameter_value'
-					ELSE 'program_limit_exceeded' END,
-				COLUMN = 'name',
-				HINT = 'Give a name that the tenant, or the platform, has for no other subscription, for example ''crm''.';
-	END IF;
+	PERFORM webhook_internal.check_label('name'::text, name,
+		'Give a name that the tenant, or the platform, has for no other subscription, for example ''crm''.'::text);
 	RETURN name;
 END
 $$;

@@ -108,7 +108,7 @@ BEGIN
 				check_tenant_column."column", format_type(type, NULL)
 			USING ERRCODE = 'datatype_mismatch',
 				COLUMN = 'tenant_column',
-				DETAIL = 'Values that mean the same are written in several ways, and would be several tenants.',
+				DETAIL = 'Its text depends on how a value was written, and each text would be another tenant.',
 				HINT = 'Name a column of another type, for example text or uuid.';
 	END IF;
 END
@@ -169,14 +169,23 @@ CREATE VIEW webhook.watched_table WITH (security_barrier) AS
 					GROUP BY c.name
 					ORDER BY min(c.place))::name[] AS missing_columns
 		) m
+		-- The table and its partitions: pg_partition_tree() would wait for a lock of each.
+		CROSS JOIN LATERAL (
+			SELECT ARRAY(
+				WITH RECURSIVE part AS (
+					SELECT t.tgrelid AS relation
+					UNION ALL
+					SELECT h.inhrelid
+						FROM part
+							JOIN pg_catalog.pg_class c ON c.oid = part.relation AND c.relkind = 'p'
+							JOIN pg_catalog.pg_inherits h ON h.inhparent = part.relation)
+				SELECT part.relation FROM part) AS relations
+		) tree
 		CROSS JOIN LATERAL (
 			SELECT ARRAY(
 				SELECT DISTINCT o.tgname
 					FROM pg_catalog.pg_trigger o
-					WHERE o.tgrelid IN (
-							SELECT t.tgrelid
-							UNION ALL
-							SELECT r.relid FROM pg_catalog.pg_partition_tree(t.tgrelid) r)
+					WHERE o.tgrelid = ANY (tree.relations)
 						AND o.tgfoid <> t.tgfoid
 						-- AFTER ... FOR EACH ROW, and neither disabled nor deferred to the commit
 						AND o.tgtype & 1 = 1 AND o.tgtype & 66 = 0
@@ -186,17 +195,17 @@ CREATE VIEW webhook.watched_table WITH (security_barrier) AS
 		) f
 		CROSS JOIN LATERAL (
 			SELECT ARRAY(
-				SELECT r.relid::regclass
-					FROM pg_catalog.pg_partition_tree(t.tgrelid) r
-						JOIN pg_catalog.pg_class c ON c.oid = r.relid
-					WHERE r.relid <> t.tgrelid AND c.relkind <> 'f'
+				SELECT r.relation::regclass
+					FROM unnest(tree.relations) AS r (relation)
+						JOIN pg_catalog.pg_class c ON c.oid = r.relation
+					WHERE r.relation <> t.tgrelid AND c.relkind <> 'f'
 						AND NOT EXISTS (
 							SELECT
 								FROM pg_catalog.pg_trigger o
-								WHERE o.tgrelid = r.relid AND o.tgfoid = t.tgfoid
+								WHERE o.tgrelid = r.relation AND o.tgfoid = t.tgfoid
 									AND o.tgenabled = t.tgenabled
 									AND o.tgargs = t.tgargs)
-					ORDER BY r.relid) AS other_partitions
+					ORDER BY r.relation) AS other_partitions
 		) p
 		CROSS JOIN LATERAL (
 			SELECT ARRAY(

@@ -50,20 +50,8 @@ AS $$
 BEGIN
 	PERFORM webhook_internal.require_not_null('tenant', tenant IS NULL,
 		'Give the name of the tenant, as its events have it.');
-	IF tenant = '' OR octet_length(tenant) > 63 THEN
-		RAISE EXCEPTION 'tenant must have between 1 and 63 bytes, not %', octet_length(tenant)
-			USING ERRCODE = CASE tenant WHEN '' THEN 'invalid_parameter_value'
-					ELSE 'program_limit_exceeded' END,
-				COLUMN = 'tenant',
-				HINT = 'Give the name of the tenant, as its events have it.';
-	END IF;
-	-- Nobody could tell it from another one where it is shown.
-	IF tenant COLLATE "C" ~ '^ | $|[[:cntrl:]]' THEN
-		RAISE EXCEPTION 'tenant must not begin or end with a blank, nor contain control characters'
-			USING ERRCODE = 'invalid_parameter_value',
-				COLUMN = 'tenant',
-				HINT = 'Give the name of the tenant without them, and have its events have it so.';
-	END IF;
+	PERFORM webhook_internal.check_label('tenant'::text, tenant,
+		'Give the name of the tenant, as its events have it.'::text);
 END
 $$;
 COMMENT ON FUNCTION webhook_internal.check_tenant_name(text) IS 'raise an error unless a tenant can have this name';
@@ -269,6 +257,7 @@ DECLARE
 	old			webhook_internal.tenant;
 	new			webhook_internal.tenant;
 	present		record;
+	is_new		boolean;
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant'::regclass);
 	PERFORM webhook_internal.check_tenant_name(define_tenant.tenant);
@@ -277,17 +266,16 @@ BEGIN
 			USING ERRCODE = 'insufficient_privilege',
 				HINT = 'Only administrators of the platform may.';
 	END IF;
+	-- Of two that define a tenant at once, one waits here for what the other has given.
+	INSERT INTO webhook_internal.tenant (name, events, max_subscriptions, channel, created_at)
+		VALUES (define_tenant.tenant, '{*}', 20,
+			'webhook_' || replace(gen_random_uuid()::text, '-', ''), clock_timestamp())
+		ON CONFLICT DO NOTHING;
+	is_new := FOUND;
 	SELECT t.* INTO old FROM webhook_internal.tenant t
 		WHERE t.name = define_tenant.tenant
 		FOR UPDATE;
 	new := old;
-	IF old.name IS NULL THEN
-		new.name := define_tenant.tenant;
-		new.events := '{*}';
-		new.max_subscriptions := 20;
-		new.channel := 'webhook_' || replace(gen_random_uuid()::text, '-', '');
-		new.created_at := clock_timestamp();
-	END IF;
 	IF define_tenant.events IS NOT NULL THEN
 		new.events := webhook_internal.checked_events(define_tenant.events);
 		PERFORM webhook_internal.require_current(new.events, new.events);
@@ -313,7 +301,7 @@ BEGIN
 		new.rate_limit := webhook_internal.checked_rate(define_tenant.rate_limit);
 	END IF;
 
-	IF new IS NOT DISTINCT FROM old THEN
+	IF new IS NOT DISTINCT FROM old AND NOT is_new THEN
 		RETURN;
 	END IF;
 	SELECT h.* INTO present FROM webhook_internal.tenant_has(new.name) h;
@@ -342,17 +330,14 @@ BEGIN
 				HINT = 'Give at least as much, or change it with webhook.alter_subscription().';
 	END IF;
 
-	INSERT INTO webhook_internal.tenant AS t
-		VALUES (new.*)
-		ON CONFLICT (name) DO UPDATE
-			SET events = new.events,
-				max_subscriptions = new.max_subscriptions,
-				max_in_flight = new.max_in_flight,
-				rate_limit = new.rate_limit;
+	UPDATE webhook_internal.tenant AS t
+		SET events = new.events, max_subscriptions = new.max_subscriptions,
+			max_in_flight = new.max_in_flight, rate_limit = new.rate_limit
+		WHERE t.name = new.name;
 	PERFORM webhook_internal.command('c'::"char", NULL::bigint, NULL::text, NULL::uuid);
 	PERFORM webhook_internal.audit_of('define_tenant'::text, NULL::bigint, NULL::uuid,
 		jsonb_strip_nulls(jsonb_build_object(
-			'old', CASE WHEN old.name IS NOT NULL THEN to_jsonb(old) - 'channel' - 'created_at' END))
+			'old', CASE WHEN NOT is_new THEN to_jsonb(old) - 'channel' - 'created_at' END))
 		|| jsonb_build_object('new', to_jsonb(new) - 'channel' - 'created_at'), new.name);
 END
 $$;

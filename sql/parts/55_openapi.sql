@@ -445,7 +445,7 @@ AS $$
 		"securitySchemes": {
 			"signature": {
 				"type": "apiKey", "in": "header", "name": "webhook-signature",
-				"description": "Standard Webhooks: \"v1,\" and the base64 of HMAC-SHA256 over webhook-id, webhook-timestamp and the body as it came, joined by dots. The key is the base64 behind \"whsec_\" of the secret. While a secret is being rotated there is one signature for each live secret."}
+				"description": "Standard Webhooks: v1, a comma, and the base64 of HMAC-SHA256 over webhook-id, webhook-timestamp and the body as it came, joined by dots. The key is the base64 behind whsec_ in the secret. While a secret is being rotated there is one signature for each live secret."}
 		}}'
 $$;
 COMMENT ON FUNCTION webhook_internal.openapi_components(jsonb) IS 'components of an OpenAPI document: these schemas, and what all event types have in common';

@@ -90,7 +90,7 @@ COMMENT ON FUNCTION webhook_internal.takes(webhook_internal.subscription, text, 
  */
 
 CREATE VIEW webhook_internal.erasure AS
-	SELECT a.detail ->> 'subject' AS subject, a.at, (a.detail ->> 'id')::bigint AS id,
+	SELECT (a.detail ->> 'subject') COLLATE "C" AS subject, a.at, (a.detail ->> 'id')::bigint AS id,
 			(a.detail ->> 'txid')::xid8 AS txid, (a.detail ->> 'snapshot')::pg_snapshot AS snapshot
 		FROM webhook_internal.audit a, (VALUES (0)) AS read_only
 		WHERE a.action = 'erase';
@@ -153,7 +153,7 @@ BEGIN
 	 * pending and of the ring is read only for what neither of them has.
 	 */
 	SELECT l.id, l.event_id, l.event_type, l.subject, l.data, l.created_at, l.tenant,
-			l.traceparent, l.context, '0'
+			l.traceparent, l.context, '0', NULL
 		INTO logged
 		FROM webhook.log l
 		WHERE l.event_id = search_event.event AND l.cause <> 'dismiss'
@@ -178,7 +178,7 @@ BEGIN
 
 	SELECT p.id, p.event_id, p.event_type, nullif(p.subject, ''), p.data, p.created_at, p.tenant,
 			p.context ->> 'traceparent', p.context -> 'context',
-			CASE WHEN p.position = p.id THEN p.txid ELSE '0' END
+			CASE WHEN p.position = p.id THEN p.txid ELSE '0' END, NULL
 		INTO present
 		FROM (
 			SELECT o.*
@@ -194,7 +194,7 @@ BEGIN
 		RETURN present;
 	END IF;
 	SELECT r.id, r.event_id, r.event_type, r.subject, r.data, r.created_at, r.tenant,
-			r.context ->> 'traceparent', (r.context -> 'context')::jsonb, r.txid
+			r.context ->> 'traceparent', (r.context -> 'context')::jsonb, r.txid, NULL
 		INTO present
 		FROM webhook_internal.ring r
 		WHERE r.event_id = search_event.event
@@ -213,7 +213,7 @@ BEGIN
 			'2000-01-01 00:00+00'::timestamptz
 				+ (r.data ->> 'created_at')::bigint * interval '1 microsecond',
 			r.tenant, r.context ->> 'traceparent', r.context -> 'context',
-			coalesce(r.data ->> 'txid', '0')
+			coalesce(r.data ->> 'txid', '0'), NULL
 		INTO present
 		FROM webhook_internal.ring r
 		WHERE r.kind = 'r' AND r.event_id = search_event.event

@@ -96,7 +96,7 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.rotate_secret(bigint, interval) IS 'what webhook.rotate_secret() does, with the rights of the owner';
 
-CREATE FUNCTION webhook.sign(secret text, id text, "timestamp" bigint, body text) RETURNS text
+CREATE FUNCTION webhook.sign(secret text, id text, unix_time bigint, body text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'webhook_sign';
 COMMENT ON FUNCTION webhook.sign(text, text, bigint, text) IS 'the signature of a request, as in header webhook-signature';

@@ -20,7 +20,7 @@ CREATE FUNCTION webhook.health(
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE c STABLE ROWS 15 AS 'MODULE_PATHNAME', 'webhook_door';
+	LANGUAGE c STABLE ROWS 17 AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.health() IS 'what somebody has to look at: one row a check, wrong ones first';
 
 CREATE FUNCTION webhook_internal.lock_to_read(relation oid) RETURNS boolean
@@ -49,8 +49,8 @@ BEGIN
 		FROM pg_trigger t
 			JOIN pg_class c ON c.oid = t.tgrelid
 		WHERE c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace)
-			AND (t.tgname = 'drop_replicated' AND t.tgenabled <> 'R'
-				OR t.tgname IN ('wake_worker', 'wake_worker_for_all') AND t.tgenabled <> 'A');
+			AND NOT t.tgisinternal
+			AND t.tgenabled <> CASE t.tgname WHEN 'drop_replicated' THEN 'R' ELSE 'A' END;
 	SELECT string_agg(p.polname, ', ' ORDER BY p.polname)
 		INTO policies
 		FROM pg_class c
@@ -133,7 +133,10 @@ BEGIN
 		FROM pg_class c
 		WHERE c.relnamespace = 'webhook_internal'::regnamespace
 			AND c.relname = ANY ('{checkpoint,event_0,event_1,event_2,event_3,pending,pending_count,subscription,subscription_state,tenant}')
-			AND NOT webhook_internal.lock_to_read(c.oid);
+			AND NOT (webhook_internal.lock_to_read(c.oid)
+				AND (SELECT coalesce(bool_and(webhook_internal.lock_to_read(i.indexrelid)), true)
+					FROM pg_index i
+					WHERE i.indrelid = c.oid));
 	IF locked IS NOT NULL THEN
 		RETURN QUERY SELECT 17, 'locks', false,
 			format('Locked: %s. The other checks of tables are left out.', locked),
@@ -292,7 +295,7 @@ CREATE FUNCTION webhook_internal.health(
 	OUT detail text,
 	OUT hint text
 ) RETURNS SETOF record
-	LANGUAGE sql STABLE ROWS 15
+	LANGUAGE sql STABLE ROWS 17
 	SET search_path = pg_catalog, pg_temp SET jit = off
 	-- The bounds of leaves are read as text.
 	SET datestyle = 'ISO' SET timezone = 'UTC'

@@ -91,7 +91,7 @@ webhook_acting(void)
 bool
 webhook_acting_is_uncommitted(void)
 {
-	return webhook_acting() &&
+	return TransactionIdIsValid(acting.set_in) &&
 		TransactionIdEquals(acting.set_in, GetTopTransactionIdIfAny());
 }
 

@@ -27,7 +27,7 @@ extern bool webhook_acting_only_reads(Oid role);
 /* Returns true if this session has a token, whatever became of it. */
 extern bool webhook_acting(void);
 
-/* Returns true if it has one since the present transaction, which has not committed that. */
+/* Returns true if the present transaction has called webhook_act(), whatever became of that. */
 extern bool webhook_acting_is_uncommitted(void);
 
 /*

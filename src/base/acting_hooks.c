@@ -3,10 +3,12 @@
  *	  The statements and transactions of a session that acts by a token.
  *
  * Functions and views ask whether the token is still good when they are evaluated. A cursor
- * has been evaluated, WITH HOLD all of it, and so has a portal of the extended protocol that
- * is read in parts. So whatever is executed, or executed further, asks again. What a cursor
- * WITH HOLD has is read without the executor, by FETCH, or by a function that a DO or a CALL
- * executes. Statements by which a session is put back for somebody else ask nothing.
+ * has been evaluated, and so has a portal of the extended protocol that is read in parts. So
+ * whatever is executed, or executed further, asks again. What a statement has computed as a
+ * whole is read without the executor: FETCH asks, and a cursor WITH HOLD, which would keep it
+ * beyond its transaction, is refused. The extended protocol can read the rest of such a
+ * statement in the same transaction. Statements by which a session is put back for somebody
+ * else ask nothing.
  */
 #include "postgres.h"
 
@@ -53,7 +55,7 @@ executor_run(QueryDesc *query, ScanDirection direction, uint64 count COMPAT_RUN_
 	next.executor_run(query, direction, count COMPAT_RUN_ONCE_ARGUMENT);
 }
 
-/* Hook: a statement that may read a cursor without the executor. */
+/* Hook: a statement that may read a cursor without the executor, or make such a cursor. */
 static void
 process_utility(PlannedStmt *command, const char *query, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -65,6 +67,14 @@ process_utility(PlannedStmt *command, const char *query, bool read_only_tree,
 		case T_DoStmt:
 		case T_FetchStmt:
 			webhook_acting_check();
+			break;
+		case T_DeclareCursorStmt:
+			if (webhook_acting() &&
+				(((DeclareCursorStmt *) command->utilityStmt)->options & CURSOR_OPT_HOLD) != 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot declare a cursor WITH HOLD after webhook.act_as()"),
+						 errhint("Declare it without, in a transaction.")));
 			break;
 		default:
 			break;

@@ -52,7 +52,7 @@ webhook_checked_secret(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 }
 
-/* sign(secret text, id text, timestamp bigint, body text): the signature, "v1,<base64>" */
+/* sign(secret text, id text, unix_time bigint, body text): the signature, "v1,<base64>" */
 Datum
 webhook_sign(PG_FUNCTION_ARGS)
 {

@@ -52,7 +52,7 @@ prepare(void)
 	if (erasures.plan != NULL)
 		return erasures.plan;
 	erasures.plan = SPI_prepare("SELECT FROM webhook_internal.erasure e"
-								" WHERE e.subject OPERATOR(pg_catalog.=) $1"
+								" WHERE e.subject OPERATOR(pg_catalog.=) $1 COLLATE pg_catalog.\"C\""
 								" AND webhook_internal.means(e.id, e.txid, e.snapshot, $2, $3)",
 								lengthof(types), types);
 	if (erasures.plan == NULL || SPI_keepplan(erasures.plan) != 0)

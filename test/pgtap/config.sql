@@ -36,7 +36,7 @@ SELECT webhook.subscribe('https://example.com/less?key=' || key, events, tenant 
 	FROM (VALUES ('a', '{App.Secret,App.Plain}'::text[]), ('b', '{App.Plain,Other}'), ('c', '{webhook.delivery.failed}')) AS v (key, events);
 SELECT webhook.define_tenant('less', '{App.Plain}', 4, 9, 9);
 
-SELECT webhook.subscribe('https://example.com/all', '{App.Signed,Other,webhook.delivery.failed}', name => E'it''s\n''; DROP TABLE contract; --', description => E'x\\y',
+SELECT webhook.subscribe('https://example.com/all', '{App.Signed,Other,webhook.delivery.failed}', name => 'it''s "\''; DROP TABLE contract; --', description => E'x\\y',
 	signature_schemes => '{standard,abp}', filter => '$.a == "it''s\n"', payload_format => 'raw', ordered => false, max_in_flight => 3, rate_limit => 0.3,
 	timeout => '1500 ms', retry_schedule => '{1 s,36 h}', max_age => '8 days 1 s', final_statuses => '{400,422}', ca => 'ca.pem',
 	client_certificate => 'c.pem', include_context => true, log_bodies => 'failed', headers => '{"X-A": "it''s\\"}');

@@ -33,10 +33,11 @@ SAVEPOINT triggers;
 ALTER TABLE webhook_internal.pending DISABLE TRIGGER ALL;
 ALTER TABLE webhook_internal.pending ENABLE TRIGGER ALL;
 SELECT is(pg_temp.wrong(), 'triggers', 'triggers that no longer keep out replicated rows are wrong');
-SELECT alike(pg_temp.told('triggers'), '%drop_replicated on webhook_internal.pending, wake_worker on webhook_internal.pending | %',
+SELECT alike(pg_temp.told('triggers'), '%drop_replicated on webhook_internal.pending, forget_txid on webhook_internal.pending, wake_worker on webhook_internal.pending | %',
 	'... and are named');
 ALTER TABLE webhook_internal.pending ENABLE REPLICA TRIGGER drop_replicated;
-ALTER TABLE webhook_internal.pending ENABLE ALWAYS TRIGGER wake_worker;
+ALTER TABLE webhook_internal.pending
+	ENABLE ALWAYS TRIGGER wake_worker, ENABLE ALWAYS TRIGGER forget_txid;
 SELECT is(pg_temp.wrong(), '', '... until they are set right');
 ROLLBACK TO triggers;
 

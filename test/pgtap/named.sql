@@ -70,10 +70,13 @@ SELECT webhook.subscribe('https://example.com/crm/2', '{App.B}', name => 'crm', 
 SELECT isnt(webhook.subscribe('https://example.com/crm/2', '{App.B}', name => 'crm', tenant => 'acme'), id, 'a tenant has names of its own') FROM mine;
 SELECT is(count(DISTINCT webhook.subscribe('https://example.com/crm/2', '{App.B}', name => 'crm', tenant => t)), 2::bigint, '... each')
 	FROM unnest('{acme,globex,globex}'::text[]) AS t;
-SELECT webhook.subscribe('https://example.com/crm/4', '{App.B}', name => E'two\nlines', tenant => 'acme');
-SELECT lives_ok($$ SELECT webhook.subscribe('https://example.com/crm/5', '{App.B}', name => E'two\nlines', tenant => 'acme') $$,
+SELECT webhook.subscribe('https://example.com/crm/4', '{App.B}', name => 'two', tenant => 'acme');
+SELECT lives_ok($$ SELECT webhook.subscribe('https://example.com/crm/5', '{App.B}', name => 'two', tenant => 'acme') $$,
 	'what is there already is not over the caps');
 SELECT throws_ok($$ SELECT webhook.subscribe('https://example.com/crm/6', '{App.B}', name => 'new', tenant => 'acme') $$, '53400', NULL, 'a new one is');
+SELECT throws_ok(format('SELECT webhook.subscribe(''https://example.com/crm/7'', ''{App.B}'', name => %L)', name), '22023',
+	'name must not begin or end with a blank, nor contain control characters', 'a name that looks like another one')
+	FROM unnest(ARRAY['crm ', ' crm', E'crm\n', E'c\trm']) AS name;
 SELECT throws_ok($$ SELECT webhook.subscribe('https://example.com/crm/2', '{App.B}', name => 'other') $$, '23505', NULL,
 	'a name is no way around what is subscribed to already');
 SELECT is(challenge <> '', true, 'another endpoint of a tenant has to be confirmed') FROM webhook_internal.subscription WHERE name = E'two\nlines';

@@ -30,7 +30,7 @@ INSERT INTO good VALUES
 	('event_type', $$ 'App.Signed' $$), ('data', $$ '{}' $$), ('subject', $$ 'contract/1' $$),
 	('relation', $$ 'contract' $$), ('status_column', $$ 'status' $$), ('name', $$ 'App.New' $$),
 	('secret', $$ 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' $$), ('headers', $$ '{}' $$),
-	('id', $$ 'x' $$), ('timestamp', '1'), ('body', $$ 'x' $$), ('tolerance', $$ '1 s' $$),
+	('id', $$ 'x' $$), ('unix_time', '1'), ('body', $$ 'x' $$), ('tolerance', $$ '1 s' $$),
 	('since', 'now()'), ('until', 'now()'), ('what', $$ 'failed' $$), ('overlap', $$ '1 h' $$),
 	('role', $$ 'regress_refused' $$), ('step', $$ '1 h' $$), ('timeout', $$ '1 ms' $$),
 	('tenant', $$ 'acme' $$), ('valid', $$ '1 min' $$), ('may_write', 'true'), ('token', $$ repeat('x', 43) $$);
@@ -98,7 +98,7 @@ INSERT INTO bad VALUES
 -- Arguments of which each value of their type is right.
 CREATE TEMPORARY TABLE free (function text, argument text);
 INSERT INTO free VALUES (NULL, 'description'), (NULL, 'deprecated'), (NULL, 'ordered'), (NULL, 'include_context'), (NULL, 'enabled'), (NULL, 'dry_run'), (NULL, 'parent_only'), (NULL, 'discard'), (NULL, 'may_write'), (NULL, 'secrets'),
-	(NULL, 'body'), (NULL, 'timestamp'), (NULL, 'until');
+	(NULL, 'body'), (NULL, 'unix_time'), (NULL, 'until');
 
 CREATE TEMPORARY VIEW argument AS
 	SELECT p.proname::text AS function, a.name AS argument, a.n,

@@ -39,7 +39,8 @@ UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{
 		accepts,bounds,caller,canonical_endpoint,checked_description,require_length,
 		checked_duration,checked_events,checked_file,
-		checked_log_bodies,checked_name,has_abp_secret,replace_subscription,store_options,
+		check_label,checked_log_bodies,checked_name,has_abp_secret,replace_subscription,
+		store_options,
 		config_key,config_subscription,erased_at,means,search_event,
 		checked_filter,checked_format,checked_headers,checked_in_flight,checked_rate,
 		checked_schedule,checked_schemes,checked_secret,checked_statuses,command,drop_replicated,

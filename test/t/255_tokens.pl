@@ -75,19 +75,20 @@ sub says
 	my $session = service();
 
 	says($session, "SELECT webhook.act_as('" . token('acme') . "')");
-	$session->run("DECLARE held SCROLL CURSOR WITH HOLD FOR $seen; BEGIN; DECLARE opened SCROLL CURSOR FOR $seen");
+	is(says($session, "DECLARE held CURSOR WITH HOLD FOR $seen"), '0A000', 'a cursor WITH HOLD is refused');
+	$session->run("BEGIN; DECLARE opened SCROLL CURSOR FOR $seen");
 	is(says($session, 'FETCH opened'), 'acme', 'a cursor reads');
 	is(says($session, 'MOVE BACKWARD ALL IN opened; SAVEPOINT revoked'), '', '... and can again');
 	$server->sql(q(SELECT webhook.revoke_portal_tokens('acme')));
-	foreach my $statement ('FETCH opened', 'FETCH held', 'MOVE held', 'SELECT 1',
-		q(DO $$ DECLARE held refcursor := 'held'; found text; BEGIN FETCH held INTO found; RAISE '%', found; END $$))
+	foreach my $statement ('FETCH opened', 'MOVE opened', 'SELECT 1',
+		q(DO $$ DECLARE opened refcursor := 'opened'; found text; BEGIN FETCH opened INTO found; RAISE '%', found; END $$))
 	{
 		is(says($session, $statement), '28000', "$statement: revoked");
 		says($session, 'ROLLBACK TO revoked');
 	}
-	is(says($session, 'ROLLBACK; FETCH held'), '28000', 'a cursor WITH HOLD is revoked, too');
 	$server->sql('CREATE ROLE hooks_other ROLE hooks_service');
-	is(says($session, 'SET ROLE hooks_other; FETCH held'), '28000', '... also for another role of the session');
+	is(says($session, 'SET ROLE hooks_other; FETCH opened'), '28000', '... also for another role of the session');
+	says($session, 'ROLLBACK');
 	is(says($session, 'RESET ROLE; DISCARD ALL'), '', 'the session can be put back');
 	is(says($session, 'SET SESSION AUTHORIZATION hooks_service; SELECT 1'), '1', '... for somebody else');
 	$session->quit;
@@ -99,6 +100,7 @@ sub says
 	my $session = service();
 	my $token = token('acme');
 
+	like(says($session, "BEGIN; SELECT webhook.act_as('$token'); RESET ALL; PREPARE TRANSACTION 'acts'"), qr{^0A000$}m, '... nor if it has ended that');
 	like(says($session, "BEGIN; SELECT webhook.act_as('$token'); PREPARE TRANSACTION 'acts'"), qr{^0A000$}m, 'a transaction that has called act_as() is not prepared');
 	is(says($session, $seen), '', '... and the session acts for nobody');
 	like(says($session, "SELECT webhook.act_as('$token'); $seen"), qr{^acme$}m, '... and the token is as good as before');
