@@ -205,8 +205,9 @@ SELECT is(
 
 -- Their order would follow the operating system's, and an update of that would hide rows.
 SELECT is_empty($$ SELECT i.indexrelid::regclass
-	FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam, unnest(i.indcollation) AS o (oid)
-	WHERE c.relnamespace = 'webhook_internal'::regnamespace AND a.amname = 'btree' AND o.oid = '"default"'::regcollation $$,
+	FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+	WHERE c.relnamespace = 'webhook_internal'::regnamespace AND a.amname = 'btree'
+		AND '"default"'::regcollation = ANY (i.indcollation) $$,
 	'no B-tree has the order of the database''s collation');
 
 SELECT * FROM finish();

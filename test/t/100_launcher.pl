@@ -165,8 +165,9 @@ SQL
 	is(logged(qr/$reason a statement needs the database for itself$/m, $place), 1, '... the log says why');
 	at_once('ALTER DATABASE first RENAME TO one', 'RENAME');
 	ok(wait_for_worker('one'), '... brings another worker');
-	is(logged(qr/webhook worker for database "one" started$/m, $dropped), 2, 'a start names the database');
-	is(logged(qr{"one" started\n.* DETAIL:  This is webhook \d+\.\d+\.\d+, with libcurl/\d}, $dropped), 2, '... and the versions');
+	# A worker is seen before it has written its line.
+	ok((wait_until { logged(qr/webhook worker for database "one" started$/m, $dropped) == 2 }), 'a start names the database');
+	ok((wait_until { logged(qr{"one" started\n.* DETAIL:  This is webhook \d+\.\d+\.\d+, with libcurl/\d}, $dropped) == 2 }), '... and the versions');
 	is(logged(qr/ERROR|FATAL|exited with exit code/, $dropped),
 		0, 'nothing looks like a crash');
 }
