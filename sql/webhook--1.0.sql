@@ -4441,6 +4441,7 @@ CREATE FUNCTION webhook_internal.search_event(
 	whoever boolean
 ) RETURNS webhook_internal.found_event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -5971,6 +5972,7 @@ COMMENT ON FUNCTION webhook.explain(uuid, bigint) IS 'why an event was, or was n
 
 CREATE FUNCTION webhook_internal.explain(event uuid, subscription bigint) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE

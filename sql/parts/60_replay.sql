@@ -142,6 +142,7 @@ CREATE FUNCTION webhook_internal.search_event(
 	whoever boolean
 ) RETURNS webhook_internal.found_event
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE

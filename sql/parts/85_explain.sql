@@ -8,6 +8,7 @@ COMMENT ON FUNCTION webhook.explain(uuid, bigint) IS 'why an event was, or was n
 
 CREATE FUNCTION webhook_internal.explain(event uuid, subscription bigint) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -17,5 +17,5 @@ apt-get update >/dev/null && needed_install >/dev/null &&
 	make -s clean || exit 1
 
 export UPGRADE_FROM="/opt/webhook-$older/usr/lib/postgresql/$older"
-exec make -s test PG_CONFIG="$PG_CONFIG" CHECKS= UNITS= REGRESS= ISOLATION= \
+exec make -s test PG_CONFIG="$PG_CONFIG" CHECKS= UNITS= REGRESS= ISOLATION= PORTAL_TESTS= \
 	PROVE_TESTS=test/t/147_pg_upgrade.pl "$@"
