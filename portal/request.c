@@ -9,6 +9,7 @@
 #include "portal/request.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -19,7 +20,7 @@
 /* Headers that a request has once at most, because something here relies on them. */
 static const char *const single[] = {
 	"Authorization", "Content-Length", "Content-Type", "Cookie", "Host", "Origin",
-	"Sec-Fetch-Site", "Transfer-Encoding", NULL
+	"Sec-Fetch-Site", "Transfer-Encoding", "Webhook-Session", NULL
 };
 
 static const PortalRefusal head_too_large = {431, "the headers are too large"};
@@ -205,6 +206,32 @@ judge_parameters(char *query, PortalRequest *request)
 	return NULL;
 }
 
+/* Which session the client believes to have: what cannot have a header, a stream of events or
+ * a link, has a parameter for that, which is no route's.  Returns false if it says both. */
+static bool
+read_session(const PortalHead *head, PortalRequest *request)
+{
+	const PortalHeader *header = portal_header_find(head, "Webhook-Session");
+	size_t		nkept = 0;
+
+	if (header != NULL)
+		snprintf(request->session, sizeof(request->session), "%.*s",
+				 (int) header->value_length, header->value);
+	for (size_t i = 0; i < request->nparameters; i++)
+	{
+		PortalParameter parameter = request->parameters[i];
+
+		if (request->writes || strcmp(parameter.name, "session") != 0)
+			request->parameters[nkept++] = parameter;
+		else if (header != NULL)
+			return false;
+		else
+			snprintf(request->session, sizeof(request->session), "%s", parameter.value);
+	}
+	request->nparameters = nkept;
+	return true;
+}
+
 /* What is asked for.  The names of all there is are known, so a path needs no rules. */
 static const PortalRefusal *
 judge_target(const char *target, PortalRequest *request)
@@ -327,6 +354,8 @@ portal_request_judge(const PortalRules *rules, const PortalHead *head, PortalReq
 		return &bad_host;
 	if (request->writes && request->kind != PORTAL_API)
 		return &no_post;
+	if (!read_session(head, request))
+		return &bad_target;
 	request->is_automatic = portal_header_find(head, "Webhook-Automatic") != NULL;
 	refusal = judge_site(rules, head, request);
 	if (refusal == NULL)

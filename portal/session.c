@@ -32,6 +32,7 @@
 static const char own[] = "own";
 
 static const char no_session[] = "there is no session, or it has ended";
+static const char other_session[] = "another session is signed in since";
 
 /* A request that waits for its session's connection. */
 typedef struct Waiting
@@ -47,6 +48,7 @@ typedef struct Session
 	char		who[PORTAL_MAX_WHO + 1];	/* the role, or "tenant" and its name */
 	bool		has_token;		/* it acts for that tenant */
 	char		token[PORTAL_TOKEN_LENGTH + 1];
+	char		name[PORTAL_NAME_LENGTH + 1];	/* what pages know it by */
 	char		from[PORTAL_ADDRESS_LENGTH];
 	int64_t		began;
 	int64_t		used;			/* when somebody asked for something */
@@ -166,6 +168,8 @@ describe(const PortalOptions *options, const Session *session, PortalExchange *e
 
 	portal_buffer_text(&json, "{\"role\":");
 	portal_json_string(&json, session->who);
+	portal_buffer_text(&json, ",\"session\":");
+	portal_json_string(&json, session->name);
 	snprintf(numbers, sizeof(numbers),
 			 ",\"idle\":%" PRId64 ",\"longest\":%" PRId64 ",\"left\":%" PRId64 "}\n",
 			 options->idle / 1000, options->longest / 1000,
@@ -221,7 +225,8 @@ signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *li
 		refusal = has_token ? too_many.tenant : too_many.role;
 
 	session = portal_new(sizeof(Session));
-	if (!exchange->has_client || refusal != NULL || !portal_token_make(session->token))
+	if (!exchange->has_client || refusal != NULL || !portal_token_make(session->token) ||
+		!portal_name_make(session->name))
 	{
 		portal_link_close(link);
 		free(session);
@@ -243,6 +248,14 @@ signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *li
 	set_cookie(options, exchange, session->token);
 	describe(options, session, exchange);
 	portal_exchange_session_leaves(exchange);
+}
+
+/* Returns true if the client has not said which session it believes to have, or if it is that.
+ * A browser has one cookie for all of its tabs, and one of them may have signed in anew. */
+static bool
+is_meant(const Session *session, const PortalRequest *request)
+{
+	return request->session[0] == '\0' || strcmp(request->session, session->name) == 0;
 }
 
 /* Parameters that a route does not have would be ignored in silence.  A POST has none. */
@@ -317,6 +330,11 @@ portal_sessions_serve(const PortalOptions *options, PortalExchange *exchange)
 			portal_exchange_refuse(exchange, 400, "user and password are missing or malformed");
 		else
 			portal_signin_begin(options, exchange);
+		return;
+	}
+	if (session != NULL && !is_meant(session, &exchange->request))
+	{
+		portal_exchange_refuse(exchange, 401, other_session);
 		return;
 	}
 	if (writes && strcmp(path, "session/end") == 0)

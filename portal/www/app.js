@@ -7,10 +7,10 @@
  * the portal works below any path.  A page is a function that returns an element; "signal"
  * is aborted when another page comes.
  */
-import {enterBy, get, onSignedOut, session, signOut} from './api.js';
+import {be, enterBy, get, mine, onSignedOut, session, signOut} from './api.js';
 import {button, confirm, dialog, fill, h, heading, inUtc, remember, toast} from './dom.js';
 import {problem} from './form.js';
-import {live, start, stop} from './live.js';
+import {live, replace, retire, start, stop} from './live.js';
 import {link, place, refresh} from './route.js';
 import {drawStrip} from './status.js';
 import {signInForm, signInPage} from './pages/signin.js';
@@ -158,15 +158,11 @@ function drawHeader()
 
 async function leave()
 {
-	try
-	{
-		await signOut();
-	}
-	finally
+	await signOut().finally(() =>
 	{
 		stop();
 		location.reload();
-	}
+	});
 }
 
 /* Somebody has signed in. */
@@ -206,8 +202,12 @@ function signInAgain()
 		return [h('p', {}, 'Your session has ended. What you have typed is still here.'),
 			signInForm(async role =>
 			{
+				/* What waits for this was asked for as the former role. */
 				if (app.me && role !== app.me.role)
+				{
 					location.reload();
+					return;
+				}
 				start();
 				close(true);
 			}, app.me?.role)];
@@ -238,16 +238,17 @@ async function enterWith(token)
 		{
 			/* What is on the screen stays there, with what was typed. */
 			if (!app.me)
-				await enter();
+				await begin();
 			return;
 		}
-		stop();
+		retire();
 		history.replaceState(null, '', link(''));
 		await enterBy(token);
+		replace();
 	}
 	catch (error)
 	{
-		stop();
+		retire();
 		header.hidden = true;
 		strip.hidden = true;
 		app.me = null;
@@ -260,7 +261,7 @@ async function enterWith(token)
 	if (app.me)
 		location.reload();
 	else
-		await enter();
+		await begin();
 }
 
 async function begin()
@@ -272,24 +273,23 @@ async function begin()
 		await enterWith(token);
 		return;
 	}
-	let here;
 	try
 	{
-		here = await session();
+		if (be(await session()))
+		{
+			await enter();
+			return;
+		}
 	}
 	catch (error)
 	{
-		fill(main, heading('Webhooks'), problem(error), h('p', {}, button('Try again', begin)));
+		fill(main, heading('Webhooks'), problem(error), h('p', {class: 'actions'},
+			button('Try again', begin), mine && button('Sign out', leave)));
 		return;
 	}
-	if (here)
-		await enter();
-	else
-	{
-		document.title = 'Sign in – Webhooks';
-		fill(main, signInPage(enter));
-		main.querySelector('input').focus();
-	}
+	document.title = 'Sign in – Webhooks';
+	fill(main, signInPage(enter));
+	main.querySelector('input').focus();
 }
 
 onSignedOut(() => signInAgain());
