@@ -27,6 +27,7 @@ static const PortalRefusal head_too_large = {431, "the headers are too large"};
 static const PortalRefusal target_too_long = {414, "the address is too long"};
 static const PortalRefusal bad_method = {405, "only GET, HEAD and POST are answered"};
 static const PortalRefusal repeated = {400, "a header is there twice"};
+static const PortalRefusal bad_name = {400, "the name of a header has bytes that it may not have"};
 static const PortalRefusal bad_header = {400, "a header has bytes that it may not have"};
 static const PortalRefusal encoded = {400, "a body needs a Content-Length"};
 static const PortalRefusal bad_length = {400, "the Content-Length is not a number"};
@@ -83,6 +84,23 @@ portal_header_find_last(const PortalHead *head, const char *name)
 	return NULL;
 }
 
+/* Returns true if the name of a header is a token, RFC 9110, section 5.6.2: one with a blank
+ * behind it, for example, another program takes for the header without. */
+static bool
+is_header_name(const PortalHeader *header)
+{
+	for (size_t i = 0; i < header->name_length; i++)
+	{
+		char		byte = header->name[i];
+		char		letter = byte | 0x20;
+
+		if ((letter < 'a' || letter > 'z') && (byte < '0' || byte > '9') &&
+			(byte == '\0' || strchr("!#$%&'*+-.^_`|~", byte) == NULL))
+			return false;
+	}
+	return header->name_length > 0;
+}
+
 static const PortalRefusal *
 judge_headers(const PortalHead *head)
 {
@@ -90,6 +108,8 @@ judge_headers(const PortalHead *head)
 	{
 		const PortalHeader *header = &head->headers[i];
 
+		if (!is_header_name(header))
+			return &bad_name;
 		for (size_t at = 0; at < header->value_length; at++)
 		{
 			unsigned char byte = header->value[at];

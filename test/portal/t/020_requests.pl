@@ -72,6 +72,10 @@ malformed('a NUL in the path', 400, "GET /api/me%00x HTTP/1.1\nHost: $host\n$coo
 malformed('a NUL in a parameter', 400, "GET /api/echo?one=a%00b HTTP/1.1\nHost: $host\n$cookie\n\n");
 malformed('chunks', 400,
 	"POST /api/note HTTP/1.1\nHost: $host\n$write\nTransfer-Encoding: chunked\n\nd\n{\"text\":\"no\"}\n0\n\n");
+foreach ('Transfer-Encoding : chunked', 'Content-Length : 5', 'Origin : https://evil.example', 'Host : evil.example', "Host\t: evil.example")
+{
+	malformed("a blank before a colon, $_", 400, "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 13\n$_\n\n{\"text\":\"no\"}");
+}
 malformed('a body that is too large', 413, "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 65537\n\n{");
 malformed('headers that are too large', 431, "GET /api/me HTTP/1.1\nHost: $host\n$cookie\nX: " . 'x' x 33000 . "\n\n");
 malformed('many headers', 431, "GET /api/me HTTP/1.1\nHost: $host\n$cookie\n" . "X: y\n" x 200 . "\n");
