@@ -357,7 +357,8 @@ portal_request_judge(const PortalRules *rules, const PortalHead *head, PortalReq
 	if (strlen(head->target) > PORTAL_MAX_TARGET)
 		return &target_too_long;
 	request->writes = strcmp(head->method, "POST") == 0;
-	if (!request->writes && strcmp(head->method, "GET") != 0 && strcmp(head->method, "HEAD") != 0)
+	request->is_head = strcmp(head->method, "HEAD") == 0;
+	if (!request->writes && !request->is_head && strcmp(head->method, "GET") != 0)
 		return &bad_method;
 	refusal = judge_headers(head);
 	if (refusal == NULL)

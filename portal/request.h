@@ -63,6 +63,7 @@ typedef struct PortalRequest
 {
 	PortalKind	kind;
 	bool		writes;			/* a POST */
+	bool		is_head;		/* a HEAD: the answer's body is not sent */
 	const char *path;			/* of an API below api/, of a file below / */
 	PortalParameter parameters[PORTAL_MAX_PARAMETERS];
 	size_t		nparameters;

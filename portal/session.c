@@ -258,13 +258,13 @@ is_meant(const Session *session, const PortalRequest *request)
 	return request->session[0] == '\0' || strcmp(request->session, session->name) == 0;
 }
 
-/* Parameters that a route does not have would be ignored in silence.  A POST has none. */
+/* Parameters that are not among the names would be ignored in silence.  A POST has none. */
 static bool
-are_known(const PortalRoute *route, const PortalRequest *request)
+are_known(const char *const *names, const PortalRequest *request)
 {
 	for (size_t i = 0; i < request->nparameters; i++)
 	{
-		const char *const *name = request->writes ? NULL : route->parameters;
+		const char *const *name = request->writes ? NULL : names;
 
 		while (name != NULL && *name != NULL && strcmp(*name, request->parameters[i].name) != 0)
 			name++;
@@ -274,11 +274,40 @@ are_known(const PortalRoute *route, const PortalRequest *request)
 	return true;
 }
 
+/* Judge what a request says beside its path: the names are those of a GET's parameters, none if
+ * NULL, or of a POST's keys, any if NULL.  Returns false if it was refused. */
+static bool
+is_form(const char *const *names, PortalExchange *exchange)
+{
+	static const PortalRefusal unknown = {400, "the address has a parameter that is not known"};
+	const PortalBuffer *body = &exchange->body;
+	const PortalRefusal *refusal = NULL;
+
+	if (exchange->request.writes)
+		refusal = portal_body_judge(body->data, body->length);
+	if (exchange->request.writes && refusal == NULL && names != NULL)
+		refusal = portal_keys_judge(body->data, body->length, names);
+	if (refusal == NULL && !are_known(names, &exchange->request))
+		refusal = &unknown;
+	if (refusal != NULL)
+		portal_exchange_refuse(exchange, refusal->status, refusal->message);
+	return refusal == NULL;
+}
+
+/* Of what has no end known before, HEAD could not say the length.  Returns false if it was
+ * refused. */
+static bool
+may_stream(PortalExchange *exchange)
+{
+	if (exchange->request.is_head)
+		portal_exchange_refuse(exchange, 405, "there is no HEAD of what streams");
+	return !exchange->request.is_head;
+}
+
 static void
 run_route(Session *session, PortalExchange *exchange)
 {
 	const PortalRoute *route = find_route(method_of(exchange), exchange->request.path);
-	const PortalRefusal *refusal = NULL;
 
 	if (route == NULL)
 	{
@@ -288,16 +317,10 @@ run_route(Session *session, PortalExchange *exchange)
 			portal_exchange_refuse(exchange, 404, "there is nothing of this name");
 		return;
 	}
-	if (exchange->request.writes)
-		refusal = portal_body_judge(exchange->body.data, exchange->body.length);
-	if (exchange->request.writes && refusal == NULL && route->parameters != NULL)
-		refusal = portal_keys_judge(exchange->body.data, exchange->body.length,
-									route->parameters);
-	if (refusal != NULL)
-		portal_exchange_refuse(exchange, refusal->status, refusal->message);
-	else if (!are_known(route, &exchange->request))
-		portal_exchange_refuse(exchange, 400, "the address has a parameter that is not known");
-	else if (session->nqueued == PORTAL_MAX_QUEUED)
+	if (!is_form(route->parameters, exchange) ||
+		((route->flags & PORTAL_CSV) != 0 && !may_stream(exchange)))
+		return;
+	if (session->nqueued == PORTAL_MAX_QUEUED)
 	{
 		exchange->retry_after = 1;
 		portal_exchange_refuse(exchange, 429, "this session has too many requests");
@@ -320,12 +343,15 @@ run_route(Session *session, PortalExchange *exchange)
 void
 portal_sessions_serve(const PortalOptions *options, PortalExchange *exchange)
 {
+	static const char *const none[] = {NULL};
 	const char *path = exchange->request.path;
 	bool		writes = exchange->request.writes;
 	Session    *session = find_session(exchange->request.token);
 
 	if (writes && strcmp(path, "session") == 0)
 	{
+		if (!is_form(none, exchange))
+			return;
 		if (exchange->credentials == NULL)
 			portal_exchange_refuse(exchange, 400, "user and password are missing or malformed");
 		else
@@ -339,6 +365,8 @@ portal_sessions_serve(const PortalOptions *options, PortalExchange *exchange)
 	}
 	if (writes && strcmp(path, "session/end") == 0)
 	{
+		if (!is_form(none, exchange))
+			return;
 		if (session != NULL)
 			end_session(session, 401, "signed out");
 		set_cookie(options, exchange, "");
@@ -352,12 +380,14 @@ portal_sessions_serve(const PortalOptions *options, PortalExchange *exchange)
 	}
 	if (!writes && strcmp(path, "session") == 0)
 	{
-		describe(options, session, exchange);
+		if (is_form(none, exchange))
+			describe(options, session, exchange);
 		return;
 	}
 	if (!writes && strcmp(path, "live") == 0)
 	{
-		portal_live_add(&session->live, exchange);
+		if (is_form(none, exchange) && may_stream(exchange))
+			portal_live_add(&session->live, exchange);
 		return;
 	}
 	run_route(session, exchange);

@@ -133,6 +133,22 @@ foreach (['is not known' => '{"text":"no","texts":"no"}'], [ 'is there twice' =>
 is($browser->post('api/note?text=no', '{"text":"no"}')->{status}, 400, 'a POST has no parameters');
 my $answer = $browser->post('api/note', '{"text":');
 is("$answer->{status} $answer->{json}{sqlstate}", '422 22P02', 'JSON that is none, the database refuses');
+
+# What the portal answers without the database is judged in the same way.
+my @pair = (Authorization => 'Basic ' . MIME::Base64::encode_base64('reader:right', ''));
+foreach my $path ('session', 'session/end')
+{
+	foreach my $body ('garbage', '[]', '', '{"user":"reader"}')
+	{
+		is($browser->post("api/$path", $body, @pair)->{status}, 400, "a body of $path: '$body'");
+	}
+	is($browser->post("api/$path?x=1", '{}', @pair)->{status}, 400, "$path has no parameters");
+}
+is($browser->get("api/$_?x=1")->{status}, 400, "nor has $_") foreach 'session', 'live';
+
+# A stream has no length that HEAD could say.
+is($browser->request('HEAD', "api/$_")->{status}, 405, "no HEAD of $_") foreach 'live', 'rows.csv';
+is($browser->request('HEAD', 'api/me')->{status}, 200, '... but of what has one');
 is($browser->get('api/notes')->{status}, 404, 'nothing of all this had an effect');
 
 is($portal->stop, 0, 'the portal ends in order');
