@@ -181,6 +181,12 @@ async function enter()
 	await show();
 }
 
+/* A dialog that Escape does not close. */
+function keep(box)
+{
+	box.addEventListener('cancel', event => event.preventDefault());
+}
+
 /*
  * The session has ended under somebody's hands: they sign in again above the page, and
  * what they have typed stays there.  Another role gets pages of its own.
@@ -190,7 +196,7 @@ function signInAgain()
 	if (byToken())
 		return asking ??= dialog('The session has ended', (close, box) =>
 		{
-			box.addEventListener('cancel', event => event.preventDefault());
+			keep(box);
 			return [h('p', {}, 'It was ended, or its time is over. Open the portal anew from ' +
 				'where you came. What you have typed is still here until you leave this page.'),
 			h('div', {class: 'actions end'}, button('Leave', () => location.reload(), 'primary',
@@ -198,7 +204,7 @@ function signInAgain()
 		});
 	asking ??= dialog('Sign in again', (close, box) =>
 	{
-		box.addEventListener('cancel', event => event.preventDefault());
+		keep(box);
 		return [h('p', {}, 'Your session has ended. What you have typed is still here.'),
 			signInForm(async role =>
 			{
