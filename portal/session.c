@@ -481,9 +481,9 @@ answer_error(PortalExchange *exchange, const PortalError *error)
 	if (status == 501)
 	{
 		told.detail = error->message;
-		told.message = "the extension in this database is older than the portal";
-		told.hint = "Install the portal's version of the extension, and run ALTER EXTENSION "
-			"webhook UPDATE.";
+		told.message = "the database lacks the extension webhook, or one as new as the portal";
+		told.hint = "Install the portal's version of the extension, and run CREATE EXTENSION "
+			"webhook or ALTER EXTENSION webhook UPDATE.";
 	}
 	portal_exchange_fail(exchange, status, &told);
 }
