@@ -1,8 +1,9 @@
 #!/bin/sh
 # files.sh
-#	  Writes the C file with all files of portal/www, for the binary. Comments that
-#	  have lines of their own are left out of what a browser fetches. One file more is
-#	  made: samples.js, the code for receivers that docs/receivers.md has.
+#	  Writes the C file with all files of portal/www, for the binary. Left out of what a
+#	  browser fetches are empty lines, and comments that have lines of their own or end a
+#	  line behind tabs. One file more is made: samples.js, the code for receivers that
+#	  docs/receivers.md has.
 set -eu
 
 www=build/portal/www
@@ -14,7 +15,8 @@ fetched()
 	case $1 in
 		samples.js) samples > "$www/$1" ;;
 		*.js | *.css)
-			awk '/^\t*\/\*/ { skip = 1 } skip { if (/\*\/[ \t]*$/) skip = 0; next } { print }' \
+			awk '/^\t*\/\*/ { skip = 1 } skip { if (/\*\/[ \t]*$/) skip = 0; next }
+				{ sub(/\t+\/\*.*\*\/$/, "") } /./' \
 				"portal/www/$1" > "$www/$1" ;;
 		*) cp "portal/www/$1" "$www/$1" ;;
 	esac

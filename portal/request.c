@@ -9,6 +9,7 @@
 #include "portal/request.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -19,13 +20,14 @@
 /* Headers that a request has once at most, because something here relies on them. */
 static const char *const single[] = {
 	"Authorization", "Content-Length", "Content-Type", "Cookie", "Host", "Origin",
-	"Sec-Fetch-Site", "Transfer-Encoding", NULL
+	"Sec-Fetch-Site", "Transfer-Encoding", "Webhook-Session", NULL
 };
 
 static const PortalRefusal head_too_large = {431, "the headers are too large"};
 static const PortalRefusal target_too_long = {414, "the address is too long"};
 static const PortalRefusal bad_method = {405, "only GET, HEAD and POST are answered"};
 static const PortalRefusal repeated = {400, "a header is there twice"};
+static const PortalRefusal bad_name = {400, "the name of a header has bytes that it may not have"};
 static const PortalRefusal bad_header = {400, "a header has bytes that it may not have"};
 static const PortalRefusal encoded = {400, "a body needs a Content-Length"};
 static const PortalRefusal bad_length = {400, "the Content-Length is not a number"};
@@ -82,6 +84,23 @@ portal_header_find_last(const PortalHead *head, const char *name)
 	return NULL;
 }
 
+/* Returns true if the name of a header is a token, RFC 9110, section 5.6.2: one with a blank
+ * behind it, for example, another program takes for the header without. */
+static bool
+is_header_name(const PortalHeader *header)
+{
+	for (size_t i = 0; i < header->name_length; i++)
+	{
+		char		byte = header->name[i];
+		char		letter = byte | 0x20;
+
+		if ((letter < 'a' || letter > 'z') && (byte < '0' || byte > '9') &&
+			(byte == '\0' || strchr("!#$%&'*+-.^_`|~", byte) == NULL))
+			return false;
+	}
+	return header->name_length > 0;
+}
+
 static const PortalRefusal *
 judge_headers(const PortalHead *head)
 {
@@ -89,6 +108,8 @@ judge_headers(const PortalHead *head)
 	{
 		const PortalHeader *header = &head->headers[i];
 
+		if (!is_header_name(header))
+			return &bad_name;
 		for (size_t at = 0; at < header->value_length; at++)
 		{
 			unsigned char byte = header->value[at];
@@ -205,6 +226,32 @@ judge_parameters(char *query, PortalRequest *request)
 	return NULL;
 }
 
+/* Which session the client believes to have: what cannot have a header, a stream of events or
+ * a link, has a parameter for that, which is no route's.  Returns false if it says both. */
+static bool
+read_session(const PortalHead *head, PortalRequest *request)
+{
+	const PortalHeader *header = portal_header_find(head, "Webhook-Session");
+	size_t		nkept = 0;
+
+	if (header != NULL)
+		snprintf(request->session, sizeof(request->session), "%.*s",
+				 (int) header->value_length, header->value);
+	for (size_t i = 0; i < request->nparameters; i++)
+	{
+		PortalParameter parameter = request->parameters[i];
+
+		if (request->writes || strcmp(parameter.name, "session") != 0)
+			request->parameters[nkept++] = parameter;
+		else if (header != NULL)
+			return false;
+		else
+			snprintf(request->session, sizeof(request->session), "%s", parameter.value);
+	}
+	request->nparameters = nkept;
+	return true;
+}
+
 /* What is asked for.  The names of all there is are known, so a path needs no rules. */
 static const PortalRefusal *
 judge_target(const char *target, PortalRequest *request)
@@ -310,7 +357,8 @@ portal_request_judge(const PortalRules *rules, const PortalHead *head, PortalReq
 	if (strlen(head->target) > PORTAL_MAX_TARGET)
 		return &target_too_long;
 	request->writes = strcmp(head->method, "POST") == 0;
-	if (!request->writes && strcmp(head->method, "GET") != 0 && strcmp(head->method, "HEAD") != 0)
+	request->is_head = strcmp(head->method, "HEAD") == 0;
+	if (!request->writes && !request->is_head && strcmp(head->method, "GET") != 0)
 		return &bad_method;
 	refusal = judge_headers(head);
 	if (refusal == NULL)
@@ -327,6 +375,8 @@ portal_request_judge(const PortalRules *rules, const PortalHead *head, PortalReq
 		return &bad_host;
 	if (request->writes && request->kind != PORTAL_API)
 		return &no_post;
+	if (!read_session(head, request))
+		return &bad_target;
 	request->is_automatic = portal_header_find(head, "Webhook-Automatic") != NULL;
 	refusal = judge_site(rules, head, request);
 	if (refusal == NULL)

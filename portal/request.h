@@ -63,10 +63,14 @@ typedef struct PortalRequest
 {
 	PortalKind	kind;
 	bool		writes;			/* a POST */
+	bool		is_head;		/* a HEAD: the answer's body is not sent */
 	const char *path;			/* of an API below api/, of a file below / */
 	PortalParameter parameters[PORTAL_MAX_PARAMETERS];
 	size_t		nparameters;
 	char		token[PORTAL_TOKEN_LENGTH + 1]; /* of the cookie; empty: none */
+	char		session[PORTAL_NAME_LENGTH + 2];	/* the name of the session that the client
+													 * believes to have, cut behind what shows
+													 * that it is none; empty: not said */
 	size_t		body_length;	/* as Content-Length says */
 	bool		is_automatic;	/* a page asks by itself: this is no use of the session */
 	char	   *text;			/* holds path and parameters */

@@ -21,25 +21,38 @@ static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /* The longest "user:password". */
 #define MAX_PAIR	(PORTAL_MAX_USER + 1 + PORTAL_MAX_PASSWORD)
 
-bool
-portal_token_make(char token[PORTAL_TOKEN_LENGTH + 1])
+/* Fill with hexadecimal digits of random bytes: "length" of them, which is even, and a NUL. */
+static bool
+make_digits(char *digits, size_t length)
 {
 	unsigned char bytes[PORTAL_TOKEN_LENGTH / 2];
 	ssize_t		got;
 
 	do
-		got = getrandom(bytes, sizeof(bytes), 0);
+		got = getrandom(bytes, length / 2, 0);
 	while (got < 0 && errno == EINTR);
-	if (got != (ssize_t) sizeof(bytes))
+	if (got != (ssize_t) length / 2)
 		return false;
-	for (size_t i = 0; i < sizeof(bytes); i++)
+	for (size_t i = 0; i < length / 2; i++)
 	{
-		token[2 * i] = hex_digits[bytes[i] >> 4];
-		token[2 * i + 1] = hex_digits[bytes[i] & 15];
+		digits[2 * i] = hex_digits[bytes[i] >> 4];
+		digits[2 * i + 1] = hex_digits[bytes[i] & 15];
 	}
-	token[PORTAL_TOKEN_LENGTH] = '\0';
+	digits[length] = '\0';
 	portal_forget(bytes, sizeof(bytes));
 	return true;
+}
+
+bool
+portal_token_make(char token[PORTAL_TOKEN_LENGTH + 1])
+{
+	return make_digits(token, PORTAL_TOKEN_LENGTH);
+}
+
+bool
+portal_name_make(char name[PORTAL_NAME_LENGTH + 1])
+{
+	return make_digits(name, PORTAL_NAME_LENGTH);
 }
 
 bool

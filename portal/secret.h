@@ -12,6 +12,8 @@
 #define PORTAL_MAX_USER			63	/* bytes; longer names PostgreSQL does not have */
 #define PORTAL_MAX_PASSWORD		1024	/* bytes */
 
+#define PORTAL_NAME_LENGTH		16	/* hexadecimal digits of the name of a session */
+
 /* Digits of base64url in a token of webhook.portal_token(). */
 #define PORTAL_GIVEN_TOKEN		43
 
@@ -23,6 +25,9 @@ typedef struct PortalCredentials
 
 /* Returns false if the system has no random bytes. */
 extern bool portal_token_make(char token[PORTAL_TOKEN_LENGTH + 1]);
+
+/* Make the name of a session, which is no secret; false, too, if there are no random bytes. */
+extern bool portal_name_make(char name[PORTAL_NAME_LENGTH + 1]);
 
 /* Takes the same time wherever two tokens differ. */
 extern bool portal_token_equal(const char *one, const char *other);

@@ -32,6 +32,7 @@
 static const char own[] = "own";
 
 static const char no_session[] = "there is no session, or it has ended";
+static const char other_session[] = "another session is signed in since";
 
 /* A request that waits for its session's connection. */
 typedef struct Waiting
@@ -47,6 +48,7 @@ typedef struct Session
 	char		who[PORTAL_MAX_WHO + 1];	/* the role, or "tenant" and its name */
 	bool		has_token;		/* it acts for that tenant */
 	char		token[PORTAL_TOKEN_LENGTH + 1];
+	char		name[PORTAL_NAME_LENGTH + 1];	/* what pages know it by */
 	char		from[PORTAL_ADDRESS_LENGTH];
 	int64_t		began;
 	int64_t		used;			/* when somebody asked for something */
@@ -166,6 +168,8 @@ describe(const PortalOptions *options, const Session *session, PortalExchange *e
 
 	portal_buffer_text(&json, "{\"role\":");
 	portal_json_string(&json, session->who);
+	portal_buffer_text(&json, ",\"session\":");
+	portal_json_string(&json, session->name);
 	snprintf(numbers, sizeof(numbers),
 			 ",\"idle\":%" PRId64 ",\"longest\":%" PRId64 ",\"left\":%" PRId64 "}\n",
 			 options->idle / 1000, options->longest / 1000,
@@ -221,7 +225,8 @@ signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *li
 		refusal = has_token ? too_many.tenant : too_many.role;
 
 	session = portal_new(sizeof(Session));
-	if (!exchange->has_client || refusal != NULL || !portal_token_make(session->token))
+	if (!exchange->has_client || refusal != NULL || !portal_token_make(session->token) ||
+		!portal_name_make(session->name))
 	{
 		portal_link_close(link);
 		free(session);
@@ -245,13 +250,21 @@ signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *li
 	portal_exchange_session_leaves(exchange);
 }
 
-/* Parameters that a route does not have would be ignored in silence.  A POST has none. */
+/* Returns true if the client has not said which session it believes to have, or if it is that.
+ * A browser has one cookie for all of its tabs, and one of them may have signed in anew. */
 static bool
-are_known(const PortalRoute *route, const PortalRequest *request)
+is_meant(const Session *session, const PortalRequest *request)
+{
+	return request->session[0] == '\0' || strcmp(request->session, session->name) == 0;
+}
+
+/* Parameters that are not among the names would be ignored in silence.  A POST has none. */
+static bool
+are_known(const char *const *names, const PortalRequest *request)
 {
 	for (size_t i = 0; i < request->nparameters; i++)
 	{
-		const char *const *name = request->writes ? NULL : route->parameters;
+		const char *const *name = request->writes ? NULL : names;
 
 		while (name != NULL && *name != NULL && strcmp(*name, request->parameters[i].name) != 0)
 			name++;
@@ -261,11 +274,40 @@ are_known(const PortalRoute *route, const PortalRequest *request)
 	return true;
 }
 
+/* Judge what a request says beside its path: the names are those of a GET's parameters, none if
+ * NULL, or of a POST's keys, any if NULL.  Returns false if it was refused. */
+static bool
+is_form(const char *const *names, PortalExchange *exchange)
+{
+	static const PortalRefusal unknown = {400, "the address has a parameter that is not known"};
+	const PortalBuffer *body = &exchange->body;
+	const PortalRefusal *refusal = NULL;
+
+	if (exchange->request.writes)
+		refusal = portal_body_judge(body->data, body->length);
+	if (exchange->request.writes && refusal == NULL && names != NULL)
+		refusal = portal_keys_judge(body->data, body->length, names);
+	if (refusal == NULL && !are_known(names, &exchange->request))
+		refusal = &unknown;
+	if (refusal != NULL)
+		portal_exchange_refuse(exchange, refusal->status, refusal->message);
+	return refusal == NULL;
+}
+
+/* Of what has no end known before, HEAD could not say the length.  Returns false if it was
+ * refused. */
+static bool
+may_stream(PortalExchange *exchange)
+{
+	if (exchange->request.is_head)
+		portal_exchange_refuse(exchange, 405, "there is no HEAD of what streams");
+	return !exchange->request.is_head;
+}
+
 static void
 run_route(Session *session, PortalExchange *exchange)
 {
 	const PortalRoute *route = find_route(method_of(exchange), exchange->request.path);
-	const PortalRefusal *refusal = NULL;
 
 	if (route == NULL)
 	{
@@ -275,16 +317,10 @@ run_route(Session *session, PortalExchange *exchange)
 			portal_exchange_refuse(exchange, 404, "there is nothing of this name");
 		return;
 	}
-	if (exchange->request.writes)
-		refusal = portal_body_judge(exchange->body.data, exchange->body.length);
-	if (exchange->request.writes && refusal == NULL && route->parameters != NULL)
-		refusal = portal_keys_judge(exchange->body.data, exchange->body.length,
-									route->parameters);
-	if (refusal != NULL)
-		portal_exchange_refuse(exchange, refusal->status, refusal->message);
-	else if (!are_known(route, &exchange->request))
-		portal_exchange_refuse(exchange, 400, "the address has a parameter that is not known");
-	else if (session->nqueued == PORTAL_MAX_QUEUED)
+	if (!is_form(route->parameters, exchange) ||
+		((route->flags & PORTAL_CSV) != 0 && !may_stream(exchange)))
+		return;
+	if (session->nqueued == PORTAL_MAX_QUEUED)
 	{
 		exchange->retry_after = 1;
 		portal_exchange_refuse(exchange, 429, "this session has too many requests");
@@ -307,20 +343,30 @@ run_route(Session *session, PortalExchange *exchange)
 void
 portal_sessions_serve(const PortalOptions *options, PortalExchange *exchange)
 {
+	static const char *const none[] = {NULL};
 	const char *path = exchange->request.path;
 	bool		writes = exchange->request.writes;
 	Session    *session = find_session(exchange->request.token);
 
 	if (writes && strcmp(path, "session") == 0)
 	{
+		if (!is_form(none, exchange))
+			return;
 		if (exchange->credentials == NULL)
 			portal_exchange_refuse(exchange, 400, "user and password are missing or malformed");
 		else
 			portal_signin_begin(options, exchange);
 		return;
 	}
+	if (session != NULL && !is_meant(session, &exchange->request))
+	{
+		portal_exchange_refuse(exchange, 401, other_session);
+		return;
+	}
 	if (writes && strcmp(path, "session/end") == 0)
 	{
+		if (!is_form(none, exchange))
+			return;
 		if (session != NULL)
 			end_session(session, 401, "signed out");
 		set_cookie(options, exchange, "");
@@ -334,12 +380,14 @@ portal_sessions_serve(const PortalOptions *options, PortalExchange *exchange)
 	}
 	if (!writes && strcmp(path, "session") == 0)
 	{
-		describe(options, session, exchange);
+		if (is_form(none, exchange))
+			describe(options, session, exchange);
 		return;
 	}
 	if (!writes && strcmp(path, "live") == 0)
 	{
-		portal_live_add(&session->live, exchange);
+		if (is_form(none, exchange) && may_stream(exchange))
+			portal_live_add(&session->live, exchange);
 		return;
 	}
 	run_route(session, exchange);
@@ -433,9 +481,9 @@ answer_error(PortalExchange *exchange, const PortalError *error)
 	if (status == 501)
 	{
 		told.detail = error->message;
-		told.message = "the extension in this database is older than the portal";
-		told.hint = "Install the portal's version of the extension, and run ALTER EXTENSION "
-			"webhook UPDATE.";
+		told.message = "the database lacks the extension webhook, or one as new as the portal";
+		told.hint = "Install the portal's version of the extension, and run CREATE EXTENSION "
+			"webhook or ALTER EXTENSION webhook UPDATE.";
 	}
 	portal_exchange_fail(exchange, status, &told);
 }

@@ -28,6 +28,17 @@ export class Refusal extends Error
 
 let signInAgain = null;
 
+/* The name of the session of this page, null if it has none.  Each request says it: another tab
+ * may have signed in anew, and this page must not act as somebody else than it shows. */
+export let mine = null;
+
+/* A session is that of this page from now on.  Returns it. */
+export function be(session)
+{
+	mine = session?.session ?? null;
+	return session;
+}
+
 /* Who is asked to sign in again: a function that returns a promise. */
 export function onSignedOut(ask)
 {
@@ -42,7 +53,8 @@ async function ask(path, options, again = 8)
 	try
 	{
 		answer = await fetch(`api/${path}`, {credentials: 'same-origin', cache: 'no-store',
-			redirect: 'error', ...options});
+			redirect: 'error', ...options,
+			headers: {...mine && {'Webhook-Session': mine}, ...options?.headers}});
 	}
 	catch (error)
 	{
@@ -111,26 +123,34 @@ export async function look(path, parameters, signal)
 	return result(await ask(address(path, parameters), {signal, headers: {'Webhook-Automatic': '1'}}));
 }
 
+function sent(body, headers)
+{
+	return {method: 'POST', body, headers: {'Content-Type': 'application/json', ...headers}};
+}
+
 /* A body that is a text is JSON already. */
 export function post(path, body = {})
 {
-	return call(path, {method: 'POST', headers: {'Content-Type': 'application/json'},
-		body: typeof body === 'string' ? body : JSON.stringify(body)});
+	return call(path, sent(typeof body === 'string' ? body : JSON.stringify(body)));
 }
 
-/* The session, null if there is none. */
-export async function session()
+/* The session of the browser, null if there is none; or of that name. */
+export async function session(name = '')
 {
-	const answer = await ask('session');
+	const answer = await ask('session', {headers: {'Webhook-Session': name}});
 	return answer.status === 401 ? null : result(answer);
+}
+
+async function begin(Authorization)
+{
+	return be(await result(await ask('session', sent('{}', {Authorization}))));
 }
 
 export async function signIn(user, password)
 {
 	const pair = new TextEncoder().encode(`${user}:${password}`);
 	const basic = btoa(Array.from(pair, byte => String.fromCharCode(byte)).join(''));
-	return result(await ask('session', {method: 'POST', body: '{}',
-		headers: {'Content-Type': 'application/json', Authorization: `Basic ${basic}`}}));
+	return begin(`Basic ${basic}`);
 }
 
 /* Begins a session for the tenant of a token, which is used up by that. */
@@ -138,12 +158,10 @@ export async function enterBy(token)
 {
 	if (!/^[\w-]{43}$/.test(token))
 		throw new Refusal(401, {message: 'the link is not whole'});
-	return result(await ask('session', {method: 'POST', body: '{}',
-		headers: {'Content-Type': 'application/json', Authorization: `Bearer ${token}`}}));
+	return begin(`Bearer ${token}`);
 }
 
 export async function signOut()
 {
-	return result(await ask('session/end', {method: 'POST', body: '{}',
-		headers: {'Content-Type': 'application/json'}}));
+	return result(await ask('session/end', sent('{}')));
 }

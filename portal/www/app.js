@@ -7,10 +7,10 @@
  * the portal works below any path.  A page is a function that returns an element; "signal"
  * is aborted when another page comes.
  */
-import {enterBy, get, onSignedOut, session, signOut} from './api.js';
+import {be, enterBy, get, mine, onSignedOut, session, signOut} from './api.js';
 import {button, confirm, dialog, fill, h, heading, inUtc, remember, toast} from './dom.js';
 import {problem} from './form.js';
-import {live, start, stop} from './live.js';
+import {live, replace, retire, start, stop} from './live.js';
 import {link, place, refresh} from './route.js';
 import {drawStrip} from './status.js';
 import {signInForm, signInPage} from './pages/signin.js';
@@ -158,15 +158,11 @@ function drawHeader()
 
 async function leave()
 {
-	try
-	{
-		await signOut();
-	}
-	finally
+	await signOut().finally(() =>
 	{
 		stop();
 		location.reload();
-	}
+	});
 }
 
 /* Somebody has signed in. */
@@ -185,6 +181,12 @@ async function enter()
 	await show();
 }
 
+/* A dialog that Escape does not close. */
+function keep(box)
+{
+	box.addEventListener('cancel', event => event.preventDefault());
+}
+
 /*
  * The session has ended under somebody's hands: they sign in again above the page, and
  * what they have typed stays there.  Another role gets pages of its own.
@@ -194,7 +196,7 @@ function signInAgain()
 	if (byToken())
 		return asking ??= dialog('The session has ended', (close, box) =>
 		{
-			box.addEventListener('cancel', event => event.preventDefault());
+			keep(box);
 			return [h('p', {}, 'It was ended, or its time is over. Open the portal anew from ' +
 				'where you came. What you have typed is still here until you leave this page.'),
 			h('div', {class: 'actions end'}, button('Leave', () => location.reload(), 'primary',
@@ -202,12 +204,16 @@ function signInAgain()
 		});
 	asking ??= dialog('Sign in again', (close, box) =>
 	{
-		box.addEventListener('cancel', event => event.preventDefault());
+		keep(box);
 		return [h('p', {}, 'Your session has ended. What you have typed is still here.'),
 			signInForm(async role =>
 			{
+				/* What waits for this was asked for as the former role. */
 				if (app.me && role !== app.me.role)
+				{
 					location.reload();
+					return;
+				}
 				start();
 				close(true);
 			}, app.me?.role)];
@@ -238,16 +244,17 @@ async function enterWith(token)
 		{
 			/* What is on the screen stays there, with what was typed. */
 			if (!app.me)
-				await enter();
+				await begin();
 			return;
 		}
-		stop();
+		retire();
 		history.replaceState(null, '', link(''));
 		await enterBy(token);
+		replace();
 	}
 	catch (error)
 	{
-		stop();
+		retire();
 		header.hidden = true;
 		strip.hidden = true;
 		app.me = null;
@@ -260,7 +267,7 @@ async function enterWith(token)
 	if (app.me)
 		location.reload();
 	else
-		await enter();
+		await begin();
 }
 
 async function begin()
@@ -272,24 +279,23 @@ async function begin()
 		await enterWith(token);
 		return;
 	}
-	let here;
 	try
 	{
-		here = await session();
+		if (be(await session()))
+		{
+			await enter();
+			return;
+		}
 	}
 	catch (error)
 	{
-		fill(main, heading('Webhooks'), problem(error), h('p', {}, button('Try again', begin)));
+		fill(main, heading('Webhooks'), problem(error), h('p', {class: 'actions'},
+			button('Try again', begin), mine && button('Sign out', leave)));
 		return;
 	}
-	if (here)
-		await enter();
-	else
-	{
-		document.title = 'Sign in – Webhooks';
-		fill(main, signInPage(enter));
-		main.querySelector('input').focus();
-	}
+	document.title = 'Sign in – Webhooks';
+	fill(main, signInPage(enter));
+	main.querySelector('input').focus();
 }
 
 onSignedOut(() => signInAgain());

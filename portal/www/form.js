@@ -73,7 +73,7 @@ export function words(error)
 	const first = error.message.replace(/^./u, letter => letter.toUpperCase());
 	const line = /[.!?]$/.test(first) ? first : `${first}.`;
 	return error.isOlder
-		? ['This needs a newer version of the extension in this database.']
+		? ['This database lacks the extension, or has an older one.']
 		: [line, error.detail, error.hint].filter(Boolean);
 }
 

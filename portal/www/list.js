@@ -3,8 +3,8 @@
  *	  What stands around a list: the filter above it, which is in the address, and the way
  *	  to its other pages below.
  */
-import {h} from './dom.js';
-import {fromInput} from './fields.js';
+import {h, shortUrl} from './dom.js';
+import {fromInput, timeField} from './fields.js';
 import {field} from './form.js';
 import {go, link} from './route.js';
 
@@ -28,6 +28,26 @@ export function subscriptionField(value)
 {
 	return field({label: 'Subscription', name: 'subscription', narrow: true, inputmode: 'numeric',
 		pattern: '[0-9]*', title: 'Digits', value: value ?? ''});
+}
+
+/* The ends of a filter's period. */
+export function periodFields({since, until}, label = 'From')
+{
+	return [timeField({label, name: 'since', value: since}),
+		timeField({label: 'Until', name: 'until', value: until})];
+}
+
+/* A column of the endpoints of subscriptions: where they link to, and what is below them. */
+export function endpointColumn(href, below)
+{
+	return {head: 'Webhook Endpoint', class: 'grow', cell: s => [
+		h('a', {href: href(s), title: s.endpoint}, shortUrl(s.endpoint)), below(s)]};
+}
+
+/* What has gone wrong with a subscription, below its endpoint. */
+export function reasonOf(s)
+{
+	return s.reason && h('span', {class: 'sub', title: s.reason}, s.reason);
 }
 
 /* Links that choose a period up to now, in seconds, and one that chooses nothing. */

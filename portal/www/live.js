@@ -4,13 +4,14 @@
  *
  * A browser opens six connections to a server at most, and a stream holds one.  So the
  * tabs elect one that has the stream (Web Locks), which tells the others (a
- * BroadcastChannel).  Where there are no Web Locks, each tab has its own.
+ * BroadcastChannel).  Where there are no Web Locks, each tab has its own.  What it tells
+ * has the name of the session that it is of: a tab may still show the one before.
  *
  * Events of "live": tick (the numbers), notice (a state has changed), state (live,
  * paused or lost), failure (there are no numbers, and why), idle (the session will end),
  * end (it has ended).
  */
-import {session} from './api.js';
+import {address, mine, session} from './api.js';
 
 export const live = new EventTarget();
 live.state = 'starting';
@@ -22,6 +23,7 @@ live.notices = [];			/* the last twenty */
 export const KEEP_MS = 5 * 60 * 1000;
 let channel = null;
 let source = null;
+let streamed = null;		/* the session that the stream is of; null: it has ended */
 let leading = false;
 let started = false;
 
@@ -67,21 +69,39 @@ function take({name, data})
 	emit(name, data);
 }
 
+function hear(said)
+{
+	if (said.name !== 'end')
+		streamed = said.session;
+	else if (streamed === said.session)
+		streamed = null;
+	if (started && said.session === mine)
+		take(said);
+}
+
 /* The tab that leads says it to all. */
 function tell(name, data)
 {
-	take({name, data});
-	channel?.postMessage({name, data});
+	const said = {name, data, session: streamed};
+	channel?.postMessage(said);
+	hear(said);
 }
 
-function open()
+/* The pages of another session that has the stream hear that it has been replaced. */
+function supersede(whose)
 {
-	if (!started)
-		return;
+	if (streamed && streamed !== whose)
+		tell('end', {reason: 'signed in anew'});
+}
+
+function open(whose)
+{
+	supersede(whose);
 	source?.close();
-	source = new EventSource('api/live');
+	streamed = whose;
+	const here = source = new EventSource(address('api/live', {session: whose}));
 	for (const name of ['tick', 'notice', 'failure', 'idle', 'end'])
-		source.addEventListener(name, event =>
+		here.addEventListener(name, event =>
 		{
 			try
 			{
@@ -94,24 +114,26 @@ function open()
 		});
 
 	/* The browser tries again by itself unless it was refused, and it does not say why. */
-	source.addEventListener('error', async () =>
+	here.addEventListener('error', async () =>
 	{
 		tell('lost');
-		if (source?.readyState !== EventSource.CLOSED)
+		if (here.readyState !== EventSource.CLOSED)
 			return;
 		let refused = false;
 		try
 		{
-			refused = await session() === null;
+			refused = await session(whose) === null;
 		}
 		catch
 		{
 			/* It does not answer; try again. */
 		}
+		if (source !== here)
+			return;
 		if (refused)
 			tell('end', {reason: 'signed out'});
 		else
-			setTimeout(open, 3000);
+			setTimeout(() => source === here && open(whose), 3000);
 	});
 }
 
@@ -121,6 +143,8 @@ export function start()
 	if (started)
 		return;
 	started = true;
+	if (!leading)
+		streamed = mine;
 	live.last = null;
 	live.ticks = [];
 	setState('starting');
@@ -129,39 +153,51 @@ export function start()
 		channel = new BroadcastChannel('webhook');
 		channel.onmessage = event =>
 		{
-			if (event.data.name === 'hello')
-			{
-				/* Somebody has signed in again elsewhere, with the session of all tabs. */
-				if (leading && !source)
-				{
-					started = true;
-					open();
-				}
-				else if (leading && live.last)
-					channel.postMessage({name: 'tick', data: live.last});
-			}
-			else if (started)
-				take(event.data);
+			const {name, session: whose} = event.data;
+			if (name !== 'hello')
+				hear(event.data);
+			/* Somebody has signed in elsewhere, maybe with another session. */
+			else if (leading && (!source || streamed !== whose))
+				open(whose);
+			else if (leading && streamed === mine && live.last)
+				channel.postMessage({name: 'tick', data: live.last, session: mine});
+			else
+				streamed = whose;
 		};
 		navigator.locks.request('webhook.live', () =>
 		{
 			leading = true;
-			open();
+			if (streamed)
+				open(streamed);
 			return new Promise(() => {});		/* until this tab is closed */
 		});
 	}
 	else if (!channel || leading)
-		open();
-	channel?.postMessage({name: 'hello'});
+		open(mine);
+	channel?.postMessage({name: 'hello', session: mine});
+}
+
+/* This page hears nothing any more; those of other tabs do. */
+export function retire()
+{
+	started = false;
+	setState('lost');
 }
 
 /* End, when the session has ended. */
 export function stop()
 {
-	started = false;
+	retire();
 	source?.close();
 	source = null;
-	setState('lost');
+}
+
+/* End, when this page has replaced the session that all tabs had. */
+export function replace()
+{
+	if (leading)
+		supersede(mine);
+	stop();
 }
 
 /* Stand still: what comes is kept, but not shown. */

@@ -2,16 +2,12 @@
  * route.js
  *	  Addresses within the portal.
  */
+import {address} from './api.js';
 
 /* The address of a page with a filter; what has no value is left out. */
 export function link(page, parameters = {})
 {
-	const search = new URLSearchParams();
-	for (const [name, value] of Object.entries(parameters))
-		if (value !== null && value !== undefined && value !== '')
-			search.set(name, value);
-	const text = search.toString();
-	return `#/${page}${text ? `?${text}` : ''}`;
+	return `#/${address(page, parameters)}`;
 }
 
 /* Goes there; an address that is there already is shown again. */

@@ -4,9 +4,8 @@
  */
 import {get} from '../api.js';
 import {h, heading, table, time, url} from '../dom.js';
-import {timeField} from '../fields.js';
 import {field} from '../form.js';
-import {filterForm, pager, presets, subscriptionField} from '../list.js';
+import {filterForm, pager, periodFields, presets, subscriptionField} from '../list.js';
 import {filters, link} from '../route.js';
 
 const actions = ['subscribe', 'alter_subscription', 'unsubscribe', 'pause', 'resume',
@@ -69,8 +68,7 @@ export async function audit({params, signal})
 				list: 'audit-actions', spellcheck: 'false'}),
 			h('datalist', {id: 'audit-actions'}, actions.map(a => h('option', {value: a}))),
 			subscriptionField(filter.subscription),
-			timeField({label: 'From', name: 'since', value: filter.since}),
-			timeField({label: 'Until', name: 'until', value: filter.until})),
+			periodFields(filter)),
 		presets('audit', filter, [['24 hours', 86400], ['7 days', 604800]]),
 		table({caption: 'Acts', note: 'newest first', rows: shown,
 			empty: 'Nobody has done anything that matches.',

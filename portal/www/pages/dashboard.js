@@ -5,9 +5,10 @@
  */
 import {Refusal, look} from '../api.js';
 import {ago, append, badge, card, count, duration, fill, h, heading, rate, sentence,
-	shortUrl, stateOf, table, time} from '../dom.js';
+	stateOf, table, time} from '../dom.js';
 import {problem} from '../form.js';
 import {charts, past, ranges} from '../history.js';
+import {endpointColumn, reasonOf} from '../list.js';
 import {KEEP_MS, live} from '../live.js';
 import {link} from '../route.js';
 import {liveControl} from '../status.js';
@@ -121,10 +122,7 @@ function busiest(tick)
 		rows: tick.busiest, empty: 'There is no subscription yet.',
 		columns: [
 			{head: 'No.', class: 'number', cell: s => s.subscription_id},
-			{head: 'Webhook Endpoint', class: 'grow', cell: s => [
-				h('a', {href: link('subscription', {id: s.subscription_id}), title: s.endpoint},
-					shortUrl(s.endpoint)),
-				s.reason && h('span', {class: 'sub', title: s.reason}, s.reason)]},
+			endpointColumn(s => link('subscription', {id: s.subscription_id}), reasonOf),
 			{head: 'State', class: 'tight', cell: s => badge(stateOf(s))},
 			{head: 'Per second', number: true,
 				cell: s => rate(s.rate)},

@@ -3,12 +3,12 @@
  *	  One event on its way to one subscription: what became of it, and each attempt.
  */
 import {get, look, post} from '../api.js';
-import {badge, button, code, confirm, dialog, duration, fill, h, heading, sentence, time,
-	toast} from '../dom.js';
+import {badge, button, code, confirm, dialog, duration, fill, h, heading, sentence, time} from '../dom.js';
 import {asCurl, exchange} from '../exchange.js';
 import {problem} from '../form.js';
 import {live} from '../live.js';
 import {link, refresh} from '../route.js';
+import {perform} from './waiting.js';
 
 /* What was sent and answered, and what can be done with it. */
 function contents(call, can, subscription, event)
@@ -84,19 +84,7 @@ export async function delivery({params, signal, can})
 		&& !['ping', 'confirm', 'dismiss'].includes(last?.cause)
 		&& last?.error_class !== 'dismissed';
 
-	const act = async (name, body, said) =>
-	{
-		try
-		{
-			await post(name, body);
-			toast(said);
-			setTimeout(refresh, 700);
-		}
-		catch (error)
-		{
-			fill(errors, problem(error));
-		}
-	};
+	const act = (...what) => perform(...what).catch(error => fill(errors, problem(error)));
 	const both = {event, subscription: Number(subscription)};
 	const errors = h('div');
 

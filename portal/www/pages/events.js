@@ -151,6 +151,7 @@ export async function events({params, signal, can})
 			told instanceof Node ? told : card([eventType(chosen)],
 				told.deprecated && h('p', {}, badge('deprecated'), ' since ', time(told.deprecated_at),
 				'. Subscriptions that have it keep it.'),
+				told.description?.length > 200 && h('p', {}, told.description),
 				h('h3', {}, 'Schema of Data'),
 				told.told === '{\n}' ? h('p', {class: 'help'}, 'None was given, and no table is watched.')
 				: [!told.schema && h('p', {class: 'help'}, 'From the tables that are watched.'),

@@ -5,8 +5,7 @@
 import {get} from '../api.js';
 import {button, eventType, h, heading, table, time} from '../dom.js';
 import {outcome} from '../exchange.js';
-import {timeField} from '../fields.js';
-import {filterForm, pager, presets, subscriptionField} from '../list.js';
+import {filterForm, pager, periodFields, presets, subscriptionField} from '../list.js';
 import {recover} from '../recover.js';
 import {filters, link, refresh} from '../route.js';
 import {rowAction} from './waiting.js';
@@ -56,8 +55,7 @@ export async function failed({params, signal, can})
 					await recover(Number(filter.subscription), null) && refresh(), 'primary')),
 		filterForm('failed', {},
 			subscriptionField(filter.subscription),
-			timeField({label: 'Ended from', name: 'since', value: filter.since}),
-			timeField({label: 'Until', name: 'until', value: filter.until})),
+			periodFields(filter, 'Ended from')),
 		presets('failed', filter, [['24 hours', 86400], ['7 days', 604800]]),
 		failedTable(shown, can),
 		pager('failed', filter, !at, rows.length > 50 && {before_at: last.logged_at,

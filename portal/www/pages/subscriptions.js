@@ -3,10 +3,10 @@
  *	  Webhook Subscriptions: all of them, how they fare, and the way to a new one.
  */
 import {get} from '../api.js';
-import {badge, count, duration, eventType, h, heading, shortUrl, stateOf, table,
+import {badge, count, duration, eventType, h, heading, stateOf, table,
 	time} from '../dom.js';
 import {field, select} from '../form.js';
-import {filterForm} from '../list.js';
+import {endpointColumn, filterForm} from '../list.js';
 import {filters, link} from '../route.js';
 
 const orders = [['', 'number'], ['newest', 'newest first'], ['endpoint', 'endpoint'],
@@ -49,11 +49,9 @@ export async function subscriptions({params, signal, can})
 					can('subscribe') && h('a', {href: link('add')}, 'Add the first one.')],
 			columns: [
 				{head: 'No.', number: true, cell: s => s.subscription_id},
-				{head: 'Webhook Endpoint', class: 'grow', cell: s => [
-					h('a', {href: link('subscription', {id: s.subscription_id}), title: s.endpoint},
-						shortUrl(s.endpoint)),
+				endpointColumn(s => link('subscription', {id: s.subscription_id}), s => [
 					s.description && h('span', {class: 'sub'}, s.description),
-					hasTenants && s.tenant && h('span', {class: 'sub'}, `tenant ${s.tenant}`)]},
+					hasTenants && s.tenant && h('span', {class: 'sub'}, `tenant ${s.tenant}`)]),
 				{head: 'Webhook Events', class: 'event',
 					cell: s => [s.events.map(e => h('div', {}, eventType(e))),
 					s.nevents > s.events.length && h('span', {class: 'sub'},

@@ -3,11 +3,19 @@
  *	  Waiting: what will be sent, when, and behind what.
  */
 import {get, post} from '../api.js';
-import {badge, button, confirm, count, eventType, h, heading, shortUrl, table, time,
+import {badge, button, confirm, count, eventType, h, heading, table, time,
 	toast} from '../dom.js';
 import {field} from '../form.js';
-import {filterForm, pager} from '../list.js';
+import {endpointColumn, filterForm, pager, reasonOf} from '../list.js';
 import {filters, link, refresh} from '../route.js';
+
+/* Does something; it is said, and the page is shown again. */
+export async function perform(name, body, said)
+{
+	await post(name, body);
+	toast(said);
+	setTimeout(refresh, 500);
+}
 
 /* A button of a row; what it did is said, and the page is shown again. */
 export function rowAction(text, name, body, said, question)
@@ -19,9 +27,7 @@ export function rowAction(text, name, body, said, question)
 		press.disabled = true;
 		try
 		{
-			await post(name, body);
-			toast(said);
-			setTimeout(refresh, 500);
+			await perform(name, body, said);
 		}
 		catch (error)
 		{
@@ -89,10 +95,7 @@ export async function waiting({params, signal, can})
 				empty: 'Nothing waits. All that was committed is sent.',
 				columns: [
 					{head: 'No.', number: true, cell: s => s.subscription_id},
-					{head: 'Webhook Endpoint', class: 'grow', cell: s => [
-						h('a', {href: link('waiting', {subscription: s.subscription_id})},
-							shortUrl(s.endpoint)),
-						s.reason && h('span', {class: 'sub', title: s.reason}, s.reason)]},
+					endpointColumn(s => link('waiting', {subscription: s.subscription_id}), reasonOf),
 					{head: 'State', class: 'tight', cell: s => badge(s.state)},
 					{head: 'Waiting', number: true, cell: s => count(s.pending)},
 					{head: 'Oldest', class: 'time', cell: s => time(s.oldest_pending, 'ago')},

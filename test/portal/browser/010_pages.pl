@@ -406,6 +406,26 @@ unlike($browser->js('return performance.getEntriesByType("resource").map(e => e.
 unlike($portal->log_since, qr/whsec_|QUJD|Bearer/, 'or in the portal\'s log');
 
 my @complaints = grep { !/api\/session|status of (?:401|403|404|409|422|501)/ } $browser->complaints;
+# A subscription counts once for a type, by whatever of its names and patterns it gets it.
+my $end = $pages->{receiver}->url('/ok/counts');
+$portal->sql(<<"END");
+SELECT webhook.define_event_type('Count.One', repeat('x', 4000)), webhook.define_event_type('Count.Two', 'short');
+SELECT webhook.subscribe('$end/1', '{Count.*,Count.One}'), webhook.subscribe('$end/2', '{Count.One}'),
+	webhook.subscribe('$end/3', '{*}'), webhook.subscribe('$end/4', '{Cou.*,Count.O.*}');
+END
+my $wanted = $portal->sql(<<'END');
+SELECT string_agg(t.name || ' ' || (SELECT count(*) FROM webhook.subscription s
+		WHERE EXISTS (SELECT FROM unnest(s.events) AS w (name)
+			WHERE w.name IN (t.name, '*') OR right(w.name, 2) = '.*' AND starts_with(t.name, left(w.name, -1)))), ', ' ORDER BY name)
+FROM webhook.event_type t
+END
+like($wanted, qr/Count\.One 3, Count\.Two 2/, 'there are such subscriptions');
+is($browser->js('return fetch("api/event_types").then(r => r.json()).then(a => a.types.map(t => `${t.name} ${t.subscriptions}`).sort().join(", "))'),
+	join(', ', sort split /, /, $wanted), 'each type has the number of its subscriptions');
+$pages->show('events?type=Count.One', 'Events');
+is($browser->js('return document.querySelector("tr.open .sub").innerText.length'), 202, 'the list has the beginning of a long description');
+is($browser->js('return /x{4000}/.test(document.querySelector(".grid").innerText)'), 1, '... and the type the whole');
+
 is("@complaints", '', 'the browser has nothing to complain about, such as a breach of the content security policy');
 
 done_testing();

@@ -93,6 +93,50 @@ $browser->says('tenant acme', 'header');
 like($portal->log_since, qr/role "integration" from .*: signed in anew/, 'who agrees by the keyboard has left the former session, which has ended');
 $pages->sign_out;
 
+# Another tab still shows the former session: it does nothing as the tenant.  The tab that has the
+# stream closes it, or has none, so the other one is told, or finds out by what it asks for.
+foreach my $is_told (1, 0)
+{
+	my $first = $browser->this_tab;
+	my $how = $is_told ? 'is told' : 'finds out';
+	my $count = $portal->sql('SELECT count(*) FROM webhook_internal.subscription');
+	$pages->sign_in('integration', 'a');
+	ok($browser->wait_for('document.querySelector(".live-state")?.innerText === "live"'), 'a tab has the stream');
+	my $second = $browser->new_tab;
+	$browser->cdp('Page.addScriptToEvaluateOnNewDocument', { source => <<'END' }) unless $is_told;
+window.BroadcastChannel = class { postMessage() {} };
+window.EventSource = class { addEventListener() {} close() {} };
+END
+	$browser->go("$pages->{base}#/add");
+	$browser->says('integration', 'header');
+	$browser->type('input[name=endpoint]', $pages->{receiver}->url("/ok/typed/$is_told"));
+	$browser->js('document.querySelector("input[name=events][value=\'*\']").click()');
+	$browser->tab($first);
+	$browser->js('location.hash = arguments[0]', '#/enter/' . token('acme'));
+	ok($browser->wait_for($asks), 'it is asked');
+	$browser->click('text=Open for the tenant');
+	$browser->says('tenant acme', 'header');
+	$browser->tab($second);
+	$browser->js('document.querySelector("main form").requestSubmit()') unless $is_told;
+	$browser->says('Sign in again', 'dialog');
+	pass("a tab of the session before $how");
+	$browser->js('document.querySelector("main form").requestSubmit()');
+	is($browser->js('return document.querySelector("input[name=endpoint]").value'), $pages->{receiver}->url("/ok/typed/$is_told"), '... what was typed is there');
+	$browser->type('dialog input[name=user]', 'integration');
+	$browser->type('dialog input[name=password]', 'a');
+	is($portal->sql('SELECT count(*) FROM webhook_internal.subscription'), $count, '... nothing was saved for the tenant');
+	$browser->js('document.querySelector("dialog form").requestSubmit()');
+	$browser->says('It is saved.');
+	is($portal->sql('SELECT count(*) FROM webhook_internal.subscription WHERE tenant IS NULL'), $is_told ? 1 : 2, '... and once signed in again it is, for no tenant');
+	$browser->command(DELETE => '/window');
+	$browser->tab($first);
+	$browser->wait_for('document.querySelector("dialog[open]")');
+	pass('... and the first tab is told that its session has ended');
+	$browser->go('about:blank');
+	$browser->go($pages->{base});
+	$pages->sign_out;
+}
+
 # An administrator says whose a subscription is.
 $pages->sign_in('integration', 'a', 'add');
 is($browser->js('return [...document.querySelectorAll("select[name=tenant] option")].map(o => o.value).join()'), ',acme,globex', 'an administrator chooses a tenant');

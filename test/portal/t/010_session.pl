@@ -89,6 +89,29 @@ is($browser->get('api/me')->{json}{role}, 'clerk', 'is that one');
 $browser->{cookie} = $cookie;
 is($browser->get('api/me')->{status}, 401, 'and the session before has ended');
 
+# A page that says which session it believes to have does nothing in another one.
+$browser = signed_in();
+my $name = $browser->get('api/session')->{json}{session};
+like($name, qr/^[0-9a-f]{16}$/, 'a session has a name');
+is(index($browser->{cookie}, $name), -1, '... which is nothing of the cookie');
+is($browser->post('api/note', '{"text":"mine"}', 'Webhook-Session' => $name)->{status}, 200, 'who says the name is answered');
+$answer = $browser->sign_in('clerk', 'Grüße:€', 'Webhook-Session' => $name);
+isnt($answer->{json}{session}, $name, 'who signs in anew has another one, which the answer says');
+my @said = ('Webhook-Session' => $name);
+foreach (['a write' => $browser->post('api/note', '{"text":"another"}', @said)], [ 'a read' => $browser->get('api/me', @said) ],
+	['a file' => $browser->get("api/rows.csv?session=$name")], [ 'a stream' => $browser->get("api/live?session=$name") ],
+	['the session itself' => $browser->get('api/session', @said)], [ 'signing out' => $browser->post('api/session/end', '{}', @said) ],
+	['a longer name' => $browser->get('api/me', 'Webhook-Session' => "$answer->{json}{session}0")])
+{
+	my ($what, $refused) = @$_;
+	is("$refused->{status} $refused->{json}{message}", '401 another session is signed in since', "of the session before is refused: $what");
+}
+is($browser->get('api/me?session=' . $answer->{json}{session})->{json}{role}, 'clerk', 'the session after it goes on');
+is($browser->get("api/me?session=$name", @said)->{status}, 400, 'a name that is there twice is refused');
+is($browser->post("api/note?session=$name", '{"text":"no"}')->{status}, 400, 'a POST has no parameter for it');
+is($portal->sql(q(SELECT string_agg(text, ' ') FROM note)), 'mine', 'nothing was written for another session');
+$portal->sql('DELETE FROM note');
+
 $browser = signed_in();
 $browser->{cookie} .= "; $browser->{cookie}";
 is($browser->get('api/me')->{status}, 401, 'a cookie that is there twice is none');

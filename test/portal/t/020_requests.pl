@@ -72,6 +72,10 @@ malformed('a NUL in the path', 400, "GET /api/me%00x HTTP/1.1\nHost: $host\n$coo
 malformed('a NUL in a parameter', 400, "GET /api/echo?one=a%00b HTTP/1.1\nHost: $host\n$cookie\n\n");
 malformed('chunks', 400,
 	"POST /api/note HTTP/1.1\nHost: $host\n$write\nTransfer-Encoding: chunked\n\nd\n{\"text\":\"no\"}\n0\n\n");
+foreach ('Transfer-Encoding : chunked', 'Content-Length : 5', 'Origin : https://evil.example', 'Host : evil.example', "Host\t: evil.example")
+{
+	malformed("a blank before a colon, $_", 400, "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 13\n$_\n\n{\"text\":\"no\"}");
+}
 malformed('a body that is too large', 413, "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 65537\n\n{");
 malformed('headers that are too large', 431, "GET /api/me HTTP/1.1\nHost: $host\n$cookie\nX: " . 'x' x 33000 . "\n\n");
 malformed('many headers', 431, "GET /api/me HTTP/1.1\nHost: $host\n$cookie\n" . "X: y\n" x 200 . "\n");
@@ -129,6 +133,22 @@ foreach (['is not known' => '{"text":"no","texts":"no"}'], [ 'is there twice' =>
 is($browser->post('api/note?text=no', '{"text":"no"}')->{status}, 400, 'a POST has no parameters');
 my $answer = $browser->post('api/note', '{"text":');
 is("$answer->{status} $answer->{json}{sqlstate}", '422 22P02', 'JSON that is none, the database refuses');
+
+# What the portal answers without the database is judged in the same way.
+my @pair = (Authorization => 'Basic ' . MIME::Base64::encode_base64('reader:right', ''));
+foreach my $path ('session', 'session/end')
+{
+	foreach my $body ('garbage', '[]', '', '{"user":"reader"}')
+	{
+		is($browser->post("api/$path", $body, @pair)->{status}, 400, "a body of $path: '$body'");
+	}
+	is($browser->post("api/$path?x=1", '{}', @pair)->{status}, 400, "$path has no parameters");
+}
+is($browser->get("api/$_?x=1")->{status}, 400, "nor has $_") foreach 'session', 'live';
+
+# A stream has no length that HEAD could say.
+is($browser->request('HEAD', "api/$_")->{status}, 405, "no HEAD of $_") foreach 'live', 'rows.csv';
+is($browser->request('HEAD', 'api/me')->{status}, 200, '... but of what has one');
 is($browser->get('api/notes')->{status}, 404, 'nothing of all this had an effect');
 
 is($portal->stop, 0, 'the portal ends in order');

@@ -29,7 +29,7 @@ is(length $browser->get('api/large')->{content}, 3000013, 'a large answer is who
 my $answer = $browser->get('api/write');
 is("$answer->{status} $answer->{json}{sqlstate}", '409 25006', 'a statement that reads cannot write');
 $answer = $browser->get('api/old');
-is("$answer->{status} $answer->{json}{message}", '501 the extension in this database is older than the portal',
+is("$answer->{status} $answer->{json}{message}", '501 the database lacks the extension webhook, or one as new as the portal',
 	'a function that is not there is said in a sentence');
 
 # ---- Writing

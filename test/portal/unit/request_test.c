@@ -105,6 +105,17 @@ static const RequestCase cases[] = {
 	{"POST", "/api/ping", {HOST, ORIGIN, JSON, {"Content-Length", "1"}, {"Transfer-Encoding", "chunked"}}, 400},
 	{"POST", "/api/ping", {HOST, ORIGIN, JSON, {"Transfer-Encoding", "chunked"}}, 400},
 	{"GET", "/api/me", {HOST, {"Content-Length", "1"}}, 400},
+	{"POST", "/api/ping", {HOST, ORIGIN, JSON, {"Transfer-Encoding ", "chunked"}}, 400},
+	{"POST", "/api/ping", {HOST, ORIGIN, JSON, {"Content-Length", "1"}, {"Content-Length\t", "5"}}, 400},
+	{"GET", "/", {HOST, {"Host ", "evil.example"}}, 400},
+	{"GET", "/", {HOST, {"", "empty"}}, 400},
+	{"GET", "/", {HOST, {"X\x01", "control"}}, 400},
+	{"GET", "/", {HOST, {"X\xC3\xBC", "no ASCII"}}, 400},
+	{"GET", "/", {HOST, {"X(y)", "delimiters"}}, 400},
+	{"GET", "/", {HOST, {"!#$%&'*+-.^_`|~09azAZ", "all that a token may have"}}, 0, ""},
+	{"GET", "/api/me?session=x", {HOST}, 0, "me"},
+	{"GET", "/api/me?session=x", {HOST, {"Webhook-Session", "x"}}, 400},
+	{"GET", "/api/me", {HOST, {"Webhook-Session", "x"}, {"Webhook-Session", "x"}}, 400},
 	{"GET", "/", {HOST, {"Cookie", "a\x01"}}, 400},
 	{"GET", "/", {HOST, {"Cookie", "a=1"}, {"Cookie", "b=1"}}, 400}
 };
