@@ -43,7 +43,8 @@ run plain '' &&
 	run extension "shared_preload_libraries = 'webhook'" --load-extension=webhook || exit 1
 
 # differences NAME: which tests failed, and each line that differs, without the
-# OIDs in it, and without heads and numbers of rows.
+# OIDs in it, and without heads and numbers of rows.  Functions of one name and
+# the same arguments are those of our two schemas: what people call, and what it does.
 differences()
 {
 	cat "$results/$1.failed"
@@ -54,6 +55,8 @@ differences()
 			line = substr($0, 2)
 			sub(/^ *[0-9]+ +\| */, "", line)
 			sub(/ +$/, "", line)
+			if (split(line, column, / *\| */) == 3 && column[1] == column[3])
+				next
 			print test ": " substr($0, 1, 1) " " line
 		}' "$results/$1/regression.diffs"
 }

@@ -251,9 +251,9 @@ foreach my $visitor ({ tenant => 'acme', how => 'token' }, { tenant => 'globex',
 	# ---- Live: by one's own events, and by those of nobody else
 
 	$pages->show('', 'Dashboard');
-	my $own = 'import("./live.js").then(({live}) => JSON.stringify([live.last.worker, live.last.pending, live.last.subscriptions]))';
+	my $own = 'import("./live.js").then(({live}) => JSON.stringify([live.last.worker.delivered, live.last.worker.failed, live.last.pending, live.last.subscriptions]))';
 	my $notices = 'import("./live.js").then(({live}) => live.notices.map(n => `${n.subscription} ${n.state}`).join(", "))';
-	# A probe of one's own failing endpoint moves one's own numbers.
+	# A probe of one's own failing endpoint moves one's own numbers; one may be under way.
 	$portal->sql("SELECT webhook.pause($value{$tenant}{failing}); SELECT webhook.drain('10 s')");
 	$browser->wait_for("$notices.then(said => /^$value{$tenant}{failing} paused/.test(said))");
 	my $ticks = sub {
