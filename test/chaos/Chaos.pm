@@ -22,8 +22,9 @@ use Writer;
 my $writers = 6;
 my $subscribers = 2;
 
-# Seconds until all that was committed has to be delivered, after the last disturbance.
-my $rest = 90;
+# Seconds until all that was committed has to be delivered, after the last disturbance: this,
+# and as long as the disturbances, since what they have held up is more the longer they last.
+my $rest = 60;
 
 # Settings that every run begins with, and those of the disturbances end with.
 # Retention is short and limits are low, so that ring tables are truncated all the
@@ -297,6 +298,7 @@ sub calm
 {
 	my ($self) = @_;
 	my $server = $self->{server};
+	my $seconds = $rest + $self->{seconds};
 
 	kill 'TERM', @{ $self->{processes} };
 	foreach my $pid (@{ $self->{processes} })
@@ -324,11 +326,11 @@ FROM (SELECT DISTINCT key, subscription FROM history
 	JOIN webhook.subscription ON id = subscription) s
 END
 	$server->wait_for_worker;
-	$self->{drained} = $server->sql("SELECT webhook.drain('$rest s')");
+	$self->{drained} = $server->sql("SELECT webhook.drain('$seconds s')");
 	$self->{left} = wait_until
 	{
 		$server->sql('SELECT NOT EXISTS (SELECT FROM webhook_internal.pending)') eq 't'
-	} $rest;
+	} $seconds;
 	$self->{miscounted} .= $server->miscounted;
 	$self->note_time('all is delivered');
 	return;
