@@ -7,7 +7,8 @@
 
 /*
  * Install the hooks by which each query of a session that has a token, and each FETCH, asks
- * whether it is good; called once, by _PG_init().
+ * whether it is good, and which refuse it a cursor WITH HOLD, and PREPARE TRANSACTION in the
+ * transaction that has called act_as(); called once, by _PG_init().
  */
 extern void webhook_acting_hooks_init(void);
 

@@ -26,6 +26,7 @@ static SPIPlanPtr prepare(void);
 bool
 webhook_is_erased(const char *subject, int64 id, FullTransactionId txid)
 {
+	SPIPlanPtr	plan;
 	Datum		values[3];
 	bool		found;
 
@@ -36,8 +37,9 @@ webhook_is_erased(const char *subject, int64 id, FullTransactionId txid)
 	values[2] = FullTransactionIdGetDatum(txid);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_snapshot(prepare(), values, NULL, GetLatestSnapshot(), InvalidSnapshot, true,
-							 false, 1) != SPI_OK_SELECT)
+	plan = prepare();
+	if (SPI_execute_snapshot(plan, values, NULL, GetLatestSnapshot(), InvalidSnapshot, true, false,
+							 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read webhook_internal.erasure");
 	found = SPI_processed > 0;
 	SPI_finish();
