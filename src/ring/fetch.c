@@ -18,6 +18,12 @@
 #include "ring/fetch_internal.h"
 #include "ring/ring_row_internal.h"
 
+/*
+ * So many ids further on the row is looked up: rows that were rolled back may be between, any
+ * number of them, and would be walked over.
+ */
+#define FAR_IDS 100
+
 /* A scan over the rows of one transaction in one ring table, in order of id. */
 typedef struct Source
 {
@@ -62,7 +68,7 @@ webhook_fetch_row(WebhookFetch *fetch, const WebhookRingKey *key)
 	Source	   *source = &fetch->sources[key->table_no];
 
 	if (source->relation == NULL || !FullTransactionIdEquals(source->txid, key->txid) ||
-		!source->found || source->id > key->id)
+		!source->found || source->id > key->id || key->id - source->id > FAR_IDS)
 		start_source(source, key);
 	while (source->found && source->id < key->id)
 		step_source(source);

@@ -3,7 +3,8 @@
  *	  The rows of one transaction in one ring table, read as they are wanted.
  *
  * The index (txid, id) has them in order of id, so nothing has to be collected
- * or sorted before the first one can be read.
+ * or sorted before the first one can be read. A savepoint of a million events that was
+ * rolled back has left a million entries: so many are looked at in one go, and no more.
  */
 #include "postgres.h"
 
@@ -15,6 +16,9 @@
 
 #include "base/catalog.h"
 #include "ring/part_internal.h"
+#include "ring/txid_internal.h"
+
+#define MOST_PASSED 5000		/* entries that are not visible, from opening to closing */
 
 void
 webhook_part_open(WebhookPart *part)
@@ -27,22 +31,26 @@ webhook_part_open(WebhookPart *part)
 				Int64GetDatum(part->next_id));
 	part->relation = table_open(webhook_catalog_required()->event[part->table_no],
 								AccessShareLock);
-	part->scan = webhook_scan_begin(part->relation,
-									webhook_catalog_required()->event_index[part->table_no],
-									GetActiveSnapshot(), lengthof(keys), keys,
-									ForwardScanDirection);
+	part->scan = webhook_scan_begin_entries(part->relation,
+											webhook_catalog_required()->event_index[part->table_no],
+											GetActiveSnapshot(), lengthof(keys), keys,
+											ForwardScanDirection);
+	part->passed = 0;
 	webhook_part_step(part);
 }
 
 void
 webhook_part_step(WebhookPart *part)
 {
-	bool		isnull;
-
-	CHECK_FOR_INTERRUPTS();
-	part->found = webhook_scan_next(part->scan);
-	if (part->found)
-		part->id = DatumGetInt64(slot_getattr(part->scan->slot, Anum_webhook_event_id, &isnull));
+	part->found = part->pauses = false;
+	while (!part->found && !part->pauses && webhook_scan_next_entry(part->scan))
+	{
+		CHECK_FOR_INTERRUPTS();
+		part->id = DatumGetInt64(webhook_scan_column(part->scan, WEBHOOK_ENTRY_ID));
+		part->found = webhook_scan_fetch(part->scan);
+		if (!part->found)
+			part->pauses = ++part->passed == MOST_PASSED;
+	}
 }
 
 void
@@ -50,6 +58,6 @@ webhook_part_close(WebhookPart *part)
 {
 	webhook_scan_end(part->scan);
 	table_close(part->relation, NoLock);
-	part->ended = !part->found;
+	part->ended = !part->found && !part->pauses;
 	part->next_id = part->id;
 }

@@ -9,6 +9,7 @@
 
 /* The column of the index (txid, id) of a ring table that has the transaction. */
 #define WEBHOOK_ENTRY_TXID 1
+#define WEBHOOK_ENTRY_ID 2
 
 /* Returns false if a transaction is running, or was rolled back, or has crashed. */
 extern bool webhook_txid_may_have_committed(FullTransactionId txid);

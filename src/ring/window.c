@@ -220,13 +220,9 @@ webhook_window_remaining(const WebhookWindow *window)
 List *
 webhook_window_next(WebhookWindow *window, int max_rows, Size max_bytes)
 {
-	List	   *result = NIL;
-
 	if (window->store == NULL && window->nparts == 0)
 		return next_small(window, max_rows, max_bytes);
-	while (result == NIL && webhook_window_remaining(window) > 0)
-		result = next_merged(window, max_rows, max_bytes);
-	return result;
+	return webhook_window_remaining(window) == 0 ? NIL : next_merged(window, max_rows, max_bytes);
 }
 
 void
@@ -705,8 +701,9 @@ next_small(WebhookWindow *window, int max_rows, Size max_bytes)
 /*
  * The rows of large transactions, if there are any, and the others, merged in
  * order of id. What is kept of the window moves on at the end, so that a failed
- * call can be repeated. A row that has gone since is left out: the result may be
- * empty before the end.
+ * call can be repeated. A row that has gone since is left out, and what comes after
+ * many rows that were rolled back is left for the next call: the result may be empty
+ * before the end.
  */
 static List *
 next_merged(WebhookWindow *window, int max_rows, Size max_bytes)
@@ -742,11 +739,11 @@ next_merged(WebhookWindow *window, int max_rows, Size max_bytes)
 		{
 			WebhookPart *other = &window->parts[i];
 
-			if (!other->ended && other->found && (!has_key || other->id < id) &&
-				(part == NULL || other->id < part->id))
+			if (!other->ended && (other->found || other->pauses) &&
+				(!has_key || other->id < id) && (part == NULL || other->id < part->id))
 				part = other;
 		}
-		if (part == NULL && !has_key)
+		if (part == NULL ? !has_key : part->pauses)
 			break;
 		if (part != NULL)
 			row = part->scan->slot;

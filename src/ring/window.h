@@ -56,7 +56,8 @@ extern int64 webhook_window_remaining(const WebhookWindow *window);
 /*
  * The next rows in order of id, events and commands, as a List of WebhookEvent
  * in CurrentMemoryContext with one reference each: at most "max_rows", and as
- * many as fit into "max_bytes", but at least one. NIL: all have been returned.
+ * many as fit into "max_bytes", but at least one. NIL: all have been returned, or, while
+ * webhook_window_remaining() is not 0, nothing was found so far.
  * A call that has raised an error can be repeated; it skips no row.
  */
 extern List *webhook_window_next(WebhookWindow *window, int max_rows,

@@ -412,8 +412,9 @@ catch_up(Attempt *attempt)
 	before = window_again(attempt, nfresh);
 	if (before == NULL)
 		return;
-	while ((events = webhook_window_next(before, CATCH_UP_ROWS, STEP_BYTES)) != NIL)
+	while (webhook_window_remaining(before) > 0)
 	{
+		events = webhook_window_next(before, CATCH_UP_ROWS, STEP_BYTES);
 		webhook_window_make_durable(events);
 		foreach(cell, events)
 		{
@@ -531,7 +532,7 @@ next_events(Reading *reading)
 	return events;
 }
 
-/* The step is committed: hand over what it has, and move on. */
+/* The step is committed: hand over what it has, and move on. It may have found no row so far. */
 static void
 complete_step(Attempt *attempt, TimestampTz now)
 {
@@ -544,8 +545,10 @@ complete_step(Attempt *attempt, TimestampTz now)
 	{
 		bool		whole = webhook_window_remaining(reading->window) == 0 &&
 			reading->unmatched == NIL;
-		int64		last = step->events == NIL ? 0 : ((WebhookEvent *) llast(step->events))->id;
+		int64		last = reading->end == NULL ? 0 : reading->upto_id;
 
+		if (step->events != NIL)
+			last = ((WebhookEvent *) llast(step->events))->id;
 		count(step->events);
 		batch = batch_of(reading, last, whole, now);
 		report_late(attempt);

@@ -203,4 +203,48 @@ $server->sql("SELECT count(webhook.publish('Type.' || 1 + n % 6, '{}', 'type/' |
 $server->settle('many types');
 is($server->sql("SELECT count(*) FROM webhook.log WHERE subscription_id = $types AND outcome = 'delivered'"), 3000, 'events of many types in one transaction');
 
+# ---- Nobody waits for a savepoint that was rolled back: it is not walked over in one go
+
+# Publish an event of another type as soon as the window of a large transaction is open: its
+# unread rows count for a few.  Returns whether it has some when the event is delivered.
+sub unread_after_another
+{
+	my ($by) = @_;
+	$two->run(<<"END");
+DO \$\$
+DECLARE
+	event	uuid;
+BEGIN
+	FOR i IN 1 .. 10000 LOOP
+		EXIT WHEN (SELECT unread < 5000 FROM webhook.stat_worker);
+		PERFORM pg_sleep(0.001);
+	END LOOP;
+	event := webhook.publish('Other', '{}');
+	COMMIT;
+	FOR i IN 1 .. 10000 LOOP
+		EXIT WHEN EXISTS (SELECT FROM webhook.log
+			WHERE event_id = event AND subscription_id = $other);
+		PERFORM pg_sleep(0.001);
+	END LOOP;
+	INSERT INTO meanwhile SELECT '$by', unread > 0 FROM webhook.stat_worker;
+END \$\$
+END
+	return $server->sql("SELECT unread FROM meanwhile WHERE by = '$by'");
+}
+
+$server->sql("SELECT webhook.alter_subscription($id, events => '{$type}')");
+$server->settle('the former types again');
+$server->sql('CREATE TABLE meanwhile (by text, unread boolean)');
+$one->run('BEGIN');
+publish($one, 'savepoint', 1000);
+$one->run('SAVEPOINT s');
+publish($one, 'nobody', 400000);
+$one->run('ROLLBACK TO s');
+publish($one, 'behind the savepoint', 1);
+$one->run('COMMIT');
+is(unread_after_another('savepoint'), 't', 'an event that commits meanwhile is delivered meanwhile');
+$server->settle('a savepoint that was rolled back');
+is(lost(), 0, 'a savepoint that was rolled back: each event was delivered');
+is(out_of_order(), 0, 'a savepoint that was rolled back: those of one subject in their order');
+
 done_testing();
