@@ -367,6 +367,9 @@ extern void webhook_due_suspend(WebhookDispatcher *dispatcher, bool suspended);
 extern void webhook_due_block(WebhookDispatcher *dispatcher, int64 subscription_id);
 extern void webhook_due_unblock(WebhookDispatcher *dispatcher, int64 subscription_id);
 
+/* The number of such commands that are under way. */
+extern int	webhook_due_blocks(const WebhookDispatcher *dispatcher, int64 subscription_id);
+
 /* Returns true if a row is due, or one that came from pending is in memory. */
 extern bool webhook_due_any(WebhookDispatcher *dispatcher, TimestampTz now);
 

@@ -170,6 +170,14 @@ webhook_due_unblock(WebhookDispatcher *dispatcher, int64 subscription_id)
 	webhook_queue_update(&dispatcher->queues, queue);
 }
 
+int
+webhook_due_blocks(const WebhookDispatcher *dispatcher, int64 subscription_id)
+{
+	const WebhookQueue *queue = webhook_queue_find(&dispatcher->queues, subscription_id);
+
+	return queue == NULL ? 0 : queue->blocked;
+}
+
 bool
 webhook_due_any(WebhookDispatcher *dispatcher, TimestampTz now)
 {

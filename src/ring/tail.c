@@ -8,8 +8,8 @@
  * are large, one after the other: a file whose entries have all been read is
  * deleted. The next entries are in memory.
  *
- * Entries that one step has added are of one batch. A run says how many they
- * are, and pins that batch; the entries of a step that has failed are a run
+ * Entries of one batch that one step has added after each other are a run, which says how
+ * many they are, and pins that batch; the entries of a step that has failed are runs
  * without a batch, and are passed over.
  *
  * All of it is lost in a crash; the low-water mark is behind it.
@@ -46,7 +46,7 @@ typedef struct File
 typedef struct Run
 {
 	dlist_node	node;			/* in tail->runs */
-	WebhookBatch *batch;		/* pinned; NULL: the entries do not count */
+	WebhookBatch *batch;		/* pinned once it is kept; NULL: the entries do not count */
 	TimestampTz added_at;
 	int64		unread;			/* entries that are still in the files */
 } Run;
@@ -64,7 +64,7 @@ struct WebhookTail
 	dlist_head	files;			/* File, the oldest first */
 	dlist_head	runs;			/* Run, likewise: the entries of all files, in their order */
 	HTAB	   *counts;			/* Count, of subscriptions that have entries */
-	Run		   *open;			/* entries that are neither kept nor dropped; NULL: none */
+	Run		   *open;			/* the first run that is neither kept nor dropped; NULL: none */
 	List	   *open_ids;		/* their subscriptions: int64 * */
 	bool		adding;			/* an entry is being added: after an error its file is useless */
 	TupleTableSlot *row;		/* to put an entry into a store, or to get one */
@@ -73,6 +73,8 @@ struct WebhookTail
 	int			nnext;			/* end of what "next" has */
 };
 
+static Run *run_to_add_to(WebhookTail *tail, WebhookBatch *batch);
+static Run *next_run(WebhookTail *tail, Run *run);
 static File *file_to_add_to(WebhookTail *tail);
 static void add_to_count(WebhookTail *tail, int64 subscription_id, int64 entries);
 static void read_entries(WebhookTail *tail);
@@ -128,19 +130,17 @@ webhook_tail_has(const WebhookTail *tail, int64 subscription_id)
 }
 
 void
-webhook_tail_add(WebhookTail *tail, const WebhookEvent *event, int64 subscription_id)
+webhook_tail_add(WebhookTail *tail, const WebhookEvent *event, int64 subscription_id,
+				 WebhookBatch *batch)
 {
 	MemoryContext old = MemoryContextSwitchTo(tail->context);
 	TupleTableSlot *row = tail->row;
 	int64	   *id = palloc(sizeof(int64));
+	Run		   *run;
 	File	   *file;
 
 	tail->adding = true;
-	if (tail->open == NULL)
-	{
-		tail->open = palloc0(sizeof(Run));
-		dlist_push_tail(&tail->runs, &tail->open->node);
-	}
+	run = run_to_add_to(tail, batch);
 	file = file_to_add_to(tail);
 	ExecClearTuple(row);
 	row->tts_values[0] = Int64GetDatum(event->id);
@@ -152,7 +152,7 @@ webhook_tail_add(WebhookTail *tail, const WebhookEvent *event, int64 subscriptio
 	tuplestore_puttupleslot(file->store, row);
 	ExecClearTuple(row);
 	file->nadded++;
-	tail->open->unread++;
+	run->unread++;
 	*id = subscription_id;
 	tail->open_ids = lappend(tail->open_ids, id);
 	add_to_count(tail, subscription_id, 1);
@@ -163,11 +163,13 @@ webhook_tail_add(WebhookTail *tail, const WebhookEvent *event, int64 subscriptio
 void
 webhook_tail_keep(WebhookTail *tail, WebhookBatch *batch, TimestampTz now)
 {
-	if (tail->open == NULL)
-		return;
-	webhook_batch_pin(batch);
-	tail->open->batch = batch;
-	tail->open->added_at = now;
+	for (Run *run = tail->open; run != NULL; run = next_run(tail, run))
+	{
+		if (run->batch == NULL)
+			run->batch = batch;
+		webhook_batch_pin(run->batch);
+		run->added_at = now;
+	}
 	tail->open = NULL;
 	list_free_deep(tail->open_ids);
 	tail->open_ids = NIL;
@@ -185,6 +187,8 @@ webhook_tail_drop(WebhookTail *tail)
 		return true;
 	foreach(cell, tail->open_ids)
 		add_to_count(tail, *(int64 *) lfirst(cell), -1);
+	for (Run *run = tail->open; run != NULL; run = next_run(tail, run))
+		run->batch = NULL;
 	tail->open = NULL;
 	list_free_deep(tail->open_ids);
 	tail->open_ids = NIL;
@@ -261,6 +265,35 @@ webhook_tail_remove(WebhookTail *tail, int count)
 	}
 	if (tail->first == tail->nnext)
 		tail->first = tail->nnext = 0;
+}
+
+/* The newest run, or another one if that is not open, or is of another batch. */
+static Run *
+run_to_add_to(WebhookTail *tail, WebhookBatch *batch)
+{
+	Run		   *run;
+
+	if (tail->open != NULL)
+	{
+		run = dlist_tail_element(Run, node, &tail->runs);
+		if (run->batch == batch)
+			return run;
+	}
+	run = palloc0(sizeof(Run));
+	run->batch = batch;
+	dlist_push_tail(&tail->runs, &run->node);
+	if (tail->open == NULL)
+		tail->open = run;
+	return run;
+}
+
+/* The run after another one, or NULL. */
+static Run *
+next_run(WebhookTail *tail, Run *run)
+{
+	if (!dlist_has_next(&tail->runs, &run->node))
+		return NULL;
+	return dlist_container(Run, node, dlist_next_node(&tail->runs, &run->node));
 }
 
 /* The newest file, or another one if that has enough entries. */

@@ -31,14 +31,14 @@ extern bool webhook_tail_is_empty(const WebhookTail *tail);
 extern bool webhook_tail_has(const WebhookTail *tail, int64 subscription_id);
 
 /*
- * Add entries, in a transaction, each of an event that was read from the ring;
- * webhook_tail_keep() or webhook_tail_drop() has to follow when that has ended.
- * The first, after a commit, says of which batch they all are, and pins it; the
- * second, after an error, removes them again. It returns false if the error has
- * taken earlier entries along: then the tail must not be used any more.
+ * Add entries, in a transaction, each of a row that was read from the ring, with its batch,
+ * or NULL; webhook_tail_keep() or webhook_tail_drop() has to follow when that has ended.
+ * The first, after a commit, says of which batch those are that had none, and pins all
+ * of them; the second, after an error, removes the entries again. It returns false if the
+ * error has taken earlier entries along: then the tail must not be used any more.
  */
 extern void webhook_tail_add(WebhookTail *tail, const WebhookEvent *event,
-							 int64 subscription_id);
+							 int64 subscription_id, WebhookBatch *batch);
 extern void webhook_tail_keep(WebhookTail *tail, WebhookBatch *batch, TimestampTz now);
 extern bool webhook_tail_drop(WebhookTail *tail);
 

@@ -33,6 +33,7 @@ static struct
 	WebhookTail *older;			/* of the older window, and all before it */
 	WebhookTail *newer;			/* of newer windows; empty if there is no older one */
 	const List *rest;			/* types of the older window: WebhookWindowType * */
+	bool		known;			/* these are all; false: it may have any */
 	int64		upto_id;		/* it is read up to here; -1: there is no older window */
 	int			with_room;		/* index of the enabled subscription that had room last */
 }			behind;
@@ -62,9 +63,10 @@ webhook_behind_init(WebhookDispatcher *dispatcher)
 }
 
 void
-webhook_behind_set_older(const List *types, int64 upto_id)
+webhook_behind_set_older(const List *types, bool known, int64 upto_id)
 {
 	behind.rest = types;
+	behind.known = known;
 	behind.upto_id = upto_id;
 	if (upto_id < 0)
 		webhook_tail_append(behind.older, behind.newer);
@@ -83,7 +85,7 @@ void
 webhook_behind_add(const WebhookEvent *event, int64 subscription_id, bool older)
 {
 	webhook_tail_add(older || behind.upto_id < 0 ? behind.older : behind.newer, event,
-					 subscription_id);
+					 subscription_id, NULL);
 }
 
 void
@@ -223,7 +225,7 @@ is_in_rest(int64 subscription_id)
 	subscription = webhook_subscription_get(subscription_id);
 	if (subscription == NULL)
 		return false;
-	if (behind.rest == NIL)
+	if (!behind.known)
 		return true;
 	foreach(cell, behind.rest)
 	{

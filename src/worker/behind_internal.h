@@ -14,11 +14,11 @@ extern void webhook_behind_init(WebhookDispatcher *dispatcher);
 
 /*
  * Say what is unread of a window that is read in parts, while newer ones are
- * read, too: "types" as of webhook_window_types(), of rows above "upto_id". NIL
- * and "upto_id" -1: there is no such window; its tail goes on with what waits
- * of newer windows.
+ * read, too: "types" as of webhook_window_types(), of rows above "upto_id", if
+ * they are "known": a window that has commands alone has none. "upto_id" -1: there
+ * is no such window; its tail goes on with what waits of newer windows.
  */
-extern void webhook_behind_set_older(const List *types, int64 upto_id);
+extern void webhook_behind_set_older(const List *types, bool known, int64 upto_id);
 
 /*
  * Returns true if what is read for a subscription has to wait: of the older

@@ -18,6 +18,9 @@
  * Of several commands each runs a few pieces, then the next one, so that none
  * waits for the end of a long one, nor for one that waits. While one runs, no
  * rows of its subscription are loaded.
+ *
+ * A command takes memory until it is complete, so few of a subscription are taken at once;
+ * where there are more, surplus.c keeps them. The end of a subscription is always taken.
  */
 #include "postgres.h"
 
@@ -34,6 +37,10 @@
 
 #define RUN_PIECES 20			/* pieces of a command before the next command runs */
 #define ROUND_PIECES 32			/* pieces of a round: thousands of subscriptions may end at once */
+
+/* Commands that are not complete: of a subscription, and of all before each may have only one. */
+#define MOST_OF_ONE 500
+#define MOST_OF_ALL 2000
 
 typedef struct Cancellation
 {
@@ -62,6 +69,7 @@ static struct
 {
 	WebhookDispatcher *dispatcher;
 	List	   *cancellations;	/* Cancellation *; the first one runs */
+	int			nlimited;		/* of them, those that are not the end of a subscription */
 	int			pieces;			/* of the first one, in its present run */
 	TimestampTz idle_until;		/* all of them wait, and are looked at again then; 0: they do not */
 }			commands;
@@ -148,6 +156,14 @@ webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch)
 	cancellation = add(row->kind, command.subscription_id, row, batch);
 	if (row->kind != WEBHOOK_END)
 		cancellation->reach = reach;
+}
+
+bool
+webhook_commands_have_room(int64 subscription_id)
+{
+	int			own = webhook_due_blocks(commands.dispatcher, subscription_id);
+
+	return own == 0 || (own < MOST_OF_ONE && commands.nlimited < MOST_OF_ALL);
 }
 
 void
@@ -319,6 +335,7 @@ add(WebhookKind kind, int64 subscription_id, const WebhookEvent *row, WebhookBat
 			cancellation->subject = pstrdup(row->subject);
 	}
 	commands.cancellations = lappend(commands.cancellations, cancellation);
+	commands.nlimited += kind != WEBHOOK_END;
 	commands.idle_until = 0;
 	MemoryContextSwitchTo(old);
 	webhook_due_block(commands.dispatcher, subscription_id);
@@ -424,6 +441,7 @@ finish_first(void)
 		webhook_batch_unpin(first->batch);
 	webhook_due_unblock(commands.dispatcher, first->subscription_id);
 	commands.pieces = 0;
+	commands.nlimited -= first->kind != WEBHOOK_END;
 	commands.cancellations = list_delete_first(commands.cancellations);
 	if (first->subject != NULL)
 		pfree(first->subject);

@@ -18,6 +18,12 @@ extern void webhook_commands_init(WebhookDispatcher *dispatcher);
  */
 extern void webhook_commands_accept(const WebhookEvent *row, WebhookBatch *batch);
 
+/*
+ * Returns true if another command of that subscription may be taken, of those that end
+ * deliveries or make them due: there are few that are not complete.
+ */
+extern bool webhook_commands_have_room(int64 subscription_id);
+
 /* Begin to cancel the backlogs of subscriptions that were disabled. */
 extern void webhook_commands_cancel_backlogs(void);
 

@@ -44,11 +44,13 @@
 #include "worker/reader_internal.h"
 #include "worker/reload_internal.h"
 #include "worker/step_internal.h"
+#include "worker/surplus_internal.h"
 #include "worker/transaction_internal.h"
 
 #define STEP_ROWS 500
 #define STEP_BYTES ((Size) 1024 * 1024)
 #define WAITED_ROWS 50			/* of what is behind, while somebody waits for what is new */
+#define SURPLUS_ROWS 50			/* of commands that are too many: a round completes fewer */
 #define ROUND_STEPS 8			/* of the newest window, at most, before anything is sent */
 #define ROUND_TIME (USECS_PER_SEC / 100)	/* after which no further one begins */
 #define STEP_DELIVERIES 1000	/* of a step with more than one event */
@@ -83,7 +85,8 @@ typedef struct Reading
 typedef struct Attempt
 {
 	WebhookStep step;
-	Reading    *reading;		/* NULL: what waits in the tail is taken */
+	Reading    *reading;		/* NULL: what waits in a tail is taken */
+	bool		surplus;		/* in that of commands that were too many */
 	int			rows;			/* of the tail, at most */
 	bool		reloaded;		/* subscriptions were read again */
 	const WebhookSubscription **fresh;	/* those that are new, the earliest first */
@@ -111,7 +114,9 @@ static struct
 	bool		failed;			/* what waits in the tail is lost for this process */
 }			reader;
 
-static bool try_step(Reading *reading, int rows, TimestampTz now);
+static bool try_step(Reading *reading, TimestampTz now);
+static bool take_waiting(bool surplus, int rows, TimestampTz now);
+static bool try_attempt(Attempt *attempt, TimestampTz now);
 static void read_step(void *arg);
 static void discard(Attempt *attempt, TimestampTz now);
 static Reading *next_window(void);
@@ -143,6 +148,7 @@ webhook_reader_init(WebhookDispatcher *dispatcher, WebhookSlot *slot)
 	reader.step_context = AllocSetContextCreate(TopMemoryContext, "webhook step",
 												ALLOCSET_DEFAULT_SIZES);
 	webhook_behind_init(dispatcher);
+	webhook_surplus_init();
 	webhook_reload_init(dispatcher, slot);
 }
 
@@ -221,7 +227,7 @@ TimestampTz
 webhook_reader_time(bool wake, TimestampTz now)
 {
 	if (reader.newest != NULL || (wake && webhook_behind_may_read_newer()) ||
-		(reader.older != NULL && webhook_behind_may_read_older()))
+		(reader.older != NULL && webhook_behind_may_read_older()) || webhook_surplus_is_due())
 		return now;
 	return webhook_behind_time(reader.older == NULL ? 0 : reader.older->read_at, now);
 }
@@ -235,16 +241,18 @@ webhook_reader_read(bool wake, TimestampTz now)
 {
 	webhook_behind_relieve(reader.older == NULL ? 0 : reader.older->read_at, now);
 	if (!webhook_tail_is_empty(webhook_behind_tail()) &&
-		!try_step(NULL, wake ? WAITED_ROWS : STEP_ROWS, now))
+		!take_waiting(false, wake ? WAITED_ROWS : STEP_ROWS, now))
+		return false;
+	if (webhook_surplus_has_room() && !take_waiting(true, SURPLUS_ROWS, now))
 		return false;
 	if (reader.newest == NULL && wake && webhook_behind_may_read_newer())
 		reader.newest = next_window();
 	for (int i = 0; i < ROUND_STEPS; i++)
 	{
 		if (reader.older != NULL && webhook_behind_may_read_older() &&
-			!try_step(reader.older, 0, now))
+			!try_step(reader.older, now))
 			return false;
-		if (reader.newest != NULL && !try_step(reader.newest, 0, now))
+		if (reader.newest != NULL && !try_step(reader.newest, now))
 			return false;
 		if ((reader.newest == NULL &&
 			 (reader.older == NULL || !webhook_behind_may_read_older())) ||
@@ -254,33 +262,44 @@ webhook_reader_read(bool wake, TimestampTz now)
 	return true;
 }
 
-/*
- * One step of a window, or, if "reading" is NULL, of so many rows at most that wait.
- * Returns false after an error.
- */
+/* One step of a window. Returns false after an error. */
 static bool
-try_step(Reading *reading, int rows, TimestampTz now)
+try_step(Reading *reading, TimestampTz now)
 {
 	Attempt		attempt = {0};
-	bool		done;
 
 	attempt.reading = reading;
+	attempt.step.recovering = reading->recovering;
+	attempt.step.older = reading == reader.older;
+	return try_attempt(&attempt, now);
+}
+
+/* A step of so many rows at most that wait in a tail. Returns false after an error. */
+static bool
+take_waiting(bool surplus, int rows, TimestampTz now)
+{
+	Attempt		attempt = {0};
+
+	attempt.surplus = surplus;
 	attempt.rows = rows;
-	attempt.step.dispatcher = reader.dispatcher;
-	if (reading != NULL)
-	{
-		attempt.step.recovering = reading->recovering;
-		attempt.step.older = reading == reader.older;
-	}
-	done = webhook_transaction_try("reading events", read_step, &attempt);
+	return try_attempt(&attempt, now);
+}
+
+static bool
+try_attempt(Attempt *attempt, TimestampTz now)
+{
+	bool		done;
+
+	attempt->step.dispatcher = reader.dispatcher;
+	done = webhook_transaction_try("reading events", read_step, attempt);
 	if (done)
 	{
-		if (attempt.reloaded)
+		if (attempt->reloaded)
 			webhook_reload_end(true, now);
-		complete_step(&attempt, now);
+		complete_step(attempt, now);
 	}
 	else
-		discard(&attempt, now);
+		discard(attempt, now);
 	webhook_filter_reset();
 	MemoryContextReset(reader.step_context);
 	return done;
@@ -296,7 +315,10 @@ read_step(void *arg)
 	if (attempt->reading == NULL)
 	{
 		MemoryContextSwitchTo(reader.step_context);
-		webhook_step_take_waiting(step, attempt->rows, STEP_BYTES);
+		if (attempt->surplus)
+			webhook_step_take_surplus(step, attempt->rows, STEP_BYTES);
+		else
+			webhook_step_take_waiting(step, attempt->rows, STEP_BYTES);
 		return;
 	}
 	if (attempt->reading->window == NULL)
@@ -320,7 +342,9 @@ discard(Attempt *attempt, TimestampTz now)
 {
 	Reading    *reading = attempt->reading;
 
-	reader.failed = !webhook_behind_drop();
+	bool		kept = webhook_behind_drop();
+
+	reader.failed = !webhook_surplus_drop() || !kept;
 	if (reading != NULL)
 	{
 		if (reading->window != NULL)
@@ -554,12 +578,16 @@ complete_step(Attempt *attempt, TimestampTz now)
 		report_late(attempt);
 		webhook_subscription_clear_new();
 		webhook_behind_keep(batch, now);
+		webhook_surplus_keep(batch, now);
 		webhook_step_offer(step, batch, now);
 		advance(reading, last, whole, now);
 		webhook_batch_unpin(batch);
 	}
 	else
+	{
+		webhook_surplus_keep(NULL, now);
 		webhook_step_offer(step, NULL, now);
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -654,11 +682,11 @@ show_older(void)
 	const Reading *older = reader.older;
 
 	if (older == NULL)
-		webhook_behind_set_older(NIL, -1);
+		webhook_behind_set_older(NIL, true, -1);
 	else if (older->window != NULL)
-		webhook_behind_set_older(webhook_window_types(older->window), older->upto_id);
+		webhook_behind_set_older(webhook_window_types(older->window), true, older->upto_id);
 	else
-		webhook_behind_set_older(NIL, older->upto_id);
+		webhook_behind_set_older(NIL, false, older->upto_id);
 }
 
 /* Due rows may be loaded if the window that they wait for, and all before it, are read. */

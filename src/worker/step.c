@@ -15,6 +15,7 @@
 #include "worker/erasures_internal.h"
 #include "worker/matcher_internal.h"
 #include "worker/step_internal.h"
+#include "worker/surplus_internal.h"
 
 /* A delivery or a command, in the order of the ring. */
 typedef struct Item
@@ -28,7 +29,10 @@ static void match_row(WebhookStep *step, WebhookEvent *row);
 static bool must_wait(const WebhookStep *step, const WebhookEvent *row,
 					  int64 *subscription_id);
 static void keep_matches(WebhookStep *step, const WebhookEvent *row, const WebhookMatches *matches);
+static void take(WebhookStep *step, WebhookTail *tail, int count, Size max_bytes);
 static void take_entry(WebhookStep *step, const WebhookTailEntry *entry);
+static void add_command(WebhookStep *step, const WebhookEvent *row, int64 subscription_id,
+						WebhookBatch *batch);
 static void add_offers(WebhookStep *step, const WebhookMatches *matches, WebhookBatch *batch);
 static void add_item(WebhookStep *step, WebhookOffer *offer, const WebhookEvent *command,
 					 WebhookBatch *batch);
@@ -48,11 +52,13 @@ webhook_step_match(WebhookStep *step)
 void
 webhook_step_take_waiting(WebhookStep *step, int limit, Size max_bytes)
 {
-	WebhookTail *tail = webhook_behind_tail();
+	take(step, webhook_behind_tail(), webhook_behind_offerable(limit), max_bytes);
+}
 
-	step->waiting = webhook_tail_fetch(tail, webhook_behind_offerable(limit), max_bytes);
-	for (int i = 0; i < step->waiting; i++)
-		take_entry(step, webhook_tail_entry(tail, i));
+void
+webhook_step_take_surplus(WebhookStep *step, int limit, Size max_bytes)
+{
+	take(step, webhook_surplus_tail(), webhook_surplus_offerable(limit), max_bytes);
 }
 
 void
@@ -65,14 +71,14 @@ webhook_step_offer(const WebhookStep *step, WebhookBatch *batch, TimestampTz now
 		webhook_queue_count_filter_error(step->dispatcher, *(int64 *) lfirst(cell));
 	offer_items(step, batch, now);
 	if (step->waiting > 0)
-		webhook_tail_remove(webhook_behind_tail(), step->waiting);
+		webhook_tail_remove(step->tail, step->waiting);
 }
 
 static void
 match_row(WebhookStep *step, WebhookEvent *row)
 {
 	WebhookMatches matches = {step->dispatcher, step->recovering};
-	int64		subscription_id;
+	int64		subscription_id = 0;
 
 	matches.filter_errors = step->filter_errors;
 	if (webhook_kind_is_event(row->kind))
@@ -88,7 +94,7 @@ match_row(WebhookStep *step, WebhookEvent *row)
 		add_offers(step, &matches, NULL);
 	}
 	else
-		add_item(step, NULL, row, NULL);
+		add_command(step, row, subscription_id, NULL);
 	step->filter_errors = matches.filter_errors;
 }
 
@@ -126,6 +132,15 @@ keep_matches(WebhookStep *step, const WebhookEvent *row, const WebhookMatches *m
 	}
 }
 
+static void
+take(WebhookStep *step, WebhookTail *tail, int count, Size max_bytes)
+{
+	step->tail = tail;
+	step->waiting = webhook_tail_fetch(tail, count, max_bytes);
+	for (int i = 0; i < step->waiting; i++)
+		take_entry(step, webhook_tail_entry(tail, i));
+}
+
 /* A row that has been deleted is passed over. */
 static void
 take_entry(WebhookStep *step, const WebhookTailEntry *entry)
@@ -139,8 +154,19 @@ take_entry(WebhookStep *step, const WebhookTailEntry *entry)
 	else if (entry->event->kind == WEBHOOK_REPLAY)
 		webhook_matcher_add_replay(&matches, entry->event);
 	else
-		add_item(step, NULL, entry->event, entry->batch);
+		add_command(step, entry->event, entry->subscription_id, entry->batch);
 	add_offers(step, &matches, entry->batch);
+}
+
+/* A command of which there are too many waits for the others; one that has waited so does not. */
+static void
+add_command(WebhookStep *step, const WebhookEvent *row, int64 subscription_id,
+			WebhookBatch *batch)
+{
+	if (step->tail != webhook_surplus_tail() && webhook_surplus_takes(row, subscription_id))
+		webhook_surplus_add(row, subscription_id, batch);
+	else
+		add_item(step, NULL, row, batch);
 }
 
 static void

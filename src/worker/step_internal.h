@@ -8,6 +8,7 @@
 #include "nodes/pg_list.h"
 
 #include "delivery/delivery.h"
+#include "ring/tail.h"
 
 /*
  * A step is a value: its transaction fills it, and changes no delivery. After
@@ -22,20 +23,23 @@ typedef struct WebhookStep
 	List	   *items;			/* what they mean: deliveries and commands, in order */
 	List	   *caught_up;		/* of earlier events for new subscriptions: WebhookOffer * */
 	List	   *filter_errors;	/* ids of subscriptions whose filter has failed: int64 * */
-	int			waiting;		/* rows that had waited in the tail, and are in "items" */
+	WebhookTail *tail;			/* whose rows had waited; NULL: they were read */
+	int			waiting;		/* rows that had waited in it, and are in "items" */
 } WebhookStep;
 
 /*
  * In a transaction: find out what the step's events mean. What is for a
- * subscription that is behind goes to the tail.
+ * subscription that is behind goes to a tail, and so do commands that are too many.
  */
 extern void webhook_step_match(WebhookStep *step);
 
 /*
- * In a transaction: take what may be offered from the tail, at most "limit" rows,
- * and as many as fit into "max_bytes", but at least one.
+ * In a transaction: take what may be offered from a tail, at most "limit" rows,
+ * and as many as fit into "max_bytes", but at least one: of subscriptions that were behind,
+ * and of commands that were too many.
  */
 extern void webhook_step_take_waiting(WebhookStep *step, int limit, Size max_bytes);
+extern void webhook_step_take_surplus(WebhookStep *step, int limit, Size max_bytes);
 
 /*
  * The step is committed: hand over its deliveries and commands. "batch" is that

@@ -3,7 +3,7 @@
 -- and which state changes are told.
 --
 BEGIN;
-SELECT plan(51);
+SELECT plan(58);
 
 CREATE TEMP VIEW ended AS SELECT * FROM clock.outcomes() WHERE outcome NOT IN ('deferred', 'retrying');
 
@@ -288,6 +288,41 @@ SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 21), 0::big
 SELECT cmp_ok((SELECT transactions FROM clock.load()) - transactions, '<', 400::bigint, 'the wait costs a few transactions a second') FROM began;
 SELECT clock.run('1 min');
 SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,0)', 'nothing is left');
+
+-- Of a transaction with many commands few are in memory, and all are carried out, in their
+-- order, over errors and a crash. Nobody waits for them, and a command for another
+-- subscription is one of few.
+CREATE TEMP VIEW held AS
+SELECT sum(used_bytes) AS bytes FROM pg_backend_memory_contexts
+WHERE name IN ('TopMemoryContext', 'webhook tail', 'webhook progress');
+SELECT clock.subscribe('retry_schedule=100000', 'paused=true') FROM generate_series(22, 23);
+SELECT clock.subscribe();
+SELECT clock.send(22, NULL, 3000);
+SELECT clock.send(23, NULL, 2);
+SELECT clock.run('10 s');
+SELECT is((SELECT count(*) FROM clock.pending() WHERE subscription = 22), 3000::bigint, 'they wait in the table');
+CREATE TEMP TABLE waiting AS
+SELECT subscription, position FROM clock.pending() WHERE subscription IN (22, 23);
+CREATE TEMP TABLE held_before AS SELECT bytes FROM held;
+SELECT clock.cancel(22, position) FROM waiting, generate_series(1, 6) WHERE subscription = 22;
+SELECT clock.run('1 ms');
+SELECT cmp_ok((SELECT bytes FROM held) - bytes, '<', 1000000::numeric, 'many commands take little memory') FROM held_before;
+SELECT clock.cancel(23, min(position)) FROM waiting WHERE subscription = 23;
+SELECT clock.send(24, 'others%', 20, 0, '50 ms');
+SELECT clock.run('1 s');
+SELECT is((SELECT count(*) FROM clock.posts() WHERE subscription = 24), 20::bigint, 'events of others are sent');
+SELECT is((SELECT array_agg(outcome) FROM ended WHERE subscription = 23),
+	'{cancelled}', '... and a command of another subscription is carried out');
+SELECT cmp_ok((SELECT count(*) FROM clock.pending() WHERE subscription = 22), '>', 0::bigint, '... while many are left');
+SELECT clock.fail_reads(0.2);
+SELECT clock.run('1 s');
+SELECT clock.crash();
+SELECT clock.run('1 s');
+SELECT clock.fail_reads(0);
+SELECT clock.run('2 min');
+SELECT is((SELECT array_agg(DISTINCT outcome) || count(*)::text FROM ended WHERE subscription = 22),
+	'{cancelled,3000}', 'all are carried out, each once');
+SELECT is((SELECT r FROM clock.rest r)::text, '(0,0,0,0,0,0,0,f,t,1)', 'nothing is left but what nobody meant');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -247,4 +247,26 @@ $server->settle('a savepoint that was rolled back');
 is(lost(), 0, 'a savepoint that was rolled back: each event was delivered');
 is(out_of_order(), 0, 'a savepoint that was rolled back: those of one subject in their order');
 
+# ---- Nor does anybody wait for commands, however many a transaction has
+
+$one->run(qq{SELECT count(webhook_internal.command('c'::"char", $id, NULL, NULL)) FROM generate_series(1, 400000)});
+is(unread_after_another('commands'), 't', 'an event is delivered while a transaction that has commands alone is read');
+$server->settle('commands alone');
+
+my $paused = $server->subscribe('/ok/paused', "events => '{Third}'");
+$server->sql("SELECT webhook.pause($paused)");
+$server->sql(q{SELECT count(webhook.publish('Third', '{}', 'contract/' || n % 40)) FROM generate_series(1, 3000) AS n});
+$server->settle('what waits');
+is($server->sql(qq{SELECT count(webhook_internal.command('k'::"char", $paused, subject, event_id)) FROM webhook_internal.pending WHERE subscription_id = $paused}),
+	3000, 'so many are cancelled');
+my $event = $server->sql("SELECT webhook.publish('Other', '{}')");
+$server->becomes("SELECT count(*) FROM webhook.log WHERE subscription_id = $other AND event_id = '$event'", 1,
+	'an event arrives');
+cmp_ok($server->pending($paused, 'count(*)'), '>', 0, '... before they have ended');
+$server->end_worker('TERM');
+$server->settle('many are cancelled, by two workers');
+is($server->sql("SELECT outcome || ' ' || count(*) FROM webhook.log WHERE subscription_id = $paused AND outcome <> 'deferred' GROUP BY outcome"),
+	'cancelled 3000', 'each is cancelled once');
+is($server->pending($paused, 'count(*)'), 0, '... and waits no more');
+
 done_testing();
