@@ -6221,9 +6221,10 @@ COMMENT ON FUNCTION webhook_internal.explain(uuid, bigint) IS 'what webhook.expl
  * and of the waiting deliveries the oldest one of each subscription, by an index. No
  * label has a value that people make up, so there are as many rows as there are below.
  *
- * A scrape waits for no lock on the log, the ring or the waiting deliveries: what cannot
- * be known at once is not there. Nor is, while the library is of another version, what
- * only its functions can tell of the tables.
+ * A scrape waits for no lock on a table of the extension: what cannot be known at once is
+ * not there, and webhook_tables_locked says so. So the view names no table, which a query
+ * of it would lock. Nor is there, while the library is of another version, what only its
+ * functions can tell of the tables.
  */
 
 CREATE FUNCTION webhook_internal.worker_metrics(
@@ -6239,9 +6240,20 @@ CREATE FUNCTION webhook_internal.relation_bytes(relation oid) RETURNS bigint
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_relation_bytes';
 COMMENT ON FUNCTION webhook_internal.relation_bytes(oid) IS 'size of a table or an index alone, as of the last vacuum while it is locked';
 
-CREATE FUNCTION webhook_internal.is_usable() RETURNS boolean
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_is_usable';
-COMMENT ON FUNCTION webhook_internal.is_usable() IS 'false while the objects of the extension are not those of the library that the server has loaded';
+CREATE FUNCTION webhook_internal.lock_to_read(relation oid) RETURNS boolean
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_lock_to_read';
+COMMENT ON FUNCTION webhook_internal.lock_to_read(oid) IS 'lock a table and its indexes as a query does that reads it; false: that would have to wait, or it is gone';
+
+-- The others are locked to be read until the transaction ends.
+CREATE FUNCTION webhook_internal.locked_tables(names name[]) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.relname)
+		FROM pg_class c
+		WHERE c.relnamespace = 'webhook_internal'::regnamespace AND c.relname = ANY (names)
+			AND NOT webhook_internal.lock_to_read(c.oid)
+$$;
+COMMENT ON FUNCTION webhook_internal.locked_tables(name[]) IS 'which of these tables somebody has locked, so that a query of them would wait; null: none';
 
 -- With its indexes and what is stored out of line.
 CREATE VIEW webhook_internal.table_size AS
@@ -6272,6 +6284,54 @@ COMMENT ON COLUMN webhook_internal.table_size.part IS 'ring, log or pending';
 COMMENT ON COLUMN webhook_internal.table_size.relation IS 'the table';
 COMMENT ON COLUMN webhook_internal.table_size.bytes IS 'its size, with its indexes and what is stored out of line';
 
+-- Each number is left out while somebody has locked what it is read from.
+CREATE FUNCTION webhook_internal.read_metrics(
+	OUT metric text,
+	OUT labels jsonb,
+	OUT value double precision
+) RETURNS SETOF record
+	LANGUAGE plpgsql STABLE ROWS 13 SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+	RETURN QUERY SELECT 'webhook_tables_locked', '{}'::jsonb,
+		num_nonnulls(webhook_internal.locked_tables(
+			'{checkpoint,pending,pending_count,subscription,subscription_state}'))::float8;
+	IF webhook_internal.locked_tables('{checkpoint}') IS NULL THEN
+		RETURN QUERY SELECT 'webhook_checkpoint_age_seconds', '{}'::jsonb,
+				extract(epoch FROM statement_timestamp() - max(c.saved_at))::float8
+			FROM webhook_internal.checkpoint c;
+	END IF;
+	IF webhook_internal.locked_tables('{subscription,subscription_state}') IS NOT NULL THEN
+		RETURN;
+	END IF;
+	RETURN QUERY
+	WITH counted (state, subscriptions, disabled) AS MATERIALIZED (
+		SELECT webhook_internal.state_of(s, t, w.state), count(*),
+				count(*) FILTER (WHERE s.enabled AND webhook_internal.disabled(s, t))
+			FROM webhook_internal.subscription s
+				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
+				CROSS JOIN webhook_internal.worker_state() w
+			GROUP BY 1
+	)
+	SELECT 'webhook_subscription_states', jsonb_build_object('state', x.state),
+			coalesce(c.subscriptions, 0)::float8
+		FROM unnest('{active,slow,open,waiting,paused,disabled,unconfirmed,fenced,off,no worker}'::text[]) AS x (state)
+			LEFT JOIN counted c ON c.state = x.state
+	UNION ALL
+	SELECT 'webhook_subscriptions_disabled', '{}', coalesce(sum(c.disabled), 0)::float8
+		FROM counted c;
+END
+$$;
+COMMENT ON FUNCTION webhook_internal.read_metrics() IS 'what table_metrics() returns, with the rights of the owner';
+
+CREATE FUNCTION webhook_internal.table_metrics(
+	OUT metric text,
+	OUT labels jsonb,
+	OUT value double precision
+) RETURNS SETOF record
+	LANGUAGE c ROWS 13 AS 'MODULE_PATHNAME', 'webhook_table_metrics';
+COMMENT ON FUNCTION webhook_internal.table_metrics() IS 'the numbers that are read from small tables; without those of tables that somebody has locked';
+
 CREATE VIEW webhook.metrics AS
 	WITH known (number, metric, type, help) AS (
 		VALUES
@@ -6299,7 +6359,8 @@ CREATE VIEW webhook.metrics AS
 		(22, 'webhook_memory_bytes', 'gauge', 'memory of deliveries and results in the worker'),
 		(23, 'webhook_ring_bytes', 'gauge', 'size of the ring, with its indexes'),
 		(24, 'webhook_log_bytes', 'gauge', 'size of the log, with its indexes'),
-		(25, 'webhook_pending_bytes', 'gauge', 'size of webhook_internal.pending, with its indexes')
+		(25, 'webhook_pending_bytes', 'gauge', 'size of webhook_internal.pending, with its indexes'),
+		(26, 'webhook_tables_locked', 'gauge', '1 while somebody has locked tables that numbers are read from, which are left out then; else 0')
 	), size (ring, log, pending) AS (
 		SELECT coalesce(sum(t.bytes) FILTER (WHERE t.part = 'ring'), 0),
 				coalesce(sum(t.bytes) FILTER (WHERE t.part = 'log'), 0),
@@ -6311,33 +6372,17 @@ CREATE VIEW webhook.metrics AS
 				CASE WHEN count(*) = 0 OR min(p.oldest_pending) > statement_timestamp() THEN 0
 					ELSE extract(epoch FROM statement_timestamp() - min(p.oldest_pending)) END
 			FROM webhook_internal.pending_summary(false, due => false) p
-	), subscription (state, subscriptions, disabled) AS (
-		SELECT webhook_internal.state_of(s, t, w.state), count(*),
-				count(*) FILTER (WHERE s.enabled AND webhook_internal.disabled(s, t))
-			FROM webhook_internal.subscription s
-				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
-				CROSS JOIN webhook_internal.worker_state() w
-			WHERE webhook_internal.is_usable()
-			GROUP BY 1
+	), tables (metric, labels, value) AS MATERIALIZED (
+		SELECT t.metric, t.labels, t.value FROM webhook_internal.table_metrics() t
 	), numbers (metric, suffix, labels, value) AS (
-		SELECT w.metric, w.suffix, w.labels,
-				CASE WHEN w.metric = 'webhook_checkpoint_age_seconds' AND w.value IS NULL
-					-- No worker has run since the server started.
-					THEN (
-						SELECT extract(epoch FROM statement_timestamp() - max(c.saved_at))
-							FROM webhook_internal.checkpoint c)
-					ELSE w.value END
+		-- The table has the age of the checkpoint if no worker has run since the server started.
+		SELECT w.metric, w.suffix, w.labels, coalesce(w.value, t.value)
 			FROM webhook_internal.worker_metrics() w
+				LEFT JOIN tables t ON t.metric = w.metric
 		UNION ALL
-		SELECT 'webhook_subscription_states', '', jsonb_build_object('state', x.state),
-				coalesce(s.subscriptions, 0)
-			FROM unnest('{active,slow,open,waiting,paused,disabled,unconfirmed,fenced,off,no worker}'::text[]) AS x (state)
-				LEFT JOIN subscription s ON s.state = x.state
-			WHERE webhook_internal.is_usable()
-		UNION ALL
-		SELECT 'webhook_subscriptions_disabled', '', '{}', coalesce(sum(s.disabled), 0)
-			FROM subscription s
-			HAVING webhook_internal.is_usable()
+		SELECT t.metric, '', t.labels, t.value
+			FROM tables t
+			WHERE t.metric <> 'webhook_checkpoint_age_seconds'
 		UNION ALL
 		SELECT n.metric, '', '{}', n.value
 			FROM size z, waiting w,
@@ -6386,10 +6431,6 @@ CREATE FUNCTION webhook.health(
 ) RETURNS SETOF record
 	LANGUAGE c STABLE ROWS 17 AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.health() IS 'what somebody has to look at: one row a check, wrong ones first';
-
-CREATE FUNCTION webhook_internal.lock_to_read(relation oid) RETURNS boolean
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_lock_to_read';
-COMMENT ON FUNCTION webhook_internal.lock_to_read(oid) IS 'lock a table as a query does that reads it; false: that would have to wait';
 
 CREATE FUNCTION webhook_internal.server_checks(
 	OUT number integer,
@@ -6481,7 +6522,8 @@ DECLARE
 	sending		boolean := current_setting('webhook.enabled', true) IS DISTINCT FROM 'off';
 	kept		interval := current_setting('webhook.event_retention', true)::interval;
 	logged		interval := current_setting('webhook.log_retention', true)::interval;
-	locked		text;			-- tables that cannot be read now
+	locked		text := webhook_internal.locked_tables(	-- tables that cannot be read now
+					'{checkpoint,event_0,event_1,event_2,event_3,pending,pending_count,subscription,subscription_state,tenant}');
 	done		pg_snapshot;	-- the checkpoint; without one nothing is read
 	part		pg_snapshot;	-- the window of which rows up to "upto" are done, too; null: none
 	upto		bigint;
@@ -6492,15 +6534,6 @@ DECLARE
 	newest		timestamptz;	-- where its newest leaf begins
 	drops		boolean;		-- the worker drops old leaves
 BEGIN
-	SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.relname)
-		INTO locked
-		FROM pg_class c
-		WHERE c.relnamespace = 'webhook_internal'::regnamespace
-			AND c.relname = ANY ('{checkpoint,event_0,event_1,event_2,event_3,pending,pending_count,subscription,subscription_state,tenant}')
-			AND NOT (webhook_internal.lock_to_read(c.oid)
-				AND (SELECT coalesce(bool_and(webhook_internal.lock_to_read(i.indexrelid)), true)
-					FROM pg_index i
-					WHERE i.indrelid = c.oid));
 	IF locked IS NOT NULL THEN
 		RETURN QUERY SELECT 17, 'locks', false,
 			format('Locked: %s. The other checks of tables are left out.', locked),
@@ -6946,13 +6979,9 @@ DECLARE
 			webhook.stat_worker
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
-			webhook_internal.disabled,
-			webhook_internal.home,
-			webhook_internal.is_usable,
 			webhook_internal.pending_summary,
 			webhook_internal.relation_bytes,
-			webhook_internal.state_of,
-			webhook_internal.unconfirmed,
+			webhook_internal.table_metrics,
 			webhook_internal.worker_metrics,
 			webhook_internal.worker_state
 			TO %s'];
@@ -6984,12 +7013,16 @@ DECLARE
 			webhook.sign,
 			webhook.verify,
 			webhook_internal.all_tenants,
+			webhook_internal.disabled,
+			webhook_internal.home,
 			webhook_internal.sees_all,
 			webhook_internal.my_tenant,
 			webhook_internal.matches_any,
 			webhook_internal.reason_of,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
+			webhook_internal.state_of,
+			webhook_internal.unconfirmed,
 			webhook_internal.watch_arguments
 			TO %s'];
 	operator	text[] := ARRAY[

@@ -23,10 +23,6 @@ CREATE FUNCTION webhook.health(
 	LANGUAGE c STABLE ROWS 17 AS 'MODULE_PATHNAME', 'webhook_door';
 COMMENT ON FUNCTION webhook.health() IS 'what somebody has to look at: one row a check, wrong ones first';
 
-CREATE FUNCTION webhook_internal.lock_to_read(relation oid) RETURNS boolean
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_lock_to_read';
-COMMENT ON FUNCTION webhook_internal.lock_to_read(oid) IS 'lock a table as a query does that reads it; false: that would have to wait';
-
 CREATE FUNCTION webhook_internal.server_checks(
 	OUT number integer,
 	OUT name text,
@@ -117,7 +113,8 @@ DECLARE
 	sending		boolean := current_setting('webhook.enabled', true) IS DISTINCT FROM 'off';
 	kept		interval := current_setting('webhook.event_retention', true)::interval;
 	logged		interval := current_setting('webhook.log_retention', true)::interval;
-	locked		text;			-- tables that cannot be read now
+	locked		text := webhook_internal.locked_tables(	-- tables that cannot be read now
+					'{checkpoint,event_0,event_1,event_2,event_3,pending,pending_count,subscription,subscription_state,tenant}');
 	done		pg_snapshot;	-- the checkpoint; without one nothing is read
 	part		pg_snapshot;	-- the window of which rows up to "upto" are done, too; null: none
 	upto		bigint;
@@ -128,15 +125,6 @@ DECLARE
 	newest		timestamptz;	-- where its newest leaf begins
 	drops		boolean;		-- the worker drops old leaves
 BEGIN
-	SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.relname)
-		INTO locked
-		FROM pg_class c
-		WHERE c.relnamespace = 'webhook_internal'::regnamespace
-			AND c.relname = ANY ('{checkpoint,event_0,event_1,event_2,event_3,pending,pending_count,subscription,subscription_state,tenant}')
-			AND NOT (webhook_internal.lock_to_read(c.oid)
-				AND (SELECT coalesce(bool_and(webhook_internal.lock_to_read(i.indexrelid)), true)
-					FROM pg_index i
-					WHERE i.indrelid = c.oid));
 	IF locked IS NOT NULL THEN
 		RETURN QUERY SELECT 17, 'locks', false,
 			format('Locked: %s. The other checks of tables are left out.', locked),

@@ -237,13 +237,9 @@ DECLARE
 			webhook.stat_worker
 			TO %s',
 		'GRANT EXECUTE ON FUNCTION
-			webhook_internal.disabled,
-			webhook_internal.home,
-			webhook_internal.is_usable,
 			webhook_internal.pending_summary,
 			webhook_internal.relation_bytes,
-			webhook_internal.state_of,
-			webhook_internal.unconfirmed,
+			webhook_internal.table_metrics,
 			webhook_internal.worker_metrics,
 			webhook_internal.worker_state
 			TO %s'];
@@ -275,12 +271,16 @@ DECLARE
 			webhook.sign,
 			webhook.verify,
 			webhook_internal.all_tenants,
+			webhook_internal.disabled,
+			webhook_internal.home,
 			webhook_internal.sees_all,
 			webhook_internal.my_tenant,
 			webhook_internal.matches_any,
 			webhook_internal.reason_of,
 			webhook_internal.redacted_endpoint,
 			webhook_internal.redacted_headers,
+			webhook_internal.state_of,
+			webhook_internal.unconfirmed,
 			webhook_internal.watch_arguments
 			TO %s'];
 	operator	text[] := ARRAY[

@@ -25,12 +25,14 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_am_d.h"
 #include "miscadmin.h"
 #include "replication/logicalworker.h"
+#include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -343,6 +345,26 @@ webhook_table_update(WebhookTable *table, ItemPointer tid, Datum *values,
 				return false;
 		}
 	}
+}
+
+bool
+webhook_table_try_lock(Oid relid)
+{
+	Relation	relation;
+	List	   *indexes;
+	bool		locked = true;
+
+	if (!ConditionalLockRelationOid(relid, AccessShareLock))
+		return false;
+	relation = try_relation_open(relid, NoLock);
+	if (relation == NULL)
+		return false;
+	indexes = RelationGetIndexList(relation);
+	for (int i = 0; i < list_length(indexes) && locked; i++)
+		locked = ConditionalLockRelationOid(list_nth_oid(indexes, i), AccessShareLock);
+	list_free(indexes);
+	relation_close(relation, NoLock);
+	return locked;
 }
 
 WebhookScan *

@@ -45,6 +45,12 @@ extern WebhookTable *webhook_table_open(Oid relid, int ncolumns,
  */
 extern WebhookTable *webhook_table_open_kept(Oid relid, int ncolumns);
 
+/*
+ * Lock a table and its indexes until the transaction ends, as a query does that reads it.
+ * Returns false if that would have to wait, or the table is gone.
+ */
+extern bool webhook_table_try_lock(Oid relid);
+
 /* Close the table that is kept open, if there is one: DDL may need it for itself. */
 extern void webhook_table_close_kept(void);
 

@@ -1,11 +1,11 @@
 /*
  * metrics.c
  *	  SQL functions behind view webhook.metrics and health(): worker_metrics(),
- *	  relation_bytes(), lock_to_read(), is_usable().
+ *	  table_metrics(), relation_bytes(), lock_to_read().
  *
- * None waits for a lock, and none reads a table: monitoring has to get numbers while
- * somebody else holds a lock, while no worker runs, on a standby, and in the middle of
- * an update.
+ * None waits for a lock on a table of the extension: monitoring has to get numbers while
+ * somebody else holds one, while no worker runs, on a standby, and in the middle of an
+ * update.
  *
  * EXECUTE on the function is the permission.
  */
@@ -14,6 +14,7 @@
 #include "access/htup_details.h"
 #include "access/xlog.h"
 #include "catalog/pg_class.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -23,7 +24,9 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "base/caller.h"
 #include "base/catalog.h"
+#include "base/table.h"
 #include "base/unix_time.h"
 #include "process/metrics.h"
 #include "process/shmem.h"
@@ -42,12 +45,13 @@ static void put_histogram(ReturnSetInfo *result, const char *metric,
 static void put(ReturnSetInfo *result, const char *metric, const double *value);
 static void put_labelled(ReturnSetInfo *result, const char *metric, const char *suffix,
 						 const char *label, const char *label_value, const double *value);
+static void put_read_metrics(ReturnSetInfo *result);
 static int64 bytes_at_vacuum(Oid relation);
 
 PG_FUNCTION_INFO_V1(webhook_worker_metrics);
+PG_FUNCTION_INFO_V1(webhook_table_metrics);
 PG_FUNCTION_INFO_V1(webhook_relation_bytes);
 PG_FUNCTION_INFO_V1(webhook_lock_to_read);
-PG_FUNCTION_INFO_V1(webhook_is_usable);
 
 /*
  * worker_metrics() -> (metric, suffix, labels, value): the numbers in shared memory. A
@@ -210,6 +214,45 @@ put_labelled(ReturnSetInfo *result, const char *metric, const char *suffix,
 }
 
 /*
+ * table_metrics() -> (metric, labels, value): what read_metrics() reads from tables, with
+ * the rights of the owner. There are no rows while the extension's objects are not those of
+ * the library: functions raise an error then.
+ */
+Datum
+webhook_table_metrics(PG_FUNCTION_ARGS)
+{
+	WebhookCallerSaved saved;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (!webhook_catalog_is_usable())
+		return (Datum) 0;
+	saved = webhook_caller_enter(webhook_catalog_required()->owner);
+	PG_TRY();
+	{
+		put_read_metrics((ReturnSetInfo *) fcinfo->resultinfo);
+	}
+	PG_FINALLY();
+	{
+		webhook_caller_leave(&saved);
+	}
+	PG_END_TRY();
+	return (Datum) 0;
+}
+
+static void
+put_read_metrics(ReturnSetInfo *result)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT m.metric, m.labels, m.value FROM webhook_internal.read_metrics() m",
+					true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the metrics of tables");
+	for (uint64 i = 0; i < SPI_processed; i++)
+		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
+	SPI_finish();
+}
+
+/*
  * relation_bytes(relation oid) -> bigint: the size of a table or an index alone; while
  * somebody has locked it, what it was when it was last vacuumed or analyzed. NULL: it is
  * gone.
@@ -250,21 +293,11 @@ bytes_at_vacuum(Oid relation)
 }
 
 /*
- * lock_to_read(relation oid): lock a table until the transaction ends, as a query does that
- * reads it; false if that would have to wait.
+ * lock_to_read(relation oid): lock a table and its indexes until the transaction ends, as a
+ * query does that reads it; false if that would have to wait, or it is gone.
  */
 Datum
 webhook_lock_to_read(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(ConditionalLockRelationOid(PG_GETARG_OID(0), AccessShareLock));
-}
-
-/*
- * is_usable(): false while the extension's objects are not those of the library; other
- * functions raise an error then.
- */
-Datum
-webhook_is_usable(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_BOOL(webhook_catalog_is_usable());
+	PG_RETURN_BOOL(webhook_table_try_lock(PG_GETARG_OID(0)));
 }

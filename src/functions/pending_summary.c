@@ -143,7 +143,7 @@ lock_tables(bool wait)
 	{
 		if (wait)
 			LockRelationOid(tables[i], AccessShareLock);
-		else if (!ConditionalLockRelationOid(tables[i], AccessShareLock))
+		else if (!webhook_table_try_lock(tables[i]))
 			return false;
 	}
 	return true;

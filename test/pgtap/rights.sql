@@ -24,7 +24,7 @@ INSERT INTO least
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{explain,health,may_write,my_tenant,notify_channel,openapi,series,sign,verify}'::name[]), 1
 UNION ALL
-	SELECT 'function', 'webhook_internal', unnest('{is_usable,relation_bytes,state_of,worker_metrics,all_tenants,sees_all,my_tenant,matches_any,home,disabled,unconfirmed,pending_summary,worker_state,watch_arguments,reason_of,redacted_endpoint,redacted_headers}'::name[]), 1
+	SELECT 'function', 'webhook_internal', unnest('{relation_bytes,table_metrics,state_of,worker_metrics,all_tenants,sees_all,my_tenant,matches_any,home,disabled,unconfirmed,pending_summary,worker_state,watch_arguments,reason_of,redacted_endpoint,redacted_headers}'::name[]), 1
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{pause,resume,ping,resend,recover,retry,cancel,skip,drain}'::name[]), 2
 UNION ALL
@@ -59,7 +59,7 @@ UNION ALL
 		audit_of,acts_on,count_challenges,check_challenges,
 		with_challenge,is_unconfirmed,is_confirmation,
 		caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
-		lock_to_read,server_checks,table_checks,
+		lock_to_read,locked_tables,read_metrics,server_checks,table_checks,
 		count_subscriptions,lock_tenant,privilege_of_role,problem_as_tenant,
 		refuse_files,refuse_tenant,
 		require_tenant,tenant_has,tenant_to_be,may_get,config_watch,
@@ -143,7 +143,7 @@ SELECT is(
 SELECT is(
 	(SELECT string_agg(name, ' ' ORDER BY name) FROM member
 		WHERE kind = 'function' AND name <> 'enqueue' AND has_function_privilege(role, objid, 'EXECUTE')),
-	'disabled home is_usable pending_summary relation_bytes state_of unconfirmed worker_metrics worker_state',
+	'pending_summary relation_bytes table_metrics worker_metrics worker_state',
 	format('... and %s may call what they call', role))
 	FROM unnest('{regress_monitor,pg_monitor}'::name[]) AS role;
 SELECT is(

@@ -238,13 +238,63 @@ sub says_why_not
 says_why_not($stranger, 'no privilege', 'a role that may not read them');
 says_why_not($reader, 'no privilege', 'a role that may read the view, and may not call its functions');
 
-foreach my $statement ('DROP EXTENSION webhook CASCADE', 'LOCK TABLE webhook_internal.subscription')
 {
-	my $open = $server->hold("SET LOCAL client_min_messages = error; $statement");
+	my $open = $server->hold('SET LOCAL client_min_messages = error; DROP EXTENSION webhook CASCADE');
 
-	says_why_not($exporter, 'locked', "$statement in an open transaction");
+	says_why_not($exporter, 'locked', 'DROP EXTENSION in an open transaction');
 	$open->query_safe('ROLLBACK');
 	$open->quit;
+}
+
+# ---- Whatever table somebody has locked, or index, what monitoring reads is there at once
+
+my %by_table = (
+	checkpoint => '', pending => 'webhook_deliveries_pending webhook_oldest_pending_seconds', pending_count => 'webhook_deliveries_pending webhook_oldest_pending_seconds',
+	subscription => 'webhook_subscription_states webhook_subscriptions_disabled', subscription_state => 'webhook_subscription_states webhook_subscriptions_disabled');
+my %reads = (metrics => 'SELECT DISTINCT name FROM webhook.metrics', locked => q(SELECT value FROM webhook.metrics WHERE name = 'webhook_tables_locked'),
+	stat_worker => 'SELECT count(*) FROM webhook.stat_worker', health => 'SELECT count(*) FROM webhook.health()');
+my $names = join ' ', sort split /\n/, $server->sql($reads{metrics});
+
+# What a session reads that waits for no lock longer than a second, or why it did not.
+sub at_once
+{
+	my ($query) = @_;
+	my (undef, $out, $error) = $server->psql("SET statement_timeout = '1s'; $query", on_error_stop => 0);
+
+	return $error ne '' ? $error : $out;
+}
+
+is($server->sql($reads{locked}), '0', 'no table is locked');
+foreach my $table (split /\n/, $server->sql(q(SELECT c.oid::regclass FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace IN ('webhook'::regnamespace, 'webhook_internal'::regnamespace) ORDER BY 1)))
+{
+	my $open = $server->hold("LOCK TABLE $table IN ACCESS EXCLUSIVE MODE");
+	my $absent = $by_table{ $table =~ s/^webhook_internal\.//r } // '';
+	my $left = join ' ', grep { my $name = $_; !grep { $_ eq $name } split / /, $absent } split / /, $names;
+
+	is(join(' ', sort split /\n/, at_once($reads{metrics})), $left, "$table is locked: webhook.metrics has all other numbers");
+	is(at_once($reads{locked}), exists $by_table{ $table =~ s/^webhook_internal\.//r } ? '1' : '0', '... and says so');
+	is(at_once($reads{stat_worker}), '1', '... stat_worker has its row');
+	like(at_once($reads{health}), qr/^[1-9]\d*$/, '... health() has rows');
+	$server->let_go($open);
+}
+foreach my $index (
+	qw(subscription_pkey subscription_state_pkey pending_due_idx pending_queued_idx),
+	qw(pending_count_pkey checkpoint_pkey))
+{
+	my $open = $server->hold("REINDEX INDEX webhook_internal.$index");
+
+	is(at_once($reads{locked}), '1', "$index is locked: webhook.metrics says so");
+	like(at_once($reads{health}), qr/^[1-9]\d*$/, '... health() has rows');
+	$server->let_go($open);
+}
+{
+	my $open = $server->hold('LOCK TABLE webhook_internal.checkpoint, webhook_internal.pending, webhook_internal.pending_count, webhook_internal.subscription, webhook_internal.subscription_state, webhook.log');
+	my $text = scrape($exporter);
+
+	like($text, qr/^webhook_tables_locked\{datname="postgres",.*\} 1$/m, 'a scrape says that tables are locked');
+	like($text, qr/^webhook_scrape_ok\{datname="postgres",.*status="ok"\} 1$/m, '... and has all other numbers');
+	like($text, qr/^webhook_up\{datname="postgres",.*\} 1$/m, '... such as that the worker runs');
+	$server->let_go($open);
 }
 like(scrape($exporter), qr/^webhook_up\{datname="postgres",.*\} 1$/m, 'the numbers are there again');
 
