@@ -235,6 +235,10 @@ COMMENT ON COLUMN webhook_internal.subscription.challenged_at IS 'when the chall
 CREATE UNIQUE INDEX subscription_name_tenant_key
 	ON webhook_internal.subscription (name, tenant) NULLS NOT DISTINCT WHERE name IS NOT NULL;
 
+-- The endpoint itself may be a credential, which plans and parameters would show.
+CREATE INDEX subscription_endpoint_idx
+	ON webhook_internal.subscription (hashtextextended(endpoint, 0));
+
 CREATE SEQUENCE webhook_internal.subscription_secret_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_secret_id_seq IS 'numbers secrets';
 
@@ -478,21 +482,30 @@ COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was writ
  * log say whose they are: nobody else may get them, also if somebody changes it by hand. Who
  * deletes a row by hand and makes another of its number gives away what waits.
  */
-CREATE FUNCTION webhook_internal.keep_tenant() RETURNS trigger
+CREATE FUNCTION webhook_internal.keep_identity() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RAISE EXCEPTION 'the tenant of subscription % cannot be changed', old.id
-		USING ERRCODE = 'object_not_in_prerequisite_state',
-			COLUMN = 'tenant',
-			HINT = 'Call webhook.subscribe() for the other tenant, and webhook.unsubscribe() for this one.';
+	RAISE EXCEPTION USING
+		ERRCODE = 'object_not_in_prerequisite_state',
+		COLUMN = tg_argv[0],
+		MESSAGE = format('the %s of subscription %s cannot be changed', tg_argv[0], old.id),
+		HINT = tg_argv[1];
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.keep_tenant() IS 'trigger function: raises the error that a subscription keeps its tenant';
+COMMENT ON FUNCTION webhook_internal.keep_identity() IS 'trigger function: raises the error that a subscription keeps the column that the first argument names; the second one is the hint';
+
+CREATE TRIGGER keep_id BEFORE UPDATE OF id ON webhook_internal.subscription
+	FOR EACH ROW WHEN (old.id <> new.id)
+	EXECUTE FUNCTION webhook_internal.keep_identity('id',
+		'Call webhook.subscribe() for another one, and webhook.unsubscribe() for this one.');
+ALTER TABLE webhook_internal.subscription ENABLE ALWAYS TRIGGER keep_id;
+COMMENT ON TRIGGER keep_id ON webhook_internal.subscription IS 'keeps what waits, the secrets and the log with their subscription';
 
 CREATE TRIGGER keep_tenant BEFORE UPDATE OF tenant ON webhook_internal.subscription
 	FOR EACH ROW WHEN (old.tenant IS DISTINCT FROM new.tenant)
-	EXECUTE FUNCTION webhook_internal.keep_tenant();
+	EXECUTE FUNCTION webhook_internal.keep_identity('tenant',
+		'Call webhook.subscribe() for the other tenant, and webhook.unsubscribe() for this one.');
 ALTER TABLE webhook_internal.subscription ENABLE ALWAYS TRIGGER keep_tenant;
 COMMENT ON TRIGGER keep_tenant ON webhook_internal.subscription IS 'keeps what waits for one tenant from another one';
 
@@ -779,6 +792,7 @@ CREATE FUNCTION webhook_internal.bounds(
 	OUT max_wait text,
 	OUT schedule_waits integer,
 	OUT max_in_flight integer,
+	OUT tenant_max_in_flight integer,
 	OUT description_bytes integer,
 	OUT filter_bytes integer,
 	OUT events integer
@@ -793,6 +807,7 @@ AS $$
 		'30 days'::text AS max_wait,
 		100 AS schedule_waits,
 		1000 AS max_in_flight,
+		10000 AS tenant_max_in_flight,
 		-- C has none of these.
 		4096 AS description_bytes,
 		16384 AS filter_bytes,
@@ -904,6 +919,12 @@ CREATE FUNCTION webhook_internal.check_duplicate(
 	LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'webhook_check_duplicate';
 COMMENT ON FUNCTION webhook_internal.check_duplicate(text, text[], bigint, text) IS 'raise an error if another subscription of the tenant sends one of the events to the endpoint';
+
+CREATE FUNCTION webhook_internal.has_name(name text, subscription bigint, tenant text)
+	RETURNS boolean
+	LANGUAGE c SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'webhook_has_name';
+COMMENT ON FUNCTION webhook_internal.has_name(text, bigint, text) IS 'true if another subscription of the tenant has the name now; null: the platform';
 
 CREATE FUNCTION webhook_internal.require_trusted_table(relation regclass) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_trusted_table';
@@ -1078,22 +1099,24 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.checked_format(text) IS 'check a payload format; returns it';
 
-CREATE FUNCTION webhook_internal.checked_in_flight(max_in_flight integer) RETURNS integer
+CREATE FUNCTION webhook_internal.checked_in_flight(
+	max_in_flight integer,
+	most integer,
+	hint text
+) RETURNS integer
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	most		integer := (webhook_internal.bounds()).max_in_flight;
 BEGIN
 	IF max_in_flight NOT BETWEEN 0 AND most THEN
 		RAISE EXCEPTION 'max_in_flight must be between 1 and %, not %', most, max_in_flight
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'max_in_flight',
-				HINT = 'Use 0 for the default, webhook.max_in_flight_per_subscription.';
+				HINT = hint;
 	END IF;
 	RETURN nullif(max_in_flight, 0);
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.checked_in_flight(integer) IS 'check a maximum of requests in flight; returns it, or null for 0';
+COMMENT ON FUNCTION webhook_internal.checked_in_flight(integer, integer, text) IS 'check a maximum of requests in flight; returns it, or null for 0';
 
 CREATE FUNCTION webhook_internal.checked_rate(rate_limit real) RETURNS real
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -2266,7 +2289,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	old			webhook_internal.event_type;
-	users		text;
+	named		record;			-- who names it
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
 	PERFORM webhook_internal.require_definable_name(drop_event_type.name);
@@ -2284,38 +2307,35 @@ BEGIN
 	IF old.name IS NULL THEN
 		PERFORM webhook_internal.raise_unknown_event_type(drop_event_type.name, 'name');
 	END IF;
-	SELECT string_agg(s.id::text, ', ' ORDER BY s.id)
-		INTO users
-		FROM webhook_internal.subscription s
-		WHERE drop_event_type.name = ANY (s.events);
-	IF users IS NOT NULL THEN
-		RAISE EXCEPTION 'cannot drop event type "%" because subscriptions name it', drop_event_type.name
-			USING ERRCODE = 'dependent_objects_still_exist',
-				COLUMN = 'name',
-				DETAIL = format('These do: %s.', users),
-				HINT = 'Call webhook.alter_subscription() or webhook.unsubscribe() first, or mark the event type as deprecated.';
-	END IF;
-	SELECT string_agg(w.relation::text, ', ' ORDER BY w.relation)
-		INTO users
-		FROM webhook.watched_table w
-		WHERE w.event_type = drop_event_type.name;
-	IF users IS NOT NULL THEN
-		RAISE EXCEPTION 'cannot drop event type "%" because tables are watched for it', drop_event_type.name
-			USING ERRCODE = 'dependent_objects_still_exist',
-				COLUMN = 'name',
-				DETAIL = format('These are: %s.', users),
-				HINT = 'Call webhook.unwatch() first, or mark the event type as deprecated.';
-	END IF;
-	SELECT string_agg(to_json(o.name)::text, ', ' ORDER BY o.name)
-		INTO users
-		FROM webhook_internal.tenant o
-		WHERE drop_event_type.name = ANY (o.events);
-	IF users IS NOT NULL THEN
-		RAISE EXCEPTION 'cannot drop event type "%" because tenants may get it by name', drop_event_type.name
-			USING ERRCODE = 'dependent_objects_still_exist',
-				COLUMN = 'name',
-				DETAIL = format('These may: %s.', users),
-				HINT = 'Call webhook.define_tenant() with other events first, or mark the event type as deprecated.';
+	SELECT u.*
+		INTO named
+		FROM (VALUES
+			(1, 'cannot drop event type "%s" because subscriptions name it', 'These do: %s.',
+				'Call webhook.alter_subscription() or webhook.unsubscribe() first, or mark the event type as deprecated.', (
+				SELECT string_agg(s.id::text, ', ' ORDER BY s.id)
+					FROM webhook_internal.subscription s
+					WHERE drop_event_type.name = ANY (s.events))),
+			(2, 'cannot drop event type "%s" because tables are watched for it', 'These are: %s.',
+				'Call webhook.unwatch() first, or mark the event type as deprecated.', (
+				SELECT string_agg(w.relation::text, ', ' ORDER BY w.relation)
+					FROM webhook.watched_table w
+					WHERE w.event_type = drop_event_type.name)),
+			(3, 'cannot drop event type "%s" because tenants may get it by name', 'These may: %s.',
+				'Call webhook.define_tenant() with other events first, or mark the event type as deprecated.', (
+				SELECT string_agg(to_json(o.name)::text, ', ' ORDER BY o.name)
+					FROM webhook_internal.tenant o
+					WHERE drop_event_type.name = ANY (o.events)))
+			) AS u (number, message, detail, hint, users)
+		WHERE u.users IS NOT NULL
+		ORDER BY u.number
+		LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'dependent_objects_still_exist',
+			COLUMN = 'name',
+			MESSAGE = format(named.message, drop_event_type.name),
+			DETAIL = format(named.detail, named.users),
+			HINT = named.hint;
 	END IF;
 
 	DELETE FROM webhook_internal.event_type t WHERE t.name = drop_event_type.name;
@@ -2615,14 +2635,10 @@ BEGIN
 				HINT = 'Use 0 to let the tenant have no subscription.';
 	END IF;
 	new.max_subscriptions := coalesce(define_tenant.max_subscriptions, new.max_subscriptions);
-	IF define_tenant.max_in_flight < 0 THEN
-		RAISE EXCEPTION 'max_in_flight must not be negative, but is %', define_tenant.max_in_flight
-			USING ERRCODE = 'invalid_parameter_value',
-				COLUMN = 'max_in_flight',
-				HINT = 'Use 0 for no limit of the tenant''s own.';
-	END IF;
 	IF define_tenant.max_in_flight IS NOT NULL THEN
-		new.max_in_flight := nullif(define_tenant.max_in_flight, 0);
+		new.max_in_flight := webhook_internal.checked_in_flight(define_tenant.max_in_flight,
+			(webhook_internal.bounds()).tenant_max_in_flight,
+			'Use 0 for no limit of the tenant''s own.');
 	END IF;
 	IF define_tenant.rate_limit IS NOT NULL THEN
 		new.rate_limit := webhook_internal.checked_rate(define_tenant.rate_limit);
@@ -3081,7 +3097,8 @@ BEGIN
 		new.ordered := ordered;
 	END IF;
 	IF max_in_flight IS NOT NULL THEN
-		new.max_in_flight := webhook_internal.checked_in_flight(max_in_flight);
+		new.max_in_flight := webhook_internal.checked_in_flight(max_in_flight,
+			bounds.max_in_flight, 'Use 0 for the default, webhook.max_in_flight_per_subscription.');
 	END IF;
 	IF rate_limit IS NOT NULL THEN
 		new.rate_limit := webhook_internal.checked_rate(rate_limit);
@@ -3346,6 +3363,13 @@ BEGIN
 		SELECT s.* INTO old FROM webhook_internal.subscription s
 			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant
 			FOR UPDATE;
+		IF NOT FOUND AND webhook_internal.has_name(new.name, NULL::bigint, new.tenant) THEN
+			RAISE EXCEPTION 'another transaction has made subscription "%"', new.name
+				USING ERRCODE = 'serialization_failure',
+					COLUMN = 'name',
+					DETAIL = 'The snapshot of this transaction is older.',
+					HINT = 'Try the transaction again.';
+		END IF;
 	END IF;
 	new.id := old.id;
 
@@ -3373,7 +3397,6 @@ BEGIN
 	END IF;
 
 	new := webhook_internal.with_challenge(new);
-	-- A snapshot that does not see the name, which another transaction has just given, ends here.
 	INSERT INTO webhook_internal.subscription (tenant, endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
@@ -3385,7 +3408,6 @@ BEGIN
 			new.final_statuses, new.ca, new.client_certificate, new.include_context,
 			new.log_bodies, new.name, webhook_internal.caller(), webhook_internal.start_snapshot(),
 			webhook_internal.home(), new.confirmation, new.challenge, new.challenged_at)
-		ON CONFLICT (name, tenant) WHERE name IS NOT NULL DO NOTHING
 		RETURNING id INTO new.id;
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
@@ -3528,9 +3550,7 @@ BEGIN
 		alter_subscription.log_bodies);
 	IF alter_subscription.name IS NOT NULL THEN
 		new.name := webhook_internal.checked_name(nullif(alter_subscription.name, ''));
-		IF EXISTS (SELECT FROM webhook_internal.subscription s
-			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant AND s.id <> new.id)
-		THEN
+		IF webhook_internal.has_name(new.name, new.id, new.tenant) THEN
 			RAISE EXCEPTION 'subscription "%" already exists', new.name
 				USING ERRCODE = 'duplicate_object',
 					COLUMN = 'name',
@@ -4538,17 +4558,20 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	e			webhook_internal.found_event;
+	made_by		xid8;
 BEGIN
 	e := webhook_internal.search_event(event, subscription, tenant, whoever);
 	e.erased_at := webhook_internal.erased_at(e.subject, e.id, e.txid);
 	IF e.erased_at IS NOT NULL AND e.txid = '0' THEN
 		-- The ring may tell more, but all of it has to be read.
 		SELECT r.txid
-			INTO e.txid
+			INTO made_by
 			FROM webhook_internal.ring r
 			WHERE r.event_id = find_event.event AND r.kind IN ('e', 't', 'p');
-		e.txid := coalesce(e.txid, '0');
-		e.erased_at := webhook_internal.erased_at(e.subject, e.id, e.txid);
+		IF FOUND THEN
+			e.txid := made_by;
+			e.erased_at := webhook_internal.erased_at(e.subject, e.id, e.txid);
+		END IF;
 	END IF;
 	IF e.erased_at IS NOT NULL THEN
 		e.data := NULL;

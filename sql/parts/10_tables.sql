@@ -205,6 +205,10 @@ COMMENT ON COLUMN webhook_internal.subscription.challenged_at IS 'when the chall
 CREATE UNIQUE INDEX subscription_name_tenant_key
 	ON webhook_internal.subscription (name, tenant) NULLS NOT DISTINCT WHERE name IS NOT NULL;
 
+-- The endpoint itself may be a credential, which plans and parameters would show.
+CREATE INDEX subscription_endpoint_idx
+	ON webhook_internal.subscription (hashtextextended(endpoint, 0));
+
 CREATE SEQUENCE webhook_internal.subscription_secret_id_seq;
 COMMENT ON SEQUENCE webhook_internal.subscription_secret_id_seq IS 'numbers secrets';
 
@@ -448,21 +452,30 @@ COMMENT ON COLUMN webhook_internal.checkpoint.saved_at IS 'when the row was writ
  * log say whose they are: nobody else may get them, also if somebody changes it by hand. Who
  * deletes a row by hand and makes another of its number gives away what waits.
  */
-CREATE FUNCTION webhook_internal.keep_tenant() RETURNS trigger
+CREATE FUNCTION webhook_internal.keep_identity() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RAISE EXCEPTION 'the tenant of subscription % cannot be changed', old.id
-		USING ERRCODE = 'object_not_in_prerequisite_state',
-			COLUMN = 'tenant',
-			HINT = 'Call webhook.subscribe() for the other tenant, and webhook.unsubscribe() for this one.';
+	RAISE EXCEPTION USING
+		ERRCODE = 'object_not_in_prerequisite_state',
+		COLUMN = tg_argv[0],
+		MESSAGE = format('the %s of subscription %s cannot be changed', tg_argv[0], old.id),
+		HINT = tg_argv[1];
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.keep_tenant() IS 'trigger function: raises the error that a subscription keeps its tenant';
+COMMENT ON FUNCTION webhook_internal.keep_identity() IS 'trigger function: raises the error that a subscription keeps the column that the first argument names; the second one is the hint';
+
+CREATE TRIGGER keep_id BEFORE UPDATE OF id ON webhook_internal.subscription
+	FOR EACH ROW WHEN (old.id <> new.id)
+	EXECUTE FUNCTION webhook_internal.keep_identity('id',
+		'Call webhook.subscribe() for another one, and webhook.unsubscribe() for this one.');
+ALTER TABLE webhook_internal.subscription ENABLE ALWAYS TRIGGER keep_id;
+COMMENT ON TRIGGER keep_id ON webhook_internal.subscription IS 'keeps what waits, the secrets and the log with their subscription';
 
 CREATE TRIGGER keep_tenant BEFORE UPDATE OF tenant ON webhook_internal.subscription
 	FOR EACH ROW WHEN (old.tenant IS DISTINCT FROM new.tenant)
-	EXECUTE FUNCTION webhook_internal.keep_tenant();
+	EXECUTE FUNCTION webhook_internal.keep_identity('tenant',
+		'Call webhook.subscribe() for the other tenant, and webhook.unsubscribe() for this one.');
 ALTER TABLE webhook_internal.subscription ENABLE ALWAYS TRIGGER keep_tenant;
 COMMENT ON TRIGGER keep_tenant ON webhook_internal.subscription IS 'keeps what waits for one tenant from another one';
 

@@ -20,6 +20,7 @@ CREATE FUNCTION webhook_internal.bounds(
 	OUT max_wait text,
 	OUT schedule_waits integer,
 	OUT max_in_flight integer,
+	OUT tenant_max_in_flight integer,
 	OUT description_bytes integer,
 	OUT filter_bytes integer,
 	OUT events integer
@@ -34,6 +35,7 @@ AS $$
 		'30 days'::text AS max_wait,
 		100 AS schedule_waits,
 		1000 AS max_in_flight,
+		10000 AS tenant_max_in_flight,
 		-- C has none of these.
 		4096 AS description_bytes,
 		16384 AS filter_bytes,
@@ -145,6 +147,12 @@ CREATE FUNCTION webhook_internal.check_duplicate(
 	LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'webhook_check_duplicate';
 COMMENT ON FUNCTION webhook_internal.check_duplicate(text, text[], bigint, text) IS 'raise an error if another subscription of the tenant sends one of the events to the endpoint';
+
+CREATE FUNCTION webhook_internal.has_name(name text, subscription bigint, tenant text)
+	RETURNS boolean
+	LANGUAGE c SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'webhook_has_name';
+COMMENT ON FUNCTION webhook_internal.has_name(text, bigint, text) IS 'true if another subscription of the tenant has the name now; null: the platform';
 
 CREATE FUNCTION webhook_internal.require_trusted_table(relation regclass) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_trusted_table';
@@ -319,22 +327,24 @@ END
 $$;
 COMMENT ON FUNCTION webhook_internal.checked_format(text) IS 'check a payload format; returns it';
 
-CREATE FUNCTION webhook_internal.checked_in_flight(max_in_flight integer) RETURNS integer
+CREATE FUNCTION webhook_internal.checked_in_flight(
+	max_in_flight integer,
+	most integer,
+	hint text
+) RETURNS integer
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	most		integer := (webhook_internal.bounds()).max_in_flight;
 BEGIN
 	IF max_in_flight NOT BETWEEN 0 AND most THEN
 		RAISE EXCEPTION 'max_in_flight must be between 1 and %, not %', most, max_in_flight
 			USING ERRCODE = 'invalid_parameter_value',
 				COLUMN = 'max_in_flight',
-				HINT = 'Use 0 for the default, webhook.max_in_flight_per_subscription.';
+				HINT = hint;
 	END IF;
 	RETURN nullif(max_in_flight, 0);
 END
 $$;
-COMMENT ON FUNCTION webhook_internal.checked_in_flight(integer) IS 'check a maximum of requests in flight; returns it, or null for 0';
+COMMENT ON FUNCTION webhook_internal.checked_in_flight(integer, integer, text) IS 'check a maximum of requests in flight; returns it, or null for 0';
 
 CREATE FUNCTION webhook_internal.checked_rate(rate_limit real) RETURNS real
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

@@ -265,7 +265,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	old			webhook_internal.event_type;
-	users		text;
+	named		record;			-- who names it
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.event_type'::regclass);
 	PERFORM webhook_internal.require_definable_name(drop_event_type.name);
@@ -283,38 +283,35 @@ BEGIN
 	IF old.name IS NULL THEN
 		PERFORM webhook_internal.raise_unknown_event_type(drop_event_type.name, 'name');
 	END IF;
-	SELECT string_agg(s.id::text, ', ' ORDER BY s.id)
-		INTO users
-		FROM webhook_internal.subscription s
-		WHERE drop_event_type.name = ANY (s.events);
-	IF users IS NOT NULL THEN
-		RAISE EXCEPTION 'cannot drop event type "%" because subscriptions name it', drop_event_type.name
-			USING ERRCODE = 'dependent_objects_still_exist',
-				COLUMN = 'name',
-				DETAIL = format('These do: %s.', users),
-				HINT = 'Call webhook.alter_subscription() or webhook.unsubscribe() first, or mark the event type as deprecated.';
-	END IF;
-	SELECT string_agg(w.relation::text, ', ' ORDER BY w.relation)
-		INTO users
-		FROM webhook.watched_table w
-		WHERE w.event_type = drop_event_type.name;
-	IF users IS NOT NULL THEN
-		RAISE EXCEPTION 'cannot drop event type "%" because tables are watched for it', drop_event_type.name
-			USING ERRCODE = 'dependent_objects_still_exist',
-				COLUMN = 'name',
-				DETAIL = format('These are: %s.', users),
-				HINT = 'Call webhook.unwatch() first, or mark the event type as deprecated.';
-	END IF;
-	SELECT string_agg(to_json(o.name)::text, ', ' ORDER BY o.name)
-		INTO users
-		FROM webhook_internal.tenant o
-		WHERE drop_event_type.name = ANY (o.events);
-	IF users IS NOT NULL THEN
-		RAISE EXCEPTION 'cannot drop event type "%" because tenants may get it by name', drop_event_type.name
-			USING ERRCODE = 'dependent_objects_still_exist',
-				COLUMN = 'name',
-				DETAIL = format('These may: %s.', users),
-				HINT = 'Call webhook.define_tenant() with other events first, or mark the event type as deprecated.';
+	SELECT u.*
+		INTO named
+		FROM (VALUES
+			(1, 'cannot drop event type "%s" because subscriptions name it', 'These do: %s.',
+				'Call webhook.alter_subscription() or webhook.unsubscribe() first, or mark the event type as deprecated.', (
+				SELECT string_agg(s.id::text, ', ' ORDER BY s.id)
+					FROM webhook_internal.subscription s
+					WHERE drop_event_type.name = ANY (s.events))),
+			(2, 'cannot drop event type "%s" because tables are watched for it', 'These are: %s.',
+				'Call webhook.unwatch() first, or mark the event type as deprecated.', (
+				SELECT string_agg(w.relation::text, ', ' ORDER BY w.relation)
+					FROM webhook.watched_table w
+					WHERE w.event_type = drop_event_type.name)),
+			(3, 'cannot drop event type "%s" because tenants may get it by name', 'These may: %s.',
+				'Call webhook.define_tenant() with other events first, or mark the event type as deprecated.', (
+				SELECT string_agg(to_json(o.name)::text, ', ' ORDER BY o.name)
+					FROM webhook_internal.tenant o
+					WHERE drop_event_type.name = ANY (o.events)))
+			) AS u (number, message, detail, hint, users)
+		WHERE u.users IS NOT NULL
+		ORDER BY u.number
+		LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'dependent_objects_still_exist',
+			COLUMN = 'name',
+			MESSAGE = format(named.message, drop_event_type.name),
+			DETAIL = format(named.detail, named.users),
+			HINT = named.hint;
 	END IF;
 
 	DELETE FROM webhook_internal.event_type t WHERE t.name = drop_event_type.name;

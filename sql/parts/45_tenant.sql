@@ -288,14 +288,10 @@ BEGIN
 				HINT = 'Use 0 to let the tenant have no subscription.';
 	END IF;
 	new.max_subscriptions := coalesce(define_tenant.max_subscriptions, new.max_subscriptions);
-	IF define_tenant.max_in_flight < 0 THEN
-		RAISE EXCEPTION 'max_in_flight must not be negative, but is %', define_tenant.max_in_flight
-			USING ERRCODE = 'invalid_parameter_value',
-				COLUMN = 'max_in_flight',
-				HINT = 'Use 0 for no limit of the tenant''s own.';
-	END IF;
 	IF define_tenant.max_in_flight IS NOT NULL THEN
-		new.max_in_flight := nullif(define_tenant.max_in_flight, 0);
+		new.max_in_flight := webhook_internal.checked_in_flight(define_tenant.max_in_flight,
+			(webhook_internal.bounds()).tenant_max_in_flight,
+			'Use 0 for no limit of the tenant''s own.');
 	END IF;
 	IF define_tenant.rate_limit IS NOT NULL THEN
 		new.rate_limit := webhook_internal.checked_rate(define_tenant.rate_limit);

@@ -227,7 +227,8 @@ BEGIN
 		new.ordered := ordered;
 	END IF;
 	IF max_in_flight IS NOT NULL THEN
-		new.max_in_flight := webhook_internal.checked_in_flight(max_in_flight);
+		new.max_in_flight := webhook_internal.checked_in_flight(max_in_flight,
+			bounds.max_in_flight, 'Use 0 for the default, webhook.max_in_flight_per_subscription.');
 	END IF;
 	IF rate_limit IS NOT NULL THEN
 		new.rate_limit := webhook_internal.checked_rate(rate_limit);
@@ -492,6 +493,13 @@ BEGIN
 		SELECT s.* INTO old FROM webhook_internal.subscription s
 			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant
 			FOR UPDATE;
+		IF NOT FOUND AND webhook_internal.has_name(new.name, NULL::bigint, new.tenant) THEN
+			RAISE EXCEPTION 'another transaction has made subscription "%"', new.name
+				USING ERRCODE = 'serialization_failure',
+					COLUMN = 'name',
+					DETAIL = 'The snapshot of this transaction is older.',
+					HINT = 'Try the transaction again.';
+		END IF;
 	END IF;
 	new.id := old.id;
 
@@ -519,7 +527,6 @@ BEGIN
 	END IF;
 
 	new := webhook_internal.with_challenge(new);
-	-- A snapshot that does not see the name, which another transaction has just given, ends here.
 	INSERT INTO webhook_internal.subscription (tenant, endpoint, events, description, headers,
 			signature_schemes, filter, payload_format, ordered, max_in_flight, rate_limit,
 			timeout, retry_schedule, max_age, final_statuses, ca, client_certificate,
@@ -531,7 +538,6 @@ BEGIN
 			new.final_statuses, new.ca, new.client_certificate, new.include_context,
 			new.log_bodies, new.name, webhook_internal.caller(), webhook_internal.start_snapshot(),
 			webhook_internal.home(), new.confirmation, new.challenge, new.challenged_at)
-		ON CONFLICT (name, tenant) WHERE name IS NOT NULL DO NOTHING
 		RETURNING id INTO new.id;
 	INSERT INTO webhook_internal.subscription_secret (subscription_id, secret)
 		VALUES (new.id, key);
@@ -674,9 +680,7 @@ BEGIN
 		alter_subscription.log_bodies);
 	IF alter_subscription.name IS NOT NULL THEN
 		new.name := webhook_internal.checked_name(nullif(alter_subscription.name, ''));
-		IF EXISTS (SELECT FROM webhook_internal.subscription s
-			WHERE s.name = new.name AND s.tenant IS NOT DISTINCT FROM new.tenant AND s.id <> new.id)
-		THEN
+		IF webhook_internal.has_name(new.name, new.id, new.tenant) THEN
 			RAISE EXCEPTION 'subscription "%" already exists', new.name
 				USING ERRCODE = 'duplicate_object',
 					COLUMN = 'name',

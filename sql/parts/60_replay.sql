@@ -239,17 +239,20 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	e			webhook_internal.found_event;
+	made_by		xid8;
 BEGIN
 	e := webhook_internal.search_event(event, subscription, tenant, whoever);
 	e.erased_at := webhook_internal.erased_at(e.subject, e.id, e.txid);
 	IF e.erased_at IS NOT NULL AND e.txid = '0' THEN
 		-- The ring may tell more, but all of it has to be read.
 		SELECT r.txid
-			INTO e.txid
+			INTO made_by
 			FROM webhook_internal.ring r
 			WHERE r.event_id = find_event.event AND r.kind IN ('e', 't', 'p');
-		e.txid := coalesce(e.txid, '0');
-		e.erased_at := webhook_internal.erased_at(e.subject, e.id, e.txid);
+		IF FOUND THEN
+			e.txid := made_by;
+			e.erased_at := webhook_internal.erased_at(e.subject, e.id, e.txid);
+		END IF;
 	END IF;
 	IF e.erased_at IS NOT NULL THEN
 		e.data := NULL;

@@ -51,6 +51,7 @@ PG_FUNCTION_INFO_V1(webhook_is_own_type);
 PG_FUNCTION_INFO_V1(webhook_matches);
 PG_FUNCTION_INFO_V1(webhook_matches_any);
 PG_FUNCTION_INFO_V1(webhook_check_duplicate);
+PG_FUNCTION_INFO_V1(webhook_has_name);
 PG_FUNCTION_INFO_V1(webhook_start_snapshot);
 PG_FUNCTION_INFO_V1(webhook_this_home);
 PG_FUNCTION_INFO_V1(webhook_caller_name);
@@ -277,6 +278,37 @@ webhook_check_duplicate(PG_FUNCTION_ARGS)
 	}
 	SPI_finish();
 	PG_RETURN_VOID();
+}
+
+/*
+ * has_name(name text, subscription bigint, tenant text): true if a subscription of the
+ * tenant, other than that, has the name now, whatever the transaction's snapshot; NULL as
+ * tenant is the platform. The caller holds lock_tenant().
+ */
+Datum
+webhook_has_name(PG_FUNCTION_ARGS)
+{
+	Oid			types[3] = {TEXTOID, INT8OID, TEXTOID};
+	Datum		values[3] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
+	char		nulls[4] = {PG_ARGISNULL(0) ? 'n' : ' ', PG_ARGISNULL(1) ? 'n' : ' ',
+	PG_ARGISNULL(2) ? 'n' : ' '};
+	SPIPlanPtr	plan;
+	bool		found;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	plan = SPI_prepare("SELECT FROM webhook_internal.subscription s"
+					   " WHERE s.name OPERATOR(pg_catalog.=) $1"
+					   " AND s.id IS DISTINCT FROM $2"
+					   " AND s.tenant IS NOT DISTINCT FROM $3",
+					   lengthof(types), types);
+	if (plan == NULL ||
+		SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(), InvalidSnapshot, true,
+							 false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read webhook_internal.subscription");
+	found = SPI_processed > 0;
+	SPI_finish();
+	PG_RETURN_BOOL(found);
 }
 
 /*

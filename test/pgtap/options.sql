@@ -304,6 +304,8 @@ SELECT ok(NOT webhook_internal.is_disabled(0), 'one that does not exist is not d
 -- Bounds of settings hold for options.
 SELECT is(ARRAY[min_val, max_val], ARRAY[1, bounds.max_in_flight]::text[], name)
 	FROM pg_settings, webhook_internal.bounds() WHERE name = 'webhook.max_in_flight_per_subscription';
+SELECT is(tenant_max_in_flight, max_val::int, 'a tenant has as many requests in flight as the setting allows')
+	FROM pg_settings, webhook_internal.bounds() WHERE name = 'webhook.max_in_flight';
 SELECT cmp_ok((min_val || unit)::interval, '>=', bounds.min_timeout::interval, name || ', where a bare number might be meant as seconds')
 	FROM pg_settings, webhook_internal.bounds() WHERE name = 'webhook.timeout';
 SELECT is((max_val || unit)::interval, bounds.max_timeout::interval, name)

@@ -93,7 +93,8 @@ INSERT INTO refused VALUES
 	('define_tenant(''x'', ''{webhook.*}'')', '22023 events invalid event type pattern: "webhook.*": No pattern includes event types that begin with "webhook.".'),
 	('define_tenant(''x'', array_fill(''App.*''::text, ''{501}''))', '54000 events events of 501 entries is too long: The maximum is 500 entries.'),
 	('define_tenant(''x'', max_subscriptions => -1)', '22023 max_subscriptions max_subscriptions must not be negative, but is -1'),
-	('define_tenant(''x'', max_in_flight => -1)', '22023 max_in_flight max_in_flight must not be negative, but is -1'),
+	('define_tenant(''x'', max_in_flight => -1)', '22023 max_in_flight max_in_flight must be between 1 and 10000, not -1'),
+	('define_tenant(''x'', max_in_flight => 10001)', '22023 max_in_flight max_in_flight must be between 1 and 10000, not 10001'),
 	('define_tenant(''x'', rate_limit => -1)', '22023 rate_limit rate_limit must be between 0.00001 and 10000 requests a second, not -1'),
 	('define_tenant(''x'', rate_limit => ''NaN'')', '22023 rate_limit rate_limit must be between 0.00001 and 10000 requests a second, not NaN');
 SELECT is(pg_temp.refusal('SELECT webhook.' || call), refusal, call) FROM refused;
@@ -213,6 +214,9 @@ SELECT is(pg_temp.refusal(format('UPDATE webhook_internal.subscription SET tenan
 		format('55000 tenant the tenant of subscription %s cannot be changed', :acme1), concat('by hand: ', tenant))
 	FROM unnest(ARRAY['NULL', '''globex''']) AS tenant;
 SELECT is(pg_temp.refusal(format('UPDATE webhook_internal.subscription SET tenant = tenant WHERE id = %s', :acme1)), NULL, '... but what changes nothing is no change');
+SELECT is(pg_temp.refusal(format('UPDATE webhook_internal.subscription SET id = id + 1000 WHERE id = %s', :acme1)),
+	format('55000 id the id of subscription %s cannot be changed', :acme1), '... nor can its id, by hand');
+SELECT is(pg_temp.refusal(format('UPDATE webhook_internal.subscription SET id = id WHERE id = %s', :acme1)), NULL, '... but what changes nothing is no change');
 
 -- Caps below what exists
 TRUNCATE refused;
