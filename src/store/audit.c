@@ -5,11 +5,17 @@
  * The function that does something writes the row in the same transaction, with
  * no privilege on the table and no trigger: whoever may call the function leaves
  * a row. The worker deletes rows that are older than the log.
+ *
+ * A replay ends if the audit says that its event was erased. Its transaction may be open for
+ * longer than the log is kept, so a row also stays as long as a transaction is open that
+ * was when it was written, or has a snapshot of then.
  */
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/transam.h"
 #include "miscadmin.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -30,6 +36,16 @@ enum
 	KEY_AT = 1
 };
 
+/* How the worker knows which rows no open transaction can be of. */
+static struct
+{
+	bool		marked;			/* the other fields are set */
+	TimestampTz settled_before; /* result of settled_before(); DT_NOBEGIN: it is not known yet */
+	TimestampTz mark_at;		/* a later time, */
+	FullTransactionId mark_next;	/* and the next transaction id of then */
+}			retirement;
+
+static TimestampTz settled_before(Relation audit, TimestampTz now);
 static Datum role_name(Oid role);
 
 void
@@ -61,24 +77,46 @@ webhook_audit_write(Datum action, NullableDatum subscription_id, NullableDatum e
 }
 
 bool
-webhook_audit_retire(TimestampTz older_than)
+webhook_audit_retire(TimestampTz older_than, TimestampTz now)
 {
 	WebhookTable *table = webhook_table_open(webhook_catalog_required()->audit,
 											 Natts_webhook_audit, RowExclusiveLock);
 	ScanKeyData key;
 	WebhookScan *scan;
-	bool		more;
+	bool		more = !retirement.marked;
+	TimestampTz settled = settled_before(table->relation, now);
 
 	ScanKeyInit(&key, KEY_AT, BTLessStrategyNumber, F_TIMESTAMPTZ_LT,
-				TimestampTzGetDatum(older_than));
+				TimestampTzGetDatum(Min(older_than, settled)));
 	PushActiveSnapshot(GetLatestSnapshot());
 	scan = webhook_scan_begin(table->relation, webhook_catalog_required()->audit_at,
 							  GetActiveSnapshot(), 1, &key, ForwardScanDirection);
-	more = webhook_table_delete_found(table, scan, RETIRED_ROWS);
+	more |= webhook_table_delete_found(table, scan, RETIRED_ROWS);
 	webhook_scan_end(scan);
 	PopActiveSnapshot();
 	webhook_table_close(table);
 	return more;
+}
+
+/*
+ * No transaction that was running at the result, or has a snapshot of then, is still open.
+ * That is known of the times of former calls alone.
+ */
+static TimestampTz
+settled_before(Relation audit, TimestampTz now)
+{
+	TransactionId oldest = GetOldestNonRemovableTransactionId(audit);
+
+	if (!retirement.marked)
+		retirement.settled_before = DT_NOBEGIN;
+	else if (TransactionIdPrecedes(oldest, XidFromFullTransactionId(retirement.mark_next)))
+		return retirement.settled_before;
+	else
+		retirement.settled_before = retirement.mark_at;
+	retirement.marked = true;
+	retirement.mark_at = now;
+	retirement.mark_next = ReadNextFullTransactionId();
+	return retirement.settled_before;
 }
 
 static Datum

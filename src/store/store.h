@@ -452,7 +452,10 @@ extern void webhook_audit_write(Datum action, NullableDatum subscription_id,
 								NullableDatum event_id, Datum detail,
 								NullableDatum tenant);
 
-/* Delete some of the rows that are older than a time. Returns true if there may be more. */
-extern bool webhook_audit_retire(TimestampTz older_than);
+/*
+ * Delete some of the rows that are older than a time, and than all open transactions; at the
+ * first call none. Returns true if there may be more.
+ */
+extern bool webhook_audit_retire(TimestampTz older_than, TimestampTz now);
 
 #endif							/* WEBHOOK_STORE_H */

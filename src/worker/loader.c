@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
+#include "store/store.h"
 #include "subscription/subscription.h"
 #include "worker/loader_internal.h"
 #include "worker/set_back_internal.h"
@@ -32,6 +33,8 @@ typedef struct Look
 	int			nlooked;		/* of these, those that there was room for */
 	List	   *rows[LOOK_QUEUES];	/* WebhookPending * in loader.context: due heads, */
 	List	   *behind[LOOK_QUEUES];	/* and rows behind them, for each head in turn */
+	List	   *erased;			/* WebhookPending * in loader.context: those of events that were
+								 * erased */
 	TimestampTz next[LOOK_QUEUES];	/* when the first row that is left is due; 0: none is left */
 } Look;
 
@@ -50,6 +53,7 @@ static struct
 
 static void repair_heads(void *arg);
 static void read_due(void *arg);
+static List *without_erased(List *rows, List **erased);
 static bool is_skipped(int64 subscription_id, const char *subject, int64 position, int64 id,
 					   void *arg);
 static List *read_behind(const List *heads, int limit, Size *bytes);
@@ -86,6 +90,8 @@ webhook_loader_load(Size engine, TimestampTz now)
 		return true;
 
 	done = webhook_transaction_try("reading pending deliveries", read_due, &look);
+	if (done)
+		webhook_dispatch_erase_rows(loader.dispatcher, look.erased, NULL);
 	for (int i = 0; i < look.nqueues; i++)
 	{
 		if (done && i < look.nlooked)
@@ -189,7 +195,34 @@ read_due(void *arg)
 									  Min(webhook_due_limit_behind(look->queues[i]),
 										  webhook_budget_load_behind(room)), &bytes);
 		room -= list_length(look->behind[i]);
+		look->rows[i] = without_erased(look->rows[i], &look->erased);
+		look->behind[i] = without_erased(look->behind[i], &look->erased);
 	}
+}
+
+/*
+ * Take the rows of erased events out of a list. A dump that was made while an erasure was
+ * carried out has rows that the erasure had not come to, and not its command; restored
+ * rows have no transaction id. All others the command has found.
+ */
+static List *
+without_erased(List *rows, List **erased)
+{
+	List	   *others = NIL;
+	ListCell   *cell;
+
+	foreach(cell, rows)
+	{
+		WebhookPending *row = lfirst(cell);
+		const WebhookEvent *event = row->event;
+
+		if (!FullTransactionIdIsValid(event->txid) &&
+			webhook_is_erased(event->subject, event->id, event->txid))
+			*erased = lappend(*erased, row);
+		else
+			others = lappend(others, row);
+	}
+	return others;
 }
 
 /*

@@ -240,7 +240,7 @@ retire_audit(void *arg)
 	TimestampTz limit;
 
 	if (limit_of_record(retirement, &limit))
-		retirement->more = webhook_audit_retire(limit);
+		retirement->more = webhook_audit_retire(limit, retirement->now);
 }
 
 static void

@@ -108,6 +108,60 @@ is(scalar(grep { $_->{body} =~ /secret/ } $receiver->requests) <= $requests ? 'n
 	$server->reset('webhook.log_retention');
 }
 
+# ---- A replay whose transaction is open for longer than the audit is kept
+
+{
+	my $id = $server->sql(q(SELECT webhook.publish('App.A', '{"secret": 4}', 'long/1')));
+
+	$server->becomes("SELECT count(*) FROM webhook.log WHERE event_id = '$id' AND subscription_id = $subscription{delivered}", 1, 'an event is delivered');
+	my $open = $server->hold("SELECT webhook.resend('$id', $subscription{delivered})");
+
+	$server->sql(q(SELECT webhook.erase('long/1')));
+	$server->becomes(kept('long/1'), '0 0', 'it is erased');
+	$server->sql(q(UPDATE webhook_internal.audit SET at = at - interval '15 days' WHERE detail ->> 'subject' = 'long/1'));
+	$server->set('webhook.log_retention', '1h');
+	foreach (1 .. 2)
+	{
+		$server->sql(q(INSERT INTO webhook_internal.stat_minute VALUES ('2026-01-01 00:00+00', '1 h', NULL, 0, 0, 0, 0, NULL, '{}')));
+		$server->restart_worker;
+		$server->becomes(q(SELECT count(*) FROM webhook_internal.stat_minute WHERE at = '2026-01-01 00:00+00'), '0', 'what is old goes');
+	}
+	is($server->sql(q(SELECT count(*) FROM webhook.audit WHERE detail ->> 'subject' = 'long/1')), '1', 'the audit has the erasure as long as the transaction is open');
+	$server->let_go($open);
+	$server->becomes("SELECT outcome || ' ' || error_class FROM webhook.log WHERE event_id = '$id' AND cause = 'resend'", 'cancelled erased', 'the replay is not sent');
+	$server->restart_worker;
+	$server->becomes(q(SELECT count(*) FROM webhook.audit WHERE detail ->> 'subject' = 'long/1'), '0', 'then it goes, too');
+	$server->reset('webhook.log_retention');
+}
+
+# ---- A dump that is made before the worker has carried out an erasure
+
+{
+	my $copy = $server->database('restored');
+	my $dump = $server->node->basedir . '/erase.sql';
+
+	$server->sql(q(SELECT webhook.publish('App.A', format('{"secret": %s}', n)::json, 'dump/1') FROM generate_series(51, 53) n; SELECT webhook.publish('App.A', '{"other": 5}', 'dump/2')));
+	$server->becomes("SELECT count(*) FROM webhook_internal.pending WHERE subscription_id = $subscription{paused} AND subject LIKE 'dump/%'", 4, 'deliveries wait');
+	$server->settle('before the dump');
+	my $pid = $server->sql('SELECT pid FROM webhook.stat_worker');
+
+	kill STOP => $pid;
+	$server->sql(q(SELECT webhook.erase('dump/1')));
+	is(system('pg_dump', '--host', $server->node->host, '--port', $server->node->port, '--file', $dump, 'postgres'), 0, 'pg_dump in the middle of an erasure');
+	kill CONT => $pid;
+	$server->becomes(kept('dump/1'), '0 0', 'here it is carried out');
+	$server->sql('CREATE DATABASE restored');
+	is(system('psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '--host', $server->node->host, '--port', $server->node->port, '--output', '/dev/null', '--file', $dump, 'restored'), 0, 'it is restored');
+	is($copy->sql(q(SELECT count(*) FROM webhook_internal.pending WHERE subject = 'dump/1')) > 0 ? 'there' : '', 'there', '... with what was to be erased');
+	my $before = grep { $_->{body} =~ /"secret": 5[123]/ } $receiver->requests;
+
+	$copy->sql("SELECT webhook.resume_database(), webhook.resume($subscription{paused})");
+	$copy->becomes("SELECT outcome FROM webhook.log WHERE subject = 'dump/2' AND subscription_id = $subscription{paused}", 'delivered', 'another subject is delivered');
+	$copy->becomes("SELECT string_agg(outcome || ' ' || error_class, ', ') FROM webhook.log WHERE subject = 'dump/1' AND subscription_id = $subscription{paused}", join(', ', ('cancelled erased') x 3), 'what waits of that one ends');
+	is(scalar(grep { $_->{body} =~ /"secret": 5[123]/ } $receiver->requests), $before, '... and is not sent');
+	$server->sql('DROP DATABASE restored WITH (FORCE)');
+}
+
 # ---- What comes later is another story
 
 $server->sql(q(SELECT webhook.publish('App.A', '{"later": 1}', 'x/1')));
