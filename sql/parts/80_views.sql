@@ -317,19 +317,20 @@ COMMENT ON COLUMN webhook.stat_pending.next_at IS 'when the next one is due; nul
 CREATE FUNCTION webhook_internal.state_of(
 	s webhook_internal.subscription,
 	t webhook_internal.subscription_state,
-	worker text
+	worker text,
+	home text
 ) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN CASE
 		WHEN webhook_internal.disabled(s, t) THEN 'disabled'
-		WHEN s.home <> webhook_internal.home() THEN 'fenced'
+		WHEN s.home <> state_of.home THEN 'fenced'
 		WHEN s.paused THEN 'paused'
 		WHEN worker = 'no worker' THEN 'no worker'
 		WHEN t.state = 'off' THEN 'off'
 		WHEN webhook_internal.unconfirmed(s, t) THEN 'unconfirmed'
 		WHEN t.state IN ('open', 'waiting', 'slow') THEN t.state
 		ELSE 'active' END;
-COMMENT ON FUNCTION webhook_internal.state_of(webhook_internal.subscription, webhook_internal.subscription_state, text) IS 'state of a subscription, where the worker of its database has this one';
+COMMENT ON FUNCTION webhook_internal.state_of(webhook_internal.subscription, webhook_internal.subscription_state, text, text) IS 'state of a subscription, where the worker of its database has this state, and webhook_internal.home() is this one';
 
 -- The state is named once: PostgreSQL puts the body in place of a call only then.
 CREATE FUNCTION webhook_internal.reason_of(
@@ -431,13 +432,17 @@ CREATE VIEW webhook.stat_subscription WITH (security_barrier) AS
 				FROM webhook_internal.pending_summary(false, due => false) p
 				GROUP BY p.subscription_id
 		) f ON f.subscription_id = s.id
-		CROSS JOIN webhook_internal.worker_state() v
+		-- OFFSET 0 keeps the functions from being called for each row.
+		CROSS JOIN (
+			SELECT x.state, webhook_internal.home() FROM webhook_internal.worker_state() x OFFSET 0
+		) v (state, home)
 		-- The state is worked out wherever it is named, so it is named last, and rarely.
 		CROSS JOIN LATERAL (
-			SELECT webhook_internal.state_of(s, t, v.state)
+			SELECT webhook_internal.state_of(s, t, v.state, v.home)
 		) h (state)
+		-- extract() would take its time over a numeric.
 		CROSS JOIN LATERAL (
-			SELECT greatest(extract(epoch FROM statement_timestamp() - t.saved_at)::float8, 0)
+			SELECT greatest(date_part('epoch', statement_timestamp() - t.saved_at), 0)
 		) a (age)
 	WHERE (SELECT webhook_internal.sees_all()) OR s.tenant = (SELECT webhook_internal.my_tenant());
 COMMENT ON VIEW webhook.stat_subscription IS 'state and statistics of each subscription, saved by the worker within seconds';

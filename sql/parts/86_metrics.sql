@@ -91,7 +91,7 @@ BEGIN
 	END IF;
 	RETURN QUERY
 	WITH counted (state, subscriptions, disabled) AS MATERIALIZED (
-		SELECT webhook_internal.state_of(s, t, w.state), count(*),
+		SELECT webhook_internal.state_of(s, t, w.state, webhook_internal.home()), count(*),
 				count(*) FILTER (WHERE s.enabled AND webhook_internal.disabled(s, t))
 			FROM webhook_internal.subscription s
 				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id

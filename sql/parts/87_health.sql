@@ -190,8 +190,13 @@ BEGIN
 				LEFT JOIN webhook_internal.subscription_state t ON t.subscription_id = s.id
 				LEFT JOIN webhook_internal.pending_summary(false, oldest => false) w
 					ON w.subscription_id = s.id
-				CROSS JOIN webhook_internal.worker_state() v
-				CROSS JOIN LATERAL (SELECT webhook_internal.state_of(s, t, v.state)) h (state)
+				CROSS JOIN (
+					SELECT x.state, webhook_internal.home()
+						FROM webhook_internal.worker_state() x OFFSET 0
+				) v (state, home)
+				CROSS JOIN LATERAL (
+					SELECT webhook_internal.state_of(s, t, v.state, v.home)
+				) h (state)
 	), subscription AS (
 		SELECT s.state, string_agg(s.subscription_id::text, ', ' ORDER BY s.subscription_id) AS ids,
 				count(*) AS n, string_agg(DISTINCT s.reason, '; ') AS reasons
