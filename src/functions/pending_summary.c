@@ -9,9 +9,14 @@
  * The worker's numbers name the subscriptions, in order. Between two of them there
  * may be some that it has not counted.
  *
- * An index scan reads its page to the end, though one entry is wanted, and that is
- * most of the cost. What an earlier call of the process has found is an upper bound
- * that ends it: if something is not later than that, the first is what is wanted.
+ * What an earlier call of the process has found is still so while the row of the worker's
+ * number is the same version: each of its transactions that changes rows of a subscription
+ * writes the number anew. After another version it is an upper bound: an index scan reads
+ * its page to the end, though one entry is wanted, and that is most of the cost; the bound
+ * ends it, and if something is not later than that, the first is what is wanted.
+ *
+ * What somebody else than the worker writes is seen by its own transaction, and by others
+ * once the worker has counted again.
  *
  * Monitoring asks without counting, and without waiting for a lock: it must not hang
  * because somebody else does.
@@ -34,6 +39,7 @@
 
 #include "base/catalog.h"
 #include "base/table.h"
+#include "process/wakeup.h"
 
 #define KEY_SUBSCRIPTION_ID 1	/* column of each of the indexes */
 #define KEY_TIME		2		/* column of the two indexes of pending */
@@ -43,12 +49,25 @@
 /* The most subscriptions that a process remembers. */
 #define MAX_REMEMBERED	10000
 
-/* The first times of a subscription, as somebody has found them. */
+/* A version of a row: no other one has both. */
+typedef struct Version
+{
+	TransactionId writer;
+	ItemPointerData place;		/* invalid: there is no row */
+} Version;
+
+/*
+ * The first times of a subscription, as somebody has found them: DT_NOEND, there is none
+ * or nobody knows. They are known if they are so with this version.
+ */
 typedef struct Firsts
 {
 	int64		subscription_id;
 	TimestampTz queued_at;
-	TimestampTz next_at;		/* DT_NOEND: none was due */
+	TimestampTz next_at;
+	Version		version;		/* of the row of its number */
+	bool		queued_known;
+	bool		next_known;
 } Firsts;
 
 /* In order of subscription_id. */
@@ -60,6 +79,7 @@ typedef struct FirstsList
 
 static struct
 {
+	Oid			pending;		/* the table that the list is of */
 	FirstsList	list;			/* what the last call has found */
 }			remembered;
 
@@ -82,15 +102,16 @@ static bool lock_tables(bool wait);
 static void put_unknown(Summary *summary);
 static void add_counted(Summary *summary);
 static void add_gap(Summary *summary, int64 after, int64 last);
-static void add(Summary *summary, int64 subscription_id, const int64 *counted);
+static void add(Summary *summary, int64 subscription_id, const int64 *counted, Version version);
 static int64 count_rows(Summary *summary, int64 subscription_id);
-static bool find_first(Summary *summary, WebhookScan **scan, Oid index, AttrNumber column,
-					   int64 subscription_id, TimestampTz latest, TimestampTz *first);
+static Version number_version(TupleTableSlot *slot);
+static void find_first(Summary *summary, WebhookScan **scan, Oid index, AttrNumber column,
+					   int64 subscription_id, TimestampTz *first, bool *known);
 static void seek(Summary *summary, WebhookScan **scan, Oid index, ScanKey keys);
 static void seek_until(Summary *summary, WebhookScan **scan, Oid index, int64 subscription_id,
 					   TimestampTz latest);
-static Firsts recall(Summary *summary, int64 subscription_id);
-static void remember(const FirstsList *found);
+static Firsts recall(Summary *summary, int64 subscription_id, Version version);
+static void remember(Oid pending, const FirstsList *found);
 
 PG_FUNCTION_INFO_V1(webhook_pending_summary);
 
@@ -127,8 +148,8 @@ webhook_pending_summary(PG_FUNCTION_ARGS)
 		webhook_scan_end(summary.queued);
 	if (summary.heads != NULL)
 		webhook_scan_end(summary.heads);
+	remember(RelationGetRelid(summary.pending), &summary.found);
 	table_close(summary.pending, NoLock);
-	remember(&summary.found);
 	return (Datum) 0;
 }
 
@@ -180,7 +201,7 @@ add_counted(Summary *summary)
 		CHECK_FOR_INTERRUPTS();
 		add_gap(summary, last, subscription_id - 1);
 		if (pending > 0)
-			add(summary, subscription_id, &pending);
+			add(summary, subscription_id, &pending, number_version(scan->slot));
 		last = subscription_id;
 	}
 #undef COLUMN
@@ -193,6 +214,8 @@ add_counted(Summary *summary)
 static void
 add_gap(Summary *summary, int64 after, int64 last)
 {
+	const Version uncounted = {0};
+
 	while (after < last)
 	{
 		ScanKeyData keys[2];
@@ -208,28 +231,31 @@ add_gap(Summary *summary, int64 after, int64 last)
 		after = DatumGetInt64(webhook_row_column(summary->gap->slot,
 												 Anum_webhook_pending_subscription_id,
 												 "webhook_internal.pending"));
-		add(summary, after, NULL);
+		add(summary, after, NULL, uncounted);
 	}
 }
 
-/* Add a subscription, if it has rows. "counted" is NULL if the worker has not counted them. */
+/*
+ * Add a subscription, if it has rows. "counted" is NULL if the worker has not counted them;
+ * else the version is that of its number.
+ */
 static void
-add(Summary *summary, int64 subscription_id, const int64 *counted)
+add(Summary *summary, int64 subscription_id, const int64 *counted, Version version)
 {
 	const WebhookCatalog *catalog = webhook_catalog_required();
-	Firsts		firsts = recall(summary, subscription_id);
+	Firsts		firsts = recall(summary, subscription_id, version);
 	bool		nulls[SUMMARY_COLUMNS] = {false};
 	Datum		values[SUMMARY_COLUMNS];
 
-	if (summary->oldest &&
-		!find_first(summary, &summary->queued, catalog->pending_queued,
-					Anum_webhook_pending_queued_at, subscription_id, firsts.queued_at,
-					&firsts.queued_at))
+	if (summary->oldest)
+		find_first(summary, &summary->queued, catalog->pending_queued,
+				   Anum_webhook_pending_queued_at, subscription_id, &firsts.queued_at,
+				   &firsts.queued_known);
+	if (summary->oldest && firsts.queued_at == DT_NOEND)
 		return;
-	if (summary->due &&
-		!find_first(summary, &summary->heads, catalog->pending_due, Anum_webhook_pending_next_at,
-					subscription_id, firsts.next_at, &firsts.next_at))
-		firsts.next_at = DT_NOEND;
+	if (summary->due)
+		find_first(summary, &summary->heads, catalog->pending_due, Anum_webhook_pending_next_at,
+				   subscription_id, &firsts.next_at, &firsts.next_known);
 	if (summary->found.count < MAX_REMEMBERED)
 		summary->found.firsts[summary->found.count++] = firsts;
 
@@ -260,23 +286,40 @@ count_rows(Summary *summary, int64 subscription_id)
 	return count;
 }
 
-/* Find the first time of a subscription in an index; probably it is not after "latest". */
-static bool
-find_first(Summary *summary, WebhookScan **scan, Oid index, AttrNumber column,
-		   int64 subscription_id, TimestampTz latest, TimestampTz *first)
+/* The version of a number; none if the present transaction has written rows by itself. */
+static Version
+number_version(TupleTableSlot *slot)
 {
-	seek_until(summary, scan, index, subscription_id, latest);
-	if (!webhook_scan_next(*scan))
+	Version		version = {0};
+	bool		isnull;
+
+	if (webhook_recount_is_pending())
+		return version;
+	version.writer = DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber,
+														   &isnull));
+	version.place = slot->tts_tid;
+	return version;
+}
+
+/* Find the first time of a subscription in an index, unless it is known. */
+static void
+find_first(Summary *summary, WebhookScan **scan, Oid index, AttrNumber column,
+		   int64 subscription_id, TimestampTz *first, bool *known)
+{
+	bool		found;
+
+	if (*known)
+		return;
+	seek_until(summary, scan, index, subscription_id, *first);
+	found = webhook_scan_next(*scan);
+	if (!found && *first != DT_NOEND)
 	{
-		if (latest == DT_NOEND)
-			return false;
 		seek_until(summary, scan, index, subscription_id, DT_NOEND);
-		if (!webhook_scan_next(*scan))
-			return false;
+		found = webhook_scan_next(*scan);
 	}
-	*first = DatumGetTimestampTz(webhook_row_column((*scan)->slot, column,
-													"webhook_internal.pending"));
-	return true;
+	*first = !found ? DT_NOEND :
+		DatumGetTimestampTz(webhook_row_column((*scan)->slot, column, "webhook_internal.pending"));
+	*known = true;
 }
 
 /* Begin a scan of the rows of a subscription up to a time. */
@@ -304,24 +347,38 @@ seek(Summary *summary, WebhookScan **scan, Oid index, ScanKey keys)
 		webhook_scan_restart(*scan, keys);
 }
 
-/* The times that are remembered of a subscription, DT_NOEND if none are; in order of them. */
+/*
+ * What is remembered of a subscription; in order of them. What was found with another
+ * version of its number, or without any, is not known to be so.
+ */
 static Firsts
-recall(Summary *summary, int64 subscription_id)
+recall(Summary *summary, int64 subscription_id, Version version)
 {
 	const FirstsList *list = &remembered.list;
-	Firsts		unknown = {subscription_id, DT_NOEND, DT_NOEND};
+	Firsts		firsts = {subscription_id, DT_NOEND, DT_NOEND, version, false, false};
+	Firsts	   *former;
 
 	while (summary->passed < list->count &&
 		   list->firsts[summary->passed].subscription_id < subscription_id)
 		summary->passed++;
-	if (summary->passed < list->count &&
-		list->firsts[summary->passed].subscription_id == subscription_id)
-		return list->firsts[summary->passed];
-	return unknown;
+	if (summary->passed == list->count || remembered.pending != RelationGetRelid(summary->pending))
+		return firsts;
+	former = &list->firsts[summary->passed];
+	if (former->subscription_id != subscription_id)
+		return firsts;
+	firsts.queued_at = former->queued_at;
+	firsts.next_at = former->next_at;
+	if (ItemPointerIsValid(&version.place) && former->version.writer == version.writer &&
+		ItemPointerEquals(&former->version.place, &version.place))
+	{
+		firsts.queued_known = former->queued_known;
+		firsts.next_known = former->next_known;
+	}
+	return firsts;
 }
 
 static void
-remember(const FirstsList *found)
+remember(Oid pending, const FirstsList *found)
 {
 	FirstsList	list = {NULL, found->count};
 
@@ -333,4 +390,5 @@ remember(const FirstsList *found)
 	if (remembered.list.firsts != NULL)
 		pfree(remembered.list.firsts);
 	remembered.list = list;
+	remembered.pending = pending;
 }

@@ -148,6 +148,12 @@ webhook_recount_at_commit(void)
 }
 
 bool
+webhook_recount_is_pending(void)
+{
+	return (wakeup.commit_actions & RECOUNT) != 0;
+}
+
+bool
 webhook_wakeup_is_pending(void)
 {
 	return (wakeup.commit_actions & WAKE_WORKER) != 0;

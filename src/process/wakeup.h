@@ -30,6 +30,9 @@ extern void webhook_reload_at_commit(void);
  */
 extern void webhook_recount_at_commit(void);
 
+/* Returns true if the present transaction has written it. */
+extern bool webhook_recount_is_pending(void);
+
 /* Returns true if the commit of the present transaction will wake the worker. */
 extern bool webhook_wakeup_is_pending(void);
 

@@ -570,6 +570,7 @@ replace_row(WebhookPendingWriter *writer, TupleTableSlot *slot,
 	nulls[Anum_webhook_pending_next_at - 1] = (next_at == 0);
 	webhook_pending_floor_lower(DatumGetInt64(PENDING(slot, subscription_id)), next_at);
 	(void) webhook_table_update(writer->table, &slot->tts_tid, values, nulls);
+	webhook_pending_count_touch(DatumGetInt64(PENDING(slot, subscription_id)));
 
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(writer->row_context);

@@ -8,9 +8,13 @@
  * transaction: a number is that of the rows for whoever reads both, also after a
  * crash. A transaction that writes no row of pending costs nothing.
  *
+ * It writes a number that is as before, too. So whoever has looked at the rows of a
+ * subscription knows that they are the same while they see the same version of the
+ * number: functions/pending_summary.c.
+ *
  * What somebody else inserts or deletes is not seen here. A trigger tells the
- * worker, which counts all rows again; see pending_recount.c. So it does when it
- * starts, because a dump has rows of pending and no numbers.
+ * worker, which counts all rows again and writes all numbers; see pending_recount.c.
+ * So it does when it starts, because a dump has rows of pending and no numbers.
  *
  * While an old snapshot keeps former versions of a row, an index scan would walk
  * over all of them. So the process remembers where it wrote the latest one, and
@@ -41,7 +45,7 @@ typedef struct Count
 	bool		known;			/* "rows" is the number, not only what was added to it */
 	int64		rows;			/* as committed */
 	int64		change;			/* by the present transaction */
-	int64		written;		/* the part of "change" that it has written */
+	bool		touched;		/* it has changed rows since it wrote the number */
 	bool		set;			/* it has counted the rows */
 	bool		listed;			/* the count is in counts.changed */
 	ItemPointerData place;		/* where this process wrote the row; invalid: nowhere */
@@ -71,12 +75,19 @@ static void end_transaction(XactEvent event, void *arg);
 void
 webhook_pending_count_add(const WebhookPending *row, int by)
 {
-	Count	   *count = find_count(row->subscription_id);
-
-	count->change += by;
-	list_changed(count);
+	webhook_pending_count_touch(row->subscription_id);
+	find_count(row->subscription_id)->change += by;
 	if (is_counted(row))
 		counts.recount_change += by;
+}
+
+void
+webhook_pending_count_touch(int64 subscription_id)
+{
+	Count	   *count = find_count(subscription_id);
+
+	count->touched = true;
+	list_changed(count);
 }
 
 void
@@ -87,7 +98,7 @@ webhook_pending_count_write(void)
 
 	for (Count *count = counts.changed; count != NULL; count = count->next)
 	{
-		if (!count->known || count->change == count->written)
+		if (!count->known || !count->touched)
 			continue;
 		if (table == NULL)
 		{
@@ -285,7 +296,7 @@ write_count(WebhookTable *table, TupleTableSlot *slot, Count *count, bool keep)
 		if (found)
 			(void) webhook_table_delete(table, &slot->tts_tid);
 	}
-	else if (!found || DatumGetInt64(COLUMN(pending)) != rows)
+	else if (!found || rows > 0 || DatumGetInt64(COLUMN(pending)) != 0)
 	{
 		values[Anum_webhook_pending_count_subscription_id - 1] =
 			Int64GetDatum(count->subscription_id);
@@ -294,7 +305,7 @@ write_count(WebhookTable *table, TupleTableSlot *slot, Count *count, bool keep)
 			webhook_table_insert(table, values, nulls);
 		count->place = table->written;
 	}
-	count->written = count->change;
+	count->touched = false;
 }
 
 /* Fetch the row into the slot. Returns false if there is none. */
@@ -343,7 +354,7 @@ end_transaction(XactEvent event, void *arg)
 			if (count->known)
 				count->rows += count->change;
 		}
-		count->change = count->written = 0;
-		count->set = count->listed = false;
+		count->change = 0;
+		count->touched = count->set = count->listed = false;
 	}
 }

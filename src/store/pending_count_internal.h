@@ -16,10 +16,11 @@ typedef struct WebhookRecount
 } WebhookRecount;
 
 /*
- * The present transaction has inserted (by = 1) or deleted (by = -1) a row. The
- * second function writes the numbers that it has changed.
+ * The present transaction has inserted (by = 1) or deleted (by = -1) a row, or has
+ * changed one. The third function writes the numbers of the subscriptions of these rows.
  */
 extern void webhook_pending_count_add(const WebhookPending *row, int by);
+extern void webhook_pending_count_touch(int64 subscription_id);
 extern void webhook_pending_count_write(void);
 
 /*

@@ -82,7 +82,38 @@ SELECT max(pending) FROM webhook.stat_pending WHERE subscription_id > 200000;
 ROLLBACK;
 END
 
+# What a session has found before is so as long as the number is the same version.
+my $looker = $server->session;
+my $wrong = <<'END';
+WITH said AS (SELECT subscription_id, oldest_pending, next_at FROM webhook.stat_pending),
+	so AS (SELECT subscription_id, min(queued_at), min(next_at) FROM webhook_internal.pending GROUP BY 1)
+SELECT count(*) FROM ((TABLE said EXCEPT TABLE so) UNION ALL (TABLE so EXCEPT TABLE said)) AS x
+END
 my @ids = split /\n/, $server->sql("SELECT id FROM webhook.subscription WHERE id <> $good ORDER BY id");
+my $again = 'SELECT count(*) FROM webhook_internal.pending WHERE attempt = 2 AND subscription_id =';
+is($looker->ask($wrong), 0, 'a session looks');
+is($looker->ask($wrong), 0, 'and looks again');
+$server->sql("SELECT webhook.retry($ids[50])");
+$server->poll("SELECT ($again $ids[50]) = 3");
+$server->settle('retried');
+is($looker->ask($wrong), 0, 'it sees that deliveries were tried again, as many as before');
+$looker->ask('BEGIN ISOLATION LEVEL REPEATABLE READ');
+is($looker->ask($wrong), 0, 'a snapshot');
+$server->sql("SELECT webhook.retry($ids[51])");
+$server->poll("SELECT ($again $ids[51]) = 3");
+$server->settle('retried again');
+is($looker->ask($wrong), 0, 'it is kept while more happens');
+$looker->ask('COMMIT');
+is($looker->ask($wrong), 0, 'what has happened meanwhile is seen behind it');
+is($looker->ask("BEGIN; UPDATE webhook_internal.pending SET next_at = next_at + '1 h'; $wrong"), 0,
+	'what the session writes itself is seen at once');
+is($looker->ask("ROLLBACK; $wrong"), 0, 'and that it is rolled back');
+$server->sql("UPDATE webhook_internal.pending SET next_at = next_at + '1 h' WHERE subscription_id = $ids[52]");
+my $seen;
+wait_until { ($seen = $looker->ask($wrong)) eq '0' } 10;
+is($seen, 0, 'what others write by hand is seen once the worker has counted');
+$looker->quit;
+
 my ($event) = split /\n/, $server->sql('SELECT event_id FROM webhook_internal.pending ORDER BY id LIMIT 1');
 $server->sql(<<"END");
 SELECT webhook.unsubscribe(n) FROM generate_series($ids[0], $ids[9]) n;
