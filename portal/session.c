@@ -60,6 +60,8 @@ typedef struct Session
 	const char *values[PORTAL_MAX_VALUES];	/* of the statement that runs */
 	bool		ticks;			/* the statement that runs is the tick's */
 	bool		sees_own;		/* what a tenant may see, not the platform and all */
+	char		sight[PORTAL_MAX_SIGHT + 1];	/* who has the same one sees the same; empty:
+												 * nobody has */
 	PortalLive	live;
 } Session;
 
@@ -103,6 +105,25 @@ find_session(const char *token)
 	return found;
 }
 
+/* Returns true if the ticks of one session are those of the other one, too.  The tick of a token
+ * finds out that it has ended, so it is its own. */
+static bool
+see_the_same(const Session *one, const Session *other)
+{
+	return one == other || (one->sight[0] != '\0' && strcmp(one->sight, other->sight) == 0);
+}
+
+/* Set when the next tick of all that see what this one sees is due. */
+static void
+set_next_tick(Session *session, int64_t next_tick)
+{
+	for (Session *other = sessions.first; other != NULL; other = other->next)
+	{
+		if (see_the_same(other, session))
+			other->live.next_tick = next_tick;
+	}
+}
+
 static void
 refuse_all(Session *session, unsigned status, const char *running, const char *waiting)
 {
@@ -133,6 +154,8 @@ end_session(Session *session, unsigned status, const char *reason)
 	sessions.nsessions--;
 	portal_log(reason, session->who, session->from);
 	portal_live_end(&session->live, reason);
+	if (session->ticks)
+		set_next_tick(session, 0);
 	refuse_all(session, status, session->running != NULL && session->running->request.writes ?
 			   "the session has ended while this was done; look whether it was" :
 			   "the session has ended", "the session has ended");
@@ -206,7 +229,7 @@ static const struct
 
 static void
 signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *link,
-		  bool sees_own)
+		  bool sees_own, const char *sight)
 {
 	bool		has_token = exchange->credentials->user[0] == '\0';
 	const char *who = has_token ? exchange->credentials->password : exchange->credentials->user;
@@ -239,6 +262,7 @@ signed_in(const PortalOptions *options, PortalExchange *exchange, PortalLink *li
 	strcpy(session->who, who);
 	session->has_token = has_token;
 	session->sees_own = sees_own;
+	strcpy(session->sight, sight);
 	strcpy(session->from, exchange->from);
 	session->began = session->used = portal_now();
 	session->next = sessions.first;
@@ -443,15 +467,39 @@ start_request(Session *session)
 	portal_link_send(session->link, &statement);
 }
 
-/* How many sessions have streams. */
+/* The first session with streams that sees what this one sees; NULL: there is none. */
+static Session *
+first_live(const Session *session)
+{
+	Session    *first = sessions.first;
+
+	while (first != NULL && (first->live.nstreams == 0 || !see_the_same(first, session)))
+		first = first->next;
+	return first;
+}
+
+/* How many ticks there are for all that have streams. */
 static int
 count_live(void)
 {
 	int			count = 0;
 
 	for (Session *session = sessions.first; session != NULL; session = session->next)
-		count += session->live.nstreams > 0;
+		count += first_live(session) == session;
 	return count;
+}
+
+/* All that see what this one sees hear of its tick, and wait for the next one. */
+static void
+tell_tick(Session *session, const char *event, const char *data)
+{
+	for (Session *other = sessions.first; other != NULL; other = other->next)
+	{
+		if (other->live.nstreams > 0 && see_the_same(other, session))
+			portal_live_send(&other->live, event, data);
+	}
+	portal_live_end_tick(&session->live, count_live());
+	set_next_tick(session, session->live.next_tick);
 }
 
 static void
@@ -463,12 +511,12 @@ start_tick(Session *session)
 	portal_live_begin_tick(&session->live);
 	if (route == NULL)
 	{
-		portal_live_send(&session->live, NULL, NULL);
-		portal_live_end_tick(&session->live, count_live());
+		tell_tick(session, NULL, NULL);
 		return;
 	}
 	statement.text = route->statement;
 	session->ticks = true;
+	set_next_tick(session, PORTAL_NEVER);
 	portal_link_send(session->link, &statement);
 }
 
@@ -529,12 +577,11 @@ take_tick(Session *session)
 		PortalBuffer json = {0};
 
 		portal_json_error(&json, error);
-		portal_live_send(&session->live, "failure", json.data);
+		tell_tick(session, "failure", json.data);
 		portal_buffer_free(&json);
 	}
-	else if (answer != NULL)
-		portal_live_send(&session->live, "tick", answer->data);
-	portal_live_end_tick(&session->live, count_live());
+	else
+		tell_tick(session, answer != NULL ? "tick" : NULL, answer != NULL ? answer->data : NULL);
 }
 
 /* Give lines of a file to its client, as many as it can take; to nobody if it has gone. */

@@ -16,14 +16,16 @@
 #define MAX_OF_ADDRESS	8		/* sign-ins under way or waiting */
 #define LONGEST			10000	/* milliseconds until a database has to answer */
 
-/* What the role sees: none, own or all; an extension that is older than tenants has all.  NULL:
- * the schema is not there. */
+/* What the role sees: none, own or all; an extension that is older than tenants has all.  Then
+ * the OIDs of the roles, which name them for good.  NULL: the schema is not there. */
 static const char rights[] =
 "SELECT CASE WHEN NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN 'none' "
 "WHEN EXISTS (SELECT FROM pg_catalog.pg_proc p "
 "WHERE p.pronamespace = pg_catalog.to_regnamespace('webhook_internal') "
 "AND p.proname = 'all_tenants' "
 "AND NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE')) THEN 'own' ELSE 'all' END "
+"|| pg_catalog.concat(' ', pg_catalog.quote_ident(session_user)::pg_catalog.regrole::pg_catalog.oid, "
+"' ', pg_catalog.quote_ident(current_user)::pg_catalog.regrole::pg_catalog.oid) "
 "FROM pg_catalog.pg_namespace n WHERE n.nspname = 'webhook'";
 
 /* What the worker and people change is told on a channel, of a tenant on one of its own.  NULL:
@@ -67,6 +69,7 @@ typedef struct Signin
 	char	   *told;			/* by the database: an error's message, or the command to listen */
 	const char *token;			/* a parameter of a statement */
 	bool		sees_own;		/* not the platform and all tenants */
+	char		sight[PORTAL_MAX_SIGHT + 1];	/* empty: that of a token */
 } Signin;
 
 static struct
@@ -224,11 +227,13 @@ judge_rights(Signin *signin)
 	else if (value == NULL)
 		refuse(signin, 503, "3F000", "the database lacks the extension webhook",
 			   "refused, the database lacks the extension webhook");
-	else if (strcmp(value, "none") == 0)
+	else if (strncmp(value, "none", strlen("none")) == 0)
 		refuse_person(signin, "refused, it may not use schema webhook");
 	else
 	{
-		signin->sees_own = strcmp(value, "own") == 0;
+		signin->sees_own = strncmp(value, "own", strlen("own")) == 0;
+		if (strlen(value) <= PORTAL_MAX_SIGHT)
+			strcpy(signin->sight, value);
 		ask_channel(signin);
 	}
 }
@@ -334,7 +339,7 @@ work(const PortalOptions *options, PortalSignedIn signed_in, Signin *signin, int
 
 		signin->link = NULL;
 		portal_link_take(link);
-		signed_in(options, signin->exchange, link, signin->sees_own);
+		signed_in(options, signin->exchange, link, signin->sees_own, signin->sight);
 		return true;
 	}
 	else if (now > signin->began + LONGEST)

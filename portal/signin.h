@@ -26,14 +26,17 @@
 /* Bytes of a name of a role, or of a tenant with a word before it. */
 #define PORTAL_MAX_WHO		(PORTAL_MAX_USER + 7)
 
+/* Bytes of what tells the sight of a role: a word and two OIDs. */
+#define PORTAL_MAX_SIGHT	31
+
 /*
  * Someone has signed in, as the user of the credentials, or, with a token, as who is in the
  * place of the password: the link is theirs and belongs to the callee, as does the
  * exchange, which is not answered yet.  "sees_own": they see a tenant's own, not the
- * platform and all tenants.
+ * platform and all tenants.  Who has the same "sight", which is not empty, sees the same.
  */
 typedef void (*PortalSignedIn) (const PortalOptions *options, PortalExchange *exchange,
-								PortalLink *link, bool sees_own);
+								PortalLink *link, bool sees_own, const char *sight);
 
 /* Take an exchange with credentials; it is answered now or later. */
 extern void portal_signin_begin(const PortalOptions *options, PortalExchange *exchange);

@@ -28,6 +28,20 @@ sub free_port
 	return $socket->sockport;
 }
 
+# How many of the next ticks of two streams are the same ones.
+sub common_ticks
+{
+	my ($self, @streams) = @_;
+	my %seen;
+
+	foreach my $stream (@streams)
+	{
+		my %mine = map { $_ => 1 } grep { defined } map { $stream->next_of('tick', 20) } 1 .. 4;
+		$seen{$_}++ foreach keys %mine;
+	}
+	return scalar grep { $_ == @streams } values %seen;
+}
+
 # Start a server.  Options: hba (lines of pg_hba.conf), sql (to be run by the superuser).
 sub new
 {

@@ -42,6 +42,6 @@ const PortalRoute portal_routes[] = {
 		"'slept', pg_sleep(coalesce(nullif(current_setting('test.slow', true), ''), '0')::float8), "
 		"'once', set_config('test.slow', '0', false), "
 	"'is', (SELECT json_agg(n) FROM generate_series(1, 3) n))"},
-	{"GET", "live_own", "SELECT json_build_object('own', true)"},
+	{"GET", "live_own", "SELECT json_build_object('own', true, 'at', clock_timestamp())"},
 	{NULL}
 };

@@ -86,7 +86,8 @@ END
 my $looker = $server->session;
 my $wrong = <<'END';
 WITH said AS (SELECT subscription_id, oldest_pending, next_at FROM webhook.stat_pending),
-	so AS (SELECT subscription_id, min(queued_at), min(next_at) FROM webhook_internal.pending GROUP BY 1)
+	so AS (SELECT subscription_id, min(queued_at), min(next_at)
+		FROM webhook_internal.pending GROUP BY 1)
 SELECT count(*) FROM ((TABLE said EXCEPT TABLE so) UNION ALL (TABLE so EXCEPT TABLE said)) AS x
 END
 my @ids = split /\n/, $server->sql("SELECT id FROM webhook.subscription WHERE id <> $good ORDER BY id");

@@ -111,7 +111,38 @@ $portal->start;
 is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in');
 $stream = $browser->live;
 ok($stream->next_of('tick', 10), 'a first tick that takes a second');
-ok($stream->next_of('tick', 20), 'does not make the next one wait for fifty times as long');
+ok($stream->next_of('tick', 20), 'does not make the next one wait for 90 times as long');
+is($portal->stop, 0, 'the portal ends in order');
+
+# ---- One tick serves all that see the same
+
+$portal->start;
+my %of = map { $_ => $portal->browser } qw(one other clerk);
+is($of{$_}->sign_in('reader', 'right')->{status}, 200, 'signed in') foreach qw(one other);
+is($of{clerk}->sign_in('clerk', 'Grüße:€')->{status}, 200, 'signed in as somebody else');
+my %ticks_of = map { $_ => $of{$_}->live } keys %of;
+cmp_ok($portal->common_ticks(@ticks_of{qw(one other)}), '>=', 2, 'two sessions of a role have the same ticks');
+is($portal->common_ticks(@ticks_of{qw(one clerk)}), 0, 'those of another role are its own');
+
+# A name may become that of another role.
+$portal->sql(<<'END');
+ALTER ROLE reader RENAME TO former;
+CREATE ROLE reader LOGIN PASSWORD 'right';
+GRANT USAGE ON SCHEMA webhook TO reader;
+END
+$of{new} = $portal->browser;
+is($of{new}->sign_in('reader', 'right')->{status}, 200, 'a role of the same name signs in');
+$ticks_of{new} = $of{new}->live;
+is($portal->common_ticks(@ticks_of{qw(one new)}), 0, 'and has ticks of its own');
+$portal->sql('ALTER ROLE reader SET role = former; GRANT former TO reader');
+my $acts = $portal->browser;
+is($acts->sign_in('reader', 'right')->{status}, 200, 'the same role signs in, and acts as another one');
+is($portal->common_ticks($ticks_of{new}, $acts->live), 0, 'it has ticks of its own');
+
+# The one that asks may end, also while it asks.
+$portal->sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ' . "'former'" . ' ORDER BY backend_start LIMIT 1');
+ok((grep { ($_->next_of('tick', 3) // '') ne '' && ($_->next_of('tick', 20) // '') ne '' } @ticks_of{qw(one other)}),
+	'the other session of a role goes on when one has ended');
 is($portal->stop, 0, 'the portal ends in order');
 
 done_testing();

@@ -75,6 +75,10 @@ my %told_by = map { $_->[0] => $_->[1]->live }
   [ token => $browser ], [ role => $by_role ], [ other => $other ], [ platform => $platform ];
 is(join(' ', map { $_ . ($told_by{$_}->next_of('tick') =~ /"own"/ ? ' sees its own,' : ' sees all,') } sort keys %told_by),
 	'other sees its own, platform sees all, role sees its own, token sees its own,', 'whose numbers the ticks have');
+my $colleague = $portal->browser;
+enter($colleague, token('acme'));
+is($portal->common_ticks($told_by{token}, $colleague->live), 0, 'a token that has ended is seen by its own tick, so it has one');
+$colleague->post('api/session/end');
 $portal->sql("SELECT webhook.pause($_)") foreach 2, 1, 3;
 $portal->sql('SELECT webhook.resume(2)');
 my $paused = '"state":"paused","until":null}';
