@@ -3,6 +3,7 @@
  *	  What stands around a list: the filter above it, which is in the address, and the way
  *	  to its other pages below.
  */
+import {address, mine} from './api.js';
 import {h, shortUrl} from './dom.js';
 import {fromInput, timeField} from './fields.js';
 import {field} from './form.js';
@@ -28,6 +29,14 @@ export function subscriptionField(value)
 {
 	return field({label: 'Subscription', name: 'subscription', narrow: true, inputmode: 'numeric',
 		pattern: '[0-9]*', title: 'Digits', value: value ?? ''});
+}
+
+/* A link to a file.  It says the session, as each request of the page does. */
+export function download(text, name, path, parameters, title = null)
+{
+	const href = () => `api/${address(path, {...parameters, session: mine})}`;
+	return h('a', {class: 'button', href: href(), download: name, title,
+		onclick: event => { event.currentTarget.href = href(); }}, text);
 }
 
 /* The ends of a filter's period. */

@@ -2,11 +2,12 @@
  * pages/events.js
  *	  Events: what can be subscribed to, where it comes from, and what it looks like.
  */
-import {address, get, post} from '../api.js';
+import {get, post} from '../api.js';
 import {badge, button, card, code, confirm, count, dialog, eventType, h, heading, pretty, table,
 	time, toast} from '../dom.js';
 import {headerLines} from '../exchange.js';
 import {WrongField, check, field, form, problem, words} from '../form.js';
+import {download} from '../list.js';
 import {filters, go, link, refresh} from '../route.js';
 import {verifyCode} from '../verify.js';
 
@@ -116,8 +117,8 @@ export async function events({params, signal, can})
 
 	return [
 		heading('Events', 'What can be subscribed to.',
-			can('openapi') && h('a', {class: 'button', href: 'api/openapi', download: 'webhooks.json',
-				title: 'What receivers get, for programs'}, 'OpenAPI'),
+			can('openapi') && download('OpenAPI', 'webhooks.json', 'openapi', {},
+				'What receivers get, for programs'),
 			can('define_event_type')
 			&& button('Define an event type …', async () => await describe() && refresh(),
 				'primary')),
@@ -164,8 +165,8 @@ export async function events({params, signal, can})
 					can('drop_event_type') && button('Drop …', async () =>
 						await confirm(`Drop ${chosen}?`, 'It can be neither published nor subscribed to any more.',
 					'Drop') && drop(chosen)),
-					can('openapi') && h('a', {class: 'button', download: `${chosen}.json`,
-					href: `api/${address('openapi', {events: chosen})}`}, 'OpenAPI'))),
+					can('openapi')
+					&& download('OpenAPI', `${chosen}.json`, 'openapi', {events: chosen}))),
 			h('section', {class: 'card'}, h('h2', {}, 'Last: ', eventType(chosen)), last)),
 		chosen && verifyCode(),
 	];

@@ -3,12 +3,12 @@
  *	  Webhook Logs: each call, newest first, with the request and the response unfolded
  *	  where they stand.
  */
-import {address, get, look as ask, mine} from '../api.js';
+import {get, look as ask} from '../api.js';
 import {append, button, duration, eventType, fill, h, heading, table, tableRow, time,
 	toast} from '../dom.js';
 import {exchange, outcome} from '../exchange.js';
 import {field, problem, select} from '../form.js';
-import {filterForm, pager, periodFields, presets, subscriptionField} from '../list.js';
+import {download, filterForm, pager, periodFields, presets, subscriptionField} from '../list.js';
 import {live} from '../live.js';
 import {filters, link} from '../route.js';
 
@@ -88,7 +88,6 @@ export async function logs({params, signal})
 	const names = h('datalist', {id: 'event-types'});
 	types.then(answer => append(names, answer.types.map(t => h('option', {value: t.name}))));
 
-	const csv = () => `api/${address('log.csv', {...filter, session: mine})}`;
 	const search = filterForm('logs', {},
 		subscriptionField(filter.subscription),
 		field({label: 'Outcome', name: 'outcome', control: select(outcomes, filter.outcome,
@@ -169,8 +168,7 @@ export async function logs({params, signal})
 	return [
 		heading('Webhook Logs', 'Each call, as it was sent and as it was answered.',
 			!at && rows.length > 0 && follow,
-			h('a', {class: 'button', href: csv(), download: 'webhook-log.csv',
-				onclick: event => { event.target.href = csv(); }}, 'CSV')),
+			download('CSV', 'webhook-log.csv', 'log.csv', filter)),
 		search,
 		presets('logs', filter, [['last hour', 3600], ['24 hours', 86400], ['7 days', 604800]],
 			h('a', {class: 'chip', href: link('logs', {outcome: 'undelivered'})},
