@@ -10,7 +10,8 @@
  *
  * GET: the statement reads only.  Its $n is the query parameter whose name is the
  * nth of "parameters", as text, or NULL if the address does not have it.  A
- * parameter that is not listed, is there twice, or is not UTF-8, is refused with 400.
+ * parameter that is not listed, is there twice, or is not UTF-8, is refused with 400, and
+ * so is a value that is not among the "choices" of its parameter.
  * The parameter "own" is the session's, not the address's: "true" if the role does not see
  * the platform and all tenants, else NULL.
  *
@@ -37,6 +38,13 @@
 /* The statement may take five minutes, not 15 seconds. */
 #define PORTAL_LONG		0x02
 
+/* What a parameter of a GET may be, if that is one of a few words. */
+typedef struct PortalChoice
+{
+	const char *parameter;
+	const char *const *words;	/* the last one NULL */
+} PortalChoice;
+
 typedef struct PortalRoute
 {
 	const char *method;			/* "GET" or "POST" */
@@ -44,6 +52,7 @@ typedef struct PortalRoute
 	const char *statement;
 	const char *const *parameters;	/* names, the last one NULL; or NULL */
 	unsigned	flags;
+	const PortalChoice *choices;	/* the last one's parameter is NULL; or NULL */
 } PortalRoute;
 
 /* The last one's method is NULL. */

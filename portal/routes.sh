@@ -5,9 +5,10 @@
 # get/NAME.sql is the statement of "GET api/NAME", post/NAME.sql that of "POST api/NAME".
 # A file begins with comments.  Among them, "parameters:" lists the names that :name in the
 # statement stands for; those of a POST have one alone, :body, and the columns of AS a(...)
-# are the keys that the body may have.  :own needs no mention, see routes.h, which has the
-# flags of "flags:", too.  As in psql, a line
-# "\ir FILE" is the text of that file, whose own such lines are relative to it, and after
+# are the keys that the body may have.  "one of:" has the name of a parameter, a colon, and the
+# words that it may be, separated by commas; what is compared with words has such a line.
+# :own needs no mention, see routes.h, which has the flags of "flags:", too.  As in psql, a
+# line "\ir FILE" is the text of that file, whose own such lines are relative to it, and after
 # "\set NAME WORD" the word stands for :NAME, also as the name of a file.
 set -eu
 
@@ -40,6 +41,13 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 	function add(line,    out, name)
 	{
 		out = ""
+		if (match(line, /CASE :[a-z_]+/) || match(line, /:[a-z_]+ (=|IN|NOT IN) \(?\047/))
+		{
+			name = substr(line, RSTART, RLENGTH)
+			sub(/^[^:]*:/, "", name)
+			sub(/[^a-z_].*/, "", name)
+			compared[name] = 1
+		}
 		text = text line " "
 		while (match(line, /::|:[a-z_]+/))
 		{
@@ -97,6 +105,15 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 			in_names = 0
 		if (/^-- flags: /)
 			flags = toupper(substr($0, 11))
+		if (/^-- one of: /)
+		{
+			split(substr($0, 12), choice, ": ")
+			if (!(choice[1] in number))
+				fail(choice[1] " is not among its parameters")
+			chosen[choice[1]] = 1
+			gsub(/, /, "\", \"", choice[2])
+			choices = choices "{\"" choice[1] "\", (const char *const[]) {\"" choice[2] "\", NULL}}, "
+		}
 		next
 	}
 	/^\\set / {
@@ -115,6 +132,9 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 		for (i = 1; i <= nparameters; i++)
 			if (!(parameters[i] in used))
 				fail(parameters[i] " is not used")
+		for (name in compared)
+			if (!(name in chosen))
+				fail("\"one of:\" does not say what " name " may be")
 		if (method == "POST")
 		{
 			if (!match(text, /AS a\([^)]*\)/))
@@ -141,8 +161,12 @@ for file in $(cd portal/routes && LC_ALL=C find get post -name '*.sql' | LC_ALL=
 				printf "\"%s\", ", parameters[i]
 			printf "NULL}"
 		}
-		printf ", %s},\n", flags == "" ? "0" : "PORTAL_" flags
+		printf ", %s, ", flags == "" ? "0" : "PORTAL_" flags
+		if (choices == "")
+			print "NULL},"
+		else
+			print "(const PortalChoice[]) {" choices "{NULL, NULL}}},"
 	}' "portal/routes/$file"
 done
-echo '	{NULL, NULL, NULL, NULL, 0}'
+echo '	{NULL, NULL, NULL, NULL, 0, NULL}'
 echo '};'

@@ -298,6 +298,50 @@ are_known(const char *const *names, const PortalRequest *request)
 	return true;
 }
 
+/* Returns the first choice of a GET that its parameter is not one of; NULL: there is none. */
+static const PortalChoice *
+find_wrong_choice(const PortalRoute *route, const PortalRequest *request)
+{
+	for (const PortalChoice *choice = route->choices; choice != NULL && choice->parameter != NULL;
+		 choice++)
+	{
+		for (size_t i = 0; i < request->nparameters; i++)
+		{
+			const char *const *word = choice->words;
+
+			if (strcmp(request->parameters[i].name, choice->parameter) != 0)
+				continue;
+			while (*word != NULL && strcmp(*word, request->parameters[i].value) != 0)
+				word++;
+			if (*word == NULL)
+				return choice;
+		}
+	}
+	return NULL;
+}
+
+/* Returns false if a request was refused because of a parameter that is none of the words that
+ * it may be. */
+static bool
+is_choice(const PortalRoute *route, PortalExchange *exchange)
+{
+	const PortalChoice *wrong = find_wrong_choice(route, &exchange->request);
+	PortalBuffer message = {0};
+
+	if (wrong == NULL)
+		return true;
+	portal_buffer_text(&message, wrong->parameter);
+	portal_buffer_text(&message, " must be one of: ");
+	for (const char *const *word = wrong->words; *word != NULL; word++)
+	{
+		portal_buffer_text(&message, word == wrong->words ? "" : ", ");
+		portal_buffer_text(&message, *word);
+	}
+	portal_exchange_refuse(exchange, 400, message.data);
+	portal_buffer_free(&message);
+	return false;
+}
+
 /* Judge what a request says beside its path: the names are those of a GET's parameters, none if
  * NULL, or of a POST's keys, any if NULL.  Returns false if it was refused. */
 static bool
@@ -341,7 +385,7 @@ run_route(Session *session, PortalExchange *exchange)
 			portal_exchange_refuse(exchange, 404, "there is nothing of this name");
 		return;
 	}
-	if (!is_form(route->parameters, exchange) ||
+	if (!is_form(route->parameters, exchange) || !is_choice(route, exchange) ||
 		((route->flags & PORTAL_CSV) != 0 && !may_stream(exchange)))
 		return;
 	if (session->nqueued == PORTAL_MAX_QUEUED)

@@ -12,6 +12,9 @@ static const char *const note[] = {"text", NULL};
 static const char *const seconds[] = {"seconds", NULL};
 static const char *const repeated[] = {"text", "times", NULL};
 static const char *const rows[] = {"rows", "fails", NULL};
+static const char *const colours[] = {"colour", NULL};
+static const char *const words[] = {"red", "deep blue", NULL};
+static const PortalChoice choices[] = {{"colour", words}, {NULL, NULL}};
 
 const PortalRoute portal_routes[] = {
 	{"GET", "me",
@@ -38,6 +41,7 @@ const PortalRoute portal_routes[] = {
 	{"GET", "rows.csv", "SELECT n AS number, '=' || n || E'\n\"q\"' AS \"for,mula\", NULL AS none, "
 		"1 / (n - coalesce($2, '0')::int) AS fails FROM generate_series(1, $1::int) n", rows,
 	PORTAL_CSV},
+	{"GET", "choice", "SELECT to_json(coalesce($1, 'none'))", colours, 0, choices},
 	{"GET", "live", "SELECT json_build_object('at', clock_timestamp(), 'lines', E'a\\nb', "
 		"'slept', pg_sleep(coalesce(nullif(current_setting('test.slow', true), ''), '0')::float8), "
 		"'once', set_config('test.slow', '0', false), "

@@ -1,6 +1,7 @@
 -- The log as a file.
 --
 -- parameters: subscription, outcome, event_type, subject, event, status, since, until
+-- one of: outcome: undelivered, delivered, retrying, failed, cancelled
 -- flags: csv
 
 \set rows webhook.log

@@ -4,6 +4,7 @@
 --
 -- parameters: subscription, outcome, event_type, subject, event, status, since, until,
 -- 	before_at, before_position, before_subscription
+-- one of: outcome: undelivered, delivered, retrying, failed, cancelled
 
 \set rows webhook.log
 \set filter log_page.sql

@@ -2,6 +2,7 @@
 --
 -- parameters: subscription, outcome, event_type, subject, event, status, since, until,
 -- 	after_at, after_position, after_subscription
+-- one of: outcome: undelivered, delivered, retrying, failed, cancelled
 
 \set rows webhook.log
 \set filter log_after.sql

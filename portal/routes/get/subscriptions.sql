@@ -3,6 +3,8 @@
 -- States are counted over what the search finds, whatever state was chosen.
 --
 -- parameters: q, state, sort, offset
+-- one of: state: active, slow, open, waiting, paused, disabled, unconfirmed, fenced, off, no worker
+-- one of: sort: waiting, failed, busy, newest, endpoint
 
 WITH s AS MATERIALIZED (
 	SELECT t.subscription_id, t.tenant, t.endpoint, b.description,

@@ -252,6 +252,22 @@ $browser->says('No call matches');
 like($browser->js('return fetch(document.querySelector("a[download]").href.replace("status=418", "status=404")).then(r => r.text())'),
 	qr/^"logged_at",.*\n.*App\.InvoicePaid/, 'the filter as CSV');
 
+# A word that names nothing is refused, by each route that has the parameter.
+my $program = $portal->browser;
+$program->sign_in('integration', 'a');
+foreach ([ 'subscriptions?sort=zz', 'sort' ], [ 'subscriptions?state=Open', 'state' ], map { [ "$_?outcome=x", 'outcome' ] } qw(log log_newer log.csv))
+{
+	my $answer = $program->get("api/$_->[0]");
+	like("$answer->{status} $answer->{json}{message}", qr/^400 $_->[1] must be one of: /, "$_->[0] names nothing");
+}
+is($program->get('api/openapi?payload_format=x')->{status}, 422, 'and so does the function behind a route');
+$program->post('api/session/end');
+
+$pages->show('events', 'Events');
+my $openapi = q(document.querySelector('a[download="webhooks.json"]').href);
+like($browser->js("return fetch($openapi).then(r => r.text())"), qr/"openapi"/, 'the document for receivers');
+is($browser->js("return fetch($openapi.replace(/session=[^&]*/, 'session=another')).then(r => r.status)"), 401, 'is that of the session of the page');
+
 $pages->show('logs?subscription=1', 'Webhook Logs');
 $browser->click('text=Follow');
 $portal->sql('INSERT INTO business_request VALUES (1000)');

@@ -18,6 +18,13 @@ is($browser->sign_in('reader', 'right')->{status}, 200, 'signed in');
 
 # ---- Reading
 
+is($browser->get('api/choice?colour=deep%20blue')->{content}, '"deep blue"', 'a parameter is one of a few words');
+is($browser->get('api/choice')->{content}, '"none"', 'or left out');
+foreach ('blue', 'Red', 'red,deep%20blue', '', 'red%20')
+{
+	my $answer = $browser->get("api/choice?colour=$_");
+	is("$answer->{status} $answer->{json}{message}", '400 colour must be one of: red, deep blue', "not \"$_\"");
+}
 is($browser->get('api/echo?two=%2B+%27%3B%3C&one=%C3%BC')->{content}, '["ü", "+ \';<"]', 'parameters are found by name');
 is($browser->get('api/echo?two=')->{content}, '[null, ""]', 'one that is not there is NULL, an empty one is empty');
 is($browser->get('api/echo?three=1')->{status}, 400, 'one that is not known is refused');
