@@ -20,7 +20,8 @@
 # To look at it:
 #   make demo           watch a contract being signed (KEEP=1: and look around;
 #                       PORTAL=1 KEEP=1: in a browser)
-#   make bench          measure (BENCH=isolation: only bench/isolation)
+#   make bench          measure, and renew the table of bench/README.md
+#                       (BENCH=isolation: only bench/isolation; QUICK=1: no table)
 #   make coverage       run the tests, and say which lines of src they ran
 #   make receivers      run the samples of docs/receivers.md in all languages that are here
 #   make chaos          disturb a server without end, and judge what arrives
@@ -209,12 +210,16 @@ receivers: stage
 demo: stage $(if $(filter-out 0,$(PORTAL)),portal)
 	@perl test/demo.pl '$(STAGE)$(bindir)' $(if $(filter-out 0,$(PORTAL)),--portal '$(CURDIR)/$(PORTAL_PROGRAM)') $(if $(filter-out 0,$(KEEP)),--keep '$(COPY)')
 
-BENCH          = run isolation tenants portal
+BENCH          = run isolation tenants tls slow portal
+FIGURES        = $(CURDIR)/build/bench.figures
 
+# In a copy the table of bench/README.md is left to who made the copy.
 bench: stage $(if $(filter portal,$(BENCH)),portal)
+	@mkdir -p build && : >'$(FIGURES)'
 	@for name in $(BENCH); do \
-	    PATH='$(STAGE)$(bindir)':"$$PATH" PG_CONFIG='$(bindir)/pg_config' "bench/$$name" || exit; \
+	    PATH='$(STAGE)$(bindir)':"$$PATH" PG_CONFIG='$(bindir)/pg_config' FIGURES='$(FIGURES)' "bench/$$name" || exit; \
 	done
+	@$(if $(COPY),:,bench/table '$(FIGURES)')
 
 else
 
@@ -227,7 +232,8 @@ installcheck test demo bench coverage chaos valgrind receivers:
 	@dir=$$(mktemp -d /tmp/webhook-$@.XXXXXX) && \
 	tar -cf - $(COPY_WITHOUT) . | \
 	    tar -xf - -C "$$dir" && chown -R $(TESTUSER) "$$dir" && \
-	if su -s /bin/sh $(TESTUSER) -c "cd '$$dir' && $(MAKE) COPY='$$dir' --no-print-directory $@"; then \
+	if su -s /bin/sh $(TESTUSER) -c "cd '$$dir' && $(MAKE) COPY='$$dir' --no-print-directory $@" \
+	    $(if $(filter bench,$@),&& bench/table "$$dir/build/bench.figures"); then \
 	    $(if $(filter-out 0,$(KEEP)),:,rm -rf "$$dir"); \
 	else \
 	    echo "kept for a look: $$dir" >&2; exit 1; \

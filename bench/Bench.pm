@@ -20,16 +20,17 @@ use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(
-  $quick $dir $connection $patience @aside @ahead $pins
+  $quick $dir $connection $patience @aside @ahead $pins $pg_net
   bench fail slurp start finish abandon run start_sql sql poll
-  start_receiver stop_receiver received next_status find_worker private_memory watch_memory
-  subscribe unsubscribe drain_backlog latencies
-  median percentile group result hold progress
+  start_receiver stop_receiver received busy next_status find_worker private_memory watch_memory
+  subscribe unsubscribe drain_backlog arrivals latencies
+  median percentile group result hold tabulate progress
 );
 
 our $quick = $ENV{QUICK} ? 1 : 0;
 our $patience = '15 min';    # for one backlog
 our ($dir, $connection);     # of the cluster, set by bench()
+our $pg_net;                 # true if it is installed, and is compared; set by bench()
 
 # The receiver and the load on one processor, what sends on another.
 our $pins = `nproc` > 1 && system('taskset -V >/dev/null 2>&1') == 0;
@@ -37,7 +38,7 @@ our @aside = $pins ? qw(taskset -c 0) : ();
 our @ahead = $pins ? qw(taskset -c 1) : ();
 
 my $owner = $$;
-my (%child, $server, $limit, $worker, @table);
+my (%child, $server, $limit, $worker, @table, @figures);
 
 $| = 1;
 $SIG{$_} = sub { exit 130 } foreach qw(INT TERM HUP PIPE);
@@ -58,7 +59,9 @@ END
 # All of it: "limit" seconds at most, with these "programs" of this directory
 # (the receiver and the load are always there), so many "rows" in the table of
 # contracts, "setup" once the extension is there, then those "parts" (names and
-# functions) that the command line names, or all.
+# functions) that the command line names, or all. "prepare" comes before the
+# server's start; it returns settings.  With "peers", pg_net is loaded where it
+# is installed.
 sub bench
 {
 	my (%how) = @_;
@@ -72,7 +75,7 @@ sub bench
 	alarm $limit;
 	$dir = tempdir('webhook-bench-XXXXXX', DIR => '/tmp');
 	$connection = "host=$dir dbname=postgres user=postgres";
-	build(qw(receiver load), @{ $how{programs} });
+	build(qw(receiver load), @{ $how{programs} // [] });
 	start_server(%how);
 	progress('built and started');
 	$part{$_}->() foreach @wanted;
@@ -195,6 +198,15 @@ sub hold
 	return;
 }
 
+# A row of README.md's table: what it is, its limit, what peers do, what is done
+# here, and the goal of that.
+sub tabulate
+{
+	my (%row) = @_;
+	push @figures, [ map { $_ // '–' } @row{qw(what limit peers here goal)} ];
+	return;
+}
+
 sub progress { printf "%4d s  %s\n", time - $^T, $_[0]; return; }
 
 # Programs of ours, those that send with the same engine that the worker loads.
@@ -208,7 +220,7 @@ sub build
 	my $engine = join ' ', map { "'$_'" } grep { -e } @engine;
 
 	my %options = (
-		receiver => '',
+		receiver => '-lssl -lcrypto',
 		slow_resolver => '-shared -fPIC',
 		bare => "$engine $curl",
 		load => "-I$config{includedir} -L$config{libdir} -lpq -lpthread",
@@ -222,23 +234,25 @@ sub build
 	return;
 }
 
-# A receiver: its process, the URL of its port, with --late of that one, and
-# where its record goes, if it is told to write one there.
+# A receiver: its process, the URL of its port, or of all its ports, with --late
+# of that one, and where its record goes, if it is told to write one there.
 sub start_receiver
 {
 	my ($name, @options) = @_;
 	my $pid = start($name, @aside, "$dir/receiver", '--seconds', $limit, @options);
 	my $output = poll("the start of receiver $name", 5, sub {
 		my $text = slurp("$dir/$name.out");
-		return $text =~ /^port \d+$/m && $text;
+		return $text =~ /^listening$/m && $text;
 	});
-	my %url = $output =~ /^(\w+) (\d+)$/mg;
-	$_ = "http://127.0.0.1:$_" foreach values %url;
+	my $scheme = grep({ $_ eq '--tls' } @options) ? 'https' : 'http';
+	my %url;
+	push @{ $url{$1} }, "$scheme://127.0.0.1:$2" while $output =~ /^(\w+) (\d+)$/mg;
 	return {
 		name => $name,
 		pid => $pid,
-		url => $url{port},
-		late => $url{late},
+		url => $url{port}[0],
+		urls => $url{port},
+		late => $url{late} && $url{late}[0],
 		record => "$dir/$name.record" };
 }
 
@@ -250,11 +264,11 @@ sub stop_receiver
 	return finish($receiver->{pid});
 }
 
-# How many requests it has got; its record is complete up to then.
-sub received
+# One of its counts; its record is complete up to then.
+sub count_of
 {
-	my ($receiver) = @_;
-	my $counts = sub { return slurp("$dir/$receiver->{name}.out") =~ /^requests (\d+) .*\n/mg; };
+	my ($receiver, $what) = @_;
+	my $counts = sub { return slurp("$dir/$receiver->{name}.out") =~ /^(?=requests ).*?\b$what (\d+).*\n/mg; };
 	my $before = () = $counts->();
 	kill USR1 => $receiver->{pid};
 	return poll("an answer of receiver $receiver->{name}", 60, sub {
@@ -263,13 +277,23 @@ sub received
 	}) + 0;
 }
 
+# How many requests it has got.
+sub received { return count_of($_[0], 'requests'); }
+
+# Seconds of processor time that it has used.
+sub busy { return count_of($_[0], 'busy') / 1000; }
+
 sub start_server
 {
 	my (%how) = @_;
+	my $settings = $how{prepare} ? $how{prepare}->() : '';
 	run(qw(initdb -U postgres -A trust -E UTF8 --locale=C -D), "$dir/data");
+	my $sharedir = `pg_config --sharedir` =~ s/\s+$//r;
+	$pg_net = $how{peers} && -e "$sharedir/extension/pg_net.control";
+	my $libraries = join ', ', 'webhook', $pg_net ? 'pg_net' : ();
 	open my $conf, '>>', "$dir/data/postgresql.conf" or fail("postgresql.conf: $!");
 	print $conf <<"END";
-shared_preload_libraries = 'webhook'
+shared_preload_libraries = '$libraries'
 webhook.require_https = off
 webhook.allowed_networks = '127.0.0.0/8, ::1/128'
 listen_addresses = ''
@@ -278,12 +302,15 @@ shared_buffers = 256MB
 max_wal_size = 8GB
 checkpoint_timeout = 1h
 log_checkpoints = off
+$settings
 END
 	close $conf;
 	$server = 1;
 	{
 		local $ENV{LD_PRELOAD} = $how{preload} ? "$dir/$how{preload}" : '';
-		run(qw(pg_ctl -w start -D), "$dir/data", '-l', "$dir/log");
+
+		# As many descriptors as may be: pg_net opens a connection for each request of a batch.
+		run('sh', '-c', 'ulimit -n "$(ulimit -Hn)"; exec pg_ctl -w start -D "$1" -l "$2"', 'sh', "$dir/data", "$dir/log");
 	}
 	sql(slurp("$FindBin::Bin/tables.sql"), '-v', "rows=$how{rows}");
 	$how{setup}->();
@@ -319,11 +346,12 @@ sub next_status
 	return q(status = (CASE status WHEN 'Draft' THEN 'Approved' ELSE 'Draft' END)::business_request_status);
 }
 
-# So many subscriptions to changes of contracts, below that URL.
+# So many subscriptions to changes of contracts, below that URL, with an option or none.
 sub subscribe
 {
-	my ($url, $count) = @_;
-	sql("SELECT count(webhook.subscribe('$url/' || i, '{App.BusinessRequestStatusChange}'))\n"
+	my ($url, $count, $option) = @_;
+	my $options = $option ? ", $option" : '';
+	sql("SELECT count(webhook.subscribe('$url/' || i, '{App.BusinessRequestStatusChange}'$options))\n"
 		  . "FROM generate_series(1, $count) AS i");
 	return;
 }
@@ -344,12 +372,14 @@ sub watch_memory
 }
 
 # Deliveries a second: so many changes in one transaction, from its commit until
-# each delivery has its row in the log.
+# each delivery has its row in the log. That is emptied then, unless it is "kept".
 sub drain_backlog
 {
-	my ($changes, $subscriptions, $peak) = @_;
+	my ($changes, $subscriptions, $peak, $kept) = @_;
 	my $deliveries = $changes * $subscriptions;
+	my $empty = $kept ? '' : 'TRUNCATE webhook.log;';
 	my $pid = start_sql('backlog', <<"END");
+SELECT clock_timestamp() AS since \\gset
 BEGIN;
 UPDATE business_request SET @{[ next_status() ]} WHERE id <= $changes;
 CHECKPOINT;
@@ -357,8 +387,8 @@ COMMIT;
 \\timing on
 SELECT webhook.drain('$patience');
 \\timing off
-SELECT count(*) FROM webhook.log WHERE outcome = 'delivered';
-TRUNCATE webhook.log;
+SELECT count(*) FROM webhook.log WHERE outcome = 'delivered' AND logged_at >= :'since';
+$empty
 VACUUM business_request;
 END
 	my $output = finish($pid, $peak ? sub { watch_memory($peak); } : undef);
@@ -366,6 +396,21 @@ END
 	  or fail("not drained: $output");
 	fail("$logged rows in the log for $deliveries deliveries") if $logged != $deliveries;
 	return $deliveries / $ms * 1000;
+}
+
+# Arrivals in the record of a receiver after the first "skip", by the monotonic
+# clock in microseconds, in order.
+sub arrivals
+{
+	my ($receiver, $skip) = @_;
+	my @arrivals;
+	open my $record, '<', $receiver->{record} or fail("$receiver->{record}: $!");
+	while (my $line = <$record>)
+	{
+		push @arrivals, $line =~ /^(\d+)/ if $. > $skip;
+	}
+	close $record;
+	return @arrivals;
 }
 
 # Milliseconds from a commit's return to the arrival of its POST, sorted: of a
@@ -406,6 +451,21 @@ sub show
 	print "QUICK: too short to be exact\n" if $quick;
 	printf "\n%-50s %14s  %-10s %s\n", 'figure', 'value', 'goal', 'holds';
 	printf "%-50s %14s  %-10s %s\n", @$_ foreach @table;
+	write_figures($version) if $ENV{FIGURES} and @figures;
+	return;
+}
+
+# For bench/table: a line a row, with when and on what it was measured.
+sub write_figures
+{
+	my ($version) = @_;
+	my ($number) = $version =~ /^(\S+)/;
+	my $processors = `nproc` + 0;
+	my $when = sprintf '%s, PostgreSQL %s, %d processor%s%s', POSIX::strftime('%Y-%m-%d', gmtime),
+	  $number, $processors, $processors == 1 ? '' : 's', $quick ? ', QUICK' : '';
+	open my $file, '>>', $ENV{FIGURES} or fail("$ENV{FIGURES}: $!");
+	print $file join("\t", @$_, $when), "\n" foreach @figures;
+	close $file;
 	return;
 }
 

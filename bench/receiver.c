@@ -10,15 +10,20 @@
  *	  /hang/...		never answers
  *	  /drip/...		answers with a byte a second
  *	  /reset/...	resets the connection
+ *	  /close/...	answers, and closes the connection
  *
- *	  receiver [--record FILE] [--delay-ms N] [--late] [--seconds N]
+ *	  receiver [--record FILE] [--delay-ms N] [--ports N] [--late] [--seconds N]
+ *			   [--tls FILE [--no-resumption]]
  *
- * Prints "port N" when it listens.  With --late there is a second port, printed
- * as "late N", that refuses connections until SIGUSR2 comes; nobody else can
- * have it meanwhile.  --record writes a line a request: arrival by the
+ * Prints "port N", a line for each of --ports, and "listening" when it does.  With --late
+ * there is one more port, printed as "late N", that refuses connections until
+ * SIGUSR2 comes; nobody else can have it meanwhile.  With --tls all ports speak
+ * TLS with the certificates and the key of that PEM file; sessions are resumed
+ * unless it is told otherwise.  --record writes a line a request: arrival by the
  * monotonic clock and by the wall clock, microseconds both, its webhook-id and
  * its path.  SIGUSR1 prints the counts, SIGTERM and SIGINT print them and end
- * it, and so do --seconds.
+ * it, and so do --seconds.  "busy" is the processor time that it has used, in
+ * milliseconds: it is what is measured where that is nearly all of the time.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -39,8 +44,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
 #define ROOM	16384			/* for a header block, or part of a body */
 #define EVENTS	256
+#define PORTS	1024
 #define DRIP_US	1000000			/* from one byte to the next */
 
 typedef enum Manner
@@ -49,6 +58,7 @@ typedef enum Manner
 	HANG,
 	DRIP,
 	RESET,
+	CLOSE,
 } Manner;
 
 /* In order of time, as the delay is the same for all in a queue. */
@@ -61,6 +71,7 @@ typedef struct Queue
 typedef struct Connection
 {
 	int			fd;
+	SSL		   *tls;			/* NULL: plain HTTP */
 	size_t		used;			/* bytes in data */
 	size_t		skip;			/* bytes of a body still to come */
 	Manner		manner;			/* of its latest request */
@@ -73,6 +84,7 @@ typedef struct Connection
 } Connection;
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+static const char last_answer[] = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
 
 typedef struct PathManner
 {
@@ -84,11 +96,16 @@ static const PathManner manners[] = {
 	{"/hang/", HANG},
 	{"/drip/", DRIP},
 	{"/reset/", RESET},
+	{"/close/", CLOSE},
 };
 
 static int64_t requests = 0;
 static int64_t connections = 0;
 static int64_t body_bytes = 0;
+static int64_t resumed = 0;		/* TLS sessions */
+static int	nlisteners = 1;
+static int	listeners[PORTS];
+static SSL_CTX * tls_context = NULL;
 static FILE *record = NULL;
 static long delay_ms = 0;
 static Queue delayed;
@@ -113,9 +130,10 @@ die(const char *what)
 static void
 print_counts(void)
 {
-	printf("requests %lld connections %lld bytes %lld\n",
+	printf("requests %lld connections %lld bytes %lld resumed %lld busy %lld\n",
 		   (long long) requests, (long long) connections,
-		   (long long) body_bytes);
+		   (long long) body_bytes, (long long) resumed,
+		   (long long) clock_us(CLOCK_PROCESS_CPUTIME_ID) / 1000);
 	fflush(stdout);
 	if (record)
 		fflush(record);
@@ -160,6 +178,7 @@ drop(Connection *connection)
 {
 	if (connection->queue)
 		dequeue(connection);
+	SSL_free(connection->tls);
 	close(connection->fd);
 	free(connection);
 }
@@ -288,35 +307,80 @@ digest(Connection *connection)
 	return whole;
 }
 
+/* Answers are small, so that what does not go at once never will. */
+static bool
+put(Connection *connection, const char *text, size_t length)
+{
+	if (connection->tls)
+		return SSL_write(connection->tls, text, (int) length) == (int) length;
+	return send(connection->fd, text, length, MSG_NOSIGNAL) == (ssize_t) length;
+}
+
 static bool
 reply(Connection *connection, int count)
 {
 	while (count-- > 0)
 	{
-		if (send(connection->fd, answer, sizeof(answer) - 1,
-				 MSG_NOSIGNAL) != sizeof(answer) - 1)
+		if (!put(connection, answer, sizeof(answer) - 1))
 			return false;
 	}
 	return true;
 }
 
+/* The last answer, and the end that the receiver has announced. */
+static void
+reply_and_close(Connection *connection)
+{
+	if (put(connection, last_answer, sizeof(last_answer) - 1) && connection->tls)
+		SSL_shutdown(connection->tls);
+	drop(connection);
+}
+
+/* Bytes that came; 0: none as yet; -1: nothing will. */
+static ssize_t
+get(Connection *connection)
+{
+	char	   *at = connection->data + connection->used;
+	size_t		room = ROOM - connection->used;
+	ssize_t		got;
+
+	if (connection->tls)
+	{
+		bool		fresh = !SSL_is_init_finished(connection->tls);
+
+		ERR_clear_error();
+		got = SSL_read(connection->tls, at, (int) room);
+		if (fresh && SSL_is_init_finished(connection->tls) && SSL_session_reused(connection->tls))
+			resumed++;
+		if (got > 0)
+			return got;
+		return SSL_get_error(connection->tls, (int) got) == SSL_ERROR_WANT_READ ? 0 : -1;
+	}
+	got = recv(connection->fd, at, room, 0);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	return got > 0 ? got : -1;
+}
+
 static void
 serve(Connection *connection)
 {
-	ssize_t		got = recv(connection->fd,
-						   connection->data + connection->used,
-						   ROOM - connection->used, 0);
 	struct linger at_once = {1, 0};
+	ssize_t		got;
 	int			whole;
 
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (got <= 0)
+	/* epoll knows nothing of bytes that are decrypted, but not read. */
+	do
 	{
-		drop(connection);
-		return;
-	}
-	connection->used += got;
+		got = get(connection);
+		if (got < 0)
+		{
+			drop(connection);
+			return;
+		}
+		connection->used += got;
+	} while (got > 0 && connection->used < ROOM && connection->tls &&
+			 SSL_pending(connection->tls) > 0);
 	whole = digest(connection);
 	if (whole < 0)
 	{
@@ -332,6 +396,9 @@ serve(Connection *connection)
 		case RESET:
 			setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 			drop(connection);
+			break;
+		case CLOSE:
+			reply_and_close(connection);
 			break;
 		case DRIP:
 			connection->dripped = 0;
@@ -392,8 +459,7 @@ serve_due(void)
 	}
 	while ((connection = take_due(&dripping, now)) != NULL)
 	{
-		if (send(connection->fd, answer + connection->dripped++, 1,
-				 MSG_NOSIGNAL) != 1)
+		if (!put(connection, answer + connection->dripped++, 1))
 			drop(connection);
 		else if (connection->dripped < sizeof(answer) - 1)
 			enqueue(&dripping, connection, DRIP_US);
@@ -419,6 +485,13 @@ welcome(int listener, int epoll)
 			return;
 		}
 		connection->fd = fd;
+		if (tls_context)
+		{
+			connection->tls = SSL_new(tls_context);
+			if (connection->tls == NULL || SSL_set_fd(connection->tls, fd) != 1)
+				die("SSL_new");
+			SSL_set_accept_state(connection->tls);
+		}
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		memset(&event, 0, sizeof(event));
 		event.events = EPOLLIN;
@@ -472,23 +545,57 @@ start_listening(int epoll, int *listener)
 	watch(epoll, *listener, listener);
 }
 
+/* The socket that a tag of the epoll set belongs to; -1: it is none that listens. */
+static int
+find_listener(void *tag, int *late)
+{
+	uintptr_t	at = (uintptr_t) tag;
+
+	if (tag == late)
+		return *late;
+	if (at >= (uintptr_t) listeners && at < (uintptr_t) (listeners + nlisteners))
+		return *(int *) tag;
+	return -1;
+}
+
+/* What the server shows, and whether it lets others resume. */
 static void
-loop(int listener, int late, int signals, long seconds)
+start_tls(const char *file, bool resumes)
+{
+	tls_context = SSL_CTX_new(TLS_server_method());
+	if (tls_context == NULL ||
+		SSL_CTX_use_certificate_chain_file(tls_context, file) != 1 ||
+		SSL_CTX_use_PrivateKey_file(tls_context, file, SSL_FILETYPE_PEM) != 1)
+	{
+		ERR_print_errors_fp(stderr);
+		exit(1);
+	}
+	SSL_CTX_set_session_cache_mode(tls_context, SSL_SESS_CACHE_OFF);	/* tickets are enough */
+	SSL_CTX_set_num_tickets(tls_context, resumes ? 1 : 0);
+	if (!resumes)
+		SSL_CTX_set_options(tls_context, SSL_OP_NO_TICKET);
+}
+
+static void
+loop(int late, int signals, long seconds)
 {
 	static char signalled;
 	struct epoll_event events[EVENTS];
 	int64_t		stop = seconds > 0 ? clock_us(CLOCK_MONOTONIC) + seconds * 1000000 : 0;
 	int			epoll = epoll_create1(EPOLL_CLOEXEC);
+	int			i;
 
 	if (epoll < 0)
 		die("epoll_create1");
-	start_listening(epoll, &listener);
+	for (i = 0; i < nlisteners; i++)
+		start_listening(epoll, &listeners[i]);
 	watch(epoll, signals, &signalled);
+	printf("listening\n");
+	fflush(stdout);
 	for (;;)
 	{
 		int			timeout = serve_due();
 		int			count;
-		int			i;
 
 		if (stop)
 		{
@@ -502,10 +609,10 @@ loop(int listener, int late, int signals, long seconds)
 		count = epoll_wait(epoll, events, EVENTS, timeout);
 		for (i = 0; i < count; i++)
 		{
-			if (events[i].data.ptr == &listener)
+			int			listener = find_listener(events[i].data.ptr, &late);
+
+			if (listener >= 0)
 				welcome(listener, epoll);
-			else if (events[i].data.ptr == &late)
-				welcome(late, epoll);
 			else if (events[i].data.ptr == &signalled)
 			{
 				struct signalfd_siginfo info;
@@ -530,9 +637,10 @@ main(int argc, char **argv)
 {
 	struct rlimit limit;
 	sigset_t	signals;
+	const char *tls_file = NULL;
+	bool		resumes = true;
 	bool		has_late = false;
 	long		seconds = 0;
-	int			listener;
 	int			late = -1;
 	int			fd;
 	int			i;
@@ -546,10 +654,20 @@ main(int argc, char **argv)
 			has_late = true;
 			continue;
 		}
+		if (strcmp(argv[i], "--no-resumption") == 0)
+		{
+			resumes = false;
+			continue;
+		}
 		if (value && strcmp(argv[i], "--delay-ms") == 0)
 			delay_ms = atol(value);
 		else if (value && strcmp(argv[i], "--seconds") == 0)
 			seconds = atol(value);
+		else if (value && strcmp(argv[i], "--tls") == 0)
+			tls_file = value;
+		else if (value && strcmp(argv[i], "--ports") == 0 &&
+				 atoi(value) >= 1 && atoi(value) <= PORTS)
+			nlisteners = atoi(value);
 		else if (value && strcmp(argv[i], "--record") == 0)
 		{
 			record = fopen(value, "w");
@@ -560,7 +678,8 @@ main(int argc, char **argv)
 		else
 		{
 			fprintf(stderr, "usage: receiver [--record FILE] [--delay-ms N] "
-					"[--late] [--seconds N]\n");
+					"[--ports N] [--late] [--seconds N] "
+					"[--tls FILE [--no-resumption]]\n");
 			return 2;
 		}
 		i++;
@@ -578,15 +697,18 @@ main(int argc, char **argv)
 	sigaddset(&signals, SIGUSR1);
 	sigaddset(&signals, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);	/* SSL_write() cannot ask for EPIPE */
 	fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)
 		die("signalfd");
 
-	listener = take_port("port");
+	if (tls_file)
+		start_tls(tls_file, resumes);
+	for (i = 0; i < nlisteners; i++)
+		listeners[i] = take_port("port");
 	if (has_late)
 		late = take_port("late");
-	fflush(stdout);
-	loop(listener, late, fd, seconds);
+	loop(late, fd, seconds);
 	print_counts();
 	if (record && fclose(record) != 0)
 		die("record");

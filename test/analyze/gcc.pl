@@ -23,8 +23,8 @@ my ($version) = `$ENV{COMPILE} -dumpversion` =~ /^(\d+)/;
 my @waiting = grep { /\.c$/ } c_files();
 my @running;
 
-# The portal is built where its libraries are installed.
-foreach my $header ('microhttpd.h', 'libpq-fe.h')
+# The portal and what measures are built where their libraries are installed.
+foreach my $header ('microhttpd.h', 'libpq-fe.h', 'openssl/ssl.h')
 {
 	next if system("$ENV{COMPILE} -E -include $header -x c /dev/null >/dev/null 2>&1") == 0;
 	my @without = grep { system('grep', '-q', "#include <$header>", $_) == 0 } @waiting;
