@@ -1,47 +1,12 @@
 --
 -- What bench/portal looks at: a month of the log, of statistics and of the audit, and a
 -- backlog. psql variables: log, rows of the log; subscriptions; pending, rows of each.
+-- leaf.sql has been run before.
 --
 -- The log has a leaf already, which the worker has made. The others are made after it.
 -- Three tenths of the rows are of today, when endpoints are down: all of them are tried
 -- again. Of the others 2 of 100 were not answered well, and half of these have ended so.
 --
-SET synchronous_commit = off;
-
-CREATE FUNCTION pg_temp.fill_leaf(leaf text, since timestamptz, until timestamptz, first bigint,
-		number bigint, subscriptions bigint, are_down boolean) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-	EXECUTE format('INSERT INTO %s
-		(id, event_id, position, cause, logged_at, subscription_id, event_type, subject,
-			created_at, attempt, method, endpoint, peer_ip, source_ip, source_port, requested_at,
-			duration, request_headers, request_body, response_status, response_headers,
-			response_body, outcome, error_class, error, data)', leaf) || $_$
-		SELECT n, md5('event' || n / 2)::uuid, n / 2, 'event', t.at, 1 + n % $5,
-				'App.BusinessRequestStatusChange', 'business_request/' || n % 100000,
-				t.at - interval '50 ms', 1, 'POST',
-				'http://127.0.0.1:9999/' || 1 + n % $5 || '?token=***', '127.0.0.1', '127.0.0.1', 40000,
-				t.at - interval '20 ms', interval '15 ms',
-				'{"content-type": "application/json; charset=utf-8", "user-agent": "webhook/1.0",
-					"webhook-id": "0192d1a0-0000-7000-8000-000000000000", "webhook-timestamp": "1764495000",
-					"webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
-					"webhook-event": "App.BusinessRequestStatusChange", "webhook-attempt": "1"}',
-				format('{"Id":"%s","WebhookEvent":"App.BusinessRequestStatusChange",'
-					'"Subject":"business_request/%s","Attempt":1,"Data":{"BusinessRequestId":%s,'
-					'"Operation":"UPDATE","OldStatus":"Draft","NewStatus":"Approved"},'
-					'"CreationTimeUtc":"2026-11-24T09:30:00.123456Z"}',
-					md5('event' || n / 2)::uuid, n % 100000, n % 100000),
-				CASE WHEN $6 OR n % 50 = 7 THEN 500 ELSE 200 END, '{"content-length": "2"}', 'ok',
-				CASE WHEN $6 THEN 'retrying' WHEN n % 50 <> 7 THEN 'delivered' WHEN n % 100 = 7 THEN 'failed' ELSE 'retrying' END,
-				CASE WHEN $6 OR n % 50 = 7 THEN 'status' END,
-				CASE WHEN $6 OR n % 50 = 7 THEN 'the endpoint answered with status 500' END,
-				CASE WHEN NOT $6 AND n % 100 = 7 THEN '{"BusinessRequestId": 1}'::json END
-			FROM generate_series($1, $1 + $2 - 1) n
-				CROSS JOIN LATERAL (SELECT $3 + (n - $1) * (($4 - $3) / ($2 + 1))) AS t (at)
-		$_$
-		USING first, number, since, until, subscriptions, are_down;
-END
-$$;
-
 CREATE FUNCTION pg_temp.fill_log(number bigint, subscriptions bigint) RETURNS void
 	LANGUAGE plpgsql AS $$
 DECLARE
@@ -51,25 +16,20 @@ DECLARE
 	first		bigint := 1;
 	since		timestamptz;
 	leaf		text;
-	index_definition text;
 BEGIN
 	FOR ago IN REVERSE 29 .. 1 LOOP
 		since := midnight - ago * a_day;
 		leaf := 'webhook_internal.log_' || to_char(since AT TIME ZONE 'UTC', 'YYYYMMDD');
 		EXECUTE format('CREATE TABLE %s (LIKE %s)', leaf, today);
 		PERFORM pg_temp.fill_leaf(leaf, since, since + a_day, first, number * 7 / 290,
-			subscriptions, false);
+			subscriptions, 100000, false);
 		first := first + number * 7 / 290;
-		FOR index_definition IN
-			SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i WHERE i.indrelid = today::regclass
-		LOOP
-			EXECUTE regexp_replace(index_definition, 'INDEX \S+ ON \S+', 'INDEX ON ' || leaf);
-		END LOOP;
+		PERFORM pg_temp.index_leaf(leaf, today);
 		EXECUTE format('ALTER TABLE webhook.log ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
 			leaf, since, since + a_day);
 	END LOOP;
 	PERFORM pg_temp.fill_leaf(today, midnight, now(), first, number * 3 / 10, subscriptions,
-		true);
+		100000, true);
 END
 $$;
 SELECT pg_temp.fill_log(:log, :subscriptions);
