@@ -88,10 +88,16 @@ $server->sql('CREATE EXTENSION webhook');
 	my ($type, $subscription) = $server->subscribe_own('/ok/reopened');
 	my $tables = join ', ', map { "webhook_internal.event_$_" } 0 .. 3;
 
+	# What "early" has written is not read before: the lock that waits for it keeps the worker away.
 	sub fail_to_read
 	{
-		my ($writing) = @_;
-		my $reading = $server->hold("LOCK TABLE $tables IN ACCESS EXCLUSIVE MODE");
+		my ($writing, $early) = @_;
+		my $reading = $server->background;
+		$reading->query_until(qr//, "BEGIN; LOCK TABLE $tables IN ACCESS EXCLUSIVE MODE;\n");
+		$server->becomes("SELECT count(*) FROM pg_locks
+			WHERE mode = 'AccessExclusiveLock' AND relation = 'webhook_internal.event_0'::regclass",
+			1, 'reading is about to fail');
+		$server->let_go($early) if $early;
 		$server->let_go($writing);
 		$server->becomes('SELECT unflushed = 0 FROM webhook.stat_worker', 't', 'what was read is written to pending');
 		my $offset = $server->log_end;
@@ -108,8 +114,7 @@ $server->sql('CREATE EXTENSION webhook');
 	my $writing = $server->hold('LOCK TABLE webhook_internal.pending IN SHARE MODE');
 	$server->publish_many($type, 3000);
 	$server->becomes('SELECT unflushed >= 500 FROM webhook.stat_worker', 't', 'a part of a window is read');
-	$server->let_go($early);
-	my $reading = fail_to_read($writing);
+	my $reading = fail_to_read($writing, $early);
 	$writing = $server->hold('LOCK TABLE webhook_internal.pending IN SHARE MODE');
 	$server->let_go($reading);
 	$server->becomes('SELECT unflushed >= 40 FROM webhook.stat_worker', 't', 'reading goes on');
