@@ -309,7 +309,7 @@ SELECT is(webhook_internal.redacted_endpoint(url), shown, url)
 SELECT is(webhook_internal.redacted_headers(jsonb_build_object(name, 'x')) ->> name, CASE WHEN hidden THEN '***' ELSE 'x' END,
 		format('header %s is %s', name, CASE WHEN hidden THEN 'hidden' ELSE 'shown' END))
 	FROM unnest('{Authorization,proxy-authorization,Cookie,Set-Cookie,X-API-KEY,X-Auth,X-Amz-Security-Token,client_secret,
-			X-Passwd,X-Password,X-Session-Id,X-Credential,Bearer,X-JWT}'::text[]) AS name, (VALUES (true)) AS v (hidden)
+			X-Passwd,X-Password,X-Session-Id,X-Credential,Bearer,X-JWT,webhook-challenge}'::text[]) AS name, (VALUES (true)) AS v (hidden)
 UNION ALL
 	SELECT is(webhook_internal.redacted_headers(jsonb_build_object(name, 'x')) ->> name, 'x', format('header %s is shown', name))
 	FROM unnest('{Content-Type,webhook-signature,abp-webhook-signature,WWW-Authenticate,Proxy-Authenticate,X-Tenant,
