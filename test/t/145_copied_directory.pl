@@ -112,7 +112,10 @@ foreach (databases($original))
 	$_->sql("INSERT INTO business_request VALUES (1, 'new')");
 	$_->settle('the original');
 }
-$original->becomes('SELECT count(*) FROM webhook_internal.pending', '1', 'a delivery waits');
+foreach (databases($original))
+{
+	$_->becomes('SELECT count(*) FROM webhook_internal.pending WHERE attempt = 2', '1', 'a delivery waits, for an hour');
+}
 
 # ---- The same directory
 
@@ -206,6 +209,7 @@ $original->node->enable_streaming($standby->node);
 $original->start;
 $standby->set(synchronous_standby_names => 'original');
 sends($standby, 'with a synchronous standby');
+$standby->node->wait_for_catchup('cascaded');
 $standby->stop;
 $original->node->promote;
 sends($original, 'the former primary, promoted');
