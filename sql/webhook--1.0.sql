@@ -235,6 +235,9 @@ COMMENT ON COLUMN webhook_internal.subscription.challenged_at IS 'when the chall
 CREATE UNIQUE INDEX subscription_name_tenant_key
 	ON webhook_internal.subscription (name, tenant) NULLS NOT DISTINCT WHERE name IS NOT NULL;
 
+CREATE INDEX subscription_tenant_idx ON webhook_internal.subscription (tenant)
+	WHERE tenant IS NOT NULL;
+
 -- The endpoint itself may be a credential, which plans and parameters would show.
 CREATE INDEX subscription_endpoint_idx
 	ON webhook_internal.subscription (hashtextextended(endpoint, 0));
@@ -548,7 +551,7 @@ CREATE TABLE webhook_internal.audit (
 	outer_role	name NOT NULL,
 	session_role name NOT NULL,
 	action		text NOT NULL,
-	tenant		text,
+	tenant		text COLLATE "C",
 	subscription_id	bigint,
 	event_id	uuid,
 	detail		jsonb NOT NULL
@@ -672,7 +675,7 @@ BEGIN
 				kind		"char" NOT NULL,
 				event_type	text,
 				subject		text,
-				tenant		text,
+				tenant		text COLLATE "C",
 				context		json,
 				data		json
 			) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);
@@ -883,12 +886,12 @@ $$;
 COMMENT ON FUNCTION webhook_internal.checked_description(text) IS 'check a description; returns it, or null if it is empty';
 
 CREATE FUNCTION webhook_internal.require_event_type(event_type text) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
-COMMENT ON FUNCTION webhook_internal.require_event_type(text) IS 'raise an error unless the event type exists';
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_hold_event_type';
+COMMENT ON FUNCTION webhook_internal.require_event_type(text) IS 'raise an error unless the event type exists, and let nobody drop it until the transaction ends';
 
 CREATE FUNCTION webhook_internal.require_event_type_in(event_type text, argument text) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
-COMMENT ON FUNCTION webhook_internal.require_event_type_in(text, text) IS 'the same; the error names the argument, which need not be event_type';
+COMMENT ON FUNCTION webhook_internal.require_event_type_in(text, text) IS 'raise an error that names the argument, unless the event type exists now';
 
 CREATE FUNCTION webhook_internal.canonical_endpoint(endpoint text) RETURNS text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_canonical_endpoint';
@@ -1298,7 +1301,7 @@ COMMENT ON FUNCTION webhook_internal.checked_name(text) IS 'check the name of a 
  */
 
 CREATE FUNCTION webhook_internal.home() RETURNS text
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_this_home';
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_this_home';
 COMMENT ON FUNCTION webhook_internal.home() IS 'this database: system identifier, database oid, and oid of webhook_internal.checkpoint';
 
 CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text
@@ -1719,6 +1722,12 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.watch_detail(text[]) IS 'arguments of a trigger that watches, as the audit has them';
 
+-- Administrators, whose rights the functions of this part run with, may call this one
+-- themselves, so it takes no other action.
+CREATE FUNCTION webhook_internal.audit_of_watch(action text, detail jsonb) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_audit_of_watch';
+COMMENT ON FUNCTION webhook_internal.audit_of_watch(text, jsonb) IS 'write a row of the audit about watch(), alter_watch() or unwatch(), in the name of who calls it';
+
 CREATE FUNCTION webhook_internal.audit_watch(
 	action text,
 	relation regclass,
@@ -1729,7 +1738,7 @@ CREATE FUNCTION webhook_internal.audit_watch(
 AS $$
 BEGIN
 	IF old IS DISTINCT FROM new THEN
-		PERFORM webhook_internal.audit(action, NULL::bigint, NULL::uuid,
+		PERFORM webhook_internal.audit_of_watch(action,
 			jsonb_strip_nulls(jsonb_build_object(
 				'relation', relation::text,
 				'old', webhook_internal.watch_detail(old),
@@ -1914,7 +1923,8 @@ BEGIN
 		WHERE p.tgfoid = 'webhook_internal.enqueue()'::regprocedure AND p.tgparentid = 0
 			AND (watch_trigger.event_type IS NULL
 				OR (webhook_internal.watch_arguments(p.tgargs))[1] = watch_trigger.event_type)
-			AND p.tgrelid IN (SELECT relid FROM pg_partition_ancestors(watch_trigger.relation));
+			AND p.tgrelid IN (SELECT relid FROM pg_partition_ancestors(watch_trigger.relation))
+		LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'relation "%" is not watched by itself', watch_trigger.relation
 			USING ERRCODE = 'undefined_object',
@@ -2302,7 +2312,7 @@ BEGIN
 		RAISE EXCEPTION 'event type "%" is being used by another transaction', drop_event_type.name
 			USING ERRCODE = 'lock_not_available',
 				COLUMN = 'name',
-				HINT = 'Try again when it has ended; it subscribes to the event type, or changes it.';
+				HINT = 'Try again when it has ended; it subscribes to the event type, watches a table for it, or changes it.';
 	END;
 	IF old.name IS NULL THEN
 		PERFORM webhook_internal.raise_unknown_event_type(drop_event_type.name, 'name');
@@ -6792,9 +6802,9 @@ $$;
 CREATE FUNCTION webhook_internal.privileges() RETURNS text
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT md5(string_agg(concat(o.oid, o.acl), ' ' ORDER BY o.oid)
-				|| coalesce((SELECT string_agg(t::text, ' ' ORDER BY t.role)
-						FROM webhook_internal.tenant_role t), ''))
+	SELECT string_agg(concat(o.oid, o.acl), ' ' ORDER BY o.oid)
+			|| coalesce((SELECT string_agg(t::text, ' ' ORDER BY t.role)
+					FROM webhook_internal.tenant_role t), '')
 		FROM pg_namespace n,
 			LATERAL (
 				SELECT n.oid, n.nspacl AS acl
@@ -7095,7 +7105,7 @@ DECLARE
 			webhook.rotate_secret,
 			webhook.resume_database,
 			webhook_internal.alter_watch_trigger,
-			webhook_internal.audit,
+			webhook_internal.audit_of_watch,
 			webhook_internal.audit_watch,
 			webhook_internal.base_type,
 			webhook_internal.check_columns,
@@ -7313,6 +7323,7 @@ DECLARE
 		'REVOKE ALL ON SCHEMA webhook, webhook_internal FROM %s'];
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant_role'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.portal_token'::regclass);
 	PERFORM webhook_internal.grant_each('revoke'::text, role, commands,
 		(SELECT t.tenant FROM webhook_internal.tenant_role t WHERE t.role = revoke.role));
 END
@@ -7352,9 +7363,6 @@ END
 $$;
 
 SELECT webhook.grant_monitor('pg_monitor');
-
--- No person has done that.
-DELETE FROM webhook_internal.audit;
 
 /*
  * Whoever owns a watched table goes on owning it: PostgreSQL asks them for this

@@ -205,6 +205,9 @@ COMMENT ON COLUMN webhook_internal.subscription.challenged_at IS 'when the chall
 CREATE UNIQUE INDEX subscription_name_tenant_key
 	ON webhook_internal.subscription (name, tenant) NULLS NOT DISTINCT WHERE name IS NOT NULL;
 
+CREATE INDEX subscription_tenant_idx ON webhook_internal.subscription (tenant)
+	WHERE tenant IS NOT NULL;
+
 -- The endpoint itself may be a credential, which plans and parameters would show.
 CREATE INDEX subscription_endpoint_idx
 	ON webhook_internal.subscription (hashtextextended(endpoint, 0));
@@ -518,7 +521,7 @@ CREATE TABLE webhook_internal.audit (
 	outer_role	name NOT NULL,
 	session_role name NOT NULL,
 	action		text NOT NULL,
-	tenant		text,
+	tenant		text COLLATE "C",
 	subscription_id	bigint,
 	event_id	uuid,
 	detail		jsonb NOT NULL

@@ -22,7 +22,7 @@ BEGIN
 				kind		"char" NOT NULL,
 				event_type	text,
 				subject		text,
-				tenant		text,
+				tenant		text COLLATE "C",
 				context		json,
 				data		json
 			) USING heap WITH (autovacuum_vacuum_insert_threshold = -1);

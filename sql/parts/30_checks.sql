@@ -111,12 +111,12 @@ $$;
 COMMENT ON FUNCTION webhook_internal.checked_description(text) IS 'check a description; returns it, or null if it is empty';
 
 CREATE FUNCTION webhook_internal.require_event_type(event_type text) RETURNS void
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
-COMMENT ON FUNCTION webhook_internal.require_event_type(text) IS 'raise an error unless the event type exists';
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_hold_event_type';
+COMMENT ON FUNCTION webhook_internal.require_event_type(text) IS 'raise an error unless the event type exists, and let nobody drop it until the transaction ends';
 
 CREATE FUNCTION webhook_internal.require_event_type_in(event_type text, argument text) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_require_event_type';
-COMMENT ON FUNCTION webhook_internal.require_event_type_in(text, text) IS 'the same; the error names the argument, which need not be event_type';
+COMMENT ON FUNCTION webhook_internal.require_event_type_in(text, text) IS 'raise an error that names the argument, unless the event type exists now';
 
 CREATE FUNCTION webhook_internal.canonical_endpoint(endpoint text) RETURNS text
 	LANGUAGE c AS 'MODULE_PATHNAME', 'webhook_canonical_endpoint';
@@ -526,7 +526,7 @@ COMMENT ON FUNCTION webhook_internal.checked_name(text) IS 'check the name of a 
  */
 
 CREATE FUNCTION webhook_internal.home() RETURNS text
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'webhook_this_home';
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'webhook_this_home';
 COMMENT ON FUNCTION webhook_internal.home() IS 'this database: system identifier, database oid, and oid of webhook_internal.checkpoint';
 
 CREATE FUNCTION webhook_internal.redacted_endpoint(endpoint text) RETURNS text

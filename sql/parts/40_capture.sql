@@ -327,6 +327,12 @@ AS $$
 $$;
 COMMENT ON FUNCTION webhook_internal.watch_detail(text[]) IS 'arguments of a trigger that watches, as the audit has them';
 
+-- Administrators, whose rights the functions of this part run with, may call this one
+-- themselves, so it takes no other action.
+CREATE FUNCTION webhook_internal.audit_of_watch(action text, detail jsonb) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'webhook_audit_of_watch';
+COMMENT ON FUNCTION webhook_internal.audit_of_watch(text, jsonb) IS 'write a row of the audit about watch(), alter_watch() or unwatch(), in the name of who calls it';
+
 CREATE FUNCTION webhook_internal.audit_watch(
 	action text,
 	relation regclass,
@@ -337,7 +343,7 @@ CREATE FUNCTION webhook_internal.audit_watch(
 AS $$
 BEGIN
 	IF old IS DISTINCT FROM new THEN
-		PERFORM webhook_internal.audit(action, NULL::bigint, NULL::uuid,
+		PERFORM webhook_internal.audit_of_watch(action,
 			jsonb_strip_nulls(jsonb_build_object(
 				'relation', relation::text,
 				'old', webhook_internal.watch_detail(old),
@@ -522,7 +528,8 @@ BEGIN
 		WHERE p.tgfoid = 'webhook_internal.enqueue()'::regprocedure AND p.tgparentid = 0
 			AND (watch_trigger.event_type IS NULL
 				OR (webhook_internal.watch_arguments(p.tgargs))[1] = watch_trigger.event_type)
-			AND p.tgrelid IN (SELECT relid FROM pg_partition_ancestors(watch_trigger.relation));
+			AND p.tgrelid IN (SELECT relid FROM pg_partition_ancestors(watch_trigger.relation))
+		LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'relation "%" is not watched by itself', watch_trigger.relation
 			USING ERRCODE = 'undefined_object',

@@ -278,7 +278,7 @@ BEGIN
 		RAISE EXCEPTION 'event type "%" is being used by another transaction', drop_event_type.name
 			USING ERRCODE = 'lock_not_available',
 				COLUMN = 'name',
-				HINT = 'Try again when it has ended; it subscribes to the event type, or changes it.';
+				HINT = 'Try again when it has ended; it subscribes to the event type, watches a table for it, or changes it.';
 	END;
 	IF old.name IS NULL THEN
 		PERFORM webhook_internal.raise_unknown_event_type(drop_event_type.name, 'name');

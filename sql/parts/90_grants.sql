@@ -17,9 +17,9 @@
 CREATE FUNCTION webhook_internal.privileges() RETURNS text
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT md5(string_agg(concat(o.oid, o.acl), ' ' ORDER BY o.oid)
-				|| coalesce((SELECT string_agg(t::text, ' ' ORDER BY t.role)
-						FROM webhook_internal.tenant_role t), ''))
+	SELECT string_agg(concat(o.oid, o.acl), ' ' ORDER BY o.oid)
+			|| coalesce((SELECT string_agg(t::text, ' ' ORDER BY t.role)
+					FROM webhook_internal.tenant_role t), '')
 		FROM pg_namespace n,
 			LATERAL (
 				SELECT n.oid, n.nspacl AS acl
@@ -320,7 +320,7 @@ DECLARE
 			webhook.rotate_secret,
 			webhook.resume_database,
 			webhook_internal.alter_watch_trigger,
-			webhook_internal.audit,
+			webhook_internal.audit_of_watch,
 			webhook_internal.audit_watch,
 			webhook_internal.base_type,
 			webhook_internal.check_columns,
@@ -538,6 +538,7 @@ DECLARE
 		'REVOKE ALL ON SCHEMA webhook, webhook_internal FROM %s'];
 BEGIN
 	PERFORM webhook_internal.require_trusted_table('webhook_internal.tenant_role'::regclass);
+	PERFORM webhook_internal.require_trusted_table('webhook_internal.portal_token'::regclass);
 	PERFORM webhook_internal.grant_each('revoke'::text, role, commands,
 		(SELECT t.tenant FROM webhook_internal.tenant_role t WHERE t.role = revoke.role));
 END
@@ -577,9 +578,6 @@ END
 $$;
 
 SELECT webhook.grant_monitor('pg_monitor');
-
--- No person has done that.
-DELETE FROM webhook_internal.audit;
 
 /*
  * Whoever owns a watched table goes on owning it: PostgreSQL asks them for this

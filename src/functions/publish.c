@@ -1,6 +1,6 @@
 /*
  * publish.c
- *	  SQL functions publish() and require_event_type().
+ *	  SQL functions publish(), require_event_type() and require_event_type_in().
  *
  * They do not rely on the caller's privileges on the extension's tables or on
  * search_path: EXECUTE on the function is the permission.
@@ -9,7 +9,10 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_collation.h"
+#include "executor/tuptable.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
@@ -33,11 +36,13 @@ static WebhookText text_of(text *value);
 static void check_subject(text *subject);
 static void check_tenant(text *tenant);
 static void refuse_own_type(text *event_type);
-static void require_event_type(text *event_type, const char *argument);
-static bool event_type_exists(text *event_type);
+static void require_event_type(text *event_type, const char *argument, bool hold);
+static bool event_type_exists(text *event_type, bool hold);
+static bool hold_row(Relation relation, HeapTuple row, Snapshot snapshot);
 
 PG_FUNCTION_INFO_V1(webhook_publish);
 PG_FUNCTION_INFO_V1(webhook_require_event_type);
+PG_FUNCTION_INFO_V1(webhook_hold_event_type);
 
 /*
  * publish(event_type text, data json, subject text, tenant text): publish an event;
@@ -89,7 +94,7 @@ webhook_publish(PG_FUNCTION_ARGS)
 		check_tenant(PG_GETARG_TEXT_PP(3));
 		texts.tenant = text_of(PG_GETARG_TEXT_PP(3));
 	}
-	require_event_type(event_type, "event_type");
+	require_event_type(event_type, "event_type", false);
 	refuse_own_type(event_type);
 
 	texts.event_type = text_of(event_type);
@@ -107,15 +112,24 @@ webhook_publish(PG_FUNCTION_ARGS)
 }
 
 /*
- * require_event_type(event_type text), require_event_type_in(event_type text,
- * argument text): raise an error if the
- * event type does not exist; it names the argument, "event_type" if none is given
+ * require_event_type_in(event_type text, argument text): raise an error that names the
+ * argument, unless the event type exists
  */
 Datum
 webhook_require_event_type(PG_FUNCTION_ARGS)
 {
-	require_event_type(PG_GETARG_TEXT_PP(0),
-					   PG_NARGS() > 1 ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : "event_type");
+	require_event_type(PG_GETARG_TEXT_PP(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), false);
+	PG_RETURN_VOID();
+}
+
+/*
+ * require_event_type(event_type text): the same for argument event_type; nobody can drop it
+ * until the transaction ends
+ */
+Datum
+webhook_hold_event_type(PG_FUNCTION_ARGS)
+{
+	require_event_type(PG_GETARG_TEXT_PP(0), "event_type", true);
 	PG_RETURN_VOID();
 }
 
@@ -176,9 +190,9 @@ refuse_own_type(text *event_type)
 }
 
 static void
-require_event_type(text *event_type, const char *argument)
+require_event_type(text *event_type, const char *argument, bool hold)
 {
-	if (!event_type_exists(event_type))
+	if (!event_type_exists(event_type, hold))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 webhook_errargument(argument),
@@ -188,12 +202,13 @@ require_event_type(text *event_type, const char *argument)
 }
 
 /*
- * Returns true if the event type exists now, whatever the transaction's snapshot.
- * Uses the primary key if it exists.
+ * Returns true if the event type exists now, whatever the transaction's snapshot, and
+ * locks its row if it is to be held. Uses the primary key if it exists.
  */
 static bool
-event_type_exists(text *event_type)
+event_type_exists(text *event_type, bool hold)
 {
+	const LOCKMODE lock = hold ? RowShareLock : AccessShareLock;
 	const Oid	schema = webhook_catalog_for_append()->internal_schema;
 	const Oid	relid = get_relname_relid("event_type", schema);
 	const Oid	index = get_relname_relid("event_type_pkey", schema);
@@ -201,9 +216,10 @@ event_type_exists(text *event_type)
 	Snapshot	snapshot;
 	SysScanDesc scan;
 	ScanKeyData key;
+	HeapTuple	row;
 	bool		found;
 
-	relation = table_open(relid, AccessShareLock);
+	relation = table_open(relid, lock);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 
 	/* Column "name", COLLATE "C". */
@@ -212,9 +228,25 @@ event_type_exists(text *event_type)
 						   PointerGetDatum(event_type));
 	scan = systable_beginscan(relation, index, OidIsValid(index), snapshot, 1,
 							  &key);
-	found = HeapTupleIsValid(systable_getnext(scan));
+	row = systable_getnext(scan);
+	found = HeapTupleIsValid(row) && (!hold || hold_row(relation, row, snapshot));
 	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
-	table_close(relation, AccessShareLock);
+	table_close(relation, hold ? NoLock : lock);
 	return found;
+}
+
+/* Lock a row as a foreign key to it would. Returns false if somebody has deleted it meanwhile. */
+static bool
+hold_row(Relation relation, HeapTuple row, Snapshot snapshot)
+{
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	TM_FailureData failure;
+	TM_Result	result;
+
+	result = table_tuple_lock(relation, &row->t_self, snapshot, slot, GetCurrentCommandId(true),
+							  LockTupleKeyShare, LockWaitBlock,
+							  TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+	ExecDropSingleTupleTableSlot(slot);
+	return result == TM_Ok;
 }

@@ -32,7 +32,7 @@ UNION ALL
 		subscription_options,unsubscribe,secret,rotate_secret,resume_database}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook_internal', unnest('{base_type,check_columns,check_tenant_column,clipped,is_own_type,require_event_type,require_list,require_not_null,
-		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_label,watch_parts,watch_trigger,audit,audit_watch}'::name[]), 3
+		alter_watch_trigger,lock_watched,other_watched,watch_detail,watch_label,watch_parts,watch_trigger,audit_of_watch,audit_watch}'::name[]), 3
 UNION ALL
 	SELECT 'function', 'webhook', unnest('{grant_monitor,grant_reader,grant_operator,grant_admin,grant_backup,grant_tenant,grant_portal,act_as,revoke}'::name[]), 4
 UNION ALL
@@ -57,7 +57,7 @@ UNION ALL
 		moved_schema,body_schema,body_example,openapi_components,
 		takes,warn_of_retention,start_snapshot,local_start_snapshot,is_processed,
 		with_options,wanted_worker_processes,
-		audit_of,acts_on,count_challenges,check_challenges,
+		audit,audit_of,acts_on,count_challenges,check_challenges,
 		with_challenge,is_unconfirmed,is_confirmation,
 		caller_sees_all,caller_tenant,check_caps,check_tenant_events,check_tenant_name,
 		lock_to_read,locked_tables,read_metrics,server_checks,table_checks,

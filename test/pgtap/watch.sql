@@ -159,6 +159,11 @@ SELECT is(pg_temp.events(), 'request/2 {"RequestId":2,"Operation":"INSERT","OldS
 	'an INSERT into a partition that was made after watch()');
 SELECT throws_ok($$ SELECT webhook.watch('request_2025') $$, '42710', NULL, 'a partition of a watched table cannot be watched');
 SELECT throws_ok($$ SELECT webhook.unwatch('request_2025') $$, '42704', NULL, 'a partition of a watched table cannot be unwatched');
+SAVEPOINT twice;
+SELECT webhook.watch('request', 'App.ContractSigned');
+SET LOCAL plpgsql.extra_errors = 'all';
+SELECT throws_ok($$ SELECT webhook.unwatch('request_2025') $$, '42704', NULL, '... that is watched for two event types');
+ROLLBACK TO twice;
 SELECT lives_ok($$ SELECT webhook.watch('request_2025', 'App.ContractSigned', id_columns => '{id}') $$,
 	'a partition can be watched for another event type');
 SELECT throws_ok($$ SELECT webhook.watch('request', 'App.ContractSigned', id_columns => '{id}') $$, '42710', NULL,

@@ -39,7 +39,10 @@ END
 foreach my $name (sort keys %in)
 {
 	$server->sql("CREATE DATABASE $name TEMPLATE template0");
+	# The script of the extension deletes and updates nothing that a publication would have to name.
+	$in{$name}->sql('CREATE PUBLICATION before FOR ALL TABLES') if $name eq 'source';
 	$in{$name}->prepare;
+	is($in{$name}->sql(q{SELECT count(*) FROM webhook.audit WHERE action ~ '^(grant|revoke)'}), 0, 'the audit has no acts of the script');
 	$in{$name}->sql('CREATE TABLE plain (id bigint PRIMARY KEY)');
 	$in{$name}->subscribe("/ok/$name");
 }
