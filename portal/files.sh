@@ -1,9 +1,9 @@
 #!/bin/sh
 # files.sh
 #	  Writes the C file with all files of portal/www, for the binary. Left out of what a
-#	  browser fetches are empty lines, and comments that have lines of their own or end a
-#	  line behind tabs. One file more is made: samples.js, the code for receivers that
-#	  docs/receivers.md has.
+#	  browser fetches are empty lines, the tabs that lines begin with, so no text may go on
+#	  in another line, and comments that have lines of their own or end a line behind tabs.
+#	  One file more is made: samples.js, the code for receivers that docs/receivers.md has.
 set -eu
 
 www=build/portal/www
@@ -16,7 +16,7 @@ fetched()
 		samples.js) samples > "$www/$1" ;;
 		*.js | *.css)
 			awk '/^\t*\/\*/ { skip = 1 } skip { if (/\*\/[ \t]*$/) skip = 0; next }
-				{ sub(/\t+\/\*.*\*\/$/, "") } /./' \
+				{ sub(/\t+\/\*.*\*\/$/, ""); sub(/^\t+/, "") } /./' \
 				"portal/www/$1" > "$www/$1" ;;
 		*) cp "portal/www/$1" "$www/$1" ;;
 	esac
