@@ -193,6 +193,7 @@ describe(const PortalOptions *options, const Session *session, PortalExchange *e
 	portal_json_string(&json, session->who);
 	portal_buffer_text(&json, ",\"session\":");
 	portal_json_string(&json, session->name);
+	portal_buffer_text(&json, session->has_token ? ",\"token\":true" : ",\"token\":false");
 	snprintf(numbers, sizeof(numbers),
 			 ",\"idle\":%" PRId64 ",\"longest\":%" PRId64 ",\"left\":%" PRId64 "}\n",
 			 options->idle / 1000, options->longest / 1000,

@@ -52,6 +52,7 @@ const strip = document.getElementById('strip');
 const app = {me: null, can: () => false};
 let showing = null;			/* ends what the page on the screen does */
 let asking = null;			/* the dialog to sign in again */
+let joinIn = null;			/* makes a session that of this page, in place of its dialog */
 
 async function show(quietly)
 {
@@ -189,7 +190,8 @@ function keep(box)
 
 /*
  * The session has ended under somebody's hands: they sign in again above the page, and
- * what they have typed stays there.  Another role gets pages of its own.
+ * what they have typed stays there.  It is enough if they do so in one of their tabs.
+ * Another role gets pages of its own, for which what was typed is given up.
  */
 function signInAgain()
 {
@@ -205,20 +207,34 @@ function signInAgain()
 	asking ??= dialog('Sign in again', (close, box) =>
 	{
 		keep(box);
+		joinIn = here =>
+		{
+			be(here);
+			start();
+			close(true);
+		};
 		return [h('p', {}, 'Your session has ended. What you have typed is still here.'),
-			signInForm(async role =>
+			signInForm(here =>
 			{
 				/* What waits for this was asked for as the former role. */
-				if (app.me && role !== app.me.role)
-				{
+				if (app.me && here.role !== app.me.role)
 					location.reload();
-					return;
-				}
-				start();
-				close(true);
-			}, app.me?.role)];
-	}).then(() => { asking = null; });
+				else
+					joinIn(here);
+			}, app.me?.role, role => !app.me || role === app.me.role || confirm(`Sign in as ${role}?`,
+				`This page is of ${app.me.role}. What was typed into it is lost.`,
+				'Sign in'))];
+	}).then(() => { asking = joinIn = null; });
+	join();
 	return asking;
+}
+
+/* Who is asked to sign in again, and has done so in another tab, is not asked any more. */
+async function join()
+{
+	const here = joinIn && await session().catch(() => null);
+	if (here && !here.token && here.role === app.me?.role)
+		joinIn?.(here);
 }
 
 /* A token in the address, which "back" replaces at once; null: there is none. */
@@ -306,6 +322,7 @@ live.addEventListener('end', () =>
 	if (app.me)
 		signInAgain().then(redraw);
 });
+live.addEventListener('hello', join);
 live.addEventListener('idle', async event =>
 {
 	if (document.querySelector('dialog[open]'))

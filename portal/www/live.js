@@ -9,7 +9,7 @@
  *
  * Events of "live": tick (the numbers), notice (a state has changed), state (live,
  * paused or lost), failure (there are no numbers, and why), idle (the session will end),
- * end (it has ended).
+ * end (it has ended), hello (another tab has a session).
  */
 import {address, mine, session} from './api.js';
 
@@ -163,6 +163,8 @@ export function start()
 				channel.postMessage({name: 'tick', data: live.last, session: mine});
 			else
 				streamed = whose;
+			if (name === 'hello')
+				emit(name);
 		};
 		navigator.locks.request('webhook.live', () =>
 		{

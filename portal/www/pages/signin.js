@@ -6,8 +6,9 @@ import {signIn} from '../api.js';
 import {fill, h} from '../dom.js';
 import {field, form, problem} from '../form.js';
 
-/* The form alone.  done(role) is called when the server has accepted. */
-export function signInForm(done, user = '')
+/* The form alone.  done(session) is called when the server has accepted; it is not asked unless
+ * may(user) is true. */
+export function signInForm(done, user = '', may = () => true)
 {
 	const said = h('div');
 	const name = field({label: 'User', name: 'user', autocomplete: 'username', value: user,
@@ -21,9 +22,11 @@ export function signInForm(done, user = '')
 		fill(said);
 		try
 		{
-			const {role} = await signIn(userInput.value, passwordInput.value);
+			if (!await may(userInput.value))
+				return;
+			const here = await signIn(userInput.value, passwordInput.value);
 			passwordInput.value = '';
-			await done(role);
+			await done(here);
 		}
 		catch (error)
 		{

@@ -155,6 +155,105 @@ foreach my $tab (@tabs[1 .. $#tabs])
 }
 $browser->tab($first);
 
+# ---- Two tabs are asked to sign in again, and both have unsaved input
+
+sub typed { return $browser->js('return document.querySelector("input[name=endpoint]").value'); }
+
+my $ids = q{SELECT coalesce(max(id), 0) FROM webhook.subscription};
+my $highest = $portal->sql($ids);
+@tabs = ($first, $browser->new_tab);
+$browser->go($pages->{base});
+$browser->says('integration', 'header');
+foreach my $tab (@tabs)
+{
+	$browser->tab($tab);
+	$pages->show('add', 'Add New');
+	$browser->type('input[name=endpoint]', $pages->{receiver}->url("/ok/$tab"));
+	$browser->click('input[value="App.InvoicePaid"]');
+}
+my $asked = sub {
+	foreach my $tab (@tabs)
+	{
+		$browser->tab($tab);
+		$browser->says('Sign in again', 'dialog');
+	}
+};
+$portal->sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'integration'});
+$asked->();
+pass('two tabs are asked');
+
+# The second one wants to be somebody else, and learns what that costs.
+$browser->type('dialog input[name=user]', 'operator');
+$browser->type('dialog input[name=password]', 'o');
+$browser->click('text=Sign in');
+ok($browser->wait_for('/What was typed into it is lost/.test([...document.querySelectorAll("dialog")].pop().innerText)'),
+	'who signs in as somebody else is told that they lose what they have typed');
+is($browser->js('return fetch("api/session").then(r => r.status)'), 401, '... before they are signed in');
+$browser->click('text=Keep as it is');
+$browser->wait_for('document.querySelectorAll("dialog[open]").length === 1');
+is(typed(), $pages->{receiver}->url("/ok/$tabs[1]"), '... and may keep it');
+$browser->click('text=Sign in');
+$browser->wait_for('document.querySelectorAll("dialog[open]").length === 2');
+$browser->js('[...document.querySelectorAll("dialog")].pop().querySelectorAll("button")[1].click()');
+$browser->says('operator', 'header');
+$browser->tab($tabs[0]);
+is($browser->text('dialog h2'), 'Sign in again', 'the other tab does not become that role\'s');
+$browser->js('document.querySelector("main form").requestSubmit()');
+is($portal->sql($ids), $highest, '... and does nothing as it');
+$browser->type('dialog input[name=password]', 'a');
+$browser->click('text=Sign in');
+$browser->says('It is saved.');
+is($portal->sql(q{SELECT endpoint FROM webhook.subscription ORDER BY id DESC LIMIT 1}), $pages->{receiver}->url("/ok/$tabs[0]"),
+	'... but as its own role, once that has signed in: what was typed is saved');
+$browser->tab($tabs[1]);
+ok($browser->says('Sign in again', 'dialog'), 'the page of the other role is told that its session has ended');
+$browser->go('about:blank');
+
+# Both have the role that signs in: one of them is enough.
+foreach my $tab (@tabs)
+{
+	$browser->tab($tab);
+	$browser->go('about:blank');
+	$browser->go($pages->{base});
+	$browser->says('integration', 'header');
+	$pages->show('add', 'Add New');
+	$browser->type('input[name=endpoint]', $pages->{receiver}->url("/ok/both/$tab"));
+	$browser->click('input[value="App.InvoicePaid"]');
+}
+foreach my $tab (@tabs)
+{
+	my ($other) = grep { $_ ne $tab } @tabs;
+
+	# One signs out, whether it has the stream or not; the other one has unsaved input.
+	$browser->tab($tab);
+	$browser->click('text=Sign out');
+	$browser->find('input[name=user]');
+	$browser->tab($other);
+	$browser->says('Sign in again', 'dialog');
+	is(typed(), $pages->{receiver}->url("/ok/both/$other"), 'who has not saved yet when another tab signs out keeps what they typed');
+	$browser->tab($tab);
+	$pages->sign_in('integration', 'a', 'add');
+	$browser->type('input[name=endpoint]', $pages->{receiver}->url("/ok/both/$tab"));
+	$browser->click('input[value="App.InvoicePaid"]');
+	$browser->tab($other);
+	ok($browser->wait_for('!document.querySelector("dialog[open]")'), '... and is not asked any more when that tab has signed in again');
+	is(typed(), $pages->{receiver}->url("/ok/both/$other"), '... still with what they typed');
+}
+$portal->sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'integration'});
+$asked->();
+$browser->type('dialog input[name=password]', 'a');
+$browser->click('text=Sign in');
+foreach my $tab (@tabs)
+{
+	$browser->tab($tab);
+	$browser->wait_for('!document.querySelector("dialog[open]")');
+	is(typed(), $pages->{receiver}->url("/ok/both/$tab"), 'to sign in again in one tab is enough for both');
+	$browser->click('text=Save');
+	ok($browser->says('It is saved.'), '... and what was typed is saved');
+}
+$browser->command(DELETE => '/window');
+$browser->tab($first);
+
 # ---- The portal crashes while somebody types
 
 $pages->show('add', 'Add New');

@@ -40,6 +40,7 @@ my $browser = $portal->browser;
 is($browser->get('api/me')->{status}, 401, 'before');
 my $answer = enter($browser, $token);
 is("$answer->{status} $answer->{json}{role}", '200 tenant acme', 'a token begins a session of its tenant');
+ok($answer->{json}{token}, '... which is told from one of a role of that name');
 is_deeply($browser->get('api/tenants')->{json}, ['acme'], '... which sees that tenant');
 is($browser->get('api/me')->{json}{role}, 'hooks_service', '... as the role of --service');
 like($portal->log_since, qr/role "tenant acme" from .*: signed in/, 'the log says who');
