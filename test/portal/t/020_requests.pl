@@ -151,6 +151,38 @@ is($browser->request('HEAD', "api/$_")->{status}, 405, "no HEAD of $_") foreach 
 is($browser->request('HEAD', 'api/me')->{status}, 200, '... but of what has one');
 is($browser->get('api/notes')->{status}, 404, 'nothing of all this had an effect');
 
+# A C string ends at a NUL, so libmicrohttpd may show less than was sent.  What it does not refuse
+# is answered as the request without the rest is, which its sender could have made as well.  Any
+# other control byte is refused.
+my %line = (request => 'POST /api/note HTTP/1.1', host => "Host: $host", cookie => $cookie, origin => "Origin: $portal->{origin}",
+	type => 'Content-Type: application/json', length => 'Content-Length: 13', close => 'Connection: close', other => 'X: a');
+sub with_line
+{
+	my ($where, $line) = @_;
+	my %all = (%line, $where => $line);
+	my ($status, $answer) = $portal->say_raw(join "\r\n", delete $all{request}, (map { $all{$_} } sort keys %all), '', '{"text":"no"}');
+	return ($status, $answer =~ s/.*?\r\n\r\n//sr);
+}
+
+is((with_line(request => $line{request}))[0], 200, 'a request without control bytes is answered');
+foreach my $byte (0, 1, 11, 31, 127)
+{
+	my $c = chr $byte;
+	foreach (['request', 'the path', "POST /api/note${c}x HTTP/1.1"], [ 'request', 'a parameter', "POST /api/note?one=a${c}b HTTP/1.1" ],
+		[ 'request', 'the method', "POST$c /api/note HTTP/1.1" ], [ 'request', 'the version', "POST /api/note HTTP/1.1$c" ],
+		[ 'other', 'the name of a header', "X${c}Y: a" ], [ 'other', 'a header', "X: a${c}b" ],
+		map { [ $_, "the header of the $_", "$line{$_}${c}x" ] } 'host', 'cookie', 'origin', 'type', 'length')
+	{
+		my ($where, $what, $line) = @$_;
+		my ($status, $body) = with_line($where, $line);
+		my ($cut) = $line =~ /^([^\0]*)/;
+		$cut .= ' HTTP/1.1' if $where eq 'request' and $cut !~ /HTTP/;
+		$cut = 'POST /api/note HTTP/1.1' if $what eq 'the method';
+		ok($status =~ /^4/ || $body eq '' || $byte == 0 && $body eq (with_line($where, $cut))[1],
+			sprintf 'byte %02x in %s', $byte, $what) or diag("$status $body");
+	}
+}
+
 is($portal->stop, 0, 'the portal ends in order');
 
 # ---- Names of a proxy
