@@ -13,7 +13,7 @@
 #include "portal/times.h"
 
 #define TICK		2000		/* milliseconds between two ticks, at least */
-#define SPARING		90			/* all ticks together take at most this part of the time */
+#define SPARING		80			/* all ticks together take at most this part of the time */
 #define MAX_UNREAD	262144		/* bytes that wait for a client */
 
 bool
