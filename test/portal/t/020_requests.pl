@@ -72,10 +72,6 @@ malformed('a NUL in the path', 400, "GET /api/me%00x HTTP/1.1\nHost: $host\n$coo
 malformed('a NUL in a parameter', 400, "GET /api/echo?one=a%00b HTTP/1.1\nHost: $host\n$cookie\n\n");
 malformed('chunks', 400,
 	"POST /api/note HTTP/1.1\nHost: $host\n$write\nTransfer-Encoding: chunked\n\nd\n{\"text\":\"no\"}\n0\n\n");
-foreach ('Transfer-Encoding : chunked', 'Content-Length : 5', 'Origin : https://evil.example', 'Host : evil.example', "Host\t: evil.example")
-{
-	malformed("a blank before a colon, $_", 400, "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 13\n$_\n\n{\"text\":\"no\"}");
-}
 malformed('a body that is too large', 413, "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 65537\n\n{");
 malformed('headers that are too large', 431, "GET /api/me HTTP/1.1\nHost: $host\n$cookie\nX: " . 'x' x 33000 . "\n\n");
 malformed('many headers', 431, "GET /api/me HTTP/1.1\nHost: $host\n$cookie\n" . "X: y\n" x 200 . "\n");
@@ -93,12 +89,14 @@ malformed('a form', 415,
 malformed('a sign-in of another site', 403,
 	"POST /api/session HTTP/1.1\nHost: $host\nOrigin: https://evil.example\nContent-Type: application/json\nContent-Length: 2\n\n{}");
 
-# What libmicrohttpd refuses by itself is in words of its own.  The last two reach the
-# portal with libmicrohttpd 0.9, and may not with 1.0.
+# What libmicrohttpd refuses by itself is in words of its own.  All but the first three reach
+# the portal with libmicrohttpd 0.9, and may not with 1.0.
 foreach (['no request at all' => "\x16\x03\x01\x02\n\n"], [ 'no host' => "GET /api/me HTTP/1.1\n\n" ],
 	['a length that is none' => "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 1x\n\n{}"],
 	[ 'two hosts' => "GET /api/me HTTP/1.1\nHost: $host\nHost: $host\n$cookie\n\n" ],
-	['a length and chunks' => "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 4\nTransfer-Encoding: chunked\n\n0\n\n"])
+	['a length and chunks' => "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 4\nTransfer-Encoding: chunked\n\n0\n\n"],
+	map { [ "a blank before a colon, $_" => "POST /api/note HTTP/1.1\nHost: $host\n$write\nContent-Length: 13\n$_\n\n{\"text\":\"no\"}" ] }
+	  'Transfer-Encoding : chunked', 'Content-Length : 5', 'Origin : https://evil.example', 'Host : evil.example', "Host\t: evil.example")
 {
 	my ($what, $text) = @$_;
 	my ($status, $answer) = $portal->say_raw($text =~ s/\n/\r\n/gr);
