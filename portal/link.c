@@ -76,6 +76,14 @@ struct PortalLink
 	bool		has_head;		/* the names of the columns are in "rows" */
 };
 
+/* What the database says besides is nobody's: libpq would print it, line ends and all. */
+static void
+ignore_notice(void *arg, const char *message)
+{
+	(void) arg;
+	(void) message;
+}
+
 PortalLink *
 portal_link_open(const char *conninfo, const char *user, const char *password)
 {
@@ -90,6 +98,7 @@ portal_link_open(const char *conninfo, const char *user, const char *password)
 	PortalLink *link = portal_new(sizeof(PortalLink));
 
 	link->connection = PQconnectStartParams(names, values, 1);
+	PQsetNoticeProcessor(link->connection, ignore_notice, NULL);
 	link->polling = PGRES_POLLING_WRITING;
 	link->state = PORTAL_LINK_CONNECTING;
 	if (link->connection == NULL || PQstatus(link->connection) == CONNECTION_BAD)

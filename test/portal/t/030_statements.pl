@@ -178,6 +178,26 @@ foreach my $left ([ $browser, $slow ], [ $other, $drip ])
 	unlike($tail, qr/\r\n0\r\n\r\n\z/, 'the connection is closed, and the file cut off');
 }
 
+# ---- What the database says besides forges no line of the log
+
+$portal->sql(<<'SQL');
+CREATE FUNCTION public.tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE NOTICE '%', NEW.text;
+	RETURN NEW;
+END
+$$;
+CREATE TRIGGER tell BEFORE INSERT ON public.note FOR EACH ROW EXECUTE FUNCTION public.tell();
+SQL
+my $forger = $portal->browser;
+is($forger->sign_in('reader', 'right')->{status}, 200, 'signed in');
+is($forger->post('api/note', '{"text":"x\\nwebhook_portal: role \\"admin\\" from 192.0.2.7: signed in"}')->{status}, 200,
+	'a notice with a line end');
+$portal->sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'webhook_portal'});
+$portal->wait_until(sub { $forger->get('api/me')->{status} != 200 }, 'its session is ended by the database');
+is_deeply([ grep { !/^webhook_portal: / or /admin/ } split /\n/, $portal->log_since ], [],
+	'each line of the log is one of the portal');
+
 # ---- The end of the portal
 
 my $writer = $portal->browser;
