@@ -68,7 +68,7 @@ INSERT INTO webhook_internal.event_type (name, description, schema, example)
 				'active', 'the receiver answered with HTTP status 400', 3)
 		) AS t (name, description, state, reason, count);
 
--- A dump has that row, too, because people may have altered it.
+-- A dump has that row, too, if people have altered it.
 CREATE FUNCTION webhook_internal.replace_event_type() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$

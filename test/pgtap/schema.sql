@@ -210,5 +210,16 @@ SELECT is_empty($$ SELECT i.indexrelid::regclass
 		AND '"default"'::regcollation = ANY (i.indcollation) $$,
 	'no B-tree has the order of the database''s collation');
 
+-- What a dump has of the event types. A row that CREATE EXTENSION makes again would collide where
+-- triggers are disabled.
+SELECT format('CREATE TEMPORARY VIEW dumped AS SELECT name FROM webhook_internal.event_type %s', e.condition)
+	FROM (SELECT unnest(extconfig) AS relation, unnest(extcondition) AS condition
+		FROM pg_extension WHERE extname = 'webhook') e
+	WHERE e.relation = 'webhook_internal.event_type'::regclass \gexec
+SELECT is_empty('TABLE dumped', 'what CREATE EXTENSION has made is not dumped');
+SELECT webhook.define_event_type('App.Other');
+SELECT webhook.alter_event_type('App.BusinessRequestStatusChange', deprecated => true);
+SELECT set_eq('TABLE dumped', '{App.BusinessRequestStatusChange,App.Other}'::text[], '... but what people have defined and altered is');
+
 SELECT * FROM finish();
 ROLLBACK;
