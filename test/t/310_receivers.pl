@@ -248,7 +248,7 @@ is(join(' ', grep { !$program{$_} } map { $_->{language} } map { blocks($page, $
 
 SKIP:
 {
-	skip 'node is not installed', 6 if system('node --version >/dev/null 2>&1') != 0;
+	skip 'node is not installed', 7 if system('node --version >/dev/null 2>&1') != 0;
 	my ($script, $output) = map { "$folder/$_" } 'receiver.js', 'output';
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $url = "http://127.0.0.1:$port/";
@@ -275,6 +275,13 @@ SKIP:
 	is($server->attempts($ids[0]), '1 delivered 204, 2 delivered 204', '... takes what is signed with its secret');
 	is(() = $says->() =~ /^App\.Sample $event \{ n: 1, text: 'ä' \}$/mg, 1, '... and handles an event once');
 	like($server->attempts($ids[1]), qr/^1 retrying status 401/, '... refuses another signature');
+
+	$server->set('webhook.confirm_endpoints', 'on');
+	my $asked = $server->subscribe($url . 'asked', "events => '{App.Sample}'", "secret => '$first'");
+	$server->becomes("SELECT state FROM webhook.stat_subscription WHERE subscription_id = $asked", 'active',
+		'... answers the challenge');
+	$server->reset('webhook.confirm_endpoints');
+	push @ids, $asked;
 
 	my $answer = HTTP::Tiny->new->post($url, { content => '{"Data":"old"}', headers => { 'webhook-id' => $event,
 		'webhook-timestamp' => $old, 'webhook-signature' => entry($event, $old, '{"Data":"old"}', $first) } });
