@@ -22,7 +22,8 @@ use Time::HiRes qw(sleep time);
 our @EXPORT = qw(
   $quick $dir $connection $patience @aside @ahead $pins $pg_net
   bench fail slurp start finish abandon run start_sql sql poll
-  start_receiver stop_receiver received busy next_status find_worker private_memory watch_memory
+  start_receiver stop_receiver received resumed busy
+  next_status find_worker private_memory watch_memory
   subscribe unsubscribe drain_backlog arrivals latencies
   median percentile group result hold tabulate progress
 );
@@ -279,6 +280,9 @@ sub count_of
 
 # How many requests it has got.
 sub received { return count_of($_[0], 'requests'); }
+
+# How many TLS sessions were resumed with it.
+sub resumed { return count_of($_[0], 'resumed'); }
 
 # Seconds of processor time that it has used.
 sub busy { return count_of($_[0], 'busy') / 1000; }
