@@ -66,7 +66,7 @@ Datum
 webhook_audit_of_watch(PG_FUNCTION_ARGS)
 {
 	static const char *const actions[] = {"watch", "alter_watch", "unwatch"};
-	const NullableDatum none = {.isnull = true};
+	NullableDatum none = {.isnull = true};
 	char	   *action = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	bool		known = false;
 
