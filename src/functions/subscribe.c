@@ -41,6 +41,7 @@ static int	say_redacted(void);
 static const char *name_alone(const char *name);
 static void check_names_differ(char **names, int count);
 static void require_trusted_table(Relation table);
+static void read_now(const char *query, int nargs, Oid *types, Datum *values, const char *nulls);
 static bool is_own_function(Oid function, Oid schema);
 
 PG_FUNCTION_INFO_V1(webhook_canonical_endpoint);
@@ -233,31 +234,25 @@ webhook_check_duplicate(PG_FUNCTION_ARGS)
 	Datum		values[4] = {hash_of(PG_GETARG_DATUM(0)), PG_GETARG_DATUM(1),
 	PG_GETARG_DATUM(2), PG_GETARG_DATUM(3)};
 	char		nulls[5] = {' ', ' ', PG_ARGISNULL(2) ? 'n' : ' ', PG_ARGISNULL(3) ? 'n' : ' '};
-	SPIPlanPtr	plan;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
 	/* The parameter is a hash, because auto_explain may log the parameters of a query. */
-	plan = SPI_prepare("SELECT s.id, e.name,"
-					   " CASE WHEN webhook_internal.matches(e.name, w.name) THEN w.name ELSE e.name END,"
-					   " s.endpoint"
-					   " FROM webhook_internal.subscription s,"
-					   " pg_catalog.unnest(s.events) AS e(name),"
-					   " pg_catalog.unnest($2) AS w(name)"
-					   " WHERE pg_catalog.hashtextextended(s.endpoint, 0)"
-					   " OPERATOR(pg_catalog.=) $1"
-					   " AND (webhook_internal.matches(e.name, w.name)"
-					   " OR webhook_internal.matches(w.name, e.name))"
-					   " AND s.id IS DISTINCT FROM $3"
-					   " AND s.tenant IS NOT DISTINCT FROM $4"
-					   " ORDER BY 1, 2, 3",
-					   4, types);
-	if (plan == NULL)
-		elog(ERROR, "could not plan a query of webhook_internal.subscription");
-	if (SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(),
-							 InvalidSnapshot, true, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read webhook_internal.subscription");
+	read_now("SELECT s.id, e.name,"
+			 " CASE WHEN webhook_internal.matches(e.name, w.name) THEN w.name ELSE e.name END,"
+			 " s.endpoint"
+			 " FROM webhook_internal.subscription s,"
+			 " pg_catalog.unnest(s.events) AS e(name),"
+			 " pg_catalog.unnest($2) AS w(name)"
+			 " WHERE pg_catalog.hashtextextended(s.endpoint, 0)"
+			 " OPERATOR(pg_catalog.=) $1"
+			 " AND (webhook_internal.matches(e.name, w.name)"
+			 " OR webhook_internal.matches(w.name, e.name))"
+			 " AND s.id IS DISTINCT FROM $3"
+			 " AND s.tenant IS NOT DISTINCT FROM $4"
+			 " ORDER BY 1, 2, 3",
+			 lengthof(types), types, values, nulls);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
@@ -292,23 +287,30 @@ webhook_has_name(PG_FUNCTION_ARGS)
 	Datum		values[3] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
 	char		nulls[4] = {PG_ARGISNULL(0) ? 'n' : ' ', PG_ARGISNULL(1) ? 'n' : ' ',
 	PG_ARGISNULL(2) ? 'n' : ' '};
-	SPIPlanPtr	plan;
 	bool		found;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	plan = SPI_prepare("SELECT FROM webhook_internal.subscription s"
-					   " WHERE s.name OPERATOR(pg_catalog.=) $1"
-					   " AND s.id IS DISTINCT FROM $2"
-					   " AND s.tenant IS NOT DISTINCT FROM $3",
-					   lengthof(types), types);
-	if (plan == NULL ||
-		SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(), InvalidSnapshot, true,
-							 false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read webhook_internal.subscription");
+	read_now("SELECT FROM webhook_internal.subscription s"
+			 " WHERE s.name OPERATOR(pg_catalog.=) $1"
+			 " AND s.id IS DISTINCT FROM $2"
+			 " AND s.tenant IS NOT DISTINCT FROM $3",
+			 lengthof(types), types, values, nulls);
 	found = SPI_processed > 0;
 	SPI_finish();
 	PG_RETURN_BOOL(found);
+}
+
+/* Run a query of subscriptions, within SPI, as of now, whatever the transaction's snapshot. */
+static void
+read_now(const char *query, int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	SPIPlanPtr	plan = SPI_prepare(query, nargs, types);
+
+	if (plan == NULL ||
+		SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(), InvalidSnapshot, true,
+							 false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read webhook_internal.subscription");
 }
 
 /*
